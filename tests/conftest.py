@@ -1,0 +1,19 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The developers' shared folder (goldens of the original code, GRID clips); the test is skipped without it."""
+    folder = Path(os.environ.get("TLBENCH_SHARED", ROOT.parent / "shared"))
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"needs the shared folder with goldens and clips; {folder} is not there (set TLBENCH_SHARED)")
+    return folder

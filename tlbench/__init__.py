@@ -1,0 +1,39 @@
+"""tlbench tells how readable generated talking faces are.
+
+The names below are the whole public interface; each is imported when first used, so that ``import tlbench`` stays
+light. The commands of the same names are thin calls of these functions.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tlbench.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from tlbench.observing.preflight import check as check
+    from tlbench.results.compare import compare as compare
+    from tlbench.results.result import load_result as load_result
+    from tlbench.scoring import aggregate as aggregate
+    from tlbench.scoring import score as score
+
+_HOME = {
+    "aggregate": "tlbench.scoring",
+    "check": "tlbench.observing.preflight",
+    "compare": "tlbench.results.compare",
+    "load_result": "tlbench.results.result",
+    "score": "tlbench.scoring",
+}
+
+__all__ = ["__version__", "aggregate", "check", "compare", "load_result", "score"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tlbench' has no attribute {name!r}; public names are {', '.join(__all__)}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

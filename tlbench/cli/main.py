@@ -1,0 +1,74 @@
+"""``tlbench``: the group of commands. Each is imported when it is asked for, so that help is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from importlib import import_module
+
+import click
+
+from tlbench.errors import TlbenchError
+from tlbench.version import VERSION
+
+COMMANDS = {
+    "check": "tlbench.cli.check",
+    "score": "tlbench.cli.score",
+    "compare": "tlbench.cli.compare",
+    "table": "tlbench.cli.table",
+    "aggregate": "tlbench.cli.aggregate",
+    "boxes": "tlbench.cli.boxes",
+    "controls": "tlbench.cli.controls",
+}
+
+
+class LazyGroup(click.Group):
+    """Commands by module name; a command's module must be cheap to import, what it calls need not be."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[name]).command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="tlbench")
+def group() -> None:
+    """Tell how readable generated talking faces are.
+
+    Results go to stdout, progress and warnings to stderr.
+    Exit codes: 0 all well, 1 finished but something is to be looked at, 2 could not be done.
+    """
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+    if issubclass(category, UserWarning):
+        click.echo(f"warning: {message}", err=True)
+
+
+def main() -> None:
+    """Entry point: run a command; what the user can mend is one line, without a traceback."""
+    warnings.showwarning = _show_warning
+    try:
+        status = group.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as exit_request:
+        status = exit_request.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except TlbenchError as error:
+        click.echo(f"error: {error}", err=True)
+        status = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; run the same command again to go on where it stopped", err=True)
+        status = 130
+    except BrokenPipeError:  # `tlbench table ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,1 @@
+"""Files to arrays to crops. Knows nothing of lips."""

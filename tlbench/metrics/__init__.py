@@ -1,0 +1,1 @@
+"""Evidence to tallies. No networks here."""

@@ -1,0 +1,85 @@
+"""A metric turns evidence into a tally, and a tally into a number. It holds no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tlbench.metrics.tally import Tally
+from tlbench.observing.evidence import Evidence
+
+Arithmetic = Literal["paper", "sound"]
+Direction = Literal["higher", "lower", "none"]
+
+
+def _as_is(ratio: np.ndarray) -> np.ndarray:
+    return ratio
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Data about one number in the table, and the two functions behind it.
+
+    Attributes
+    ----------
+    name : str
+        The key in results and at the command line: ``psnr``, ``lse_c``.
+    arithmetic : "paper" or "sound"
+        The published arithmetic, or what it should have been. ``key`` is ``name/arithmetic``.
+    label : str
+        What stands at the head of a column: ``PSNR``, ``LSE-C``.
+    observer : str
+        Whose evidence it reads.
+    view : str
+        Through which of that observer's views (a key of ``Observer.views``).
+    unit : str
+        ``dB``, ``%``, ``frames``, or "" for none.
+    better : "higher", "lower" or "none"
+    version : int
+        Raised when the number changes for the same evidence.
+    tally : Evidence -> Tally
+        One clip's part of the sum.
+    description : str
+        One sentence: what it is, over what it is averaged, and where the rule comes from.
+    finish : array -> array
+        From the ratio of the sums to the number shown (elementwise, so that the bootstrap can use it):
+        for pooled PSNR from mean squared error to decibels. The identity for plain ratios.
+    scale : float
+        Factor at the edge only: 100 where the table shows percent.
+    aggregation : str
+        ``frames``, ``clips``, ``pooled``: what the mean is taken over. Part of the protocol id.
+    headline : bool
+        Whether the table shows it without being asked.
+    digits : int
+        Decimals in tables.
+    """
+
+    name: str
+    arithmetic: Arithmetic
+    label: str
+    observer: str
+    view: str
+    unit: str
+    better: Direction
+    version: int
+    tally: Callable[[Evidence], Tally]
+    description: str
+    aggregation: str
+    finish: Callable[[np.ndarray], np.ndarray] = _as_is
+    scale: float = 1.0
+    headline: bool = True
+    digits: int = 2
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}/{self.arithmetic}"
+
+    def value(self, tally: Tally) -> float | None:
+        """The number for a (summed) tally, in the unit shown; None if nothing was tallied."""
+        ratio = tally.value
+        if ratio is None:
+            return None
+        return float(self.finish(np.asarray(ratio, dtype=np.float64))) * self.scale

@@ -1,0 +1,115 @@
+"""Tallies: frozen sums that only add, so that no wrong arithmetic can be done on a rate.
+
+A mean of rates is not a rate; a sum of tallies is a tally. Aggregating clips is ``sum(tallies)``, whatever the
+metric. A tally of nothing has the value None, never 0 (the idea is MeetEval's ``ErrorRate``).
+Every tally is a ratio of two sums, ``numerator / denominator``, which is all the bootstrap needs to know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import TypeVar
+
+T = TypeVar("T", bound="Tally")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Base of all tallies: the fields are numbers, and adding tallies adds the fields."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isfinite(value):
+                raise ValueError(f"{type(self).__name__}.{field.name} must be finite, got {value}")
+
+    def __add__(self: T, other: T) -> T:
+        if type(other) is not type(self):
+            return NotImplemented
+        return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __radd__(self: T, other: int) -> T:  # so that sum() works
+        if other != 0:
+            return NotImplemented
+        return self
+
+    @property
+    def numerator(self) -> float:
+        raise NotImplementedError
+
+    @property
+    def denominator(self) -> float:
+        raise NotImplementedError
+
+    @property
+    def value(self) -> float | None:
+        """The ratio, or None if nothing was tallied."""
+        return self.numerator / self.denominator if self.denominator else None
+
+
+@dataclass(frozen=True)
+class MeanTally(Tally):
+    """A mean in the making: a sum and how many items entered it."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count < 0 or (self.count == 0 and self.total != 0):
+            raise ValueError(f"MeanTally: total {self.total} of {self.count} items is impossible")
+
+    @property
+    def numerator(self) -> float:
+        return self.total
+
+    @property
+    def denominator(self) -> float:
+        return self.count
+
+
+@dataclass(frozen=True)
+class HitTally(Tally):
+    """Hits among trials: accuracy, or the share of clips for which something holds."""
+
+    hits: int = 0
+    trials: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.hits <= self.trials:
+            raise ValueError(f"HitTally: {self.hits} hits of {self.trials} trials is impossible")
+
+    @property
+    def numerator(self) -> float:
+        return self.hits
+
+    @property
+    def denominator(self) -> float:
+        return self.trials
+
+
+@dataclass(frozen=True)
+class ErrorTally(Tally):
+    """Edits against a reference: the word (or character) error rate in the making. May exceed 1."""
+
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+    reference_length: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.substitutions, self.deletions, self.insertions, self.reference_length) < 0:
+            raise ValueError(f"ErrorTally: a count is negative in {self}")
+        if self.substitutions + self.deletions > self.reference_length:
+            raise ValueError(f"ErrorTally: more words substituted and deleted than the reference has in {self}")
+
+    @property
+    def numerator(self) -> float:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def denominator(self) -> float:
+        return self.reference_length

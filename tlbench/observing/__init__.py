@@ -1,0 +1,1 @@
+"""Clips to evidence: the contract of observers, and what runs them."""

@@ -1,0 +1,110 @@
+"""Evidence kept by content: what was observed once is not observed again.
+
+The key is what decides the evidence (bytes of the videos, boxes, views, decoding, weights), never a path or a time.
+So a second run, another folder with the same files, or the rest of an interrupted run costs a look-up. Each entry is
+one small file written to a temporary name and renamed: a process killed at any moment leaves whole entries only.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from tlbench.errors import TlbenchError
+
+SCHEMA = "tlbench.cache/1"
+
+
+def default_cache() -> Path:
+    """``$TLBENCH_CACHE``, or the platform's cache folder."""
+    given = os.environ.get("TLBENCH_CACHE")
+    return Path(given) if given else user_cache_path("tlbench")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes. Raises OSError if it can't be read."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def content_key(what: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of a JSON object's canonical form."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is either whole or not there.
+
+    Raises TlbenchError if the disk is full or the folder can't be written.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TlbenchError(
+                f"{path.parent}: the disk is full; free some space and run the same command again, "
+                "what is done already is kept"
+            ) from error
+        raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries, safe to share between processes and runs."""
+
+    folder: Path
+
+    def path(self, key: Mapping[str, Any]) -> Path:
+        name = content_key(key)
+        return self.folder / name[:2] / f"{name}.json"
+
+    def read(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The payload stored under ``key``, or None. A damaged entry is reported as a warning and counts as None."""
+        path = self.path(key)
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            _warn_damaged(path, str(error))
+            return None
+        try:
+            entry = json.loads(text)
+            payload: dict[str, Any] = entry["payload"]
+            if entry["schema"] != SCHEMA:
+                return None
+            if entry["sha256"] != content_key(payload):
+                raise ValueError("its checksum does not fit")
+        except (ValueError, KeyError, TypeError) as error:
+            _warn_damaged(path, str(error))
+            return None
+        return payload
+
+    def write(self, key: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
+        """Store ``payload``, a JSON object, under ``key``. Raises TlbenchError if the disk is full."""
+        entry = {"schema": SCHEMA, "key": dict(key), "sha256": content_key(payload), "payload": dict(payload)}
+        write_text_atomically(self.path(key), json.dumps(entry, separators=(",", ":"), allow_nan=False))
+
+
+def _warn_damaged(path: Path, why: str) -> None:
+    warnings.warn(f"cache entry {path.name} is damaged ({why}); it is made again", stacklevel=3)

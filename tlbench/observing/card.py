@@ -1,0 +1,52 @@
+"""Cards: the data sheet of a checkpoint, read from the ``card*.toml`` beside its observer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from tlbench.errors import TlbenchError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint is, who may use it, and how to know it.
+
+    ``sha256`` is empty where the publisher never stated one; the hash seen is then recorded with every result.
+    """
+
+    name: str  # as given to --weights NAME=FILE
+    title: str
+    observer: str  # registry name of the observer (or detector) that reads it
+    file: str  # file name expected
+    url: str
+    licence: str
+    trained_on: str
+    view: str  # the view it was trained behind
+    sha256: str = ""  # of the whole file, or the published prefix
+    size_bytes: int = 0
+    relatives: list[str] = field(default_factory=list)  # checkpoints of the same family
+    reference: dict[str, float] = field(default_factory=dict)  # published values of ground truth, by metric key
+    source: str = ""  # where the facts on this card come from
+
+
+def read_card(path: Path) -> Card:
+    """Read one card. Raises TlbenchError naming the file and the field if it is malformed."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TlbenchError(f"card {path}: can't be read ({error})") from error
+    known = {f.name for f in fields(Card)}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise TlbenchError(f"card {path}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    try:
+        return Card(**data)
+    except TypeError as error:
+        raise TlbenchError(f"card {path}: {error}") from error

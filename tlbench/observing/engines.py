@@ -1,0 +1,116 @@
+"""Where the work runs: in this process, in local worker processes, or on a Ray cluster.
+
+An engine takes a plan and clips and yields observations **in the order of the clips**, with only a few clips in
+flight, so that memory does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from itertools import islice
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import TlbenchError
+from tlbench.observing.observation import Observation
+from tlbench.observing.runner import Bench, Plan
+
+_bench: Bench | None = None  # one a worker process, made by _start_worker
+
+
+def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
+    """Clips in lists of ``size``, the last one shorter."""
+    iterator = iter(clips)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "local") -> Iterator[Observation]:
+    """Observe clips on an engine: ``local`` (this process, or ``workers`` processes beside it) or ``ray``.
+
+    Raises TlbenchError if a worker dies, or if the engine is not there.
+    """
+    if workers < 1:
+        raise TlbenchError(f"workers must be at least 1, got {workers}")
+    if engine == "ray":
+        return _on_ray(plan, clips, workers)
+    if engine != "local":
+        raise TlbenchError(f"no engine {engine!r}; there are local and ray")
+    if workers == 1:
+        return _here(plan, clips)
+    return _in_processes(plan, clips, workers)
+
+
+def _here(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]:
+    _limit_threads(plan)
+    bench = Bench(plan)
+    for batch in batches(clips, bench.clips_per_batch):
+        yield from bench.observe(batch)
+
+
+def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
+    if plan.threads is None:
+        plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
+    context = multiprocessing.get_context("spawn")  # fork would copy the matrix library's threads half-alive
+    waiting: deque[Future[list[Observation]]] = deque()
+    todo = batches(clips, Bench(plan).clips_per_batch)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(plan,)) as pool:
+        try:
+            for batch in islice(todo, 2 * workers):
+                waiting.append(pool.submit(_work, batch))
+            while waiting:
+                done = waiting.popleft().result()
+                waiting.extend(pool.submit(_work, batch) for batch in islice(todo, 1))
+                yield from done
+        except BrokenProcessPool as error:
+            raise TlbenchError(
+                "a worker process was killed (out of memory?); run the same command with fewer --workers, "
+                "what is done already is kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
+    try:
+        import ray
+    except ImportError as error:
+        raise TlbenchError("engine 'ray' needs Ray; install it with: pip install 'tlbench[ray]'") from error
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    gpus = 1 if plan.device.startswith("cuda") else 0
+    actor = ray.remote(num_cpus=1, num_gpus=gpus)(Bench)
+    benches = [actor.remote(plan) for _ in range(workers)]
+    todo = enumerate(batches(clips, Bench(plan).clips_per_batch))
+    waiting = deque(benches[i % workers].observe.remote(batch) for i, batch in islice(todo, 2 * workers))
+    while waiting:
+        done = ray.get(waiting.popleft())
+        waiting.extend(benches[i % workers].observe.remote(batch) for i, batch in islice(todo, 1))
+        yield from done
+
+
+def _start_worker(plan: Plan) -> None:
+    global _bench
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    _limit_threads(plan)
+    _bench = Bench(plan)
+
+
+def _work(batch: list[Clip]) -> list[Observation]:
+    assert _bench is not None
+    return _bench.observe(batch)
+
+
+def _limit_threads(plan: Plan) -> None:
+    if plan.threads is None:
+        return
+    import cv2
+
+    cv2.setNumThreads(plan.threads)
+    os.environ["OMP_NUM_THREADS"] = str(plan.threads)  # read by torch if and when an observer imports it

@@ -1,0 +1,85 @@
+"""The contract of an observer: anything that looks at a clip and returns evidence.
+
+The runner decodes a clip once and shows each run of frames to one :class:`Watcher` an observer; a watcher keeps only
+what its observer needs (a small crop, a running sum, an embedding), so that memory does not grow with the video.
+When the clips of a batch have been seen, :meth:`Observer.conclude` turns their watchers into evidence. What it
+returns for one clip must not depend on which other clips are in the batch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.video import Frames
+from tlbench.observing.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an observer must be given. The runner reads nothing that nobody needs."""
+
+    reference: bool = False  # the real video, frame by frame beside the generated one
+    boxes: bool = False  # face boxes of the reference
+    audio: bool = False  # 16 kHz mono samples
+    transcript: bool = False
+    word: bool = False
+    weights: bool = False  # a checkpoint has to be found first
+
+
+class Watcher(ABC):
+    """One clip in the eyes of one observer."""
+
+    @abstractmethod
+    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+        """Take in the next run of frames; called in order, until both videos have ended.
+
+        Parameters
+        ----------
+        generated, reference : Frames or None
+            The next frames of each video, starting at the same frame index; None once that video has ended or if
+            it was not asked for. When a video ends inside a run, its Frames is shorter than the other's.
+        boxes : (n, 4) int64 or None
+            Face boxes x1 y1 x2 y2 for the frames of ``reference`` (None if not asked for).
+
+        Raises
+        ------
+        ClipError
+            If this observer can't go on with this clip. The runner shows it nothing more.
+        """
+
+
+class Observer(ABC):
+    """Looks at clips and returns evidence. Built once a process by :meth:`load`."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raised when the evidence changes for the same input
+    needs: ClassVar[Needs]
+    views: ClassVar[Mapping[str, str]]  # name, as metrics ask for it, to id, as protocols and cache keys state it
+    clips_per_batch: ClassVar[int] = 1  # how many clips ``conclude`` likes to be given at once
+
+    @classmethod
+    @abstractmethod
+    def load(cls, weights: Path | None, views: Sequence[str], device: str) -> Observer:
+        """Build the observer for these of its views. Raises TlbenchError if the weights do not fit."""
+
+    @classmethod
+    def identity(cls, views: Sequence[str], weights_sha256: str | None) -> str:
+        """What decides the evidence besides the clip: name, version, views, weights. Part of the cache key."""
+        seen = ",".join(cls.views[view] for view in sorted(views))
+        return f"{cls.name}@{cls.version}[{seen}]{weights_sha256 or ''}"
+
+    @abstractmethod
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+        """Begin with a clip. ``samples`` is (N,) int16 at 16 kHz, or None if no audio was asked for."""
+
+    @abstractmethod
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        """Evidence, or the reason why there is none, for each watcher, in order."""

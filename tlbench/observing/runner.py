@@ -1,0 +1,275 @@
+"""Plan to evidence: each clip is decoded once, shown to every observer that has not seen it, and kept.
+
+A :class:`Bench` is what one process needs to observe clips; :mod:`tlbench.observing.engines` decides how many there
+are. A clip that fails becomes an :class:`Observation` with the reason, never a gap. Whatever was concluded is in the
+cache before the next clip begins, so a run that is killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.audio import read_audio
+from tlbench.media.faces import Boxes, FaceDetector, find_boxes, read_boxes
+from tlbench.media.video import Footage, Frames
+from tlbench.observing.boxing import BoxRule, boxes_key, load_detector
+from tlbench.observing.cache import Cache, file_sha256
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observation import Observation
+from tlbench.observing.observer import Observer, Watcher
+from tlbench.observing.registry import observer_class
+
+DECODING = "pyav-25fps@1"  # raised when the same file would give other frames or samples
+FRAMES_A_RUN = 32
+FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
+
+
+@dataclass(frozen=True)
+class ObserverPlan:
+    """One observer of a run: which views, which weights."""
+
+    name: str
+    views: tuple[str, ...]
+    weights: Path | None = None
+    weights_sha256: str | None = None
+
+    @property
+    def identity(self) -> str:
+        return observer_class(self.name).identity(self.views, self.weights_sha256)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be observed, with what. Can be sent to another process."""
+
+    observers: tuple[ObserverPlan, ...]
+    boxes: BoxRule
+    cache: Path
+    device: str = "cpu"
+    threads: int | None = None  # of the matrix library, a process; None leaves its default
+
+
+@dataclass
+class _Sitting:
+    """One clip on its way through the bench."""
+
+    clip: Clip
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)  # cache keys of what is still to be observed
+    watchers: dict[str, Watcher] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    failures: dict[str, ClipError] = field(default_factory=dict)
+    generated_sha256: str | None = None
+    reference_sha256: str | None = None
+    notes: list[str] = field(default_factory=list)
+    cached: int = 0
+
+    def fail(self, name: str, error: ClipError) -> None:
+        self.failures[name] = error
+        self.keys.pop(name, None)
+        self.watchers.pop(name, None)
+
+    def observation(self) -> Observation:
+        return Observation(
+            self.clip,
+            self.evidence,
+            self.failures,
+            self.generated_sha256,
+            self.reference_sha256,
+            tuple(dict.fromkeys(self.notes)),
+            self.cached,
+        )
+
+
+class Bench:
+    """The observers of a plan in one process. An observer is loaded when a clip first needs it, and once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.cache = Cache(plan.cache / "evidence")
+        self.box_cache = Cache(plan.cache / "boxes")
+        self._loaded: dict[str, Observer] = {}
+        self._detector: FaceDetector | None = None
+
+    @property
+    def clips_per_batch(self) -> int:
+        return max(observer_class(o.name).clips_per_batch for o in self.plan.observers)
+
+    def observe(self, clips: Sequence[Clip]) -> list[Observation]:
+        """Observe a batch of clips; one Observation each, in order."""
+        sittings = [self._open(clip) for clip in clips]
+        for sitting in sittings:
+            if sitting.keys:
+                self._watch(sitting)
+        for observer_plan in self.plan.observers:
+            waiting = [s for s in sittings if observer_plan.name in s.watchers]
+            if waiting:
+                self._conclude(observer_plan, waiting)
+        return [sitting.observation() for sitting in sittings]
+
+    def _open(self, clip: Clip) -> _Sitting:
+        """Hash the files, take what the cache has, and note what is left to observe."""
+        sitting = _Sitting(clip)
+        try:
+            sitting.generated_sha256 = _content(clip.generated, clip.id, "generated video")
+        except ClipError as error:
+            for plan in self.plan.observers:
+                sitting.fail(plan.name, error)
+            return sitting
+        reference_error = None
+        if any(observer_class(p.name).needs.reference or observer_class(p.name).needs.boxes for p in self.plan.observers):
+            try:
+                sitting.reference_sha256 = _content(clip.reference, clip.id, "reference video")
+            except ClipError as error:
+                reference_error = error
+        for plan in self.plan.observers:
+            needs = observer_class(plan.name).needs
+            try:
+                if (needs.reference or (needs.boxes and clip.boxes is None)) and reference_error is not None:
+                    raise reference_error
+                key = self._key(plan, sitting)
+            except ClipError as error:
+                sitting.fail(plan.name, error)
+                continue
+            stored = self.cache.read(key)
+            if stored is None:
+                sitting.keys[plan.name] = key
+            else:
+                sitting.evidence[plan.name] = Evidence.from_json(stored["evidence"])
+                sitting.notes += stored["notes"]
+                sitting.cached += 1
+        return sitting
+
+    def _key(self, plan: ObserverPlan, sitting: _Sitting) -> dict[str, Any]:
+        """Everything that decides the evidence, and nothing else."""
+        needs = observer_class(plan.name).needs
+        clip = sitting.clip
+        key = {"observer": plan.identity, "decoding": DECODING, "generated": sitting.generated_sha256}
+        if needs.reference:
+            key["reference"] = sitting.reference_sha256
+        if needs.boxes:
+            key["boxes"] = boxes_key(clip, self.plan.boxes, sitting.reference_sha256)
+        if needs.audio and clip.audio is not None:
+            key["audio"] = _content(clip.audio, clip.id, "audio")
+        if needs.transcript:
+            key["transcript"] = clip.transcript
+        if needs.word:
+            key["word"] = clip.word
+        return key
+
+    def _watch(self, sitting: _Sitting) -> None:
+        """Decode the clip once and show it to every observer that waits for it."""
+        clip = sitting.clip
+        assert clip.generated is not None  # _open fails clips without one
+        names = list(sitting.keys)
+        needs = {name: observer_class(name).needs for name in names}
+        generated = Footage(clip.generated, FOOTAGE_BYTES)
+        reference = None
+        if clip.reference is not None and any(n.reference or n.boxes for n in needs.values()):
+            reference = Footage(clip.reference, FOOTAGE_BYTES)
+
+        samples: np.ndarray | None = None
+        if any(n.audio for n in needs.values()):
+            try:
+                samples = read_audio(clip.audio or clip.generated)
+            except ClipError as error:
+                for name in [n for n in names if needs[n].audio]:
+                    sitting.fail(name, error)
+        boxes: Boxes | None = None
+        if any(needs[name].boxes for name in sitting.keys):
+            try:
+                boxes = self._boxes(sitting, reference)
+            except ClipError as error:
+                for name in [n for n in sitting.keys if needs[n].boxes]:
+                    sitting.fail(name, error)
+        if boxes is not None and boxes.missing:
+            sitting.notes.append(f"no face found in {boxes.missing} of {len(boxes.xyxy)} reference frames")
+
+        for name in list(sitting.keys):
+            heard = samples if needs[name].audio else None
+            try:
+                sitting.watchers[name] = self._observer(name).watch(clip, heard)
+            except ClipError as error:
+                sitting.fail(name, error)
+        wanted = reference if any(needs[name].reference for name in sitting.watchers) else None
+        try:
+            for seen, real in _side_by_side(generated, wanted):
+                self._show(sitting, seen, real, boxes)
+                if not sitting.watchers:
+                    return
+        except ClipError as error:
+            for name in list(sitting.watchers):
+                sitting.fail(name, error)
+        sitting.notes += generated.conversions
+        if wanted is not None:
+            sitting.notes += [f"reference: {text}" for text in wanted.conversions]
+
+    def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, boxes: Boxes | None) -> None:
+        for name, watcher in list(sitting.watchers.items()):
+            needs = observer_class(name).needs
+            at = slice(real.start, real.start + len(real)) if real is not None else slice(0, 0)
+            given = boxes.xyxy[at] if needs.boxes and boxes is not None and real is not None else None
+            try:
+                watcher.see(seen, real if needs.reference else None, given)
+            except ClipError as error:
+                sitting.fail(name, error)
+
+    def _conclude(self, plan: ObserverPlan, sittings: list[_Sitting]) -> None:
+        watchers = [sitting.watchers[plan.name] for sitting in sittings]
+        for sitting, outcome in zip(sittings, self._observer(plan.name).conclude(watchers), strict=True):
+            if isinstance(outcome, ClipError):
+                sitting.fail(plan.name, outcome)
+                continue
+            self.cache.write(sitting.keys[plan.name], {"evidence": outcome.to_json(), "notes": sitting.notes})
+            sitting.evidence[plan.name] = outcome
+
+    def _observer(self, name: str) -> Observer:
+        if name not in self._loaded:
+            plan = next(o for o in self.plan.observers if o.name == name)
+            self._loaded[name] = observer_class(name).load(plan.weights, plan.views, self.plan.device)
+        return self._loaded[name]
+
+    def _boxes(self, sitting: _Sitting, reference: Footage | None) -> Boxes:
+        """The clip's face boxes; detected ones are kept by the reference's content."""
+        clip, rule = sitting.clip, self.plan.boxes
+        if clip.boxes is not None:
+            return read_boxes(clip.boxes)
+        key = {"boxes": boxes_key(clip, rule, sitting.reference_sha256), "decoding": DECODING}
+        stored = self.box_cache.read(key)
+        if stored is not None:
+            evidence = Evidence.from_json(stored)
+            return Boxes(evidence.array("xyxy"), int(evidence.number("missing")), rule.identity)
+        assert reference is not None  # _open fails clips whose boxes need a reference that is not there
+        if self._detector is None:
+            self._detector = load_detector(rule)
+        found = find_boxes(reference.frames(FRAMES_A_RUN), self._detector, rule.smooth)
+        self.box_cache.write(key, Evidence("boxes", {"xyxy": found.xyxy, "missing": found.missing}).to_json())
+        return found
+
+
+def _content(path: Path | None, clip_id: str, what: str) -> str:
+    """The hash of one of a clip's files, or the ClipError that says why there is none."""
+    if path is None:
+        raise ClipError("missing", f"clip {clip_id}: there is no {what}")
+    try:
+        return file_sha256(path)
+    except FileNotFoundError as error:
+        raise ClipError("missing", f"clip {clip_id}: the {what} {path.name} is not there") from error
+    except OSError as error:
+        raise ClipError("unreadable", f"clip {clip_id}: the {what} {path.name} can't be read ({error.strerror})") from error
+
+
+def _side_by_side(generated: Footage, reference: Footage | None) -> Iterator[tuple[Frames | None, Frames | None]]:
+    """Runs of both videos over the same frame indices, until both have ended."""
+    if reference is None:
+        for run in generated.frames(FRAMES_A_RUN):
+            yield run, None
+        return
+    yield from zip_longest(generated.frames(FRAMES_A_RUN), reference.frames(FRAMES_A_RUN))
