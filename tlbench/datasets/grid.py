@@ -1,0 +1,125 @@
+"""GRID: six-word sentences read to a camera, 75 frames, open licence (CC BY 4.0, Zenodo record 3625687)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Dataset, Source
+from tlbench.datasets.lists import read_id_list, read_lines
+from tlbench.datasets.matching import find_files
+from tlbench.errors import TlbenchError
+
+SILENCES = frozenset({"sil", "sp"})
+TICKS_PER_FRAME = 1000  # alignment files count thousandths of a frame of 1/25 s
+
+# The sentence is spelled in the id's six letters: Cooke, Barker, Cunningham, Shao, JASA 120(5), 2006, table I.
+_COMMAND = {"b": "bin", "l": "lay", "p": "place", "s": "set"}
+_COLOUR = {"b": "blue", "g": "green", "r": "red", "w": "white"}
+_PREPOSITION = {"a": "at", "b": "by", "i": "in", "w": "with"}
+_LETTER = {letter: letter for letter in "abcdefghijklmnopqrstuvxyz"}  # no w: its name has three syllables
+_DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_DIGIT = dict(zip("z123456789", _DIGIT_WORDS, strict=True))
+_ADVERB = {"a": "again", "n": "now", "p": "please", "s": "soon"}
+_CODE = (_COMMAND, _COLOUR, _PREPOSITION, _LETTER, _DIGIT, _ADVERB)
+
+Alignment = list[tuple[float, float, str]]
+
+
+class Grid(Dataset):
+    """``sN/<clip>.mpg`` as the corpus ships it, or re-encoded in any container.
+
+    Word times are in ``<clip>.align`` beside the video or in ``alignments/sN/``; without them the transcript comes
+    from the id. Splits are ``split_<name>.txt`` in the root, one ``sN/<clip>`` a line; ``all`` is always there.
+    """
+
+    name = "grid"
+    title = "GRID"
+    layout = "s1/*.mpg (or .mp4) and optionally alignments/s1/*.align, split_test.txt"
+    licence = "CC BY 4.0"
+    cite = "Cooke, Barker, Cunningham, Shao: An audio-visual corpus for speech perception and ASR, JASA 2006"
+    cluster = "speaker"
+
+    def splits(self, source: Source) -> tuple[str, ...]:
+        assert source.root is not None  # needs_root
+        _speakers(source.root)
+        lists = sorted(path.stem.removeprefix("split_") for path in source.root.glob("split_*.txt"))
+        return (*lists, "all")
+
+    def clips(self, source: Source, split: str) -> list[Clip]:
+        root = source.root
+        assert root is not None  # needs_root
+        there: dict[str, Path] = {}
+        for folder in _speakers(root):
+            for file in find_files(folder):
+                if "/" in file.name:
+                    continue
+                clip_id = f"{folder.name}/{file.name}"
+                if clip_id in there:
+                    raise TlbenchError(f"grid: {there[clip_id]} and {file.path} are both clip {clip_id}; remove one")
+                there[clip_id] = file.path
+        listing = root / f"split_{split}.txt"
+        ids = list(there)
+        if split != "all":
+            listed = read_id_list(listing)
+            for entry in listed:
+                if entry.id not in there:
+                    raise TlbenchError(
+                        f"{listing}:{entry.line}: no video {entry.id}.* under {root}; add it, or take it off the list"
+                    )
+            ids = [entry.id for entry in listed]
+        return [_clip(root, clip_id, there[clip_id]) for clip_id in ids]
+
+
+def transcript_of_id(name: str) -> str | None:
+    """``bbaf2n`` -> ``bin blue at f two now``; None if the six letters are none of GRID's."""
+    if len(name) != len(_CODE) or any(letter not in words for letter, words in zip(name, _CODE, strict=True)):
+        return None
+    return " ".join(words[letter] for letter, words in zip(name, _CODE, strict=True))
+
+
+def parse_alignment(path: Path) -> Alignment:
+    """Word times of an ``.align`` file: (start_frame, end_frame, word), silences included.
+
+    Frames are fractional, counted from 0 at 25 frames/s; the file has ``start end word`` in thousandths of a frame.
+
+    Raises
+    ------
+    TlbenchError
+        ``file:line`` and what is wrong: not three columns, no numbers, times that run backwards.
+    """
+    words: Alignment = []
+    end_before = 0
+    for number, text in read_lines(path, "alignment"):
+        cells = text.split()
+        if len(cells) != 3 or not all(cell.isascii() and cell.isdigit() for cell in cells[:2]):
+            raise TlbenchError(f"{path}:{number}: {text!r} is not 'START END WORD' with whole numbers")
+        start, end = int(cells[0]), int(cells[1])
+        if not end_before <= start <= end:
+            raise TlbenchError(f"{path}:{number}: {text!r} runs backwards (the word before ends at {end_before})")
+        words.append((start / TICKS_PER_FRAME, end / TICKS_PER_FRAME, cells[2]))
+        end_before = end
+    return words
+
+
+def _speakers(root: Path) -> list[Path]:
+    folders = sorted(
+        (folder for folder in root.iterdir() if re.fullmatch(r"s[0-9]+", folder.name) and folder.is_dir()),
+        key=lambda folder: int(folder.name[1:]),
+    )
+    if not folders:
+        raise TlbenchError(
+            f"grid: root {root} holds no speaker folder s1, s2, ...; pass the folder with {Grid.layout} (--data-root)"
+        )
+    return folders
+
+
+def _clip(root: Path, clip_id: str, video: Path) -> Clip:
+    speaker, _, name = clip_id.partition("/")
+    transcript = transcript_of_id(name)
+    for alignment in (video.with_name(f"{name}.align"), root / "alignments" / f"{clip_id}.align"):
+        if alignment.is_file():
+            transcript = " ".join(word for _, _, word in parse_alignment(alignment) if word not in SILENCES)
+            break
+    return Clip(clip_id, reference=video, transcript=transcript, speaker=speaker)

@@ -1,0 +1,161 @@
+"""Which file belongs to which clip. Nothing is guessed: a file two clips could claim is an error that names both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+from tlbench.errors import TlbenchError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".avi", ".mpg", ".mpeg", ".mov", ".mkv", ".webm"})
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file below the folder that was searched.
+
+    Attributes
+    ----------
+    name : str
+        Relative to that folder, ``/``-separated, without extension.
+    path : Path
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Outcome of :func:`match_files`: clip id to file, and the files of no clip, in order of their names."""
+
+    files: dict[str, Path]
+    extra: list[Path]
+
+
+def find_files(folder: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[FoundFile]:
+    """All files below a folder with one of the suffixes (in any case), sorted by name.
+
+    Symbolic links are followed, but not back into a folder that is being searched. Hidden files and folders are left
+    out. A link that leads nowhere counts as a file: whoever reads it can say what is wrong.
+
+    Raises
+    ------
+    TlbenchError
+        If a folder can't be listed.
+    """
+    found: list[FoundFile] = []
+    _search(folder, "", frozenset(), suffixes, found)
+    found.sort(key=lambda file: (file.name, file.path.name))
+    return found
+
+
+def _search(
+    folder: Path, prefix: str, above: frozenset[tuple[int, int]], suffixes: frozenset[str], found: list[FoundFile]
+) -> None:
+    try:
+        status = os.stat(folder)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        raise TlbenchError(f"folder {folder} can't be listed ({error.strerror}); check its permissions") from error
+    for entry in entries:
+        if _is_folder(entry):
+            _search(Path(entry.path), f"{prefix}{entry.name}/", above | {here}, suffixes, found)
+            continue
+        stem, dot, suffix = entry.name.rpartition(".")
+        if dot + suffix.lower() in suffixes and _is_file(entry):
+            found.append(FoundFile(prefix + stem, Path(entry.path)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """A file, or a link that leads nowhere; no pipe or device, since opening one could wait for ever."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        return True
+
+
+class ClipNames:
+    """The names under which a clip may be asked for.
+
+    The id itself comes first. Only if no clip has that id, the other spellings count: the id joined flat
+    (``6331559613336179781_00002`` or ``-``), the id without its leading folders (``00002``), and those the
+    data set adds.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        All ids of the split, so that a name is judged against every clip it could mean.
+    aliases : id -> names
+        The data set's own further spellings.
+    """
+
+    def __init__(self, ids: Sequence[str], aliases: Callable[[str], tuple[str, ...]]) -> None:
+        self._exact: dict[str, str] = {}
+        for clip_id in ids:
+            other = self._exact.setdefault(normalize("NFC", clip_id), clip_id)  # macOS hands out decomposed names
+            if other != clip_id:
+                raise TlbenchError(
+                    f"clips {other!r} and {clip_id!r} differ only in how letters are composed; rename one"
+                )
+        self._aliases = aliases
+        self._others: dict[str, list[str]] | None = None
+
+    def find(self, name: str) -> list[str]:
+        """Ids of the clips that can claim this name; more than one if it is ambiguous."""
+        key = normalize("NFC", name)
+        if key in self._exact:
+            return [self._exact[key]]
+        if self._others is None:
+            self._others = self._index()
+        return self._others.get(key, [])
+
+    def _index(self) -> dict[str, list[str]]:
+        others: dict[str, list[str]] = {}
+        for key, clip_id in self._exact.items():
+            parts = key.split("/")
+            names = {"_".join(parts), "-".join(parts), *("/".join(parts[start:]) for start in range(1, len(parts)))}
+            for name in names.union(self._aliases(key)):
+                others.setdefault(name, []).append(clip_id)
+        return others
+
+
+def match_files(names: ClipNames, files: Iterable[FoundFile]) -> Matched:
+    """Give each file to the clip it is named after.
+
+    Raises
+    ------
+    TlbenchError
+        If two clips could claim one file, or two files belong to one clip (two containers, or two spellings).
+    """
+    matched: dict[str, Path] = {}
+    extra: list[Path] = []
+    for file in files:
+        owners = names.find(file.name)
+        if not owners:
+            extra.append(file.path)
+            continue
+        if len(owners) > 1:
+            raise TlbenchError(
+                f"{file.path}: could be clip {owners[0]} or {owners[1]}; name it {owners[0]}{file.path.suffix} or so"
+            )
+        if owners[0] in matched:
+            raise TlbenchError(
+                f"clip {owners[0]}: two files claim it, {matched[owners[0]]} and {file.path}; remove one of them"
+            )
+        matched[owners[0]] = file.path
+    return Matched(matched, extra)
