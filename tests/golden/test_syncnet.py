@@ -1,0 +1,191 @@
+"""SyncNet equals the original code on formula weights: towers, distances, scores of whole clips."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.golden.formula import fill
+from tlbench.datasets.clip import Clip
+from tlbench.media.audio import read_audio
+from tlbench.media.video import Footage
+from tlbench.observers.syncnet.decode import read_sync, shifted_distances
+from tlbench.observers.syncnet.fast import FastSyncNet
+from tlbench.observers.syncnet.model import SyncNetModel
+from tlbench.observers.syncnet.observer import SyncNet
+from tlbench.observing.evidence import Evidence
+
+GOLDEN = Path(__file__).with_name("syncnet")
+CLIPS = ("clip_a", "clip_c")
+
+
+def formula_model(changes: dict[str, np.ndarray] | None = None) -> SyncNetModel:
+    model = SyncNetModel()
+    fill(model.state_dict())
+    for name, array in (changes or {}).items():
+        model.state_dict()[name].copy_(torch.from_numpy(array))
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def model() -> SyncNetModel:
+    return formula_model()
+
+
+@pytest.fixture(scope="module")
+def fast(model: SyncNetModel) -> FastSyncNet:
+    return FastSyncNet(model)
+
+
+@pytest.fixture(scope="module")
+def formula() -> dict[str, np.ndarray]:
+    return dict(np.load(GOLDEN / "formula.npz"))
+
+
+@pytest.fixture(scope="module")
+def lip_input(formula: dict[str, np.ndarray]) -> torch.Tensor:
+    i = np.arange(3 * 3 * 5 * 224 * 224, dtype=np.float64)
+    array = (127.5 + 127.5 * np.sin(i * 0.00137 + 0.3 * np.cos(i * 0.0211))).astype(np.float32)
+    np.testing.assert_array_equal(array[:50], formula["lip_in_head"])
+    return torch.from_numpy(array.reshape(3, 3, 5, 224, 224))
+
+
+def relative_error(ours: torch.Tensor | np.ndarray, theirs: torch.Tensor | np.ndarray) -> float:
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    assert a.shape == b.shape
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def observe(fast: FastSyncNet, path: Path, views: tuple[str, ...] = ("paper", "sound")) -> Evidence:
+    observer = SyncNet(fast, views, "cpu")
+    watcher = observer.watch(Clip(path.stem), read_audio(path))
+    for frames in Footage(path).frames():
+        watcher.see(frames, None, None)
+    (evidence,) = observer.conclude([watcher])
+    assert isinstance(evidence, Evidence)
+    return evidence
+
+
+def assert_scores(evidence: Evidence, view: str, expected: dict[str, Any]) -> None:
+    """To 1e-5 of the distances' size: LSE-C is a difference of two of them."""
+    assert evidence.number(f"{view}_offset_frames") == expected["offset_frames"]
+    assert evidence.number(f"{view}_lse_d") == pytest.approx(expected["lse_d"], rel=1e-5)
+    assert evidence.number(f"{view}_lse_c") == pytest.approx(expected["lse_c"], abs=1e-5 * expected["lse_d"])
+
+
+def test_names_and_shapes_are_the_originals() -> None:
+    expected = json.loads((GOLDEN / "state_dict.json").read_text())
+    assert {name: list(tensor.shape) for name, tensor in SyncNetModel().state_dict().items()} == expected
+
+
+def test_towers_equal_the_original(
+    model: SyncNetModel, formula: dict[str, np.ndarray], lip_input: torch.Tensor
+) -> None:
+    assert relative_error(model.forward_lip(lip_input), formula["lip_out"]) < 1e-5
+    assert relative_error(model.forward_lipfeat(lip_input), formula["lipfeat_out"]) < 1e-5
+    assert relative_error(model.forward_aud(torch.from_numpy(formula["aud_in"])), formula["aud_out"]) < 1e-5
+
+
+def test_the_fast_towers_equal_the_plain_ones(
+    model: SyncNetModel, fast: FastSyncNet, formula: dict[str, np.ndarray]
+) -> None:
+    noise = torch.from_numpy(np.random.RandomState(0).randint(0, 256, (7, 224, 224, 3)).astype(np.uint8))
+    windows = noise.float().unfold(0, 5, 1).permute(0, 3, 4, 1, 2)  # (3, 3, 5, 224, 224)
+    assert relative_error(fast.lips(noise), model.forward_lip(windows)) < 1e-5
+    assert relative_error(fast.lips(noise[:5]), model.forward_lip(windows[:1])) < 1e-5
+    speech = torch.from_numpy(formula["aud_in"][:, 0])
+    assert relative_error(fast.speech(speech), formula["aud_out"]) < 1e-5
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_distances_and_scores_follow_from_the_originals_embeddings(clip: str) -> None:
+    golden = np.load(GOLDEN / f"{clip}.npz")
+    expected = json.loads((GOLDEN / "expected.json").read_text())[clip]["jpeg_of_ffmpeg"]
+    distances = shifted_distances(torch.from_numpy(golden["im_feat"]), torch.from_numpy(golden["cc_feat"]))
+    np.testing.assert_allclose(distances, golden["dists"], rtol=1e-5)
+    sync = read_sync(distances)
+    np.testing.assert_allclose(sync.mean_distance, golden["mdist"], rtol=1e-5)
+    assert sync.offset_frames == expected["offset_frames"]
+    assert sync.lse_d == pytest.approx(expected["lse_d"], rel=1e-6)
+    assert sync.lse_c == pytest.approx(expected["lse_c"], abs=1e-6 * expected["lse_d"])
+
+
+@pytest.fixture(scope="module")
+def seen(fast: FastSyncNet) -> dict[str, Evidence]:
+    return {clip: observe(fast, GOLDEN / f"{clip}.mp4") for clip in CLIPS}
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_speech_embeddings_equal_the_original(fast: FastSyncNet, clip: str) -> None:
+    golden = np.load(GOLDEN / f"{clip}.npz")
+    observer = SyncNet(fast, (), "cpu")
+    speech = observer._speech(golden["audio"], len(golden["cc_feat"]))
+    assert relative_error(speech, golden["cc_feat"]) < 1e-5
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_frames_without_jpeg_score_as_the_original_did_on_them(seen: dict[str, Evidence], clip: str) -> None:
+    expected = json.loads((GOLDEN / "expected.json").read_text())[clip]
+    assert seen[clip].number("windows") == expected["windows"]
+    assert_scores(seen[clip], "sound", expected["no_jpeg"])
+
+
+def test_pyavs_jpeg_scores_as_the_original_did_on_it(seen: dict[str, Evidence]) -> None:
+    expected = json.loads((GOLDEN / "expected.json").read_text())["clip_a"]["jpeg_of_pyav"]
+    assert_scores(seen["clip_a"], "paper", expected)
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_pyavs_jpeg_comes_close_to_the_ffmpeg_programs(seen: dict[str, Evidence], clip: str) -> None:
+    """The encoders are two builds of one codec and not bit-exact. LSE-D within 0.2 %, LSE-C within 0.15 % of LSE-C."""
+    expected = json.loads((GOLDEN / "expected.json").read_text())[clip]["jpeg_of_ffmpeg"]
+    assert seen[clip].number("paper_offset_frames") == expected["offset_frames"]
+    assert seen[clip].number("paper_lse_d") == pytest.approx(expected["lse_d"], rel=2e-3)
+    assert seen[clip].number("paper_lse_c") == pytest.approx(expected["lse_c"], rel=1.5e-3)
+
+
+def test_the_jpeg_view_is_nearer_to_the_published_dump_than_direct_frames(seen: dict[str, Evidence]) -> None:
+    for clip in CLIPS:
+        published = json.loads((GOLDEN / "expected.json").read_text())[clip]["jpeg_of_ffmpeg"]["lse_d"]
+        paper, sound = (abs(seen[clip].number(f"{view}_lse_d") - published) for view in ("paper", "sound"))
+        assert paper < sound / 3
+
+
+@pytest.fixture(scope="module")
+def networks(shared: Path, fast: FastSyncNet) -> Callable[[str], FastSyncNet]:
+    """Set A are formula weights; set B are fitted so that offsets are interior and distances of ordinary size."""
+    fitted = FastSyncNet(formula_model(dict(np.load(shared / "golden" / "syncnet" / "setB_weights.npz"))))
+    return {"setA": fast, "setB": fitted}.__getitem__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["setA", "setB"])
+@pytest.mark.parametrize("file", ["clip_a.mp4", "clip_b.mp4", "grid_s1.mp4", "grid_s1_pert.mp4"])
+def test_both_views_score_as_the_original_on_all_recorded_sources(
+    shared: Path, networks: Callable[[str], FastSyncNet], file: str, weights: str
+) -> None:
+    recorded = json.loads((shared / "golden" / "syncnet" / "decode_variants_pyavmjpeg.json").read_text())
+    sources = recorded["res"][file][weights]
+    evidence = observe(networks(weights), shared / "golden" / "clips" / file)
+    for view, source in (("paper", "pyav_mjpeg"), ("sound", "ffraw")):
+        found = sources[source]
+        expected = {"offset_frames": found["offset"], "lse_c": found["conf"], "lse_d": found["dist"]}
+        assert_scores(evidence, view, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "file", ["clip_a_pert.mp4", "clip_b_pert.mp4", "clip_c_pert.mp4", "clip_c256.mp4", "grid_s2_pert.mp4"]
+)
+def test_held_out_clips_score_as_the_original(shared: Path, networks: Callable[[str], FastSyncNet], file: str) -> None:
+    recorded = json.loads((shared / "golden" / "syncnet" / "decode_variants_heldout.json").read_text())
+    for weights in ("setA", "setB"):
+        found = recorded["res"][file][weights]["ffraw"]
+        expected = {"offset_frames": found["offset"], "lse_c": found["conf"], "lse_d": found["dist"]}
+        assert_scores(observe(networks(weights), shared / "golden" / "clips" / file, ("sound",)), "sound", expected)

@@ -1,0 +1,352 @@
+"""Face boxes: found in a video, given in a file, or fixed by the data set.
+
+A box is x1 y1 x2 y2 in whole pixels of the frame, x2 and y2 exclusive, and frames the face from forehead to chin and
+cheek to cheek. Boxes decide what several observers see, so what found them is part of a protocol's identity.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+from cv2.data import haarcascades
+
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.video import Frames
+
+LARGEST_PX = 2**20  # no picture is wider; a coordinate beyond it is not one
+# What NumPy raises on a file that is no array, of objects, or of a header made to break its parser.
+NOT_NPY = (ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError, RecursionError, TokenError)
+FALLBACK_PX = 96  # TalkLip preparation/bbx_extract.py: side of the centred box of a frame without a face
+
+
+class FaceDetector(Protocol):
+    """What finds faces. It carries nothing from one call to the next, so it may serve any number of videos.
+
+    Attributes
+    ----------
+    name : str
+        Enters protocol ids: ``s3fd``, ``haar``.
+    sure_score : float
+        The score, on the detector's own scale, above which a face of `detect_all` is worth tracking.
+    """
+
+    name: str
+    sure_score: float
+
+    def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+        """The best face of each frame: (4,) int64 x1 y1 x2 y2, or None.
+
+        Parameters
+        ----------
+        frames : ndarray
+            (n, H, W, 3) uint8 RGB, consecutive frames of one video.
+        before : ndarray or None
+            The box found in the frame before the first of these. A detector may look there first.
+        """
+        ...
+
+    def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
+        """All faces of each frame that score above ``min_score``: (k, 5) float64 x1 y1 x2 y2 score, best first."""
+        ...
+
+
+class HaarDetector:
+    """The embedded detector: OpenCV's own frontal-face cascade, which needs no download.
+
+    The first frame of a video is searched whole. After that the search begins around the box of the frame before,
+    which is several times faster and steadier; a frame where that fails is searched whole again. Each box is thus a
+    function of its frame and the box before it, however the video is cut into runs.
+
+    The cascade answers with squares that hold a strip of background on both sides and end above the chin, unlike the
+    boxes of detectors trained on WIDER FACE, which S3FD is. `INSET` and `DROP` turn the one into the other: on 55
+    frames of eleven GRID videos (speakers s1, s2, s4, s10, s30) the box of MTCNN (facenet-pytorch 2.6.0), which learnt
+    from the same data as S3FD, lay at 0.106, -0.004, 0.865, 1.056 of the square's side (medians of x1, y1, x2, y2;
+    standard deviations about 0.02). The two sides are made equal, since a face may turn either way.
+    """
+
+    name = "haar"
+    # The cascade's weight (its last stage's sum). Frontal faces of GRID scored 7 to 13, damaged drawn ones 4.4 to 9.
+    sure_score = 5.0
+
+    CASCADE = "haarcascade_frontalface_default.xml"  # shipped inside opencv-python 4.x
+    WORK_PX = 160  # frames are shrunk until their shorter side is this: faces down to 24/160 of it are found
+    SMALLEST_PX = 24  # the window the cascade was trained on
+    STEP, NEAR_STEP = 1.1, 1.08  # ratio of successive face sizes tried in the whole frame, and near the box before
+    NEIGHBOURS = 3  # hits which must agree on a face (OpenCV's default)
+    NEAR_MARGIN = 0.25  # of the square's side, searched on each side of the one before
+    NEAR_SIZES = (0.85, 1.18)  # a face near the one before has between these times its size
+    NEAR_GRID_PX = 8
+    INSET, DROP = 0.12, 0.055  # of the square's side: taken off left and right, added below
+
+    def __init__(self) -> None:
+        self._cascade = cv2.CascadeClassifier(os.path.join(haarcascades, self.CASCADE))
+        if self._cascade.empty():
+            raise TlbenchError(f"OpenCV {cv2.__version__} has no {self.CASCADE}; install opencv-python-headless 4.x")
+
+    def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+        """The best face of each frame, clipped to the frame; see `FaceDetector.detect`."""
+        found: list[np.ndarray | None] = []
+        for frame in frames:
+            grey, shrunk = self._shrink(frame)
+            face = None if before is None else self._near(grey, self._square(before) * shrunk)
+            if face is None:
+                faces = self._search(grey, self.STEP, self.SMALLEST_PX, min(grey.shape))
+                face = faces[0] if len(faces) else None
+            before = None if face is None else self._box(face[:4] / shrunk, frame.shape)
+            found.append(before)
+        return found
+
+    def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
+        """All faces of each frame, each frame searched whole; see `FaceDetector.detect_all`."""
+        found: list[np.ndarray] = []
+        for frame in frames:
+            grey, shrunk = self._shrink(frame)
+            faces = self._search(grey, self.STEP, self.SMALLEST_PX, min(grey.shape))
+            faces = faces[faces[:, 4] > min_score]
+            rows = [np.append(self._box(face[:4] / shrunk, frame.shape), face[4]) for face in faces]
+            found.append(np.array(rows, dtype=np.float64).reshape(-1, 5))
+        return found
+
+    def _shrink(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
+        """The frame in grey, its shorter side at most `WORK_PX`, and the factor by which it shrank."""
+        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+        shrunk = min(1.0, self.WORK_PX / min(grey.shape))
+        if shrunk < 1:
+            height, width = grey.shape
+            size = (max(1, round(width * shrunk)), max(1, round(height * shrunk)))
+            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        return grey, shrunk
+
+    def _search(self, grey: np.ndarray, step: float, smallest_px: int, largest_px: int) -> np.ndarray:
+        """(k, 5) float64 x1 y1 x2 y2 weight of the squares found, best first; ties go to the larger, then the first."""
+        if min(grey.shape) < self.SMALLEST_PX:
+            return np.zeros((0, 5))
+        squares, _, weights = self._cascade.detectMultiScale3(
+            grey,
+            scaleFactor=step,
+            minNeighbors=self.NEIGHBOURS,
+            minSize=(smallest_px, smallest_px),
+            maxSize=(largest_px, largest_px),
+            outputRejectLevels=True,
+        )
+        if len(squares) == 0:
+            return np.zeros((0, 5))
+        left, top, width, height = np.asarray(squares, dtype=np.float64).T
+        rows = np.stack([left, top, left + width, top + height, np.ravel(weights)], axis=1)
+        # OpenCV's threads may return them in any order.
+        return rows[np.lexsort((left, top, -width, -rows[:, 4]))]
+
+    def _near(self, grey: np.ndarray, square: np.ndarray) -> np.ndarray | None:
+        """The best square near the one before, if it is surely a face.
+
+        Window and sizes are rounded outwards to a coarse grid, so that a box which wavers by a pixel leads to the very
+        same search: a face which keeps still keeps its box.
+        """
+        side = square[2] - square[0]
+        margin = side * self.NEAR_MARGIN
+        left, top = np.maximum(_outwards(square[:2] - margin, -self.NEAR_GRID_PX), 0)
+        right, bottom = _outwards(square[2:] + margin, self.NEAR_GRID_PX)
+        smallest_px = int(_outwards(side * self.NEAR_SIZES[0], -self.NEAR_GRID_PX))
+        largest_px = int(_outwards(side * self.NEAR_SIZES[1], self.NEAR_GRID_PX))
+        window = grey[top:bottom, left:right]
+        faces = self._search(window, self.NEAR_STEP, max(self.SMALLEST_PX, smallest_px), largest_px)
+        if len(faces) == 0 or faces[0, 4] <= self.sure_score:
+            return None
+        found: np.ndarray = faces[0] + np.array([left, top, left, top, 0])
+        return found
+
+    def _box(self, square: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
+        """The cascade's square as a face box, truncated to whole pixels and clipped to the frame."""
+        side = square[2] - square[0]
+        inset, drop = side * self.INSET, side * self.DROP
+        box = square + np.array([inset, 0, -inset, drop])
+        height, width = frame_shape[:2]
+        whole: np.ndarray = np.clip(box, 0, [width, height, width, height]).astype(np.int64)
+        return whole
+
+    def _square(self, box: np.ndarray) -> np.ndarray:
+        """The square a box came from, to a pixel: the search around it has a margin."""
+        left, top, right, bottom = (float(edge) for edge in box)
+        side = max((right - left) / (1 - 2 * self.INSET), (bottom - top) / (1 + self.DROP))
+        centre = (left + right) / 2
+        return np.array([centre - side / 2, top, centre + side / 2, top + side])
+
+
+def _outwards(pixels: np.ndarray | float, grid_px: int) -> np.ndarray:
+    """The next multiple of the grid, upwards, or downwards if ``grid_px`` is negative."""
+    whole: np.ndarray = np.ceil(np.asarray(pixels) / grid_px).astype(np.int64) * grid_px
+    return whole
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The face box of each frame of one video.
+
+    Attributes
+    ----------
+    xyxy : ndarray
+        (T, 4) int64 x1 y1 x2 y2. x1 and y1 are at least 0; x2 and y2 may pass the frame's edge, as S3FD's do.
+    missing : int
+        Frames in which no face was found and the fallback stands.
+    source : str
+        ``haar``, ``s3fd``, ``given`` or ``fixed``.
+    """
+
+    xyxy: np.ndarray
+    missing: int
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+
+def find_boxes(runs: Iterable[Frames], detector: FaceDetector, smooth: int = 0) -> Boxes:
+    """Find the best face of every frame, run by run, so that only one run's frames are needed at a time.
+
+    Parameters
+    ----------
+    runs : iterable of Frames
+        The video in order. S3FD wants runs of 32 frames, as the original had.
+    detector : FaceDetector
+    smooth : int
+        Width in frames, odd, of a running median over each coordinate; 0 for none, as published. The ends repeat
+        the first and the last box.
+
+    Raises
+    ------
+    ClipError
+        ``no-frames`` if there is not one frame.
+    TlbenchError
+        If ``smooth`` is even or negative.
+    """
+    if smooth < 0 or (smooth and smooth % 2 == 0):
+        raise TlbenchError(f"boxes can't be smoothed over {smooth} frames; give an odd number, or 0 for none")
+    rows: list[np.ndarray] = []
+    missing = 0
+    last: np.ndarray | None = None
+    for run in runs:
+        height, width = run.rgb.shape[1:3]
+        for face in detector.detect(run.rgb, last):
+            missing += face is None
+            rows.append(fallback_box(width, height) if face is None else face)
+            last = face
+    if not rows:
+        raise ClipError("no-frames", "no face boxes: the video has no frame; re-encode it")
+    xyxy = np.stack(rows)
+    if smooth:
+        xyxy = running_median(xyxy, smooth, "edge").astype(np.int64)  # exact: an odd window has a middle
+    return Boxes(xyxy, missing, detector.name)
+
+
+def fallback_box(width: int, height: int) -> np.ndarray:
+    """The box of a frame without a face: 96x96 in the centre, (4,) int64.
+
+    TalkLip's ``bbx_extract.py`` puts its corner at ``int((width - 96) / 2)``. A side shorter than 96 is taken whole:
+    there the original's corner is negative and its crop empty.
+    """
+    x1, y1 = max(0, (width - FALLBACK_PX) // 2), max(0, (height - FALLBACK_PX) // 2)
+    return np.array([x1, y1, min(width, x1 + FALLBACK_PX), min(height, y1 + FALLBACK_PX)], dtype=np.int64)
+
+
+def running_median(values: np.ndarray, frames: int, ends: Literal["edge", "constant"]) -> np.ndarray:
+    """The median of each value and its neighbours, along the first axis.
+
+    Parameters
+    ----------
+    values : ndarray
+        (T, n), one row a frame.
+    frames : int
+        Width of the window, odd.
+    ends : str
+        What stands before the first and after the last frame: their repetition (``edge``) or zeros (``constant``).
+
+    Returns
+    -------
+    ndarray
+        (T, n) float64.
+    """
+    reach = frames // 2
+    padded = np.pad(values, ((reach, reach), (0, 0)), mode=ends)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, frames, axis=0)  # (T, n, frames)
+    medians: np.ndarray = np.median(windows, axis=-1)
+    return medians
+
+
+def fixed_boxes(box: tuple[int, int, int, int], frame_count: int) -> Boxes:
+    """The same box for every frame, for data sets whose faces stand in a known place.
+
+    Raises TlbenchError if the box has no area or begins outside the frame.
+    """
+    x1, y1, x2, y2 = box
+    if not (0 <= x1 < x2 and 0 <= y1 < y2):
+        raise TlbenchError(f"box {x1},{y1},{x2},{y2} is no box; give x1,y1,x2,y2 with 0 <= x1 < x2 and 0 <= y1 < y2")
+    return Boxes(np.tile(np.array(box, dtype=np.int64), (frame_count, 1)), 0, "fixed")
+
+
+def read_boxes(path: Path, frame_count: int | None = None) -> Boxes:
+    """Read boxes in TalkLip's layout: a ``.npy`` of shape (N, 4), x1 y1 x2 y2 a frame.
+
+    Fractions are truncated and negative edges raised to 0, as ``bbx_extract.py`` does before it writes.
+
+    Parameters
+    ----------
+    path : Path
+    frame_count : int, optional
+        How many frames need a box. Rows beyond are dropped: they belong to frames that are not scored.
+
+    Raises
+    ------
+    ClipError
+        ``bad-boxes`` if the file is not such an array, ``boxes-too-short`` if it has fewer rows than
+        ``frame_count`` (the original stopped with an IndexError).
+    """
+    try:
+        # Mapped, so that a header which claims more than the file holds is refused before memory is taken for it.
+        rows = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError as error:
+        raise ClipError("bad-boxes", f"boxes {path.name} are not there; detect them, or correct the path") from error
+    except OSError as error:
+        raise ClipError("bad-boxes", f"boxes {path.name} can't be read ({error.strerror or error})") from error
+    except NOT_NPY as error:
+        raise _bad(path, "is not a .npy file of numbers") from error
+    if rows.ndim != 2 or rows.shape[1] != 4 or len(rows) == 0:
+        raise _bad(path, f"has shape {rows.shape}")
+    if rows.dtype.kind not in "iuf":
+        raise _bad(path, f"holds {rows.dtype}")
+    needed = len(rows) if frame_count is None else frame_count
+    if len(rows) < needed:
+        message = f"boxes {path.name} has {len(rows)} rows for {needed} frames; detect the faces of this video again"
+        raise ClipError("boxes-too-short", message)
+    numbers = np.asarray(rows[:needed], dtype=np.float64)
+    _refuse(path, numbers, np.all(np.abs(numbers) <= LARGEST_PX, axis=1), "is no place in a picture")  # nor is NaN
+    xyxy = np.clip(numbers, 0, None).astype(np.int64)
+    _refuse(path, numbers, np.all(xyxy[:, :2] < xyxy[:, 2:], axis=1), "has no area")
+    return Boxes(xyxy, 0, "given")
+
+
+def _bad(path: Path, fault: str) -> ClipError:
+    return ClipError("bad-boxes", f"boxes {path.name} {fault}; wanted is (frames, 4): x1 y1 x2 y2 in pixels")
+
+
+def _refuse(path: Path, numbers: np.ndarray, sound: np.ndarray, fault: str) -> None:
+    if not sound.all():
+        row = int(sound.argmin())
+        raise _bad(path, f"row {row} ({', '.join(f'{edge:g}' for edge in numbers[row])}) {fault}")
+
+
+def write_boxes(path: Path, boxes: Boxes) -> None:
+    """Write boxes in TalkLip's layout: (T, 4) int64 ``.npy``. The file appears whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as file:
+            np.save(file, boxes.xyxy.astype(np.int64), allow_pickle=False)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

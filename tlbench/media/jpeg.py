@@ -1,0 +1,70 @@
+"""A JPEG round trip: frames as they come back from a folder of ``%06d.jpg`` written by ffmpeg without a quality.
+
+The published lip-sync scores read such a folder (``ffmpeg -i VIDEO -threads 1 -f image2 %06d.jpg`` in
+SyncNetInstance_calc_scores.py of Rudrabha/Wav2Lip and Sxjdwang/TalkLip). Nothing there sets a quality, so ffmpeg's
+default holds: Motion JPEG under rate control at 200 kbit/s for 25 frames a second. The first frames are fine and the
+later ones coarse, the sooner the larger the picture is. The network was fed with that, so the score depends on it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import Interpolation
+
+DEFAULT_BIT_RATE = 200_000  # bits a second; ffmpeg's AVCodecContext default, libavcodec/options_table.h
+
+
+class JpegRoundTrip:
+    """Encodes the frames of one clip, in order, and decodes them again; one frame in, one frame out.
+
+    The encoder's rate control carries on from frame to frame, so a clip needs an instance of its own, and how its
+    frames are grouped into runs makes no difference.
+
+    Parameters
+    ----------
+    bit_rate : int
+        Bits a second the rate control aims at.
+    frames_per_second : int
+    """
+
+    def __init__(self, bit_rate: int = DEFAULT_BIT_RATE, frames_per_second: int = 25) -> None:
+        self._bit_rate = bit_rate
+        self._frames_per_second = frames_per_second
+        self._encoder: av.VideoCodecContext | None = None
+        self._count = 0
+
+    def encode(self, frame: av.VideoFrame) -> bytes:
+        """The next frame as a JPEG file. Frames of another size than the first are scaled to it, as ffmpeg does."""
+        if self._encoder is None:
+            self._encoder = self._open(frame.width, frame.height)
+        # The decoder's planar YUV goes in as it is but for the range; through RGB the chroma would be averaged twice.
+        picture = frame.reformat(
+            self._encoder.width, self._encoder.height, "yuvj420p", interpolation=Interpolation.BICUBIC
+        )
+        decoders = (picture.pts, picture.time_base)
+        picture.pts, picture.time_base = self._count, Fraction(1, self._frames_per_second)
+        packets = self._encoder.encode(picture)
+        if picture is frame:  # nothing to convert: these are the decoder's own time stamps
+            picture.pts, picture.time_base = decoders
+        self._count += 1
+        return b"".join(bytes(packet) for packet in packets)
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """The next frame after the round trip: (height, width, 3) uint8 RGB."""
+        bgr = cv2.imdecode(np.frombuffer(self.encode(frame), np.uint8), cv2.IMREAD_COLOR)
+        assert bgr is not None  # our own encoder wrote it
+        return bgr[:, :, ::-1]
+
+    def _open(self, width: int, height: int) -> av.VideoCodecContext:
+        encoder = av.CodecContext.create("mjpeg", "w")
+        assert isinstance(encoder, av.VideoCodecContext)
+        encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
+        encoder.bit_rate = self._bit_rate
+        encoder.framerate = Fraction(self._frames_per_second)
+        encoder.time_base = Fraction(1, self._frames_per_second)
+        encoder.thread_count = 1  # each slice thread adds restart markers, and the rate control reacts to their bytes
+        return encoder

@@ -1,0 +1,439 @@
+"""Video files to frames, and back. Every observer sees the frames that come from here."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from tlbench.errors import TlbenchError
+from tlbench.media.container import MediaError, opened, packets
+from tlbench.media.probe import (
+    FRAMES_PER_SECOND,
+    AudioInfo,
+    VideoInfo,
+    probe,
+    tick_at_25,
+    video_stream,
+)
+
+__all__ = [
+    "DECODING",
+    "FRAMES_PER_SECOND",
+    "AudioInfo",
+    "Footage",
+    "Frames",
+    "MediaError",
+    "VideoInfo",
+    "probe",
+    "read_video",
+    "write_video",
+]
+
+# Part of the key under which evidence is kept; to be changed whenever the same file would give other frames.
+DECODING = "25 frames/s by nearest time, upright, RGB as OpenCV 4 decodes it; 1"
+LONGEST_GAP_SECONDS = 60.0  # a longer still picture is a broken timestamp, which conversion would fill with copies
+# Layouts whose planes can be turned on their own. With chroma at half size in both directions only even sizes turn
+# exactly; with chroma at half width only (4:2:2) a turned picture has no such layout.
+TURNED_BY_PLANE = frozenset({"yuv444p", "yuvj444p", "gray"})
+TURNED_BY_PLANE_IF_EVEN = frozenset({"yuv420p", "yuvj420p"})
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A run of consecutive frames of one video.
+
+    Attributes
+    ----------
+    start : int
+        Index of the first frame.
+    native : tuple of av.VideoFrame
+        As the decoder gave them (usually planar YUV), for what must not pass through RGB. A frame that conversion to
+        25 frames/s repeats is the same object twice.
+    """
+
+    start: int
+    native: tuple[av.VideoFrame, ...]
+
+    def __len__(self) -> int:
+        return len(self.native)
+
+    @cached_property
+    def rgb(self) -> np.ndarray:
+        """(n, height, width, 3) uint8 RGB, converted once however many observers look.
+
+        Bit for bit what ``cv2.VideoCapture`` gives, its BGR turned round: OpenCV asks FFmpeg's scaler for BGR24 with
+        bicubic chroma (modules/videoio/src/cap_ffmpeg_impl.hpp), so this asks for the same. RGB24 is not always equal
+        (4:2:2 of odd height, 10 bit), nor is PyAV's default bilinear chroma (4:2:0 of odd height).
+        """
+        reformatter = VideoReformatter()  # one for all: it keeps its tables from frame to frame
+        rgb = np.empty((len(self.native), self.native[0].height, self.native[0].width, 3), np.uint8)
+        for i, frame in enumerate(self.native):
+            if i and frame is self.native[i - 1]:
+                rgb[i] = rgb[i - 1]
+            else:
+                cv2.cvtColor(_bgr(reformatter, frame), cv2.COLOR_BGR2RGB, dst=rgb[i])
+        return rgb
+
+
+class Footage:
+    """One video file as frames at 25 a second, decoded once.
+
+    The frames of a file that is itself even at 25 frames/s (``VideoInfo.even_at_25``) pass one for one. Any other is
+    converted: output frame n is the last picture whose time, counted from the first picture, rounds to n/25 s or
+    earlier, as FFmpeg's ``fps=25`` filter does. So are the holes that lost pictures leave: the picture before the hole
+    stays until the next, and sound and picture keep together. Files in containers without timestamps (AVI) are taken
+    as evenly spaced at the rate of their header.
+
+    Pictures are turned upright as their rotation tag says, as ``cv2.VideoCapture`` and the ffmpeg program do.
+
+    After a coded picture that can't be decoded the rest is read on, as FFmpeg's own programs do.
+
+    Parameters
+    ----------
+    path : Path
+    budget_bytes : int
+        Frames (coded layout and RGB) are kept for the next pass as long as they fit; a longer video is decoded anew on
+        each pass, and never more than one run of it is held.
+    every_frame : bool
+        Hand out each decoded picture as it comes, without conversion to 25 frames/s, like a loop over
+        ``cv2.VideoCapture.read``.
+
+    Attributes
+    ----------
+    decodes : int
+        How many times decoding has begun.
+    damaged_packets : int
+        In the latest pass: packets FFmpeg could not decode, and pictures that it marked as damaged but gave.
+    """
+
+    def __init__(self, path: Path, budget_bytes: int = 256 * 2**20, *, every_frame: bool = False) -> None:
+        self.path = path
+        self.budget_bytes = budget_bytes
+        self.every_frame = every_frame
+        self.decodes = 0
+        self.damaged_packets = 0
+        self._kept: tuple[Frames, ...] | None = None
+        self._kept_run = 0
+        self._decoded_count: int | None = None
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """What the file's headers and packets say; see ``probe``, whose errors it raises."""
+        return probe(self.path)
+
+    @property
+    def conversions(self) -> tuple[str, ...]:
+        """What was done to the pictures' order and direction, for the record; empty for a plain 25 frames/s file."""
+        done = []
+        if not self.every_frame and not self.info.even_at_25:
+            rate = f"{self.info.frames_per_second:.4g}"
+            source = f"variable rate (mean {rate})" if self.info.variable_frame_rate else rate
+            done.append(f"{source} to {FRAMES_PER_SECOND} frames/s")
+        if self.info.rotation_degrees:
+            done.append(f"turned {self.info.rotation_degrees} degrees clockwise")
+        return tuple(done)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the file ends before what its header declares or, after a pass, gave fewer pictures than it holds."""
+        lost = self._decoded_count is not None and self._decoded_count < self.info.frame_count
+        return self.info.truncated or lost
+
+    def frames(self, run: int = 32) -> Iterator[Frames]:
+        """The video in runs of ``run`` frames, the last one shorter.
+
+        Raises
+        ------
+        MediaError
+            What ``probe`` raises; ``no-frames`` if nothing can be decoded, ``size-changes`` if the pictures' size
+            changes on the way, ``timestamps`` if a still of more than a minute would have to be filled.
+        """
+        if self._kept is not None:
+            if run != self._kept_run:
+                natives = [native for frames in self._kept for native in frames.native]
+                self._kept, self._kept_run = tuple(_in_runs(natives, run)), run
+            yield from self._kept
+            return
+        kept: list[Frames] | None = []
+        kept_bytes = 0
+        for frames in _in_runs(self._paced(), run):
+            kept_bytes += len(frames) * _size_bytes(frames.native[0])
+            if kept is not None and kept_bytes <= self.budget_bytes:
+                kept.append(frames)
+            else:
+                kept = None
+            yield frames
+        if kept is not None:
+            self._kept, self._kept_run = tuple(kept), run
+
+    def _paced(self) -> Iterator[av.VideoFrame]:
+        """The decoded pictures at 25 a second."""
+        if self.every_frame or self.info.even_at_25:
+            yield from self._decoded()
+            return
+        if self.info.longest_gap_seconds > LONGEST_GAP_SECONDS:
+            raise MediaError(
+                "timestamps",
+                f"{self.path}: its timestamps jump by {self.info.longest_gap_seconds:.0f} s between two pictures; "
+                "re-encode the file",
+            )
+        rate = Fraction(self.info.frames_per_second).limit_denominator(10_000)
+        held: av.VideoFrame | None = None
+        first_seconds: float | None = None
+        seconds = 0.0
+        given = 0
+        for index, frame in enumerate(self._decoded()):
+            seconds = float(index / rate)
+            if self.info.has_timestamps and frame.time is not None:
+                first_seconds = frame.time if first_seconds is None else first_seconds
+                seconds = frame.time - first_seconds
+            while held is not None and given < tick_at_25(seconds):
+                yield held
+                given += 1
+            held = frame
+        end = tick_at_25(seconds + float(1 / rate))
+        while held is not None and given < max(1, end):
+            yield held
+            given += 1
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Every picture the decoder gives, upright and of one size."""
+        self.decodes += 1
+        self.damaged_packets = 0
+        turn = self.info.rotation_degrees
+        size: tuple[int, int] | None = None
+        count = 0
+        with opened(self.path) as container:
+            stream = video_stream(container, self.path)
+            stream.codec_context.thread_count = 1  # on two cores more were never faster, from 160x160 to 1920x1080
+            for frame in self._survivors(container, stream):
+                if size is None:
+                    size = frame.width, frame.height
+                elif size != (frame.width, frame.height):
+                    raise MediaError(
+                        "size-changes",
+                        f"{self.path}: picture {count} is {frame.width}x{frame.height} after {size[0]}x{size[1]}; "
+                        "re-encode the file to one size",
+                    )
+                count += 1
+                yield turned(frame, turn) if turn else frame
+        self._decoded_count = count
+        if not count:
+            raise MediaError("no-frames", f"{self.path}: none of its pictures can be decoded; write the file again")
+
+    def _survivors(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        """The pictures that come out, counting what is damaged."""
+        for packet in packets(container, stream):
+            yield from self._decode(stream, packet)
+        yield from self._decode(stream, None)
+
+    def _decode(self, stream: av.VideoStream, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        try:
+            frames = stream.decode(packet)
+        except av.error.FFmpegError:
+            self.damaged_packets += 1
+            return []
+        self.damaged_packets += sum(frame.is_corrupt for frame in frames)
+        if packet is None and stream.time_base is not None:
+            for frame in frames:
+                frame.time_base = stream.time_base  # PyAV leaves it out on those that the end of the stream brings
+        return frames
+
+
+def read_video(path: Path) -> np.ndarray:
+    """The whole video as (T, height, width, 3) uint8 RGB at 25 frames/s; see ``Footage`` for what is converted.
+
+    Raises
+    ------
+    MediaError
+        As ``Footage.frames``.
+    """
+    return np.concatenate([frames.rgb for frames in Footage(path, budget_bytes=0).frames()])
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    frames_per_second: float | Fraction = FRAMES_PER_SECOND,
+    samples: np.ndarray | None = None,
+    sample_rate: int = 16000,
+    codec: str = "libx264",
+    crf: int = 18,
+    audio_codec: str = "aac",
+) -> None:
+    """Encode frames, and sound if given, to a file whose container follows from the suffix of ``path``.
+
+    The same frames give the same bytes: one encoding thread, no dates or version strings. The file appears under its
+    name only when it is complete.
+
+    Parameters
+    ----------
+    frames : iterable of (height, width, 3) uint8 RGB
+        All of one size. Even sizes are stored as yuv420p, which every player reads; odd ones as yuv444p, because 4:2:0
+        has no odd sizes in H.264 and a padded picture would no longer fit its face boxes.
+    samples : (N,) int16, optional
+        Mono sound that begins with the first frame.
+    codec, audio_codec : str
+        FFmpeg encoders, ``libx264``, ``libx265`` or ``libvpx-vp9`` for the pictures (they know ``crf``).
+    crf : int
+        Constant rate factor; 18 is visually near lossless, 0 is lossless in libx264 (of the YUV picture).
+
+    Raises
+    ------
+    MediaError
+        ``no-frames`` if there are none.
+    TlbenchError
+        If the file can't be written or the encoder refuses.
+    """
+    rate = Fraction(frames_per_second).limit_denominator(1001)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        with _created(partial) as container:
+            _encode(container, path, iter(frames), rate, samples, sample_rate, codec, crf, audio_codec)
+        os.replace(partial, path)
+    except (av.error.FFmpegError, OSError) as error:
+        raise TlbenchError(
+            f"{path}: can't write the video ({error.strerror}); check the folder, its permissions and free space"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _created(partial: Path) -> OutputContainer:
+    try:
+        return av.open("file:" + os.path.abspath(partial), "w", options={"fflags": "+bitexact"})
+    except av.error.FFmpegError:
+        raise
+    except ValueError:
+        raise TlbenchError(f"{partial.suffix!r} is no video container that FFmpeg writes; use .mp4") from None
+
+
+def _encode(
+    container: OutputContainer,
+    path: Path,
+    frames: Iterator[np.ndarray],
+    rate: Fraction,
+    samples: np.ndarray | None,
+    sample_rate: int,
+    codec: str,
+    crf: int,
+    audio_codec: str,
+) -> None:
+    first = next(frames, None)
+    if first is None:
+        raise MediaError("no-frames", f"{path}: no frames to write; give at least one")
+    height, width = first.shape[:2]
+    pixel_format = "yuv420p" if height % 2 == 0 and width % 2 == 0 else "yuv444p"
+    options = {"crf": str(crf), "flags": "+bitexact"}
+    if codec == "libx265":
+        options["x265-params"] = "log-level=none"  # it would print to stderr past FFmpeg's log
+    video = container.add_stream(codec, rate=rate, options=options)
+    if not isinstance(video, av.VideoStream):
+        raise TlbenchError(f"{codec} encodes no pictures; use libx264")
+    video.width, video.height, video.pix_fmt = width, height, pixel_format
+    video.codec_context.thread_count = 1
+    sound: av.AudioStream | None = None
+    if samples is not None:
+        added = container.add_stream(audio_codec, rate=sample_rate, layout="mono", options={"flags": "+bitexact"})
+        if not isinstance(added, av.AudioStream):
+            raise TlbenchError(f"{audio_codec} encodes no sound; use aac")
+        sound = added
+    written = 0  # samples, kept level with the pictures so that the file can be streamed
+    reformatter = VideoReformatter()
+    for number, rgb in enumerate(itertools.chain([first], frames)):
+        if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
+            raise ValueError(f"frame {number} is {rgb.shape} {rgb.dtype}; expected ({height}, {width}, 3) uint8")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+        frame = reformatter.reformat(frame, format=pixel_format, interpolation=Interpolation.BICUBIC, threads=1)
+        frame.pts, frame.time_base = number, 1 / rate
+        container.mux(video.encode(frame))
+        if sound is not None and samples is not None:
+            due = int((number + 1) * sample_rate / rate)
+            _encode_samples(container, sound, samples, written, due, sample_rate)
+            written = due
+    container.mux(video.encode())
+    if sound is not None and samples is not None:
+        _encode_samples(container, sound, samples, written, len(samples), sample_rate)
+        container.mux(sound.encode())
+
+
+def _encode_samples(
+    container: OutputContainer, stream: av.AudioStream, samples: np.ndarray, begin: int, end: int, sample_rate: int
+) -> None:
+    block = np.ascontiguousarray(samples[begin:end], np.int16)
+    if not len(block):
+        return
+    frame = av.AudioFrame.from_ndarray(block[None], format="s16", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = sample_rate, begin, Fraction(1, sample_rate)
+    container.mux(stream.encode(frame))
+
+
+def turned(frame: av.VideoFrame, clockwise_degrees: int) -> av.VideoFrame:
+    """The frame turned by 90, 180 or 270 degrees, in its own layout where that turns exactly, else as BGR24.
+
+    Either way its RGB is the turned RGB of the original, to the bit.
+    """
+    name = frame.format.name
+    even = frame.width % 2 == 0 and frame.height % 2 == 0
+    quarter_turns = -clockwise_degrees // 90  # numpy turns counter-clockwise
+    if name in TURNED_BY_PLANE or (name in TURNED_BY_PLANE_IF_EVEN and even):
+        planes = [np.rot90(plane, quarter_turns) for plane in _planes(frame)]
+        height, width = planes[0].shape
+        array: np.ndarray
+        packed = np.concatenate([plane.reshape(-1) for plane in planes])
+        if name == "gray":
+            array = packed.reshape(height, width)
+        elif name in TURNED_BY_PLANE:
+            array = packed.reshape(3, height, width)
+        else:
+            array = packed.reshape(height * 3 // 2, width)
+        upright = av.VideoFrame.from_ndarray(array, format=name)
+        upright.colorspace, upright.color_range = frame.colorspace, frame.color_range
+    else:
+        bgr = np.rot90(_bgr(VideoReformatter(), frame), quarter_turns)
+        upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), format="bgr24")
+    upright.pts = frame.pts
+    if frame.time_base is not None:
+        upright.time_base = frame.time_base
+    return upright
+
+
+def _planes(frame: av.VideoFrame) -> Iterator[np.ndarray]:
+    """The planes of an 8-bit planar frame, each (height, width) uint8, without the padding of their lines."""
+    for plane in frame.planes:
+        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        yield lines[: plane.height, : plane.width]
+
+
+def _bgr(reformatter: VideoReformatter, frame: av.VideoFrame) -> np.ndarray:
+    converted = reformatter.reformat(frame, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1)
+    return converted.to_ndarray()
+
+
+def _size_bytes(native: av.VideoFrame) -> int:
+    return sum(plane.buffer_size for plane in native.planes) + 3 * native.width * native.height
+
+
+def _in_runs(natives: Iterable[av.VideoFrame], run: int) -> Iterator[Frames]:
+    gathered: list[av.VideoFrame] = []
+    start = 0
+    for native in natives:
+        gathered.append(native)
+        if len(gathered) == run:
+            yield Frames(start, tuple(gathered))
+            start += run
+            gathered = []
+    if gathered:
+        yield Frames(start, tuple(gathered))
