@@ -5,14 +5,19 @@ Boxes always come from the reference and serve both videos, so that a badly gene
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
+from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, find_boxes, fixed_boxes, read_boxes
-from tlbench.media.video import Footage
-from tlbench.observing.cache import Cache, file_sha256
-from tlbench.datasets.clip import Clip
+from tlbench.media.video import DECODING, Footage
+from tlbench.observing.cache import Cache, content_sha256
+from tlbench.observing.card import Card, read_card
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.weights import Weights, find_weights
 
 
 @dataclass(frozen=True)
@@ -48,26 +53,109 @@ class BoxRule:
         return f"{self.detector}{weights}{smooth}"
 
 
+def detector_card() -> Card:
+    """The data sheet of S3FD's checkpoint."""
+    return read_card(Path(str(files("tlbench.media"))) / "card_s3fd.toml")
+
+
+def choose_rule(
+    fixed: tuple[int, int, int, int] | None, detector: str, smooth: int, given: Mapping[str, Path]
+) -> tuple[BoxRule, Weights | None]:
+    """The rule of a run, and the checkpoint it uses.
+
+    Parameters
+    ----------
+    fixed : tuple of int or None
+        The data set's own box; it goes before any detector.
+    detector : str
+        ``haar``, ``s3fd``, or ``auto``: s3fd if its checkpoint is given or lies in the checkpoint folder.
+    smooth : int
+        0, or an odd number of frames.
+    given : mapping of name to Path
+        Checkpoints the user named.
+
+    Raises
+    ------
+    TlbenchError
+        Unknown detector, even ``smooth``, or S3FD's checkpoint is not there.
+    """
+    if smooth < 0 or (smooth and smooth % 2 == 0):
+        raise TlbenchError(f"smooth {smooth}: must be 0 or an odd number of frames")
+    if detector not in ("auto", "haar", "s3fd"):
+        raise TlbenchError(f"no detector {detector!r}; there are auto, haar and s3fd")
+    if fixed is not None:
+        return BoxRule("fixed", fixed=fixed), None
+    found = None if detector == "haar" else find_weights([detector_card()], given)
+    if found is not None:
+        return BoxRule("s3fd", found.path, found.sha256, smooth), found
+    if detector == "s3fd":
+        card = detector_card()
+        raise TlbenchError(
+            f"detector 's3fd' needs its checkpoint: download {card.url} and pass --weights s3fd={card.file}, "
+            "or --detector haar"
+        )
+    return BoxRule("haar", smooth=smooth), None
+
+
 def load_detector(rule: BoxRule) -> FaceDetector:
-    """The detector of a rule. Raises TlbenchError if its weights are missing or do not fit."""
+    """The detector of a rule. Raises TlbenchError if its weights do not fit."""
     if rule.detector == "haar":
         return HaarDetector()
-    if rule.detector == "s3fd":
-        if rule.weights is None:
-            raise TlbenchError("detector 's3fd' needs its checkpoint; pass --weights s3fd=FILE, or --detector haar")
+    if rule.detector == "s3fd" and rule.weights is not None:
         from tlbench.media.s3fd import S3FDDetector
         from tlbench.observing.checkpoints import read_checkpoint
 
         state, _ = read_checkpoint(rule.weights)
         return S3FDDetector(state)
-    raise TlbenchError(f"no detector {rule.detector!r}; there are haar and s3fd")
+    raise ValueError(f"{rule} has no detector to load")
 
 
-def boxes_key(clip: Clip, rule: BoxRule, reference_sha256: str | None) -> str:
-    """What decides a clip's boxes, for cache keys. Raises ClipError if a given file can't be read."""
-    if clip.boxes is not None:
-        try:
-            return "given:" + file_sha256(clip.boxes)
-        except OSError as error:
-            raise ClipError("bad-boxes", f"boxes {clip.boxes.name} can't be read ({error.strerror})") from error
-    return f"{rule.identity}@{reference_sha256}"
+class BoxFinder:
+    """Finds the boxes of clips by one rule. The detector is loaded when first needed; what it finds is kept.
+
+    Parameters
+    ----------
+    rule : BoxRule
+    cache : Cache
+        Detected boxes are kept here by the reference's content.
+    """
+
+    def __init__(self, rule: BoxRule, cache: Cache) -> None:
+        self.rule = rule
+        self.cache = cache
+        self._detector: FaceDetector | None = None
+
+    def identity(self, clip: Clip, reference_sha256: str | None) -> str:
+        """What decides the clip's boxes, for cache keys. Raises ClipError if a given file can't be read."""
+        if clip.boxes is not None:
+            return "given:" + content_sha256(clip.boxes, clip.id, "box file")
+        return f"{self.rule.identity}@{reference_sha256}"
+
+    def boxes(self, clip: Clip, reference: Footage, reference_sha256: str) -> Boxes:
+        """The clip's boxes, one a reference frame.
+
+        Raises
+        ------
+        ClipError
+            If given boxes do not fit, or the reference can't be decoded.
+        """
+        if clip.boxes is not None:
+            return read_boxes(clip.boxes)
+        if self.rule.fixed is not None:
+            return fixed_boxes(self.rule.fixed, sum(len(run) for run in reference.frames()))
+        key = {"boxes": self.identity(clip, reference_sha256), "decoding": DECODING}
+        stored = self.cache.read(key)
+        if stored is not None:
+            kept = Evidence.from_json(stored)
+            return Boxes(kept.array("xyxy"), int(kept.number("missing")), self.rule.identity)
+        if self._detector is None:
+            self._detector = load_detector(self.rule)
+        found = find_boxes(reference.frames(), self._detector, self.rule.smooth)
+        self.cache.write(key, Evidence("boxes", {"xyxy": found.xyxy, "missing": found.missing}).to_json())
+        return found
+
+    def of_clip(self, clip: Clip) -> Boxes:
+        """:meth:`boxes` of a clip whose reference nobody has opened yet."""
+        sha256 = content_sha256(clip.reference, clip.id, "reference video")
+        assert clip.reference is not None  # content_sha256 refuses a clip without one
+        return self.boxes(clip, Footage(clip.reference), sha256)

@@ -20,7 +20,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import ClipError, TlbenchError
 
 SCHEMA = "tlbench.cache/1"
 
@@ -38,6 +38,19 @@ def file_sha256(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def content_sha256(path: Path | None, clip_id: str, what: str) -> str:
+    """:func:`file_sha256` of one of a clip's files; ClipError ``missing`` or ``unreadable`` if there is no such file."""
+    if path is None:
+        raise ClipError("missing", f"clip {clip_id}: there is no {what}")
+    try:
+        return file_sha256(path)
+    except FileNotFoundError as error:
+        raise ClipError("missing", f"clip {clip_id}: the {what} {path.name} is not there") from error
+    except OSError as error:
+        reason = f"{path.name} can't be read ({error.strerror})"
+        raise ClipError("unreadable", f"clip {clip_id}: the {what} {reason}") from error
 
 
 def content_key(what: Mapping[str, Any]) -> str:

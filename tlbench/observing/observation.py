@@ -23,6 +23,8 @@ class Observation:
         Of the files' bytes; None if there is no file or it can't be read.
     notes : tuple of str
         What was done to the clip that its user should know: frame rate converted, boxes filled in.
+    frames : int or None
+        Of the generated video, as it was seen; None if nobody saw it.
     cached : int
         How many observers' evidence came from the cache.
     """
@@ -33,4 +35,5 @@ class Observation:
     generated_sha256: str | None = None
     reference_sha256: str | None = None
     notes: tuple[str, ...] = ()
+    frames: int | None = None
     cached: int = 0

@@ -18,17 +18,15 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
-from tlbench.media.faces import Boxes, FaceDetector, find_boxes, read_boxes
-from tlbench.media.video import Footage, Frames
-from tlbench.observing.boxing import BoxRule, boxes_key, load_detector
-from tlbench.observing.cache import Cache, file_sha256
+from tlbench.media.faces import Boxes
+from tlbench.media.video import DECODING, Footage, Frames
+from tlbench.observing.boxing import BoxFinder, BoxRule
+from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Observer, Watcher
 from tlbench.observing.registry import observer_class
 
-DECODING = "pyav-25fps@1"  # raised when the same file would give other frames or samples
-FRAMES_A_RUN = 32
 FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
 
 
@@ -69,6 +67,7 @@ class _Sitting:
     generated_sha256: str | None = None
     reference_sha256: str | None = None
     notes: list[str] = field(default_factory=list)
+    frames: int | None = None
     cached: int = 0
 
     def fail(self, name: str, error: ClipError) -> None:
@@ -84,6 +83,7 @@ class _Sitting:
             self.generated_sha256,
             self.reference_sha256,
             tuple(dict.fromkeys(self.notes)),
+            self.frames,
             self.cached,
         )
 
@@ -94,9 +94,8 @@ class Bench:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.cache = Cache(plan.cache / "evidence")
-        self.box_cache = Cache(plan.cache / "boxes")
+        self._boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
         self._loaded: dict[str, Observer] = {}
-        self._detector: FaceDetector | None = None
 
     @property
     def clips_per_batch(self) -> int:
@@ -118,15 +117,17 @@ class Bench:
         """Hash the files, take what the cache has, and note what is left to observe."""
         sitting = _Sitting(clip)
         try:
-            sitting.generated_sha256 = _content(clip.generated, clip.id, "generated video")
+            sitting.generated_sha256 = content_sha256(clip.generated, clip.id, "generated video")
         except ClipError as error:
             for plan in self.plan.observers:
                 sitting.fail(plan.name, error)
             return sitting
         reference_error = None
-        if any(observer_class(p.name).needs.reference or observer_class(p.name).needs.boxes for p in self.plan.observers):
+        if any(
+            observer_class(p.name).needs.reference or observer_class(p.name).needs.boxes for p in self.plan.observers
+        ):
             try:
-                sitting.reference_sha256 = _content(clip.reference, clip.id, "reference video")
+                sitting.reference_sha256 = content_sha256(clip.reference, clip.id, "reference video")
             except ClipError as error:
                 reference_error = error
         for plan in self.plan.observers:
@@ -144,6 +145,7 @@ class Bench:
             else:
                 sitting.evidence[plan.name] = Evidence.from_json(stored["evidence"])
                 sitting.notes += stored["notes"]
+                sitting.frames = stored["frames"]
                 sitting.cached += 1
         return sitting
 
@@ -155,9 +157,9 @@ class Bench:
         if needs.reference:
             key["reference"] = sitting.reference_sha256
         if needs.boxes:
-            key["boxes"] = boxes_key(clip, self.plan.boxes, sitting.reference_sha256)
+            key["boxes"] = self._boxes.identity(clip, sitting.reference_sha256)
         if needs.audio and clip.audio is not None:
-            key["audio"] = _content(clip.audio, clip.id, "audio")
+            key["audio"] = content_sha256(clip.audio, clip.id, "audio")
         if needs.transcript:
             key["transcript"] = clip.transcript
         if needs.word:
@@ -184,8 +186,9 @@ class Bench:
                     sitting.fail(name, error)
         boxes: Boxes | None = None
         if any(needs[name].boxes for name in sitting.keys):
+            assert reference is not None and sitting.reference_sha256 is not None  # _open fails what needs one
             try:
-                boxes = self._boxes(sitting, reference)
+                boxes = self._boxes.boxes(clip, reference, sitting.reference_sha256)
             except ClipError as error:
                 for name in [n for n in sitting.keys if needs[n].boxes]:
                     sitting.fail(name, error)
@@ -199,14 +202,17 @@ class Bench:
             except ClipError as error:
                 sitting.fail(name, error)
         wanted = reference if any(needs[name].reference for name in sitting.watchers) else None
+        frames = 0
         try:
             for seen, real in _side_by_side(generated, wanted):
+                frames += len(seen) if seen is not None else 0
                 self._show(sitting, seen, real, boxes)
                 if not sitting.watchers:
                     return
         except ClipError as error:
             for name in list(sitting.watchers):
                 sitting.fail(name, error)
+        sitting.frames = frames
         sitting.notes += generated.conversions
         if wanted is not None:
             sitting.notes += [f"reference: {text}" for text in wanted.conversions]
@@ -227,7 +233,8 @@ class Bench:
             if isinstance(outcome, ClipError):
                 sitting.fail(plan.name, outcome)
                 continue
-            self.cache.write(sitting.keys[plan.name], {"evidence": outcome.to_json(), "notes": sitting.notes})
+            payload = {"evidence": outcome.to_json(), "notes": sitting.notes, "frames": sitting.frames}
+            self.cache.write(sitting.keys[plan.name], payload)
             sitting.evidence[plan.name] = outcome
 
     def _observer(self, name: str) -> Observer:
@@ -236,40 +243,11 @@ class Bench:
             self._loaded[name] = observer_class(name).load(plan.weights, plan.views, self.plan.device)
         return self._loaded[name]
 
-    def _boxes(self, sitting: _Sitting, reference: Footage | None) -> Boxes:
-        """The clip's face boxes; detected ones are kept by the reference's content."""
-        clip, rule = sitting.clip, self.plan.boxes
-        if clip.boxes is not None:
-            return read_boxes(clip.boxes)
-        key = {"boxes": boxes_key(clip, rule, sitting.reference_sha256), "decoding": DECODING}
-        stored = self.box_cache.read(key)
-        if stored is not None:
-            evidence = Evidence.from_json(stored)
-            return Boxes(evidence.array("xyxy"), int(evidence.number("missing")), rule.identity)
-        assert reference is not None  # _open fails clips whose boxes need a reference that is not there
-        if self._detector is None:
-            self._detector = load_detector(rule)
-        found = find_boxes(reference.frames(FRAMES_A_RUN), self._detector, rule.smooth)
-        self.box_cache.write(key, Evidence("boxes", {"xyxy": found.xyxy, "missing": found.missing}).to_json())
-        return found
-
-
-def _content(path: Path | None, clip_id: str, what: str) -> str:
-    """The hash of one of a clip's files, or the ClipError that says why there is none."""
-    if path is None:
-        raise ClipError("missing", f"clip {clip_id}: there is no {what}")
-    try:
-        return file_sha256(path)
-    except FileNotFoundError as error:
-        raise ClipError("missing", f"clip {clip_id}: the {what} {path.name} is not there") from error
-    except OSError as error:
-        raise ClipError("unreadable", f"clip {clip_id}: the {what} {path.name} can't be read ({error.strerror})") from error
-
 
 def _side_by_side(generated: Footage, reference: Footage | None) -> Iterator[tuple[Frames | None, Frames | None]]:
     """Runs of both videos over the same frame indices, until both have ended."""
     if reference is None:
-        for run in generated.frames(FRAMES_A_RUN):
+        for run in generated.frames():
             yield run, None
         return
-    yield from zip_longest(generated.frames(FRAMES_A_RUN), reference.frames(FRAMES_A_RUN))
+    yield from zip_longest(generated.frames(), reference.frames())

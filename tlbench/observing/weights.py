@@ -56,7 +56,9 @@ def check_names(given: Mapping[str, Path], cards: Iterable[Card]) -> None:
         if name not in names:
             near = get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise TlbenchError(f"--weights {name}={given[name]}: no checkpoint is called {name!r}{hint} ({', '.join(names)})")
+            raise TlbenchError(
+                f"--weights {name}={given[name]}: no checkpoint is called {name!r}{hint} ({', '.join(names)})"
+            )
 
 
 def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | None:

@@ -1,0 +1,1 @@
+"""Plain pixels: PSNR and SSIM evidence."""

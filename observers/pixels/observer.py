@@ -1,0 +1,122 @@
+"""Plain pixels as an observer: how far the generated frames are from the real ones, and nothing about lips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.video import Frames
+from tlbench.media.views import CropBox, Resize, View, open_view
+from tlbench.observers.pixels.psnr import mean_squared_error, wrapped_psnr_db
+from tlbench.observers.pixels.ssim import SMALLEST_SIDE, ssim
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Needs, Observer, Watcher
+
+FACE_SIDE = 96  # TalkLip evaluation/visual_quality.py resizes both faces to 96x96
+# The box of the reference's frame cuts both videos, without regard to the frame's edges, as published.
+FACE = View("face-box-96", 1, (CropBox("face"), Resize(FACE_SIDE, FACE_SIDE)))
+VIEWS = {
+    "face": FACE,
+    "mouth": View("face-box-96-lower-half", 1, FACE.steps),  # the lower half of what `face` shows
+    "frame": View("whole-frame", 1, ()),
+}
+
+
+class _PixelsWatcher(Watcher):
+    """Keeps three numbers a frame and region."""
+
+    def __init__(self, clip: Clip, regions: Sequence[str]) -> None:
+        self._clip = clip
+        self._regions = regions
+        self.frames_generated = 0
+        self.frames_reference = 0
+        self.same_size = True
+        self.numbers: dict[str, list[np.ndarray]] = {}
+
+    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+        self.frames_generated += len(generated) if generated is not None else 0
+        self.frames_reference += len(reference) if reference is not None else 0
+        if generated is None or reference is None:
+            return  # compared are as many frames as both have, as published
+        count = min(len(generated), len(reference))
+        generated, reference = _first(generated, count), _first(reference, count)
+        if "face" in self._regions or "mouth" in self._regions:
+            if boxes is None or len(boxes) < count:
+                raise ClipError(
+                    "boxes-too-short",
+                    f"clip {self._clip.id}: no face box for frame {reference.start + len(boxes if boxes is not None else ())}"
+                    "; give one for each frame of the reference",
+                )
+            seen = open_view(FACE).see(generated, boxes[:count])
+            real = open_view(FACE).see(reference, boxes[:count])
+            if "face" in self._regions:
+                self._compare("face", seen, real)
+            if "mouth" in self._regions:
+                self._compare("mouth", seen[:, FACE_SIDE // 2 :], real[:, FACE_SIDE // 2 :])
+        if "frame" in self._regions:
+            self.same_size &= generated.rgb.shape == reference.rgb.shape
+            if self.same_size:
+                self._compare("frame", generated.rgb, reference.rgb)
+
+    def _compare(self, region: str, seen: np.ndarray, real: np.ndarray) -> None:
+        # The published script subtracts the generated frame from the real one; wrapped squares do not mind the order.
+        self.numbers.setdefault(f"{region}_psnr_wrapped", []).append(wrapped_psnr_db(real, seen))
+        self.numbers.setdefault(f"{region}_mse", []).append(mean_squared_error(real, seen))
+        if min(real.shape[1:3]) >= SMALLEST_SIDE:
+            self.numbers.setdefault(f"{region}_ssim", []).append(ssim(real, seen))
+
+
+class Pixels(Observer):
+    """PSNR and SSIM of each frame.
+
+    Evidence
+    --------
+    frames, frames_generated, frames_reference : int
+        Compared are the first ``min`` of both.
+    For each region (``face``, ``mouth``, ``frame``), (frames,) float64: ``{region}_psnr_wrapped`` in dB,
+    ``{region}_mse`` in squared grey levels, ``{region}_ssim``. ``frame`` is left out if the videos differ in size.
+    """
+
+    name: ClassVar[str] = "pixels"
+    version: ClassVar[int] = 1
+    needs: ClassVar[Needs] = Needs(reference=True, boxes=True)
+    views: ClassVar[dict[str, str]] = {name: view.id for name, view in VIEWS.items()}
+
+    def __init__(self, regions: Sequence[str]) -> None:
+        self._regions = tuple(regions)
+
+    @classmethod
+    def load(cls, weights: Path | None, views: Sequence[str], device: str) -> Pixels:
+        return cls(views)
+
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+        return _PixelsWatcher(clip, self._regions)
+
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _PixelsWatcher)]
+
+    def _conclude(self, watcher: _PixelsWatcher) -> Evidence | ClipError:
+        frames = min(watcher.frames_generated, watcher.frames_reference)
+        if not frames:
+            return ClipError("no-frames", "there is no frame that both videos have; look at the files")
+        arrays = {name: np.concatenate(parts) for name, parts in watcher.numbers.items()}
+        if not watcher.same_size:  # the size may change within a video: part of the frames is no evidence
+            arrays = {name: array for name, array in arrays.items() if not name.startswith("frame_")}
+        return Evidence(
+            self.name,
+            {
+                "frames": frames,
+                "frames_generated": watcher.frames_generated,
+                "frames_reference": watcher.frames_reference,
+                **arrays,
+            },
+        )
+
+
+def _first(frames: Frames, count: int) -> Frames:
+    return frames if len(frames) == count else Frames(frames.start, frames.native[:count])

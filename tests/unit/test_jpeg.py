@@ -1,0 +1,75 @@
+"""The JPEG round trip: ffmpeg's image dump at its default rate control."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tlbench.media.jpeg import JpegRoundTrip
+from tlbench.media.video import Footage
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "syncnet"
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[av.VideoFrame]:
+    return [frame for run in Footage(GOLDEN / "clip_a.mp4").frames() for frame in run.native]
+
+
+@pytest.fixture(scope="module")
+def files(pictures: list[av.VideoFrame]) -> list[bytes]:
+    dump = JpegRoundTrip()
+    return [dump.encode(picture) for picture in pictures]
+
+
+def test_the_first_files_have_the_recorded_sizes(files: list[bytes]) -> None:
+    assert [len(file) for file in files[:4]] == json.loads((GOLDEN / "expected.json").read_text())["clip_a"][
+        "jpeg_bytes"
+    ]
+
+
+def test_each_frame_gives_one_jpeg_file(files: list[bytes]) -> None:
+    assert len(files) == 50
+    assert all(file.startswith(b"\xff\xd8") and file.endswith(b"\xff\xd9") for file in files)
+
+
+def test_quality_falls_along_the_clip(files: list[bytes]) -> None:
+    assert np.mean([len(file) for file in files[-10:]]) < 0.5 * np.mean([len(file) for file in files[:5]])
+
+
+def test_a_second_dump_of_the_same_clip_is_identical(pictures: list[av.VideoFrame], files: list[bytes]) -> None:
+    dump = JpegRoundTrip()
+    assert [dump.encode(picture) for picture in pictures[:12]] == files[:12]
+
+
+def test_pictures_come_back_as_rgb_of_the_same_size(pictures: list[av.VideoFrame]) -> None:
+    rgb = pictures[0].to_ndarray(format="rgb24").astype(float)
+    back = JpegRoundTrip()(pictures[0]).astype(float)
+    assert back.shape == rgb.shape
+    assert np.abs(back - rgb).mean() < 4
+    assert np.abs(back[..., ::-1] - rgb).mean() > 8  # the test would see swapped colours
+
+
+def test_the_decoders_time_stamps_stay_as_they_are() -> None:
+    grey = np.full((24, 16), 90, np.uint8)
+    frame = av.VideoFrame.from_ndarray(grey, format="yuvj420p")
+    frame.pts, frame.time_base = 77, Fraction(1, 90000)
+    JpegRoundTrip()(frame)
+    assert (frame.pts, frame.time_base) == (77, Fraction(1, 90000))
+
+
+def test_a_frame_given_twice_is_dumped_twice(pictures: list[av.VideoFrame]) -> None:
+    dump = JpegRoundTrip()
+    assert len(dump.encode(pictures[0])) > 0
+    assert len(dump.encode(pictures[0])) > 0
+
+
+def test_frames_of_another_size_are_scaled_to_the_first(pictures: list[av.VideoFrame]) -> None:
+    dump = JpegRoundTrip()
+    assert dump(pictures[0]).shape == (160, 160, 3)
+    assert dump(pictures[1].reformat(96, 64)).shape == (160, 160, 3)

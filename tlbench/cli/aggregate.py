@@ -1,0 +1,22 @@
+"""``tlbench aggregate``: a result made anew from its records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tlbench.cli.options import format_option, split_words
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--metrics", metavar="NAMES", help="With commas, as for score.  [default: those of the run]")
+@format_option
+def command(run: Path, metrics: str | None, table_format: str) -> None:
+    """Make the result.json in the folder RUN anew from its records.jsonl. No video is read, no model loaded."""
+    from tlbench.results.table import render
+    from tlbench.scoring import aggregate
+
+    result = aggregate(run, split_words(metrics))
+    click.echo(render([result], table_format, all_metrics=metrics is not None))

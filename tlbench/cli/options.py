@@ -1,0 +1,88 @@
+"""Options that several commands share, so that one name means one thing everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def dataset_options(command: _Command) -> _Command:
+    """Adds the options that choose clips; the function gets them under the names of ``tlbench.check``'s arguments.
+
+    ``dataset``, ``data_root``, ``split``, ``subset``, ``limit``, ``manifest``, ``boxes``. Whether files exist is left
+    to the function behind the command, whose errors name the way out.
+    """
+    for option in reversed(_DATASET_OPTIONS):
+        command = option(command)
+    return command
+
+
+_DATASET_OPTIONS = (
+    click.option("--dataset", required=True, metavar="NAME", help="lrs2, lrw, grid, folder; another name lists all."),
+    click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies."),
+    click.option("--split", metavar="NAME", help="Which part of it.  [default: test]"),
+    click.option("--subset", type=click.Path(path_type=Path), metavar="FILE", help="Only the clips this list names."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips."),
+    click.option(
+        "--manifest",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="List of clips: CSV or JSON Lines for folder, the data set's own form for others.",
+    ),
+    click.option(
+        "--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4)."
+    ),
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Processes side by side.  [default: one a core]"
+)
+weights_option = click.option(
+    "--weights",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A checkpoint, such as syncnet=syncnet_v2.model or s3fd=s3fd-619a316812.pth; may be given several times.",
+)
+cache_option = click.option(
+    "--cache", type=click.Path(path_type=Path), metavar="FOLDER", help="Evidence kept.  [default: $TLBENCH_CACHE]"
+)
+format_option = click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["terminal", "markdown", "csv", "json", "latex"]),
+    default="terminal",
+    show_default=True,
+    help="Of the table on stdout.",
+)
+
+
+def detector_options(command: _Command) -> _Command:
+    """Adds the options that decide how face boxes are found where none are given: ``detector`` and ``smooth``."""
+    for option in reversed(_DETECTOR_OPTIONS):
+        command = option(command)
+    return command
+
+
+_DETECTOR_OPTIONS = (
+    click.option(
+        "--detector",
+        type=click.Choice(["auto", "s3fd", "haar"]),
+        default="auto",
+        show_default=True,
+        help="Finds faces; auto is s3fd if its checkpoint is there.",
+    ),
+    click.option(
+        "--smooth", type=click.IntRange(min=0), default=0, show_default=True, help="Median over so many frames' boxes."
+    ),
+)
+
+
+def split_words(text: str | None) -> tuple[str, ...] | None:
+    """``a, b`` to ``("a", "b")``; None stays None."""
+    return None if text is None else tuple(word for word in (part.strip() for part in text.split(",")) if word)

@@ -1,0 +1,73 @@
+"""The progress bar of long commands: on stderr, with rate and time left, and quiet where nobody watches."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlbench.observing.observation import Observation
+
+QUIET_SECONDS = 30.0  # without a terminal, a line this often says that the run is alive
+
+
+class ScoreProgress:
+    """Shows how far a run is, and each clip that failed as it fails."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, rate="")
+        self._name = ""
+        self._began = self._said = time.monotonic()
+        self._cached = 0
+
+    def __enter__(self) -> ScoreProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, name: str, observation: Observation, done: int, total: int) -> None:
+        if name != self._name:
+            self._name = name
+            self._began = self._said = time.monotonic()
+            self._cached = 0
+            self._bar.reset(self._task, description=f"scoring {name}", total=total, rate="")
+        for line in dict.fromkeys(str(error) for error in observation.failures.values()):
+            self._say(
+                f"not scored: {line}" if observation.clip.id in line else f"not scored: {observation.clip.id}: {line}"
+            )
+        self._cached += bool(observation.cached) and not observation.failures
+        seconds = time.monotonic() - self._began
+        rate = f"{done / seconds:.1f} clips/s" if seconds > 0 else ""
+        self._bar.update(self._task, completed=done, total=total, rate=rate)
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self._say(f"scoring {self._name}: {done} of {total} clips, {rate}")
+        if done == total and self._cached:
+            self._say(f"{self._name}: {self._cached} of {total} clips came from the cache")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)

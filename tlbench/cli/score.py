@@ -1,0 +1,97 @@
+"""``tlbench score``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tlbench.cli.options import (
+    cache_option,
+    dataset_options,
+    detector_options,
+    format_option,
+    split_words,
+    weights_option,
+    workers_option,
+)
+
+
+@click.command()
+@click.argument("generated", nargs=-1, required=True, type=click.Path(path_type=Path))
+@dataset_options
+@click.option("--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper, pixels, all ...")
+@weights_option
+@detector_options
+@click.option("--controls", metavar="KINDS", help="Also score ceilings and floors: 'all', or names with commas.")
+@click.option("--name", metavar="NAME", help="What tables call the system.  [default: the folder's name]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Results.  [default: tlbench-results]")
+@workers_option
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals and controls.")
+@cache_option
+@format_option
+@click.pass_context
+def command(
+    context: click.Context,
+    generated: tuple[Path, ...],
+    dataset: str,
+    data_root: Path | None,
+    split: str | None,
+    subset: Path | None,
+    limit: int | None,
+    manifest: Path | None,
+    boxes: Path | None,
+    metrics: str | None,
+    weights: tuple[str, ...],
+    detector: str,
+    smooth: int,
+    controls: str | None,
+    name: str | None,
+    out: Path | None,
+    workers: int | None,
+    engine: str,
+    device: str,
+    seed: int,
+    cache: Path | None,
+    table_format: str,
+) -> None:
+    """Score the videos in one or more GENERATED folders and print the table.
+
+    Videos are matched to the data set's clips by name. Each folder becomes a row; its result.json and records.jsonl
+    go to OUT/<name>. A run that was interrupted goes on where it was when the same command is given again.
+
+    Exit code: 0 every clip was scored, 1 some were not (each with its reason), 2 nothing could be done.
+    """
+    from tlbench.cli.progress import ScoreProgress
+    from tlbench.observing.weights import parse_weights
+    from tlbench.results.table import render
+    from tlbench.scoring import score_all
+
+    with ScoreProgress() as progress:
+        results = score_all(
+            generated,
+            dataset,
+            data_root,
+            split=split,
+            subset=subset,
+            limit=limit,
+            manifest=manifest,
+            boxes=boxes,
+            metrics=split_words(metrics),
+            weights=parse_weights(weights),
+            detector=detector,
+            smooth=smooth,
+            controls=split_words(controls) or (),
+            name=name,
+            out=out,
+            workers=workers,
+            engine=engine,
+            device=device,
+            seed=seed,
+            cache=cache,
+            progress=progress,
+        )
+    click.echo(render(results, table_format, all_metrics=metrics is not None))
+    context.exit(0 if all(result.complete for result in results) else 1)

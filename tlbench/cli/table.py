@@ -1,0 +1,21 @@
+"""``tlbench table``: result files as the rows of one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tlbench.cli.options import format_option
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@format_option
+@click.option("--all-metrics", is_flag=True, help="Also those that are not usually shown.")
+def command(results: tuple[Path, ...], table_format: str, all_metrics: bool) -> None:
+    """Print the RESULTS (files or run folders) as one table. No video is read, no model loaded."""
+    from tlbench.results.result import load_result
+    from tlbench.results.table import render
+
+    click.echo(render([load_result(path) for path in results], table_format, all_metrics=all_metrics))

@@ -1,0 +1,76 @@
+"""Which metrics there are: the built-in ones, and those of the entry-point group ``tlbench.metrics``.
+
+An entry point names a tuple of :class:`~tlbench.metrics.metric.Metric`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+
+from tlbench.errors import TlbenchError
+from tlbench.metrics import quality, sync
+from tlbench.metrics.metric import Metric
+
+
+@cache
+def all_metrics() -> tuple[Metric, ...]:
+    """Every metric, in the order tables show them. Raises TlbenchError if two have one key."""
+    found = [*quality.METRICS, *sync.METRICS]
+    for point in entry_points(group="tlbench.metrics"):
+        found += point.load()
+    keys = [metric.key for metric in found]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise TlbenchError(f"metric {key!r} is defined twice; uninstall one of the packages that bring it")
+    return tuple(found)
+
+
+def find_metric(key: str) -> Metric:
+    """The metric of a key such as ``psnr/paper``. Raises TlbenchError if there is none."""
+    for metric in all_metrics():
+        if metric.key == key:
+            return metric
+    keys = [metric.key for metric in all_metrics()]
+    near = get_close_matches(key, keys, n=1)
+    raise TlbenchError(
+        f"no metric {key!r}" + (f"; did you mean {near[0]!r}?" if near else f" (there are {', '.join(keys)})")
+    )
+
+
+def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
+    """The metrics some words ask for, in the catalogue's order.
+
+    Parameters
+    ----------
+    words : iterable of str, or None
+        Names (``psnr``: both arithmetics), keys (``psnr/paper``), arithmetics (``paper``: its headline metrics),
+        observers (``pixels``: all of its metrics) or ``all``; None is every headline metric.
+
+    Raises
+    ------
+    TlbenchError
+        For a word that asks for nothing.
+    """
+    if words is None:
+        return tuple(metric for metric in all_metrics() if metric.headline)
+    wanted: set[str] = set()
+    for word in words:
+        found = {metric.key for metric in all_metrics() if _asks(word, metric)}
+        if not found:
+            known = sorted({metric.name for metric in all_metrics()})
+            near = get_close_matches(word, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TlbenchError(
+                f"no metric {word!r}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
+            )
+        wanted |= found
+    return tuple(metric for metric in all_metrics() if metric.key in wanted)
+
+
+def _asks(word: str, metric: Metric) -> bool:
+    if word in ("paper", "sound"):
+        return metric.arithmetic == word and metric.headline
+    return word in ("all", metric.name, metric.key, metric.observer)

@@ -1,0 +1,176 @@
+"""A protocol says how a number came about; its id travels with the number.
+
+Two rows of a table may be ranked together only if their ids are equal. The id is written to be read by people and to
+be read back by :meth:`Protocol.parse`::
+
+    lse_c[lrs2:test/syncnet-whole@1/pyav-25fps@1/clips/paper/w:961e8696f888]@1
+    psnr[lrs2:test#limit=20/face-96@1/pyav-25fps@1/b:haar/frames/paper]@1
+
+that is ``metric[data set:split#selection/view/decoding/b:boxes/aggregation/arithmetic/w:weights]@version``, where
+``#selection``, ``b:boxes`` and ``w:weights`` are left out if there are none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from tlbench.metrics.metric import Metric
+
+WEIGHTS_DIGITS = 12  # of the SHA-256: 48 bits are enough to tell the checkpoints of a field apart
+_SAFE = "@+~=,._-"  # what stands unescaped in an id besides letters and digits
+_ID = re.compile(r"(?P<metric>[^\[\]/]+)\[(?P<body>[^\[\]]+)\]@(?P<version>0|[1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How one number was made.
+
+    Attributes
+    ----------
+    metric : str
+        The metric's name, without its arithmetic.
+    version : int
+        The metric's version.
+    dataset, split : str
+    view : str
+        Id of what the observer saw, such as ``syncnet-whole@1``.
+    decoding : str
+        How files became frames and samples.
+    aggregation, arithmetic : str
+        As on the metric: over what the mean is taken, and ``paper`` or ``sound``.
+    selection : str or None
+        Which part of the split, as :func:`selection_mark` writes it; None for all of it.
+    boxes : str or None
+        Where face boxes came from: ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None where none are used.
+    weights : str or None
+        The first twelve hex digits of the checkpoint's SHA-256; None where there is no checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If a field is empty or not of its form.
+    """
+
+    metric: str
+    version: int
+    dataset: str
+    split: str
+    view: str
+    decoding: str
+    aggregation: str
+    arithmetic: str
+    selection: str | None = None
+    boxes: str | None = None
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic"):
+            if not getattr(self, name):
+                raise ValueError(f"protocol: {name} is empty")
+        if self.selection == "" or self.boxes == "":
+            raise ValueError("protocol: no selection and no boxes are None, not an empty text")
+        if not 0 <= self.version < 10**9:
+            raise ValueError(f"protocol: version {self.version} is not a small whole number")
+        if self.weights is not None and not re.fullmatch(rf"[0-9a-f]{{{WEIGHTS_DIGITS}}}", self.weights):
+            raise ValueError(f"protocol: weights {self.weights!r} are not {WEIGHTS_DIGITS} hex digits")
+
+    @classmethod
+    def of(
+        cls,
+        metric: Metric,
+        *,
+        dataset: str,
+        split: str,
+        view: str,
+        decoding: str,
+        selection: str | None = None,
+        boxes: str | None = None,
+        weights_sha256: str | None = None,
+    ) -> Protocol:
+        """The protocol of a metric in a run; ``weights_sha256`` is the whole hash or its beginning."""
+        return cls(
+            metric.name,
+            metric.version,
+            dataset,
+            split,
+            view,
+            decoding,
+            metric.aggregation,
+            metric.arithmetic,
+            selection,
+            boxes,
+            None if weights_sha256 is None else weights_sha256[:WEIGHTS_DIGITS],
+        )
+
+    @property
+    def id(self) -> str:
+        """The protocol as one line of text without spaces."""
+        selection = "" if self.selection is None else "#" + _escape(self.selection)
+        parts = [
+            f"{_escape(self.dataset)}:{_escape(self.split)}{selection}",
+            _escape(self.view),
+            _escape(self.decoding),
+        ]
+        if self.boxes is not None:
+            parts.append("b:" + quote(self.boxes, safe=_SAFE + ":"))
+        parts += [_escape(self.aggregation), _escape(self.arithmetic)]
+        if self.weights is not None:
+            parts.append("w:" + self.weights)
+        return f"{_escape(self.metric)}[{'/'.join(parts)}]@{self.version}"
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol:
+        """The inverse of :attr:`id`. Raises ValueError if ``text`` is not exactly what ``id`` writes."""
+        match = _ID.fullmatch(text)
+        if match is None:
+            raise ValueError(f"not a protocol id: {text!r}")
+        parts = match["body"].split("/")
+        weights = parts.pop().removeprefix("w:") if parts[-1].startswith("w:") else None
+        boxes = unquote(parts.pop(3).removeprefix("b:")) if len(parts) > 3 and parts[3].startswith("b:") else None
+        if len(parts) != 5:
+            raise ValueError(f"not a protocol id: {text!r}")
+        where, marked, selection = parts[0].partition("#")
+        dataset, _, split = where.partition(":")
+        view, decoding, aggregation, arithmetic = (unquote(part) for part in parts[1:])
+        protocol = cls(
+            metric=unquote(match["metric"]),
+            version=int(match["version"]),
+            dataset=unquote(dataset),
+            split=unquote(split),
+            view=view,
+            decoding=decoding,
+            aggregation=aggregation,
+            arithmetic=arithmetic,
+            selection=unquote(selection) if marked else None,
+            boxes=boxes,
+            weights=weights,
+        )
+        if protocol.id != text:  # two spellings of one protocol would compare as different
+            raise ValueError(f"not a protocol id: {text!r}; it should read {protocol.id!r}")
+        return protocol
+
+
+def _escape(text: str) -> str:
+    return quote(text, safe=_SAFE)
+
+
+def selection_mark(subset: Iterable[str] | None = None, limit: int | None = None) -> str | None:
+    """Short text for the part of a split that was chosen; None if nothing was left out.
+
+    Parameters
+    ----------
+    subset : iterable of clip ids or None
+        Named by a hash of the sorted ids, so that the same list under another file name is the same protocol.
+    limit : int or None
+        The first so many clips were kept, after ``subset``.
+    """
+    marks = []
+    if subset is not None:
+        marks.append("subset=" + hashlib.sha256("\n".join(sorted(subset)).encode()).hexdigest()[:WEIGHTS_DIGITS])
+    if limit is not None:
+        marks.append(f"limit={limit}")
+    return ",".join(marks) or None

@@ -1,0 +1,132 @@
+"""PSNR and SSIM from the pixels observer's evidence, as published and as they should have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.tally import MeanTally
+from tlbench.observing.evidence import Evidence
+
+_PEAK_SQUARED = 255.0**2
+_IDENTICAL_DB = 100.0
+_REGIONS = {"face": "the face box at 96x96", "mouth": "the lower half of the face box", "frame": "the whole frame"}
+
+
+def _mean_of(name: str) -> Callable[[Evidence], MeanTally]:
+    """Tally of a per-frame array; empty where the observer could not compute it."""
+
+    def tally(evidence: Evidence) -> MeanTally:
+        if name not in evidence.values:
+            return MeanTally()
+        values = evidence.array(name)
+        return MeanTally(float(values.sum()), len(values))
+
+    return tally
+
+
+def _frame_psnr_of(name: str) -> Callable[[Evidence], MeanTally]:
+    def tally(evidence: Evidence) -> MeanTally:
+        if name not in evidence.values:
+            return MeanTally()
+        psnr = np.minimum(_decibels(evidence.array(name)), _IDENTICAL_DB)
+        return MeanTally(float(psnr.sum()), len(psnr))
+
+    return tally
+
+
+def _decibels(mse: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(_PEAK_SQUARED / np.asarray(mse, dtype=np.float64))
+
+
+def _of_region(region: str, where: str) -> tuple[Metric, ...]:
+    suffix = "" if region == "face" else f"_{region}"
+    label = "" if region == "face" else f" {region}"
+    shown = region == "face"
+    return (
+        Metric(
+            name=f"psnr{suffix}",
+            arithmetic="paper",
+            label=f"PSNR{label}",
+            observer="pixels",
+            view=region,
+            unit="dB",
+            better="higher",
+            version=1,
+            tally=_mean_of(f"{region}_psnr_wrapped"),
+            description=f"PSNR over {where} in uint8 arithmetic that wraps modulo 256, 100 for identical frames; mean over "
+            "all frames (TalkLip evaluation/visual_quality.py)",
+            aggregation="frames",
+            headline=shown,
+        ),
+        Metric(
+            name=f"ssim{suffix}",
+            arithmetic="paper",
+            label=f"SSIM{label}",
+            observer="pixels",
+            view=region,
+            unit="",
+            better="higher",
+            version=1,
+            tally=_mean_of(f"{region}_ssim"),
+            description=f"SSIM over {where}, Gaussian window of sigma 1.5, mean over channels and all frames (TalkLip "
+            "evaluation/visual_quality.py with scikit-image)",
+            aggregation="frames",
+            headline=shown,
+            digits=3,
+        ),
+        Metric(
+            name=f"psnr{suffix}",
+            arithmetic="sound",
+            label=f"PSNR{label}",
+            observer="pixels",
+            view=region,
+            unit="dB",
+            better="higher",
+            version=1,
+            tally=_mean_of(f"{region}_mse"),
+            description=f"PSNR over {where} of the mean squared error pooled over all frames, in floating point",
+            aggregation="pooled",
+            finish=_decibels,
+            headline=shown,
+        ),
+        Metric(
+            name=f"psnr_frame_mean{suffix}",
+            arithmetic="sound",
+            label=f"PSNR/frame{label}",
+            observer="pixels",
+            view=region,
+            unit="dB",
+            better="higher",
+            version=1,
+            # The least error but none that a 96x96 crop can have, one grey level in one channel of one pixel, is
+            # 92.5 dB (113 dB needs 3.3 million samples): up to that size the cap touches identical frames only.
+            tally=_frame_psnr_of(f"{region}_mse"),
+            description=f"PSNR over {where} in floating point, mean over all frames, identical frames counted as 100 dB",
+            aggregation="frames",
+            headline=False,
+        ),
+        Metric(
+            name=f"ssim{suffix}",
+            arithmetic="sound",
+            label=f"SSIM{label}",
+            observer="pixels",
+            view=region,
+            unit="",
+            better="higher",
+            version=1,
+            tally=_mean_of(f"{region}_ssim"),
+            description=f"SSIM over {where}; the published arithmetic is sound",
+            aggregation="frames",
+            headline=shown,
+            digits=3,
+        ),
+    )
+
+
+METRICS: tuple[Metric, ...] = tuple(
+    metric for region, where in _REGIONS.items() for metric in _of_region(region, where)
+)

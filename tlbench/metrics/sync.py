@@ -1,0 +1,103 @@
+"""LSE-C, LSE-D and what they leave out, from SyncNet's evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tlbench.metrics.metric import Arithmetic, Direction, Metric
+from tlbench.metrics.tally import HitTally, MeanTally
+from tlbench.observing.evidence import Evidence
+
+IN_SYNC_FRAMES = 1  # 40 ms: the shift SyncNet is trained to tell from none (Chung and Zisserman, 2016)
+
+
+def _clip_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
+    def tally(evidence: Evidence) -> MeanTally:
+        return MeanTally(evidence.number(name), 1)
+
+    return tally
+
+
+def _size_of(name: str) -> Callable[[Evidence], MeanTally]:
+    def tally(evidence: Evidence) -> MeanTally:
+        return MeanTally(abs(evidence.number(name)), 1)
+
+    return tally
+
+
+def _near_zero(name: str) -> Callable[[Evidence], HitTally]:
+    def tally(evidence: Evidence) -> HitTally:
+        return HitTally(int(abs(evidence.number(name)) <= IN_SYNC_FRAMES), 1)
+
+    return tally
+
+
+def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what: str) -> Metric:
+    frames = "after the published JPEG round trip" if arithmetic == "paper" else "on the frames themselves"
+    return Metric(
+        name=name,
+        arithmetic=arithmetic,
+        label=label,
+        observer="syncnet",
+        view=arithmetic,
+        unit="",
+        better=better,
+        version=1,
+        tally=_clip_mean_of(f"{arithmetic}_{name}"),
+        description=f"{what}, SyncNet on the whole frame {frames}; mean over clips (Wav2Lip evaluation, "
+        "calculate_scores_LRS.py). Blind to a constant lag: read it beside the offset",
+        aggregation="clips",
+    )
+
+
+_CONFIDENCE = "median minus least of the mean distances over 31 shifts"
+_DISTANCE = "least mean distance of lips and speech over 31 shifts"
+
+METRICS: tuple[Metric, ...] = (
+    _lse("lse_c", "LSE-C", "paper", "higher", _CONFIDENCE),
+    _lse("lse_d", "LSE-D", "paper", "lower", _DISTANCE),
+    _lse("lse_c", "LSE-C", "sound", "higher", _CONFIDENCE),
+    _lse("lse_d", "LSE-D", "sound", "lower", _DISTANCE),
+    Metric(
+        name="lse_d_zero",
+        arithmetic="sound",
+        label="LSE-D at 0",
+        observer="syncnet",
+        view="sound",
+        unit="",
+        better="lower",
+        version=1,
+        tally=_clip_mean_of("sound_zero_offset_distance"),
+        description="mean distance of the lips to the speech that is played with them, mean over clips; "
+        "unlike LSE-D it grows with a lag",
+        aggregation="clips",
+    ),
+    Metric(
+        name="in_sync",
+        arithmetic="sound",
+        label="in sync",
+        observer="syncnet",
+        view="sound",
+        unit="%",
+        better="higher",
+        version=1,
+        tally=_near_zero("sound_offset_frames"),
+        description="share of clips whose best offset is at most one frame (40 ms)",
+        aggregation="clips",
+        scale=100.0,
+        digits=1,
+    ),
+    Metric(
+        name="offset_size",
+        arithmetic="sound",
+        label="|offset|",
+        observer="syncnet",
+        view="sound",
+        unit="frames",
+        better="lower",
+        version=1,
+        tally=_size_of("sound_offset_frames"),
+        description="size of the offset at which lips and speech fit best, mean over clips",
+        aggregation="clips",
+    ),
+)

@@ -1,0 +1,298 @@
+"""What is wrong with the files of one clip, told without any model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.faces import read_boxes
+from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, tick_at_25
+from tlbench.media.video import Footage
+from tlbench.observing.cache import file_sha256
+from tlbench.observing.checks_audio import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
+from tlbench.observing.checks_catalogue import CATALOGUE, Finding, finding
+
+SAMPLE_RATE = 16_000  # what observers listen at
+# AAC comes in blocks of 1024 samples: at 16 kHz a sound may be 1.6 frames longer than what was put in. LRS2's are.
+ROUNDING_FRAMES = 1.6
+SLACK_FRAMES = 1.0  # a cut to the next frame, by whoever made the file
+SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is shorter, padding is not
+LARGE_PIXELS = 1920 * 1080  # a picture above it takes longer to decode than to look at
+# Pictures are decoded up to so many pixels a file: LRS2's longest clip (160 x 160, 155 frames) four times over.
+DECODED_PIXELS = 16_000_000
+FRAMES_A_RUN = 8
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What every clip of the data set has: (width, height) and number of frames, where that is fixed."""
+
+    frame_size: tuple[int, int] | None = None
+    frame_count: int | None = None
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What one clip's files gave: findings, and what must be compared with other clips.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+    bytes_sha256 : str or None
+        Of the generated file; None if it can't be read.
+    pictures_sha256 : str or None
+        Of its coded pictures, whatever they are wrapped in.
+    duration_seconds : float or None
+        Of the generated video.
+    """
+
+    findings: tuple[Finding, ...]
+    bytes_sha256: str | None = None
+    pictures_sha256: str | None = None
+    duration_seconds: float | None = None
+
+
+def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
+    """All findings about one clip's reference, boxes and generated file."""
+    reference, findings = _check_reference(clip, expected)
+    frame_count = frames_at_25(reference) if reference is not None else None
+    if clip.boxes is not None:
+        findings += _check_boxes(clip, clip.boxes, reference, frame_count)
+    if clip.generated is None:
+        return ClipFacts(tuple(findings))
+
+    if clip.reference is not None and _same_file(clip.generated, clip.reference):
+        findings.append(
+            finding("same-file", clip.id, f"is the real video {clip.reference.name} itself (a link or the same folder)")
+        )
+        return ClipFacts(tuple(findings))
+    footage = Footage(clip.generated, budget_bytes=0)
+    try:
+        video = footage.info
+        content = file_sha256(clip.generated)
+    except ClipError as error:
+        findings.append(_of_error(clip.id, error, clip.generated))
+        return ClipFacts(tuple(findings))
+    except OSError as error:
+        findings.append(finding("unreadable", clip.id, f"can't be read ({error.strerror})"))
+        return ClipFacts(tuple(findings))
+    facts = (content, video.video_packets_sha256, video.duration_seconds)
+    if reference is not None and clip.reference is not None:
+        if content == _sha256_or_none(clip.reference):
+            findings.append(finding("identical", clip.id, "every byte is the real video's"))
+            return ClipFacts(tuple(findings), *facts)
+        if video.video_packets_sha256 == reference.video_packets_sha256:
+            findings.append(
+                finding("identical-pictures", clip.id, "every coded picture is the real video's, in another file")
+            )
+    findings += _check_frames(clip.id, video, reference, frame_count, expected)
+    findings += _check_decoding(clip.id, footage)
+    findings += _check_sound(clip, video, reference)
+    return ClipFacts(tuple(findings), *facts)
+
+
+def frames_at_25(video: VideoInfo) -> int:
+    """How many frames an observer sees of a video, which is converted to 25 frames a second first."""
+    return video.frame_count if video.even_at_25 else max(1, tick_at_25(video.duration_seconds))
+
+
+def _check_reference(clip: Clip, expected: Expected) -> tuple[VideoInfo | None, list[Finding]]:
+    if clip.reference is None:
+        return None, [finding("no-reference", clip.id, "no real video to compare with")]
+    try:
+        video = probe(clip.reference)
+    except ClipError as error:
+        if error.code == "missing":
+            return None, [finding("reference-missing", clip.id, f"no file {clip.reference}")]
+        return None, [finding("reference-broken", clip.id, f"{clip.reference.name}: {_what(error, clip.reference)}")]
+    findings = []
+    if video.truncated:
+        findings.append(
+            finding("reference-broken", clip.id, f"{clip.reference.name} ends before the length it declares")
+        )
+    if not video.even_at_25:
+        message = f"{clip.reference.name} has {_rate(video)}"
+        findings.append(finding("reference-rate", clip.id, message))
+    size = (video.width, video.height)
+    if expected.frame_size is not None and size != expected.frame_size:
+        message = f"{clip.reference.name} is {_by(size)}, the data set's clips are {_by(expected.frame_size)}"
+        findings.append(finding("reference-dataset", clip.id, message))
+    if expected.frame_count is not None and frames_at_25(video) != expected.frame_count:
+        message = f"{clip.reference.name} has {frames_at_25(video)} frames, the data set's clips {expected.frame_count}"
+        findings.append(finding("reference-dataset", clip.id, message))
+    return video, findings
+
+
+def _check_boxes(clip: Clip, boxes: Path, reference: VideoInfo | None, frame_count: int | None) -> Iterator[Finding]:
+    try:
+        rows = read_boxes(boxes).xyxy  # (T, 4) int64
+    except ClipError as error:
+        yield finding("bad-boxes", clip.id, _what(error, boxes))
+        return
+    if frame_count is not None and len(rows) != frame_count:
+        code = "boxes-too-short" if len(rows) < frame_count else "boxes-too-many"
+        yield finding(code, clip.id, f"{boxes.name} has {len(rows)} rows, the real video {frame_count} frames")
+    if reference is not None:
+        outside = (rows[:, 0] >= reference.width) | (rows[:, 1] >= reference.height)
+        if outside.any():
+            row = int(np.flatnonzero(outside)[0])
+            message = f"{boxes.name}: row {row} {rows[row].tolist()} lies outside {reference.width}x{reference.height}"
+            yield finding("boxes-outside", clip.id, message)
+
+
+def _check_frames(
+    clip_id: str, video: VideoInfo, reference: VideoInfo | None, reference_frames: int | None, expected: Expected
+) -> Iterator[Finding]:
+    if video.truncated:
+        declared = f" of {video.declared_frame_count}" if video.declared_frame_count else ""
+        yield finding(
+            "truncated", clip_id, f"ends after {video.frame_count}{declared} frames, before its declared length"
+        )
+    if video.variable_frame_rate:
+        message = f"{_rate(video)}, with up to {video.longest_gap_seconds:.2f} s between two"
+        yield finding("variable-frame-rate", clip_id, message)
+    elif not video.even_at_25:
+        yield finding("frame-rate", clip_id, f"{_rate(video)}; it becomes {frames_at_25(video)} frames at 25 a second")
+    if video.rotation_degrees:
+        yield finding("rotated", clip_id, f"asks its player for a turn of {video.rotation_degrees} degrees")
+
+    frames = frames_at_25(video)
+    if frames == 1:
+        yield finding("single-frame", clip_id, "one frame only")
+    target = reference_frames if reference_frames is not None else expected.frame_count
+    if target is not None and frames != target and not video.truncated:
+        whose = "the real video" if reference_frames is not None else "the data set's clips"
+        near = abs(frames - target) == 1 and expected.frame_count is None
+        code = "frame-count-near" if near else "frame-count"
+        yield finding(code, clip_id, f"{frames} frames, {whose} {target}")
+
+    size = (video.width, video.height)
+    real_size = (reference.width, reference.height) if reference is not None else expected.frame_size
+    if real_size is not None and size != real_size:
+        yield finding("frame-size", clip_id, f"{_by(size)}, the real video {_by(real_size)}")
+    if video.width * video.height > LARGE_PIXELS:
+        yield finding("large-frame", clip_id, _by(size))
+
+
+def _check_decoding(clip_id: str, footage: Footage) -> Iterator[Finding]:
+    """Decode from the start: small clips to their end, large ones as far as seconds allow."""
+    video = footage.info
+    most = DECODED_PIXELS // (video.width * video.height) + 1
+    seen = 0
+    try:
+        for run in footage.frames(FRAMES_A_RUN):
+            seen += len(run)
+            if seen >= most:
+                break
+    except ClipError as error:
+        yield _of_error(clip_id, error, footage.path)
+        return
+    if footage.damaged_packets:
+        count = f"{footage.damaged_packets} coded pictures are" if footage.damaged_packets > 1 else "a coded picture is"
+        yield finding("damaged", clip_id, f"{count} damaged; what stands in for them is scored")
+    elif seen < most and footage.truncated and not video.truncated:
+        yield finding("damaged", clip_id, f"it holds {video.frame_count} pictures, but fewer decode")
+
+
+def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> Iterator[Finding]:
+    own = video.audio if clip.audio is None else None
+    path = clip.generated if clip.audio is None else clip.audio
+    assert path is not None  # clips without a generated file do not come here
+    try:
+        sound = hear(path)
+    except ClipError as error:
+        code = "no-audio" if error.code == "no-audio" else "unreadable-audio"
+        yield finding(code, clip.id, f"{path.name}: {_what(error, path)}")
+        return
+    if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
+        yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
+    if sound.peak < NOISE_FLOOR:
+        yield finding("silent-audio", clip.id, "the sound is silent from beginning to end")
+        return
+
+    real, real_start_seconds = None, 0.0
+    if clip.reference is not None and reference is not None and reference.audio is not None and own is not None:
+        real, real_start_seconds = _hear_or_none(clip.reference), reference.audio.start_seconds
+    excess_frames = (sound.seconds - video.duration_seconds) * FRAMES_PER_SECOND
+    usual_frames = 0.0
+    if real is not None and reference is not None:
+        usual_frames = (real.seconds - reference.duration_seconds) * FRAMES_PER_SECOND
+    too_long = excess_frames > max(usual_frames, 0.0) + ROUNDING_FRAMES + SLACK_FRAMES
+    too_short = excess_frames < min(usual_frames, 0.0) - SLACK_FRAMES
+    if too_long or too_short:
+        message = f"sound {sound.seconds:.2f} s, pictures {video.duration_seconds:.2f} s"
+        yield finding("audio-video-length", clip.id, message)
+    late_seconds = own.start_seconds - real_start_seconds if own is not None else 0.0
+    if abs(late_seconds) * FRAMES_PER_SECOND > SLACK_FRAMES:
+        message = f"sound starts {abs(late_seconds):.2f} s {'after' if late_seconds > 0 else 'before'} the pictures"
+        yield finding("audio-start", clip.id, message if real is None else f"{message}, other than in the real video")
+    if real is not None:
+        yield from _compare_sounds(clip.id, sound, real)
+
+
+def _compare_sounds(clip_id: str, sound: Sound, real: Sound) -> Iterator[Finding]:
+    match = likeness(sound.loudness, real.loudness)
+    if match is not None and match.correlation < SAME_SPEECH:
+        message = (
+            f"its loudness follows the real clip's to {match.correlation:.2f} only (same speech: over {SAME_SPEECH})"
+        )
+        yield finding("other-audio", clip_id, message)
+        return
+    if abs(sound.seconds - real.seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
+        yield finding("audio-length", clip_id, f"{sound.seconds:.2f} s, the real clip's {real.seconds:.2f} s")
+    silence, usual = silence_frames(sound.loudness), silence_frames(real.loudness)
+    if silence - usual > SILENCE_FRAMES:
+        before = f"{silence / FRAMES_PER_SECOND:.2f} s before the first sound"
+        yield finding("leading-silence", clip_id, f"{before}, the real clip {usual / FRAMES_PER_SECOND:.2f} s")
+    elif match is not None and abs(match.lag_frames) > SLACK_FRAMES:
+        direction = "later" if match.lag_frames > 0 else "earlier"
+        yield finding("audio-lag", clip_id, f"{abs(match.lag_frames):.1f} frames {direction} than the real clip's")
+
+
+def _hear_or_none(reference: Path) -> Sound | None:
+    """The reference's sound; whether it can be heard is the data set's business."""
+    try:
+        return hear(reference)
+    except ClipError:
+        return None
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one of them is not there, or a link leads in a circle: probing says so
+        return False
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    try:
+        return file_sha256(path)
+    except OSError:
+        return None
+
+
+def _of_error(clip_id: str, error: ClipError, path: Path) -> Finding:
+    return finding(error.code if error.code in CATALOGUE else "unreadable", clip_id, _what(error, path))
+
+
+def _what(error: ClipError, path: Path) -> str:
+    """What is wrong, without the path and the way out that the error's one line has for other readers."""
+    return error.message.removeprefix(f"{path}: ").partition("; ")[0]
+
+
+def _rate(video: VideoInfo) -> str:
+    return f"{video.frames_per_second:.5g} frames a second{' on average' if video.variable_frame_rate else ''}"
+
+
+def _channels(count: int) -> str:
+    return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,73 @@
+"""What only shows when all clips are seen together: names, copies of each other, odd ones out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Selection
+from tlbench.observing.checks_catalogue import Finding, finding
+
+# Fewer matches than this share of the files found, and the folder is another one: a run that stopped early has few
+# files, but those match.
+WRONG_FOLDER_SHARE = 0.05
+# A clip longer than a minute and five times the median is a whole programme among utterances, not a long utterance.
+LONG_SECONDS, LONG_TIMES_MEDIAN = 60.0, 5.0
+
+
+def check_names(selection: Selection) -> list[Finding]:
+    """Which clips have no video, which videos no clip; one finding instead if next to nothing fits."""
+    missing = [clip.id for clip in selection.clips if clip.generated is None]
+    matched = len(selection.clips) - len(missing)
+    files = matched + len(selection.extra)
+    where = selection.generated
+    findings = [finding("dataset-note", None, note) for note in selection.notes]
+    if selection.expected is not None and selection.clips_in_split != selection.expected:
+        message = (
+            f"{selection.dataset.title} {selection.split} has {selection.expected} clips as published, "
+            f"{selection.clips_in_split} here"
+        )
+        findings.append(finding("split-size", None, message))
+    if missing and not files:
+        return [*findings, finding("no-videos", None, f"none of {len(missing)} clips has a video in {where}")]
+    if missing and selection.extra and matched < WRONG_FOLDER_SHARE * files:
+        message = (
+            f"{matched} of {files} videos in {where} are named after a clip: "
+            f"expected such as {missing[0]}.mp4, found such as {_below(selection.extra[0], where)}"
+        )
+        return [*findings, finding("wrong-folder", None, message)]
+    findings += [finding("missing", clip_id, "no generated video") for clip_id in missing]
+    findings += [finding("extra", None, f"{_below(path, where)} belongs to no clip") for path in selection.extra]
+    return findings
+
+
+def check_copies(code: str, what: str, contents: Sequence[tuple[Clip, str | None]]) -> list[Finding]:
+    """Clips whose content (a hash) an earlier clip has already."""
+    first: dict[str, str] = {}
+    findings = []
+    for clip, content in contents:
+        if content is None:
+            continue
+        if content in first:
+            findings.append(finding(code, clip.id, f"{what} as {first[content]}"))
+        else:
+            first[content] = clip.id
+    return findings
+
+
+def check_lengths(seconds: Mapping[str, float]) -> list[Finding]:
+    """Videos much longer than the others; ``seconds`` by clip id."""
+    if not seconds:
+        return []
+    usual = median(seconds.values())
+    return [
+        finding("long-video", clip_id, f"{length:.0f} s long, where half of the clips are below {usual:.1f} s")
+        for clip_id, length in seconds.items()
+        if length > max(LONG_SECONDS, LONG_TIMES_MEDIAN * usual)
+    ]
+
+
+def _below(path: Path, folder: Path | None) -> str:
+    return path.relative_to(folder).as_posix() if folder is not None and path.is_relative_to(folder) else path.name

@@ -1,0 +1,230 @@
+"""What is wrong with a folder of generated videos, in seconds and without a model: ``tlbench check``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.errors import TlbenchError
+from tlbench.observing.checks_catalogue import CATALOGUE, LEVELS, Finding, Level
+from tlbench.observing.checks_clip import ClipFacts, Expected, check_clip
+from tlbench.observing.checks_folder import check_copies, check_lengths, check_names
+from tlbench.observing.checks_text import ALPHABET, check_texts
+
+SCHEMA = "tlbench.check/1"
+MOST_WORKERS = 8  # beyond it the disk is what one waits for
+FEW_CLIPS = 100  # starting two processes takes as long as checking so many clips in this one
+CLIPS_A_TASK = 8  # handed to a process at once, so that handing over costs nothing
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Errors first, then warnings, then info; findings of one code stand together, in the order of the clips.
+    dataset, split : str
+    generated : Path or None
+        The folder that was checked.
+    expected, found, checked : int
+        Clips that should be there, those that have a generated video, and those whose video was looked into.
+    seconds : float
+        How long the check took.
+    """
+
+    findings: tuple[Finding, ...]
+    dataset: str
+    split: str
+    generated: Path | None
+    expected: int
+    found: int
+    checked: int
+    seconds: float
+
+    def count(self, level: Level) -> int:
+        """How many findings have this level."""
+        return sum(found.level == level for found in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """2 if there is an error, 1 if there is a warning, else 0."""
+        return 2 if self.count("error") else 1 if self.count("warning") else 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "dataset": self.dataset,
+            "split": self.split,
+            "generated": None if self.generated is None else str(self.generated),
+            "clips": {"expected": self.expected, "found": self.found, "checked": self.checked},
+            "counts": {level: self.count(level) for level in LEVELS},
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "findings": [found.to_json() for found in self.findings],
+        }
+
+
+def check(
+    generated: Path | str,
+    dataset: str,
+    data_root: Path | str | None = None,
+    *,
+    split: str | None = None,
+    subset: Path | str | None = None,
+    limit: int | None = None,
+    manifest: Path | str | None = None,
+    boxes: Path | str | None = None,
+    alphabet: frozenset[str] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check a folder of generated videos against the data set they were made for.
+
+    Parameters
+    ----------
+    generated : path
+        Folder of the videos under test, named after the clips.
+    dataset : str
+        ``lrs2``, ``lrw``, ``grid``, ``folder`` ...
+    data_root : path or None
+        The data set's folder.
+    split, subset, limit, manifest, boxes
+        Which clips, and where their boxes are: see :func:`tlbench.datasets.dataset.load_dataset`.
+    alphabet, workers, progress
+        See :func:`check_selection`.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TlbenchError
+        If the clips can't even be listed: no such data set or folder, not one file named after a clip.
+    """
+    selection = load_dataset(
+        dataset,
+        _path(data_root),
+        generated=_path(generated),
+        split=split,
+        subset=_path(subset),
+        limit=limit,
+        boxes=_path(boxes),
+        manifest=_path(manifest),
+    )
+    return check_selection(selection, alphabet=alphabet, workers=workers, progress=progress)
+
+
+def check_selection(
+    selection: Selection,
+    *,
+    alphabet: frozenset[str] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check clips that are chosen already.
+
+    Parameters
+    ----------
+    alphabet : frozenset of str or None
+        Characters a transcript may have, in upper case; None for those of the Conformer observer.
+    workers : int or None
+        Processes that look at files side by side; None for one a core. A folder of fewer than 100 clips is checked in
+        this process, which is sooner. A script that asks for more must call this below ``if __name__ == "__main__":``.
+    progress : callable or None
+        Called with the number of clips checked and to check.
+
+    Raises
+    ------
+    TlbenchError
+        If a worker process dies, or ``workers`` is below 1.
+    """
+    began = time.monotonic()
+    if workers is None:
+        workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    if workers < 1:
+        raise TlbenchError(f"workers must be at least 1, got {workers} (--workers)")
+    clips = selection.clips
+    findings = check_names(selection)
+    findings += check_texts(clips, ALPHABET if alphabet is None else alphabet)
+    checked = 0
+    if not any(found.code == "wrong-folder" for found in findings):
+        expected = Expected(selection.dataset.frame_size, selection.dataset.frame_count)
+        facts: list[ClipFacts] = []
+        for fact in _check_clips(clips, expected, workers):
+            facts.append(fact)
+            if progress is not None:
+                progress(len(facts), len(clips))
+        findings += [found for fact in facts for found in fact.findings]
+        findings += _check_together(clips, facts)
+        checked = sum(clip.generated is not None for clip in clips)
+    return Report(
+        _sorted(findings),
+        selection.dataset.name,
+        selection.split,
+        selection.generated,
+        expected=len(clips),
+        found=sum(clip.generated is not None for clip in clips),
+        checked=checked,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _check_together(clips: Sequence[Clip], facts: Sequence[ClipFacts]) -> list[Finding]:
+    pairs = list(zip(clips, facts, strict=True))
+    findings = check_copies("duplicate", "the same bytes", [(clip, fact.bytes_sha256) for clip, fact in pairs])
+    copies = {found.clip for found in findings}  # their pictures need no second finding
+    findings += check_copies(
+        "duplicate-pictures",
+        "the same coded pictures",
+        [(clip, fact.pictures_sha256) for clip, fact in pairs if clip.id not in copies],
+    )
+    seconds = {clip.id: fact.duration_seconds for clip, fact in pairs if fact.duration_seconds is not None}
+    return findings + check_lengths(seconds)
+
+
+def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Iterator[ClipFacts]:
+    """Facts of each clip, in order. Processes, because PyAV holds the interpreter's lock for a third of the time."""
+    if workers == 1 or len(clips) < FEW_CLIPS:
+        yield from map(check_clip, clips, repeat(expected))
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy other libraries' threads half-alive
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
+        try:
+            yield from pool.map(partial(check_clip, expected=expected), clips, chunksize=CLIPS_A_TASK)
+        except BrokenProcessPool as error:
+            raise TlbenchError(
+                "a worker process could not start or was killed; run again with --workers 1 "
+                "(a script must call check() below `if __name__ == '__main__':`)"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    place = {code: number for number, code in enumerate(CATALOGUE)}
+    return tuple(sorted(findings, key=lambda found: (LEVELS.index(found.level), place[found.code])))
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,0 +1,218 @@
+"""Two systems on the same clips: which differences are real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from tlbench.errors import TlbenchError
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.protocol import Protocol
+from tlbench.results.result import Result
+from tlbench.results.statistics import Difference, holm, paired_differences
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verdict = Literal["a better", "b better", "a and b differ", "no difference shown"]
+
+
+@dataclass(frozen=True)
+class MetricComparison:
+    """One metric of a comparison.
+
+    Attributes
+    ----------
+    metric : Metric
+    protocol : Protocol
+        That of both.
+    difference : Difference
+        Its values are over the common clips, so they may differ from those of the two results.
+    p_adjusted : float or None
+        Corrected by Holm for all metrics of the comparison.
+    verdict : str
+        ``a better``, ``b better``, ``a and b differ`` (a metric without a direction), ``no difference shown``.
+    """
+
+    metric: Metric
+    protocol: Protocol
+    difference: Difference
+    p_adjusted: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class NotComparable:
+    """A metric that was left out, with the protocol id on each side; None where a side lacks the metric."""
+
+    key: str
+    a: str | None
+    b: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """System a beside system b.
+
+    Attributes
+    ----------
+    a, b : str
+        Names of the systems.
+    level : float
+        1 minus the level of significance, after correction; also of the intervals.
+    rows : tuple of MetricComparison
+    not_comparable : tuple of NotComparable
+    clips : int
+        In both results, with the same reference.
+    only_a, only_b : int
+        Clips left out because the other result has no such clip.
+    other_reference : int
+        Clips left out because the same id stands for different reference videos.
+    """
+
+    a: str
+    b: str
+    level: float
+    rows: tuple[MetricComparison, ...]
+    not_comparable: tuple[NotComparable, ...]
+    clips: int
+    only_a: int
+    only_b: int
+    other_reference: int
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """One flat mapping a metric: what tables for programs hold."""
+        return [
+            {
+                "metric": row.metric.key,
+                "label": row.metric.label,
+                "arithmetic": row.metric.arithmetic,
+                "unit": row.metric.unit,
+                "better": row.metric.better,
+                "a": row.difference.a,
+                "b": row.difference.b,
+                "delta": row.difference.delta,
+                "low": row.difference.low,
+                "high": row.difference.high,
+                "probability_of_improvement": row.difference.probability_of_improvement,
+                "p_value": row.difference.p_value,
+                "p_adjusted": row.p_adjusted,
+                "verdict": row.verdict,
+                "clips": row.difference.clips,
+                "resampled": row.difference.unit,
+                "clusters": row.difference.units,
+                "protocol": row.protocol.id,
+            }
+            for row in self.rows
+        ]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One line a metric."""
+        import pandas as pd
+
+        return pd.DataFrame(self.as_dicts())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        columns = ["metric", "unit", "better", "a", "b", "delta", "low", "high", "p_adjusted", "verdict"]
+        title = f"<p>a: <b>{escape(self.a)}</b>, b: <b>{escape(self.b)}</b>, {self.clips} clips</p>"
+        return title + str(self.to_dataframe()[columns].to_html(index=False, escape=True, na_rep="-"))
+
+
+def compare(a: Result, b: Result, *, level: float = 0.95, metrics: Sequence[str] | None = None) -> Comparison:
+    """Compare two results clip by clip.
+
+    Only metrics whose protocol ids are equal are compared, and only clips that both scored. The p values are corrected
+    over all metrics compared (Holm), so that looking at more of them does not find more differences by chance.
+
+    Parameters
+    ----------
+    a, b : Result
+        Resamples, seed and cluster are taken from ``a.interval``.
+    level : float
+        0.95 calls a difference real if its corrected p is below 0.05.
+    metrics : sequence of str, optional
+        Keys of the metrics to compare; the headline metrics of both if not given.
+
+    Raises
+    ------
+    TlbenchError
+        If there is no common clip or no comparable metric.
+    """
+    settings = replace(a.interval, level=level)
+    common = [clip.id for clip in a.clips if clip.id in b.by_id]
+    if not common:
+        raise TlbenchError(
+            f"{a.name!r} and {b.name!r} have no clip in common ({_example(a)} against {_example(b)}); "
+            "compare results of the same data set"
+        )
+    same = [clip_id for clip_id in common if _same_reference(a, b, clip_id)]
+    if not same:
+        raise TlbenchError(
+            f"{a.name!r} and {b.name!r} were scored against different reference videos: clip {common[0]} and "
+            f"{len(common) - 1} others have another SHA-256; score both with the same data"
+        )
+    compared, left_out = _comparable(a, b, metrics)
+    if not compared:
+        listed = "; ".join(f"{item.key}: {item.a or 'none'} against {item.b or 'none'}" for item in left_out)
+        raise TlbenchError(f"{a.name!r} and {b.name!r} have no metric of the same protocol ({listed or 'no metrics'})")
+    differences = paired_differences(a, b, compared, same, settings)
+    p_values = {key: d.p_value for key, d in differences.items() if d.p_value is not None}
+    adjusted = holm(p_values)
+    rows = tuple(
+        MetricComparison(
+            metric,
+            a.protocols[metric.key],
+            differences[metric.key],
+            adjusted.get(metric.key),
+            _verdict(metric, differences[metric.key], adjusted.get(metric.key), level),
+        )
+        for metric in compared
+    )
+    return Comparison(
+        a=a.name,
+        b=b.name,
+        level=level,
+        rows=rows,
+        not_comparable=tuple(left_out),
+        clips=len(same),
+        only_a=len(a.clips) - len(common),
+        only_b=len(b.clips) - len(common),
+        other_reference=len(common) - len(same),
+    )
+
+
+def _example(result: Result) -> str:
+    return result.clips[0].id if result.clips else "no clips"
+
+
+def _same_reference(a: Result, b: Result, clip_id: str) -> bool:
+    """Whether one id means one clip: in data sets of one's own, ``001`` may be anything."""
+    x, y = a.by_id[clip_id].reference_sha256, b.by_id[clip_id].reference_sha256
+    return x is None or y is None or x == y
+
+
+def _comparable(a: Result, b: Result, keys: Sequence[str] | None) -> tuple[list[Metric], list[NotComparable]]:
+    """Metrics of equal protocol, in a's order, and the others."""
+    if keys is None:
+        wanted = {m.key: m for m in (*a.metrics, *b.metrics) if m.headline}
+    else:
+        wanted = {key: a.metric(key) for key in keys}
+    compared, left_out = [], []
+    for key, metric in wanted.items():
+        x, y = a.protocols.get(key), b.protocols.get(key)
+        if x is not None and x == y:
+            compared.append(metric)
+        else:
+            left_out.append(NotComparable(key, x.id if x else None, y.id if y else None))
+    return compared, left_out
+
+
+def _verdict(metric: Metric, difference: Difference, p_adjusted: float | None, level: float) -> Verdict:
+    if p_adjusted is None or difference.delta is None or p_adjusted >= 1 - level:
+        return "no difference shown"
+    if metric.better == "none":
+        return "a and b differ"
+    return "a better" if (difference.delta > 0) == (metric.better == "higher") else "b better"

@@ -1,0 +1,79 @@
+"""Where a result comes from: versions, weights, command. Nothing that names the machine, its user or its folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tlbench.observing.weights import Weights
+from tlbench.version import VERSION
+
+PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # what decodes and computes
+
+
+def make_provenance(
+    command: Sequence[str], weights: Iterable[Weights], started: datetime, finished: datetime
+) -> dict[str, Any]:
+    """A JSON object for :attr:`Result.provenance`.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The words of the command line; paths are cut to their last part.
+    weights : iterable of Weights
+        The checkpoints used.
+    started, finished : datetime
+        With time zone.
+    """
+    return {
+        "tlbench": VERSION,
+        "python": platform.python_version(),
+        "packages": {name: _installed(name) for name in PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "command": [without_folders(word) for word in command],
+        "weights": {
+            used.card.name: {
+                "sha256": used.sha256,
+                "as_published": used.as_published,
+                "title": used.card.title,
+                "trained_on": used.card.trained_on,
+                "licence": used.card.licence,
+                "url": used.card.url,
+            }
+            for used in weights
+        },
+        "started": _utc(started),
+        "finished": _utc(finished),
+    }
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # another build of the same package, such as opencv-python
+        return None
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
+
+
+def without_folders(word: str) -> str:
+    """One word of a command line with a path in it cut to the last part; ``--opt=path`` and ``name=path`` too.
+
+    >>> without_folders("/data/mvlrs_v1/"), without_folders("syncnet=weights/syncnet_v2.model")
+    ('mvlrs_v1', 'syncnet=syncnet_v2.model')
+    """
+    option, equals, path = word.partition("=")
+    if not equals or re.search(r"[/\\]", option):  # the equals sign is part of a path
+        option, equals, path = "", "", word
+    if os.path.expanduser(path).rstrip("/\\") == str(Path.home()):
+        return f"{option}{equals}~"  # its last part would be the user's name
+    parts = [part for part in re.split(r"[/\\]", path) if part]
+    return f"{option}{equals}{parts[-1] if parts else path}"

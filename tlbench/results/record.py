@@ -1,0 +1,214 @@
+"""Records: one clip's evidence as one line of JSON. The stored truth, from which every number can be made again."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NoReturn
+
+from tlbench.errors import TlbenchError
+from tlbench.observing.evidence import Evidence
+
+SCHEMA = "tlbench.record/1"
+# One hour of video is 90,000 frames; SyncNet's 31 distances a window in two views are then 30 MB of base64.
+LINE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an observer has no evidence of a clip: ``code`` for programs, ``message`` for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """What a run found out about one clip. It names no path, host or time, so equal input gives an equal record.
+
+    Attributes
+    ----------
+    id : str
+    speaker : str or None
+        The unit within which clips are not independent.
+    generated_sha256, reference_sha256 : str or None
+        Of the files' bytes; None if there was no such file or nobody read it.
+    evidence : mapping of observer name to Evidence
+    failures : mapping of observer name to Failure
+    notes : tuple of str
+        What was done to the clip that its user should know: frame rate converted, boxes filled in.
+    frames : int or None
+        Of the generated video, as scored.
+    """
+
+    id: str
+    speaker: str | None = None
+    generated_sha256: str | None = None
+    reference_sha256: str | None = None
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    frames: int | None = None
+
+    def to_line(self) -> str:
+        """The record as one line of strict JSON (no NaN), without the newline."""
+        data = {
+            "schema": SCHEMA,
+            "id": self.id,
+            "speaker": self.speaker,
+            "generated_sha256": self.generated_sha256,
+            "reference_sha256": self.reference_sha256,
+            "frames": self.frames,
+            "notes": list(self.notes),
+            "failures": {name: [why.code, why.message] for name, why in self.failures.items()},
+            "evidence": {name: evidence.to_json() for name, evidence in self.evidence.items()},
+        }
+        return json.dumps(data, allow_nan=False, separators=(",", ":"))
+
+    @classmethod
+    def from_line(cls, line: str) -> ClipRecord:
+        """The inverse of :meth:`to_line`. Raises ValueError with one line saying what is wrong."""
+        try:
+            data = json.loads(line, parse_constant=refuse_constant)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        if not isinstance(data, dict) or not isinstance(data.get("schema"), str):
+            raise ValueError("not a tlbench record")
+        if data["schema"] != SCHEMA:
+            raise ValueError(
+                f"schema {data['schema']!r}, but this tlbench reads {SCHEMA!r}; score the clips again "
+                "(where the cache is kept, only what changed is observed anew)"
+            )
+        try:
+            return cls(
+                id=text(data["id"], "id"),
+                speaker=optional_text(data["speaker"], "speaker"),
+                generated_sha256=optional_text(data["generated_sha256"], "generated_sha256"),
+                reference_sha256=optional_text(data["reference_sha256"], "reference_sha256"),
+                evidence={name: Evidence.from_json(item) for name, item in data["evidence"].items()},
+                failures={
+                    name: Failure(text(code, "failure code"), text(message, "failure message"))
+                    for name, (code, message) in data["failures"].items()
+                },
+                notes=tuple(text(note, "note") for note in data["notes"]),
+                frames=optional_count(data["frames"], "frames"),
+            )
+        except KeyError as error:
+            raise ValueError(f"field {error} is missing") from error
+        except (TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"a field is not of its kind ({error})") from error
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """For ``json.loads(parse_constant=...)``: Python's NaN and Infinity are not JSON. Raises ValueError."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def text(value: Any, name: str) -> str:
+    """``value`` if it is a text with something in it. Raises ValueError naming the field."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a text, got {value!r:.60}")
+    return value
+
+
+def optional_text(value: Any, name: str) -> str | None:
+    """As :func:`text`, or None."""
+    return None if value is None else text(value, name)
+
+
+def count(value: Any, name: str) -> int:
+    """``value`` if it is a whole number of 0 or more. Raises ValueError naming the field."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name} must be a count, got {value!r:.60}")
+    return value
+
+
+def optional_count(value: Any, name: str) -> int | None:
+    """As :func:`count`, or None."""
+    return None if value is None else count(value, name)
+
+
+class RecordWriter:
+    """Writes records to a file as they come; one record is in memory at a time.
+
+    A context manager. Lines go to ``<path>.partial``, which becomes ``path`` when the block ends without an
+    exception; so a file without ``.partial`` is whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.partial = path.with_name(path.name + ".partial")
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> RecordWriter:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.partial, "w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self
+
+    def write(self, record: ClipRecord) -> None:
+        """Add one record. Raises TlbenchError if the disk is full."""
+        if self._file is None:
+            raise ValueError("RecordWriter.write outside of its with block")
+        try:
+            self._file.write(record.to_line() + "\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._file is not None
+        try:
+            self._file.close()
+            if kind is None:
+                os.replace(self.partial, self.path)
+        except OSError as problem:
+            if kind is None:  # else the first trouble is the one to hear of
+                raise self._unwritable(problem) from problem
+        finally:
+            self._file = None
+
+    def _unwritable(self, error: OSError) -> TlbenchError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return TlbenchError(
+                f"{self.path.parent}: the disk is full; free some space and run the same command again, "
+                "what is done already is kept"
+            )
+        return TlbenchError(f"{self.path}: can't be written ({error.strerror}); choose another folder")
+
+
+def read_records(path: Path) -> Iterator[ClipRecord]:
+    """Records of a file, one at a time.
+
+    Raises
+    ------
+    TlbenchError
+        Naming file and line: not a record, another schema version, a last line that breaks off.
+    """
+    try:
+        with open(path, "rb") as file:
+            number = 0
+            while raw := file.readline(LINE_BYTES):
+                number += 1
+                where = f"{path}:{number}"
+                if len(raw) == LINE_BYTES and not raw.endswith(b"\n"):
+                    raise TlbenchError(f"{where}: longer than {LINE_BYTES >> 20} MiB, so not a record of one clip")
+                try:
+                    yield ClipRecord.from_line(raw.decode("utf-8"))
+                except ValueError as error:
+                    if not raw.endswith(b"\n"):
+                        raise TlbenchError(
+                            f"{where}: the last line breaks off, the file was not written to its end; "
+                            "score again (what was observed is in the cache)"
+                        ) from error
+                    raise TlbenchError(f"{where}: not a record of this tlbench: {error}") from error
+    except OSError as error:
+        raise TlbenchError(f"{path}: can't be read ({error.strerror}); pass the records.jsonl of a run") from error

@@ -1,0 +1,435 @@
+"""Tables of results and of comparisons, for the terminal, papers and programs.
+
+The published arithmetic (``paper``) and what it should have been (``sound``) are two tables and never share one: a
+reader must not take a number of one for a number of the other.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from math import isfinite
+from typing import Any, Literal, TextIO, get_args
+
+from tlbench.errors import TlbenchError
+from tlbench.metrics.metric import Metric
+from tlbench.results.compare import Comparison, MetricComparison
+from tlbench.results.result import Result, Row, json_number
+from tlbench.results.sheet import (
+    SYMBOLS,
+    Cell,
+    Grid,
+    Sheet,
+    clean,
+    draw_latex,
+    draw_markdown,
+    draw_terminal,
+    plain,
+)
+
+Format = Literal["terminal", "markdown", "csv", "json", "latex"]
+
+SCHEMA = "tlbench.table/1"
+TITLES = {
+    "paper": "paper: the published arithmetic, to compare with the literature",
+    "sound": "sound: what it should have been, to compare systems by",
+}
+_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+_CEILING = "ground-truth"  # the control that stands first
+_WIDE = 120  # columns, where the output is no terminal
+
+
+def render(
+    results: Sequence[Result],
+    format: Format = "terminal",
+    *,
+    all_metrics: bool = False,
+    intervals: bool = True,
+    width: int = _WIDE,
+    color: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """Results as text, ending in a newline.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        The systems in the order they are shown; controls stand below them.
+    format : str
+        ``terminal``, ``markdown`` or ``latex`` for people; ``csv`` (one line a system and metric) or ``json`` for
+        programs, with all digits.
+    all_metrics : bool
+        Metrics too that are not headline metrics.
+    intervals : bool
+        Show confidence intervals (programs get them anyway).
+    width : int
+        Columns of the terminal.
+    color, ascii_only : bool
+        What the terminal can show; ``ascii_only`` also holds for Markdown.
+
+    Raises
+    ------
+    TlbenchError
+        For an unknown format or no results.
+    """
+    check_format(format)
+    if not results:
+        raise TlbenchError("there is no result to show; pass one or more result files")
+    ordered = _in_order(results)
+    rows = {id(r): {row.metric.key: row for row in r.rows() if all_metrics or row.metric.headline} for r in ordered}
+    shown = [(result, rows[id(result)]) for result in ordered]
+    if format == "csv":
+        return _csv(item for r, own in shown for item in r.as_dicts() if item["metric"] in own)
+    if format == "json":
+        return _json(
+            {
+                "results": [
+                    {"system": r.name, "role": r.role, "complete": r.complete, "failures": r.failure_counts}
+                    | {"rows": [_finite_row(item) for item in r.as_dicts() if item["metric"] in own]}
+                    for r, own in shown
+                ],
+                "notes": _notes(shown, intervals),
+            }
+        )
+    grids = tuple(_result_grid(shown, arithmetic, intervals) for arithmetic in TITLES if _metrics(shown, arithmetic))
+    sheet = Sheet(_places(ordered), grids, tuple(_notes(shown, intervals)))
+    return _draw(sheet, format, width, color, ascii_only)
+
+
+def render_comparison(
+    comparison: Comparison,
+    format: Format = "terminal",
+    *,
+    width: int = _WIDE,
+    color: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """A comparison as text; parameters as for :func:`render`."""
+    check_format(format)
+    notes = _comparison_notes(comparison)
+    if format == "csv":
+        return _csv({"system_a": comparison.a, "system_b": comparison.b} | item for item in comparison.as_dicts())
+    if format == "json":
+        return _json(
+            {
+                "a": comparison.a,
+                "b": comparison.b,
+                "level": comparison.level,
+                "clips": comparison.clips,
+                "only_a": comparison.only_a,
+                "only_b": comparison.only_b,
+                "other_reference": comparison.other_reference,
+                "rows": [_finite_row(item) for item in comparison.as_dicts()],
+                "not_comparable": [{"metric": n.key, "a": n.a, "b": n.b} for n in comparison.not_comparable],
+                "notes": notes,
+            }
+        )
+    grids = []
+    for arithmetic, title in TITLES.items():
+        rows = [row for row in comparison.rows if row.metric.arithmetic == arithmetic]
+        if rows:
+            grids.append(_comparison_grid(title, rows))
+    heading = f"a: {clean(comparison.a)}   b: {clean(comparison.b)}   {_clips(comparison.clips)} in both"
+    return _draw(Sheet(heading, tuple(grids), tuple(notes)), format, width, color, ascii_only)
+
+
+def print_results(
+    results: Sequence[Result],
+    stream: TextIO,
+    format: Format = "terminal",
+    *,
+    all_metrics: bool = False,
+    intervals: bool = True,
+) -> None:
+    """Write :func:`render` to a stream, with the width, colours and characters that stream can show."""
+    width, color, ascii_only = _abilities(stream)
+    text = render(
+        results,
+        format,
+        all_metrics=all_metrics,
+        intervals=intervals,
+        width=width,
+        color=color,
+        ascii_only=ascii_only,
+    )
+    _put(stream, text)
+
+
+def print_comparison(comparison: Comparison, stream: TextIO, format: Format = "terminal") -> None:
+    """Write :func:`render_comparison` to a stream, with the width, colours and characters that stream can show."""
+    width, color, ascii_only = _abilities(stream)
+    _put(stream, render_comparison(comparison, format, width=width, color=color, ascii_only=ascii_only))
+
+
+def check_format(format: str) -> None:
+    """Raises TlbenchError unless ``format`` is one of the formats."""
+    if format not in get_args(Format):
+        raise TlbenchError(f"no format {format!r}; there are {', '.join(get_args(Format))} (--format)")
+
+
+def _abilities(stream: TextIO) -> tuple[int, bool, bool]:
+    """Width in columns, whether colours are welcome, whether only ASCII can be shown."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"  # a StringIO has none
+    try:
+        SYMBOLS.encode(encoding)
+    except UnicodeEncodeError:
+        ascii_only = True
+    else:
+        ascii_only = False
+    color = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return shutil.get_terminal_size((_WIDE, 24)).columns, color, ascii_only
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write text; what the stream's encoding lacks (letters of names) is written as an escape, not an error."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _draw(sheet: Sheet, format: Format, width: int, color: bool, ascii_only: bool) -> str:
+    if format == "terminal":
+        return draw_terminal(sheet, width, color, ascii_only)
+    if format == "markdown":
+        text = draw_markdown(sheet)
+        return plain(text) if ascii_only else text
+    return draw_latex(sheet)
+
+
+# Results
+
+
+_Shown = Sequence[tuple[Result, Mapping[str, Row]]]  # each result with the rows of it that are shown
+
+
+def _in_order(results: Sequence[Result]) -> list[Result]:
+    """Systems as given, then controls, the ceiling first."""
+    return sorted(results, key=lambda r: (r.role == "control", r.role == "control" and r.name != _CEILING))
+
+
+def _metrics(shown: _Shown, arithmetic: str) -> list[Metric]:
+    """The columns of a table: all metrics of the results, each once."""
+    found = {key: row.metric for _, rows in shown for key, row in rows.items() if row.metric.arithmetic == arithmetic}
+    return list(found.values())
+
+
+def _places(results: Sequence[Result]) -> str:
+    places = (f"{r.dataset}:{r.split}" + (f" ({r.selection} only)" if r.selection else "") for r in results)
+    return clean(", ".join(dict.fromkeys(places)))
+
+
+def _number(value: float | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    if not isfinite(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{value:.{digits}f}"
+
+
+def _ends(low: float | None, high: float | None, digits: int) -> str:
+    return "" if low is None or high is None else f"[{_number(low, digits)}, {_number(high, digits)}]"
+
+
+def _head(metric: Metric) -> Cell:
+    return Cell(clean(metric.label) + _ARROWS[metric.better], clean(metric.unit))
+
+
+def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
+    metrics = _metrics(shown, arithmetic)
+    letters = {metric.key: _protocol_letters(shown, metric.key) for metric in metrics}
+    lines: dict[str, list[tuple[Cell, ...]]] = {"system": [], "control": []}
+    for result, rows in shown:
+        cells = [Cell(clean(result.name))]
+        most = _most_scored(rows)
+        for metric in metrics:
+            row = rows.get(metric.key)
+            if row is None:
+                cells.append(Cell("-"))
+                continue
+            letter = letters[metric.key].get(row.protocol.id, "")
+            mark = (f" ({letter})" if letter else "") + ("*" if row.scored < most else "")
+            ends = _ends(row.low, row.high, metric.digits) if intervals else ""
+            cells.append(Cell(_number(row.value, metric.digits) + mark, ends))
+        cells.append(Cell(f"{most:,} of {result.expected:,}"))
+        lines[result.role].append(tuple(cells))
+    sections = [(label, tuple(lines[role])) for role, label in (("system", ""), ("control", "controls")) if lines[role]]
+    last = len(metrics) + 1
+    head = (Cell("system"), *(_head(metric) for metric in metrics), Cell("scored"))
+    return Grid(TITLES[arithmetic], head, tuple(sections), kept=(0, last), left=(0,))
+
+
+def _most_scored(rows: Mapping[str, Row]) -> int:
+    return max((row.scored for row in rows.values()), default=0)
+
+
+def _protocol_letters(shown: _Shown, key: str) -> dict[str, str]:
+    """A letter for each protocol id of one metric; none if all rows share one."""
+    ids = list(dict.fromkeys(rows[key].protocol.id for _, rows in shown if key in rows))
+    return {} if len(ids) < 2 else {protocol: _letter(i) for i, protocol in enumerate(ids)}
+
+
+def _letter(index: int) -> str:
+    """a ... z, aa, ab, ..."""
+    first = _letter(index // 26 - 1) if index >= 26 else ""
+    return first + chr(ord("a") + index % 26)
+
+
+def _notes(shown: _Shown, intervals: bool) -> list[str]:
+    """What a reader has to know before quoting a number."""
+    rows = [row for _, own in shown for row in own.values()]
+    notes = []
+    arrows = [
+        text for way, text in (("higher", "↑ higher"), ("lower", "↓ lower")) if way in {r.metric.better for r in rows}
+    ]
+    if arrows:
+        notes.append(f"{', '.join(arrows)} is better.")
+    if intervals:
+        notes += _interval_notes(shown)
+    for result, own in shown:
+        notes += _result_notes(result, own)
+    for key in dict.fromkeys(row.metric.key for row in rows):
+        letters = _protocol_letters(shown, key)
+        if letters:
+            listed = "; ".join(f"({letter}) {protocol}" for protocol, letter in letters.items())
+            notes.append(f"{key}: rows of different letters were made differently and can't be ranked: {listed}")
+    return [clean(note) for note in notes]
+
+
+def _interval_notes(shown: _Shown) -> list[str]:
+    notes = []
+    units: dict[tuple[float, str], list[int]] = {}
+    for result, own in shown:
+        for row in own.values():
+            if row.unit is not None and row.clusters is not None:
+                units.setdefault((result.interval.level, row.unit), []).append(row.clusters)
+    for (level, unit), counts in units.items():
+        count = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+        notes.append(f"[low, high]: {100 * level:g} % interval, bootstrap over {count} {unit}.")
+    few = dict.fromkeys(
+        r.interval.cluster
+        for r, own in shown
+        if r.interval.cluster and any(row.unit == "clips" for row in own.values())
+    )
+    notes += [
+        f"Too few {cluster}s to resample, so clips were, as if independent: these intervals are likely too narrow."
+        for cluster in few
+    ]
+    if any(row.value is not None and row.low is None for _, own in shown for row in own.values()):
+        notes.append("No interval where there is but one clip or an infinite value.")
+    return notes
+
+
+def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
+    notes = []
+    failed = sum(1 for clip in result.clips if clip.failures)
+    if failed:
+        codes = ", ".join(f"{code} {count:,}" for code, count in result.failure_counts.items())
+        notes.append(f"{result.name}: incomplete, {_clips(failed)} of {result.expected:,} failed ({codes}).")
+    absent = result.expected - len(result.clips)
+    if absent:
+        notes.append(f"{result.name}: incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
+    most = _most_scored(own)
+    fewer = [f"{row.metric.key} {row.scored:,}" for row in own.values() if row.scored < most]
+    if fewer:
+        notes.append(f"* {result.name}: fewer clips scored than {most:,}: {', '.join(fewer)}.")
+    changed = Counter(note for clip in result.clips for note in set(clip.notes))
+    if changed:
+        touched = sum(1 for clip in result.clips if clip.notes)
+        text, count = changed.most_common(1)[0]
+        notes.append(f"{result.name}: {_clips(touched)} with remarks, such as: {text} ({_clips(count)}).")
+    return notes
+
+
+def _clips(count: int) -> str:
+    return f"{count:,} clip" + ("" if count == 1 else "s")
+
+
+# Comparisons
+
+
+def _comparison_grid(title: str, rows: Sequence[MetricComparison]) -> Grid:
+    lines = []
+    for row in rows:
+        difference, digits = row.difference, row.metric.digits
+        delta = _number(difference.delta, digits)
+        head = _head(row.metric)
+        lines.append(
+            (
+                Cell(f"{head.text} {head.aside}".rstrip()),
+                Cell(_number(difference.a, digits)),
+                Cell(_number(difference.b, digits)),
+                Cell(
+                    "+" + delta if (difference.delta or 0) > 0 else delta,
+                    _ends(difference.low, difference.high, digits),
+                ),
+                Cell(_number(difference.probability_of_improvement, 2)),
+                Cell(_p_value(row.p_adjusted)),
+                Cell(row.verdict),
+            )
+        )
+    head_cells = tuple(Cell(text) for text in ("metric", "a", "b", "a - b", "P(a better)", "p", "verdict"))
+    return Grid(title, head_cells, (("", tuple(lines)),), kept=(0,), left=(0, 6))
+
+
+def _p_value(p_value: float | None) -> str:
+    if p_value is None:
+        return "-"
+    return f"{p_value:.4f}" if p_value >= 0.0001 else "<0.0001"
+
+
+def _comparison_notes(comparison: Comparison) -> list[str]:
+    level = f"{100 * comparison.level:g} %"
+    notes = [
+        f"a - b with its paired {level} bootstrap interval; p: paired permutation test, two-sided, corrected for "
+        f"{len(comparison.rows)} metrics (Holm).",
+        "P(a better): share of clips on which a is better, ties counted half.",
+    ]
+    units = {(d.unit, d.units) for d in (row.difference for row in comparison.rows) if d.clips}
+    notes.append("Resampled and swapped: " + ", ".join(f"{count:,} {unit}" for unit, count in sorted(units)) + ".")
+    if comparison.only_a or comparison.only_b:
+        notes.append(f"Left out: {_clips(comparison.only_a)} only in a, {_clips(comparison.only_b)} only in b.")
+    if comparison.other_reference:
+        notes.append(f"Left out: {_clips(comparison.other_reference)} whose reference videos differ.")
+    fewer = [f"{r.metric.key} {r.difference.clips:,}" for r in comparison.rows if r.difference.clips < comparison.clips]
+    if fewer:
+        notes.append(f"Scored in both on fewer clips: {', '.join(fewer)}.")
+    for item in comparison.not_comparable:
+        if item.a is None or item.b is None:
+            notes.append(f"{item.key} not compared: only {'b' if item.a is None else 'a'} has it.")
+        else:
+            notes.append(f"{item.key} not compared, protocols differ: a {item.a}; b {item.b}")
+    return [clean(note) for note in notes]
+
+
+# For programs
+
+
+def _finite_row(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: json_number(value) if isinstance(value, float) else value for name, value in item.items()}
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps({"schema": SCHEMA, **data}, indent=2, allow_nan=False) + "\n"
+
+
+def _csv(items: Iterable[Mapping[str, Any]]) -> str:
+    stream = StringIO()
+    writer = None
+    for item in items:
+        if writer is None:
+            writer = csv.DictWriter(stream, list(item), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow({name: _csv_cell(value) for name, value in item.items()})
+    return stream.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, "CSV injection")."""
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
