@@ -31,10 +31,9 @@ def test_speech_is_the_generated_files_own_as_published(tmp_path: Path) -> None:
     assert selection.notes == ()
 
 
-def test_with_a_root_speech_is_the_first_column_and_that_is_said(tmp_path: Path) -> None:
+def test_a_root_is_where_the_list_lies_and_speech_stays_the_generated_files_own(tmp_path: Path) -> None:
     selection = load_dataset("lrs2-wav2lip-pairs", make_pairs(tmp_path, "lrs2.txt"))
-    assert selection.clips[1].audio == tmp_path / "b/2.mp4"
-    assert "not from the generated files as published" in selection.notes[0]
+    assert {clip.audio for clip in selection.clips} == {None}
 
 
 @pytest.mark.parametrize(("kind", "count"), [("lrs2", 14_239), ("lrs3", 14_000), ("lrw", 28_000)])

@@ -18,8 +18,7 @@ from tlbench.errors import TlbenchError
 class Wav2LipPairs(Dataset):
     """A pair's id is its line number from 0, which is what Wav2Lip's generator names the video: ``0.mp4``.
 
-    There is no reference: nobody filmed that face saying this. Speech is the generated file's own, as published, unless
-    a root is given: then it is ``<root>/<audio>.mp4``, for generators that write silent video.
+    There is no reference: nobody filmed that face saying this. Speech is the generated file's own, as published.
     """
 
     list_name: ClassVar[str]

@@ -63,11 +63,15 @@ def packets(container: InputContainer, *streams: av.stream.Stream) -> Iterator[a
     A file whose tail is unreadable gives what comes before, as the ffmpeg program does. Empty packets are left out,
     because a decoder takes one for the end of the stream.
     """
-    try:
-        for packet in container.demux(*streams):
-            if packet.size:
-                yield packet
-    except av.error.FFmpegError:
+    while True:
+        try:
+            for packet in container.demux(*streams):
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError:
+            return
+        except IndexError:  # damage made a stream appear that PyAV doesn't know; what follows is read on
+            continue
         return
 
 

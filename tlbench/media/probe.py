@@ -158,16 +158,14 @@ def probe(path: Path) -> VideoInfo:
         nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
         pace = even_pace(len(times), nominal) if untimed else measured_pace(times, time_base, nominal)
         start_seconds = 0.0 if untimed else min(times) * time_base
-        width, height = (
-            (first.width, first.height) if first else (video.codec_context.width, video.codec_context.height)
-        )
+        shown = first or video.codec_context  # both know their size and layout
         turn = rotation_degrees(first) if first else 0
         return VideoInfo(
             container=container.format.name,
             codec=video.codec_context.codec.canonical_name,
-            pixel_format=first.format.name if first else str(video.codec_context.pix_fmt),
-            width=height if turn in (90, 270) else width,
-            height=width if turn in (90, 270) else height,
+            pixel_format=shown.format.name if shown.format else "unknown",
+            width=shown.height if turn in (90, 270) else shown.width,
+            height=shown.width if turn in (90, 270) else shown.height,
             rotation_degrees=turn,
             frames_per_second=pace.frames_per_second,
             variable_frame_rate=pace.variable,

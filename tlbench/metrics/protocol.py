@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from urllib.parse import quote, unquote
 
 from tlbench.metrics.metric import Metric
@@ -152,6 +152,12 @@ class Protocol:
         if protocol.id != text:  # two spellings of one protocol would compare as different
             raise ValueError(f"not a protocol id: {text!r}; it should read {protocol.id!r}")
         return protocol
+
+
+def differing_fields(protocols: Iterable[Protocol]) -> list[str]:
+    """Names of the fields in which protocols differ, in their order on :class:`Protocol`."""
+    ways = list(protocols)
+    return [f.name for f in fields(Protocol) if len({getattr(way, f.name) for way in ways}) > 1]
 
 
 def _escape(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
-from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.results.result import Result
 from tlbench.results.statistics import Difference, holm, paired_differences
 
@@ -156,8 +156,9 @@ def compare(a: Result, b: Result, *, level: float = 0.95, metrics: Sequence[str]
         )
     compared, left_out = _comparable(a, b, metrics)
     if not compared:
-        listed = "; ".join(f"{item.key}: {item.a or 'none'} against {item.b or 'none'}" for item in left_out)
-        raise TlbenchError(f"{a.name!r} and {b.name!r} have no metric of the same protocol ({listed or 'no metrics'})")
+        raise TlbenchError(
+            f"{a.name!r} and {b.name!r} have no metric made in the same way{_first_reason(a, b, left_out)}"
+        )
     differences = paired_differences(a, b, compared, same, settings)
     p_values = {key: d.p_value for key, d in differences.items() if d.p_value is not None}
     adjusted = holm(p_values)
@@ -208,6 +209,15 @@ def _comparable(a: Result, b: Result, keys: Sequence[str] | None) -> tuple[list[
         else:
             left_out.append(NotComparable(key, x.id if x else None, y.id if y else None))
     return compared, left_out
+
+
+def _first_reason(a: Result, b: Result, left_out: Sequence[NotComparable]) -> str:
+    for item in left_out:
+        if item.a is not None and item.b is not None:
+            x, y = a.protocols[item.key], b.protocols[item.key]
+            fields = (f"{f} ({getattr(x, f) or 'none'}, {getattr(y, f) or 'none'})" for f in differing_fields([x, y]))
+            return f": {item.key} differs in {', '.join(fields)}; score both with the same settings"
+    return "; score both with the same metrics"
 
 
 def _verdict(metric: Metric, difference: Difference, p_adjusted: float | None, level: float) -> Verdict:

@@ -114,7 +114,13 @@ def _parts(console: Console, grid: Grid, ascii_only: bool) -> list[list[int]]:
 
 
 def _table(grid: Grid, columns: Sequence[int], width: int, ascii_only: bool) -> Table:
-    table = Table(box=_PLAIN_BOX if ascii_only else box.HORIZONTALS, show_edge=False, pad_edge=False, header_style="")
+    table = Table(
+        box=_PLAIN_BOX if ascii_only else box.HORIZONTALS,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="",
+    )
     for i in columns:
         left = i in grid.left
         table.add_column(
@@ -170,7 +176,8 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 def _markdown(text: str) -> str:
     """Nothing in it is taken for markup, a link, HTML or the end of a cell."""
-    return "".join("\\" + c if c in "\\`*_[]<>|~#" else "&amp;" if c == "&" else c for c in text)
+    escaped = "".join("\\" + c if c in "\\`*_<>|~#" else "&amp;" if c == "&" else c for c in text)
+    return escaped.replace("](", "]\\(")  # brackets alone are no link, and intervals are full of them
 
 
 _LATEX = {

@@ -18,6 +18,7 @@ from typing import Any, Literal, TextIO, get_args
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.results.compare import Comparison, MetricComparison
 from tlbench.results.result import Result, Row, json_number
 from tlbench.results.sheet import (
@@ -227,7 +228,8 @@ def _number(value: float | None, digits: int) -> str:
         return "-"
     if not isfinite(value):
         return "∞" if value > 0 else "-∞"
-    return f"{value:.{digits}f}"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text  # no minus zero
 
 
 def _ends(low: float | None, high: float | None, digits: int) -> str:
@@ -289,14 +291,33 @@ def _notes(shown: _Shown, intervals: bool) -> list[str]:
         notes.append(f"{', '.join(arrows)} is better.")
     if intervals:
         notes += _interval_notes(shown)
+    systems: dict[str, list[str]] = {}  # what several have in common is said once
     for result, own in shown:
-        notes += _result_notes(result, own)
-    for key in dict.fromkeys(row.metric.key for row in rows):
-        letters = _protocol_letters(shown, key)
-        if letters:
-            listed = "; ".join(f"({letter}) {protocol}" for protocol, letter in letters.items())
-            notes.append(f"{key}: rows of different letters were made differently and can't be ranked: {listed}")
+        for text in _result_notes(result, own):
+            systems.setdefault(text, []).append(result.name)
+    notes += [f"{', '.join(names)}: {text}" for text, names in systems.items()]
+    notes += _protocol_notes(shown)
     return [clean(note) for note in notes]
+
+
+def _protocol_notes(shown: _Shown) -> list[str]:
+    """Where one metric was made in different ways, in what the ways differ; the whole ids are in CSV and JSON."""
+    metrics: dict[str, list[str]] = {}
+    for key in dict.fromkeys(key for _, own in shown for key in own):
+        letters = _protocol_letters(shown, key)
+        if not letters:
+            continue
+        ways = {protocol: Protocol.parse(protocol) for protocol in letters}
+        differing = differing_fields(ways.values())
+        listed = "; ".join(
+            f"({letters[protocol]}) " + ", ".join(f"{name} {getattr(way, name) or 'none'}" for name in differing)
+            for protocol, way in ways.items()
+        )
+        metrics.setdefault(listed, []).append(key)
+    return [
+        f"{', '.join(keys)}: rows of different letters can't be ranked, they were made differently: {listed}"
+        for listed, keys in metrics.items()
+    ]
 
 
 def _interval_notes(shown: _Shown) -> list[str]:
@@ -328,19 +349,22 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     failed = sum(1 for clip in result.clips if clip.failures)
     if failed:
         codes = ", ".join(f"{code} {count:,}" for code, count in result.failure_counts.items())
-        notes.append(f"{result.name}: incomplete, {_clips(failed)} of {result.expected:,} failed ({codes}).")
+        notes.append(f"incomplete, {_clips(failed)} of {result.expected:,} failed ({codes}).")
     absent = result.expected - len(result.clips)
     if absent:
-        notes.append(f"{result.name}: incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
+        notes.append(f"incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
     most = _most_scored(own)
     fewer = [f"{row.metric.key} {row.scored:,}" for row in own.values() if row.scored < most]
     if fewer:
-        notes.append(f"* {result.name}: fewer clips scored than {most:,}: {', '.join(fewer)}.")
+        notes.append(f"* fewer than {most:,} clips scored: {', '.join(fewer)}.")
     changed = Counter(note for clip in result.clips for note in set(clip.notes))
     if changed:
         touched = sum(1 for clip in result.clips if clip.notes)
         text, count = changed.most_common(1)[0]
-        notes.append(f"{result.name}: {_clips(touched)} with remarks, such as: {text} ({_clips(count)}).")
+        notes.append(
+            f"{_clips(touched)} with remarks"
+            + (f": {text}." if count == touched else f", such as: {text} ({count:,}).")
+        )
     return notes
 
 
@@ -356,23 +380,20 @@ def _comparison_grid(title: str, rows: Sequence[MetricComparison]) -> Grid:
     for row in rows:
         difference, digits = row.difference, row.metric.digits
         delta = _number(difference.delta, digits)
-        head = _head(row.metric)
+        plus = "+" if (difference.delta or 0) > 0 and delta.strip("0.") else ""
         lines.append(
             (
-                Cell(f"{head.text} {head.aside}".rstrip()),
+                _head(row.metric),
                 Cell(_number(difference.a, digits)),
                 Cell(_number(difference.b, digits)),
-                Cell(
-                    "+" + delta if (difference.delta or 0) > 0 else delta,
-                    _ends(difference.low, difference.high, digits),
-                ),
+                Cell(plus + delta, _ends(difference.low, difference.high, digits)),
                 Cell(_number(difference.probability_of_improvement, 2)),
                 Cell(_p_value(row.p_adjusted)),
                 Cell(row.verdict),
             )
         )
-    head_cells = tuple(Cell(text) for text in ("metric", "a", "b", "a - b", "P(a better)", "p", "verdict"))
-    return Grid(title, head_cells, (("", tuple(lines)),), kept=(0,), left=(0, 6))
+    head = tuple(Cell(text) for text in ("metric", "a", "b", "a - b", "a wins", "p", "verdict"))
+    return Grid(title, head, (("", tuple(lines)),), kept=(0, 6), left=(0, 6))
 
 
 def _p_value(p_value: float | None) -> str:
@@ -386,7 +407,7 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     notes = [
         f"a - b with its paired {level} bootstrap interval; p: paired permutation test, two-sided, corrected for "
         f"{len(comparison.rows)} metrics (Holm).",
-        "P(a better): share of clips on which a is better, ties counted half.",
+        "a wins: share of clips on which a is better, ties counted half.",
     ]
     units = {(d.unit, d.units) for d in (row.difference for row in comparison.rows) if d.clips}
     notes.append("Resampled and swapped: " + ", ".join(f"{count:,} {unit}" for unit, count in sorted(units)) + ".")
@@ -432,4 +453,4 @@ def _csv_cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = clean(value)
-    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
+    return "'" + text if text.lstrip().startswith(("=", "+", "-", "@")) else text

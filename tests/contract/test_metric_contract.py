@@ -1,0 +1,113 @@
+"""What every metric must do, whoever wrote it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tlbench.errors import TlbenchError
+from tlbench.metrics.catalogue import all_metrics, find_metric, find_metrics
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.tally import Tally
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.registry import observer_class, observer_names
+
+CLEAN, DAMAGED = 0.0, 1.0
+
+
+def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
+    """Evidence as the built-in observers give it, of a clip that is clean or damaged."""
+    if observer == "pixels":
+        ones = np.ones(frames)
+        values = {"frames": frames}
+        for region in ("face", "mouth", "frame"):
+            values |= {
+                f"{region}_psnr_wrapped": (40 - 8 * damage) * ones,
+                f"{region}_mse": (6 + 500 * damage) * ones,
+                f"{region}_ssim": (0.98 - 0.3 * damage) * ones,
+            }
+        return Evidence(observer, values)
+    values = {"windows": frames}
+    for view in ("paper", "sound"):
+        values |= {
+            f"{view}_lse_c": 8.0 - 5 * damage,
+            f"{view}_lse_d": 6.5 + 4 * damage,
+            f"{view}_offset_frames": int(5 * damage),
+            f"{view}_zero_offset_distance": 6.6 + 6 * damage,
+        }
+    return Evidence(observer, values)
+
+
+@pytest.fixture(params=all_metrics(), ids=lambda metric: metric.key)
+def metric(request: pytest.FixtureRequest) -> Metric:
+    found: Metric = request.param
+    return found
+
+
+def test_its_data_are_complete(metric: Metric) -> None:
+    assert metric.arithmetic in ("paper", "sound")
+    assert metric.better in ("higher", "lower", "none")
+    assert metric.version >= 1
+    assert len(metric.description) > 20
+    assert metric.label.strip() == metric.label != ""
+    assert metric.aggregation in ("frames", "clips", "pooled", "words", "utterances")
+
+
+def test_its_observer_is_known_and_has_its_view(metric: Metric) -> None:
+    assert metric.observer in observer_names()
+    assert metric.view in observer_class(metric.observer).views
+
+
+def test_a_damaged_clip_scores_worse_than_a_clean_one(metric: Metric) -> None:
+    clean, damaged = (metric.value(metric.tally(evidence_of(metric.observer, d))) for d in (CLEAN, DAMAGED))
+    assert clean is not None
+    assert damaged is not None
+    assert clean > damaged if metric.better == "higher" else clean < damaged
+
+
+def test_neither_the_order_of_clips_nor_their_grouping_matters(metric: Metric) -> None:
+    tallies: list[Tally] = [metric.tally(evidence_of(metric.observer, d, n)) for d, n in ((0.0, 3), (0.5, 9), (1.0, 1))]
+    together = metric.value(sum(tallies[1:], tallies[0]))
+    assert metric.value(tallies[2] + (tallies[0] + tallies[1])) == pytest.approx(together, rel=1e-12)
+
+
+def test_finish_keeps_the_order_of_ratios_one_way_or_the_other(metric: Metric) -> None:
+    finished = metric.finish(np.linspace(0.1, 200, 50))
+    assert np.all(np.diff(finished) > 0) or np.all(np.diff(finished) < 0)
+
+
+def test_nothing_tallied_is_none(metric: Metric) -> None:
+    kind = type(metric.tally(evidence_of(metric.observer, CLEAN)))
+    assert metric.value(kind()) is None
+
+
+def test_keys_are_unique_and_found() -> None:
+    keys = [metric.key for metric in all_metrics()]
+    assert len(set(keys)) == len(keys)
+    assert all(find_metric(key).key == key for key in keys)
+
+
+def test_words_ask_for_metrics() -> None:
+    assert [metric.key for metric in find_metrics(["psnr"])] == ["psnr/paper", "psnr/sound"]
+    assert {metric.arithmetic for metric in find_metrics(["paper"])} == {"paper"}
+    assert {metric.observer for metric in find_metrics(["syncnet"])} == {"syncnet"}
+    assert find_metrics(["all"]) == all_metrics()
+    assert all(metric.headline for metric in find_metrics(None))
+
+
+def test_an_unknown_word_gets_a_hint() -> None:
+    with pytest.raises(TlbenchError, match="did you mean 'psnr'"):
+        find_metrics(["pnsr"])
+
+
+def test_identical_videos_have_infinite_pooled_psnr_and_the_published_hundred() -> None:
+    same = Evidence("pixels", {"face_mse": np.zeros(3), "face_psnr_wrapped": np.full(3, 100.0)})
+    sound, frame_mean, paper = (find_metric(k) for k in ("psnr/sound", "psnr_frame_mean/sound", "psnr/paper"))
+    assert sound.value(sound.tally(same)) == float("inf")
+    assert frame_mean.value(frame_mean.tally(same)) == 100.0
+    assert paper.value(paper.tally(same)) == 100.0
+
+
+def test_a_region_the_observer_could_not_compare_tallies_nothing() -> None:
+    metric = find_metric("psnr_frame/sound")
+    assert metric.tally(Evidence("pixels", {"face_mse": np.ones(3)})).value is None
