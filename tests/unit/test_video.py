@@ -566,6 +566,8 @@ def test_what_cannot_be_written_is_said_in_one_line_and_leaves_nothing(tmp_path)
         write_video(tmp_path / "nowhere" / "clip.mp4", [picture(0)])
     with pytest.raises(TlbenchError, match=r"'\.suffix' is no video container"):
         write_video(tmp_path / "clip.suffix", [picture(0)])
+    with pytest.raises(TlbenchError, match=r"bare: '' is no video container"):
+        write_video(tmp_path / "bare", [picture(0)])
     assert os.listdir(tmp_path) == []
 
 

@@ -300,7 +300,7 @@ def write_video(
     rate = Fraction(frames_per_second).limit_denominator(1001)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        with _created(partial) as container:
+        with _created(partial, path) as container:
             _encode(container, path, iter(frames), rate, samples, sample_rate, codec, crf, audio_codec)
         os.replace(partial, path)
     except (av.error.FFmpegError, OSError) as error:
@@ -311,13 +311,13 @@ def write_video(
         partial.unlink(missing_ok=True)
 
 
-def _created(partial: Path) -> OutputContainer:
+def _created(partial: Path, path: Path) -> OutputContainer:
     try:
         return av.open("file:" + os.path.abspath(partial), "w", options={"fflags": "+bitexact"})
     except av.error.FFmpegError:
         raise
     except ValueError:
-        raise TlbenchError(f"{partial.suffix!r} is no video container that FFmpeg writes; use .mp4") from None
+        raise TlbenchError(f"{path}: {path.suffix!r} is no video container that FFmpeg writes; use .mp4") from None
 
 
 def _encode(

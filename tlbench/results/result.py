@@ -347,7 +347,8 @@ def total_value(metric: Metric, clips: Iterable[ClipScore]) -> tuple[float | Non
 
     The tallies are added field by field, floats by ``fsum``: exact, so in any order of the clips the same.
     """
-    tallies = [clip.tallies[metric.key] for clip in clips if metric.key in clip.tallies]
+    key = metric.key
+    tallies = [clip.tallies[key] for clip in clips if key in clip.tallies]
     if not tallies:
         return None, 0
     kind = type(tallies[0])
@@ -443,7 +444,8 @@ def make_intervals(
     """Confidence intervals by metric key, each over the clips its metric scored."""
     groups: dict[tuple[int, ...], list[Metric]] = {}
     for metric in metrics:
-        scored = tuple(i for i, clip in enumerate(clips) if metric.key in clip.tallies)
+        key = metric.key
+        scored = tuple(i for i, clip in enumerate(clips) if key in clip.tallies)
         groups.setdefault(scored, []).append(metric)
     found: dict[str, Interval | None] = {}
     for scored, members in groups.items():
