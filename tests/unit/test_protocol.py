@@ -12,9 +12,7 @@ from tests.unit.results_factory import LEVEL
 from tlbench.metrics.protocol import Protocol, differing_fields, selection_mark
 
 TEXT = st.text(min_size=1, max_size=12)
-LSE = Protocol(
-    "lse_c", 1, "lrs2", "test", "syncnet-whole@1", "pyav-25fps@1", "clips", "paper", weights="961e8696f888"
-)
+LSE = Protocol("lse_c", 1, "lrs2", "test", "syncnet-whole@1", "pyav-25fps@1", "clips", "paper", weights="961e8696f888")
 
 
 def test_an_id_is_short_and_readable() -> None:
@@ -72,7 +70,7 @@ def test_other_spellings_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("field", ["metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic"])
 def test_every_field_stands_in_the_id(field: str) -> None:
-    other = replace(LSE, **{field: "other"})
+    other = replace(LSE, **{field: "other"})  # type: ignore[arg-type]
     assert other.id != LSE.id
     assert differing_fields([LSE, other]) == [field]
 

@@ -19,7 +19,9 @@ FULL = ClipRecord(
     speaker="s1",
     generated_sha256="a" * 64,
     reference_sha256=None,
-    evidence={"pixels": Evidence("pixels", {"psnr": np.array([30.5, math.inf, math.nan], np.float32), "lag": -math.inf})},
+    evidence={
+        "pixels": Evidence("pixels", {"psnr": np.array([30.5, math.inf, math.nan], np.float32), "lag": -math.inf})
+    },
     failures={"syncnet": Failure("no-audio", "clip s1/bbaf2n: ünïcode \u2028 and\nnewline")},
     notes=("29.97 to 25 frames/s",),
     frames=3,
@@ -64,9 +66,14 @@ def test_the_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
 def test_an_interrupted_run_leaves_the_earlier_file(tmp_path: Path) -> None:
     path = write(tmp_path / "records.jsonl", [FULL])
     before = path.read_bytes()
-    with pytest.raises(KeyboardInterrupt), RecordWriter(path) as writer:
-        writer.write(ClipRecord("other"))
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with RecordWriter(path) as writer:
+            writer.write(ClipRecord("other"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_bytes() == before
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -41,8 +42,9 @@ __all__ = [
     "write_video",
 ]
 
-# Part of the key under which evidence is kept; to be changed whenever the same file would give other frames.
-DECODING = "25 frames/s by nearest time, upright, RGB as OpenCV 4 decodes it; 1"
+# 25 frames/s by nearest time, upright, RGB as OpenCV 4 decodes it. Part of protocol ids and of the key under which
+# evidence is kept; to be changed whenever the same file would give other frames.
+DECODING = "pyav-25fps@1"
 LONGEST_GAP_SECONDS = 60.0  # a longer still picture is a broken timestamp, which conversion would fill with copies
 # Layouts whose planes can be turned on their own. With chroma at half size in both directions only even sizes turn
 # exactly; with chroma at half width only (4:2:2) a turned picture has no such layout.
@@ -168,7 +170,7 @@ class Footage:
             return
         kept: list[Frames] | None = []
         kept_bytes = 0
-        for frames in _in_runs(self._paced(), run):
+        for frames in _read_ahead(_in_runs(self._paced(), run)):
             kept_bytes += len(frames) * _size_bytes(frames.native[0])
             if kept is not None and kept_bytes <= self.budget_bytes:
                 kept.append(frames)
@@ -426,7 +428,27 @@ def _size_bytes(native: av.VideoFrame) -> int:
     return sum(plane.buffer_size for plane in native.planes) + 3 * native.width * native.height
 
 
-def _in_runs(natives: Iterable[av.VideoFrame], run: int) -> Iterator[Frames]:
+def _read_ahead(runs: Generator[Frames, None, None]) -> Iterator[Frames]:
+    """The same runs, each decoded and made RGB by a thread while the one before it is looked at."""
+    with ThreadPoolExecutor(1, thread_name_prefix="decode") as reader:
+        try:
+            upcoming = reader.submit(_next_in_rgb, runs)
+            while (frames := upcoming.result()) is not None:
+                upcoming = reader.submit(_next_in_rgb, runs)
+                yield frames
+        finally:  # whoever stops looking early leaves a run under way; the file is closed after it
+            wait([upcoming])
+            runs.close()
+
+
+def _next_in_rgb(runs: Iterator[Frames]) -> Frames | None:
+    frames = next(runs, None)
+    if frames is not None:
+        frames.rgb  # noqa: B018 computed here, kept by the property
+    return frames
+
+
+def _in_runs(natives: Iterable[av.VideoFrame], run: int) -> Generator[Frames, None, None]:
     gathered: list[av.VideoFrame] = []
     start = 0
     for native in natives:

@@ -442,6 +442,7 @@ def make_intervals(
     clips: Sequence[ClipScore], metrics: Sequence[Metric], settings: IntervalSettings
 ) -> dict[str, Interval | None]:
     """Confidence intervals by metric key, each over the clips its metric scored."""
+    clips = sorted(clips, key=lambda clip: clip.id)  # sums of floats hang on their order in the last digit
     groups: dict[tuple[int, ...], list[Metric]] = {}
     for metric in metrics:
         key = metric.key

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import fsum
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -127,7 +128,7 @@ class Ratio:
 
     @property
     def total(self) -> float:
-        return float(self.value(self.numerators.sum(), self.denominators.sum()))
+        return float(self.value(np.float64(fsum(self.numerators)), np.float64(fsum(self.denominators))))
 
     @property
     def without_each(self) -> np.ndarray:
@@ -215,9 +216,9 @@ def bca_interval(
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     if 0 < below < 1 and np.isfinite(without_each).all():
         spread = without_each.mean() - without_each
-        squares = np.square(spread).sum()
-        if squares > 0:
-            acceleration = (spread**3).sum() / (6 * squares**1.5)
+        if np.abs(spread).max() > 0:
+            spread /= np.abs(spread).max()  # it counts for its shape only; the cube of a tiny one would vanish
+            acceleration = (spread**3).sum() / (6 * np.square(spread).sum() ** 1.5)
             bias = ndtri(below)
             shifted = bias + ndtri(tails)
             tails = ndtr(bias + shifted / (1 - acceleration * shifted))
@@ -395,7 +396,7 @@ def swapped_sums(sums: np.ndarray, seed: int) -> np.ndarray:
         moved = np.concatenate(parts)
     moved = moved.reshape(len(moved), -1, 1, 2)
     swapped = by_system.sum(axis=0) + np.concatenate([moved, -moved], axis=2)  # and takes from b
-    return swapped.reshape(len(moved), -1)
+    return np.asarray(swapped.reshape(len(moved), -1))
 
 
 def permutation_p_value(observed: float, swapped: np.ndarray, units: int, rounding: float) -> float:
