@@ -71,6 +71,7 @@ def draw_terminal(sheet: Sheet, width: int, color: bool, ascii_only: bool) -> st
         width=width,
         force_terminal=color,
         color_system="standard" if color else None,
+        force_jupyter=False,
         legacy_windows=False,
         highlight=False,
         _environ={},
