@@ -102,6 +102,24 @@ def test_a_clip_without_speaker_is_a_cluster_of_its_own() -> None:
     assert (units.name, units.count) == ("speakers", 13)
 
 
+def interval_of(numerators: list[float], denominators: list[float]) -> tuple[float, float] | None:
+    only = Ratio(np.array(numerators, float), np.array(denominators, float), LEVEL.finish, 1.0)
+    found = bootstrap_intervals([only], "clips", IntervalSettings(resamples=499))[0]
+    return None if found is None else (found.low, found.high)
+
+
+def test_one_clip_that_counted_something_has_no_interval() -> None:
+    assert interval_of([1, 0, 0], [2, 0, 0]) is None
+    assert interval_of([0, 0, 0], [0, 0, 0]) is None
+    assert interval_of([1, 2, 1], [0, 0, 0]) is None  # insertions against empty references
+
+
+@pytest.mark.parametrize("empty", [1, 4])
+def test_resamples_in_which_nothing_was_counted_are_left_out(empty: int) -> None:
+    none = [0.0] * empty
+    assert interval_of([1, 2, *none], [3, 3, *none]) == pytest.approx((1 / 3, 2 / 3))
+
+
 def test_one_clip_has_no_interval() -> None:
     row = result(levels([3.0])).row("level/sound")
     assert (row.value, row.low, row.high, row.unit) == (3.0, None, None, None)

@@ -9,7 +9,9 @@ Rules, each with its reason:
   them. With fewer than ``MIN_CLUSTERS`` clusters the cluster bootstrap is far too narrow (Cameron, Gelbach & Miller
   2008, "Bootstrap-based improvements for inference with clustered errors"); clips are resampled then, and the
   interval's ``unit`` says so.
-* Fewer than two units: no interval. One unit says nothing about how units differ.
+* Fewer than two units that counted anything: no interval. One unit says nothing about how units differ.
+* A resample in which nothing was counted (every denominator in it is 0) has no value and is left out: the interval is
+  over resamples that could have been reported. Else a few empty clips would take the interval from all the others.
 * All units with one ratio: the interval is the value itself. Resampling can't show anything else, and the bootstrap's
   correction for bias is undefined there.
 * A value that is not finite (pooled PSNR of identical videos): no interval.
@@ -122,9 +124,10 @@ class Ratio:
     scale: float
 
     def value(self, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-        """The number for sums of any shape; not finite where nothing was summed."""
+        """The number for sums of any shape; nan where nothing was counted, whatever the numerator."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.finish(numerator / denominator) * self.scale)
+            ratio = np.where(denominator != 0, numerator / denominator, np.nan)
+            return np.asarray(self.finish(ratio) * self.scale)
 
     @property
     def total(self) -> float:
@@ -180,7 +183,7 @@ def bootstrap_intervals(ratios: Sequence[Ratio], unit: str, settings: IntervalSe
     drawn = resampled_sums(sums, settings.resamples, settings.seed)
     intervals: list[Interval | None] = []
     for i, ratio in enumerate(ratios):
-        if not np.isfinite(ratio.total):
+        if not np.isfinite(ratio.total) or np.count_nonzero(ratio.denominators) < 2:
             intervals.append(None)
         elif ratio.constant:
             intervals.append(Interval(ratio.total, ratio.total, unit, units))
@@ -203,7 +206,7 @@ def bca_interval(
     value : float
         Of the sample.
     resampled : (resamples,) float
-        Of the bootstrap resamples.
+        Of the bootstrap resamples; nan where one has no value.
     without_each : (units,) float
         Of the sample without unit i.
     level : float
@@ -212,6 +215,9 @@ def bca_interval(
     -------
     (low, high), or None if an end is not finite.
     """
+    resampled = resampled[~np.isnan(resampled)]
+    if not len(resampled):
+        return None
     below = ((resampled < value).mean() + (resampled <= value).mean()) / 2  # ties count half
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     if 0 < below < 1 and np.isfinite(without_each).all():
