@@ -14,8 +14,8 @@ from tlbench.cli.options import format_option
 @format_option
 @click.option("--all-metrics", is_flag=True, help="Also those that are not usually shown.")
 def command(results: tuple[Path, ...], table_format: str, all_metrics: bool) -> None:
-    """Print the RESULTS (files or run folders) as one table. No video is read, no model loaded."""
-    from tlbench.results.result import load_result
+    """Print RESULTS as one table: files, run folders, or folders of those. No video is read, no model loaded."""
+    from tlbench.results.result import load_result, result_files
     from tlbench.results.table import render
 
-    click.echo(render([load_result(path) for path in results], table_format, all_metrics=all_metrics))
+    click.echo(render([load_result(file) for path in results for file in result_files(path)], table_format, all_metrics=all_metrics))

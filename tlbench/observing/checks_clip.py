@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
+from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
-from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, tick_at_25
-from tlbench.media.video import Footage
+from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, tick_at_25, video_stream
 from tlbench.observing.cache import file_sha256
 from tlbench.observing.checks_audio import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
 from tlbench.observing.checks_catalogue import CATALOGUE, Finding, finding
@@ -26,7 +28,6 @@ SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is sho
 LARGE_PIXELS = 1920 * 1080  # a picture above it takes longer to decode than to look at
 # Pictures are decoded up to so many pixels a file: LRS2's longest clip (160 x 160, 155 frames) four times over.
 DECODED_PIXELS = 16_000_000
-FRAMES_A_RUN = 8
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,8 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
             finding("same-file", clip.id, f"is the real video {clip.reference.name} itself (a link or the same folder)")
         )
         return ClipFacts(tuple(findings))
-    footage = Footage(clip.generated, budget_bytes=0)
     try:
-        video = footage.info
+        video = probe(clip.generated)
         content = file_sha256(clip.generated)
     except ClipError as error:
         findings.append(_of_error(clip.id, error, clip.generated))
@@ -92,7 +92,7 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
                 finding("identical-pictures", clip.id, "every coded picture is the real video's, in another file")
             )
     findings += _check_frames(clip.id, video, reference, frame_count, expected)
-    findings += _check_decoding(clip.id, footage)
+    findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
     return ClipFacts(tuple(findings), *facts)
 
@@ -180,24 +180,42 @@ def _check_frames(
         yield finding("large-frame", clip_id, _by(size))
 
 
-def _check_decoding(clip_id: str, footage: Footage) -> Iterator[Finding]:
-    """Decode from the start: small clips to their end, large ones as far as seconds allow."""
-    video = footage.info
-    most = DECODED_PIXELS // (video.width * video.height) + 1
-    seen = 0
+def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Finding]:
+    """Decode from the start: small clips to their end, large ones as far as seconds allow.
+
+    Pictures are only counted, not converted as `tlbench.media.video.Footage` does for those who look at them.
+    """
+    pictures = damaged = pixels = 0
+    sizes = set()
     try:
-        for run in footage.frames(FRAMES_A_RUN):
-            seen += len(run)
-            if seen >= most:
-                break
+        with opened(path) as container:
+            stream = video_stream(container, path)
+            stream.codec_context.thread_count = 1  # clips are what is worked on side by side
+            for packet in itertools.chain(packets(container, stream), [None]):
+                try:
+                    frames = stream.decode(packet)
+                except av.error.FFmpegError:
+                    damaged += 1
+                    continue
+                for frame in frames:
+                    pictures += 1
+                    pixels += frame.width * frame.height
+                    damaged += frame.is_corrupt
+                    sizes.add((frame.width, frame.height))
+                if pixels > DECODED_PIXELS:
+                    break
     except ClipError as error:
-        yield _of_error(clip_id, error, footage.path)
+        yield _of_error(clip_id, error, path)
         return
-    if footage.damaged_packets:
-        count = f"{footage.damaged_packets} coded pictures are" if footage.damaged_packets > 1 else "a coded picture is"
-        yield finding("damaged", clip_id, f"{count} damaged; what stands in for them is scored")
-    elif seen < most and footage.truncated and not video.truncated:
-        yield finding("damaged", clip_id, f"it holds {video.frame_count} pictures, but fewer decode")
+    if not pictures:
+        yield finding("no-frames", clip_id, "none of its pictures decodes")
+    elif len(sizes) > 1:
+        yield finding("size-changes", clip_id, f"its pictures are {' and '.join(_by(size) for size in sorted(sizes))}")
+    elif damaged:
+        message = "a coded picture is damaged" if damaged == 1 else f"{damaged} coded pictures are damaged"
+        yield finding("damaged", clip_id, f"{message}; what stands in for it is scored")
+    elif pixels <= DECODED_PIXELS and pictures < video.frame_count and not video.truncated:
+        yield finding("damaged", clip_id, f"it holds {video.frame_count} pictures, of which {pictures} decode")
 
 
 def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> Iterator[Finding]:

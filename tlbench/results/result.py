@@ -496,6 +496,21 @@ def load_result(path: Path | str, metrics: Iterable[Metric] | None = None) -> Re
         raise TlbenchError(f"{file}: damaged result: {error}; score again") from error
 
 
+def result_files(path: Path) -> list[Path]:
+    """The result files a path stands for: itself, the one in a run's folder, or all of those below a folder of runs.
+
+    Raises TlbenchError if there is none.
+    """
+    if not path.is_dir():
+        return [path]
+    if (path / FILE_NAME).is_file():
+        return [path / FILE_NAME]
+    found = sorted(path.rglob(FILE_NAME))
+    if not found:
+        raise TlbenchError(f"{path}: there is no {FILE_NAME} in this folder or below it; `tlbench score` writes it")
+    return found
+
+
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         size = file.stat().st_size

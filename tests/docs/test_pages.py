@@ -1,0 +1,50 @@
+"""Pages stay true: commands parse, links lead somewhere, keys exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.docs.commands import PAGES, ROOT, tlbench_commands
+from tlbench.cli.main import group
+from tlbench.metrics.catalogue import all_metrics
+
+COMMANDS = [(page.name, line) for page in PAGES for line in tlbench_commands(page)]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{page}: {line[:60]}" for page, line in COMMANDS])
+def test_every_command_on_a_page_is_one_tlbench_understands(page: str, line: str) -> None:
+    words = shlex.split(line)[1:]
+    command = group.get_command(click.Context(group), words[0])
+    assert command is not None, f"{page}: no command {words[0]}"
+    command.make_context(words[0], words[1:])  # raises on an option or argument it does not know
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_metrics_page_names_every_headline_metric() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    for metric in all_metrics():
+        if metric.headline:
+            assert f"{metric.name}/{metric.arithmetic}" in text or f"`{metric.key}`" in text, metric.key
+
+
+def test_the_readme_fits_one_screen_of_a_repository_page() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 80
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in ("install", "test"):
+        assert f"command_of {name}" in script
+        assert readme.count(f"<!-- ci: {name} -->\n```bash\n") == 1

@@ -1,0 +1,87 @@
+"""The README's commands, run one after another by a newcomer with two clips, exactly as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.docs.commands import ROOT, tlbench_commands
+from tests.golden.formula import fill
+from tlbench.observers.syncnet.model import SyncNetModel
+
+CLIPS = ROOT / "tests" / "golden" / "clips"
+IDS = ("6331559613336179781/00002", "6331559613336179781/00007")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything the README's commands name: two data sets, three generators' videos, weights."""
+    folder = tmp_path_factory.mktemp("desk")
+    lrs2 = folder / "data" / "mvlrs_v1"
+    lines = []
+    for clip_id, source in zip(IDS, ("clip_a", "clip_c"), strict=True):
+        target = lrs2 / "main" / f"{clip_id}.mp4"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CLIPS / f"{source}.mp4", target)
+        shutil.copy(CLIPS / f"{source}.txt", target.with_suffix(".txt"))
+        generated = folder / "generated" / f"{clip_id}.mp4"
+        generated.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CLIPS / f"{source}_pert.mp4", generated)
+        lines.append(f"{clip_id} NF\n")
+    (lrs2 / "test.txt").write_text("".join(lines))
+    for name, source in (("bbaf2n", "clip_a"), ("swwp2s", "clip_c")):
+        for place, suffix in (("grid/s1", ""), ("ours/s1", "_pert"), ("theirs/s1", "_pert")):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            shutil.copy(CLIPS / f"{source}{suffix}.mp4", folder / place / f"{name}.mp4")
+    net = SyncNetModel()
+    state = net.state_dict()
+    fill(state, 0)
+    torch.save(state, folder / "syncnet_v2.model")
+    return folder
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "TLBENCH_CACHE": str(folder / "cache"),
+        "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "100",
+    }
+    command = line.replace("/data/mvlrs_v1", str(folder / "data" / "mvlrs_v1"))
+    return subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
+    lines = tlbench_commands(ROOT / "README.md")
+    assert [line.split()[1] for line in lines] == ["check", "score", "score", "compare", "table"]
+    check, score, score_both, compare, table = (run(line, desk) for line in lines)
+
+    assert check.returncode in (0, 1), check.stderr  # these clips may deserve a warning, but no error
+    assert "Traceback" not in check.stderr
+
+    assert score.returncode == 0, score.stderr
+    assert "LSE-C" in score.stdout
+    assert "2 of 2" in score.stdout
+    result = json.loads((desk / "tlbench-results" / "generated" / "result.json").read_text("utf-8"))
+    assert result["complete"] is True
+    assert (desk / "tlbench-results" / "generated" / "records.jsonl").is_file()
+
+    assert score_both.returncode == 0, score_both.stderr
+    assert "ours" in score_both.stdout
+    assert "frozen-mouth" in score_both.stdout
+    assert "LSE-C" in score_both.stderr  # left out, and said so
+
+    assert compare.returncode == 0, compare.stderr
+    assert "no difference shown" in compare.stdout
+
+    assert table.returncode == 0, table.stderr
+    assert "\\begin{tabular}" in table.stdout
+    assert "generated" in table.stdout
