@@ -1,1 +1,1 @@
-"""Observers that come with tlbench, one self-contained folder each. Found through the registry, never imported by name."""
+"""The observers that come with tlbench, a self-contained folder each; found by the registry, never imported by name."""

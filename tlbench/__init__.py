@@ -9,7 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tlbench.version import VERSION as __version__
+from tlbench.version import VERSION
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from tlbench.observing.preflight import check as check

@@ -431,17 +431,14 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
     """
     folder = Path(folder)
     before = load_result(folder)
-    if metrics is None:
-        chosen = before.metrics
-    else:
-        chosen = find_metrics(metrics)
+    chosen = before.metrics if metrics is None else find_metrics(metrics)
     known = {protocol.view: protocol for protocol in before.protocols.values()}
     protocols = {}
     for metric in chosen:
         view = observer_class(metric.observer).views[metric.view]
         if view not in known:
             raise TlbenchError(
-                f"{metric.key}: this run did not look through view {view} of {metric.observer!r}; score again with --metrics"
+                f"{metric.key}: this run did not look through {view} of {metric.observer!r}; score again with --metrics"
             )
         like = known[view]
         protocols[metric.key] = replace(

@@ -12,10 +12,11 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.video import Frames
 from tlbench.media.views import CropBox, Resize, View, open_view
-from tlbench.observers.pixels.psnr import mean_squared_error, wrapped_psnr_db
-from tlbench.observers.pixels.ssim import SMALLEST_SIDE, ssim
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Needs, Observer, Watcher
+
+from .psnr import mean_squared_error, wrapped_psnr_db
+from .ssim import SMALLEST_SIDE, ssim
 
 FACE_SIDE = 96  # TalkLip evaluation/visual_quality.py resizes both faces to 96x96
 # The box of the reference's frame cuts both videos, without regard to the frame's edges, as published.
@@ -47,10 +48,10 @@ class _PixelsWatcher(Watcher):
         generated, reference = _first(generated, count), _first(reference, count)
         if "face" in self._regions or "mouth" in self._regions:
             if boxes is None or len(boxes) < count:
+                given = reference.start + (0 if boxes is None else len(boxes))
                 raise ClipError(
                     "boxes-too-short",
-                    f"clip {self._clip.id}: no face box for frame {reference.start + len(boxes if boxes is not None else ())}"
-                    "; give one for each frame of the reference",
+                    f"clip {self._clip.id}: no face box for frame {given}; give one for each frame of the reference",
                 )
             seen = open_view(FACE).see(generated, boxes[:count])
             real = open_view(FACE).see(reference, boxes[:count])

@@ -25,8 +25,8 @@ def wrapped_psnr_db(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     difference = a - b  # uint8 on purpose
     squares = difference * difference  # uint8 on purpose
-    mse = squares.reshape(len(a), -1).sum(axis=1, dtype=np.int64) / squares[0].size
-    return psnr_db(mse)
+    sums = squares.reshape(len(a), -1).sum(axis=1, dtype=np.int64)
+    return psnr_db(sums / squares[0].size)
 
 
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:

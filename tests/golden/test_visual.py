@@ -64,10 +64,10 @@ def test_all_clips_score_as_in_the_original_script(name: str, shared: Path) -> N
 
 
 def test_noise_of_any_strength_scores_as_in_the_original_script() -> None:
-    """The sweep's recipe stands in the golden's own README: a sinusoid, RandomState(7) normals drawn one after another."""
+    """The sweep's recipe is the golden's own: a sinusoid, and RandomState(7) normals drawn one after another."""
     y, x, c = np.ogrid[:96, :96, :3]
     base = np.uint8(127.5 + 100 * np.sin(0.11 * y + 0.07 * x + c))
-    noise = np.random.RandomState(7)  # noqa: NPY002 the golden's generator
+    noise = np.random.RandomState(7)
     for step in json.loads((HERE / "visual" / "visual.json").read_text("utf-8"))["_sweep"]:
         noisy = np.uint8(np.clip(np.rint(base + step["sigma"] * noise.standard_normal(base.shape)), 0, 255))
         pair = base[None], noisy[None]

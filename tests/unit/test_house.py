@@ -64,9 +64,8 @@ def test_an_observer_imports_only_media_observing_and_itself(path: Path) -> None
 def test_every_package_folder_is_in_the_wheel() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
     found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "tlbench").rglob("__init__.py")}
-    found |= {
-        ".".join(("tlbench", *path.parent.relative_to(ROOT).parts)) for path in (ROOT / "observers").rglob("__init__.py")
-    }
+    observers = (path.parent.relative_to(ROOT) for path in (ROOT / "observers").rglob("__init__.py"))
+    found |= {".".join(("tlbench", *folder.parts)) for folder in observers}
     assert set(listed) == found
 
 
@@ -94,4 +93,6 @@ def test_no_catch_all_and_no_module_of_helpers() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ExceptHandler):
                 caught = "" if node.type is None else ast.unparse(node.type)
-                assert caught not in ("", "Exception", "BaseException"), f"{path}:{node.lineno} catches {caught or 'all'}"
+                assert caught not in ("", "Exception", "BaseException"), (
+                    f"{path}:{node.lineno} catches {caught or 'all'}"
+                )

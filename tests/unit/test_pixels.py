@@ -85,8 +85,8 @@ class ArrayFrames(Frames):
 BOX = np.array([[4, 4, 16, 20]])
 
 
-def look(seen: np.ndarray, real: np.ndarray, boxes: np.ndarray, regions: tuple[str, ...] = ("face", "mouth", "frame")):
-    observer = Pixels.load(None, regions, "cpu")
+def look(seen: np.ndarray, real: np.ndarray, boxes: np.ndarray) -> Evidence | ClipError:
+    observer = Pixels.load(None, ("face", "mouth", "frame"), "cpu")
     watcher = observer.watch(Clip("c"), None)
     watcher.see(ArrayFrames(0, seen), ArrayFrames(0, real), boxes)
     return observer.conclude([watcher])[0]
@@ -96,7 +96,11 @@ def test_compared_are_as_many_frames_as_both_videos_have(monkeypatch: pytest.Mon
     monkeypatch.setattr("tlbench.observers.pixels.observer._first", lambda f, n: ArrayFrames(f.start, f.rgb[:n]))
     evidence = look(stack(1, 3), stack(1, 5), BOX.repeat(5, 0))
     assert isinstance(evidence, Evidence)
-    assert (evidence.values["frames"], evidence.values["frames_generated"], evidence.values["frames_reference"]) == (3, 3, 5)
+    assert (evidence.values["frames"], evidence.values["frames_generated"], evidence.values["frames_reference"]) == (
+        3,
+        3,
+        5,
+    )
     assert len(evidence.array("face_mse")) == 3
 
 

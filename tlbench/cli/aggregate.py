@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tlbench.cli.options import format_option, split_words
+
+if TYPE_CHECKING:
+    from tlbench.results.table import Format
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--metrics", metavar="NAMES", help="With commas, as for score.  [default: those of the run]")
 @format_option
-def command(run: Path, metrics: str | None, table_format: str) -> None:
+def command(run: Path, metrics: str | None, table_format: Format) -> None:
     """Make the result.json in the folder RUN anew from its records.jsonl. No video is read, no model loaded."""
     from tlbench.results.table import render
     from tlbench.scoring import aggregate

@@ -11,8 +11,9 @@ import click
 from tlbench.cli.options import dataset_options, json_option, workers_option
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
+    from tlbench.observing.checks_catalogue import Finding
     from tlbench.observing.preflight import Report
 
 NAMED_CLIPS = 3  # of one code; --json has them all
@@ -72,47 +73,41 @@ def command(
 
 
 def _print(report: Report, console: Console) -> None:
-    for part in _parts(report):
-        console.print(part)
-
-
-def _parts(report: Report) -> list[RenderableType]:
+    """Findings grouped by code, the worst first, then one line that sums up."""
     from itertools import groupby
 
-    from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
     from tlbench.observing.checks_catalogue import one_line
 
-    parts: list[RenderableType] = []
     for code, same in groupby(report.findings, key=lambda found: found.code):
-        findings = list(same)
-        level = findings[0].level
-        head = Text.assemble((f"{level}: {code}", COLOURS[level]))
-        if len(findings) > 1 or findings[0].clip is not None:
-            head.append(f" ({_many(len(findings), 'clip' if findings[0].clip is not None else 'file')})")
-        parts.append(head)
-        rows = Table.grid(padding=(0, 2))
-        rows.add_column(overflow="fold")
-        rows.add_column(overflow="fold")
-        for found in findings[:NAMED_CLIPS]:
-            rows.add_row(Text(found.clip or ""), Text(found.message)) if found.clip else rows.add_row(
-                Text(found.message)
-            )
-        parts.append(Padding(rows, (0, 0, 0, 2)))
-        if len(findings) > NAMED_CLIPS:
-            parts.append(Padding(Text(f"and {len(findings) - NAMED_CLIPS} more (--json lists all)"), (0, 0, 0, 2)))
-        parts.append(Padding(Text.assemble(("fix: ", "bold"), findings[0].fix), (0, 0, 1, 2)))
-    folder = one_line(str(report.generated))
-    found = f"{report.found} of {_many(report.expected, 'clip')} of {report.dataset} {report.split} found in {folder}"
-    time = f"{report.checked} checked in {report.seconds:.1f} s"
-    if report.exit_code == 0:
-        parts.append(Text.assemble(("all well: ", "bold green"), f"{found}, {time}"))
-    else:
-        troubles = f"{_many(report.count('error'), 'error')}, {_many(report.count('warning'), 'warning')}: "
-        parts.append(Text.assemble((troubles, "bold"), f"{found}, {time}"))
-    return parts
+        _print_group(code, list(same), console)
+    folder = "" if report.generated is None else f" in {one_line(str(report.generated))}"
+    what = f"{report.found} of {_many(report.expected, 'clip')} of {report.dataset} {report.split} found{folder}"
+    verdict, style = "all well", "bold green"
+    if report.exit_code:
+        verdict = f"{_many(report.count('error'), 'error')}, {_many(report.count('warning'), 'warning')}"
+        style = "bold"
+    console.print(Text.assemble((verdict, style), f": {what}; {report.checked} checked in {report.seconds:.1f} s"))
+
+
+def _print_group(code: str, findings: list[Finding], console: Console) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    level, of_clips = findings[0].level, findings[0].clip is not None
+    count = f" ({_many(len(findings), 'clip' if of_clips else 'file')})" if of_clips or len(findings) > 1 else ""
+    console.print(Text.assemble((f"{level}: {code}", COLOURS[level]), count))
+    rows = Table.grid(padding=(0, 2))
+    for found in findings[:NAMED_CLIPS]:
+        # Text, not str: square brackets in a name are not markup
+        cells = (found.clip, found.message) if found.clip is not None else (found.message,)
+        rows.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    console.print(Padding(rows, (0, 0, 0, 2), expand=False))
+    if len(findings) > NAMED_CLIPS:
+        console.print(f"  and {len(findings) - NAMED_CLIPS} more (--json lists all)")
+    console.print(Padding(Text.assemble(("fix: ", "bold"), findings[0].fix), (0, 0, 1, 2), expand=False))
 
 
 def _many(count: int, noun: str) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tlbench.cli.options import format_option, split_words
+
+if TYPE_CHECKING:
+    from tlbench.results.table import Format
 
 
 @click.command()
@@ -17,7 +21,7 @@ from tlbench.cli.options import format_option, split_words
     "--metrics", metavar="KEYS", help="With commas: psnr/sound, lse_c/paper ...  [default: those usually shown]"
 )
 @format_option
-def command(a: Path, b: Path, level: float, metrics: str | None, table_format: str) -> None:
+def command(a: Path, b: Path, level: float, metrics: str | None, table_format: Format) -> None:
     """Compare two results A and B (files or run folders) clip by clip.
 
     Only equal protocols and clips scored in both count. P values are corrected over all metrics (Holm).

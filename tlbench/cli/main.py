@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from typing import TextIO
 
 import click
 
@@ -46,7 +47,15 @@ def group() -> None:
     """
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Warnings for people are one line; those for developers (deprecations) are not for people."""
     if issubclass(category, UserWarning):
         click.echo(f"warning: {message}", err=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from tlbench.cli.options import (
     weights_option,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from tlbench.results.table import Format
 
 
 @click.command()
@@ -55,7 +59,7 @@ def command(
     device: str,
     seed: int,
     cache: Path | None,
-    table_format: str,
+    table_format: Format,
 ) -> None:
     """Score the videos in one or more GENERATED folders and print the table.
 

@@ -57,8 +57,8 @@ def _of_region(region: str, where: str) -> tuple[Metric, ...]:
             better="higher",
             version=1,
             tally=_mean_of(f"{region}_psnr_wrapped"),
-            description=f"PSNR over {where} in uint8 arithmetic that wraps modulo 256, 100 for identical frames; mean over "
-            "all frames (TalkLip evaluation/visual_quality.py)",
+            description=f"PSNR over {where} in uint8 arithmetic that wraps modulo 256, 100 for identical frames; mean "
+            "over all frames (TalkLip evaluation/visual_quality.py)",
             aggregation="frames",
             headline=shown,
         ),
@@ -105,7 +105,7 @@ def _of_region(region: str, where: str) -> tuple[Metric, ...]:
             # The least error but none that a 96x96 crop can have, one grey level in one channel of one pixel, is
             # 92.5 dB (113 dB needs 3.3 million samples): up to that size the cap touches identical frames only.
             tally=_frame_psnr_of(f"{region}_mse"),
-            description=f"PSNR over {where} in floating point, mean over all frames, identical frames counted as 100 dB",
+            description=f"PSNR over {where} in floating point, mean over all frames, identical frames as 100 dB",
             aggregation="frames",
             headline=False,
         ),

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import TlbenchError
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, find_boxes, fixed_boxes, read_boxes
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.cache import Cache, content_sha256

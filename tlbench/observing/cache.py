@@ -41,7 +41,7 @@ def file_sha256(path: Path) -> str:
 
 
 def content_sha256(path: Path | None, clip_id: str, what: str) -> str:
-    """:func:`file_sha256` of one of a clip's files; ClipError ``missing`` or ``unreadable`` if there is no such file."""
+    """:func:`file_sha256` of one of a clip's files; ClipError ``missing`` or ``unreadable`` if it has none."""
     if path is None:
         raise ClipError("missing", f"clip {clip_id}: there is no {what}")
     try:

@@ -23,6 +23,11 @@ MAX_LAG_HOPS = 100  # one second either way; beyond it a clip of three seconds h
 SAME_SPEECH = 0.9
 QUIET = 0.02  # of the clip's loud level, -34 dB: below it is silence. Codec noise stays under, breath does not.
 LOUD_PERCENTILE = 95
+# FFmpeg's sample formats (libavutil/samplefmt.h)
+SAMPLE_TYPES = {
+    name: np.dtype(kind)
+    for name, kind in {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}.items()
+}
 FLAT = 1e-9  # spread of a loudness curve below which it has no shape to compare
 NOISE_FLOOR = 1e-3  # of full scale, -60 dB: what a codec makes of digital silence stays below
 
@@ -44,6 +49,22 @@ class Sound:
     seconds: float
     peak: float
     loudness: np.ndarray
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How one sound lies on another.
+
+    Attributes
+    ----------
+    lag_frames : float
+        By how much the first sound is later than the second.
+    correlation : float
+        Of the loudness curves at that lag, 1 for the same sound.
+    """
+
+    lag_frames: float
+    correlation: float
 
 
 def hear(path: Path) -> Sound:
@@ -84,30 +105,19 @@ def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
     """A frame's channels averaged: (samples,) float32 of full scale 1."""
-    array = frame.to_ndarray()  # (channels, samples), or (1, samples * channels) if interleaved
-    if not frame.format.is_planar:
-        array = array.reshape(-1, len(frame.layout.channels)).T
-    mixed: np.ndarray = array[0] if len(array) == 1 else array.mean(axis=0)
-    if array.dtype.kind == "f":
-        return mixed.astype(np.float32, copy=False)
-    middle = 128.0 if array.dtype.kind == "u" else 0.0  # 8-bit sound is unsigned
-    return ((mixed - middle) / 2.0 ** (8 * array.dtype.itemsize - 1)).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """How one sound lies on another.
-
-    Attributes
-    ----------
-    lag_frames : float
-        By how much the first sound is later than the second.
-    correlation : float
-        Of the loudness curves at that lag, 1 for the same sound.
-    """
-
-    lag_frames: float
-    correlation: float
+    kind = SAMPLE_TYPES[frame.format.name.removesuffix("p")]  # "p" is planar: a plane for each channel
+    # Not frame.to_ndarray(): for a block of 64 ms its stacking takes longer than the decoder.
+    planes = [np.frombuffer(memoryview(plane), kind) for plane in frame.planes]
+    if frame.format.is_planar:
+        channels = [plane[: frame.samples] for plane in planes]
+    else:
+        count = len(frame.layout.channels)
+        channels = list(planes[0][: frame.samples * count].reshape(-1, count).T)
+    mixed: np.ndarray = np.mean(channels, axis=0) if len(channels) > 1 else channels[0]
+    if kind.kind == "f":
+        return mixed.astype(np.float32)
+    middle = 128.0 if kind.kind == "u" else 0.0  # 8-bit sound is unsigned
+    return ((mixed - middle) / 2.0 ** (8 * kind.itemsize - 1)).astype(np.float32)
 
 
 def silence_frames(curve: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from tlbench.errors import ClipError
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, tick_at_25, video_stream
+from tlbench.media.video import LONGEST_GAP_SECONDS
 from tlbench.observing.cache import file_sha256
 from tlbench.observing.checks_audio import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
 from tlbench.observing.checks_catalogue import CATALOGUE, Finding, finding
@@ -154,6 +155,10 @@ def _check_frames(
         yield finding(
             "truncated", clip_id, f"ends after {video.frame_count}{declared} frames, before its declared length"
         )
+    if video.longest_gap_seconds > LONGEST_GAP_SECONDS and not video.even_at_25:
+        message = f"its timestamps jump by {video.longest_gap_seconds:.0f} s between two pictures"
+        yield finding("timestamps", clip_id, message)
+        return
     if video.variable_frame_rate:
         message = f"{_rate(video)}, with up to {video.longest_gap_seconds:.2f} s between two"
         yield finding("variable-frame-rate", clip_id, message)
@@ -246,31 +251,34 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
     if too_long or too_short:
         message = f"sound {sound.seconds:.2f} s, pictures {video.duration_seconds:.2f} s"
         yield finding("audio-video-length", clip.id, message)
-    late_seconds = own.start_seconds - real_start_seconds if own is not None else 0.0
-    if abs(late_seconds) * FRAMES_PER_SECOND > SLACK_FRAMES:
-        message = f"sound starts {abs(late_seconds):.2f} s {'after' if late_seconds > 0 else 'before'} the pictures"
-        yield finding("audio-start", clip.id, message if real is None else f"{message}, other than in the real video")
+    # Observers hear the gap before a late sound as silence, and of an early one all samples (`read_audio`).
+    late_seconds = max(own.start_seconds, 0.0) - max(real_start_seconds, 0.0) if own is not None else 0.0
     if real is not None:
-        yield from _compare_sounds(clip.id, sound, real)
+        yield from _compare_sounds(clip.id, sound, real, late_seconds)
+    elif own is not None and abs(own.start_seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
+        yield finding("audio-start", clip.id, _start(own.start_seconds))
 
 
-def _compare_sounds(clip_id: str, sound: Sound, real: Sound) -> Iterator[Finding]:
+def _compare_sounds(clip_id: str, sound: Sound, real: Sound, late_seconds: float) -> Iterator[Finding]:
+    """Findings about two sounds of one clip; the first begins ``late_seconds`` later in its file than the second."""
     match = likeness(sound.loudness, real.loudness)
     if match is not None and match.correlation < SAME_SPEECH:
-        message = (
-            f"its loudness follows the real clip's to {match.correlation:.2f} only (same speech: over {SAME_SPEECH})"
-        )
-        yield finding("other-audio", clip_id, message)
+        follows = f"its loudness follows the real clip's to {match.correlation:.2f} only"
+        yield finding("other-audio", clip_id, f"{follows} (same speech: over {SAME_SPEECH})")
         return
     if abs(sound.seconds - real.seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
         yield finding("audio-length", clip_id, f"{sound.seconds:.2f} s, the real clip's {real.seconds:.2f} s")
+    late_frames = late_seconds * FRAMES_PER_SECOND
+    lag_frames = late_frames + (match.lag_frames if match is not None else 0.0)
     silence, usual = silence_frames(sound.loudness), silence_frames(real.loudness)
-    if silence - usual > SILENCE_FRAMES:
+    if abs(lag_frames) > SLACK_FRAMES and abs(late_frames) > SLACK_FRAMES:
+        yield finding("audio-start", clip_id, f"{_start(late_seconds)}, other than in the real video")
+    elif silence - usual > SILENCE_FRAMES:
         before = f"{silence / FRAMES_PER_SECOND:.2f} s before the first sound"
         yield finding("leading-silence", clip_id, f"{before}, the real clip {usual / FRAMES_PER_SECOND:.2f} s")
-    elif match is not None and abs(match.lag_frames) > SLACK_FRAMES:
-        direction = "later" if match.lag_frames > 0 else "earlier"
-        yield finding("audio-lag", clip_id, f"{abs(match.lag_frames):.1f} frames {direction} than the real clip's")
+    elif abs(lag_frames) > SLACK_FRAMES:
+        direction = "later" if lag_frames > 0 else "earlier"
+        yield finding("audio-lag", clip_id, f"{abs(lag_frames):.1f} frames {direction} than the real clip's")
 
 
 def _hear_or_none(reference: Path) -> Sound | None:
@@ -306,6 +314,10 @@ def _what(error: ClipError, path: Path) -> str:
 
 def _rate(video: VideoInfo) -> str:
     return f"{video.frames_per_second:.5g} frames a second{' on average' if video.variable_frame_rate else ''}"
+
+
+def _start(seconds: float) -> str:
+    return f"sound starts {abs(seconds):.2f} s {'after' if seconds > 0 else 'before'} the pictures"
 
 
 def _channels(count: int) -> str:

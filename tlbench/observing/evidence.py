@@ -6,11 +6,11 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-Value: TypeAlias = "float | int | str | bool | None | list[str] | np.ndarray"
+Value: TypeAlias = "float | int | str | bool | list[str] | np.ndarray | None"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Evidence:
         return cls(str(data["observer"]), {str(k): _decode(v) for k, v in data["values"].items()})
 
 
-def _encode(name: str, value: Value) -> Any:
+def _encode(name: str, value: Value | np.generic) -> Any:
     if isinstance(value, np.ndarray):
         array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
         if array.dtype.kind not in "fiub":
@@ -72,4 +72,4 @@ def _decode(value: Any) -> Value:
             raise ValueError(f"evidence of dtype {dtype} is not read")
         array = np.frombuffer(base64.b64decode(value["base64"]), dtype=dtype)
         return array.reshape(value["shape"]).copy()
-    return value  # type: ignore[no-any-return]
+    return cast(Value, value)

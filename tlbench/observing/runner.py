@@ -186,7 +186,8 @@ class Bench:
                     sitting.fail(name, error)
         boxes: Boxes | None = None
         if any(needs[name].boxes for name in sitting.keys):
-            assert reference is not None and sitting.reference_sha256 is not None  # _open fails what needs one
+            assert reference is not None  # _open fails what needs a reference and has none
+            assert sitting.reference_sha256 is not None
             try:
                 boxes = self._boxes.boxes(clip, reference, sitting.reference_sha256)
             except ClipError as error:
