@@ -33,7 +33,7 @@ def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n,) float64 mean squared error of two (n, height, width, 3) uint8 stacks; sums are exact integers."""
     difference = np.subtract(a, b, dtype=np.int16)
     flat = difference.reshape(len(a), -1).astype(np.float64)  # sums of integers below 2**53 are exact
-    return np.einsum("ij,ij->i", flat, flat) / flat.shape[1]
+    return np.asarray(np.einsum("ij,ij->i", flat, flat) / flat.shape[1])
 
 
 def psnr_db(mse: np.ndarray) -> np.ndarray:

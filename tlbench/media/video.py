@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -166,11 +166,14 @@ class Footage:
             if run != self._kept_run:
                 natives = [native for frames in self._kept for native in frames.native]
                 self._kept, self._kept_run = tuple(_in_runs(natives, run)), run
-            yield from self._kept
-            return
+            return iter(self._kept)
+        return self._keeping(_read_ahead(_in_runs(self._paced(), run)), run)
+
+    def _keeping(self, runs: Iterator[Frames], run: int) -> Iterator[Frames]:
+        """The same runs, kept for the next pass if all of them fit."""
         kept: list[Frames] | None = []
         kept_bytes = 0
-        for frames in _read_ahead(_in_runs(self._paced(), run)):
+        for frames in runs:
             kept_bytes += len(frames) * _size_bytes(frames.native[0])
             if kept is not None and kept_bytes <= self.budget_bytes:
                 kept.append(frames)
@@ -429,10 +432,19 @@ def _size_bytes(native: av.VideoFrame) -> int:
 
 
 def _read_ahead(runs: Generator[Frames, None, None]) -> Iterator[Frames]:
-    """The same runs, each decoded and made RGB by a thread while the one before it is looked at."""
-    with ThreadPoolExecutor(1, thread_name_prefix="decode") as reader:
+    """The same runs, each decoded and made RGB by a thread while the one before it is looked at.
+
+    The first is begun at once, so that two videos to be looked at side by side are decoded side by side.
+    """
+    reader = ThreadPoolExecutor(1, thread_name_prefix="decode")
+    return _handed_over(reader, reader.submit(_next_in_rgb, runs), runs)
+
+
+def _handed_over(
+    reader: ThreadPoolExecutor, upcoming: Future[Frames | None], runs: Generator[Frames, None, None]
+) -> Iterator[Frames]:
+    with reader:
         try:
-            upcoming = reader.submit(_next_in_rgb, runs)
             while (frames := upcoming.result()) is not None:
                 upcoming = reader.submit(_next_in_rgb, runs)
                 yield frames

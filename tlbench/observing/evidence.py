@@ -70,6 +70,6 @@ def _decode(value: Any) -> Value:
         dtype = np.dtype("<" + value["dtype"])
         if dtype.kind not in "fiub":
             raise ValueError(f"evidence of dtype {dtype} is not read")
-        array = np.frombuffer(base64.b64decode(value["base64"]), dtype=dtype)
-        return array.reshape(value["shape"]).copy()
+        array: np.ndarray = np.frombuffer(base64.b64decode(value["base64"]), dtype=dtype)
+        return np.array(array.reshape(value["shape"]))
     return cast(Value, value)
