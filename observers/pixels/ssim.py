@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from math import ceil
 
 import cv2
 import numpy as np
@@ -24,7 +25,10 @@ RADIUS = 5  # int(3.5 * 1.5 + 0.5), scikit-image's truncation
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
 SMALLEST_SIDE = 2 * RADIUS + 1
-_ROWS_AT_ONCE = 86  # rows of windows in a strip: a 96x96 face is one; memory does not grow with a frame's height
+# A strip's arrays should stay in the processor's cache: a 96x96 face is one strip, wider frames are cut. Narrower than
+# this a strip spends its time on the rows it shares with the next.
+_WINDOWS_AT_ONCE = 86 * 96
+_FEWEST_ROWS = 22
 _OUTPUTS_AT_ONCE = 16  # a band matrix is mostly zeros; cut in blocks of 16 rows, most of the zeros go
 _FRAMES_PER_TASK = 8
 
@@ -74,9 +78,11 @@ def ssim_by_row(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _fill(rows: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     """Write the rows of some frames, strip by strip. The last strip of a frame may overlap the one before."""
     _, height, width, channels = a.shape
-    outputs = min(_ROWS_AT_ONCE, height - 2 * RADIUS)
+    wanted = height - 2 * RADIUS
+    strips = ceil(wanted / max(_FEWEST_ROWS, _WINDOWS_AT_ONCE // width))
+    outputs = ceil(wanted / strips)
     strip = _Strip(outputs + 2 * RADIUS, width, channels)
-    starts = [min(start, rows.shape[1] - outputs) for start in range(0, rows.shape[1], outputs)]
+    starts = [min(start, wanted - outputs) for start in range(0, wanted, outputs)]
     for frame in range(len(a)):
         for start in starts:
             seen = slice(start, start + outputs + 2 * RADIUS)

@@ -55,10 +55,9 @@ class ScoreProgress:
             self._began = self._said = time.monotonic()
             self._cached = 0
             self._bar.reset(self._task, description=f"scoring {name}", total=total, rate="")
+        clip = observation.clip.id
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
-            self._say(
-                f"not scored: {line}" if observation.clip.id in line else f"not scored: {observation.clip.id}: {line}"
-            )
+            self._say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
         self._cached += bool(observation.cached) and not observation.failures
         seconds = time.monotonic() - self._began
         rate = f"{done / seconds:.1f} clips/s" if seconds > 0 else ""

@@ -45,6 +45,8 @@ __all__ = [
 # 25 frames/s by nearest time, upright, RGB as OpenCV 4 decodes it. Part of protocol ids and of the key under which
 # evidence is kept; to be changed whenever the same file would give other frames.
 DECODING = "pyav-25fps@1"
+RUN_FRAMES = 32
+RUN_BYTES = 64 * 2**20
 LONGEST_GAP_SECONDS = 60.0  # a longer still picture is a broken timestamp, which conversion would fill with copies
 # Layouts whose planes can be turned on their own. With chroma at half size in both directions only even sizes turn
 # exactly; with chroma at half width only (4:2:2) a turned picture has no such layout.
@@ -153,8 +155,14 @@ class Footage:
         lost = self._decoded_count is not None and self._decoded_count < self.info.frame_count
         return self.info.truncated or lost
 
-    def frames(self, run: int = 32) -> Iterator[Frames]:
-        """The video in runs of ``run`` frames, the last one shorter.
+    @property
+    def run(self) -> int:
+        """How many frames are handed out at once: 32, fewer of a large picture, so that a run stays below 64 MiB."""
+        frame_bytes = self.info.width * self.info.height * 9 // 2  # 4:2:0 and RGB
+        return max(1, min(RUN_FRAMES, RUN_BYTES // max(1, frame_bytes)))
+
+    def frames(self, run: int | None = None) -> Iterator[Frames]:
+        """The video in runs of ``run`` frames (:attr:`run` if not given), the last one shorter.
 
         Raises
         ------
@@ -162,6 +170,7 @@ class Footage:
             What ``probe`` raises; ``no-frames`` if nothing can be decoded, ``size-changes`` if the pictures' size
             changes on the way, ``timestamps`` if a still of more than a minute would have to be filled.
         """
+        run = self.run if run is None else run
         if self._kept is not None:
             if run != self._kept_run:
                 natives = [native for frames in self._kept for native in frames.native]

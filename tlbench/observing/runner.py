@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -202,21 +201,49 @@ class Bench:
                 sitting.watchers[name] = self._observer(name).watch(clip, heard)
             except ClipError as error:
                 sitting.fail(name, error)
-        wanted = reference if any(needs[name].reference for name in sitting.watchers) else None
-        frames = 0
         try:
-            for seen, real in _side_by_side(generated, wanted):
-                frames += len(seen) if seen is not None else 0
-                self._show(sitting, seen, real, boxes)
-                if not sitting.watchers:
-                    return
-        except ClipError as error:
+            self._show_all(sitting, generated, reference, boxes)
+        except ClipError as error:  # the generated video can't be decoded: nobody has anything to say
             for name in list(sitting.watchers):
                 sitting.fail(name, error)
+
+    def _show_all(
+        self, sitting: _Sitting, generated: Footage, reference: Footage | None, boxes: Boxes | None
+    ) -> None:
+        """Both videos side by side over the same frame indices, until both have ended.
+
+        A reference that can't be decoded fails those who need it. Raises ClipError if the generated video can't be.
+        """
+        wanted = reference if any(observer_class(name).needs.reference for name in sitting.watchers) else None
+        real_runs: Iterator[Frames] = iter(())
+        run = generated.run
+        try:
+            if wanted is not None:
+                run = min(run, wanted.run)
+                real_runs = wanted.frames(run)
+        except ClipError as error:
+            self._fail_referring(sitting, error)
+        seen_runs = generated.frames(run)
+        frames = 0
+        while sitting.watchers:
+            seen = next(seen_runs, None)
+            try:
+                real = next(real_runs, None)
+            except ClipError as error:
+                self._fail_referring(sitting, error)
+                real = None
+            if seen is None and real is None:
+                break
+            frames += len(seen) if seen is not None else 0
+            self._show(sitting, seen, real, boxes)
         sitting.frames = frames
         sitting.notes += generated.conversions
-        if wanted is not None:
+        if wanted is not None and sitting.watchers:
             sitting.notes += [f"reference: {text}" for text in wanted.conversions]
+
+    def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:
+        for name in [name for name in sitting.watchers if observer_class(name).needs.reference]:
+            sitting.fail(name, error)
 
     def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, boxes: Boxes | None) -> None:
         for name, watcher in list(sitting.watchers.items()):
@@ -243,12 +270,3 @@ class Bench:
             plan = next(o for o in self.plan.observers if o.name == name)
             self._loaded[name] = observer_class(name).load(plan.weights, plan.views, self.plan.device)
         return self._loaded[name]
-
-
-def _side_by_side(generated: Footage, reference: Footage | None) -> Iterator[tuple[Frames | None, Frames | None]]:
-    """Runs of both videos over the same frame indices, until both have ended."""
-    if reference is None:
-        for run in generated.frames():
-            yield run, None
-        return
-    yield from zip_longest(generated.frames(), reference.frames())
