@@ -110,7 +110,7 @@ def main() -> None:
         ratios = [first / own for first, own in zip(taken["original, step by step"], times, strict=True)]
         own = f"{min(times):7.3f} s {1000 * min(times) / frames:6.2f} ms a frame"
         print(
-            f"{name:34s} {own}  {baseline / min(times):5.2f} x, {np.median(ratios):5.2f} x the original (median of turns)"
+            f"{name:34s} {own}  {baseline / min(times):5.2f} x, median {np.median(ratios):5.2f} x the original's speed"
         )
 
 

@@ -223,6 +223,7 @@ class Bench:
                 real_runs = wanted.frames(run)
         except ClipError as error:
             self._fail_referring(sitting, error)
+            wanted = None
         seen_runs = generated.frames(run)
         frames = 0
         while sitting.watchers:
@@ -231,14 +232,14 @@ class Bench:
                 real = next(real_runs, None)
             except ClipError as error:
                 self._fail_referring(sitting, error)
-                real = None
+                real = wanted = None
             if seen is None and real is None:
                 break
             frames += len(seen) if seen is not None else 0
             self._show(sitting, seen, real, boxes)
         sitting.frames = frames
         sitting.notes += generated.conversions
-        if wanted is not None and sitting.watchers:
+        if wanted is not None:
             sitting.notes += [f"reference: {text}" for text in wanted.conversions]
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:

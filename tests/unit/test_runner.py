@@ -1,0 +1,210 @@
+"""The runner: decoded once, kept by content, and a failure is where it belongs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from tests.unit.media_factory import tone, write_clip
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.faces import Boxes, write_boxes
+from tlbench.media.video import Footage, Frames
+from tlbench.observing import registry
+from tlbench.observing.boxing import BoxRule
+from tlbench.observing.engines import observe
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observation import Observation
+from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.runner import Bench, ObserverPlan, Plan
+
+
+class Counting(Watcher):
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.real: list[int] = []
+
+    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+        self.seen += [] if generated is None else range(generated.start, generated.start + len(generated))
+        self.real += [] if reference is None else range(reference.start, reference.start + len(reference))
+
+
+class Counter(Observer):
+    """Says which frames it was shown."""
+
+    name = "counter"
+    version = 1
+    needs = Needs(reference=True)
+    views: ClassVar[dict[str, str]] = {"all": "all@1"}
+    loads = 0
+
+    @classmethod
+    def load(cls, weights: Path | None, views: Sequence[str], device: str) -> Observer:
+        Counter.loads += 1
+        return cls()
+
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+        return Counting()
+
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        return [
+            Evidence(self.name, {"seen": np.array(watcher.seen), "real": np.array(watcher.real)})
+            for watcher in watchers
+            if isinstance(watcher, Counting)
+        ]
+
+
+class Listener(Counter):
+    """Needs sound, but no reference."""
+
+    name = "listener"
+    needs = Needs(audio=True)
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    known = {"counter": Counter, "listener": Listener}
+    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    Counter.loads = 0
+    return Plan((ObserverPlan("counter", ("all",)), ObserverPlan("listener", ("all",))), BoxRule(), tmp_path / "cache")
+
+
+def clip_of(folder: Path, frames: int = 40, reference_frames: int = 40, *, sound: bool = True) -> Clip:
+    samples = {"audio_codec": "aac", "samples": tone(frames / 25)} if sound else {}
+    generated = write_clip(folder / "gen.mp4", frames=frames, **samples)  # type: ignore[arg-type]
+    return Clip("c", write_clip(folder / "ref.mp4", frames=reference_frames), generated)
+
+
+def look(plan: Plan, clip: Clip) -> Observation:
+    (found,) = Bench(plan).observe([clip])
+    return found
+
+
+def test_every_frame_of_both_videos_is_shown_once_and_in_order(plan: Plan, tmp_path: Path) -> None:
+    found = look(plan, clip_of(tmp_path, frames=40, reference_frames=70))
+    assert found.failures == {}
+    assert found.frames == 40
+    np.testing.assert_array_equal(found.evidence["counter"].array("seen"), range(40))
+    np.testing.assert_array_equal(found.evidence["counter"].array("real"), range(70))
+    assert len(found.evidence["listener"].array("real")) == 0  # it asked for no reference
+
+
+def test_a_file_is_decoded_once_however_many_look(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    begin = Footage._decoded
+
+    def counted(self: Footage):  # type: ignore[no-untyped-def]
+        decoded.append(self.path.name)
+        yield from begin(self)
+
+    monkeypatch.setattr(Footage, "_decoded", counted)
+    look(plan, clip_of(tmp_path))
+    assert sorted(decoded) == ["gen.mp4", "ref.mp4"]
+
+
+def test_what_was_seen_once_comes_from_the_cache_wherever_the_files_lie(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    first = look(plan, clip)
+    moved = Path(shutil.move(tmp_path / "gen.mp4", tmp_path / "elsewhere.mp4"))
+    Counter.loads = 0
+    second = look(plan, replace(clip, generated=moved, id="another name"))
+    assert second.cached == 2
+    assert Counter.loads == 0  # no observer was built
+    assert second.frames == first.frames
+    assert second.evidence["counter"].to_json() == first.evidence["counter"].to_json()
+
+
+@pytest.mark.parametrize("what", ["generated", "reference", "version", "weights"])
+def test_whatever_decides_the_evidence_is_in_the_key(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    clip = clip_of(tmp_path)
+    look(plan, clip)
+    if what == "generated":
+        write_clip(tmp_path / "gen.mp4", frames=41, audio_codec="aac", samples=tone(2))
+    elif what == "reference":
+        write_clip(tmp_path / "ref.mp4", frames=41)
+    elif what == "version":
+        monkeypatch.setattr(Counter, "version", 2)
+    else:
+        plan = replace(plan, observers=(replace(plan.observers[0], weights_sha256="00"), plan.observers[1]))
+    again = look(plan, clip)
+    assert again.cached == {"generated": 0, "reference": 1, "version": 0, "weights": 1}[what]
+
+
+def test_without_sound_only_those_who_listen_fail(plan: Plan, tmp_path: Path) -> None:
+    found = look(plan, clip_of(tmp_path, sound=False))
+    assert set(found.evidence) == {"counter"}
+    assert found.failures["listener"].code == "no-audio"
+
+
+def test_a_broken_reference_fails_only_those_who_need_it(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    (tmp_path / "ref.mp4").write_text("not a video")
+    found = look(plan, clip)
+    assert set(found.evidence) == {"listener"}
+    assert found.failures["counter"].code == "unreadable"
+
+
+def test_a_missing_generated_video_fails_all_with_one_reason(plan: Plan, tmp_path: Path) -> None:
+    found = look(plan, replace(clip_of(tmp_path), generated=None))
+    assert {error.code for error in found.failures.values()} == {"missing"}
+    assert set(found.failures) == {"counter", "listener"}
+
+
+def test_a_converted_rate_is_noted_and_the_note_survives_the_cache(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    write_clip(tmp_path / "gen.mp4", frames=60, frames_per_second=30, audio_codec="aac", samples=tone(2))
+    first = look(plan, clip)
+    assert first.notes == ("30 to 25 frames/s",)
+    assert first.frames == 50
+    assert look(plan, clip).notes == first.notes
+
+
+def test_boxes_are_found_once_and_kept_by_the_references_content(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
+    first = look(plan, clip)
+    assert "no face found in 40 of 40 reference frames" in first.notes
+    (kept,) = (tmp_path / "cache" / "boxes").rglob("*.json")
+    before = kept.stat().st_mtime_ns
+    write_clip(tmp_path / "gen.mp4", frames=30)
+    assert look(plan, clip).cached == 0
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_given_boxes_go_before_detected_ones_and_are_in_the_key(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
+    mse = []
+    for x2 in (40, 60):
+        write_boxes(tmp_path / "c.npy", Boxes(np.tile([4, 4, x2, 44], (40, 1)), 0, "given"))
+        found = look(plan, replace(clip, boxes=tmp_path / "c.npy"))
+        assert found.cached == 0
+        assert found.notes == ()
+        mse.append(len(found.evidence["pixels"].array("face_mse")))
+    assert mse == [40, 40]
+
+
+def test_two_clips_are_observed_in_the_order_given(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    clips = [replace(clip, id=name) for name in ("z", "a", "m")]
+    assert [found.clip.id for found in observe(plan, clips)] == ["z", "a", "m"]
+
+
+def test_an_engine_or_a_number_of_workers_that_is_none_is_refused(plan: Plan) -> None:
+    with pytest.raises(TlbenchError, match="workers must be at least 1"):
+        observe(plan, [], workers=0)
+    with pytest.raises(TlbenchError, match="no engine 'cloud'"):
+        observe(plan, [], engine="cloud")
+
+
+def test_an_observer_that_is_not_there_gets_a_hint() -> None:
+    with pytest.raises(TlbenchError, match="did you mean 'pixels'"):
+        registry.observer_class("pixel")
