@@ -31,9 +31,14 @@ def wrapped_psnr_db(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n,) float64 mean squared error of two (n, height, width, 3) uint8 stacks; sums are exact integers."""
-    difference = np.subtract(a, b, dtype=np.int16)
-    flat = difference.reshape(len(a), -1).astype(np.float64)  # sums of integers below 2**53 are exact
-    return np.asarray(np.einsum("ij,ij->i", flat, flat) / flat.shape[1])
+    return np.array([_squared_error(x, y) for x, y in zip(a, b, strict=True)]) / a[0].size
+
+
+def _squared_error(x: np.ndarray, y: np.ndarray) -> float:
+    difference = np.subtract(x, y, dtype=np.int16).ravel().astype(np.float64)
+    # Exact, in whatever order: all sums are integers below 2**53. Not the matrix library's product, which would wake its
+    # threads for this.
+    return float(np.einsum("i,i->", difference, difference))
 
 
 def psnr_db(mse: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     -------
     (n,) float64
     """
-    return ssim_by_row(a, b).mean(axis=1)
+    return np.asarray(ssim_by_row(a, b).mean(axis=1))
 
 
 def ssim_by_row(a: np.ndarray, b: np.ndarray) -> np.ndarray:

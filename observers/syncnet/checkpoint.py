@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observing.checkpoints import load_into, read_checkpoint
+
+from .model import SyncNetModel
 
 
 def load_model(path: Path) -> SyncNetModel:

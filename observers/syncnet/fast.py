@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from tlbench.observers.syncnet.model import SyncNetModel
+from .model import SyncNetModel
 
 FRAMES_A_WINDOW = 5
 MFCC_A_WINDOW = 20

@@ -15,8 +15,12 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import mfcc
 from tlbench.media.video import Frames
 from tlbench.media.views import View, open_view
-from tlbench.observers.syncnet.checkpoint import load_model
-from tlbench.observers.syncnet.decode import (
+from tlbench.observing.card import read_card
+from tlbench.observing.evidence import Evidence, Value
+from tlbench.observing.observer import Needs, Observer, Watcher
+
+from .checkpoint import load_model
+from .decode import (
     FRAMES_LOST,
     MFCC_STEPS_A_FRAME,
     SAMPLES_A_FRAME,
@@ -24,11 +28,8 @@ from tlbench.observers.syncnet.decode import (
     shifted_distances,
     window_count,
 )
-from tlbench.observers.syncnet.fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
-from tlbench.observers.syncnet.view import VIEWS
-from tlbench.observing.card import read_card
-from tlbench.observing.evidence import Evidence, Value
-from tlbench.observing.observer import Needs, Observer, Watcher
+from .fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
+from .view import VIEWS
 
 
 class _LipWatcher:

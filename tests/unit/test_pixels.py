@@ -13,7 +13,7 @@ from tlbench.errors import ClipError
 from tlbench.media.video import Frames
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observers.pixels.psnr import mean_squared_error, psnr_db, wrapped_psnr_db
-from tlbench.observers.pixels.ssim import ssim
+from tlbench.observers.pixels.ssim import ssim, ssim_by_row
 from tlbench.observing.evidence import Evidence
 
 
@@ -54,24 +54,50 @@ def test_mean_squared_error_is_exact(seed: int) -> None:
     np.testing.assert_array_equal(mean_squared_error(a, b), expected)
 
 
-@pytest.mark.parametrize("shape", [(11, 11), (11, 40), (33, 34), (96, 96), (121, 50)])
-def test_ssim_is_scikit_images(shape: tuple[int, int]) -> None:
-    a, noise = stack(3, 5, *shape), stack(4, 5, *shape)
-    b = a // 2 + noise // 2
-    expected = [
+def by_scikit_image(a: np.ndarray, b: np.ndarray) -> list[float]:
+    return [
         structural_similarity(x, y, channel_axis=-1, gaussian_weights=True, use_sample_covariance=False, data_range=255)
         for x, y in zip(a, b, strict=True)
     ]
-    np.testing.assert_allclose(ssim(a, b), expected, rtol=0, atol=1e-9)
+
+
+# The last three are cut into strips: two that overlap, narrow ones, and one of a width for which few rows are taken.
+@pytest.mark.parametrize("shape", [(11, 11), (11, 40), (33, 34), (96, 96), (121, 150), (257, 60), (50, 400)])
+def test_ssim_is_scikit_images(shape: tuple[int, int]) -> None:
+    a, noise = stack(3, 3, *shape), stack(4, 3, *shape)
+    b = a // 2 + noise // 2
+    np.testing.assert_allclose(ssim(a, b), by_scikit_image(a, b), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("pair", [(0, 0), (255, 255), (0, 255), (7, 8)])
 def test_ssim_of_flat_images_is_scikit_images(pair: tuple[int, int]) -> None:
     a, b = (np.full((1, 20, 20, 3), level, np.uint8) for level in pair)
-    expected = structural_similarity(
-        a[0], b[0], channel_axis=-1, gaussian_weights=True, use_sample_covariance=False, data_range=255
-    )
-    assert ssim(a, b)[0] == pytest.approx(expected, abs=1e-9)
+    np.testing.assert_allclose(ssim(a, b), by_scikit_image(a, b), rtol=0, atol=1e-9)
+
+
+def test_ssim_of_black_beside_white_is_scikit_images() -> None:
+    """The input on which float32 loses most: large flat areas, differently bright."""
+    a, b = np.zeros((1, 96, 96, 3), np.uint8), np.full((1, 96, 96, 3), 160, np.uint8)
+    a[:, :, 48:] = 255
+    b[:, 48:] = 90
+    np.testing.assert_allclose(ssim(a, b), by_scikit_image(a, b), rtol=0, atol=1e-9)
+
+
+def test_ssim_of_identical_frames_is_one_exactly() -> None:
+    a = stack(5, 3, 40, 50)
+    assert np.all(ssim(a, a.copy()) == 1.0)
+
+
+def test_a_frame_has_the_same_ssim_whoever_else_is_in_the_run() -> None:
+    a, b = stack(6, 20, 30, 30), stack(7, 20, 30, 30)
+    np.testing.assert_array_equal(ssim(a, b), np.concatenate([ssim(a[k : k + 1], b[k : k + 1]) for k in range(20)]))
+
+
+@given(st.integers(0, 29))
+@settings(max_examples=10, deadline=None)
+def test_the_rows_from_k_on_are_those_of_the_frame_cut_off_above_k(k: int) -> None:
+    a, b = stack(8, 2, 40, 24), stack(9, 2, 40, 24)
+    np.testing.assert_allclose(ssim_by_row(a, b)[:, k:], ssim_by_row(a[:, k:], b[:, k:]), rtol=0, atol=1e-12)
 
 
 class ArrayFrames(Frames):
@@ -85,8 +111,10 @@ class ArrayFrames(Frames):
 BOX = np.array([[4, 4, 16, 20]])
 
 
-def look(seen: np.ndarray, real: np.ndarray, boxes: np.ndarray) -> Evidence | ClipError:
-    observer = Pixels.load(None, ("face", "mouth", "frame"), "cpu")
+def look(
+    seen: np.ndarray, real: np.ndarray, boxes: np.ndarray, regions: tuple[str, ...] = ("face", "mouth", "frame")
+) -> Evidence | ClipError:
+    observer = Pixels.load(None, regions, "cpu")
     watcher = observer.watch(Clip("c"), None)
     watcher.see(ArrayFrames(0, seen), ArrayFrames(0, real), boxes)
     return observer.conclude([watcher])[0]
@@ -96,12 +124,52 @@ def test_compared_are_as_many_frames_as_both_videos_have(monkeypatch: pytest.Mon
     monkeypatch.setattr("tlbench.observers.pixels.observer._first", lambda f, n: ArrayFrames(f.start, f.rgb[:n]))
     evidence = look(stack(1, 3), stack(1, 5), BOX.repeat(5, 0))
     assert isinstance(evidence, Evidence)
-    assert (evidence.values["frames"], evidence.values["frames_generated"], evidence.values["frames_reference"]) == (
-        3,
-        3,
-        5,
-    )
+    counts = [evidence.values[name] for name in ("frames", "frames_generated", "frames_reference")]
+    assert counts == [3, 3, 5]
     assert len(evidence.array("face_mse")) == 3
+
+
+def test_evidence_of_each_region_is_that_of_its_pixels() -> None:
+    real, seen = stack(1, 3, 120, 110), stack(2, 3, 120, 110) // 2
+    x1, y1, x2, y2 = box = (7, 9, 103, 105)  # 96x96, so that resizing changes nothing
+    evidence = look(seen, real, np.array([box]).repeat(3, 0))
+    assert isinstance(evidence, Evidence)
+    face = [frames[:, y1:y2, x1:x2] for frames in (real, seen)]
+    pairs = {"face": face, "mouth": [crop[:, 48:] for crop in face], "frame": [real, seen]}
+    for region, (a, b) in pairs.items():
+        np.testing.assert_array_equal(evidence.array(f"{region}_mse"), mean_squared_error(a, b))
+        np.testing.assert_array_equal(evidence.array(f"{region}_psnr_wrapped"), wrapped_psnr_db(a, b))
+        np.testing.assert_allclose(evidence.array(f"{region}_ssim"), by_scikit_image(a, b), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("regions", [("face",), ("mouth",), ("frame",)])
+def test_only_the_regions_asked_for_are_in_the_evidence(regions: tuple[str, ...]) -> None:
+    evidence = look(stack(1), stack(2), BOX.repeat(2, 0), regions)
+    assert isinstance(evidence, Evidence)
+    assert {name.split("_")[0] for name in evidence.values} == {"frames", *regions}
+
+
+def test_how_a_clip_is_cut_into_runs_does_not_matter() -> None:
+    real, seen, boxes = stack(1, 7), stack(2, 7), BOX.repeat(7, 0)
+    observer = Pixels.load(None, ("face", "mouth", "frame"), "cpu")
+    watcher = observer.watch(Clip("c"), None)
+    for start, stop in ((0, 1), (1, 5), (5, 7)):
+        cut = slice(start, stop)
+        watcher.see(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes[cut])
+    (in_runs,) = observer.conclude([watcher])
+    whole = look(seen, real, boxes)
+    assert isinstance(in_runs, Evidence)
+    assert isinstance(whole, Evidence)
+    assert in_runs.values.keys() == whole.values.keys()
+    for name in whole.values:
+        np.testing.assert_array_equal(in_runs.array(name), whole.array(name))
+
+
+def test_a_frame_smaller_than_the_window_has_no_ssim() -> None:
+    evidence = look(stack(1, 2, 10, 20), stack(2, 2, 10, 20), np.array([[0, 0, 8, 8]]).repeat(2, 0))
+    assert isinstance(evidence, Evidence)
+    assert "frame_mse" in evidence.values
+    assert "frame_ssim" not in evidence.values
 
 
 def test_the_whole_frame_is_left_out_if_the_sizes_differ_and_the_face_is_cut_by_the_same_box() -> None:

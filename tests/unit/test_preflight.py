@@ -465,7 +465,7 @@ def test_what_is_wrong_is_found_and_nothing_else(code: str, world: World) -> Non
     assert report.exit_code == 2 - worst
 
 
-# Three more need no healthy folder to be spoilt: a limit, and sound from elsewhere.
+# Two more need no healthy folder to be spoilt: a limit, and sound from elsewhere.
 ELSEWHERE = {"too-large", "unreadable-audio"}
 
 

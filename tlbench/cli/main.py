@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TextIO
 
 import click
@@ -63,6 +64,9 @@ def _show_warning(
 def main() -> None:
     """Entry point: run a command; what the user can mend is one line, without a traceback."""
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files may hold what the terminal's encoding can't say
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = group.main(standalone_mode=False)
         sys.stdout.flush()

@@ -58,7 +58,7 @@ class ScoreProgress:
         clip = observation.clip.id
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
             self._say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
-        self._cached += bool(observation.cached) and not observation.failures
+        self._cached += 0 < observation.cached == len(observation.evidence)
         seconds = time.monotonic() - self._began
         rate = f"{done / seconds:.1f} clips/s" if seconds > 0 else ""
         self._bar.update(self._task, completed=done, total=total, rate=rate)
@@ -69,4 +69,6 @@ class ScoreProgress:
             self._say(f"{self._name}: {self._cached} of {total} clips came from the cache")
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        from tlbench.observing.checks_catalogue import one_line
+
+        self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import TlbenchError
+from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, find_boxes, fixed_boxes, read_boxes
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.cache import Cache, content_sha256
@@ -131,8 +131,8 @@ class BoxFinder:
             return "given:" + content_sha256(clip.boxes, clip.id, "box file")
         return f"{self.rule.identity}@{reference_sha256}"
 
-    def boxes(self, clip: Clip, reference: Footage, reference_sha256: str) -> Boxes:
-        """The clip's boxes, one a reference frame.
+    def boxes(self, clip: Clip, reference: Footage | None, reference_sha256: str | None) -> Boxes:
+        """The clip's boxes, one a reference frame. Only those given with the clip can do without a reference.
 
         Raises
         ------
@@ -141,6 +141,8 @@ class BoxFinder:
         """
         if clip.boxes is not None:
             return read_boxes(clip.boxes)
+        if reference is None:
+            raise ClipError("missing", f"clip {clip.id}: there is no reference video to find its face boxes in")
         if self.rule.fixed is not None:
             return fixed_boxes(self.rule.fixed, sum(len(run) for run in reference.frames()))
         key = {"boxes": self.identity(clip, reference_sha256), "decoding": DECODING}
@@ -158,4 +160,4 @@ class BoxFinder:
         """:meth:`boxes` of a clip whose reference nobody has opened yet."""
         sha256 = content_sha256(clip.reference, clip.id, "reference video")
         assert clip.reference is not None  # content_sha256 refuses a clip without one
-        return self.boxes(clip, Footage(clip.reference), sha256)
+        return self.boxes(clip, Footage(clip.reference, 0), sha256)

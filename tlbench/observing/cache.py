@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,16 +63,17 @@ def write_text_atomically(path: Path, text: str) -> None:
 
     Raises TlbenchError if the disk is full or the folder can't be written.
     """
-    temporary: str | None = None
+    # Not tempfile's: its files are their owner's alone, and a cache or a result may be shared.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        try:
+            with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TlbenchError(
                 f"{path.parent}: the disk is full; free some space and run the same command again, "
@@ -108,8 +109,10 @@ class Cache:
                 return None
             if entry["sha256"] != content_key(payload):
                 raise ValueError("its checksum does not fit")
-        except (ValueError, KeyError, TypeError) as error:
-            _warn_damaged(path, str(error))
+            if content_key(entry["key"]) != path.stem:
+                raise ValueError("it belongs under another name")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            _warn_damaged(path, f"{type(error).__name__}: {error}")
             return None
         return payload
 
@@ -120,4 +123,4 @@ class Cache:
 
 
 def _warn_damaged(path: Path, why: str) -> None:
-    warnings.warn(f"cache entry {path.name} is damaged ({why}); it is made again", stacklevel=3)
+    warnings.warn(f"cache entry {path.name} is damaged ({why}); what it held is observed again", stacklevel=3)

@@ -29,6 +29,8 @@ SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is sho
 LARGE_PIXELS = 1920 * 1080  # a picture above it takes longer to decode than to look at
 # Pictures are decoded up to so many pixels a file: LRS2's longest clip (160 x 160, 155 frames) four times over.
 DECODED_PIXELS = 16_000_000
+# FFmpeg's decoder options (libavcodec/options_table.h): the stream is parsed whole, the pictures are not finished.
+COUNTING_ONLY = {"skip_loop_filter": "all", "skip_idct": "all"}
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Find
         with opened(path) as container:
             stream = video_stream(container, path)
             stream.codec_context.thread_count = 1  # clips are what is worked on side by side
+            stream.codec_context.options = COUNTING_ONLY
             for packet in itertools.chain(packets(container, stream), [None]):
                 try:
                     frames = stream.decode(packet)

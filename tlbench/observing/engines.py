@@ -9,12 +9,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
@@ -58,15 +60,17 @@ def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[O
     if plan.threads is None:
         plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
     context = multiprocessing.get_context("spawn")  # fork would copy the matrix library's threads half-alive
-    waiting: deque[Future[list[Observation]]] = deque()
+    waiting: deque[Future[tuple[list[Observation], list[str]]]] = deque()
     todo = batches(clips, Bench(plan).clips_per_batch)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(plan,)) as pool:
         try:
             for batch in islice(todo, 2 * workers):
                 waiting.append(pool.submit(_work, batch))
             while waiting:
-                done = waiting.popleft().result()
+                done, said = waiting.popleft().result()
                 waiting.extend(pool.submit(_work, batch) for batch in islice(todo, 1))
+                for line in said:
+                    warnings.warn(line, stacklevel=2)
                 yield from done
         except BrokenProcessPool as error:
             raise TlbenchError(
@@ -85,8 +89,8 @@ def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observa
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     gpus = 1 if plan.device.startswith("cuda") else 0
-    actor = ray.remote(num_cpus=1, num_gpus=gpus)(Bench)
-    benches = [actor.remote(plan) for _ in range(workers)]
+    actor: Any = ray.remote(num_cpus=1, num_gpus=gpus)(Bench)
+    benches: list[Any] = [actor.remote(plan) for _ in range(workers)]
     todo = enumerate(batches(clips, Bench(plan).clips_per_batch))
     waiting = deque(benches[i % workers].observe.remote(batch) for i, batch in islice(todo, 2 * workers))
     while waiting:
@@ -97,14 +101,18 @@ def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observa
 
 def _start_worker(plan: Plan) -> None:
     global _bench
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once and without a word: what is concluded is kept
     _limit_threads(plan)
     _bench = Bench(plan)
 
 
-def _work(batch: list[Clip]) -> list[Observation]:
+def _work(batch: list[Clip]) -> tuple[list[Observation], list[str]]:
+    """Observations, and the warnings on the way: only the parent knows how to show them."""
     assert _bench is not None
-    return _bench.observe(batch)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        seen = _bench.observe(batch)
+    return seen, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
 
 
 def _limit_threads(plan: Plan) -> None:

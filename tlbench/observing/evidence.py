@@ -37,7 +37,10 @@ class Evidence:
         return np.asarray(self.values[name])
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object; arrays as ``{"dtype", "shape", "base64"}`` in little-endian bytes, exact."""
+        """A JSON object; arrays as ``{"dtype", "shape", "base64"}`` in little-endian bytes, exact.
+
+        Raises ValueError on a value of another kind: it would not come back as it was.
+        """
         return {"observer": self.observer, "values": {k: _encode(k, v) for k, v in self.values.items()}}
 
     @classmethod
@@ -48,7 +51,7 @@ class Evidence:
 
 def _encode(name: str, value: Value | np.generic) -> Any:
     if isinstance(value, np.ndarray):
-        array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+        array = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
         if array.dtype.kind not in "fiub":
             raise ValueError(f"evidence {name!r}: arrays of {array.dtype} can't be stored")
         return {
@@ -60,7 +63,10 @@ def _encode(name: str, value: Value | np.generic) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}  # inf and nan are not JSON
-    return value
+    texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if texts or value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ValueError(f"evidence {name!r}: a {type(value).__name__} can't be stored; give numbers, texts or an array")
 
 
 def _decode(value: Any) -> Value:

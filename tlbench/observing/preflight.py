@@ -200,7 +200,7 @@ def _check_together(clips: Sequence[Clip], facts: Sequence[ClipFacts]) -> list[F
 
 
 def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Iterator[ClipFacts]:
-    """Facts of each clip, in order. Processes, because PyAV holds the interpreter's lock for a third of the time."""
+    """Facts of each clip, in order. Processes: two made it 1.9 times as fast, two threads 1.3."""
     if workers == 1 or len(clips) < FEW_CLIPS:
         yield from map(check_clip, clips, repeat(expected))
         return

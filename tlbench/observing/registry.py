@@ -47,14 +47,26 @@ def _target(name: str) -> tuple[str, str]:
 
 
 def observer_class(name: str) -> type[Observer]:
-    """The class behind a name; its module (and torch, if it has a network) is imported now."""
+    """The class behind a name; its module (and torch, if it has a network) is imported now.
+
+    Raises TlbenchError if there is no such observer, or if the package that brings it can't be imported.
+    """
     module, attribute = _target(name)
-    found: type[Observer] = getattr(import_module(module), attribute)
+    try:
+        found: type[Observer] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise TlbenchError(f"observer {name!r}: {module}:{attribute} can't be imported ({error})") from error
     return found
 
 
 def observer_cards(name: str) -> list[Card]:
     """The cards beside an observer, without importing its network; empty if it needs no checkpoint."""
     module, _ = _target(name)
-    folder = Path(str(files(module.rpartition(".")[0])))
+    package = module.rpartition(".")[0]
+    if not package:
+        raise TlbenchError(f"observer {name!r}: {module} lies in no package, which its cards would stand in")
+    try:
+        folder = Path(str(files(package)))
+    except ImportError as error:
+        raise TlbenchError(f"observer {name!r}: {package} can't be imported ({error})") from error
     return [read_card(path) for path in sorted(folder.glob("card*.toml"))]

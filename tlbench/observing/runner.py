@@ -65,7 +65,7 @@ class _Sitting:
     failures: dict[str, ClipError] = field(default_factory=dict)
     generated_sha256: str | None = None
     reference_sha256: str | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)  # by observer: each is kept with its evidence
     frames: int | None = None
     cached: int = 0
 
@@ -74,14 +74,15 @@ class _Sitting:
         self.keys.pop(name, None)
         self.watchers.pop(name, None)
 
-    def observation(self) -> Observation:
+    def observation(self, names: Sequence[str]) -> Observation:
+        """What was found, in the order of ``names``: the same whether it comes from the cache or was seen just now."""
         return Observation(
             self.clip,
-            self.evidence,
-            self.failures,
+            {name: self.evidence[name] for name in names if name in self.evidence},
+            {name: self.failures[name] for name in names if name in self.failures},
             self.generated_sha256,
             self.reference_sha256,
-            tuple(dict.fromkeys(self.notes)),
+            tuple(dict.fromkeys(note for name in names for note in self.notes.get(name, ()))),
             self.frames,
             self.cached,
         )
@@ -110,7 +111,8 @@ class Bench:
             waiting = [s for s in sittings if observer_plan.name in s.watchers]
             if waiting:
                 self._conclude(observer_plan, waiting)
-        return [sitting.observation() for sitting in sittings]
+        names = [observer_plan.name for observer_plan in self.plan.observers]
+        return [sitting.observation(names) for sitting in sittings]
 
     def _open(self, clip: Clip) -> _Sitting:
         """Hash the files, take what the cache has, and note what is left to observe."""
@@ -143,7 +145,7 @@ class Bench:
                 sitting.keys[plan.name] = key
             else:
                 sitting.evidence[plan.name] = Evidence.from_json(stored["evidence"])
-                sitting.notes += stored["notes"]
+                sitting.notes[plan.name] = stored["notes"]
                 sitting.frames = stored["frames"]
                 sitting.cached += 1
         return sitting
@@ -171,10 +173,11 @@ class Bench:
         assert clip.generated is not None  # _open fails clips without one
         names = list(sitting.keys)
         needs = {name: observer_class(name).needs for name in names}
-        generated = Footage(clip.generated, FOOTAGE_BYTES)
+        generated = Footage(clip.generated, 0)
         reference = None
         if clip.reference is not None and any(n.reference or n.boxes for n in needs.values()):
-            reference = Footage(clip.reference, FOOTAGE_BYTES)
+            twice = clip.boxes is None and any(n.boxes for n in needs.values())  # first for the boxes
+            reference = Footage(clip.reference, FOOTAGE_BYTES if twice else 0)
 
         samples: np.ndarray | None = None
         if any(n.audio for n in needs.values()):
@@ -185,15 +188,11 @@ class Bench:
                     sitting.fail(name, error)
         boxes: Boxes | None = None
         if any(needs[name].boxes for name in sitting.keys):
-            assert reference is not None  # _open fails what needs a reference and has none
-            assert sitting.reference_sha256 is not None
             try:
                 boxes = self._boxes.boxes(clip, reference, sitting.reference_sha256)
             except ClipError as error:
                 for name in [n for n in sitting.keys if needs[n].boxes]:
                     sitting.fail(name, error)
-        if boxes is not None and boxes.missing:
-            sitting.notes.append(f"no face found in {boxes.missing} of {len(boxes.xyxy)} reference frames")
 
         for name in list(sitting.keys):
             heard = samples if needs[name].audio else None
@@ -237,20 +236,25 @@ class Bench:
                 break
             frames += len(seen) if seen is not None else 0
             self._show(sitting, seen, real, boxes)
-        sitting.frames = frames
-        sitting.notes += generated.conversions
-        if wanted is not None:
-            sitting.notes += [f"reference: {text}" for text in wanted.conversions]
+        for name in sitting.watchers:
+            needs = observer_class(name).needs
+            sitting.frames = frames
+            sitting.notes[name] = [
+                *(_boxes_notes(boxes) if needs.boxes and boxes is not None else ()),
+                *_notes(generated),
+                *(f"reference: {note}" for note in (_notes(wanted) if needs.reference and wanted is not None else ())),
+            ]
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:
         for name in [name for name in sitting.watchers if observer_class(name).needs.reference]:
             sitting.fail(name, error)
 
     def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, boxes: Boxes | None) -> None:
+        runs = [run for run in (seen, real) if run is not None]
+        start, end = runs[0].start, max(run.start + len(run) for run in runs)
         for name, watcher in list(sitting.watchers.items()):
             needs = observer_class(name).needs
-            at = slice(real.start, real.start + len(real)) if real is not None else slice(0, 0)
-            given = boxes.xyxy[at] if needs.boxes and boxes is not None and real is not None else None
+            given = boxes.xyxy[start:end] if needs.boxes and boxes is not None else None
             try:
                 watcher.see(seen, real if needs.reference else None, given)
             except ClipError as error:
@@ -262,7 +266,8 @@ class Bench:
             if isinstance(outcome, ClipError):
                 sitting.fail(plan.name, outcome)
                 continue
-            payload = {"evidence": outcome.to_json(), "notes": sitting.notes, "frames": sitting.frames}
+            notes = sitting.notes[plan.name]
+            payload = {"evidence": outcome.to_json(), "notes": notes, "frames": sitting.frames}
             self.cache.write(sitting.keys[plan.name], payload)
             sitting.evidence[plan.name] = outcome
 
@@ -271,3 +276,17 @@ class Bench:
             plan = next(o for o in self.plan.observers if o.name == name)
             self._loaded[name] = observer_class(name).load(plan.weights, plan.views, self.plan.device)
         return self._loaded[name]
+
+
+def _notes(footage: Footage) -> Iterator[str]:
+    """What was done to a video that has been decoded, and what of it is lost."""
+    yield from footage.conversions
+    if footage.damaged_packets:
+        yield f"{footage.damaged_packets} damaged packets"
+    if footage.truncated:
+        yield "fewer pictures than its header declares"
+
+
+def _boxes_notes(boxes: Boxes) -> Iterator[str]:
+    if boxes.missing:
+        yield f"no face found in {boxes.missing} of {len(boxes)} reference frames"

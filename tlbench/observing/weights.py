@@ -76,11 +76,10 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | 
     """
     for card in cards:
         path = given.get(card.name)
-        if path is None and card.name not in given:
+        if path is None:
             path = checkpoint_folder() / card.file
             if not path.is_file():
                 continue
-        assert path is not None
         try:
             found = Weights(card, path, file_sha256(path))
         except OSError as error:
