@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.controls import CONTROLS, control, control_clips, make_controls
+from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import DECODING
@@ -37,7 +38,8 @@ from tlbench.results.statistics import IntervalSettings
 
 RECORDS_NAME = "records.jsonl"
 
-Progress = Callable[[str, Observation, int, int], None]  # system, the clip observed last, clips done, clips in all
+# System, the clip observed last (None while controls are written), clips done, clips in all.
+Progress = Callable[[str, Observation | None, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def prepare(
         used += [found] if found is not None else []
     return Setup(
         tuple(metric for metric in chosen if metric.observer in looking),
-        Plan(tuple(plans), rule, cache or default_cache(), _device(device)),
+        Plan(tuple(plans), rule, cache or default_cache(), _device(device, any(plan.weights for plan in plans))),
         tuple(used),
         tuple(left_out),
     )
@@ -232,7 +234,8 @@ def score_all(
     seed : int
         Of the intervals' resampling, and of the controls' choice of foreign speech.
     progress : callable, optional
-        Called after each clip with the system's name, the clip's observation, clips done and clips in all.
+        Called after each clip with the system's name, the clip's observation, clips done and clips in all; while
+        controls are written, with ``"controls"`` and None.
 
     Returns
     -------
@@ -252,9 +255,7 @@ def score_all(
     """
     folders = [Path(folder) for folder in generated]
     names = _system_names(folders, name)
-    kinds = [known.name for known in CONTROLS] if list(controls) == ["all"] else list(controls)
-    for kind in kinds:
-        control(kind)  # refuses a name that is none before hours are spent
+    kinds = [known.name for known in CONTROLS] if list(controls) == ["all"] else list(dict.fromkeys(controls))
     workers = workers if workers is not None else min(2, os.cpu_count() or 1)
     out = out or Path("tlbench-results")
     selections = [
@@ -270,10 +271,11 @@ def score_all(
         )
         for folder in folders
     ]
+    _check_controls(kinds, selections[0])  # before hours are spent
     setup = prepare(
         selections[0], metrics=metrics, weights=weights, detector=detector, smooth=smooth, device=device, cache=cache
     )
-    for line in (*setup.left_out, *selections[0].notes):
+    for line in (*setup.left_out, *selections[0].notes, *filter(None, map(_surplus, selections))):
         warnings.warn(line, stacklevel=2)
     results = [
         run(selection, setup, system, out=out / system, workers=workers, engine=engine, seed=seed, progress=progress)
@@ -310,6 +312,25 @@ def _system_names(folders: Sequence[Path], name: str | None) -> list[str]:
     return names
 
 
+def _surplus(selection: Selection) -> str | None:
+    """What is said of videos that are no clip of the split, and so are not scored."""
+    if not selection.extra:
+        return None
+    named = ", ".join(path.name for path in selection.extra[:3]) + (", ..." if len(selection.extra) > 3 else "")
+    return f"{selection.generated}: {len(selection.extra)} of its videos belong to no clip and are left out: {named}"
+
+
+def _check_controls(kinds: Sequence[str], selection: Selection) -> None:
+    """Raises TlbenchError for a kind that is none, or clips of which it can't be made."""
+    asked = [control(kind) for kind in kinds]
+    if asked and any(clip.reference is None for clip in selection.clips):
+        raise TlbenchError(
+            f"{selection.dataset.name}: controls are made from reference videos, and it has none; leave --controls out"
+        )
+    if any(kind.needs_donor for kind in asked):
+        donors([clip.id for clip in selection.clips])
+
+
 def _score_controls(
     kinds: Sequence[str],
     selection: Selection,
@@ -324,36 +345,23 @@ def _score_controls(
     """Score the ceiling and the floors of a selection: the reference clips with a known fault put in.
 
     Their videos and results go to ``out/<kind>``. Results are yielded as they are done.
-
-    Raises
-    ------
-    TlbenchError
-        For an unknown kind (see :data:`tlbench.datasets.controls.CONTROLS`), or a data set without reference videos.
     """
-    if any(clip.reference is None for clip in selection.clips):
-        raise TlbenchError(f"{selection.dataset.name}: controls are made from reference videos, and it has none")
     finder = BoxFinder(setup.plan.boxes, Cache(setup.plan.cache / "boxes"))
-    failed: dict[tuple[str, str], ClipError] = {}
 
-    def remember(clip: Clip, kind: str, error: ClipError) -> None:
-        failed[kind, clip.id] = error
+    def tell(clip: Clip, kind: str, error: ClipError) -> None:
+        warnings.warn(f"control {kind}, clip {clip.id}: {error}", stacklevel=2)
 
+    folders = make_controls(
+        selection.clips,
+        out,
+        kinds,
+        boxes_of=lambda clip: finder.of_clip(clip).xyxy,
+        seed=seed,
+        progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
+        on_failure=tell,
+    )
     for kind in kinds:
-        control(kind)
-    for kind in kinds:
-        folders = make_controls(
-            selection.clips,
-            out,
-            [kind],
-            boxes_of=lambda clip: finder.of_clip(clip).xyxy,
-            seed=seed,
-            on_failure=remember,
-        )
-        clips = control_clips(selection.clips, kind, folders.get(kind))
-        for (made, clip_id), error in failed.items():
-            if made == kind:
-                warnings.warn(f"control {kind}, clip {clip_id}: {error}", stacklevel=2)
-        chosen = replace(selection, clips=clips)
+        chosen = replace(selection, clips=control_clips(selection.clips, kind, folders.get(kind)))
         yield run(
             chosen,
             setup,
@@ -466,15 +474,23 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
 
 
 def _record(observation: Observation) -> ClipRecord:
-    """What stays of an observation when paths are dropped."""
+    """What stays of an observation when folders are dropped: they say where its user keeps things."""
     clip = observation.clip
+    files = [path for path in (clip.generated, clip.reference, clip.boxes, clip.audio) if path is not None]
+
+    def failure(error: ClipError) -> Failure:
+        message = error.message
+        for path in files:
+            message = message.replace(str(path), path.name)
+        return Failure(error.code, message)
+
     return ClipRecord(
         id=clip.id,
         speaker=clip.speaker,
         generated_sha256=observation.generated_sha256,
         reference_sha256=observation.reference_sha256,
         evidence=observation.evidence,
-        failures={name: Failure(error.code, error.message) for name, error in observation.failures.items()},
+        failures={name: failure(error) for name, error in observation.failures.items()},
         notes=observation.notes,
         frames=observation.frames,
     )
@@ -517,9 +533,17 @@ def fixed_box(selection: Selection) -> tuple[int, int, int, int] | None:
     return None if selection.dataset.boxes == "detected" else selection.dataset.boxes
 
 
-def _device(device: str) -> str:
-    if device != "auto":
-        return device
+def _device(device: str, networks: bool) -> str:
+    """Where networks run. Without one there is no torch to ask, and the answer decides nothing."""
+    if re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device) is None:
+        raise TlbenchError(f"no device {device!r}; there are auto, cpu, cuda and cuda:0, cuda:1 ...")
+    if device == "cpu" or not networks:
+        return "cpu"
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "cuda" if count else "cpu"
+    if int(device.partition(":")[2] or 0) >= count:
+        raise TlbenchError(f"device {device!r}: torch sees {count} CUDA devices here; pass --device cpu or auto")
+    return device

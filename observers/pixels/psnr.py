@@ -31,13 +31,13 @@ def wrapped_psnr_db(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n,) float64 mean squared error of two (n, height, width, 3) uint8 stacks; sums are exact integers."""
-    return np.array([_squared_error(x, y) for x, y in zip(a, b, strict=True)]) / a[0].size
+    return np.asarray(np.array([_squared_error(x, y) for x, y in zip(a, b, strict=True)]) / a[0].size)
 
 
 def _squared_error(x: np.ndarray, y: np.ndarray) -> float:
     difference = np.subtract(x, y, dtype=np.int16).ravel().astype(np.float64)
-    # Exact, in whatever order: all sums are integers below 2**53. Not the matrix library's product, which would wake its
-    # threads for this.
+    # Exact, in whatever order: all sums are integers below 2**53. Not the matrix library's product: it would wake its
+    # threads for so little.
     return float(np.einsum("i,i->", difference, difference))
 
 

@@ -58,7 +58,13 @@ def _show_warning(
 ) -> None:
     """Warnings for people are one line; those for developers (deprecations) are not for people."""
     if issubclass(category, UserWarning):
-        click.echo(f"warning: {message}", err=True)
+        _say("warning", str(message))
+
+
+def _say(what: str, line: str) -> None:
+    from tlbench.observing.checks_catalogue import one_line
+
+    click.echo(f"{what}: {one_line(line)}", err=True)
 
 
 def main() -> None:
@@ -76,7 +82,7 @@ def main() -> None:
         error.show()
         status = 2
     except TlbenchError as error:
-        click.echo(f"error: {error}", err=True)
+        _say("error", str(error))
         status = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; run the same command again to go on where it stopped", err=True)

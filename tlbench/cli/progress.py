@@ -38,7 +38,7 @@ class ScoreProgress:
             disable=not self.console.is_terminal,
         )
         self._task = self._bar.add_task("", total=None, rate="")
-        self._name = ""
+        self._doing = ""
         self._began = self._said = time.monotonic()
         self._cached = 0
 
@@ -49,24 +49,30 @@ class ScoreProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def __call__(self, name: str, observation: Observation, done: int, total: int) -> None:
-        if name != self._name:
-            self._name = name
+    def __call__(self, name: str, observation: Observation | None, done: int, total: int) -> None:
+        doing = f"scoring {name}" if observation is not None else f"writing {name}"
+        if doing != self._doing:
+            self._doing = doing
             self._began = self._said = time.monotonic()
             self._cached = 0
-            self._bar.reset(self._task, description=f"scoring {name}", total=total, rate="")
-        clip = observation.clip.id
-        for line in dict.fromkeys(str(error) for error in observation.failures.values()):
-            self._say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
-        self._cached += 0 < observation.cached == len(observation.evidence)
+            self._bar.reset(self._task, description=doing, total=total, rate="")
+        if observation is not None:
+            self._tell(observation)
         seconds = time.monotonic() - self._began
         rate = f"{done / seconds:.1f} clips/s" if seconds > 0 else ""
         self._bar.update(self._task, completed=done, total=total, rate=rate)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
-            self._say(f"scoring {self._name}: {done} of {total} clips, {rate}")
+            self._say(f"{doing}: {done} of {total} clips, {rate}")
         if done == total and self._cached:
-            self._say(f"{self._name}: {self._cached} of {total} clips came from the cache")
+            self._say(f"{name}: {self._cached} of {total} clips came from the cache")
+
+    def _tell(self, observation: Observation) -> None:
+        """Each reason once, however many observers have it."""
+        clip = observation.clip.id
+        for line in dict.fromkeys(str(error) for error in observation.failures.values()):
+            self._say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
+        self._cached += 0 < observation.cached == len(observation.evidence)
 
     def _say(self, line: str) -> None:
         from tlbench.observing.checks_catalogue import one_line

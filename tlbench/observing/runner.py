@@ -206,9 +206,7 @@ class Bench:
             for name in list(sitting.watchers):
                 sitting.fail(name, error)
 
-    def _show_all(
-        self, sitting: _Sitting, generated: Footage, reference: Footage | None, boxes: Boxes | None
-    ) -> None:
+    def _show_all(self, sitting: _Sitting, generated: Footage, reference: Footage | None, boxes: Boxes | None) -> None:
         """Both videos side by side over the same frame indices, until both have ended.
 
         A reference that can't be decoded fails those who need it. Raises ClipError if the generated video can't be.

@@ -1,0 +1,77 @@
+"""The registry: lazy names, cards without networks, and third parties' observers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tlbench.errors import TlbenchError
+from tlbench.observing import registry
+from tlbench.observing.registry import observer_cards, observer_class, observer_names
+
+
+class Point:
+    def __init__(self, name: str, value: str) -> None:
+        self.name, self.value = name, value
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Point]]:
+    """What is put into it is installed."""
+    points: list[Point] = []
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "tlbench.observers" else [])
+    observer_names.cache_clear()
+    yield points
+    observer_names.cache_clear()
+
+
+def test_the_built_in_observers_bear_the_names_they_are_found_by() -> None:
+    for name in observer_names():
+        assert observer_class(name).name == name
+
+
+def test_an_installed_observer_is_found_with_its_card(
+    installed: list[Point], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "lipsight"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "observer.py").write_text("class Sight:\n    name = 'sight'\n")
+    fields = ("name", "title", "observer", "file", "url", "licence", "trained_on", "view")
+    (package / "card.toml").write_text("".join(f"{field} = 'sight'\n" for field in fields))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    installed.append(Point("sight", "lipsight.observer:Sight"))
+    assert observer_class("sight").name == "sight"
+    assert [card.name for card in observer_cards("sight")] == ["sight"]
+
+
+@pytest.mark.parametrize(
+    "value", ["nowhere.at.all:Sight", "json.decoder:Sight", "json:JSONDecoder"], ids=["module", "class", "package"]
+)
+def test_an_observer_that_can_not_be_imported_is_one_line(installed: list[Point], value: str) -> None:
+    installed.append(Point("sight", value))
+    with pytest.raises(TlbenchError, match="observer 'sight'"):
+        observer_cards("sight")
+        observer_class("sight")
+
+
+def test_a_name_can_not_be_taken_twice(installed: list[Point]) -> None:
+    installed.append(Point("pixels", "other.module:Pixels"))
+    with pytest.raises(TlbenchError, match="takes the name of"):
+        observer_names()
+
+
+def test_names_and_cards_are_known_without_importing_a_network() -> None:
+    code = (
+        "import sys\n"
+        "from tlbench.observing.registry import observer_cards, observer_names\n"
+        "print(sum(len(observer_cards(name)) for name in observer_names()), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    cards, torch_imported = done.stdout.split()
+    assert int(cards) >= 1
+    assert torch_imported == "False"

@@ -1,0 +1,77 @@
+"""Which checkpoint is used: the one named, else the one in the checkpoint folder, and a strange one is said."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tlbench.errors import TlbenchError
+from tlbench.observing.card import Card
+from tlbench.observing.weights import check_names, checkpoint_folder, find_weights, parse_weights
+
+CARD = Card("net", "A network", "watcher", "net.pth", "https://example.org/net.pth", "MIT", "films", "face@1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TLBENCH_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    (tmp_path / "checkpoints").mkdir()
+    return tmp_path
+
+
+def test_words_become_a_mapping_and_a_path_may_hold_an_equals_sign() -> None:
+    assert parse_weights(["a=x/y.pth", "b=c=d"]) == {"a": Path("x/y.pth"), "b": Path("c=d")}
+
+
+@pytest.mark.parametrize("words", [["net"], ["=x"], ["net="], ["net=a", "net=b"]])
+def test_words_of_another_form_are_refused(words: list[str]) -> None:
+    with pytest.raises(TlbenchError, match="--weights"):
+        parse_weights(words)
+
+
+def test_a_name_that_no_card_has_gets_a_hint() -> None:
+    with pytest.raises(TlbenchError, match="did you mean 'net'"):
+        check_names({"nett": Path("x")}, [CARD])
+
+
+def test_the_named_file_goes_before_the_folders(folder: Path) -> None:
+    (checkpoint_folder() / "net.pth").write_bytes(b"kept")
+    (folder / "named.pth").write_bytes(b"named")
+    kept, named = find_weights([CARD], {}), find_weights([CARD], {"net": folder / "named.pth"})
+    assert kept is not None
+    assert named is not None
+    assert (kept.path, named.path) == (checkpoint_folder() / "net.pth", folder / "named.pth")
+    assert named.sha256 == hashlib.sha256(b"named").hexdigest()
+    assert named.as_published is None  # the card states no hash
+
+
+def test_none_there_is_none(folder: Path) -> None:
+    assert find_weights([CARD], {}) is None
+
+
+def test_a_relative_of_the_family_is_used_where_it_is_the_one_there(folder: Path) -> None:
+    (checkpoint_folder() / "other.pth").write_bytes(b"other")
+    found = find_weights([CARD, replace(CARD, name="other", file="other.pth")], {})
+    assert found is not None
+    assert found.card.name == "other"
+
+
+def test_a_file_that_is_not_the_published_one_is_said(folder: Path) -> None:
+    (checkpoint_folder() / "net.pth").write_bytes(b"x")
+    with pytest.warns(UserWarning, match="not the published 0123"):
+        found = find_weights([replace(CARD, sha256="0123456789ab")], {})
+    assert found is not None
+    assert found.as_published is False
+    prefix = hashlib.sha256(b"x").hexdigest()[:10]  # the published part of a hash is enough
+    again = find_weights([replace(CARD, sha256=prefix)], {})
+    assert again is not None
+    assert again.as_published is True
+
+
+@pytest.mark.parametrize("name", ["missing.pth", "."])
+def test_a_named_file_that_can_not_be_read_is_one_line_with_the_source(folder: Path, name: str) -> None:
+    with pytest.raises(TlbenchError, match=r"can't be read .*example\.org"):
+        find_weights([CARD], {"net": folder / name})
