@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 IDENTICAL_DB = 100.0  # what TalkLip evaluation/visual_quality.py gives two equal frames
@@ -31,14 +32,9 @@ def wrapped_psnr_db(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n,) float64 mean squared error of two (n, height, width, 3) uint8 stacks; sums are exact integers."""
-    return np.asarray(np.array([_squared_error(x, y) for x, y in zip(a, b, strict=True)]) / a[0].size)
-
-
-def _squared_error(x: np.ndarray, y: np.ndarray) -> float:
-    difference = np.subtract(x, y, dtype=np.int16).ravel().astype(np.float64)
-    # Exact, in whatever order: all sums are integers below 2**53. Not the matrix library's product: it would wake its
-    # threads for so little.
-    return float(np.einsum("i,i->", difference, difference))
+    # OpenCV may take the root of the sum and square it again: rounding gives back the integer that it was.
+    sums = np.array([round(cv2.norm(x, y, cv2.NORM_L2SQR)) for x, y in zip(a, b, strict=True)], np.float64)
+    return np.asarray(sums / a[0].size)
 
 
 def psnr_db(mse: np.ndarray) -> np.ndarray:

@@ -64,14 +64,16 @@ def ssim_by_row(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     (n, height - 10) float64
     """
     rows = np.empty((len(a), a.shape[1] - 2 * RADIUS))
-    shares = [slice(start, start + _FRAMES_PER_TASK) for start in range(0, len(a), _FRAMES_PER_TASK)]
+    threads = max(1, cv2.getNumThreads())
+    share = min(_FRAMES_PER_TASK, max(1, ceil(len(a) / threads)))
+    tasks = [slice(start, start + share) for start in range(0, len(a), share)]
 
-    def fill(share: slice) -> None:
-        _fill(rows[share], a[share], b[share])
+    def fill(task: slice) -> None:
+        _fill(rows[task], a[task], b[task])
 
     # The products are too small to be worth the matrix library's own threads: those wait more than they work.
     with _matrix_threads().limit(limits=1, user_api="blas"):
-        _wait(_threads(cv2.getNumThreads()).map(fill, shares))
+        _wait(_threads(threads).map(fill, tasks))
     return rows
 
 
@@ -163,4 +165,4 @@ def _matrix_threads() -> ThreadpoolController:
 @cache
 def _threads(count: int) -> ThreadPoolExecutor:
     """As many threads as OpenCV may use, which is what a run's engine limits."""
-    return ThreadPoolExecutor(max(1, count), thread_name_prefix="ssim")
+    return ThreadPoolExecutor(count, thread_name_prefix="ssim")

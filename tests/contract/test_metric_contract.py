@@ -27,7 +27,11 @@ def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
                 f"{region}_ssim": (0.98 - 0.3 * damage) * ones,
             }
         return Evidence(observer, values)
-    values = {"windows": frames}
+    values = {
+        "windows": frames,
+        "track_lse_c": np.array([8.0 - 5 * damage, 7.0 - 5 * damage]),
+        "track_lse_d": np.array([6.5 + 4 * damage, 7.5 + 4 * damage]),
+    }
     for view in ("paper", "sound"):
         values |= {
             f"{view}_lse_c": 8.0 - 5 * damage,

@@ -54,6 +54,13 @@ def test_mean_squared_error_is_exact(seed: int) -> None:
     np.testing.assert_array_equal(mean_squared_error(a, b), expected)
 
 
+def test_mean_squared_error_of_a_large_frame_does_not_overflow() -> None:
+    black = np.zeros((1, 1080, 1920, 3), np.uint8)
+    white = ~black
+    white[0, 0, 0, 0] = 254
+    assert mean_squared_error(black, white)[0] == (255**2 * (black.size - 1) + 254**2) / black.size
+
+
 def by_scikit_image(a: np.ndarray, b: np.ndarray) -> list[float]:
     return [
         structural_similarity(x, y, channel_axis=-1, gaussian_weights=True, use_sample_covariance=False, data_range=255)

@@ -208,3 +208,123 @@ def test_an_engine_or_a_number_of_workers_that_is_none_is_refused(plan: Plan) ->
 def test_an_observer_that_is_not_there_gets_a_hint() -> None:
     with pytest.raises(TlbenchError, match="did you mean 'pixels'"):
         registry.observer_class("pixel")
+
+
+class Framer(Counter):
+    """Needs boxes, but looks at the generated video alone."""
+
+    name = "framer"
+    needs = Needs(boxes=True)
+
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+        return Boxing()
+
+
+class Boxing(Counting):
+    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+        super().see(generated, reference, boxes)
+        assert boxes is not None
+        self.real += boxes[:, 0].tolist()
+
+
+def framing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    known = {"counter": Counter, "listener": Listener, "framer": Framer}
+    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    return replace(plan, observers=(ObserverPlan("listener", ("all",)), ObserverPlan("framer", ("all",))))
+
+
+def test_given_boxes_serve_an_observer_that_has_no_use_for_the_reference(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = np.arange(40)[:, None] + np.array([0, 0, 60, 44])
+    write_boxes(tmp_path / "c.npy", Boxes(boxes, 0, "given"))
+    clip = replace(clip_of(tmp_path), boxes=tmp_path / "c.npy", reference=None)
+    found = look(framing(plan, monkeypatch), clip)
+    assert found.failures == {}
+    np.testing.assert_array_equal(found.evidence["framer"].array("real"), range(40))  # each frame with its own box
+
+
+def test_without_boxes_and_reference_there_is_a_reason(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = look(framing(plan, monkeypatch), replace(clip_of(tmp_path), reference=None))
+    assert set(found.evidence) == {"listener"}
+    assert found.failures["framer"].code == "missing"
+
+
+def test_a_file_is_decoded_once_even_if_boxes_have_to_be_found_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    begin = Footage._decoded
+
+    def counted(self: Footage):  # type: ignore[no-untyped-def]
+        decoded.append(self.path.name)
+        yield from begin(self)
+
+    monkeypatch.setattr(Footage, "_decoded", counted)
+    plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
+    clip = clip_of(tmp_path)
+    look(plan, clip)
+    assert sorted(decoded) == ["gen.mp4", "ref.mp4"]
+    look(plan, clip)
+    assert len(decoded) == 2  # the second run decodes nothing
+
+
+def test_notes_go_with_the_observer_they_concern(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    write_clip(tmp_path / "ref.mp4", frames=60, frames_per_second=30)
+    assert look(plan, clip).notes == ("reference: 30 to 25 frames/s",)
+    listener = replace(plan, observers=plan.observers[1:])  # never saw the reference
+    again = look(listener, clip)
+    assert again.cached == 1
+    assert again.notes == ()
+
+
+def test_an_observation_is_the_same_fresh_from_the_cache_and_half_of_each(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    write_clip(tmp_path / "gen.mp4", frames=60, frames_per_second=30, audio_codec="aac", samples=tone(2))
+    fresh = look(plan, clip)
+    cached = look(plan, clip)
+    look(replace(plan, observers=plan.observers[1:], cache=tmp_path / "half"), clip)
+    half = look(replace(plan, cache=tmp_path / "half"), clip)
+    assert (fresh.cached, cached.cached, half.cached) == (0, 2, 1)
+    for other in (cached, half):
+        assert list(other.evidence) == list(fresh.evidence)
+        assert [e.to_json() for e in other.evidence.values()] == [e.to_json() for e in fresh.evidence.values()]
+        assert (other.notes, other.frames) == (fresh.notes, fresh.frames)
+
+
+def test_who_fails_again_does_not_change_what_is_kept_of_the_others(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path, sound=False)
+    first, second = look(plan, clip), look(plan, clip)
+    assert (first.cached, second.cached) == (0, 1)
+    assert first.frames == second.frames == 40
+    assert first.failures["listener"].code == second.failures["listener"].code
+
+
+def test_lost_pictures_are_noted(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    assert clip.generated is not None
+    whole = write_clip(
+        tmp_path / "whole.mp4",
+        frames=80,
+        audio_codec="aac",
+        samples=tone(80 / 25),
+        container_options={"movflags": "faststart"},
+    )
+    clip.generated.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
+    found = look(plan, clip)
+    assert found.frames is not None
+    assert found.frames < 80
+    assert "fewer pictures than its header declares" in found.notes
+
+
+def test_a_run_of_a_huge_picture_stays_small(tmp_path: Path) -> None:
+    """Two videos side by side, of each a run looked at and a run in the making: 256 MiB at most."""
+    for width, height, run in ((160, 160, 32), (1920, 1080, 7), (3840, 2160, 1)):
+        path = write_clip(tmp_path / f"{width}.mp4", frames=2, width=width, height=height)
+        footage = Footage(path)
+        assert footage.run == run
+        (first, *_) = footage.frames()
+        assert run * (first.rgb.nbytes // len(first)) * 3 // 2 <= 64 * 2**20

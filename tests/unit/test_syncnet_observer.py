@@ -204,7 +204,11 @@ def test_cook_toom_is_the_convolution() -> None:
 
 
 def test_views_are_named_with_their_ids() -> None:
-    assert SyncNet.views == {"paper": "syncnet-whole-jpeg@1", "sound": "syncnet-whole@1"}
+    assert SyncNet.views == {
+        "paper": "syncnet-whole-jpeg@1",
+        "sound": "syncnet-whole@1",
+        "face-track": "syncnet-track-haar@1",
+    }
     assert SyncNet.identity(("sound",), "ab12") == "syncnet@1[syncnet-whole@1]ab12"
 
 
@@ -223,7 +227,7 @@ def test_a_file_in_the_published_form_loads(tmp_path: Path) -> None:
     torch.save(state, file, _use_new_zipfile_serialization=False)
     observer = SyncNet.load(file, ("sound",), "cpu")
     speech = torch.rand(2, 13, 20)
-    torch.testing.assert_close(observer._net.speech(speech), FastSyncNet(model.eval()).speech(speech))
+    torch.testing.assert_close(observer._eye._net.speech(speech), FastSyncNet(model.eval()).speech(speech))
 
 
 def test_another_models_file_is_told_by_its_tensors(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "
         return _on_ray(plan, clips, workers)
     if engine != "local":
         raise TlbenchError(f"no engine {engine!r}; there are local and ray")
-    if workers == 1:
+    if workers == 1 or len(clips) < 2:
         return _here(plan, clips)
     return _in_processes(plan, clips, workers)
 

@@ -1,0 +1,248 @@
+"""What every observer must do, whoever wrote it: a new one is tested by standing in the registry."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.golden.formula import fill
+from tests.unit.media_factory import tone, write_clip
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.video import Footage, Frames
+from tlbench.metrics.catalogue import all_metrics
+from tlbench.observers.syncnet.model import SyncNetModel
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Observer
+from tlbench.observing.registry import observer_cards, observer_class, observer_names
+
+NETWORKS: dict[str, type[nn.Module]] = {"syncnet": SyncNetModel}  # whose weights a formula makes
+
+
+@dataclass(frozen=True)
+class Show:
+    """One clip as the runner would show it."""
+
+    generated: tuple[Frames, ...]  # one run, or none
+    reference: tuple[Frames, ...]
+    boxes: np.ndarray
+    samples: np.ndarray | None
+
+
+def frames_of(path: Path, count: int, seed: int, width: int = 80, height: int = 64) -> tuple[Frames, ...]:
+    video = write_clip(path, frames=count, width=width, height=height, codec_options={"crf": str(18 + seed)})
+    return tuple(Footage(video, 2**30).frames(1000))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("observers")
+
+
+@pytest.fixture(scope="module")
+def shows(folder: Path) -> list[Show]:
+    made = []
+    for seed, count in enumerate((7, 22, 11)):
+        generated = frames_of(folder / f"g{seed}.mp4", count, seed)
+        reference = frames_of(folder / f"r{seed}.mp4", count + seed - 1, seed + 10)
+        boxes = np.tile(np.array([8, 4, 70, 60]), (count + seed - 1, 1))
+        sound = tone(count / 25, hertz=300 + 100 * seed)[:, 0]
+        made.append(Show(generated, reference, boxes, sound))
+    return made
+
+
+@pytest.fixture(scope="module", params=list(observer_names()))
+def observer(request: pytest.FixtureRequest, folder: Path) -> Observer:
+    name: str = request.param
+    found = observer_class(name)
+    weights = None
+    if found.needs.weights:
+        assert name in NETWORKS, f"give {name} weights made by the formula, as tests/golden/formula.py says"
+        state = NETWORKS[name]().state_dict()
+        fill(state)
+        weights = folder / f"{name}.pth"
+        torch.save(state, weights)
+    return found.load(weights, tuple(found.views), "cpu")
+
+
+def in_runs(show: Show, run: int) -> Iterator[tuple[Frames | None, Frames | None, np.ndarray]]:
+    longest = max((len(frames) for frames in (*show.generated, *show.reference)), default=0)
+    for start in range(0, longest, run):
+        runs = []
+        for video in (show.generated, show.reference):
+            native = video[0].native[start : start + run] if video else ()
+            runs.append(Frames(start, native) if native else None)
+        yield runs[0], runs[1], show.boxes[start : start + run]
+
+
+def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | ClipError]:
+    """Evidence or the reason for none; anything but a ClipError comes through."""
+    found: dict[int, Evidence | ClipError] = {}
+    watchers = {}
+    for number, show in enumerate(shows):
+        try:
+            watcher = observer.watch(Clip(f"s/{number}"), show.samples if observer.needs.audio else None)
+            for generated, reference, boxes in in_runs(show, run):
+                watcher.see(
+                    generated,
+                    reference if observer.needs.reference else None,
+                    boxes if observer.needs.boxes else None,
+                )
+            watchers[number] = watcher
+        except ClipError as error:
+            found[number] = error
+    outcomes = observer.conclude(list(watchers.values()))
+    assert len(outcomes) == len(watchers)
+    found |= dict(zip(watchers, outcomes, strict=True))
+    return [found[number] for number in range(len(shows))]
+
+
+def as_json(evidence: Evidence | ClipError) -> str:
+    assert isinstance(evidence, Evidence), evidence
+    return json.dumps(evidence.to_json(), allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def usual(observer: Observer, shows: list[Show]) -> list[str]:
+    """The evidence of all clips, shown together in runs of 32."""
+    return [as_json(evidence) for evidence in observe(observer, *shows)]
+
+
+def test_an_observer_says_who_it_is(observer: Observer) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9-]*", observer.name)
+    assert observer.version >= 1
+    assert observer.clips_per_batch >= 1
+    ids = list(observer.views.values())
+    assert len(set(ids)) == len(ids) > 0
+    assert bool(observer_cards(observer.name)) == observer.needs.weights
+    for card in observer_cards(observer.name):
+        assert card.observer == observer.name
+
+
+def test_what_decides_the_evidence_is_in_the_identity(observer: Observer) -> None:
+    views = tuple(observer.views)
+    one = observer.identity(views, "aa")
+    assert one == observer.identity(tuple(reversed(views)), "aa")
+    assert one != observer.identity(views, "bb")
+    if len(views) > 1:
+        assert one != observer.identity(views[:1], "aa")
+
+
+def test_every_metric_of_it_reads_a_view_it_has_and_finds_what_it_needs(observer: Observer, shows: list[Show]) -> None:
+    (evidence,) = observe(observer, shows[1])
+    assert isinstance(evidence, Evidence)
+    own = [metric for metric in all_metrics() if metric.observer == observer.name]
+    assert own
+    for metric in own:
+        assert metric.view in observer.views
+        assert metric.tally(evidence).denominator > 0, metric.key
+
+
+def test_evidence_comes_back_from_a_file_exactly(observer: Observer, shows: list[Show]) -> None:
+    for evidence in observe(observer, *shows):
+        assert isinstance(evidence, Evidence)
+        assert evidence.observer == observer.name
+        back = Evidence.from_json(json.loads(as_json(evidence)))
+        assert back.values.keys() == evidence.values.keys()
+        for name, value in evidence.values.items():
+            if isinstance(value, np.ndarray):
+                assert back.array(name).dtype == value.dtype
+                np.testing.assert_array_equal(back.array(name), value)
+            else:
+                assert back.values[name] == value
+
+
+def test_a_clip_says_the_same_alone_and_among_others(observer: Observer, shows: list[Show], usual: list[str]) -> None:
+    assert usual == [as_json(*observe(observer, show)) for show in shows]
+    assert usual[:2] == [as_json(evidence) for evidence in observe(observer, shows[1], shows[0])][::-1]
+    assert len(set(usual)) == len(shows)
+
+
+@pytest.mark.parametrize("run", [1, 5])
+def test_how_a_clip_is_cut_into_runs_changes_nothing(
+    observer: Observer, shows: list[Show], usual: list[str], run: int
+) -> None:
+    assert [as_json(evidence) for evidence in observe(observer, *shows, run=run)] == usual
+
+
+def strange_shows(folder: Path) -> dict[str, Show]:
+    video = frames_of(folder / "video.mp4", 12, 0)
+    boxes = np.tile(np.array([8, 4, 70, 60]), (12, 1))
+    sound = tone(12 / 25)[:, 0]
+    small = frames_of(folder / "small.mp4", 12, 0, 4, 2)
+    return {
+        "no-frames": Show((), (), boxes[:0], sound),
+        "no-generated-frames": Show((), video, boxes, sound),
+        "no-reference-frames": Show(video, (), boxes[:0], sound),
+        "one-frame": Show(frames_of(folder / "one.mp4", 1, 0), video, boxes, sound),
+        "another-size": Show(frames_of(folder / "large.mp4", 12, 0, 160, 96), video, boxes, sound),
+        "four-pixels-wide": Show(small, small, np.tile(np.array([0, 0, 4, 2]), (12, 1)), sound),
+        "no-sound": Show(video, video, boxes, None),
+        "empty-sound": Show(video, video, boxes, sound[:0]),
+        "one-sample": Show(video, video, boxes, sound[:1]),
+        "silence": Show(video, video, boxes, np.zeros_like(sound)),
+        "short-sound": Show(video, video, boxes, sound[: 640 * 6]),
+        "long-sound": Show(video, video, boxes, np.tile(sound, 3)),
+        "full-scale-sound": Show(video, video, boxes, np.where(np.arange(len(sound)) % 2, 32767, -32768).astype("i2")),
+        "box-outside": Show(video, video, boxes + 1000, sound),
+        "box-without-area": Show(video, video, np.zeros_like(boxes), sound),
+        "box-over-the-edge": Show(video, video, boxes + np.array([0, 0, 900, 900]), sound),
+        "too-few-boxes": Show(video, video, boxes[:5], sound),
+        "no-boxes": Show(video, video, boxes[:0], sound),
+    }
+
+
+STRANGE = (
+    "no-frames no-generated-frames no-reference-frames one-frame another-size four-pixels-wide no-sound empty-sound "
+    "one-sample silence short-sound long-sound full-scale-sound box-outside box-without-area box-over-the-edge "
+    "too-few-boxes no-boxes"
+).split()
+
+
+@pytest.fixture(scope="module")
+def strange(folder: Path) -> dict[str, Show]:
+    made = strange_shows(folder)
+    assert list(made) == STRANGE
+    return made
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_whatever_a_clip_holds_there_is_evidence_or_a_reason(
+    observer: Observer, strange: dict[str, Show], shows: list[Show], usual: list[str], what: str
+) -> None:
+    outcome, neighbour = observe(observer, strange[what], shows[0])
+    if isinstance(outcome, ClipError):
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", outcome.code)
+        assert outcome.message
+        assert "\n" not in outcome.message
+    else:
+        as_json(outcome)
+    assert as_json(neighbour) == usual[0]  # a bad clip spoils no other
+
+
+def test_without_a_frame_nothing_is_claimed(observer: Observer, strange: dict[str, Show]) -> None:
+    (outcome,) = observe(observer, strange["no-frames"])
+    assert isinstance(outcome, ClipError)
+
+
+def test_no_clips_are_no_evidence(observer: Observer) -> None:
+    assert observer.conclude([]) == []
+
+
+def test_weights_are_asked_for_and_strange_ones_refused(observer: Observer, folder: Path) -> None:
+    if not observer.needs.weights:
+        pytest.skip(f"{observer.name} has no weights")
+    views = tuple(observer.views)
+    with pytest.raises(TlbenchError, match="checkpoint"):
+        type(observer).load(None, views, "cpu")
+    torch.save({"another.weight": torch.zeros(2)}, folder / "another.pth")
+    with pytest.raises(TlbenchError):
+        type(observer).load(folder / "another.pth", views, "cpu")
