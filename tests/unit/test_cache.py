@@ -136,7 +136,7 @@ def test_a_files_hash_is_of_its_bytes_alone(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_hashed_is_its_clips_trouble(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path, code in ((None, "missing"), (tmp_path / "no.mp4", "missing"), (tmp_path / "loop", "unreadable")):
-        with pytest.raises(ClipError, match="clip s1/a: .*reference video") as caught:
+        with pytest.raises(ClipError, match=r"clip s1/a: .*reference video") as caught:
             content_sha256(path, "s1/a", "reference video")
         assert caught.value.code == code
 

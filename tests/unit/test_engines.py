@@ -31,7 +31,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
         boxes = folder / f"{number}.npy"
         write_boxes(boxes, Boxes(np.tile([4, 4, 60, 44], (3 + number, 1)), 0, "given"))
         generated = write_clip(folder / f"g{number}.mp4", frames=3 + number)
-        made.append(Clip(f"c{number}", write_clip(folder / f"r{number}.mp4", frames=3 + number), generated, boxes=boxes))
+        made.append(
+            Clip(f"c{number}", write_clip(folder / f"r{number}.mp4", frames=3 + number), generated, boxes=boxes)
+        )
     made[2].generated.write_text("no video")  # type: ignore[union-attr]
     return made
 
@@ -62,7 +64,9 @@ def test_two_workers_say_what_one_says_in_the_same_order_and_pass_warnings_on(pl
         assert as_text(observe(plan, clips, workers=2)) == one
 
 
-def test_one_clip_needs_no_worker_beside_this_process(plan: Plan, clips: list[Clip], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_clip_needs_no_worker_beside_this_process(
+    plan: Plan, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a process was started")
 

@@ -36,7 +36,12 @@ def test_an_array_that_is_a_view_comes_back_as_it_looks() -> None:
 
 @given(
     st.one_of(
-        st.floats(allow_nan=False), st.integers(-(2**70), 2**70), st.text(), st.booleans(), st.none(), st.lists(st.text())
+        st.floats(allow_nan=False),
+        st.integers(-(2**70), 2**70),
+        st.text(),
+        st.booleans(),
+        st.none(),
+        st.lists(st.text()),
     )
 )
 def test_numbers_and_texts_come_back_as_they_were(value: Any) -> None:

@@ -55,8 +55,7 @@ def test_an_installed_observer_is_found_with_its_card(
 def test_an_observer_that_can_not_be_imported_is_one_line(installed: list[Point], value: str) -> None:
     installed.append(Point("sight", value))
     with pytest.raises(TlbenchError, match="observer 'sight'"):
-        observer_cards("sight")
-        observer_class("sight")
+        (observer_cards("sight"), observer_class("sight"))
 
 
 def test_a_name_can_not_be_taken_twice(installed: list[Point]) -> None:

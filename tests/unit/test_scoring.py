@@ -226,7 +226,7 @@ def test_records_of_another_version_are_refused(desk: Path) -> None:
     pixels()
     records = Path("out/gen/records.jsonl")
     records.write_text(records.read_text().replace("tlbench.record/1", "tlbench.record/9"))
-    with pytest.raises(TlbenchError, match="tlbench.record/9"):
+    with pytest.raises(TlbenchError, match=r"tlbench\.record/9"):
         aggregate("out/gen")
 
 
