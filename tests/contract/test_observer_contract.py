@@ -169,7 +169,6 @@ def test_evidence_comes_back_from_a_file_exactly(observer: Observer, said: list[
 
 def test_a_clip_says_the_same_alone_and_among_others(observer: Observer, shows: list[Show], usual: list[str]) -> None:
     assert usual == [as_json(*observe(observer, show)) for show in shows]
-    assert usual == [as_json(evidence) for evidence in observe(observer, *reversed(shows))][::-1]
     assert len(set(usual)) == len(shows)
 
 
@@ -178,19 +177,17 @@ def test_how_a_clip_is_cut_into_runs_changes_nothing(observer: Observer, shows: 
 
 
 def strange_shows(folder: Path) -> dict[str, Show]:
-    video = frames_of(folder / "video.mp4", 12, 0)
-    boxes = np.tile(np.array([8, 4, 70, 60]), (12, 1))
-    sound = tone(12 / 25)[:, 0]
-    small = frames_of(folder / "small.mp4", 12, 0, 4, 2)
+    video = frames_of(folder / "video.mp4", 8, 0)
+    boxes = np.tile(np.array([8, 4, 70, 60]), (8, 1))
+    sound = tone(8 / 25)[:, 0]
+    small = frames_of(folder / "small.mp4", 8, 0, 4, 2)
     return {
         "no-frames": Show((), (), boxes[:0], sound, folder / "video.mp4"),
         "no-generated-frames": Show((), video, boxes, sound, folder / "video.mp4"),
         "no-reference-frames": Show(video, (), boxes[:0], sound, folder / "video.mp4"),
         "one-frame": Show(frames_of(folder / "one.mp4", 1, 0), video, boxes, sound, folder / "one.mp4"),
-        "another-size": Show(
-            frames_of(folder / "large.mp4", 12, 0, 160, 96), video, boxes, sound, folder / "large.mp4"
-        ),
-        "four-pixels-wide": Show(small, small, np.tile(np.array([0, 0, 4, 2]), (12, 1)), sound, folder / "small.mp4"),
+        "another-size": Show(frames_of(folder / "large.mp4", 8, 0, 160, 96), video, boxes, sound, folder / "large.mp4"),
+        "four-pixels-wide": Show(small, small, np.tile(np.array([0, 0, 4, 2]), (8, 1)), sound, folder / "small.mp4"),
         "no-sound": Show(video, video, boxes, None, folder / "video.mp4"),
         "empty-sound": Show(video, video, boxes, sound[:0], folder / "video.mp4"),
         "one-sample": Show(video, video, boxes, sound[:1], folder / "video.mp4"),

@@ -13,7 +13,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 
 DEFAULT_BIT_RATE = 200_000  # bits a second; ffmpeg's AVCodecContext default, libavcodec/options_table.h
 
@@ -35,6 +35,7 @@ class JpegRoundTrip:
         self._bit_rate = bit_rate
         self._frames_per_second = frames_per_second
         self._encoder: av.VideoCodecContext | None = None
+        self._reformatter = VideoReformatter()  # one for all: it keeps its tables from frame to frame
         self._count = 0
 
     def encode(self, frame: av.VideoFrame) -> bytes:
@@ -42,8 +43,13 @@ class JpegRoundTrip:
         if self._encoder is None:
             self._encoder = self._open(frame.width, frame.height)
         # The decoder's planar YUV goes in as it is but for the range; through RGB the chroma would be averaged twice.
-        picture = frame.reformat(
-            self._encoder.width, self._encoder.height, "yuvj420p", interpolation=Interpolation.BICUBIC
+        picture = self._reformatter.reformat(
+            frame,
+            self._encoder.width,
+            self._encoder.height,
+            "yuvj420p",
+            interpolation=Interpolation.BICUBIC,
+            threads=1,
         )
         decoders = (picture.pts, picture.time_base)
         picture.pts, picture.time_base = self._count, Fraction(1, self._frames_per_second)
@@ -53,11 +59,11 @@ class JpegRoundTrip:
         self._count += 1
         return b"".join(bytes(packet) for packet in packets)
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """The next frame after the round trip: (height, width, 3) uint8 RGB."""
-        bgr = cv2.imdecode(np.frombuffer(self.encode(frame), np.uint8), cv2.IMREAD_COLOR)
-        assert bgr is not None  # our own encoder wrote it
-        return bgr[:, :, ::-1]
+    def bgr(self, frame: av.VideoFrame) -> np.ndarray:
+        """The next frame after the round trip: (height, width, 3) uint8 BGR, as cv2.imread gives it."""
+        image = cv2.imdecode(np.frombuffer(self.encode(frame), np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None  # our own encoder wrote it
+        return image
 
     def _open(self, width: int, height: int) -> av.VideoCodecContext:
         encoder = av.CodecContext.create("mjpeg", "w")

@@ -82,9 +82,14 @@ class ViewStream:
         self.view = view
         first = view.steps[0] if view.steps else None
         self._jpeg = JpegRoundTrip(first.bit_rate, first.frames_per_second) if isinstance(first, JpegDump) else None
-        self._steps = view.steps[1:] if self._jpeg else view.steps
-        if any(isinstance(step, JpegDump) for step in self._steps):
+        steps = view.steps[1:] if self._jpeg else view.steps
+        if any(isinstance(step, JpegDump) for step in steps):
             raise ValueError(f"view {view.id}: JpegDump reads the decoder's frames, so it can only be the first step")
+        # Crops and resizing treat the three colours alike, so their order is settled once, at the end: it costs as
+        # much as a resize, and the dump's images are BGR already.
+        self._steps = [step for step in steps if not isinstance(step, ToBgr)]
+        wants_bgr = len(steps) - len(self._steps) == 1
+        self._swap = wants_bgr == (self._jpeg is None)
 
     def see(self, frames: Frames, boxes: np.ndarray | None = None) -> np.ndarray:
         """The next run of frames.
@@ -106,7 +111,7 @@ class ViewStream:
             ``empty-crop`` if a box leaves nothing of its frame.
         """
         # Through the JPEG dump the frames must not have been RGB before: it subsamples their colour anew.
-        images = frames.rgb if self._jpeg is None else [self._jpeg(frame) for frame in frames.native]
+        images = frames.rgb if self._jpeg is None else map(self._jpeg.bgr, frames.native)
         seen = []
         for index, image in enumerate(images):
             for step in self._steps:
@@ -114,11 +119,9 @@ class ViewStream:
                     if boxes is None:
                         raise ValueError(f"view {self.view.id} crops, but no boxes were given")
                     image = _crop(image, boxes[index], step, frames.start + index)
-                elif isinstance(step, Resize):
-                    image = cv2.resize(image, (step.width, step.height), interpolation=cv2.INTER_LINEAR)
                 else:
-                    image = image[:, :, ::-1]
-            seen.append(image)
+                    image = cv2.resize(image, (step.width, step.height), interpolation=cv2.INTER_LINEAR)
+            seen.append(cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if self._swap else image)
         return np.stack(seen)
 
 
