@@ -41,7 +41,10 @@ _DATASET_OPTIONS = (
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Processes side by side.  [default: one a core]"
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes side by side.  [default: one a core, for score two at most]",
 )
 weights_option = click.option(
     "--weights",

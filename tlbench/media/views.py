@@ -119,7 +119,7 @@ class ViewStream:
                     if boxes is None:
                         raise ValueError(f"view {self.view.id} crops, but no boxes were given")
                     image = _crop(image, boxes[index], step, frames.start + index)
-                else:
+                elif isinstance(step, Resize):
                     image = cv2.resize(image, (step.width, step.height), interpolation=cv2.INTER_LINEAR)
             seen.append(cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if self._swap else image)
         return np.stack(seen)

@@ -47,7 +47,7 @@ class Watcher(ABC):
             The next frames of each video, starting at the same frame index; None once that video has ended or if
             it was not asked for. When a video ends inside a run, its Frames is shorter than the other's.
         boxes : (n, 4) int64 or None
-            Face boxes x1 y1 x2 y2 for the frames of ``reference`` (None if not asked for).
+            Face boxes x1 y1 x2 y2 for the frames of this run, fewer once the boxes end (None if not asked for).
 
         Raises
         ------
