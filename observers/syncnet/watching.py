@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -31,14 +33,56 @@ from .fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSync
 from .view import FACE_TRACK, VIEWS
 
 
+PASSES_SIDE_BY_SIDE = 4  # at most: each holds some 60 MB; on more cores a pass gets several
+
+
+class Passes:
+    """The network's passes over windows, side by side, each on a core of its own.
+
+    All cores on one pass would have to meet after each of its some hundred small products. Where anything else runs on
+    the machine they then wait for each other most of the time: with one of two cores taken that was five times slower
+    than this, and slower than the original's large products.
+    """
+
+    def __init__(self, net: FastSyncNet, device: torch.device) -> None:
+        self._net = net.to(device)
+        self._device = device
+        threads = torch.get_num_threads()
+        self._count = min(threads, PASSES_SIDE_BY_SIDE) if device.type == "cpu" else 1
+        self._pool: ThreadPoolExecutor | None = None
+        if self._count > 1:
+            # PyTorch counts threads for each thread that calls it, so the caller's own number stays as it is.
+            each = threads // self._count
+            self._pool = ThreadPoolExecutor(self._count, "syncnet", torch.set_num_threads, (each,))
+        self._under_way: deque[Future[Tensor]] = deque()
+
+    def lips(self, frames: np.ndarray) -> Future[Tensor]:
+        """Of (n + 4, 224, 224, 3) uint8 BGR, which must not change any more, (n, 1024) on the CPU."""
+        return self._begin(self._net.lips, torch.from_numpy(frames))
+
+    def speech(self, mfcc: Tensor) -> Future[Tensor]:
+        """Of (n, 13, 20) float32, (n, 1024) on the CPU."""
+        return self._begin(self._net.speech, mfcc)
+
+    def _begin(self, tower: Callable[[Tensor], Tensor], seen: Tensor) -> Future[Tensor]:
+        if self._pool is None:
+            done: Future[Tensor] = Future()
+            done.set_result(tower(seen.to(self._device)).cpu())
+            return done
+        while len(self._under_way) > self._count:  # what waits takes memory: let nobody run far ahead
+            self._under_way.popleft().result()
+        self._under_way.append(self._pool.submit(tower, seen))
+        return self._under_way[-1]
+
+
 class Lips:
     """The lip embeddings of a row of images; keeps no more of them than the windows to come need."""
 
-    def __init__(self, net: FastSyncNet, device: torch.device) -> None:
-        self._net = net
-        self._device = device
+    def __init__(self, passes: Passes) -> None:
+        self._passes = passes
         self._pending = np.empty((0, SIDE, SIDE, 3), np.uint8)
-        self._embeddings: list[Tensor] = []
+        self._embeddings: list[Future[Tensor]] = []
+        self._begun = 0  # windows
 
     def take(self, images: np.ndarray) -> None:
         """The next (n, 224, 224, 3) uint8 BGR images."""
@@ -49,15 +93,14 @@ class Lips:
 
     def embeddings(self, windows: int) -> Tensor:
         """(windows, 1024), of the first windows of the clip."""
-        missing = windows - sum(map(len, self._embeddings))
-        if missing > 0:
-            self._embed(missing)
-        return torch.cat(self._embeddings)[:windows]
+        if windows > self._begun:
+            self._embed(windows - self._begun)
+        return torch.cat([embedding.result() for embedding in self._embeddings])[:windows]
 
     def _embed(self, windows: int) -> None:
-        frames = torch.from_numpy(self._pending[: windows + FRAMES_A_WINDOW - 1]).to(self._device)
-        self._embeddings.append(self._net.lips(frames).cpu())
+        self._embeddings.append(self._passes.lips(self._pending[: windows + FRAMES_A_WINDOW - 1]))
         self._pending = self._pending[windows:]
+        self._begun += windows
 
 
 class SyncNetWatcher(Watcher):
@@ -88,15 +131,14 @@ class Eye:
     """The network and the views of a run."""
 
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
-        self._device = torch.device(device)
-        self._net = net.to(self._device)
+        self._passes = Passes(net, torch.device(device))
         self._views: dict[str, View] = {name: VIEWS[name] for name in views if name in VIEWS}
         self._detector = HaarDetector() if FACE_TRACK.name in views else None
 
     def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetWatcher:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""
         window_count(FRAMES_LOST + 1, len(samples))
-        lips = {name: (open_view(view), Lips(self._net, self._device)) for name, view in self._views.items()}
+        lips = {name: (open_view(view), Lips(self._passes)) for name, view in self._views.items()}
         return SyncNetWatcher(clip, samples, lips, self._detector)
 
     def conclude(self, watcher: Watcher) -> Evidence | ClipError:
@@ -117,7 +159,7 @@ class Eye:
     def _of_tracks(self, watcher: SyncNetWatcher) -> dict[str, Value]:
         """Each track by itself. The video is read a second time: what is a track is known only at its end."""
         tracks = find_tracks(watcher.faces, FACE_TRACK.rule)
-        seen = [Lips(self._net, self._device) for _ in tracks]
+        seen = [Lips(self._passes) for _ in tracks]
         assert watcher.clip.generated is not None  # it has just been seen
         for run in Footage(watcher.clip.generated, 0).frames() if tracks else ():
             for track, lips in zip(tracks, seen, strict=True):
@@ -144,8 +186,8 @@ class Eye:
         """(windows, 1024) speech embeddings."""
         coefficients = torch.from_numpy(mfcc(samples)).float().T  # (13, frames)
         blocks = coefficients.unfold(1, MFCC_A_WINDOW, MFCC_STEPS_A_FRAME)[:, :windows].movedim(1, 0)  # (n, 13, 20)
-        passes = torch.split(blocks.to(self._device), WINDOWS_A_PASS)
-        return torch.cat([self._net.speech(block).cpu() for block in passes])
+        begun = [self._passes.speech(block) for block in torch.split(blocks, WINDOWS_A_PASS)]
+        return torch.cat([embedding.result() for embedding in begun])
 
 
 def _of_whole_frame(view: str, sync: Sync) -> dict[str, Value]:

@@ -100,6 +100,20 @@ def test_a_clip_scores_the_same_alone_and_among_others() -> None:
         assert_same(observe(pocket_observer(), clip)[0], evidence)
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_passes_side_by_side_change_nothing_and_leave_the_callers_threads_alone(threads: int) -> None:
+    clip = (video(60), sound(60))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = observe(pocket_observer(), clip)[0]
+        torch.set_num_threads(threads)
+        assert_same(observe(pocket_observer(), clip)[0], one)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_memory_does_not_grow_with_the_video() -> None:
     net = Pocket()
     observe(SyncNet(cast(FastSyncNet, net), ("sound",), "cpu"), (video(120), sound(120)))
@@ -227,7 +241,7 @@ def test_a_file_in_the_published_form_loads(tmp_path: Path) -> None:
     torch.save(state, file, _use_new_zipfile_serialization=False)
     observer = SyncNet.load(file, ("sound",), "cpu")
     speech = torch.rand(2, 13, 20)
-    torch.testing.assert_close(observer._eye._net.speech(speech), FastSyncNet(model.eval()).speech(speech))
+    torch.testing.assert_close(observer._eye._passes.speech(speech).result(), FastSyncNet(model.eval()).speech(speech))
 
 
 def test_another_models_file_is_told_by_its_tensors(tmp_path: Path) -> None:
