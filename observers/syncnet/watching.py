@@ -32,7 +32,6 @@ from .decode import (
 from .fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
 from .view import FACE_TRACK, VIEWS
 
-
 PASSES_SIDE_BY_SIDE = 4  # at most: each holds some 60 MB; on more cores a pass gets several
 
 
