@@ -1,18 +1,22 @@
-"""Checkpoint files to state dicts, without running anything that is in them."""
+"""Checkpoint files to tensors, without running anything that is in them.
+
+:func:`read_checkpoint` reads a bare state dict, :func:`read_tensors` a file of several, and :func:`open_checkpoint`
+any other file of torch.save whose classes the caller can name. All refuse what else a file may hold, in one line.
+"""
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tlbench.errors import TlbenchError
+from tlbench.observing.archive import Archive, open_archive
 from tlbench.observing.cache import file_sha256
+from tlbench.observing.unpickle import BrokenPickleError, NotPlainDataError, TensorSlice, printable
 
 _NAMES_SHOWN = 3
 
@@ -23,7 +27,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
     Returns
     -------
     state : dict of str to Tensor
-        On the CPU.
+        On the CPU, mapped from the file: a change to them is not written back.
     sha256 : str
         Of the whole file.
 
@@ -33,12 +37,82 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
         If the file can't be read, is not a checkpoint, is cut short, holds anything but tensors and plain
         containers, or is no state dict.
     """
+    archive, sha256 = open_checkpoint(path)
+    if not isinstance(archive.tree, dict):
+        raise TlbenchError(
+            f"weights {path}: holds no plain state dict (names to tensors); this is another model's file"
+        )
+    return read_state(archive, archive.tree, path), sha256
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read a file of nested plain containers (dicts, lists, numbers, texts) whose leaves may be tensors.
+
+    For checkpoints that hold several state dicts under names of their own. Tensors are on the CPU, as
+    :func:`read_checkpoint` gives them.
+
+    Raises
+    ------
+    TlbenchError
+        As :func:`read_checkpoint`, or if the outermost container is no dict.
+    """
+    archive, _ = open_checkpoint(path)
+    if not isinstance(archive.tree, dict):
+        raise TlbenchError(f"weights {path}: holds no dict of tensors; this is another model's file")
+    with _one_line(path):
+        done: dict[int, Any] = {}
+        return {str(name): _with_tensors(archive, part, done) for name, part in archive.tree.items()}
+
+
+def _with_tensors(archive: Archive, part: Any, done: dict[int, Any]) -> Any:
+    """``done``: containers already converted, by id; a small file can mention one of them in very many places."""
+    if isinstance(part, TensorSlice):
+        return archive.tensor(part)
+    if not isinstance(part, (dict, list, tuple)):
+        return part
+    if id(part) not in done:
+        if isinstance(part, dict):
+            done[id(part)] = {name: _with_tensors(archive, inner, done) for name, inner in part.items()}
+        else:
+            done[id(part)] = type(part)(_with_tensors(archive, inner, done) for inner in part)
+    return done[id(part)]
+
+
+def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> tuple[Archive, str]:
+    """Open any file of torch.save; :func:`read_state` gives the tensors of its parts.
+
+    Parameters
+    ----------
+    inert : collection of str
+        Classes, ``module.name``, whose objects the file may hold; they become :class:`~.unpickle.Thing` s.
+    mentioned : collection of str
+        Names that may stand in the file but are never called.
+
+    Returns
+    -------
+    archive : Archive
+        Its ``tree`` is the file's content as plain data.
+    sha256 : str
+        Of the whole file.
+
+    Raises
+    ------
+    TlbenchError
+        If the file can't be read, is not a checkpoint, is cut short, or names anything else.
+    """
     try:
-        with path.open("rb") as file:
-            head = file.read(512)
+        refuse_page(path)
         sha256 = file_sha256(path)
     except OSError as error:
         raise TlbenchError(f"weights {path}: can't be read ({error.strerror})") from error
+    with _one_line(path):
+        return open_archive(path, inert, mentioned), sha256
+
+
+def refuse_page(path: Path) -> None:
+    """Raises TlbenchError if a file is empty, or a web page saved in a checkpoint's place."""
+    with path.open("rb") as file:
+        head = file.read(512)
     if not head:
         raise TlbenchError(f"weights {path}: the file is empty; download it again")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
@@ -46,25 +120,36 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
             f"weights {path}: this is a web page, not a checkpoint; the download link led to a page, "
             "open it in a browser and save the file itself"
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of an unusual pickle protocol; errors say what matters
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = re.search(r"GLOBAL ([A-Za-z_][\w.]*\w) ", str(error))
-        if refused is None:
-            raise TlbenchError(f"weights {path}: not a checkpoint, or cut short; download it again") from error
-        raise TlbenchError(
-            f"weights {path}: holds {refused[1]}, which would run code; only tensors are read, "
-            "save the model's state_dict() alone"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, OSError) as error:
-        raise TlbenchError(f"weights {path}: not a checkpoint, or cut short; download it again") from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(tensor, Tensor) for tensor in loaded.values()):
+
+
+def read_state(archive: Archive, part: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict that is a part of an opened checkpoint.
+
+    Raises
+    ------
+    TlbenchError
+        If ``part`` is no state dict, or its numbers are missing or damaged.
+    """
+    if not part or not all(isinstance(name, str) and isinstance(one, TensorSlice) for name, one in part.items()):
         raise TlbenchError(
             f"weights {path}: holds no plain state dict (names to tensors); this is another model's file"
         )
-    return {str(name): tensor for name, tensor in loaded.items()}, sha256
+    with _one_line(path):
+        return {name: archive.tensor(described) for name, described in part.items()}
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except NotPlainDataError as error:
+        raise TlbenchError(
+            f"weights {path}: holds {error.name}, which would run code; nothing of it was run. Only tensors and plain "
+            "data are read: take the file from where it is published, or save the model's state_dict() alone"
+        ) from error
+    except (BrokenPickleError, RecursionError, OSError) as error:
+        reason = f" ({error})" if isinstance(error, BrokenPickleError) and "damaged" in str(error) else ""
+        raise TlbenchError(f"weights {path}: not a checkpoint, or cut short{reason}; download it again") from error
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
@@ -91,10 +176,15 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None
         if key in state and state[key].shape != own[key].shape
     ]
     wrong = [
-        f"{len(keys)} {what} ({', '.join(keys[:_NAMES_SHOWN])}{', ...' if len(keys) > _NAMES_SHOWN else ''})"
+        f"{len(keys)} {what} ({_first_of(keys)})"
         for keys, what in ((missing, "missing"), (unknown, "unknown"), (misshapen, "of another shape"))
         if keys
     ]
     if wrong:
         raise TlbenchError(f"weights of {name}: this is another model's file; tensors {', '.join(wrong)}")
     module.load_state_dict(dict(state), strict=False)
+
+
+def _first_of(keys: Sequence[str]) -> str:
+    shown = [printable(key) for key in keys[:_NAMES_SHOWN]]
+    return ", ".join([*shown, "..."] if len(keys) > _NAMES_SHOWN else shown)

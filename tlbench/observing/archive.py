@@ -1,0 +1,164 @@
+"""The two file formats of torch.save: where the pickle is, and where the numbers of each storage lie.
+
+Reading a file gives its tree with a :class:`~.unpickle.TensorSlice` in the place of each tensor. Only the tensors that
+are then asked for are touched, and these stay in the file, mapped into memory: of a checkpoint with an optimizer's
+state of twice the model's size nothing but the model is read, and nothing is held twice.
+
+Formats after torch/serialization.py: ``_save`` (zip, since torch 1.6) and ``_legacy_save``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .unpickle import BrokenPickleError, Storage, TensorSlice, Unpickler
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Bytes of the file. ``crc32`` is None where the format keeps none."""
+
+    start: int
+    length: int
+    crc32: int | None = None
+
+
+class Archive:
+    """An opened checkpoint.
+
+    Attributes
+    ----------
+    tree : Any
+        What was saved, as plain data, with a TensorSlice for each tensor.
+    """
+
+    def __init__(self, path: Path, tree: Any, spans: dict[str, _Span]) -> None:
+        self.tree = tree
+        self._path = path
+        self._spans = spans
+        self._bytes: np.ndarray | None = None
+        self._blocks: dict[str, Tensor] = {}  # storages already mapped: tensors that share one go on sharing it
+
+    def tensor(self, described: TensorSlice) -> Tensor:
+        """One tensor, on the CPU, its numbers still in the file (a change to it stays in memory).
+
+        Raises
+        ------
+        BrokenPickleError
+            If its numbers are not in the file, or are damaged.
+        """
+        storage = described.storage
+        if storage.key not in self._blocks:
+            self._blocks[storage.key] = self._block(storage)
+        return self._blocks[storage.key].as_strided(described.shape, described.stride, described.offset)
+
+    def _block(self, storage: Storage) -> Tensor:
+        dtype: torch.dtype = getattr(torch, storage.dtype)
+        span = self._spans.get(storage.key)
+        if span is None or span.length != storage.numel * dtype.itemsize:
+            raise BrokenPickleError(f"the numbers of storage {storage.key} are not in the file")
+        if not span.length:
+            return torch.empty(0, dtype=dtype)
+        if self._bytes is None:
+            self._bytes = np.memmap(self._path, np.uint8, mode="c")
+        block = self._bytes[span.start : span.start + span.length]
+        if span.crc32 is not None and zlib.crc32(block.data) != span.crc32:
+            raise BrokenPickleError(f"the numbers of storage {storage.key} are damaged")
+        if span.start % dtype.itemsize:
+            block = block.copy()  # torch wants numbers at multiples of their size
+        return torch.from_numpy(block).view(dtype)
+
+
+def open_archive(path: Path, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> Archive:
+    """Read the tree of a file that torch.save wrote, in either format.
+
+    Parameters
+    ----------
+    inert, mentioned : collection of str
+        As :class:`~.unpickle.Unpickler`.
+
+    Raises
+    ------
+    NotPlainDataError
+        At the first name in the file that is not on the list.
+    BrokenPickleError
+        If this is no such file, or cut short.
+    OSError
+        If it can't be read.
+    """
+    reader = Unpickler(inert, mentioned)
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+        file.seek(0)
+        return _open_zip(path, file, reader) if zipped else _open_legacy(path, file, reader)
+
+
+def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = {info.filename: info for info in archive.infolist()}
+            folders = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
+            if len(folders) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
+                raise BrokenPickleError("a zip file, but not one of torch.save")
+            folder = folders[0]
+            if f"{folder}byteorder" in entries and archive.read(f"{folder}byteorder") != b"little":
+                raise BrokenPickleError("numbers with the high byte first")
+            tree = reader.read(io.BytesIO(archive.read(f"{folder}data.pkl")))
+    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError, struct.error) as error:
+        raise BrokenPickleError(str(error)) from error
+    used = {key: entries[name] for key in reader.storages if (name := f"{folder}data/{key}") in entries}
+    return Archive(path, tree, {key: _zip_span(file, info) for key, info in used.items()})
+
+
+def _zip_span(file: IO[bytes], info: zipfile.ZipInfo) -> _Span:
+    """An entry's bytes begin behind its local header, whose last two fields say how long the rest of it is.
+
+    zip's APPNOTE, 4.3.7.
+    """
+    file.seek(info.header_offset)
+    header = file.read(30)
+    size = file.seek(0, os.SEEK_END)
+    if len(header) < 30:
+        raise BrokenPickleError("an entry without a header")
+    name_length, extra_length = struct.unpack("<HH", header[26:30])
+    start = info.header_offset + 30 + name_length + extra_length
+    if start + info.file_size > size:
+        raise BrokenPickleError("an entry beyond the end of the file")
+    return _Span(start, info.file_size, info.CRC)
+
+
+def _open_legacy(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
+    if reader.read(file) != LEGACY_MAGIC or reader.read(file) != LEGACY_PROTOCOL:
+        raise BrokenPickleError("not a file of torch.save")
+    system = reader.read(file)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise BrokenPickleError("numbers with the high byte first")
+    tree, keys = reader.read(file), reader.read(file)
+    position, size = file.tell(), file.seek(0, os.SEEK_END)
+    spans = {}
+    for key in keys if isinstance(keys, list) else [None]:
+        if key not in reader.storages:
+            raise BrokenPickleError("numbers of an unknown storage")
+        storage = reader.storages[key]
+        file.seek(position)
+        length = storage.numel * getattr(torch, storage.dtype).itemsize
+        if file.read(8) != storage.numel.to_bytes(8, "little") or position + 8 + length > size:
+            raise BrokenPickleError("the numbers of a storage are not as long as they should be")
+        spans[key] = _Span(position + 8, length)
+        position += 8 + length
+    return Archive(path, tree, spans)

@@ -1,0 +1,218 @@
+"""Packages: a checkpoint as tlbench keeps it, a folder of plain files that can be read fast and without running code.
+
+``weights.safetensors`` holds the tensors under their original names; ``package.json`` says which observer reads them,
+how large the network is, what texts it knows, and of which published file all this was made. ``tlbench checkpoints
+import`` writes one; an observer takes either the published file or its package and gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlbench.errors import TlbenchError
+from tlbench.observing.cache import file_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS_NAME = "weights.safetensors"
+ABOUT_NAME = "package.json"
+FORM = 1  # of package.json; raised when its fields change their meaning
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # no folder, no hidden file, the same on every system
+
+
+@dataclass(frozen=True)
+class Package:
+    """What an observer needs to build its network.
+
+    Attributes
+    ----------
+    observer : str
+        Registry name of the observer that reads it.
+    tensors : mapping of str to Tensor
+        By their original state-dict names, on the CPU.
+    config : mapping
+        JSON: sizes, as the observer's own module understands them.
+    files : mapping of str to bytes
+        Further files by name, such as a tokenizer's model.
+    source_file, source_sha256 : str
+        The published file's name and the SHA-256 of all of it: results name the weights by that, so that a package
+        and the file it was made of give one protocol.
+    """
+
+    observer: str
+    tensors: Mapping[str, Tensor]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    source_file: str = ""
+    source_sha256: str = ""
+
+
+def is_package(path: Path) -> bool:
+    """Whether ``path`` is a folder that :func:`write_package` wrote."""
+    return (path / ABOUT_NAME).is_file()
+
+
+def write_package(package: Package, folder: Path) -> None:
+    """Write a package as a new folder; it appears whole or not at all.
+
+    Tensors are stored in the precision they have. Those that share memory, or are views of a larger block, are stored
+    each on its own: which of them are one is the network's to know.
+
+    Raises
+    ------
+    TlbenchError
+        If ``folder`` exists, a file's name is not a plain one, or the disk refuses.
+    """
+    from safetensors.torch import save_file
+
+    if folder.exists():
+        raise TlbenchError(f"package {folder}: is there already; remove it or choose another name")
+    for name in package.files:
+        _check_name(name, folder)
+    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        unfinished.mkdir(parents=True)
+        save_file(_separate(package.tensors), unfinished / WEIGHTS_NAME)
+        for name, content in package.files.items():
+            (unfinished / name).write_bytes(content)
+        about = {
+            "form": FORM,
+            "observer": package.observer,
+            "source": {"file": package.source_file, "sha256": package.source_sha256},
+            "weights_sha256": file_sha256(unfinished / WEIGHTS_NAME),
+            "files": {name: hashlib.sha256(content).hexdigest() for name, content in package.files.items()},
+            "config": package.config,
+        }
+        (unfinished / ABOUT_NAME).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (unfinished / WEIGHTS_NAME).chmod((unfinished / ABOUT_NAME).stat().st_mode)  # safetensors lets only us read
+        unfinished.rename(folder)
+    except OSError as error:
+        raise TlbenchError(f"package {folder}: can't be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """safetensors wants every tensor dense and none to share memory with another."""
+    seen: set[int] = set()
+    separate = {}
+    for name, tensor in tensors.items():
+        dense = tensor.detach().contiguous()
+        block = dense.untyped_storage()
+        if block.data_ptr() in seen or block.nbytes() != dense.numel() * dense.element_size():
+            dense = dense.clone()
+        seen.add(dense.untyped_storage().data_ptr())
+        separate[name] = dense
+    return separate
+
+
+def read_package(folder: Path) -> Package:
+    """Read a package; every file's SHA-256 is compared with what was noted when it was written.
+
+    Raises
+    ------
+    TlbenchError
+        If a file is missing, damaged or changed, or the package is of a form that this version does not know.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    about = _read_about(folder)
+    _check_hash(folder, WEIGHTS_NAME, about["weights_sha256"])
+    try:
+        tensors = load_file(folder / WEIGHTS_NAME)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise _damaged(folder, f"{WEIGHTS_NAME} is no safetensors file") from error
+    files = {}
+    for name, sha256 in about["files"].items():
+        _check_name(name, folder)
+        _check_hash(folder, name, sha256)
+        files[name] = (folder / name).read_bytes()
+    source = about["source"]
+    return Package(about["observer"], tensors, about["config"], files, source["file"], source["sha256"])
+
+
+def source_of(folder: Path) -> tuple[str, str]:
+    """Name and SHA-256 of the published file that a package was made of, without reading its weights.
+
+    Raises
+    ------
+    TlbenchError
+        As :func:`read_package`, for ``package.json``.
+    """
+    source = _read_about(folder)["source"]
+    return source["file"], source["sha256"]
+
+
+def open_package(path: Path, read_published: Callable[[Path], Package]) -> Package:
+    """A package from its folder, or made on the spot from the published file.
+
+    Parameters
+    ----------
+    path : Path
+        A folder that :func:`write_package` wrote, or a published checkpoint file.
+    read_published : callable
+        The observer's reader of published files.
+
+    Raises
+    ------
+    TlbenchError
+        If neither can be read; one line, naming the path.
+    """
+    if path.is_dir():
+        return read_package(path)
+    return read_published(path)
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT_NAME).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise TlbenchError(
+            f"package {folder}: holds no {ABOUT_NAME}; give a checkpoint file, or a folder that "
+            "`tlbench checkpoints import` wrote"
+        ) from error
+    except OSError as error:
+        raise TlbenchError(f"package {folder}: {ABOUT_NAME} can't be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{ABOUT_NAME} is no JSON") from error
+    form = about.get("form") if isinstance(about, dict) else None
+    if form != FORM:
+        raise TlbenchError(
+            f"package {folder}: is of form {form!r}, this version reads form {FORM}; import the published file again"
+        )
+    source = about.get("source")
+    texts = [about.get("observer"), about.get("weights_sha256")]
+    texts += [source.get("file"), source.get("sha256")] if isinstance(source, dict) else [None]
+    files = about.get("files")
+    sound = all(isinstance(text, str) for text in texts) and isinstance(about.get("config"), dict)
+    if not sound or not isinstance(files, dict) or not all(isinstance(sha256, str) for sha256 in files.values()):
+        raise _damaged(folder, f"{ABOUT_NAME} lacks fields")
+    return dict(about)
+
+
+def _check_name(name: str, folder: Path) -> None:
+    if not _FILE_NAME.fullmatch(name) or name in (WEIGHTS_NAME, ABOUT_NAME):
+        raise TlbenchError(f"package {folder}: {name[:80]!r} is no name for a file in a package")
+
+
+def _check_hash(folder: Path, name: str, sha256: str) -> None:
+    try:
+        found = file_sha256(folder / name)
+    except OSError as error:
+        raise _damaged(folder, f"{name} can't be read ({error.strerror})") from error
+    if found != sha256:
+        raise _damaged(folder, f"{name} has SHA-256 {found[:12]} instead of {sha256[:12]}")
+
+
+def _damaged(folder: Path, what: str) -> TlbenchError:
+    return TlbenchError(f"package {folder}: damaged, {what}; import the published file again")

@@ -1,0 +1,306 @@
+"""A pickle machine that can only make plain data, to read what torch.save wrote without running it.
+
+A pickle is a little program: it looks up any Python name and calls it. This machine has no look-up. A name in the
+file is compared with a list; if it is on it, it becomes an inert value of this module (:class:`Name`, :class:`Thing`,
+:class:`TensorSlice`), and if not, reading ends there. Nothing that stands in a file is imported or called, and nothing
+outlives the reading of it.
+
+Why not torch's own ``weights_only`` reader: it would have to be given fairseq's and omegaconf's classes, which are not
+installed here; what may be given to it, and how, has changed over the releases of torch that we support; and the
+classes one gives are global to the process. Why not a subclass of :class:`pickle.Unpickler`: its BUILD and NEWOBJ
+instructions write into, and call, whatever objects ``find_class`` returns.
+"""
+
+from __future__ import annotations
+
+import math
+import pickletools
+import warnings
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import IO, Any
+
+LONGEST_NAME = 80  # characters of a name out of a file that are shown
+
+
+class NotPlainDataError(Exception):
+    """The file names something that is not on the list. ``name`` is printable and short."""
+
+    def __init__(self, name: str) -> None:
+        self.name = printable(name)
+        super().__init__(self.name)
+
+
+def printable(name: str) -> str:
+    """A name out of a file, made fit for one line of a message."""
+    return "".join(c if c.isprintable() else "?" for c in name[:LONGEST_NAME])
+
+
+class BrokenPickleError(Exception):
+    """The bytes are no pickle, end too early, or say what no file of torch.save says."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A class or function that the file mentions, as text: ``module.name``."""
+
+    text: str
+
+
+@dataclass
+class Thing:
+    """An object of a class on the list: what it was made of, and never the object itself."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    state: Any = None
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A block of numbers elsewhere in the file. ``dtype`` is torch's name of the type, ``float32``."""
+
+    key: str
+    dtype: str
+    numel: int
+
+
+@dataclass(frozen=True)
+class TensorSlice:
+    """A tensor as the file describes it; it lies inside its storage, which has been checked. Counts are elements."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+# torch/storage.py: what the names of typed storages mean.
+_STORAGES = {
+    "torch.DoubleStorage": "float64",
+    "torch.FloatStorage": "float32",
+    "torch.HalfStorage": "float16",
+    "torch.BFloat16Storage": "bfloat16",
+    "torch.LongStorage": "int64",
+    "torch.IntStorage": "int32",
+    "torch.ShortStorage": "int16",
+    "torch.CharStorage": "int8",
+    "torch.ByteStorage": "uint8",
+    "torch.BoolStorage": "bool",
+}
+
+
+def _ordered_dict(*items: Any) -> dict[Any, Any]:
+    return dict(*items[:1])
+
+
+def _default_dict(*arguments: Any) -> dict[Any, Any]:
+    return dict(*arguments[1:2])
+
+
+def _latin1_bytes(text: Any, encoding: Any) -> bytes:
+    """How pickles of protocol 2 spell bytes; no other codec is run."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise NotPlainDataError(f"_codecs.encode to {encoding}")
+    return text.encode("latin1")
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_flags_and_hooks: Any) -> TensorSlice:
+    """torch/_utils.py ``_rebuild_tensor`` and ``_rebuild_tensor_v2``, with the bounds checked."""
+    if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
+        raise BrokenPickleError("a tensor without a storage, shape or stride")
+    if len(shape) != len(stride) or not all(type(n) is int and n >= 0 for n in (offset, *shape, *stride)):
+        raise BrokenPickleError("a tensor whose shape is not made of counts")
+    numel = math.prod(shape)
+    last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    if numel and (last >= storage.numel or numel > storage.numel):
+        raise BrokenPickleError("a tensor that reaches beyond its storage")
+    return TensorSlice(storage, offset, shape, stride)
+
+
+def _parameter(data: Any, *_flags_and_hooks: Any) -> TensorSlice:
+    if not isinstance(data, TensorSlice):
+        raise BrokenPickleError("a parameter that is no tensor")
+    return data
+
+
+def _shape(sizes: Any = ()) -> tuple[Any, ...]:
+    return tuple(sizes)
+
+
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _ordered_dict,
+    "collections.defaultdict": _default_dict,
+    "_codecs.encode": _latin1_bytes,
+    "torch.Size": _shape,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+}
+
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_ATOMS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"}
+_TEXTS = {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+_OLD_TEXTS = {"BINSTRING", "SHORT_BINSTRING"}  # Python 2's str
+_BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_PUTS = {"BINPUT", "LONG_BINPUT"}
+_GETS = {"BINGET", "LONG_BINGET"}
+_IGNORED = {"PROTO", "FRAME"}
+
+
+class _Mark:
+    """Where the items of a list, dict or tuple begin on the stack."""
+
+
+class Unpickler:
+    """Reads pickles one after the other from a stream; storages are shared between them.
+
+    Parameters
+    ----------
+    inert : collection of str
+        Classes, ``module.name``, whose objects become :class:`Thing` s.
+    mentioned : collection of str
+        Names that may stand in the file but not be called.
+
+    Attributes
+    ----------
+    known : frozenset of str
+        Every name that may stand in a file.
+    storages : dict of str to Storage
+        Every block of numbers that the pickles have spoken of.
+    """
+
+    def __init__(self, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> None:
+        self.storages: dict[str, Storage] = {}
+        self._inert = frozenset(inert)
+        self.known = self._inert | frozenset(mentioned) | _MAKERS.keys() | _STORAGES.keys()
+
+    def read(self, stream: IO[bytes]) -> Any:
+        """The next pickle's value: dicts, lists, tuples, texts, numbers and this module's classes.
+
+        Raises
+        ------
+        NotPlainDataError
+            At the first name that is not on the list.
+        BrokenPickleError
+            If the bytes make no sense.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # pickletools', of odd escapes in old text opcodes
+                return self._run(stream)
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+            raise BrokenPickleError(str(error)) from error
+
+    def _run(self, stream: IO[bytes]) -> Any:
+        stack: list[Any] = []
+        memo: dict[int, Any] = {}
+        argument: Any
+        for opcode, argument, _position in pickletools.genops(stream):
+            code = opcode.name
+            if code in _PUTS:
+                memo[argument] = stack[-1]
+            elif code == "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            elif code in _GETS:
+                stack.append(memo[argument])
+            elif code in _TEXTS or code in _BYTES or code in _ATOMS:
+                stack.append(argument)
+            elif code in _OLD_TEXTS:
+                stack.append(argument.encode("latin1").decode("utf-8"))
+            elif code in _CONSTANTS:
+                stack.append(_CONSTANTS[code])
+            elif code in _TUPLES:
+                stack.append(tuple(_pop(stack, _TUPLES[code])))
+            elif code == "MARK":
+                stack.append(_Mark())
+            elif code == "TUPLE":
+                items = _pop_to_mark(stack)
+                stack.append(tuple(items))
+            elif code == "EMPTY_LIST":
+                stack.append([])
+            elif code == "EMPTY_DICT":
+                stack.append({})
+            elif code in ("APPEND", "APPENDS"):
+                items = _pop(stack, 1) if code == "APPEND" else _pop_to_mark(stack)
+                _top(stack, list).extend(items)
+            elif code in ("SETITEM", "SETITEMS"):
+                items = _pop(stack, 2) if code == "SETITEM" else _pop_to_mark(stack)
+                _top(stack, dict).update(zip(items[::2], items[1::2], strict=True))
+            elif code == "GLOBAL":
+                module, _, name = argument.partition(" ")
+                stack.append(self._name(module, name))
+            elif code == "STACK_GLOBAL":
+                module, name = _pop(stack, 2)
+                stack.append(self._name(module, name))
+            elif code == "BINPERSID":
+                stack.append(self._storage(stack.pop()))
+            elif code in ("REDUCE", "NEWOBJ"):
+                called, arguments = _pop(stack, 2)
+                stack.append(self._make(called, arguments))
+            elif code == "BUILD":
+                state = stack.pop()
+                _build(stack[-1], state)
+            elif code == "STOP":
+                (value,) = stack
+                return value
+            elif code not in _IGNORED:
+                raise NotPlainDataError(f"pickle instruction {code}")
+        raise BrokenPickleError("no end")  # genops itself raises before this
+
+    def _name(self, module: Any, name: Any) -> Name:
+        text = f"{module}.{name}"
+        if text not in self.known:
+            raise NotPlainDataError(text)
+        return Name(text)
+
+    def _make(self, called: Any, arguments: Any) -> Any:
+        if not isinstance(called, Name) or not isinstance(arguments, tuple):
+            raise BrokenPickleError("a call of what is no name")
+        if called.text in _MAKERS:
+            return _MAKERS[called.text](*arguments)
+        if called.text in self._inert:
+            return Thing(called.text, arguments)
+        raise NotPlainDataError(f"a call of {called.text}")
+
+    def _storage(self, identity: Any) -> Storage:
+        """torch/serialization.py ``persistent_id``: ("storage", type, key, device, elements[, None])."""
+        kind, dtype, key, _device, numel, *view = identity
+        if kind != "storage" or not isinstance(dtype, Name) or dtype.text not in _STORAGES or view not in ([], [None]):
+            raise BrokenPickleError("a storage of unknown kind")
+        if not isinstance(key, str) or type(numel) is not int or numel < 0:
+            raise BrokenPickleError("a storage without a name or length")
+        storage = Storage(key, _STORAGES[dtype.text], numel)
+        if self.storages.setdefault(key, storage) != storage:
+            raise BrokenPickleError("a storage that is described in two ways")
+        return storage
+
+
+def _pop(stack: list[Any], count: int) -> list[Any]:
+    items = stack[len(stack) - count :]
+    if len(stack) < count or any(isinstance(item, _Mark) for item in items):
+        raise BrokenPickleError("too few values")
+    del stack[len(stack) - count :]
+    return items
+
+
+def _pop_to_mark(stack: list[Any]) -> list[Any]:
+    items = []
+    while not isinstance(item := stack.pop(), _Mark):
+        items.append(item)
+    return items[::-1]
+
+
+def _top(stack: list[Any], kind: type) -> Any:
+    if type(stack[-1]) is not kind:
+        raise BrokenPickleError(f"items for what is no {kind.__name__}")
+    return stack[-1]
+
+
+def _build(target: Any, state: Any) -> None:
+    """Give an object its state. A dict's is dropped: state dicts carry version numbers of modules there."""
+    if isinstance(target, Thing) and target.state is None:
+        target.state = state
+    elif not isinstance(target, dict):
+        raise BrokenPickleError("a state for what is no object")
