@@ -6,10 +6,27 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from tlbench.errors import ClipError
+from tlbench.media.tracks import Track, TrackRule, crop_track
 from tlbench.media.video import Frames
-from tlbench.media.views import CropBox, JpegDump, Resize, ToBgr, View, open_view
+from tlbench.media.views import (
+    AlignMouth,
+    CenterCrop,
+    CropBox,
+    CropWindow,
+    FrameFace,
+    Grey,
+    JpegDump,
+    Normalise,
+    Resize,
+    ResizeAntialiased,
+    Step,
+    ToBgr,
+    View,
+    open_view,
+)
 
 
 @pytest.fixture
@@ -24,6 +41,10 @@ def frames() -> Frames:
 
 def part(frames: Frames, start: int, stop: int) -> Frames:
     return Frames(frames.start + start, frames.native[start:stop])
+
+
+def seen_through(frames: Frames, *steps: Step) -> np.ndarray:
+    return open_view(View("test", 1, steps)).see(frames)
 
 
 def boxes(*edges: int) -> np.ndarray:
@@ -96,3 +117,136 @@ def test_the_jpeg_dump_changes_pixels_but_not_the_picture(frames: Frames) -> Non
 def test_each_clip_begins_anew(frames: Frames) -> None:
     view = View("dump", 1, (JpegDump(),))
     np.testing.assert_array_equal(open_view(view).see(frames), open_view(view).see(frames))
+
+
+def test_the_middle_leaves_an_odd_pixel_on_the_right_and_below(frames: Frames) -> None:
+    np.testing.assert_array_equal(seen_through(frames, CenterCrop(31, 41)), frames.rgb[:, 8:39, 11:52])
+    np.testing.assert_array_equal(seen_through(frames, CenterCrop(48, 64)), frames.rgb)
+
+
+def test_a_frame_smaller_than_its_middle_names_the_way_out(frames: Frames) -> None:
+    with pytest.raises(ClipError, match=r"64x48 are too small: test@1 cuts 88x88 .* --view \w+=face-framed") as caught:
+        seen_through(frames, CenterCrop(88, 88))
+    assert caught.value.code == "too-small"
+    with pytest.raises(ClipError, match="too small"):
+        seen_through(frames, CenterCrop(40, 65))
+
+
+def test_a_window_means_what_pillows_crop_means(frames: Frames) -> None:
+    for window in ((10, 5, 30, 40), (50, 40, 80, 60), (-5, -6, 20, 20), (100, 100, 110, 120)):
+        expected = [np.asarray(Image.fromarray(image).crop(window)) for image in frames.rgb]
+        np.testing.assert_array_equal(seen_through(frames, CropWindow(*window)), np.stack(expected))
+
+
+def test_antialiased_resizing_is_pillows(frames: Frames) -> None:
+    expected = [np.asarray(Image.fromarray(i).resize((20, 15), Image.Resampling.BILINEAR)) for i in frames.rgb]
+    seen = seen_through(frames, ResizeAntialiased(15, 20))
+    np.testing.assert_array_equal(seen, np.stack(expected))
+    assert np.abs(seen.astype(int) - seen_through(frames, Resize(15, 20))).max() > 20  # the two are not exchangeable
+
+
+def test_grey_is_each_librarys_own(frames: Frames) -> None:
+    opencv = [cv2.cvtColor(np.ascontiguousarray(image[..., ::-1]), cv2.COLOR_BGR2GRAY) for image in frames.rgb]
+    pillow = [np.asarray(Image.fromarray(image).convert("L")) for image in frames.rgb]
+    np.testing.assert_array_equal(seen_through(frames, Grey("opencv")), np.stack(opencv))
+    np.testing.assert_array_equal(seen_through(frames, Grey("pillow")), np.stack(pillow))
+    different = np.stack(opencv) != np.stack(pillow)
+    assert 0 < different.mean() < 0.01
+
+
+@pytest.mark.parametrize("rule", ["opencv", "pillow"])
+def test_grey_of_the_jpeg_dump_weighs_the_right_colours(frames: Frames, rule: str) -> None:
+    grey = Grey("opencv" if rule == "opencv" else "pillow")
+    dumped = seen_through(frames, JpegDump())
+    pictures = tuple(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24") for image in dumped)
+    np.testing.assert_array_equal(seen_through(frames, JpegDump(), grey), seen_through(Frames(0, pictures), grey))
+
+
+def test_crops_before_and_after_grey_are_the_same(frames: Frames) -> None:
+    before = seen_through(frames, CenterCrop(20, 30), Grey("opencv"))
+    np.testing.assert_array_equal(before, seen_through(frames, Grey("opencv"), CenterCrop(20, 30)))
+
+
+def test_normalising_gives_float32_rounded_once(frames: Frames) -> None:
+    grey = seen_through(frames, Grey("opencv"))
+    seen = seen_through(frames, Grey("opencv"), Normalise(0.421, 0.165))
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen, ((grey / 255.0 - 0.421) / 0.165).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Normalise(0.5, 0.5), Grey("opencv")),
+        (Normalise(0.5, 0.5),),
+        (Grey("opencv"), Normalise(0.5, 0.5), Resize(8, 8)),
+    ],
+)
+def test_normalising_can_only_end_a_grey_view(steps: tuple[Step, ...]) -> None:
+    with pytest.raises(ValueError, match="Normalise can only be the last step"):
+        open_view(View("test", 1, steps))
+
+
+def test_grey_images_have_no_order_of_colours() -> None:
+    with pytest.raises(ValueError, match="leave ToBgr out"):
+        open_view(View("test", 1, (Grey("opencv"), ToBgr())))
+
+
+def test_a_framed_face_is_the_crop_of_a_track(frames: Frames) -> None:
+    first = part(frames, 0, 1)
+    box = np.array([[20.4, 11.3, 44.9, 35.8]])  # steadied boxes are squares with fractions
+    track = Track(0, box, (box[:, :2] + box[:, 2:]) / 2, (box[:, 2] - box[:, 0]) / 2, TrackRule(crop_px=32))
+    seen = open_view(View("face", 1, (FrameFace(32),))).see(first, box)
+    np.testing.assert_array_equal(seen[0], crop_track(first.rgb[0], track, 0))
+
+
+def test_what_a_framed_face_lacks_is_grey(frames: Frames) -> None:
+    seen = open_view(View("face", 1, (FrameFace(32),))).see(part(frames, 0, 1), boxes(40, 20, 64, 44))
+    assert (seen[0, :, -3:] == 110).all()
+    assert (seen[0, -3:] == 110).all()
+    assert not (seen[0, :24, :24] == 110).all(axis=-1).any()
+
+
+@pytest.mark.parametrize("box", [(200, 10, 230, 40), (10, 300, 40, 330)])
+def test_a_face_outside_its_frame_is_an_empty_crop(frames: Frames, box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ClipError, match="leaves nothing of a 64x48 frame") as caught:
+        open_view(View("face", 1, (FrameFace(32),))).see(part(frames, 0, 1), boxes(*box))
+    assert caught.value.code == "empty-crop"
+
+
+def test_an_absurdly_large_face_is_refused_before_memory_is_taken(frames: Frames) -> None:
+    with pytest.raises(ClipError, match="a face of 1e\\+06 pixels in a 64x48 frame; mend the boxes") as caught:
+        open_view(View("face", 1, (FrameFace(32),))).see(part(frames, 0, 1), boxes(0, 0, 1_000_000, 40))
+    assert caught.value.code == "bad-boxes"
+
+
+def test_an_aligned_mouth_is_where_its_placement_says(frames: Frames) -> None:
+    first = part(frames, 0, 1)
+    shift = np.array([[[1.0, 0.0, 10.0], [0.0, 1.0, 20.0]]])
+    seen = open_view(View("mouth", 1, (AlignMouth(),))).see(first, None, shift)
+    assert seen.shape == (1, 96, 96, 3)
+    difference = first.rgb[0].astype(int) - seen[0, 20:68, 10:74]
+    assert difference.min() >= 0
+    assert difference.max() <= 1  # truncated, as in the original
+
+
+@pytest.mark.parametrize(("step", "kind"), [(FrameFace(32), "boxes"), (AlignMouth(), "placements")])
+def test_what_a_view_needs_has_to_be_given(frames: Frames, step: Step, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"no {kind} were given"):
+        seen_through(frames, step)
+
+
+@pytest.mark.parametrize("run", [1, 5])
+def test_guides_go_with_their_frames(frames: Frames, run: int) -> None:
+    face = View("face", 1, (FrameFace(32), Grey("opencv"), CenterCrop(20, 20), Normalise(0.4, 0.2)))
+    mouth = View("mouth", 1, (AlignMouth(), Grey("pillow"), CenterCrop(88, 88)))
+    walking = np.array([[10.0, 10.0, 30.0, 30.0]]) + np.arange(12)[:, None]
+    turning = np.stack([[[1, 0.01 * t, 30], [-0.01 * t, 1, 30]] for t in range(12)])
+    for view in (face, mouth):
+        whole = open_view(view).see(frames, walking, turning)
+        stream = open_view(view)
+        cut = [
+            stream.see(part(frames, start, start + run), walking[start : start + run], turning[start : start + run])
+            for start in range(0, len(frames), run)
+        ]
+        np.testing.assert_array_equal(np.concatenate(cut), whole)

@@ -12,19 +12,13 @@ import numpy as np
 from av.filter import Graph
 
 from tlbench.media.container import MediaError, opened, packets
+from tlbench.media.filterbank import MEL_FILTERS, SAMPLE_RATE, mel_energies
 
-SAMPLE_RATE = 16000  # what every observer listens at
 LONGEST_GAP_SECONDS = 600.0  # a longer hole is a broken timestamp, which would be filled with silence
 
 # python_speech_features/base.py at 0.6 (jameslyons), the defaults of ``mfcc``, which SyncNet was trained on.
-WINDOW_SECONDS = 0.025
-STEP_SECONDS = 0.01
 COEFFICIENTS = 13
-MEL_FILTERS = 26
-PREEMPHASIS = 0.97
 LIFTER = 22
-EPSILON = float(np.finfo(float).eps)  # stands for zero energy under the logarithm
-WINDOWS_AT_ONCE = 4096  # about 35 MB of work space however long the sound is
 
 
 def read_audio(path: Path, rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -148,49 +142,11 @@ def mfcc(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     MediaError
         ``no-audio`` if there are no samples.
     """
-    if samples.ndim != 1:
-        raise ValueError(f"samples have shape {samples.shape}; expected (N,): mix the channels first")
-    if not len(samples):
-        raise MediaError("no-audio", "no samples to compute MFCCs of; the sound track is empty")
-    window = _round_half_up(WINDOW_SECONDS * sample_rate)
-    step = _round_half_up(STEP_SECONDS * sample_rate)
-    fft_size = 1 << (window - 1).bit_length()
-    count = 1 if len(samples) <= window else 1 + -(-(len(samples) - window) // step)
-    filters = _mel_filters(fft_size, sample_rate)  # (26, fft_size // 2 + 1)
+    mel, energy = mel_energies(samples, sample_rate)
     transform = _cosine_transform() * (1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER))[:, None]
-    features = np.empty((count, COEFFICIENTS))
-    for begin in range(0, count, WINDOWS_AT_ONCE):
-        end = min(begin + WINDOWS_AT_ONCE, count)
-        windows = _windows(samples, begin, end, window, step)  # (n, window)
-        power = np.abs(np.fft.rfft(windows, fft_size)) ** 2 / fft_size  # (n, fft_size // 2 + 1)
-        energy = power.sum(axis=1)
-        mel = power @ filters.T  # (n, 26)
-        features[begin:end] = np.log(np.where(mel == 0, EPSILON, mel)) @ transform.T
-        features[begin:end, 0] = np.log(np.where(energy == 0, EPSILON, energy))
+    features: np.ndarray = np.log(mel) @ transform.T
+    features[:, 0] = np.log(energy)
     return features
-
-
-def _windows(samples: np.ndarray, begin: int, end: int, window: int, step: int) -> np.ndarray:
-    """Windows ``begin`` to ``end`` of the pre-emphasised sound, padded with zeros: (end - begin, window) float64."""
-    first, last = begin * step, (end - 1) * step + window
-    part = samples[max(first - 1, 0) : last].astype(np.float64)
-    before = part[:-1] if first else np.concatenate([[0.0], part[:-1]])  # the sample ahead of each
-    sound = part[-len(before) :] - PREEMPHASIS * before
-    sound = np.concatenate([sound, np.zeros(last - first - len(sound))])
-    return np.lib.stride_tricks.sliding_window_view(sound, window)[::step]
-
-
-def _mel_filters(fft_size: int, sample_rate: int) -> np.ndarray:
-    """Triangles evenly spaced in mel from 0 to half the sample rate, corners cut down to whole bins: (26, bins)."""
-    highest_mel = 2595 * np.log10(1 + sample_rate / 2 / 700)
-    corners_hertz = 700 * (10 ** (np.linspace(0, highest_mel, MEL_FILTERS + 2) / 2595) - 1)
-    corners = np.floor((fft_size + 1) * corners_hertz / sample_rate)
-    bins = np.arange(fft_size // 2 + 1)
-    left, middle, right = (corners[i : i + MEL_FILTERS, None] for i in range(3))
-    with np.errstate(divide="ignore", invalid="ignore"):  # a side of no width holds no bins
-        rising = np.where((bins >= left) & (bins < middle), (bins - left) / (middle - left), 0.0)
-        falling = np.where((bins >= middle) & (bins < right), (right - bins) / (right - middle), 0.0)
-    return rising + falling
 
 
 def _cosine_transform() -> np.ndarray:
@@ -201,7 +157,3 @@ def _cosine_transform() -> np.ndarray:
     )
     rows[0] /= np.sqrt(2)
     return rows
-
-
-def _round_half_up(value: float) -> int:
-    return int(np.floor(value + 0.5))

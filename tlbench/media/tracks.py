@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from tlbench.errors import TlbenchError
 from tlbench.media.faces import running_median
+from tlbench.media.framing import MARGIN, PAD_GREY, SMOOTH_FRAMES, centres_and_halves, cut_face, face_window
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class TrackRule:
     gap_frames_max: int = 25
     faces_min: int = 100
     face_px_min: float = 100
-    smooth_frames: int = 13
-    margin: float = 0.40
-    pad_grey: int = 110
+    smooth_frames: int = SMOOTH_FRAMES
+    margin: float = MARGIN
+    pad_grey: int = PAD_GREY
     crop_px: int = 224
 
     def __post_init__(self) -> None:
@@ -154,10 +154,8 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _track(start: int, xyxy: np.ndarray, rule: TrackRule) -> Track:
-    centre_xy = (xyxy[:, :2] + xyxy[:, 2:]) / 2
-    half_px = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1, keepdims=True) / 2
     # The original's scipy.signal.medfilt pads with zeros: near the ends the "median" is one of the lower values.
-    smooth = running_median(np.concatenate([centre_xy, half_px], axis=1), rule.smooth_frames, "constant")
+    smooth = running_median(centres_and_halves(xyxy), rule.smooth_frames, "constant")
     return Track(start, xyxy, smooth[:, :2], smooth[:, 2], rule)
 
 
@@ -178,14 +176,6 @@ def crop_track(frame: np.ndarray, track: Track, index: int) -> np.ndarray:
         (224, 224, 3) uint8: the face, a margin on both sides and more below it, bilinear.
     """
     rule = track.rule
-    half = float(track.half_px[index])
     x, y = (float(value) for value in track.centre_xy[index])
-    # The original first pads the whole frame by this much, and truncates to whole pixels only then.
-    pad = int(half * (1 + 2 * rule.margin))
-    left, right = (int(x + pad + side * half * (1 + rule.margin)) - pad for side in (-1, 1))
-    top, bottom = int(y + pad - half) - pad, int(y + pad + half * (1 + 2 * rule.margin)) - pad
-    face = np.full((bottom - top, right - left, 3), rule.pad_grey, dtype=np.uint8)
-    inside = frame[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
-    down, across = max(0, -top), max(0, -left)
-    face[down : down + inside.shape[0], across : across + inside.shape[1]] = inside
-    return np.asarray(cv2.resize(face, (rule.crop_px, rule.crop_px), interpolation=cv2.INTER_LINEAR))
+    window = face_window(x, y, float(track.half_px[index]), rule.margin)
+    return cut_face(frame, window, rule.crop_px, rule.pad_grey)

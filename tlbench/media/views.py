@@ -11,10 +11,15 @@ from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from tlbench.errors import ClipError
+from tlbench.media.framing import cut_face, cut_window, face_window
 from tlbench.media.jpeg import DEFAULT_BIT_RATE, JpegRoundTrip
+from tlbench.media.mouths import warp
 from tlbench.media.video import Frames
+
+FACE_TO_FRAME_MAX = 4  # a face that is said to be larger than so many frames is a mistake in the boxes
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,44 @@ class CropBox:
 
 
 @dataclass(frozen=True)
+class FrameFace:
+    """The face brought to LRS2's framing, ``side`` pixels square: see :mod:`tlbench.media.framing`.
+
+    Wants boxes that have been steadied (:func:`tlbench.media.framing.steady`): this step looks at each by itself, so
+    whatever they jitter, the picture does.
+    """
+
+    side: int
+
+
+@dataclass(frozen=True)
+class AlignMouth:
+    """The mouth, 96x96, turned and scaled to a mean face: see :mod:`tlbench.media.mouths`. Needs placements."""
+
+
+@dataclass(frozen=True)
+class CropWindow:
+    """A fixed window of the frame, with the meaning of Pillow's ``Image.crop``: outside the frame it is black."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class CenterCrop:
+    """The middle of each image. An odd pixel left over lies on the right and below.
+
+    ``int(round(w - tw) / 2.)`` in av_hubert's ``avhubert/utils.py``, the same for every size. There, an image smaller
+    than the crop gave an empty one; here it is refused.
+    """
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class Resize:
     """Bilinear resizing of uint8 images by cv2.resize, without antialiasing: what the observers were trained behind."""
 
@@ -45,11 +88,57 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class ResizeAntialiased:
+    """Bilinear resizing by Pillow, which widens its filter when it shrinks.
+
+    What ``torchvision.transforms.Resize`` does to a PIL image.
+    """
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Grey:
+    """Colour to grey, (height, width) uint8, by ITU-R BT.601's weights.
+
+    ``opencv`` is what cv2.COLOR_BGR2GRAY makes of the same picture, ``pillow`` what ``convert("L")`` does. They round
+    their weights differently: a few pixels in a thousand differ by 1.
+    """
+
+    rule: Literal["opencv", "pillow"]
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Grey 0..255 to ``(x / 255 - mean) / std``, float32. Only as the last step, after `Grey`.
+
+    Computed in float64 and rounded once, as av_hubert's ``hubert_dataset.py`` does (its transforms give float64, which
+    goes into the network as float32). Code that computes in float32 throughout may differ in the last bit.
+    """
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class ToBgr:
     """RGB to BGR, for networks that were fed from cv2.imread."""
 
 
-Step: TypeAlias = JpegDump | CropBox | Resize | ToBgr
+Step: TypeAlias = (
+    JpegDump
+    | FrameFace
+    | AlignMouth
+    | CropBox
+    | CropWindow
+    | CenterCrop
+    | Resize
+    | ResizeAntialiased
+    | Grey
+    | Normalise
+    | ToBgr
+)
 
 
 @dataclass(frozen=True)
@@ -80,35 +169,52 @@ class ViewStream:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        first = view.steps[0] if view.steps else None
-        self._jpeg = JpegRoundTrip(first.bit_rate, first.frames_per_second) if isinstance(first, JpegDump) else None
-        steps = view.steps[1:] if self._jpeg else view.steps
+        steps = list(view.steps)
+        self._jpeg: JpegRoundTrip | None = None
+        if steps and isinstance(steps[0], JpegDump):
+            self._jpeg = JpegRoundTrip(steps[0].bit_rate, steps[0].frames_per_second)
+            steps = steps[1:]
+        # The levels 0..255 are few: their normalised values are looked up. Done last, it need not be done image by
+        # image.
+        self._levels: np.ndarray | None = None  # (256,) float32
+        if steps and isinstance(steps[-1], Normalise):
+            self._levels = ((np.arange(256) / 255.0 - steps[-1].mean) / steps[-1].std).astype(np.float32)
+            steps = steps[:-1]
+        grey = any(isinstance(step, Grey) for step in steps)
+        wants_bgr = any(isinstance(step, ToBgr) for step in steps)
         if any(isinstance(step, JpegDump) for step in steps):
             raise ValueError(f"view {view.id}: JpegDump reads the decoder's frames, so it can only be the first step")
+        if any(isinstance(step, Normalise) for step in steps) or (self._levels is not None and not grey):
+            raise ValueError(f"view {view.id}: Normalise can only be the last step, and only of grey images")
+        if grey and wants_bgr:
+            raise ValueError(f"view {view.id}: grey images have no order of colours; leave ToBgr out")
         # Crops and resizing treat the three colours alike, so their order is settled once, at the end: it costs as
         # much as a resize, and the dump's images are BGR already.
         self._steps = [step for step in steps if not isinstance(step, ToBgr)]
-        wants_bgr = len(steps) - len(self._steps) == 1
-        self._swap = wants_bgr == (self._jpeg is None)
+        self._swap = not grey and wants_bgr == (self._jpeg is None)
 
-    def see(self, frames: Frames, boxes: np.ndarray | None = None) -> np.ndarray:
+    def see(self, frames: Frames, boxes: np.ndarray | None = None, placements: np.ndarray | None = None) -> np.ndarray:
         """The next run of frames.
 
         Parameters
         ----------
         frames : Frames
             n frames, following on those of the call before.
-        boxes : (n, 4) int64, optional
-            x1 y1 x2 y2 for each; needed by views that crop.
+        boxes : (n, 4), optional
+            x1 y1 x2 y2 for each; needed by `CropBox` and, steadied, by `FrameFace`.
+        placements : (n, 2, 3) float64, optional
+            Affine maps from frame to mouth patch (:func:`tlbench.media.mouths.placements`); needed by `AlignMouth`.
 
         Returns
         -------
-        (n, height, width, 3) uint8
+        ndarray
+            (n, height, width, 3) uint8, or (n, height, width) after `Grey`: uint8, or float32 with `Normalise`.
 
         Raises
         ------
         ClipError
-            ``empty-crop`` if a box leaves nothing of its frame.
+            ``empty-crop`` if a box leaves nothing of its frame, ``bad-boxes`` if a box is absurdly large,
+            ``too-small`` if an image is smaller than what is to be cut from its middle.
         """
         # Through the JPEG dump the frames must not have been RGB before: it subsamples their colour anew.
         images = frames.rgb if self._jpeg is None else map(self._jpeg.bgr, frames.native)
@@ -116,13 +222,33 @@ class ViewStream:
         for index, image in enumerate(images):
             for step in self._steps:
                 if isinstance(step, CropBox):
-                    if boxes is None:
-                        raise ValueError(f"view {self.view.id} crops, but no boxes were given")
-                    image = _crop(image, boxes[index], step, frames.start + index)
+                    image = _crop(image, self._of(boxes, index, "boxes"), step, frames.start + index)
+                elif isinstance(step, FrameFace):
+                    image = _frame_face(image, self._of(boxes, index, "boxes"), step, frames.start + index)
+                elif isinstance(step, AlignMouth):
+                    image = warp(image, self._of(placements, index, "placements"))
+                elif isinstance(step, CropWindow):
+                    image = cut_window(image, (step.left, step.top, step.right, step.bottom), outside=0)
+                elif isinstance(step, CenterCrop):
+                    image = _centre(image, step, self.view)
                 elif isinstance(step, Resize):
                     image = cv2.resize(image, (step.width, step.height), interpolation=cv2.INTER_LINEAR)
+                elif isinstance(step, ResizeAntialiased):
+                    image = np.asarray(
+                        Image.fromarray(image).resize((step.width, step.height), Image.Resampling.BILINEAR)
+                    )
+                elif isinstance(step, Grey):
+                    image = _grey(image, step, is_bgr=self._jpeg is not None)
             seen.append(cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if self._swap else image)
-        return np.stack(seen)
+        stacked = np.stack(seen)
+        return stacked if self._levels is None else self._levels[stacked]
+
+    def _of(self, rows: np.ndarray | None, index: int, kind: str) -> np.ndarray:
+        """One frame's row. A view without what it needs is a mistake of the caller."""
+        if rows is None:
+            raise ValueError(f"view {self.view.id} needs {kind}, but no {kind} were given")
+        row: np.ndarray = rows[index]
+        return row
 
 
 def open_view(view: View) -> ViewStream:
@@ -136,10 +262,48 @@ def _crop(image: np.ndarray, box: np.ndarray, step: CropBox, frame_index: int) -
         y1 = (y1 + y2) // 2
     crop = image[y1:y2, x1:x2]
     if crop.size == 0:
-        height, width = image.shape[:2]
-        raise ClipError(
-            "empty-crop",
-            f"frame {frame_index}: box {[x1, y1, x2, y2]} leaves nothing of a {width}x{height} frame; "
-            "mend the boxes file",
-        )
+        raise _empty(image, box, frame_index)
     return crop
+
+
+def _frame_face(image: np.ndarray, box: np.ndarray, step: FrameFace, frame_index: int) -> np.ndarray:
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    size = max(x2 - x1, y2 - y1)
+    if size > FACE_TO_FRAME_MAX * max(height, width):  # before memory is taken for it
+        raise ClipError(
+            "bad-boxes",
+            f"frame {frame_index}: a face of {size:g} pixels in a {width}x{height} frame; mend the boxes file",
+        )
+    window = face_window((x1 + x2) / 2, (y1 + y2) / 2, size / 2)
+    left, top, right, bottom = window
+    if min(right, width) <= max(left, 0) or min(bottom, height) <= max(top, 0):
+        raise _empty(image, box, frame_index)
+    return cut_face(image, window, step.side)
+
+
+def _empty(image: np.ndarray, box: np.ndarray, frame_index: int) -> ClipError:
+    height, width = image.shape[:2]
+    edges = ", ".join(f"{edge:g}" for edge in box)
+    return ClipError(
+        "empty-crop",
+        f"frame {frame_index}: box [{edges}] leaves nothing of a {width}x{height} frame; mend the boxes file",
+    )
+
+
+def _centre(image: np.ndarray, step: CenterCrop, view: View) -> np.ndarray:
+    height, width = image.shape[:2]
+    if height < step.height or width < step.width:
+        raise ClipError(
+            "too-small",
+            f"frames of {width}x{height} are too small: {view.id} cuts {step.width}x{step.height} from their middle; "
+            "score larger videos, or let the face be brought to size with --view OBSERVER=face-framed",
+        )
+    top, left = (height - step.height) // 2, (width - step.width) // 2
+    return image[top : top + step.height, left : left + step.width]
+
+
+def _grey(image: np.ndarray, step: Grey, *, is_bgr: bool) -> np.ndarray:
+    if step.rule == "opencv":
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if is_bgr else cv2.COLOR_RGB2GRAY)
+    return np.asarray(Image.fromarray(image[..., ::-1] if is_bgr else image).convert("L"))

@@ -1,0 +1,104 @@
+"""How a face is framed: the crop around a face box that LRS2's videos and SyncNet's training had.
+
+The geometry is that of the public SyncNet pipeline (joonson/syncnet_python, ``run_pipeline.py``, ``crop_video``), which
+is how VGG's lip reading data sets were cut from television: a square 1.4 times as wide as the face, that begins at the
+face's upper edge and ends below its chin. The mouth then lies in the middle.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from tlbench.media.faces import running_median
+
+MARGIN = 0.40  # crop_scale: of the face's half size, on the left, on the right, and twice below
+PAD_GREY = 110  # what stands outside the frame
+SMOOTH_FRAMES = 13  # kernel_size of the running median over centre and size
+
+
+def steady(boxes: np.ndarray) -> np.ndarray:
+    """Face boxes without their jitter: what `cut_face` wants of a whole clip.
+
+    Each box becomes the square around its centre with its longer side, and centre and side the median over 13 frames,
+    as in ``run_pipeline.py``. There, zeros stand before the first and after the last frame, so that near the ends the
+    crop is drawn to one of the smaller values; here the first and the last box are repeated.
+
+    Parameters
+    ----------
+    boxes : ndarray
+        (T, 4) x1 y1 x2 y2, T at least 1.
+
+    Returns
+    -------
+    ndarray
+        (T, 4) float64 squares.
+    """
+    smooth = running_median(centres_and_halves(boxes), SMOOTH_FRAMES, "edge")
+    centre_xy, half_px = smooth[:, :2], smooth[:, 2:]
+    return np.concatenate([centre_xy - half_px, centre_xy + half_px], axis=1)
+
+
+def centres_and_halves(boxes: np.ndarray) -> np.ndarray:
+    """(T, 3) float64: x and y of each box's centre, and half its longer side."""
+    edges = np.asarray(boxes, dtype=np.float64)
+    half_px = (edges[:, 2:] - edges[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.concatenate([(edges[:, :2] + edges[:, 2:]) / 2, half_px], axis=1)
+
+
+def face_window(x: float, y: float, half_px: float, margin: float = MARGIN) -> tuple[int, int, int, int]:
+    """The square that frames a face.
+
+    Parameters
+    ----------
+    x, y, half_px : float
+        Centre of the face and half its size, in pixels of the frame.
+    margin : float
+        Of ``half_px``.
+
+    Returns
+    -------
+    tuple of int
+        left, top, right, bottom; may reach outside the frame.
+    """
+    # The original first pads the whole frame by this much, and truncates to whole pixels only then.
+    pad = int(half_px * (1 + 2 * margin))
+    left, right = (int(x + pad + side * half_px * (1 + margin)) - pad for side in (-1, 1))
+    top, bottom = int(y + pad - half_px) - pad, int(y + pad + half_px * (1 + 2 * margin)) - pad
+    return left, top, right, bottom
+
+
+def cut_window(image: np.ndarray, window: tuple[int, int, int, int], outside: int) -> np.ndarray:
+    """An image's part inside left, top, right, bottom.
+
+    Parameters
+    ----------
+    image : ndarray
+        (H, W) or (H, W, 3) uint8.
+    window : tuple of int
+        May reach outside the image, or lie there.
+    outside : int
+        The value that stands outside the image.
+
+    Returns
+    -------
+    ndarray
+        (bottom - top, right - left) or with 3 channels, uint8.
+    """
+    left, top, right, bottom = window
+    height, width = image.shape[:2]
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return image[top:bottom, left:right]
+    cut = np.full((bottom - top, right - left, *image.shape[2:]), outside, dtype=np.uint8)
+    inside = image[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    down, across = max(0, -top), max(0, -left)
+    cut[down : down + inside.shape[0], across : across + inside.shape[1]] = inside
+    return cut
+
+
+def cut_face(
+    image: np.ndarray, window: tuple[int, int, int, int], side_px: int, pad_grey: int = PAD_GREY
+) -> np.ndarray:
+    """A face's window, resized to ``side_px`` bilinear without antialiasing, as the pipeline does."""
+    face = cut_window(image, window, pad_grey)
+    return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_LINEAR))

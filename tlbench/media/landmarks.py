@@ -1,0 +1,165 @@
+"""Face landmarks: read from a file, or found in a video.
+
+They are the 68 points of iBUG 300-W in dlib's order, of which tlbench uses the lower nose (33), the corners of the eyes
+(36, 39, 42, 45) and the mouth (48 to 67). In a frame without a face they are NaN.
+
+They are found as upstream AV-HuBERT finds them (facebookresearch/av_hubert,
+``avhubert/preparation/detect_landmark.py``): dlib's HOG face detector, then dlib's published 68-point predictor.
+Neither is a dependency of tlbench; both come with the extra ``landmarks``, the predictor inside a package of models. It
+was trained on iBUG 300-W, whose licence excludes commercial use. What differs:
+
+* Of several faces the detector's surest is taken; upstream keeps the last, which is its least sure.
+* Where the detector finds no face, upstream asks a second one, a network that needs seconds a frame without a GPU. Here
+  the frame stays without landmarks, and its neighbours' are interpolated.
+* Frames of `UPSAMPLED_BELOW_PX` or more are searched at their own size, where upstream doubles every frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.faces import LARGEST_PX, NOT_NPY
+from tlbench.media.mouths import POINTS
+from tlbench.media.video import Frames
+
+DETECTOR = "dlib68"  # enters protocol ids and cache keys
+UPSAMPLED_BELOW_PX = 480  # shorter side of the frame: dlib finds faces from 80 pixels on, or 40 in a doubled frame
+MODELS = "face_recognition_models"
+PREDICTOR = "shape_predictor_68_face_landmarks.dat"
+PREDICTOR_SHA256 = "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"  # of dlib.net's file, unpacked
+INSTALL = "pip install 'tlbench[landmarks]'"
+
+
+def read_landmarks(path: Path) -> np.ndarray:
+    """Read landmarks from a ``.npy`` file.
+
+    Parameters
+    ----------
+    path : Path
+        (T, 68, 2) numbers, x y in pixels of the frame. A frame without a face is NaN.
+
+    Returns
+    -------
+    ndarray
+        (T, 68, 2) float64.
+
+    Raises
+    ------
+    ClipError
+        ``bad-landmarks`` if the file is not such an array.
+    """
+    if path.suffix in (".pkl", ".pickle"):
+        raise ClipError(
+            "bad-landmarks",
+            f"landmarks {path.name} are a pickle, which may hold code and is not opened; if you trust it, convert it: "
+            "np.save('NAME.npy', np.array([np.full((68, 2), np.nan) if f is None else f for f in pickle.load(file)]))",
+        )
+    try:
+        # Mapped, so that a header which claims more than the file holds is refused before memory is taken for it.
+        rows = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError as error:
+        message = f"landmarks {path.name} are not there; have them detected, or correct the path"
+        raise ClipError("bad-landmarks", message) from error
+    except OSError as error:
+        message = f"landmarks {path.name} can't be read ({error.strerror or error})"
+        raise ClipError("bad-landmarks", message) from error
+    except NOT_NPY as error:
+        raise _bad(path, "is not a .npy file of numbers") from error
+    if rows.ndim != 3 or rows.shape[1:] != (POINTS, 2) or len(rows) == 0:
+        raise _bad(path, f"has shape {rows.shape}")
+    if rows.dtype.kind not in "iuf":
+        raise _bad(path, f"holds {rows.dtype}")
+    landmarks = np.asarray(rows, dtype=np.float64)
+    sound = (np.isnan(landmarks) | (np.abs(landmarks) <= LARGEST_PX)).all(axis=(1, 2))
+    if not sound.all():
+        raise _bad(path, f"frame {int(sound.argmin())} holds a number that is no place in a picture")
+    return landmarks
+
+
+def _bad(path: Path, fault: str) -> ClipError:
+    wanted = f"wanted is (frames, {POINTS}, 2): x y in pixels, NaN without a face"
+    return ClipError("bad-landmarks", f"landmarks {path.name} {fault}; {wanted}")
+
+
+def find_landmarks(runs: Iterable[Frames]) -> np.ndarray:
+    """Find the landmarks of the surest face of every frame.
+
+    Parameters
+    ----------
+    runs : iterable of Frames
+        The video in order.
+
+    Returns
+    -------
+    ndarray
+        (T, 68, 2) float64 x y, whole pixels; NaN where there is no face.
+
+    Raises
+    ------
+    ClipError
+        ``no-frames`` if there is not one frame.
+    TlbenchError
+        If the extra ``landmarks`` is not installed, or its predictor is not the published one.
+    """
+    find = _Finder()
+    found = [find(frame) for run in runs for frame in run.rgb]
+    if not found:
+        raise ClipError("no-frames", "no landmarks: the video has no frame; re-encode it")
+    return np.stack(found)
+
+
+class _Finder:
+    """dlib's detector and predictor."""
+
+    def __init__(self) -> None:
+        try:
+            dlib = import_module("dlib")
+        except ImportError as error:
+            raise TlbenchError(
+                f"landmarks are found by dlib, which is not installed; {INSTALL}, or give landmark files"
+            ) from error
+        self._detect = dlib.get_frontal_face_detector()
+        self._predict = _predictor()
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """(68, 2) float64 of one (H, W, 3) uint8 RGB frame."""
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        faces = self._detect(grey, 1 if min(grey.shape) < UPSAMPLED_BELOW_PX else 0)
+        if not len(faces):
+            return np.full((POINTS, 2), np.nan)
+        face = self._predict(grey, faces[0])  # surest first
+        return np.array([(point.x, point.y) for point in face.parts()], dtype=np.float64)
+
+
+@cache  # it has 100 MB and takes a second to read
+def _predictor() -> Any:
+    return import_module("dlib").shape_predictor(str(published_predictor()))
+
+
+def published_predictor() -> Path:
+    """Where the predictor lies. Another one's points would be another view under the same name, so it is refused.
+
+    Raises
+    ------
+    TlbenchError
+        If it is not installed, or not the published one.
+    """
+    spec = find_spec(MODELS)  # not imported: the older of the two packages of that name can't be, on a current Python
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    path = next((found for folder in folders if (found := Path(folder) / "models" / PREDICTOR).is_file()), None)
+    if path is None:
+        raise TlbenchError(f"landmarks need {PREDICTOR}, which is not installed; {INSTALL}, or give landmark files")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != PREDICTOR_SHA256:
+        raise TlbenchError(f"{path} is not the published {PREDICTOR} (sha256 {sha256[:12]}...); reinstall: {INSTALL}")
+    return path
