@@ -23,10 +23,14 @@ from tlbench.media.video import DECODING
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
-from tlbench.observing.boxing import BoxFinder, BoxRule, choose_rule, detector_card
+from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule, detector_card
 from tlbench.observing.cache import Cache, default_cache
+from tlbench.observing.card import Card, overlap
+from tlbench.observing.contact import draw_contact_sheet
 from tlbench.observing.engines import observe
 from tlbench.observing.observation import Observation
+from tlbench.observing.observer import Needs, Observer
+from tlbench.observing.placing import MouthFinder, mouth_mark
 from tlbench.observing.registry import observer_cards, observer_class, observer_names
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.weights import Weights, check_names, find_weights
@@ -54,12 +58,22 @@ class Setup:
         The checkpoints used, detectors included.
     left_out : tuple of str
         Why metrics that are usually shown are not: one line each.
+    remarks : tuple of str
+        What a reader of the numbers must know of how they were made: one line each.
+    trained_with : tuple of str
+        Checkpoints the system was trained with, as declared.
     """
 
     metrics: tuple[Metric, ...]
     plan: Plan
     weights: tuple[Weights, ...]
     left_out: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+    trained_with: tuple[str, ...] = ()
+
+    def view(self, metric: Metric) -> str:
+        """The name of the view that a metric of this run reads."""
+        return metric.view or next(plan.views[0] for plan in self.plan.observers if plan.name == metric.observer)
 
 
 def prepare(
@@ -69,6 +83,9 @@ def prepare(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    boxes_from: GuideSource = "reference",
+    views: Mapping[str, str] | None = None,
+    trained_with: Sequence[str] = (),
     device: str = "auto",
     cache: Path | None = None,
 ) -> Setup:
@@ -87,6 +104,14 @@ def prepare(
         ``s3fd``, ``haar``, or ``auto``: s3fd if its checkpoint is there.
     smooth : int
         Frames of a running median over detected boxes; 0 as published.
+    boxes_from : "reference" or "generated"
+        In which video faces and landmarks are looked for. With the reference a bad generated face can't move its own
+        crop, which is why every published number is made that way.
+    views : mapping of observer to view, optional
+        What a reader looks through, where it is not the view its checkpoint was trained behind:
+        ``{"avhubert": "face-framed"}``.
+    trained_with : sequence of str
+        Names of the checkpoints the system was trained with; a warning is raised for an observer among their relatives.
     device : str
         ``cpu``, ``cuda``, or ``auto``.
     cache : Path, optional
@@ -99,9 +124,12 @@ def prepare(
     given = dict(weights or {})
     asked = metrics if metrics is not None else selection.dataset.metrics
     chosen = find_metrics(asked)
+    if metrics is None:
+        chosen = tuple(metric for metric in chosen if _has_subject(metric, selection.clips))
     cards = {name: observer_cards(name) for name in dict.fromkeys(metric.observer for metric in chosen)}
     every_card = [card for name in observer_names() for card in observer_cards(name)]
     check_names(given, [*every_card, detector_card()])
+    check_views(views or {}, cards)
 
     used: list[Weights] = []
     plans: list[ObserverPlan] = []
@@ -109,29 +137,94 @@ def prepare(
     for name, own in cards.items():
         found = find_weights(own, given) if own else None
         if own and found is None:
-            way_out = f"download {own[0].url} and pass --weights {own[0].name}={own[0].file}"
+            way_out = (
+                f"run `tlbench checkpoints fetch {own[0].name}`, or download {own[0].url} and pass "
+                f"--weights {own[0].name}={own[0].file}"
+            )
             labels = ", ".join(dict.fromkeys(metric.label for metric in chosen if metric.observer == name))
             if metrics is not None:
                 raise TlbenchError(f"{labels}: the checkpoint of observer {name!r} is not here; {way_out}")
             left_out.append(f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}")
             continue
-        views = tuple(dict.fromkeys(metric.view for metric in chosen if metric.observer == name))
         used += [found] if found else []
-        plans.append(ObserverPlan(name, views, *((found.path, found.sha256) if found else ())))
+        plans.append(_observer_plan(name, [m for m in chosen if m.observer == name], found, (views or {}).get(name)))
     if not plans:
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
 
     rule = BoxRule("haar")
-    if any(observer_class(name).needs.boxes for name in looking):
-        rule, found = choose_rule(fixed_box(selection), detector, smooth, given)
+    if any(plan.needs.boxes for plan in plans):
+        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from)
         used += [found] if found is not None else []
+    elif any(plan.needs.placements for plan in plans):
+        rule = BoxRule("haar", source=boxes_from)
     return Setup(
         tuple(metric for metric in chosen if metric.observer in looking),
         Plan(tuple(plans), rule, cache or default_cache(), _device(device, any(plan.weights for plan in plans))),
         tuple(used),
         tuple(left_out),
+        (*_view_remarks(plans, used), *_overlaps(used, trained_with)),
+        tuple(trained_with),
     )
+
+
+def _has_subject(metric: Metric, clips: Iterable[Clip]) -> bool:
+    """Whether some clip has what the metric's observer is asked about: words for one, a sentence for another."""
+    needs = observer_class(metric.observer).needs
+    if needs.transcript:
+        return any(clip.transcript for clip in clips)
+    return not needs.word or any(clip.word for clip in clips)
+
+
+def _observer_plan(name: str, metrics: Sequence[Metric], weights: Weights | None, view: str | None) -> ObserverPlan:
+    """What one observer of a run does for these metrics of its own."""
+    kind = observer_class(name)
+    chosen = view or (_trained_view(kind, weights.card) if weights is not None else kind.default_view)
+    views = tuple(dict.fromkeys(metric.view or chosen for metric in metrics))
+    modes = tuple(sorted({metric.mode for metric in metrics if metric.mode}))
+    path, sha256 = (weights.path, weights.sha256) if weights is not None else (None, None)
+    return ObserverPlan(name, views, path, sha256, modes)
+
+
+def _trained_view(kind: type[Observer], card: Card) -> str:
+    """The view that is the card's, or the one of the same name; the usual one if there is neither."""
+    same = [name for name, view_id in kind.views.items() if view_id == card.view]
+    named = card.view.partition("@")[0]
+    return next(iter(same), named if named in kind.views else kind.default_view)
+
+
+def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
+    """Raises TlbenchError if a view is asked for that its observer has not, or of an observer that does not look."""
+    for name, view in views.items():
+        if name not in observers:
+            looking = ", ".join(observers)
+            raise TlbenchError(f"--view {name}={view}: no metric of this run is of observer {name!r} ({looking})")
+        kind = observer_class(name)
+        if not kind.default_view:
+            raise TlbenchError(f"--view {name}={view}: the metrics of {name!r} name their views themselves")
+        if view not in kind.views:
+            raise TlbenchError(f"--view {name}={view}: there is no such view; there are {', '.join(kind.views)}")
+
+
+def _view_remarks(plans: Iterable[ObserverPlan], used: Iterable[Weights]) -> Iterator[str]:
+    """For readers that look through another view than their checkpoint was trained behind."""
+    trained = {weights.card.observer: weights.card for weights in used}
+    for plan in plans:
+        kind = observer_class(plan.name)
+        card = trained.get(plan.name)
+        seen = [kind.views[view] for view in plan.views]
+        if card is not None and kind.default_view and card.view not in seen:
+            yield (
+                f"{plan.name} looks through {', '.join(seen)}, but checkpoint {card.name!r} was trained behind "
+                f"{card.view}: its numbers are not comparable with published ones"
+            )
+
+
+def _overlaps(used: Iterable[Weights], trained_with: Sequence[str]) -> Iterator[str]:
+    for weights in used:
+        said = overlap(weights.card, trained_with)
+        if said is not None:
+            yield said
 
 
 def score(
@@ -148,6 +241,10 @@ def score(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    boxes_from: GuideSource = "reference",
+    landmarks: Path | None = None,
+    views: Mapping[str, str] | None = None,
+    trained_with: Sequence[str] = (),
     device: str = "auto",
     cache: Path | None = None,
     name: str | None = None,
@@ -174,6 +271,10 @@ def score(
         weights=weights,
         detector=detector,
         smooth=smooth,
+        boxes_from=boxes_from,
+        landmarks=landmarks,
+        views=views,
+        trained_with=trained_with,
         device=device,
         cache=cache,
         name=name,
@@ -199,6 +300,10 @@ def score_all(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    boxes_from: GuideSource = "reference",
+    landmarks: Path | None = None,
+    views: Mapping[str, str] | None = None,
+    trained_with: Sequence[str] = (),
     device: str = "auto",
     cache: Path | None = None,
     name: str | None = None,
@@ -207,6 +312,7 @@ def score_all(
     workers: int | None = 1,
     engine: str = "local",
     seed: int = 0,
+    contact_sheet: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Score folders of generated videos, one system each, and the control rows if asked.
@@ -215,9 +321,9 @@ def score_all(
     ----------
     generated : sequence of path
         Each with one video a clip, named after it.
-    dataset, data_root, split, subset, limit, manifest, boxes
+    dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.dataset.load_dataset`.
-    metrics, weights, detector, smooth, device, cache
+    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, cache
         See :func:`prepare`.
     name : str, optional
         What tables call the system, if there is one; the folder's name if not given.
@@ -233,6 +339,8 @@ def score_all(
         ``local`` or ``ray``.
     seed : int
         Of the intervals' resampling, and of the controls' choice of foreign speech.
+    contact_sheet : Path, optional
+        A PNG is written here that shows what each observer saw of the first clips of the first folder.
     progress : callable, optional
         Called after each clip with the system's name, the clip's observation, clips done and clips in all; while
         controls are written, with ``"controls"`` and None.
@@ -267,15 +375,27 @@ def score_all(
             subset=subset,
             limit=limit,
             boxes=boxes,
+            landmarks=landmarks,
             manifest=manifest,
         )
         for folder in folders
     ]
     _check_controls(kinds, selections[0])  # before hours are spent
     setup = prepare(
-        selections[0], metrics=metrics, weights=weights, detector=detector, smooth=smooth, device=device, cache=cache
+        selections[0],
+        metrics=metrics,
+        weights=weights,
+        detector=detector,
+        smooth=smooth,
+        boxes_from=boxes_from,
+        views=views,
+        trained_with=trained_with,
+        device=device,
+        cache=cache,
     )
-    for line in (*setup.left_out, *selections[0].notes, *filter(None, map(_surplus, selections))):
+    if contact_sheet is not None:
+        _draw_contact_sheet(selections[0], setup.plan, contact_sheet)
+    for line in (*setup.left_out, *setup.remarks, *selections[0].notes, *filter(None, map(_surplus, selections))):
         warnings.warn(line, stacklevel=2)
     results = [
         run(selection, setup, system, out=out / system, workers=workers, engine=engine, seed=seed, progress=progress)
@@ -293,6 +413,19 @@ def score_all(
             progress=progress,
         )
     return results
+
+
+def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
+    """Before the clips are observed: a wrong crop is seen while there is time to stop."""
+    boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
+    mouths = MouthFinder(plan.boxes.source, Cache(plan.cache / "landmarks"))
+    draw_contact_sheet(
+        selection.clips,
+        [(observer.name, view) for observer in plan.observers for view in observer.views],
+        boxes_of=lambda clip: boxes.of_clip(clip).xyxy,
+        placements_of=mouths.of_clip,
+        path=path,
+    )
 
 
 def _system_names(folders: Sequence[Path], name: str | None) -> list[str]:
@@ -413,6 +546,8 @@ def run(
         selection=_mark(selection),
         role=role,
         interval=settings,
+        trained_with=() if role == "control" else setup.trained_with,
+        remarks=setup.remarks,
     )
     finished = datetime.now(timezone.utc)
     command = ["tlbench", *sys.argv[1:]]
@@ -440,15 +575,16 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
     folder = Path(folder)
     before = load_result(folder)
     chosen = before.metrics if metrics is None else find_metrics(metrics)
-    known = {protocol.view: protocol for protocol in before.protocols.values()}
+    # Views are told apart by observer: a metric that leaves its view to the run reads the one its observer had.
+    known = {(metric.observer, metric.view): before.protocols[metric.key] for metric in before.metrics}
     protocols = {}
     for metric in chosen:
-        view = observer_class(metric.observer).views[metric.view]
-        if view not in known:
+        like = known.get((metric.observer, metric.view))
+        if like is None:
             raise TlbenchError(
-                f"{metric.key}: this run did not look through {view} of {metric.observer!r}; score again with --metrics"
+                f"{metric.key}: this run did not look through {metric.view or 'any view'} of {metric.observer!r}; "
+                "score again with --metrics"
             )
-        like = known[view]
         protocols[metric.key] = replace(
             like,
             metric=metric.name,
@@ -468,6 +604,8 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
         role=before.role,
         provenance=before.provenance,
         interval=before.interval,
+        trained_with=before.trained_with,
+        remarks=before.remarks,
     )
     result.write(folder / FILE_NAME)
     return result
@@ -476,7 +614,8 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
 def _record(observation: Observation) -> ClipRecord:
     """What stays of an observation when folders are dropped: they say where its user keeps things."""
     clip = observation.clip
-    files = [path for path in (clip.generated, clip.reference, clip.boxes, clip.audio) if path is not None]
+    paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
+    files = [path for path in paths if path is not None]
 
     def failure(error: ClipError) -> Failure:
         message = error.message
@@ -500,22 +639,29 @@ def _protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
     plans = {plan.name: plan for plan in setup.plan.observers}
     protocols = {}
     for metric in setup.metrics:
-        observer = observer_class(metric.observer)
+        plan = plans[metric.observer]
         protocols[metric.key] = Protocol.of(
             metric,
             dataset=selection.dataset.name,
             split=selection.split,
-            view=observer.views[metric.view],
+            view=observer_class(metric.observer).views[setup.view(metric)],
             decoding=DECODING,
             selection=_mark(selection),
-            boxes=_boxes_mark(selection.clips, setup.plan.boxes) if observer.needs.boxes else None,
-            weights_sha256=plans[metric.observer].weights_sha256,
+            boxes=_guide_mark(selection.clips, setup.plan.boxes, plan.needs),
+            weights_sha256=plan.weights_sha256,
         )
     return protocols
 
 
-def _boxes_mark(clips: Iterable[Clip], rule: BoxRule) -> str:
-    kinds = {"given" if clip.boxes is not None else rule.identity for clip in clips}
+def _guide_mark(clips: Iterable[Clip], rule: BoxRule, needs: Needs) -> str | None:
+    """Where an observer was told to look: by which boxes, or by which landmarks."""
+    if needs.placements:
+        found = f"landmarks:{mouth_mark(rule.source)}"
+        kinds = {"landmarks:given" if clip.landmarks is not None else found for clip in clips}
+    elif needs.boxes:
+        kinds = {"given" if clip.boxes is not None else rule.identity for clip in clips}
+    else:
+        return None
     return "+".join(sorted(kinds))
 
 

@@ -40,7 +40,13 @@ class _PixelsWatcher(Watcher):
         self.same_size = True
         self.numbers: dict[str, list[np.ndarray]] = {}
 
-    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
         self.frames_generated += len(generated) if generated is not None else 0
         self.frames_reference += len(reference) if reference is not None else 0
         if generated is None or reference is None:
@@ -96,8 +102,13 @@ class Pixels(Observer):
         self._regions = tuple(regions)
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str) -> Pixels:
+    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> Pixels:
         return cls(views)
+
+    @classmethod
+    def recipe(cls, view: str) -> View:
+        """How a frame becomes the region that is compared."""
+        return VIEWS[view]
 
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
         return _PixelsWatcher(clip, self._regions)

@@ -14,6 +14,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.views import View
 from tlbench.observing.card import read_card
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Needs, Observer, Watcher
@@ -45,13 +46,18 @@ class SyncNet(Observer):
         FACE_TRACK.name: FACE_TRACK.id,
     }
 
+    @classmethod
+    def recipe(cls, view: str) -> View | None:
+        """How a frame becomes what the network sees; a followed face is no recipe."""
+        return VIEWS.get(view)
+
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
         from .watching import Eye
 
         self._eye = Eye(net, views, device)
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str) -> SyncNet:
+    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> SyncNet:
         """Load the published network. Raises TlbenchError if there are no weights, or if they do not fit."""
         if weights is None:
             card = read_card(Path(__file__).with_name("card.toml"))

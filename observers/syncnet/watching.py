@@ -115,7 +115,13 @@ class SyncNetWatcher(Watcher):
         self.faces: list[np.ndarray] = []  # (k, 5) a frame
         self._detector = detector
 
-    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
         if generated is None:
             return
         if self.frames < len(self.samples) // SAMPLES_A_FRAME:  # what is shown after the sound has ended can't count

@@ -30,7 +30,13 @@ class Counting(Watcher):
         self.seen: list[int] = []
         self.real: list[int] = []
 
-    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
         self.seen += [] if generated is None else range(generated.start, generated.start + len(generated))
         self.real += [] if reference is None else range(reference.start, reference.start + len(reference))
 
@@ -45,7 +51,7 @@ class Counter(Observer):
     loads = 0
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str) -> Observer:
+    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> Observer:
         Counter.loads += 1
         return cls()
 
@@ -221,7 +227,13 @@ class Framer(Counter):
 
 
 class Boxing(Counting):
-    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
         super().see(generated, reference, boxes)
         assert boxes is not None
         self.real += boxes[:, 0].tolist()

@@ -22,6 +22,7 @@ COMMANDS = {
     "aggregate": "tlbench.cli.aggregate",
     "boxes": "tlbench.cli.boxes",
     "controls": "tlbench.cli.controls",
+    "checkpoints": "tlbench.cli.checkpoints",
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from tlbench.errors import TlbenchError
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -45,6 +47,23 @@ workers_option = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     help="Processes side by side.  [default: one a core, for score two at most]",
+)
+landmarks_option = click.option(
+    "--landmarks", type=click.Path(path_type=Path), metavar="FOLDER", help="Face landmarks, one .npy a clip (T, 68, 2)."
+)
+view_option = click.option(
+    "--view",
+    "views",
+    multiple=True,
+    metavar="OBSERVER=VIEW",
+    help="What a reader looks through: avhubert=face-framed.  [default: what its checkpoint was trained behind]",
+)
+boxes_from_option = click.option(
+    "--boxes-from",
+    type=click.Choice(["reference", "generated"]),
+    default="reference",
+    show_default=True,
+    help="In which video faces are looked for; the other choice makes other numbers than any published.",
 )
 weights_option = click.option(
     "--weights",
@@ -84,6 +103,19 @@ _DETECTOR_OPTIONS = (
         "--smooth", type=click.IntRange(min=0), default=0, show_default=True, help="Median over so many frames' boxes."
     ),
 )
+
+
+def parse_views(pairs: tuple[str, ...]) -> dict[str, str]:
+    """``OBSERVER=VIEW`` words to a mapping. Raises TlbenchError on another form or an observer named twice."""
+    views: dict[str, str] = {}
+    for pair in pairs:
+        observer, equals, view = pair.partition("=")
+        if not equals or not observer or not view:
+            raise TlbenchError(f"--view takes OBSERVER=VIEW, such as avhubert=face-framed; got {pair!r}")
+        if observer in views:
+            raise TlbenchError(f"--view {observer} is given twice: {views[observer]} and {view}")
+        views[observer] = view
+    return views
 
 
 def split_words(text: str | None) -> tuple[str, ...] | None:

@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.options import (
+    boxes_from_option,
     cache_option,
     dataset_options,
     detector_options,
     format_option,
+    landmarks_option,
+    parse_views,
     split_words,
+    view_option,
     weights_option,
     workers_option,
 )
 
 if TYPE_CHECKING:
+    from tlbench.observing.boxing import GuideSource
     from tlbench.results.table import Format
 
 
@@ -26,8 +31,22 @@ if TYPE_CHECKING:
 @dataset_options
 @click.option("--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper, pixels, all ...")
 @weights_option
+@view_option
 @detector_options
+@boxes_from_option
+@landmarks_option
 @click.option("--controls", metavar="KINDS", help="Also score ceilings and floors: 'all', or names with commas.")
+@click.option(
+    "--trained-with",
+    metavar="NAMES",
+    help="Checkpoints the system was trained with; warns of an observer of the same family.",
+)
+@click.option(
+    "--contact-sheet",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Draw what each observer sees of the first clips.",
+)
 @click.option("--name", metavar="NAME", help="What tables call the system.  [default: the folder's name]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Results.  [default: tlbench-results]")
 @workers_option
@@ -51,7 +70,12 @@ def command(
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
+    views: tuple[str, ...],
+    boxes_from: GuideSource,
+    landmarks: Path | None,
     controls: str | None,
+    trained_with: str | None,
+    contact_sheet: Path | None,
     name: str | None,
     out: Path | None,
     workers: int | None,
@@ -87,6 +111,11 @@ def command(
             weights=parse_weights(weights),
             detector=detector,
             smooth=smooth,
+            boxes_from=boxes_from,
+            landmarks=landmarks,
+            views=parse_views(views),
+            trained_with=split_words(trained_with) or (),
+            contact_sheet=contact_sheet,
             controls=split_words(controls) or (),
             name=name,
             out=out,

@@ -27,6 +27,8 @@ class Clip:
         The unit within which clips are not independent (speaker, programme), for clustered intervals.
     boxes : Path or None
         Face boxes given with the clip: ``.npy``, (T, 4) int, x1 y1 x2 y2.
+    landmarks : Path or None
+        Face landmarks of the reference given with the clip: ``.npy``, (T, 68, 2) float, x y.
     audio : Path or None
         Where the speech comes from if not from the generated file itself.
     """
@@ -38,4 +40,5 @@ class Clip:
     word: str | None = None
     speaker: str | None = None
     boxes: Path | None = None
+    landmarks: Path | None = None
     audio: Path | None = None

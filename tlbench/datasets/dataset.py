@@ -127,7 +127,7 @@ class Selection:
         Videos in the generated folder that belong to no clip **of the split**, so a subset does not make others extra.
     clips_in_split : int
         Before ``subset`` and ``limit``.
-    root, generated, subset, manifest, boxes : Path or None
+    root, generated, subset, manifest, boxes, landmarks : Path or None
         As given.
     limit : int or None
     notes : tuple of str
@@ -143,6 +143,7 @@ class Selection:
     subset: Path | None = None
     manifest: Path | None = None
     boxes: Path | None = None
+    landmarks: Path | None = None
     limit: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -191,6 +192,7 @@ def load_dataset(
     subset: Path | None = None,
     limit: int | None = None,
     boxes: Path | None = None,
+    landmarks: Path | None = None,
     manifest: Path | None = None,
 ) -> Selection:
     """The clips of a data set, with the generated videos that belong to them.
@@ -211,6 +213,8 @@ def load_dataset(
         Keep the first so many, after ``subset``.
     boxes : Path or None
         Folder of face boxes, ``<id>.npy``; every clip kept must have one unless its manifest gives it.
+    landmarks : Path or None
+        Folder of face landmarks, ``<id>.npy``; every clip kept must have one.
     manifest : Path or None
         The data set's own kind of list, where it takes one.
 
@@ -246,7 +250,11 @@ def load_dataset(
     if generated is not None and files is not None:
         chosen, extra = _with_generated(chosen, clips, names, files, generated)
     if boxes is not None:
-        chosen = _with_boxes(chosen, names, boxes)
+        found = _npy_files(chosen, names, boxes, "boxes", {clip.id for clip in chosen if clip.boxes is not None})
+        chosen = [clip if clip.boxes is not None else replace(clip, boxes=found[clip.id]) for clip in chosen]
+    if landmarks is not None:
+        found = _npy_files(chosen, names, landmarks, "landmarks", set())
+        chosen = [replace(clip, landmarks=found[clip.id]) for clip in chosen]
     return Selection(
         dataset,
         split,
@@ -258,6 +266,7 @@ def load_dataset(
         subset,
         manifest,
         boxes,
+        landmarks,
         limit,
         dataset.notes(source),
     )
@@ -349,16 +358,18 @@ def _deeper(names: ClipNames, files: list[FoundFile], generated: Path) -> str:
     return ""
 
 
-def _with_boxes(chosen: list[Clip], names: ClipNames, boxes: Path) -> list[Clip]:
-    _check_folder(boxes, "boxes folder", "--boxes")
-    found = match_files(names, find_files(boxes, frozenset({".npy"}))).files
-    missing = [clip.id for clip in chosen if clip.boxes is None and clip.id not in found]
+def _npy_files(clips: list[Clip], names: ClipNames, folder: Path, what: str, given: set[str]) -> dict[str, Path]:
+    """The ``.npy`` file of each clip whose id is not in ``given``. ``what`` is also the option's name."""
+    _check_folder(folder, f"{what} folder", f"--{what}")
+    found = match_files(names, find_files(folder, frozenset({".npy"}))).files
+    missing = [clip.id for clip in clips if clip.id not in given and clip.id not in found]
     if missing:
+        make = "make them with `tlbench boxes`, or " if what == "boxes" else ""
         raise TlbenchError(
-            f"boxes folder {boxes}: no .npy for {len(missing)} of {len(chosen)} clips: {_first_few(missing)}; "
-            "make them with `tlbench boxes`, or leave --boxes out to have all detected"
+            f"{what} folder {folder}: no .npy for {len(missing)} of {len(clips)} clips: {_first_few(missing)}; "
+            f"{make}leave --{what} out to have all detected"
         )
-    return [clip if clip.boxes is not None else replace(clip, boxes=found[clip.id]) for clip in chosen]
+    return found
 
 
 def _first_few(names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Which face boxes a run uses: given with the clip, fixed by the data set, or detected in the reference video.
 
-Boxes always come from the reference and serve both videos, so that a badly generated face can't move its own crop.
+Boxes come from the reference and serve both videos, so that a badly generated face can't move its own crop; only if
+a user asks for it are they found in the generated video, and then the protocol says so.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
@@ -18,6 +20,8 @@ from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.card import Card, read_card
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.weights import Weights, find_weights
+
+GuideSource: TypeAlias = Literal["reference", "generated"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class BoxRule:
         Width in frames of a running median over the boxes; 0 for none, as published.
     fixed : tuple of int or None
         x1 y1 x2 y2 of the data set's own box.
+    source : "reference" or "generated"
+        In which video faces are looked for.
     """
 
     detector: str = "haar"
@@ -42,6 +48,7 @@ class BoxRule:
     weights_sha256: str | None = None
     smooth: int = 0
     fixed: tuple[int, int, int, int] | None = None
+    source: GuideSource = "reference"
 
     @property
     def identity(self) -> str:
@@ -50,7 +57,8 @@ class BoxRule:
             return "fixed:" + ",".join(map(str, self.fixed))
         weights = f":{self.weights_sha256[:12]}" if self.weights_sha256 else ""
         smooth = f"~{self.smooth}" if self.smooth else ""
-        return f"{self.detector}{weights}{smooth}"
+        where = "@generated" if self.source == "generated" else ""
+        return f"{self.detector}{weights}{smooth}{where}"
 
 
 def detector_card() -> Card:
@@ -59,7 +67,11 @@ def detector_card() -> Card:
 
 
 def choose_rule(
-    fixed: tuple[int, int, int, int] | None, detector: str, smooth: int, given: Mapping[str, Path]
+    fixed: tuple[int, int, int, int] | None,
+    detector: str,
+    smooth: int,
+    given: Mapping[str, Path],
+    source: GuideSource = "reference",
 ) -> tuple[BoxRule, Weights | None]:
     """The rule of a run, and the checkpoint it uses.
 
@@ -73,6 +85,7 @@ def choose_rule(
         0, or an odd number of frames.
     given : mapping of name to Path
         Checkpoints the user named.
+    source : "reference" or "generated"
 
     Raises
     ------
@@ -87,14 +100,14 @@ def choose_rule(
         return BoxRule("fixed", fixed=fixed), None
     found = None if detector == "haar" else find_weights([detector_card()], given)
     if found is not None:
-        return BoxRule("s3fd", found.path, found.sha256, smooth), found
+        return BoxRule("s3fd", found.path, found.sha256, smooth, source=source), found
     if detector == "s3fd":
         card = detector_card()
         raise TlbenchError(
             f"detector 's3fd' needs its checkpoint: download {card.url} and pass --weights s3fd={card.file}, "
             "or --detector haar"
         )
-    return BoxRule("haar", smooth=smooth), None
+    return BoxRule("haar", smooth=smooth, source=source), None
 
 
 def load_detector(rule: BoxRule) -> FaceDetector:
@@ -125,39 +138,44 @@ class BoxFinder:
         self.cache = cache
         self._detector: FaceDetector | None = None
 
-    def identity(self, clip: Clip, reference_sha256: str | None) -> str:
+    def identity(self, clip: Clip, video_sha256: str | None) -> str:
         """What decides the clip's boxes, for cache keys. Raises ClipError if a given file can't be read."""
         if clip.boxes is not None:
             return "given:" + content_sha256(clip.boxes, clip.id, "box file")
-        return f"{self.rule.identity}@{reference_sha256}"
+        return f"{self.rule.identity}@{video_sha256}"
 
-    def boxes(self, clip: Clip, reference: Footage | None, reference_sha256: str | None) -> Boxes:
-        """The clip's boxes, one a reference frame. Only those given with the clip can do without a reference.
+    def boxes(self, clip: Clip, video: Footage | None, video_sha256: str | None) -> Boxes:
+        """The clip's boxes, one a frame of ``video``, the one that the rule looks at.
+
+        Only those given with the clip can do without it.
 
         Raises
         ------
         ClipError
-            If given boxes do not fit, or the reference can't be decoded.
+            If given boxes do not fit, or the video can't be decoded.
         """
         if clip.boxes is not None:
             return read_boxes(clip.boxes)
-        if reference is None:
-            raise ClipError("missing", f"clip {clip.id}: there is no reference video to find its face boxes in")
+        if video is None:
+            raise ClipError(
+                "missing", f"clip {clip.id}: no {self.rule.source} video is there to find its face boxes in"
+            )
         if self.rule.fixed is not None:
-            return fixed_boxes(self.rule.fixed, sum(len(run) for run in reference.frames()))
-        key = {"boxes": self.identity(clip, reference_sha256), "decoding": DECODING}
+            return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
+        key = {"boxes": self.identity(clip, video_sha256), "decoding": DECODING}
         stored = self.cache.read(key)
         if stored is not None:
             kept = Evidence.from_json(stored)
             return Boxes(kept.array("xyxy"), int(kept.number("missing")), self.rule.identity)
         if self._detector is None:
             self._detector = load_detector(self.rule)
-        found = find_boxes(reference.frames(), self._detector, self.rule.smooth)
+        found = find_boxes(video.frames(), self._detector, self.rule.smooth)
         self.cache.write(key, Evidence("boxes", {"xyxy": found.xyxy, "missing": found.missing}).to_json())
         return found
 
     def of_clip(self, clip: Clip) -> Boxes:
-        """:meth:`boxes` of a clip whose reference nobody has opened yet."""
-        sha256 = content_sha256(clip.reference, clip.id, "reference video")
-        assert clip.reference is not None  # content_sha256 refuses a clip without one
-        return self.boxes(clip, Footage(clip.reference, 0), sha256)
+        """:meth:`boxes` of a clip whose video nobody has opened yet."""
+        video = clip.generated if self.rule.source == "generated" else clip.reference
+        sha256 = content_sha256(video, clip.id, f"{self.rule.source} video")
+        assert video is not None  # content_sha256 refuses a clip without one
+        return self.boxes(clip, Footage(video, 0), sha256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class Card:
 
     name: str  # as given to --weights NAME=FILE
     title: str
-    observer: str  # registry name of the observer (or detector) that reads it
+    observer: str  # registry name of the observer (or detector) that reads it; "" for what only generators read
     file: str  # file name expected
     url: str
     licence: str
@@ -31,9 +32,24 @@ class Card:
     view: str  # the view it was trained behind
     sha256: str = ""  # of the whole file, or the published prefix
     size_bytes: int = 0
+    default: bool = True  # whether it is used without being named, once it lies in the checkpoint folder
     relatives: list[str] = field(default_factory=list)  # checkpoints of the same family
     reference: dict[str, float] = field(default_factory=dict)  # published values of ground truth, by metric key
     source: str = ""  # where the facts on this card come from
+
+
+def overlap(card: Card, trained_with: Iterable[str]) -> str | None:
+    """Why an observer is no fair judge of a system trained with these checkpoints; None if it is one.
+
+    A system that was trained to please a network, or its sister, is read better by that network than by others: the
+    number is then no measure of how readable it is to anyone else.
+    """
+    for name in trained_with:
+        if name == card.name:
+            return f"observer overlap: the system was trained with {name!r}, which also scores it"
+        if name in card.relatives:
+            return f"observer overlap: the system was trained with {name!r}, a relative of observer {card.name!r}"
+    return None
 
 
 def read_card(path: Path) -> Card:

@@ -12,14 +12,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import Frames
+from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
+
+if TYPE_CHECKING:
+    from tlbench.observing.package import Package
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Needs:
 
     reference: bool = False  # the real video, frame by frame beside the generated one
     boxes: bool = False  # face boxes of the reference
+    framing: bool = False  # those boxes without their jitter, to frame a face by
+    placements: bool = False  # where the mouth lies in each frame of the reference, from landmarks
     audio: bool = False  # 16 kHz mono samples
     transcript: bool = False
     word: bool = False
@@ -38,7 +44,13 @@ class Watcher(ABC):
     """One clip in the eyes of one observer."""
 
     @abstractmethod
-    def see(self, generated: Frames | None, reference: Frames | None, boxes: np.ndarray | None) -> None:
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
         """Take in the next run of frames; called in order, until both videos have ended.
 
         Parameters
@@ -47,7 +59,11 @@ class Watcher(ABC):
             The next frames of each video, starting at the same frame index; None once that video has ended or if
             it was not asked for. When a video ends inside a run, its Frames is shorter than the other's.
         boxes : (n, 4) int64 or None
-            Face boxes x1 y1 x2 y2 for the frames of this run, fewer once the boxes end (None if not asked for).
+            Face boxes x1 y1 x2 y2 for the frames of this run, fewer once the boxes end (None if not asked for). To
+            observers that need ``framing``: steadied over the clip, the last one held once they end.
+        placements : (n, 2, 3) float64 or None
+            Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, as
+            :mod:`tlbench.media.mouths` makes them from landmarks (None if not asked for).
 
         Raises
         ------
@@ -63,18 +79,42 @@ class Observer(ABC):
     version: ClassVar[int]  # raised when the evidence changes for the same input
     needs: ClassVar[Needs]
     views: ClassVar[Mapping[str, str]]  # name, as metrics ask for it, to id, as protocols and cache keys state it
+    default_view: ClassVar[str] = ""  # for metrics that leave the view to the run; "" if none does
+    modes: ClassVar[tuple[str, ...]] = ()  # further evidence that costs extra, given only to metrics that ask for it
     clips_per_batch: ClassVar[int] = 1  # how many clips ``conclude`` likes to be given at once
 
     @classmethod
     @abstractmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str) -> Observer:
-        """Build the observer for these of its views. Raises TlbenchError if the weights do not fit."""
+    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> Observer:
+        """Build the observer for these of its views and modes. Raises TlbenchError if the weights do not fit."""
 
     @classmethod
-    def identity(cls, views: Sequence[str], weights_sha256: str | None) -> str:
-        """What decides the evidence besides the clip: name, version, views, weights. Part of the cache key."""
+    def identity(cls, views: Sequence[str], weights_sha256: str | None, modes: Sequence[str] = ()) -> str:
+        """What decides the evidence besides the clip: name, version, views, modes, weights. Part of the cache key."""
         seen = ",".join(cls.views[view] for view in sorted(views))
-        return f"{cls.name}@{cls.version}[{seen}]{weights_sha256 or ''}"
+        extra = "+" + ",".join(sorted(modes)) if modes else ""
+        return f"{cls.name}@{cls.version}[{seen}]{extra}{weights_sha256 or ''}"
+
+    @classmethod
+    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
+        """What has to be given for these views and modes; :attr:`needs` unless some of them ask for more."""
+        return cls.needs
+
+    @classmethod
+    def recipe(cls, view: str) -> View | None:
+        """The picture recipe of one of its views, for contact sheets; None for a view that is not one."""
+        return None
+
+    @classmethod
+    def read_published(cls, path: Path) -> Package:
+        """The published checkpoint file as a package: tensors, configuration and texts, read without running code.
+
+        Raises
+        ------
+        TlbenchError
+            If the file is damaged, of another model, or holds code; or if this observer has no checkpoint.
+        """
+        raise TlbenchError(f"observer {cls.name!r} has no checkpoint to read; {path} is of no use to it")
 
     @abstractmethod
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:

@@ -18,6 +18,9 @@ from tlbench.observing.card import Card, read_card
 from tlbench.observing.observer import Observer
 
 _BUILT_IN = {
+    "avhubert": "tlbench.observers.avhubert.observer:AVHubert",
+    "conformer": "tlbench.observers.conformer.observer:Conformer",
+    "mvm": "tlbench.observers.mvm.observer:MVM",
     "pixels": "tlbench.observers.pixels.observer:Pixels",
     "syncnet": "tlbench.observers.syncnet.observer:SyncNet",
 }

@@ -18,12 +18,14 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.faces import Boxes
+from tlbench.media.framing import steady
 from tlbench.media.video import DECODING, Footage, Frames
 from tlbench.observing.boxing import BoxFinder, BoxRule
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import Observer, Watcher
+from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.placing import MouthFinder
 from tlbench.observing.registry import observer_class
 
 FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
@@ -31,16 +33,21 @@ FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes ha
 
 @dataclass(frozen=True)
 class ObserverPlan:
-    """One observer of a run: which views, which weights."""
+    """One observer of a run: which views and modes, which weights."""
 
     name: str
     views: tuple[str, ...]
     weights: Path | None = None
     weights_sha256: str | None = None
+    modes: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
-        return observer_class(self.name).identity(self.views, self.weights_sha256)
+        return observer_class(self.name).identity(self.views, self.weights_sha256, self.modes)
+
+    @property
+    def needs(self) -> Needs:
+        return observer_class(self.name).needs_for(self.views, self.modes)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,29 @@ class Plan:
     cache: Path
     device: str = "cpu"
     threads: int | None = None  # of the matrix library, a process; None leaves its default
+
+
+@dataclass(frozen=True)
+class _Guides:
+    """Where to look in each frame: one row a frame of the video they were found in."""
+
+    boxes: Boxes | None = None
+    steadied: np.ndarray | None = None  # (T, 4)
+    placements: np.ndarray | None = None  # (T, 2, 3)
+
+    def for_frames(self, needs: Needs, start: int, end: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Boxes and placements of a run of frames, as an observer needs them."""
+        boxes = None
+        if needs.framing:
+            boxes = _held(self.steadied, start, end)
+        elif needs.boxes and self.boxes is not None:
+            boxes = self.boxes.xyxy[start:end]
+        return boxes, _held(self.placements, start, end) if needs.placements else None
+
+
+def _held(rows: np.ndarray | None, start: int, end: int) -> np.ndarray | None:
+    """Rows ``start`` to ``end``, the last one held beyond the end: a face does not vanish with its reference."""
+    return None if rows is None else rows[np.minimum(np.arange(start, end), len(rows) - 1)]
 
 
 @dataclass
@@ -95,6 +125,8 @@ class Bench:
         self.plan = plan
         self.cache = Cache(plan.cache / "evidence")
         self._boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
+        self._mouths = MouthFinder(plan.boxes.source, Cache(plan.cache / "landmarks"))
+        self._needs = {o.name: o.needs for o in plan.observers}
         self._loaded: dict[str, Observer] = {}
 
     @property
@@ -124,17 +156,14 @@ class Bench:
                 sitting.fail(plan.name, error)
             return sitting
         reference_error = None
-        if any(
-            observer_class(p.name).needs.reference or observer_class(p.name).needs.boxes for p in self.plan.observers
-        ):
+        if any(needs.reference or _guided(needs) for needs in self._needs.values()):
             try:
                 sitting.reference_sha256 = content_sha256(clip.reference, clip.id, "reference video")
             except ClipError as error:
                 reference_error = error
         for plan in self.plan.observers:
-            needs = observer_class(plan.name).needs
             try:
-                if (needs.reference or (needs.boxes and clip.boxes is None)) and reference_error is not None:
+                if reference_error is not None and self._reads_reference(plan.name, clip):
                     raise reference_error
                 key = self._key(plan, sitting)
             except ClipError as error:
@@ -152,13 +181,16 @@ class Bench:
 
     def _key(self, plan: ObserverPlan, sitting: _Sitting) -> dict[str, Any]:
         """Everything that decides the evidence, and nothing else."""
-        needs = observer_class(plan.name).needs
+        needs = self._needs[plan.name]
         clip = sitting.clip
+        guide_sha256 = self._guide_sha256(sitting)
         key = {"observer": plan.identity, "decoding": DECODING, "generated": sitting.generated_sha256}
         if needs.reference:
             key["reference"] = sitting.reference_sha256
         if needs.boxes:
-            key["boxes"] = self._boxes.identity(clip, sitting.reference_sha256)
+            key["boxes"] = self._boxes.identity(clip, guide_sha256)
+        if needs.placements:
+            key["placements"] = self._mouths.identity(clip, guide_sha256)
         if needs.audio and clip.audio is not None:
             key["audio"] = content_sha256(clip.audio, clip.id, "audio")
         if needs.transcript:
@@ -172,12 +204,13 @@ class Bench:
         clip = sitting.clip
         assert clip.generated is not None  # _open fails clips without one
         names = list(sitting.keys)
-        needs = {name: observer_class(name).needs for name in names}
-        generated = Footage(clip.generated, 0)
+        needs = {name: self._needs[name] for name in names}
+        searched = any(_searches(n, clip) for n in needs.values())  # then that video is read before it is shown
+        in_generated = self.plan.boxes.source == "generated"
+        generated = Footage(clip.generated, FOOTAGE_BYTES if searched and in_generated else 0)
         reference = None
-        if clip.reference is not None and any(n.reference or n.boxes for n in needs.values()):
-            twice = clip.boxes is None and any(n.boxes for n in needs.values())  # first for the boxes
-            reference = Footage(clip.reference, FOOTAGE_BYTES if twice else 0)
+        if clip.reference is not None and any(n.reference or _guided(n) for n in needs.values()):
+            reference = Footage(clip.reference, FOOTAGE_BYTES if searched and not in_generated else 0)
 
         samples: np.ndarray | None = None
         if any(n.audio for n in needs.values()):
@@ -186,13 +219,7 @@ class Bench:
             except ClipError as error:
                 for name in [n for n in names if needs[n].audio]:
                     sitting.fail(name, error)
-        boxes: Boxes | None = None
-        if any(needs[name].boxes for name in sitting.keys):
-            try:
-                boxes = self._boxes.boxes(clip, reference, sitting.reference_sha256)
-            except ClipError as error:
-                for name in [n for n in sitting.keys if needs[n].boxes]:
-                    sitting.fail(name, error)
+        guides = self._guides(sitting, generated if in_generated else reference)
 
         for name in list(sitting.keys):
             heard = samples if needs[name].audio else None
@@ -201,17 +228,47 @@ class Bench:
             except ClipError as error:
                 sitting.fail(name, error)
         try:
-            self._show_all(sitting, generated, reference, boxes)
+            self._show_all(sitting, generated, reference, guides)
         except ClipError as error:  # the generated video can't be decoded: nobody has anything to say
             for name in list(sitting.watchers):
                 sitting.fail(name, error)
 
-    def _show_all(self, sitting: _Sitting, generated: Footage, reference: Footage | None, boxes: Boxes | None) -> None:
+    def _guides(self, sitting: _Sitting, video: Footage | None) -> _Guides:
+        """What the observers that still wait need to know where to look. Those for whom it can't be found fail."""
+        clip, sha256 = sitting.clip, self._guide_sha256(sitting)
+        boxes: Boxes | None = None
+        steadied: np.ndarray | None = None
+        found: np.ndarray | None = None
+        if any(self._needs[name].boxes for name in sitting.keys):
+            try:
+                boxes = self._boxes.boxes(clip, video, sha256)
+                if any(self._needs[name].framing for name in sitting.keys):
+                    steadied = steady(boxes.xyxy)
+            except ClipError as error:
+                for name in [n for n in sitting.keys if self._needs[n].boxes]:
+                    sitting.fail(name, error)
+        if any(self._needs[name].placements for name in sitting.keys):
+            try:
+                found = self._mouths.placements(clip, video, sha256)
+            except ClipError as error:
+                for name in [n for n in sitting.keys if self._needs[n].placements]:
+                    sitting.fail(name, error)
+        return _Guides(boxes, steadied, found)
+
+    def _guide_sha256(self, sitting: _Sitting) -> str | None:
+        """Of the video in which boxes and landmarks are looked for."""
+        return sitting.generated_sha256 if self.plan.boxes.source == "generated" else sitting.reference_sha256
+
+    def _reads_reference(self, name: str, clip: Clip) -> bool:
+        needs = self._needs[name]
+        return needs.reference or (self.plan.boxes.source == "reference" and _searches(needs, clip))
+
+    def _show_all(self, sitting: _Sitting, generated: Footage, reference: Footage | None, guides: _Guides) -> None:
         """Both videos side by side over the same frame indices, until both have ended.
 
         A reference that can't be decoded fails those who need it. Raises ClipError if the generated video can't be.
         """
-        wanted = reference if any(observer_class(name).needs.reference for name in sitting.watchers) else None
+        wanted = reference if any(self._needs[name].reference for name in sitting.watchers) else None
         real_runs: Iterator[Frames] = iter(())
         run = generated.run
         try:
@@ -233,28 +290,28 @@ class Bench:
             if seen is None and real is None:
                 break
             frames += len(seen) if seen is not None else 0
-            self._show(sitting, seen, real, boxes)
+            self._show(sitting, seen, real, guides)
         for name in sitting.watchers:
-            needs = observer_class(name).needs
+            needs = self._needs[name]
             sitting.frames = frames
             sitting.notes[name] = [
-                *(_boxes_notes(boxes) if needs.boxes and boxes is not None else ()),
+                *(_boxes_notes(guides.boxes) if needs.boxes and guides.boxes is not None else ()),
                 *_notes(generated),
                 *(f"reference: {note}" for note in (_notes(wanted) if needs.reference and wanted is not None else ())),
             ]
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:
-        for name in [name for name in sitting.watchers if observer_class(name).needs.reference]:
+        for name in [name for name in sitting.watchers if self._needs[name].reference]:
             sitting.fail(name, error)
 
-    def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, boxes: Boxes | None) -> None:
+    def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, guides: _Guides) -> None:
         runs = [run for run in (seen, real) if run is not None]
         start, end = runs[0].start, max(run.start + len(run) for run in runs)
         for name, watcher in list(sitting.watchers.items()):
-            needs = observer_class(name).needs
-            given = boxes.xyxy[start:end] if needs.boxes and boxes is not None else None
+            needs = self._needs[name]
+            boxes, placements = guides.for_frames(needs, start, end)
             try:
-                watcher.see(seen, real if needs.reference else None, given)
+                watcher.see(seen, real if needs.reference else None, boxes, placements)
             except ClipError as error:
                 sitting.fail(name, error)
 
@@ -272,8 +329,18 @@ class Bench:
     def _observer(self, name: str) -> Observer:
         if name not in self._loaded:
             plan = next(o for o in self.plan.observers if o.name == name)
-            self._loaded[name] = observer_class(name).load(plan.weights, plan.views, self.plan.device)
+            self._loaded[name] = observer_class(name).load(plan.weights, plan.views, self.plan.device, plan.modes)
         return self._loaded[name]
+
+
+def _guided(needs: Needs) -> bool:
+    """Whether an observer must be told where to look."""
+    return needs.boxes or needs.placements
+
+
+def _searches(needs: Needs, clip: Clip) -> bool:
+    """Whether a video has to be searched to tell it: nothing was given with the clip."""
+    return (needs.boxes and clip.boxes is None) or (needs.placements and clip.landmarks is None)
 
 
 def _notes(footage: Footage) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,11 +16,17 @@ from platformdirs import user_data_path
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import file_sha256
 from tlbench.observing.card import Card
+from tlbench.observing.package import is_package, source_of
+
+KNOWN_NAME = "known.json"  # in the checkpoint folder: hashes of files whose publisher states none, as first seen
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A checkpoint file and whose it is. ``sha256`` is of the whole file."""
+    """A checkpoint and whose it is: the published file, or the package folder made of it.
+
+    ``sha256`` is of the whole published file in either case, so that both give one protocol.
+    """
 
     card: Card
     path: Path
@@ -62,7 +70,11 @@ def check_names(given: Mapping[str, Path], cards: Iterable[Card]) -> None:
 
 
 def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | None:
-    """The first of ``cards`` whose file is given or lies in the checkpoint folder; None if there is none.
+    """The first of ``cards`` whose checkpoint is given or lies in the checkpoint folder; None if there is none.
+
+    A card that is no default has to be given: nobody wants WER1 by a network that was fetched for another purpose.
+    Those that are given go before those that are found. In the checkpoint folder a package, named as the card, goes
+    before the published file: it is read faster.
 
     Raises
     ------
@@ -72,25 +84,83 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | 
     Warns
     -----
     UserWarning
-        If the file is not the one the card describes: its numbers are those of another network.
+        If the file is not the one the card describes, or not the one that was there before: its numbers are those of
+        another network.
     """
-    for card in cards:
-        path = given.get(card.name)
-        if path is None:
-            path = checkpoint_folder() / card.file
-            if not path.is_file():
-                continue
-        try:
-            found = Weights(card, path, file_sha256(path))
-        except OSError as error:
-            raise TlbenchError(
-                f"weights {card.name}={path}: can't be read ({error.strerror}); the file is published at {card.url}"
-            ) from error
-        if found.as_published is False:
-            warnings.warn(
-                f"weights {card.name}={path.name}: SHA-256 {found.sha256[:12]} is not the published "
-                f"{card.sha256[:12]}; the numbers are those of another network",
-                stacklevel=2,
-            )
-        return found
+    known = list(cards)
+    for card in known:
+        if card.name in given:
+            return _checked(card, given[card.name])
+    for card in known:
+        path = here(card) if card.default else None
+        if path is not None:
+            found = _checked(card, path)
+            _compare_with_first(found)
+            return found
     return None
+
+
+def here(card: Card) -> Path | None:
+    """Where a card's checkpoint lies in the checkpoint folder: its package, else the published file, else None."""
+    package, file = checkpoint_folder() / card.name, checkpoint_folder() / card.file
+    if is_package(package):
+        return package
+    return file if file.is_file() else None
+
+
+def _checked(card: Card, path: Path) -> Weights:
+    try:
+        found = Weights(card, path, source_of(path)[1] if is_package(path) else file_sha256(path))
+    except OSError as error:
+        raise TlbenchError(
+            f"weights {card.name}={path}: can't be read ({error.strerror}); the file is published at {card.url}"
+        ) from error
+    if found.as_published is False:
+        warnings.warn(
+            f"weights {card.name}={path.name}: SHA-256 {found.sha256[:12]} is not the published "
+            f"{card.sha256[:12]}; the numbers are those of another network",
+            stacklevel=2,
+        )
+    return found
+
+
+def _compare_with_first(found: Weights) -> None:
+    """Where the publisher states no hash, the first one seen is kept, and a file that changes later is noticed."""
+    if found.card.sha256:
+        return
+    first = known_hashes().get(found.card.name)
+    if first is None:
+        remember_hash(found.card, found.sha256)
+    elif first != found.sha256:
+        warnings.warn(
+            f"weights {found.card.name}={found.path.name}: SHA-256 {found.sha256[:12]} is not the {first[:12]} of the "
+            f"first file used under that name; if the change is meant, remove its line from {KNOWN_NAME} in "
+            f"{checkpoint_folder()}",
+            stacklevel=2,
+        )
+
+
+def known_hashes() -> dict[str, str]:
+    """SHA-256 of checkpoints first seen here, by card name. Raises TlbenchError if the record is damaged."""
+    path = checkpoint_folder() / KNOWN_NAME
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise TlbenchError(f"{path}: can't be read ({error}); mend or remove it") from error
+    if not isinstance(kept, dict) or not all(isinstance(value, str) for value in kept.values()):
+        raise TlbenchError(f"{path}: is no record of hashes; remove it")
+    return kept
+
+
+def remember_hash(card: Card, sha256: str) -> None:
+    """Keep a hash for :func:`known_hashes`. A folder that can't be written to is no reason not to score."""
+    folder = checkpoint_folder()
+    kept = {**known_hashes(), card.name: sha256}
+    unfinished = folder / f".{KNOWN_NAME}.{secrets.token_hex(4)}.tmp"
+    try:
+        unfinished.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", "utf-8")
+        os.replace(unfinished, folder / KNOWN_NAME)
+    except OSError:
+        unfinished.unlink(missing_ok=True)

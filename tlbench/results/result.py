@@ -117,6 +117,10 @@ class Result:
         Controls (ground truth, frozen mouth) stand apart in tables.
     provenance : mapping
         Versions, weights, command: see :func:`tlbench.results.provenance.make_provenance`.
+    trained_with : tuple of str
+        Names of the checkpoints the system was trained with, as its owner declares them.
+    remarks : tuple of str
+        What a reader must know of the run as a whole, such as an observer that is a relative of the training expert.
 
     Raises
     ------
@@ -136,6 +140,8 @@ class Result:
     selection: str | None = None
     role: Role = "system"
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    trained_with: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):
@@ -267,6 +273,8 @@ class Result:
             "expected": self.expected,
             "complete": self.complete,
             "interval": asdict(self.interval),
+            "trained_with": list(self.trained_with),
+            "remarks": list(self.remarks),
             "provenance": dict(self.provenance),
             "metrics": {row.metric.key: self._metric_json(row) for row in self.rows()},
             "clips": {
@@ -371,6 +379,8 @@ def aggregate(
     role: Role = "system",
     provenance: Mapping[str, Any] | None = None,
     interval: IntervalSettings | None = None,
+    trained_with: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> Result:
     """Records to a result, without any model. Records are taken one at a time; only their tallies are kept.
 
@@ -395,6 +405,8 @@ def aggregate(
         selection=selection,
         role=role,
         provenance=provenance or {},
+        trained_with=tuple(trained_with),
+        remarks=tuple(remarks),
     )
     for row in result.rows():
         if row.value is not None and math.isnan(row.value):
@@ -597,6 +609,8 @@ def _from_json(data: dict[str, Any], known: Mapping[str, Metric]) -> Result:
         selection=optional_text(data["selection"], "selection"),
         role=cast(Role, data["role"]),
         provenance=data["provenance"],
+        trained_with=tuple(text(name, "trained_with") for name in data.get("trained_with", ())),
+        remarks=tuple(text(remark, "remark") for remark in data.get("remarks", ())),
     )
     for row in result.rows():
         _check_row(row, data["metrics"][row.metric.key])

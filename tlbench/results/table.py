@@ -345,7 +345,7 @@ def _interval_notes(shown: _Shown) -> list[str]:
 
 
 def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
-    notes = []
+    notes = [f"{remark}." for remark in result.remarks]
     failed = sum(1 for clip in result.clips if clip.failures)
     if failed:
         codes = ", ".join(f"{code} {count:,}" for code, count in result.failure_counts.items())

@@ -1,0 +1,173 @@
+"""``tlbench checkpoints``: which weights there are, where they come from, and whether they are what they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tlbench.cli.options import json_option
+
+if TYPE_CHECKING:
+    from tlbench.observing.card import Card
+    from tlbench.verifying import Comparison
+
+
+@click.group()
+def command() -> None:
+    """List, fetch, import and verify checkpoints. None is part of tlbench; most are licensed for research only."""
+
+
+@command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """Every checkpoint tlbench knows: what for, trained on, licence, where to get it, and whether it is here."""
+    import json
+
+    from tlbench.observing.known import known_cards
+    from tlbench.observing.weights import checkpoint_folder, here, known_hashes
+
+    cards, first_seen = known_cards(), known_hashes()
+    if as_json:
+        items = []
+        for card in cards:
+            path = here(card)
+            items.append(
+                {
+                    "name": card.name,
+                    "title": card.title,
+                    "observer": card.observer or None,
+                    "file": card.file,
+                    "url": card.url,
+                    "trained_on": card.trained_on,
+                    "licence": card.licence,
+                    "view": card.view or None,
+                    "relatives": card.relatives,
+                    "published": card.reference,
+                    "sha256": card.sha256 or None,
+                    "sha256_first_seen": first_seen.get(card.name),
+                    "size_bytes": card.size_bytes or None,
+                    "here": None if path is None else str(path),
+                }
+            )
+        click.echo(json.dumps(items, indent=1, ensure_ascii=False))
+        return
+    click.echo(f"checkpoint folder: {checkpoint_folder()}\n")
+    for card in cards:
+        click.echo(_described(card, here(card), first_seen.get(card.name)))
+
+
+def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
+    """A few lines about one checkpoint: a table would cut what has to be read whole, licences and addresses."""
+    if card.sha256:
+        known = f"sha256 {card.sha256[:12]} (published)"
+    else:
+        known = f"sha256 {first_seen[:12]} (first seen here)" if first_seen else "no published hash"
+    place = "not here" if path is None else f"here, as {'a package' if path.is_dir() else 'the published file'}"
+    lines = [
+        f"{card.name}  [{place}]",
+        f"  {card.title}",
+        f"  trained on: {card.trained_on}",
+        f"  licence: {card.licence}",
+        f"  from: {card.url}",
+        f"  file: {card.file}, {known}",
+    ]
+    if card.view:
+        lines.append(f"  sees: {card.view}")
+    if card.reference:
+        lines.append("  published of ground truth: " + ", ".join(f"{k} {v:g}" for k, v in card.reference.items()))
+    return "\n".join(lines) + "\n"
+
+
+@command.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: $TLBENCH_CHECKPOINTS]")
+def fetch_command(names: tuple[str, ...], out: Path | None) -> None:
+    """Download checkpoints, go on where a download broke off, and check what came.
+
+    By fetching you accept the licence that is shown.
+    """
+    from tlbench.cli.progress import DownloadProgress
+    from tlbench.observing.fetching import fetch
+    from tlbench.observing.known import find_card
+    from tlbench.observing.weights import checkpoint_folder
+
+    for card in [find_card(name) for name in names]:
+        click.echo(f"{card.name}: {card.title}\nlicence: {card.licence}", err=True)
+        with DownloadProgress(card.file) as progress:
+            path = fetch(card, out or checkpoint_folder(), progress)
+        click.echo(path)
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--as", "name", required=True, metavar="NAME", help="Which checkpoint this is: avhubert, conformer, ...")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: where it is found]")
+def import_command(file: Path, name: str, out: Path | None) -> None:
+    """Make a published FILE a package: safetensors and plain text, read faster, and nothing in it can run.
+
+    The file itself is read without running what is in it; a file that holds anything but tensors and the plain data
+    such files are known to hold is refused. A package and its file give the same numbers and the same protocol.
+    """
+    from tlbench.observing.known import find_card
+    from tlbench.observing.package import write_package
+    from tlbench.observing.weights import checkpoint_folder
+    from tlbench.verifying import reader_of
+
+    card = find_card(name)
+    package = reader_of(card).read_published(file)
+    folder = out or checkpoint_folder() / card.name
+    write_package(package, folder)
+    count = sum(tensor.numel() for tensor in package.tensors.values())
+    click.echo(f"{folder}")
+    click.echo(
+        f"{package.observer}: {count:,} numbers in {len(package.tensors)} tensors, from {package.source_file}, "
+        f"sha256 {package.source_sha256[:12]}",
+        err=True,
+    )
+
+
+@command.command("verify")
+@click.argument("name")
+@click.option("--file", type=click.Path(path_type=Path), metavar="FILE", help="Not the one in the checkpoint folder.")
+@click.option("--dataset", metavar="NAME", help="Also score its real videos and compare with what was published.")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
+@click.pass_context
+def verify_command(
+    context: click.Context,
+    name: str,
+    file: Path | None,
+    dataset: str | None,
+    data_root: Path | None,
+    limit: int | None,
+) -> None:
+    """Load the checkpoint NAME and try it on a made-up clip; with a data set, score its real videos too.
+
+    Exit code: 0 all well, 1 a published value lies outside of the interval, 2 it does not work.
+    """
+    from tlbench.cli.progress import ScoreProgress
+    from tlbench.errors import TlbenchError
+    from tlbench.observing.known import find_card
+    from tlbench.verifying import published_check, self_test, weights_of
+
+    if (dataset is None) != (data_root is None):
+        raise TlbenchError("--dataset and --data-root belong together; pass both to score real videos")
+    weights = weights_of(find_card(name), file)
+    state = {True: "the published file", False: "NOT the published file", None: "no published hash to compare with"}
+    click.echo(f"{name}: {weights.path}\nsha256 {weights.sha256}: {state[weights.as_published]}")
+    click.echo(f"self-test passed: {self_test(weights)}")
+    if dataset is None or data_root is None:
+        return
+    with ScoreProgress() as progress:
+        compared = published_check(weights, dataset, data_root, limit=limit, progress=progress)
+    for comparison in compared:
+        click.echo(_verdict(comparison))
+    context.exit(0 if all(comparison.agrees for comparison in compared) else 1)
+
+
+def _verdict(found: Comparison) -> str:
+    interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
+    said = "in the interval" if found.agrees else "NOT in the interval"
+    return f"{found.metric} of ground truth: {found.value:.2f}{interval}, published {found.published:g}: {said}"

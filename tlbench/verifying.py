@@ -1,0 +1,187 @@
+"""Is this checkpoint what it should be? A self-test that needs no data, and the published value on the real videos."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.controls import control_clips
+from tlbench.datasets.dataset import load_dataset
+from tlbench.errors import TlbenchError
+from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.video import write_video
+from tlbench.observing.boxing import BoxRule, load_detector
+from tlbench.observing.card import Card
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Observer
+from tlbench.observing.registry import observer_class, observer_names
+from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.observing.weights import Weights, find_weights
+from tlbench.results.result import Result
+from tlbench.scoring import Progress, prepare, run
+
+SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
+SELF_TEST_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ground-truth videos score here, beside what was published of them, in the unit of the table."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    published: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the published value lies in the interval (of one clip there is none, and nothing agrees)."""
+        return self.low is not None and self.high is not None and self.low <= self.published <= self.high
+
+
+def self_test(weights: Weights) -> str:
+    """Load a checkpoint and show it a made-up clip twice.
+
+    Returns
+    -------
+    str
+        What it said of the clip, in a few words.
+
+    Raises
+    ------
+    TlbenchError
+        If it does not load, fails on the clip, says something else the second time, or gives a number that is none.
+    """
+    if weights.card.observer == "s3fd":
+        return _detects(weights)
+    if weights.card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it, so there is nothing to verify")
+    kind = observer_class(weights.card.observer)
+    view = kind.default_view or next(iter(kind.views))
+    plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = made_up_clip(Path(folder))
+        first, second = (_observe(plan, clip, Path(folder) / f"cache{turn}") for turn in (1, 2))
+    if json.dumps(first.to_json()) != json.dumps(second.to_json()):
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: says two things of one clip; do report this")
+    strange = [name for name, value in first.values.items() if not _finite(value)]
+    if strange:
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: its {strange[0]} is no finite number; damaged weights?")
+    return _summary(first)
+
+
+def made_up_clip(folder: Path) -> Clip:
+    """A clip of coloured noise that moves, with a hum: no face, but everything an observer may ask for."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (SELF_TEST_FRAMES + 8, 16, 16, 3), dtype=np.uint8)
+    wide = coarse.repeat(SELF_TEST_SIDE // 16, axis=1).repeat(SELF_TEST_SIDE // 16, axis=2)
+    frames = np.stack([wide[index : index + 8].mean(axis=0).astype(np.uint8) for index in range(SELF_TEST_FRAMES)])
+    seconds = np.arange(SAMPLE_RATE * SELF_TEST_FRAMES // 25) / SAMPLE_RATE
+    hum = np.round(8000 * np.sin(2 * np.pi * 180 * seconds) * np.sin(2 * np.pi * 3 * seconds)).astype(np.int16)
+    path = folder / "ABOUT_00001.mp4"
+    write_video(path, frames, samples=hum)
+    boxes = folder / "boxes.npy"
+    np.save(boxes, np.tile(np.array([60, 60, 190, 190]), (SELF_TEST_FRAMES, 1)))
+    return Clip("self-test", reference=path, generated=path, transcript="HELLO WORLD", word="ABOUT", boxes=boxes)
+
+
+def _observe(plan: ObserverPlan, clip: Clip, cache: Path) -> Evidence:
+    (seen,) = Bench(Plan((plan,), BoxRule(), cache)).observe([clip])
+    for error in seen.failures.values():
+        raise TlbenchError(f"self-test of {plan.name}: {error}")
+    return seen.evidence[plan.name]
+
+
+def _detects(weights: Weights) -> str:
+    detector = load_detector(BoxRule("s3fd", weights.path, weights.sha256))
+    found = detector.detect_all(np.full((1, 96, 96, 3), 128, np.uint8), detector.sure_score)
+    return f"{len(found[0])} faces in an empty picture"
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return bool(np.isfinite(value).all())
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _summary(evidence: Evidence) -> str:
+    shown = [f"{name} {value!r:.60}" for name, value in evidence.values.items() if isinstance(value, (str, float, int))]
+    return ", ".join(shown[:4])
+
+
+def published_check(
+    weights: Weights,
+    dataset: str,
+    data_root: Path,
+    *,
+    limit: int | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Comparison]:
+    """Score the real videos of a data set and set them beside the values on the card.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Only so many clips: the interval gets wider, and the published value is of all of them.
+    out : Path, optional
+        Records and result go here; a temporary folder if not given.
+
+    Raises
+    ------
+    TlbenchError
+        If the card has no published value for this data set, or not a single clip could be scored.
+    """
+    expected = dict(_published(weights.card, dataset))
+    if not expected:
+        known = ", ".join(sorted({key.partition("_")[0] for key in weights.card.reference})) or "none"
+        raise TlbenchError(
+            f"checkpoint {weights.card.name!r}: no published value of ground truth on {dataset!r} ({known} known)"
+        )
+    selection = load_dataset(dataset, data_root, limit=limit)
+    chosen = replace(selection, clips=control_clips(selection.clips, "ground-truth", None))
+    setup = prepare(chosen, metrics=list(expected), weights={weights.card.name: weights.path})
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(chosen, setup, "ground truth", role="control", out=out or Path(folder), progress=progress)
+    return list(_compared(result, expected))
+
+
+def _published(card: Card, dataset: str) -> Iterator[tuple[str, float]]:
+    """Metric key and value of a card's reference entries such as ``lrs2_wer1``."""
+    for key, value in card.reference.items():
+        where, _, name = key.partition("_")
+        if where == dataset:
+            yield f"{name}/paper", value
+
+
+def _compared(result: Result, expected: dict[str, float]) -> Iterator[Comparison]:
+    for key, published in expected.items():
+        row = result.row(key)
+        if row.value is None:
+            raise TlbenchError(f"{key}: none of {len(result.clips)} clips could be scored; see `tlbench check`")
+        yield Comparison(key, row.value, row.low, row.high, published)
+
+
+def weights_of(card: Card, path: Path | None) -> Weights:
+    """The checkpoint of a card: ``path``, or what lies in the checkpoint folder. Raises TlbenchError without one."""
+    found = find_weights([card], {} if path is None else {card.name: path})
+    if found is None:
+        raise TlbenchError(
+            f"checkpoint {card.name!r} is not here; run `tlbench checkpoints fetch {card.name}`, or pass --file FILE"
+        )
+    return found
+
+
+def reader_of(card: Card) -> type[Observer]:
+    """The observer that reads a card's checkpoint. Raises TlbenchError if there is none."""
+    if card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {card.name!r}: no observer reads it, so it can't be imported")
+    return observer_class(card.observer)
