@@ -11,14 +11,20 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from tlbench.errors import TlbenchError
-from tlbench.metrics import quality, sync
+from tlbench.metrics import accuracy, intelligibility, quality, similarity, sync
 from tlbench.metrics.metric import Metric
 
 
 @cache
 def all_metrics() -> tuple[Metric, ...]:
     """Every metric, in the order tables show them. Raises TlbenchError if two have one key."""
-    found = [*quality.METRICS, *sync.METRICS]
+    found = [
+        *intelligibility.METRICS,
+        *accuracy.METRICS,
+        *sync.METRICS,
+        *quality.METRICS,
+        *similarity.METRICS,
+    ]
     for point in entry_points(group="tlbench.metrics"):
         found += point.load()
     keys = [metric.key for metric in found]

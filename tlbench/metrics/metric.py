@@ -34,7 +34,8 @@ class Metric:
     observer : str
         Whose evidence it reads.
     view : str
-        Through which of that observer's views (a key of ``Observer.views``).
+        Through which of that observer's views (a key of ``Observer.views``); "" leaves it to the run: the view the
+        checkpoint was trained behind, or the one given with ``--view``.
     unit : str
         ``dB``, ``%``, ``frames``, or "" for none.
     better : "higher", "lower" or "none"
@@ -44,6 +45,8 @@ class Metric:
         One clip's part of the sum.
     description : str
         One sentence: what it is, over what it is averaged, and where the rule comes from.
+    mode : str
+        Which of the observer's extra modes it needs (one of ``Observer.modes``), or "".
     finish : array -> array
         From the ratio of the sums to the number shown (elementwise, so that the bootstrap can use it):
         for pooled PSNR from mean squared error to decibels. The identity for plain ratios.
@@ -72,6 +75,7 @@ class Metric:
     scale: float = 1.0
     headline: bool = True
     digits: int = 2
+    mode: str = ""
 
     @property
     def key(self) -> str:

@@ -1,0 +1,68 @@
+"""ACC: how often a word classifier takes the clip for its word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tlbench.metrics.metric import Arithmetic, Metric
+from tlbench.metrics.tally import HitTally
+from tlbench.observing.evidence import Evidence
+
+
+def _within(rank: str, places: int) -> Callable[[Evidence], HitTally]:
+    def tally(evidence: Evidence) -> HitTally:
+        return HitTally(int(evidence.number(rank) < places), 1)
+
+    return tally
+
+
+def _metric(
+    name: str,
+    label: str,
+    arithmetic: Arithmetic,
+    tally: Callable[[Evidence], HitTally],
+    description: str,
+    *,
+    headline: bool,
+) -> Metric:
+    return Metric(
+        name=name,
+        arithmetic=arithmetic,
+        label=label,
+        observer="mvm",
+        view="",
+        unit="%",
+        better="higher",
+        version=1,
+        tally=tally,
+        description=description,
+        aggregation="clips",
+        scale=100.0,
+        headline=headline,
+        digits=2,
+    )
+
+
+_MIRRORED = "logits of the clip and of its mirror image added, as published (MVM test.py, --test_aug)"
+_FIRST = f"share of clips whose word MVM names; {_MIRRORED}"
+
+METRICS: tuple[Metric, ...] = (
+    _metric("acc", "ACC", "paper", _within("rank", 1), _FIRST, headline=True),
+    _metric("acc", "ACC", "sound", _within("rank", 1), _FIRST, headline=True),
+    _metric(
+        "acc5",
+        "ACC top 5",
+        "sound",
+        _within("rank", 5),
+        f"share of clips whose word is among MVM's first five of 500; {_MIRRORED}",
+        headline=False,
+    ),
+    _metric(
+        "acc_plain",
+        "ACC plain",
+        "sound",
+        _within("rank_plain", 1),
+        "share of clips whose word MVM names from the clip alone, without its mirror image",
+        headline=False,
+    ),
+)

@@ -1,0 +1,247 @@
+"""WER1, WER2 and what stands beside them: how much of what is said a lip reader gets from the video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tlbench.metrics.metric import Arithmetic, Metric
+from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
+from tlbench.metrics.text import as_published, count_errors, distance, spoken
+from tlbench.metrics.visemes import phonemes, visemes
+from tlbench.observing.evidence import Evidence, Value
+
+SPACE, END = (
+    1,
+    39,
+)  # the Conformer's numbers for the space and the end mark (TalkLip teacher_force_wer.py); 0 is CTC's blank
+_UNSAID = (0, END)
+
+Words = Callable[[str], list[str]]
+
+
+def _text(evidence: Evidence, name: str) -> str:
+    value: Value = evidence.values[name]
+    return str(value)
+
+
+def _word_errors(words: Words, hypothesis: str) -> Callable[[Evidence], ErrorTally]:
+    def tally(evidence: Evidence) -> ErrorTally:
+        return count_errors(words(_text(evidence, "reference")), words(_text(evidence, hypothesis)))
+
+    return tally
+
+
+def _character_errors(evidence: Evidence) -> ErrorTally:
+    said, read = (" ".join(spoken(_text(evidence, name))) for name in ("reference", "hypothesis"))
+    return count_errors(said, read)
+
+
+def _viseme_errors(evidence: Evidence) -> ErrorTally:
+    said, read = (phonemes(spoken(_text(evidence, name))) for name in ("reference", "hypothesis"))
+    return count_errors(visemes(said), visemes(read))
+
+
+def _unseeable(evidence: Evidence) -> HitTally:
+    """Of the phoneme errors, those that vanish once sounds that look alike count as one.
+
+    The difference of two edit distances, so that it does not hang on which of several best alignments is taken.
+    """
+    said, read = (phonemes(spoken(_text(evidence, name))) for name in ("reference", "hypothesis"))
+    heard_wrong = distance(said, read)
+    return HitTally(heard_wrong - distance(visemes(said), visemes(read)), heard_wrong)
+
+
+def _split(ids: Sequence[int]) -> list[tuple[int, ...]]:
+    """Numbers of characters, parted at spaces; two spaces have an empty word between them."""
+    words: list[tuple[int, ...]] = []
+    begin = 0
+    for place in [*(i for i, number in enumerate(ids) if number == SPACE), len(ids)]:
+        words.append(tuple(ids[begin:place]))
+        begin = place + 1
+    return words
+
+
+def published_word_errors(forced: Sequence[int], reference: Sequence[int]) -> tuple[int, int]:
+    """Edits and words of one utterance as ``utils/metrics.py`` (Sxjdwang/TalkLip) counts them.
+
+    One end mark at the end of what was read is dropped; any other stays, as a character like others. Empty words are
+    dropped from what was read, except the first; from the reference none is, so that a double space in a transcript is
+    a word that can't be got right. Numbers are those of the Conformer's alphabet.
+    """
+    read = _split(_without_end(forced))
+    read = [word for place, word in enumerate(read) if word or place == 0]
+    said = _split(reference)
+    return distance(said, read), len(said)
+
+
+def published_character_errors(forced: Sequence[int], reference: Sequence[int]) -> tuple[int, int]:
+    """Edits and characters of one utterance, spaces counted, as ``utils/metrics.py`` (Sxjdwang/TalkLip) counts them."""
+    return distance(list(reference), _without_end(forced)), len(reference)
+
+
+def _without_end(forced: Sequence[int]) -> list[int]:
+    ids = list(forced)
+    return ids[:-1] if ids and ids[-1] == END else ids
+
+
+def _rate_of(errors: Callable[[Sequence[int], Sequence[int]], tuple[int, int]]) -> Callable[[Evidence], MeanTally]:
+    """Each utterance counts with its own rate, however long it is: the published mean."""
+
+    def tally(evidence: Evidence) -> MeanTally:
+        edits, length = errors(_ids(evidence, "forced_ids"), _ids(evidence, "reference_ids"))
+        return MeanTally(edits / length, 1) if length else MeanTally()
+
+    return tally
+
+
+def _forced_word_errors(evidence: Evidence) -> ErrorTally:
+    said, read = (
+        [word for word in _split([i for i in _ids(evidence, name) if i not in _UNSAID]) if word]
+        for name in ("reference_ids", "forced_ids")
+    )
+    return count_errors(said, read)
+
+
+def _ids(evidence: Evidence, name: str) -> list[int]:
+    ids: list[int] = evidence.array(name).astype(np.int64).tolist()
+    return ids
+
+
+def _metric(
+    name: str,
+    label: str,
+    observer: str,
+    arithmetic: Arithmetic,
+    tally: Callable[[Evidence], Tally],
+    description: str,
+    *,
+    aggregation: str = "pooled",
+    headline: bool = False,
+    mode: str = "",
+) -> Metric:
+    return Metric(
+        name=name,
+        arithmetic=arithmetic,
+        label=label,
+        observer=observer,
+        view="",
+        unit="%",
+        better="lower",
+        version=1,
+        tally=tally,
+        description=description,
+        aggregation=aggregation,
+        scale=100.0,
+        headline=headline,
+        digits=2,
+        mode=mode,
+    )
+
+
+METRICS: tuple[Metric, ...] = (
+    _metric(
+        "wer1",
+        "WER1",
+        "avhubert",
+        "paper",
+        _word_errors(as_published, "hypothesis"),
+        "word errors of AV-HuBERT reading the lips by beam search, over all words of the corpus; texts differ from the "
+        "data set's in their case only (av_hubert infer_s2s.py; TalkLip table 1)",
+        headline=True,
+    ),
+    _metric(
+        "wer2",
+        "WER2",
+        "conformer",
+        "paper",
+        _rate_of(published_word_errors),
+        "word errors of the Conformer, which is told all characters before the one it writes; mean over utterances of "
+        "each one's rate, whatever its length (TalkLip teacher_force_wer.py)",
+        aggregation="utterances",
+        headline=True,
+    ),
+    _metric(
+        "cer2",
+        "CER2",
+        "conformer",
+        "paper",
+        _rate_of(published_character_errors),
+        "character errors of the Conformer under the true prefix, spaces counted, mean over utterances of each one's "
+        "rate (TalkLip teacher_force_wer.py)",
+        aggregation="utterances",
+    ),
+    _metric(
+        "wer1",
+        "WER1",
+        "avhubert",
+        "sound",
+        _word_errors(spoken, "hypothesis"),
+        "word errors of AV-HuBERT reading the lips by beam search, over all words of the corpus; punctuation and the "
+        "spelling of apostrophes do not count",
+        headline=True,
+    ),
+    _metric(
+        "wer2",
+        "WER2",
+        "conformer",
+        "sound",
+        _forced_word_errors,
+        "word errors of the Conformer under the true prefix, over all words of the corpus; empty words do not count. "
+        "Being told the truth is not reading: see wer2_free",
+        headline=True,
+    ),
+    _metric(
+        "cer1",
+        "CER1",
+        "avhubert",
+        "sound",
+        _character_errors,
+        "character errors of AV-HuBERT reading the lips, spaces counted, over all characters of the corpus",
+    ),
+    _metric(
+        "wer2_free",
+        "WER2 free",
+        "conformer",
+        "sound",
+        _word_errors(spoken, "free_hypothesis"),
+        "word errors of the Conformer reading by itself, attention with beam search, over all words of the corpus",
+        mode="free",
+    ),
+    _metric(
+        "wer2_ctc",
+        "WER2 CTC",
+        "conformer",
+        "sound",
+        _word_errors(spoken, "ctc_hypothesis"),
+        "word errors of the Conformer's CTC output, the best symbol of each frame, over all words of the corpus",
+        mode="free",
+    ),
+    _metric(
+        "ver",
+        "VER",
+        "avhubert",
+        "sound",
+        _viseme_errors,
+        "viseme errors of AV-HuBERT's reading, over all visemes of the corpus: words to phonemes by the CMU "
+        "dictionary, phonemes to twelve classes that look alike (Potamianos et al. 2003)",
+    ),
+    Metric(
+        name="unseeable",
+        arithmetic="sound",
+        label="unseeable",
+        observer="avhubert",
+        view="",
+        unit="%",
+        better="none",
+        version=1,
+        tally=_unseeable,
+        description="share of AV-HuBERT's phoneme errors that stay inside a viseme, so that no lip reader could avoid "
+        "them; over all phoneme errors of the corpus",
+        aggregation="pooled",
+        scale=100.0,
+        headline=False,
+        digits=1,
+    ),
+)

@@ -1,0 +1,49 @@
+"""AVS: how alike AV-HuBERT finds lips, speech and the real clip.
+
+After Yaman et al. 2024 (arXiv 2405.04327), who name the three. Which layer they take and how they pool could not be
+checked; here it is the last encoder layer, the cosine of each frame, and the mean over frames. Version 1 means that,
+and numbers are not to be set beside theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.tally import MeanTally
+from tlbench.observing.evidence import Evidence
+
+_HOW = "cosine of AV-HuBERT's last encoder layer a frame, mean over frames, then clips (after Yaman et al. 2024)"
+
+
+def _clip_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
+    def tally(evidence: Evidence) -> MeanTally:
+        return MeanTally(evidence.number(name), 1)
+
+    return tally
+
+
+def _metric(name: str, label: str, what: str) -> Metric:
+    return Metric(
+        name=name,
+        arithmetic="sound",
+        label=label,
+        observer="avhubert",
+        view="",
+        unit="",
+        better="higher",
+        version=1,
+        tally=_clip_mean_of(name),
+        description=f"{what}: {_HOW}",
+        aggregation="clips",
+        headline=False,
+        digits=3,
+        mode="similarity",
+    )
+
+
+METRICS: tuple[Metric, ...] = (
+    _metric("avs_u", "AVSu", "likeness of speech alone and lips alone of the generated clip"),
+    _metric("avs_m", "AVSm", "likeness of lips with speech of the generated and of the reference clip"),
+    _metric("avs_v", "AVSv", "likeness of lips alone of the generated and of the reference clip"),
+)

@@ -1,0 +1,79 @@
+"""Texts to words, and words to error counts: one normalising step a protocol, and one way of aligning.
+
+``paper`` changes nothing but the case, which is all the published scripts do: a comma in a transcript is part of its
+word there. ``sound`` leaves only what is said: see :func:`spoken`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rapidfuzz.distance import Levenshtein
+
+from tlbench.metrics.tally import ErrorTally
+
+_APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ´`"), "'")
+
+Operation = Literal["equal", "substitute", "delete", "insert"]
+
+
+def as_published(text: str) -> list[str]:
+    """Words in lower case, split at white space: AV-HuBERT's ``infer_s2s.py`` on LRS2's transcripts."""
+    return text.lower().split()
+
+
+def spoken(text: str) -> list[str]:
+    """Words as they sound: Unicode forms and apostrophes made one, lower case, no punctuation but apostrophes in words.
+
+    A hyphen or slash parts words. Digits are kept as written: whether "10" was read as "ten" can't be settled here.
+    """
+    plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
+    kept = "".join(char if char.isalnum() or char == "'" or unicodedata.combining(char) else " " for char in plain)
+    return [word for word in (part.strip("'") for part in kept.split()) if word]
+
+
+def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> ErrorTally:
+    """Fewest substitutions, deletions and insertions that make the reference the hypothesis.
+
+    Their sum is unique, how it is shared among the three is not always: it is as rapidfuzz aligns.
+
+    Parameters
+    ----------
+    reference, hypothesis : sequence
+        Of words, characters, phonemes or numbers.
+    """
+    kinds = [edit.tag for edit in Levenshtein.editops(reference, hypothesis)]
+    return ErrorTally(kinds.count("replace"), kinds.count("delete"), kinds.count("insert"), len(reference))
+
+
+def distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
+    """The fewest edits alone."""
+    return int(Levenshtein.distance(reference, hypothesis))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an alignment. ``reference`` is None for an insertion, ``hypothesis`` None for a deletion."""
+
+    operation: Operation
+    reference: str | None
+    hypothesis: str | None
+
+
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
+    """Both word sequences side by side, for people to read. The steps that are not ``equal`` are the errors counted."""
+    steps: list[Step] = []
+    for block in Levenshtein.opcodes(reference, hypothesis):
+        told = reference[block.src_start : block.src_end]
+        read = hypothesis[block.dest_start : block.dest_end]
+        if block.tag == "delete":
+            steps += [Step("delete", word, None) for word in told]
+        elif block.tag == "insert":
+            steps += [Step("insert", None, word) for word in read]
+        else:
+            operation: Operation = "equal" if block.tag == "equal" else "substitute"
+            steps += [Step(operation, one, other) for one, other in zip(told, read, strict=True)]
+    return steps
