@@ -1,0 +1,82 @@
+"""The sizes of an AV-HuBERT network, as a checkpoint's own configuration gives them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+VISUAL_FEATURES = 512  # out of the ResNet-18 (av_hubert avhubert/resnet.py)
+FUSED_FILTERBANKS = 104  # 26 log filterbanks, 4 steps stacked to one video frame (hubert_dataset.py)
+
+
+@dataclass(frozen=True)
+class Dims:
+    """Sizes and switches that decide the arithmetic of inference (av_hubert ``hubert.py``, ``hubert_asr.py``).
+
+    Attributes
+    ----------
+    encoder_layers, encoder_width, encoder_ffn, encoder_heads : int
+        ``encoder_layers``, ``encoder_embed_dim``, ``encoder_ffn_embed_dim``, ``encoder_attention_heads``.
+    encoder_prenorm : bool
+        ``layer_norm_first``.
+    modality_fuse : "concat" or "add"
+    positional_kernel, positional_groups : int
+        ``conv_pos`` and ``conv_pos_groups``.
+    audio_features : int
+        ``audio_feat_dim``, 104 as published.
+    decoder_layers, decoder_width, decoder_ffn, decoder_heads : int
+        All 0 for a checkpoint without a decoder (pre-trained only, or fine-tuned with CTC).
+    decoder_prenorm : bool
+        ``decoder_normalize_before``.
+    vocabulary : int
+        Entries of the target dictionary, special symbols included; 0 if there is no output layer.
+    embedding_scale : bool
+        Whether token embeddings are multiplied by sqrt(width): False with ``no_scale_embedding``.
+    shared_output : bool
+        ``share_decoder_input_output_embed``: the output layer is the embedding, without a bias.
+    learned_positions : bool
+        ``decoder_learned_pos``.
+    ctc : bool
+        The encoder is followed by a CTC output layer (``encoder.proj``) and there is no decoder.
+    max_target_positions : int
+        Longest token sequence.
+    normalise_audio : bool
+        ``task.normalize``: layer normalisation over each stacked filterbank frame before the network.
+    mask_embedding, label_embeddings, label_width : int
+        Sizes of ``mask_emb`` and (rows, width) of ``label_embs_concat``, which pre-training leaves in the files and
+        nothing here reads; 0 where a file has none.
+    """
+
+    encoder_layers: int
+    encoder_width: int
+    encoder_ffn: int
+    encoder_heads: int
+    encoder_prenorm: bool = True
+    modality_fuse: Literal["concat", "add"] = "concat"
+    positional_kernel: int = 128
+    positional_groups: int = 16
+    audio_features: int = FUSED_FILTERBANKS
+    decoder_layers: int = 0
+    decoder_width: int = 0
+    decoder_ffn: int = 0
+    decoder_heads: int = 0
+    decoder_prenorm: bool = True
+    vocabulary: int = 0
+    embedding_scale: bool = True
+    shared_output: bool = True
+    learned_positions: bool = False
+    ctc: bool = False
+    max_target_positions: int = 2048
+    normalise_audio: bool = True
+    mask_embedding: int = 0
+    label_embeddings: int = 0
+    label_width: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Dims:
+        """The inverse of :meth:`to_json`. Raises TypeError on unknown or missing fields."""
+        return cls(**data)

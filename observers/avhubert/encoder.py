@@ -1,0 +1,118 @@
+"""AV-HuBERT's encoder: front ends for lips and speech, their fusion, and a transformer over frames.
+
+Names, order and shapes of the state dict are the original's (facebookresearch/av_hubert ``avhubert/hubert.py``,
+``AVHubertModel`` and ``SubModel``; fairseq ``wav2vec2.py``, ``TransformerEncoder``). What serves pre-training only, the
+masked-prediction heads, is not here; ``mask_emb`` and ``label_embs_concat`` are carried along because files have them.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from .decoder import Attention
+from .dims import VISUAL_FEATURES, Dims
+from .resnet import ResEncoder
+
+
+class VideoFrontend(nn.Module):
+    """ResNet features projected to the encoder's width: (B, 1, T, H, W) to (B, C, T)."""
+
+    def __init__(self, dims: Dims) -> None:
+        super().__init__()
+        self.resnet = ResEncoder()
+        self.proj = nn.Linear(VISUAL_FEATURES, dims.encoder_width)
+
+    def forward(self, video: Tensor) -> Tensor:
+        projected: Tensor = self.proj(self.resnet(video).transpose(1, 2))
+        return projected.transpose(1, 2)
+
+
+class AudioFrontend(nn.Module):
+    """Stacked filterbanks projected to the encoder's width: (B, 104, T) to (B, C, T)."""
+
+    def __init__(self, dims: Dims) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dims.audio_features, dims.encoder_width)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        projected: Tensor = self.proj(audio.transpose(1, 2))
+        return projected.transpose(1, 2)
+
+
+class PositionalConvolution(nn.Conv1d):
+    """A grouped convolution over time whose weight is a direction and a length for each tap (weight norm over dim 2).
+
+    The original wraps nn.utils.weight_norm around it, which newer releases of torch name otherwise; here the product is
+    formed in the forward pass, so that the names stay those of the files.
+    """
+
+    def __init__(self, dims: Dims) -> None:
+        kernel = dims.positional_kernel
+        super().__init__(
+            dims.encoder_width, dims.encoder_width, kernel, padding=kernel // 2, groups=dims.positional_groups
+        )
+        weight = self.weight.detach()
+        del self.weight
+        self.weight_g = nn.Parameter(_tap_lengths(weight))
+        self.weight_v = nn.Parameter(weight.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight_v * (self.weight_g / _tap_lengths(self.weight_v))
+        x = F.conv1d(x, weight, self.bias, padding=self.padding, groups=self.groups)
+        return x[..., :-1] if self.kernel_size[0] % 2 == 0 else x  # an even kernel gives one frame too many (SamePad)
+
+
+def _tap_lengths(weight: Tensor) -> Tensor:
+    """(out, in, k) to (1, 1, k)."""
+    return weight.pow(2).sum((0, 1), keepdim=True).sqrt()
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and a GELU feed-forward, with layer norms before (large models) or after them."""
+
+    def __init__(self, dims: Dims) -> None:
+        super().__init__()
+        self.prenorm = dims.encoder_prenorm
+        self.self_attn = Attention(dims.encoder_width, dims.encoder_width, dims.encoder_heads)
+        self.self_attn_layer_norm = nn.LayerNorm(dims.encoder_width)
+        self.fc1 = nn.Linear(dims.encoder_width, dims.encoder_ffn)
+        self.fc2 = nn.Linear(dims.encoder_ffn, dims.encoder_width)
+        self.final_layer_norm = nn.LayerNorm(dims.encoder_width)
+
+    def forward(self, x: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, T, C); ``hidden`` (B, 1, 1, T) is True where there is no frame to look at."""
+        if self.prenorm:
+            normed = self.self_attn_layer_norm(x)
+            x = x + self.self_attn(normed, normed, hidden)
+            return x + self._feed_forward(self.final_layer_norm(x))
+        x = self.self_attn_layer_norm(x + self.self_attn(x, x, hidden))
+        out: Tensor = self.final_layer_norm(x + self._feed_forward(x))
+        return out
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return out
+
+
+class TransformerEncoder(nn.Module):
+    """Positions from a convolution, then the layers: (B, T, C) to (B, T, C)."""
+
+    def __init__(self, dims: Dims) -> None:
+        super().__init__()
+        self.prenorm = dims.encoder_prenorm
+        self.pos_conv = nn.Sequential(PositionalConvolution(dims))
+        self.layers = nn.ModuleList(EncoderLayer(dims) for _ in range(dims.encoder_layers))
+        self.layer_norm = nn.LayerNorm(dims.encoder_width)
+
+    def forward(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
+        hidden = None
+        if padding_mask is not None:
+            x = x.masked_fill(padding_mask[..., None], 0)
+            hidden = padding_mask[:, None, None, :]
+        x = x + F.gelu(self.pos_conv(x.transpose(1, 2))).transpose(1, 2)
+        if not self.prenorm:
+            x = self.layer_norm(x)
+        for layer in self.layers:
+            x = layer(x, hidden)
+        return self.layer_norm(x) if self.prenorm else x

@@ -1,0 +1,109 @@
+"""AV-HuBERT as an observer: what a lip reader reads, without a sound, from the generated video.
+
+What the network does stands in :mod:`.watching`, which is imported when the first clip needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.views import View
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Needs, Observer, Watcher
+
+from .view import VIEWS
+
+if TYPE_CHECKING:
+    from tlbench.observing.package import Package
+
+    from .watching import Reader
+
+SIMILARITY = "similarity"
+
+
+class AVHubert(Observer):
+    """WER1: the words AV-HuBERT reads from the lips, by beam search as published.
+
+    Evidence
+    --------
+    hypothesis, reference : str
+        What was read, and the clip's transcript as the data set writes it.
+    tokens : (n,) int64
+        Of the hypothesis, the end mark included.
+    score : float
+        Mean log-probability of its tokens.
+    With the mode ``similarity``, cosines of encoder features, mean over frames (after Yaman et al. 2024,
+    arXiv 2405.04327): ``avs_u`` speech against lips of the generated clip, ``avs_m`` speech and lips of the generated
+    against the reference clip, ``avs_v`` lips against lips.
+    """
+
+    name: ClassVar[str] = "avhubert"
+    version: ClassVar[int] = 1
+    needs: ClassVar[Needs] = Needs(transcript=True, weights=True)
+    views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
+    default_view: ClassVar[str] = "lrs2-center"
+    modes: ClassVar[tuple[str, ...]] = (SIMILARITY,)
+    clips_per_batch: ClassVar[int] = 8
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @classmethod
+    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> AVHubert:
+        """Build the network from the published file or its package.
+
+        Raises
+        ------
+        TlbenchError
+            If there are no weights, they do not fit, they can't read (pre-trained only), or several views are asked
+            for: what is read through each would need a name of its own.
+        """
+        if weights is None:
+            raise TlbenchError("avhubert needs a checkpoint; see `tlbench checkpoints list`, and pass --weights")
+        if len(views) != 1:
+            raise TlbenchError(f"avhubert reads through one view at a time; got {', '.join(views) or 'none'}")
+        from .watching import Reader
+
+        return cls(Reader.load(weights, VIEWS[views[0]], device, similarity=SIMILARITY in modes))
+
+    @classmethod
+    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
+        framed = "face-framed" in views
+        compared = SIMILARITY in modes
+        return Needs(
+            reference=compared,
+            audio=compared,
+            boxes=framed,
+            framing=framed,
+            placements="mouth-aligned" in views,
+            transcript=True,
+            weights=True,
+        )
+
+    @classmethod
+    def recipe(cls, view: str) -> View:
+        return VIEWS[view]
+
+    @classmethod
+    def read_published(cls, path: Path) -> Package:
+        from .checkpoint import read_published
+
+        return read_published(path)
+
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+        """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if it has no sound to compare."""
+        if not clip.transcript:
+            raise ClipError(
+                "no-transcript", f"clip {clip.id}: no transcript (WER needs one); leave wer1 out, or add it"
+            )
+        return self._reader.watch(clip, samples)
+
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        """What was read of each clip; beams of several clips share matrix products, but never a decision."""
+        return self._reader.conclude(watchers)

@@ -1,0 +1,240 @@
+"""The decoder one token at a time, for many hypotheses of several utterances at once.
+
+It computes what :class:`.decoder.Decoder` does, and does not do again what is already known:
+
+* Keys and values of the video are made once an utterance, not once a hypothesis. The hypotheses of an utterance stand
+  where a batch has its sequence: one product of all their queries with the utterance's keys.
+* Keys and values of the words are not moved when hypotheses change places. Each new word of a hypothesis takes a
+  *slot*; hypotheses which share a past share its slots; and a mask says which hypothesis sees which slot. Changing
+  places re-orders the rows of that mask. Slots which nobody sees any more are swept out every few steps. As hypotheses
+  of a beam share all but their last words, the slots are far fewer than hypotheses times words.
+* The projections to queries, keys and values are one matrix.
+* Features go down the columns (``weight @ features``): with as few columns as a beam has, that product is the faster
+  one. Several utterances at once make it faster still: on AVX2 200 columns go through at 1.4 times the speed of 50.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from .decoder import PAD, Decoder, DecoderLayer
+
+SWEEP_STEPS = 4  # steps between sweeps of slots: few, as sweeping copies little and dead slots cost products
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """``y = weight x + bias`` on columns."""
+
+    weight: Tensor  # (out, in)
+    bias: Tensor  # (out, 1)
+
+    @classmethod
+    def of(cls, dtype: torch.dtype, *layers: nn.Linear) -> _Linear:
+        """Several layers of one input as one."""
+        if len(layers) == 1:
+            return cls(layers[0].weight.detach().to(dtype), layers[0].bias.detach().to(dtype)[:, None])
+        return cls(
+            torch.cat([layer.weight.detach() for layer in layers]).to(dtype),
+            torch.cat([layer.bias.detach() for layer in layers]).to(dtype)[:, None],
+        )
+
+    def __call__(self, columns: Tensor) -> Tensor:
+        return torch.addmm(self.bias, self.weight, columns)
+
+
+@dataclass(frozen=True)
+class _Norm:
+    weight: Tensor
+    bias: Tensor
+    epsilon: float
+
+    @classmethod
+    def of(cls, dtype: torch.dtype, norm: nn.LayerNorm) -> _Norm:
+        return cls(norm.weight.detach().to(dtype), norm.bias.detach().to(dtype), norm.eps)
+
+    def __call__(self, columns: Tensor) -> Tensor:
+        return F.layer_norm(columns.t(), self.weight.shape, self.weight, self.bias, self.epsilon).t()
+
+
+class _Layer:
+    def __init__(self, layer: DecoderLayer, dtype: torch.dtype) -> None:
+        words, video = layer.self_attn, layer.encoder_attn
+        self.words_in = _Linear.of(dtype, words.q_proj, words.k_proj, words.v_proj)
+        self.words_out = _Linear.of(dtype, words.out_proj)
+        self.words_norm = _Norm.of(dtype, layer.self_attn_layer_norm)
+        self.video_in = _Linear.of(dtype, video.q_proj)
+        self.video_out = _Linear.of(dtype, video.out_proj)
+        self.video_norm = _Norm.of(dtype, layer.encoder_attn_layer_norm)
+        self.video_source = _Linear.of(dtype, video.k_proj, video.v_proj)
+        self.widen = _Linear.of(dtype, layer.fc1)
+        self.narrow = _Linear.of(dtype, layer.fc2)
+        self.final_norm = _Norm.of(dtype, layer.final_layer_norm)
+
+
+class Past:
+    """What a search has behind it: U utterances with W hypotheses each, H heads of D features, P slots in use.
+
+    Attributes
+    ----------
+    video : list of pairs of (U, H, T, D)
+        Each layer's keys and values of the frames.
+    hidden : (U, 1, 1, T)
+        -inf for padding, else 0.
+    words : list of pairs of (U, H, room, D)
+        Each layer's keys and values of the slots; the first P are in use.
+    visible : (U, W, P) bool
+        Which hypothesis sees which slot.
+    length : int
+        Tokens so far in every hypothesis.
+    """
+
+    def __init__(self, video: list[tuple[Tensor, Tensor]], hidden: Tensor) -> None:
+        self.video = video
+        self.hidden = hidden
+        self.words = [(keys[:, :, :0], values[:, :, :0]) for keys, values in video]
+        self.visible = torch.zeros(len(hidden), 1, 0, dtype=torch.bool, device=hidden.device)
+        self.length = 0
+
+    def follow(self, utterances: Tensor, parents: Tensor) -> None:
+        """Go on with some utterances, and in each with hypotheses that continue earlier ones.
+
+        Parameters
+        ----------
+        utterances : (U',) int64
+            Rows of the utterances that stay.
+        parents : (U', W') int64
+            For each hypothesis from now on, the one which it continues.
+        """
+        if len(utterances) < len(self.visible):
+            self.hidden = self.hidden[utterances]
+            self.video = [(keys[utterances], values[utterances]) for keys, values in self.video]
+            self.words = [(keys[utterances], values[utterances]) for keys, values in self.words]
+        self.visible = self.visible[utterances[:, None], parents]
+
+    def _make_room(self) -> None:
+        """Sweep out the slots which nobody sees, and take room for those of the next steps."""
+        alive = self.visible.any(1)  # (U, P)
+        most = int(alive.sum(1).max())
+        order = alive.byte().argsort(dim=1, descending=True, stable=True)[:, :most]  # the living first
+        self.visible = self.visible.gather(2, order[:, None].expand(-1, self.visible.shape[1], -1))
+        room = SWEEP_STEPS * self.visible.shape[1]
+        pick = order[:, None, :, None]
+        self.words = [(_swept(keys, pick, room), _swept(values, pick, room)) for keys, values in self.words]
+
+    def take_slots(self) -> tuple[int, Tensor]:
+        """A new slot for every hypothesis: the first one's number, and the mask (U, 1, W, P) of 0 and -inf."""
+        utterances, width, used = self.visible.shape
+        if used + width > self.words[0][0].shape[2]:
+            self._make_room()
+            used = self.visible.shape[2]
+        own = torch.eye(width, dtype=torch.bool, device=self.visible.device).expand(utterances, -1, -1)
+        self.visible = torch.cat([self.visible, own], dim=2)
+        mask = torch.zeros_like(self.visible, dtype=self.hidden.dtype).masked_fill_(~self.visible, -torch.inf)
+        return used, mask[:, None]
+
+
+def _swept(slots: Tensor, pick: Tensor, room: int) -> Tensor:
+    """The slots (U, H, P, D) chosen by ``pick`` (U, 1, n, 1), and behind them ``room`` for more."""
+    utterances, heads, _, size = slots.shape
+    kept = pick.shape[2]
+    swept = slots.new_empty(utterances, heads, kept + room, size)
+    torch.gather(slots, 2, pick.expand(-1, heads, -1, size), out=swept[:, :, :kept])
+    return swept
+
+
+class SteppingDecoder:
+    """A decoder made ready for searching.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        Its weights are shared where they can be; only the joined projections are copies.
+    dtype : torch.dtype or None
+        In which numbers to compute; None is the decoder's own. Half precision copies all weights.
+    """
+
+    def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None) -> None:
+        self.dtype = decoder.embed_tokens.weight.dtype if dtype is None else dtype
+        self.dims = decoder.dims
+        self._scale = decoder.embed_scale
+        self._embedding = decoder.embed_tokens.weight.detach().to(self.dtype)
+        self._output = decoder.output_weight.detach().to(self.dtype)
+        self._positions = decoder.embed_positions.rows().detach().to(self.dtype)
+        self._layers = [_Layer(layer, self.dtype) for layer in decoder.layers if isinstance(layer, DecoderLayer)]
+        self._norm = None if decoder.layer_norm is None else _Norm.of(self.dtype, decoder.layer_norm)
+
+    def begin(self, encoded: Tensor, lengths: Tensor) -> Past:
+        """Before the first token: one hypothesis an utterance.
+
+        Parameters
+        ----------
+        encoded : (U, T, C') float
+        lengths : (U,) int
+            Frames of each utterance; the rest is padding and not looked at.
+        """
+        utterances, frames, _ = encoded.shape
+        columns = encoded.to(self.dtype).flatten(0, 1).t()  # (C', U T)
+        video = []
+        for layer in self._layers:
+            made = layer.video_source(columns).view(2, self.dims.decoder_heads, -1, utterances, frames)
+            keys, values = made.permute(0, 3, 1, 4, 2).contiguous()  # (U, H, T, D) each
+            video.append((keys, values))
+        padding = torch.arange(frames, device=encoded.device) >= lengths.to(encoded.device)[:, None]
+        hidden = torch.zeros_like(padding, dtype=self.dtype).masked_fill_(padding, -torch.inf)
+        return Past(video, hidden[:, None, None])
+
+    def step(self, tokens: Tensor, past: Past) -> Tensor:
+        """Read one token more of each hypothesis, and give the scores of the next.
+
+        Parameters
+        ----------
+        tokens : (U, W) int64
+        past : Past
+            Is moved on by this token.
+
+        Returns
+        -------
+        (U, W, V) float
+            Before the softmax.
+        """
+        utterances, width = tokens.shape
+        first, mask = past.take_slots()
+        last = first + width
+        position = self._positions[past.length + PAD + 1]  # the first token's is 2 (fairseq make_positions)
+        past.length += 1
+        x = (self._scale * self._embedding[tokens.flatten()] + position).t()  # (C, U W)
+
+        def heads(columns: Tensor) -> Tensor:  # (C, U W) -> (U, H, W, D)
+            return columns.view(self.dims.decoder_heads, -1, utterances, width).permute(2, 0, 3, 1)
+
+        def look(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:  # -> (C, U W)
+            # Contiguous, as torch takes its slow path otherwise.
+            seen = F.scaled_dot_product_attention(queries.contiguous(), keys, values, attn_mask=hidden)
+            return seen.permute(1, 3, 0, 2).reshape(-1, utterances * width)
+
+        for layer, (keys, values), (video_keys, video_values) in zip(self._layers, past.words, past.video, strict=True):
+            queries, own_keys, own_values = (
+                heads(part) for part in layer.words_in(self._before(layer.words_norm, x)).chunk(3)
+            )
+            keys[:, :, first:last] = own_keys
+            values[:, :, first:last] = own_values
+            seen = look(queries, keys[:, :, :last], values[:, :, :last], mask)
+            x = self._add(layer.words_norm, x, layer.words_out(seen))
+            queries = heads(layer.video_in(self._before(layer.video_norm, x)))
+            x = self._add(layer.video_norm, x, layer.video_out(look(queries, video_keys, video_values, past.hidden)))
+            wide = layer.widen(self._before(layer.final_norm, x)).relu_()
+            x = self._add(layer.final_norm, x, layer.narrow(wide))
+        if self._norm is not None:
+            x = self._norm(x)
+        return (self._output @ x).t().reshape(utterances, width, -1)
+
+    def _before(self, norm: _Norm, x: Tensor) -> Tensor:
+        return norm(x) if self.dims.decoder_prenorm else x
+
+    def _add(self, norm: _Norm, x: Tensor, made: Tensor) -> Tensor:
+        return x + made if self.dims.decoder_prenorm else norm(x + made)
