@@ -1,0 +1,150 @@
+"""The Conformer's speed against a plain implementation that follows the original script step by step.
+
+    python -m benchmarks.conformer [--frames 50 80 29 75 75] [--threads N] [--repeats N]
+
+The baseline does, for each clip by itself, what evaluation/teacher_force_wer.py of Sxjdwang/TalkLip does: bytes to
+normalised floats, the network as written, padded features, masks, argmax under the reference prefix. Both start from
+the same grey crops and end with the characters, on random weights; cutting the crops is not counted. The tokens are
+compared. Beside it: what each part of ours takes, free reading if asked for, and the share of the matrix peak measured
+in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import string
+import time
+from collections.abc import Callable
+
+import av
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.peak import matrix_peak_gflops
+from tlbench.datasets.clip import Clip
+from tlbench.media.video import Frames
+from tlbench.observers.conformer.characters import EOS, ids_of, required_frames
+from tlbench.observers.conformer.eye import Eye, normalised
+from tlbench.observers.conformer.model import ConformerModel
+from tlbench.observers.conformer.packed import PackedEncoder
+from tlbench.observers.conformer.view import VIEWS
+from tlbench.observers.conformer.watching import ClipWatcher, Reader
+from tlbench.observing.evidence import Evidence
+
+FRAMES = (50, 80, 29, 75, 75)  # 309, as in the five clips on which the original was timed
+
+
+def make_clip(frames: int, number: int) -> tuple[Frames, str]:
+    """Smooth noise of LRS2's size, and a sentence with a character every two frames."""
+    draw = np.random.RandomState(number)
+    coarse = draw.randint(0, 256, (frames, 10, 10, 3)).astype(np.uint8)
+    smooth = (np.kron(image, np.ones((16, 16, 1), np.uint8)) for image in coarse)
+    pictures = [av.VideoFrame.from_ndarray(image, format="rgb24") for image in smooth]
+    letters = draw.choice(list(string.ascii_uppercase + "     "), frames // 2)
+    return Frames(0, tuple(pictures)), "A" + "".join(letters)
+
+
+def original_step_by_step(crops: Tensor, transcript: str, model: ConformerModel) -> list[int]:
+    """The characters the decoder writes under the true prefix, as the original gets them; one clip."""
+    ids = ids_of(transcript, "")
+    with torch.no_grad():
+        batch = normalised(crops)[None]
+        encoded, mask = model.encode(batch, [len(crops)], [max(len(crops), required_frames(ids))])
+        prefix = torch.tensor([[EOS, *ids]])
+        written = model.decoder(prefix, encoded, mask).argmax(dim=-1)[0]
+    return written[: len(ids)].tolist()  # type: ignore[no-any-return]
+
+
+def ours(reader: Reader, watchers: list[ClipWatcher]) -> list[list[int]]:
+    found = reader.conclude(watchers)
+    assert all(isinstance(one, Evidence) for one in found), found
+    return [one.array("forced_ids").tolist() for one in found if isinstance(one, Evidence)]
+
+
+def gflop(model: ConformerModel, crops: Tensor, transcript: str) -> float:
+    """Multiplications and additions of all convolutions and linear layers for one clip, counted by running it."""
+    products = 0
+
+    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal products
+        assert isinstance(layer.weight, Tensor)
+        products += output.numel() * layer.weight[0].numel()
+
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+    hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, kinds)]
+    original_step_by_step(crops, transcript, model)
+    for hook in hooks:
+        hook.remove()
+    return 2 * products / 1e9
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The Conformer against a plain implementation of the original script.")
+    parser.add_argument("--frames", type=int, nargs="+", default=FRAMES, help="of each clip")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeats", type=int, default=5, help="the best counts")
+    parser.add_argument(
+        "--free", action="store_true", help="also read freely; untrained, it never ends a sentence early"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    model = ConformerModel().eval().requires_grad_(False)
+    cpu = torch.device("cpu")
+    reader, free = (Reader(model, VIEWS["lrs2-112"], cpu, free=free) for free in (False, True))
+    watchers = []
+    for number, frames in enumerate(options.frames):
+        video, transcript = make_clip(frames, number)
+        watchers.append(reader.watch(Clip(str(number), transcript=transcript)))
+        watchers[-1].see(video, None, None)
+    clips = [(watcher.crops, watcher.transcript) for watcher in watchers]
+
+    theirs = [original_step_by_step(crops, transcript, model) for crops, transcript in clips]  # also warms both up
+    mine = ours(reader, watchers)
+    same = sum(a == b for one, other in zip(theirs, mine, strict=True) for a, b in zip(one, other, strict=True))
+    total = sum(map(len, theirs))
+    assert same == total, f"{total - same} of {total} characters differ"
+
+    eye, encoder = Eye(model.visual_frontend), PackedEncoder(model.encoder)
+    features = eye([crops for crops, _ in clips])
+    work: dict[str, Callable[[], object]] = {
+        "original, clip by clip": lambda: [original_step_by_step(*clip, model) for clip in clips],
+        "tlbench, all at once": lambda: ours(reader, watchers),
+        "tlbench, clip by clip": lambda: [ours(reader, [watcher]) for watcher in watchers],
+        "  of it, visual front end": lambda: eye([crops for crops, _ in clips]),
+        "  of it, encoder": lambda: encoder(features),
+    }
+    if options.free:
+        work["tlbench, and free reading"] = functools.partial(free.conclude, watchers)
+    seconds = dict.fromkeys(work, float("inf"))
+    for _ in range(options.repeats):  # in turn, so that a busy moment of the machine does not hit one alone
+        for name, run in work.items():
+            seconds[name] = min(seconds[name], seconds_of(run))
+
+    frames = sum(options.frames)
+    work_gflop = sum(gflop(model, *clip) for clip in clips)
+    peak = matrix_peak_gflops()
+    print(
+        f"{len(clips)} clips, {frames} frames, {total} characters, all equal; {options.threads} threads, "
+        f"best of {options.repeats}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+    print(f"{work_gflop:.0f} GFLOP under the true prefix; matrix peak {peak:.0f} GFLOP/s")
+    baseline = seconds["original, clip by clip"]
+    for name, taken in seconds.items():
+        whole = not name.startswith(" ") and "free" not in name
+        share = f"{100 * work_gflop / taken / peak:4.0f} % of the peak" if whole else ""
+        times = f"{baseline / taken:5.2f} times" if whole else " " * 11
+        print(f"{name:26} {taken:6.2f} s  {1e3 * taken / frames:5.1f} ms a frame  {times}  {share}".rstrip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Conformer: a lip reader that spells, under the true prefix as published or on its own."""

@@ -1,0 +1,328 @@
+"""The Conformer as published: visual front end, Conformer encoder, Transformer decoder, CTC output.
+
+Sizes and state-dict names are those of Sxjdwang/TalkLip (``models/conformer_lip_reading.py``,
+``models/visual_frontend.py``, ``evaluation/conformer_arg.txt``) on espnet 0.10.6, so that the published file loads as
+it is. Computed step by step as there, batches padded and masked as there. :mod:`.fast` gives the same for single clips,
+several at once and faster.
+
+Gulati et al. 2020, "Conformer"; relative positions after Dai et al. 2019, "Transformer-XL", appendix B.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from .characters import VOCABULARY
+
+SIDE = 112  # pixels of a crop
+FEATURES = 512  # of a frame
+WIDTH = 256
+HEADS = 4
+HEAD_WIDTH = WIDTH // HEADS
+HIDDEN = 2048
+ENCODER_BLOCKS = 12
+DECODER_BLOCKS = 6
+KERNEL = 31  # of the convolution modules
+POSITIONS = 5000  # the length of espnet's tables; the original makes them anew for a longer clip, here it is refused
+SCALE = math.sqrt(WIDTH)  # of what enters the encoder and the decoder
+
+_MASKED = torch.finfo(torch.float32).min
+
+
+def positions(indices: Tensor) -> Tensor:
+    """Sines and cosines, in turn, of (n,) indices, which may be negative: (n, 256) float32."""
+    rates = torch.exp(torch.arange(0, WIDTH, 2, dtype=torch.float32) * -(math.log(10000.0) / WIDTH))
+    angles = indices.float()[:, None] * rates.to(indices.device)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def relative_positions(length: int) -> Tensor:
+    """Of the distances from length - 1 down to 1 - length (query minus key): (2 length - 1, 256)."""
+    return positions(torch.arange(length - 1, -length, -1))
+
+
+class ResNetLayer(nn.Module):
+    """Two residual blocks that share one stream: what enters the first normalisation is what the second adds to."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv1a = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
+        self.bn1a = nn.BatchNorm2d(channels, eps=1e-3)
+        self.conv2a = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.downsample = nn.Conv2d(channels_in, channels, 1, stride, bias=False)  # not used at stride 1
+        self.outbna = nn.BatchNorm2d(channels, eps=1e-3)
+        self.conv1b = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1b = nn.BatchNorm2d(channels, eps=1e-3)
+        self.conv2b = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.outbnb = nn.BatchNorm2d(channels, eps=1e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.stride == 1 else self.downsample(x)
+        stream = self.conv2a(F.relu(self.bn1a(self.conv1a(x)))) + shortcut
+        x = F.relu(self.outbna(stream))
+        stream = self.conv2b(F.relu(self.bn1b(self.conv1b(x)))) + stream
+        return F.relu(self.outbnb(stream))
+
+
+class ResNet(nn.Module):
+    """Four layers over single frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = ResNetLayer(64, 64, 1)
+        self.layer2 = ResNetLayer(64, 128, 2)
+        self.layer3 = ResNetLayer(128, 256, 2)
+        self.layer4 = ResNetLayer(256, FEATURES, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 64, 28, 28) to (n, 512)."""
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return F.avg_pool2d(x, 4).flatten(1)
+
+
+class VisualFrontend(nn.Module):
+    """Crops to features: a convolution over 5 frames, then each instant by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frontend3D = nn.Sequential(
+            nn.Conv3d(1, 64, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
+            nn.BatchNorm2d(64, eps=1e-3),  # after the first layer the frames of all clips stand in one row
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+        )
+        self.resnet = ResNet()
+
+    def forward(self, crops: Tensor, frames: list[int]) -> list[Tensor]:
+        """(B, T, 112, 112) float32 to (frames, 512) of each clip; near its end what lies beyond is seen too."""
+        x = self.frontend3D[0](crops[:, None]).transpose(1, 2)  # (B, T, 64, 56, 56)
+        packed = torch.cat([clip[:count] for clip, count in zip(x, frames, strict=True)])
+        return list(self.resnet(self.frontend3D[1:](packed)).split(frames))
+
+
+def pad_features(features: list[Tensor], lengths: list[int]) -> Tensor:
+    """Each clip's (n, 512) in the middle of ``length`` rows of zeros, more zeros behind up to the longest.
+
+    The zeros of ``length`` count as frames: nothing masks them (``outpadding`` of the original).
+    """
+    longest = max(lengths)
+    lefts = [(length - len(rows)) // 2 for rows, length in zip(features, lengths, strict=True)]
+    return torch.stack(
+        [F.pad(rows, (0, 0, left, longest - left - len(rows))) for rows, left in zip(features, lefts, strict=True)]
+    )
+
+
+class Attention(nn.Module):
+    """Multi-head attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear_q = nn.Linear(WIDTH, WIDTH)
+        self.linear_k = nn.Linear(WIDTH, WIDTH)
+        self.linear_v = nn.Linear(WIDTH, WIDTH)
+        self.linear_out = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
+        """(B, n, 256) looks at (B, m, 256) where ``mask``, (B, 1 or n, m) bool, allows."""
+        q, k, v = _heads(self.linear_q(x)), _heads(self.linear_k(seen)), _heads(self.linear_v(seen))
+        return self._attend(q @ k.transpose(-2, -1), v, mask)
+
+    def _attend(self, products: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        hidden = ~mask[:, None]
+        weights = torch.softmax((products / math.sqrt(HEAD_WIDTH)).masked_fill(hidden, _MASKED), dim=-1)
+        found = weights.masked_fill(hidden, 0.0) @ v  # (B, heads, n, 64)
+        return self.linear_out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class RelativeAttention(Attention):
+    """Attention that also weighs how far apart two frames are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear_pos = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.pos_bias_u = nn.Parameter(torch.zeros(HEADS, HEAD_WIDTH))
+        self.pos_bias_v = nn.Parameter(torch.zeros(HEADS, HEAD_WIDTH))
+
+    def forward(self, x: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, 256) looks at itself. ``distances`` as :func:`relative_positions` gives them."""
+        q, k, v = _heads(self.linear_q(x)), _heads(self.linear_k(x)), _heads(self.linear_v(x))
+        p = _heads(self.linear_pos(distances)[None])  # (1, heads, 2 T - 1, 64)
+        by_content = (q + self.pos_bias_u[:, None]) @ k.transpose(-2, -1)
+        by_distance = (q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)
+        return self._attend(by_content + _shifted(by_distance), v, mask)
+
+
+def _heads(x: Tensor) -> Tensor:
+    """(B, n, 256) to (B, heads, n, 64)."""
+    return x.view(*x.shape[:-1], HEADS, HEAD_WIDTH).transpose(1, 2)
+
+
+def _shifted(by_distance: Tensor) -> Tensor:
+    """(B, heads, T, 2 T - 1) by query and distance to (B, heads, T, T) by query and key."""
+    length = by_distance.shape[2]
+    query, key = torch.arange(length)[:, None], torch.arange(length)
+    column = (length - 1 - query + key).to(by_distance.device)
+    return by_distance.gather(-1, column.expand(*by_distance.shape[:2], length, length))
+
+
+class FeedForward(nn.Module):
+    """Two linear layers; SiLU between them in the encoder, a rectifier in the decoder."""
+
+    def __init__(self, between: nn.Module) -> None:
+        super().__init__()
+        self.w_1 = nn.Linear(WIDTH, HIDDEN)
+        self.w_2 = nn.Linear(HIDDEN, WIDTH)
+        self.between = between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w_2(self.between(self.w_1(x)))  # type: ignore[no-any-return]
+
+
+class ConvolutionModule(nn.Module):
+    """A gate, a convolution over time for each channel by itself, and a mix of the channels. It knows no masks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pointwise_conv1 = nn.Conv1d(WIDTH, 2 * WIDTH, 1)
+        self.depthwise_conv = nn.Conv1d(WIDTH, WIDTH, KERNEL, padding=KERNEL // 2, groups=WIDTH)
+        self.norm = nn.BatchNorm1d(WIDTH)
+        self.pointwise_conv2 = nn.Conv1d(WIDTH, WIDTH, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, 256) to (B, T, 256)."""
+        x = F.glu(self.pointwise_conv1(x.transpose(1, 2)), dim=1)
+        x = F.silu(self.norm(self.depthwise_conv(x)))
+        return self.pointwise_conv2(x).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+def _norm() -> nn.LayerNorm:
+    return nn.LayerNorm(WIDTH, eps=1e-12)  # espnet's transformer/layer_norm.py
+
+
+class EncoderBlock(nn.Module):
+    """Half a feed-forward step, attention, convolution, the other half; each on what is normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self_attn = RelativeAttention()
+        self.feed_forward = FeedForward(nn.SiLU())
+        self.feed_forward_macaron = FeedForward(nn.SiLU())
+        self.conv_module = ConvolutionModule()
+        self.norm_ff = _norm()
+        self.norm_mha = _norm()
+        self.norm_ff_macaron = _norm()
+        self.norm_conv = _norm()
+        self.norm_final = _norm()
+
+    def forward(self, x: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
+        x = x + 0.5 * self.feed_forward_macaron(self.norm_ff_macaron(x))
+        x = x + self.self_attn(self.norm_mha(x), distances, mask)
+        x = x + self.conv_module(self.norm_conv(x))
+        x = x + 0.5 * self.feed_forward(self.norm_ff(x))
+        return self.norm_final(x)  # type: ignore[no-any-return]
+
+
+class Encoder(nn.Module):
+    """Features to what the decoder and CTC read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.Linear(FEATURES, WIDTH), nn.LayerNorm(WIDTH, eps=1e-5))  # this one is torch's own
+        self.encoders = nn.ModuleList(EncoderBlock() for _ in range(ENCODER_BLOCKS))
+        self.after_norm = _norm()
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, 512) and (B, 1, T) bool to (B, T, 256)."""
+        x = self.embed(features) * SCALE
+        distances = relative_positions(x.shape[1]).to(x.device)
+        for block in self.encoders:
+            x = block(x, distances, mask)
+        return self.after_norm(x)  # type: ignore[no-any-return]
+
+
+class DecoderBlock(nn.Module):
+    """Attention to what was said, attention to what was seen, feed-forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self_attn = Attention()
+        self.src_attn = Attention()
+        self.feed_forward = FeedForward(nn.ReLU())
+        self.norm1 = _norm()
+        self.norm2 = _norm()
+        self.norm3 = _norm()
+
+    def forward(self, x: Tensor, causal: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
+        said = self.norm1(x)
+        x = x + self.self_attn(said, said, causal)
+        x = x + self.src_attn(self.norm2(x), seen, mask)
+        return x + self.feed_forward(self.norm3(x))  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """The next character after each prefix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.Embedding(VOCABULARY, WIDTH))
+        self.decoders = nn.ModuleList(DecoderBlock() for _ in range(DECODER_BLOCKS))
+        self.after_norm = _norm()
+        self.output_layer = nn.Linear(WIDTH, VOCABULARY)
+
+    def forward(self, prefix: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
+        """(B, n) int64 beginning with 39, (B, T, 256) and (B, 1, T) bool to (B, n, 40) logits."""
+        length = prefix.shape[1]
+        x = self.embed(prefix) * SCALE + positions(torch.arange(length, device=prefix.device))
+        causal = torch.ones(1, length, length, dtype=torch.bool, device=prefix.device).tril()
+        for block in self.decoders:
+            x = block(x, causal, seen, mask)
+        return self.output_layer(self.after_norm(x))  # type: ignore[no-any-return]
+
+
+class CTC(nn.Module):
+    """The second output: a character or blank for each frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ctc_lo = nn.Linear(WIDTH, VOCABULARY)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """(..., T, 256) to (..., T, 40) logits."""
+        return self.ctc_lo(seen)  # type: ignore[no-any-return]
+
+
+class ConformerModel(nn.Module):
+    """All of it: 52,496,656 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visual_frontend = VisualFrontend()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+        self.ctc = CTC()
+
+    def encode(self, crops: Tensor, frames: list[int], lengths: list[int]) -> tuple[Tensor, Tensor]:
+        """A padded batch of clips, as the original encodes it.
+
+        Parameters
+        ----------
+        crops : (B, T, 112, 112) float32
+            Normalised.
+        frames, lengths : list of B int
+            How many crops a clip has, and to how many frames its features are padded.
+
+        Returns
+        -------
+        seen : (B, L, 256) float32
+        mask : (B, 1, L) bool
+            True on the ``length`` frames of each clip.
+        """
+        padded = pad_features(self.visual_frontend(crops, frames), lengths)
+        mask = torch.arange(padded.shape[1])[None, None] < torch.tensor(lengths)[:, None, None]
+        mask = mask.to(padded.device)
+        return self.encoder(padded, mask), mask

@@ -1,0 +1,139 @@
+"""The Conformer at work on clips: frames are kept as crops, then read together, a few clips at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.video import Frames
+from tlbench.media.views import View, open_view
+from tlbench.observing.evidence import Evidence, Value
+from tlbench.observing.observer import Watcher
+
+from .characters import ids_of, required_frames, text_of
+from .decode import beam_search, ctc_greedy, forced
+from .eye import Eye
+from .model import POSITIONS, ConformerModel, pad_features
+from .packed import PackedDecoder, PackedEncoder
+
+
+class ClipWatcher(Watcher):
+    """The crops of one clip, and what is said in it."""
+
+    def __init__(self, clip: Clip, view: View) -> None:
+        assert clip.transcript is not None  # the observer refuses a clip without
+        self.clip = clip
+        self.transcript = clip.transcript
+        self.reference_ids = ids_of(clip.transcript, clip.id)  # (n,) int64
+        self.frames = 0
+        self._crops: list[np.ndarray] = []  # runs of (n, 112, 112) uint8
+        # Normalising comes last and is left to the network: bytes are kept, a quarter of the memory.
+        self._stream = open_view(View(view.name, view.version, view.steps[:-1]))
+        self._check(required_frames(self.reference_ids), "its transcript needs")
+
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
+        if generated is None:
+            return
+        self.frames += len(generated)
+        self._check(self.frames, "it has at least")
+        self._crops.append(self._stream.see(generated, None if boxes is None else boxes[: len(generated)]))
+
+    @property
+    def crops(self) -> Tensor:
+        """(T, 112, 112) uint8. Raises ClipError if there are none."""
+        if not self._crops:
+            raise ClipError("no-frames", f"clip {self.clip.id}: no frame to read; look at the file")
+        return torch.from_numpy(np.concatenate(self._crops))
+
+    def _check(self, frames: int, why: str) -> None:
+        if frames > POSITIONS:
+            raise ClipError(
+                "too-long",
+                f"clip {self.clip.id}: {why} {frames} frames, the Conformer reads {POSITIONS} at most; "
+                "cut it into utterances",
+            )
+
+
+class Reader:
+    """The network and the view of a run."""
+
+    def __init__(self, model: ConformerModel, view: View, device: torch.device, *, free: bool) -> None:
+        model = model.eval().requires_grad_(False).to(device)
+        self._eye = Eye(model.visual_frontend).eval().requires_grad_(False)
+        self._encoder = PackedEncoder(model.encoder)
+        self._decoder = PackedDecoder(model.decoder)
+        self._ctc = model.ctc
+        self._view = view
+        self._device = device
+        self._free = free
+
+    def watch(self, clip: Clip) -> ClipWatcher:
+        """Begin with a clip. Raises ClipError if what is said in it can't be spelt, or is too much."""
+        return ClipWatcher(clip, self._view)
+
+    @torch.inference_mode()
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        """Evidence or the reason for none of each clip, in order."""
+        said: dict[int, Evidence | ClipError] = {}
+        crops: dict[int, Tensor] = {}
+        seen_by: dict[int, ClipWatcher] = {}
+        for index, watcher in enumerate(watchers):
+            assert isinstance(watcher, ClipWatcher)
+            try:
+                crops[index] = watcher.crops
+                seen_by[index] = watcher
+            except ClipError as error:
+                said[index] = error
+        if crops:
+            values = self._read(list(seen_by.values()), list(crops.values()))
+            said |= {index: Evidence("conformer", found) for index, found in zip(crops, values, strict=True)}
+        return [said[index] for index in range(len(watchers))]
+
+    def _read(self, watchers: Sequence[ClipWatcher], crops: Sequence[Tensor]) -> list[dict[str, Value]]:
+        features = self._eye(crops)
+        needed = [max(len(rows), required_frames(w.reference_ids)) for rows, w in zip(features, watchers, strict=True)]
+        encoded = self._encoder([pad_features([rows], [n])[0] for rows, n in zip(features, needed, strict=True)])
+        references = [torch.from_numpy(watcher.reference_ids).to(self._device) for watcher in watchers]
+        ids = forced(self._decoder, self._decoder.look(encoded), references)
+        values: list[dict[str, Value]] = [
+            {
+                "reference": watcher.transcript,
+                "forced_ids": written.cpu().numpy(),
+                "reference_ids": watcher.reference_ids,
+            }
+            for watcher, written in zip(watchers, ids, strict=True)
+        ]
+        if self._free:
+            for found, free in zip(values, self._read_freely(features, encoded), strict=True):
+                found |= free
+        return values
+
+    def _read_freely(self, features: Sequence[Tensor], encoded: Sequence[Tensor]) -> list[dict[str, Value]]:
+        """What is read by who does not know the text, not even its length: nothing is padded.
+
+        Clips that needed no padding are as they were ``encoded``; of the others the features are encoded once more.
+        """
+        bare = list(encoded)
+        padded = [index for index, rows in enumerate(features) if len(rows) < len(bare[index])]
+        if padded:
+            for index, rows in zip(padded, self._encoder([features[index] for index in padded]), strict=True):
+                bare[index] = rows
+        hypotheses = beam_search(self._decoder, self._decoder.look(bare))
+        return [
+            {
+                "free_hypothesis": text_of(hypothesis.ids.tolist()),
+                "ctc_hypothesis": text_of(ctc_greedy(self._ctc(rows)).tolist()),
+            }
+            for hypothesis, rows in zip(hypotheses, bare, strict=True)
+        ]
