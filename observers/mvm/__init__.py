@@ -1,0 +1,1 @@
+"""MVM: which of 500 words a mouth says."""

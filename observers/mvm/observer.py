@@ -1,0 +1,97 @@
+"""MVM as an observer: which of LRW's 500 words it takes a clip for.
+
+What the network does stands in :mod:`.watching`, which is imported when the first clip needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.views import View
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Needs, Observer, Watcher
+
+from .view import VIEWS
+
+if TYPE_CHECKING:
+    from tlbench.observing.package import Package
+
+    from .watching import Reader
+
+
+class MVM(Observer):
+    """ACC: whether the word is the right one, as published.
+
+    Evidence
+    --------
+    word : str
+        The clip's label.
+    predicted, rank, top5 : str, int, list of str
+        The likeliest word, how many are likelier than the label (0 if it is right), and the five likeliest, from the
+        logits of the clip and of its mirror image together, as published.
+    predicted_plain, rank_plain : str, int
+        Without the mirror image.
+    """
+
+    name: ClassVar[str] = "mvm"
+    version: ClassVar[int] = 1
+    needs: ClassVar[Needs] = Needs(word=True, weights=True)
+    views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
+    default_view: ClassVar[str] = "lrw"
+    clips_per_batch: ClassVar[int] = 16
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @classmethod
+    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> MVM:
+        """Build the network from the published file or its package.
+
+        Raises
+        ------
+        TlbenchError
+            If there are no weights, they do not fit, or several views are asked for: what is read through each would
+            need a name of its own.
+        """
+        if weights is None:
+            raise TlbenchError("mvm needs a checkpoint; see `tlbench checkpoints list`, and pass --weights")
+        if len(views) != 1:
+            raise TlbenchError(f"mvm reads through one view at a time; got {', '.join(views) or 'none'}")
+        import torch
+
+        from .checkpoint import load_model
+        from .fast import FastMVM
+        from .watching import Reader
+
+        return cls(Reader(FastMVM(load_model(weights)), VIEWS[views[0]], torch.device(device)))
+
+    @classmethod
+    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
+        framed = "face-framed" in views
+        return Needs(boxes=framed, framing=framed, word=True, weights=True)
+
+    @classmethod
+    def recipe(cls, view: str) -> View:
+        return VIEWS[view]
+
+    @classmethod
+    def read_published(cls, path: Path) -> Package:
+        from .checkpoint import read_published
+
+        return read_published(path)
+
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+        """Begin with a clip. Raises ClipError if nobody knows which word it holds, or if it is not one of the 500."""
+        if not clip.word:
+            raise ClipError("no-word", f"clip {clip.id}: no word label (ACC needs one); leave acc out, or add it")
+        return self._reader.watch(clip, clip.word)
+
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        """What each clip was taken for; who else is in the batch changes nothing."""
+        return self._reader.conclude(watchers)

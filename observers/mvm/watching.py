@@ -1,0 +1,125 @@
+"""MVM at work on clips: frames are kept as crops, then each clip and its mirror image go through the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.video import Frames
+from tlbench.media.views import View, open_view
+from tlbench.observing.evidence import Evidence, Value
+from tlbench.observing.observer import Watcher
+
+from .decode import read, read_both
+from .fast import FastMVM
+from .model import FRAMES, SIDE
+from .words import WORDS, label_of
+
+# A clip and its mirror image keep a CPU busy, and 58 pictures are as much as its cache likes; a GPU wants more.
+CLIPS_A_PASS = {"cpu": 1, "cuda": 16}
+
+
+class ClipWatcher(Watcher):
+    """The crops of one clip, and what is said in it."""
+
+    def __init__(self, clip: Clip, word: str, view: View) -> None:
+        self.clip = clip
+        self.word = word
+        self.label = label_of(word, clip.id)
+        self.frames = 0
+        self._crops: list[np.ndarray] = []  # runs of (n, 112, 112) float32
+        self._stream = open_view(view)
+
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
+        if generated is None:
+            return
+        self.frames += len(generated)
+        if self.frames <= FRAMES:  # of a clip that is too long nothing more is needed but its length
+            self._crops.append(self._stream.see(generated, None if boxes is None else boxes[: len(generated)]))
+
+    @property
+    def crops(self) -> np.ndarray:
+        """(29, 112, 112) float32, normalised, zeros after the last frame.
+
+        Raises
+        ------
+        ClipError
+            ``no-frames``, or ``too-long``: the original fails on such a clip too.
+        """
+        if not self.frames:
+            raise ClipError("no-frames", f"clip {self.clip.id}: no frame to read; look at the file")
+        if self.frames > FRAMES:
+            raise ClipError(
+                "too-long",
+                f"clip {self.clip.id}: {self.frames} frames, MVM reads {FRAMES} at most; "
+                f"cut out the {FRAMES} around the word",
+            )
+        filled = np.zeros((FRAMES, SIDE, SIDE), np.float32)
+        filled[: self.frames] = np.concatenate(self._crops)
+        return filled
+
+
+class Reader:
+    """The network and the view of a run."""
+
+    def __init__(self, net: FastMVM, view: View, device: torch.device) -> None:
+        self._net = net.to(device)
+        self._view = view
+        self._device = device
+
+    def watch(self, clip: Clip, word: str) -> ClipWatcher:
+        """Begin with a clip. Raises ClipError if the network does not know its word."""
+        return ClipWatcher(clip, word, self._view)
+
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        """Evidence or the reason for none of each clip, in order."""
+        said: dict[int, Evidence | ClipError] = {}
+        readable: dict[int, ClipWatcher] = {}
+        crops: list[np.ndarray] = []
+        for index, watcher in enumerate(watchers):
+            assert isinstance(watcher, ClipWatcher)
+            try:
+                crops.append(watcher.crops)
+                readable[index] = watcher
+            except ClipError as error:
+                said[index] = error
+        for (index, watcher), (plain, mirrored) in zip(readable.items(), self._logits(crops), strict=True):
+            said[index] = Evidence("mvm", _verdict(watcher, plain, mirrored))
+        return [said[index] for index in range(len(watchers))]
+
+    def _logits(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """(2, 500) of each clip: as it is, and mirrored."""
+        found: list[np.ndarray] = []
+        size = CLIPS_A_PASS.get(self._device.type, CLIPS_A_PASS["cuda"])
+        for start in range(0, len(clips), size):
+            batch = clips[start : start + size]
+            # Every pass has the same shape, filled up with blank clips, so that no sum is taken in another order
+            # because of who else is in it.
+            blank = [np.zeros_like(batch[0])] * (size - len(batch))
+            crops = torch.from_numpy(np.stack([*batch, *blank])).to(self._device)
+            logits: Tensor = self._net(torch.cat([crops, crops.flip(-1)])).unflatten(0, (2, size))
+            found += list(logits.transpose(0, 1)[: len(batch)].cpu().numpy())
+        return found
+
+
+def _verdict(watcher: ClipWatcher, plain: np.ndarray, mirrored: np.ndarray) -> dict[str, Value]:
+    both, alone = read_both(plain, mirrored, watcher.label), read(plain, watcher.label)
+    return {
+        "word": watcher.word,
+        "predicted": WORDS[both.top[0]],
+        "predicted_plain": WORDS[alone.top[0]],
+        "rank": both.rank,
+        "rank_plain": alone.rank,
+        "top5": [WORDS[label] for label in both.top],
+    }
