@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from tests.golden.formula import fill
 from tests.unit.media_factory import tone, write_clip
+from tests.unit.observer_weights import formula_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import Footage, Frames
 from tlbench.metrics.catalogue import all_metrics
-from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Observer
+from tlbench.observing.observer import Needs, Observer
 from tlbench.observing.registry import observer_cards, observer_class, observer_names
-
-NETWORKS: dict[str, type[nn.Module]] = {"syncnet": SyncNetModel}  # whose weights a formula makes
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Show:
     file: Path  # of the generated video: an observer may read it once more
 
 
-def frames_of(path: Path, count: int, seed: int, width: int = 80, height: int = 64) -> tuple[Frames, ...]:
+def frames_of(path: Path, count: int, seed: int, width: int = 112, height: int = 96) -> tuple[Frames, ...]:
     video = write_clip(path, frames=count, width=width, height=height, codec_options={"crf": str(18 + seed)})
     return tuple(Footage(video, 2**30).frames(1000))
 
@@ -65,14 +61,18 @@ def shows(folder: Path) -> list[Show]:
 def observer(request: pytest.FixtureRequest, folder: Path) -> Observer:
     name: str = request.param
     found = observer_class(name)
-    weights = None
-    if found.needs.weights:
-        assert name in NETWORKS, f"give {name} weights made by the formula, as tests/golden/formula.py says"
-        state = NETWORKS[name]().state_dict()
-        fill(state)
-        weights = folder / f"{name}.pth"
-        torch.save(state, weights)
-    return found.load(weights, tuple(found.views), "cpu")
+    weights = formula_weights(name, folder) if found.needs.weights else None
+    return found.load(weights, views_of(found), "cpu", found.modes)
+
+
+def views_of(kind: type[Observer]) -> tuple[str, ...]:
+    """All of its views, or the usual one of an observer that looks through one at a time."""
+    return (kind.default_view,) if kind.default_view else tuple(kind.views)
+
+
+def needs_of(observer: Observer) -> Needs:
+    kind = type(observer)
+    return kind.needs_for(views_of(kind), kind.modes)
 
 
 def in_runs(show: Show, run: int) -> Iterator[tuple[Frames | None, Frames | None, np.ndarray]]:
@@ -89,16 +89,18 @@ def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | 
     """Evidence or the reason for none; anything but a ClipError comes through."""
     found: dict[int, Evidence | ClipError] = {}
     watchers = {}
+    needs = needs_of(observer)
     for number, show in enumerate(shows):
         try:
             watcher = observer.watch(
-                Clip(f"s/{number}", generated=show.file), show.samples if observer.needs.audio else None
+                Clip(f"s/{number}", generated=show.file, transcript="BIN BLUE", word="ABOUT"),
+                show.samples if needs.audio else None,
             )
             for generated, reference, boxes in in_runs(show, run):
                 watcher.see(
                     generated,
-                    reference if observer.needs.reference else None,
-                    boxes if observer.needs.boxes else None,
+                    reference if needs.reference else None,
+                    boxes if needs.boxes else None,
                 )
             watchers[number] = watcher
         except ClipError as error:
@@ -143,13 +145,31 @@ def test_what_decides_the_evidence_is_in_the_identity(observer: Observer) -> Non
     assert one != observer.identity(views, "bb")
     if len(views) > 1:
         assert one != observer.identity(views[:1], "aa")
+    for mode in observer.modes:
+        assert one != observer.identity(views, "aa", (mode,))
+
+
+def test_it_needs_no_less_for_more_views_and_modes(observer: Observer) -> None:
+    for view in observer.views:
+        less, more = observer.needs_for((view,), ()), observer.needs_for((view,), observer.modes)
+        for name, needed in asdict(less).items():
+            assert needed <= getattr(more, name)
+        assert less.boxes >= less.framing  # frames are steadied boxes
+        assert less.weights == observer.needs.weights
+
+
+def test_a_contact_sheet_can_show_its_pictures(observer: Observer) -> None:
+    for view in observer.views:
+        recipe = observer.recipe(view)
+        assert recipe is None or recipe.id == observer.views[view]
 
 
 def test_every_metric_of_it_reads_a_view_it_has_and_finds_what_it_needs(
     observer: Observer, said: list[Evidence]
 ) -> None:
     own = [metric for metric in all_metrics() if metric.observer == observer.name]
-    assert {metric.view for metric in own} <= set(observer.views)
+    assert {metric.view or observer.default_view for metric in own} <= set(observer.views)
+    assert {metric.mode for metric in own} <= {"", *observer.modes}
     counted = {metric.key for metric in own if metric.tally(said[1]).denominator > 0}
     assert counted  # not all: these pictures show no face, so a metric of followed faces counts nothing
 
@@ -260,7 +280,7 @@ def test_no_clips_are_no_evidence(observer: Observer) -> None:
 def test_weights_are_asked_for_and_strange_ones_refused(observer: Observer, folder: Path) -> None:
     if not observer.needs.weights:
         pytest.skip(f"{observer.name} has no weights")
-    views = tuple(observer.views)
+    views = views_of(type(observer))
     with pytest.raises(TlbenchError, match="checkpoint"):
         type(observer).load(None, views, "cpu")
     torch.save({"another.weight": torch.zeros(2)}, folder / "another.pth")
