@@ -35,10 +35,16 @@ class AVHubertModel(nn.Module):
         self.encoder = TransformerEncoder(dims)
         self.layer_norm = nn.LayerNorm(fused)
 
-    def forward(self, video: Tensor | None, audio: Tensor | None, padding_mask: Tensor | None) -> Tensor:
-        """See :meth:`AVHubert.encode`."""
-        seen = None if video is None else self._weakened(self.feature_extractor_video(video))  # (B, C, T)
-        heard = None if audio is None else self._weakened(self.feature_extractor_audio(audio))
+    def see(self, video: Tensor) -> Tensor:
+        """(B, 1, T, 88, 88) to (B, C, T): what is seen, before it meets what is heard."""
+        return self._weakened(self.feature_extractor_video(video))
+
+    def hear(self, audio: Tensor) -> Tensor:
+        """(B, 104, T) to (B, C, T): what is heard."""
+        return self._weakened(self.feature_extractor_audio(audio))
+
+    def forward(self, seen: Tensor | None, heard: Tensor | None, padding_mask: Tensor | None) -> Tensor:
+        """Features of what is seen, heard, or both: see :meth:`AVHubert.encode`."""
         # An absent modality is zeros behind its projection, so not even its bias is left.
         if seen is None:
             if heard is None:
@@ -107,7 +113,21 @@ class AVHubert(nn.Module):
         -------
         (B, T, C) float32
         """
-        encoded: Tensor = self.encoder.w2v_model(video, audio, padding_mask)
+        seen = None if video is None else self.see(video)
+        heard = None if audio is None else self.hear(audio)
+        return self.fuse(seen, heard, padding_mask)
+
+    def see(self, video: Tensor) -> Tensor:
+        """The first part of :meth:`encode`, which several passes can share: (B, 1, T, 88, 88) to (B, C, T)."""
+        return self.encoder.w2v_model.see(video)
+
+    def hear(self, audio: Tensor) -> Tensor:
+        """As :meth:`see`, of speech: (B, 104, T) to (B, C, T)."""
+        return self.encoder.w2v_model.hear(audio)
+
+    def fuse(self, seen: Tensor | None, heard: Tensor | None, padding_mask: Tensor | None) -> Tensor:
+        """The rest of :meth:`encode`: (B, T, C)."""
+        encoded: Tensor = self.encoder.w2v_model(seen, heard, padding_mask)
         return encoded
 
     def logits(self, tokens: Tensor, encoded: Tensor, padding_mask: Tensor | None) -> Tensor:

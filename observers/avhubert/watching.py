@@ -141,20 +141,22 @@ class Reader:
                 "too-long",
                 f"clip {clip.id}: {lips.shape[2]} frames, this network reads {longest} at most; cut it into utterances",
             )
-        encoded = self._model.encode(lips, None, None)[0]
+        seen = self._model.see(lips)
+        encoded = self._model.fuse(seen, None, None)[0]
         if not self._similarity:
             return encoded, {}
         assert watcher.samples is not None  # Reader.watch refuses a clip without
         if not watcher.reference:
             raise ClipError("missing", f"clip {clip.id}: no reference video to compare features with; leave avs_* out")
         real = self._pictures(watcher.reference)
-        speech, real_speech = (self._speech(watcher.samples, video.shape[2]) for video in (lips, real))
+        real_seen = self._model.see(real)
+        heard, real_heard = (self._model.hear(self._speech(watcher.samples, video.shape[2])) for video in (lips, real))
         return encoded, {
-            "avs_u": _similarity(self._model.encode(None, speech, None)[0], encoded),
+            "avs_u": _similarity(self._model.fuse(None, heard, None)[0], encoded),
             "avs_m": _similarity(
-                self._model.encode(lips, speech, None)[0], self._model.encode(real, real_speech, None)[0]
+                self._model.fuse(seen, heard, None)[0], self._model.fuse(real_seen, real_heard, None)[0]
             ),
-            "avs_v": _similarity(encoded, self._model.encode(real, None, None)[0]),
+            "avs_v": _similarity(encoded, self._model.fuse(real_seen, None, None)[0]),
         }
 
     def _pictures(self, runs: Sequence[np.ndarray]) -> Tensor:
@@ -187,7 +189,18 @@ class Reader:
         padded = torch.nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)  # (B, T, C)
         lengths = torch.tensor([len(features) for features in encoded])
         best = [found[0] for found in beam_search(self._stepper, padded, lengths, self._settings)]
-        return [Reading(hypothesis.tokens, hypothesis.score) for hypothesis in best]
+        return [
+            Reading(hypothesis.tokens, self._score(hypothesis.tokens, features))
+            for hypothesis, features in zip(best, encoded, strict=True)
+        ]
+
+    def _score(self, tokens: np.ndarray, features: Tensor) -> float:
+        """The hypothesis' score once more, by itself: that of the search has the rounding of whoever was beside it."""
+        words = torch.from_numpy(tokens).to(features.device)
+        before = words.roll(1)[None]  # begins with the end mark, which stands last
+        found = self._model.logits(before, features[None], None)[0].float().log_softmax(1)  # (n, V)
+        total = float(found.gather(1, words[:, None]).sum())
+        return total / float(len(words) ** self._settings.lenpen)
 
     def _read_frames(self, features: Tensor) -> Reading:
         """Of a checkpoint fine-tuned with CTC: (T, C) to the best symbol of every frame."""

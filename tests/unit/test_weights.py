@@ -7,10 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tlbench.errors import TlbenchError
 from tlbench.observing.card import Card
-from tlbench.observing.weights import check_names, checkpoint_folder, find_weights, parse_weights
+from tlbench.observing.package import Package, write_package
+from tlbench.observing.weights import (
+    KNOWN_NAME,
+    check_names,
+    checkpoint_folder,
+    find_weights,
+    here,
+    known_hashes,
+    parse_weights,
+)
 
 CARD = Card("net", "A network", "watcher", "net.pth", "https://example.org/net.pth", "MIT", "films", "face@1")
 
@@ -75,3 +85,53 @@ def test_a_file_that_is_not_the_published_one_is_said(folder: Path) -> None:
 def test_a_named_file_that_can_not_be_read_is_one_line_with_the_source(folder: Path, name: str) -> None:
     with pytest.raises(TlbenchError, match=r"can't be read .*example\.org"):
         find_weights([CARD], {"net": folder / name})
+
+
+def test_a_card_that_is_no_default_has_to_be_named(folder: Path) -> None:
+    other = replace(CARD, name="expert", file="expert.pth", default=False)
+    (checkpoint_folder() / "expert.pth").write_bytes(b"x")
+    assert find_weights([CARD, other], {}) is None
+    named = find_weights([CARD, other], {"expert": checkpoint_folder() / "expert.pth"})
+    assert named is not None
+    assert named.card.name == "expert"
+
+
+def test_what_is_named_goes_before_what_lies_there(folder: Path) -> None:
+    (checkpoint_folder() / "net.pth").write_bytes(b"x")
+    (folder / "expert.pth").write_bytes(b"y")
+    found = find_weights([CARD, replace(CARD, name="expert", default=False)], {"expert": folder / "expert.pth"})
+    assert found is not None
+    assert found.card.name == "expert"
+
+
+def test_a_package_goes_before_the_file_and_is_named_by_the_hash_of_the_file_it_was_made_of(folder: Path) -> None:
+    (checkpoint_folder() / "net.pth").write_bytes(b"x")
+    sha256 = hashlib.sha256(b"x").hexdigest()
+    package = Package("watcher", {"weight": torch.zeros(2)}, {}, {}, "net.pth", sha256)
+    write_package(package, checkpoint_folder() / "net")
+    found = find_weights([CARD], {})
+    assert found is not None
+    assert (found.path, found.sha256) == (checkpoint_folder() / "net", sha256)
+    assert here(CARD) == found.path
+
+
+def test_a_file_without_a_published_hash_is_known_again_and_a_changed_one_is_said(folder: Path) -> None:
+    file = checkpoint_folder() / "net.pth"
+    file.write_bytes(b"first")
+    find_weights([CARD], {})
+    assert known_hashes() == {"net": hashlib.sha256(b"first").hexdigest()}
+    find_weights([CARD], {})  # the same file: nothing to say
+    file.write_bytes(b"second")
+    with pytest.warns(UserWarning, match="of the first file used under that name"):
+        find_weights([CARD], {})
+    assert known_hashes() == {"net": hashlib.sha256(b"first").hexdigest()}
+
+
+def test_a_damaged_record_of_hashes_is_one_line(folder: Path) -> None:
+    (checkpoint_folder() / "net.pth").write_bytes(b"x")
+    (checkpoint_folder() / KNOWN_NAME).write_text("[1")
+    with pytest.raises(TlbenchError, match=KNOWN_NAME):
+        find_weights([CARD], {})
+    (checkpoint_folder() / KNOWN_NAME).write_text("[1]")
+    with pytest.raises(TlbenchError, match="no record of hashes"):
+        find_weights([CARD], {})

