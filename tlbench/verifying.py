@@ -40,6 +40,8 @@ class Comparison:
     low: float | None
     high: float | None
     published: float
+    scored: int  # clips that entered
+    expected: int
 
     @property
     def agrees(self) -> bool:
@@ -167,21 +169,25 @@ def _compared(result: Result, expected: dict[str, float]) -> Iterator[Comparison
         row = result.row(key)
         if row.value is None:
             raise TlbenchError(f"{key}: none of {len(result.clips)} clips could be scored; see `tlbench check`")
-        yield Comparison(key, row.value, row.low, row.high, published)
+        yield Comparison(key, row.value, row.low, row.high, published, row.scored, row.expected)
 
 
 def weights_of(card: Card, path: Path | None) -> Weights:
     """The checkpoint of a card: ``path``, or what lies in the checkpoint folder. Raises TlbenchError without one."""
-    found = find_weights([card], {} if path is None else {card.name: path})
+    named = replace(card, default=True)  # who asks for a card by its name means it
+    found = find_weights([named], {} if path is None else {card.name: path})
     if found is None:
         raise TlbenchError(
             f"checkpoint {card.name!r} is not here; run `tlbench checkpoints fetch {card.name}`, or pass --file FILE"
         )
-    return found
+    return replace(found, card=card)
 
 
 def reader_of(card: Card) -> type[Observer]:
-    """The observer that reads a card's checkpoint. Raises TlbenchError if there is none."""
+    """The observer that makes a package of a card's checkpoint. Raises TlbenchError if there is none."""
     if card.observer not in observer_names():
         raise TlbenchError(f"checkpoint {card.name!r}: no observer reads it, so it can't be imported")
-    return observer_class(card.observer)
+    kind = observer_class(card.observer)
+    if getattr(kind.read_published, "__func__", None) is getattr(Observer.read_published, "__func__", None):
+        raise TlbenchError(f"checkpoint {card.name!r}: {card.observer} reads {card.file} as it is; nothing to import")
+    return kind

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,13 @@ import pytest
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics, find_metric, find_metrics
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.registry import observer_class, observer_names
+from tlbench.results.record import ClipRecord
+from tlbench.results.result import aggregate, load_result
+from tlbench.results.statistics import IntervalSettings
 
 CLEAN, DAMAGED = 0.0, 1.0
 
@@ -50,7 +56,7 @@ def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
     """Evidence as the built-in observers give it, of a clip that is clean or damaged."""
     if observer == "pixels":
         ones = np.ones(frames)
-        values = {"frames": frames}
+        values: dict[str, Value] = {"frames": frames}
         for region in ("face", "mouth", "frame"):
             values |= {
                 f"{region}_psnr_wrapped": (40 - 8 * damage) * ones,
@@ -109,6 +115,31 @@ def test_neither_the_order_of_clips_nor_their_grouping_matters(metric: Metric) -
     tallies: list[Tally] = [metric.tally(evidence_of(metric.observer, d, n)) for d, n in ((0.0, 3), (0.5, 9), (1.0, 1))]
     together = metric.value(sum(tallies[1:], tallies[0]))
     assert metric.value(tallies[2] + (tallies[0] + tallies[1])) == pytest.approx(together, rel=1e-12)
+
+
+def test_evidence_from_a_file_tallies_as_it_did_before(metric: Metric) -> None:
+    evidence = evidence_of(metric.observer, DAMAGED)
+    read = Evidence.from_json(json.loads(json.dumps(evidence.to_json())))
+    assert metric.tally(read) == metric.tally(evidence)
+
+
+def test_a_result_of_it_has_an_interval_and_comes_back_from_its_file(metric: Metric, tmp_path: Path) -> None:
+    records = [
+        ClipRecord(str(i), evidence={metric.observer: evidence_of(metric.observer, damage)})
+        for i, damage in enumerate((CLEAN, DAMAGED, DAMAGED, 0.5))
+    ]
+    protocol = Protocol.of(metric, dataset="toy", split="test", view="whole@1", decoding="pyav-25fps@1")
+    settings = IntervalSettings(resamples=100)
+    result = aggregate(
+        records, [metric], {metric.key: protocol}, name="x", dataset="toy", split="test", expected=4, interval=settings
+    )
+    row = result.row(metric.key)
+    assert row.scored == 4
+    assert row.low is not None
+    assert row.high is not None
+    assert row.low < row.high
+    result.write(tmp_path / "result.json")
+    assert load_result(tmp_path).row(metric.key) == row
 
 
 def test_finish_keeps_the_order_of_ratios_one_way_or_the_other(metric: Metric) -> None:

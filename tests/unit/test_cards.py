@@ -80,6 +80,24 @@ def test_a_malformed_card_is_one_line(tmp_path: Path, text: str, message: str) -
         read_card(tmp_path / "card.toml")
 
 
+@pytest.mark.parametrize("field", ["name", "file"])
+@pytest.mark.parametrize("value", ["../net", "a/b", "", ".hidden", ".."])
+def test_a_card_can_not_name_a_file_outside_of_the_checkpoint_folder(tmp_path: Path, field: str, value: str) -> None:
+    fields = dict.fromkeys(("name", "title", "observer", "file", "url", "licence", "trained_on", "view"), "x")
+    lines = [f'{key} = "{said}"' for key, said in {**fields, field: value}.items()]
+    (tmp_path / "card.toml").write_text("\n".join(lines))
+    with pytest.raises(TlbenchError, match="can't name a file"):
+        read_card(tmp_path / "card.toml")
+
+
+def test_every_checkpoint_stands_on_the_page_with_its_place() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text("utf-8")
+    rows = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| `")}
+    for card in CARDS:
+        assert card.url in rows[f"`{card.name}`"], card.name
+    assert len(rows) == len(CARDS)
+
+
 def test_a_card_without_relatives_overlaps_with_itself_alone() -> None:
     alone = replace(find_card("mvm"), relatives=[])
     assert overlap(alone, ["mvm"]) is not None

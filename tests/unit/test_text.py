@@ -55,3 +55,21 @@ def test_spoken_words_have_no_punctuation_and_one_apostrophe() -> None:
     assert spoken("It’s well-known: “FINE”, 'really'! 10%") == ["it's", "well", "known", "fine", "really", "10"]
     assert spoken("CAFE\u0301") == spoken("caf\u00e9")
     assert spoken(" -- ") == []
+
+
+def test_marks_upon_letters_part_no_word() -> None:
+    assert spoken("X\u0323Y") == ["x\u0323y"]  # a dot below, for which there is no letter of its own
+    assert spoken("हिन्दी में") == ["हिन्दी", "में"]
+    assert spoken("love \u2764\ufe0f you") == ["love", "you"]  # a heart, and a mark that asks for a coloured one
+
+
+def test_every_way_of_typing_an_apostrophe_is_one() -> None:
+    for typed in "'’‘ʼ´`′＇":
+        assert spoken(f"DON{typed}T") == ["don't"], hex(ord(typed))
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("AB '’´-.,1"))))
+def test_normalising_twice_changes_nothing_more(text: str) -> None:
+    once = spoken(text)
+    assert spoken(" ".join(once)) == once
+    assert all(word.strip("'") == word and any(char.isalnum() for char in word) for word in once)

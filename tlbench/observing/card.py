@@ -63,6 +63,10 @@ def read_card(path: Path) -> Card:
     if unknown:
         raise TlbenchError(f"card {path}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
     try:
-        return Card(**data)
+        card = Card(**data)
     except TypeError as error:
         raise TlbenchError(f"card {path}: {error}") from error
+    for name in (card.name, card.file):  # of a folder and a file in the checkpoint folder, and of nothing outside it
+        if name != Path(name).name or name.startswith("."):
+            raise TlbenchError(f"card {path}: {name!r} can't name a file")
+    return card

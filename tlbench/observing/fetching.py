@@ -7,18 +7,27 @@ everything else through requests.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import file_sha256
 from tlbench.observing.card import Card
 from tlbench.observing.checkpoints import refuse_page
+from tlbench.observing.weights import Weights, checkpoint_folder, compare_with_first
+
+if TYPE_CHECKING:
+    from requests import Response
 
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30.0
+DRIVE_RETRIES = 2  # of a connection that broke off, before it is left to the user
 PAGES = ("github.com", "sharepoint.com")  # their addresses on cards are of pages for people
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")  # RFC 9110, 14.4
 
 # Bytes there so far, and in all (None if the server does not say).
 Progress = Callable[[int, int | None], None]
@@ -27,7 +36,7 @@ Progress = Callable[[int, int | None], None]
 def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     """Download a card's file into ``folder``; a file that is there and right is left alone.
 
-    What has come so far is kept as ``<file>.part``, and the next call goes on from there.
+    What has come so far is kept beside it in a file that ends in ``.part``, and the next call goes on from there.
 
     Returns
     -------
@@ -39,10 +48,21 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     TlbenchError
         Offline or refused by the server; the address is a page for people; what came is a web page or not the
         published file; the disk is full.
+
+    Warns
+    -----
+    UserWarning
+        If the publisher states no hash, and the file is not the one that was first seen in this checkpoint folder.
     """
     target = folder / card.file
     if target.is_file():
-        _check_hash(card, target)
+        sha256 = file_sha256(target)
+        if not sha256.startswith(card.sha256):
+            raise TlbenchError(
+                f"checkpoint {card.name!r}: SHA-256 of {target} is {sha256[:12]}, published is {card.sha256[:12]}; "
+                "remove it and fetch again"
+            )
+        _remember(card, target, sha256)
         return target
     host = urlparse(card.url).hostname or ""
     if any(host == page or host.endswith("." + page) for page in PAGES):
@@ -54,74 +74,130 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if host == "drive.google.com":
-            _from_drive(card, part, progress)
+            _from_drive(card, target, part, progress)
         else:
-            _from_server(card, part, progress)
-        refuse_page(part)
-        _check_hash(card, part)
+            _from_server(card, target, part, progress)
+        sha256 = _accept(card, target, part)
         os.replace(part, target)
     except OSError as error:  # requests' errors have been dealt with: this is the disk
         raise TlbenchError(
-            f"checkpoint {card.name!r}: {target} can't be written ({error.strerror or error})"
+            f"checkpoint {card.name!r}: {target} can't be written ({error.strerror or error}); make room, or choose "
+            "another folder with --out"
         ) from error
+    _remember(card, target, sha256)
     return target
 
 
-def _from_server(card: Card, part: Path, progress: Progress | None) -> None:
+def _from_server(card: Card, target: Path, part: Path, progress: Progress | None) -> None:
     import requests
 
     there = part.stat().st_size if part.is_file() else 0
-    headers = {"Range": f"bytes={there}-"} if there else {}
+    headers = {"Accept-Encoding": "identity"}  # ranges count the bytes on the disk
+    if there:
+        headers["Range"] = f"bytes={there}-"
     try:
         with requests.get(card.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
-            if answer.status_code == 416:  # nothing is left to send: the part is the whole
+            start, total = _range(answer)
+            if answer.status_code == 416 and total in (there, None):  # nothing is left to send: the part is the whole
                 return
+            if answer.status_code == 416 or (answer.status_code == 206 and start != there):
+                raise TlbenchError(
+                    f"checkpoint {card.name!r}: {part} is no part of what {card.url} gives now; remove it and fetch "
+                    "again"
+                )
             answer.raise_for_status()
             if answer.status_code != 206:  # the server begins anew
                 there = 0
-            length = answer.headers.get("Content-Length")
-            total = there + int(length) if length else None
+            _check_room(card, part, None if total is None else total - there)
             with part.open("ab" if there else "wb") as file:
                 for chunk in answer.iter_content(CHUNK_BYTES):
                     file.write(chunk)
                     there += len(chunk)
                     if progress is not None:
                         progress(there, total)
-        if total is not None and there < total:
-            raise TlbenchError(f"checkpoint {card.name!r}: the connection broke off; run the same command to go on")
+        if total is not None and there < total:  # older urllib3 does not mind
+            raise _unreachable(card, target, f"{there} of {total} bytes")
     except requests.HTTPError as error:
         raise TlbenchError(
             f"checkpoint {card.name!r}: {card.url} answers {error.response.status_code}; look for the file at its "
-            "publisher's page"
+            f"publisher's page and save it as {target}"
         ) from error
     except requests.RequestException as error:
+        raise _unreachable(card, target, type(error).__name__) from error
+
+
+def _range(answer: Response) -> tuple[int, int | None]:
+    """Where the answer begins in the file, and how long all of the file is (None if the server does not say)."""
+    stated = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if stated is not None:
+        return int(stated[1] or 0), None if stated[2] == "*" else int(stated[2])
+    length = answer.headers.get("Content-Length", "")
+    return 0, int(length) if answer.status_code == 200 and length.isdigit() else None
+
+
+def _check_room(card: Card, part: Path, missing_bytes: int | None) -> None:
+    """Better before the first gigabyte than after the last."""
+    free_bytes = shutil.disk_usage(part.parent).free
+    if missing_bytes is not None and missing_bytes > free_bytes:
         raise TlbenchError(
-            f"checkpoint {card.name!r}: {card.url} can't be reached or broke off ({type(error).__name__}); run the "
-            f"same command when online to go on, or bring the file as {part.with_suffix('')}"
-        ) from error
+            f"checkpoint {card.name!r}: {missing_bytes / 1e6:,.1f} MB are to come, but {part.parent} has room for "
+            f"{free_bytes / 1e6:,.1f} MB; make room, or choose another folder with --out"
+        )
 
 
-def _from_drive(card: Card, part: Path, progress: Progress | None) -> None:
+def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None) -> None:
     import gdown
     import requests
-    from gdown.exceptions import DownloadError
+    from gdown.exceptions import DownloadError, FileURLRetrievalError
 
     try:
-        gdown.download(url=card.url, output=str(part), resume=True, quiet=True, progress=progress)
-    except (DownloadError, requests.RequestException) as error:
-        raise TlbenchError(
-            f"checkpoint {card.name!r}: Google Drive gives no file ({type(error).__name__}: too many people took it "
-            f"today, or it is offline); try later, or open {card.url} in a browser and save it as "
-            f"{part.with_suffix('')}"
-        ) from error
-
-
-def _check_hash(card: Card, path: Path) -> None:
-    if not card.sha256:
-        return
-    sha256 = file_sha256(path)
-    if not sha256.startswith(card.sha256):
-        raise TlbenchError(
-            f"checkpoint {card.name!r}: SHA-256 of {path} is {sha256[:12]}, published is {card.sha256[:12]}; remove it "
-            "and fetch again"
+        gdown.download(
+            url=card.url,
+            output=str(part),
+            quiet=True,
+            resume=True,
+            use_cookies=False,  # what is fetched must not depend on who is signed in, and nothing is kept elsewhere
+            timeout=TIMEOUT_SECONDS,
+            retries=DRIVE_RETRIES,
+            progress=progress,
         )
+    except FileURLRetrievalError as error:
+        raise TlbenchError(
+            f"checkpoint {card.name!r}: Google Drive shows a page instead of the file (too many people took it "
+            f"lately, or it wants you to sign in); try tomorrow, or open {card.url} in a browser and save it as "
+            f"{target}"
+        ) from error
+    except (DownloadError, requests.RequestException) as error:
+        raise _unreachable(card, target, " ".join(str(error).split())[:160]) from error
+
+
+def _unreachable(card: Card, target: Path, why: str) -> TlbenchError:
+    return TlbenchError(
+        f"checkpoint {card.name!r}: {card.url} can't be reached or broke off ({why}); run the same command when "
+        f"online to go on, or bring the file as {target}"
+    )
+
+
+def _accept(card: Card, target: Path, part: Path) -> str:
+    """The SHA-256 of what came. If it is another file it is removed: the next call could only go on from it."""
+    try:
+        refuse_page(part)
+    except TlbenchError as error:
+        part.unlink()
+        raise TlbenchError(
+            f"checkpoint {card.name!r}: {card.url} gave a web page or nothing in place of the file; open it in a "
+            f"browser and save the file as {target}"
+        ) from error
+    sha256 = file_sha256(part)
+    if not sha256.startswith(card.sha256):
+        part.unlink()
+        raise TlbenchError(
+            f"checkpoint {card.name!r}: SHA-256 of what {card.url} gave is {sha256[:12]}, published is "
+            f"{card.sha256[:12]}; it was removed. Fetch again, and if that stays so the file has changed there"
+        )
+    return sha256
+
+
+def _remember(card: Card, target: Path, sha256: str) -> None:
+    if target.parent == checkpoint_folder():
+        compare_with_first(Weights(card, target, sha256))

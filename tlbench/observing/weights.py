@@ -95,7 +95,7 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | 
         path = here(card) if card.default else None
         if path is not None:
             found = _checked(card, path)
-            _compare_with_first(found)
+            compare_with_first(found)
             return found
     return None
 
@@ -124,8 +124,16 @@ def _checked(card: Card, path: Path) -> Weights:
     return found
 
 
-def _compare_with_first(found: Weights) -> None:
-    """Where the publisher states no hash, the first one seen is kept, and a file that changes later is noticed."""
+def compare_with_first(found: Weights) -> None:
+    """Where the publisher states no hash, the first one seen is kept, and a file that changes later is noticed.
+
+    Raises TlbenchError if the record of hashes is damaged.
+
+    Warns
+    -----
+    UserWarning
+        If this is not the file that was first used under its name.
+    """
     if found.card.sha256:
         return
     first = known_hashes().get(found.card.name)
