@@ -16,7 +16,6 @@ import pytest
 import requests
 
 from tlbench.errors import TlbenchError
-from tlbench.observing import fetching
 from tlbench.observing.card import Card
 from tlbench.observing.fetching import fetch
 from tlbench.observing.weights import known_hashes
@@ -259,7 +258,7 @@ def test_drive_without_a_network_is_one_line(folder: Path, monkeypatch: pytest.M
 def test_nothing_is_begun_that_the_disk_has_no_room_for(
     server: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1_000_000))
     with pytest.raises(TlbenchError, match=r"5\.1 MB are to come, but .* has room for 1\.0 MB; make room"):
         fetch(card(f"{server}/net"), folder)
     put(folder / "net.pth.part", CONTENT[:-500_000])

@@ -67,6 +67,6 @@ def read_card(path: Path) -> Card:
     except TypeError as error:
         raise TlbenchError(f"card {path}: {error}") from error
     for name in (card.name, card.file):  # of a folder and a file in the checkpoint folder, and of nothing outside it
-        if name != Path(name).name or name.startswith("."):
+        if not name or name != Path(name).name or name.startswith("."):
             raise TlbenchError(f"card {path}: {name!r} can't name a file")
     return card
