@@ -19,10 +19,12 @@ import pytest
 from tests.unit.fairseq_factory import LETTERS, fine_tuned_config, fine_tuned_state, write_checkpoint
 from tests.unit.media_factory import write_clip
 from tests.unit.observer_weights import formula_weights
+from tlbench import verifying
 from tlbench.cli.main import main
 from tlbench.observing import known
 from tlbench.observing.known import known_cards
 from tlbench.observing.package import read_package
+from tlbench.verifying import Comparison
 
 CONTENT = b"not a real checkpoint, but whole"
 
@@ -224,6 +226,18 @@ def test_verify_compares_with_what_was_published_and_says_so_by_its_exit_code(de
     assert said.code == 1, said.err
     assert "wer1/paper of ground truth, 2 of 2 clips: " in said.out
     assert said.out.rstrip().endswith("published 23.82: NOT in the interval")
+
+
+@pytest.mark.parametrize(("published", "scored", "code"), [(24.0, 4, 0), (23.0, 4, 1), (24.0, 3, 1)])
+def test_only_a_published_value_in_the_interval_of_all_clips_is_exit_code_0(
+    desk: Desk, tiny: Path, monkeypatch: pytest.MonkeyPatch, published: float, scored: int, code: int
+) -> None:
+    found = Comparison("wer1/paper", 24.5, 23.5, 25.5, published, scored, 4)
+    monkeypatch.setattr(verifying, "self_test", lambda weights: "score 1.0")
+    monkeypatch.setattr(verifying, "published_check", lambda *_, **__: [found])
+    said = desk("verify", "avhubert", "--file", tiny, "--dataset", "lrs2", "--data-root", "x")
+    assert said.code == code
+    assert f"wer1/paper of ground truth, {scored} of 4 clips: 24.50 [23.50, 25.50], published" in said.out
 
 
 @pytest.mark.parametrize(

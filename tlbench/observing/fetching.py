@@ -168,7 +168,9 @@ def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None)
             f"{target}"
         ) from error
     except (DownloadError, requests.RequestException) as error:
-        raise _unreachable(card, target, " ".join(str(error).split())[:160]) from error
+        lost = next((e for e in (error, error.__cause__) if isinstance(e, requests.RequestException)), None)
+        why = " ".join(str(error).split())[:200] if lost is None else type(lost).__name__
+        raise _unreachable(card, target, why) from error
 
 
 def _unreachable(card: Card, target: Path, why: str) -> TlbenchError:
