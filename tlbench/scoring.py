@@ -60,6 +60,8 @@ class Setup:
         Why metrics that are usually shown are not: one line each.
     remarks : tuple of str
         What a reader of the numbers must know of how they were made: one line each.
+    overlaps : tuple of str
+        Which observers are no fair judges of the systems. Controls were trained with nothing.
     trained_with : tuple of str
         Checkpoints the system was trained with, as declared.
     """
@@ -69,6 +71,7 @@ class Setup:
     weights: tuple[Weights, ...]
     left_out: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    overlaps: tuple[str, ...] = ()
     trained_with: tuple[str, ...] = ()
 
     def view(self, metric: Metric) -> str:
@@ -163,7 +166,8 @@ def prepare(
         Plan(tuple(plans), rule, cache or default_cache(), _device(device, any(plan.weights for plan in plans))),
         tuple(used),
         tuple(left_out),
-        (*_view_remarks(plans, used), *_overlaps(used, trained_with)),
+        tuple(_view_remarks(plans, used)),
+        tuple(_overlaps(used, trained_with)),
         tuple(trained_with),
     )
 
@@ -395,7 +399,13 @@ def score_all(
     )
     if contact_sheet is not None:
         _draw_contact_sheet(selections[0], setup.plan, contact_sheet)
-    for line in (*setup.left_out, *setup.remarks, *selections[0].notes, *filter(None, map(_surplus, selections))):
+    for line in (
+        *setup.left_out,
+        *setup.remarks,
+        *setup.overlaps,
+        *selections[0].notes,
+        *filter(None, map(_surplus, selections)),
+    ):
         warnings.warn(line, stacklevel=2)
     results = [
         run(selection, setup, system, out=out / system, workers=workers, engine=engine, seed=seed, progress=progress)
@@ -547,7 +557,7 @@ def run(
         role=role,
         interval=settings,
         trained_with=() if role == "control" else setup.trained_with,
-        remarks=setup.remarks,
+        remarks=setup.remarks if role == "control" else (*setup.remarks, *setup.overlaps),
     )
     finished = datetime.now(timezone.utc)
     command = ["tlbench", *sys.argv[1:]]

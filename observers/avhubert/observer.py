@@ -6,16 +6,18 @@ What the network does stands in :mod:`.watching`, which is imported when the fir
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import Needs, Watcher
+from tlbench.observing.reading import LipReader
 
 from .view import VIEWS
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 SIMILARITY = "similarity"
 
 
-class AVHubert(Observer):
+class AVHubert(LipReader):
     """WER1: the words AV-HuBERT reads from the lips, by beam search as published.
 
     Evidence
@@ -47,6 +49,7 @@ class AVHubert(Observer):
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(transcript=True, weights=True)
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
+    recipes: ClassVar[Mapping[str, View]] = VIEWS
     default_view: ClassVar[str] = "lrs2-center"
     modes: ClassVar[tuple[str, ...]] = (SIMILARITY,)
     clips_per_batch: ClassVar[int] = 8
@@ -64,31 +67,15 @@ class AVHubert(Observer):
             If there are no weights, they do not fit, they can't read (pre-trained only), or several views are asked
             for: what is read through each would need a name of its own.
         """
-        if weights is None:
-            raise TlbenchError("avhubert needs a checkpoint; see `tlbench checkpoints list`, and pass --weights")
-        if len(views) != 1:
-            raise TlbenchError(f"avhubert reads through one view at a time; got {', '.join(views) or 'none'}")
+        path, view = cls.weights_and_view(weights, views)
         from .watching import Reader
 
-        return cls(Reader.load(weights, VIEWS[views[0]], device, similarity=SIMILARITY in modes))
+        return cls(Reader.load(path, view, device, similarity=SIMILARITY in modes))
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        framed = "face-framed" in views
         compared = SIMILARITY in modes
-        return Needs(
-            reference=compared,
-            audio=compared,
-            boxes=framed,
-            framing=framed,
-            placements="mouth-aligned" in views,
-            transcript=True,
-            weights=True,
-        )
-
-    @classmethod
-    def recipe(cls, view: str) -> View:
-        return VIEWS[view]
+        return replace(super().needs_for(views, modes), reference=compared, audio=compared)
 
     @classmethod
     def read_published(cls, path: Path) -> Package:

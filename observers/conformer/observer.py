@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import Needs, Watcher
+from tlbench.observing.reading import LipReader
 
 from .view import VIEWS
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 FREE = "free"
 
 
-class Conformer(Observer):
+class Conformer(LipReader):
     """WER2 and CER: the next character after each beginning of the true text, as published.
 
     Evidence
@@ -47,6 +48,7 @@ class Conformer(Observer):
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(transcript=True, weights=True)
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
+    recipes: ClassVar[Mapping[str, View]] = VIEWS
     default_view: ClassVar[str] = "lrs2-112"
     modes: ClassVar[tuple[str, ...]] = (FREE,)
     clips_per_batch: ClassVar[int] = 8
@@ -64,25 +66,13 @@ class Conformer(Observer):
             If there are no weights, they do not fit, or several views are asked for: what is read through each would
             need a name of its own.
         """
-        if weights is None:
-            raise TlbenchError("conformer needs a checkpoint; see `tlbench checkpoints list`, and pass --weights")
-        if len(views) != 1:
-            raise TlbenchError(f"conformer reads through one view at a time; got {', '.join(views) or 'none'}")
+        path, view = cls.weights_and_view(weights, views)
         import torch
 
         from .checkpoint import load_model
         from .watching import Reader
 
-        return cls(Reader(load_model(weights), VIEWS[views[0]], torch.device(device), free=FREE in modes))
-
-    @classmethod
-    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        framed = "face-framed" in views
-        return Needs(boxes=framed, framing=framed, transcript=True, weights=True)
-
-    @classmethod
-    def recipe(cls, view: str) -> View:
-        return VIEWS[view]
+        return cls(Reader(load_model(path), view, torch.device(device), free=FREE in modes))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:

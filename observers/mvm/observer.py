@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import Needs, Watcher
+from tlbench.observing.reading import LipReader
 
 from .view import VIEWS
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .watching import Reader
 
 
-class MVM(Observer):
+class MVM(LipReader):
     """ACC: whether the word is the right one, as published.
 
     Evidence
@@ -43,6 +44,7 @@ class MVM(Observer):
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(word=True, weights=True)
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
+    recipes: ClassVar[Mapping[str, View]] = VIEWS
     default_view: ClassVar[str] = "lrw"
     clips_per_batch: ClassVar[int] = 16
 
@@ -59,26 +61,14 @@ class MVM(Observer):
             If there are no weights, they do not fit, or several views are asked for: what is read through each would
             need a name of its own.
         """
-        if weights is None:
-            raise TlbenchError("mvm needs a checkpoint; see `tlbench checkpoints list`, and pass --weights")
-        if len(views) != 1:
-            raise TlbenchError(f"mvm reads through one view at a time; got {', '.join(views) or 'none'}")
+        path, view = cls.weights_and_view(weights, views)
         import torch
 
         from .checkpoint import load_model
         from .fast import FastMVM
         from .watching import Reader
 
-        return cls(Reader(FastMVM(load_model(weights)), VIEWS[views[0]], torch.device(device)))
-
-    @classmethod
-    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        framed = "face-framed" in views
-        return Needs(boxes=framed, framing=framed, word=True, weights=True)
-
-    @classmethod
-    def recipe(cls, view: str) -> View:
-        return VIEWS[view]
+        return cls(Reader(FastMVM(load_model(path)), view, torch.device(device)))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:

@@ -18,7 +18,7 @@ else:
 ROOT = Path(__file__).parents[2]
 ROOMS = ["media", "datasets", "observing", "metrics", "results", "pages", "cli"]  # data walks from left to right
 FOUNDATION = {"tlbench.errors", "tlbench.version"}
-ABOVE_RESULTS = {"tlbench.scoring", "tlbench.making"}  # whole jobs: they call every room but cli
+ABOVE_RESULTS = {"tlbench.scoring", "tlbench.making", "tlbench.verifying"}  # whole jobs: they call every room but cli
 OBSERVERS_MAY_IMPORT = ("tlbench.media", "tlbench.datasets.clip", "tlbench.observing")
 
 

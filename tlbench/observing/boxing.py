@@ -97,7 +97,7 @@ def choose_rule(
     if detector not in ("auto", "haar", "s3fd"):
         raise TlbenchError(f"no detector {detector!r}; there are auto, haar and s3fd")
     if fixed is not None:
-        return BoxRule("fixed", fixed=fixed), None
+        return BoxRule("fixed", fixed=fixed, source=source), None
     found = None if detector == "haar" else find_weights([detector_card()], given)
     if found is not None:
         return BoxRule("s3fd", found.path, found.sha256, smooth, source=source), found

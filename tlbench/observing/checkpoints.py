@@ -1,7 +1,7 @@
 """Checkpoint files to tensors, without running anything that is in them.
 
-:func:`read_checkpoint` reads a bare state dict, :func:`read_tensors` a file of several, and :func:`open_checkpoint`
-any other file of torch.save whose classes the caller can name. All refuse what else a file may hold, in one line.
+:func:`read_checkpoint` reads a bare state dict, :func:`open_checkpoint` with :func:`read_state` any other file of
+torch.save whose classes the caller can name. All refuse what else a file may hold, in one line.
 """
 
 from __future__ import annotations
@@ -43,39 +43,6 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
             f"weights {path}: holds no plain state dict (names to tensors); this is another model's file"
         )
     return read_state(archive, archive.tree, path), sha256
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Read a file of nested plain containers (dicts, lists, numbers, texts) whose leaves may be tensors.
-
-    For checkpoints that hold several state dicts under names of their own. Tensors are on the CPU, as
-    :func:`read_checkpoint` gives them.
-
-    Raises
-    ------
-    TlbenchError
-        As :func:`read_checkpoint`, or if the outermost container is no dict.
-    """
-    archive, _ = open_checkpoint(path)
-    if not isinstance(archive.tree, dict):
-        raise TlbenchError(f"weights {path}: holds no dict of tensors; this is another model's file")
-    with _one_line(path):
-        done: dict[int, Any] = {}
-        return {str(name): _with_tensors(archive, part, done) for name, part in archive.tree.items()}
-
-
-def _with_tensors(archive: Archive, part: Any, done: dict[int, Any]) -> Any:
-    """``done``: containers already converted, by id; a small file can mention one of them in very many places."""
-    if isinstance(part, TensorSlice):
-        return archive.tensor(part)
-    if not isinstance(part, (dict, list, tuple)):
-        return part
-    if id(part) not in done:
-        if isinstance(part, dict):
-            done[id(part)] = {name: _with_tensors(archive, inner, done) for name, inner in part.items()}
-        else:
-            done[id(part)] = type(part)(_with_tensors(archive, inner, done) for inner in part)
-    return done[id(part)]
 
 
 def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> tuple[Archive, str]:

@@ -19,7 +19,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.framing import steady
 from tlbench.media.video import Footage, Frames
-from tlbench.media.views import AlignMouth, CropBox, FrameFace, JpegDump, Normalise, ToBgr, View, open_view
+from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
 from tlbench.observing.registry import observer_class
 
 TILES = 8  # frames a strip
@@ -123,12 +123,11 @@ class _Guides:
     def for_view(self, recipe: View) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Boxes and placements as the view wants them; raises ClipError if they can't be found."""
         boxes = None
-        if any(isinstance(step, FrameFace) for step in recipe.steps):
+        if recipe.frames_face:
             boxes = steady(self.boxes)
-        elif any(isinstance(step, CropBox) for step in recipe.steps):
+        elif recipe.crops:
             boxes = self.boxes
-        aligned = any(isinstance(step, AlignMouth) for step in recipe.steps)
-        return boxes, self.placements if aligned else None
+        return boxes, self.placements if recipe.aligns_mouth else None
 
 
 class _Look:

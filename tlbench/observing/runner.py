@@ -295,7 +295,7 @@ class Bench:
             needs = self._needs[name]
             sitting.frames = frames
             sitting.notes[name] = [
-                *(_boxes_notes(guides.boxes) if needs.boxes and guides.boxes is not None else ()),
+                *(_boxes_notes(guides.boxes, self.plan.boxes) if needs.boxes and guides.boxes is not None else ()),
                 *_notes(generated),
                 *(f"reference: {note}" for note in (_notes(wanted) if needs.reference and wanted is not None else ())),
             ]
@@ -352,6 +352,6 @@ def _notes(footage: Footage) -> Iterator[str]:
         yield "fewer pictures than its header declares"
 
 
-def _boxes_notes(boxes: Boxes) -> Iterator[str]:
+def _boxes_notes(boxes: Boxes, rule: BoxRule) -> Iterator[str]:
     if boxes.missing:
-        yield f"no face found in {boxes.missing} of {len(boxes)} reference frames"
+        yield f"no face found in {boxes.missing} of {len(boxes)} {rule.source} frames"
