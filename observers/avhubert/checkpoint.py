@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlbench.errors import TlbenchError
 from tlbench.observing.archive import Archive
-from tlbench.observing.checkpoints import load_into, open_checkpoint, read_state
+from tlbench.observing.checkpoints import load_into, open_checkpoint, published, read_state
 from tlbench.observing.package import Package, open_package
 from tlbench.observing.unpickle import Thing, printable
 
@@ -69,7 +69,12 @@ def load(path: Path) -> tuple[AVHubert, Dictionary]:
     TlbenchError
         If the file can't be read, is another model's, or its tensors do not fit; in one line.
     """
-    package = open_package(path, read_published)
+    model, dictionary = network_of(open_package(path, _read), path)
+    return model.eval().requires_grad_(False), dictionary
+
+
+def network_of(package: Package, path: Path) -> tuple[AVHubert, Dictionary]:
+    """The network of a package, and its dictionary. Raises TlbenchError, naming ``path``, if it does not fit."""
     if package.observer != OBSERVER:
         raise TlbenchError(f"package {path}: is of observer {package.observer!r}, not {OBSERVER!r}")
     try:
@@ -83,7 +88,7 @@ def load(path: Path) -> tuple[AVHubert, Dictionary]:
 
     model = AVHubert(dims)
     load_into(model, package.tensors, f"{OBSERVER}, {path}")
-    return model.eval().requires_grad_(False), Dictionary(symbols, package.files.get(TOKENIZER_FILE))
+    return model, Dictionary(symbols, package.files.get(TOKENIZER_FILE))
 
 
 def read_published(path: Path) -> Package:
@@ -99,7 +104,11 @@ def read_published(path: Path) -> Package:
     TlbenchError
         If the file is damaged, of another model, or holds anything that could run code; in one line.
     """
-    archive, sha256 = open_checkpoint(path, INERT, MENTIONED)
+    return published(_read(path), path)
+
+
+def _read(path: Path) -> Package:
+    archive = open_checkpoint(path, INERT, MENTIONED)
     tree = archive.tree
     if not isinstance(tree, dict) or not isinstance(tree.get("model"), dict):
         raise TlbenchError(
@@ -116,8 +125,6 @@ def read_published(path: Path) -> Package:
         tensors=tensors,
         config={"dims": dims.to_json(), "dictionary": symbols, "dictionary_file": task_state_file},
         files={} if tokenizer is None else {TOKENIZER_FILE: tokenizer},
-        source_file=path.name,
-        source_sha256=sha256,
     )
 
 
@@ -310,7 +317,7 @@ def _texts(path: Path, task_state: Any, dims: Dims) -> tuple[list[str], bytes | 
                 f"weights {path}: holds no target dictionary, so its tokens can't be read as text; put the "
                 f"{TASK_STATE_FILE} of its publisher beside it"
             )
-        task_state = open_checkpoint(where, INERT, MENTIONED)[0].tree
+        task_state = open_checkpoint(where, INERT, MENTIONED).tree
         if not _has_dictionary(task_state):
             raise TlbenchError(f"weights {where}: holds no target dictionary either")
     symbols = task_state["target_dictionary"].state.get("symbols")

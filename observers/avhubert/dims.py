@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-VISUAL_FEATURES = 512  # out of the ResNet-18 (av_hubert avhubert/resnet.py)
+VISUAL_WIDTH = 64  # channels of the ResNet-18's first stage (av_hubert avhubert/resnet.py); the last has 8 times those
 FUSED_FILTERBANKS = 104  # 26 log filterbanks, 4 steps stacked to one video frame (hubert_dataset.py)
 
 
@@ -24,6 +24,8 @@ class Dims:
         ``conv_pos`` and ``conv_pos_groups``.
     audio_features : int
         ``audio_feat_dim``, 104 as published.
+    visual_width : int
+        Channels of the visual front end's first stage: 64 in everything published, fewer in our own small networks.
     decoder_layers, decoder_width, decoder_ffn, decoder_heads : int
         All 0 for a checkpoint without a decoder (pre-trained only, or fine-tuned with CTC).
     decoder_prenorm : bool
@@ -56,6 +58,7 @@ class Dims:
     positional_kernel: int = 128
     positional_groups: int = 16
     audio_features: int = FUSED_FILTERBANKS
+    visual_width: int = VISUAL_WIDTH
     decoder_layers: int = 0
     decoder_width: int = 0
     decoder_ffn: int = 0

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .decoder import Attention
-from .dims import VISUAL_FEATURES, Dims
+from .dims import Dims
 from .resnet import ResEncoder
 
 
@@ -20,8 +20,8 @@ class VideoFrontend(nn.Module):
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.resnet = ResEncoder()
-        self.proj = nn.Linear(VISUAL_FEATURES, dims.encoder_width)
+        self.resnet = ResEncoder(dims.visual_width)
+        self.proj = nn.Linear(8 * dims.visual_width, dims.encoder_width)
 
     def forward(self, video: Tensor) -> Tensor:
         projected: Tensor = self.proj(self.resnet(video).transpose(1, 2))

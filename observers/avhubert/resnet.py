@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-CHANNELS = (64, 128, 256, 512)  # of the four stages; two blocks each
+WIDTH = 64  # channels of the first stage as published; each of the four stages has twice those of the one before
 
 
 class BasicBlock(nn.Module):
@@ -35,14 +35,14 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet-18 without its first convolution: (N, 64, h, w) to (N, 512)."""
+    """ResNet-18 without its first convolution: (N, width, h, w) to (N, 8 width)."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.layer1 = _stage(CHANNELS[0], CHANNELS[0], 1)
-        self.layer2 = _stage(CHANNELS[0], CHANNELS[1], 2)
-        self.layer3 = _stage(CHANNELS[1], CHANNELS[2], 2)
-        self.layer4 = _stage(CHANNELS[2], CHANNELS[3], 2)
+        self.layer1 = _stage(width, width, 1)
+        self.layer2 = _stage(width, 2 * width, 2)
+        self.layer3 = _stage(2 * width, 4 * width, 2)
+        self.layer4 = _stage(4 * width, 8 * width, 2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,23 +55,23 @@ def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class ResEncoder(nn.Module):
-    """Grey video to a feature vector a frame: (B, 1, T, H, W) to (B, 512, T)."""
+    """Grey video to a feature vector a frame: (B, 1, T, H, W) to (B, 8 width, T)."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         self.frontend3D = nn.Sequential(
-            nn.Conv3d(1, CHANNELS[0], (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
-            nn.BatchNorm3d(CHANNELS[0]),
-            nn.PReLU(CHANNELS[0]),
+            nn.Conv3d(1, width, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
+            nn.BatchNorm3d(width),
+            nn.PReLU(width),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         )
-        self.trunk = ResNet()
+        self.trunk = ResNet(width)
 
     def forward(self, video: Tensor) -> Tensor:
         batch = len(video)
-        x = self.frontend3D(video)  # (B, 64, T, h, w)
-        x = x.transpose(1, 2).flatten(0, 1)  # (B T, 64, h, w)
+        x = self.frontend3D(video)  # (B, width, T, h, w)
+        x = x.transpose(1, 2).flatten(0, 1)  # (B T, width, h, w)
         if not torch.is_grad_enabled():
             x = x.contiguous(memory_format=torch.channels_last)  # half the time on a CPU
-        features: Tensor = self.trunk(x)  # (B T, 512)
+        features: Tensor = self.trunk(x)  # (B T, 8 width)
         return features.reshape(batch, -1, features.shape[1]).transpose(1, 2)

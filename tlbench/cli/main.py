@@ -23,6 +23,8 @@ COMMANDS = {
     "boxes": "tlbench.cli.boxes",
     "controls": "tlbench.cli.controls",
     "checkpoints": "tlbench.cli.checkpoints",
+    "calibrate": "tlbench.cli.calibrate",
+    "train-observer": "tlbench.cli.train_observer",
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tlbench.observing.observation import Observation
+    from tlbench.training.loop import Report
 
 QUIET_SECONDS = 30.0  # without a terminal, a line this often says that the run is alive
 
@@ -116,3 +117,66 @@ class DownloadProgress:
 
     def __call__(self, there: int, total: int | None) -> None:
         self._bar.update(self._task, completed=there, total=total)
+
+
+class TrainingProgress:
+    """Shows lessons being prepared, then steps; every judgement is a line that stays."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, figures="")
+        self._doing = ""
+        self._said = time.monotonic()
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def prepared(self, done: int, total: int) -> None:
+        """Lessons that are ready."""
+        self._show("lessons", done, total, "")
+
+    def tell(self, report: Report) -> None:
+        """Where the training is."""
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+        figures = f"epoch {report.epoch}, {losses}, {report.frames_per_second:.0f} frames/s"
+        self._show("training", report.step, report.steps, figures)
+        if report.judged is not None:
+            best = "" if report.best is None else f", best {report.best:.2f}"
+            self._say(f"step {report.step}: {figures}; judged {report.judged:.2f}{best}")
+
+    def _show(self, doing: str, done: int, total: int, figures: str) -> None:
+        if doing != self._doing:
+            self._doing = doing
+            self._bar.reset(self._task, description=doing, total=total, figures="")
+        self._bar.update(self._task, completed=done, total=total, figures=figures)
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self._say(f"{doing}: {done} of {total}" + (f", {figures}" if figures else ""))
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)

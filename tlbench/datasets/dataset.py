@@ -49,6 +49,15 @@ class Source:
     generated: tuple[FoundFile, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Span:
+    """What is said from when to when: a phoneme, or a word where only words have times."""
+
+    begin_seconds: float
+    end_seconds: float
+    label: str
+
+
 class Dataset(ABC):
     """A set of clips with names, splits and facts. It has no state; the user's files come in as a :class:`Source`.
 
@@ -109,6 +118,10 @@ class Dataset(ABC):
         """Further names a generated file or a subset may use for a clip, besides those of :class:`ClipNames`."""
         return ()
 
+    def spans(self, source: Source, clip: Clip) -> tuple[Span, ...]:
+        """What is said when, in order, silences included; empty if the data set does not know. For training only."""
+        return ()
+
     def notes(self, source: Source) -> tuple[str, ...]:
         """What the user should know about how this source was read, a line each."""
         return ()
@@ -151,6 +164,10 @@ class Selection:
     def expected(self) -> int | None:
         """How many clips the published split has, if that is known."""
         return self.dataset.expected_clips.get(self.split)
+
+    def spans(self, clip: Clip) -> tuple[Span, ...]:
+        """See :meth:`Dataset.spans`."""
+        return self.dataset.spans(Source(self.root, self.manifest), clip)
 
     @property
     def whole(self) -> bool:

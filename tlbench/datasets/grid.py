@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Dataset, Source
+from tlbench.datasets.dataset import Dataset, Source, Span
 from tlbench.datasets.lists import read_id_list, read_lines
 from tlbench.datasets.matching import find_files
 from tlbench.errors import TlbenchError
 
 SILENCES = frozenset({"sil", "sp"})
+FRAMES_PER_SECOND = 25
 TICKS_PER_FRAME = 1000  # alignment files count thousandths of a frame of 1/25 s
 
 # The sentence is spelled in the id's six letters: Cooke, Barker, Cunningham, Shao, JASA 120(5), 2006, table I.
@@ -71,6 +72,18 @@ class Grid(Dataset):
             ids = [entry.id for entry in listed]
         return [_clip(root, clip_id, there[clip_id]) for clip_id in ids]
 
+    def spans(self, source: Source, clip: Clip) -> tuple[Span, ...]:
+        """Words and silences of the clip's alignment; ``sp``, between words, is silence too."""
+        assert source.root is not None  # needs_root
+        assert clip.reference is not None  # set by clips
+        alignment = _alignment(source.root, clip.id, clip.reference)
+        if alignment is None:
+            return ()
+        return tuple(
+            Span(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND, "sil" if word in SILENCES else word)
+            for start, end, word in parse_alignment(alignment)
+        )
+
 
 def transcript_of_id(name: str) -> str | None:
     """``bbaf2n`` -> ``bin blue at f two now``; None if the six letters are none of GRID's."""
@@ -118,8 +131,12 @@ def _speakers(root: Path) -> list[Path]:
 def _clip(root: Path, clip_id: str, video: Path) -> Clip:
     speaker, _, name = clip_id.partition("/")
     transcript = transcript_of_id(name)
-    for alignment in (video.with_name(f"{name}.align"), root / "alignments" / f"{clip_id}.align"):
-        if alignment.is_file():
-            transcript = " ".join(word for _, _, word in parse_alignment(alignment) if word not in SILENCES)
-            break
+    alignment = _alignment(root, clip_id, video)
+    if alignment is not None:
+        transcript = " ".join(word for _, _, word in parse_alignment(alignment) if word not in SILENCES)
     return Clip(clip_id, reference=video, transcript=transcript, speaker=speaker)
+
+
+def _alignment(root: Path, clip_id: str, video: Path) -> Path | None:
+    beside = video.with_name(f"{clip_id.partition('/')[2]}.align")
+    return next((path for path in (beside, root / "alignments" / f"{clip_id}.align") if path.is_file()), None)

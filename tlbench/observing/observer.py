@@ -23,7 +23,11 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 
 if TYPE_CHECKING:
+    from tlbench.observing.learning import Learner
     from tlbench.observing.package import Package
+
+
+HALF_NAME = "bfloat16"  # what half precision is, as protocols and cache keys state it
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,31 @@ class Observer(ABC):
     views: ClassVar[Mapping[str, str]]  # name, as metrics ask for it, to id, as protocols and cache keys state it
     default_view: ClassVar[str] = ""  # for metrics that leave the view to the run; "" if none does
     modes: ClassVar[tuple[str, ...]] = ()  # further evidence that costs extra, given only to metrics that ask for it
+    has_half: ClassVar[bool] = False  # whether its network can compute in half precision; others are never asked to
     clips_per_batch: ClassVar[int] = 1  # how many clips ``conclude`` likes to be given at once
 
     @classmethod
     @abstractmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> Observer:
-        """Build the observer for these of its views and modes. Raises TlbenchError if the weights do not fit."""
+    def load(
+        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+    ) -> Observer:
+        """Build the observer for these of its views and modes. Raises TlbenchError if the weights do not fit.
+
+        ``half`` asks for half precision (:mod:`tlbench.observing.precision`) of an observer that :attr:`has_half`.
+        """
 
     @classmethod
-    def identity(cls, views: Sequence[str], weights_sha256: str | None, modes: Sequence[str] = ()) -> str:
-        """What decides the evidence besides the clip: name, version, views, modes, weights. Part of the cache key."""
+    def identity(
+        cls, views: Sequence[str], weights_sha256: str | None, modes: Sequence[str] = (), *, half: bool = False
+    ) -> str:
+        """What decides the evidence besides the clip: name, version, views, modes, weights, precision.
+
+        Part of the cache key.
+        """
         seen = ",".join(cls.views[view] for view in sorted(views))
         extra = "+" + ",".join(sorted(modes)) if modes else ""
-        return f"{cls.name}@{cls.version}[{seen}]{extra}{weights_sha256 or ''}"
+        numbers = f"~{HALF_NAME}~" if half else ""
+        return f"{cls.name}@{cls.version}[{seen}]{extra}{numbers}{weights_sha256 or ''}"
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
@@ -115,6 +131,11 @@ class Observer(ABC):
             If the file is damaged, of another model, or holds code; or if this observer has no checkpoint.
         """
         raise TlbenchError(f"observer {cls.name!r} has no checkpoint to read; {path} is of no use to it")
+
+    @classmethod
+    def learner(cls) -> type[Learner]:
+        """How its network is trained. Raises TlbenchError if it has none, or if tlbench does not train it."""
+        raise TlbenchError(f"observer {cls.name!r} is not one that can be trained")
 
     @abstractmethod
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:

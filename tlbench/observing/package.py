@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,61 @@ def write_package(package: Package, folder: Path) -> None:
         raise TlbenchError(f"package {folder}: can't be written ({error.strerror})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def own_package(package: Package, view: str, trained: Mapping[str, Any], *, half: bool) -> Package:
+    """A package of a network that was trained here, with what a published file would have told about it.
+
+    There is no published file to name the weights by, so ``source_sha256`` is of what decides the numbers: names,
+    types, shapes and bytes of the tensors, the sizes, and the further files.
+
+    Parameters
+    ----------
+    package : Package
+    view : str
+        The observer's view it was trained behind; scoring looks through it unless told otherwise.
+    trained : mapping
+        JSON: how it was trained.
+    half : bool
+        Keep floating-point tensors in half precision.
+    """
+    import torch
+
+    tensors = {
+        name: tensor.half() if half and tensor.dtype == torch.float32 else tensor
+        for name, tensor in package.tensors.items()
+    }
+    config = {**package.config, "view": view}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        dense = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {dense.dtype} {tuple(dense.shape)}".encode())
+        digest.update(dense.reshape(-1).view(torch.uint8).numpy().tobytes())
+    for name in sorted(package.files):
+        digest.update(name.encode() + package.files[name])
+    return replace(
+        package,
+        tensors=tensors,
+        config={**config, "trained": dict(trained)},
+        source_file="trained by tlbench",
+        source_sha256=digest.hexdigest(),
+    )
+
+
+def replace_package(package: Package, folder: Path) -> None:
+    """:func:`write_package`, in place of a package that may be there; one of the two is always whole.
+
+    Raises TlbenchError as :func:`write_package`.
+    """
+    if not folder.exists():
+        write_package(package, folder)
+        return
+    mark = secrets.token_hex(4)
+    new, old = folder.with_name(f".{folder.name}.{mark}.new"), folder.with_name(f".{folder.name}.{mark}.old")
+    write_package(package, new)
+    folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,220 @@
+"""``train_observer``: from a data set and the name of an observer to a package that it reads with."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.observing.boxing import choose_rule
+from tlbench.observing.cache import default_cache, write_text_atomically
+from tlbench.observing.package import open_package
+from tlbench.observing.registry import observer_class
+from tlbench.training.lessons import Count, LessonBook, LessonRule
+from tlbench.training.schedule import Schedule
+from tlbench.version import VERSION
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from tlbench.training.loop import Report
+
+SETTINGS_NAME = "settings.json"
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+FREE_SETTINGS = frozenset({"steps", "validate_every", "version"})  # may change between two parts of one training
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What :func:`train_observer` did.
+
+    Attributes
+    ----------
+    best : Path
+        The package of the best judgement; its folder can be given to ``--weights``.
+    metric : str
+    value : float or None
+        Of the best judgement, on the validation part.
+    step, steps : int
+        Updates done and planned.
+    failures : dict of clip id to ClipError
+        Clips that could not be learned from.
+    """
+
+    best: Path
+    metric: str
+    value: float | None
+    step: int
+    steps: int
+    failures: dict[str, ClipError]
+
+
+def train_observer(
+    observer: str,
+    dataset: str,
+    out: Path,
+    data_root: Path | None = None,
+    *,
+    size: str | Mapping[str, Any] = "small",
+    view: str | None = None,
+    schedule: Schedule | None = None,
+    train_split: str = "train",
+    val_split: str = "val",
+    start: Path | None = None,
+    half: bool = False,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: Precision = "32-true",
+    loaders: int = 0,
+    cache: Path | None = None,
+    max_seconds: float | None = None,
+    prepared: Count | None = None,
+    tell: Callable[[Report], None] | None = None,
+) -> Trained:
+    """Train an observer, or go on with a training that was interrupted.
+
+    Parameters
+    ----------
+    observer : str
+        ``avhubert``, ``conformer``, ``mvm`` or ``syncnet``.
+    dataset, data_root, train_split, val_split
+        Where its lessons come from. Nothing of another split is read.
+    out : Path
+        A folder; if it holds a training with the same settings, that one is continued.
+    size : str or mapping
+        One of the observer's sizes, or its dimensions.
+    view : str or None
+        One of the observer's views; None is the one its size is made for.
+    schedule : Schedule or None
+        None is the default one.
+    start : Path or None
+        A checkpoint or package to begin with instead of chance; its size and vocabulary are kept.
+    half : bool
+        Store the package in half precision.
+    accelerator, devices, precision
+        Lightning Fabric's: ``auto``, ``cpu``, ``cuda``; how many; ``32-true``, ``bf16-mixed``, ``16-mixed``.
+    loaders : int
+        Processes that prepare batches.
+    cache : Path or None
+        Where lessons are kept; None is tlbench's own.
+    max_seconds : float or None
+        Stop after so long, with everything saved.
+
+    Raises
+    ------
+    TlbenchError
+        One line: the extra is not installed, the data set lacks a split, the folder holds another training ...
+    """
+    began = time.monotonic()
+    schedule = schedule or Schedule()
+    fabric = _fabric(accelerator, devices, precision, out)
+    from tlbench.training.loop import BEST_NAME, Training
+
+    learner_class = observer_class(observer).learner()
+    train = load_dataset(dataset, data_root, split=train_split)
+    exam = load_dataset(dataset, data_root, split=val_split, limit=schedule.judged_clips or None)
+    chosen = view or learner_class.view_for(size, train.dataset.frame_size)
+    rule = _rule(observer, chosen, train, learner_class.listens)
+    settings = {
+        "version": VERSION,
+        "observer": observer,
+        "size": size if isinstance(size, str) else dict(size),
+        "view": chosen,
+        "dataset": dataset,
+        "splits": [train_split, val_split],
+        "start": None if start is None else start.name,
+        "precision": precision,
+        "devices": devices,
+        **schedule.to_json(),
+    }
+    _claim(out, settings)
+    folder = cache if cache is not None else default_cache()
+    books = [LessonBook(selection, rule, folder) for selection in (train, exam)]
+    for book in books:
+        book.prepare(prepared or _silent)
+    curriculum = books[0].curriculum()
+    for book in books:
+        book.label_by(curriculum)
+    if start is None:
+        learner = learner_class.begin(size, curriculum, schedule.seed)
+    else:
+        package = open_package(start, observer_class(observer).read_published)
+        learner = learner_class.restore(package, start, curriculum, schedule.seed)
+    training = Training(
+        learner,
+        books[0],
+        books[1],
+        out,
+        schedule,
+        fabric,
+        half=half,
+        loaders=loaders,
+        note={name: settings[name] for name in ("version", "dataset", "size", "steps", "seed")},
+        view=chosen,
+    )
+    at = training.run(tell or _quiet, None if max_seconds is None else began + max_seconds)
+    failures = {**books[0].failures, **books[1].failures}
+    return Trained(out / BEST_NAME, learner.metric, at.best, at.step, schedule.steps, failures)
+
+
+def _fabric(accelerator: str, devices: int, precision: Precision, out: Path) -> Fabric:
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+
+        logger = TensorBoardLogger(root_dir=out, name="tensorboard", version="")
+    except ImportError as error:
+        raise TlbenchError(f"training needs more packages ({error.name}): pip install 'tlbench[train]'") from error
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision, loggers=[logger])
+    except (ValueError, RuntimeError) as error:
+        raise TlbenchError(
+            f"accelerator {accelerator!r}, {devices} devices, precision {precision!r}: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _rule(observer: str, view: str, selection: Selection, listens: bool) -> LessonRule:
+    """How clips become lessons: faces are looked for as in scoring."""
+    found = observer_class(observer)
+    if view not in found.views:
+        raise TlbenchError(f"{observer} has no view {view!r}; there are {', '.join(found.views)} (--view)")
+    recipe = found.recipe(view)
+    if recipe is None or recipe.aligns_mouth:
+        raise TlbenchError(f"{observer} can't be trained through its view {view!r}; choose another (--view)")
+    fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
+    boxes, _ = choose_rule(fixed, "haar", 0, {})
+    return LessonRule(recipe, boxes, listens)
+
+
+def _claim(out: Path, settings: Mapping[str, Any]) -> None:
+    """Make the folder this training's own, or find that it is already."""
+    path = out / SETTINGS_NAME
+    text = json.dumps(settings, indent=1) + "\n"
+    if path.is_file():
+        try:
+            kept = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise TlbenchError(f"{path}: is damaged; choose another folder (--out)") from error
+        wanted = json.loads(text)
+        for name in wanted:
+            if name not in FREE_SETTINGS and kept.get(name) != wanted[name]:
+                raise TlbenchError(
+                    f"{out} holds a training with {name} {kept.get(name)!r}, not {wanted[name]!r}; "
+                    "choose another folder (--out), or the same settings"
+                )
+    write_text_atomically(path, text)
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def _quiet(report: Report) -> None:
+    pass
