@@ -16,9 +16,11 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ["media", "datasets", "observing", "metrics", "results", "pages", "cli"]  # data walks from left to right
+# Data walks from left to right. Training stands on the metrics: a checkpoint is chosen by the one it is made for.
+ROOMS = ["media", "datasets", "observing", "metrics", "training", "results", "pages", "cli"]
 FOUNDATION = {"tlbench.errors", "tlbench.version"}
-ABOVE_RESULTS = {"tlbench.scoring", "tlbench.making", "tlbench.verifying"}  # whole jobs: they call every room but cli
+# Whole jobs: they call every room but cli.
+ABOVE_RESULTS = {"tlbench.scoring", "tlbench.making", "tlbench.verifying", "tlbench.calibrate"}
 OBSERVERS_MAY_IMPORT = ("tlbench.media", "tlbench.datasets.clip", "tlbench.observing")
 
 

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -33,6 +33,21 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 
 
 @dataclass(frozen=True)
+class Double:
+    """The pictures of another clip, brought to a scene's length: frame t is shown when the scene shows its frame t.
+
+    Attributes
+    ----------
+    frames : (T, height, width, 3) uint8 RGB
+        May be of another size than the scene's.
+    boxes : (T, 4) int64 x1 y1 x2 y2
+    """
+
+    frames: np.ndarray
+    boxes: np.ndarray
+
+
+@dataclass(frozen=True)
 class Scene:
     """A reference clip as a control receives it and gives it back.
 
@@ -43,12 +58,22 @@ class Scene:
     boxes : (T, 4) int64 x1 y1 x2 y2, or None unless the control needs them
     donor : (M,) int16, or None unless the control needs it
         The speech of another clip.
+    double : Double, or None unless the control needs it
+        Another clip's face.
     """
 
     frames: np.ndarray
     samples: np.ndarray | None = None
     boxes: np.ndarray | None = None
     donor: np.ndarray | None = None
+    double: Double | None = None
+
+
+def middle(count: int, share: float) -> slice:
+    """The middle ``share`` of ``count`` frames or samples; all of them for 1."""
+    inside = round(share * count)
+    start = (count - inside) // 2
+    return slice(start, start + inside)
 
 
 class Control(ABC):
@@ -58,11 +83,17 @@ class Control(ABC):
     description: ClassVar[str]
     needs_boxes: ClassVar[bool] = False
     needs_donor: ClassVar[bool] = False
+    needs_double: ClassVar[Literal["", "same speaker", "another speaker"]] = ""
     written: ClassVar[bool] = True  # False: the reference file itself is the control
 
     @property
     def name(self) -> str:
         return self.base
+
+    @property
+    def crf(self) -> int:
+        """What the result is encoded with."""
+        return CRF
 
     @abstractmethod
     def apply(self, scene: Scene) -> Scene:
@@ -90,19 +121,29 @@ class Reencoded(Control):
 
 @dataclass(frozen=True)
 class FrozenMouth(Control):
+    """``share`` of the clip, in its middle, shows the mouth of the first frame of that stretch."""
+
     base = "frozen-mouth"
     description = "the lower half of the face box keeps the first frame's pixels, the rest moves"
     needs_boxes = True
+    share: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return _with_share(self.base, self.share)
 
     def apply(self, scene: Scene) -> Scene:
         frames = scene.frames.copy()
         halves = _mouth_halves(scene)
-        first = scene.frames[0][halves[0]]
+        frozen = middle(len(frames), self.share)
+        if frozen.start == frozen.stop:
+            return scene
+        first = scene.frames[frozen.start][halves[frozen.start]]
         if first.size == 0:
             raise ClipError(
                 "empty-crop", "the first frame's face box has no lower half inside the frame; mend the boxes"
             )
-        for frame, half in zip(frames, halves, strict=True):
+        for frame, half in zip(frames[frozen], halves[frozen], strict=True):
             height, width = frame[half].shape[:2]
             if height and width:
                 frame[half] = cv2.resize(first, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -133,9 +174,16 @@ class Static(Control):
 
 @dataclass(frozen=True)
 class SwappedAudio(Control):
+    """``share`` of the clip, in its middle, has the sound that the other clip has at that time."""
+
     base = "swapped-audio"
     description = "the speech of another clip, cut or padded with silence to this clip's length"
     needs_donor = True
+    share: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return _with_share(self.base, self.share)
 
     def apply(self, scene: Scene) -> Scene:
         assert scene.donor is not None  # needs_donor
@@ -143,6 +191,9 @@ class SwappedAudio(Control):
         samples = np.zeros(len(scene.frames) * SAMPLES_PER_FRAME if own is None else len(own), np.int16)
         kept = scene.donor[: len(samples)]
         samples[: len(kept)] = kept
+        if own is not None:
+            swapped = middle(len(own), self.share)
+            samples[: swapped.start], samples[swapped.stop :] = own[: swapped.start], own[swapped.stop :]
         return replace(scene, samples=samples)
 
 
@@ -202,6 +253,8 @@ CONTROLS: tuple[Control, ...] = (
 
 def control(name: str) -> Control:
     """The control of a name: ``static``, ``blurred`` (2 px), ``blurred-3.5``, ``shifted`` (+5 frames), ``shifted-3``.
+
+    The graded forms of ``frozen-mouth`` and ``swapped-audio`` are no control rows; see :mod:`tlbench.datasets.faults`.
 
     Raises TlbenchError for an unknown name or a parameter of no effect.
     """
@@ -316,7 +369,7 @@ def _make(
     if not kinds:
         return []
     try:
-        scene = _read_scene(clip)
+        scene = read_scene(clip)
     except ClipError as error:
         return [(kind, error) for kind in kinds]
     boxes: np.ndarray | None = None
@@ -324,19 +377,24 @@ def _make(
     for kind in kinds:
         try:
             if kind.needs_boxes and boxes is None:
-                boxes = _checked_boxes(clip, boxes_of(clip), len(scene.frames))
-            heard = _speech(donor) if kind.needs_donor and donor is not None else None
+                boxes = checked_boxes(clip, boxes_of(clip), len(scene.frames))
+            heard = read_speech(donor) if kind.needs_donor and donor is not None else None
             made = kind.apply(replace(scene, boxes=boxes, donor=heard))
         except ClipError as error:
             failures.append((kind, error))
             continue
-        path = folders[kind.name] / f"{clip.id}.mp4"
-        _make_folder(path.parent)
-        write_video(path, made.frames, FRAMES_PER_SECOND, made.samples, SAMPLE_RATE, CODEC, CRF)
+        write_scene(folders[kind.name] / f"{clip.id}.mp4", made, kind.crf)
     return failures
 
 
-def _read_scene(clip: Clip) -> Scene:
+def write_scene(path: Path, scene: Scene, crf: int) -> None:
+    """Encode a scene as all controls are encoded. Raises TlbenchError if it can't be written."""
+    _make_folder(path.parent)
+    write_video(path, scene.frames, FRAMES_PER_SECOND, scene.samples, SAMPLE_RATE, CODEC, crf)
+
+
+def read_scene(clip: Clip) -> Scene:
+    """The reference's frames, and its sound if it has any. Raises ClipError if it can't be read."""
     if clip.reference is None:
         raise ClipError("missing", f"clip {clip.id}: controls are made from the reference, and there is none")
     try:
@@ -348,13 +406,15 @@ def _read_scene(clip: Clip) -> Scene:
     return Scene(read_video(clip.reference), samples)
 
 
-def _speech(donor: Clip) -> np.ndarray:
+def read_speech(donor: Clip) -> np.ndarray:
+    """(N,) int16 of a clip's reference. Raises ClipError if there is none."""
     if donor.reference is None:
         raise ClipError("missing", f"clip {donor.id}: its speech was drawn for another clip, and it has no reference")
     return read_audio(donor.reference, SAMPLE_RATE)
 
 
-def _checked_boxes(clip: Clip, boxes: np.ndarray, count: int) -> np.ndarray:
+def checked_boxes(clip: Clip, boxes: np.ndarray, count: int) -> np.ndarray:
+    """The boxes, if there is one a frame. Raises ClipError otherwise."""
     if boxes.shape != (count, 4):
         raise ClipError("bad-boxes", f"clip {clip.id}: boxes of shape {boxes.shape} for {count} frames; make them anew")
     return boxes
@@ -370,6 +430,10 @@ def _mouth_halves(scene: Scene) -> list[tuple[slice, slice]]:
         left, right = np.clip([x1, x2], 0, width)
         halves.append((slice(int(top), int(bottom)), slice(int(left), int(right))))
     return halves
+
+
+def _with_share(base: str, share: float) -> str:
+    return base if share == 1 else f"{base}-{share:g}"
 
 
 def _make_folder(folder: Path) -> None:

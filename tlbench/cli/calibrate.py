@@ -1,0 +1,101 @@
+"""``tlbench calibrate``: does each metric see what it claims to see?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tlbench.cli.options import (
+    cache_option,
+    dataset_options,
+    detector_options,
+    json_option,
+    landmarks_option,
+    parse_views,
+    split_words,
+    view_option,
+    weights_option,
+)
+
+
+@click.command()
+@dataset_options
+@click.option("--faults", metavar="NAMES", help="With commas: shift, blur, other-words ...; another name lists all.")
+@click.option("--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper ...  [default: all there are]")
+@weights_option
+@view_option
+@detector_options
+@landmarks_option
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: tlbench-calibration]")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals, swapped sound.")
+@cache_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    dataset: str,
+    data_root: Path | None,
+    split: str | None,
+    subset: Path | None,
+    limit: int | None,
+    manifest: Path | None,
+    boxes: Path | None,
+    faults: str | None,
+    metrics: str | None,
+    weights: tuple[str, ...],
+    views: tuple[str, ...],
+    detector: str,
+    smooth: int,
+    landmarks: Path | None,
+    out: Path | None,
+    workers: int,
+    device: str,
+    seed: int,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Put faults of growing size into real clips and see which metric notices which.
+
+    Writes calibration.json, curves.png and calibration.md to OUT and prints the table of rank correlations and
+    verdicts. Sizes that are done are kept, so a run that was interrupted goes on when the same command is given again;
+    OUT/work holds the faulty videos and may be deleted.
+
+    Exit code: 0 every clip was scored at every size, 1 some were not, 2 nothing could be done.
+    """
+    from tlbench.calibrate import calibrate
+    from tlbench.cli.progress import ScoreProgress
+    from tlbench.observing.weights import parse_weights
+    from tlbench.pages.calibration import print_calibration
+
+    with ScoreProgress() as progress:
+        found = calibrate(
+            dataset,
+            data_root,
+            faults=split_words(faults),
+            split=split,
+            subset=subset,
+            limit=limit,
+            manifest=manifest,
+            boxes=boxes,
+            landmarks=landmarks,
+            metrics=split_words(metrics),
+            weights=parse_weights(weights),
+            detector=detector,
+            smooth=smooth,
+            views=parse_views(views),
+            device=device,
+            cache=cache,
+            out=out,
+            workers=workers,
+            seed=seed,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        print_calibration(found, sys.stdout, all_metrics=metrics is not None)
+    context.exit(0 if found.complete else 1)
