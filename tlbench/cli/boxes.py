@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tlbench.cli.options import cache_option, dataset_options, detector_options, weights_option
+from tlbench.cli.options import cache_option, dataset_options, detector_options, given_weights, weights_option
 
 
 @click.command()
@@ -40,7 +40,6 @@ def command(
     from rich.progress import Progress
 
     from tlbench.making import make_boxes
-    from tlbench.observing.weights import parse_weights
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
@@ -54,7 +53,7 @@ def command(
             limit=limit,
             manifest=manifest,
             boxes=boxes,
-            weights=parse_weights(weights),
+            weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
             cache=cache,

@@ -11,6 +11,7 @@ from tlbench.cli.options import (
     cache_option,
     dataset_options,
     detector_options,
+    given_weights,
     json_option,
     landmarks_option,
     parse_views,
@@ -68,7 +69,6 @@ def command(
     """
     from tlbench.calibrate import calibrate
     from tlbench.cli.progress import ScoreProgress
-    from tlbench.observing.weights import parse_weights
     from tlbench.pages.calibration import print_calibration
 
     with ScoreProgress() as progress:
@@ -83,7 +83,7 @@ def command(
             boxes=boxes,
             landmarks=landmarks,
             metrics=split_words(metrics),
-            weights=parse_weights(weights),
+            weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
             views=parse_views(views),

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from tlbench.cli.options import cache_option, dataset_options, detector_options, split_words, weights_option
+from tlbench.cli.options import (
+    cache_option,
+    dataset_options,
+    detector_options,
+    given_weights,
+    split_words,
+    weights_option,
+)
 
 
 @click.command()
@@ -45,7 +52,6 @@ def command(
     from rich.progress import Progress
 
     from tlbench.making import write_controls
-    from tlbench.observing.weights import parse_weights
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
@@ -61,7 +67,7 @@ def command(
             boxes=boxes,
             kinds=split_words(kinds) or (),
             seed=seed,
-            weights=parse_weights(weights),
+            weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
             cache=cache,

@@ -68,8 +68,8 @@ boxes_from_option = click.option(
 weights_option = click.option(
     "--weights",
     multiple=True,
-    metavar="NAME=FILE",
-    help="A checkpoint, such as syncnet=syncnet_v2.model or s3fd=s3fd-619a316812.pth; may be given several times.",
+    metavar="NAME[=FILE]",
+    help="A checkpoint, such as syncnet=syncnet_v2.model, or the name of one that is here; may be given several times.",
 )
 cache_option = click.option(
     "--cache", type=click.Path(path_type=Path), metavar="FOLDER", help="Evidence kept.  [default: $TLBENCH_CACHE]"
@@ -103,6 +103,14 @@ _DETECTOR_OPTIONS = (
         "--smooth", type=click.IntRange(min=0), default=0, show_default=True, help="Median over so many frames' boxes."
     ),
 )
+
+
+def given_weights(words: tuple[str, ...]) -> dict[str, Path]:
+    """What ``--weights`` says. Raises TlbenchError as :func:`tlbench.observing.weights.parse_weights`."""
+    from tlbench.observing.known import known_cards
+    from tlbench.observing.weights import parse_weights
+
+    return parse_weights(words, known_cards() if words else ())
 
 
 def parse_views(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from tlbench.cli.options import (
     dataset_options,
     detector_options,
     format_option,
+    given_weights,
     landmarks_option,
     parse_views,
     split_words,
@@ -24,6 +25,7 @@ from tlbench.cli.options import (
 if TYPE_CHECKING:
     from tlbench.observing.boxing import GuideSource
     from tlbench.results.table import Format
+    from tlbench.scoring import Precision
 
 
 @click.command()
@@ -52,6 +54,13 @@ if TYPE_CHECKING:
 @workers_option
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
+@click.option(
+    "--precision",
+    type=click.Choice(["full", "half"]),
+    default="full",
+    show_default=True,
+    help="half: lip readers compute in bfloat16, meant for GPUs; a protocol of its own.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals and controls.")
 @cache_option
 @format_option
@@ -81,6 +90,7 @@ def command(
     workers: int | None,
     engine: str,
     device: str,
+    precision: Precision,
     seed: int,
     cache: Path | None,
     table_format: Format,
@@ -93,7 +103,6 @@ def command(
     Exit code: 0 every clip was scored, 1 some were not (each with its reason), 2 nothing could be done.
     """
     from tlbench.cli.progress import ScoreProgress
-    from tlbench.observing.weights import parse_weights
     from tlbench.results.table import render
     from tlbench.scoring import score_all
 
@@ -108,7 +117,7 @@ def command(
             manifest=manifest,
             boxes=boxes,
             metrics=split_words(metrics),
-            weights=parse_weights(weights),
+            weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
             boxes_from=boxes_from,
@@ -122,6 +131,7 @@ def command(
             workers=workers,
             engine=engine,
             device=device,
+            precision=precision,
             seed=seed,
             cache=cache,
             progress=progress,

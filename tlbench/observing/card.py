@@ -15,6 +15,9 @@ else:
     import tomli as tomllib
 
 
+BUNDLED = "bundled"  # folder of packages beside the cards
+
+
 @dataclass(frozen=True)
 class Card:
     """What a checkpoint is, who may use it, and how to know it.
@@ -33,6 +36,8 @@ class Card:
     sha256: str = ""  # of the whole file, or the published prefix
     size_bytes: int = 0
     default: bool = True  # whether it is used without being named, once it lies in the checkpoint folder
+    datasets: list[str] = field(default_factory=list)  # whose clips it reads unless told otherwise; of a bundled one
+    package: Path | None = None  # where it is installed with tlbench; `bundled = true` in the file
     relatives: list[str] = field(default_factory=list)  # checkpoints of the same family
     reference: dict[str, float] = field(default_factory=dict)  # published values of ground truth, by metric key
     source: str = ""  # where the facts on this card come from
@@ -58,10 +63,12 @@ def read_card(path: Path) -> Card:
         data = tomllib.loads(path.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise TlbenchError(f"card {path}: can't be read ({error})") from error
-    known = {f.name for f in fields(Card)}
+    known = {"bundled", *(f.name for f in fields(Card))} - {"package"}
     unknown = sorted(set(data) - known)
     if unknown:
         raise TlbenchError(f"card {path}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    if data.pop("bundled", False):
+        data["package"] = path.parent / BUNDLED / str(data.get("name"))
     try:
         card = Card(**data)
     except TypeError as error:

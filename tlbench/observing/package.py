@@ -111,7 +111,7 @@ def own_package(package: Package, view: str, trained: Mapping[str, Any], *, half
     ----------
     package : Package
     view : str
-        The observer's view it was trained behind; scoring looks through it unless told otherwise.
+        Id of the observer's view it was trained behind; scoring looks through that one unless told otherwise.
     trained : mapping
         JSON: how it was trained.
     half : bool
@@ -206,6 +206,15 @@ def source_of(folder: Path) -> tuple[str, str]:
     """
     source = _read_about(folder)["source"]
     return source["file"], source["sha256"]
+
+
+def view_of(folder: Path) -> str:
+    """Id of the view that a package says it was trained behind; "" if it does not say. Raises as :func:`source_of`."""
+    config = _read_about(folder).get("config")
+    view = config.get("view", "") if isinstance(config, dict) else ""
+    if not isinstance(view, str):
+        raise _damaged(folder, "its view is no text")
+    return view
 
 
 def open_package(path: Path, read_published: Callable[[Path], Package]) -> Package:

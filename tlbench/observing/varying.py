@@ -47,7 +47,7 @@ def hide_spans(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     count = int(rng.poisson(HIDDEN_SPANS * len(rows) / 25))
     if not count:
         return rows
-    varied = rows.copy()
+    varied: np.ndarray = rows.copy()
     mean = rows.mean(axis=0)
     for _ in range(count):
         begin = int(rng.integers(len(rows)))

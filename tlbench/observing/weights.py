@@ -16,7 +16,7 @@ from platformdirs import user_data_path
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import file_sha256
 from tlbench.observing.card import Card
-from tlbench.observing.package import is_package, source_of
+from tlbench.observing.package import is_package, source_of, view_of
 
 KNOWN_NAME = "known.json"  # in the checkpoint folder: hashes of files whose publisher states none, as first seen
 
@@ -25,12 +25,19 @@ KNOWN_NAME = "known.json"  # in the checkpoint folder: hashes of files whose pub
 class Weights:
     """A checkpoint and whose it is: the published file, or the package folder made of it.
 
-    ``sha256`` is of the whole published file in either case, so that both give one protocol.
+    ``sha256`` is of the whole published file in either case, so that both give one protocol. ``package_view`` is
+    the id of the view that a package says it was trained behind; "" if it does not, or is none.
     """
 
     card: Card
     path: Path
     sha256: str
+    package_view: str = ""
+
+    @property
+    def view(self) -> str:
+        """Id (on older cards the name) of the view it was trained behind."""
+        return self.package_view or self.card.view
 
     @property
     def as_published(self) -> bool | None:
@@ -44,12 +51,20 @@ def checkpoint_folder() -> Path:
     return Path(given) if given else user_data_path("tlbench") / "checkpoints"
 
 
-def parse_weights(pairs: Iterable[str]) -> dict[str, Path]:
-    """``NAME=FILE`` words to a mapping. Raises TlbenchError on another form or a name given twice."""
+def parse_weights(pairs: Iterable[str], cards: Iterable[Card] = ()) -> dict[str, Path]:
+    """``NAME=FILE`` words, or the ``NAME`` of a checkpoint that is here, to a mapping.
+
+    Raises TlbenchError on another form, a name given twice, or a name whose checkpoint is not here.
+    """
     given: dict[str, Path] = {}
+    lying = {card.name: here(card) for card in cards}
     for pair in pairs:
         name, equals, file = pair.partition("=")
-        if not equals or not name or not file:
+        if not equals and name in lying:
+            if lying[name] is None:
+                raise TlbenchError(f"--weights {name}: its checkpoint is not here; pass --weights {name}=FILE")
+            file = str(lying[name])
+        elif not equals or not name or not file:
             raise TlbenchError(f"--weights takes NAME=FILE, such as syncnet=syncnet_v2.model; got {pair!r}")
         if name in given:
             raise TlbenchError(f"--weights {name} is given twice: {given[name]} and {file}")
@@ -69,10 +84,11 @@ def check_names(given: Mapping[str, Path], cards: Iterable[Card]) -> None:
             )
 
 
-def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | None:
-    """The first of ``cards`` whose checkpoint is given or lies in the checkpoint folder; None if there is none.
+def find_weights(cards: Iterable[Card], given: Mapping[str, Path], dataset: str = "") -> Weights | None:
+    """The first of ``cards`` whose checkpoint is given, is bundled for this data set, or lies in the checkpoint folder.
 
-    A card that is no default has to be given: nobody wants WER1 by a network that was fetched for another purpose.
+    None if there is none. A bundled one reads its own data sets and no others: a small network that was trained on GRID
+    says nothing of LRS2. A card that is no default has to be given: nobody wants WER1 by a network that was fetched for another purpose.
     Those that are given go before those that are found. In the checkpoint folder a package, named as the card, goes
     before the published file: it is read faster.
 
@@ -92,7 +108,10 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | 
         if card.name in given:
             return _checked(card, given[card.name])
     for card in known:
-        path = here(card) if card.default else None
+        if card.package is not None and dataset in card.datasets:
+            return _checked(card, card.package)
+    for card in known:
+        path = here(card) if card.default and card.package is None else None
         if path is not None:
             found = _checked(card, path)
             compare_with_first(found)
@@ -101,7 +120,9 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path]) -> Weights | 
 
 
 def here(card: Card) -> Path | None:
-    """Where a card's checkpoint lies in the checkpoint folder: its package, else the published file, else None."""
+    """Where a card's checkpoint lies: bundled, or its package or the published file in the checkpoint folder, or None."""
+    if card.package is not None:
+        return card.package if is_package(card.package) else None
     package, file = checkpoint_folder() / card.name, checkpoint_folder() / card.file
     if is_package(package):
         return package
@@ -110,7 +131,10 @@ def here(card: Card) -> Path | None:
 
 def _checked(card: Card, path: Path) -> Weights:
     try:
-        found = Weights(card, path, source_of(path)[1] if is_package(path) else file_sha256(path))
+        if is_package(path):
+            found = Weights(card, path, source_of(path)[1], view_of(path))
+        else:
+            found = Weights(card, path, file_sha256(path))
     except OSError as error:
         raise TlbenchError(
             f"weights {card.name}={path}: can't be read ({error.strerror}); the file is published at {card.url}"

@@ -113,7 +113,7 @@ class Training:
     note : mapping
         JSON that goes into the package's configuration: how it was made.
     view : str
-        The observer's view that the lessons were seen through; goes there too.
+        Id of the observer's view that the lessons were seen through; goes there too.
     """
 
     def __init__(

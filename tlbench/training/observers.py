@@ -155,7 +155,7 @@ def train_observer(
         half=half,
         loaders=loaders,
         note={name: settings[name] for name in ("version", "dataset", "size", "steps", "seed")},
-        view=chosen,
+        view=observer_class(observer).views[chosen],
     )
     at = training.run(tell or _quiet, None if max_seconds is None else began + max_seconds)
     failures = {**books[0].failures, **books[1].failures}
