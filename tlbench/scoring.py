@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal, get_args
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
@@ -25,11 +26,11 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
 from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule, detector_card
 from tlbench.observing.cache import Cache, default_cache
-from tlbench.observing.card import Card, overlap
+from tlbench.observing.card import overlap
 from tlbench.observing.contact import draw_contact_sheet
 from tlbench.observing.engines import observe
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import Needs, Observer
+from tlbench.observing.observer import HALF_NAME, Needs, Observer
 from tlbench.observing.placing import MouthFinder, mouth_mark
 from tlbench.observing.registry import observer_cards, observer_class, observer_names
 from tlbench.observing.runner import ObserverPlan, Plan
@@ -41,6 +42,8 @@ from tlbench.results.result import aggregate as aggregate_records
 from tlbench.results.statistics import IntervalSettings
 
 RECORDS_NAME = "records.jsonl"
+
+Precision = Literal["full", "half"]
 
 # System, the clip observed last (None while controls are written), clips done, clips in all.
 Progress = Callable[[str, Observation | None, int, int], None]
@@ -90,6 +93,7 @@ def prepare(
     views: Mapping[str, str] | None = None,
     trained_with: Sequence[str] = (),
     device: str = "auto",
+    precision: Precision = "full",
     cache: Path | None = None,
 ) -> Setup:
     """Decide what a run looks with: which metrics, so which observers, views, checkpoints and face detector.
@@ -117,6 +121,9 @@ def prepare(
         Names of the checkpoints the system was trained with; a warning is raised for an observer among their relatives.
     device : str
         ``cpu``, ``cuda``, or ``auto``.
+    precision : "full" or "half"
+        ``half``: observers that can compute in half precision do. Their protocols say so, and a remark names those that
+        can't and compute as ever. On a GPU it is faster; a CPU without instructions for bfloat16 is slower by it.
     cache : Path, optional
 
     Raises
@@ -124,6 +131,8 @@ def prepare(
     TlbenchError
         Unknown names, or a metric was asked for whose checkpoint is not there.
     """
+    if precision not in get_args(Precision):
+        raise TlbenchError(f"no precision {precision!r}; there are {' and '.join(get_args(Precision))}")
     given = dict(weights or {})
     asked = metrics if metrics is not None else selection.dataset.metrics
     chosen = find_metrics(asked)
@@ -138,7 +147,7 @@ def prepare(
     plans: list[ObserverPlan] = []
     left_out: list[str] = []
     for name, own in cards.items():
-        found = find_weights(own, given) if own else None
+        found = find_weights(own, given, selection.dataset.name) if own else None
         if own and found is None:
             way_out = (
                 f"run `tlbench checkpoints fetch {own[0].name}`, or download {own[0].url} and pass "
@@ -150,7 +159,8 @@ def prepare(
             left_out.append(f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}")
             continue
         used += [found] if found else []
-        plans.append(_observer_plan(name, [m for m in chosen if m.observer == name], found, (views or {}).get(name)))
+        own_metrics = [metric for metric in chosen if metric.observer == name]
+        plans.append(_observer_plan(name, own_metrics, found, (views or {}).get(name), precision))
     if not plans:
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
@@ -163,10 +173,10 @@ def prepare(
         rule = BoxRule("haar", source=boxes_from)
     return Setup(
         tuple(metric for metric in chosen if metric.observer in looking),
-        Plan(tuple(plans), rule, cache or default_cache(), _device(device, any(plan.weights for plan in plans))),
+        Plan(tuple(plans), rule, cache or default_cache(), choose_device(device, any(plan.weights for plan in plans))),
         tuple(used),
         tuple(left_out),
-        tuple(_view_remarks(plans, used)),
+        (*_view_remarks(plans, used), *(_precision_remarks(plans) if precision == "half" else ())),
         tuple(_overlaps(used, trained_with)),
         tuple(trained_with),
     )
@@ -180,20 +190,22 @@ def _has_subject(metric: Metric, clips: Iterable[Clip]) -> bool:
     return not needs.word or any(clip.word for clip in clips)
 
 
-def _observer_plan(name: str, metrics: Sequence[Metric], weights: Weights | None, view: str | None) -> ObserverPlan:
+def _observer_plan(
+    name: str, metrics: Sequence[Metric], weights: Weights | None, view: str | None, precision: Precision
+) -> ObserverPlan:
     """What one observer of a run does for these metrics of its own."""
     kind = observer_class(name)
-    chosen = view or (_trained_view(kind, weights.card) if weights is not None else kind.default_view)
+    chosen = view or (trained_view(kind, weights.view) if weights is not None else kind.default_view)
     views = tuple(dict.fromkeys(metric.view or chosen for metric in metrics))
     modes = tuple(sorted({metric.mode for metric in metrics if metric.mode}))
     path, sha256 = (weights.path, weights.sha256) if weights is not None else (None, None)
-    return ObserverPlan(name, views, path, sha256, modes)
+    return ObserverPlan(name, views, path, sha256, modes, half=precision == "half" and kind.has_half)
 
 
-def _trained_view(kind: type[Observer], card: Card) -> str:
-    """The view that is the card's, or the one of the same name; the usual one if there is neither."""
-    same = [name for name, view_id in kind.views.items() if view_id == card.view]
-    named = card.view.partition("@")[0]
+def trained_view(kind: type[Observer], view: str) -> str:
+    """The observer's view of this id, or the one of the same name; the usual one if there is neither."""
+    same = [name for name, view_id in kind.views.items() if view_id == view]
+    named = view.partition("@")[0]
     return next(iter(same), named if named in kind.views else kind.default_view)
 
 
@@ -212,16 +224,28 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
 
 def _view_remarks(plans: Iterable[ObserverPlan], used: Iterable[Weights]) -> Iterator[str]:
     """For readers that look through another view than their checkpoint was trained behind."""
-    trained = {weights.card.observer: weights.card for weights in used}
+    trained = {weights.card.observer: weights for weights in used}
     for plan in plans:
         kind = observer_class(plan.name)
-        card = trained.get(plan.name)
+        weights = trained.get(plan.name)
         seen = [kind.views[view] for view in plan.views]
-        if card is not None and kind.default_view and card.view not in seen:
+        if weights is not None and kind.default_view and weights.view not in seen:
             yield (
-                f"{plan.name} looks through {', '.join(seen)}, but checkpoint {card.name!r} was trained behind "
-                f"{card.view}: its numbers are not comparable with published ones"
+                f"{plan.name} looks through {', '.join(seen)}, but checkpoint {weights.card.name!r} was trained behind "
+                f"{weights.view}: its numbers are not comparable with published ones"
             )
+
+
+def _precision_remarks(plans: Sequence[ObserverPlan]) -> Iterator[str]:
+    """Who computes in half precision, and who can't though it was asked for."""
+    halves, others = ([plan.name for plan in plans if plan.half is half] for half in (True, False))
+    if halves:
+        yield (
+            f"half precision ({HALF_NAME}): {', '.join(halves)}; these numbers can't be ranked with those of full "
+            "precision"
+        )
+    if others:
+        yield f"full precision all the same, as there is no half: {', '.join(others)}"
 
 
 def _overlaps(used: Iterable[Weights], trained_with: Sequence[str]) -> Iterator[str]:
@@ -250,6 +274,7 @@ def score(
     views: Mapping[str, str] | None = None,
     trained_with: Sequence[str] = (),
     device: str = "auto",
+    precision: Precision = "full",
     cache: Path | None = None,
     name: str | None = None,
     out: Path | None = None,
@@ -280,6 +305,7 @@ def score(
         views=views,
         trained_with=trained_with,
         device=device,
+        precision=precision,
         cache=cache,
         name=name,
         out=out,
@@ -309,6 +335,7 @@ def score_all(
     views: Mapping[str, str] | None = None,
     trained_with: Sequence[str] = (),
     device: str = "auto",
+    precision: Precision = "full",
     cache: Path | None = None,
     name: str | None = None,
     controls: Sequence[str] = (),
@@ -327,7 +354,7 @@ def score_all(
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.dataset.load_dataset`.
-    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, cache
+    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, precision, cache
         See :func:`prepare`.
     name : str, optional
         What tables call the system, if there is one; the folder's name if not given.
@@ -395,6 +422,7 @@ def score_all(
         views=views,
         trained_with=trained_with,
         device=device,
+        precision=precision,
         cache=cache,
     )
     if contact_sheet is not None:
@@ -561,7 +589,16 @@ def run(
     )
     finished = datetime.now(timezone.utc)
     command = ["tlbench", *sys.argv[1:]]
-    result = replace(result, provenance=make_provenance(command, setup.weights, started, finished))
+    result = replace(
+        result,
+        provenance=make_provenance(
+            command,
+            setup.weights,
+            started,
+            finished,
+            numbers={plan.name: HALF_NAME if plan.half else "float32" for plan in setup.plan.observers if plan.weights},
+        ),
+    )
     result.write(out / FILE_NAME)
     return result
 
@@ -642,6 +679,7 @@ def _record(observation: Observation) -> ClipRecord:
         failures={name: failure(error) for name, error in observation.failures.items()},
         notes=observation.notes,
         frames=observation.frames,
+        word=clip.word,
     )
 
 
@@ -659,6 +697,7 @@ def _protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
             selection=_mark(selection),
             boxes=_guide_mark(selection.clips, setup.plan.boxes, plan.needs),
             weights_sha256=plan.weights_sha256,
+            numbers=HALF_NAME if plan.half else None,
         )
     return protocols
 
@@ -689,7 +728,7 @@ def fixed_box(selection: Selection) -> tuple[int, int, int, int] | None:
     return None if selection.dataset.boxes == "detected" else selection.dataset.boxes
 
 
-def _device(device: str, networks: bool) -> str:
+def choose_device(device: str, networks: bool) -> str:
     """Where networks run. Without one there is no torch to ask, and the answer decides nothing."""
     if re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device) is None:
         raise TlbenchError(f"no device {device!r}; there are auto, cpu, cuda and cuda:0, cuda:1 ...")

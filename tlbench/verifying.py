@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,15 +17,18 @@ from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.video import write_video
+from tlbench.metrics.text import distance
 from tlbench.observing.boxing import BoxRule, load_detector
 from tlbench.observing.card import Card
+from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Observer
+from tlbench.observing.reading import LipReader
 from tlbench.observing.registry import observer_class, observer_names
 from tlbench.observing.runner import Bench, ObserverPlan, Plan
 from tlbench.observing.weights import Weights, find_weights
 from tlbench.results.result import Result
-from tlbench.scoring import Progress, prepare, run
+from tlbench.scoring import Progress, choose_device, prepare, run, trained_view
 
 SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
 SELF_TEST_SIDE = 256
@@ -78,6 +81,87 @@ def self_test(weights: Weights) -> str:
     if strange:
         raise TlbenchError(f"checkpoint {weights.card.name!r}: its {strange[0]} is no finite number; damaged weights?")
     return _summary(first)
+
+
+@dataclass(frozen=True)
+class HalfEffect:
+    """How a reader's answers change in half precision.
+
+    Attributes
+    ----------
+    clips, differing : int
+        Clips read in both precisions, and those whose answer is another one.
+    symbols, edits : int
+        Length of all answers in full precision, and the fewest edits that make them those of half precision. Symbols
+        are tokens or characters; a word classifier's answer is one symbol.
+    """
+
+    clips: int
+    differing: int
+    symbols: int
+    edits: int
+
+
+def half_effect(weights: Weights, clips: Sequence[Clip], *, cache: Path, device: str = "cpu") -> HalfEffect:
+    """Read clips in full and in half precision. A clip that can't be read in either is left out.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        Each with a generated video, as :func:`tlbench.datasets.controls.control_clips` gives the real ones.
+    cache : Path
+        What is read is kept here, apart by precision.
+
+    Raises
+    ------
+    TlbenchError
+        If the observer has no half precision.
+    """
+    if weights.card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it")
+    kind = observer_class(weights.card.observer)
+    if not (issubclass(kind, LipReader) and kind.has_half):
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: observer {kind.name!r} has no half precision")
+    view = trained_view(kind, weights.view)
+    full, half = (
+        ObserverPlan(kind.name, (view,), weights.path, weights.sha256, half=numbers) for numbers in (False, True)
+    )
+    answers = [_answers(kind, plan, clips, cache, device) for plan in (full, half)]
+    pairs = [(answers[0][name], answers[1][name]) for name in answers[0] if name in answers[1]]
+    return HalfEffect(
+        clips=len(pairs),
+        differing=sum(one != other for one, other in pairs),
+        symbols=sum(len(one) for one, _ in pairs),
+        edits=sum(distance(one, other) for one, other in pairs),
+    )
+
+
+def half_precision_check(
+    weights: Weights, dataset: str | None, data_root: Path | None, *, limit: int | None = None
+) -> HalfEffect:
+    """:func:`half_effect` on the real videos of a data set, or on a made-up clip without one.
+
+    On the device that scoring would choose. Raises TlbenchError as :func:`half_effect`, or if clips can't be listed.
+    """
+    device = choose_device("auto", networks=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if dataset is None:
+            return half_effect(weights, [made_up_clip(Path(folder))], cache=Path(folder) / "cache", device=device)
+        selection = load_dataset(dataset, data_root, limit=limit)
+        clips = control_clips(selection.clips, "ground-truth", None)
+        return half_effect(weights, clips, cache=Path(folder), device=device)
+
+
+def _answers(
+    kind: type[LipReader], plan: ObserverPlan, clips: Sequence[Clip], cache: Path, device: str
+) -> dict[str, list[object]]:
+    """What was read of each clip, as a list of symbols, by clip id."""
+    found: dict[str, list[object]] = {}
+    for seen in observe(Plan((plan,), BoxRule(), cache, device), clips):
+        if kind.name in seen.evidence:
+            answer = seen.evidence[kind.name].values[kind.answer]
+            found[seen.clip.id] = answer.tolist() if isinstance(answer, np.ndarray) else [answer]
+    return found
 
 
 def made_up_clip(folder: Path) -> Clip:

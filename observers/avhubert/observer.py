@@ -22,6 +22,7 @@ from tlbench.observing.reading import LipReader
 from .view import VIEWS
 
 if TYPE_CHECKING:
+    from tlbench.observing.learning import Learner
     from tlbench.observing.package import Package
 
     from .watching import Reader
@@ -52,13 +53,17 @@ class AVHubert(LipReader):
     recipes: ClassVar[Mapping[str, View]] = VIEWS
     default_view: ClassVar[str] = "lrs2-center"
     modes: ClassVar[tuple[str, ...]] = (SIMILARITY,)
+    answer: ClassVar[str] = "tokens"
+    has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> AVHubert:
+    def load(
+        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+    ) -> AVHubert:
         """Build the network from the published file or its package.
 
         Raises
@@ -70,7 +75,7 @@ class AVHubert(LipReader):
         path, view = cls.weights_and_view(weights, views)
         from .watching import Reader
 
-        return cls(Reader.load(path, view, device, similarity=SIMILARITY in modes))
+        return cls(Reader.load(path, view, device, similarity=SIMILARITY in modes, half=half))
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
@@ -82,6 +87,12 @@ class AVHubert(LipReader):
         from .checkpoint import read_published
 
         return read_published(path)
+
+    @classmethod
+    def learner(cls) -> type[Learner]:
+        from .learning import AVHubertLearner
+
+        return AVHubertLearner
 
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if it has no sound to compare."""

@@ -155,7 +155,8 @@ class SteppingDecoder:
     decoder : Decoder
         Its weights are shared where they can be; only the joined projections are copies.
     dtype : torch.dtype or None
-        In which numbers to compute; None is the decoder's own. Half precision copies all weights.
+        In which numbers to compute; None is the decoder's own. Half precision copies all weights but those of the last
+        layer, whose scores stay in the decoder's own numbers: symbols would be equal that are not.
     """
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None) -> None:
@@ -163,7 +164,7 @@ class SteppingDecoder:
         self.dims = decoder.dims
         self._scale = decoder.embed_scale
         self._embedding = decoder.embed_tokens.weight.detach().to(self.dtype)
-        self._output = decoder.output_weight.detach().to(self.dtype)
+        self._output = decoder.output_weight.detach()
         self._positions = decoder.embed_positions.rows().detach().to(self.dtype)
         self._layers = [_Layer(layer, self.dtype) for layer in decoder.layers if isinstance(layer, DecoderLayer)]
         self._norm = None if decoder.layer_norm is None else _Norm.of(self.dtype, decoder.layer_norm)
@@ -231,7 +232,7 @@ class SteppingDecoder:
             x = self._add(layer.final_norm, x, layer.narrow(wide))
         if self._norm is not None:
             x = self._norm(x)
-        return (self._output @ x).t().reshape(utterances, width, -1)
+        return (self._output @ x.to(self._output.dtype)).t().reshape(utterances, width, -1)
 
     def _before(self, norm: _Norm, x: Tensor) -> Tensor:
         return norm(x) if self.dims.decoder_prenorm else x

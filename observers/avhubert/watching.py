@@ -14,9 +14,11 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
 from tlbench.media.video import Frames
-from tlbench.media.views import View, ViewStream, open_view
+from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import Watcher
+from tlbench.observing.precision import HALF, exact_products, to_half
+from tlbench.observing.reading import Crops, read_together
 
 from .beam import BeamSettings, beam_search
 from .checkpoint import load
@@ -43,10 +45,8 @@ class ClipWatcher(Watcher):
     def __init__(self, clip: Clip, samples: np.ndarray | None, view: View) -> None:
         self.clip = clip
         self.samples = samples
-        self.generated: list[np.ndarray] = []  # runs of (n, 88, 88) float32
-        self.reference: list[np.ndarray] = []
-        self._view = view
-        self._streams: dict[str, ViewStream] = {}
+        self.generated = Crops(view)  # (n, 88, 88) float32
+        self.reference = Crops(view)
 
     def see(
         self,
@@ -55,44 +55,47 @@ class ClipWatcher(Watcher):
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
     ) -> None:
-        for name, frames, kept in (
-            ("generated", generated, self.generated),
-            ("reference", reference, self.reference),
-        ):
-            if frames is None:
-                continue
-            stream = self._streams.setdefault(name, open_view(self._view))
-            kept.append(stream.see(frames, _first(boxes, len(frames)), _first(placements, len(frames))))
-
-
-def _first(rows: np.ndarray | None, count: int) -> np.ndarray | None:
-    """Of two videos in one run, one may be shorter."""
-    return None if rows is None else rows[:count]
+        for frames, kept in ((generated, self.generated), (reference, self.reference)):
+            if frames is not None:
+                kept.take(frames, boxes, placements)
 
 
 class Reader:
     """The network, its dictionary and the view of a run."""
 
     def __init__(
-        self, model: AVHubert, dictionary: Dictionary, view: View, device: torch.device, *, similarity: bool
+        self,
+        model: AVHubert,
+        dictionary: Dictionary,
+        view: View,
+        device: torch.device,
+        *,
+        similarity: bool,
+        half: bool = False,
     ) -> None:
         self._model = model.eval().requires_grad_(False).to(device)
         self._dictionary = dictionary
         self._view = view
         self._device = device
         self._similarity = similarity
-        self._stepper = SteppingDecoder(self._model.decoder) if self._model.dims.decoder_layers else None
+        self._numbers = HALF if half else torch.float32
+        self._half = half
+        self._stepper = SteppingDecoder(self._model.decoder, self._numbers) if model.dims.decoder_layers else None
         self._settings = BeamSettings(early_stop=True)  # only the best is asked for, and that stays the same
+        if half:
+            to_half(self._model.encoder.w2v_model)
+            if self._stepper is not None:
+                del self._model.decoder  # the stepper has its weights
 
     @classmethod
-    def load(cls, weights: Path, view: View, device: str, *, similarity: bool) -> Reader:
+    def load(cls, weights: Path, view: View, device: str, *, similarity: bool, half: bool = False) -> Reader:
         """Raises TlbenchError if the weights do not fit, or have no output layer and so can't read."""
         model, dictionary = load(weights)
         if not model.dims.vocabulary:
             raise TlbenchError(
                 f"weights {weights}: this AV-HuBERT is pre-trained only and can't read; take a fine-tuned checkpoint"
             )
-        return cls(model, dictionary, view, torch.device(device), similarity=similarity)
+        return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half)
 
     def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipWatcher:
         """Begin with a clip. Raises ClipError if features are to be compared and there is no sound."""
@@ -103,38 +106,35 @@ class Reader:
     @torch.inference_mode()
     def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        said: dict[int, Evidence | ClipError] = {}
-        encoded: dict[int, Tensor] = {}  # (T, C)
-        similar: dict[int, dict[str, Value]] = {}
-        for index, watcher in enumerate(watchers):
-            assert isinstance(watcher, ClipWatcher)
-            try:
-                encoded[index], similar[index] = self._encode(watcher)
-            except ClipError as error:
-                said[index] = error
+        with exact_products(self._device):
+            return read_together(watchers, ClipWatcher, self._encode, self._conclude)
+
+    def _conclude(
+        self, watchers: Sequence[ClipWatcher], prepared: Sequence[tuple[Tensor, dict[str, Value]]]
+    ) -> list[Evidence]:
+        """Evidence of clips that are encoded, from features (T, C) and similarities of each."""
+        read: dict[int, Reading] = {}
+        encoded = [features for features, _ in prepared]
         for indices in self._groups(encoded):
-            read = self._read([encoded[index] for index in indices])
-            for index, reading in zip(indices, read, strict=True):
-                watcher = watchers[index]
-                assert isinstance(watcher, ClipWatcher)
-                said[index] = Evidence(
-                    "avhubert",
-                    {
-                        "hypothesis": self._dictionary.text(reading.tokens.tolist()),
-                        "reference": watcher.clip.transcript or "",
-                        "tokens": reading.tokens,
-                        "score": reading.score,
-                        **similar[index],
-                    },
-                )
-        return [said[index] for index in range(len(watchers))]
+            read |= dict(zip(indices, self._read([encoded[index] for index in indices]), strict=True))
+        return [
+            Evidence(
+                "avhubert",
+                {
+                    "hypothesis": self._dictionary.text(read[index].tokens.tolist()),
+                    "reference": watcher.clip.transcript or "",
+                    "tokens": read[index].tokens,
+                    "score": read[index].score,
+                    **similar,
+                },
+            )
+            for index, (watcher, (_, similar)) in enumerate(zip(watchers, prepared, strict=True))
+        ]
 
     def _encode(self, watcher: ClipWatcher) -> tuple[Tensor, dict[str, Value]]:
         """(T, C) features of the lips, and the similarities. Clips are encoded one by one: padding changes rounding."""
         clip = watcher.clip
-        if not watcher.generated:
-            raise ClipError("no-frames", f"clip {clip.id}: no frame to read; look at the file")
-        lips = self._pictures(watcher.generated)
+        lips = self._pictures(watcher.generated.all(clip.id))
         longest = self._model.dims.max_target_positions - 1  # the decoder may say one token a frame, and the end mark
         if lips.shape[2] > longest:
             raise ClipError(
@@ -142,40 +142,46 @@ class Reader:
                 f"clip {clip.id}: {lips.shape[2]} frames, this network reads {longest} at most; cut it into utterances",
             )
         seen = self._model.see(lips)
-        encoded = self._model.fuse(seen, None, None)[0]
+        encoded = self._fused(seen, None)
         if not self._similarity:
             return encoded, {}
         assert watcher.samples is not None  # Reader.watch refuses a clip without
-        if not watcher.reference:
+        if not watcher.reference.frames:
             raise ClipError("missing", f"clip {clip.id}: no reference video to compare features with; leave avs_* out")
-        real = self._pictures(watcher.reference)
+        real = self._pictures(watcher.reference.all(clip.id))
         real_seen = self._model.see(real)
         heard, real_heard = (self._model.hear(self._speech(watcher.samples, video.shape[2])) for video in (lips, real))
         return encoded, {
-            "avs_u": _similarity(self._model.fuse(None, heard, None)[0], encoded),
-            "avs_m": _similarity(
-                self._model.fuse(seen, heard, None)[0], self._model.fuse(real_seen, real_heard, None)[0]
-            ),
-            "avs_v": _similarity(encoded, self._model.fuse(real_seen, None, None)[0]),
+            "avs_u": _similarity(self._fused(None, heard), encoded),
+            "avs_m": _similarity(self._fused(seen, heard), self._fused(real_seen, real_heard)),
+            "avs_v": _similarity(encoded, self._fused(real_seen, None)),
         }
 
-    def _pictures(self, runs: Sequence[np.ndarray]) -> Tensor:
-        """(1, 1, T, 88, 88) float32."""
-        return torch.from_numpy(np.concatenate(runs)).to(self._device)[None, None]
+    def _fused(self, seen: Tensor | None, heard: Tensor | None) -> Tensor:
+        """(T, C) float32, whatever the network computes in."""
+        return self._model.fuse(seen, heard, None)[0].float()
+
+    def _pictures(self, crops: np.ndarray) -> Tensor:
+        """(1, 1, T, 88, 88), from (T, 88, 88) float32."""
+        return torch.from_numpy(crops).to(self._device, self._numbers)[None, None]
 
     def _speech(self, samples: np.ndarray, frames: int) -> Tensor:
-        """(1, 104, T) float32."""
+        """(1, 104, T)."""
         features = stacked_filterbanks(samples, frames, normalise=self._model.dims.normalise_audio)  # (T, 104)
-        return torch.from_numpy(features).to(self._device).T[None]
+        return torch.from_numpy(features).to(self._device, self._numbers).T[None]
 
-    def _groups(self, encoded: dict[int, Tensor]) -> Iterator[list[int]]:
-        """Clips that are decoded together: of like length, and few enough for their beams' caches to fit."""
+    def _groups(self, encoded: Sequence[Tensor]) -> Iterator[list[int]]:
+        """Clips that are decoded together: of like length, and few enough for their beams' caches to fit.
+
+        In half precision each by itself: beside others its sums would be taken in another order, and that can change
+        its words.
+        """
         dims = self._model.dims
         bytes_a_step = 2 * 4 * dims.decoder_layers * dims.decoder_width * self._settings.beam
         group: list[int] = []
-        for index in sorted(encoded, key=lambda i: len(encoded[i])):
+        for index in sorted(range(len(encoded)), key=lambda i: len(encoded[i])):
             needed = (len(group) + 1) * len(encoded[index]) * bytes_a_step
-            if group and needed > CACHE_BYTES:
+            if group and (self._half or needed > CACHE_BYTES):
                 yield group
                 group = []
             group.append(index)
@@ -189,6 +195,8 @@ class Reader:
         padded = torch.nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)  # (B, T, C)
         lengths = torch.tensor([len(features) for features in encoded])
         best = [found[0] for found in beam_search(self._stepper, padded, lengths, self._settings)]
+        if self._half:  # nobody was beside it
+            return [Reading(hypothesis.tokens, hypothesis.score) for hypothesis in best]
         return [
             Reading(hypothesis.tokens, self._score(hypothesis.tokens, features))
             for hypothesis, features in zip(best, encoded, strict=True)

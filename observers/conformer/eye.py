@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+from tlbench.observing.precision import exact_products
 
 from .model import ResNetLayer, VisualFrontend
 from .view import MEAN, STD
@@ -96,7 +97,7 @@ class Eye(nn.Module):
     def forward(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Each clip's (T, 112, 112) uint8 crops, on any device, to its (T, 512) features on the network's."""
         device = self.first.weight.device
-        with _exact_products(device), _workers(device) as workers:
+        with exact_products(device), _workers(device) as workers:
             features = torch.cat(list(workers.map(self._see, _passes(clips))))
         return list(torch.split(features, [len(crops) for crops in clips]))
 
@@ -104,7 +105,7 @@ class Eye(nn.Module):
     def _see(self, pieces: Sequence[Piece]) -> Tensor:
         """(n, 512) of all frames of the pieces."""
         windows = torch.cat([_windows(*piece, self.first.weight.device) for piece in pieces])  # (n, 112, 112, 5)
-        x = self.first(windows.movedim(-1, 1))  # (n, 64, 56, 56)
+        x = self.first(windows.movedim(-1, 1).to(self.first.weight.dtype))  # (n, 64, 56, 56)
         x = F.max_pool2d(x, 3, 2, 1).relu_()
         return self.layers(x).mean(dim=(2, 3))  # type: ignore[no-any-return]
 
@@ -145,10 +146,3 @@ def _windows(crops: Tensor, start: int, stop: int, device: torch.device) -> Tens
     around = normalised(crops[first:last].to(device))
     before, after = first - (start - AROUND), stop + AROUND - last
     return F.pad(around, (0, 0, 0, 0, before, after)).unfold(0, FRAMES_SEEN, 1)
-
-
-def _exact_products(device: torch.device) -> AbstractContextManager[None]:
-    """cuDNN would round a convolution's factors to 10 bits (TF32)."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

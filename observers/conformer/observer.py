@@ -51,13 +51,17 @@ class Conformer(LipReader):
     recipes: ClassVar[Mapping[str, View]] = VIEWS
     default_view: ClassVar[str] = "lrs2-112"
     modes: ClassVar[tuple[str, ...]] = (FREE,)
+    answer: ClassVar[str] = "forced_ids"
+    has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> Conformer:
+    def load(
+        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+    ) -> Conformer:
         """Build the network from the published file or its package.
 
         Raises
@@ -72,7 +76,7 @@ class Conformer(LipReader):
         from .checkpoint import load_model
         from .watching import Reader
 
-        return cls(Reader(load_model(path), view, torch.device(device), free=FREE in modes))
+        return cls(Reader(load_model(path), view, torch.device(device), free=FREE in modes, half=half))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:

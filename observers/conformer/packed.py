@@ -10,6 +10,7 @@ The layers' weights are those of the :mod:`.model` they are built from, not copi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .model import (
-    HEAD_WIDTH,
-    HEADS,
-    KERNEL,
-    SCALE,
-    WIDTH,
     Attention,
     ConvolutionModule,
     Decoder,
@@ -34,12 +30,10 @@ from .model import (
     relative_positions,
 )
 
-REACH = KERNEL // 2  # of the convolution, to each side, in frames
 
-
-def _heads(rows: Tensor) -> Tensor:
+def _heads(rows: Tensor, count: int) -> Tensor:
     """(n, 256) to (1, heads, n, 64), a view."""
-    return rows.view(-1, HEADS, HEAD_WIDTH).transpose(0, 1)[None]
+    return rows.unflatten(-1, (count, -1)).transpose(0, 1)[None]
 
 
 def _rows(heads: Tensor) -> Tensor:
@@ -54,20 +48,23 @@ class _PackedRelativeAttention(nn.Module):
 
     def forward(self, x: Tensor, distances: Tensor, lengths: list[int]) -> Tensor:
         """(n, 256) rows; ``distances`` of the longest clip."""
+        heads = self.of.heads
         q, k, v = self.of.linear_q(x), self.of.linear_k(x), self.of.linear_v(x)
         by_content = (q + self.of.pos_bias_u.flatten()).split(lengths)
-        by_distance = ((q + self.of.pos_bias_v.flatten()) * HEAD_WIDTH**-0.5).split(lengths)  # a power of two: exact
+        scale = self.of.pos_bias_v.shape[1] ** -0.5  # a power of two as published: exact
+        by_distance = ((q + self.of.pos_bias_v.flatten()) * scale).split(lengths)
         p = self.of.linear_pos(distances)
         middle = len(p) // 2  # distance 0
         found = []
         for one, other, key, value in zip(by_content, by_distance, k.split(lengths), v.split(lengths), strict=True):
             length = len(one)
-            own = _heads(p[middle - length + 1 : middle + length])
+            own = _heads(p[middle - length + 1 : middle + length], heads)
             # Row i of (T, 2 T - 1) is read from column T - 1 - i on: a view with shorter rows, no copy.
-            products = torch.matmul(_heads(other), own.transpose(-2, -1)).contiguous()
+            products = torch.matmul(_heads(other, heads), own.transpose(-2, -1)).contiguous()
             wide = 2 * length - 1
-            bias = products.as_strided((1, HEADS, length, length), (0, length * wide, wide - 1, 1), length - 1)
-            found.append(_rows(F.scaled_dot_product_attention(_heads(one), _heads(key), _heads(value), bias)))
+            bias = products.as_strided((1, heads, length, length), (0, length * wide, wide - 1, 1), length - 1)
+            own_q, own_k, own_v = (_heads(rows, heads) for rows in (one, key, value))
+            found.append(_rows(F.scaled_dot_product_attention(own_q, own_k, own_v, bias)))
         return self.of.linear_out(torch.cat(found))  # type: ignore[no-any-return]
 
 
@@ -93,9 +90,10 @@ class _PackedConvolution(nn.Module):
         """(n, 256) rows; ``places`` (n,) says where each stands in a row of ``spread`` with zeros between clips."""
         first, last = self.of.pointwise_conv1, self.of.pointwise_conv2
         gated = F.glu(F.linear(x, first.weight[..., 0], first.bias))
-        apart = gated.new_zeros(WIDTH, spread)
-        apart[:, places + REACH] = gated.T
-        mixed = F.conv1d(apart[None], self.kernel, self.bias, groups=WIDTH)[0, :, places]
+        width, _, size = self.kernel.shape
+        apart = gated.new_zeros(width, spread)
+        apart[:, places + size // 2] = gated.T
+        mixed = F.conv1d(apart[None], self.kernel, self.bias, groups=width)[0, :, places]
         return F.linear(F.silu(mixed.T), last.weight[..., 0], last.bias)
 
 
@@ -127,12 +125,14 @@ class PackedEncoder(nn.Module):
     @torch.inference_mode()
     def forward(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Each clip's (L, 512) features, its own padding included, to (L, 256)."""
+        dims = self.of.dims
+        reach = dims.kernel // 2  # of the convolution, to each side, in frames
         lengths = [len(features) for features in clips]
-        x = self.of.embed(torch.cat(list(clips))) * SCALE
-        distances = relative_positions(max(lengths)).to(x.device)
-        gaps = torch.arange(len(clips)).repeat_interleave(torch.tensor(lengths)) * REACH
+        x = self.of.embed(torch.cat(list(clips))) * math.sqrt(dims.width)
+        distances = relative_positions(max(lengths), dims.width).to(x)
+        gaps = torch.arange(len(clips)).repeat_interleave(torch.tensor(lengths)) * reach
         places = (torch.arange(len(x)) + gaps).to(x.device)
-        spread = len(x) + (len(clips) + 1) * REACH
+        spread = len(x) + (len(clips) + 1) * reach
         for block in self.blocks:
             x = block(x, distances, lengths, places, spread)
         return list(self.of.after_norm(x).split(lengths))
@@ -182,12 +182,13 @@ class PackedDecoder(nn.Module):
     @torch.inference_mode()
     def look(self, clips: Sequence[Tensor]) -> list[Seen]:
         """What there is to see in each clip's (L, 256) encoding."""
+        heads = self.of.dims.heads
         lengths = [len(encoded) for encoded in clips]
         rows = torch.cat(list(clips))
         keys = [block.src_attn.linear_k(rows).split(lengths) for block in self.blocks]
         values = [block.src_attn.linear_v(rows).split(lengths) for block in self.blocks]
         return [
-            Seen(tuple(map(_heads, own_keys)), tuple(map(_heads, own_values)))
+            Seen(tuple(_heads(rows, heads) for rows in own_keys), tuple(_heads(rows, heads) for rows in own_values))
             for own_keys, own_values in zip(zip(*keys, strict=True), zip(*values, strict=True), strict=True)
         ]
 
@@ -197,12 +198,12 @@ class PackedDecoder(nn.Module):
         lengths = [len(prefix) for prefix in prefixes]
         rows = torch.cat(list(prefixes))
         indices = torch.cat([torch.arange(length, device=rows.device) for length in lengths])
-        x = self.of.embed(rows) * SCALE + positions(indices)
+        x = self._begin(rows, indices)
         for number, block in enumerate(self.blocks):
             x = x + self._look_back(block.self_attn, block.norm1(x), lengths)
             x = x + self._look(block.src_attn, number, block.norm2(x), seen, lengths)
             x = x + block.feed_forward(block.norm3(x))
-        return list(self.of.output_layer(self.of.after_norm(x)).split(lengths))
+        return list(torch.split(self._scores(x), lengths))
 
     @torch.inference_mode()
     def step(self, characters: Tensor, position: int, said: Said, seen: Sequence[Seen], rows: list[int]) -> Tensor:
@@ -225,32 +226,42 @@ class PackedDecoder(nn.Module):
         (R, 40) float32
             Logits of what follows.
         """
-        where = positions(torch.tensor([position], device=characters.device))
-        x = self.of.embed(characters) * SCALE + where
+        x = self._begin(characters, torch.tensor([position], device=characters.device))
         for number, block in enumerate(self.blocks):
             attention, y = block.self_attn, block.norm1(x)
             # (R, heads, 1, 64): here each prefix is a batch of its own
             q, k, v = (
-                linear(y).view(-1, HEADS, 1, HEAD_WIDTH)
+                linear(y).view(len(y), attention.heads, 1, -1)
                 for linear in (attention.linear_q, attention.linear_k, attention.linear_v)
             )
             found = F.scaled_dot_product_attention(q, *said.add(number, k, v))
             x = x + attention.linear_out(found.flatten(1))
             x = x + self._look(block.src_attn, number, block.norm2(x), seen, rows)
             x = x + block.feed_forward(block.norm3(x))
-        return self.of.output_layer(self.of.after_norm(x))  # type: ignore[no-any-return]
+        return self._scores(x)
+
+    def _begin(self, characters: Tensor, indices: Tensor) -> Tensor:
+        """(n, 256) of (n,) characters at their places, (n,) or the same one for all."""
+        width = self.of.dims.width
+        x = self.of.embed(characters) * math.sqrt(width)
+        return x + positions(indices, width).to(x.dtype)  # type: ignore[no-any-return]
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """(n, 40) logits, float32 whatever the other layers compute in."""
+        last = self.of.output_layer
+        return last(self.of.after_norm(x).to(last.weight.dtype))  # type: ignore[no-any-return]
 
     def _look_back(self, attention: Attention, x: Tensor, lengths: list[int]) -> Tensor:
         parts = (linear(x).split(lengths) for linear in (attention.linear_q, attention.linear_k, attention.linear_v))
         found = [
-            _rows(F.scaled_dot_product_attention(_heads(q), _heads(k), _heads(v), is_causal=True))
-            for q, k, v in zip(*parts, strict=True)
+            _rows(F.scaled_dot_product_attention(*(_heads(rows, attention.heads) for rows in own), is_causal=True))
+            for own in zip(*parts, strict=True)
         ]
         return attention.linear_out(torch.cat(found))  # type: ignore[no-any-return]
 
     def _look(self, attention: Attention, block: int, x: Tensor, seen: Sequence[Seen], lengths: list[int]) -> Tensor:
         found = [
-            _rows(F.scaled_dot_product_attention(_heads(q), clip.keys[block], clip.values[block]))
+            _rows(F.scaled_dot_product_attention(_heads(q, attention.heads), clip.keys[block], clip.values[block]))
             for q, clip in zip(attention.linear_q(x).split(lengths), seen, strict=True)
         ]
         return attention.linear_out(torch.cat(found))  # type: ignore[no-any-return]

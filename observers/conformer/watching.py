@@ -11,9 +11,11 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.video import Frames
-from tlbench.media.views import View, open_view
+from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import Watcher
+from tlbench.observing.precision import to_half
+from tlbench.observing.reading import Crops, read_together
 
 from .characters import ids_of, required_frames, text_of
 from .decode import beam_search, ctc_greedy, forced
@@ -30,10 +32,8 @@ class ClipWatcher(Watcher):
         self.clip = clip
         self.transcript = clip.transcript
         self.reference_ids = ids_of(clip.transcript, clip.id)  # (n,) int64
-        self.frames = 0
-        self._crops: list[np.ndarray] = []  # runs of (n, 112, 112) uint8
-        # Normalising comes last and is left to the network: bytes are kept, a quarter of the memory.
-        self._stream = open_view(View(view.name, view.version, view.steps[:-1]))
+        # Normalising comes last and is left to the network: (n, 112, 112) uint8 are kept, a quarter of the memory.
+        self._crops = Crops(View(view.name, view.version, view.steps[:-1]))
         self._check(required_frames(self.reference_ids), "its transcript needs")
 
     def see(
@@ -45,16 +45,13 @@ class ClipWatcher(Watcher):
     ) -> None:
         if generated is None:
             return
-        self.frames += len(generated)
-        self._check(self.frames, "it has at least")
-        self._crops.append(self._stream.see(generated, None if boxes is None else boxes[: len(generated)]))
+        self._check(self._crops.frames + len(generated), "it has at least")
+        self._crops.take(generated, boxes)
 
     @property
     def crops(self) -> Tensor:
         """(T, 112, 112) uint8. Raises ClipError if there are none."""
-        if not self._crops:
-            raise ClipError("no-frames", f"clip {self.clip.id}: no frame to read; look at the file")
-        return torch.from_numpy(np.concatenate(self._crops))
+        return torch.from_numpy(self._crops.all(self.clip.id))
 
     def _check(self, frames: int, why: str) -> None:
         if frames > POSITIONS:
@@ -68,15 +65,22 @@ class ClipWatcher(Watcher):
 class Reader:
     """The network and the view of a run."""
 
-    def __init__(self, model: ConformerModel, view: View, device: torch.device, *, free: bool) -> None:
-        model = model.eval().requires_grad_(False).to(device)
-        self._eye = Eye(model.visual_frontend).eval().requires_grad_(False)
-        self._encoder = PackedEncoder(model.encoder)
-        self._decoder = PackedDecoder(model.decoder)
-        self._ctc = model.ctc
+    def __init__(
+        self, model: ConformerModel, view: View, device: torch.device, *, free: bool, half: bool = False
+    ) -> None:
+        model = model.eval().requires_grad_(False)
+        self._eye = Eye(model.visual_frontend).eval().requires_grad_(False).to(device)
+        self._encoder = PackedEncoder(model.encoder).to(device)
+        self._decoder = PackedDecoder(model.decoder).to(device)
+        self._ctc = model.ctc.to(device)
         self._view = view
         self._device = device
         self._free = free
+        # Beside others a clip's sums would be taken in another order, and in half precision that can change words.
+        self._alone = half
+        if half:
+            for network in (self._eye, self._encoder, self._decoder):
+                to_half(network, whole=[model.decoder.output_layer])
 
     def watch(self, clip: Clip) -> ClipWatcher:
         """Begin with a clip. Raises ClipError if what is said in it can't be spelt, or is too much."""
@@ -85,20 +89,16 @@ class Reader:
     @torch.inference_mode()
     def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        said: dict[int, Evidence | ClipError] = {}
-        crops: dict[int, Tensor] = {}
-        seen_by: dict[int, ClipWatcher] = {}
-        for index, watcher in enumerate(watchers):
-            assert isinstance(watcher, ClipWatcher)
-            try:
-                crops[index] = watcher.crops
-                seen_by[index] = watcher
-            except ClipError as error:
-                said[index] = error
-        if crops:
-            values = self._read(list(seen_by.values()), list(crops.values()))
-            said |= {index: Evidence("conformer", found) for index, found in zip(crops, values, strict=True)}
-        return [said[index] for index in range(len(watchers))]
+        return read_together(watchers, ClipWatcher, lambda watcher: watcher.crops, self.read)
+
+    @torch.inference_mode()
+    def read(self, watchers: Sequence[ClipWatcher], crops: Sequence[Tensor]) -> list[Evidence]:
+        """What is read of clips in these (T, side, side) uint8 crops."""
+        if self._alone:
+            found = [self._read([one], [own])[0] for one, own in zip(watchers, crops, strict=True)]
+        else:
+            found = self._read(watchers, crops)
+        return [Evidence("conformer", values) for values in found]
 
     def _read(self, watchers: Sequence[ClipWatcher], crops: Sequence[Tensor]) -> list[dict[str, Value]]:
         features = self._eye(crops)
@@ -133,7 +133,7 @@ class Reader:
         return [
             {
                 "free_hypothesis": text_of(hypothesis.ids.tolist()),
-                "ctc_hypothesis": text_of(ctc_greedy(self._ctc(rows)).tolist()),
+                "ctc_hypothesis": text_of(ctc_greedy(self._ctc(rows.float())).tolist()),
             }
             for hypothesis, rows in zip(hypotheses, bare, strict=True)
         ]

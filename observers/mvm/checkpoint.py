@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.checkpoints import load_into, open_checkpoint, read_state
+from tlbench.observing.checkpoints import load_into, open_checkpoint, published, read_state
 from tlbench.observing.package import Package, open_package
 
 from .model import MVMModel
@@ -21,7 +21,7 @@ def read_published(path: Path) -> Package:
     """The published file as a package. Raises TlbenchError if it is damaged, holds code, or is another model's."""
     package = _read(path)
     _model_of(package, path)
-    return package
+    return published(package, path)
 
 
 def load_model(path: Path) -> MVMModel:
@@ -31,7 +31,7 @@ def load_model(path: Path) -> MVMModel:
 
 def _read(path: Path) -> Package:
     """Optimizer states and the like, which lie beside the four dicts, are not read."""
-    archive, sha256 = open_checkpoint(path)
+    archive = open_checkpoint(path)
     tree = archive.tree if isinstance(archive.tree, dict) else {}
     missing = [f"{part}_state_dict" for part in PARTS if not isinstance(tree.get(f"{part}_state_dict"), dict)]
     if missing:
@@ -40,7 +40,7 @@ def _read(path: Path) -> Package:
     for part in PARTS:
         state = read_state(archive, tree[f"{part}_state_dict"], path)
         tensors |= {f"{part}.{name}": tensor for name, tensor in state.items()}
-    return Package("mvm", tensors, source_file=path.name, source_sha256=sha256)
+    return Package("mvm", tensors)
 
 
 def _model_of(package: Package, path: Path) -> MVMModel:

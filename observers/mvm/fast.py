@@ -7,11 +7,11 @@ come last in memory; and what each slot of a memory adds to the features is mult
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+from tlbench.observing.precision import exact_products
 
 from .model import (
     HEADS,
@@ -197,16 +197,10 @@ class FastMVM(nn.Module):
 
     @torch.inference_mode()
     def forward(self, crops: Tensor) -> Tensor:
-        """(B, 29, 112, 112) float32 normalised crops to (B, 500) logits."""
-        with _exact_products(crops.device):
+        """(B, 29, 112, 112) normalised crops, in the network's numbers, to (B, 500) float32 logits."""
+        with exact_products(crops.device):
             x = self.memory(self.eye(crops)).transpose(1, 2)  # (B, 512, 29)
             for layer, memory in zip(self.layers, self.memories, strict=False):
                 x = memory(layer(x).transpose(1, 2)).transpose(1, 2)
-            return self.output(self.layers[-1](x).mean(dim=2))  # type: ignore[no-any-return]
-
-
-def _exact_products(device: torch.device) -> AbstractContextManager[None]:
-    """cuDNN would round a convolution's factors to 10 bits (TF32)."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+            x = self.layers[-1](x).mean(dim=2)
+            return self.output(x.to(self.output.weight.dtype))  # type: ignore[no-any-return]

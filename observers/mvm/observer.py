@@ -46,13 +46,17 @@ class MVM(LipReader):
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
     recipes: ClassVar[Mapping[str, View]] = VIEWS
     default_view: ClassVar[str] = "lrw"
+    answer: ClassVar[str] = "predicted"
+    has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 16
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> MVM:
+    def load(
+        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+    ) -> MVM:
         """Build the network from the published file or its package.
 
         Raises
@@ -68,7 +72,7 @@ class MVM(LipReader):
         from .fast import FastMVM
         from .watching import Reader
 
-        return cls(Reader(FastMVM(load_model(path)), view, torch.device(device)))
+        return cls(Reader(FastMVM(load_model(path)), view, torch.device(device), half=half))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:

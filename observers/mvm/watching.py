@@ -11,9 +11,11 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.video import Frames
-from tlbench.media.views import View, open_view
+from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import Watcher
+from tlbench.observing.precision import HALF, to_half
+from tlbench.observing.reading import Crops, read_together
 
 from .decode import read, read_both
 from .fast import FastMVM
@@ -32,8 +34,7 @@ class ClipWatcher(Watcher):
         self.word = word
         self.label = label_of(word, clip.id)
         self.frames = 0
-        self._crops: list[np.ndarray] = []  # runs of (n, 112, 112) float32
-        self._stream = open_view(view)
+        self._crops = Crops(view)  # (n, 112, 112) float32
 
     def see(
         self,
@@ -46,7 +47,7 @@ class ClipWatcher(Watcher):
             return
         self.frames += len(generated)
         if self.frames <= FRAMES:  # of a clip that is too long nothing more is needed but its length
-            self._crops.append(self._stream.see(generated, None if boxes is None else boxes[: len(generated)]))
+            self._crops.take(generated, boxes)
 
     @property
     def crops(self) -> np.ndarray:
@@ -57,8 +58,6 @@ class ClipWatcher(Watcher):
         ClipError
             ``no-frames``, or ``too-long``: the original fails on such a clip too.
         """
-        if not self.frames:
-            raise ClipError("no-frames", f"clip {self.clip.id}: no frame to read; look at the file")
         if self.frames > FRAMES:
             raise ClipError(
                 "too-long",
@@ -66,15 +65,18 @@ class ClipWatcher(Watcher):
                 f"cut out the {FRAMES} around the word",
             )
         filled = np.zeros((FRAMES, SIDE, SIDE), np.float32)
-        filled[: self.frames] = np.concatenate(self._crops)
+        filled[: self.frames] = self._crops.all(self.clip.id)
         return filled
 
 
 class Reader:
     """The network and the view of a run."""
 
-    def __init__(self, net: FastMVM, view: View, device: torch.device) -> None:
+    def __init__(self, net: FastMVM, view: View, device: torch.device, *, half: bool = False) -> None:
+        if half:
+            to_half(net, whole=[net.output])
         self._net = net.to(device)
+        self._numbers = HALF if half else torch.float32
         self._view = view
         self._device = device
 
@@ -84,19 +86,13 @@ class Reader:
 
     def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        said: dict[int, Evidence | ClipError] = {}
-        readable: dict[int, ClipWatcher] = {}
-        crops: list[np.ndarray] = []
-        for index, watcher in enumerate(watchers):
-            assert isinstance(watcher, ClipWatcher)
-            try:
-                crops.append(watcher.crops)
-                readable[index] = watcher
-            except ClipError as error:
-                said[index] = error
-        for (index, watcher), (plain, mirrored) in zip(readable.items(), self._logits(crops), strict=True):
-            said[index] = Evidence("mvm", _verdict(watcher, plain, mirrored))
-        return [said[index] for index in range(len(watchers))]
+        return read_together(watchers, ClipWatcher, lambda watcher: watcher.crops, self._read)
+
+    def _read(self, watchers: Sequence[ClipWatcher], crops: Sequence[np.ndarray]) -> list[Evidence]:
+        return [
+            Evidence("mvm", _verdict(watcher, plain, mirrored))
+            for watcher, (plain, mirrored) in zip(watchers, self._logits(crops), strict=True)
+        ]
 
     def _logits(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(2, 500) of each clip: as it is, and mirrored."""
@@ -107,7 +103,7 @@ class Reader:
             # Every pass has the same shape, filled up with blank clips, so that no sum is taken in another order
             # because of who else is in it.
             blank = [np.zeros_like(batch[0])] * (size - len(batch))
-            crops = torch.from_numpy(np.stack([*batch, *blank])).to(self._device)
+            crops = torch.from_numpy(np.stack([*batch, *blank])).to(self._device, self._numbers)
             logits: Tensor = self._net(torch.cat([crops, crops.flip(-1)])).unflatten(0, (2, size))
             found += list(logits.transpose(0, 1)[: len(batch)].cpu().numpy())
         return found

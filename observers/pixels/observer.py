@@ -102,7 +102,9 @@ class Pixels(Observer):
         self._regions = tuple(regions)
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> Pixels:
+    def load(
+        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+    ) -> Pixels:
         return cls(views)
 
     @classmethod

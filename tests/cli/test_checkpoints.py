@@ -24,7 +24,8 @@ from tlbench.cli.main import main
 from tlbench.observing import known
 from tlbench.observing.known import known_cards
 from tlbench.observing.package import read_package
-from tlbench.verifying import Comparison
+from tlbench.observing.weights import Weights
+from tlbench.verifying import Comparison, HalfEffect
 
 CONTENT = b"not a real checkpoint, but whole"
 
@@ -189,7 +190,7 @@ def test_an_import_says_what_it_is_and_puts_it_where_it_is_found(desk: Desk, fai
         (b"", "avhubert", "empty"),
         (b"PK\x03\x04 cut short", "avhubert", "x.pt"),
         (None, "avhubert", "x.pt: can't be read"),
-        (b"x", "syncnet", "nothing to import"),
+        (b"x", "syncnet", "not a checkpoint"),
         (b"x", "talklip-g", "no observer reads it"),
         (b"x", "avhubrt", "did you mean 'avhubert'?"),
     ],
@@ -212,6 +213,16 @@ def test_verify_runs_the_self_test_and_names_the_file(desk: Desk, tiny: Path) ->
     assert f"avhubert: {tiny}" in said.out
     assert "no published hash to compare with" in said.out
     assert "self-test passed: " in said.out
+
+
+def test_verify_says_what_half_precision_reads_differently(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "weights_of", lambda card, path: Weights(card, desk.folder / "x.pt", "0" * 64))
+    monkeypatch.setattr(verifying, "self_test", lambda weights: "score 1.0")
+    effect = HalfEffect(clips=8, differing=2, symbols=90, edits=3)
+    monkeypatch.setattr(verifying, "half_precision_check", lambda *_, **__: effect)
+    said = desk("verify", "avhubert", "--half")
+    assert said.code == 0, said.err
+    assert "half precision: 2 of 8 clips read differently, 3 of 90 symbols" in said.out
 
 
 def test_verify_compares_with_what_was_published_and_says_so_by_its_exit_code(desk: Desk, tiny: Path) -> None:

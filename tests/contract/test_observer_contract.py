@@ -66,8 +66,9 @@ def observer(request: pytest.FixtureRequest, folder: Path) -> Observer:
 
 
 def views_of(kind: type[Observer]) -> tuple[str, ...]:
-    """All of its views, or the usual one of an observer that looks through one at a time."""
-    return (kind.default_view,) if kind.default_view else tuple(kind.views)
+    """Those that its metrics read, where they leave it to the run the usual one."""
+    own = [metric for metric in all_metrics() if metric.observer == kind.name]
+    return tuple(dict.fromkeys(metric.view or kind.default_view for metric in own))
 
 
 def needs_of(observer: Observer) -> Needs:

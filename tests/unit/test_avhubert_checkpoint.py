@@ -268,3 +268,17 @@ def test_a_dictionary_or_tokenizer_of_another_make_is_refused() -> None:
         Dictionary(["<pad>", "<s>", "</s>", "<unk>", "a"])
     with pytest.raises(TlbenchError, match="sentencepiece model is damaged"):
         Dictionary(fairseq.LETTERS, b"no model")
+
+
+def test_a_run_does_not_hash_the_file_it_reads(
+    tmp_path: Path, tokenizer: tuple[bytes, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, symbols = tokenizer
+    path = tmp_path / "net.pt"
+    state = AVHubert(replace(DIMS, vocabulary=len(symbols))).state_dict()
+    fairseq.write_checkpoint(path, state, fairseq.fine_tuned_config(), symbols, model)
+    hashed: list[Path] = []
+    monkeypatch.setattr("tlbench.observing.checkpoints.file_sha256", lambda file: hashed.append(file) or "0" * 64)
+    load(path)  # who chose the file has hashed it, for the protocol
+    assert hashed == []
+    assert read_published(path).source_sha256 == "0" * 64

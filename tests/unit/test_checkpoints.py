@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 from collections import OrderedDict
@@ -33,13 +32,12 @@ def network() -> nn.Module:
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip format", "legacy format"])
-def test_a_state_dict_comes_back_with_the_files_hash(tmp_path: Path, network: nn.Module, zipped: bool) -> None:
+def test_a_state_dict_comes_back(tmp_path: Path, network: nn.Module, zipped: bool) -> None:
     file = tmp_path / "net.model"
     torch.save(network.state_dict(), file, _use_new_zipfile_serialization=zipped)
-    state, sha256 = read_checkpoint(file)
+    state = read_checkpoint(file)
     assert list(state) == list(network.state_dict())
     assert all(torch.equal(state[name], tensor) for name, tensor in network.state_dict().items())
-    assert sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_a_saved_web_page_is_recognised(tmp_path: Path) -> None:
@@ -130,7 +128,7 @@ def test_half_precision_becomes_float32_in_the_network(tmp_path: Path, network: 
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in network.state_dict().items()
     }
     torch.save(half, tmp_path / "half.pt")
-    state, _ = read_checkpoint(tmp_path / "half.pt")
+    state = read_checkpoint(tmp_path / "half.pt")
     assert state["0.weight"].dtype == torch.float16
     load_into(network, state, "demo")
     assert network.state_dict()["0.weight"].dtype == torch.float32

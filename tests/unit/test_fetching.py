@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,6 +35,16 @@ FORM = (
 QUOTA = (
     b'<html><body>\n<p class="uc-error-subcaption">Too many users have viewed this file recently.</p>\n</body></html>'
 )
+
+
+def test_downloading_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys, tlbench.observing.fetching, tlbench.observing.known as known\n"
+        "known.known_cards()\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

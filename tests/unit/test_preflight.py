@@ -365,8 +365,21 @@ def _(world: World) -> None:
 
 
 @spoils("unknown-word")
-def _(world: World) -> None:
+def _(world: World) -> set[str]:
     world.manifest(*({"id": name, "word": "ABOUT" if name != "a" else "ABUOT"} for name in CLIPS))
+    return {"word-window", "word-length"}
+
+
+@spoils("word-window")
+def _(world: World) -> set[str]:
+    world.manifest(*({"id": name, "word": "ABOUT"} for name in CLIPS))
+    return {"word-length"}
+
+
+@spoils("word-length")
+def _(world: World) -> set[str]:
+    world.manifest(*({"id": name, "word": "ABOUT"} for name in CLIPS))
+    return {"word-window"}
 
 
 # Face boxes
@@ -432,7 +445,7 @@ def _(world: World) -> None:
 
 @spoils("reference-dataset")
 def _(world: World) -> set[str]:
-    return lrw(world, 64, 28)
+    return lrw(world, 64, 28) | {"word-window"}
 
 
 def lrw(world: World, side: int, frames: int) -> set[str]:

@@ -19,6 +19,7 @@ def test_an_id_is_short_and_readable() -> None:
     assert LSE.id == "lse_c[lrs2:test/syncnet-whole@1/pyav-25fps@1/clips/paper/w:961e8696f888]@1"
     limited = replace(LSE, selection="limit=20", boxes="s3fd:619a31681264", weights=None)
     assert limited.id == "lse_c[lrs2:test#limit=20/syncnet-whole@1/pyav-25fps@1/b:s3fd:619a31681264/clips/paper]@1"
+    assert replace(LSE, numbers="bfloat16").id.endswith("/clips/paper/n:bfloat16/w:961e8696f888]@1")
 
 
 @given(
@@ -27,13 +28,19 @@ def test_an_id_is_short_and_readable() -> None:
     selection=st.none() | TEXT,
     boxes=st.none() | TEXT,
     weights=st.none() | st.text("0123456789abcdef", min_size=12, max_size=12),
+    numbers=st.none() | TEXT,
 )
 def test_parse_is_the_inverse_of_id_whatever_the_names(
-    texts: tuple[str, ...], version: int, selection: str | None, boxes: str | None, weights: str | None
+    texts: tuple[str, ...],
+    version: int,
+    selection: str | None,
+    boxes: str | None,
+    weights: str | None,
+    numbers: str | None,
 ) -> None:
     metric, dataset, split, view, decoding, aggregation, arithmetic = texts
     protocol = Protocol(
-        metric, version, dataset, split, view, decoding, aggregation, arithmetic, selection, boxes, weights
+        metric, version, dataset, split, view, decoding, aggregation, arithmetic, selection, boxes, weights, numbers
     )
     assert Protocol.parse(protocol.id) == protocol
     assert not set(protocol.id) & set(" \n\t|")
@@ -68,7 +75,9 @@ def test_other_spellings_are_refused(text: str) -> None:
         Protocol.parse(text)
 
 
-@pytest.mark.parametrize("field", ["metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic"])
+@pytest.mark.parametrize(
+    "field", ["metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic", "numbers"]
+)
 def test_every_field_stands_in_the_id(field: str) -> None:
     other = replace(LSE, **{field: "other"})  # type: ignore[arg-type]
     assert other.id != LSE.id

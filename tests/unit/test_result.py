@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.results_factory import ACC, LEVEL, PSNR, QUICK, WER, levels, metric, protocol_of, record, result
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.metrics.tally import MeanTally, Tally
+from tlbench.metrics.tally import HitTally, MeanTally, Tally
 from tlbench.observing.card import Card
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.weights import Weights
@@ -96,6 +96,64 @@ def test_a_tally_of_nothing_is_not_a_score() -> None:
     nothing = metric("nothing", tally=lambda _: MeanTally())
     row = result(levels([1, 2]), [nothing]).row(nothing.key)
     assert (row.value, row.scored, row.expected) == (None, 0, 2)
+
+
+def _inside(evidence: Evidence) -> HitTally:
+    hits, trials = evidence.array("inside").tolist()
+    return HitTally(hits, trials)
+
+
+def test_a_clip_with_nothing_to_divide_up_is_scored_where_the_metric_says_so_and_adds_nothing(tmp_path: Path) -> None:
+    share = replace(metric("inside", tally=_inside), scores_empty=True)
+    counts = ((1, 2), (0, 0), (2, 4), (0, 0))
+    made = result([record(f"c{i}", {"inside": np.array(pair)}) for i, pair in enumerate(counts)], [share])
+    row = made.row(share.key)
+    assert (row.value, row.scored, row.expected) == (0.5, 4, 4)
+    made.write(tmp_path / "result.json")
+    again = load_result(tmp_path, [share])
+    assert again.row(share.key) == row
+    perfect = result([record("a", {"inside": np.array([0, 0])})], [share]).row(share.key)
+    assert (perfect.value, perfect.scored, perfect.low) == (None, 1, None)
+
+
+def spoken(word: str, hits: str) -> list[ClipRecord]:
+    """Clips of one word, of which some are read right: 1 or 0 each."""
+    return [replace(record(f"{word}/{i:02d}", {"hit": int(hit)}), word=word) for i, hit in enumerate(hits)]
+
+
+WORDS = [one for i in range(12) for one in spoken(f"WORD{i:02d}", "11111" if i % 3 else "00000")]
+
+
+def test_clips_of_one_word_are_resampled_together_where_the_metric_says_so() -> None:
+    by_word = replace(metric("acc", tally=ACC.tally, scale=100.0), cluster="word")
+    made = result(WORDS, [ACC, by_word])
+    clips, words = made.row(ACC.key), made.row(by_word.key)
+    assert (clips.unit, clips.clusters, words.unit, words.clusters) == ("clips", 60, "words", 12)
+    assert clips.value == words.value
+    assert None not in (clips.low, clips.high, words.low, words.high)
+    assert words.high - words.low > 1.5 * (clips.high - clips.low)  # type: ignore[operator]
+    few = result(WORDS[:20], [by_word]).row(by_word.key)
+    assert few.unit == "clips"
+
+
+def test_a_metric_can_be_broken_down_by_word_and_words_survive_the_file(tmp_path: Path) -> None:
+    made = result([*WORDS[:15], record("nameless", {"hit": 1})], [ACC])
+    made.write(tmp_path / "result.json")
+    for one in (made, load_result(tmp_path, [ACC])):
+        assert one.by_word(ACC.key) == {"WORD00": (0.0, 5), "WORD01": (100.0, 5), "WORD02": (100.0, 5)}
+    assert list(made.clips_dataframe()["word"].dropna()) == [clip.word for clip in WORDS[:15]]
+    with RecordWriter(tmp_path / "records.jsonl") as writer:
+        for spoken_record in WORDS[:2]:
+            writer.write(spoken_record)
+    assert list(read_records(tmp_path / "records.jsonl")) == WORDS[:2]
+
+
+def test_a_result_from_before_there_were_words_is_still_read(tmp_path: Path) -> None:
+    made = result(levels([1, 2]))
+    data = made.to_json()
+    del data["clips"]["word"]
+    (tmp_path / "result.json").write_text(json.dumps(data))
+    assert load_result(tmp_path, KNOWN).clips == made.clips
 
 
 def test_a_metric_that_refuses_a_clip_is_a_failure_with_its_reason() -> None:

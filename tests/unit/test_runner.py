@@ -51,7 +51,9 @@ class Counter(Observer):
     loads = 0
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> Observer:
+    def load(
+        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+    ) -> Observer:
         Counter.loads += 1
         return cls()
 

@@ -13,7 +13,7 @@ from tlbench.cli.options import json_option
 if TYPE_CHECKING:
     from tlbench.observing.card import Card
     from tlbench.observing.package import Package
-    from tlbench.verifying import Comparison
+    from tlbench.verifying import Comparison, HalfEffect
 
 
 @click.group()
@@ -154,6 +154,7 @@ def _contents(package: Package) -> Iterator[str]:
 @click.option("--dataset", metavar="NAME", help="Also score its real videos and compare with what was published.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
+@click.option("--half", is_flag=True, help="Also say how many of these clips half precision reads differently.")
 @click.pass_context
 def verify_command(
     context: click.Context,
@@ -162,6 +163,7 @@ def verify_command(
     dataset: str | None,
     data_root: Path | None,
     limit: int | None,
+    half: bool,
 ) -> None:
     """Load the checkpoint NAME and try it on a made-up clip; with a data set, score its real videos too.
 
@@ -171,7 +173,7 @@ def verify_command(
     from tlbench.cli.progress import ScoreProgress
     from tlbench.errors import TlbenchError
     from tlbench.observing.known import find_card
-    from tlbench.verifying import published_check, self_test, weights_of
+    from tlbench.verifying import half_precision_check, published_check, self_test, weights_of
 
     if (dataset is None) != (data_root is None):
         raise TlbenchError("--dataset and --data-root belong together; pass both to score real videos")
@@ -181,6 +183,8 @@ def verify_command(
     state = {True: "the published file", False: "NOT the published file", None: "no published hash to compare with"}
     click.echo(f"{name}: {weights.path}\nsha256 {weights.sha256}: {state[weights.as_published]}")
     click.echo(f"self-test passed: {self_test(weights)}")
+    if half:
+        click.echo(_effect(half_precision_check(weights, dataset, data_root, limit=limit)))
     well = weights.as_published is not False
     if dataset is None or data_root is None:
         context.exit(0 if well else 1)
@@ -190,6 +194,13 @@ def verify_command(
         click.echo(_verdict(comparison))
     well &= all(comparison.agrees and comparison.scored == comparison.expected for comparison in compared)
     context.exit(0 if well else 1)
+
+
+def _effect(found: HalfEffect) -> str:
+    return (
+        f"half precision: {found.differing} of {found.clips} clips read differently, "
+        f"{found.edits} of {found.symbols} symbols"
+    )
 
 
 def _verdict(found: Comparison) -> str:

@@ -25,6 +25,7 @@ def _metric(
     *,
     headline: bool,
 ) -> Metric:
+    """``sound`` resamples whole words: how hard a word is to read is common to its clips. ``paper`` has clips."""
     return Metric(
         name=name,
         arithmetic=arithmetic,
@@ -40,6 +41,7 @@ def _metric(
         scale=100.0,
         headline=headline,
         digits=2,
+        cluster="word" if arithmetic == "sound" else "",
     )
 
 

@@ -243,5 +243,6 @@ METRICS: tuple[Metric, ...] = (
         scale=100.0,
         headline=False,
         digits=1,
+        scores_empty=True,  # a clip without an error was read, too
     ),
 )

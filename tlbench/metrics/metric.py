@@ -45,6 +45,11 @@ class Metric:
         One clip's part of the sum.
     description : str
         One sentence: what it is, over what it is averaged, and where the rule comes from.
+    cluster : str
+        ``word``: clips of one word are resampled together for its interval. "" leaves that to the data set.
+    scores_empty : bool
+        Whether a clip of which there is nothing to divide up (both sums 0) is scored: it was looked at, and adds
+        nothing. Otherwise such a tally means that the metric has nothing to say of the clip.
     mode : str
         Which of the observer's extra modes it needs (one of ``Observer.modes``), or "".
     finish : array -> array
@@ -76,6 +81,8 @@ class Metric:
     headline: bool = True
     digits: int = 2
     mode: str = ""
+    cluster: Literal["", "word"] = ""
+    scores_empty: bool = False
 
     @property
     def key(self) -> str:

@@ -6,8 +6,8 @@ be read back by :meth:`Protocol.parse`::
     lse_c[lrs2:test/syncnet-whole@1/pyav-25fps@1/clips/paper/w:961e8696f888]@1
     psnr[lrs2:test#limit=20/face-96@1/pyav-25fps@1/b:haar/frames/paper]@1
 
-that is ``metric[data set:split#selection/view/decoding/b:boxes/aggregation/arithmetic/w:weights]@version``, where
-``#selection``, ``b:boxes`` and ``w:weights`` are left out if there are none.
+that is ``metric[data set:split#selection/view/decoding/b:boxes/aggregation/arithmetic/n:numbers/w:weights]@version``,
+where ``#selection``, ``b:boxes``, ``n:numbers`` and ``w:weights`` are left out if there are none.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Protocol:
         Where face boxes came from: ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None where none are used.
     weights : str or None
         The first twelve hex digits of the checkpoint's SHA-256; None where there is no checkpoint.
+    numbers : str or None
+        In which numbers the network computed, if not float32: ``bfloat16``.
 
     Raises
     ------
@@ -66,13 +68,14 @@ class Protocol:
     selection: str | None = None
     boxes: str | None = None
     weights: str | None = None
+    numbers: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic"):
             if not getattr(self, name):
                 raise ValueError(f"protocol: {name} is empty")
-        if self.selection == "" or self.boxes == "":
-            raise ValueError("protocol: no selection and no boxes are None, not an empty text")
+        if "" in (self.selection, self.boxes, self.numbers):
+            raise ValueError("protocol: no selection, no boxes and full precision are None, not an empty text")
         if not 0 <= self.version < 10**9:
             raise ValueError(f"protocol: version {self.version} is not a small whole number")
         if self.weights is not None and not re.fullmatch(rf"[0-9a-f]{{{WEIGHTS_DIGITS}}}", self.weights):
@@ -90,6 +93,7 @@ class Protocol:
         selection: str | None = None,
         boxes: str | None = None,
         weights_sha256: str | None = None,
+        numbers: str | None = None,
     ) -> Protocol:
         """The protocol of a metric in a run; ``weights_sha256`` is the whole hash or its beginning."""
         return cls(
@@ -104,6 +108,7 @@ class Protocol:
             selection,
             boxes,
             None if weights_sha256 is None else weights_sha256[:WEIGHTS_DIGITS],
+            numbers,
         )
 
     @property
@@ -118,6 +123,8 @@ class Protocol:
         if self.boxes is not None:
             parts.append("b:" + quote(self.boxes, safe=_SAFE + ":"))
         parts += [_escape(self.aggregation), _escape(self.arithmetic)]
+        if self.numbers is not None:
+            parts.append("n:" + _escape(self.numbers))
         if self.weights is not None:
             parts.append("w:" + self.weights)
         return f"{_escape(self.metric)}[{'/'.join(parts)}]@{self.version}"
@@ -130,6 +137,7 @@ class Protocol:
             raise ValueError(f"not a protocol id: {text!r}")
         parts = match["body"].split("/")
         weights = parts.pop().removeprefix("w:") if parts[-1].startswith("w:") else None
+        numbers = unquote(parts.pop().removeprefix("n:")) if parts[-1:] and parts[-1].startswith("n:") else None
         boxes = unquote(parts.pop(3).removeprefix("b:")) if len(parts) > 3 and parts[3].startswith("b:") else None
         if len(parts) != 5:
             raise ValueError(f"not a protocol id: {text!r}")
@@ -148,6 +156,7 @@ class Protocol:
             selection=unquote(selection) if marked else None,
             boxes=boxes,
             weights=weights,
+            numbers=numbers,
         )
         if protocol.id != text:  # two spellings of one protocol would compare as different
             raise ValueError(f"not a protocol id: {text!r}; it should read {protocol.id!r}")

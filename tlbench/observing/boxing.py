@@ -118,8 +118,7 @@ def load_detector(rule: BoxRule) -> FaceDetector:
         from tlbench.media.s3fd import S3FDDetector
         from tlbench.observing.checkpoints import read_checkpoint
 
-        state, _ = read_checkpoint(rule.weights)
-        return S3FDDetector(state)
+        return S3FDDetector(read_checkpoint(rule.weights))
     raise ValueError(f"{rule} has no detector to load")
 
 

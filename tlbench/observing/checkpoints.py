@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,20 @@ from torch import Tensor, nn
 from tlbench.errors import TlbenchError
 from tlbench.observing.archive import Archive, open_archive
 from tlbench.observing.cache import file_sha256
+from tlbench.observing.package import Package
 from tlbench.observing.unpickle import BrokenPickleError, NotPlainDataError, TensorSlice, printable
+from tlbench.observing.webpage import refuse_page
 
 _NAMES_SHOWN = 3
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a plain state dict, in torch's zip or its older format.
 
     Returns
     -------
-    state : dict of str to Tensor
+    dict of str to Tensor
         On the CPU, mapped from the file: a change to them is not written back.
-    sha256 : str
-        Of the whole file.
 
     Raises
     ------
@@ -37,15 +38,23 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
         If the file can't be read, is not a checkpoint, is cut short, holds anything but tensors and plain
         containers, or is no state dict.
     """
-    archive, sha256 = open_checkpoint(path)
+    archive = open_checkpoint(path)
     if not isinstance(archive.tree, dict):
         raise TlbenchError(
             f"weights {path}: holds no plain state dict (names to tensors); this is another model's file"
         )
-    return read_state(archive, archive.tree, path), sha256
+    return read_state(archive, archive.tree, path)
 
 
-def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> tuple[Archive, str]:
+def published(package: Package, path: Path) -> Package:
+    """A package with the name and hash of the file it was read from.
+
+    Only who writes a package needs them: a run has hashed the file when it chose it, and gigabytes twice take seconds.
+    """
+    return replace(package, source_file=path.name, source_sha256=file_sha256(path))
+
+
+def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> Archive:
     """Open any file of torch.save; :func:`read_state` gives the tensors of its parts.
 
     Parameters
@@ -57,10 +66,8 @@ def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collecti
 
     Returns
     -------
-    archive : Archive
+    Archive
         Its ``tree`` is the file's content as plain data.
-    sha256 : str
-        Of the whole file.
 
     Raises
     ------
@@ -69,24 +76,10 @@ def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collecti
     """
     try:
         refuse_page(path)
-        sha256 = file_sha256(path)
     except OSError as error:
         raise TlbenchError(f"weights {path}: can't be read ({error.strerror})") from error
     with _one_line(path):
-        return open_archive(path, inert, mentioned), sha256
-
-
-def refuse_page(path: Path) -> None:
-    """Raises TlbenchError if a file is empty, or a web page saved in a checkpoint's place."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    if not head:
-        raise TlbenchError(f"weights {path}: the file is empty; download it again")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise TlbenchError(
-            f"weights {path}: this is a web page, not a checkpoint; the download link led to a page, "
-            "open it in a browser and save the file itself"
-        )
+        return open_archive(path, inert, mentioned)
 
 
 def read_state(archive: Archive, part: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:

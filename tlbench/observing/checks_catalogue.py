@@ -103,6 +103,8 @@ _KINDS = (
     Kind("empty-transcript", "warning", "write what is said; word error rates leave these clips out"),
     Kind("characters", "warning", "spell it with letters, digits, space and apostrophe; the observer has no others"),
     Kind("unknown-word", "warning", "spell the label as LRW does; word accuracy leaves these clips out"),
+    Kind("word-window", "warning", "score it with --view mvm=face-framed, which finds the face first"),
+    Kind("word-length", "warning", "cut out the 29 frames around the word; word accuracy leaves longer clips out"),
     # Face boxes
     Kind("bad-boxes", "error", "write (frames, 4) whole numbers x1 y1 x2 y2 as .npy: run `tlbench boxes`"),
     Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again"),

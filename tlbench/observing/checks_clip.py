@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
@@ -95,6 +96,8 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
                 finding("identical-pictures", clip.id, "every coded picture is the real video's, in another file")
             )
     findings += _check_frames(clip.id, video, reference, frame_count, expected)
+    if clip.word is not None:
+        findings += _check_word(clip.id, video)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
     return ClipFacts(tuple(findings), *facts)
@@ -185,6 +188,21 @@ def _check_frames(
         yield finding("frame-size", clip_id, f"{_by(size)}, the real video {_by(real_size)}")
     if video.width * video.height > LARGE_PIXELS:
         yield finding("large-frame", clip_id, _by(size))
+
+
+def _check_word(clip_id: str, video: VideoInfo) -> Iterator[Finding]:
+    """What the word classifier MVM would make of a clip with a word label.
+
+    Its view ``lrw`` cuts a fixed window out of LRW's frames, whatever size they have; it knows 29 frames and no more
+    (``src/data/vid_aud_lrw.py`` of ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49).
+    """
+    size = (video.width, video.height)
+    if Lrw.frame_size is not None and size != Lrw.frame_size:
+        message = f"{_by(size)}; ACC's fixed window is the mouth in {_by(Lrw.frame_size)} only, here it is elsewhere"
+        yield finding("word-window", clip_id, message)
+    frames = frames_at_25(video)
+    if Lrw.frame_count is not None and frames > Lrw.frame_count:
+        yield finding("word-length", clip_id, f"{frames} frames; MVM reads {Lrw.frame_count} at most")
 
 
 def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Finding]:

@@ -1,15 +1,22 @@
-"""What the lip readers share as observers: a checkpoint, one view at a time, and needs that follow from the view."""
+"""What the lip readers share: a checkpoint, one view at a time, needs that follow from it, crops kept, clips sorted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from tlbench.errors import TlbenchError
-from tlbench.media.views import View
-from tlbench.observing.observer import Needs, Observer
+import numpy as np
+
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.video import Frames
+from tlbench.media.views import View, open_view
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Needs, Observer, Watcher
+
+OneWatcher = TypeVar("OneWatcher", bound=Watcher)
+Prepared = TypeVar("Prepared")
 
 
 class LipReader(Observer):
@@ -19,6 +26,7 @@ class LipReader(Observer):
     """
 
     recipes: ClassVar[Mapping[str, View]]  # by the names of ``views``
+    answer: ClassVar[str]  # the finding that says what was read: a text, or an array of one number a symbol
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
@@ -41,3 +49,55 @@ class LipReader(Observer):
         if len(views) != 1:
             raise TlbenchError(f"{cls.name} reads through one view at a time; got {', '.join(views) or 'none'}")
         return weights, cls.recipes[views[0]]
+
+
+class Crops:
+    """What a view shows of one video, kept run by run."""
+
+    def __init__(self, view: View) -> None:
+        self.frames = 0
+        self._stream = open_view(view)
+        self._runs: list[np.ndarray] = []
+
+    def take(self, frames: Frames, boxes: np.ndarray | None, placements: np.ndarray | None = None) -> None:
+        """The next run of frames. Guides may be longer: they are of both videos, of which this may be the shorter."""
+        self.frames += len(frames)
+        boxes, placements = (None if rows is None else rows[: len(frames)] for rows in (boxes, placements))
+        self._runs.append(self._stream.see(frames, boxes, placements))
+
+    def all(self, clip_id: str) -> np.ndarray:
+        """All of them, one a frame. Raises ClipError ``no-frames`` if there is none."""
+        if not self.frames:
+            raise ClipError("no-frames", f"clip {clip_id}: no frame to read; look at the file")
+        return np.concatenate(self._runs)
+
+
+def read_together(
+    watchers: Sequence[Watcher],
+    kind: type[OneWatcher],
+    prepare: Callable[[OneWatcher], Prepared],
+    read: Callable[[Sequence[OneWatcher], Sequence[Prepared]], Sequence[Evidence]],
+) -> list[Evidence | ClipError]:
+    """What :meth:`Observer.conclude` returns: each clip is prepared, and those that can be are read together.
+
+    Parameters
+    ----------
+    watchers : sequence of Watcher
+        All of them of ``kind``.
+    prepare : callable
+        What a watcher has for the network; raises ClipError if that can't be read.
+    read : callable
+        Watchers and what was prepared of each, to their evidence in the same order. Not called for none.
+    """
+    said: dict[int, Evidence | ClipError] = {}
+    ready: dict[int, tuple[OneWatcher, Prepared]] = {}
+    for index, watcher in enumerate(watchers):
+        assert isinstance(watcher, kind)
+        try:
+            ready[index] = (watcher, prepare(watcher))
+        except ClipError as error:
+            said[index] = error
+    if ready:
+        found = read([watcher for watcher, _ in ready.values()], [prepared for _, prepared in ready.values()])
+        said |= dict(zip(ready, found, strict=True))
+    return [said[index] for index in range(len(watchers))]

@@ -33,17 +33,18 @@ FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes ha
 
 @dataclass(frozen=True)
 class ObserverPlan:
-    """One observer of a run: which views and modes, which weights."""
+    """One observer of a run: which views and modes, which weights, in which numbers."""
 
     name: str
     views: tuple[str, ...]
     weights: Path | None = None
     weights_sha256: str | None = None
     modes: tuple[str, ...] = ()
+    half: bool = False
 
     @property
     def identity(self) -> str:
-        return observer_class(self.name).identity(self.views, self.weights_sha256, self.modes)
+        return observer_class(self.name).identity(self.views, self.weights_sha256, self.modes, half=self.half)
 
     @property
     def needs(self) -> Needs:
@@ -329,7 +330,9 @@ class Bench:
     def _observer(self, name: str) -> Observer:
         if name not in self._loaded:
             plan = next(o for o in self.plan.observers if o.name == name)
-            self._loaded[name] = observer_class(name).load(plan.weights, plan.views, self.plan.device, plan.modes)
+            self._loaded[name] = observer_class(name).load(
+                plan.weights, plan.views, self.plan.device, plan.modes, half=plan.half
+            )
         return self._loaded[name]
 
 

@@ -62,7 +62,7 @@ def parse_weights(pairs: Iterable[str], cards: Iterable[Card] = ()) -> dict[str,
         name, equals, file = pair.partition("=")
         if not equals and name in lying:
             if lying[name] is None:
-                raise TlbenchError(f"--weights {name}: its checkpoint is not here; pass --weights {name}=FILE")
+                raise TlbenchError(f"--weights {name}: that checkpoint is not here; give it as NAME=FILE")
             file = str(lying[name])
         elif not equals or not name or not file:
             raise TlbenchError(f"--weights takes NAME=FILE, such as syncnet=syncnet_v2.model; got {pair!r}")

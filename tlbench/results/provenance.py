@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +18,11 @@ PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # what d
 
 
 def make_provenance(
-    command: Sequence[str], weights: Iterable[Weights], started: datetime, finished: datetime
+    command: Sequence[str],
+    weights: Iterable[Weights],
+    started: datetime,
+    finished: datetime,
+    numbers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A JSON object for :attr:`Result.provenance`.
 
@@ -30,6 +34,8 @@ def make_provenance(
         The checkpoints used.
     started, finished : datetime
         With time zone.
+    numbers : mapping of observer to str, optional
+        In which numbers each network computed: ``float32``, ``bfloat16``.
     """
     return {
         "tlbench": VERSION,
@@ -48,6 +54,7 @@ def make_provenance(
             }
             for used in weights
         },
+        "numbers": dict(numbers or {}),
         "started": _utc(started),
         "finished": _utc(finished),
     }

@@ -44,6 +44,8 @@ class ClipRecord:
         What was done to the clip that its user should know: frame rate converted, boxes filled in.
     frames : int or None
         Of the generated video, as scored.
+    word : str or None
+        The label of a clip of a single word.
     """
 
     id: str
@@ -54,6 +56,7 @@ class ClipRecord:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     frames: int | None = None
+    word: str | None = None
 
     def to_line(self) -> str:
         """The record as one line of strict JSON (no NaN), without the newline."""
@@ -61,6 +64,7 @@ class ClipRecord:
             "schema": SCHEMA,
             "id": self.id,
             "speaker": self.speaker,
+            **({} if self.word is None else {"word": self.word}),
             "generated_sha256": self.generated_sha256,
             "reference_sha256": self.reference_sha256,
             "frames": self.frames,
@@ -97,6 +101,7 @@ class ClipRecord:
                 },
                 notes=tuple(text(note, "note") for note in data["notes"]),
                 frames=optional_count(data["frames"], "frames"),
+                word=optional_text(data.get("word"), "word"),
             )
         except KeyError as error:
             raise ValueError(f"field {error} is missing") from error

@@ -27,7 +27,7 @@ from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.observing.cache import write_text_atomically
 from tlbench.results.record import ClipRecord, Failure, count, optional_count, optional_text, refuse_constant, text
-from tlbench.results.statistics import Interval, IntervalSettings, Ratio, bootstrap_intervals, group_units
+from tlbench.results.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class ClipScore:
 
     Attributes
     ----------
-    id, speaker, generated_sha256, reference_sha256, frames, notes
+    id, speaker, generated_sha256, reference_sha256, frames, notes, word
         As on :class:`ClipRecord`.
     tallies : mapping of metric key to Tally
         A metric that had nothing to count in this clip is not in it.
@@ -61,6 +61,7 @@ class ClipScore:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     frames: int | None = None
+    word: str | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,18 @@ class Result:
             for row in self.rows()
         ]
 
+    def by_word(self, key: str) -> dict[str, tuple[float | None, int]]:
+        """Value and number of clips scored of one metric for each word, in the order of the alphabet.
+
+        Clips without a word label are left out. Raises TlbenchError naming the metrics there are.
+        """
+        metric = self.metric(key)
+        words: dict[str, list[ClipScore]] = {}
+        for clip in self.clips:
+            if clip.word is not None:
+                words.setdefault(clip.word, []).append(clip)
+        return {word: total_value(metric, words[word]) for word in sorted(words)}
+
     def to_dataframe(self) -> pd.DataFrame:
         """One line a metric."""
         import pandas as pd
@@ -244,6 +257,7 @@ class Result:
             "clip": [clip.id for clip in self.clips],
             "speaker": [clip.speaker for clip in self.clips],
             "frames": [clip.frames for clip in self.clips],
+            "word": [clip.word for clip in self.clips],
         }
         for metric in self.metrics:
             table[metric.key] = [_clip_value(metric, clip) for clip in self.clips]
@@ -283,6 +297,7 @@ class Result:
                 "generated_sha256": [clip.generated_sha256 for clip in self.clips],
                 "reference_sha256": [clip.reference_sha256 for clip in self.clips],
                 "frames": [clip.frames for clip in self.clips],
+                "word": [clip.word for clip in self.clips],
                 "failures": {
                     str(i): {who: [why.code, why.message] for who, why in clip.failures.items()}
                     for i, clip in enumerate(self.clips)
@@ -436,7 +451,7 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
                 f"clip {record.id}: the evidence of {metric.observer} lacks {error}, which {metric.key} reads; "
                 "score again with this metric"
             ) from error
-        if tally.numerator or tally.denominator:
+        if tally.numerator or tally.denominator or metric.scores_empty:
             tallies[metric.key] = tally
     return ClipScore(
         id=record.id,
@@ -447,6 +462,7 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         failures=failures,
         notes=record.notes,
         frames=record.frames,
+        word=record.word,
     )
 
 
@@ -455,15 +471,15 @@ def make_intervals(
 ) -> dict[str, Interval | None]:
     """Confidence intervals by metric key, each over the clips its metric scored."""
     clips = sorted(clips, key=lambda clip: clip.id)  # sums of floats hang on their order in the last digit
-    groups: dict[tuple[int, ...], list[Metric]] = {}
+    groups: dict[tuple[str, tuple[int, ...]], list[Metric]] = {}
     for metric in metrics:
         key = metric.key
         scored = tuple(i for i, clip in enumerate(clips) if key in clip.tallies)
-        groups.setdefault(scored, []).append(metric)
+        groups.setdefault((metric.cluster, scored), []).append(metric)
     found: dict[str, Interval | None] = {}
-    for scored, members in groups.items():
+    for (cluster, scored), members in groups.items():
         chosen = [clips[i] for i in scored]
-        units = group_units([clip.id for clip in chosen], [clip.speaker for clip in chosen], settings.cluster)
+        units = units_of(chosen, cluster or settings.cluster)
         ratios = []
         for metric in members:
             tallies = [clip.tallies[metric.key] for clip in chosen]
@@ -474,6 +490,12 @@ def make_intervals(
         intervals = bootstrap_intervals(ratios, units.name, settings)
         found |= {metric.key: interval for metric, interval in zip(members, intervals, strict=True)}
     return {metric.key: found[metric.key] for metric in metrics}
+
+
+def units_of(clips: Sequence[ClipScore], cluster: str | None) -> Units:
+    """What is resampled of some clips: whole ``cluster`` s, which are words or what the data set calls its speakers."""
+    labels = [clip.word if cluster == "word" else clip.speaker for clip in clips]
+    return group_units([clip.id for clip in clips], labels, cluster)
 
 
 def load_result(path: Path | str, metrics: Iterable[Metric] | None = None) -> Result:
@@ -576,6 +598,7 @@ def _from_json(data: dict[str, Any], known: Mapping[str, Metric]) -> Result:
         for i, tally in _read_tallies(key, item, clip_count):
             tallies[i][key] = tally
     columns = [clips[name] for name in ("id", "speaker", "generated_sha256", "reference_sha256", "frames")]
+    columns.append(clips.get("word", [None] * clip_count))
     scores = tuple(
         ClipScore(
             id=text(clip_id, "clip id"),
@@ -589,8 +612,9 @@ def _from_json(data: dict[str, Any], known: Mapping[str, Metric]) -> Result:
             },
             notes=tuple(text(note, "note") for note in clips["notes"].get(str(i), ())),
             frames=optional_count(frames, "frames"),
+            word=optional_text(word, "word"),
         )
-        for i, (clip_id, speaker, generated, reference, frames) in enumerate(zip(*columns, strict=True))
+        for i, (clip_id, speaker, generated, reference, frames, word) in enumerate(zip(*columns, strict=True))
     )
     if data["role"] not in ("system", "control"):
         raise ValueError(f"role {data['role']!r:.60} is neither system nor control")

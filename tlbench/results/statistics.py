@@ -9,6 +9,8 @@ Rules, each with its reason:
   them. With fewer than ``MIN_CLUSTERS`` clusters the cluster bootstrap is far too narrow (Cameron, Gelbach & Miller
   2008, "Bootstrap-based improvements for inference with clustered errors"); clips are resampled then, and the
   interval's ``unit`` says so.
+* Where a metric says so, the cluster is the word that is spoken: how hard a word is to read is common to its clips, and
+  ``sound`` is to hold for speech, not for the 500 words alone (Clark 1973, "The language-as-fixed-effect fallacy").
 * Fewer than two units that counted anything: no interval. One unit says nothing about how units differ.
 * A resample in which nothing was counted (every denominator in it is 0) has no value and is left out: the interval is
   over resamples that could have been reported. Else a few empty clips would take the interval from all the others.
@@ -287,25 +289,26 @@ def paired_differences(
     clips does not matter.
     """
     ordered = sorted(clip_ids)
-    groups: dict[tuple[str, ...], list[Metric]] = {}
+    groups: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
     for metric in metrics:
         key = metric.key
         scored = tuple(i for i in ordered if key in a.by_id[i].tallies and key in b.by_id[i].tallies)
-        groups.setdefault(scored, []).append(metric)
+        groups.setdefault((metric.cluster, scored), []).append(metric)
     found: dict[str, Difference] = {}
-    for ids, members in groups.items():
-        found |= _differences_over(a, b, members, ids, settings)
+    for (cluster, ids), members in groups.items():
+        found |= _differences_over(a, b, members, ids, replace(settings, cluster=cluster or settings.cluster))
     return {metric.key: found[metric.key] for metric in metrics}
 
 
 def _differences_over(
     a: Result, b: Result, metrics: Sequence[Metric], ids: Sequence[str], settings: IntervalSettings
 ) -> dict[str, Difference]:
-    """Differences of metrics that scored the same clips."""
+    """Differences of metrics that scored the same clips and resample the same units."""
     if not ids:
         nothing = Difference(None, None, None, None, None, None, None, 0, "clips", 0)
         return {metric.key: nothing for metric in metrics}
-    units = group_units(ids, [a.by_id[i].speaker for i in ids], settings.cluster)
+    by_word = settings.cluster == "word"
+    units = group_units(ids, [a.by_id[i].word if by_word else a.by_id[i].speaker for i in ids], settings.cluster)
     clips = {m.key: (_clip_sums(a, m, ids), _clip_sums(b, m, ids)) for m in metrics}  # (clips, 2) each
     pairs = {}
     for metric in metrics:

@@ -323,17 +323,21 @@ def _protocol_notes(shown: _Shown) -> list[str]:
 def _interval_notes(shown: _Shown) -> list[str]:
     notes = []
     units: dict[tuple[float, str], list[int]] = {}
+    metrics: dict[tuple[float, str], list[str]] = {}
     for result, own in shown:
         for row in own.values():
             if row.unit is not None and row.clusters is not None:
                 units.setdefault((result.interval.level, row.unit), []).append(row.clusters)
+                metrics.setdefault((result.interval.level, row.unit), []).append(row.metric.key)
     for (level, unit), counts in units.items():
+        whose = f"{', '.join(dict.fromkeys(metrics[level, unit]))}: " if len(units) > 1 else ""
         count = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-        notes.append(f"[low, high]: {100 * level:g} % interval, bootstrap over {count} {unit}.")
+        notes.append(f"[low, high]: {whose}{100 * level:g} % interval, bootstrap over {count} {unit}.")
     few = dict.fromkeys(
-        r.interval.cluster
+        row.metric.cluster or r.interval.cluster
         for r, own in shown
-        if r.interval.cluster and any(row.unit == "clips" for row in own.values())
+        for row in own.values()
+        if (row.metric.cluster or r.interval.cluster) and row.unit == "clips"
     )
     notes += [
         f"Too few {cluster}s to resample, so clips were, as if independent: these intervals are likely too narrow."

@@ -1,0 +1,154 @@
+"""What half precision changes: which of AV-HuBERT's tokens, the Conformer's characters and MVM's words become others.
+
+    python -m benchmarks.precision [--folder CLIPS] [--size small|base] [--readers avhubert,conformer,mvm]
+                                   [--frames N] [--device cpu|cuda]
+
+Reads real clips twice, in float32 and in bfloat16, by networks whose weights are made by the formula of the golden
+tests, AV-HuBERT's by chance. Such a network has not learned anything: its scores lie nearer to each other than a
+trained one's, so that it is an easier victim of rounding. With a real checkpoint, `tlbench checkpoints verify NAME
+--half --dataset ...` counts the same. Clips are cut to N frames, because a CPU without instructions for bfloat16 is
+several times slower by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from tests.golden.formula import fill
+from tests.unit.observer_weights import TINY
+from tlbench.datasets.clip import Clip
+from tlbench.media.video import Footage, Frames
+from tlbench.metrics.text import distance
+from tlbench.observers.avhubert.dictionary import Dictionary
+from tlbench.observers.avhubert.dims import Dims
+from tlbench.observers.avhubert.model import AVHubert
+from tlbench.observers.avhubert.view import VIEWS as AVHUBERT_VIEWS
+from tlbench.observers.avhubert.watching import Reader as AVHubertReader
+from tlbench.observers.conformer.model import ConformerModel
+from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
+from tlbench.observers.conformer.watching import Reader as ConformerReader
+from tlbench.observers.mvm.fast import FastMVM
+from tlbench.observers.mvm.model import MVMModel
+from tlbench.observers.mvm.view import VIEWS as MVM_VIEWS
+from tlbench.observers.mvm.watching import Reader as MVMReader
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Watcher
+
+CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "clips"
+SAID = "PUT RED AT T FOUR NOW"
+SIZES = {
+    "small": replace(TINY, visual_width=8, vocabulary=200),
+    "base": Dims(
+        encoder_layers=12,
+        encoder_width=768,
+        encoder_ffn=3072,
+        encoder_heads=12,
+        decoder_layers=6,
+        decoder_width=768,
+        decoder_ffn=3072,
+        decoder_heads=4,
+        vocabulary=1000,
+        embedding_scale=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One reader: how to build it, how to begin with a clip, and which of its findings are its answer."""
+
+    build: Callable[[torch.device, bool], AVHubertReader | ConformerReader | MVMReader]
+    answer: str
+
+
+def avhubert(size: str) -> Callable[[torch.device, bool], AVHubertReader]:
+    dims = SIZES[size]
+
+    def build(device: torch.device, half: bool) -> AVHubertReader:
+        torch.manual_seed(0)
+        model = AVHubert(dims)
+        with torch.no_grad():  # the formula's decoder, or a tamer one, would say the same token all the time
+            model.decoder.embed_tokens.weight *= 0.05
+            for name, tensor in model.decoder.named_parameters():
+                if name.endswith(("_proj.weight", "fc1.weight", "fc2.weight")):
+                    tensor *= 6
+        symbols = ["<s>", "<pad>", "</s>", "<unk>", *(f"▁w{number}" for number in range(dims.vocabulary - 4))]
+        view = AVHUBERT_VIEWS["lrs2-center"]
+        return AVHubertReader(model, Dictionary(symbols, None), view, device, similarity=False, half=half)
+
+    return build
+
+
+def conformer(device: torch.device, half: bool) -> ConformerReader:
+    model = ConformerModel()
+    fill(model.state_dict())
+    return ConformerReader(model, CONFORMER_VIEWS["lrs2-112"], device, free=False, half=half)
+
+
+def mvm(device: torch.device, half: bool) -> MVMReader:
+    model = MVMModel()
+    fill(model.state_dict())
+    return MVMReader(FastMVM(model.eval()), MVM_VIEWS["lrw"], device, half=half)
+
+
+def watched(reader: AVHubertReader | ConformerReader | MVMReader, clip: Clip, frames: int) -> Watcher:
+    watcher: Watcher
+    if isinstance(reader, MVMReader):
+        watcher = reader.watch(clip, "ABOUT")
+    elif isinstance(reader, ConformerReader):
+        watcher = reader.watch(clip)
+    else:
+        watcher = reader.watch(clip, None)
+    assert clip.generated is not None
+    seen = [frame for run in Footage(clip.generated, 0).frames() for frame in run.native][:frames]
+    watcher.see(Frames(0, tuple(seen)), None, None)
+    return watcher
+
+
+def answers(subject: Subject, clips: list[Clip], frames: int, device: torch.device, half: bool) -> list[list[object]]:
+    reader = subject.build(device, half)
+    found: list[list[object]] = []
+    for said in reader.conclude([watched(reader, clip, frames) for clip in clips]):
+        assert isinstance(said, Evidence), said
+        answer = said.values[subject.answer]
+        found.append([answer] if isinstance(answer, str) else list(said.array(subject.answer)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=CLIPS)
+    parser.add_argument("--size", choices=list(SIZES), default="small", help="of AV-HuBERT")
+    parser.add_argument("--readers", default="avhubert,conformer,mvm")
+    parser.add_argument("--frames", type=int, default=25)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    subjects = {
+        "avhubert": Subject(avhubert(arguments.size), "tokens"),
+        "conformer": Subject(conformer, "forced_ids"),
+        "mvm": Subject(mvm, "predicted"),
+    }
+    device = torch.device(arguments.device)
+    clips = [Clip(path.stem, generated=path, transcript=SAID) for path in sorted(arguments.folder.glob("*.mp4"))]
+    for name in arguments.readers.split(","):
+        read, taken = [], []
+        for half in (False, True):
+            began = time.monotonic()
+            read.append(answers(subjects[name], clips, arguments.frames, device, half))
+            taken.append(time.monotonic() - began)
+        differing = sum(one != other for one, other in zip(*read, strict=True))
+        edits = sum(distance(one, other) for one, other in zip(*read, strict=True))  # type: ignore[arg-type]
+        print(
+            f"{name:10s} {differing} of {len(clips)} clips read differently, {edits} of {sum(map(len, read[0]))} "
+            f"symbols; full {taken[0]:.1f} s, half {taken[1]:.1f} s, loading included"
+        )
+
+
+if __name__ == "__main__":
+    main()
