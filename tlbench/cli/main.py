@@ -24,6 +24,7 @@ COMMANDS = {
     "controls": "tlbench.cli.controls",
     "checkpoints": "tlbench.cli.checkpoints",
     "calibrate": "tlbench.cli.calibrate",
+    "data": "tlbench.cli.data",
     "train-observer": "tlbench.cli.train_observer",
 }
 

@@ -23,6 +23,8 @@ _BUILT_IN = {
     "lrs2": "tlbench.datasets.lrs2:Lrs2",
     "lrw": "tlbench.datasets.lrw:Lrw",
     "grid": "tlbench.datasets.grid:Grid",
+    "synthetic": "tlbench.datasets.synthetic.datasets:Synthetic",
+    "synthetic-words": "tlbench.datasets.synthetic.datasets:SyntheticWords",
     "folder": "tlbench.datasets.folder:Folder",
     "lrs2-wav2lip-pairs": "tlbench.datasets.pairs:Lrs2Pairs",
     "lrs3-wav2lip-pairs": "tlbench.datasets.pairs:Lrs3Pairs",

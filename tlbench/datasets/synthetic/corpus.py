@@ -1,0 +1,307 @@
+"""The synthetic corpus on disk: rendered by several processes, continued where it was, checked by its hashes.
+
+::
+
+    main/test003/00004.mp4     a sentence: 160x160, 25 frames/s, H.264 and AAC
+                      .txt     what is said, in LRS2's form, with word times
+                      .phones  phoneme times
+                      .npy     face boxes, (T, 4) int64
+    words/BAKER/test/BAKER_00001.mp4 ...   the same for words of 29 frames, in LRW's layout
+    train.txt val.txt test.txt             lists of the sentence part, as LRS2 has them
+    corpus.json hashes.txt                 of what all this was made, and what came out
+
+A clip follows from the seed, its part, its split and its number, and from nothing else. On one installation the same
+seed gives the same bytes. On others texts, times, boxes and samples are the same; frames may differ by rounding with
+the release of OpenCV, and compressed bytes with that of FFmpeg.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlbench.datasets.synthetic.clips import ClipKey, make_take
+from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
+from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speaker
+from tlbench.datasets.synthetic.times import phones_text, transcript_text
+from tlbench.errors import TlbenchError
+from tlbench.media.video import write_video
+
+FORM = 1  # raised when the same seed gives another corpus
+ABOUT_NAME, HASHES_NAME = "corpus.json", "hashes.txt"
+CRF = 20
+CLIP_BYTES = 80_000  # about what a clip takes, with its four files
+CHUNK = 16  # clips that a process is given at once
+SUFFIXES = (".txt", ".phones", ".npy", ".mp4")  # in the order in which they are written: a clip with a video is whole
+
+Count = Callable[[int, int], None]  # clips done, clips in all
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many clips: of sentences, and of each word."""
+
+    train: int = 4000
+    val: int = 120
+    test: int = 120
+    word_train: int = 30
+    word_val: int = 2
+    word_test: int = 2
+
+    def keys(self, seed: int, parts: Iterable[str]) -> list[ClipKey]:
+        """All clips of these parts."""
+        keys = []
+        for part in parts:
+            for split in SPLITS:
+                count = getattr(self, split if part == "sentences" else f"word_{split}")
+                count *= 1 if part == "sentences" else len(MIDDLE_WORDS)
+                keys += [ClipKey(seed, part, split, number) for number in range(count)]
+        return keys
+
+
+PARTS = ("sentences", "words")
+
+
+def render_corpus(
+    out: Path,
+    *,
+    seed: int = 0,
+    sizes: Sizes | None = None,
+    parts: Sequence[str] = PARTS,
+    workers: int | None = None,
+    progress: Count | None = None,
+) -> int:
+    """Render what is not there yet.
+
+    Parameters
+    ----------
+    out : Path
+        The corpus' folder; one that was interrupted, or made smaller before, is continued.
+    seed : int
+    sizes : Sizes or None
+        None is the default size.
+    parts : sequence of str
+        ``sentences``, ``words``.
+    workers : int or None
+        Processes; None for one a core.
+    progress : callable or None
+
+    Returns
+    -------
+    int
+        Clips that were rendered now.
+
+    Raises
+    ------
+    TlbenchError
+        If espeak-ng is not installed, the folder holds a corpus of another seed or something else, or the disk is full.
+    """
+    sizes = sizes or Sizes()
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise TlbenchError(f"no part {unknown[0]!r} of the synthetic corpus; there are {', '.join(PARTS)}")
+    Speaker().close()  # says at once if it can't
+    _claim(out, seed)
+    keys = sizes.keys(seed, parts)
+    missing = [key for key in keys if not _is_whole(out, key)]
+    _check_room(out, len(missing))
+    done = len(keys) - len(missing)
+    if progress is not None:
+        progress(done, len(keys))
+    # By person, whose head is drawn once.
+    missing.sort(key=lambda key: (key.split, key.person, key.part, key.number))
+    chunks = [missing[begin : begin + CHUNK] for begin in range(0, len(missing), CHUNK)]
+    workers = min(workers or os.cpu_count() or 1, max(len(chunks), 1))
+    if chunks:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            waiting = [pool.submit(_render, out, chunk) for chunk in chunks]
+            try:
+                for future in as_completed(waiting):
+                    done += future.result()
+                    if progress is not None:
+                        progress(done, len(keys))
+            finally:
+                for future in waiting:
+                    future.cancel()
+    _finish(out, seed)
+    return len(missing)
+
+
+def corpus_seed(root: Path) -> int:
+    """The seed of the corpus in a folder. Raises TlbenchError if there is none of a known form."""
+    return int(_about(root)["seed"])
+
+
+def check_corpus(root: Path, progress: Count | None = None) -> list[str]:
+    """What is no longer as it was rendered: a line for each file that is missing, changed, or was not there before.
+
+    Raises TlbenchError if the folder holds no whole corpus.
+    """
+    _about(root)
+    kept = _read_hashes(root)
+    there = {path.relative_to(root).as_posix() for path in _files(root)}
+    problems = [f"{name}: is missing" for name in sorted(set(kept) - there)]
+    problems += [f"{name}: was not rendered" for name in sorted(there - set(kept))]
+    names = sorted(there & set(kept))
+    for done, name in enumerate(names, start=1):
+        if _sha256(root / name) != kept[name]:
+            problems.append(f"{name}: has changed")
+        if progress is not None:
+            progress(done, len(names))
+    return problems
+
+
+def check_present(root: Path) -> None:
+    """A quick look: the corpus is finished, and every file is there. Raises TlbenchError if not."""
+    _about(root)
+    lost = [name for name in _read_hashes(root) if not (root / name).is_file()]
+    if lost:
+        raise TlbenchError(
+            f"synthetic: {root} has changed since it was rendered: {len(lost)} files are missing, the first {lost[0]}; "
+            "run `tlbench data synth` for the same folder again"
+        )
+
+
+def _render(out: Path, keys: Sequence[ClipKey]) -> int:
+    """In a process of its own: clips that a process before this one may have left half done."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    with Speaker() as speaker:
+        for key in keys:
+            take = make_take(key, speaker)
+            base = out / key.name
+            _make_folder(base.parent)
+            _write(base.with_suffix(".txt"), transcript_text(take.words).encode())
+            _write(base.with_suffix(".phones"), phones_text(take.phonemes).encode())
+            _write_boxes(base.with_suffix(".npy"), take.boxes)
+            video = base.with_suffix(".mp4")
+            write_video(video, take.frames(), samples=take.samples, sample_rate=SAMPLE_RATE, crf=CRF)
+    return len(keys)
+
+
+def _is_whole(out: Path, key: ClipKey) -> bool:
+    base = out / key.name
+    return all(base.with_suffix(suffix).is_file() for suffix in SUFFIXES)
+
+
+def _claim(out: Path, seed: int) -> None:
+    """Make the folder a corpus of this seed, or find that it is one."""
+    if (out / ABOUT_NAME).is_file():
+        there = corpus_seed(out)
+        if there != seed:
+            raise TlbenchError(f"{out} holds a corpus of seed {there}, not {seed}; choose another folder")
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise TlbenchError(f"{out} is not empty and holds no {ABOUT_NAME}; choose another folder")
+    _make_folder(out)
+    _write_about(out, {"form": FORM, "seed": seed, "finished": False})
+
+
+def _finish(out: Path, seed: int) -> None:
+    """Lists and hashes of everything that is there."""
+    for split in SPLITS:
+        ids = sorted(
+            path.relative_to(out / "main").with_suffix("").as_posix()
+            for path in (out / "main").glob(f"{split}[0-9]*/*.mp4")
+        )
+        if ids:
+            ids.sort(key=lambda name: name.rpartition("/")[2])
+            _write(out / f"{split}.txt", "".join(f"{name}\n" for name in ids).encode())
+    rows = "".join(f"{_sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in _files(out))
+    _write(out / HASHES_NAME, rows.encode())
+    clips = sum(name.endswith(".mp4") for name in rows.splitlines())
+    whole = {"form": FORM, "seed": seed, "finished": True, "clips": clips, "sha256": sha256(rows.encode()).hexdigest()}
+    _write_about(out, whole)
+
+
+def _files(out: Path) -> list[Path]:
+    """All files of the corpus besides its two about itself, sorted by name."""
+    found = [
+        path
+        for folder in (out / "main", out / "words")
+        for path in folder.rglob("*")
+        if path.suffix in SUFFIXES and not path.name.startswith(".")
+    ]
+    found += [out / f"{split}.txt" for split in SPLITS if (out / f"{split}.txt").is_file()]
+    return sorted(found, key=lambda path: path.relative_to(out).as_posix())
+
+
+def _about(root: Path) -> dict[str, Any]:
+    path = root / ABOUT_NAME
+    try:
+        about = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise TlbenchError(f"{root} holds no {ABOUT_NAME}; render a corpus with `tlbench data synth {root}`") from error
+    except (OSError, ValueError) as error:
+        raise TlbenchError(f"{path}: can't be read ({error}); render the corpus into another folder") from error
+    if not isinstance(about, dict) or about.get("form") != FORM or not isinstance(about.get("seed"), int):
+        raise TlbenchError(f"{path}: is of no form that this version knows; render the corpus into another folder")
+    return about
+
+
+def _read_hashes(root: Path) -> dict[str, str]:
+    about = _about(root)
+    if not about.get("finished"):
+        raise TlbenchError(f"{root}: its rendering was interrupted; run `tlbench data synth` for it again")
+    try:
+        text = (root / HASHES_NAME).read_bytes()
+    except OSError as error:
+        raise TlbenchError(
+            f"{root / HASHES_NAME}: can't be read ({error.strerror}); render the corpus again"
+        ) from error
+    if sha256(text).hexdigest() != about.get("sha256"):
+        raise TlbenchError(f"{root / HASHES_NAME}: has changed since the corpus was rendered; render it again")
+    return {name: digest for digest, _, name in (line.partition("  ") for line in text.decode().splitlines())}
+
+
+def _check_room(out: Path, clips: int) -> None:
+    needed, free = clips * CLIP_BYTES, shutil.disk_usage(out).free
+    if needed > free:
+        raise TlbenchError(
+            f"{out}: {clips} clips need about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; make room or fewer"
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TlbenchError(f"{folder}: can't be made ({error.strerror})") from error
+
+
+def _write_boxes(path: Path, boxes: np.ndarray) -> None:
+    from io import BytesIO
+
+    content = BytesIO()
+    np.save(content, boxes)
+    _write(path, content.getvalue())
+
+
+def _write_about(out: Path, about: dict[str, Any]) -> None:
+    _write(out / ABOUT_NAME, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise TlbenchError(f"{path}: can't be written ({error.strerror}); free some space, then go on") from error
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,189 @@
+"""Speech with exact times, from espeak-ng: samples, and when each phoneme and word begins.
+
+espeak-ng (GPL-3) is reached through ``espeakng-loader``, whose wheel carries the library and its voices. It is an
+extra, runs in a process of its own (``espeak_child``), and is asked for only when speech is made.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tlbench.datasets.synthetic import espeak_child
+from tlbench.datasets.synthetic.espeak_child import SAMPLE_RATE as SAMPLE_RATE
+from tlbench.datasets.synthetic.phonemes import SILENCE, sounds_of
+from tlbench.datasets.synthetic.times import Times
+from tlbench.errors import TlbenchError
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How somebody speaks.
+
+    Attributes
+    ----------
+    name : str
+        One of espeak-ng's, and a variant: ``en-us+f2``.
+    words_per_minute : int
+    pitch, pitch_range : int
+        0 to 100, 50 is usual; a range of 0 is a monotone.
+    """
+
+    name: str
+    words_per_minute: int = 160
+    pitch: int = 50
+    pitch_range: int = 50
+
+    @property
+    def accent(self) -> str:
+        return "american" if self.name.startswith("en-us") else "british"
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A sentence as it was said.
+
+    Attributes
+    ----------
+    samples : (N,) int16 at 22,050 Hz
+        From the first sound to the end of the last; espeak-ng's pauses around them are cut off.
+    phonemes : Times
+        Without gaps from 0 to the end.
+    words : Times
+    """
+
+    samples: np.ndarray
+    phonemes: Times
+    words: Times
+
+    @property
+    def duration_seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+
+class Speaker:
+    """Says sentences. The same sentence, voice and seed give the same samples, whatever was said before.
+
+    Raises
+    ------
+    TlbenchError
+        If the extra ``demo`` is not installed, or espeak-ng does not start.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise TlbenchError('speech needs espeak-ng; run pip install "tlbench[demo]"') from error
+        program = [sys.executable, "-I", "-S", espeak_child.__file__]
+        places = [espeakng_loader.get_library_path(), espeakng_loader.get_data_path()]
+        self._child = subprocess.Popen([*program, *map(str, places)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        rate = self._answer()[0].get("rate")
+        if rate != SAMPLE_RATE:
+            self.close()
+            raise TlbenchError(
+                f"espeak-ng gives sound at {rate} Hz instead of {SAMPLE_RATE}; run pip install -U espeakng-loader"
+            )
+
+    def __enter__(self) -> Speaker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process that speaks."""
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._child.wait()
+
+    def say(self, text: str, voice: Voice, seed: int = 1) -> Speech:
+        """A sentence of small letters and spaces.
+
+        Raises
+        ------
+        TlbenchError
+            If the voice is unknown, or espeak-ng breaks down.
+        """
+        assert self._child.stdin is not None  # PIPE
+        voiced = asdict(voice)
+        request = {"text": text, "voice": voiced.pop("name"), "seed": seed, **voiced}
+        try:
+            self._child.stdin.write(json.dumps(request).encode() + b"\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            raise _broken(text) from None
+        note, sound = self._answer(text)
+        if note.get("problem") == "voice":
+            raise TlbenchError(
+                f"voice {voice.name!r} is not known to espeak-ng; take en-us or en, and a variant such as en-us+f2"
+            )
+        return _understood(text, voice, note, np.frombuffer(sound, np.int16))
+
+    def _answer(self, text: str = "") -> tuple[dict[str, Any], bytes]:
+        assert self._child.stdout is not None  # PIPE
+        head = self._child.stdout.read(4)
+        if len(head) < 4:
+            raise _broken(text)
+        note: dict[str, Any] = json.loads(self._child.stdout.read(struct.unpack("<I", head)[0]))
+        return note, self._child.stdout.read(2 * note["samples"])
+
+
+def _broken(text: str) -> TlbenchError:
+    doing = f" at {text!r}" if text else ""
+    return TlbenchError(f"espeak-ng broke down{doing}; run pip install -U espeakng-loader and try again")
+
+
+def _understood(text: str, voice: Voice, note: dict[str, Any], samples: np.ndarray) -> Speech:
+    """Events to times, pauses at both ends cut off. A word begins with its first sound, a few ms off its event."""
+    end_seconds = len(samples) / SAMPLE_RATE
+    begins = [begin / 1000 for begin, _ in note["phonemes"]]
+    sounds: Times = []
+    for (_, mnemonic), begin, end in zip(note["phonemes"], begins, [*begins[1:], end_seconds], strict=True):
+        parts = sounds_of(mnemonic, voice.accent)
+        step = (end - begin) / len(parts)
+        sounds += [(begin + i * step, begin + (i + 1) * step, part) for i, part in enumerate(parts) if step > 0]
+    while sounds and sounds[0][2] == SILENCE:
+        sounds.pop(0)
+    while sounds and sounds[-1][2] == SILENCE:
+        sounds.pop()
+    if not sounds:
+        raise _broken(text)
+    first, last = sounds[0][0], min(sounds[-1][1], end_seconds)
+    sound_begins = [begin for begin, _, _ in sounds]
+    said = _word_begins(text, note["words"], last)
+    word_begins = [min(sound_begins, key=lambda begin: abs(begin - about)) for about in said]
+    words = [
+        (begin - first, end - first, word)
+        for word, begin, end in zip(text.split(), word_begins, [*word_begins[1:], last], strict=True)
+    ]
+    return Speech(
+        samples[round(first * SAMPLE_RATE) : round(last * SAMPLE_RATE)],
+        [(begin - first, min(end, last) - first, sound) for begin, end, sound in sounds],
+        words,
+    )
+
+
+def _word_begins(text: str, events: list[list[int]], last: float) -> list[float]:
+    """About when each word begins, in seconds.
+
+    espeak-ng says some pairs (``in the``, ``on the``) as one word with one event: they share its time by their letters.
+    """
+    known = {position: ms / 1000 for ms, position in events}
+    starts = [0, *(place + 1 for place, letter in enumerate(text) if letter == " ")]
+    if starts[0] not in known or not set(known) <= set(starts):
+        raise TlbenchError(f"espeak-ng does not say {text!r} word by word; run pip install -U espeakng-loader")
+    begins = []
+    bounds = [*sorted(known.items()), (len(text), last)]
+    for (position, begin), (next_position, end) in itertools.pairwise(bounds):
+        inside = [start for start in starts if position <= start < next_position]
+        begins += [begin + (end - begin) * (start - position) / (next_position - position) for start in inside]
+    return begins
