@@ -101,7 +101,8 @@ def test_the_list_says_of_each_checkpoint_all_a_user_must_know(desk: Desk) -> No
     said = desk("list")
     assert (said.code, said.err) == (0, "")
     for card in known_cards():
-        block = said.out.partition(f"\n{card.name}  [not here]\n")[2].partition("\n\n")[0]
+        place = "not here" if card.package is None else "bundled"
+        block = said.out.partition(f"\n{card.name}  [{place}]\n")[2].partition("\n\n")[0]
         for fact in (card.title, card.trained_on, card.licence, card.url, card.file):
             assert fact in block, card.name
     assert "published of ground truth: lrs2_wer1 23.82" in said.out

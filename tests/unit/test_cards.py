@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tlbench.datasets.dataset import dataset_class
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observing.card import Card, overlap, read_card
 from tlbench.observing.known import find_card, known_cards
+from tlbench.observing.package import read_package
 from tlbench.observing.registry import observer_class, observer_names
 
 CARDS = known_cards()
@@ -23,7 +25,7 @@ def test_names_are_unique_and_files_do_not_collide() -> None:
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_a_card_says_all_that_a_user_must_know(card: Card) -> None:
-    assert card.url.startswith(("https://", "http://"))
+    assert card.url.startswith(("https://", "http://") if card.package is None else "installed with tlbench")
     for said in (card.title, card.licence, card.trained_on, card.source, card.file):
         assert len(said) >= 3
     assert all(relative in {other.name for other in CARDS} for relative in card.relatives)
@@ -33,9 +35,29 @@ def test_a_card_says_all_that_a_user_must_know(card: Card) -> None:
 @pytest.mark.parametrize("name", [name for name in observer_names() if observer_class(name).needs.weights])
 def test_an_observers_usual_card_was_trained_behind_its_usual_view(name: str) -> None:
     kind = observer_class(name)
-    (usual,) = [card for card in CARDS if card.observer == name and card.default]
+    (usual,) = [card for card in CARDS if card.observer == name and card.default and card.package is None]
     view = kind.views[kind.default_view] if kind.default_view else kind.views["paper"]
     assert usual.view == view
+
+
+@pytest.mark.parametrize("card", [card for card in CARDS if card.package], ids=lambda card: card.name)
+def test_a_bundled_checkpoint_is_what_its_card_says(card: Card) -> None:
+    assert card.package is not None
+    package = read_package(card.package)
+    assert package.observer == card.observer
+    assert package.config["view"] == card.view
+    assert card.view in observer_class(card.observer).views.values()
+    for dataset in card.datasets:
+        dataset_class(dataset)
+    assert package.config["trained"]["dataset"] in card.datasets
+    assert "Apache-2.0" in card.licence
+
+
+def test_all_bundled_checkpoints_together_are_small() -> None:
+    folders = [card.package for card in CARDS if card.package is not None]
+    sizes = [path.stat().st_size for folder in folders for path in folder.iterdir()]
+    assert sum(sizes) < 30e6
+    assert max(sizes, default=0) < 10e6
 
 
 def test_published_values_are_of_metrics_that_exist_and_are_those_of_the_paper() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.card import Card
-from tlbench.observing.package import Package, write_package
+from tlbench.observing.card import Card, read_card
+from tlbench.observing.package import Package, own_package, write_package
 from tlbench.observing.weights import (
     KNOWN_NAME,
     check_names,
@@ -135,3 +136,49 @@ def test_a_damaged_record_of_hashes_is_one_line(folder: Path) -> None:
     (checkpoint_folder() / KNOWN_NAME).write_text("[1]")
     with pytest.raises(TlbenchError, match="no record of hashes"):
         find_weights([CARD], {})
+
+
+def bundled_card(folder: Path, name: str = "small", datasets: str = '["grid"]') -> Card:
+    """A card with a package beside it, as bundled ones have."""
+    (folder / "card_small.toml").write_text(
+        f'name = "{name}"\ntitle = ""\nobserver = "avhubert"\nfile = "{name}"\nurl = ""\nlicence = ""\n'
+        f'trained_on = ""\nview = "old@1"\nbundled = true\ndatasets = {datasets}\n'
+    )
+    card = read_card(folder / "card_small.toml")
+    assert card.package == folder / "bundled" / name
+    own = own_package(Package("avhubert", {"w": torch.ones(2)}), "new@1", {"steps": 1}, half=True)
+    write_package(own, card.package)
+    return card
+
+
+def test_a_bundled_checkpoint_reads_its_own_data_sets_only(tmp_path: Path) -> None:
+    card = bundled_card(tmp_path)
+    found = find_weights([card], {}, "grid")
+    assert found is not None
+    assert found.path == card.package
+    assert found.view == "new@1"  # what the package says goes before the card
+    assert find_weights([card], {}, "lrs2") is None
+    assert find_weights([card], {}) is None
+    forced = find_weights([card], parse_weights(["small"], [card]), "lrs2")
+    assert forced is not None
+    assert forced.path == card.package
+
+
+def test_a_checkpoint_that_is_not_here_can_not_be_named_alone(tmp_path: Path) -> None:
+    card = bundled_card(tmp_path)
+    assert card.package is not None
+    shutil.rmtree(card.package)
+    with pytest.raises(TlbenchError, match=r"--weights small: that checkpoint is not here; give it as NAME=FILE"):
+        parse_weights(["small"], [card])
+
+
+def test_a_package_of_ones_own_is_named_by_its_content() -> None:
+    tensors = {"a": torch.arange(4.0), "b": torch.ones(2, 2)}
+
+    def name(tensors: dict[str, torch.Tensor], *, half: bool = False) -> str:
+        return own_package(Package("avhubert", tensors), "v@1", {"step": 1}, half=half).source_sha256
+
+    assert name(tensors) == name(dict(reversed(tensors.items())))
+    assert name(tensors) != name({**tensors, "a": torch.arange(4.0) + 1})
+    assert name(tensors) != name({**tensors, "a": torch.arange(4.0).reshape(2, 2)})
+    assert name(tensors) != name(tensors, half=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """List, fetch, import and verify checkpoints. None is part of tlbench; most are licensed for research only."""
+    """List, fetch, import and verify checkpoints. All but small ones of our own come from elsewhere; most of those are for research only."""
 
 
 @command.command("list")
@@ -47,6 +47,7 @@ def list_command(as_json: bool) -> None:
                     "view": card.view or None,
                     "relatives": card.relatives,
                     "used_unnamed": bool(card.observer) and card.default,
+                    "bundled_for": card.datasets,
                     "published": card.reference,
                     "sha256": card.sha256 or None,
                     "sha256_first_seen": first_seen.get(card.name),
@@ -68,6 +69,8 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
     else:
         known = f"sha256 {first_seen[:12]} (first seen here)" if first_seen else "no published hash"
     place = "not here" if path is None else f"here, as {'a package' if path.is_dir() else 'the published file'}"
+    if card.package is not None:
+        place = "bundled"
     if card.size_bytes:
         known += f", {card.size_bytes / 1e6:,.1f} MB"
     lines = [
@@ -82,6 +85,8 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
         lines.append(f"  sees: {card.view}")
     if card.reference:
         lines.append("  published of ground truth: " + ", ".join(f"{k} {v:g}" for k, v in card.reference.items()))
+    if card.datasets:
+        lines.append(f"  used: for data set {', '.join(card.datasets)} unless told otherwise")
     if card.observer and not card.default:
         lines.append(f"  used: only when named, as --weights {card.name}=FILE")
     return "\n".join(lines) + "\n"
@@ -101,6 +106,10 @@ def fetch_command(names: tuple[str, ...], out: Path | None) -> None:
     from tlbench.observing.weights import checkpoint_folder
 
     for card in [find_card(name) for name in names]:
+        if card.package is not None:
+            click.echo(f"{card.name}: {card.url}; nothing to fetch", err=True)
+            click.echo(card.package)
+            continue
         click.echo(f"{card.name}: {card.title}\nlicence: {card.licence}", err=True)
         with DownloadProgress(card.file) as progress:
             path = fetch(card, out or checkpoint_folder(), progress)

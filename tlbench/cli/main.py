@@ -15,6 +15,7 @@ from tlbench.errors import TlbenchError
 from tlbench.version import VERSION
 
 COMMANDS = {
+    "demo": "tlbench.cli.demo",
     "check": "tlbench.cli.check",
     "score": "tlbench.cli.score",
     "compare": "tlbench.cli.compare",

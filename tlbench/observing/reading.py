@@ -11,7 +11,7 @@ import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import Frames
-from tlbench.media.views import View, open_view
+from tlbench.media.views import CenterCrop, Resize, ResizeAntialiased, View, open_view
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Needs, Observer, Watcher
 
@@ -49,6 +49,23 @@ class LipReader(Observer):
         if len(views) != 1:
             raise TlbenchError(f"{cls.name} reads through one view at a time; got {', '.join(views) or 'none'}")
         return weights, cls.recipes[views[0]]
+
+    @classmethod
+    def check_side(cls, view: View, side: int) -> None:
+        """Raises TlbenchError if a network made for pictures of ``side`` pixels would look through another view."""
+        if shown_side(view) != side:
+            fitting = [name for name, recipe in cls.recipes.items() if shown_side(recipe) == side]
+            way_out = f"choose --view {cls.name}={' or '.join(fitting)}" if fitting else "no view fits it"
+            raise TlbenchError(
+                f"{cls.name}: this network sees pictures of {side} pixels, view {view.id} shows {shown_side(view)}; "
+                f"{way_out}"
+            )
+
+
+def shown_side(view: View) -> int:
+    """Pixels a side of the square pictures that a view ends with."""
+    sized = (CenterCrop, Resize, ResizeAntialiased)
+    return next(step.height for step in reversed(view.steps) if isinstance(step, sized))
 
 
 class Crops:

@@ -88,9 +88,9 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path], dataset: str 
     """The first of ``cards`` whose checkpoint is given, is bundled for this data set, or lies in the checkpoint folder.
 
     None if there is none. A bundled one reads its own data sets and no others: a small network that was trained on GRID
-    says nothing of LRS2. A card that is no default has to be given: nobody wants WER1 by a network that was fetched for another purpose.
-    Those that are given go before those that are found. In the checkpoint folder a package, named as the card, goes
-    before the published file: it is read faster.
+    says nothing of LRS2. A card that is no default has to be given: nobody wants WER1 by a network that was fetched for
+    another purpose. Those that are given go before those that are found. In the checkpoint folder a package, named as
+    the card, goes before the published file: it is read faster.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path], dataset: str 
 
 
 def here(card: Card) -> Path | None:
-    """Where a card's checkpoint lies: bundled, or its package or the published file in the checkpoint folder, or None."""
+    """Where a card's checkpoint lies: bundled, or in the checkpoint folder, its package before the published file."""
     if card.package is not None:
         return card.package if is_package(card.package) else None
     package, file = checkpoint_folder() / card.name, checkpoint_folder() / card.file

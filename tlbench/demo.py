@@ -1,0 +1,96 @@
+"""The whole chain on data made on the spot: talking faces are rendered, spoiled in known ways, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlbench.datasets.synthetic.corpus import Count, Sizes, render_corpus
+from tlbench.metrics.catalogue import all_metrics
+from tlbench.observing.known import known_cards
+from tlbench.results.result import Result
+from tlbench.scoring import Progress, score_all
+
+CORPUS_NAME = "corpus"
+RESULTS_NAME = "results"
+# What ground truth is spoiled by, from what no reader should mind to what none can read.
+CONTROLS = ("reencoded", "blurred", "shifted", "frozen-mouth", "static", "swapped-audio")
+_PARTS = {"synthetic": "sentences", "synthetic-words": "words"}
+_FOLDERS = {"synthetic": "main", "synthetic-words": "words"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One table of the demo: a data set, and its rows, ground truth first."""
+
+    dataset: str
+    results: list[Result]
+
+
+def render_demo(
+    out: Path,
+    *,
+    sentences: int = 40,
+    words: int = 1,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Count | None = None,
+) -> None:
+    """The first half of the demo: render the synthetic test part into ``out``.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the corpus, the controls and the results; one that was interrupted is continued.
+    sentences, words : int
+        Clips of the sentence part, and of each word of the word part. A part that no bundled observer reads is left
+        out.
+    seed : int
+        Of the corpus.
+    workers : int or None
+        Processes; None for one a core.
+
+    Raises
+    ------
+    TlbenchError
+        If the extra ``demo`` is not installed, the folder is something else's, or the disk is full.
+    """
+    sizes = Sizes(train=0, val=0, test=sentences, word_train=0, word_val=0, word_test=words)
+    parts = [part for name, part in _PARTS.items() if reading_metrics(name)]
+    render_corpus(out / CORPUS_NAME, seed=seed, sizes=sizes, parts=parts, workers=workers, progress=progress)
+
+
+def score_demo(
+    out: Path, *, workers: int | None = None, cache: Path | None = None, progress: Progress | None = None
+) -> list[Shown]:
+    """The second half: make the controls, and score them and ground truth with the bundled observers.
+
+    Raises TlbenchError if :func:`render_demo` was not there before.
+    """
+    tables = []
+    for name in _PARTS:
+        metrics = reading_metrics(name)
+        if not metrics:
+            continue
+        results = score_all(
+            [out / CORPUS_NAME / _FOLDERS[name]],
+            name,
+            out / CORPUS_NAME,
+            split="test",
+            metrics=[*metrics, "psnr", "ssim"],
+            controls=CONTROLS,
+            name="ground-truth",
+            out=out / RESULTS_NAME / name,
+            workers=workers,
+            cache=cache,
+            progress=progress,
+        )
+        tables.append(Shown(name, results))
+    return tables
+
+
+def reading_metrics(dataset: str) -> Sequence[str]:
+    """Names of the headline metrics of observers that are bundled for a data set, pixels not among them."""
+    readers = {card.observer for card in known_cards() if card.package is not None and dataset in card.datasets}
+    return list(dict.fromkeys(m.name for m in all_metrics() if m.headline and m.observer in readers))
