@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
-from tests.unit.dataset_factory import make_folder, make_grid, make_lrs2, make_lrw, make_pairs, touch
+from tests.unit.dataset_factory import make_folder, make_grid, make_lrs2, make_lrw, make_pairs, make_synthetic, touch
 from tlbench.datasets import dataset as dataset_module
 from tlbench.datasets.dataset import Dataset, Selection, dataset_class, dataset_names, load_dataset
 from tlbench.errors import TlbenchError
@@ -29,6 +29,8 @@ CASES = [
     Case("lrw", make_lrw),
     Case("grid", make_grid),
     Case("folder", make_folder),
+    Case("synthetic", make_synthetic),
+    Case("synthetic-words", make_synthetic),
     Case("lrs2-wav2lip-pairs", lambda root: make_pairs(root, "lrs2.txt")),
     Case("lrs3-wav2lip-pairs", lambda root: make_pairs(root, "lrs3.txt")),
     Case("lrw-wav2lip-pairs", lambda root: make_pairs(root, "lrw.txt")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 LRS2_IDS = ["6331559613336179781/00002", "6331559613336179781/00010", "5535415699068794046/00001"]
@@ -45,4 +47,24 @@ def make_folder(root: Path) -> Path:
 def make_pairs(root: Path, list_name: str) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     (root / list_name).write_text("a/1 b/2\nb/2 a/1\na/1 c/3\n")
+    return root
+
+
+def make_synthetic(root: Path) -> Path:
+    """Both parts of a corpus that nobody rendered, with the two files about itself."""
+    root.mkdir(parents=True, exist_ok=True)
+    sentences = ["test000/00001", "test001/00002", "test000/00003"]
+    words = ["BAKER/test/BAKER_00001", "BAKER/test/BAKER_00002", "CAPTAIN/test/CAPTAIN_00001"]
+    names = [f"main/{name}" for name in sentences] + [f"words/{name}" for name in words]
+    files = [f"{name}{suffix}" for name in names for suffix in (".mp4", ".txt", ".phones", ".npy")]
+    touch(root, *files)
+    for name in sentences:
+        (root / "main" / f"{name}.txt").write_text("Text:  THE BAKER WAITS\nConf:  10\n")
+    (root / "test.txt").write_text("".join(f"{name}\n" for name in sentences))
+    hashes = "".join(
+        f"{hashlib.sha256((root / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted([*files, "test.txt"])
+    )
+    (root / "hashes.txt").write_text(hashes)
+    about = {"form": 1, "seed": 0, "finished": True, "sha256": hashlib.sha256(hashes.encode()).hexdigest()}
+    (root / "corpus.json").write_text(json.dumps(about))
     return root

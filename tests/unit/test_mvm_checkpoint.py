@@ -14,6 +14,7 @@ from tlbench.observers.mvm.checkpoint import PARTS, load_model
 from tlbench.observers.mvm.fast import FastMVM
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.observer import MVM
+from tlbench.observers.mvm.words import WORDS
 from tlbench.observing.package import write_package
 
 
@@ -37,7 +38,8 @@ def file(published: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_a_file_in_the_published_form_loads_whole(file: Path, published: dict[str, Any]) -> None:
-    model = load_model(file)
+    model, words = load_model(file)
+    assert words == WORDS
     assert not model.training
     for part in PARTS:
         own = getattr(model, part).state_dict()
@@ -54,7 +56,7 @@ def test_its_package_gives_the_same_network(file: Path, tmp_path: Path) -> None:
     assert "mem.key" in package.tensors
     assert "tcn.tcn.tcn_output.weight" in package.tensors
     write_package(package, tmp_path / "package")
-    ours, theirs = load_model(tmp_path / "package").state_dict(), load_model(file).state_dict()
+    ours, theirs = (load_model(path)[0].state_dict() for path in (tmp_path / "package", file))
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 

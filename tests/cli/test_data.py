@@ -1,0 +1,104 @@
+"""``tlbench data`` as a person or a script meets it: what is printed where, and the exit code."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tlbench.cli.main import main
+
+TINY = ("--part", "sentences", "--train", 0, "--val", 0, "--test", 2, "--workers", 1)
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+Tlbench = Callable[..., Said]
+
+
+@pytest.fixture
+def tlbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tlbench:
+    def run(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["tlbench", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        code = end.value.code
+        assert isinstance(code, int)
+        return Said(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def speaks() -> None:
+    pytest.importorskip("espeakng_loader", reason="speech needs the extra 'demo'")
+
+
+@pytest.mark.usefixtures("speaks")
+def test_a_corpus_is_rendered_checked_changed_mended_and_scored(tlbench: Tlbench, tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    made = tlbench("data", "synth", root, *TINY)
+    assert (made.code, made.out) == (0, f"{root}: 2 clips rendered now\n")
+
+    fine = tlbench("data", "info", root)
+    assert (fine.code, fine.out) == (0, f"{root}: synthetic corpus, seed 0, as it was rendered\n")
+
+    (root / "main/test000/00001.txt").write_text("Text:  SOMETHING ELSE\n")
+    changed = tlbench("data", "info", root)
+    assert changed.code == 1
+    assert changed.out.splitlines()[0] == "main/test000/00001.txt: has changed"
+    assert tlbench("data", "synth", root, *TINY).out == f"{root}: 1 clips rendered now\n"
+    assert tlbench("data", "info", root).code == 0
+
+    generated = tmp_path / "generated"
+    shutil.copytree(root / "main", generated)
+    scored = tlbench(
+        "score", generated, "--dataset", "synthetic", "--data-root", root, "--metrics", "psnr,ssim",
+        "--out", tmp_path / "result", "--cache", tmp_path / "cache", "--format", "json",
+    )  # fmt: skip
+    assert scored.code == 0, scored.err
+    assert "psnr" in scored.out
+    assert "ssim" in scored.out
+
+
+def test_without_espeak_the_extra_is_named(tlbench: Tlbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    said = tlbench("data", "synth", tmp_path / "corpus")
+    assert said.code == 2
+    assert said.err.splitlines()[-1] == 'error: speech needs espeak-ng; run pip install "tlbench[demo]"'
+    assert not (tmp_path / "corpus").exists()
+
+
+@pytest.mark.usefixtures("speaks")
+@pytest.mark.parametrize("name", ["a file", "a file/below", "full"])
+def test_where_nothing_can_be_written_it_is_said_in_one_line(tlbench: Tlbench, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "holiday.jpg").touch()
+    said = tlbench("data", "synth", tmp_path / name, *TINY)
+    assert said.code == 2
+    assert len(said.err.splitlines()) == 1
+    assert str(tmp_path / name) in said.err
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_folder_without_a_corpus_is_named(tlbench: Tlbench, tmp_path: Path, made: bool) -> None:
+    root = tmp_path / "corpus"
+    if made:
+        root.mkdir()
+    said = tlbench("data", "info", root)
+    assert said.code == 2
+    assert said.err.splitlines() == [
+        f"error: {root} holds no corpus.json; render a corpus with `tlbench data synth {root}`, or pass the folder of "
+        "one (--data-root)"
+    ]
