@@ -61,8 +61,11 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     lines = tlbench_commands(ROOT / "README.md")
-    assert [line.split()[1] for line in lines] == ["check", "score", "score", "compare", "table"]
-    check, score, score_both, compare, table = (run(line, desk) for line in lines)
+    assert [line.split()[1] for line in lines] == ["demo", "check", "score", "score", "compare", "table"]
+    demo = run(f"{lines[0]} --sentences 2", desk)
+    assert demo.returncode == 0, demo.stderr
+    assert "ground-truth" in demo.stdout
+    check, score, score_both, compare, table = (run(line, desk) for line in lines[1:])
 
     assert check.returncode in (0, 1), check.stderr  # these clips may deserve a warning, but no error
     assert "Traceback" not in check.stderr

@@ -20,7 +20,10 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ["media", "datasets", "observing", "metrics", "training", "results", "pages", "cli"]
 FOUNDATION = {"tlbench.errors", "tlbench.version"}
 # Whole jobs: they call every room but cli.
-ABOVE_RESULTS = {"tlbench.scoring", "tlbench.making", "tlbench.verifying", "tlbench.calibrate", "tlbench.demo"}
+ABOVE_RESULTS = {
+    *("tlbench.scoring", "tlbench.making", "tlbench.verifying"),
+    *("tlbench.calibrate", "tlbench.demo", "tlbench.fetch_grid"),
+}
 OBSERVERS_MAY_IMPORT = ("tlbench.media", "tlbench.datasets.clip", "tlbench.observing")
 
 

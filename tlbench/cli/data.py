@@ -1,4 +1,4 @@
-"""``tlbench data``: data that anybody may have: the synthetic corpus."""
+"""``tlbench data``: data that anybody may have: the synthetic corpus, and GRID."""
 
 from __future__ import annotations
 
@@ -84,8 +84,26 @@ def info(context: click.Context, root: Path) -> None:
     for line in problems:
         click.echo(line)
     if problems:
-        click.echo(
-            f"{root}: {len(problems)} files are not as rendered; `tlbench data synth {root}` makes lost ones anew"
-        )
+        click.echo(f"{root}: {len(problems)} files are not as rendered; `tlbench data synth {root}` makes them anew")
         context.exit(1)
     click.echo(f"{root}: synthetic corpus, seed {corpus_seed(root)}, as it was rendered")
+
+
+@command.command("fetch")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option(
+    "--speakers", default="s1", show_default=True, metavar="NAMES", help="With commas: s1,s4; s1 to s34 without s21."
+)
+def fetch(root: Path, speakers: str) -> None:
+    """Fetch GRID, real people who read short sentences (CC BY 4.0, Zenodo 3625687), into the folder ROOT.
+
+    Some 0.5 GB a speaker. What is there is left alone, what broke off goes on. Score it with --dataset grid.
+    """
+    from tlbench.cli.options import split_words
+    from tlbench.cli.progress import DownloadProgress
+    from tlbench.fetch_grid import ALIGNMENTS, fetch_grid
+
+    for name in (ALIGNMENTS, *(split_words(speakers) or ())):
+        with DownloadProgress(f"{name}.zip") as progress:
+            path = fetch_grid(root, name, progress)
+        click.echo(path)

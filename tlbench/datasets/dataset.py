@@ -113,7 +113,7 @@ class Dataset(ABC):
     def clips(self, source: Source, split: str) -> list[Clip]:
         """All clips of a split in a fixed order, whatever order the file system lists them in.
 
-        ``generated`` and ``boxes`` are filled in only if the user's manifest gives them.
+        ``generated`` is filled in only if the user's manifest gives it, ``boxes`` also where the data set has them.
         """
 
     def aliases(self, clip_id: str) -> tuple[str, ...]:
@@ -269,8 +269,10 @@ def load_dataset(
     if generated is not None and files is not None:
         chosen, extra = _with_generated(chosen, clips, names, files, generated)
     if boxes is not None:
-        found = _npy_files(chosen, names, boxes, "boxes", {clip.id for clip in chosen if clip.boxes is not None})
-        chosen = [clip if clip.boxes is not None else replace(clip, boxes=found[clip.id]) for clip in chosen]
+        # The user's list goes before the user's folder, and that before what the data set itself has.
+        listed = {clip.id for clip in chosen if clip.boxes is not None} if manifest is not None else set()
+        found = _npy_files(chosen, names, boxes, "boxes", listed)
+        chosen = [clip if clip.id in listed else replace(clip, boxes=found[clip.id]) for clip in chosen]
     if landmarks is not None:
         found = _npy_files(chosen, names, landmarks, "landmarks", set())
         chosen = [replace(clip, landmarks=found[clip.id]) for clip in chosen]

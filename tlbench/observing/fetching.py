@@ -76,7 +76,7 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
         if host == "drive.google.com":
             _from_drive(card, target, part, progress)
         else:
-            _from_server(card, target, part, progress)
+            download(f"checkpoint {card.name!r}", card.url, target, part, progress)
         sha256 = _accept(card, target, part)
         os.replace(part, target)
     except OSError as error:  # requests' errors have been dealt with: this is the disk
@@ -88,7 +88,21 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     return target
 
 
-def _from_server(card: Card, target: Path, part: Path, progress: Progress | None) -> None:
+def download(what: str, url: str, target: Path, part: Path, progress: Progress | None = None) -> None:
+    """Fetch a file into ``part``, going on where it ends. ``target``, where it is to be, is only told to the user.
+
+    Parameters
+    ----------
+    what : str
+        How errors begin: ``checkpoint 'syncnet'``.
+
+    Raises
+    ------
+    TlbenchError
+        Offline or refused by the server, the server's file is another one now, or there is not enough room.
+    OSError
+        The disk.
+    """
     import requests
 
     there = part.stat().st_size if part.is_file() else 0
@@ -96,19 +110,16 @@ def _from_server(card: Card, target: Path, part: Path, progress: Progress | None
     if there:
         headers["Range"] = f"bytes={there}-"
     try:
-        with requests.get(card.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
             start, total = _range(answer)
             if answer.status_code == 416 and total in (there, None):  # nothing is left to send: the part is the whole
                 return
             if answer.status_code == 416 or (answer.status_code == 206 and start != there):
-                raise TlbenchError(
-                    f"checkpoint {card.name!r}: {part} is no part of what {card.url} gives now; remove it and fetch "
-                    "again"
-                )
+                raise TlbenchError(f"{what}: {part} is no part of what {url} gives now; remove it and fetch again")
             answer.raise_for_status()
             if answer.status_code != 206:  # the server begins anew
                 there = 0
-            _check_room(card, part, None if total is None else total - there)
+            _check_room(what, part, None if total is None else total - there)
             with part.open("ab" if there else "wb") as file:
                 for chunk in answer.iter_content(CHUNK_BYTES):
                     file.write(chunk)
@@ -116,14 +127,14 @@ def _from_server(card: Card, target: Path, part: Path, progress: Progress | None
                     if progress is not None:
                         progress(there, total)
         if total is not None and there < total:  # older urllib3 does not mind
-            raise _unreachable(card, target, f"{there} of {total} bytes")
+            raise _unreachable(what, url, target, f"{there} of {total} bytes")
     except requests.HTTPError as error:
         raise TlbenchError(
-            f"checkpoint {card.name!r}: {card.url} answers {error.response.status_code}; look for the file at its "
+            f"{what}: {url} answers {error.response.status_code}; look for the file at its "
             f"publisher's page and save it as {target}"
         ) from error
     except requests.RequestException as error:
-        raise _unreachable(card, target, type(error).__name__) from error
+        raise _unreachable(what, url, target, type(error).__name__) from error
 
 
 def _range(answer: Response) -> tuple[int, int | None]:
@@ -135,12 +146,12 @@ def _range(answer: Response) -> tuple[int, int | None]:
     return 0, int(length) if answer.status_code == 200 and length.isdigit() else None
 
 
-def _check_room(card: Card, part: Path, missing_bytes: int | None) -> None:
+def _check_room(what: str, part: Path, missing_bytes: int | None) -> None:
     """Better before the first gigabyte than after the last."""
     free_bytes = shutil.disk_usage(part.parent).free
     if missing_bytes is not None and missing_bytes > free_bytes:
         raise TlbenchError(
-            f"checkpoint {card.name!r}: {missing_bytes / 1e6:,.1f} MB are to come, but {part.parent} has room for "
+            f"{what}: {missing_bytes / 1e6:,.1f} MB are to come, but {part.parent} has room for "
             f"{free_bytes / 1e6:,.1f} MB; make room, or choose another folder with --out"
         )
 
@@ -170,12 +181,12 @@ def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None)
     except (DownloadError, requests.RequestException) as error:
         lost = next((e for e in (error, error.__cause__) if isinstance(e, requests.RequestException)), None)
         why = " ".join(str(error).split())[:200] if lost is None else type(lost).__name__
-        raise _unreachable(card, target, why) from error
+        raise _unreachable(f"checkpoint {card.name!r}", card.url, target, why) from error
 
 
-def _unreachable(card: Card, target: Path, why: str) -> TlbenchError:
+def _unreachable(what: str, url: str, target: Path, why: str) -> TlbenchError:
     return TlbenchError(
-        f"checkpoint {card.name!r}: {card.url} can't be reached or broke off ({why}); run the same command when "
+        f"{what}: {url} can't be reached or broke off ({why}); run the same command when "
         f"online to go on, or bring the file as {target}"
     )
 

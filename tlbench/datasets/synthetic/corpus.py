@@ -22,8 +22,9 @@ import multiprocessing
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -87,7 +88,8 @@ def render_corpus(
     Parameters
     ----------
     out : Path
-        The corpus' folder; one that was interrupted, or made smaller before, is continued.
+        The corpus' folder; one that was interrupted, or made smaller before, is continued, and clips of a finished one
+        that are lost or changed are made anew.
     seed : int
     sizes : Sizes or None
         None is the default size.
@@ -114,7 +116,13 @@ def render_corpus(
     Speaker().close()  # says at once if it can't
     _claim(out, seed)
     keys = sizes.keys(seed, parts)
-    missing = [key for key in keys if not _is_whole(out, key)]
+    before = _read_hashes(out) if _about(out).get("finished") else {}
+    changed = {
+        name
+        for name, digest in before.items()
+        if "/" in name and (out / name).is_file() and _sha256(out / name) != digest  # lists are written anew anyway
+    }
+    missing = [key for key in keys if changed & _names(key) or not _is_whole(out, key)]
     _check_room(out, len(missing))
     done = len(keys) - len(missing)
     if progress is not None:
@@ -122,19 +130,12 @@ def render_corpus(
     # By person, whose head is drawn once.
     missing.sort(key=lambda key: (key.split, key.person, key.part, key.number))
     chunks = [missing[begin : begin + CHUNK] for begin in range(0, len(missing), CHUNK)]
-    workers = min(workers or os.cpu_count() or 1, max(len(chunks), 1))
-    if chunks:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            waiting = [pool.submit(_render, out, chunk) for chunk in chunks]
-            try:
-                for future in as_completed(waiting):
-                    done += future.result()
-                    if progress is not None:
-                        progress(done, len(keys))
-            finally:
-                for future in waiting:
-                    future.cancel()
-    _finish(out, seed)
+    for count in _rendered(out, chunks, workers or os.cpu_count() or 1):
+        done += count
+        if progress is not None:
+            progress(done, len(keys))
+    made = {name for key in missing for name in _names(key)}
+    _finish(out, seed, {name: before[name] for name in changed - made})
     return len(missing)
 
 
@@ -173,6 +174,27 @@ def check_present(root: Path) -> None:
         )
 
 
+def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> Iterator[int]:
+    """How many clips each chunk had, as they are finished."""
+    if not chunks:
+        return
+    waiting: list[Future[int]] = []
+    try:
+        with ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn")) as pool:
+            try:
+                waiting += [pool.submit(_render, out, chunk) for chunk in chunks]
+                for future in as_completed(waiting):
+                    yield future.result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+    except BrokenProcessPool as error:
+        raise TlbenchError(
+            f"{out}: a process that renders was killed, perhaps for want of memory; run the same command again to go "
+            "on, with --workers 1 if it happens again"
+        ) from error
+
+
 def _render(out: Path, keys: Sequence[ClipKey]) -> int:
     """In a process of its own: clips that a process before this one may have left half done."""
     import cv2
@@ -191,9 +213,13 @@ def _render(out: Path, keys: Sequence[ClipKey]) -> int:
     return len(keys)
 
 
+def _names(key: ClipKey) -> set[str]:
+    """A clip's files, as paths inside the corpus."""
+    return {key.name + suffix for suffix in SUFFIXES}
+
+
 def _is_whole(out: Path, key: ClipKey) -> bool:
-    base = out / key.name
-    return all(base.with_suffix(suffix).is_file() for suffix in SUFFIXES)
+    return all((out / name).is_file() for name in _names(key))
 
 
 def _claim(out: Path, seed: int) -> None:
@@ -209,8 +235,8 @@ def _claim(out: Path, seed: int) -> None:
     _write_about(out, {"form": FORM, "seed": seed, "finished": False})
 
 
-def _finish(out: Path, seed: int) -> None:
-    """Lists and hashes of everything that is there."""
+def _finish(out: Path, seed: int, changed: dict[str, str]) -> None:
+    """Lists and hashes of everything that is there; of what was changed and not made anew, the hash it should have."""
     for split in SPLITS:
         ids = sorted(
             path.relative_to(out / "main").with_suffix("").as_posix()
@@ -219,7 +245,8 @@ def _finish(out: Path, seed: int) -> None:
         if ids:
             ids.sort(key=lambda name: name.rpartition("/")[2])
             _write(out / f"{split}.txt", "".join(f"{name}\n" for name in ids).encode())
-    rows = "".join(f"{_sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in _files(out))
+    names = [path.relative_to(out).as_posix() for path in _files(out)]
+    rows = "".join(f"{changed.get(name) or _sha256(out / name)}  {name}\n" for name in names)
     _write(out / HASHES_NAME, rows.encode())
     clips = sum(name.endswith(".mp4") for name in rows.splitlines())
     whole = {"form": FORM, "seed": seed, "finished": True, "clips": clips, "sha256": sha256(rows.encode()).hexdigest()}
@@ -243,7 +270,10 @@ def _about(root: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise TlbenchError(f"{root} holds no {ABOUT_NAME}; render a corpus with `tlbench data synth {root}`") from error
+        raise TlbenchError(
+            f"{root} holds no {ABOUT_NAME}; render a corpus with `tlbench data synth {root}`, or pass the folder of "
+            "one (--data-root)"
+        ) from error
     except (OSError, ValueError) as error:
         raise TlbenchError(f"{path}: can't be read ({error}); render the corpus into another folder") from error
     if not isinstance(about, dict) or about.get("form") != FORM or not isinstance(about.get("seed"), int):
