@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """List, fetch, import and verify checkpoints. All but small ones of our own come from elsewhere; most of those are for research only."""
+    """List, fetch, import and verify checkpoints.
+
+    All but small ones of our own come from elsewhere; most of those are for research only.
+    """
 
 
 @command.command("list")
