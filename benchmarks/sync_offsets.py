@@ -3,8 +3,8 @@
     python -m benchmarks.sync_offsets PACKAGE --dataset grid --data-root FOLDER [--split val] [--limit N] [--json FILE]
 
 Real recordings count as in sync. Each is shifted by -5 to 5 frames by cutting the beginning off its pictures or off its
-sound, so that nothing is made up at the ends, and is heard as well with the sound of another clip. Shown are the share of
-clips whose offset is found to within one frame, for each shift (Wilson's intervals: a bootstrap of 100 % says 100 %),
+sound, so that nothing is made up at the ends, and is heard as well with the sound of another clip. Shown are the share
+of clips whose offset is found to within one frame, for each shift (Wilson: a bootstrap of 100 % says 100 %, no more),
 and LSE with its own and with the other sound (95 %, BCa bootstrap over clips). Guessing is right in 3 of 31 cases.
 """
 
@@ -34,7 +34,7 @@ from tlbench.observers.syncnet.watching import Lips, Passes, speech_embeddings
 from tlbench.observing.boxing import choose_rule
 from tlbench.observing.cache import default_cache
 from tlbench.observing.learning import Lesson
-from tlbench.observing.package import read_package
+from tlbench.observing.package import view_of
 from tlbench.results.statistics import IntervalSettings, Ratio, bootstrap_intervals
 from tlbench.training.lessons import LessonBook, LessonRule
 
@@ -77,7 +77,8 @@ class Listener:
 def lessons_of(arguments: argparse.Namespace) -> LessonBook:
     """The clips, decoded and framed as for training."""
     selection = load_dataset(arguments.dataset, arguments.data_root, split=arguments.split, limit=arguments.limit)
-    view = VIEWS[read_package(arguments.package).config["view"]]
+    trained = view_of(arguments.package)
+    view = next(view for name, view in VIEWS.items() if trained in (name, view.id))
     boxes, _ = choose_rule(None if selection.dataset.boxes == "detected" else selection.dataset.boxes, "haar", 0, {})
     book = LessonBook(selection, LessonRule(view, boxes, listens=True), arguments.cache or default_cache())
     book.prepare(lambda done, total: None)

@@ -44,8 +44,8 @@ def render_demo(
     out : Path
         Folder of the corpus, the controls and the results; one that was interrupted is continued.
     sentences, words : int
-        Clips of the sentence part, and of each word of the word part. A part that no bundled observer reads is left
-        out.
+        Clips of the sentence part, and of each word of the word part, which is left out if no bundled observer reads
+        words.
     seed : int
         Of the corpus.
     workers : int or None
@@ -57,7 +57,7 @@ def render_demo(
         If the extra ``demo`` is not installed, the folder is something else's, or the disk is full.
     """
     sizes = Sizes(train=0, val=0, test=sentences, word_train=0, word_val=0, word_test=words)
-    parts = [part for name, part in _PARTS.items() if reading_metrics(name)]
+    parts = [_PARTS[name] for name in _shown()]
     render_corpus(out / CORPUS_NAME, seed=seed, sizes=sizes, parts=parts, workers=workers, progress=progress)
 
 
@@ -69,16 +69,13 @@ def score_demo(
     Raises TlbenchError if :func:`render_demo` was not there before.
     """
     tables = []
-    for name in _PARTS:
-        metrics = reading_metrics(name)
-        if not metrics:
-            continue
+    for name in _shown():
         results = score_all(
             [out / CORPUS_NAME / _FOLDERS[name]],
             name,
             out / CORPUS_NAME,
             split="test",
-            metrics=[*metrics, "psnr", "ssim"],
+            metrics=[*reading_metrics(name), "psnr", "ssim"],
             controls=CONTROLS,
             name="ground-truth",
             out=out / RESULTS_NAME / name,
@@ -88,6 +85,11 @@ def score_demo(
         )
         tables.append(Shown(name, results))
     return tables
+
+
+def _shown() -> list[str]:
+    """Sentences always, for their pixels at least; words where somebody reads them."""
+    return [name for name in _PARTS if name == "synthetic" or reading_metrics(name)]
 
 
 def reading_metrics(dataset: str) -> Sequence[str]:

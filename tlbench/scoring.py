@@ -160,7 +160,13 @@ def prepare(
             continue
         used += [found] if found else []
         own_metrics = [metric for metric in chosen if metric.observer == name]
-        plans.append(_observer_plan(name, own_metrics, found, (views or {}).get(name), precision))
+        if found is not None:
+            unfit = _unfit(own_metrics, found)
+            left_out += [_why_unfit(metric, found) for metric in unfit]
+            own_metrics = [metric for metric in own_metrics if metric not in unfit]
+            chosen = tuple(metric for metric in chosen if metric not in unfit)
+        if own_metrics:
+            plans.append(_observer_plan(name, own_metrics, found, (views or {}).get(name), precision))
     if not plans:
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
@@ -176,9 +182,22 @@ def prepare(
         Plan(tuple(plans), rule, cache or default_cache(), choose_device(device, any(plan.weights for plan in plans))),
         tuple(used),
         tuple(left_out),
-        (*_view_remarks(plans, used), *(_precision_remarks(plans) if precision == "half" else ())),
+        (*_view_remarks(plans, used, chosen), *(_precision_remarks(plans) if precision == "half" else ())),
         tuple(_overlaps(used, trained_with)),
         tuple(trained_with),
+    )
+
+
+def _unfit(metrics: Iterable[Metric], weights: Weights) -> list[Metric]:
+    """Metrics with a view of their own that this network can't look through: the published one, before a small one."""
+    kind = observer_class(weights.card.observer)
+    return [metric for metric in metrics if metric.view and not kind.fits(metric.view, weights.view)]
+
+
+def _why_unfit(metric: Metric, weights: Weights) -> str:
+    return (
+        f"{metric.key} left out: it looks through {metric.view!r}, which the network of checkpoint "
+        f"{weights.card.name!r}, trained behind {weights.view}, can't"
     )
 
 
@@ -196,7 +215,9 @@ def _observer_plan(
     """What one observer of a run does for these metrics of its own."""
     kind = observer_class(name)
     chosen = view or (trained_view(kind, weights.view) if weights is not None else kind.default_view)
-    views = tuple(dict.fromkeys(metric.view or chosen for metric in metrics))
+    named = [metric.view for metric in metrics if metric.view]
+    own = [chosen] if len(named) < len(metrics) else []
+    views = tuple(dict.fromkeys([*own, *named]))  # the run's own first: Setup.view finds it there
     modes = tuple(sorted({metric.mode for metric in metrics if metric.mode}))
     path, sha256 = (weights.path, weights.sha256) if weights is not None else (None, None)
     return ObserverPlan(name, views, path, sha256, modes, half=precision == "half" and kind.has_half)
@@ -222,16 +243,17 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
             raise TlbenchError(f"--view {name}={view}: there is no such view; there are {', '.join(kind.views)}")
 
 
-def _view_remarks(plans: Iterable[ObserverPlan], used: Iterable[Weights]) -> Iterator[str]:
+def _view_remarks(plans: Iterable[ObserverPlan], used: Iterable[Weights], metrics: Sequence[Metric]) -> Iterator[str]:
     """For readers that look through another view than their checkpoint was trained behind."""
     trained = {weights.card.observer: weights for weights in used}
     for plan in plans:
         kind = observer_class(plan.name)
         weights = trained.get(plan.name)
-        seen = [kind.views[view] for view in plan.views]
-        if weights is not None and kind.default_view and weights.view not in seen:
+        free = any(metric.observer == plan.name and not metric.view for metric in metrics)
+        seen = kind.views[plan.views[0]]
+        if weights is not None and free and weights.view != seen:
             yield (
-                f"{plan.name} looks through {', '.join(seen)}, but checkpoint {weights.card.name!r} was trained behind "
+                f"{plan.name} looks through {seen}, but checkpoint {weights.card.name!r} was trained behind "
                 f"{weights.view}: its numbers are not comparable with published ones"
             )
 

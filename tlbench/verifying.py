@@ -70,7 +70,7 @@ def self_test(weights: Weights) -> str:
     if weights.card.observer not in observer_names():
         raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it, so there is nothing to verify")
     kind = observer_class(weights.card.observer)
-    view = kind.default_view or next(iter(kind.views))
+    view = trained_view(kind, weights.view)
     plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
     with tempfile.TemporaryDirectory() as folder:
         clip = made_up_clip(Path(folder))

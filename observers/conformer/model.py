@@ -1,9 +1,10 @@
-"""The Conformer as published: visual front end, Conformer encoder, Transformer decoder, CTC output.
+"""The Conformer: visual front end, Conformer encoder, Transformer decoder, CTC output.
 
-Sizes and state-dict names are those of Sxjdwang/TalkLip (``models/conformer_lip_reading.py``,
-``models/visual_frontend.py``, ``evaluation/conformer_arg.txt``) on espnet 0.10.6, so that the published file loads as
-it is. Computed step by step as there, batches padded and masked as there. :mod:`.fast` gives the same for single clips,
-several at once and faster.
+State-dict names, and sizes unless :class:`.dims.Dims` says otherwise, are those of Sxjdwang/TalkLip
+(``models/conformer_lip_reading.py``, ``models/visual_frontend.py``, ``evaluation/conformer_arg.txt``) on espnet 0.10.6,
+so that the published file loads as it is. Computed step by step as there, batches padded and masked as there.
+:mod:`.eye` and :mod:`.packed` give the same for single clips, several at once and faster. Shapes in comments are those
+of the published size.
 
 Gulati et al. 2020, "Conformer"; relative positions after Dai et al. 2019, "Transformer-XL", appendix B.
 """
@@ -17,32 +18,21 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .characters import VOCABULARY
+from .dims import PUBLISHED, Dims
 
-SIDE = 112  # pixels of a crop
-FEATURES = 512  # of a frame
-WIDTH = 256
-HEADS = 4
-HEAD_WIDTH = WIDTH // HEADS
-HIDDEN = 2048
-ENCODER_BLOCKS = 12
-DECODER_BLOCKS = 6
-KERNEL = 31  # of the convolution modules
 POSITIONS = 5000  # the length of espnet's tables; the original makes them anew for a longer clip, here it is refused
-SCALE = math.sqrt(WIDTH)  # of what enters the encoder and the decoder
-
-_MASKED = torch.finfo(torch.float32).min
 
 
-def positions(indices: Tensor) -> Tensor:
-    """Sines and cosines, in turn, of (n,) indices, which may be negative: (n, 256) float32."""
-    rates = torch.exp(torch.arange(0, WIDTH, 2, dtype=torch.float32) * -(math.log(10000.0) / WIDTH))
+def positions(indices: Tensor, width: int = PUBLISHED.width) -> Tensor:
+    """Sines and cosines, in turn, of (n,) indices, which may be negative: (n, width) float32."""
+    rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * -(math.log(10000.0) / width))
     angles = indices.float()[:, None] * rates.to(indices.device)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
-def relative_positions(length: int) -> Tensor:
-    """Of the distances from length - 1 down to 1 - length (query minus key): (2 length - 1, 256)."""
-    return positions(torch.arange(length - 1, -length, -1))
+def relative_positions(length: int, width: int = PUBLISHED.width) -> Tensor:
+    """Of the distances from length - 1 down to 1 - length (query minus key): (2 length - 1, width)."""
+    return positions(torch.arange(length - 1, -length, -1), width)
 
 
 class ResNetLayer(nn.Module):
@@ -72,31 +62,31 @@ class ResNetLayer(nn.Module):
 class ResNet(nn.Module):
     """Four layers over single frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.layer1 = ResNetLayer(64, 64, 1)
-        self.layer2 = ResNetLayer(64, 128, 2)
-        self.layer3 = ResNetLayer(128, 256, 2)
-        self.layer4 = ResNetLayer(256, FEATURES, 2)
+        self.layer1 = ResNetLayer(width, width, 1)
+        self.layer2 = ResNetLayer(width, 2 * width, 2)
+        self.layer3 = ResNetLayer(2 * width, 4 * width, 2)
+        self.layer4 = ResNetLayer(4 * width, 8 * width, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 64, 28, 28) to (n, 512)."""
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return F.avg_pool2d(x, 4).flatten(1)
+        return F.avg_pool2d(x, x.shape[-1]).flatten(1)  # of 4 pixels a side as published
 
 
 class VisualFrontend(nn.Module):
     """Crops to features: a convolution over 5 frames, then each instant by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.frontend3D = nn.Sequential(
-            nn.Conv3d(1, 64, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
-            nn.BatchNorm2d(64, eps=1e-3),  # after the first layer the frames of all clips stand in one row
+            nn.Conv3d(1, width, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
+            nn.BatchNorm2d(width, eps=1e-3),  # after the first layer the frames of all clips stand in one row
             nn.ReLU(),
             nn.MaxPool2d(3, 2, 1),
         )
-        self.resnet = ResNet()
+        self.resnet = ResNet(width)
 
     def forward(self, crops: Tensor, frames: list[int]) -> list[Tensor]:
         """(B, T, 112, 112) float32 to (frames, 512) of each clip; near its end what lies beyond is seen too."""
@@ -120,46 +110,47 @@ def pad_features(features: list[Tensor], lengths: list[int]) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.linear_q = nn.Linear(WIDTH, WIDTH)
-        self.linear_k = nn.Linear(WIDTH, WIDTH)
-        self.linear_v = nn.Linear(WIDTH, WIDTH)
-        self.linear_out = nn.Linear(WIDTH, WIDTH)
+        self.heads = heads
+        self.linear_q = nn.Linear(width, width)
+        self.linear_k = nn.Linear(width, width)
+        self.linear_v = nn.Linear(width, width)
+        self.linear_out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
         """(B, n, 256) looks at (B, m, 256) where ``mask``, (B, 1 or n, m) bool, allows."""
-        q, k, v = _heads(self.linear_q(x)), _heads(self.linear_k(seen)), _heads(self.linear_v(seen))
+        q, k, v = self._heads(self.linear_q(x)), self._heads(self.linear_k(seen)), self._heads(self.linear_v(seen))
         return self._attend(q @ k.transpose(-2, -1), v, mask)
 
     def _attend(self, products: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         hidden = ~mask[:, None]
-        weights = torch.softmax((products / math.sqrt(HEAD_WIDTH)).masked_fill(hidden, _MASKED), dim=-1)
+        lowest = torch.finfo(products.dtype).min
+        weights = torch.softmax((products / math.sqrt(v.shape[-1])).masked_fill(hidden, lowest), dim=-1)
         found = weights.masked_fill(hidden, 0.0) @ v  # (B, heads, n, 64)
         return self.linear_out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B, n, 256) to (B, heads, n, 64)."""
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 class RelativeAttention(Attention):
     """Attention that also weighs how far apart two frames are."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear_pos = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.pos_bias_u = nn.Parameter(torch.zeros(HEADS, HEAD_WIDTH))
-        self.pos_bias_v = nn.Parameter(torch.zeros(HEADS, HEAD_WIDTH))
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads)
+        self.linear_pos = nn.Linear(width, width, bias=False)
+        self.pos_bias_u = nn.Parameter(torch.zeros(heads, width // heads))
+        self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
 
     def forward(self, x: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
         """(B, T, 256) looks at itself. ``distances`` as :func:`relative_positions` gives them."""
-        q, k, v = _heads(self.linear_q(x)), _heads(self.linear_k(x)), _heads(self.linear_v(x))
-        p = _heads(self.linear_pos(distances)[None])  # (1, heads, 2 T - 1, 64)
+        q, k, v = self._heads(self.linear_q(x)), self._heads(self.linear_k(x)), self._heads(self.linear_v(x))
+        p = self._heads(self.linear_pos(distances)[None])  # (1, heads, 2 T - 1, 64)
         by_content = (q + self.pos_bias_u[:, None]) @ k.transpose(-2, -1)
         by_distance = (q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)
         return self._attend(by_content + _shifted(by_distance), v, mask)
-
-
-def _heads(x: Tensor) -> Tensor:
-    """(B, n, 256) to (B, heads, n, 64)."""
-    return x.view(*x.shape[:-1], HEADS, HEAD_WIDTH).transpose(1, 2)
 
 
 def _shifted(by_distance: Tensor) -> Tensor:
@@ -173,10 +164,10 @@ def _shifted(by_distance: Tensor) -> Tensor:
 class FeedForward(nn.Module):
     """Two linear layers; SiLU between them in the encoder, a rectifier in the decoder."""
 
-    def __init__(self, between: nn.Module) -> None:
+    def __init__(self, width: int, hidden: int, between: nn.Module) -> None:
         super().__init__()
-        self.w_1 = nn.Linear(WIDTH, HIDDEN)
-        self.w_2 = nn.Linear(HIDDEN, WIDTH)
+        self.w_1 = nn.Linear(width, hidden)
+        self.w_2 = nn.Linear(hidden, width)
         self.between = between
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,45 +175,48 @@ class FeedForward(nn.Module):
 
 
 class ConvolutionModule(nn.Module):
-    """A gate, a convolution over time for each channel by itself, and a mix of the channels. It knows no masks."""
+    """A gate, a convolution over time for each channel by itself, and a mix of the channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
-        self.pointwise_conv1 = nn.Conv1d(WIDTH, 2 * WIDTH, 1)
-        self.depthwise_conv = nn.Conv1d(WIDTH, WIDTH, KERNEL, padding=KERNEL // 2, groups=WIDTH)
-        self.norm = nn.BatchNorm1d(WIDTH)
-        self.pointwise_conv2 = nn.Conv1d(WIDTH, WIDTH, 1)
+        self.pointwise_conv1 = nn.Conv1d(width, 2 * width, 1)
+        self.depthwise_conv = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.BatchNorm1d(width)
+        self.pointwise_conv2 = nn.Conv1d(width, width, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, 256) to (B, T, 256)."""
+    def forward(self, x: Tensor, within: Tensor | None) -> Tensor:
+        """(B, T, 256) to (B, T, 256). Nothing is seen of what is not ``within``, (B, 1, T) bool; None sees it all."""
         x = F.glu(self.pointwise_conv1(x.transpose(1, 2)), dim=1)
+        if within is not None:
+            x = x.masked_fill(~within, 0.0)
         x = F.silu(self.norm(self.depthwise_conv(x)))
         return self.pointwise_conv2(x).transpose(1, 2)  # type: ignore[no-any-return]
 
 
-def _norm() -> nn.LayerNorm:
-    return nn.LayerNorm(WIDTH, eps=1e-12)  # espnet's transformer/layer_norm.py
+def _norm(width: int) -> nn.LayerNorm:
+    return nn.LayerNorm(width, eps=1e-12)  # espnet's transformer/layer_norm.py
 
 
 class EncoderBlock(nn.Module):
     """Half a feed-forward step, attention, convolution, the other half; each on what is normalised."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.self_attn = RelativeAttention()
-        self.feed_forward = FeedForward(nn.SiLU())
-        self.feed_forward_macaron = FeedForward(nn.SiLU())
-        self.conv_module = ConvolutionModule()
-        self.norm_ff = _norm()
-        self.norm_mha = _norm()
-        self.norm_ff_macaron = _norm()
-        self.norm_conv = _norm()
-        self.norm_final = _norm()
+        width = dims.width
+        self.self_attn = RelativeAttention(width, dims.heads)
+        self.feed_forward = FeedForward(width, dims.hidden, nn.SiLU())
+        self.feed_forward_macaron = FeedForward(width, dims.hidden, nn.SiLU())
+        self.conv_module = ConvolutionModule(width, dims.kernel)
+        self.norm_ff = _norm(width)
+        self.norm_mha = _norm(width)
+        self.norm_ff_macaron = _norm(width)
+        self.norm_conv = _norm(width)
+        self.norm_final = _norm(width)
 
-    def forward(self, x: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, distances: Tensor, mask: Tensor, within: Tensor | None) -> Tensor:
         x = x + 0.5 * self.feed_forward_macaron(self.norm_ff_macaron(x))
         x = x + self.self_attn(self.norm_mha(x), distances, mask)
-        x = x + self.conv_module(self.norm_conv(x))
+        x = x + self.conv_module(self.norm_conv(x), within)
         x = x + 0.5 * self.feed_forward(self.norm_ff(x))
         return self.norm_final(x)  # type: ignore[no-any-return]
 
@@ -230,32 +224,40 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """Features to what the decoder and CTC read."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.embed = nn.Sequential(nn.Linear(FEATURES, WIDTH), nn.LayerNorm(WIDTH, eps=1e-5))  # this one is torch's own
-        self.encoders = nn.ModuleList(EncoderBlock() for _ in range(ENCODER_BLOCKS))
-        self.after_norm = _norm()
+        self.dims = dims
+        width = dims.width
+        self.embed = nn.Sequential(nn.Linear(dims.features, width), nn.LayerNorm(width, eps=1e-5))  # torch's own norm
+        self.encoders = nn.ModuleList(EncoderBlock(dims) for _ in range(dims.encoder_blocks))
+        self.after_norm = _norm(width)
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, 512) and (B, 1, T) bool to (B, T, 256)."""
-        x = self.embed(features) * SCALE
-        distances = relative_positions(x.shape[1]).to(x.device)
+    def forward(self, features: Tensor, mask: Tensor, *, apart: bool = False) -> Tensor:
+        """(B, T, 512) and (B, 1, T) bool to (B, T, 256).
+
+        With ``apart`` every clip is encoded as if it were alone. The original's masks are for attention only: its
+        convolutions see what fills up a shorter clip of a batch.
+        """
+        width = self.dims.width
+        x = self.embed(features) * math.sqrt(width)
+        distances = relative_positions(x.shape[1], width).to(x.device)
         for block in self.encoders:
-            x = block(x, distances, mask)
+            x = block(x, distances, mask, mask if apart else None)
         return self.after_norm(x)  # type: ignore[no-any-return]
 
 
 class DecoderBlock(nn.Module):
     """Attention to what was said, attention to what was seen, feed-forward."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.self_attn = Attention()
-        self.src_attn = Attention()
-        self.feed_forward = FeedForward(nn.ReLU())
-        self.norm1 = _norm()
-        self.norm2 = _norm()
-        self.norm3 = _norm()
+        width = dims.width
+        self.self_attn = Attention(width, dims.heads)
+        self.src_attn = Attention(width, dims.heads)
+        self.feed_forward = FeedForward(width, dims.hidden, nn.ReLU())
+        self.norm1 = _norm(width)
+        self.norm2 = _norm(width)
+        self.norm3 = _norm(width)
 
     def forward(self, x: Tensor, causal: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
         said = self.norm1(x)
@@ -267,17 +269,19 @@ class DecoderBlock(nn.Module):
 class Decoder(nn.Module):
     """The next character after each prefix."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.embed = nn.Sequential(nn.Embedding(VOCABULARY, WIDTH))
-        self.decoders = nn.ModuleList(DecoderBlock() for _ in range(DECODER_BLOCKS))
-        self.after_norm = _norm()
-        self.output_layer = nn.Linear(WIDTH, VOCABULARY)
+        self.dims = dims
+        width = dims.width
+        self.embed = nn.Sequential(nn.Embedding(VOCABULARY, width))
+        self.decoders = nn.ModuleList(DecoderBlock(dims) for _ in range(dims.decoder_blocks))
+        self.after_norm = _norm(width)
+        self.output_layer = nn.Linear(width, VOCABULARY)
 
     def forward(self, prefix: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
         """(B, n) int64 beginning with 39, (B, T, 256) and (B, 1, T) bool to (B, n, 40) logits."""
-        length = prefix.shape[1]
-        x = self.embed(prefix) * SCALE + positions(torch.arange(length, device=prefix.device))
+        length, width = prefix.shape[1], self.dims.width
+        x = self.embed(prefix) * math.sqrt(width) + positions(torch.arange(length, device=prefix.device), width)
         causal = torch.ones(1, length, length, dtype=torch.bool, device=prefix.device).tril()
         for block in self.decoders:
             x = block(x, causal, seen, mask)
@@ -287,9 +291,9 @@ class Decoder(nn.Module):
 class CTC(nn.Module):
     """The second output: a character or blank for each frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.ctc_lo = nn.Linear(WIDTH, VOCABULARY)
+        self.ctc_lo = nn.Linear(width, VOCABULARY)
 
     def forward(self, seen: Tensor) -> Tensor:
         """(..., T, 256) to (..., T, 40) logits."""
@@ -297,14 +301,15 @@ class CTC(nn.Module):
 
 
 class ConformerModel(nn.Module):
-    """All of it: 52,496,656 parameters."""
+    """All of it: 52,496,656 parameters as published."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims = PUBLISHED) -> None:
         super().__init__()
-        self.visual_frontend = VisualFrontend()
-        self.encoder = Encoder()
-        self.decoder = Decoder()
-        self.ctc = CTC()
+        self.dims = dims
+        self.visual_frontend = VisualFrontend(dims.visual_width)
+        self.encoder = Encoder(dims)
+        self.decoder = Decoder(dims)
+        self.ctc = CTC(dims.width)
 
     def encode(self, crops: Tensor, frames: list[int], lengths: list[int]) -> tuple[Tensor, Tensor]:
         """A padded batch of clips, as the original encodes it.

@@ -21,6 +21,7 @@ from tlbench.observing.reading import LipReader
 from .view import VIEWS
 
 if TYPE_CHECKING:
+    from tlbench.observing.learning import Learner
     from tlbench.observing.package import Package
 
     from .watching import Reader
@@ -67,8 +68,8 @@ class Conformer(LipReader):
         Raises
         ------
         TlbenchError
-            If there are no weights, they do not fit, or several views are asked for: what is read through each would
-            need a name of its own.
+            If there are no weights, they do not fit, neither does the view, or several views are asked for: what is
+            read through each would need a name of its own.
         """
         path, view = cls.weights_and_view(weights, views)
         import torch
@@ -76,13 +77,21 @@ class Conformer(LipReader):
         from .checkpoint import load_model
         from .watching import Reader
 
-        return cls(Reader(load_model(path), view, torch.device(device), free=FREE in modes, half=half))
+        model = load_model(path)
+        cls.check_side(view, model.dims.side)
+        return cls(Reader(model, view, torch.device(device), free=FREE in modes, half=half))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:
         from .checkpoint import read_published
 
         return read_published(path)
+
+    @classmethod
+    def learner(cls) -> type[Learner]:
+        from .learning import ConformerLearner
+
+        return ConformerLearner
 
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if that can't be spelt."""

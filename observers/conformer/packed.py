@@ -33,7 +33,7 @@ from .model import (
 
 def _heads(rows: Tensor, count: int) -> Tensor:
     """(n, 256) to (1, heads, n, 64), a view."""
-    return rows.unflatten(-1, (count, -1)).transpose(0, 1)[None]
+    return rows.view(len(rows), count, -1).transpose(0, 1)[None]
 
 
 def _rows(heads: Tensor) -> Tensor:
@@ -253,10 +253,10 @@ class PackedDecoder(nn.Module):
 
     def _look_back(self, attention: Attention, x: Tensor, lengths: list[int]) -> Tensor:
         parts = (linear(x).split(lengths) for linear in (attention.linear_q, attention.linear_k, attention.linear_v))
-        found = [
-            _rows(F.scaled_dot_product_attention(*(_heads(rows, attention.heads) for rows in own), is_causal=True))
-            for own in zip(*parts, strict=True)
-        ]
+        found = []
+        for own in zip(*parts, strict=True):
+            q, k, v = (_heads(rows, attention.heads) for rows in own)
+            found.append(_rows(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
         return attention.linear_out(torch.cat(found))  # type: ignore[no-any-return]
 
     def _look(self, attention: Attention, block: int, x: Tensor, seen: Sequence[Seen], lengths: list[int]) -> Tensor:

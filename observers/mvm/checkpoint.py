@@ -1,7 +1,8 @@
-"""The published file, four state dicts in one, or the package made of it, to a network."""
+"""The published file, four state dicts in one, or the package made of it or of a training, to a network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,8 +12,11 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.checkpoints import load_into, open_checkpoint, published, read_state
 from tlbench.observing.package import Package, open_package
 
+from .dims import Dims
 from .model import MVMModel
+from .words import WORDS
 
+OBSERVER = "mvm"
 # train.py and test.py of the original; a package has these names without "_state_dict" in front of the tensors'.
 PARTS = ("v_front", "a_front", "mem", "tcn")
 
@@ -20,13 +24,42 @@ PARTS = ("v_front", "a_front", "mem", "tcn")
 def read_published(path: Path) -> Package:
     """The published file as a package. Raises TlbenchError if it is damaged, holds code, or is another model's."""
     package = _read(path)
-    _model_of(package, path)
+    network_of(package, path)
     return published(package, path)
 
 
-def load_model(path: Path) -> MVMModel:
-    """The network, ready for inference, of the file or its package. Raises TlbenchError naming what does not fit."""
-    return _model_of(open_package(path, _read), path).eval().requires_grad_(False)
+def load_model(path: Path) -> tuple[MVMModel, Sequence[str]]:
+    """The network, ready for inference, of the file or its package, and the words it chooses from.
+
+    Raises TlbenchError naming what does not fit.
+    """
+    model, words = network_of(open_package(path, _read), path)
+    return model.eval().requires_grad_(False), words
+
+
+def network_of(package: Package, path: Path) -> tuple[MVMModel, Sequence[str]]:
+    """The network of a package, and its words. Raises TlbenchError, naming ``path``, if it does not fit."""
+    if package.observer != OBSERVER:
+        raise TlbenchError(f"package {path}: is of observer {package.observer!r}, not {OBSERVER!r}")
+    try:
+        dims = Dims.from_json(package.config.get("dims", {}))  # a published file has none
+    except (TypeError, ValueError) as error:
+        raise TlbenchError(f"package {path}: its sizes can't be read ({error}); import or train it again") from error
+    words = _words_of(package, path, dims.words)
+    with torch.device("meta"):  # 60 million random numbers would be drawn only to be overwritten
+        model = MVMModel(dims).to_empty(device="cpu")
+    load_into(model, package.tensors, f"{OBSERVER}, {path}")
+    return model, words
+
+
+def _words_of(package: Package, path: Path, count: int) -> Sequence[str]:
+    """The package's own list; LRW's if it has none, as a published file."""
+    words = package.config.get("words", WORDS)
+    if words is not WORDS and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise TlbenchError(f"package {path}: its words can't be read; train it again")
+    if len(words) != count or len(set(words)) != count:
+        raise TlbenchError(f"package {path}: {len(set(words))} words for {count} outputs; train it again")
+    return words
 
 
 def _read(path: Path) -> Package:
@@ -40,11 +73,4 @@ def _read(path: Path) -> Package:
     for part in PARTS:
         state = read_state(archive, tree[f"{part}_state_dict"], path)
         tensors |= {f"{part}.{name}": tensor for name, tensor in state.items()}
-    return Package("mvm", tensors)
-
-
-def _model_of(package: Package, path: Path) -> MVMModel:
-    with torch.device("meta"):  # 60 million random numbers would be drawn only to be overwritten
-        model = MVMModel().to_empty(device="cpu")
-    load_into(model, package.tensors, f"mvm, {path}")
-    return model
+    return Package(OBSERVER, tensors)

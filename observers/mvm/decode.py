@@ -26,7 +26,7 @@ class Reading:
 
 
 def read(logits: np.ndarray, label: int) -> Reading:
-    """The reading of (500,) logits. Of equals the smaller label comes first, as ``argmax`` decides."""
+    """The reading of (words,) logits. Of equals the smaller label comes first, as ``argmax`` decides."""
     ranked = np.argsort(-logits, kind="stable")
     return Reading(ranked[:TOP].tolist(), int(np.flatnonzero(ranked == label)[0]))
 

@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from tlbench.observing.precision import exact_products
 
 from .model import (
-    HEADS,
     RADIUS,
-    SLOTS,
     Branch,
     Memory,
     MVMModel,
@@ -133,16 +131,16 @@ class _Recall(nn.Module):
 
     def __init__(self, memory: Memory) -> None:
         super().__init__()
-        self.query = memory.q_embd
-        key = F.normalize(memory.key.double().view(HEADS, SLOTS, -1), dim=-1)
+        self.query, self.heads = memory.q_embd, memory.heads
+        key = F.normalize(memory.key.double().view(memory.heads, memory.slots, -1), dim=-1)
         self.register_buffer("key", (RADIUS * key).transpose(1, 2).float().contiguous())  # (heads, 64, slots)
-        weight = memory.linear.weight.double().view(-1, HEADS, memory.value.shape[1])  # (width, heads, 512)
+        weight = memory.linear.weight.double().view(-1, memory.heads, memory.value.shape[1])  # (width, heads, 512)
         self.recall = _linear((weight @ memory.value.double().T).flatten(1), memory.linear.bias)
         self.norm1, self.norm2 = memory.norm1, memory.norm2
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, width) with what the memory recalls for each frame."""
-        query = F.normalize(self.query(x).unflatten(-1, (HEADS, -1)), dim=-1).flatten(0, 1)  # (B T, heads, 64)
+        query = F.normalize(self.query(x).unflatten(-1, (self.heads, -1)), dim=-1).flatten(0, 1)  # (B T, heads, 64)
         address = torch.softmax((query.transpose(0, 1) @ self.key).transpose(0, 1), dim=-1)  # (B T, heads, slots)
         recalled = self.norm2(self.recall(address.flatten(1)))
         return self.norm1(x + recalled.view(x.shape))  # type: ignore[no-any-return]
@@ -187,6 +185,7 @@ class FastMVM(nn.Module):
 
     def __init__(self, model: MVMModel) -> None:
         super().__init__()
+        self.dims = model.dims
         self.eye = _Eye(model.v_front)
         self.memory = _Recall(model.mem)
         tcn = model.tcn.tcn.mb_ms_tcn

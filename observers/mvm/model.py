@@ -1,9 +1,9 @@
-"""MVM's four networks as published: visual front end, audio front end, visual-audio memory, temporal classifier.
+"""MVM's four networks: visual front end, audio front end, visual-audio memory, temporal classifier.
 
-Sizes and state-dict names are those of ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49 (``src/models``), so that the
-published file loads as it is. Kim, Yeo & Ro, "Distinguishing Homophenes Using Multi-Head Visual-Audio Memory for Lip
-Reading", AAAI 2022.
-:mod:`.fast` computes the same logits in less time.
+State-dict names, and sizes unless :class:`.dims.Dims` says otherwise, are those of
+ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49 (``src/models``), so that the published file loads as it is. Kim, Yeo
+& Ro, "Distinguishing Homophenes Using Multi-Head Visual-Audio Memory for Lip Reading", AAAI 2022.
+:mod:`.fast` computes the same logits in less time. Shapes in comments are those of the published size.
 """
 
 from __future__ import annotations
@@ -12,16 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-SIDE = 112  # pixels of a crop
+from .dims import PUBLISHED, Dims
+
 FRAMES = 29  # of a clip; a shorter one is filled up with zeros
-WORDS = 500
-FEATURES = 512  # of a frame
 RADIUS = 16.0  # sharpness of the memory's addressing; as published (test.py: --radius)
-SLOTS = 112
-HEADS = 8
 KERNELS = (3, 5, 7)  # of the branches, in frames
-BRANCH = 256  # channels
-WIDTH = BRANCH * len(KERNELS)
 DILATIONS = (1, 2, 4, 8)  # of the four layers
 FILTERBANKS = 80  # mel bands that the audio front end hears, four steps a frame
 
@@ -59,18 +54,19 @@ def _pair(channels_in: int, channels: int, stride: int) -> nn.Sequential:
 class ResNet(nn.Module):
     """Eight residual blocks over single frames, and one linear layer over all that is left of the picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.layer1 = _pair(64, 64, 1)
-        self.layer2 = _pair(64, 128, 2)
-        self.layer3 = _pair(128, 256, 2)
-        self.layer4 = _pair(256, 512, 2)
+        width, last = dims.visual_width, 8 * dims.visual_width
+        self.layer1 = _pair(width, width, 1)
+        self.layer2 = _pair(width, 2 * width, 2)
+        self.layer3 = _pair(2 * width, 4 * width, 2)
+        self.layer4 = _pair(4 * width, last, 2)
         self.out_layer = nn.Sequential(
-            nn.BatchNorm2d(512),
+            nn.BatchNorm2d(last),
             nn.Dropout(0.4),
             nn.Flatten(),
-            nn.Linear(512 * 4 * 4, FEATURES),
-            nn.LayerNorm(FEATURES),
+            nn.Linear(last * dims.rest**2, dims.features),
+            nn.LayerNorm(dims.features),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,15 +77,16 @@ class ResNet(nn.Module):
 class VisualFrontend(nn.Module):
     """Crops to features: a convolution over 5 frames, then each instant by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
+        width = dims.visual_width
         self.frontend = nn.Sequential(
-            nn.Conv3d(1, 64, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
-            nn.BatchNorm3d(64),
-            nn.PReLU(64),
+            nn.Conv3d(1, width, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
+            nn.BatchNorm3d(width),
+            nn.PReLU(width),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         )
-        self.resnet = ResNet()
+        self.resnet = ResNet(dims)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 1, T, 112, 112) to (B, T, 512)."""
@@ -100,18 +97,20 @@ class VisualFrontend(nn.Module):
 class AudioFrontend(nn.Module):
     """Log mel spectrum to features, four steps to one. Reading lips ignores it; the memory is trained with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
+        width, last = dims.hearing_width, 2 * dims.hearing_width
         self.frontend = nn.Sequential(
-            nn.Conv2d(1, 128, 3, 2, 1),
-            nn.BatchNorm2d(128),
-            nn.PReLU(128),
-            nn.Conv2d(128, 256, 3, 2, 1),
-            nn.BatchNorm2d(256),
-            nn.PReLU(256),
+            nn.Conv2d(1, width, 3, 2, 1),
+            nn.BatchNorm2d(width),
+            nn.PReLU(width),
+            nn.Conv2d(width, last, 3, 2, 1),
+            nn.BatchNorm2d(last),
+            nn.PReLU(last),
         )
-        self.Res_block = nn.Sequential(ResidualBlock(256, 256, 1, shortcut=False), nn.BatchNorm2d(256), nn.Dropout(0.4))
-        self.Linear = nn.Sequential(nn.Linear(256 * FILTERBANKS // 4, FEATURES), nn.LayerNorm(FEATURES))
+        block = ResidualBlock(last, last, 1, shortcut=False)
+        self.Res_block = nn.Sequential(block, nn.BatchNorm2d(last), nn.Dropout(0.4))
+        self.Linear = nn.Sequential(nn.Linear(last * FILTERBANKS // 4, dims.features), nn.LayerNorm(dims.features))
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """(B, 1, 80, 4 T) to (B, T, 512)."""
@@ -126,44 +125,49 @@ class Memory(nn.Module):
 
     Parameters
     ----------
-    width : int
-        Of the features. The memories inside the classifier have wider features than their values and hence a ``v_up``.
+    dims : Dims
+    width : int or None
+        Of the features inside the classifier, which are not those of the values; the memory then has a ``v_up``. None:
+        they are.
     """
 
-    def __init__(self, width: int = FEATURES) -> None:
+    def __init__(self, dims: Dims, width: int | None = None) -> None:
         super().__init__()
-        self.key = nn.Parameter(torch.zeros(HEADS * SLOTS, FEATURES // HEADS))
-        self.value = nn.Parameter(torch.zeros(SLOTS, FEATURES))
-        self.linear = nn.Linear(HEADS * FEATURES, width)
-        self.norm1 = nn.LayerNorm(width)
-        self.norm2 = nn.LayerNorm(width)
-        self.norm3 = nn.LayerNorm(width)
-        if width != FEATURES:
-            self.v_up = nn.Linear(FEATURES, width)
-        self.q_embd = nn.Linear(width, FEATURES)
-        self.v_embd = nn.Linear(FEATURES, FEATURES)
+        features = dims.features
+        self.heads, self.slots = dims.heads, dims.slots
+        self.key = nn.Parameter(torch.zeros(dims.heads * dims.slots, features // dims.heads))
+        self.value = nn.Parameter(torch.zeros(dims.slots, features))
+        own = features if width is None else width
+        self.linear = nn.Linear(dims.heads * features, own)
+        self.norm1 = nn.LayerNorm(own)
+        self.norm2 = nn.LayerNorm(own)
+        self.norm3 = nn.LayerNorm(own)
+        self.v_up = nn.Linear(features, own) if width is not None else None
+        self.q_embd = nn.Linear(own, features)
+        self.v_embd = nn.Linear(features, features)
         self.dropout = nn.Dropout(0.5)
         nn.init.normal_(self.key, 0, 0.5)
         nn.init.normal_(self.value, 0, 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, width) with what the memory recalls for each frame."""
-        query = F.normalize(self.q_embd(x).unflatten(-1, (HEADS, -1)), dim=-1)  # (B, T, heads, 64)
-        key = F.normalize(self.key.view(HEADS, SLOTS, -1), dim=-1)  # (heads, slots, 64)
+        query = F.normalize(self.q_embd(x).unflatten(-1, (self.heads, -1)), dim=-1)  # (B, T, heads, 64)
+        key = F.normalize(self.key.view(self.heads, self.slots, -1), dim=-1)  # (heads, slots, 64)
         address = torch.softmax(RADIUS * torch.einsum("bthd,hsd->bths", query, key), dim=-1)
-        recalled = (address @ self.value).flatten(-2)  # (B, T, heads * 512)
+        # What is seen finds values; only what is heard changes them (memory.py of the original detaches here too).
+        recalled = (address @ self.value.detach()).flatten(-2)  # (B, T, heads * 512)
         return self.dropout(self.norm1(x + self.norm2(self.linear(recalled))))  # type: ignore[no-any-return]
 
 
 class Branch(nn.Module):
     """A convolution over time whose output is as long as its input."""
 
-    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+    def __init__(self, channels: int, width: int, kernel: int, dilation: int) -> None:
         super().__init__()
         # The original pads twice as much and cuts it off again.
-        self.conv = nn.Conv1d(channels, BRANCH, kernel, padding=(kernel - 1) * dilation // 2, dilation=dilation)
-        self.batchnorm = nn.BatchNorm1d(BRANCH)
-        self.non_lin = nn.PReLU(BRANCH)
+        self.conv = nn.Conv1d(channels, width, kernel, padding=(kernel - 1) * dilation // 2, dilation=dilation)
+        self.batchnorm = nn.BatchNorm1d(width)
+        self.non_lin = nn.PReLU(width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.non_lin(self.batchnorm(self.conv(x)))  # type: ignore[no-any-return]
@@ -172,14 +176,15 @@ class Branch(nn.Module):
 class TemporalLayer(nn.Module):
     """Three branches side by side, three more on what they found, and a shortcut."""
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(self, channels: int, branch: int, dilation: int) -> None:
         super().__init__()
-        first, second = ([Branch(n, kernel, dilation) for kernel in KERNELS] for n in (channels, WIDTH))
+        width = branch * len(KERNELS)
+        first, second = ([Branch(n, branch, kernel, dilation) for kernel in KERNELS] for n in (channels, width))
         self.cbcr0_0, self.cbcr0_1, self.cbcr0_2 = first
         self.cbcr1_0, self.cbcr1_1, self.cbcr1_2 = second
         self.dropout = nn.Dropout(0.2)
-        self.downsample = nn.Conv1d(channels, WIDTH, 1)
-        self.relu_final = nn.PReLU(WIDTH)
+        self.downsample = nn.Conv1d(channels, width, 1)
+        self.relu_final = nn.PReLU(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, T) to (B, 768, T)."""
@@ -191,15 +196,16 @@ class TemporalLayer(nn.Module):
 class TemporalNetwork(nn.Module):
     """Four temporal layers with a memory between each two."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.layer1 = TemporalLayer(FEATURES, DILATIONS[0])
-        self.mem1 = Memory(WIDTH)
-        self.layer2 = TemporalLayer(WIDTH, DILATIONS[1])
-        self.mem2 = Memory(WIDTH)
-        self.layer3 = TemporalLayer(WIDTH, DILATIONS[2])
-        self.mem3 = Memory(WIDTH)
-        self.layer4 = TemporalLayer(WIDTH, DILATIONS[3])
+        width = dims.branch * len(KERNELS)
+        self.layer1 = TemporalLayer(dims.features, dims.branch, DILATIONS[0])
+        self.mem1 = Memory(dims, width)
+        self.layer2 = TemporalLayer(width, dims.branch, DILATIONS[1])
+        self.mem2 = Memory(dims, width)
+        self.layer3 = TemporalLayer(width, dims.branch, DILATIONS[2])
+        self.mem3 = Memory(dims, width)
+        self.layer4 = TemporalLayer(width, dims.branch, DILATIONS[3])
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 512, T) to (B, 768, T)."""
@@ -209,18 +215,18 @@ class TemporalNetwork(nn.Module):
 
 
 class _Classifier(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.mb_ms_tcn = TemporalNetwork()
-        self.tcn_output = nn.Linear(WIDTH, WORDS)
+        self.mb_ms_tcn = TemporalNetwork(dims)
+        self.tcn_output = nn.Linear(dims.branch * len(KERNELS), dims.words)
 
 
 class TemporalClassifier(nn.Module):
     """Features of all frames to one logit a word."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.tcn = _Classifier()
+        self.tcn = _Classifier(dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, 512) to (B, 500)."""
@@ -231,12 +237,13 @@ class TemporalClassifier(nn.Module):
 class MVMModel(nn.Module):
     """The four networks of a checkpoint, named as its four state dicts are without ``_state_dict``."""
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims = PUBLISHED) -> None:
         super().__init__()
-        self.v_front = VisualFrontend()
-        self.a_front = AudioFrontend()
-        self.mem = Memory()
-        self.tcn = TemporalClassifier()
+        self.dims = dims
+        self.v_front = VisualFrontend(dims)
+        self.a_front = AudioFrontend(dims)
+        self.mem = Memory(dims)
+        self.tcn = TemporalClassifier(dims)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 1, 29, 112, 112) normalised crops to (B, 500) logits."""

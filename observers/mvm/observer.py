@@ -1,4 +1,4 @@
-"""MVM as an observer: which of LRW's 500 words it takes a clip for.
+"""MVM as an observer: which of LRW's 500 words, or of those it was trained on, it takes a clip for.
 
 What the network does stands in :mod:`.watching`, which is imported when the first clip needs it.
 """
@@ -21,6 +21,7 @@ from tlbench.observing.reading import LipReader
 from .view import VIEWS
 
 if TYPE_CHECKING:
+    from tlbench.observing.learning import Learner
     from tlbench.observing.package import Package
 
     from .watching import Reader
@@ -62,8 +63,8 @@ class MVM(LipReader):
         Raises
         ------
         TlbenchError
-            If there are no weights, they do not fit, or several views are asked for: what is read through each would
-            need a name of its own.
+            If there are no weights, they do not fit, neither does the view, or several views are asked for: what is
+            read through each would need a name of its own.
         """
         path, view = cls.weights_and_view(weights, views)
         import torch
@@ -72,7 +73,9 @@ class MVM(LipReader):
         from .fast import FastMVM
         from .watching import Reader
 
-        return cls(Reader(FastMVM(load_model(path)), view, torch.device(device), half=half))
+        model, words = load_model(path)
+        cls.check_side(view, model.dims.side)
+        return cls(Reader(FastMVM(model), view, torch.device(device), words=words, half=half))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:
@@ -80,8 +83,14 @@ class MVM(LipReader):
 
         return read_published(path)
 
+    @classmethod
+    def learner(cls) -> type[Learner]:
+        from .learning import MVMLearner
+
+        return MVMLearner
+
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
-        """Begin with a clip. Raises ClipError if nobody knows which word it holds, or if it is not one of the 500."""
+        """Begin with a clip. Raises ClipError if nobody knows which word it holds, or the network does not know it."""
         if not clip.word:
             raise ClipError("no-word", f"clip {clip.id}: no word label (ACC needs one); leave acc out, or add it")
         return self._reader.watch(clip, clip.word)

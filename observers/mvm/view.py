@@ -8,11 +8,13 @@ Videos framed otherwise need ``face-framed``, a rule of our own. The public pipe
 middle of the picture, where LRW's frames have the nose and the published window reaches further down; so here the
 middle itself is cut out, as large as that window. How large a face stands in LRW's frames could not be measured here:
 224 pixels a side, with a face box of 160, is an estimate.
+
+Our own small networks see a smaller picture of the mouth alone, cut out of an LRS2-framed face.
 """
 
 from __future__ import annotations
 
-from tlbench.media.views import CenterCrop, CropWindow, FrameFace, Grey, Normalise, ResizeAntialiased, View
+from tlbench.media.views import CenterCrop, CropWindow, FrameFace, Grey, Normalise, Resize, ResizeAntialiased, View
 
 MEAN, STD = 0.4136, 0.1700  # vid_aud_lrw.py: transforms.Normalize
 WINDOW = CropWindow(59, 95, 195, 231)  # vid_aud_lrw.py: build_tensor, without augmentation
@@ -21,4 +23,16 @@ FRAMED_SIDE = 224  # pixels; 2.8 times half a face box, so 160 of box (media/fra
 READ = (ResizeAntialiased(112, 112), Grey("pillow"), Normalise(MEAN, STD))
 LRW = View("mvm-lrw", 1, (WINDOW, *READ))
 FACE_FRAMED = View("mvm-face-framed", 1, (FrameFace(FRAMED_SIDE), CenterCrop(136, 136), *READ))
-VIEWS = {"lrw": LRW, "face-framed": FACE_FRAMED}
+# The window is where the mouths of GRID's speakers (y about 90, once framed) and of the synthetic talkers (about 101)
+# have room to move.
+LRS2_SIDE, LRW_SIDE = 160, 256  # pixels of a frame
+SMALL_SIDE = 48  # pixels
+SMALL = (CropWindow(48, 60, 112, 124), Grey("opencv"), Resize(SMALL_SIDE, SMALL_SIDE), Normalise(MEAN, STD))
+SMALL_MOUTH = View("mvm-small-mouth", 1, SMALL)
+SMALL_FACE_FRAMED = View("mvm-small-face-framed", 1, (FrameFace(LRS2_SIDE), *SMALL))
+VIEWS = {
+    "lrw": LRW,
+    "face-framed": FACE_FRAMED,
+    "small-mouth": SMALL_MOUTH,
+    "small-face-framed": SMALL_FACE_FRAMED,
+}

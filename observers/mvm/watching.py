@@ -19,7 +19,7 @@ from tlbench.observing.reading import Crops, read_together
 
 from .decode import read, read_both
 from .fast import FastMVM
-from .model import FRAMES, SIDE
+from .model import FRAMES
 from .words import WORDS, label_of
 
 # A clip and its mirror image keep a CPU busy, and 58 pictures are as much as its cache likes; a GPU wants more.
@@ -29,10 +29,10 @@ CLIPS_A_PASS = {"cpu": 1, "cuda": 16}
 class ClipWatcher(Watcher):
     """The crops of one clip, and what is said in it."""
 
-    def __init__(self, clip: Clip, word: str, view: View) -> None:
+    def __init__(self, clip: Clip, word: str, view: View, words: Sequence[str] = WORDS) -> None:
         self.clip = clip
         self.word = word
-        self.label = label_of(word, clip.id)
+        self.label = label_of(word, clip.id, words)
         self.frames = 0
         self._crops = Crops(view)  # (n, 112, 112) float32
 
@@ -64,33 +64,48 @@ class ClipWatcher(Watcher):
                 f"clip {self.clip.id}: {self.frames} frames, MVM reads {FRAMES} at most; "
                 f"cut out the {FRAMES} around the word",
             )
-        filled = np.zeros((FRAMES, SIDE, SIDE), np.float32)
-        filled[: self.frames] = self._crops.all(self.clip.id)
-        return filled
+        return filled_up(self._crops.all(self.clip.id))
+
+
+def filled_up(crops: np.ndarray) -> np.ndarray:
+    """(n, side, side) float32 to (29, side, side), zeros after the last."""
+    whole = np.zeros((FRAMES, *crops.shape[1:]), np.float32)
+    whole[: len(crops)] = crops
+    return whole
 
 
 class Reader:
-    """The network and the view of a run."""
+    """The network, the words it chooses from, and the view of a run."""
 
-    def __init__(self, net: FastMVM, view: View, device: torch.device, *, half: bool = False) -> None:
+    def __init__(
+        self,
+        net: FastMVM,
+        view: View,
+        device: torch.device,
+        *,
+        words: Sequence[str] = WORDS,
+        half: bool = False,
+    ) -> None:
         if half:
             to_half(net, whole=[net.output])
         self._net = net.to(device)
         self._numbers = HALF if half else torch.float32
         self._view = view
+        self._words = words
         self._device = device
 
     def watch(self, clip: Clip, word: str) -> ClipWatcher:
         """Begin with a clip. Raises ClipError if the network does not know its word."""
-        return ClipWatcher(clip, word, self._view)
+        return ClipWatcher(clip, word, self._view, self._words)
 
     def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        return read_together(watchers, ClipWatcher, lambda watcher: watcher.crops, self._read)
+        return read_together(watchers, ClipWatcher, lambda watcher: watcher.crops, self.read)
 
-    def _read(self, watchers: Sequence[ClipWatcher], crops: Sequence[np.ndarray]) -> list[Evidence]:
+    def read(self, watchers: Sequence[ClipWatcher], crops: Sequence[np.ndarray]) -> list[Evidence]:
+        """What clips are taken for in these (29, side, side) float32 crops, normalised."""
         return [
-            Evidence("mvm", _verdict(watcher, plain, mirrored))
+            Evidence("mvm", _verdict(watcher, plain, mirrored, self._words))
             for watcher, (plain, mirrored) in zip(watchers, self._logits(crops), strict=True)
         ]
 
@@ -109,13 +124,13 @@ class Reader:
         return found
 
 
-def _verdict(watcher: ClipWatcher, plain: np.ndarray, mirrored: np.ndarray) -> dict[str, Value]:
+def _verdict(watcher: ClipWatcher, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
     both, alone = read_both(plain, mirrored, watcher.label), read(plain, watcher.label)
     return {
         "word": watcher.word,
-        "predicted": WORDS[both.top[0]],
-        "predicted_plain": WORDS[alone.top[0]],
+        "predicted": words[both.top[0]],
+        "predicted_plain": words[alone.top[0]],
         "rank": both.rank,
         "rank_plain": alone.rank,
-        "top5": [WORDS[label] for label in both.top],
+        "top5": [words[label] for label in both.top],
     }

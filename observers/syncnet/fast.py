@@ -10,6 +10,9 @@ What makes the difference:
   would cost what they save; in the later layers they do so along rows already.
 - Batch normalisation is part of the weights, and rectifying comes after pooling, where a quarter of the values is left.
 - Channels come last in memory, which both the convolutions and the pooling like best on a CPU.
+
+Networks of other sizes than the published have another first layer, a plain convolution that slides over the frames as
+well: their pictures are small.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .model import SyncNetModel
+from .dims import PUBLISHED, Dims
+from .model import SyncNetModel, stretched
 
 FRAMES_A_WINDOW = 5
 MFCC_A_WINDOW = 20
-SIDE = 224  # pixels
+SIDE = PUBLISHED.side  # pixels, of the fast first layer
 WINDOWS_A_PASS = 16  # how many windows to give at once: enough to keep the matrix units busy, few enough for the cache
 
 _TILE = 4  # rows of output that are computed together
@@ -131,6 +135,26 @@ def _highest(a: Tensor, b: Tensor, c: Tensor, out: Tensor) -> None:
     torch.maximum(out, c, out=out)
 
 
+class _PlainFirstLayer(nn.Module):
+    """The same layer for pictures of any size: the frames of a window are its channels."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        channels = weight.movedim(2, 1).flatten(1, 2)  # frame by frame, its colours side by side
+        self.register_buffer("weight", channels.float().contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias.float())
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(n + 4, side, side[, 3]) to (n, channels, h, w)."""
+        pictures = frames.float().flatten(3) if frames.dim() == 4 else frames[..., None]  # (n + 4, side, side, colours)
+        windows = pictures.unfold(0, FRAMES_A_WINDOW, 1)  # (n, side, side, colours, 5)
+        seen = windows.transpose(3, 4).flatten(3).movedim(-1, 1)  # (n, 5 colours, side, side), channels last
+        return F.max_pool2d(F.conv2d(seen, self.weight, self.bias, 2), 3, 2).relu_()
+
+
 class _Layer(nn.Module):
     """Convolution with its batch normalisation, pooling 3x3 if there is any, rectifier."""
 
@@ -159,8 +183,9 @@ class _Layer(nn.Module):
 class _Dense(nn.Module):
     """The last convolution, which covers all that is left of the picture, and the head: three matrices."""
 
-    def __init__(self, folded: tuple[Tensor, Tensor], head: nn.Sequential) -> None:
+    def __init__(self, folded: tuple[Tensor, Tensor], head: nn.Sequential, norm: float) -> None:
         super().__init__()
+        self.norm = norm
         last = head[3]
         assert isinstance(last, nn.Linear)
         weight, bias = folded
@@ -170,7 +195,7 @@ class _Dense(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x.movedim(1, -1).flatten(1)).relu_()
-        return self.last(self.hidden(x).relu_())  # type: ignore[no-any-return]
+        return stretched(self.last(self.hidden(x).relu_()), self.norm)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
@@ -188,13 +213,16 @@ class FastSyncNet(nn.Module):
     def __init__(self, model: SyncNetModel) -> None:
         super().__init__()
         lip, speech = model.netcnnlip, model.netcnnaud
+        self.dims: Dims = model.dims
+        seen, known = ((dims.side, dims.colours, dims.lips[0]) for dims in (self.dims, PUBLISHED))
+        first: type[_FirstLipLayer] | type[_PlainFirstLayer] = _FirstLipLayer if seen == known else _PlainFirstLayer
         self.lip_tower = nn.Sequential(
-            _FirstLipLayer(*_folded(lip, 0)),
-            _Layer(_folded(lip, 4), stride=2, pool_stride=(2, 2), pool_padding=1),
+            first(*_folded(lip, 0)),
+            _Layer(_folded(lip, 4), stride=self.dims.second_stride, pool_stride=(2, 2), pool_padding=1),
             _Layer(_folded(lip, 8)),
             _Layer(_folded(lip, 11)),
             _Layer(_folded(lip, 14), pool_stride=(2, 2)),
-            _Dense(_folded(lip, 18), model.netfclip),
+            _Dense(_folded(lip, 18), model.netfclip, self.dims.norm),
         )
         self.speech_tower = nn.Sequential(
             _Layer(_folded(speech, 0)),
@@ -202,18 +230,21 @@ class FastSyncNet(nn.Module):
             _Layer(_folded(speech, 8)),
             _Layer(_folded(speech, 11)),
             _Layer(_folded(speech, 14), pool_stride=(2, 2)),
-            _Dense(_folded(speech, 18), model.netfcaud),
+            _Dense(_folded(speech, 18), model.netfcaud, self.dims.norm),
         )
 
     @torch.inference_mode()
     def lips(self, frames: Tensor) -> Tensor:
-        """(n + 4, 224, 224, 3) uint8 BGR, consecutive, to (n, 1024): one embedding for each 5 frames."""
+        """Consecutive pictures to one embedding for each 5 of them, (n, embedding).
+
+        (n + 4, 224, 224, 3) uint8 BGR as published; (n + 4, side, side) float32 if the network sees grey.
+        """
         with _exact_products(frames.device):
             return self.lip_tower(frames)  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def speech(self, mfcc: Tensor) -> Tensor:
-        """(n, 13, 20) float32, one block of MFCC for each window, to (n, 1024)."""
+        """(n, 13, 20) float32, one block of MFCC for each window, to (n, embedding)."""
         with _exact_products(mfcc.device):
             return self.speech_tower(mfcc[..., None].movedim(-1, 1))  # type: ignore[no-any-return]
 

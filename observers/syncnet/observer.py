@@ -7,6 +7,7 @@ evidence in the cache does not wait for torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,9 +20,12 @@ from tlbench.observing.card import read_card
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Needs, Observer, Watcher
 
-from .view import FACE_TRACK, VIEWS
+from .view import FACE_TRACK, VIEWS, shown
 
 if TYPE_CHECKING:
+    from tlbench.observing.learning import Learner
+    from tlbench.observing.package import Package
+
     from .fast import FastSyncNet
 
 
@@ -31,9 +35,10 @@ class SyncNet(Observer):
     Evidence
     --------
     windows : int
-    For the views of the whole frame, with the view's name and ``_`` in front: ``lse_d``, ``lse_c``, ``offset_frames``,
-    ``zero_offset_distance``, ``mean_distance`` (31,), ``window_distance``, ``window_distance_at_zero`` and
-    ``window_confidence`` (windows,); see :class:`.decode.Sync`.
+    ``lse_d``, ``lse_c``, ``offset_frames``, ``zero_offset_distance``, ``mean_distance`` (31,), ``window_distance``,
+    ``window_distance_at_zero`` and ``window_confidence`` (windows,), see :class:`.decode.Sync`; with ``paper_`` in
+    front through the published view, with ``sound_`` through the one the run has chosen: ``sound``, or that of a small
+    network.
     For ``face-track``, one entry a track: ``track_start``, ``track_frames``, ``track_lse_d``, ``track_lse_c``,
     ``track_offset_frames``. No face that is followed long enough means no entry, not a failure.
     """
@@ -45,6 +50,19 @@ class SyncNet(Observer):
         **{name: view.id for name, view in VIEWS.items()},
         FACE_TRACK.name: FACE_TRACK.id,
     }
+    default_view: ClassVar[str] = "sound"
+
+    @classmethod
+    def fits(cls, view: str, trained: str) -> bool:
+        """Networks of the published size see all but the small views, small ones the small views only."""
+        behind = next((name for name, view_id in cls.views.items() if view_id == trained), cls.default_view)
+        return shown(view) == shown(behind)
+
+    @classmethod
+    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
+        """Boxes as well if a view frames faces."""
+        framed = any(VIEWS[view].frames_face for view in views if view in VIEWS)
+        return replace(cls.needs, boxes=framed, framing=framed)
 
     @classmethod
     def recipe(cls, view: str) -> View | None:
@@ -57,8 +75,16 @@ class SyncNet(Observer):
         self._eye = Eye(net, views, device)
 
     @classmethod
-    def load(cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = ()) -> SyncNet:
-        """Load the published network. Raises TlbenchError if there are no weights, or if they do not fit."""
+    def load(
+        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+    ) -> SyncNet:
+        """Load the published network, or a package.
+
+        Raises
+        ------
+        TlbenchError
+            If there are no weights, if they do not fit, or if the views do not fit them.
+        """
         if weights is None:
             card = read_card(Path(__file__).with_name("card.toml"))
             raise TlbenchError(
@@ -68,6 +94,18 @@ class SyncNet(Observer):
         from .fast import FastSyncNet
 
         return cls(FastSyncNet(load_model(weights)), views, device)
+
+    @classmethod
+    def read_published(cls, path: Path) -> Package:
+        from .checkpoint import read_published
+
+        return read_published(path)
+
+    @classmethod
+    def learner(cls) -> type[Learner]:
+        from .learning import SyncNetLearner
+
+        return SyncNetLearner
 
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
         """Begin with a clip. Raises ClipError if it has no audio, or too little for a single window."""

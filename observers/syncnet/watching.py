@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import mfcc
 from tlbench.media.faces import HaarDetector
 from tlbench.media.tracks import Track, crop_track, find_tracks
 from tlbench.media.video import Footage, Frames
-from tlbench.media.views import View, ViewStream, open_view
+from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import Watcher
 
@@ -29,8 +29,9 @@ from .decode import (
     shifted_distances,
     window_count,
 )
+from .dims import Dims
 from .fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
-from .view import FACE_TRACK, VIEWS
+from .view import FACE_TRACK, OWN_FINDINGS, PAPER_FINDINGS, VIEWS, shown
 
 PASSES_SIDE_BY_SIDE = 4  # at most: each holds some 60 MB; on more cores a pass gets several
 
@@ -56,11 +57,11 @@ class Passes:
         self._under_way: deque[Future[Tensor]] = deque()
 
     def lips(self, frames: np.ndarray) -> Future[Tensor]:
-        """Of (n + 4, 224, 224, 3) uint8 BGR, which must not change any more, (n, 1024) on the CPU."""
+        """Of n + 4 pictures, which must not change any more, (n, embedding) on the CPU."""
         return self._begin(self._net.lips, torch.from_numpy(frames))
 
     def speech(self, mfcc: Tensor) -> Future[Tensor]:
-        """Of (n, 13, 20) float32, (n, 1024) on the CPU."""
+        """Of (n, 13, 20) float32, (n, embedding) on the CPU."""
         return self._begin(self._net.speech, mfcc)
 
     def _begin(self, tower: Callable[[Tensor], Tensor], seen: Tensor) -> Future[Tensor]:
@@ -75,23 +76,25 @@ class Passes:
 
 
 class Lips:
-    """The lip embeddings of a row of images; keeps no more of them than the windows to come need."""
+    """The lip embeddings of a row of pictures; keeps no more of them than the windows to come need."""
 
-    def __init__(self, passes: Passes) -> None:
+    def __init__(self, passes: Passes, dims: Dims) -> None:
         self._passes = passes
-        self._pending = np.empty((0, SIDE, SIDE, 3), np.uint8)
+        coloured = dims.colours == 3
+        shape = (0, dims.side, dims.side, 3) if coloured else (0, dims.side, dims.side)
+        self._pending = np.empty(shape, np.uint8 if coloured else np.float32)
         self._embeddings: list[Future[Tensor]] = []
         self._begun = 0  # windows
 
     def take(self, images: np.ndarray) -> None:
-        """The next (n, 224, 224, 3) uint8 BGR images."""
+        """The next (n, side, side, 3) uint8 BGR pictures, or (n, side, side) float32 grey ones."""
         self._pending = np.concatenate([self._pending, images])
         # Full passes only, so that how the clip was cut into runs changes not even the rounding.
         while len(self._pending) >= WINDOWS_A_PASS + FRAMES_LOST:
             self._embed(WINDOWS_A_PASS)
 
     def embeddings(self, windows: int) -> Tensor:
-        """(windows, 1024), of the first windows of the clip."""
+        """(windows, embedding), of the first windows of the clip."""
         if windows > self._begun:
             self._embed(windows - self._begun)
         return torch.cat([embedding.result() for embedding in self._embeddings])[:windows]
@@ -125,36 +128,47 @@ class SyncNetWatcher(Watcher):
         if generated is None:
             return
         if self.frames < len(self.samples) // SAMPLES_A_FRAME:  # what is shown after the sound has ended can't count
+            # Boxes may be more: they are of both videos, of which this may be the shorter.
+            guides = None if boxes is None else boxes[: len(generated)]
             for stream, lips in self.lips.values():
-                lips.take(stream.see(generated))
+                lips.take(stream.see(generated, guides))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
         self.frames += len(generated)
 
 
 class Eye:
-    """The network and the views of a run."""
+    """The network and the views of a run.
+
+    Raises
+    ------
+    TlbenchError
+        If a view shows other pictures than the network sees, or two views would give findings of one name.
+    """
 
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
+        self._dims = net.dims
         self._passes = Passes(net, torch.device(device))
-        self._views: dict[str, View] = {name: VIEWS[name] for name in views if name in VIEWS}
+        self._views = {_prefix(name): VIEWS[name] for name in views if name in VIEWS}
+        own = [name for name in views if name in VIEWS and _prefix(name) == OWN_FINDINGS]
+        if len(own) > 1:
+            raise TlbenchError(f"syncnet looks through one view of the run at a time; got {', '.join(own)}")
+        for name in views:
+            _check_pictures(name, self._dims)
         self._detector = HaarDetector() if FACE_TRACK.name in views else None
 
     def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetWatcher:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""
         window_count(FRAMES_LOST + 1, len(samples))
-        lips = {name: (open_view(view), Lips(self._passes)) for name, view in self._views.items()}
+        lips = {prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()}
         return SyncNetWatcher(clip, samples, lips, self._detector)
 
     def conclude(self, watcher: Watcher) -> Evidence | ClipError:
         """The evidence of a clip that has been seen."""
         assert isinstance(watcher, SyncNetWatcher)
         try:
-            windows = window_count(watcher.frames, len(watcher.samples))
-            values: dict[str, Value] = {"windows": windows}
-            speech = self._speech(watcher.samples, windows)
-            for view, (_, lips) in watcher.lips.items():
-                values |= _of_whole_frame(view, read_sync(shifted_distances(lips.embeddings(windows), speech)))
+            seen = {prefix: lips for prefix, (_, lips) in watcher.lips.items()}
+            values = findings(self._passes, seen, watcher.frames, watcher.samples)
             if self._detector is not None:
                 values |= self._of_tracks(watcher)
         except ClipError as error:
@@ -164,7 +178,7 @@ class Eye:
     def _of_tracks(self, watcher: SyncNetWatcher) -> dict[str, Value]:
         """Each track by itself. The video is read a second time: what is a track is known only at its end."""
         tracks = find_tracks(watcher.faces, FACE_TRACK.rule)
-        seen = [Lips(self._passes) for _ in tracks]
+        seen = [Lips(self._passes, self._dims) for _ in tracks]
         assert watcher.clip.generated is not None  # it has just been seen
         for run in Footage(watcher.clip.generated, 0).frames() if tracks else ():
             for track, lips in zip(tracks, seen, strict=True):
@@ -177,7 +191,7 @@ class Eye:
             if len(samples) // SAMPLES_A_FRAME <= FRAMES_LOST:
                 continue  # the sound ended before this face came
             windows = window_count(len(track), len(samples))
-            speech = self._speech(samples, windows)
+            speech = speech_embeddings(self._passes, samples, windows)
             found.append((track, read_sync(shifted_distances(lips.embeddings(windows), speech))))
         return {
             "track_start": np.array([track.start for track, _ in found], np.int64),
@@ -187,24 +201,74 @@ class Eye:
             "track_offset_frames": np.array([sync.offset_frames for _, sync in found], np.int64),
         }
 
-    def _speech(self, samples: np.ndarray, windows: int) -> Tensor:
-        """(windows, 1024) speech embeddings."""
-        coefficients = torch.from_numpy(mfcc(samples)).float().T  # (13, frames)
-        blocks = coefficients.unfold(1, MFCC_A_WINDOW, MFCC_STEPS_A_FRAME)[:, :windows].movedim(1, 0)  # (n, 13, 20)
-        begun = [self._passes.speech(block) for block in torch.split(blocks, WINDOWS_A_PASS)]
-        return torch.cat([embedding.result() for embedding in begun])
+
+def findings(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: np.ndarray) -> dict[str, Value]:
+    """What is said of a clip.
+
+    Parameters
+    ----------
+    seen : mapping
+        Its lips through each view of the frame, by what the names of the findings begin with.
+    frames : int
+    samples : (N,) int16
+
+    Raises
+    ------
+    ClipError
+        ``too-short``.
+    """
+    windows = window_count(frames, len(samples))
+    values: dict[str, Value] = {"windows": windows}
+    speech = speech_embeddings(passes, samples, windows)
+    for prefix, lips in seen.items():
+        values |= _of_whole_frame(prefix, read_sync(shifted_distances(lips.embeddings(windows), speech)))
+    return values
 
 
-def _of_whole_frame(view: str, sync: Sync) -> dict[str, Value]:
+def speech_embeddings(passes: Passes, samples: np.ndarray, windows: int) -> Tensor:
+    """(windows, embedding)."""
+    begun = [passes.speech(block) for block in torch.split(speech_blocks(samples, windows), WINDOWS_A_PASS)]
+    return torch.cat([embedding.result() for embedding in begun])
+
+
+def speech_blocks(samples: np.ndarray, windows: int) -> Tensor:
+    """(windows, 13, 20) float32: the MFCC of the first windows of a clip."""
+    coefficients = torch.from_numpy(mfcc(samples)).float().T  # (13, steps)
+    return coefficients.unfold(1, MFCC_A_WINDOW, MFCC_STEPS_A_FRAME)[:, :windows].movedim(1, 0)
+
+
+def _prefix(view: str) -> str:
+    """What the names of a view's findings begin with: ``paper``, or that of the view the run looks through."""
+    return view if view == PAPER_FINDINGS else OWN_FINDINGS
+
+
+def _check_pictures(view: str, dims: Dims) -> None:
+    """Raises TlbenchError if a view shows other pictures than the network sees."""
+    wanted = (dims.side, dims.colours)
+    if shown(view) != wanted:
+        fitting = [other for other in VIEWS if shown(other) == wanted]
+        way_out = f"choose --view syncnet={' or '.join(fitting)}" if fitting else "no view fits it"
+        raise TlbenchError(
+            f"syncnet: this network sees {_in_words(wanted)}, view {view!r} shows {_in_words(shown(view))}; {way_out}, "
+            "and leave out metrics that name another"
+        )
+
+
+def _in_words(pictures: tuple[int, int]) -> str:
+    side, colours = pictures
+    return f"{side}x{side} {'coloured' if colours == 3 else 'grey'}"
+
+
+def _of_whole_frame(prefix: str, sync: Sync) -> dict[str, Value]:
     return {
-        f"{view}_lse_d": sync.lse_d,
-        f"{view}_lse_c": sync.lse_c,
-        f"{view}_offset_frames": sync.offset_frames,
-        f"{view}_zero_offset_distance": sync.zero_offset_distance,
-        f"{view}_mean_distance": sync.mean_distance.numpy(),
-        f"{view}_window_distance": sync.window_distance.numpy(),
-        f"{view}_window_distance_at_zero": sync.window_distance_at_zero.numpy(),
-        f"{view}_window_confidence": sync.window_confidence.numpy(),
+        f"{prefix}_lse_d": sync.lse_d,
+        f"{prefix}_lse_c": sync.lse_c,
+        f"{prefix}_offset_frames": sync.offset_frames,
+        f"{prefix}_zero_offset_distance": sync.zero_offset_distance,
+        f"{prefix}_mean_distance": sync.mean_distance.numpy(),
+        f"{prefix}_window_distance": sync.window_distance.numpy(),
+        f"{prefix}_window_distance_at_zero": sync.window_distance_at_zero.numpy(),
+        f"{prefix}_window_confidence": sync.window_confidence.numpy(),
     }
 
 

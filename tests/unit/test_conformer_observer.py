@@ -173,7 +173,12 @@ def test_a_clip_longer_than_the_positions_is_refused_as_soon_as_that_is_known(mo
 
 
 def test_views_have_ids_and_recipes() -> None:
-    assert Conformer.views == {"lrs2-112": "conformer-lrs2-112@1", "face-framed": "conformer-face-framed@1"}
+    assert Conformer.views == {
+        "lrs2-112": "conformer-lrs2-112@1",
+        "face-framed": "conformer-face-framed@1",
+        "small-mouth": "conformer-small-mouth@1",
+        "small-face-framed": "conformer-small-face-framed@1",
+    }
     assert Conformer.default_view in Conformer.views
     assert Conformer.recipe("face-framed").steps[1:] == Conformer.recipe("lrs2-112").steps
     assert Conformer.identity(("lrs2-112",), "ab", ("free",)) == "conformer@1[conformer-lrs2-112@1]+freeab"

@@ -50,9 +50,9 @@ def learned() -> ConformerLearner:
     torch.set_num_threads(1)
     learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
     rng = np.random.default_rng(0)
-    optimiser = torch.optim.Adam(learner.network.parameters(), 5e-3)
+    optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
     learner.network.train()
-    for _ in range(80):
+    for _ in range(60):
         losses = learner.network(learner.batch(LESSONS, rng))
         losses[TOTAL].backward()
         optimiser.step()

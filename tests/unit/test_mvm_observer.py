@@ -184,7 +184,12 @@ def test_a_frame_of_any_size_gives_a_crop(side: int) -> None:
 
 
 def test_the_windows_are_the_published_one_and_the_middle_of_a_framed_face() -> None:
-    assert MVM.views == {"lrw": "mvm-lrw@1", "face-framed": "mvm-face-framed@1"}
+    assert MVM.views == {
+        "lrw": "mvm-lrw@1",
+        "face-framed": "mvm-face-framed@1",
+        "small-mouth": "mvm-small-mouth@1",
+        "small-face-framed": "mvm-small-face-framed@1",
+    }
     assert MVM.default_view == "lrw"
     assert MVM.recipe("lrw") is LRW
     assert MVM.recipe("face-framed") is FACE_FRAMED

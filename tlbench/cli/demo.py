@@ -34,7 +34,7 @@ def command(
     cache: Path | None,
     table_format: Format,
 ) -> None:
-    """Render talking faces into OUT, spoil them in known ways, and let the bundled observers read all of it.
+    """Render talking faces into OUT, spoil them in known ways, and score all of it with what is bundled.
 
     Needs the extra 'demo'; takes a few minutes. The table has ground truth on top and what nobody can read below it:
     whoever is not as good as the one or no better than the other sees so at once.

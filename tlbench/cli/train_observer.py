@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,12 +110,15 @@ def command(
     The best checkpoint by the observer's own metric on the validation part is kept as a package in OUT/best, which
     `tlbench score --weights` takes. A training that was stopped goes on where it was when the command is run again.
 
-    Exit codes: 0 trained to the end, 1 stopped before it (--max-time, Ctrl-C) with all saved, 2 could not be done.
+    Exit codes: 0 trained to the end, 1 stopped before it (--max-time, Ctrl-C, SIGTERM), all saved, 2 could not be done.
     """
     from tlbench.cli.progress import TrainingProgress
     from tlbench.training.observers import train_observer
     from tlbench.training.schedule import Schedule
 
+    # A cluster that takes its machine back sends SIGTERM, and shells let background jobs ignore Ctrl-C: either saves.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, signal.default_int_handler)
     if threads is not None:
         import torch
 

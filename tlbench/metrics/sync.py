@@ -33,18 +33,19 @@ def _near_zero(name: str) -> Callable[[Evidence], HitTally]:
 
 
 def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what: str) -> Metric:
-    frames = "after the published JPEG round trip" if arithmetic == "paper" else "on the frames themselves"
+    # "sound" is the view of the run: the frames themselves, or what a small network of our own sees.
+    seen = "the whole frame after the published JPEG round trip" if arithmetic == "paper" else "the view of the run"
     return Metric(
         name=name,
         arithmetic=arithmetic,
         label=label,
         observer="syncnet",
-        view=arithmetic,
+        view="paper" if arithmetic == "paper" else "",
         unit="",
         better=better,
         version=1,
         tally=_clip_mean_of(f"{arithmetic}_{name}"),
-        description=f"{what}, SyncNet on the whole frame {frames}; mean over clips (Wav2Lip evaluation, "
+        description=f"{what}, SyncNet on {seen}; mean over clips (Wav2Lip evaluation, "
         "calculate_scores_LRS.py). Blind to a constant lag: read it beside the offset",
         aggregation="clips",
     )
@@ -92,7 +93,7 @@ METRICS: tuple[Metric, ...] = (
         arithmetic="sound",
         label="LSE-D at 0",
         observer="syncnet",
-        view="sound",
+        view="",
         unit="",
         better="lower",
         version=1,
@@ -106,7 +107,7 @@ METRICS: tuple[Metric, ...] = (
         arithmetic="sound",
         label="in sync",
         observer="syncnet",
-        view="sound",
+        view="",
         unit="%",
         better="higher",
         version=1,
@@ -121,7 +122,7 @@ METRICS: tuple[Metric, ...] = (
         arithmetic="sound",
         label="|offset|",
         observer="syncnet",
-        view="sound",
+        view="",
         unit="frames",
         better="lower",
         version=1,

@@ -117,6 +117,14 @@ class Observer(ABC):
         return cls.needs
 
     @classmethod
+    def fits(cls, view: str, trained: str) -> bool:
+        """Whether a network trained behind the view of the id ``trained`` can look through ``view``, one of its views.
+
+        Asked of views that a metric names; a network of another size can't see every picture.
+        """
+        return True
+
+    @classmethod
     def recipe(cls, view: str) -> View | None:
         """The picture recipe of one of its views, for contact sheets; None for a view that is not one."""
         return None
