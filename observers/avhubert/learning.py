@@ -112,9 +112,10 @@ class LearningNetwork(nn.Module):
         losses[TOTAL] = losses["tokens"]
         if self.labels is not None:
             named = self.labels(encoded).transpose(1, 2)  # (B, labels, T)
-            losses["labels"] = F.cross_entropy(named, batch["labels"], ignore_index=-1)
-            right = named.argmax(1).eq(batch["labels"])[batch["labels"].ge(0)]
-            losses["label_accuracy"] = right.float().mean()
+            known = batch["labels"].ge(0)
+            count = known.sum().clamp(min=1)  # a batch may hold none
+            losses["labels"] = F.cross_entropy(named, batch["labels"], ignore_index=-1, reduction="sum") / count
+            losses["label_accuracy"] = (named.argmax(1).eq(batch["labels"]) & known).sum() / count
             losses[TOTAL] = losses[TOTAL] + LABEL_WEIGHT * losses["labels"]
         return losses
 
