@@ -43,7 +43,13 @@ def start(folder: Path, cache: str, out: str, workers: int = 1) -> subprocess.Po
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
+        preexec_fn=listen,
     )
+
+
+def listen() -> None:
+    """Whoever runs the tests in the background has had SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def entries(folder: Path, cache: str) -> dict[Path, int]:

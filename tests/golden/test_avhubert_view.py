@@ -10,7 +10,7 @@ import pytest
 
 from tlbench.media.video import Frames
 from tlbench.media.views import Normalise, View, open_view
-from tlbench.observers.avhubert.view import VIEWS
+from tlbench.observers.avhubert.view import SMALL_SIDE, VIEWS
 
 GOLDEN = Path(__file__).with_name("avhubert_view")
 
@@ -45,9 +45,10 @@ def test_each_view_gives_what_the_network_takes() -> None:
     frames = played(np.load(GOLDEN / "preproc.npz")["vid_160_frames_bgr"])
     boxes = np.tile([50.0, 40.0, 110.0, 100.0], (3, 1))
     placements = np.tile([[1.0, 0.0, -32.0], [0.0, 1.0, -40.0]], (3, 1, 1))
-    for view in VIEWS.values():
+    for name, view in VIEWS.items():
         seen = open_view(view).see(frames, boxes, placements)
-        assert seen.shape == (3, 88, 88)
+        side = SMALL_SIDE if name.startswith("small-") else 88
+        assert seen.shape == (3, side, side)
         assert seen.dtype == np.float32
 
 

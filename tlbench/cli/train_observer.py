@@ -116,9 +116,8 @@ def command(
     from tlbench.training.observers import train_observer
     from tlbench.training.schedule import Schedule
 
-    # A cluster that takes its machine back sends SIGTERM, and shells let background jobs ignore Ctrl-C: either saves.
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, signal.default_int_handler)
+    # A cluster that takes its machine back sends SIGTERM; it ends as Ctrl-C does, with all saved.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if threads is not None:
         import torch
 
