@@ -6,39 +6,48 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from tlbench.observing.observation import Observation
     from tlbench.training.loop import Report
 
 QUIET_SECONDS = 30.0  # without a terminal, a line this often says that the run is alive
 
 
+def _counting_bar() -> tuple[Console, Progress]:
+    """A bar on stderr that counts, with a text of figures and the time left; it draws nothing where nobody watches."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    return console, bar
+
+
 class ScoreProgress:
     """Shows how far a run is, and each clip that failed as it fails."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self.console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=None, rate="")
+        self.console, self._bar = _counting_bar()
+        self._task = self._bar.add_task("", total=None, figures="")
         self._doing = ""
         self._began = self._said = time.monotonic()
         self._cached = 0
@@ -56,12 +65,12 @@ class ScoreProgress:
             self._doing = doing
             self._began = self._said = time.monotonic()
             self._cached = 0
-            self._bar.reset(self._task, description=doing, total=total, rate="")
+            self._bar.reset(self._task, description=doing, total=total, figures="")
         if observation is not None:
             self._tell(observation)
         seconds = time.monotonic() - self._began
         rate = f"{done / seconds:.1f} clips/s" if seconds > 0 else ""
-        self._bar.update(self._task, completed=done, total=total, rate=rate)
+        self._bar.update(self._task, completed=done, total=total, figures=rate)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
             self._say(f"{doing}: {done} of {total} clips, {rate}")
@@ -123,28 +132,7 @@ class TrainingProgress:
     """Shows lessons being prepared, then steps; every judgement is a line that stays."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self.console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
+        self.console, self._bar = _counting_bar()
         self._task = self._bar.add_task("", total=None, figures="")
         self._doing = ""
         self._said = time.monotonic()
@@ -186,26 +174,11 @@ class CountProgress:
     """Shows how many of a number of things are done."""
 
     def __init__(self, doing: str, things: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
         self._doing = doing
         self._things = things
         self._said = time.monotonic()
-        self.console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(things, markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            Remaining(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self._task = self._bar.add_task(doing, total=None)
+        self.console, self._bar = _counting_bar()
+        self._task = self._bar.add_task(doing, total=None, figures=things)
 
     def __enter__(self) -> CountProgress:
         self._bar.start()

@@ -9,7 +9,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset, Source, Span
 from tlbench.datasets.lists import read_lrs2_list
 from tlbench.datasets.lrs2 import read_transcript
-from tlbench.datasets.synthetic.corpus import check_present
+from tlbench.datasets.synthetic.corpus import check_present, corpus_seed
 from tlbench.datasets.synthetic.grammar import SPLITS
 from tlbench.datasets.synthetic.times import read_phones
 from tlbench.errors import TlbenchError
@@ -39,7 +39,7 @@ class Synthetic(_Synthetic):
     title = "Synthetic talker, sentences"
 
     def splits(self, source: Source) -> tuple[str, ...]:
-        root = _root(source)
+        root = _corpus(source)
         there = tuple(split for split in SPLITS if (root / f"{split}.txt").is_file())
         if not there:
             raise TlbenchError(
@@ -63,7 +63,7 @@ class SyntheticWords(_Synthetic):
     cluster = None
 
     def splits(self, source: Source) -> tuple[str, ...]:
-        folders = _word_folders(_root(source))
+        folders = _word_folders(_corpus(source))
         return tuple(split for split in SPLITS if any((folder / split).is_dir() for folder in folders))
 
     def clips(self, source: Source, split: str) -> list[Clip]:
@@ -83,10 +83,18 @@ class SyntheticWords(_Synthetic):
         return (f"{word}/{stem}",)
 
 
-def _root(source: Source) -> Path:
+def _corpus(source: Source) -> Path:
+    """The corpus' folder, known to be one."""
     assert source.root is not None  # needs_root
-    check_present(source.root)
+    corpus_seed(source.root)
     return source.root
+
+
+def _root(source: Source) -> Path:
+    """The same, with all its files there."""
+    root = _corpus(source)
+    check_present(root)
+    return root
 
 
 def _word_folders(root: Path) -> list[Path]:
