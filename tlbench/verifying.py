@@ -257,9 +257,13 @@ def _compared(result: Result, expected: dict[str, float]) -> Iterator[Comparison
 
 
 def weights_of(card: Card, path: Path | None) -> Weights:
-    """The checkpoint of a card: ``path``, or what lies in the checkpoint folder. Raises TlbenchError without one."""
+    """The checkpoint of a card: ``path``, or what is bundled or lies in the checkpoint folder.
+
+    Raises TlbenchError without one.
+    """
     named = replace(card, default=True)  # who asks for a card by its name means it
-    found = find_weights([named], {} if path is None else {card.name: path})
+    chosen = path or card.package
+    found = find_weights([named], {} if chosen is None else {card.name: chosen})
     if found is None:
         raise TlbenchError(
             f"checkpoint {card.name!r} is not here; run `tlbench checkpoints fetch {card.name}`, or pass --file FILE"

@@ -15,7 +15,7 @@ from tests.unit.observer_weights import formula_weights
 from tlbench import verifying
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.known import find_card
+from tlbench.observing.known import find_card, known_cards
 from tlbench.observing.package import Package, read_package, write_package
 from tlbench.observing.weights import Weights
 from tlbench.verifying import Comparison, made_up_clip, published_check, reader_of, self_test, weights_of
@@ -163,3 +163,10 @@ def test_values_agree_if_the_interval_holds_the_published_one(
     low: float | None, high: float | None, published: float, agrees: bool
 ) -> None:
     assert Comparison("wer1/paper", 24.0, low, high, published, 9, 9).agrees is agrees
+
+
+@pytest.mark.parametrize("name", [card.name for card in known_cards() if card.package is not None])
+def test_a_bundled_checkpoint_is_found_and_passes_its_own_test(name: str) -> None:
+    found = weights_of(find_card(name), None)
+    assert found.path == found.card.package
+    assert self_test(found)
