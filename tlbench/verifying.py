@@ -203,6 +203,11 @@ def _summary(evidence: Evidence) -> str:
     return ", ".join(shown[:4])
 
 
+def has_published_value(card: Card, dataset: str) -> bool:
+    """Whether the card knows what the real videos of this data set should score."""
+    return next(_published(card, dataset), None) is not None
+
+
 def published_check(
     weights: Weights,
     dataset: str,

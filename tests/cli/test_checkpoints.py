@@ -226,6 +226,19 @@ def test_verify_says_what_half_precision_reads_differently(desk: Desk, monkeypat
     assert "half precision: 2 of 8 clips read differently, 3 of 90 symbols" in said.out
 
 
+def test_half_precision_is_counted_on_a_data_set_that_nothing_was_published_for(
+    desk: Desk, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "self_test", lambda weights: "score 1.0")
+    effect = HalfEffect(clips=8, differing=0, symbols=90, edits=0)
+    monkeypatch.setattr(verifying, "half_precision_check", lambda *_, **__: effect)
+    words = ("verify", "avhubert", "--file", tiny, "--dataset", "grid", "--data-root", "x")
+    assert desk(*words, "--half").code == 0
+    said = desk(*words)
+    assert said.code == 2
+    assert "no published value of ground truth on 'grid'" in said.err
+
+
 def test_verify_compares_with_what_was_published_and_says_so_by_its_exit_code(desk: Desk, tiny: Path) -> None:
     root = desk.folder / "lrs2"
     for number, sentence in enumerate(("HELLO", "GOOD MORNING TO YOU", "IT IS LATE")):

@@ -17,11 +17,13 @@ import tlbench.observing.preflight as preflight
 from tests.unit.media_factory import tone, turn_by_header, write_clip, write_sound
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
 from tlbench.observing.checks_audio import SAME_SPEECH, hear, likeness, loudness, silence_frames
 from tlbench.observing.checks_catalogue import CATALOGUE, LEVELS, Finding, finding, one_line
 from tlbench.observing.checks_clip import Expected, check_clip
+from tlbench.observing.checks_text import ALPHABET, check_texts
 from tlbench.observing.preflight import Report, check, check_selection
 
 FRAMES = 50
@@ -496,6 +498,14 @@ def test_a_picture_beyond_the_limit_is_too_large(world: World, monkeypatch: pyte
     world.remake(width=128)
     monkeypatch.setattr("tlbench.media.probe.MOST_PIXELS", 100 * 48)
     assert codes(world.check()) == {"too-large"}
+
+
+def test_labels_of_a_data_sets_own_are_not_measured_by_lrws(world: World) -> None:
+    clip = Clip("a", generated=world.made / "a.mp4", word="NOTALRWWORD")
+    assert "word-window" in {found.code for found in check_clip(clip, Expected()).findings}
+    assert "word-window" not in {found.code for found in check_clip(clip, Expected(as_lrw=False)).findings}
+    assert {found.code for found in check_texts([clip], ALPHABET, LRW_WORDS)} == {"unknown-word"}
+    assert check_texts([clip], ALPHABET, None) == []
 
 
 def test_speech_from_elsewhere_that_is_not_there_is_an_error(world: World) -> None:

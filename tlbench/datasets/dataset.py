@@ -87,6 +87,9 @@ class Dataset(ABC):
         Where face boxes come from if the user gives none.
     metrics : tuple of str or None
         Metrics that make sense on this set; None for all whose needs the clips meet.
+    own_words : bool
+        Whether its word labels are a list of its own, so that what MVM was published for (LRW's 500 words, a fixed
+        window in LRW's frames) says nothing about its clips.
     licence, cite : str
     """
 
@@ -104,6 +107,7 @@ class Dataset(ABC):
     cluster: ClassVar[str | None] = None
     boxes: ClassVar[Literal["detected"] | tuple[int, int, int, int]] = "detected"
     metrics: ClassVar[tuple[str, ...] | None] = None
+    own_words: ClassVar[bool] = False
 
     @abstractmethod
     def splits(self, source: Source) -> tuple[str, ...]:

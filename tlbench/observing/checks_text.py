@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from unicodedata import name as unicode_name
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.observing.checks_catalogue import Finding, finding
 
 # What the Conformer observer can write: its table of 40 symbols (char_list of evaluation/teacher_force_wer.py in
@@ -16,8 +15,12 @@ from tlbench.observing.checks_catalogue import Finding, finding
 ALPHABET = frozenset(string.ascii_uppercase + string.digits + " '")
 
 
-def check_texts(clips: Sequence[Clip], alphabet: frozenset[str]) -> list[Finding]:
-    """Findings about what is said in the clips; ``alphabet`` is what an observer can write, in upper case."""
+def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence[str] | None) -> list[Finding]:
+    """Findings about what is said in the clips.
+
+    ``alphabet`` is what an observer can write, in upper case; ``words`` are LRW's, or None if the data set has labels
+    of its own, which only the network that was trained on them knows.
+    """
     spoken = [clip for clip in clips if clip.word is None]
     findings = []
     if spoken and all(clip.transcript is None for clip in spoken):
@@ -25,9 +28,9 @@ def check_texts(clips: Sequence[Clip], alphabet: frozenset[str]) -> list[Finding
     else:
         for clip in spoken:
             findings += _check_transcript(clip, alphabet)
-    for clip in clips:
-        if clip.word is not None and clip.word not in LRW_WORDS:
-            near = get_close_matches(clip.word.upper(), LRW_WORDS, n=1)
+    for clip in clips if words is not None else ():
+        if clip.word is not None and clip.word not in words:
+            near = get_close_matches(clip.word.upper(), words, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             findings.append(finding("unknown-word", clip.id, f"{clip.word!r} is none of LRW's 500 words{hint}"))
     return findings

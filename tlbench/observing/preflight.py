@@ -17,6 +17,7 @@ from typing import Any
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.observing.checks_catalogue import CATALOGUE, LEVELS, Finding, Level
 from tlbench.observing.checks_clip import ClipFacts, Expected, check_clip
@@ -162,10 +163,12 @@ def check_selection(
         raise TlbenchError(f"workers must be at least 1, got {workers} (--workers)")
     clips = selection.clips
     findings = check_names(selection)
-    findings += check_texts(clips, ALPHABET if alphabet is None else alphabet)
+    words = None if selection.dataset.own_words else LRW_WORDS
+    findings += check_texts(clips, ALPHABET if alphabet is None else alphabet, words)
     checked = 0
     if not any(found.code == "wrong-folder" for found in findings):
-        expected = Expected(selection.dataset.frame_size, selection.dataset.frame_count)
+        dataset = selection.dataset
+        expected = Expected(dataset.frame_size, dataset.frame_count, as_lrw=not dataset.own_words)
         facts: list[ClipFacts] = []
         for fact in _check_clips(clips, expected, workers):
             facts.append(fact)

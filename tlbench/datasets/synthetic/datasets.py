@@ -61,6 +61,7 @@ class SyntheticWords(_Synthetic):
     title = "Synthetic talker, words"
     frame_count = 29
     cluster = None
+    own_words = True
 
     def splits(self, source: Source) -> tuple[str, ...]:
         folders = _word_folders(_corpus(source))
