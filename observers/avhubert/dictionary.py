@@ -51,6 +51,11 @@ class Dictionary:
     def __len__(self) -> int:
         return len(self.symbols)
 
+    @property
+    def encodes(self) -> bool:
+        """Whether :meth:`encode` has a sentencepiece model to cut text with."""
+        return self._processor is not None
+
     def text(self, ids: Iterable[int]) -> str:
         """What the tokens say: begin, end and padding marks anywhere are dropped, unknown ones read ``<unk>``."""
         spoken = [self._symbol(number) for number in ids if number not in (BOS, PAD, EOS)]

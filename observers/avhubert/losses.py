@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
+
+from tlbench.observing.teaching import TokenLoss
 
 from .decoder import PAD
 
 SMOOTHING = 0.1  # av_hubert conf/finetune/*.yaml, label_smoothing; TalkLip's expert has the same
-
-
-@dataclass(frozen=True)
-class TokenLoss:
-    """Sums over all tokens that are not padding.
-
-    Attributes
-    ----------
-    smoothed : Tensor
-        Label-smoothed cross-entropy, a scalar in nats.
-    likelihood : Tensor
-        Plain cross-entropy, a scalar in nats.
-    tokens, correct : int
-        How many were scored, and how many of them the network would have chosen.
-    """
-
-    smoothed: Tensor
-    likelihood: Tensor
-    tokens: int
-    correct: int
 
 
 def label_smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float = SMOOTHING) -> TokenLoss:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,8 +22,11 @@ from tlbench.observing.reading import LipReader
 from .view import VIEWS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tlbench.observing.learning import Learner
     from tlbench.observing.package import Package
+    from tlbench.observing.teaching import AudioEncoder, Teacher
 
     from .watching import Reader
 
@@ -93,6 +96,18 @@ class AVHubert(LipReader):
         from .learning import AVHubertLearner
 
         return AVHubertLearner
+
+    @classmethod
+    def teacher(cls, package: Package, path: Path) -> Teacher:
+        from .teaching import AVHubertTeacher
+
+        return AVHubertTeacher.of(package, path)
+
+    @classmethod
+    def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> AudioEncoder:
+        from .teaching import build_audio_encoder
+
+        return build_audio_encoder(tensors, sizes, whose)
 
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if it has no sound to compare."""

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,8 +23,11 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tlbench.observing.learning import Learner
     from tlbench.observing.package import Package
+    from tlbench.observing.teaching import AudioEncoder, Teacher
 
 
 HALF_NAME = "bfloat16"  # what half precision is, as protocols and cache keys state it
@@ -144,6 +147,32 @@ class Observer(ABC):
     def learner(cls) -> type[Learner]:
         """How its network is trained. Raises TlbenchError if it has none, or if tlbench does not train it."""
         raise TlbenchError(f"observer {cls.name!r} is not one that can be trained")
+
+    @classmethod
+    def teacher(cls, package: Package, path: Path) -> Teacher:
+        """Its network as something a generator learns from; ``path`` names the package in messages.
+
+        Raises
+        ------
+        TlbenchError
+            If no generator can learn from this observer, or not from this checkpoint.
+        """
+        raise TlbenchError(
+            f"observer {cls.name!r} reads no lips that a generator could learn from; {path} is no expert"
+        )
+
+    @classmethod
+    def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> AudioEncoder:
+        """The audio encoder that these tensors are of, frozen; ``whose`` names them in messages.
+
+        ``sizes`` are as ``AudioEncoder.sizes`` gave them, or None for a published file, which states none.
+
+        Raises
+        ------
+        TlbenchError
+            If this observer has no ear to lend, or the tensors do not fit.
+        """
+        raise TlbenchError(f"observer {cls.name!r} has no audio encoder; the weights of {whose} are not its")
 
     @abstractmethod
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:

@@ -1,0 +1,123 @@
+"""TalkLip equal to the original code: names, faces, what each stage sees, audio embeddings, the discriminator.
+
+Weights and inputs are made by formulas (``formula.py``, ``talklip_inputs.py``); outputs are those of Sxjdwang/TalkLip
+on a CPU, with AV-HuBERT's audio encoder at the published size ("base") or a tiny one. ``talklip/`` holds those of the
+tiny one, three of its fifteen faces; the rest needs the shared folder.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.golden.formula import fill
+from tests.golden.talklip_inputs import Inputs, inputs
+from tests.golden.test_avhubert_encoder import BASE, TINY
+from tlbench.observers.avhubert.dims import Dims
+from tlbench.observers.avhubert.teaching import HearingEncoder
+from tlbench.reference.discriminator import Discriminator
+from tlbench.reference.generator import GeneratorDims, TalkLip
+
+FOLDER = Path(__file__).with_name("talklip")
+TOLERANCE = 1e-5  # absolute, of values around 1; measured 3.1e-6 (audio embedding), 3.6e-7 (faces)
+KEPT = [0, 7, 14]  # of the picked faces, beside this test
+AUDIO = {"tiny": TINY, "base": BASE}
+
+
+def network(audio: Dims) -> TalkLip:
+    width = audio.encoder_width
+    dims = GeneratorDims("global", audio_width=width, contrast_width=width)
+    return TalkLip(dims, HearingEncoder(audio)).eval()
+
+
+@pytest.fixture(scope="module")
+def batch() -> Inputs:
+    return inputs()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> TalkLip:
+    model = network(TINY)
+    fill(model.state_dict())
+    return model
+
+
+@pytest.fixture(scope="module")
+def judge() -> Discriminator:
+    discriminator = Discriminator().eval()
+    fill(discriminator.state_dict())
+    return discriminator
+
+
+@pytest.mark.parametrize("size", ["tiny", "base"])
+def test_names_order_and_shapes_are_the_originals(size: str) -> None:
+    with torch.device("meta"):
+        state = network(AUDIO[size]).state_dict()
+    manifest = json.loads((FOLDER / f"manifest_gen_{size}.json").read_text())
+    assert [[name, list(tensor.shape)] for name, tensor in state.items()] == [list(item) for item in manifest.items()]
+
+
+def test_the_discriminators_too() -> None:
+    with torch.device("meta"):
+        state = Discriminator().state_dict()
+    manifest = json.loads((FOLDER / "manifest_disc.json").read_text())
+    assert [[name, list(tensor.shape)] for name, tensor in state.items()] == [list(item) for item in manifest.items()]
+
+
+def close(found: torch.Tensor, golden: np.ndarray) -> None:
+    np.testing.assert_allclose(found.numpy(), golden, rtol=0, atol=TOLERANCE)
+
+
+@torch.inference_mode()
+def check_hearing(model: TalkLip, batch: Inputs, golden: dict[str, np.ndarray]) -> None:
+    np.testing.assert_array_equal(batch.index, golden["audio_idx"])
+    np.testing.assert_array_equal(batch.hidden, golden["padding_mask"])
+    heard = model.audio_encoder(batch.audio, batch.hidden)  # (B, T, C)
+    close(heard.transpose(0, 1), golden["gen_eval_audio_embedding"])
+    picked = model.audio_embedding(batch.audio, batch.hidden, batch.index)
+    close(picked, golden["gen_eval_audio_embedding"].transpose(1, 0, 2).reshape(-1, model.dims.heard)[batch.index])
+
+
+@torch.inference_mode()
+def check_looking(model: TalkLip, batch: Inputs, golden: dict[str, np.ndarray]) -> None:
+    for stage, seen in enumerate(model.look(batch.faces[:2])):
+        close(seen.flatten(1)[:, :64], golden[f"face_feat{stage}_slice"])
+
+
+def test_tiny_hears_what_the_original_hears(tiny: TalkLip, batch: Inputs) -> None:
+    check_hearing(tiny, batch, dict(np.load(FOLDER / "tiny_forward.npz")))
+
+
+def test_each_stage_sees_what_the_originals_sees(tiny: TalkLip, batch: Inputs) -> None:
+    check_looking(tiny, batch, dict(np.load(FOLDER / "tiny_forward.npz")))
+
+
+@torch.inference_mode()
+def test_tiny_paints_the_originals_faces(tiny: TalkLip, judge: Discriminator, batch: Inputs) -> None:
+    golden = np.load(FOLDER / "tiny_forward.npz")
+    painted = tiny(batch.audio, batch.hidden, batch.index[KEPT], batch.faces[KEPT])
+    close(painted, golden["gen_eval_out_0_7_14"])
+    close(judge(painted), golden["disc_gen"][KEPT])
+    close(judge(batch.real[KEPT]), golden["disc_gt"][KEPT])
+    expected = -np.log(golden["disc_gen"][KEPT]).mean()
+    assert float(judge.perceptual(painted)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["tiny", "base"])
+def test_all_recorded_faces(shared: Path, judge: Discriminator, batch: Inputs, size: str) -> None:
+    golden = dict(np.load(shared / "golden" / "talklip" / f"{size}_forward.npz"))
+    model = network(AUDIO[size])
+    fill(model.state_dict())
+    check_hearing(model, batch, golden)
+    check_looking(model, batch, golden)
+    with torch.inference_mode():
+        painted = model(batch.audio, batch.hidden, batch.index, batch.faces)
+        close(painted, golden["gen_eval_out"])
+        close(judge(painted), golden["disc_gen"])
+        close(judge(batch.real), golden["disc_gt"])
+        assert float(judge.perceptual(painted)) == pytest.approx(float(golden["perceptual_gen"]), abs=1e-6)

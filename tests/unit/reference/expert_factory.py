@@ -1,0 +1,18 @@
+"""A lip reader that has learned nothing, small enough to train a generator against in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlbench.observers.avhubert.learning import AVHubertLearner
+from tlbench.observers.avhubert.view import VIEWS
+from tlbench.observing.learning import Curriculum
+from tlbench.observing.package import own_package, write_package
+
+
+def write_expert(folder: Path, transcripts: Sequence[str], view: str = "small-mouth") -> Path:
+    """A package of a tiny AV-HuBERT whose words are those of the transcripts. Returns its folder."""
+    learner = AVHubertLearner.begin("tiny", Curriculum(tuple(transcripts), (), ()), 0)
+    write_package(own_package(learner.package(), VIEWS[view].id, {}, half=False), folder)
+    return folder
