@@ -27,6 +27,7 @@ COMMANDS = {
     "calibrate": "tlbench.cli.calibrate",
     "data": "tlbench.cli.data",
     "train-observer": "tlbench.cli.train_observer",
+    "study": "tlbench.cli.study",
 }
 
 

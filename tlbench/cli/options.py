@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,17 +15,22 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def dataset_options(command: _Command) -> _Command:
+    """Adds the options that choose clips, and ``boxes``, under the names of ``tlbench.check``'s arguments."""
+    return clip_options(_boxes_option(command))
+
+
+def clip_options(command: _Command) -> _Command:
     """Adds the options that choose clips; the function gets them under the names of ``tlbench.check``'s arguments.
 
-    ``dataset``, ``data_root``, ``split``, ``subset``, ``limit``, ``manifest``, ``boxes``. Whether files exist is left
-    to the function behind the command, whose errors name the way out.
+    ``dataset``, ``data_root``, ``split``, ``subset``, ``limit``, ``manifest``. Whether files exist is left to the
+    function behind the command, whose errors name the way out.
     """
-    for option in reversed(_DATASET_OPTIONS):
+    for option in reversed(_CLIP_OPTIONS):
         command = option(command)
     return command
 
 
-_DATASET_OPTIONS = (
+_CLIP_OPTIONS = (
     click.option("--dataset", required=True, metavar="NAME", help="lrs2, lrw, grid, folder; another name lists all."),
     click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies."),
     click.option("--split", metavar="NAME", help="Which part of it.  [default: test]"),
@@ -36,9 +42,9 @@ _DATASET_OPTIONS = (
         metavar="FILE",
         help="List of clips: CSV or JSON Lines for folder, the data set's own form for others.",
     ),
-    click.option(
-        "--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4)."
-    ),
+)
+_boxes_option = click.option(
+    "--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4)."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
@@ -129,3 +135,16 @@ def parse_views(pairs: tuple[str, ...]) -> dict[str, str]:
 def split_words(text: str | None) -> tuple[str, ...] | None:
     """``a, b`` to ``("a", "b")``; None stays None."""
     return None if text is None else tuple(word for word in (part.strip() for part in text.split(",")) if word)
+
+
+def read_size(given: str) -> str | dict[str, Any]:
+    """What ``--size`` says: a name, or the dimensions in a JSON file. Raises TlbenchError if that can't be read."""
+    if not given.endswith(".json"):
+        return given
+    try:
+        read = json.loads(Path(given).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TlbenchError(f"--size {given}: can't be read as JSON ({error})") from error
+    if not isinstance(read, dict):
+        raise TlbenchError(f"--size {given}: holds no JSON object of dimensions")
+    return read

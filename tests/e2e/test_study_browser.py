@@ -1,0 +1,252 @@
+"""A study in a real browser: played, answered by keys and by touch, in both schemes, with and without JavaScript."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("flask", reason="serving a study needs the extra `study` (flask, waitress)")
+pytest.importorskip("playwright", reason="driving a browser needs playwright (pip install playwright)")
+
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from tests.unit.study_factory import METHODS, make_study, make_videos
+from tlbench.pages.study.making import NewStudy
+from tlbench.pages.study.site import make_site
+from tlbench.pages.study.store import Store
+from tlbench.results.study import Answers
+
+PHONE = ViewportSize(width=390, height=780)
+DESKTOP = ViewportSize(width=1280, height=800)
+
+
+def chromium() -> str:
+    """The browser's program; the test is skipped where there is none."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        found = shutil.which(name)
+        if found:
+            return found
+    pytest.skip("there is no Chromium here (looked for chromium, chromium-browser, google-chrome)")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    arguments = ["--mute-audio", "--autoplay-policy=no-user-gesture-required"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")  # it refuses to run as root otherwise
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_videos(tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture(scope="module")
+def made(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> NewStudy:
+    return make_study(tmp_path_factory.mktemp("made") / "study", manifest)
+
+
+@pytest.fixture(scope="module")
+def made_words(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> NewStudy:
+    return make_study(tmp_path_factory.mktemp("made words") / "study", manifest.with_name("words.csv"))
+
+
+class Served:
+    """A study on a port of this machine."""
+
+    def __init__(self, made: NewStudy, folder: Path) -> None:
+        shutil.copytree(made.folder, folder)
+        self.folder, self.codes = folder, made.codes
+        self.store = Store(folder)
+        self.server: BaseWSGIServer = make_server("127.0.0.1", 0, make_site(self.store), threaded=True)
+        self.address = f"http://127.0.0.1:{self.server.port}/"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def answers(self) -> Answers:
+        with Store(self.folder) as store:
+            return store.answers()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+        self.store.close()
+
+
+@pytest.fixture
+def study(made: NewStudy, tmp_path: Path) -> Iterator[Served]:
+    served = Served(made, tmp_path / "study")
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def word_study(made_words: NewStudy, tmp_path: Path) -> Iterator[Served]:
+    served = Served(made_words, tmp_path / "study")
+    yield served
+    served.close()
+
+
+def begin(page: Page, served: Served, number: int = 0) -> list[str]:
+    """Enter by keyboard alone; everything the browser complains of is put into the list."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(served.address)
+    page.keyboard.type(served.codes[number])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Before you begin")).to_be_visible()
+    page.keyboard.press("Enter")  # the link to begin has the focus
+    return complaints
+
+
+def watched(page: Page) -> None:
+    expect(page.locator(".answers fieldset input").first).to_be_enabled(timeout=15_000)
+
+
+def next_page(page: Page, before: str) -> None:
+    """Wait until the page asks something else."""
+    expect(page.locator(f"form[data-asks='{before}']")).to_have_count(0)
+
+
+def asks(page: Page) -> str:
+    return page.locator("[data-asks]").get_attribute("data-asks") or ""
+
+
+def test_a_study_is_done_by_keyboard_alone_and_every_answer_is_kept(browser: Browser, study: Served) -> None:
+    page = browser.new_page(viewport=DESKTOP)
+    complaints = begin(page, study)
+    seen = []
+    for _ in range(10):
+        asked = asks(page)
+        kind = asked.split()[0]
+        seen.append(kind)
+        content = page.content()
+        assert not any(name in content for name in (*METHODS, "Zorro", "secretclip", "ground-truth"))
+        if kind != "judge":
+            watched(page)
+        if kind == "rate":
+            for key in "425":
+                page.keyboard.press(key)
+        elif kind == "judge":
+            page.keyboard.press("1")
+        else:
+            page.keyboard.type("set white 12 r")  # letters and digits are text here, not keys
+        page.keyboard.press("Enter")
+        next_page(page, asked)
+    assert seen == ["rate"] * 4 + ["read", "judge"] * 3
+    expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
+    kept = study.answers()
+    by_scale = {scale: {s.score for s in kept.scores if s.scale == scale} for scale in ("quality", "sync", "realness")}
+    assert by_scale == {"quality": {4}, "sync": {2}, "realness": {5}}
+    assert {s.score for s in kept.scores if s.scale == "readability"} == {1}
+    assert {r.reply for r in kept.readings} == {"set white 12 r"}
+    assert complaints == []
+    page.close()
+
+
+def test_answers_open_only_when_the_video_was_watched_and_skipping_is_not_watching(
+    browser: Browser, study: Served
+) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    page.add_init_script("HTMLMediaElement.prototype.play = function () { return Promise.reject(new Error('no')); }")
+    begin(page, study)
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    page.keyboard.press("3")
+    assert page.locator("input:checked").count() == 0
+    page.evaluate("() => { const v = document.querySelector('video'); v.currentTime = v.duration; }")
+    page.evaluate("() => document.querySelector('video').dispatchEvent(new Event('ended'))")
+    expect(page.get_by_role("status")).to_contain_text("watch all of it")
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    context.close()
+
+
+def test_words_are_chosen_by_touch_on_a_phone_where_nothing_runs_off_the_side(
+    browser: Browser, word_study: Served
+) -> None:
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
+    page = context.new_page()
+    complaints = begin(page, word_study)
+    for _ in range(10):
+        asked = asks(page)
+        kind = asked.split()[0]
+        assert page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 0
+        if kind != "judge":
+            watched(page)
+        for group in page.locator("[data-question]").all():
+            target = group.locator("label").nth(1)
+            box = target.bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 40  # a finger's width, WCAG 2.5.5 asks 44 at its best level
+            target.tap()
+        page.get_by_role("button", name="Next").tap()
+        next_page(page, asked)
+    expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
+    assert len(word_study.answers().readings) == 3
+    assert complaints == []
+    context.close()
+
+
+@pytest.mark.slow
+def test_without_javascript_the_forms_still_work(browser: Browser, word_study: Served) -> None:
+    context = browser.new_context(viewport=DESKTOP, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(word_study.address)
+    page.fill("#code", word_study.codes[2])
+    page.click("button")
+    page.get_by_role("link", name="Begin").click()
+    for _ in range(10):
+        for group in page.locator("[data-question]").all():
+            group.locator("label").first.click()
+        page.get_by_role("button", name="Next").click()
+    assert "Thank you" in page.content()
+    assert word_study.answers().finished == {2}
+    context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_both_schemes(browser: Browser, study: Served, scheme: str) -> None:
+    context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    begin(page, study, 1)
+    watched(page)
+    for selector, ground in (
+        ("legend strong", "html"),
+        ("legend span", "html"),
+        (".grade", "label"),
+        ("button", "button"),
+    ):
+        assert contrast(page, selector, ground) >= 4.5, selector  # WCAG 2.2, 1.4.3
+    context.close()
+
+
+def contrast(page: Page, text: str, ground: str) -> float:
+    """Contrast of the colour of one element with the background of another, WCAG 2.2's formula."""
+    style = "(element, name) => getComputedStyle(element)[name].match(/[0-9.]+/g).slice(0, 3).map(Number)"
+    colours = [
+        page.locator(f"form.answers {text}").first.evaluate(style, "color"),
+        (page.locator("html") if ground == "html" else page.locator(f"form.answers {ground}").first).evaluate(
+            style, "backgroundColor"
+        ),
+    ]
+    light, dark = sorted((_luminance(colour) for colour in colours), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: list[float]) -> float:
+    red, green, blue = (c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,200 @@
+"""``tlbench study``: what people say of the videos, and whether they can read them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tlbench.cli.options import clip_options, json_option
+from tlbench.errors import TlbenchError
+
+if TYPE_CHECKING:
+    from tlbench.pages.study.table import Format
+    from tlbench.results.result import Result
+
+
+@click.group()
+def command() -> None:
+    """Run a user study: draw clips, show them to people, tell what they said.
+
+    The questions are those of the TalkLip paper's Table 2, and reading itself is tried besides.
+    """
+
+
+@command.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--method", "methods", multiple=True, required=True, metavar="NAME=DIR", help="Generated videos; for each method."
+)
+@clip_options
+@click.option("--clips", type=click.IntRange(min=1), required=True, metavar="N", help="To be rated, with sound.")
+@click.option(
+    "--reading-clips", type=click.IntRange(min=0), metavar="N", help="To be read, without.  [default: as many]"
+)
+@click.option("--participants", type=click.IntRange(min=1), required=True, metavar="P")
+@click.option(
+    "--checks", type=click.IntRange(min=0), default=2, show_default=True, metavar="N", help="Attention checks a person."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which clips, in which order.")
+def new(
+    study: Path,
+    methods: tuple[str, ...],
+    dataset: str,
+    data_root: Path | None,
+    split: str | None,
+    subset: Path | None,
+    limit: int | None,
+    manifest: Path | None,
+    clips: int,
+    reading_clips: int | None,
+    participants: int,
+    checks: int,
+    seed: int,
+) -> None:
+    """Draw the clips of a study and write them to the folder STUDY.
+
+    The real videos are added as a control. Prints the participants' codes, a line each; they are in STUDY/codes.txt.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from tlbench.observing.checks_catalogue import one_line
+    from tlbench.pages.study.making import new_study
+
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("writing videos", total=None)
+        made = new_study(
+            study,
+            _methods(methods),
+            dataset,
+            data_root,
+            clips=clips,
+            participants=participants,
+            reading_clips=reading_clips,
+            checks=checks,
+            seed=seed,
+            split=split,
+            subset=subset,
+            limit=limit,
+            manifest=manifest,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for note in made.notes:
+        click.echo(f"note: {one_line(note)}", err=True)
+    click.echo(
+        f"{made.trials} videos a participant, {made.seconds / 60:.1f} minutes to play once; "
+        f"serve with: tlbench study serve {one_line(str(study))}",
+        err=True,
+    )
+    for code in made.codes:
+        click.echo(code)
+
+
+@command.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free one."
+)
+@click.option("--name", metavar="HOST", help="Answer to this name too: that of a proxy on this machine.")
+def serve(study: Path, host: str, port: int, name: str | None) -> None:
+    """Show the study in STUDY as a web page, until Ctrl-C.
+
+    Answers are kept as they are given; stop and start as you like. Only this machine reaches the page unless another
+    --host is given: then whoever can reach the address may try codes, and nothing on the way is encrypted.
+    """
+    from tlbench.pages.study.serving import is_loopback, serve_study
+
+    def ready(address: str) -> None:
+        click.echo(f"the study is at {address}; Ctrl-C stops it")
+        if not is_loopback(host):
+            click.echo("warning: other machines can reach it, and nothing on the way is encrypted", err=True)
+
+    serve_study(study, host, port, name, ready=ready)
+
+
+@command.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def progress(study: Path) -> None:
+    """Print the code of each participant of STUDY and how many of the videos are answered: whom to remind."""
+    from tlbench.pages.study.store import Store
+
+    with Store(study) as store:
+        for person in store.everyone():
+            click.echo(f"{person.code}  {person.done} of {person.total}")
+
+
+@command.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--with",
+    "given",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="A method's result file, to correlate with; for each method.",
+)
+@click.option(
+    "--failed-checks", type=click.IntRange(min=0), default=0, show_default=True, help="Allowed to who still counts."
+)
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["terminal", "markdown", "latex"]),
+    default="terminal",
+    show_default=True,
+    help="Of the table on stdout.",
+)
+@json_option
+@click.pass_context
+def results(
+    context: click.Context, study: Path, given: tuple[str, ...], failed_checks: int, table_format: Format, as_json: bool
+) -> None:
+    """Print what the participants of STUDY said: means with intervals, differences, agreement.
+
+    May be asked for while the study is being served. Exit code: 0 everybody finished, 1 not yet.
+    """
+    from tlbench.pages.study.store import Store
+    from tlbench.pages.study.table import print_study
+    from tlbench.results.study import evaluate
+
+    with Store(study) as store:
+        answers = store.answers()
+    found = evaluate(answers, allowed_failed_checks=failed_checks, results=_results(given, answers.conditions))
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        print_study(found, sys.stdout, table_format)
+    context.exit(0 if len(answers.finished) == answers.invited else 1)
+
+
+def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, Result]:
+    """Result files by condition: as named, else by the name that stands in the file."""
+    from tlbench.results.result import load_result
+
+    found: dict[str, Result] = {}
+    for word in given:
+        name, equals, path = word.partition("=")
+        named = bool(equals) and name in conditions
+        result = load_result(Path(path) if named else Path(word))
+        key = name if named else result.name
+        if key in found:
+            raise TlbenchError(f"two results of {key!r} are given; pass one of each method (--with)")
+        found[key] = result
+    return found
+
+
+def _methods(words: tuple[str, ...]) -> dict[str, Path]:
+    """What ``--method`` says. Raises TlbenchError on another form or a name given twice."""
+    methods: dict[str, Path] = {}
+    for word in words:
+        name, equals, folder = word.partition("=")
+        if not equals or not name or not folder:
+            raise TlbenchError(f"--method takes NAME=DIR, such as wav2lip=out/wav2lip; got {word!r}")
+        if name in methods:
+            raise TlbenchError(f"--method {name} is given twice: {methods[name]} and {folder}")
+        methods[name] = Path(folder)
+    return methods
