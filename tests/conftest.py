@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is slow now and then; that is no property of the code under test.
+settings.register_profile("tlbench", deadline=None)
+settings.load_profile("tlbench")
 
 ROOT = Path(__file__).parents[1]
 

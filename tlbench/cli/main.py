@@ -27,6 +27,7 @@ COMMANDS = {
     "calibrate": "tlbench.cli.calibrate",
     "data": "tlbench.cli.data",
     "train-observer": "tlbench.cli.train_observer",
+    "train-reference": "tlbench.cli.train_reference",
     "study": "tlbench.cli.study",
 }
 

@@ -154,19 +154,22 @@ class TrainingProgress:
         figures = f"epoch {report.epoch}, {losses}, {report.frames_per_second:.0f} frames/s"
         self._show("training", report.step, report.steps, figures)
         if report.judged is not None:
-            best = "" if report.best is None else f", best {report.best:.2f}"
-            self._say(f"step {report.step}: {figures}; judged {report.judged:.2f}{best}")
+            best = "" if report.best is None else f", best {report.best:.4g}"
+            self.say(f"step {report.step}: {figures}; judged {report.judged:.4g}{best}")
 
-    def _show(self, doing: str, done: int, total: int, figures: str) -> None:
+    def _show(self, doing: str, done: int, total: int | None, figures: str) -> None:
         if doing != self._doing:
             self._doing = doing
-            self._bar.reset(self._task, description=doing, total=total, figures="")
+            self._bar.remove_task(self._task)  # a task that is reset can't forget how much there was to do
+            self._task = self._bar.add_task(doing, total=total, figures="")
         self._bar.update(self._task, completed=done, total=total, figures=figures)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
-            self._say(f"{doing}: {done} of {total}" + (f", {figures}" if figures else ""))
+            of_all = "" if total is None else f" of {total}"
+            self.say(f"{doing}: {done}{of_all}" + (f", {figures}" if figures else ""))
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """A line that stays."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import cache_option, json_option
-from tlbench.errors import TlbenchError
+from tlbench.cli.options import cache_option, json_option, read_size
 
 if TYPE_CHECKING:
-    from tlbench.training.observers import Precision, Trained
+    from tlbench.training.devices import Precision
+    from tlbench.training.observers import Trained
 
 
 @click.command()
@@ -139,7 +139,7 @@ def command(
                 dataset,
                 out,
                 data_root,
-                size=_size(size),
+                size=read_size(size),
                 view=view,
                 schedule=schedule,
                 train_split=train_split,
@@ -162,19 +162,6 @@ def command(
     if trained.step < trained.steps:
         click.echo(f"stopped at step {trained.step} of {trained.steps}; the same command goes on", err=True)
         context.exit(1)
-
-
-def _size(given: str) -> str | dict[str, Any]:
-    """A name, or the dimensions in a JSON file. Raises TlbenchError if that can't be read."""
-    if not given.endswith(".json"):
-        return given
-    try:
-        read = json.loads(Path(given).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise TlbenchError(f"--size {given}: can't be read as JSON ({error})") from error
-    if not isinstance(read, dict):
-        raise TlbenchError(f"--size {given}: holds no JSON object of dimensions")
-    return read
 
 
 def _print(trained: Trained, as_json: bool) -> None:

@@ -7,16 +7,11 @@ resumed ends with the weights of one that was not (on the same device and number
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -25,17 +20,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
-from tlbench.observing.cache import write_text_atomically
 from tlbench.observing.learning import TOTAL, Learner
 from tlbench.observing.package import own_package, replace_package
+from tlbench.training.devices import on_cuda
+from tlbench.training.keeping import NO_STATE, Sums, append_log, bad_state, cut_log, read_state, write_state
 from tlbench.training.lessons import LessonBook
 from tlbench.training.schedule import BatchPlan, Schedule
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-STATE_NAME = "state.pt"
-LOG_NAME = "log.jsonl"
 BEST_NAME = "best"
 LOG_EVERY = 50  # steps
 
@@ -46,8 +40,10 @@ class Report:
 
     Attributes
     ----------
-    step, steps, epoch : int
-        Updates done, updates in all, and times every clip was seen.
+    step, epoch : int
+        Updates done, and times every clip was seen.
+    steps : int or None
+        Updates in all; None where judgements decide when it is enough.
     losses : mapping of str to float
         Means since the last report.
     rate : float
@@ -61,7 +57,7 @@ class Report:
     """
 
     step: int
-    steps: int
+    steps: int | None
     epoch: int
     losses: Mapping[str, float]
     rate: float
@@ -164,11 +160,9 @@ class Training:
             for part in range(schedule.accumulate)
         ]
         loader = iter(
-            DataLoader(
-                batches, batch_size=None, sampler=numbers, num_workers=self._loaders, pin_memory=_on_cuda(fabric)
-            )
+            DataLoader(batches, batch_size=None, sampler=numbers, num_workers=self._loaders, pin_memory=on_cuda(fabric))
         )
-        sums = _Sums()
+        sums = Sums()
         self._network.train()
         try:
             while self._at.step < schedule.steps and (until is None or time.monotonic() < until):
@@ -177,12 +171,12 @@ class Training:
                 judging = self._at.step % schedule.validate_every == 0 or self._at.step == schedule.steps
                 if judging or self._at.step % LOG_EVERY == 0:
                     self._tell(tell, sums, epoch, self._judge() if judging else None)
-                    sums = _Sums()
+                    sums = Sums()
         finally:
             self._save()
         return self._at
 
-    def _step(self, loader: Any, sums: _Sums) -> None:
+    def _step(self, loader: Any, sums: Sums) -> None:
         schedule = self._schedule
         began = time.monotonic()
         torch.manual_seed(schedule.seed * 1_000_003 + self._at.step)  # what is dropped
@@ -194,7 +188,7 @@ class Training:
             with self._fabric.no_backward_sync(self._network, enabled=part < schedule.accumulate - 1):
                 losses = self._network(batch)
                 self._fabric.backward(losses[TOTAL] / schedule.accumulate)
-            sums.add(losses)
+            sums.add({name: value.detach() for name, value in losses.items()})
             sums.frames += int(batch["frames"].sum())
             if not torch.isfinite(losses[TOTAL]):
                 raise TlbenchError(
@@ -232,7 +226,7 @@ class Training:
             return True
         return value > self._at.best if self._metric.better == "higher" else value < self._at.best
 
-    def _tell(self, tell: Callable[[Report], None], sums: _Sums, epoch: int, judged: float | None) -> None:
+    def _tell(self, tell: Callable[[Report], None], sums: Sums, epoch: int, judged: float | None) -> None:
         if self._fabric.global_rank != 0:
             return
         rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
@@ -243,8 +237,7 @@ class Training:
         line["frames_per_second"] = round(rate, 1)
         if judged is not None:
             line[self._metric.key] = judged
-        with open(self._out / LOG_NAME, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_log(self._out, line)
         self._fabric.log_dict({name: value for name, value in line.items() if name != "step"}, step=report.step)
         tell(report)
 
@@ -258,58 +251,19 @@ class Training:
             "best": self._at.best,
             "best_step": self._at.best_step,
         }
-        unfinished = self._out / f".{secrets.token_hex(8)}.tmp"
-        try:
-            torch.save(state, unfinished)
-            os.replace(unfinished, self._out / STATE_NAME)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
-            unfinished.unlink(missing_ok=True)
-            raise TlbenchError(f"{self._out}: the state can't be written ({error}); free some space") from error
+        write_state(self._out, state)
 
     def _resume(self) -> None:
-        path = self._out / STATE_NAME
-        if not path.is_file():
+        state = read_state(self._out, self._fabric.device)
+        if state is None:
             return
         try:
-            state = torch.load(path, map_location=self._fabric.device, weights_only=True)
             self._learner.network.load_state_dict(state["network"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._at = _Position(state["step"], state["best"], state["best_step"])
-        except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError, BadZipFile) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise TlbenchError(f"state {path}: can't be gone on from ({reason}); remove it to begin again") from error
-        self._cut_log()
-
-    def _cut_log(self) -> None:
-        """A log that went on after the last state was saved would tell those steps twice."""
-        path = self._out / LOG_NAME
-        if path.is_file():
-            lines = [line for line in path.read_text("utf-8").splitlines() if _step_of(line) <= self._at.step]
-            write_text_atomically(path, "".join(line + "\n" for line in lines))
-
-
-def _step_of(line: str) -> int:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line cut off by a kill
-        return 2**62
-
-
-class _Sums:
-    """Losses, frames and time between two reports."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, list[float]] = {}
-        self.frames = 0
-        self.seconds = 0.0
-        self.rate = 0.0
-
-    def add(self, losses: Mapping[str, Tensor]) -> None:
-        for name, value in losses.items():
-            self._values.setdefault(name, []).append(float(value.detach()))
-
-    def means(self) -> dict[str, float]:
-        return {name: round(sum(values) / len(values), 5) for name, values in self._values.items()}
+        except NO_STATE as error:
+            raise bad_state(self._out, error) from error
+        cut_log(self._out, self._at.step)
 
 
 def _groups(network: nn.Module, weight_decay: float) -> Sequence[dict[str, Any]]:
@@ -319,7 +273,3 @@ def _groups(network: nn.Module, weight_decay: float) -> Sequence[dict[str, Any]]
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def _on_cuda(fabric: Fabric) -> bool:
-    return bool(fabric.device.type == "cuda")

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.boxing import choose_rule
-from tlbench.observing.cache import default_cache, write_text_atomically
+from tlbench.observing.cache import default_cache
 from tlbench.observing.package import open_package
 from tlbench.observing.registry import observer_class
-from tlbench.training.lessons import Count, LessonBook, LessonRule
+from tlbench.training.devices import Precision, make_fabric
+from tlbench.training.keeping import claim
+from tlbench.training.kept import Count
+from tlbench.training.lessons import LessonBook, LessonRule
 from tlbench.training.schedule import Schedule
 from tlbench.version import VERSION
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
     from tlbench.training.loop import Report
 
-SETTINGS_NAME = "settings.json"
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 FREE_SETTINGS = frozenset({"steps", "validate_every", "version"})  # may change between two parts of one training
 
 
@@ -112,7 +110,7 @@ def train_observer(
     """
     began = time.monotonic()
     schedule = schedule or Schedule()
-    fabric = _fabric(accelerator, devices, precision, out)
+    fabric = make_fabric(accelerator, devices, precision, out)
     from tlbench.training.loop import BEST_NAME, Training
 
     learner_class = observer_class(observer).learner()
@@ -132,7 +130,7 @@ def train_observer(
         "devices": devices,
         **schedule.to_json(),
     }
-    _claim(out, settings)
+    claim(out, settings, FREE_SETTINGS)
     folder = cache if cache is not None else default_cache()
     books = [LessonBook(selection, rule, folder) for selection in (train, exam)]
     for book in books:
@@ -162,24 +160,6 @@ def train_observer(
     return Trained(out / BEST_NAME, learner.metric, at.best, at.step, schedule.steps, failures)
 
 
-def _fabric(accelerator: str, devices: int, precision: Precision, out: Path) -> Fabric:
-    try:
-        from lightning_fabric import Fabric
-        from lightning_fabric.loggers.tensorboard import TensorBoardLogger
-
-        logger = TensorBoardLogger(root_dir=out, name="tensorboard", version="")
-    except ImportError as error:
-        raise TlbenchError(f"training needs more packages ({error.name}): pip install 'tlbench[train]'") from error
-    try:
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision, loggers=[logger])
-    except (ValueError, RuntimeError) as error:
-        raise TlbenchError(
-            f"accelerator {accelerator!r}, {devices} devices, precision {precision!r}: {error}"
-        ) from error
-    fabric.launch()
-    return fabric
-
-
 def _rule(observer: str, view: str, selection: Selection, listens: bool) -> LessonRule:
     """How clips become lessons: faces are looked for as in scoring."""
     found = observer_class(observer)
@@ -191,25 +171,6 @@ def _rule(observer: str, view: str, selection: Selection, listens: bool) -> Less
     fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
     boxes, _ = choose_rule(fixed, "haar", 0, {})
     return LessonRule(recipe, boxes, listens)
-
-
-def _claim(out: Path, settings: Mapping[str, Any]) -> None:
-    """Make the folder this training's own, or find that it is already."""
-    path = out / SETTINGS_NAME
-    text = json.dumps(settings, indent=1) + "\n"
-    if path.is_file():
-        try:
-            kept = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise TlbenchError(f"{path}: is damaged; choose another folder (--out)") from error
-        wanted = json.loads(text)
-        for name in wanted:
-            if name not in FREE_SETTINGS and kept.get(name) != wanted[name]:
-                raise TlbenchError(
-                    f"{out} holds a training with {name} {kept.get(name)!r}, not {wanted[name]!r}; "
-                    "choose another folder (--out), or the same settings"
-                )
-    write_text_atomically(path, text)
 
 
 def _silent(done: int, total: int) -> None:

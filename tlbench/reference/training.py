@@ -1,0 +1,313 @@
+"""``train_reference``: from a data set, a variant and a lip reader to a generator."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlbench.datasets.dataset import Selection, dataset_class, load_dataset
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.observing.boxing import BoxRule, choose_rule
+from tlbench.observing.cache import default_cache
+from tlbench.training.devices import Precision, make_fabric
+from tlbench.training.keeping import claim
+from tlbench.version import VERSION
+
+if TYPE_CHECKING:
+    from tlbench.observing.teaching import AudioEncoder, Teacher
+    from tlbench.reference.discriminator import Discriminator
+    from tlbench.reference.expert import Expert
+    from tlbench.reference.generator import GeneratorDims, TalkLip
+    from tlbench.reference.guard import GuardRule
+    from tlbench.reference.stages import StageRule
+    from tlbench.reference.trainer import Pace
+    from tlbench.reference.update import Recipe
+    from tlbench.training.kept import Count
+    from tlbench.training.loop import Report
+
+# May change between two parts of one training: how long and where it runs, not what it learns.
+FREE_SETTINGS = frozenset({"version", "stage_steps", "patience", "save_every", "expert_file"})
+
+
+@dataclass(frozen=True)
+class TrainedReference:
+    """What :func:`train_reference` did.
+
+    Attributes
+    ----------
+    last : Path
+        The package of the generator as it is now; ``tlbench generate --checkpoint`` takes it.
+    l1 : float or None
+        Of the last judgement, on the validation part: mean absolute error of pictures between 0 and 1.
+    step : int
+    done : bool
+        Whether the last stage is over.
+    failures : dict of clip id to ClipError
+        Clips that could not be learned from.
+    converted : dict of clip id to str
+        Clips whose sound had to be converted, and what it was.
+    """
+
+    last: Path
+    l1: float | None
+    step: int
+    done: bool
+    failures: dict[str, ClipError]
+    converted: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is learned from, and what is judged by.
+
+    Attributes
+    ----------
+    train_split, val_split : str or None
+        None is ``train`` and ``val``, or all there is where a list chooses from a data set of one part.
+    train_list, val_list : Path or None
+        Lists of clips: only these of the part.
+    """
+
+    train_split: str | None = None
+    val_split: str | None = None
+    train_list: Path | None = None
+    val_list: Path | None = None
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Where a training runs: Lightning Fabric's accelerator, how many of it, its precision; processes for batches."""
+
+    accelerator: str = "auto"
+    count: int = 1
+    precision: Precision = "32-true"
+    loaders: int = 0
+
+
+def train_reference(
+    dataset: str,
+    recipe: Recipe,
+    out: Path,
+    data_root: Path | None = None,
+    *,
+    expert: str | None = None,
+    size: str | Mapping[str, Any] = "published",
+    stages: StageRule | None = None,
+    pace: Pace | None = None,
+    guard: GuardRule | None = None,
+    parts: Parts | None = None,
+    boxes: Path | None = None,
+    detector: str = "haar",
+    smooth: int = 0,
+    weights: Mapping[str, Path] | None = None,
+    devices: Devices | None = None,
+    cache: Path | None = None,
+    max_seconds: float | None = None,
+    stop: Callable[[], bool] | None = None,
+    prepared: Count | None = None,
+    tell: Callable[[Report], None] | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> TrainedReference:
+    """Train a generator, or go on with a training that was interrupted.
+
+    Parameters
+    ----------
+    dataset, data_root, parts
+        Where its clips come from. Nothing of another part is read.
+    recipe : Recipe
+        The variant and its weights.
+    out : Path
+        A folder; if it holds a training with the same settings, that one is continued.
+    expert : str or None
+        Name or file of the lip reader. A global audio encoder begins as a copy of its own, too.
+    size : str or mapping
+        One of the generator's sizes, or ``{"width": 0.25, "deepest": 96}``.
+    stages, pace, guard
+        None are the published ones.
+    boxes, detector, smooth, weights
+        Where faces are, as in scoring.
+    devices : Devices or None
+    cache : Path or None
+        Where frames and faces are kept; None is tlbench's own.
+    max_seconds : float or None
+        Stop after so long, with everything saved.
+    stop : callable or None
+        Asked after each step whether to stop, with everything saved.
+    prepared, tell, notice : callable or None
+        Get clips done and in all, reports, and lines that a person should see.
+
+    Raises
+    ------
+    TlbenchError
+        One line: no expert, clips in another vocabulary, a folder that holds another training ...
+
+    Warns
+    -----
+    UserWarning
+        If an observer that scores this data set is the expert or a relative of it.
+    """
+    from tlbench.reference.batches import SHORTEST, BatchMaker
+    from tlbench.reference.expert import find_expert
+    from tlbench.reference.guard import GuardRule
+    from tlbench.reference.material import MaterialBook
+    from tlbench.reference.stages import StageRule
+    from tlbench.reference.trainer import LAST_NAME, Pace, ReferenceTraining
+    from tlbench.reference.update import Update
+
+    began = time.monotonic()
+    stages, pace, guard = stages or StageRule(), pace or Pace(), guard or GuardRule()
+    parts, devices, say = parts or Parts(), devices or Devices(), notice or _quiet
+    reader = _expert(recipe, expert, dataset, find_expert)
+    selections = [
+        _part(dataset, data_root, split or usual, listed, boxes)
+        for split, usual, listed in (
+            (parts.train_split, "train", parts.train_list),
+            (parts.val_split, "val", parts.val_list),
+        )
+    ]
+    rule = _boxes(selections[0], detector, smooth, weights or {})
+    settings = {
+        "version": VERSION,
+        "dataset": dataset,
+        "splits": [selection.split for selection in selections],
+        "lists": [None if path is None else path.name for path in (parts.train_list, parts.val_list)],
+        "boxes": "given" if boxes is not None else rule.identity,
+        "recipe": recipe.to_json(),
+        "size": size if isinstance(size, str) else dict(size),
+        "expert": None if reader is None else {"name": reader.name, "sha256": reader.sha256},
+        "overlap": [] if reader is None else list(reader.overlaps),
+        "stage_steps": None if stages.steps is None else list(stages.steps),
+        "patience": stages.patience,
+        **pace.to_json(),
+        "guard": {"limit": guard.limit, "window": guard.window},
+        "precision": devices.precision,
+        "devices": devices.count,
+    }
+    claim(out, settings, FREE_SETTINGS)
+    say("settings " + json.dumps(settings))
+    for line in () if reader is None else reader.overlaps:
+        warnings.warn(f"{line}; its score will not tell how readable this generator is to others", stacklevel=2)
+    fabric = make_fabric(devices.accelerator, devices.count, devices.precision, out)
+    teacher = None if reader is None else reader.teacher
+    folder = cache if cache is not None else default_cache()
+    spell = None if teacher is None else teacher.tokens
+    books = [MaterialBook(selection, rule, folder, shortest=SHORTEST, spell=spell) for selection in selections]
+    for book in books:
+        book.prepare(prepared or _silent)
+    converted = {**books[0].converted, **books[1].converted}
+    if converted:
+        clip, was = next(iter(converted.items()))
+        say(f"sound of {len(converted)} clips converted to 16 kHz in one channel (the first: {clip}, {was})")
+    generator, discriminator, ear = build_networks(recipe, size, teacher, pace.seed)
+    training = ReferenceTraining(
+        Update(generator, discriminator, teacher, recipe, fabric),
+        BatchMaker(ear, teacher),
+        books[0],
+        books[1],
+        out,
+        replace(stages, idle=idle_stages(recipe)),
+        pace,
+        fabric,
+        guard=guard,
+        loaders=devices.loaders,
+        note={
+            **{name: settings[name] for name in ("version", "dataset", "recipe", "size", "boxes", "overlap", "seed")},
+            "trained_with": [] if reader is None else [reader.name],
+            "expert": settings["expert"],
+        },
+    )
+    until = None if max_seconds is None else began + max_seconds
+
+    def enough() -> bool:
+        return (stop is not None and stop()) or (until is not None and time.monotonic() >= until)
+
+    at, done = training.run(tell or _unheard, say, enough)
+    failures = {**books[0].failures, **books[1].failures}
+    return TrainedReference(out / LAST_NAME, at.l1, at.step, done, failures, converted)
+
+
+def build_networks(
+    recipe: Recipe, size: str | Mapping[str, Any], teacher: Teacher | None, seed: int
+) -> tuple[TalkLip, Discriminator, AudioEncoder | None]:
+    """An untrained generator and discriminator of a size, and the generator's global audio encoder if it has one.
+
+    Raises TlbenchError if there is no such size.
+    """
+    import torch
+
+    from tlbench.reference.discriminator import Discriminator
+    from tlbench.reference.generator import TalkLip
+
+    dims = _dims(size)
+    torch.manual_seed(seed)
+    ear = None
+    if recipe.hears_all:
+        assert teacher is not None  # a variant that hears all reads as well
+        ear = teacher.audio_encoder()
+        dims = replace(dims, audio="global", audio_width=ear.width)
+    if recipe.contrast:
+        assert teacher is not None
+        dims = replace(dims, contrast_width=teacher.width)
+    return TalkLip(dims, ear), Discriminator(dims.width, dims.deepest), ear
+
+
+def idle_stages(recipe: Recipe) -> tuple[int, ...]:
+    """Stages that change nothing for a variant: a local audio encoder learns from the start, a base is never read."""
+    from tlbench.reference.stages import LISTENING, READING
+
+    return (() if recipe.hears_all else (LISTENING,)) + (() if recipe.reads else (READING,))
+
+
+def _dims(size: str | Mapping[str, Any]) -> GeneratorDims:
+    from tlbench.reference.generator import PUBLISHED, SIZES
+
+    if isinstance(size, str):
+        if size not in SIZES:
+            raise TlbenchError(f"no size {size!r}; there are {', '.join(SIZES)}, or a JSON file of dimensions (--size)")
+        return SIZES[size]
+    try:
+        return replace(PUBLISHED, **size)
+    except (TypeError, ValueError) as error:
+        raise TlbenchError(f"size {dict(size)}: these are no dimensions of the generator ({error}) (--size)") from error
+
+
+def _expert(recipe: Recipe, given: str | None, dataset: str, find: Callable[[str, str], Expert]) -> Expert | None:
+    if recipe.reads and given is None:
+        raise TlbenchError(f"variant {recipe.variant!r} learns from a lip reader; name one or give its file (--expert)")
+    if not recipe.reads and given is not None:
+        raise TlbenchError(f"variant {recipe.variant!r} learns from no lip reader; leave --expert {given} out")
+    return None if given is None else find(given, dataset)
+
+
+def _part(dataset: str, root: Path | None, split: str, listed: Path | None, boxes: Path | None) -> Selection:
+    """A part of the data set; of one that has a single part, the clips of a list."""
+    if dataset_class(dataset).name == "folder":
+        if listed is None:
+            raise TlbenchError(
+                "folder has one part only: say which clips are learned from and which are judged by "
+                "(--train-list, --val-list: one clip id a line)"
+            )
+        split = "all"
+    return load_dataset(dataset, root, split=split, subset=listed, boxes=boxes)
+
+
+def _boxes(selection: Selection, detector: str, smooth: int, weights: Mapping[str, Path]) -> BoxRule:
+    fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
+    return choose_rule(fixed, detector, smooth, weights)[0]
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def _unheard(report: Report) -> None:
+    pass
+
+
+def _quiet(line: str) -> None:
+    pass
