@@ -28,7 +28,12 @@ def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence
     else:
         for clip in spoken:
             findings += _check_transcript(clip, alphabet)
-    for clip in clips if words is not None else ():
+    return findings + (_check_words(clips, words) if words is not None else [])
+
+
+def _check_words(clips: Sequence[Clip], words: Sequence[str]) -> list[Finding]:
+    findings = []
+    for clip in clips:
         if clip.word is not None and clip.word not in words:
             near = get_close_matches(clip.word.upper(), words, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
