@@ -68,6 +68,11 @@ def test_every_kind_of_observer_can_be_shown_the_made_up_clip(tmp_path: Path) ->
     assert len(np.load(clip.boxes)) == verifying.SELF_TEST_FRAMES
 
 
+@pytest.mark.parametrize("name", [card.name for card in known_cards() if card.package is not None])
+def test_every_bundled_observer_passes(name: str) -> None:
+    assert " " in self_test(weights_of(find_card(name), None))
+
+
 @pytest.mark.parametrize("value", [float("nan"), np.array([1.0, np.inf])])
 def test_numbers_that_are_none_are_found_out(tiny: Path, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     monkeypatch.setattr(verifying, "_observe", lambda *_: Evidence("avhubert", {"tokens": 3, "score": value}))

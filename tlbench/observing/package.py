@@ -217,6 +217,14 @@ def view_of(folder: Path) -> str:
     return view
 
 
+def words_of(folder: Path) -> list[str]:
+    """The words that a word classifier's package chooses from; none if it names none. Raises as :func:`source_of`."""
+    words = _read_about(folder)["config"].get("words", [])
+    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise _damaged(folder, "its words are no list of texts")
+    return words
+
+
 def open_package(path: Path, read_published: Callable[[Path], Package]) -> Package:
     """A package from its folder, or made on the spot from the published file.
 
