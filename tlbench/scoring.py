@@ -19,6 +19,7 @@ from typing import Literal, get_args
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.neighbours import check_enough
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import DECODING
 from tlbench.metrics.catalogue import find_metrics
@@ -522,6 +523,8 @@ def _check_controls(kinds: Sequence[str], selection: Selection) -> None:
         )
     if any(kind.needs_donor for kind in asked):
         donors([clip.id for clip in selection.clips])
+    if any(kind.needs_mouths for kind in asked):
+        check_enough(selection.clips)
 
 
 def _score_controls(

@@ -38,7 +38,8 @@ WRITTEN = [kind.name for kind in CONTROLS if kind.written]
 def scene(**changes: object) -> Scene:
     frames = np.stack([picture(number) for number in range(FRAMES)])
     boxes = np.array([[10 + number % 3, 12, 50, 40] for number in range(FRAMES)])
-    parts: dict[str, object] = {"frames": frames, "samples": tone(FRAMES / 25)[:, 0], "boxes": boxes}
+    mouths = tuple(np.full((9, 20, 3), number, np.uint8) for number in range(FRAMES))
+    parts: dict[str, object] = {"frames": frames, "samples": tone(FRAMES / 25)[:, 0], "boxes": boxes, "mouths": mouths}
     return Scene(**{**parts, **changes})  # type: ignore[arg-type]
 
 

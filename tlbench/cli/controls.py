@@ -45,7 +45,7 @@ def command(
     """Write the reference clips with a fault put in to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
 
     KINDS: reencoded, blurred (blurred-3.5: sigma in pixels), shifted (shifted-3: frames), frozen-mouth, greyed-mouth,
-    static, swapped-audio. Videos that are there already are kept, so an interrupted run goes on.
+    nearest-mouth, static, swapped-audio. Videos that are there already are kept, so an interrupted run goes on.
     Exit code: 0 all written, 1 some could not be, 2 nothing could be done.
     """
     from rich.console import Console

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,13 +25,26 @@ def clip_options(command: _Command) -> _Command:
     ``dataset``, ``data_root``, ``split``, ``subset``, ``limit``, ``manifest``. Whether files exist is left to the
     function behind the command, whose errors name the way out.
     """
-    for option in reversed(_CLIP_OPTIONS):
+    return _dataset_option(required=True)(_add_all(_CLIP_OPTIONS, command))
+
+
+def optional_dataset_options(command: _Command) -> _Command:
+    """As :func:`dataset_options`, for a command that also works without a data set: ``dataset`` may be None."""
+    return _dataset_option(required=False)(_add_all(_CLIP_OPTIONS, _boxes_option(command)))
+
+
+def _add_all(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
+    for option in reversed(options):
         command = option(command)
     return command
 
 
+def _dataset_option(required: bool) -> Callable[[_Command], _Command]:
+    what = "lrs2, lrw, grid, folder; another name lists all."
+    return click.option("--dataset", required=required, metavar="NAME", help=what)
+
+
 _CLIP_OPTIONS = (
-    click.option("--dataset", required=True, metavar="NAME", help="lrs2, lrw, grid, folder; another name lists all."),
     click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies."),
     click.option("--split", metavar="NAME", help="Which part of it.  [default: test]"),
     click.option("--subset", type=click.Path(path_type=Path), metavar="FILE", help="Only the clips this list names."),
@@ -92,9 +105,7 @@ format_option = click.option(
 
 def detector_options(command: _Command) -> _Command:
     """Adds the options that decide how face boxes are found where none are given: ``detector`` and ``smooth``."""
-    for option in reversed(_DETECTOR_OPTIONS):
-        command = option(command)
-    return command
+    return _add_all(_DETECTOR_OPTIONS, command)
 
 
 _DETECTOR_OPTIONS = (

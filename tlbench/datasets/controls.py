@@ -21,8 +21,10 @@ import cv2
 import numpy as np
 
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.neighbours import Gallery, mouth_halves
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio
+from tlbench.media.patches import softness
 from tlbench.media.video import read_video, write_video
 
 CODEC = "libx264"
@@ -60,6 +62,8 @@ class Scene:
         The speech of another clip.
     double : Double, or None unless the control needs it
         Another clip's face.
+    mouths : T pictures (h, w, 3) uint8 RGB of any size, or None unless the control needs them
+        What others' mouths look like when the same is heard.
     """
 
     frames: np.ndarray
@@ -67,6 +71,7 @@ class Scene:
     boxes: np.ndarray | None = None
     donor: np.ndarray | None = None
     double: Double | None = None
+    mouths: tuple[np.ndarray, ...] | None = None
 
 
 def middle(count: int, share: float) -> slice:
@@ -83,6 +88,7 @@ class Control(ABC):
     description: ClassVar[str]
     needs_boxes: ClassVar[bool] = False
     needs_donor: ClassVar[bool] = False
+    needs_mouths: ClassVar[bool] = False
     needs_double: ClassVar[Literal["", "same speaker", "another speaker"]] = ""
     written: ClassVar[bool] = True  # False: the reference file itself is the control
 
@@ -160,6 +166,31 @@ class GreyedMouth(Control):
         frames = scene.frames.copy()
         for frame, half in zip(frames, _mouth_halves(scene), strict=True):
             frame[half] = 128
+        return replace(scene, frames=frames)
+
+
+@dataclass(frozen=True)
+class NearestMouth(Control):
+    base = "nearest-mouth"
+    description = (
+        "the lower half of the face box of the most alike sounding frame of other clips, frame by frame; soft edges"
+    )
+    needs_boxes = True
+    needs_mouths = True
+
+    def apply(self, scene: Scene) -> Scene:
+        assert scene.mouths is not None  # needs_mouths
+        frames = scene.frames.copy()
+        for frame, half, mouth in zip(frames, _mouth_halves(scene), scene.mouths, strict=True):
+            if mouth.size == 0:
+                raise ClipError("empty-crop", "a mouth that was chosen lies outside its frame; mend the boxes")
+            rows, columns = half
+            height, width = frame[half].shape[:2]
+            if height and width:
+                own = frame[half].astype(np.float32)
+                other = cv2.resize(mouth, (width, height), interpolation=cv2.INTER_LINEAR)
+                soft = softness((columns.start, rows.start, columns.stop, rows.stop), rows, columns)
+                frame[half] = np.rint(own + soft * (other - own))
         return replace(scene, frames=frames)
 
 
@@ -246,6 +277,7 @@ CONTROLS: tuple[Control, ...] = (
     Shifted(),
     FrozenMouth(),
     GreyedMouth(),
+    NearestMouth(),
     Static(),
     SwappedAudio(),
 )
@@ -343,13 +375,14 @@ def make_controls(
     chosen = [found for found in map(control, dict.fromkeys(kinds)) if found.written]
     folders = {kind.name: out / kind.name for kind in chosen}
     other = donors([clip.id for clip in clips], seed) if any(kind.needs_donor for kind in chosen) else {}
+    gallery = Gallery(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
     for kind in chosen:
-        _open_folder(folders[kind.name], kind, seed, other)
+        _open_folder(folders[kind.name], kind, seed, other, gallery)
     by_id = {clip.id: clip for clip in clips}
     for done, clip in enumerate(clips, start=1):
         donor = by_id[other[clip.id]] if other else None
         missing = [kind for kind in chosen if not (folders[kind.name] / f"{clip.id}.mp4").is_file()]
-        for kind, error in _make(clip, donor, missing, folders, boxes_of):
+        for kind, error in _make(clip, donor, missing, folders, boxes_of, gallery):
             if on_failure is None:
                 raise error
             on_failure(clip, kind.name, error)
@@ -364,6 +397,7 @@ def _make(
     kinds: Sequence[Control],
     folders: dict[str, Path],
     boxes_of: Callable[[Clip], np.ndarray],
+    gallery: Gallery | None,
 ) -> list[tuple[Control, ClipError]]:
     """Write one clip's controls; what could not be made is returned."""
     if not kinds:
@@ -379,7 +413,8 @@ def _make(
             if kind.needs_boxes and boxes is None:
                 boxes = checked_boxes(clip, boxes_of(clip), len(scene.frames))
             heard = read_speech(donor) if kind.needs_donor and donor is not None else None
-            made = kind.apply(replace(scene, boxes=boxes, donor=heard))
+            mouths = _mouths(clip, scene, gallery) if kind.needs_mouths and gallery is not None else None
+            made = kind.apply(replace(scene, boxes=boxes, donor=heard, mouths=mouths))
         except ClipError as error:
             failures.append((kind, error))
             continue
@@ -413,6 +448,12 @@ def read_speech(donor: Clip) -> np.ndarray:
     return read_audio(donor.reference, SAMPLE_RATE)
 
 
+def _mouths(clip: Clip, scene: Scene, gallery: Gallery) -> tuple[np.ndarray, ...]:
+    if scene.samples is None:
+        raise ClipError("no-audio", f"clip {clip.id}: the reference has no sound to find mouths by")
+    return gallery.mouths(clip, scene.samples, len(scene.frames))
+
+
 def checked_boxes(clip: Clip, boxes: np.ndarray, count: int) -> np.ndarray:
     """The boxes, if there is one a frame. Raises ClipError otherwise."""
     if boxes.shape != (count, 4):
@@ -421,15 +462,8 @@ def checked_boxes(clip: Clip, boxes: np.ndarray, count: int) -> np.ndarray:
 
 
 def _mouth_halves(scene: Scene) -> list[tuple[slice, slice]]:
-    """Rows and columns of each frame's mouth: the face box from half its height down, cut to the frame."""
     assert scene.boxes is not None  # needs_boxes
-    height, width = scene.frames.shape[1:3]
-    halves = []
-    for x1, y1, x2, y2 in scene.boxes.tolist():
-        top, bottom = np.clip([(y1 + y2) // 2, y2], 0, height)
-        left, right = np.clip([x1, x2], 0, width)
-        halves.append((slice(int(top), int(bottom)), slice(int(left), int(right))))
-    return halves
+    return mouth_halves(scene.boxes, *scene.frames.shape[1:3])
 
 
 def _with_share(base: str, share: float) -> str:
@@ -445,11 +479,13 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _open_folder(folder: Path, kind: Control, seed: int, other: dict[str, str]) -> None:
+def _open_folder(folder: Path, kind: Control, seed: int, other: dict[str, str], gallery: Gallery | None) -> None:
     """Make the folder of a kind, or see that it was made in the same way."""
     recipe: dict[str, object] = {"control": kind.name, "codec": CODEC, "crf": CRF}
     if kind.needs_donor:
         recipe |= {"seed": seed, "donors": other}
+    if kind.needs_mouths and gallery is not None:
+        recipe |= {"gallery": gallery.ids}
     text = json.dumps(recipe, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     note = folder / "control.json"
     _make_folder(folder)

@@ -60,6 +60,18 @@ def read_audio(path: Path, rate: int = SAMPLE_RATE) -> np.ndarray:
     return np.frombuffer(samples, np.int16)
 
 
+def sound_form(path: Path) -> tuple[int, int]:
+    """Rate in Hz and number of channels of the first sound stream, as they are in the file.
+
+    Raises MediaError ``no-audio`` if there is none, and the codes of ``container.opened``.
+    """
+    with opened(path) as container:
+        stream = next(iter(container.streams.audio), None)
+        if stream is None or stream.codec_context is None:
+            raise MediaError("no-audio", f"{path}: no sound that can be read in it; give a file with a sound track")
+        return stream.codec_context.sample_rate, stream.codec_context.channels
+
+
 class _Resampler:
     """FFmpeg's filter chain from one input format to mono int16; a new one is made if the input format changes."""
 

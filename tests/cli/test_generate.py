@@ -1,0 +1,104 @@
+"""``tlbench generate`` as a person meets it: what is printed where, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.media_factory import tone, write_clip
+from tlbench.cli.main import main
+from tlbench.reference.wav2lip import Wav2Lip
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def generate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tlbench", "generate", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return end.value.code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in the form of Wav2Lip's, at its size; one block of numbers is behind all its tensors."""
+    path = tmp_path_factory.mktemp("weights") / "wav2lip.pth"
+    with torch.device("meta"):
+        state = Wav2Lip().state_dict()
+    block = torch.rand(max(tensor.numel() for tensor in state.values())) / 50
+    content = {f"module.{name}": block[: t.numel()].view(t.shape).to(t.dtype) for name, t in state.items()}
+    torch.save({"state_dict": content, "optimizer": None, "global_step": 1, "global_epoch": 1}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("real")
+    (root / "boxes").mkdir()
+    (root / "videos").mkdir()
+    write_clip(root / "videos" / "a.mp4", frames=3, width=96, height=96, samples=tone(0.12), audio_codec="aac")
+    np.save(root / "boxes" / "a.npy", np.tile([10, 10, 80, 90], (3, 1)))
+    return root
+
+
+def test_a_published_generator_makes_a_folder_and_goes_on(
+    generate: Run, published: Path, real: Path, tmp_path: Path
+) -> None:
+    clips = ("--dataset", "folder", "--data-root", real / "videos", "--boxes", real / "boxes")
+    words = ("--checkpoint", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
+    assert generate(*words) == (0, f"1 videos of 3 frames in {tmp_path / 'out'}\n", "")
+    assert generate(*words) == (0, f"0 videos of 0 frames in {tmp_path / 'out'}, 1 were there\n", "")
+    code, out, err = generate(*words, "--identity", "same")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "another generation (identity differ" in err
+
+
+def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
+    generate: Run, published: Path, real: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "real"
+    root.mkdir()
+    (root / "broken.mp4").write_bytes(b"nothing")
+    words = ("--checkpoint", published, "--dataset", "folder", "--data-root", root, "--device", "cpu")
+    code, out, err = generate(*words, "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--detector", "haar")
+    assert code == 1
+    assert out.startswith("0 videos")
+    assert err.startswith("not generated: broken: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to generate from"),
+        (("--video", "me.mp4"), "nothing to generate from"),
+        (("--dataset", "grid", "--video", "me.mp4"), "leave them out, or leave out --dataset"),
+        (("--video", "me.mp4", "--audio", "s.wav", "--data-root", "x"), "--data-root is for data sets"),
+        (("--video", "me.mp4", "--audio", "s.wav", "--trim", "end"), "--trim is for data sets"),
+        (("--video", "me.mp4", "--audio", "s.wav"), "nothing.pth"),
+        (("--dataset", "folder", "--data-root", "."), "holds no"),
+        (("--dataset", "gird"), "did you mean 'grid'"),
+    ],
+)
+def test_what_can_not_be_done_is_one_line(
+    generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = generate("--checkpoint", "nothing.pth", "--out", "out", "--device", "cpu", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,438 @@
+"""Whole jobs: the videos that a trained generator makes of a data set, and of one's own face."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field
+from glob import escape
+from pathlib import Path
+from threading import Event
+from typing import Any, Literal, TypeAlias
+
+import av
+import numpy as np
+import torch
+
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.controls import CODEC, CRF, SAMPLES_PER_FRAME
+from tlbench.datasets.dataset import load_dataset
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.audio import read_audio, sound_form
+from tlbench.media.faces import FaceDetector, running_median
+from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.looping import to_and_fro
+from tlbench.media.video import DECODING, FRAMES_PER_SECOND, Footage, write_video
+from tlbench.observing.boxing import BoxFinder, BoxRule, choose_rule, load_detector
+from tlbench.observing.cache import Cache, content_sha256, default_cache, file_sha256, write_text_atomically
+from tlbench.observing.package import WEIGHTS_NAME, Package
+from tlbench.reference.checkpoint import generator_of, open_generator
+from tlbench.reference.inference import Speaker, Trim
+from tlbench.reference.material import face_of
+from tlbench.reference.pasting import paste
+from tlbench.scoring import choose_device, fixed_box
+from tlbench.version import VERSION
+
+Identity: TypeAlias = Literal["first", "same"]
+Count = Callable[[int, int], None]  # clips done, clips in all
+Say = Callable[[str], None]
+
+FORM = 1  # raised when the same note stands for other pictures
+NOTE = "generation.json"
+OWN_CRF = 18  # of one's own face: visually near lossless
+HIGHEST_RATE = 48_000  # of the sound written beside one's own face
+BRIDGED_FRAMES = 12  # about half a second: a face that is lost for longer is not in the picture
+FOOTAGE_BYTES = 256 * 2**20  # a video this small is decoded once
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What :func:`generate_dataset` did.
+
+    Attributes
+    ----------
+    written, kept : int
+        Videos made now, and those that were there.
+    frames : int
+        Of the former.
+    failures : dict of clip id to ClipError
+    converted : dict of clip id to str
+        Clips whose sound or pictures had to be converted, and what they were.
+    """
+
+    written: int
+    kept: int
+    frames: int
+    failures: dict[str, ClipError]
+    converted: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Made:
+    frames: int
+    converted: str
+
+
+@dataclass(frozen=True)
+class _Manner:
+    """How faces are made, besides the generator."""
+
+    identity: Identity
+    trim: Trim
+    crf: int
+
+
+def generate_dataset(
+    checkpoint: Path,
+    out: Path,
+    dataset: str,
+    data_root: Path | None = None,
+    *,
+    split: str | None = None,
+    subset: Path | None = None,
+    limit: int | None = None,
+    manifest: Path | None = None,
+    boxes: Path | None = None,
+    weights: Mapping[str, Path] | None = None,
+    detector: str = "auto",
+    smooth: int = 0,
+    identity: Identity = "first",
+    trim: Trim = "both-ends",
+    device: str = "auto",
+    workers: int | None = None,
+    cache: Path | None = None,
+    progress: Count | None = None,
+) -> Generated:
+    """Write ``<out>/<id>.mp4`` for each reference video of a data set: its pictures, its sound, and generated faces.
+
+    The protocol of TalkLip's ``inf_test.py``: each face is generated from its upper half and the clip's first face,
+    and takes the place of the face box. Videos that are there already are kept. ``generation.json`` beside them says
+    how they were made; a folder made in another way is refused.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        As :func:`tlbench.reference.checkpoint.load_generator` takes it.
+    identity : "first" or "same"
+        Whose picture the generator is shown besides the upper half: the clip's first frame, or the very frame, whose
+        true lips it then sees.
+    trim : "both-ends" or "end"
+        See :meth:`tlbench.reference.inference.Speaker.hear`.
+    workers : int, optional
+        Clips at a time: one on a CPU, four on a GPU, which waits for decoders and encoders otherwise.
+    progress : (done, total) -> None, optional
+
+    The other arguments are those of :func:`tlbench.score`.
+
+    Raises
+    ------
+    TlbenchError
+        If nothing can be done. What is wrong with one clip is in ``failures``.
+    """
+    selection = load_dataset(
+        dataset, data_root, split=split, subset=subset, limit=limit, manifest=manifest, boxes=boxes
+    )
+    if all(clip.reference is None for clip in selection.clips):
+        raise TlbenchError(f"{dataset}: has no reference videos to generate from")
+    rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}))
+    package = open_generator(checkpoint)
+    speaker = _speaker(package, checkpoint, device)
+    manner = _Manner(identity, trim, CRF)
+    recipe = _recipe(package, checkpoint, manner, rule) | {"dataset": dataset, "given_boxes": boxes is not None}
+    _open_folder(out, recipe)
+    todo = [clip for clip in selection.clips if not (out / f"{clip.id}.mp4").is_file()]
+    finder = BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))
+    stop = Event()
+
+    def make(clip: Clip) -> _Made:
+        return _make_clip(clip, out / f"{clip.id}.mp4", speaker, finder, manner, stop)
+
+    tally = _Tally()
+    kept = len(selection.clips) - len(todo)
+    if progress is not None:
+        progress(kept, len(selection.clips))
+    many = workers or (4 if speaker.device.type == "cuda" else 1)
+    with closing(_side_by_side(make, todo, many, stop)) as results:
+        for done, (clip, result) in enumerate(results, start=kept + 1):
+            tally.add(clip, result)
+            if progress is not None:
+                progress(done, len(selection.clips))
+    return Generated(tally.written, kept, tally.frames, tally.failures, tally.converted)
+
+
+@dataclass
+class _Tally:
+    written: int = 0
+    frames: int = 0
+    failures: dict[str, ClipError] = field(default_factory=dict)
+    converted: dict[str, str] = field(default_factory=dict)
+
+    def add(self, clip: Clip, result: _Made | ClipError) -> None:
+        if isinstance(result, ClipError):
+            self.failures[clip.id] = result
+            return
+        self.written += 1
+        self.frames += result.frames
+        if result.converted:
+            self.converted[clip.id] = result.converted
+
+
+def generate_video(
+    checkpoint: Path,
+    video: Path,
+    audio: Path,
+    out: Path,
+    *,
+    weights: Mapping[str, Path] | None = None,
+    detector: str = "auto",
+    smooth: int = 0,
+    identity: Identity = "same",
+    device: str = "auto",
+    say: Say | None = None,
+) -> int:
+    """Let the face in a video say what a sound file says, and write both to ``out``. Returns the number of frames.
+
+    A video that is shorter than the speech is played to and fro, a longer one is cut. Pictures become 25 a second; for
+    the generator the sound becomes 16 kHz in one channel, and is written in one channel at its own rate. Frames that
+    show no face stay as they are. Beside the video, ``<out>.json`` says how it was made.
+
+    Parameters
+    ----------
+    identity : "first" or "same"
+        As :func:`generate_dataset`; ``same`` is what TalkLip's ``inf_demo.py`` and Wav2Lip's ``inference.py`` do with
+        a face whose own speech is not wanted.
+    say : text -> None, optional
+        Told what was converted.
+
+    Raises
+    ------
+    TlbenchError
+        If it can't be done: no face, no sound, a file that can't be read or is there already.
+    """
+    tell = say or (lambda _: None)
+    note = out.with_name(f"{out.name}.json")
+    for path in (out, note):
+        if path.exists():
+            raise TlbenchError(f"{path} is there already; remove it or choose another name (--out)")
+    rule, _ = choose_rule(None, detector, smooth, dict(weights or {}))
+    package = open_generator(checkpoint)
+    speaker = _speaker(package, checkpoint, device)
+    manner = _Manner(identity, "end", OWN_CRF)
+    samples = read_audio(audio)
+    rate, channels = sound_form(audio)
+    written_rate = min(max(rate, SAMPLE_RATE), HIGHEST_RATE)
+    if (rate, channels) != (SAMPLE_RATE, 1):
+        tell(f"{audio}: {_described(rate, channels)} became 16000 Hz in one channel for the generator")
+    footage = Footage(video, FOOTAGE_BYTES)
+    for done in footage.conversions:
+        tell(f"{video}: {done}")
+    places = find_face(footage, load_detector(rule), smooth)
+    missing = sum(place is None for place in places)
+    if missing:
+        tell(f"{video}: {missing} of {len(places)} frames show no face and stay as they are")
+    count = -(-len(samples) // SAMPLES_PER_FRAME)
+    if count > len(places):
+        tell(f"{video}: {len(places)} frames for {count} of speech; played to and fro")
+    elif count < len(places):
+        tell(f"{video}: cut to the {count} frames of the speech, {len(places) - count} are left out")
+    recipe = _recipe(package, checkpoint, manner, rule) | {"video": video.name, "audio": audio.name}
+    frames = to_and_fro(footage, len(places), count)
+    spoken = speak_over(speaker, frames, places, speaker.hear(samples, count, "end"), identity, Event())
+    heard = samples if written_rate == SAMPLE_RATE else read_audio(audio, written_rate)
+    _make_folder(out.parent)
+    write_video(out, spoken, FRAMES_PER_SECOND, heard, written_rate, CODEC, manner.crf)
+    write_text_atomically(note, _text(recipe))
+    return count
+
+
+def speak_over(
+    speaker: Speaker,
+    frames: Iterator[tuple[int, np.ndarray]],
+    places: list[np.ndarray | None],
+    heard: torch.Tensor,
+    identity: Identity,
+    stop: Event,
+) -> Iterator[np.ndarray]:
+    """The frames of a video with generated faces in them, a run of the speaker's at a time.
+
+    Parameters
+    ----------
+    frames : iterator of (number, (height, width, 3) uint8 RGB)
+        As many as ``heard`` has rows.
+    places : list of (4,) int64 or None
+        The face box of each frame by number; None where a frame stays as it is.
+    stop : Event
+        When set, this ends with :class:`Stopped`.
+
+    Raises
+    ------
+    ClipError
+        If a frame has no entry in ``places``, or its box leaves nothing of it.
+    """
+    first: np.ndarray | None = None
+    for begin in range(0, len(heard), speaker.run_frames):
+        if stop.is_set():
+            raise Stopped
+        run = list(itertools.islice(frames, speaker.run_frames))
+        shown = [(row, frame, _place(places, index)) for row, (index, frame) in enumerate(run)]
+        spoken = [(row, frame, box) for row, frame, box in shown if box is not None]
+        pictures = [frame.copy() for _, frame, _ in shown]  # what a Footage gave may be given again
+        if spoken:
+            poses = np.stack([face_of(frame, box)[..., ::-1] for _, frame, box in spoken])
+            first = poses[:1] if first is None else first
+            rows = torch.tensor([begin + row for row, _, _ in spoken], device=heard.device)
+            made = speaker.speak(heard[rows], poses, first if identity == "first" else poses)
+            for (row, _, box), face in zip(spoken, made, strict=True):
+                paste(pictures[row], box, np.ascontiguousarray(face[..., ::-1]))
+        yield from pictures
+
+
+class Stopped(Exception):  # noqa: N818 nothing is wrong
+    """The user wants no more."""
+
+
+def find_face(video: Footage, detector: FaceDetector, smooth: int) -> list[np.ndarray | None]:
+    """The face box of each frame; None where no face is found in it or within half a second.
+
+    A frame without a face near one with a face has that one's box. Raises ClipError ``no-face`` if there is none.
+    """
+    found: list[np.ndarray | None] = []
+    for run in video.frames():
+        found += detector.detect(run.rgb, found[-1] if found else None)
+    there = np.array([index for index, box in enumerate(found) if box is not None])
+    if not len(there):
+        raise ClipError("no-face", f"{video.path}: no face was found in any frame; show it from the front, and larger")
+    nearest = there[np.abs(np.arange(len(found))[:, None] - there).argmin(axis=1)]  # (T,)
+    boxes = np.stack([box for box in (found[index] for index in nearest) if box is not None])
+    if smooth:
+        boxes = running_median(boxes, smooth, "edge").astype(np.int64)
+    far = np.abs(np.arange(len(found)) - nearest) > BRIDGED_FRAMES
+    return [None if far[index] else boxes[index] for index in range(len(found))]
+
+
+def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, manner: _Manner, stop: Event) -> _Made:
+    """Generate one clip. Raises ClipError, or Stopped."""
+    if stop.is_set():
+        raise Stopped
+    sha256 = content_sha256(clip.reference, clip.id, "reference video")
+    assert clip.reference is not None  # content_sha256 refuses a clip without one
+    speech = clip.audio or clip.reference
+    samples = read_audio(speech)
+    footage = Footage(clip.reference, FOOTAGE_BYTES)
+    boxes = finder.boxes(clip, footage, sha256)
+    frames = sum(len(run) for run in footage.frames()) if clip.boxes is not None else len(boxes)
+    if frames > len(boxes):
+        raise ClipError("boxes-too-short", f"clip {clip.id}: {len(boxes)} boxes for {frames} frames; find them anew")
+    if boxes.missing == frames:
+        raise ClipError("no-face", f"clip {clip.id}: no face was found in any frame; give boxes, or leave it out")
+    heard = speaker.hear(samples, frames, manner.trim)
+    numbered = ((run.start + row, frame) for run in footage.frames() for row, frame in enumerate(run.rgb))
+    spoken = speak_over(speaker, numbered, list(boxes.xyxy), heard, manner.identity, stop)
+    _make_folder(path.parent)
+    for left in path.parent.glob(f".{escape(path.stem)}.*.part.mp4"):  # of a run that was killed
+        left.unlink(missing_ok=True)
+    write_video(path, spoken, FRAMES_PER_SECOND, samples, SAMPLE_RATE, CODEC, manner.crf)
+    converted = list(footage.conversions)
+    rate, channels = sound_form(speech)
+    if (rate, channels) != (SAMPLE_RATE, 1):
+        converted.append(f"sound of {_described(rate, channels)} to 16000 Hz in one channel")
+    return _Made(frames, "; ".join(converted))
+
+
+def _side_by_side(
+    make: Callable[[Clip], _Made], clips: list[Clip], workers: int, stop: Event
+) -> Generator[tuple[Clip, _Made | ClipError], None, None]:
+    """Each clip and what became of it, as it is done. Whoever leaves early stops what is under way."""
+    todo = iter(clips)
+    with ThreadPoolExecutor(workers, thread_name_prefix="generate") as pool:
+        waiting: dict[Future[_Made], Clip] = {pool.submit(make, clip): clip for clip in itertools.islice(todo, workers)}
+        try:
+            while waiting:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    clip = waiting.pop(future)
+                    result = _result(future)
+                    for following in itertools.islice(todo, 1):
+                        waiting[pool.submit(make, following)] = following
+                    yield clip, result
+        finally:
+            stop.set()
+
+
+def _result(future: Future[_Made]) -> _Made | ClipError:
+    try:
+        return future.result()
+    except ClipError as error:
+        return error
+
+
+def _place(places: list[np.ndarray | None], index: int) -> np.ndarray | None:
+    if index >= len(places):
+        raise ClipError("boxes-too-short", f"{len(places)} face boxes, but frame {index} is there; find them anew")
+    return places[index]
+
+
+def _speaker(package: Package, checkpoint: Path, device: str) -> Speaker:
+    return Speaker(generator_of(package, checkpoint), torch.device(choose_device(device, networks=True)))
+
+
+def _recipe(package: Package, checkpoint: Path, manner: _Manner, rule: BoxRule) -> dict[str, Any]:
+    """What decides the pictures, for the note."""
+    weights = checkpoint / WEIGHTS_NAME if checkpoint.is_dir() else checkpoint
+    return {
+        "form": FORM,
+        "checkpoint": {
+            "file": checkpoint.name,
+            "sha256": package.source_sha256 or file_sha256(weights),
+            "config": dict(package.config),
+        },
+        "identity": manner.identity,
+        "pose": "lower half black",
+        "trim": manner.trim,
+        "boxes": rule.identity,
+        "frames_per_second": FRAMES_PER_SECOND,
+        "decoding": DECODING,
+        "encoder": {"pictures": CODEC, "crf": manner.crf, "sound": "aac"},
+    }
+
+
+def _text(recipe: Mapping[str, Any]) -> str:
+    """The note. ``made_with`` is for people: it does not keep another version from going on."""
+    libraries = {"tlbench": VERSION, "torch": str(torch.__version__), "av": av.__version__}
+    return json.dumps({**recipe, "made_with": libraries}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _open_folder(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Make the folder, or see that it was made in the same way. Raises TlbenchError if not."""
+    note = folder / NOTE
+    _make_folder(folder)
+    if not note.is_file():
+        if any(folder.rglob("*.mp4")):
+            raise TlbenchError(
+                f"{folder} holds videos, and no {NOTE} that says how they were made; choose another folder"
+            )
+        write_text_atomically(note, _text(recipe))
+        return
+    try:
+        there = json.loads(note.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise TlbenchError(f"{note}: can't be read ({error}); choose another folder") from error
+    wanted = json.loads(json.dumps(recipe))
+    different = [key for key in wanted if not isinstance(there, dict) or there.get(key) != wanted[key]]
+    if different:
+        raise TlbenchError(
+            f"{folder} holds another generation ({', '.join(different)} differ, see {NOTE}); choose another folder"
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TlbenchError(f"videos can't be written to {folder} ({error.strerror}); choose another folder") from error
+
+
+def _described(rate: int, channels: int) -> str:
+    return f"{rate} Hz in {channels} channels" if channels > 1 else f"{rate} Hz"
