@@ -517,17 +517,23 @@ def load_result(path: Path | str, metrics: Iterable[Metric] | None = None) -> Re
     if file.is_dir():
         file = file / FILE_NAME
     data = _read_json(file)
-    schema = data.get("schema")
-    if schema != SCHEMA:
-        raise TlbenchError(f"{file}: {_other_schema(schema)}")
     try:
-        return _from_json(data, {metric.key: metric for metric in (all_metrics() if metrics is None else metrics)})
+        return parse_result(data, metrics)
     except TlbenchError as error:
         raise TlbenchError(f"{file}: {error}") from error
+
+
+def parse_result(data: Mapping[str, Any], metrics: Iterable[Metric] | None = None) -> Result:
+    """A result from what :meth:`Result.to_json` gave, checked as by :func:`load_result`; errors name no file."""
+    schema = data.get("schema")
+    if schema != SCHEMA:
+        raise TlbenchError(_other_schema(schema))
+    try:
+        return _from_json(data, {metric.key: metric for metric in (all_metrics() if metrics is None else metrics)})
     except KeyError as error:
-        raise TlbenchError(f"{file}: damaged result: field {error} is missing; score again") from error
+        raise TlbenchError(f"damaged result: field {error} is missing; score again") from error
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise TlbenchError(f"{file}: damaged result: {error}; score again") from error
+        raise TlbenchError(f"damaged result: {error}; score again") from error
 
 
 def result_files(path: Path) -> list[Path]:
@@ -576,7 +582,7 @@ def _other_schema(schema: Any) -> str:
     return f"written by {age} tlbench: schema {schema!r}, this one reads {SCHEMA!r}; {remedy}"
 
 
-def _from_json(data: dict[str, Any], known: Mapping[str, Metric]) -> Result:
+def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
     clips = data["clips"]
     clip_count = len(clips["id"])
     metrics, protocols, intervals = [], {}, {}

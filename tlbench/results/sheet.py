@@ -149,21 +149,22 @@ def _lines(cell: Cell, style: str, ascii_only: bool) -> Text:
 
 def draw_markdown(sheet: Sheet) -> str:
     """The sheet in Markdown, GitHub's tables."""
-    lines = [f"**{_markdown(sheet.heading)}**"]
+    lines = [f"**{markdown_text(sheet.heading)}**"]
     for grid in sheet.grids:
-        lines += ["", f"**{_markdown(grid.title)}**", ""]
+        lines += ["", f"**{markdown_text(grid.title)}**", ""]
         lines.append(
             _markdown_row(
-                f"{_markdown(c.text)} ({_markdown(c.aside)})" if c.aside else _markdown(c.text) for c in grid.head
+                f"{markdown_text(c.text)} ({markdown_text(c.aside)})" if c.aside else markdown_text(c.text)
+                for c in grid.head
             )
         )
         lines.append(_markdown_row(":---" if i in grid.left else "---:" for i in range(len(grid.head))))
         for label, rows in grid.sections:
             if label:
-                lines.append(_markdown_row([f"*{_markdown(label)}*"] + [""] * (len(grid.head) - 1)))
-            lines += [_markdown_row(_beside(cell, _markdown) for cell in row) for row in rows]
+                lines.append(_markdown_row([f"*{markdown_text(label)}*"] + [""] * (len(grid.head) - 1)))
+            lines += [_markdown_row(_beside(cell, markdown_text) for cell in row) for row in rows]
     if sheet.notes:
-        lines += ["", *(f"- {_markdown(note)}" for note in sheet.notes)]
+        lines += ["", *(f"- {markdown_text(note)}" for note in sheet.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -175,7 +176,7 @@ def _markdown_row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Nothing in it is taken for markup, a link, HTML or the end of a cell."""
     escaped = "".join("\\" + c if c in "\\`*_<>|~#" else "&amp;" if c == "&" else c for c in text)
     return escaped.replace("](", "]\\(")  # brackets alone are no link, and intervals are full of them
