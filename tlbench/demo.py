@@ -9,23 +9,27 @@ from pathlib import Path
 from tlbench.datasets.synthetic.corpus import Count, Sizes, render_corpus
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.known import known_cards
+from tlbench.reporting import report
 from tlbench.results.result import Result
 from tlbench.scoring import Progress, score_all
 
 CORPUS_NAME = "corpus"
+GROUND_TRUTH = "ground-truth"
 RESULTS_NAME = "results"
 # What ground truth is spoiled by, from what no reader should mind to what none can read.
 CONTROLS = ("reencoded", "blurred", "shifted", "frozen-mouth", "static", "swapped-audio")
 _PARTS = {"synthetic": "sentences", "synthetic-words": "words"}
 _FOLDERS = {"synthetic": "main", "synthetic-words": "words"}
+SHOWN_BESIDE = "frozen-mouth"  # whom the page compares ground truth with: everybody sees what is wrong there
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One table of the demo: a data set, and its rows, ground truth first."""
+    """One table of the demo: a data set, its rows, ground truth first, and the page of ground truth beside a floor."""
 
     dataset: str
     results: list[Result]
+    page: Path
 
 
 def render_demo(
@@ -64,12 +68,13 @@ def render_demo(
 def score_demo(
     out: Path, *, workers: int | None = None, cache: Path | None = None, progress: Progress | None = None
 ) -> list[Shown]:
-    """The second half: make the controls, and score them and ground truth with the bundled observers.
+    """The second half: make the controls, score them and ground truth with the bundled observers, write the pages.
 
     Raises TlbenchError if :func:`render_demo` was not there before.
     """
     tables = []
     for name in _shown():
+        folder = out / RESULTS_NAME / name
         results = score_all(
             [out / CORPUS_NAME / _FOLDERS[name]],
             name,
@@ -77,13 +82,19 @@ def score_demo(
             split="test",
             metrics=[*reading_metrics(name), "psnr", "ssim"],
             controls=CONTROLS,
-            name="ground-truth",
-            out=out / RESULTS_NAME / name,
+            name=GROUND_TRUTH,
+            out=folder,
             workers=workers,
             cache=cache,
             progress=progress,
         )
-        tables.append(Shown(name, results))
+        page = report(
+            folder / GROUND_TRUTH,
+            folder / "controls" / SHOWN_BESIDE,
+            out=out / f"report-{name}.html",
+            videos=[out / CORPUS_NAME / _FOLDERS[name]],
+        )
+        tables.append(Shown(name, results, page))
     return tables
 
 

@@ -61,11 +61,12 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     lines = tlbench_commands(ROOT / "README.md")
-    assert [line.split()[1] for line in lines] == ["demo", "check", "score", "score", "compare", "table"]
+    assert [line.split()[1] for line in lines] == ["demo", "check", "score", "score", "compare", "table", "report"]
     demo = run(f"{lines[0]} --sentences 2", desk)
     assert demo.returncode == 0, demo.stderr
     assert "ground-truth" in demo.stdout
-    check, score, score_both, compare, table = (run(line, desk) for line in lines[1:])
+    assert (desk / "tlbench-demo" / "report-synthetic.html").is_file()
+    check, score, score_both, compare, table, report = (run(line, desk) for line in lines[1:])
 
     assert check.returncode in (0, 1), check.stderr  # these clips may deserve a warning, but no error
     assert "Traceback" not in check.stderr
@@ -89,3 +90,6 @@ def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     assert table.returncode == 0, table.stderr
     assert "\\begin{tabular}" in table.stdout
     assert "generated" in table.stdout
+
+    assert report.returncode == 0, report.stderr
+    assert (desk / "tlbench-results" / "ours" / "report.html").is_file()

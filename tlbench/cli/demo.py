@@ -49,5 +49,7 @@ def command(
         tables = score_demo(out, workers=workers, cache=cache, progress=progress)
     for shown in tables:
         click.echo(render(shown.results, table_format, all_metrics=False))
+    for shown in tables:
+        click.echo(f"page: {shown.page}", err=True)
     click.echo(f"results: {out / RESULTS_NAME}", err=True)
     context.exit(0 if all(result.complete for shown in tables for result in shown.results) else 1)

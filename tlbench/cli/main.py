@@ -20,6 +20,7 @@ COMMANDS = {
     "score": "tlbench.cli.score",
     "compare": "tlbench.cli.compare",
     "table": "tlbench.cli.table",
+    "report": "tlbench.cli.report",
     "aggregate": "tlbench.cli.aggregate",
     "boxes": "tlbench.cli.boxes",
     "controls": "tlbench.cli.controls",
@@ -28,7 +29,9 @@ COMMANDS = {
     "data": "tlbench.cli.data",
     "train-observer": "tlbench.cli.train_observer",
     "train-reference": "tlbench.cli.train_reference",
+    "generate": "tlbench.cli.generate",
     "study": "tlbench.cli.study",
+    "leaderboard": "tlbench.cli.leaderboard",
 }
 
 

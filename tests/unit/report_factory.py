@@ -1,0 +1,108 @@
+"""Runs of invented clips with real metrics, as folders on disk, for tests of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tlbench.metrics.catalogue import find_metrics
+from tlbench.metrics.protocol import Protocol
+from tlbench.observing.evidence import Evidence
+from tlbench.results.record import ClipRecord, Failure, RecordWriter
+from tlbench.results.result import FILE_NAME, Result, aggregate
+from tlbench.results.statistics import IntervalSettings
+from tlbench.scoring import RECORDS_NAME
+
+METRICS = ("wer1", "lse_c/sound", "lse_d/sound", "psnr", "ssim")
+WORDS = ("bin", "lay", "place", "set", "blue", "green", "red", "white", "at", "by", "now", "please", "again", "soon")
+# Names and texts as no well-meaning person gives them: ends of elements, quotes, right-to-left, a separator of lines.
+NASTY = (
+    "</script><script>document.title='run'</script>",
+    '"><img src=x onerror="document.title=\'run\'">',
+    "أحمد\u202e/clip",
+    "it's <b>bold</b> & \u2028 'quoted'",
+    "__proto__",
+)
+
+
+def evidence(seed: int, said: str, *, frames: int = 29, wrong: int = 1) -> dict[str, Evidence]:
+    """What three observers say of a clip in which ``wrong`` words are read as others."""
+    rng = np.random.default_rng(seed)
+    read = said.split()
+    for place in range(min(wrong, len(read))):
+        read[place] = f"not-{read[place]}"
+    distances = (9 + 3 * (np.abs(np.arange(31) - 15) / 15) + rng.normal(0, 0.2, 31)).astype(np.float32)
+    best = int(distances.argmin())
+    median, windows = float(np.median(distances)), max(1, frames - 5)
+    at_best = rng.normal(distances[best], 0.5, windows).astype(np.float32)
+    return {
+        "avhubert": Evidence("avhubert", {"reference": said, "hypothesis": " ".join(read)}),
+        "syncnet": Evidence(
+            "syncnet",
+            {
+                "sound_lse_d": float(distances[best]),
+                "sound_lse_c": median - float(distances[best]),
+                "sound_offset_frames": 15 - best,
+                "sound_mean_distance": distances,
+                "sound_window_confidence": (median - at_best).astype(np.float32),
+            },
+        ),
+        "pixels": Evidence(
+            "pixels",
+            {
+                "face_psnr_wrapped": rng.uniform(28, 36, frames),
+                "face_mse": rng.uniform(20, 90, frames),
+                "face_ssim": rng.uniform(0.7, 1.0, frames),
+            },
+        ),
+    }
+
+
+def make_records(count: int, *, seed: int = 0, frames: int = 29, names: Sequence[str] = ()) -> list[ClipRecord]:
+    """``count`` clips, the first called ``names``; the last failed if there are more than two."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(count):
+        name = names[i] if i < len(names) else f"s{i % 7}/clip{i:05d}"
+        said = " ".join([*rng.choice(WORDS, 4), names[i] if i < len(names) else "now"])
+        found = evidence(seed + i, said, frames=frames, wrong=int(rng.integers(0, 5)))
+        failures = {}
+        if i == count - 1 and count > 2:
+            found.pop("avhubert")
+            failures["avhubert"] = Failure("no-face", "clip.mp4: no face <i>anywhere</i>")
+        made.append(ClipRecord(name, f"s{i % 7}", f"{i:064x}", "b" * 64, found, failures, frames=frames))
+    return made
+
+
+def make_run(
+    folder: Path,
+    records: Sequence[ClipRecord],
+    *,
+    name: str = "mine",
+    remarks: Sequence[str] = (),
+    resamples: int = 200,
+) -> Result:
+    """Writes ``result.json`` and ``records.jsonl`` as `tlbench score` does."""
+    with RecordWriter(folder / RECORDS_NAME) as writer:
+        for record in records:
+            writer.write(record)
+    metrics = find_metrics(METRICS)
+    protocols = {
+        metric.key: Protocol.of(metric, dataset="toy", split="test", view="whole@1", decoding="pyav-25fps@1")
+        for metric in metrics
+    }
+    result = aggregate(
+        records,
+        metrics,
+        protocols,
+        name=name,
+        dataset="toy",
+        split="test",
+        expected=len(records),
+        interval=IntervalSettings(resamples=resamples),
+        remarks=remarks,
+    )
+    result.write(folder / FILE_NAME)
+    return result

@@ -1,0 +1,239 @@
+"""The page: one HTML file that needs nothing else, with the clips as data for its own script.
+
+Names and transcripts come from others. Jinja2 escapes what it writes; the data for the script is JSON in which no
+character can end the element; the script writes text only as text; and a policy in the page's head lets nothing run
+but the page's own script and nothing load from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from math import isfinite
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tlbench.metrics.metric import Metric
+from tlbench.pages.report.contents import Side, side_json, telling_metrics
+from tlbench.pages.report.details import CHARTS
+from tlbench.results.compare import Comparison
+from tlbench.results.result import Result
+
+_ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
+_WAYS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
+_ARITHMETICS = {
+    "sound": "Sound: to compare systems by",
+    "paper": "Paper: the published arithmetic, to compare with the literature",
+}
+# In JSON these can stand only inside texts, where they may be written so.
+_UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+SHOWN_LINES = 20  # of a long list of remarks; the clips below have them all
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding of the preflight check: ``level`` (error, warning, info), ``code``, clip (or ""), message and fix."""
+
+    level: str
+    code: str
+    clip: str
+    message: str
+    fix: str
+
+
+def render_page(
+    sides: Sequence[Side],
+    comparison: Comparison | None = None,
+    *,
+    shown: Sequence[str] | None = None,
+    findings: Sequence[Finding] | None = None,
+) -> str:
+    """The page as text.
+
+    Parameters
+    ----------
+    sides : sequence of Side
+        The run, and the one beside it if there is a comparison.
+    comparison : Comparison, optional
+        Of the two.
+    shown : sequence of str, optional
+        Ids of the clips on the page; all if not given. The numbers of the summary are over all clips in any case.
+    findings : sequence of Finding, optional
+        Of the preflight check; None if it is not known.
+    """
+    result = sides[0].result
+    static = files("tlbench.pages.report") / "static"
+    style, script = ((static / name).read_text("utf-8") for name in ("report.css", "report.js"))
+    environment = Environment(
+        loader=PackageLoader("tlbench.pages.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    telling = telling_metrics(result)
+    data = {
+        "sides": [side_json(side, shown) for side in sides],
+        "charts": [asdict(chart) for chart in CHARTS],
+        "primary": next((m.key for m in telling if m.unit == "%"), telling[0].key if telling else None),
+    }
+    return environment.get_template("report.html").render(
+        title=" and ".join(side.result.name for side in sides),
+        place=f"{result.dataset}:{result.split}" + (f" ({result.selection} only)" if result.selection else ""),
+        sides=[_about(side) for side in sides],
+        groups=[] if comparison else _summary(result),
+        comparison=_comparison(comparison) if comparison else None,
+        findings=None if findings is None else _grouped(findings),
+        limited=None if shown is None else len(shown),
+        clips=len(result.clips),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=Markup(script_json(data)),
+    )
+
+
+def script_json(data: Mapping[str, Any]) -> str:
+    """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
+    return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
+
+
+def shown_number(value: float | None, digits: int, *, sign: bool = False) -> str:
+    """A number as people read it: ``-`` for none, the sign of infinity, no minus zero."""
+    if value is None:
+        return "-"
+    if not isfinite(value):
+        return "∞" if value > 0 else "-∞"
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return f"+{text}" if sign and value > 0 else text
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _ends(low: float | None, high: float | None, digits: int) -> str:
+    return "" if low is None or high is None else f"[{shown_number(low, digits)}, {shown_number(high, digits)}]"
+
+
+def _head(metric: Metric) -> dict[str, str]:
+    return {
+        "key": metric.key,
+        "label": f"{metric.label} {_ARROWS[metric.better]}".strip(),
+        "unit": metric.unit,
+        "way": _WAYS[metric.better],
+        "description": metric.description,
+    }
+
+
+def _summary(result: Result) -> list[dict[str, Any]]:
+    groups = []
+    for arithmetic, title in _ARITHMETICS.items():
+        rows = [
+            {
+                **_head(row.metric),
+                "value": shown_number(row.value, row.metric.digits),
+                "ends": _ends(row.low, row.high, row.metric.digits),
+                "scored": f"{row.scored:,} of {row.expected:,}",
+                "short": row.scored < row.expected,
+                "resampled": "" if row.unit is None else f"{row.clusters:,} {row.unit}",
+                "protocol": row.protocol.id,
+                "headline": row.metric.headline,
+            }
+            for row in result.rows()
+            if row.metric.arithmetic == arithmetic
+        ]
+        if rows:
+            groups.append({"title": title, "rows": rows, "level": f"{100 * result.interval.level:g}"})
+    return groups
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    rows = []
+    for row in comparison.rows:
+        difference, digits = row.difference, row.metric.digits
+        rows.append(
+            {
+                **_head(row.metric),
+                "a": shown_number(difference.a, digits),
+                "b": shown_number(difference.b, digits),
+                "delta": shown_number(difference.delta, digits, sign=True),
+                "ends": _ends(difference.low, difference.high, digits),
+                "p": "-" if row.p_adjusted is None else f"{row.p_adjusted:.4f}",
+                "verdict": row.verdict.replace("a better", f"{comparison.a} better").replace(
+                    "b better", f"{comparison.b} better"
+                )
+                if row.verdict in ("a better", "b better")
+                else row.verdict,
+                "clips": f"{difference.clips:,}",
+            }
+        )
+    left_out = [
+        f"{item.key}: only one of the two has it"
+        if item.a is None or item.b is None
+        else f"{item.key}: made differently, {item.a} and {item.b}"
+        for item in comparison.not_comparable
+    ]
+    return {
+        "a": comparison.a,
+        "b": comparison.b,
+        "rows": rows,
+        "clips": comparison.clips,
+        "left_out": left_out,
+        "only_a": comparison.only_a,
+        "only_b": comparison.only_b,
+        "other_reference": comparison.other_reference,
+        "level": f"{100 * comparison.level:g}",
+    }
+
+
+def _about(side: Side) -> dict[str, Any]:
+    result = side.result
+    failed = Counter(
+        (who, failure.code) for clip in result.clips for who, failure in clip.failures.items()
+    ).most_common(SHOWN_LINES)
+    notes = Counter(note for clip in result.clips for note in set(clip.notes)).most_common(SHOWN_LINES)
+    absent = result.expected - len(result.clips)
+    return {
+        "name": result.name,
+        "role": result.role,
+        "complete": result.complete,
+        "remarks": result.remarks,
+        "failed": [{"who": who, "code": code, "count": f"{count:,}"} for (who, code), count in failed],
+        "notes": [{"note": note, "count": f"{count:,}"} for note, count in notes],
+        "absent": f"{absent:,}" if absent else "",
+        "expected": f"{result.expected:,}",
+        "trained_with": ", ".join(result.trained_with),
+        "missing": side.missing,
+        "provenance": json.dumps(dict(result.provenance), indent=2, ensure_ascii=False),
+    }
+
+
+def _grouped(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings by code, in the order given: errors come first."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for found in findings:
+        groups.setdefault((found.level, found.code), []).append(found)
+    return [
+        {
+            "level": level,
+            "code": code,
+            "count": f"{len(same):,}",
+            "fix": same[0].fix,
+            "lines": [
+                f"{found.clip}: {found.message}" if found.clip else found.message for found in same[:SHOWN_LINES]
+            ],
+            "more": max(0, len(same) - SHOWN_LINES),
+        }
+        for (level, code), same in groups.items()
+    ]

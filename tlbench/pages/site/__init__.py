@@ -1,0 +1,1 @@
+"""The leaderboards as pages that need no server."""
