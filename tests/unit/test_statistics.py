@@ -17,6 +17,7 @@ from tlbench.results.result import make_intervals
 from tlbench.results.statistics import (
     IntervalSettings,
     Ratio,
+    bca_interval,
     bootstrap_intervals,
     group_units,
     holm,
@@ -65,6 +66,17 @@ def test_a_finished_number_has_the_interval_of_finished_resamples() -> None:
     ).confidence_interval
     assert found is not None
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_interval_is_the_same_however_the_sums_of_its_resamples_were_rounded(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.integers(1, 30, 6) / 7
+    resampled = values[rng.integers(0, 6, (199, 6))].mean(axis=1)  # few units: many resamples equal the value
+    without_each = (values.sum() - values) / 5
+    rounded = np.nextafter(resampled, np.where(rng.random(199) < 0.5, -np.inf, np.inf))
+    one, other = (bca_interval(values.mean(), each, without_each, 0.95) for each in (resampled, rounded))
+    assert one == pytest.approx(other, rel=1e-12)
 
 
 def test_95_percent_intervals_hold_the_truth_about_95_times_in_100() -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 Finish: TypeAlias = Callable[[np.ndarray], np.ndarray]  # elementwise, from ratios to the numbers shown
 
 MIN_CLUSTERS = 10
+TIE = 1e-12  # of the largest resample: how far the order of a sum can move it, with a wide margin
 EXACT_UNITS = 12  # up to 2^12 = 4,096 label swaps are all tried
 PERMUTATIONS = 9_999  # else: so that p, which counts the labels as they are too, is a multiple of 1/10,000
 BATCH_CELLS = 2**20  # resamples x units held at a time: 8 MB an array, a few arrays at once
@@ -220,7 +221,10 @@ def bca_interval(
     resampled = resampled[~np.isnan(resampled)]
     if not len(resampled):
         return None
-    below = ((resampled < value).mean() + (resampled <= value).mean()) / 2  # ties count half
+    # Ties count half. What is equal but for the order of its sum is a tie: the interval is the same on every machine.
+    scale = np.abs(resampled[np.isfinite(resampled)]).max(initial=0.0)
+    tied = np.isclose(resampled, value, rtol=0, atol=TIE * scale)
+    below = ((resampled < value) & ~tied).mean() + tied.mean() / 2
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     if 0 < below < 1 and np.isfinite(without_each).all():
         spread = without_each.mean() - without_each
