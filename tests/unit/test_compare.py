@@ -54,6 +54,12 @@ def test_a_system_compared_with_itself_differs_nowhere() -> None:
         assert (row.difference.delta, row.p_adjusted, row.verdict) == (0.0, 1.0, "no difference shown")
 
 
+def test_an_infinite_value_beside_a_finite_one_is_not_called_no_difference() -> None:
+    exact, noisy = (result([record(str(i), {"mse": mse}) for i in range(12)], [PSNR]) for mse in (0.0, 9.0))
+    (row,) = compare(exact, noisy).rows
+    assert (row.difference.delta, row.verdict) == (None, "can't be told")
+
+
 def test_only_common_clips_count_and_the_others_are_counted() -> None:
     a, b = result(levels(HIGH)), result([*levels(LOW[:30]), record("new", {"level": 99.0})])
     found = compare(a, b)

@@ -16,7 +16,7 @@ from tlbench.results.statistics import Difference, holm, paired_differences
 if TYPE_CHECKING:
     import pandas as pd
 
-Verdict = Literal["a better", "b better", "a and b differ", "no difference shown"]
+Verdict = Literal["a better", "b better", "a and b differ", "no difference shown", "can't be told"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class MetricComparison:
     p_adjusted : float or None
         Corrected by Holm for all metrics of the comparison.
     verdict : str
-        ``a better``, ``b better``, ``a and b differ`` (a metric without a direction), ``no difference shown``.
+        ``a better``, ``b better``, ``a and b differ`` (a metric without a direction), ``no difference shown``,
+        ``can't be told`` (an infinite value, such as the pooled PSNR of identical videos).
     """
 
     metric: Metric
@@ -221,7 +222,9 @@ def _first_reason(a: Result, b: Result, left_out: Sequence[NotComparable]) -> st
 
 
 def _verdict(metric: Metric, difference: Difference, p_adjusted: float | None, level: float) -> Verdict:
-    if p_adjusted is None or difference.delta is None or p_adjusted >= 1 - level:
+    if p_adjusted is None or difference.delta is None:
+        return "can't be told"
+    if p_adjusted >= 1 - level:
         return "no difference shown"
     if metric.better == "none":
         return "a and b differ"
