@@ -12,10 +12,14 @@ from pathlib import Path
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import write_text_atomically
 from tlbench.observing.known import known_cards
-from tlbench.pages.standings import Entry, dataset_page, front_page, make_board
-from tlbench.results.result import load_result
+from tlbench.pages.site.page import BOARDS, FRONT, MARK, site_pages
+from tlbench.pages.standings import Board, Entry, dataset_page, front_page, make_board
+from tlbench.results.breakdown import Breakdown, break_down, can_break_down
+from tlbench.results.record import read_records
+from tlbench.results.result import Result, load_result
 from tlbench.results.sheet import clean
 from tlbench.results.submission import MAX_BYTES, Computed, Submission, read_submission, submit, to_text
+from tlbench.scoring import RECORDS_NAME
 
 PAGE = "README.md"
 
@@ -35,7 +39,8 @@ def add(
     Parameters
     ----------
     result : path
-        ``result.json`` or the folder it lies in.
+        ``result.json`` or the folder it lies in. The ``records.jsonl`` beside it, if there, tells where the lip reader
+        errs; only counts are kept of it.
     board : path
         The folder of leaderboards.
     replace : bool
@@ -51,7 +56,16 @@ def add(
     TlbenchError
         If the result can't be filed, the name is taken, or its clips are not those of the others.
     """
-    made = submit(load_result(result), known_cards(), name=name, paper=paper, code=code, trained_with=trained_with)
+    scored = load_result(result)
+    made = submit(
+        scored,
+        known_cards(),
+        name=name,
+        paper=paper,
+        code=code,
+        trained_with=trained_with,
+        breakdown=_breakdown(scored, (result if result.is_dir() else result.parent) / RECORDS_NAME),
+    )
     file = board / made.dataset / f"{made.slug}.json"
     there = [] if not (board / made.dataset).is_dir() else read_dataset(board / made.dataset)
     others = [entry for entry in there if entry.file != file.name]
@@ -64,14 +78,42 @@ def add(
     return file
 
 
-def build(board: Path) -> list[Path]:
-    """Write the tables of all records. Returns the files that were written because they were new or other."""
+def _breakdown(result: Result, records: Path) -> Breakdown | None:
+    if not can_break_down(result) or not records.is_file():
+        return None
+    try:
+        return break_down(read_records(records), result)
+    except TlbenchError as error:
+        line = str(error)
+        named = line if line.startswith(str(records)) else f"{records}: {line}"
+        raise TlbenchError(f"{named}; take that file away, or put the right one there") from error
+
+
+def build(board: Path, site: Path | None = None) -> list[Path]:
+    """Write the tables of all records, and the static site if there is a folder for it.
+
+    Returns
+    -------
+    list of path
+        The files that were written because they were new or other, and those that were deleted.
+
+    Raises
+    ------
+    TlbenchError
+        On a record that is not as it should be, before anything is written; if ``site`` holds other things than a site.
+    """
+    boards = _boards(board)
+    made, strays = _tables(board, boards), _strays(board)
+    if site is not None:
+        drawn = {site / path: text for path, text in site_pages(boards).items()}
+        strays += _other_pages(site, drawn)
+        made |= drawn
     changed = []
-    for path, text in pages(board).items():
+    for path, text in made.items():
         if _read(path) != text:
             write_text_atomically(path, text)
             changed.append(path)
-    for path in _strays(board):
+    for path in strays:
         path.unlink()
         changed.append(path)
     return changed
@@ -79,14 +121,28 @@ def build(board: Path) -> list[Path]:
 
 def check(board: Path) -> list[Path]:
     """The files that a build would write or delete, none if all is as it should be. Every record is checked too."""
-    return [path for path, text in pages(board).items() if _read(path) != text] + _strays(board)
+    return [path for path, text in _tables(board, _boards(board)).items() if _read(path) != text] + _strays(board)
 
 
-def pages(board: Path) -> dict[Path, str]:
-    """The text of every page by its path."""
-    boards = [make_board(dataset, entries) for dataset, entries in read_board(board).items()]
-    made = {board / PAGE: front_page(boards)}
-    return made | {board / one.dataset / PAGE: dataset_page(one) for one in boards}
+def _boards(board: Path) -> list[Board]:
+    return [make_board(dataset, entries) for dataset, entries in read_board(board).items()]
+
+
+def _tables(board: Path, boards: Sequence[Board]) -> dict[Path, str]:
+    """The text of every page of tables by its path."""
+    return {board / PAGE: front_page(boards)} | {board / one.dataset / PAGE: dataset_page(one) for one in boards}
+
+
+def _other_pages(site: Path, made: Mapping[Path, str]) -> list[Path]:
+    """Pages of an older build that are no more. Raises TlbenchError if the folder holds somebody else's files."""
+    front = site / FRONT
+    if not site.exists():
+        return []
+    if not site.is_dir() or (any(site.iterdir()) and MARK not in (_read(front) or "")):
+        raise TlbenchError(f"--site {site}: there is something else; name a new folder, or that of an older site")
+    return [
+        path for path in sorted(site.glob(f"{BOARDS}/**/*.html")) if path not in made and MARK in (_read(path) or "")
+    ]
 
 
 def read_board(board: Path) -> Mapping[str, list[Entry]]:

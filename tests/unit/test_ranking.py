@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.results_factory import LEVEL, QUICK, levels, result
+from tests.unit.results_factory import LEVEL, PSNR, QUICK, WER, levels, record, result
 from tlbench.errors import TlbenchError
+from tlbench.metrics.metric import Metric
 from tlbench.results.ranking import Entrant, Pair, paired_tests, rank
+from tlbench.results.record import ClipRecord
+from tlbench.results.statistics import paired_difference
 
 VALUES = st.floats(-100, 100).map(lambda x: round(x, 2))
 
@@ -115,3 +121,57 @@ def test_the_paired_tests_are_corrected_for_how_many_there_are() -> None:
     alone = rank(entrants[:2], "higher", [Pair("a", "b", 0.02)])
     among = rank(entrants, "higher", [Pair("a", "b", 0.02), Pair("b", "c", 0.9), Pair("a", "c", 0.9)])
     assert (alone["a"], among["a"]) == (2, 1)
+
+
+# The same p values as pair by pair
+
+
+def fields_of(count: int, seed: int, speakers: Sequence[str | None]) -> list[ClipRecord]:
+    """Clips with a number, errors in words, and a squared error of 0 in a system whose seed is divisible by 5."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(count):
+        edits = np.array([int(rng.integers(0, 3)), int(rng.integers(0, 2)), int(rng.integers(0, 3)), 5])
+        mse = 0.0 if seed % 5 == 0 else float(rng.uniform(1, 60))
+        values = {"level": float(rng.normal(seed / 50, 1)), "edits": edits, "mse": mse}
+        made.append(record(f"c{i:05d}", values, speakers[i]))
+    return made
+
+
+@pytest.mark.parametrize("metric", [LEVEL, WER, PSNR], ids=["mean", "pooled words", "decibels"])
+@pytest.mark.parametrize("clusters", [None, "speaker"], ids=["clips", "speakers"])
+@pytest.mark.parametrize("count", [1, 5, 12, 13, 60], ids=lambda count: f"{count} clips")
+def test_entrants_that_share_swaps_get_the_p_value_of_their_pair(
+    metric: Metric, clusters: str | None, count: int
+) -> None:
+    settings = replace(QUICK, cluster=clusters)
+    speakers = [f"s{i % 15}" for i in range(count)]
+    entrants = [
+        Entrant(f"e{seed}", 0.0, "p", result=result(fields_of(count, seed, speakers), (metric,), settings=settings))
+        for seed in (1, 2, 3, 5, 10)  # 5 and 10: infinite decibels
+    ]
+    entrants.append(replace(entrants[0], key="twin of e1"))
+    fewer = result(fields_of(count, 7, speakers)[1:], (metric,), settings=settings)
+    entrants += [Entrant("without a clip", 0.0, "p", result=fewer)] if count > 1 else []
+    other = result(fields_of(count, 8, ["x"] * count), (metric,), settings=settings)
+    entrants.append(Entrant("other speakers", 0.0, "p", result=other))
+    expected = {}
+    for a, b in combinations(sorted(entrants, key=lambda entrant: entrant.key), 2):
+        assert a.result is not None
+        assert b.result is not None
+        p_value = paired_difference(a.result, b.result, metric, replace(settings, resamples=100)).p_value
+        if p_value is not None:
+            expected[frozenset((a.key, b.key))] = p_value
+    found = {frozenset((pair.a, pair.b)): pair.p_value for pair in paired_tests(entrants, metric)}
+    if clusters is None:
+        assert found == expected
+    else:  # whose speakers count hangs on which of two comes first where they differ; nothing else may
+        same = {pair for pair in expected if "other speakers" not in pair}
+        assert {pair: found[pair] for pair in same} == {pair: expected[pair] for pair in same}
+        assert set(found) == set(expected)
+
+
+def test_an_entrant_alone_or_without_clips_is_tested_against_nobody() -> None:
+    alone = Entrant("a", 0.0, "p", result=result(levels([1.0, 2.0])))
+    assert paired_tests([alone, Entrant("b", 1.0, "p")], LEVEL) == []
+    assert paired_tests([], LEVEL) == []

@@ -47,7 +47,8 @@ def add(
     """Check RESULT (a result.json or a run's folder) and file it; prints the record's path.
 
     Every number is made anew from the clips' counts. Refused: incomplete runs, changed files, other clips than the
-    others were scored on, a system that does not say what it was trained with.
+    others were scored on, a system that does not say what it was trained with. Of the records.jsonl beside RESULT, if
+    there, counts are filed: which lengths of words and which visemes were misread.
     """
     from tlbench import leaderboard
     from tlbench.cli.options import split_words
@@ -67,11 +68,17 @@ def add(
 
 @command.command()
 @_board
-def build(board: Path) -> None:
+@click.option(
+    "--site",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write a static site there too: sortable tables, pictures, a page per system. Open its index.html.",
+)
+def build(board: Path, site: Path | None) -> None:
     """Write the tables from the records; prints the files that changed."""
     from tlbench import leaderboard
 
-    changed = leaderboard.build(board)
+    changed = leaderboard.build(board, site)
     for path in changed:
         click.echo(str(path))
     click.echo(f"{len(changed)} files changed" if changed else "nothing changed", err=True)

@@ -1,10 +1,10 @@
 """Submissions: the records of a leaderboard. One schema, two kinds, and neither is taken at its word.
 
 A ``computed`` record holds a whole result: per-clip tallies, clip ids and SHA-256 of the videos. There is no
-transcript, no hypothesis, no video and no path in it, because the corpora are licensed. Every number is made anew from
-the tallies when the record is read. A ``published`` record holds figures out of a paper, says which table each is from,
-and can't be checked by anybody here; so its protocol is the place where it was printed, and no computed number shares
-it.
+transcript, no hypothesis, no video and no path in it, because the corpora are licensed; which words and visemes were
+misread is kept as counts over all clips. Every number is made anew from the tallies when the record is read. A
+``published`` record holds figures out of a paper, says which table each is from, and can't be checked by anybody here;
+so its protocol is the place where it was printed, and no computed number shares it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.observing.card import Card, overlap
+from tlbench.results.breakdown import Breakdown, parse_breakdown
 from tlbench.results.record import refuse_constant
 from tlbench.results.result import AGREEMENT, Result, Role, make_intervals, parse_result
 from tlbench.results.sheet import clean
@@ -39,6 +40,7 @@ TEXT_CHARACTERS = 500
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FOLDER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PROVENANCE = {"tlbench", "python", "packages", "platform", "command", "weights", "numbers", "started", "finished"}
+_PROVENANCE |= {"generation"}
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,15 @@ class Computed:
         Web addresses.
     overlaps : mapping of weights name to str
         Observers that are no fair judge of the system, and why.
+    breakdown : Breakdown or None
+        Where the lip reader errs; None where the run's records were not at hand.
     """
 
     result: Result
     paper: str | None = None
     code: str | None = None
     overlaps: Mapping[str, str] | None = None
+    breakdown: Breakdown | None = None
 
     @property
     def name(self) -> str:
@@ -166,6 +171,7 @@ def submit(
     paper: str | None = None,
     code: str | None = None,
     trained_with: Sequence[str] = (),
+    breakdown: Breakdown | None = None,
 ) -> Computed:
     """A result as it may be filed, checked in every respect.
 
@@ -180,6 +186,8 @@ def submit(
         Web addresses.
     trained_with : sequence of str
         Checkpoints the system was trained with, besides those the result declares; ``none`` says that there are none.
+    breakdown : Breakdown, optional
+        Of the same run.
 
     Raises
     ------
@@ -207,7 +215,7 @@ def submit(
                 "(`tlbench checkpoints list` names them; say other:NAME for one of your own)"
             )
     filed = replace(result, name=result.name if name is None else name, trained_with=declared)
-    made = Computed(filed, paper, code, _overlaps(filed, cards))
+    made = Computed(filed, paper, code, _overlaps(filed, cards), breakdown)
     _check_computed(made)
     return made
 
@@ -254,6 +262,7 @@ def to_json(submission: Submission) -> dict[str, Any]:
             "paper": submission.paper,
             "code": submission.code,
             "overlaps": dict(submission.overlaps or {}),
+            "breakdown": None if submission.breakdown is None else submission.breakdown.to_json(),
             "result": submission.result.to_json(),
         }
     return {
@@ -325,7 +334,7 @@ def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
             "or add the result again"
         )
     if data.get("kind") == "computed":
-        fields = {"schema", "kind", "paper", "code", "overlaps", "result", "digest"}
+        fields = {"schema", "kind", "paper", "code", "overlaps", "breakdown", "result", "digest"}
     elif data.get("kind") == "published":
         fields = {"schema", "kind", "name", "dataset", "role", "source", "title", "url", "collected_from"}
         fields |= {"trained_on", "figures", "digest"}
@@ -349,7 +358,11 @@ def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
     if difference is not None:
         raise TlbenchError(f"{difference}; add the result again")
     computed = Computed(
-        result, _text_or_none(data["paper"], "paper"), _text_or_none(data["code"], "code"), _overlaps(result, cards)
+        result=result,
+        paper=_text_or_none(data["paper"], "paper"),
+        code=_text_or_none(data["code"], "code"),
+        overlaps=_overlaps(result, cards),
+        breakdown=None if data["breakdown"] is None else parse_breakdown(data["breakdown"], result),
     )
     if data["overlaps"] != computed.overlaps:
         raise TlbenchError(

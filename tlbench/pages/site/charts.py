@@ -1,0 +1,309 @@
+"""Charts as SVG text. Names come from strangers: everything that is written is escaped here, at the one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from tlbench.metrics.metric import Direction
+
+FONT = 13  # pixels: a chart is drawn at the size it is shown at
+LETTER = 0.57  # width of a letter in that font's size, rather too wide than too narrow
+NARROW = 500  # pixels of a chart below which names are cut shorter
+BINS = 24
+ROUNDS = 6  # of choosing places for names; more change nothing that is seen
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+Place = tuple[float, float]
+Label = tuple[float, float, str]  # x, y of the baseline, and the text's anchor
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What is measured along one side. Better is right, or up, whichever way the numbers run."""
+
+    label: str
+    unit: str
+    better: Direction
+    digits: int
+
+    @property
+    def name(self) -> str:
+        return self.label + (f" ({self.unit})" if self.unit else "")
+
+    def scale(self, values: Sequence[float], begin: float, end: float) -> Scale:
+        """From values to pixels, the worst at ``begin`` and the best at ``end``, with some air."""
+        low, high = span(values)
+        return Scale(low, high, end, begin) if self.better == "lower" else Scale(low, high, begin, end)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A straight line from values to pixels."""
+
+    low: float
+    high: float
+    at_low: float
+    at_high: float
+
+    def __call__(self, value: float) -> float:
+        return round(self.at_low + (value - self.low) / (self.high - self.low) * (self.at_high - self.at_low), 1)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One system: where it stands, how sure that is, and where its page is. ``control`` is a ceiling or floor."""
+
+    name: str
+    href: str
+    x: float
+    y: float
+    x_ends: tuple[float, float] | None = None
+    y_ends: tuple[float, float] | None = None
+    control: bool = False
+
+
+def tag(name: str, attributes: Mapping[str, object], *children: str) -> Markup:
+    """One element. Children that are Markup stand as they are; others are escaped, as attributes are."""
+    given = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in attributes.items())
+    inside = Markup("").join(escape(child) for child in children)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, given, inside)
+
+
+def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """Round numbers from ``low`` to ``high``, about as many as wanted, in steps of 1, 2 or 5."""
+    rough = (high - low) / wanted
+    power = 10.0 ** floor(log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    return [round(place * step, 10) for place in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
+
+
+def span(values: Sequence[float], margin: float = 0.08) -> tuple[float, float]:
+    """Least and greatest with some air around; never empty."""
+    low, high = min(values), max(values)
+    air = margin * (high - low) or abs(low) * 0.05 or 1.0
+    return low - air, high + air
+
+
+def scatter(points: Sequence[Point], x: Axis, y: Axis, width: int, height: int) -> Markup:
+    """Named points, each a link to its page, with whiskers for intervals; better is right and up.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        At least one, with finite numbers.
+    x, y : Axis
+    width, height : int
+        In pixels.
+    """
+    left, top, right, bottom = 56.0, 26.0, width - 18.0, height - 48.0
+    across = x.scale([value for p in points for value in (p.x, *(p.x_ends or ()))], left, right)
+    up = y.scale([value for p in points for value in (p.y, *(p.y_ends or ()))], bottom, top)
+    drawn = []
+    for value in ticks(across.low, across.high, width // 80):
+        at = across(value)
+        drawn.append(tag("line", {"class": "grid", "x1": at, "x2": at, "y1": top, "y2": bottom}))
+        drawn.append(_text(f"{value:g}", at, bottom + 17, "middle", "tick"))
+    for value in ticks(up.low, up.high, 7):
+        at = up(value)
+        drawn.append(tag("line", {"class": "grid", "x1": left, "x2": right, "y1": at, "y2": at}))
+        drawn.append(_text(f"{value:g}", left - 6, at + 4, "end", "tick"))
+    drawn.append(_text(f"{x.name}{_towards_better(x)}", (left + right) / 2, height - 10, "middle", "axis"))
+    turned = f"translate(14 {(top + bottom) / 2:g}) rotate(-90)"
+    name = f"{y.name}{_towards_better(y)}"
+    drawn.append(tag("text", {"class": "axis", "text-anchor": "middle", "transform": turned}, name))
+    places = [(across(p.x), up(p.y)) for p in points]
+    names = [_short(p.name, 18 if width < NARROW else 30) for p in points]
+    labels = place_labels(names, places, (left, 2.0, width - 2.0, bottom))
+    drawn += [_whiskers(p, place, across, up) for p, place in zip(points, places, strict=True)]
+    drawn += [_leader(place, label) for place, label in zip(places, labels, strict=True)]
+    drawn += [_point(*one, x, y) for one in zip(points, names, places, labels, strict=True)]
+    said = f"{y.name} over {x.name}, {len(points)} systems. The data set's table has the same numbers."
+    return _svg(width, height, said, drawn, role="group")
+
+
+def _towards_better(axis: Axis) -> str:
+    return "" if axis.better == "none" else ", better →"
+
+
+def _whiskers(point: Point, place: Place, across: Scale, up: Scale) -> Markup:
+    lines = []
+    if point.x_ends is not None:
+        ends = {"x1": across(point.x_ends[0]), "x2": across(point.x_ends[1]), "y1": place[1], "y2": place[1]}
+        lines.append(tag("line", {"class": "whisker", **ends}))
+    if point.y_ends is not None:
+        ends = {"x1": place[0], "x2": place[0], "y1": up(point.y_ends[0]), "y2": up(point.y_ends[1])}
+        lines.append(tag("line", {"class": "whisker", **ends}))
+    return Markup("").join(lines)
+
+
+def _leader(place: Place, label: Label) -> Markup:
+    """A line from a point to its name, if that stands far off."""
+    off = label[1] - 4 - place[1]
+    if abs(off) < 24:
+        return Markup("")
+    y2 = label[1] + 3 if off < 0 else label[1] - 11
+    return tag("line", {"class": "leader", "x1": place[0], "y1": place[1], "x2": place[0], "y2": f"{y2:g}"})
+
+
+def _point(point: Point, name: str, place: Place, label: Label, x: Axis, y: Axis) -> Markup:
+    said = f"{point.name}: {x.name} {point.x:.{x.digits}f}, {y.name} {point.y:.{y.digits}f}"
+    size = 5.5
+    mark = tag("circle", {"class": "mark", "cx": place[0], "cy": place[1], "r": size})
+    if point.control:
+        corners = [(0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)]
+        outline = " ".join(f"{place[0] + size * dx:.1f},{place[1] + size * dy:.1f}" for dx, dy in corners)
+        mark = tag("polygon", {"class": "mark control", "points": outline})
+    title = tag("title", {}, said)
+    text = _text(name, *label, "name")
+    return tag("a", {"href": point.href, "aria-label": said}, title, mark, text)
+
+
+def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> list[Label]:
+    """Where each name stands beside its point, so that as little as possible lies upon anything else.
+
+    Each in turn takes the place at which it covers least; then all choose again knowing the others' places, until
+    nobody moves. A place further off counts as covering a little, and to reach out of the frame costs most.
+    """
+    points = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
+    chosen: list[Label | None] = [None] * len(names)
+    boxes: list[Box | None] = [None] * len(names)
+    for _ in range(ROUNDS):
+        before = list(chosen)
+        for i, (name, (x, y)) in enumerate(zip(names, places, strict=True)):
+            taken = [box for j, box in enumerate(boxes) if j != i and box is not None]
+            taken += [point for j, point in enumerate(points) if j != i]
+            best = float("inf")
+            for dearness, label in enumerate(_choices(x, y)):
+                box = _extent(name, label)
+                outside = sum(max(0.0, over) for over in _over(box, frame))
+                cost = 1000 * outside + 3 * sum(_common(box, other) for other in taken) + 2 * dearness
+                if cost < best - 1e-9:
+                    best, chosen[i], boxes[i] = cost, label, box
+        if chosen == before:
+            break
+    return [label for label in chosen if label is not None]
+
+
+def _choices(x: float, y: float) -> list[Label]:
+    """Beside the point, above, below, at its corners, and further and further above and below; the best first."""
+    near: list[Label] = [(x + 9, y + 4, "start"), (x - 9, y + 4, "end"), (x, y - 10, "middle"), (x, y + 19, "middle")]
+    near += [(x + 6 * sx, y + 4 + 11 * sy, "start" if sx > 0 else "end") for sy in (-1, 1) for sx in (1, -1)]
+    far: list[Label] = [
+        (x + shift, y + 4 + sy * off, anchor)
+        for off in (26, 40, 54)
+        for sy in (-1, 1)
+        for anchor, shift in (("middle", 0), ("start", 4), ("end", -4))
+    ]
+    return near + far
+
+
+def _extent(name: str, label: Label) -> Box:
+    x, y, anchor = label
+    width = len(name) * FONT * LETTER
+    left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
+    return left, y - 0.8 * FONT, left + width, y + 0.25 * FONT
+
+
+def _over(box: Box, frame: Box) -> tuple[float, float, float, float]:
+    """How far a box reaches beyond each side of a frame; negative where it doesn't."""
+    return frame[0] - box[0], frame[1] - box[1], box[2] - frame[2], box[3] - frame[3]
+
+
+def _common(a: Box, b: Box) -> float:
+    """The area of both."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, wide) * max(0.0, high)
+
+
+def _short(name: str, most: int) -> str:
+    """A name as a label: what is too long loses its middle, since variants differ at the end. Titles have it whole."""
+    end = most // 2
+    return name if len(name) <= most else f"{name[: most - 1 - end].rstrip()}…{name[-end:].lstrip()}"
+
+
+def strip(values: Sequence[tuple[float, bool]], own: float, axis: Axis, said: str) -> Markup:
+    """Everybody's number as a tick on a line, one's own as a dot; better is right.
+
+    Parameters
+    ----------
+    values : sequence of (value, control)
+        Of the others, finite.
+    own : float
+    axis : Axis
+    said : str
+        What the picture shows, for those who don't see it.
+    """
+    at = axis.scale([own, *(value for value, _ in values)], 4, 156)
+    drawn = [tag("line", {"class": "grid", "x1": 0, "x2": 160, "y1": 12, "y2": 12})]
+    for value, control in values:
+        place = {"x1": at(value), "x2": at(value), "y1": 5, "y2": 19}
+        drawn.append(tag("line", {"class": "tick control" if control else "tick", **place}))
+    drawn.append(tag("circle", {"class": "mark", "cx": at(own), "cy": 12, "r": 5}))
+    return _svg(160, 24, said, drawn)
+
+
+def histogram(values: Sequence[float], axis: Axis, shown: Callable[[float], str], mark: float | None) -> Markup:
+    """How many clips have which number, on an axis that runs as numbers do, with the quoted number marked.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One a clip, finite.
+    axis : Axis
+    shown : float -> str
+        How the number is written.
+    mark : float or None
+        The number of all clips; None where it is not finite.
+    """
+    width, height, left, right, top, bottom = 340, 170, 40.0, 330.0, 12.0, 122.0
+    found = np.asarray(values, dtype=np.float64)
+    low, high = float(found.min()), float(found.max())
+    if high - low <= 1e-12 * max(1.0, abs(low)):
+        low, high = span([low])
+    counts, edges = np.histogram(found, bins=BINS, range=(low, high))
+    at = Scale(low, high, left, right)
+    up = Scale(0, float(counts.max()), bottom, top)
+    drawn = []
+    for value in ticks(low, high, 4):
+        drawn.append(_text(f"{value:g}", at(value), bottom + 17, "middle", "tick"))
+        place = {"x1": at(value), "x2": at(value), "y1": bottom, "y2": bottom + 4}
+        drawn.append(tag("line", {"class": "grid", **place}))
+    for count in {0, int(counts.max())}:
+        drawn.append(_text(f"{count:,}", left - 6, up(count) + 4, "end", "tick"))
+    for count, begin, end in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        if count:
+            said = f"{shown(begin)} to {shown(end)}: {count:,} clips"
+            place = {"x": at(begin), "y": up(count), "width": round(at(end) - at(begin) - 0.8, 1)}
+            drawn.append(
+                tag("rect", {"class": "bar", **place, "height": round(bottom - up(count), 1)}, tag("title", {}, said))
+            )
+    drawn.append(tag("line", {"class": "grid", "x1": left, "x2": right, "y1": bottom, "y2": bottom}))
+    if mark is not None and low <= mark <= high:
+        place = {"x1": at(mark), "x2": at(mark), "y1": top - 8, "y2": bottom}
+        drawn.append(tag("line", {"class": "quoted", **place}, tag("title", {}, f"all clips: {shown(mark)}")))
+    drawn.append(_text(f"{axis.name} of a clip", (left + right) / 2, height - 8, "middle", "axis"))
+    quartiles = [shown(float(q)) for q in np.quantile(found, [0, 0.25, 0.5, 0.75, 1])]
+    said = f"{axis.name} of {len(found):,} clips: from {quartiles[0]} to {quartiles[4]}, half of them within "
+    said += f"{quartiles[1]} and {quartiles[3]}, the middle one {quartiles[2]}"
+    return _svg(width, height, said, drawn)
+
+
+def bar(share: float) -> Markup:
+    """A bar of a table: ``share`` of the widest, from 0 to 1. The number beside it says the same."""
+    rest = {"class": "rest", "x": 0, "y": 3, "width": 100, "height": 8}
+    full = {"class": "bar", "x": 0, "y": 3, "width": round(100 * min(1.0, max(0.0, share)), 1), "height": 8}
+    attributes = {"viewBox": "0 0 100 14", "width": 100, "height": 14, "aria-hidden": "true", "class": "bars"}
+    return tag("svg", attributes, tag("rect", rest), tag("rect", full))
+
+
+def _text(text: str, x: float, y: float, anchor: str, kind: str) -> Markup:
+    return tag("text", {"class": kind, "x": f"{x:g}", "y": f"{y:g}", "text-anchor": anchor}, text)
+
+
+def _svg(width: int, height: int, said: str, drawn: Sequence[Markup], role: str = "img") -> Markup:
+    size = {"viewBox": f"0 0 {width} {height}", "width": width, "height": height}
+    return tag("svg", {**size, "role": role, "aria-label": said}, *drawn)
