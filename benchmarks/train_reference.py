@@ -5,7 +5,7 @@
 The baseline makes what Sxjdwang/TalkLip's ``train.py`` makes in a step without the lip reader: the discriminator looks
 at the generated faces twice, once for the generator's loss and once for its own, and all gradients are computed in the
 order of the script. Both begin with the same weights and must end with the same losses. Loading is measured apart: how
-much faster one process makes batches than a step uses them up.
+much faster one process makes batches than a step uses them up, its videos decoded each time, as a training does.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning_fabric import Fabric
 
-from tlbench.datasets.clip import Clip
-from tlbench.reference.batches import Batch, BatchMaker
+from tlbench.datasets.dataset import load_dataset
+from tlbench.media.video import write_video
+from tlbench.observing.boxing import BoxRule
+from tlbench.reference.batches import SHORTEST, Batch, BatchMaker
 from tlbench.reference.discriminator import Discriminator
-from tlbench.reference.generator import TalkLip
-from tlbench.reference.material import Material
+from tlbench.reference.generator import AHEAD_FRAMES, TalkLip
+from tlbench.reference.material import MaterialBook
 from tlbench.reference.training import build_networks
 from tlbench.reference.update import BETAS, Recipe, Update
 
@@ -60,13 +64,23 @@ class StepByStep:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
 
-def made_up(frames: int) -> Material:
-    """A clip of noise: its content does not change how long anything takes."""
+def made_up(root: Path, frames: int) -> MaterialBook:
+    """Two clips of a drifting slope with noise, in LRS2's layout."""
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (frames, 160, 160, 3), np.uint8)
-    samples = rng.integers(-9000, 9000, frames * 640).astype(np.int16)
-    boxes = np.tile(np.array([30, 20, 130, 150]), (frames, 1))
-    return Material(Clip("made-up"), pictures[:, :96, :96], pictures, boxes, samples, [])
+    rows, columns = np.mgrid[0:160, 0:160]
+    names = ("a/00001", "a/00002")
+    for name in names:
+        slopes = np.stack([rows + columns // 2 + 2 * number for number in range(frames)]) % 256  # (T, 160, 160)
+        pictures = np.clip(slopes[..., None] + rng.integers(-9, 10, (frames, 160, 160, 3)), 0, 255).astype(np.uint8)
+        video = root / "main" / f"{name}.mp4"
+        video.parent.mkdir(parents=True, exist_ok=True)
+        write_video(video, pictures, samples=rng.integers(-9000, 9000, frames * 640).astype(np.int16))
+        video.with_suffix(".txt").write_text("Text:  NOTHING\n")
+    (root / "train.txt").write_text("".join(f"{name}\n" for name in names))
+    selection = load_dataset("lrs2", root, split="train")
+    book = MaterialBook(selection, BoxRule("fixed", fixed=(30, 20, 130, 150)), root / "cache", shortest=SHORTEST)
+    book.prepare(lambda done, total: None)
+    return book
 
 
 def seconds_of(work: Callable[[], object], repeats: int) -> float:
@@ -89,19 +103,27 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    maker = BatchMaker(None, None)
-    clips = [made_up(options.frames)] * 2
-    batch = maker.training(clips, np.random.default_rng(0))
-    plain = StepByStep(*build_networks(RECIPE, options.size, None, 0)[:2])
-    generator, discriminator, _ = build_networks(RECIPE, options.size, None, 0)
+    with TemporaryDirectory() as folder:
+        measure(made_up(Path(folder), options.frames), options.size, options.threads, options.repeats)
+
+
+def measure(book: MaterialBook, size: str, threads: int, repeats: int) -> None:
+    maker = BatchMaker(None, None, AHEAD_FRAMES)
+
+    def load() -> Batch:
+        return maker.training([book[0], book[1]], np.random.default_rng(0))
+
+    batch = load()
+    plain = StepByStep(*build_networks(RECIPE, size, None, 0)[:2])
+    generator, discriminator, _ = build_networks(RECIPE, size, None, 0)
     ours = Update(generator, discriminator, None, RECIPE, Fabric(accelerator="cpu", devices=1))
     theirs, told = plain(batch), ours([batch])
     worst = max(abs(theirs[name] - float(told[name])) for name in theirs)
 
-    before = seconds_of(lambda: plain(batch), options.repeats)
-    now = seconds_of(lambda: ours([batch]), options.repeats)
-    loading = seconds_of(lambda: maker.training(clips, np.random.default_rng(0)), options.repeats)
-    print(f"{options.size}, {len(batch.faces)} faces a step, {options.threads} threads; losses differ by {worst:.1e}")
+    before = seconds_of(lambda: plain(batch), repeats)
+    now = seconds_of(lambda: ours([batch]), repeats)
+    loading = seconds_of(load, repeats)
+    print(f"{size}, {len(batch.faces)} faces a step, {threads} threads; losses differ by {worst:.1e}")
     print(f"line by line {before:.2f} s, here {now:.2f} s: {before / now:.2f} times the steps")
     print(f"one process makes a batch in {loading:.3f} s, {now / loading:.0f} times as fast as it is used up")
 

@@ -16,6 +16,7 @@ from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     from tlbench.reference.training import TrainedReference
+    from tlbench.reference.update import GanForm
     from tlbench.training.devices import Precision
 
 VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
@@ -74,9 +75,61 @@ VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 @click.option("--batch-clips", type=click.IntRange(min=1), default=8, show_default=True, help="In a batch, a device.")
 @click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True, help="Batches to one update.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True)
+@click.option(
+    "--judge-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="The discriminator's own learning rate.",
+)
+@click.option(
+    "--copier",
+    "copies",
+    is_flag=True,
+    help="Begin with a generator that copies the pictures it is given: for miniatures.",
+)
+@click.option(
+    "--settled-from",
+    type=click.IntRange(min=0),
+    metavar="STEP",
+    help="From this step on the generator's batch norms keep their statistics: for batches of few people.",
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="STEPS",
+    help="Let the learning rate rise over the first steps.",
+)
+@click.option(
+    "--fade",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Let the learning rate fall to 0 over this share of all steps, the last ones.",
+)
 @click.option("--lip-weight", type=click.FloatRange(min=0), help="Of the lip reader's loss.  [default: 1e-5]")
 @click.option("--contrast-weight", type=click.FloatRange(min=0), help="Of contrastive learning.  [default: 1e-3]")
 @click.option("--gan-weight", type=click.FloatRange(min=0), help="Of the discriminator.  [default: 0.07]")
+@click.option(
+    "--gan-form",
+    type=click.Choice(["code", "paper"]),
+    default="code",
+    show_default=True,
+    help="The discriminator's losses as in the published code, or as the paper prints them (Eq. 2 and 3).",
+)
+@click.option(
+    "--mask-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.08,
+    show_default=True,
+    help="Of a clip's frames, so many begin a run that is generated (the paper's p).",
+)
+@click.option(
+    "--mask-run", type=click.IntRange(1, 11), default=5, show_default=True, help="Frames of such a run (its M)."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--max-time", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES", help="Stop, all saved.")
 @click.option("--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4).")
@@ -118,9 +171,17 @@ def command(
     batch_clips: int,
     accumulate: int,
     learning_rate: float,
+    judge_rate: float,
+    copies: bool,
+    settled_from: int | None,
+    warmup: int,
+    fade: float,
     lip_weight: float | None,
     contrast_weight: float | None,
     gan_weight: float | None,
+    gan_form: GanForm,
+    mask_share: float,
+    mask_run: int,
     seed: int,
     max_time: float | None,
     boxes: Path | None,
@@ -145,6 +206,7 @@ def command(
     """
     from tlbench.cli.options import given_weights
     from tlbench.cli.progress import TrainingProgress
+    from tlbench.reference.batches import Picking
     from tlbench.reference.stages import StageRule
     from tlbench.reference.trainer import Pace
     from tlbench.reference.training import Devices, Parts, train_reference
@@ -161,6 +223,12 @@ def command(
         contrast=published.contrast if contrast_weight is None else contrast_weight,
         gan=published.gan if gan_weight is None else gan_weight,
         learning_rate=learning_rate,
+        judge_rate=judge_rate,
+        warmup=warmup,
+        fade=fade,
+        copies=copies,
+        settled_from=settled_from,
+        gan_form=gan_form,
     )
     stop = _StopSign()
     with TrainingProgress() as progress:
@@ -173,6 +241,7 @@ def command(
             size=read_size(size),
             stages=StageRule(_stage_steps(stage_steps), patience),
             pace=Pace(batch_clips, accumulate, validate_every, judged_clips, save_every, seed),
+            picking=Picking(mask_share, mask_run),
             parts=Parts(train_split, val_split, train_list, val_list),
             boxes=boxes,
             detector=detector,

@@ -9,14 +9,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tlbench.errors import TlbenchError
 from tlbench.media.mel import mel_segments, mel_spectrogram
 from tlbench.observing.teaching import AudioEncoder, Teacher
 from tlbench.reference.material import FACE_SIDE, Material
 
-SHARE, RUN = 0.08, 5  # train.py: prob of all frames begin a run of length frames
 VAL_STRIDE = 0.12  # train.py: of the frames, between two runs in validation
 SHORTEST = 13  # frames; with fewer the original's int(0.08 T) is 0 and it stops with an error
-AHEAD_FRAMES = 2  # a local encoder hears 0.2 s with the frame in their middle
+
+
+@dataclass(frozen=True)
+class Picking:
+    """Which frames of a clip are generated, and so masked for the lip reader (the paper's Sec. 3.5).
+
+    Attributes
+    ----------
+    share : float
+        p: of all frames, so many begin a run; 0.08 as published (TalkLip ``train.py``, ``prob``).
+    run : int
+        M: frames of a run, its first among them; 5 as published (``length``).
+
+    Raises
+    ------
+    TlbenchError
+        If nothing could be picked so, or nothing else would be left.
+    """
+
+    share: float = 0.08
+    run: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise TlbenchError(f"a share of {self.share} of all frames can't be picked; give more than 0, 1 at most")
+        if not 1 <= self.run <= SHORTEST - 2:
+            raise TlbenchError(f"runs of {self.run} frames: clips may have {SHORTEST}; give 1 to {SHORTEST - 2}")
 
 
 @dataclass(frozen=True)
@@ -63,31 +89,35 @@ class Batch:
         return replace(self, **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
 
 
-def picked_in_training(frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def picked_in_training(
+    frames: int, rng: np.random.Generator, picking: Picking | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Frames to be generated, and for each the frame that lends the face: runs of five, by chance.
 
     As ``train.py``: 8 % of the frames are drawn as starts, those nearer than five to the one before are dropped, and
     each run's identity is another run of the clip. Where the original draws none (clips of 12 frames and fewer), one is
-    drawn.
+    drawn. ``picking`` may say other numbers.
     """
-    places = frames - RUN + 1  # where a run may begin
-    starts = np.sort(rng.choice(np.arange(1, places), max(int(frames * SHARE), 1), replace=False))
+    picking = picking or Picking()
+    places = frames - picking.run + 1  # where a run may begin
+    count = min(max(int(frames * picking.share), 1), places - 1)
+    starts = np.sort(rng.choice(np.arange(1, places), count, replace=False))
     kept = [int(starts[0])]
     for start in starts[1:]:
-        if start - kept[-1] >= RUN:
+        if start - kept[-1] >= picking.run:
             kept.append(int(start))
     others = [int(rng.choice(np.delete(np.arange(places), start))) for start in kept]
-    return _runs(kept), _runs(others)
+    return _runs(kept, picking.run), _runs(others, picking.run)
 
 
-def picked_in_validation(frames: int) -> tuple[np.ndarray, np.ndarray]:
+def picked_in_validation(frames: int, run: int = Picking.run) -> tuple[np.ndarray, np.ndarray]:
     """Frames to be generated, and 0 for each: the first frame lends the face, as when a finished generator speaks."""
-    picked = _runs(list(range(0, frames - RUN + 1, max(int(frames * VAL_STRIDE), 1))))
+    picked = _runs(list(range(0, frames - run + 1, max(int(frames * VAL_STRIDE), 1))), run)
     return picked, np.zeros_like(picked)
 
 
-def _runs(starts: list[int]) -> np.ndarray:
-    return (np.array(starts)[:, None] + np.arange(RUN)).reshape(-1)
+def _runs(starts: list[int], frames: int) -> np.ndarray:
+    return (np.array(starts)[:, None] + np.arange(frames)).reshape(-1)
 
 
 class BatchMaker:
@@ -99,26 +129,38 @@ class BatchMaker:
         The generator's global audio encoder; None if it has a local one.
     teacher : Teacher or None
         Who reads what is generated.
+    ahead_frames : int
+        How far ahead of its frame the sound for a local audio encoder begins: what the generator's sizes say, or it
+        will speak too early or too late.
+    picking : Picking or None
+        None is as published.
     """
 
-    def __init__(self, ear: AudioEncoder | None, teacher: Teacher | None) -> None:
+    def __init__(
+        self, ear: AudioEncoder | None, teacher: Teacher | None, ahead_frames: int = 0, picking: Picking | None = None
+    ) -> None:
         self._ear = ear
         self._teacher = teacher
+        self._ahead_frames = ahead_frames
+        self._picking = picking or Picking()
 
-    def training(self, clips: Sequence[Material], rng: np.random.Generator) -> Batch:
-        """Clips with frames picked by chance, on the CPU."""
-        return self._batch(clips, [picked_in_training(len(clip), rng) for clip in clips])
+    def training(self, clips: Sequence[Material], rng: np.random.Generator, *, read: bool = True) -> Batch:
+        """Clips with frames picked by chance, on the CPU. Without ``read`` no lip reader will look at them."""
+        return self._batch(clips, [picked_in_training(len(clip), rng, self._picking) for clip in clips], read=read)
 
     def validation(self, clip: Material) -> Batch:
         """A clip with frames picked evenly."""
-        return self._batch([clip], [picked_in_validation(len(clip))])
+        return self._batch([clip], [picked_in_validation(len(clip), self._picking.run)], read=True)
 
     def whole(self, clip: Material, begin: int, end: int) -> Batch:
-        """Each frame of a clip from ``begin`` up to ``end``; the first frame of the clip lends the face."""
-        picked = np.arange(begin, min(end, len(clip)))
-        return self._batch([clip], [(picked, np.zeros_like(picked))])
+        """Each frame of a clip from ``begin`` up to ``end``, to be looked at by a person.
 
-    def _batch(self, clips: Sequence[Material], picks: Sequence[tuple[np.ndarray, np.ndarray]]) -> Batch:
+        The first frame of the clip lends the face.
+        """
+        picked = np.arange(begin, min(end, len(clip)))
+        return self._batch([clip], [(picked, np.zeros_like(picked))], read=False)
+
+    def _batch(self, clips: Sequence[Material], picks: Sequence[tuple[np.ndarray, np.ndarray]], *, read: bool) -> Batch:
         longest = max(len(clip) for clip in clips)
         truth = np.concatenate([clip.faces[picked] for clip, (picked, _) in zip(clips, picks, strict=True)])
         identity = np.concatenate([clip.faces[other] for clip, (_, other) in zip(clips, picks, strict=True)])
@@ -127,7 +169,6 @@ class BatchMaker:
         index = [picked + longest * row for row, (picked, _) in enumerate(picks)]
         begins = np.cumsum([0, *(len(clip) for clip in clips)])
         rows = [picked + begin for begin, (picked, _) in zip(begins, picks, strict=False)]
-        reads = self._teacher is not None
         return Batch(
             faces=as_faces(np.concatenate([pose, identity], axis=-1)),
             truth=as_faces(truth),
@@ -137,8 +178,8 @@ class BatchMaker:
             tokens=self._teacher.padded([clip.tokens for clip in clips])
             if self._teacher is not None
             else torch.zeros(len(clips), 0, dtype=torch.int64),
-            frames=torch.from_numpy(np.concatenate([clip.frames for clip in clips]))
-            if reads
+            frames=torch.from_numpy(np.concatenate([clip.frames() for clip in clips]))
+            if read and self._teacher is not None
             else torch.zeros(0, 0, 0, 3, dtype=torch.uint8),
             boxes=torch.from_numpy(
                 np.concatenate([clip.boxes[picked] for clip, (picked, _) in zip(clips, picks, strict=True)])
@@ -149,7 +190,7 @@ class BatchMaker:
     def _hear(self, clips: Sequence[Material], picks: Sequence[np.ndarray], longest: int) -> Tensor:
         if self._ear is None:
             heard = [
-                mel_segments(mel_spectrogram(clip.samples), len(clip), AHEAD_FRAMES)[picked]
+                mel_segments(mel_spectrogram(clip.samples), len(clip), self._ahead_frames)[picked]
                 for clip, picked in zip(clips, picks, strict=True)
             ]
             return torch.from_numpy(np.concatenate(heard))

@@ -9,6 +9,7 @@ Wav2Lip's generator (Rudrabha/Wav2Lip ``models/wav2lip.py``), to the letter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -45,6 +46,9 @@ class GeneratorDims:
         What the published numbers of channels are multiplied by.
     deepest : int
         No stage has more channels than this: the deep ones hold nearly all parameters and little of the work.
+    narrowest : int
+        No stage has fewer. The first looks at two pictures of three colours and hands them on past all the others: with
+        two channels behind a ReLU it can't, and what it can't hand on has to be painted from memory.
     audio_width : int
         Of a global audio encoder's features: 768 as published. 0 for a local one, whose follows from the rest.
     contrast_width : int
@@ -58,16 +62,18 @@ class GeneratorDims:
     audio: Literal["global", "local"] = "global"
     width: float = 1.0
     deepest: int = 512
+    narrowest: int = 1
     audio_width: int = 0
     contrast_width: int = 0
     ahead_frames: int = 0
 
     def __post_init__(self) -> None:
-        counts = (self.audio_width, self.contrast_width, self.ahead_frames, self.deepest - 1)
+        counts = (self.audio_width, self.contrast_width, self.ahead_frames, self.deepest - 1, self.narrowest - 1)
         if (
             self.audio not in ("global", "local")
             or not 0 < self.width <= 4
             or not 0 <= min(counts) <= max(counts) < 2**16
+            or self.narrowest > self.deepest
         ):
             raise ValueError(f"no such generator: {self}")
         if (self.audio == "local") != (self.audio_width == 0):
@@ -75,7 +81,7 @@ class GeneratorDims:
 
     def channels(self, published: int) -> int:
         """How many channels a stage has that has so many as published."""
-        return min(max(round(published * self.width), 1), self.deepest)
+        return min(max(round(published * self.width), self.narrowest), self.deepest)
 
     @property
     def embedding(self) -> int:
@@ -98,18 +104,19 @@ class GeneratorDims:
 
 
 PUBLISHED = GeneratorDims("local")  # Wav2Lip's
-MINIATURE = replace(PUBLISHED, width=0.25, deepest=80)
+MINIATURE = replace(PUBLISHED, width=1 / 8, deepest=64, narrowest=8)
 TINY = replace(PUBLISHED, width=1 / 16, deepest=8)  # for tests
+AHEAD_FRAMES = 2  # of a local audio encoder that is trained here: the frame is in the middle of what it hears
 SIZES = {"published": PUBLISHED, "miniature": MINIATURE, "tiny": TINY}
 
 
-def dims_for(size: str, audio: Literal["global", "local"], heard: int, seen: int) -> GeneratorDims:
+def dims_for(size: str | Mapping[str, Any], audio: Literal["global", "local"], heard: int, seen: int) -> GeneratorDims:
     """The sizes of a generator that is to be trained here.
 
     Parameters
     ----------
-    size : str
-        One of ``SIZES``.
+    size : str or mapping
+        One of ``SIZES``, or what differs from the published size: ``{"width": 0.25, "deepest": 96}``.
     audio : "global" or "local"
     heard : int
         Width of the global audio encoder's features; not looked at for a local one.
@@ -121,11 +128,20 @@ def dims_for(size: str, audio: Literal["global", "local"], heard: int, seen: int
     TlbenchError
         If there is no such size.
     """
-    if size not in SIZES:
-        raise TlbenchError(f"the reference generator has no size {size!r}; there are {', '.join(SIZES)}")
+    if isinstance(size, str):
+        if size not in SIZES:
+            raise TlbenchError(f"no size {size!r}; there are {', '.join(SIZES)}, or a JSON file of dimensions (--size)")
+        dims = SIZES[size]
+    else:
+        try:
+            dims = replace(PUBLISHED, **size)
+        except (TypeError, ValueError) as error:
+            raise TlbenchError(
+                f"size {dict(size)}: these are no dimensions of the generator ({error}) (--size)"
+            ) from error
     if audio == "local":
-        return replace(SIZES[size], contrast_width=seen, ahead_frames=2)
-    return replace(SIZES[size], audio="global", audio_width=heard, contrast_width=seen)
+        return replace(dims, contrast_width=seen, ahead_frames=AHEAD_FRAMES)
+    return replace(dims, audio="global", audio_width=heard, contrast_width=seen)
 
 
 class ContrastiveProjection(nn.Module):

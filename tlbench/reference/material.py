@@ -3,12 +3,18 @@
 The faces are what is generated (96x96, TalkLip ``train.py`` and Wav2Lip); the frames are what the lip reader is shown
 once a generated face has been pasted back. Where videos are not framed as LRS2's are, 160x160 around the face, the
 frames are brought to that framing first, because that is what lip readers know; faces are cut from the video itself.
+
+What is kept in the cache is small, and exact. Faces lie there as PNG, about 10 kB each, and only those are unpacked
+that a step picks. Frames do not lie there at all: a video is its own best compression, a frame of H.264 is read in half
+the time of the same frame as PNG, and only a lip reader looks at them. As plain pixels both took 77 to 104 kB a frame,
+20 GB for 4000 clips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,39 +36,83 @@ from tlbench.training.kept import FOOTAGE_BYTES, ClipBook
 
 FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 FRAME_SIDE = 160  # pixels, of LRS2's videos
-FORM = 1  # of a clip's arrays
+FORM = 2  # of a clip's arrays
+PACKING = (cv2.IMWRITE_PNG_COMPRESSION, 1)  # the quickest; level 9 saves little
 WHOLE = View("reference-whole", 1, (ToBgr(),))
 FRAMED = View("reference-framed", 1, (FrameFace(FRAME_SIDE), ToBgr()))
 
 Spell = Callable[[str], list[int]]
 
 
+class Faces:
+    """Faces of a clip, (T, 96, 96, 3) uint8 BGR, packed without loss: ``faces[rows]`` unpacks those rows.
+
+    Parameters
+    ----------
+    packed : (N,) uint8
+        PNG files, one after the other.
+    ends : (T,) int64
+        Where each of them ends.
+
+    Raises
+    ------
+    TlbenchError
+        From ``faces[rows]``, if what was packed is damaged.
+    """
+
+    def __init__(self, packed: np.ndarray, ends: np.ndarray) -> None:
+        self.packed = packed
+        self.ends = ends
+
+    @classmethod
+    def of(cls, pictures: Iterable[np.ndarray]) -> Faces:
+        """Pack pictures, (96, 96, 3) uint8 BGR each."""
+        files = [cv2.imencode(".png", picture, PACKING)[1] for picture in pictures]
+        return cls(np.concatenate(files), np.cumsum([len(file) for file in files]))
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return np.stack([self._unpacked(int(row)) for row in rows])
+
+    def _unpacked(self, row: int) -> np.ndarray:
+        begin = int(self.ends[row - 1]) if row else 0
+        picture = cv2.imdecode(self.packed[begin : self.ends[row]], cv2.IMREAD_COLOR)
+        if picture is None:
+            raise TlbenchError(
+                f"face {row} of a clip is damaged in the cache; remove its folder material and run again"
+            )
+        return np.asarray(picture)
+
+
 @dataclass(frozen=True)
 class Material:
-    """One clip.
+    """One clip of T frames.
 
     Attributes
     ----------
     clip : Clip
-    faces : (T, 96, 96, 3) uint8 BGR
-    frames : (T, 160, 160, 3) uint8 BGR
+    faces : Faces
     boxes : (T, 4) int64
-        x1 y1 x2 y2 of each face in ``frames``; x2 and y2 may pass the edge.
+        x1 y1 x2 y2 of each face in the frames; x2 and y2 may pass the edge.
     samples : (N,) int16
         16 kHz.
     tokens : list of int
         What is said, as the lip reader spells it; empty if there is none.
+    frames : callable
+        Decodes the frames, (T, 160, 160, 3) uint8 BGR.
     """
 
     clip: Clip
-    faces: np.ndarray
-    frames: np.ndarray
+    faces: Faces
     boxes: np.ndarray
     samples: np.ndarray
     tokens: list[int]
+    frames: Callable[[], np.ndarray]
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.boxes)
 
 
 class MaterialBook(ClipBook):
@@ -96,11 +146,27 @@ class MaterialBook(ClipBook):
         self.converted: dict[str, str] = {}
 
     def __getitem__(self, index: int) -> Material:
-        kept = self.arrays(index)
-        faces = kept.get("faces")
-        if faces is None:
-            faces = np.stack([face_of(frame, box) for frame, box in zip(kept["frames"], kept["boxes"], strict=True)])
-        return Material(self.clips[index], faces, kept["frames"], kept["boxes"], kept["samples"], self._tokens[index])
+        clip, kept = self.clips[index], self.arrays(index)
+        faces = Faces(kept["faces"], kept["ends"])
+        frames = partial(self._frames, clip, kept["squares"])
+        return Material(clip, faces, kept["boxes"], kept["samples"], self._tokens[index], frames)
+
+    def _frames(self, clip: Clip, squares: np.ndarray) -> np.ndarray:
+        """Decode a clip's frames, brought to LRS2's framing around ``squares``, (T, 4), if they have another.
+
+        Raises TlbenchError if the video is no longer what it was.
+        """
+        assert clip.reference is not None  # it would not have joined the book
+        stream, frames, seen = open_view(WHOLE if self._framed else FRAMED), [], 0
+        for run in Footage(clip.reference, 0).frames():
+            frames.append(stream.see(run, squares[np.minimum(run.start + np.arange(len(run)), len(squares) - 1)]))
+            seen += len(run)
+        if seen != len(squares):
+            raise TlbenchError(
+                f"clip {clip.id}: {clip.reference.name} has {seen} frames, not {len(squares)} as when the training "
+                "began; bring the old file back, or begin again"
+            )
+        return np.concatenate(frames)
 
     def _key(self, clip: Clip, sha256: str) -> Mapping[str, Any]:
         return {
@@ -144,27 +210,27 @@ class MaterialBook(ClipBook):
         samples = read_audio(speech)
         video = Footage(clip.reference, FOOTAGE_BYTES)
         found = self.finder.boxes(clip, video, sha256)
-        boxes, missing = found.xyxy, found.missing
-        squares = steady(boxes)
-        stream = open_view(FRAMED if not self._framed else WHOLE)
-        frames, faces, places = [], [], []
+        faces, places = [], []
         for run in video.frames():
-            rows = np.minimum(run.start + np.arange(len(run)), len(boxes) - 1)
-            frames.append(stream.see(run, squares[rows]))
-            places.append(boxes[rows] if self._framed else placed(boxes[rows], squares[rows]))
-            if not self._framed:
-                faces += [face_of(rgb[..., ::-1], box) for rgb, box in zip(run.rgb, boxes[rows], strict=True)]
-        if not frames:
+            boxes = found.xyxy[np.minimum(run.start + np.arange(len(run)), len(found.xyxy) - 1)]
+            _check_boxes(clip, boxes, *run.rgb.shape[1:3])
+            faces += [face_of(rgb[..., ::-1], box) for rgb, box in zip(run.rgb, boxes, strict=True)]
+            places.append(boxes)
+        if not faces:
             raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
-        whole, inside = np.concatenate(frames), np.concatenate(places)
-        _check_boxes(clip, whole, inside)
+        packed, boxes = Faces.of(faces), np.concatenate(places)
+        squares = steady(found.xyxy)[np.minimum(np.arange(len(boxes)), len(found.xyxy) - 1)]
+        if not self._framed:
+            boxes = placed(boxes, squares)
+            _check_boxes(clip, boxes, FRAME_SIDE, FRAME_SIDE)
         return {
-            "boxes": inside,
-            "missing": np.array(missing),
+            "boxes": boxes,
+            "squares": squares,
+            "missing": np.array(found.missing),
             "sound": np.array(_sound_of(speech)),
             "samples": samples,
-            "frames": whole,
-            **({"faces": np.stack(faces)} if faces else {}),
+            "faces": packed.packed,
+            "ends": packed.ends,
         }
 
 
@@ -192,8 +258,7 @@ def placed(boxes: np.ndarray, squares: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _check_boxes(clip: Clip, frames: np.ndarray, boxes: np.ndarray) -> None:
-    height, width = frames.shape[1:3]
+def _check_boxes(clip: Clip, boxes: np.ndarray, height: int, width: int) -> None:
     outside = (boxes[:, 0] >= np.minimum(boxes[:, 2], width)) | (boxes[:, 1] >= np.minimum(boxes[:, 3], height))
     if outside.any():
         edges = ",".join(map(str, boxes[outside.argmax()]))

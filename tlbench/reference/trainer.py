@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tlbench.observing.package import own_package, replace_package
 from tlbench.reference.batches import Batch, BatchMaker, as_pictures
+from tlbench.reference.beginning import begin_as_copier
 from tlbench.reference.checkpoint import package_of, write_official
 from tlbench.reference.guard import Guard, GuardRule, first_not_finite
 from tlbench.reference.material import MaterialBook
@@ -41,6 +42,7 @@ OFFICIAL = {"generator": "generator.pth", "discriminator": "discriminator.pth"} 
 SAMPLES_NAME = "samples"
 LOG_EVERY = 50  # steps
 SAMPLE_FRAMES = 25  # that are generated at once
+COPIED_CLIPS = 24  # whose faces a copier's batch norms are measured by
 SAMPLE_CLIPS = 4  # of the validation part, in the strip; the first of them is the video
 
 
@@ -96,15 +98,18 @@ class Position:
 class _Batches(Dataset[Batch]):
     """Batch ``n`` of a training, made when it is asked for."""
 
-    def __init__(self, maker: BatchMaker, book: MaterialBook, plan: BatchPlan, chance: tuple[int, ...]) -> None:
+    def __init__(
+        self, maker: BatchMaker, book: MaterialBook, plan: BatchPlan, chance: tuple[int, ...], *, read: bool
+    ) -> None:
         self._maker = maker
         self._book = book
         self._plan = plan
         self._chance = chance
+        self._read = read
 
     def __getitem__(self, number: int) -> Batch:
         rng = np.random.default_rng((*self._chance, number))
-        return self._maker.training([self._book[index] for index in self._plan[number]], rng)
+        return self._maker.training([self._book[index] for index in self._plan[number]], rng, read=self._read)
 
 
 class _Numbers(Sampler[int]):
@@ -198,7 +203,7 @@ class ReferenceTraining:
             If the state is damaged, the disk is full, or the training goes off again and again.
         """
         if not self._resume():
-            self._stages.at_step(0)
+            self._begin()
             self._save()
         self._enter_stage()
         sums, loader = Sums(), self._loader()
@@ -230,10 +235,21 @@ class ReferenceTraining:
                 self._save()
         return self._at, self._stages.stage == DONE
 
+    def _begin(self) -> None:
+        """What comes before the first step."""
+        self._stages.at_step(0)
+        if self._update.recipe.copies:
+            clips = [self._lessons[index] for index in range(min(len(self._lessons), COPIED_CLIPS))]
+            rng = np.random.default_rng((self._pace.seed, 2))
+            begin_as_copier(
+                self._update.generator, self._maker.training(clips, rng, read=False).to(self._fabric.device)
+            )
+
     def _one_step(self, loader: Iterator[Batch], sums: Sums) -> str | None:
         """Change the weights once. Returns why the training has gone off; None if it has not."""
         torch.manual_seed((self._pace.seed * 1009 + self._at.tries) * 1_000_003 + self._at.step)  # what is dropped
         batches = [next(loader) for _ in range(self._pace.accumulate)]
+        self._update.at_step(self._at.step, self._left)
         losses = self._update(batches)
         means = self._fabric.all_reduce(losses, reduce_op="mean")
         assert isinstance(means, dict)
@@ -247,7 +263,8 @@ class ReferenceTraining:
         """Batches from the next step on, prepared ahead by ``loaders`` processes."""
         devices, first = self._fabric.world_size, self._at.step * self._pace.accumulate
         mine = (number * devices + self._fabric.global_rank for number in itertools.count(first))
-        batches = _Batches(self._maker, self._lessons, self._plan, (self._pace.seed, 1, self._at.tries))
+        chance, read = (self._pace.seed, 1, self._at.tries), self._update.lips_are_read
+        batches = _Batches(self._maker, self._lessons, self._plan, chance, read=read)
         loader = DataLoader(
             batches,
             batch_size=None,
@@ -359,6 +376,11 @@ class ReferenceTraining:
         write_sample_video(samples[0], folder / f"{self._at.step:07d}.mp4")
 
     @property
+    def _left(self) -> float:
+        """How much of the learning rates is left for the next step."""
+        return self._update.recipe.left_at(self._at.step, self._stages.rule.total)
+
+    @property
     def _epoch(self) -> int:
         return self._plan.epoch_of(self._at.step * self._pace.accumulate * self._fabric.world_size)
 
@@ -371,7 +393,7 @@ class ReferenceTraining:
             self._stages.rule.total,
             self._epoch,
             sums.means(),
-            self._update.recipe.learning_rate,
+            self._update.recipe.learning_rate * self._left,
             rate,
             judged.get("l1"),
             self._stages.best,

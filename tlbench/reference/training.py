@@ -20,9 +20,10 @@ from tlbench.version import VERSION
 
 if TYPE_CHECKING:
     from tlbench.observing.teaching import AudioEncoder, Teacher
+    from tlbench.reference.batches import Picking
     from tlbench.reference.discriminator import Discriminator
     from tlbench.reference.expert import Expert
-    from tlbench.reference.generator import GeneratorDims, TalkLip
+    from tlbench.reference.generator import TalkLip
     from tlbench.reference.guard import GuardRule
     from tlbench.reference.stages import StageRule
     from tlbench.reference.trainer import Pace
@@ -99,6 +100,7 @@ def train_reference(
     size: str | Mapping[str, Any] = "published",
     stages: StageRule | None = None,
     pace: Pace | None = None,
+    picking: Picking | None = None,
     guard: GuardRule | None = None,
     parts: Parts | None = None,
     boxes: Path | None = None,
@@ -127,7 +129,7 @@ def train_reference(
         Name or file of the lip reader. A global audio encoder begins as a copy of its own, too.
     size : str or mapping
         One of the generator's sizes, or ``{"width": 0.25, "deepest": 96}``.
-    stages, pace, guard
+    stages, pace, picking, guard
         None are the published ones.
     boxes, detector, smooth, weights
         Where faces are, as in scoring.
@@ -151,7 +153,7 @@ def train_reference(
     UserWarning
         If an observer that scores this data set is the expert or a relative of it.
     """
-    from tlbench.reference.batches import SHORTEST, BatchMaker
+    from tlbench.reference.batches import SHORTEST, BatchMaker, Picking
     from tlbench.reference.expert import find_expert
     from tlbench.reference.guard import GuardRule
     from tlbench.reference.material import MaterialBook
@@ -161,6 +163,9 @@ def train_reference(
 
     began = time.monotonic()
     stages, pace, guard = stages or StageRule(), pace or Pace(), guard or GuardRule()
+    picking = picking or Picking()
+    if recipe.fade and stages.steps is None:
+        raise TlbenchError("a learning rate that fades needs to know how many steps there are (--stage-steps)")
     parts, devices, say = parts or Parts(), devices or Devices(), notice or _quiet
     reader = _expert(recipe, expert, dataset, find_expert)
     selections = [
@@ -184,6 +189,7 @@ def train_reference(
         "stage_steps": None if stages.steps is None else list(stages.steps),
         "patience": stages.patience,
         **pace.to_json(),
+        "masking": {"share": picking.share, "run": picking.run},
         "guard": {"limit": guard.limit, "window": guard.window},
         "precision": devices.precision,
         "devices": devices.count,
@@ -206,7 +212,7 @@ def train_reference(
     generator, discriminator, ear = build_networks(recipe, size, teacher, pace.seed)
     training = ReferenceTraining(
         Update(generator, discriminator, teacher, recipe, fabric),
-        BatchMaker(ear, teacher),
+        BatchMaker(ear, teacher, generator.dims.ahead_frames, picking),
         books[0],
         books[1],
         out,
@@ -241,18 +247,15 @@ def build_networks(
     import torch
 
     from tlbench.reference.discriminator import Discriminator
-    from tlbench.reference.generator import TalkLip
+    from tlbench.reference.generator import TalkLip, dims_for
 
-    dims = _dims(size)
     torch.manual_seed(seed)
     ear = None
     if recipe.hears_all:
         assert teacher is not None  # a variant that hears all reads as well
         ear = teacher.audio_encoder()
-        dims = replace(dims, audio="global", audio_width=ear.width)
-    if recipe.contrast:
-        assert teacher is not None
-        dims = replace(dims, contrast_width=teacher.width)
+    seen = teacher.width if recipe.contrast and teacher is not None else 0
+    dims = dims_for(size, "local" if ear is None else "global", 0 if ear is None else ear.width, seen)
     return TalkLip(dims, ear), Discriminator(dims.width, dims.deepest), ear
 
 
@@ -261,19 +264,6 @@ def idle_stages(recipe: Recipe) -> tuple[int, ...]:
     from tlbench.reference.stages import LISTENING, READING
 
     return (() if recipe.hears_all else (LISTENING,)) + (() if recipe.reads else (READING,))
-
-
-def _dims(size: str | Mapping[str, Any]) -> GeneratorDims:
-    from tlbench.reference.generator import PUBLISHED, SIZES
-
-    if isinstance(size, str):
-        if size not in SIZES:
-            raise TlbenchError(f"no size {size!r}; there are {', '.join(SIZES)}, or a JSON file of dimensions (--size)")
-        return SIZES[size]
-    try:
-        return replace(PUBLISHED, **size)
-    except (TypeError, ValueError) as error:
-        raise TlbenchError(f"size {dict(size)}: these are no dimensions of the generator ({error}) (--size)") from error
 
 
 def _expert(recipe: Recipe, given: str | None, dataset: str, find: Callable[[str, str], Expert]) -> Expert | None:

@@ -88,6 +88,14 @@ def test_the_miniature_with_its_ear_is_below_5_mb_in_half_precision() -> None:
     assert dims.embedding == MINIATURE.deepest
 
 
+def test_the_miniatures_first_stage_can_hand_on_the_colours_of_two_pictures() -> None:
+    """Six of them; an eighth of the published 16 channels would be two."""
+    with torch.device("meta"):
+        generator = TalkLip(dims_for("miniature", "local", 0, 0))
+    assert generator.state_dict()["face_encoder_blocks.0.0.conv_block.0.weight"].shape == (8, 6, 7, 7)
+    assert [MINIATURE.channels(published) for published in (16, 128, 512)] == [8, 16, 64]
+
+
 def test_sizes_are_json() -> None:
     dims = dims_for("miniature", "local", 0, 120)
     assert dims.ahead_frames == 2
@@ -100,6 +108,8 @@ def test_sizes_are_json() -> None:
         {"width": 0.0},
         {"width": float("nan")},
         {"deepest": 0},
+        {"narrowest": 0},
+        {"narrowest": 513},
         {"audio": "both"},
         {"audio": "global"},
         {"audio_width": 768},

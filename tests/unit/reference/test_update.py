@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,15 @@ import torch
 
 pytest.importorskip("lightning_fabric", reason="training needs the extra 'train'")
 
-from lightning_fabric import Fabric
 
 from tests.golden.formula import fill
 from tests.golden.talklip_inputs import PICKED, inputs
 from tests.golden.test_avhubert_encoder import TINY
 from tests.golden.test_talklip import network
+from tlbench.errors import TlbenchError
 from tlbench.observing.teaching import Sight
-from tlbench.reference.batches import Batch, picked_in_training, picked_in_validation
-from tlbench.reference.discriminator import Discriminator
-from tlbench.reference.update import Recipe, Update, contrastive, hybrid
+from tlbench.reference.batches import SHORTEST, Batch, Picking, picked_in_training, picked_in_validation
+from tlbench.reference.update import Recipe, adversarial, contrastive, hybrid
 
 
 def golden_batch() -> Batch:
@@ -39,26 +37,6 @@ def golden_batch() -> Batch:
         torch.from_numpy(boxes),
         torch.from_numpy(rows),
     )
-
-
-def test_a_steps_losses_and_new_weights_are_the_originals(shared: Path) -> None:
-    folder = shared / "golden" / "talklip"
-    meta = json.loads((folder / "tiny_meta.json").read_text())["nodrop_ft0"]
-    generator, discriminator = network(TINY), Discriminator()
-    fill(generator.state_dict())
-    fill(discriminator.state_dict())
-    update = Update(generator, discriminator, None, Recipe("base-no-lip", 0.0, 0.0), Fabric(accelerator="cpu"))
-    told = update([golden_batch()])
-    names = {"l1": "l1", "perceptual": "perceptual", "real": "disc_real", "fake": "disc_fake"}
-    for ours, theirs in names.items():
-        assert float(told[ours]) == pytest.approx(meta[theirs], abs=1e-6), ours
-    with np.load(folder / "tiny_trainstep.npz") as golden:
-        after = [name for name in golden.files if name.startswith("nodrop_ft0.after.disc.")]
-        assert after
-        state = discriminator.state_dict()
-        for name in after:
-            found = state[name.removeprefix("nodrop_ft0.after.disc.")].numpy()
-            np.testing.assert_allclose(found, golden[name], rtol=0, atol=2e-6, err_msg=name)
 
 
 def test_generated_faces_are_pasted_as_the_original_pastes_them(shared: Path) -> None:
@@ -99,3 +77,66 @@ def test_validation_picks_evenly_and_the_first_frame_lends_the_face() -> None:
     picked, others = picked_in_validation(75)
     assert picked.reshape(-1, 5)[:, 0].tolist() == [0, 9, 18, 27, 36, 45, 54, 63]
     assert not others.any()
+
+
+@pytest.mark.parametrize(("share", "run"), [(0.02, 5), (0.3, 3), (1.0, 1), (1.0, 11)])
+def test_other_masks_are_runs_of_their_own_length_as_often_as_told(share: float, run: int) -> None:
+    rng = np.random.default_rng(0)
+    for frames in (SHORTEST, 58):
+        for _ in range(20):
+            picked, others = picked_in_training(frames, rng, Picking(share, run))
+            starts = picked.reshape(-1, run)[:, 0]
+            assert (picked.reshape(-1, run) == starts[:, None] + np.arange(run)).all()
+            assert 1 <= len(starts) <= max(int(frames * share), 1)
+            assert picked.max() < frames
+            assert (np.diff(starts) >= run).all()
+            assert len(others) == len(picked)
+    # Each frame but the first begins a run if all are asked for and runs are single frames.
+    assert picked_in_training(20, rng, Picking(1.0, 1))[0].tolist() == list(range(1, 20))
+
+
+@pytest.mark.parametrize(
+    ("share", "run", "message"),
+    [(0.0, 5, "share of 0.0"), (1.1, 5, "share of 1.1"), (0.1, 0, "0 frames"), (0.1, 12, "12")],
+)
+def test_masks_that_leave_nothing_are_refused(share: float, run: int, message: str) -> None:
+    with pytest.raises(TlbenchError, match=message):
+        Picking(share, run)
+
+
+def test_the_discriminators_losses_are_the_codes_or_as_printed() -> None:
+    real, fake = torch.tensor([[2.0], [-1.0]], requires_grad=True), torch.tensor([[0.5], [-3.0]], requires_grad=True)
+    d_real, d_fake = torch.sigmoid(real), torch.sigmoid(fake)
+    code, paper = adversarial(real, fake), adversarial(real, fake, "paper")
+    expected = {"perceptual": -d_fake.log(), "real": -d_real.log(), "fake": -(1 - d_fake).log()}
+    printed = {"perceptual": (1 - d_fake).log(), "real": (1 - d_real).log(), "fake": d_fake.log()}  # Eq. 2 and 3
+    for name in expected:
+        assert code[name].item() == pytest.approx(expected[name].mean().item(), abs=1e-6)
+        assert paper[name].item() == pytest.approx(printed[name].mean().item(), abs=1e-6)
+    for losses in (code, paper):  # both want the same of each network: real up, fake down; the generator fake up
+        gradients = [
+            torch.autograd.grad(losses[name], given, retain_graph=True)[0]
+            for name, given in (("real", real), ("fake", fake), ("perceptual", fake))
+        ]
+        assert (gradients[0] < 0).all()
+        assert (gradients[1] > 0).all()
+        assert (gradients[2] < 0).all()
+
+
+def test_printed_losses_end_where_the_codes_logarithm_ends() -> None:
+    sure = adversarial(torch.full((2, 1), 5e3), torch.full((2, 1), -5e3), "paper")
+    assert (float(sure["real"]), float(sure["fake"])) == (-100, -100)
+
+
+def test_a_form_of_the_losses_that_nobody_wrote_is_refused() -> None:
+    with pytest.raises(TlbenchError, match="no form 'book'"):
+        Recipe("l", gan_form="book")  # type: ignore[arg-type]
+
+
+def test_learning_rates_stay_as_published_and_fade_when_told() -> None:
+    assert [Recipe("l").left_at(step, 10) for step in (0, 9, 100)] == [1.0] * 3
+    assert Recipe("l", fade=0.4).left_at(9, None) == 1.0
+    left = [Recipe("l", fade=0.4).left_at(step, 10) for step in (0, 6, 7, 8, 9, 10, 11)]
+    assert left == pytest.approx([1, 1, 0.75, 0.5, 0.25, 0, 0])
+    rising = [Recipe("l", warmup=4).left_at(step, None) for step in range(6)]
+    assert rising == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])

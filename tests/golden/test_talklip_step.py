@@ -1,0 +1,283 @@
+"""One whole step of TalkLip's training equal to the original's: losses, what they push, gradients, new weights.
+
+The goldens are the body of Sxjdwang/TalkLip ``train.py`` with every loss switched on. ``talklip_step/`` holds those of
+the tiny audio encoder (three of the fifteen faces); the others need the shared folder.
+
+Adam's first step is the learning rate in the direction of each gradient's sign, however large it is. The new weights
+therefore say little about how much each loss counts; gradient norms and the push on the faces do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+pytest.importorskip("lightning_fabric", reason="training needs the extra 'train'")
+
+from lightning_fabric import Fabric
+
+from tests.golden.formula import fill
+from tests.golden.talklip_inputs import inputs
+from tests.golden.test_avhubert_encoder import network as reader
+from tests.golden.test_talklip import AUDIO, KEPT, network
+from tests.unit.reference.test_update import golden_batch
+from tlbench.observers.avhubert import teaching
+from tlbench.observers.avhubert.dictionary import SPECIAL, Dictionary
+from tlbench.observing.teaching import Sight
+from tlbench.reference.batches import Batch
+from tlbench.reference.discriminator import Discriminator
+from tlbench.reference.update import Recipe, Update, contrastive, hybrid
+
+FOLDER = Path(__file__).with_name("talklip_step")
+SIGHT = Sight(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)
+SEED = 1234  # of the negatives' draw, the goldens' README
+LOSSES = {
+    "l1": "l1",
+    "perceptual": "perceptual",
+    "real": "disc_real",
+    "fake": "disc_fake",
+    "lip": "lip_loss",
+    "contrast": "local_sync",
+}
+LOSS_TOLERANCE = 1e-5  # relative: they reach from 0.28 to 139; measured 1.5e-7
+# Float32 itself: computed in float64, the tiny step's norms lie up to 4.6e-3 from the golden's and up to 4.5e-3 from
+# ours, each by its own rounding before the batch norms. Measured between the two: 1.6e-3 (tiny), 2.9e-3 (base).
+NORM_TOLERANCE = 5e-3  # relative
+MEDIAN_TOLERANCE = 3e-4  # of all norms; measured 1.0e-4 (tiny). Contrast that does not reach the faces makes it 5.7e-4
+# A bias before a batch norm and an attention key's bias change nothing: in float64 their gradients are below 1e-15, and
+# what float32 leaves of them is noise, of up to 4.2e-8.
+NOISE = 1e-5  # norms below it are only required to stay below it
+WEIGHT_TOLERANCE = 1e-6  # a hundredth of the learning rate; measured 2.4e-7, of a bias whose gradient is noise
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A recorded step: numbers by name, arrays by name (faces of ``kept`` only)."""
+
+    numbers: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    kept: list[int]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Our own step.
+
+    Losses, the faces with their gradient, speech as the contrastive layer gave it, the teacher, gradients before the
+    optimisers, state dicts after them.
+    """
+
+    told: Mapping[str, Tensor]
+    made: Tensor
+    projected: Tensor
+    teacher: teaching.AVHubertTeacher
+    gradients: Mapping[str, Mapping[str, Tensor]]
+    after: Mapping[str, Mapping[str, Tensor]]
+
+
+class Watched(Update):
+    """An update whose faces keep their gradient. ``heard`` replaces what the audio encoder says, if it is given."""
+
+    made: Tensor
+    projected: Tensor
+    heard: Tensor | None = None
+
+    def make(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        if self.heard is None:
+            heard, self.made = super().make(batch)
+        else:
+            heard, self.made = self.heard, self.generator.paint(self.heard, batch.faces)
+        self.made.retain_grad()
+        self.projected = self.generator.sync_net(heard).detach()
+        return heard, self.made
+
+
+def take_step(size: str, *, audio_learns: bool = False, heard: Tensor | None = None) -> Step:
+    model = reader(AUDIO[size])
+    symbols = Dictionary([*SPECIAL, *map(str, range(len(SPECIAL), AUDIO[size].vocabulary))])
+    generator, discriminator = network(AUDIO[size]), Discriminator()
+    fill(generator.state_dict())
+    fill(discriminator.state_dict())
+    teacher = teaching.AVHubertTeacher(model, symbols, SIGHT)
+    update = Watched(generator, discriminator, teacher, Recipe.for_variant("g+c"), Fabric(accelerator="cpu"))
+    update.enter(audio_learns=audio_learns, lips_are_read=True)
+    update.heard = heard
+    gradients: dict[str, dict[str, Tensor]] = {}
+
+    def watch(name: str, learns: nn.Module) -> None:
+        def keep(*_: object) -> None:
+            gradients[name] = {
+                key: parameter.grad.clone()
+                for key, parameter in learns.named_parameters()
+                if parameter.grad is not None
+            }
+
+        update.optimisers[name].register_step_pre_hook(keep)
+
+    for name, learns in update.networks.items():
+        watch(name, learns)
+    torch.manual_seed(SEED)
+    told = update([golden_batch()])
+    after = {name: learns.state_dict() for name, learns in update.networks.items()}
+    return Step(told, update.made, update.projected, teacher, gradients, after)
+
+
+def in_shared(shared: Path, size: str, case: str) -> Golden:
+    folder = shared / "golden" / "talklip"
+    with np.load(folder / f"{size}_trainstep.npz") as golden:
+        arrays = {name.removeprefix(f"{case}."): golden[name] for name in golden.files if name.startswith(f"{case}.")}
+    return Golden(json.loads((folder / f"{size}_meta.json").read_text())[case], arrays, list(range(15)))
+
+
+@pytest.fixture(scope="module")
+def golden() -> Golden:
+    with np.load(FOLDER / "tiny_nodrop_ft0.npz") as arrays:
+        return Golden(json.loads((FOLDER / "tiny_nodrop_ft0.json").read_text()), dict(arrays), KEPT)
+
+
+@pytest.fixture(scope="module")
+def step() -> Step:
+    return take_step("tiny")
+
+
+def check_losses(step: Step, golden: Golden) -> None:
+    for ours, theirs in LOSSES.items():
+        assert float(step.told[ours]) == pytest.approx(golden.numbers[theirs], rel=LOSS_TOLERANCE), ours
+    tokens = golden.numbers["logs"]["ntokens"]
+    assert float(step.told["lip_per_token"]) == pytest.approx(golden.numbers["lip_loss"] / tokens, rel=LOSS_TOLERANCE)
+
+
+def check_faces(step: Step, golden: Golden) -> None:
+    # Batch norms in training divide by the spread of 15 faces: more rounding than in evaluation. Measured 4.3e-6.
+    found = step.made.detach().numpy()[golden.kept]
+    np.testing.assert_allclose(found, golden.arrays["syntim"], rtol=0, atol=1e-5)
+
+
+def check_pushes(step: Step, golden: Golden) -> None:
+    """The gradient on the faces is the four losses' gradients, weighted as published.
+
+    Solved for the four weights, so that each is measured by itself: the lips' is so small beside L1's that no gradient
+    norm would tell if it were missing. The lips' gradient is the recorded one; the goldens hold no contrastive one by
+    itself, so that is ours.
+    """
+    judge = Discriminator()
+    fill(judge.state_dict())
+    faces = step.made.detach().requires_grad_()
+    (pleased,) = torch.autograd.grad(judge.perceptual(faces), faces)
+    nearer = (faces.detach() - inputs().real).sign() / faces.numel()
+    lip = torch.from_numpy(golden.arrays["grad_lip_wrt_syntim"])
+    parts = [nearer[golden.kept], lip, pleased[golden.kept], matched(step)[golden.kept]]
+    columns = torch.stack([part.flatten().double() for part in parts], dim=1)
+    sizes = columns.norm(dim=0)
+    assert step.made.grad is not None
+    whole = step.made.grad[golden.kept].flatten().double()
+    weights = torch.linalg.lstsq(columns / sizes, whole[:, None]).solution[:, 0] / sizes
+    # L1, lips, discriminator, contrast. Measured 4e-6 off, relative, at most (tiny).
+    np.testing.assert_allclose(weights, [1 - 1e-5 - 0.07, 1e-5, 0.07, 1e-3], rtol=1e-3)
+
+
+def matched(step: Step) -> Tensor:
+    """The gradient of contrastive learning on the faces."""
+    faces = step.made.detach().requires_grad_()
+    batch = golden_batch()
+    seen = step.teacher.see(hybrid(SIGHT, batch, faces), batch.hidden)
+    torch.manual_seed(SEED)
+    loss = contrastive(seen.flatten(0, 1)[batch.index], step.projected)
+    (gradient,) = torch.autograd.grad(loss, faces)
+    return gradient
+
+
+def check_norms(found: Mapping[str, Tensor], expected: Mapping[str, float]) -> None:
+    assert found.keys() == expected.keys()  # what learns, and nothing else
+    off = []
+    for name, norm in expected.items():
+        ours = float(found[name].norm())
+        if norm < NOISE:
+            assert ours < NOISE, name
+        else:
+            assert ours == pytest.approx(norm, rel=NORM_TOLERANCE), name
+            off.append(abs(ours / norm - 1))
+    assert np.median(off) < MEDIAN_TOLERANCE
+
+
+def check_leak(step: Step, golden: Golden) -> None:
+    """What the generator's loss leaves in the discriminator: all that its own two losses do not explain."""
+    judge = Discriminator()
+    fill(judge.state_dict())
+    own = nn.functional.softplus(-judge.logits(inputs().real)).mean()
+    own = own + nn.functional.softplus(judge.logits(step.made.detach())).mean()
+    own.backward()
+    found = step.gradients["discriminator"]
+    leaked = {}
+    for name, parameter in judge.named_parameters():
+        assert parameter.grad is not None
+        leaked[name] = found[name] - parameter.grad
+    check_norms(leaked, golden.numbers["disc_grad_norms_before_disc_backward"])
+
+
+def check_weights(step: Step, golden: Golden) -> None:
+    short = {"gen": "generator", "disc": "discriminator"}
+    names = [name for name in golden.arrays if name.startswith("after.")]
+    assert len(names) == 10
+    for name in names:
+        who, tensor = name.removeprefix("after.").split(".", 1)
+        found = step.after[short[who]][tensor].numpy()
+        np.testing.assert_allclose(found, golden.arrays[name], rtol=0, atol=WEIGHT_TOLERANCE, err_msg=name)
+
+
+def check_all(step: Step, golden: Golden) -> None:
+    check_losses(step, golden)
+    check_faces(step, golden)
+    check_pushes(step, golden)
+    check_norms(step.gradients["generator"], golden.numbers["gen_grad_norms"])
+    check_leak(step, golden)
+    check_weights(step, golden)
+
+
+def test_every_loss_is_the_originals(step: Step, golden: Golden) -> None:
+    check_losses(step, golden)
+
+
+def test_the_faces_are(step: Step, golden: Golden) -> None:
+    check_faces(step, golden)
+
+
+def test_each_loss_pushes_the_faces_with_its_published_weight(step: Step, golden: Golden) -> None:
+    check_pushes(step, golden)
+
+
+def test_the_generators_gradients_are(step: Step, golden: Golden) -> None:
+    check_norms(step.gradients["generator"], golden.numbers["gen_grad_norms"])
+
+
+def test_the_generators_loss_leaves_its_gradient_in_the_discriminator(step: Step, golden: Golden) -> None:
+    check_leak(step, golden)
+
+
+def test_the_new_weights_are(step: Step, golden: Golden) -> None:
+    check_weights(step, golden)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "audio_learns"), [("nodrop_ft0", False), ("nodrop_ft1", True)])
+def test_the_published_size(shared: Path, monkeypatch: pytest.MonkeyPatch, case: str, audio_learns: bool) -> None:
+    """ft1: the last three blocks of the audio encoder learn too."""
+    monkeypatch.setattr(teaching, "DROPOUT", 0.0)
+    check_all(take_step("base", audio_learns=audio_learns), in_shared(shared, "base", case))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["tiny", "base"])
+def test_what_follows_an_audio_encoder_that_drops(shared: Path, size: str) -> None:
+    """Which units the original dropped can't be drawn again here, so the step begins with what its encoder said."""
+    golden = in_shared(shared, size, "drop_ft0")
+    spoken = torch.from_numpy(golden.arrays["enc_audio"]).transpose(0, 1).flatten(0, 1)  # (B * T, C)
+    check_all(take_step(size, heard=spoken[inputs().index]), golden)
