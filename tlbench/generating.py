@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
 from threading import Event
@@ -32,16 +31,14 @@ from tlbench.observing.package import WEIGHTS_NAME, Package
 from tlbench.reference.checkpoint import generator_of, open_generator
 from tlbench.reference.inference import Speaker, Trim
 from tlbench.reference.material import face_of
+from tlbench.reference.note import FORM, Made, Note, made_with, make_folder, note_text
 from tlbench.reference.pasting import paste
 from tlbench.scoring import choose_device, fixed_box
-from tlbench.version import VERSION
 
 Identity: TypeAlias = Literal["first", "same"]
 Count = Callable[[int, int], None]  # clips done, clips in all
 Say = Callable[[str], None]
 
-FORM = 1  # raised when the same note stands for other pictures
-NOTE = "generation.json"
 OWN_CRF = 18  # of one's own face: visually near lossless
 HIGHEST_RATE = 48_000  # of the sound written beside one's own face
 BRIDGED_FRAMES = 12  # about half a second: a face that is lost for longer is not in the picture
@@ -58,21 +55,51 @@ class Generated:
         Videos made now, and those that were there.
     frames : int
         Of the former.
+    outdated : int
+        Of the videos written, those that took the place of one made of other files of the same name.
     failures : dict of clip id to ClipError
     converted : dict of clip id to str
         Clips whose sound or pictures had to be converted, and what they were.
+    faceless : dict of clip id to (int, int)
+        Clips made now with frames in which no face was found: how many, and of how many. Such a frame has the box in
+        the middle of the picture that TalkLip gives it.
     """
 
     written: int
     kept: int
     frames: int
+    outdated: int
     failures: dict[str, ClipError]
     converted: dict[str, str]
+    faceless: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class _Made:
-    frames: int
+class FoundFaces:
+    """Where the face is in one's own video.
+
+    Attributes
+    ----------
+    places : list of (4,) int64 or None
+        The box of each frame; None where there is no face in it or near it in time.
+    bridged : int
+        Frames without a face that have the box of one nearby.
+    """
+
+    places: list[np.ndarray | None]
+    bridged: int
+
+    @property
+    def missing(self) -> int:
+        """Frames that stay as they are."""
+        return sum(place is None for place in self.places)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A clip that was generated."""
+
+    made: Made
     converted: str
 
 
@@ -109,8 +136,9 @@ def generate_dataset(
     """Write ``<out>/<id>.mp4`` for each reference video of a data set: its pictures, its sound, and generated faces.
 
     The protocol of TalkLip's ``inf_test.py``: each face is generated from its upper half and the clip's first face,
-    and takes the place of the face box. Videos that are there already are kept. ``generation.json`` beside them says
-    how they were made; a folder made in another way is refused.
+    and takes the place of the face box. ``generation.json`` beside the videos says how they were made, and of what
+    each was, by hashes. A video that is there already is kept, unless the reference or the sound that it was made of is
+    another file by now. A folder made in another way, or with other face boxes, is refused.
 
     Parameters
     ----------
@@ -141,13 +169,15 @@ def generate_dataset(
     package = open_generator(checkpoint)
     speaker = _speaker(package, checkpoint, device)
     manner = _Manner(identity, trim, CRF)
-    recipe = _recipe(package, checkpoint, manner, rule) | {"dataset": dataset, "given_boxes": boxes is not None}
-    _open_folder(out, recipe)
-    todo = [clip for clip in selection.clips if not (out / f"{clip.id}.mp4").is_file()]
+    recipe = _recipe(package, checkpoint, manner) | {"dataset": dataset, "boxes_folder": boxes is not None}
+    note = Note(out, recipe, _remarks(checkpoint))
+    todo = _unfinished(selection.clips, out, note, rule)
+    note.write()
+    outdated = {clip.id for clip in todo if clip.id in note.clips and (out / f"{clip.id}.mp4").is_file()}
     finder = BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))
     stop = Event()
 
-    def make(clip: Clip) -> _Made:
+    def make(clip: Clip) -> _Result:
         return _make_clip(clip, out / f"{clip.id}.mp4", speaker, finder, manner, stop)
 
     tally = _Tally()
@@ -155,12 +185,25 @@ def generate_dataset(
     if progress is not None:
         progress(kept, len(selection.clips))
     many = workers or (4 if speaker.device.type == "cuda" else 1)
-    with closing(_side_by_side(make, todo, many, stop)) as results:
-        for done, (clip, result) in enumerate(results, start=kept + 1):
-            tally.add(clip, result)
-            if progress is not None:
-                progress(done, len(selection.clips))
-    return Generated(tally.written, kept, tally.frames, tally.failures, tally.converted)
+    try:
+        with closing(_side_by_side(make, todo, many, stop)) as results:
+            for done, (clip, result) in enumerate(results, start=kept + 1):
+                tally.add(clip, result)
+                if isinstance(result, _Result):
+                    note.add(clip.id, result.made)
+                if progress is not None:
+                    progress(done, len(selection.clips))
+    finally:
+        note.write()
+    return Generated(
+        tally.written,
+        kept,
+        tally.frames,
+        len(outdated - set(tally.failures)),
+        tally.failures,
+        tally.converted,
+        tally.faceless,
+    )
 
 
 @dataclass
@@ -169,15 +212,56 @@ class _Tally:
     frames: int = 0
     failures: dict[str, ClipError] = field(default_factory=dict)
     converted: dict[str, str] = field(default_factory=dict)
+    faceless: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, clip: Clip, result: _Made | ClipError) -> None:
+    def add(self, clip: Clip, result: _Result | ClipError) -> None:
         if isinstance(result, ClipError):
             self.failures[clip.id] = result
             return
+        made = result.made
         self.written += 1
-        self.frames += result.frames
+        self.frames += made.frames
         if result.converted:
             self.converted[clip.id] = result.converted
+        if made.faceless_frames:
+            self.faceless[clip.id] = made.faceless_frames, made.frames
+
+
+def _unfinished(clips: list[Clip], out: Path, note: Note, rule: BoxRule) -> list[Clip]:
+    """The clips that are still to be made. Raises TlbenchError if others were made with other boxes."""
+    found = {made.boxes for made in note.clips.values() if made.boxes_kind != "given"}
+    if any(clip.boxes is None for clip in clips) and found - {rule.identity}:
+        other = min(found - {rule.identity})
+        raise TlbenchError(
+            f"{out} holds videos with boxes by {other}, and now they would be by {rule.identity}; "
+            "give the same --detector, --smooth and --weights, or choose another folder (--out)"
+        )
+    todo = []
+    for clip in clips:
+        before = note.clips.get(clip.id)
+        if before is None or not (out / f"{clip.id}.mp4").is_file():
+            todo.append(clip)
+            continue
+        try:
+            now = _made_of(clip, rule)
+        except ClipError:
+            todo.append(clip)  # making it will say why
+            continue
+        if now.boxes != before.boxes:
+            raise TlbenchError(
+                f"{out}: clip {clip.id} was made with other face boxes ({before.boxes:.22}, now {now.boxes:.22}); give "
+                "those again, or choose another folder (--out)"
+            )
+        if now != before:
+            todo.append(clip)
+    return todo
+
+
+def _made_of(clip: Clip, rule: BoxRule) -> Made:
+    """Hashes of a clip's files. Raises ClipError if one is missing."""
+    boxes = rule.identity if clip.boxes is None else "given:" + content_sha256(clip.boxes, clip.id, "box file")
+    audio = None if clip.audio is None else content_sha256(clip.audio, clip.id, "sound file")
+    return Made(content_sha256(clip.reference, clip.id, "reference video"), audio, boxes)
 
 
 def generate_video(
@@ -229,22 +313,37 @@ def generate_video(
     footage = Footage(video, FOOTAGE_BYTES)
     for done in footage.conversions:
         tell(f"{video}: {done}")
-    places = find_face(footage, load_detector(rule), smooth)
-    missing = sum(place is None for place in places)
-    if missing:
-        tell(f"{video}: {missing} of {len(places)} frames show no face and stay as they are")
+    faces = find_face(footage, load_detector(rule), smooth)
+    places = faces.places
+    if faces.bridged:
+        tell(
+            f"{video}: {faces.bridged} of {len(places)} frames show no face, and have the box of the nearest that does"
+        )
+    if faces.missing:
+        tell(f"{video}: {faces.missing} of {len(places)} frames show no face and stay as they are")
     count = -(-len(samples) // SAMPLES_PER_FRAME)
     if count > len(places):
         tell(f"{video}: {len(places)} frames for {count} of speech; played to and fro")
     elif count < len(places):
         tell(f"{video}: cut to the {count} frames of the speech, {len(places) - count} are left out")
-    recipe = _recipe(package, checkpoint, manner, rule) | {"video": video.name, "audio": audio.name}
+    content = (
+        {"form": FORM}
+        | _recipe(package, checkpoint, manner)
+        | {
+            "video": {"file": video.name, "sha256": content_sha256(video, video.name, "video")},
+            "audio": {"file": audio.name, "sha256": content_sha256(audio, audio.name, "sound")},
+            "boxes": rule.identity,
+            "frames": len(places),
+            "bridged_frames": faces.bridged,
+            "faceless_frames": faces.missing,
+        }
+    )
     frames = to_and_fro(footage, len(places), count)
     spoken = speak_over(speaker, frames, places, speaker.hear(samples, count, "end"), identity, Event())
     heard = samples if written_rate == SAMPLE_RATE else read_audio(audio, written_rate)
-    _make_folder(out.parent)
+    make_folder(out.parent)
     write_video(out, spoken, FRAMES_PER_SECOND, heard, written_rate, CODEC, manner.crf)
-    write_text_atomically(note, _text(recipe))
+    write_text_atomically(note, note_text(content | _remarks(checkpoint)))
     return count
 
 
@@ -294,10 +393,11 @@ class Stopped(Exception):  # noqa: N818 nothing is wrong
     """The user wants no more."""
 
 
-def find_face(video: Footage, detector: FaceDetector, smooth: int) -> list[np.ndarray | None]:
-    """The face box of each frame; None where no face is found in it or within half a second.
+def find_face(video: Footage, detector: FaceDetector, smooth: int) -> FoundFaces:
+    """The face box of each frame; none where no face is found in it or within half a second.
 
-    A frame without a face near one with a face has that one's box. Raises ClipError ``no-face`` if there is none.
+    A frame without a face near one with a face has that one's box, of two equally near the earlier one's. Raises
+    ClipError ``no-face`` if there is none.
     """
     found: list[np.ndarray | None] = []
     for run in video.frames():
@@ -305,24 +405,28 @@ def find_face(video: Footage, detector: FaceDetector, smooth: int) -> list[np.nd
     there = np.array([index for index, box in enumerate(found) if box is not None])
     if not len(there):
         raise ClipError("no-face", f"{video.path}: no face was found in any frame; show it from the front, and larger")
-    nearest = there[np.abs(np.arange(len(found))[:, None] - there).argmin(axis=1)]  # (T,)
+    every = np.arange(len(found))
+    after = np.searchsorted(there, every)  # the first face that is not earlier
+    earlier, later = there[np.maximum(after - 1, 0)], there[np.minimum(after, len(there) - 1)]
+    nearest = np.where(np.abs(every - earlier) <= np.abs(later - every), earlier, later)  # (T,)
     boxes = np.stack([box for box in (found[index] for index in nearest) if box is not None])
     if smooth:
         boxes = running_median(boxes, smooth, "edge").astype(np.int64)
-    far = np.abs(np.arange(len(found)) - nearest) > BRIDGED_FRAMES
-    return [None if far[index] else boxes[index] for index in range(len(found))]
+    away = np.abs(every - nearest)
+    places = [None if away[index] > BRIDGED_FRAMES else boxes[index] for index in every]
+    return FoundFaces(places, int(((away > 0) & (away <= BRIDGED_FRAMES)).sum()))
 
 
-def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, manner: _Manner, stop: Event) -> _Made:
+def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, manner: _Manner, stop: Event) -> _Result:
     """Generate one clip. Raises ClipError, or Stopped."""
     if stop.is_set():
         raise Stopped
-    sha256 = content_sha256(clip.reference, clip.id, "reference video")
-    assert clip.reference is not None  # content_sha256 refuses a clip without one
+    made = _made_of(clip, finder.rule)
+    assert clip.reference is not None  # _made_of refuses a clip without one
     speech = clip.audio or clip.reference
     samples = read_audio(speech)
     footage = Footage(clip.reference, FOOTAGE_BYTES)
-    boxes = finder.boxes(clip, footage, sha256)
+    boxes = finder.boxes(clip, footage, made.reference)
     frames = sum(len(run) for run in footage.frames()) if clip.boxes is not None else len(boxes)
     if frames > len(boxes):
         raise ClipError("boxes-too-short", f"clip {clip.id}: {len(boxes)} boxes for {frames} frames; find them anew")
@@ -331,7 +435,7 @@ def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, mann
     heard = speaker.hear(samples, frames, manner.trim)
     numbered = ((run.start + row, frame) for run in footage.frames() for row, frame in enumerate(run.rgb))
     spoken = speak_over(speaker, numbered, list(boxes.xyxy), heard, manner.identity, stop)
-    _make_folder(path.parent)
+    make_folder(path.parent)
     for left in path.parent.glob(f".{escape(path.stem)}.*.part.mp4"):  # of a run that was killed
         left.unlink(missing_ok=True)
     write_video(path, spoken, FRAMES_PER_SECOND, samples, SAMPLE_RATE, CODEC, manner.crf)
@@ -339,16 +443,18 @@ def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, mann
     rate, channels = sound_form(speech)
     if (rate, channels) != (SAMPLE_RATE, 1):
         converted.append(f"sound of {_described(rate, channels)} to 16000 Hz in one channel")
-    return _Made(frames, "; ".join(converted))
+    return _Result(replace(made, frames=frames, faceless_frames=boxes.missing), "; ".join(converted))
 
 
 def _side_by_side(
-    make: Callable[[Clip], _Made], clips: list[Clip], workers: int, stop: Event
-) -> Generator[tuple[Clip, _Made | ClipError], None, None]:
+    make: Callable[[Clip], _Result], clips: list[Clip], workers: int, stop: Event
+) -> Generator[tuple[Clip, _Result | ClipError], None, None]:
     """Each clip and what became of it, as it is done. Whoever leaves early stops what is under way."""
     todo = iter(clips)
     with ThreadPoolExecutor(workers, thread_name_prefix="generate") as pool:
-        waiting: dict[Future[_Made], Clip] = {pool.submit(make, clip): clip for clip in itertools.islice(todo, workers)}
+        waiting: dict[Future[_Result], Clip] = {
+            pool.submit(make, clip): clip for clip in itertools.islice(todo, workers)
+        }
         try:
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -361,7 +467,7 @@ def _side_by_side(
             stop.set()
 
 
-def _result(future: Future[_Made]) -> _Made | ClipError:
+def _result(future: Future[_Result]) -> _Result | ClipError:
     try:
         return future.result()
     except ClipError as error:
@@ -378,60 +484,23 @@ def _speaker(package: Package, checkpoint: Path, device: str) -> Speaker:
     return Speaker(generator_of(package, checkpoint), torch.device(choose_device(device, networks=True)))
 
 
-def _recipe(package: Package, checkpoint: Path, manner: _Manner, rule: BoxRule) -> dict[str, Any]:
-    """What decides the pictures, for the note."""
+def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, Any]:
+    """What decides the pictures besides a clip's own files, for the note."""
     weights = checkpoint / WEIGHTS_NAME if checkpoint.is_dir() else checkpoint
     return {
-        "form": FORM,
-        "checkpoint": {
-            "file": checkpoint.name,
-            "sha256": package.source_sha256 or file_sha256(weights),
-            "config": dict(package.config),
-        },
+        "checkpoint": {"sha256": package.source_sha256 or file_sha256(weights), "config": dict(package.config)},
         "identity": manner.identity,
         "pose": "lower half black",
         "trim": manner.trim,
-        "boxes": rule.identity,
         "frames_per_second": FRAMES_PER_SECOND,
         "decoding": DECODING,
         "encoder": {"pictures": CODEC, "crf": manner.crf, "sound": "aac"},
     }
 
 
-def _text(recipe: Mapping[str, Any]) -> str:
-    """The note. ``made_with`` is for people: it does not keep another version from going on."""
-    libraries = {"tlbench": VERSION, "torch": str(torch.__version__), "av": av.__version__}
-    return json.dumps({**recipe, "made_with": libraries}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _open_folder(folder: Path, recipe: Mapping[str, Any]) -> None:
-    """Make the folder, or see that it was made in the same way. Raises TlbenchError if not."""
-    note = folder / NOTE
-    _make_folder(folder)
-    if not note.is_file():
-        if any(folder.rglob("*.mp4")):
-            raise TlbenchError(
-                f"{folder} holds videos, and no {NOTE} that says how they were made; choose another folder"
-            )
-        write_text_atomically(note, _text(recipe))
-        return
-    try:
-        there = json.loads(note.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise TlbenchError(f"{note}: can't be read ({error}); choose another folder") from error
-    wanted = json.loads(json.dumps(recipe))
-    different = [key for key in wanted if not isinstance(there, dict) or there.get(key) != wanted[key]]
-    if different:
-        raise TlbenchError(
-            f"{folder} holds another generation ({', '.join(different)} differ, see {NOTE}); choose another folder"
-        )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TlbenchError(f"videos can't be written to {folder} ({error.strerror}); choose another folder") from error
+def _remarks(checkpoint: Path) -> dict[str, Any]:
+    """What the note tells besides, and need not be the same when a run is gone on with."""
+    return {"checkpoint_file": checkpoint.name} | made_with({"torch": str(torch.__version__), "av": av.__version__})
 
 
 def _described(rate: int, channels: int) -> str:

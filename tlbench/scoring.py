@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
@@ -30,12 +30,14 @@ from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.card import overlap
 from tlbench.observing.contact import draw_contact_sheet
 from tlbench.observing.engines import observe
+from tlbench.observing.known import known_cards
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import HALF_NAME, Needs, Observer
 from tlbench.observing.placing import MouthFinder, mouth_mark
 from tlbench.observing.registry import observer_cards, observer_class, observer_names
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.weights import Weights, check_names, find_weights
+from tlbench.reference.note import origin_of
 from tlbench.results.provenance import make_provenance
 from tlbench.results.record import ClipRecord, Failure, RecordWriter, read_records
 from tlbench.results.result import FILE_NAME, Result, Role, load_result
@@ -68,6 +70,8 @@ class Setup:
         Which observers are no fair judges of the systems. Controls were trained with nothing.
     trained_with : tuple of str
         Checkpoints the system was trained with, as declared.
+    origin : mapping or None
+        Where the videos come from, if ``tlbench generate`` made them: see :func:`tlbench.reference.note.origin_of`.
     """
 
     metrics: tuple[Metric, ...]
@@ -77,6 +81,7 @@ class Setup:
     remarks: tuple[str, ...] = ()
     overlaps: tuple[str, ...] = ()
     trained_with: tuple[str, ...] = ()
+    origin: Mapping[str, Any] | None = None
 
     def view(self, metric: Metric) -> str:
         """The name of the view that a metric of this run reads."""
@@ -271,6 +276,31 @@ def _precision_remarks(plans: Sequence[ObserverPlan]) -> Iterator[str]:
         yield f"full precision all the same, as there is no half: {', '.join(others)}"
 
 
+def with_origin(setup: Setup, generated: Path) -> Setup:
+    """The setup for one folder: what its generation note says the generator was trained with counts as declared."""
+    try:
+        origin = origin_of(generated)
+    except TlbenchError as error:
+        warnings.warn(f"{error.args[0].partition('; ')[0]}: not recorded how its videos were made", stacklevel=3)
+        return setup
+    if origin is None:
+        return setup
+    told = dict.fromkeys([*setup.trained_with, *_experts(origin, setup.weights)])
+    names = tuple(name for name in told if name != "none" or len(told) == 1)  # what the note names goes before "none"
+    return replace(setup, trained_with=names, overlaps=tuple(_overlaps(setup.weights, names)), origin=origin)
+
+
+def _experts(origin: Mapping[str, Any], used: Iterable[Weights]) -> list[str]:
+    """What a generation note's generator was trained with, as ``--trained-with`` says it: by hash, else by name."""
+    expert = origin.get("expert", {})
+    same = [weights.card.name for weights in used if weights.sha256 == expert.get("sha256")]
+    if same:
+        return same
+    known = {name for card in known_cards() for name in (card.name, *card.relatives)}
+    names = dict.fromkeys([*origin.get("trained_with", ()), *filter(None, [expert.get("name")])])
+    return [name if name in known else f"other:{name}" for name in names]
+
+
 def _overlaps(used: Iterable[Weights], trained_with: Sequence[str]) -> Iterator[str]:
     for weights in used:
         said = overlap(weights.card, trained_with)
@@ -450,17 +480,19 @@ def score_all(
     )
     if contact_sheet is not None:
         _draw_contact_sheet(selections[0], setup.plan, contact_sheet)
+    setups = [with_origin(setup, folder) for folder in folders]
+    overlaps = dict.fromkeys(line for own in setups for line in own.overlaps)
     for line in (
         *setup.left_out,
         *setup.remarks,
-        *setup.overlaps,
+        *overlaps,
         *selections[0].notes,
         *filter(None, map(_surplus, selections)),
     ):
         warnings.warn(line, stacklevel=2)
     results = [
-        run(selection, setup, system, out=out / system, workers=workers, engine=engine, seed=seed, progress=progress)
-        for system, selection in zip(names, selections, strict=True)
+        run(selection, own, system, out=out / system, workers=workers, engine=engine, seed=seed, progress=progress)
+        for system, selection, own in zip(names, selections, setups, strict=True)
     ]
     if kinds:
         results += _score_controls(
@@ -622,6 +654,7 @@ def run(
             started,
             finished,
             numbers={plan.name: HALF_NAME if plan.half else "float32" for plan in setup.plan.observers if plan.weights},
+            generation=None if role == "control" else setup.origin,
         ),
     )
     result.write(out / FILE_NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,27 @@ def test_a_published_generator_makes_a_folder_and_goes_on(
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert "another generation (identity differ" in err
+
+
+def test_frames_without_a_face_and_changed_files_are_told(
+    generate: Run, published: Path, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Blinking:
+        name = "blinking"
+
+        def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+            return [None, *[np.array([10, 10, 80, 90])] * (len(frames) - 1)]
+
+    monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: Blinking())
+    root = tmp_path / "real"
+    shutil.copytree(real / "videos", root)
+    clips = ("--dataset", "folder", "--data-root", root, "--detector", "haar", "--cache", tmp_path / "cache")
+    words = ("--checkpoint", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
+    assert generate(*words)[2] == "no face: a: in 1 of 3 frames; the middle of the picture stood in\n"
+    write_clip(root / "a.mp4", frames=4, width=96, height=96, samples=tone(0.16), audio_codec="aac")
+    code, out, err = generate(*words)
+    assert (code, out) == (0, f"1 videos of 4 frames in {tmp_path / 'out'}\n")
+    assert err.endswith("made anew: 1 videos whose reference or sound has changed\n")
 
 
 def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(

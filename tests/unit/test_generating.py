@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,13 @@ import torch
 from tests.unit.media_factory import picture, tone, write_clip
 from tlbench import generating
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generating import Generated, find_face, generate_dataset, generate_video, speak_over
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.video import read_video, write_video
+from tlbench.observing import boxing
+from tlbench.observing.cache import file_sha256
 from tlbench.reference.checkpoint import write_official
 from tlbench.reference.discriminator import Discriminator
 from tlbench.reference.generator import TalkLip, dims_for
@@ -176,7 +181,7 @@ def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
     out = tmp_path / "out"
     generate(out, limit=1)
     note = json.loads((out / "generation.json").read_text("utf-8"))
-    assert note["checkpoint"]["file"] == "tiny.pth"
+    assert note["checkpoint_file"] == "tiny.pth"
     assert len(note["checkpoint"]["sha256"]) == 64
     assert note["checkpoint"]["config"]["trained"] == {"variant": "l"}
     assert note["encoder"] == {"pictures": "libx264", "crf": 23, "sound": "aac"}
@@ -191,6 +196,110 @@ def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
     (out / "generation.json").unlink()
     with pytest.raises(TlbenchError, match=r"no generation\.json"):
         generate(out)
+
+
+def test_the_note_says_which_boxes_each_clip_had_wherever_they_come_from(
+    checkpoint: Path, real: Path, tmp_path: Path, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boxes that a list of clips brings are given ones, as those of a folder are."""
+    (tmp_path / "list.csv").write_text(
+        f"id,reference,boxes\na,{real}/videos/a.mp4,{real}/boxes/a.npy\nb,{real}/videos/b.mp4,\n"
+    )
+    monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace(without=(2, 3)))
+    words = {"device": "cpu", "cache": tmp_path / "cache", "detector": "haar"}
+    done = generate_dataset(checkpoint, tmp_path / "out", "folder", manifest=tmp_path / "list.csv", **words)  # type: ignore[arg-type]
+    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert note["boxes"] == "given+haar"
+    assert note["clips"]["a"]["boxes"] == f"given:{file_sha256(real / 'boxes' / 'a.npy')}"
+    assert note["clips"]["b"] == {
+        "reference": file_sha256(real / "videos" / "b.mp4"),
+        "audio": None,
+        "boxes": "haar",
+        "frames": 13,
+        "faceless_frames": 2,
+    }
+    assert done.faceless == {"b": (2, 13)}
+
+
+def test_two_sets_of_boxes_are_not_mixed(generate: Generate, real: Path, tmp_path: Path) -> None:
+    out, others = tmp_path / "out", tmp_path / "others"
+    generate(out, limit=2)
+    shutil.copytree(real / "boxes", others)
+    assert generate(out, boxes=others, limit=2).kept == 2  # the same boxes in another folder
+    np.save(others / "b.npy", np.load(others / "b.npy") + 1)
+    before = contents(out), (out / "generation.json").read_bytes()
+    with pytest.raises(TlbenchError, match=r"clip b was made with other face boxes .*give those again.*--out"):
+        generate(out, boxes=others)
+    with pytest.raises(TlbenchError, match="boxes_folder differ"):
+        generate(out, boxes=None, detector="haar")
+    assert (contents(out), (out / "generation.json").read_bytes()) == before
+
+
+def test_two_ways_of_finding_boxes_are_not_mixed(
+    generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace())
+    generate(tmp_path / "out", boxes=None, detector="haar", limit=1)
+    (tmp_path / "list.txt").write_text("b\n")
+    with pytest.raises(TlbenchError, match=r"boxes by haar, and now they would be by haar~3; give the same --detector"):
+        generate(tmp_path / "out", boxes=None, detector="haar", smooth=3, subset=tmp_path / "list.txt")
+    assert generate(tmp_path / "out", boxes=None, detector="haar", subset=tmp_path / "list.txt").written == 1
+
+
+def test_a_renamed_checkpoint_is_the_same_one(generate: Generate, checkpoint: Path, real: Path, tmp_path: Path) -> None:
+    generate(tmp_path / "out", limit=1)
+    renamed = tmp_path / "renamed.pth"
+    shutil.copy(checkpoint, renamed)
+    words = {"boxes": real / "boxes", "device": "cpu"}
+    done = generate_dataset(renamed, tmp_path / "out", "folder", real / "videos", **words)  # type: ignore[arg-type]
+    assert (done.written, done.kept) == (2, 1)
+    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert note["checkpoint_file"] == "renamed.pth"
+
+
+@pytest.mark.parametrize("which", ["reference", "audio"])
+def test_a_video_of_what_is_another_file_by_now_is_made_anew(
+    checkpoint: Path, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    videos, sound, out = tmp_path / "videos", tmp_path / "sound.mp4", tmp_path / "out"
+    shutil.copytree(real / "videos", videos)
+    shutil.copy(videos / "b.mp4", sound)
+
+    def of_another_sound(*words: object, **options: object) -> Selection:
+        selection = load_dataset(*words, **options)  # type: ignore[arg-type]
+        return replace(selection, clips=[replace(selection.clips[0], audio=sound), selection.clips[1]])
+
+    monkeypatch.setattr(generating, "load_dataset", of_another_sound)
+
+    def run() -> Generated:
+        return generate_dataset(checkpoint, out, "folder", videos, boxes=real / "boxes", device="cpu")
+
+    assert (run().written, run().written) == (2, 0)
+    before = contents(out)
+    write_video(
+        videos / "a.mp4" if which == "reference" else sound,
+        [picture(90 + index, WIDTH, HEIGHT) for index in range(FRAMES)],
+        samples=tone(FRAMES / 25, hertz=700)[:, 0],
+    )
+    done = run()
+    assert (done.written, done.kept, done.outdated) == (1, 1, 1)
+    after = contents(out)
+    assert after["a.mp4"] != before["a.mp4"]
+    assert after["b.mp4"] == before["b.mp4"]
+    assert run().kept == 2
+
+
+def test_a_video_that_the_note_knows_nothing_of_is_made_anew(generate: Generate, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    generate(out, limit=2)
+    whole = contents(out)
+    note = json.loads((out / "generation.json").read_text("utf-8"))
+    note["clips"] = {"a": {"reference": 3}, "b": note["clips"]["b"]}
+    (out / "generation.json").write_text(json.dumps(note))
+    (out / "a.mp4").write_bytes(b"of a run that was killed before it could take it down")
+    done = generate(out, limit=2)
+    assert (done.written, done.kept) == (1, 1)
+    assert contents(out) == whole
 
 
 def test_another_checkpoint_is_another_generation(generate: Generate, real: Path, tmp_path: Path) -> None:
@@ -305,12 +414,16 @@ def test_ones_own_face_speaks_as_long_as_the_sound(
     assert len(lines) == 1 + bool(said)
     assert said in lines[-1]
     assert sound_form(out) == (44100, 1)
-    assert json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))["identity"] == "same"
+    note = json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))
+    assert (note["identity"], note["bridged_frames"], note["faceless_frames"]) == ("same", 0, 0)
+    assert note["video"] == {"file": "me.mp4", "sha256": file_sha256(video)}
     assert files(tmp_path / "out") == ["said.mp4", "said.mp4.json"]
 
 
 def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
-    boxes = find_face(_StillFootage(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
+    found = find_face(_StillFootage(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
+    boxes = found.places
+    assert (found.bridged, found.missing) == (3 + 12, 28)
     assert [index for index, box in enumerate(boxes) if box is None] == list(range(19 + 13, 60))
     speaker = _Recorder()
     frames = [np.full((HEIGHT, WIDTH, 3), 50, np.uint8)] * 60
@@ -318,6 +431,33 @@ def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
     changed = [index for index, frame in enumerate(made) if (frame != 50).any()]
     assert changed == list(range(32))
     assert all((frame == 50).all() for frame in frames)
+
+
+def test_a_frame_without_a_face_has_the_nearest_ones_box_the_earlier_of_two() -> None:
+    found = find_face(_StillFootage(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
+    assert [int(box[0]) for box in found.places if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
+    assert (found.bridged, found.missing) == (17, 0)
+
+
+def test_the_memory_for_finding_a_face_grows_with_the_video_and_not_with_its_square() -> None:
+    tracemalloc.start()
+    find_face(_StillFootage(6000), OneFace(), 0)  # type: ignore[arg-type]
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 16 * 2**20 < 6000**2
+
+
+class WanderingFace(OneFace):
+    """Seen in few frames; its left edge says in which."""
+
+    def __init__(self, at: tuple[int, ...]) -> None:
+        super().__init__()
+        self.at = at
+
+    def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+        numbers = range(self.seen, self.seen + len(frames))
+        self.seen += len(frames)
+        return [np.array([number, 0, 100, 100]) if number in self.at else None for number in numbers]
 
 
 class _StillFootage:

@@ -124,6 +124,12 @@ def command(
         click.echo(f"not generated: {clip_id}: {error}", err=True)
     for clip_id, what in done.converted.items():
         click.echo(f"converted: {clip_id}: {what}", err=True)
+    for clip_id, (faceless, frames) in done.faceless.items():
+        click.echo(
+            f"no face: {clip_id}: in {faceless} of {frames} frames; the middle of the picture stood in", err=True
+        )
+    if done.outdated:
+        click.echo(f"made anew: {done.outdated} videos whose reference or sound has changed", err=True)
     there = f", {done.kept} were there" if done.kept else ""
     click.echo(f"{done.written} videos of {done.frames} frames in {out}{there}")
     context.exit(1 if done.failures else 0)

@@ -23,6 +23,7 @@ def make_provenance(
     started: datetime,
     finished: datetime,
     numbers: Mapping[str, str] | None = None,
+    generation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A JSON object for :attr:`Result.provenance`.
 
@@ -36,6 +37,8 @@ def make_provenance(
         With time zone.
     numbers : mapping of observer to str, optional
         In which numbers each network computed: ``float32``, ``bfloat16``.
+    generation : mapping, optional
+        Where the videos come from, as :func:`tlbench.reference.note.origin_of` found it beside them.
     """
     return {
         "tlbench": VERSION,
@@ -57,6 +60,7 @@ def make_provenance(
         "numbers": dict(numbers or {}),
         "started": _utc(started),
         "finished": _utc(finished),
+        **({"generation": dict(generation)} if generation else {}),
     }
 
 
