@@ -30,6 +30,7 @@ COMMANDS = {
     "train-observer": "tlbench.cli.train_observer",
     "train-reference": "tlbench.cli.train_reference",
     "generate": "tlbench.cli.generate",
+    "plot": "tlbench.cli.plot",
     "study": "tlbench.cli.study",
     "leaderboard": "tlbench.cli.leaderboard",
 }

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.datasets.faults import Fault
-from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.pages.calibration import shown_metrics, verdict_text
+from tlbench.pages.figures import save_png
 from tlbench.results.calibration import Calibration, Curve
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ COLOURS = {"sound": "#0072B2", "paper": "#D55E00"}
 DASHES: dict[str, Literal["-", "--"]] = {"sound": "-", "paper": "--"}
 SHADE = "#efece4"  # where the metric is blind, or better with the fault
 PANEL_INCHES = (1.55, 1.15)
-DOTS_PER_INCH = 200
 _ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 _STYLE: dict[Any, Any] = {
     "font.size": 7.0,
@@ -83,16 +81,7 @@ def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False)
             frameon=False,
             fontsize=7.5,
         )
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png", metadata={"Software": "tlbench"})
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
+        save_png(figure, path)
 
 
 def _rows(metrics: Sequence[Metric]) -> list[list[Metric]]:

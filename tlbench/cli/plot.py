@@ -1,0 +1,139 @@
+"""``tlbench plot``: figures for papers, as the paper has them, of one's own generators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tlbench.cli.options import clip_options, split_words
+from tlbench.errors import TlbenchError
+
+
+@click.group("plot")
+def command() -> None:
+    """Draw what generators make of a clip, and what they hear."""
+
+
+@command.command("snapshots")
+@click.argument("generated", type=click.Path(path_type=Path), nargs=-1)
+@click.option("--dataset", required=True, metavar="NAME", help="Whose clip it is.")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
+@click.option("--split", metavar="NAME", help="Which part of it.  [default: test]")
+@click.option("--manifest", type=click.Path(path_type=Path), metavar="FILE", help="List of clips.")
+@click.option("--clip", required=True, metavar="ID", help="The clip to be shown.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
+@click.option("--names", metavar="A,B", help="What the rows are called.  [default: the folders' names]")
+@click.option(
+    "--frames", "count", type=click.IntRange(1, 40), default=8, show_default=True, help="Frames, evenly spread."
+)
+@click.option(
+    "--from", "begin_seconds", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Their begin."
+)
+@click.option(
+    "--to", "end_seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="Their end.  [default: the clip's]"
+)
+@click.option("--at", metavar="S,S", help="The moments themselves, in seconds: 0.4,0.52,0.6.")
+@click.option("--labels/--no-labels", default=True, show_default=True, help="What is said at each moment, if known.")
+@click.pass_context
+def snapshots(
+    context: click.Context,
+    generated: tuple[Path, ...],
+    dataset: str,
+    data_root: Path | None,
+    split: str | None,
+    manifest: Path | None,
+    clip: str,
+    out: Path,
+    names: str | None,
+    count: int,
+    begin_seconds: float,
+    end_seconds: float | None,
+    at: str | None,
+    labels: bool,
+) -> None:
+    """Draw frames of one clip: the truth on top, and a row for each folder GENERATED, like the paper's Fig. 4.
+
+    Exit code: 0 all rows are whole, 1 a folder lacks the clip, 2 nothing could be drawn.
+    """
+    from tlbench.plotting import plot_snapshots
+
+    missing = plot_snapshots(
+        generated,
+        dataset,
+        data_root,
+        clip,
+        out,
+        split=split,
+        manifest=manifest,
+        names=split_words(names) or (),
+        count=count,
+        begin_seconds=begin_seconds,
+        end_seconds=end_seconds,
+        at_seconds=_seconds(at),
+        labels=labels,
+    )
+    for line in missing:
+        click.echo(f"missing: {line}", err=True)
+    click.echo(out)
+    context.exit(1 if missing else 0)
+
+
+@command.command("embeddings")
+@click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True)
+@clip_options
+@click.option("--words", required=True, metavar="A,B", help="Two words that sound alike: MEETING,MEDIA.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
+@click.option("--names", metavar="A,B", help="What the panels are called.  [default: the files' names]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of t-SNE.")
+def embeddings(
+    checkpoints: tuple[Path, ...],
+    dataset: str,
+    data_root: Path | None,
+    split: str | None,
+    subset: Path | None,
+    limit: int | None,
+    manifest: Path | None,
+    words: str,
+    out: Path,
+    names: str | None,
+    seed: int,
+) -> None:
+    """Draw what generators hear in two words, like the paper's Fig. 3, 5 and 7: one panel for each of CHECKPOINTS.
+
+    A point is a word that was said: the audio embeddings of its frames, summed, brought to the plane by t-SNE.
+    --limit is of each word. Needs the extra 'plot', and a data set that knows when words are said: lrw, grid,
+    synthetic, synthetic-words.
+    """
+    from tlbench.cli.progress import CountProgress
+    from tlbench.plotting import EACH_WORD, plot_embeddings
+
+    both = split_words(words) or ()
+    if len(both) != 2:
+        raise TlbenchError(f"--words {words!r}: give two words, as in --words MEETING,MEDIA")
+    with CountProgress("hearing", "words") as progress:
+        heard = plot_embeddings(
+            checkpoints,
+            dataset,
+            data_root,
+            (both[0], both[1]),
+            out,
+            split=split,
+            subset=subset,
+            manifest=manifest,
+            names=split_words(names) or (),
+            each=limit or EACH_WORD,
+            seed=seed,
+            progress=progress,
+        )
+    for one in heard:
+        counts = " and ".join(f"{count} {word.upper()}" for count, word in zip(one.counts, both, strict=True))
+        click.echo(f"{one.name}: {counts}; {100 * one.told_apart:.0f} % have a neighbour of their own word")
+    click.echo(out)
+
+
+def _seconds(text: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in split_words(text) or ())
+    except ValueError as error:
+        raise TlbenchError(f"--at {text!r}: {error}; give seconds, as in --at 0.4,0.52") from error

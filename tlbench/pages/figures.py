@@ -1,0 +1,34 @@
+"""How figures are written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlbench.errors import TlbenchError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 200
+
+
+def check_png(path: Path) -> None:
+    """Raise TlbenchError unless a PNG is wanted."""
+    if path.suffix.lower() != ".png":
+        raise TlbenchError(f"{path}: figures are PNG files; choose a name that ends in .png (--out)")
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all. Raises TlbenchError if it can't be written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png", metadata={"Software": "tlbench"})
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
