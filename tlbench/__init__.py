@@ -15,20 +15,24 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from tlbench.observing.preflight import check as check
+    from tlbench.reporting import report as report
     from tlbench.results.compare import compare as compare
     from tlbench.results.result import load_result as load_result
     from tlbench.scoring import aggregate as aggregate
     from tlbench.scoring import score as score
+    from tlbench.scoring import score_all as score_all
 
 _HOME = {
     "aggregate": "tlbench.scoring",
     "check": "tlbench.observing.preflight",
     "compare": "tlbench.results.compare",
     "load_result": "tlbench.results.result",
+    "report": "tlbench.reporting",
     "score": "tlbench.scoring",
+    "score_all": "tlbench.scoring",
 }
 
-__all__ = ["__version__", "aggregate", "check", "compare", "load_result", "score"]
+__all__ = ["__version__", "aggregate", "check", "compare", "load_result", "report", "score", "score_all"]
 
 
 def __getattr__(name: str) -> object:

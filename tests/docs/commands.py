@@ -11,9 +11,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 
 def shell_lines(page: Path) -> list[str]:
-    """Lines of a page's bash blocks, without their comments."""
+    """Commands in the bash blocks of a page, without their comments; one that goes on after a backslash is one."""
     blocks = re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), re.S)
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [shlex.join(words) for line in lines if (words := shlex.split(line, comments=True))]
 
 

@@ -38,6 +38,15 @@ def test_the_metrics_page_names_every_headline_metric() -> None:
             assert f"{metric.name}/{metric.arithmetic}" in text or f"`{metric.key}`" in text, metric.key
 
 
+def test_the_metrics_page_gives_every_metric_a_formula_a_range_and_its_trap() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    table = text.partition("## Formulas, ranges, traps")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:3] == "| `"]
+    named = {name.partition("/")[0] for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    assert {metric.name for metric in all_metrics()} == named
+    assert all(len(row) == 4 and all(row) for row in rows)
+
+
 def test_the_readme_fits_one_screen_of_a_repository_page() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 80
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.errors import TlbenchError
@@ -117,9 +116,9 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        columns = ["metric", "unit", "better", "a", "b", "delta", "low", "high", "p_adjusted", "verdict"]
-        title = f"<p>a: <b>{escape(self.a)}</b>, b: <b>{escape(self.b)}</b>, {self.clips} clips</p>"
-        return title + str(self.to_dataframe()[columns].to_html(index=False, escape=True, na_rep="-"))
+        from tlbench.results.notebook import comparison_html  # it stands on tables, which stand on comparisons
+
+        return comparison_html(self)
 
 
 def compare(a: Result, b: Result, *, level: float = 0.95, metrics: Sequence[str] | None = None) -> Comparison:

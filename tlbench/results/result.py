@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from html import escape
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -267,13 +266,19 @@ class Result:
         table["notes"] = ["; ".join(clip.notes) for clip in self.clips]
         return pd.DataFrame(table)
 
+    def __repr__(self) -> str:
+        """One line, however many clips: what stands in logs, tracebacks and at the end of a notebook's cell."""
+        place = f"{self.dataset}:{self.split}" + (f"#{self.selection}" if self.selection else "")
+        rows = [row for row in self.rows() if row.value is not None]
+        numbers = ", ".join(f"{row.metric.key}={row.value:.{row.metric.digits}f}" for row in rows)
+        clips = f"{len(self.clips)} of {self.expected} clips" + ("" if self.complete else ", incomplete")
+        return f"<Result {self.name!r} on {place}, {clips}: {numbers}>"
+
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        shown = self.to_dataframe()[["metric", "value", "low", "high", "unit", "better", "scored", "expected"]]
-        place = escape(f"{self.dataset}:{self.split}" + (f"#{self.selection}" if self.selection else ""))
-        return f"<p><b>{escape(self.name)}</b> on {place}</p>" + str(
-            shown.to_html(index=False, escape=True, na_rep="-")
-        )
+        from tlbench.results.notebook import result_html  # it stands on tables, which stand on results
+
+        return result_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object: numbers first, then the clips they were made of."""

@@ -81,9 +81,7 @@ def render(
     check_format(format)
     if not results:
         raise TlbenchError("there is no result to show; pass one or more result files")
-    ordered = _in_order(results)
-    rows = {id(r): {row.metric.key: row for row in r.rows() if all_metrics or row.metric.headline} for r in ordered}
-    shown = [(result, rows[id(result)]) for result in ordered]
+    shown = _result_rows(results, all_metrics)
     if format == "csv":
         return _csv(item for r, own in shown for item in r.as_dicts() if item["metric"] in own)
     if format == "json":
@@ -97,9 +95,12 @@ def render(
                 "notes": _notes(shown, intervals),
             }
         )
-    grids = tuple(_result_grid(shown, arithmetic, intervals) for arithmetic in TITLES if _metrics(shown, arithmetic))
-    sheet = Sheet(_places(ordered), grids, tuple(_notes(shown, intervals)))
-    return _draw(sheet, format, width, color, ascii_only)
+    return _draw(_result_sheet(shown, intervals), format, width, color, ascii_only)
+
+
+def result_sheet(results: Sequence[Result], *, all_metrics: bool = False, intervals: bool = True) -> Sheet:
+    """Results as a sheet, to be drawn in some other form than :func:`render` knows; parameters as there."""
+    return _result_sheet(_result_rows(results, all_metrics), intervals)
 
 
 def render_comparison(
@@ -112,7 +113,6 @@ def render_comparison(
 ) -> str:
     """A comparison as text; parameters as for :func:`render`."""
     check_format(format)
-    notes = _comparison_notes(comparison)
     if format == "csv":
         return _csv({"system_a": comparison.a, "system_b": comparison.b} | item for item in comparison.as_dicts())
     if format == "json":
@@ -127,16 +127,21 @@ def render_comparison(
                 "other_reference": comparison.other_reference,
                 "rows": [_finite_row(item) for item in comparison.as_dicts()],
                 "not_comparable": [{"metric": n.key, "a": n.a, "b": n.b} for n in comparison.not_comparable],
-                "notes": notes,
+                "notes": _comparison_notes(comparison),
             }
         )
+    return _draw(comparison_sheet(comparison), format, width, color, ascii_only)
+
+
+def comparison_sheet(comparison: Comparison) -> Sheet:
+    """A comparison as a sheet, to be drawn in some other form than :func:`render_comparison` knows."""
     grids = []
     for arithmetic, title in TITLES.items():
         rows = [row for row in comparison.rows if row.metric.arithmetic == arithmetic]
         if rows:
             grids.append(_comparison_grid(title, rows))
     heading = f"a: {clean(comparison.a)}   b: {clean(comparison.b)}   {_clips(comparison.clips)} in both"
-    return _draw(Sheet(heading, tuple(grids), tuple(notes)), format, width, color, ascii_only)
+    return Sheet(heading, tuple(grids), tuple(_comparison_notes(comparison)))
 
 
 def print_results(
@@ -205,6 +210,17 @@ def _draw(sheet: Sheet, format: Format, width: int, color: bool, ascii_only: boo
 
 
 _Shown = Sequence[tuple[Result, Mapping[str, Row]]]  # each result with the rows of it that are shown
+
+
+def _result_rows(results: Sequence[Result], all_metrics: bool) -> _Shown:
+    ordered = _in_order(results)
+    rows = {id(r): {row.metric.key: row for row in r.rows() if all_metrics or row.metric.headline} for r in ordered}
+    return [(result, rows[id(result)]) for result in ordered]
+
+
+def _result_sheet(shown: _Shown, intervals: bool) -> Sheet:
+    grids = tuple(_result_grid(shown, arithmetic, intervals) for arithmetic in TITLES if _metrics(shown, arithmetic))
+    return Sheet(_places([result for result, _ in shown]), grids, tuple(_notes(shown, intervals)))
 
 
 def _in_order(results: Sequence[Result]) -> list[Result]:

@@ -1,0 +1,129 @@
+"""The documentation site: built without a warning, no link in it leads nowhere, and nothing of it lies elsewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.docs.commands import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def nav_pages() -> list[str]:
+    """Pages in the site's contents, in order."""
+
+    def walk(entry: object) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        parts = entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else []
+        return [page for part in parts for page in walk(part)]
+
+    return walk(tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]["nav"])
+
+
+def test_every_page_is_in_the_contents_once() -> None:
+    there = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert sorted(nav_pages()) == sorted(there)
+
+
+def test_the_workflow_builds_with_what_the_extra_names() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    workflow = (ROOT / ".github" / "workflows" / "docs.yml").read_text("utf-8")
+    for requirement in extras.get("docs", []):
+        assert f'"{requirement}"' in workflow
+    assert "zensical build --strict" in workflow
+
+
+def project(folder: Path) -> Path:
+    """What the builder reads, in a folder that it may write to."""
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    shutil.copytree(ROOT / "tlbench", folder / "tlbench", ignore=shutil.ignore_patterns("__pycache__", "static"))
+    (folder / ".ci").mkdir()
+    for name in ("zensical.toml", ".ci/docs_roles.py"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    for module in ("zensical", "mkdocstrings_handlers.python"):
+        if find_spec(module.partition(".")[0]) is None:
+            pytest.skip(f'building the site needs {module} (pip install -e ".[docs]")')
+    command = [sys.executable, "-c", "from zensical.main import cli; cli()", "build", "--strict"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = project(tmp_path_factory.mktemp("project"))
+    done = build(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "build" / "docs"
+
+
+class Links(HTMLParser):
+    """Addresses a page points at or loads, and the places in it that can be pointed at."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.places: set[str] = set()
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if "id" in given:
+            self.places.add(given["id"])
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+        if tag in ("script", "img", "iframe") and "src" in given:
+            self.loaded.append(given["src"])
+        if tag == "link" and given.get("rel") not in ("canonical", "next", "prev"):
+            self.loaded.append(given.get("href", ""))
+
+
+def test_each_page_is_built_and_every_link_leads_to_a_page_and_a_place_in_it(site: Path) -> None:
+    pages = {page: Links(page) for page in sorted(site.rglob("*.html")) if page.name != "404.html"}
+    assert {str(page.relative_to(site)) for page in pages} == {page.replace(".md", ".html") for page in nav_pages()}
+    followed = 0
+    for page, seen in pages.items():
+        for link in seen.links:
+            if re.match(r"[a-z]+:", link):
+                continue
+            address, _, place = link.partition("#")
+            target = (page.parent / address).resolve() if address else page
+            assert target.exists(), f"{page.name} links to {link}"
+            assert not place or target not in pages or place in pages[target].places, f"{page.name} links to {link}"
+            followed += 1
+    assert followed > 1000
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        for address in Links(page).loaded:
+            assert not re.match(r"[a-z]+:|//", address), f"{page.name} loads {address}"
+
+
+def test_docstrings_stand_on_the_page_without_sphinx_roles(site: Path) -> None:
+    text = (site / "python.html").read_text("utf-8")
+    for name in ("tlbench.scoring.score_all", "tlbench.results.result.Result.to_dataframe"):
+        assert f'id="{name}"' in text
+    assert not re.search(r":(func|class|meth|mod|data|attr):", text)
+
+
+@pytest.mark.parametrize("line", ["[gone](gone.md)", "[gone](metrics.md#gone)", "::: tlbench.scoring.gone"])
+def test_a_page_that_points_at_nothing_breaks_the_build(tmp_path: Path, line: str) -> None:
+    page = project(tmp_path) / "docs" / "python.md"
+    page.write_text(page.read_text("utf-8") + f"\n{line}\n", "utf-8")
+    assert build(tmp_path).returncode != 0
