@@ -48,8 +48,8 @@ def render_demo(
     out : Path
         Folder of the corpus, the controls and the results; one that was interrupted is continued.
     sentences, words : int
-        Clips of the sentence part, and of each word of the word part, which is left out if no bundled observer reads
-        words.
+        Clips of the sentence part, and of each word of the word part, which is left out at 0 and if no bundled observer
+        reads words.
     seed : int
         Of the corpus.
     workers : int or None
@@ -61,7 +61,7 @@ def render_demo(
         If the extra ``demo`` is not installed, the folder is something else's, or the disk is full.
     """
     sizes = Sizes(train=0, val=0, test=sentences, word_train=0, word_val=0, word_test=words)
-    parts = [_PARTS[name] for name in _shown()]
+    parts = [_PARTS[name] for name in _shown() if words or _PARTS[name] != "words"]
     render_corpus(out / CORPUS_NAME, seed=seed, sizes=sizes, parts=parts, workers=workers, progress=progress)
 
 
@@ -74,6 +74,8 @@ def score_demo(
     """
     tables = []
     for name in _shown():
+        if name == "synthetic-words" and not (out / CORPUS_NAME / _FOLDERS[name]).is_dir():
+            continue  # no words were asked for
         folder = out / RESULTS_NAME / name
         results = score_all(
             [out / CORPUS_NAME / _FOLDERS[name]],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path), default=Path("tlbench-demo"))
 @click.option("--sentences", type=click.IntRange(min=2), default=40, show_default=True, help="Clips of sentences.")
-@click.option("--words", type=click.IntRange(min=1), default=1, show_default=True, help="Clips of each word.")
+@click.option("--words", type=click.IntRange(min=0), default=1, show_default=True, help="Clips of each word.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the faces and what they say."
 )
