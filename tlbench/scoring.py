@@ -330,7 +330,7 @@ def score(
     precision: Precision = "full",
     cache: Path | None = None,
     name: str | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     workers: int = 1,
     engine: str = "local",
     seed: int = 0,
@@ -392,7 +392,7 @@ def score_all(
     cache: Path | None = None,
     name: str | None = None,
     controls: Sequence[str] = (),
-    out: Path | None = None,
+    out: Path | str | None = None,
     workers: int | None = 1,
     engine: str = "local",
     seed: int = 0,
@@ -449,7 +449,7 @@ def score_all(
     names = _system_names(folders, name)
     kinds = [known.name for known in CONTROLS] if list(controls) == ["all"] else list(dict.fromkeys(controls))
     workers = workers if workers is not None else min(2, os.cpu_count() or 1)
-    out = out or Path("tlbench-results")
+    out = Path(out or "tlbench-results")
     selections = [
         load_dataset(
             dataset,

@@ -67,6 +67,11 @@ def test_a_result_holds_every_clip_in_the_selections_order(desk: Path) -> None:
     assert [json.loads(line)["id"] for line in lines()] == ["a", "b", "c", "d"]
 
 
+def test_folders_may_be_given_as_texts(desk: Path) -> None:
+    pixels(out="elsewhere")
+    assert (Path("elsewhere") / "gen" / "result.json").is_file()
+
+
 def test_the_public_function_is_this_one() -> None:
     assert tlbench.score is score
 
