@@ -24,8 +24,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.audio import read_audio
-from tlbench.media.container import opened
+from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.framing import centres_and_halves, face_window, steady
 from tlbench.media.video import DECODING, Footage
@@ -227,7 +226,7 @@ class MaterialBook(ClipBook):
             "boxes": boxes,
             "squares": squares,
             "missing": np.array(found.missing),
-            "sound": np.array(_sound_of(speech)),
+            "sound": np.array(sound_form(speech)),
             "samples": samples,
             "faces": packed.packed,
             "ends": packed.ends,
@@ -265,10 +264,3 @@ def _check_boxes(clip: Clip, boxes: np.ndarray, height: int, width: int) -> None
         raise ClipError(
             "bad-boxes", f"clip {clip.id}: box {edges} leaves nothing of frame {outside.argmax()}; mend the boxes file"
         )
-
-
-def _sound_of(path: Path) -> tuple[int, int]:
-    """Rate and channels of a file's sound as it is there; :func:`read_audio` has read it before."""
-    with opened(path) as container:
-        stream = container.streams.audio[0]
-        return stream.codec_context.sample_rate, stream.codec_context.channels
