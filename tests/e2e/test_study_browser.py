@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 pytest.importorskip("flask", reason="serving a study needs the extra `study` (flask, waitress)")
 pytest.importorskip("playwright", reason="driving a browser needs playwright (pip install playwright)")
 
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from tests.unit.study_factory import METHODS, make_study, make_videos
@@ -24,27 +23,6 @@ from tlbench.results.study import Answers
 
 PHONE = ViewportSize(width=390, height=780)
 DESKTOP = ViewportSize(width=1280, height=800)
-
-
-def chromium() -> str:
-    """The browser's program; the test is skipped where there is none."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        found = shutil.which(name)
-        if found:
-            return found
-    pytest.skip("there is no Chromium here (looked for chromium, chromium-browser, google-chrome)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium()
-    arguments = ["--mute-audio", "--autoplay-policy=no-user-gesture-required"]
-    if os.geteuid() == 0:
-        arguments.append("--no-sandbox")  # it refuses to run as root otherwise
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
