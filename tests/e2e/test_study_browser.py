@@ -83,10 +83,12 @@ def begin(page: Page, served: Served, number: int = 0) -> list[str]:
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(served.address)
+    expect(page.locator("#code")).to_be_focused()  # a key that comes earlier is lost
     page.keyboard.type(served.codes[number])
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Before you begin")).to_be_visible()
-    page.keyboard.press("Enter")  # the link to begin has the focus
+    expect(page.get_by_role("link", name="Begin")).to_be_focused()
+    page.keyboard.press("Enter")
     return complaints
 
 

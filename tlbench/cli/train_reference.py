@@ -40,12 +40,12 @@ VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
     "--expert", metavar="NAME|FILE", help="The lip reader it learns from; not for the two bases.  [see docs/reference]"
 )
 @click.option(
-    "--size",
-    default="published",
-    show_default=True,
-    metavar="published|miniature|tiny|FILE.json",
-    help="Of the networks.",
+    "--begin-from",
+    type=click.Path(path_type=Path),
+    metavar="FILE|FOLDER",
+    help="A generator to learn more from, such as OUT/last of another training or a published file.",
 )
+@click.option("--size", metavar="published|miniature|tiny|FILE.json", help="Of the networks.  [default: published]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -81,6 +81,13 @@ VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
     default=1e-4,
     show_default=True,
     help="The discriminator's own learning rate.",
+)
+@click.option(
+    "--momentum",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.5,
+    show_default=True,
+    help="Adam's first beta.",
 )
 @click.option(
     "--copier",
@@ -119,6 +126,13 @@ VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
     default="code",
     show_default=True,
     help="The discriminator's losses as in the published code, or as the paper prints them (Eq. 2 and 3).",
+)
+@click.option(
+    "--mouth-weight",
+    type=click.FloatRange(min=1),
+    default=1.0,
+    show_default=True,
+    help="How many times a pixel around the mouth counts in the pictures' loss.",
 )
 @click.option(
     "--mask-share",
@@ -161,7 +175,8 @@ def command(
     val_list: Path | None,
     variant: str,
     expert: str | None,
-    size: str,
+    begin_from: Path | None,
+    size: str | None,
     out: Path,
     stage_steps: str | None,
     patience: int,
@@ -172,6 +187,7 @@ def command(
     accumulate: int,
     learning_rate: float,
     judge_rate: float,
+    momentum: float,
     copies: bool,
     settled_from: int | None,
     warmup: int,
@@ -180,6 +196,7 @@ def command(
     contrast_weight: float | None,
     gan_weight: float | None,
     gan_form: GanForm,
+    mouth_weight: float,
     mask_share: float,
     mask_run: int,
     seed: int,
@@ -224,11 +241,13 @@ def command(
         gan=published.gan if gan_weight is None else gan_weight,
         learning_rate=learning_rate,
         judge_rate=judge_rate,
+        momentum=momentum,
         warmup=warmup,
         fade=fade,
         copies=copies,
         settled_from=settled_from,
         gan_form=gan_form,
+        mouth=mouth_weight,
     )
     stop = _StopSign()
     with TrainingProgress() as progress:
@@ -238,7 +257,8 @@ def command(
             out,
             data_root,
             expert=expert,
-            size=read_size(size),
+            begin_from=begin_from,
+            size=None if size is None else read_size(size),
             stages=StageRule(_stage_steps(stage_steps), patience),
             pace=Pace(batch_clips, accumulate, validate_every, judged_clips, save_every, seed),
             picking=Picking(mask_share, mask_run),

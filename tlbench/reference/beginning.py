@@ -2,7 +2,8 @@
 
 A generator that knows nothing spends most of an afternoon on a single core on learning that a face looks like itself;
 until then nothing of the mouth is learned. So the first stage's batch norm and the output block get weights that hand
-the colours on: the upper half of the picture whose lower half is black, and the lower half of the other picture. The
+the colours on: the upper half of the picture whose lower half is black, and the lower half of the other picture. What
+skip connections bring into the decoder is made quieter, or what is heard drowns in it before it has told anything. The
 other weights stay as drawn, and everything goes on learning. The published generator does not begin so.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COLOURS = FACES // 2
 OTHERS = 0.1  # of what was drawn, where all that is not copied meets the picture: enough to learn by, not to disturb
 HUSH = -4.0  # one colour of a quarter or more where the first picture is not black hides the other picture
+SEEN_LESS = 0.1  # of what was drawn for the skip connections: what is heard passes by each of them on its way up
 SLOPE = 4.8  # of the line through 0.5 that is nearest to the inverse of a sigmoid between 0.1 and 0.9
 
 
@@ -54,6 +56,11 @@ def begin_as_copier(generator: TalkLip, batch: Batch) -> None:
     out.weight.mul_(OTHERS)
     out.weight[:FACES] *= OTHERS
     out.bias[:FACES] = 0
+    for block, below in zip(generator.face_decoder_blocks[1:], generator.face_decoder_blocks, strict=False):
+        handed_up = _width(below)
+        up = block.get_submodule("0.conv_block.0")
+        assert isinstance(up, nn.ConvTranspose2d)
+        up.weight[handed_up:] *= SEEN_LESS  # (in, out, 3, 3)
     beside = out.in_channels - seen  # where the first stage's channels lie behind the last one's
     for colour in range(FACES):
         first.weight[colour, colour, middle, middle] = 1
@@ -70,6 +77,13 @@ def begin_as_copier(generator: TalkLip, batch: Batch) -> None:
         norm.weight[:FACES] = (norm.running_var[:FACES] + norm.eps).sqrt()
         norm.bias[:FACES] = norm.running_mean[:FACES]
     _measure(generator, batch)
+
+
+def _width(block: nn.Module) -> int:
+    """Channels that a block of the decoder hands up."""
+    norm = block.get_submodule("0.conv_block.1")
+    assert isinstance(norm, nn.BatchNorm2d)
+    return norm.num_features
 
 
 def _convolution(generator: TalkLip, name: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ STATES = "tlbench"  # our entry in a file of the original's form
 PARALLEL = "module."  # torch.nn.DataParallel puts it before every name
 EAR = "avhubert"  # whose transformer a published TalkLip hears by
 AUDIO = "audio_encoder."
+CONTRAST = "sync_net."
 
 
 def load_generator(path: Path) -> TalkLip:
@@ -78,6 +79,42 @@ def generator_of(package: Package, path: Path) -> TalkLip:
             )
         generator = TalkLip(dims, encoder)
     load_into(generator, package.tensors, whose)
+    return generator
+
+
+def generator_to_train_on(
+    package: Package, path: Path, audio: Literal["global", "local"], contrast_width: int
+) -> TalkLip:
+    """A generator that has learned something and is to learn more, with the sizes it has.
+
+    Parameters
+    ----------
+    package : Package
+    path : Path
+        Where that was read from.
+    audio : "global" or "local"
+        How it has to hear.
+    contrast_width : int
+        Width of the lip reader's features if there is contrastive learning, else 0. A layer of another width than the
+        file's, or that the file does not have, begins untrained.
+
+    Raises
+    ------
+    TlbenchError
+        If the package does not fit; if it hears in the other way.
+    """
+    learned = generator_of(package, path)
+    if learned.dims.audio != audio:
+        raise TlbenchError(
+            f"weights {path}: this generator has a {learned.dims.audio} audio encoder, the variant a {audio} one "
+            "(--begin-from)"
+        )
+    if contrast_width in (0, learned.dims.contrast_width):
+        return learned
+    encoder = learned.audio_encoder if isinstance(learned.audio_encoder, AudioEncoder) else None
+    generator = TalkLip(replace(learned.dims, contrast_width=contrast_width), encoder)
+    kept = {name: tensor for name, tensor in learned.state_dict().items() if not name.startswith(CONTRAST)}
+    generator.load_state_dict({**generator.state_dict(), **kept})
     return generator
 
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.datasets.dataset import Selection, dataset_class, load_dataset
 from tlbench.errors import ClipError, TlbenchError
@@ -19,6 +19,7 @@ from tlbench.training.keeping import claim
 from tlbench.version import VERSION
 
 if TYPE_CHECKING:
+    from tlbench.observing.package import Package
     from tlbench.observing.teaching import AudioEncoder, Teacher
     from tlbench.reference.batches import Picking
     from tlbench.reference.discriminator import Discriminator
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # May change between two parts of one training: how long and where it runs, not what it learns.
 FREE_SETTINGS = frozenset({"version", "stage_steps", "patience", "save_every", "expert_file"})
+# Kept with the generator, besides who taught it.
+NOTED_SETTINGS = ("version", "dataset", "recipe", "size", "begun_from", "boxes", "overlap", "seed", "expert")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,26 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A generator that has learned something, to begin from."""
+
+    path: Path
+    package: Package
+
+    @property
+    def name(self) -> str:
+        """Of its file; of a training's folder and the package in it."""
+        return "/".join(self.path.resolve().parts[-2:]) if self.path.is_dir() else self.path.name
+
+    @property
+    def learned_from(self) -> list[str]:
+        """Lip readers that it has learned from."""
+        trained = self.package.config.get("trained")
+        named = trained.get("trained_with") if isinstance(trained, dict) else None
+        return [str(name) for name in named] if isinstance(named, list) else []
+
+
+@dataclass(frozen=True)
 class Devices:
     """Where a training runs: Lightning Fabric's accelerator, how many of it, its precision; processes for batches."""
 
@@ -97,7 +120,8 @@ def train_reference(
     data_root: Path | None = None,
     *,
     expert: str | None = None,
-    size: str | Mapping[str, Any] = "published",
+    begin_from: Path | None = None,
+    size: str | Mapping[str, Any] | None = None,
     stages: StageRule | None = None,
     pace: Pace | None = None,
     picking: Picking | None = None,
@@ -127,8 +151,11 @@ def train_reference(
         A folder; if it holds a training with the same settings, that one is continued.
     expert : str or None
         Name or file of the lip reader. A global audio encoder begins as a copy of its own, too.
-    size : str or mapping
-        One of the generator's sizes, or ``{"width": 0.25, "deepest": 96}``.
+    begin_from : Path or None
+        A generator's file or package to learn more from; None for one that knows nothing.
+    size : str or mapping or None
+        One of the generator's sizes, or ``{"width": 0.25, "deepest": 96}``; None is ``published``, or what
+        ``begin_from`` has.
     stages, pace, picking, guard
         None are the published ones.
     boxes, detector, smooth, weights
@@ -153,7 +180,9 @@ def train_reference(
     UserWarning
         If an observer that scores this data set is the expert or a relative of it.
     """
+    from tlbench.observing.package import open_package
     from tlbench.reference.batches import SHORTEST, BatchMaker, Picking
+    from tlbench.reference.checkpoint import read_published
     from tlbench.reference.expert import find_expert
     from tlbench.reference.guard import GuardRule
     from tlbench.reference.material import MaterialBook
@@ -166,6 +195,14 @@ def train_reference(
     picking = picking or Picking()
     if recipe.fade and stages.steps is None:
         raise TlbenchError("a learning rate that fades needs to know how many steps there are (--stage-steps)")
+    begun = None
+    if begin_from is not None:
+        if recipe.copies or size is not None:
+            raise TlbenchError(
+                f"a generator that begins from {begin_from} has its sizes and copies what it has learned to; leave "
+                "--size and --copier out (--begin-from)"
+            )
+        begun = Begun(begin_from, open_package(begin_from, read_published))
     parts, devices, say = parts or Parts(), devices or Devices(), notice or _quiet
     reader = _expert(recipe, expert, dataset, find_expert)
     selections = [
@@ -183,7 +220,8 @@ def train_reference(
         "lists": [None if path is None else path.name for path in (parts.train_list, parts.val_list)],
         "boxes": "given" if boxes is not None else rule.identity,
         "recipe": recipe.to_json(),
-        "size": size if isinstance(size, str) else dict(size),
+        "size": _stated_size(size, begun),
+        "begun_from": None if begun is None else {"name": begun.name, "sha256": begun.package.source_sha256},
         "expert": None if reader is None else {"name": reader.name, "sha256": reader.sha256},
         "overlap": [] if reader is None else list(reader.overlaps),
         "stage_steps": None if stages.steps is None else list(stages.steps),
@@ -209,7 +247,10 @@ def train_reference(
     if converted:
         clip, was = next(iter(converted.items()))
         say(f"sound of {len(converted)} clips converted to 16 kHz in one channel (the first: {clip}, {was})")
-    generator, discriminator, ear = build_networks(recipe, size, teacher, pace.seed)
+    generator, discriminator, ear = build_networks(recipe, size or "published", teacher, pace.seed, begun)
+    taught_by = [] if begun is None else begun.learned_from
+    if reader is not None:
+        taught_by.append(reader.name)
     training = ReferenceTraining(
         Update(generator, discriminator, teacher, recipe, fabric),
         BatchMaker(ear, teacher, generator.dims.ahead_frames, picking),
@@ -222,9 +263,8 @@ def train_reference(
         guard=guard,
         loaders=devices.loaders,
         note={
-            **{name: settings[name] for name in ("version", "dataset", "recipe", "size", "boxes", "overlap", "seed")},
-            "trained_with": [] if reader is None else [reader.name],
-            "expert": settings["expert"],
+            **{name: settings[name] for name in NOTED_SETTINGS},
+            "trained_with": list(dict.fromkeys(taught_by)),
         },
     )
     until = None if max_seconds is None else began + max_seconds
@@ -238,25 +278,41 @@ def train_reference(
 
 
 def build_networks(
-    recipe: Recipe, size: str | Mapping[str, Any], teacher: Teacher | None, seed: int
+    recipe: Recipe, size: str | Mapping[str, Any], teacher: Teacher | None, seed: int, begun: Begun | None = None
 ) -> tuple[TalkLip, Discriminator, AudioEncoder | None]:
-    """An untrained generator and discriminator of a size, and the generator's global audio encoder if it has one.
+    """A generator, untrained or as far as another, an untrained discriminator, and the former's global audio encoder.
 
-    Raises TlbenchError if there is no such size.
+    Raises TlbenchError if there is no such size, or the variant can't begin from that generator.
     """
     import torch
 
+    from tlbench.observing.teaching import AudioEncoder
+    from tlbench.reference.checkpoint import generator_to_train_on
     from tlbench.reference.discriminator import Discriminator
     from tlbench.reference.generator import TalkLip, dims_for
 
     torch.manual_seed(seed)
+    seen = teacher.width if recipe.contrast and teacher is not None else 0
+    if begun is not None:
+        audio: Literal["global", "local"] = "global" if recipe.hears_all else "local"
+        generator = generator_to_train_on(begun.package, begun.path, audio, seen)
+        encoder, dims = generator.audio_encoder, generator.dims
+        ear = encoder if isinstance(encoder, AudioEncoder) else None
+        return generator, Discriminator(dims.width, dims.deepest), ear
     ear = None
     if recipe.hears_all:
         assert teacher is not None  # a variant that hears all reads as well
         ear = teacher.audio_encoder()
-    seen = teacher.width if recipe.contrast and teacher is not None else 0
     dims = dims_for(size, "local" if ear is None else "global", 0 if ear is None else ear.width, seen)
     return TalkLip(dims, ear), Discriminator(dims.width, dims.deepest), ear
+
+
+def _stated_size(size: str | Mapping[str, Any] | None, begun: Begun | None) -> str | dict[str, Any]:
+    if begun is not None:
+        return dict(begun.package.config.get("generator") or {})
+    if size is None:
+        return "published"
+    return size if isinstance(size, str) else dict(size)
 
 
 def idle_stages(recipe: Recipe) -> tuple[int, ...]:
