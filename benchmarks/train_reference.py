@@ -29,7 +29,7 @@ from tlbench.reference.discriminator import Discriminator
 from tlbench.reference.generator import AHEAD_FRAMES, TalkLip
 from tlbench.reference.material import MaterialBook
 from tlbench.reference.training import build_networks
-from tlbench.reference.update import BETAS, Recipe, Update
+from tlbench.reference.update import MOMENTUM, SQUARES, Recipe, Update
 
 RECIPE = Recipe.for_variant("base-no-lip")
 
@@ -40,7 +40,7 @@ class StepByStep:
     def __init__(self, generator: TalkLip, discriminator: Discriminator) -> None:
         self.generator, self.discriminator = generator.train(), discriminator.train()
         self.optimisers = [
-            torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate, betas=BETAS)
+            torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate, betas=(MOMENTUM, SQUARES))
             for network in (generator, discriminator)
         ]
 
