@@ -229,7 +229,8 @@ class Update:
         with self._fabric.autocast():
             heard, made = self.make(batch)
         losses = {"l1": (made.float() - batch.truth).abs().mean()}
-        total = (1 - recipe.lip - recipe.gan) * self._pictures(losses["l1"], made, batch.truth)
+        pictures = pictures_loss(losses["l1"], made, batch.truth, recipe.mouth)
+        total = (1 - recipe.lip - recipe.gan) * pictures
         if self.lips_are_read:
             with self._fabric.autocast():
                 losses |= self.read(batch, heard, made)
@@ -249,16 +250,6 @@ class Update:
         torch.autograd.backward(share * judged, inputs=list(self.discriminator.parameters()))
         torch.autograd.backward([share * total, made], [None, push.to(made.dtype)])
         return losses
-
-    def _pictures(self, l1: Tensor, made: Tensor, truth: Tensor) -> Tensor:
-        """What the generator is charged for its pictures: their L1, the mouth's pixels counted more if so wished."""
-        if self.recipe.mouth == 1:
-            return l1
-        rows, columns = MOUTH
-        mouth = (made[..., rows, columns].float() - truth[..., rows, columns]).abs()
-        share = mouth[0].numel() / truth[0].numel()
-        more = self.recipe.mouth - 1
-        return (l1 + more * share * mouth.mean()) / (1 + more * share)
 
     def make(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Audio embeddings (N, heard) and generated faces (N, 3, 96, 96) of the picked frames."""
@@ -335,6 +326,26 @@ def hybrid(sight: Sight, batch: Batch, made: Tensor) -> Tensor:
     seen = (grey / 255 - sight.mean) / sight.std
     whole = seen.new_zeros(*batch.hidden.shape, sight.side, sight.side)
     return whole.masked_scatter(~batch.hidden[..., None, None], seen)[:, None]
+
+
+def pictures_loss(l1: Tensor, made: Tensor, truth: Tensor, mouth_weight: float) -> Tensor:
+    """What a generator is charged for its pictures: their L1, a pixel around the mouth counted so many times.
+
+    Parameters
+    ----------
+    l1 : ()
+        Mean absolute error of all pixels.
+    made, truth : (N, 3, 96, 96) between 0 and 1
+    mouth_weight : float
+        Of a pixel of ``MOUTH`` in the weighted mean, those of the others being 1; 1 as published.
+    """
+    if mouth_weight == 1:
+        return l1
+    rows, columns = MOUTH
+    mouth = (made[..., rows, columns].float() - truth[..., rows, columns]).abs()
+    share = mouth[0].numel() / truth[0].numel()
+    more = mouth_weight - 1
+    return (l1 + more * share * mouth.mean()) / (1 + more * share)
 
 
 def adversarial(real: Tensor, fake: Tensor, form: GanForm = "code") -> dict[str, Tensor]:

@@ -477,3 +477,43 @@ def test_a_miniature_may_begin_as_a_copier(train: Train, tmp_path: Path) -> None
 def test_a_generator_too_narrow_to_copy_is_refused(train: Train, tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match="1 channels at its first stage can't begin as a copier; 6 are needed"):
         train(tmp_path, "base-no-lip-gan", {"copies": True})
+
+
+def test_a_training_may_begin_from_another_generator(train: Train, tmp_path: Path, expert: Path) -> None:
+    train(tmp_path / "bare", "l", stages=StageRule((1, 0, 0)))
+    learned = load_generator(tmp_path / "bare" / "last").state_dict()
+    none = replace(QUICK, validate_every=1)
+    begun = {"begin_from": tmp_path / "bare" / "last", "size": None, "stages": StageRule((1, 0, 0)), "pace": none}
+    still = {"learning_rate": 1e-12, "settled_from": 0}
+    train(tmp_path / "more", "base-no-lip", still, **begun)
+    further = load_generator(tmp_path / "more" / "last").state_dict()
+    assert list(further) == list(learned)
+    for name, tensor in learned.items():
+        torch.testing.assert_close(further[name], tensor, rtol=0, atol=1e-9)
+    kept = json.loads((tmp_path / "more" / "settings.json").read_text())
+    assert kept["begun_from"]["name"] == "bare/last"
+    # A base that begins from a generator with a teacher has had that teacher, too.
+    assert read_package(tmp_path / "more" / "last").config["trained"]["trained_with"] == [expert.name]
+
+
+def test_contrastive_learning_may_be_new_to_a_generator_that_is_begun_from(train: Train, tmp_path: Path) -> None:
+    train(tmp_path / "bare", "base-no-lip-gan", stages=StageRule((1, 0, 0)))
+    more = train(
+        tmp_path / "more", "l+c", begin_from=tmp_path / "bare" / "last", size=None, stages=StageRule((0, 0, 1))
+    )
+    assert load_generator(more.last).dims.contrast_width > 0
+
+
+@pytest.mark.parametrize(
+    ("variant", "changed", "message"),
+    [
+        ("g", {"size": None}, "has a local audio encoder, the variant a global one"),
+        ("l", {}, "leave --size and --copier out"),
+    ],
+)
+def test_a_generator_that_can_not_be_begun_from_is_refused(
+    train: Train, tmp_path: Path, variant: str, changed: dict[str, Any], message: str
+) -> None:
+    train(tmp_path / "bare", "base-no-lip-gan", stages=StageRule((1, 0, 0)))
+    with pytest.raises(TlbenchError, match=message):
+        train(tmp_path / "more", variant, begin_from=tmp_path / "bare" / "last", **changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.golden.test_talklip import network
 from tlbench.errors import TlbenchError
 from tlbench.observing.teaching import Sight
 from tlbench.reference.batches import SHORTEST, Batch, Picking, picked_in_training, picked_in_validation
-from tlbench.reference.update import Recipe, adversarial, contrastive, hybrid
+from tlbench.reference.update import Recipe, adversarial, contrastive, hybrid, pictures_loss
 
 
 def golden_batch() -> Batch:
@@ -140,3 +141,22 @@ def test_learning_rates_stay_as_published_and_fade_when_told() -> None:
     assert left == pytest.approx([1, 1, 0.75, 0.5, 0.25, 0, 0])
     rising = [Recipe("l", warmup=4).left_at(step, None) for step in range(6)]
     assert rising == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+@pytest.mark.parametrize("weight", [1.0, 8.0])
+def test_the_mouths_pixels_count_so_many_times_in_a_weighted_mean(weight: float) -> None:
+    torch.manual_seed(0)
+    made, truth = torch.rand(2, 3, 96, 96), torch.rand(2, 3, 96, 96)
+    weights = torch.ones(96, 96)
+    weights[56:94, 20:76] = weight
+    off = (made - truth).abs()
+    by_hand = (off * weights).sum() / (weights.expand_as(off)).sum()
+    assert float(pictures_loss(off.mean(), made, truth, weight)) == pytest.approx(float(by_hand), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"), [({"momentum": 1.0}, "momentum 1.0"), ({"mouth": 0.5}, "can't count 0.5 times")]
+)
+def test_weights_that_make_no_sense_are_refused(changed: dict[str, float], message: str) -> None:
+    with pytest.raises(TlbenchError, match=message):
+        replace(Recipe.for_variant("l"), **changed)
