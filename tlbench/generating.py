@@ -28,7 +28,7 @@ from tlbench.media.video import DECODING, FRAMES_PER_SECOND, Footage, write_vide
 from tlbench.observing.boxing import BoxFinder, BoxRule, choose_rule, load_detector
 from tlbench.observing.cache import Cache, content_sha256, default_cache, file_sha256, write_text_atomically
 from tlbench.observing.package import WEIGHTS_NAME, Package
-from tlbench.reference.checkpoint import generator_of, open_generator
+from tlbench.reference.checkpoint import find_generator, generator_of, open_generator
 from tlbench.reference.inference import Speaker, Trim
 from tlbench.reference.material import face_of
 from tlbench.reference.note import FORM, Made, Note, made_with, make_folder, note_text
@@ -143,7 +143,8 @@ def generate_dataset(
     Parameters
     ----------
     checkpoint : Path
-        As :func:`tlbench.reference.checkpoint.load_generator` takes it.
+        A file or package as :func:`tlbench.reference.checkpoint.load_generator` takes it, or the name of a checkpoint
+        that is here, such as ``talklip-gc-synthetic``.
     identity : "first" or "same"
         Whose picture the generator is shown besides the upper half: the clip's first frame, or the very frame, whose
         true lips it then sees.
@@ -166,6 +167,7 @@ def generate_dataset(
     if all(clip.reference is None for clip in selection.clips):
         raise TlbenchError(f"{dataset}: has no reference videos to generate from")
     rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}))
+    checkpoint = find_generator(checkpoint)
     package = open_generator(checkpoint)
     speaker = _speaker(package, checkpoint, device)
     manner = _Manner(identity, trim, CRF)
@@ -302,6 +304,7 @@ def generate_video(
         if path.exists():
             raise TlbenchError(f"{path} is there already; remove it or choose another name (--out)")
     rule, _ = choose_rule(None, detector, smooth, dict(weights or {}))
+    checkpoint = find_generator(checkpoint)
     package = open_generator(checkpoint)
     speaker = _speaker(package, checkpoint, device)
     manner = _Manner(identity, "end", OWN_CRF)

@@ -14,6 +14,7 @@ from tlbench.observing.card import Card, overlap, read_card
 from tlbench.observing.known import find_card, known_cards
 from tlbench.observing.package import read_package
 from tlbench.observing.registry import observer_class, observer_names
+from tlbench.reference.checkpoint import GENERATOR
 
 CARDS = known_cards()
 
@@ -40,8 +41,8 @@ def test_an_observers_usual_card_was_trained_behind_its_usual_view(name: str) ->
     assert usual.view == view
 
 
-@pytest.mark.parametrize("card", [card for card in CARDS if card.package], ids=lambda card: card.name)
-def test_a_bundled_checkpoint_is_what_its_card_says(card: Card) -> None:
+@pytest.mark.parametrize("card", [card for card in CARDS if card.package and card.observer], ids=lambda card: card.name)
+def test_a_bundled_observer_is_what_its_card_says(card: Card) -> None:
     assert card.package is not None
     package = read_package(card.package)
     assert package.observer == card.observer
@@ -51,6 +52,17 @@ def test_a_bundled_checkpoint_is_what_its_card_says(card: Card) -> None:
         dataset_class(dataset)
     if card.datasets:  # none: it reads nothing unless it is named
         assert package.config["trained"]["dataset"] in card.datasets
+    assert "Apache-2.0" in card.licence
+
+
+@pytest.mark.parametrize(
+    "card", [card for card in CARDS if card.package and not card.observer], ids=lambda card: card.name
+)
+def test_a_bundled_generator_is_what_its_card_says(card: Card) -> None:
+    assert card.package is not None
+    package = read_package(card.package)
+    assert package.observer == GENERATOR
+    assert package.config["trained"]["expert"]["name"] in card.relatives
     assert "Apache-2.0" in card.licence
 
 

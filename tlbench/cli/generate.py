@@ -29,8 +29,9 @@ OF_A_DATASET = ("data_root", "split", "subset", "limit", "manifest", "boxes", "t
     "--checkpoint",
     type=click.Path(path_type=Path),
     required=True,
-    metavar="FILE",
-    help="TalkLip's or Wav2Lip's published file, or what train-reference wrote.",
+    metavar="NAME|FILE",
+    help="TalkLip's or Wav2Lip's published file, what train-reference wrote, or the name of a bundled generator "
+    "(talklip-gc-synthetic).",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Folder, or one .mp4 file.")
 @optional_dataset_options

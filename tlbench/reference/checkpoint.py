@@ -21,13 +21,16 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.observing.checkpoints import load_into, open_checkpoint, published, read_state
+from tlbench.observing.known import known_cards
 from tlbench.observing.package import Package, open_package
 from tlbench.observing.registry import observer_class
 from tlbench.observing.teaching import AudioEncoder, without_prefix
+from tlbench.observing.weights import here
 from tlbench.reference.discriminator import Discriminator
 from tlbench.reference.generator import PUBLISHED, GeneratorDims, TalkLip
 
 GENERATOR, DISCRIMINATOR = "talklip", "talklip-discriminator"  # what a package says it is of
+GENERATORS = ("talklip-g", "wav2lip")  # how generators' cards are called
 STATES = "tlbench"  # our entry in a file of the original's form
 PARALLEL = "module."  # torch.nn.DataParallel puts it before every name
 EAR = "avhubert"  # whose transformer a published TalkLip hears by
@@ -44,6 +47,29 @@ def load_generator(path: Path) -> TalkLip:
         In one line, if the file can't be read, is damaged or of another model.
     """
     return generator_of(open_generator(path), path).eval().requires_grad_(False)
+
+
+def find_generator(given: Path) -> Path:
+    """Where a generator lies: what is given if that exists, else the checkpoint of that name.
+
+    Raises
+    ------
+    TlbenchError
+        If there is neither, or that checkpoint is not here.
+    """
+    if given.exists():
+        return given
+    cards = {card.name: card for card in known_cards() if card.name.startswith(GENERATORS) and not card.observer}
+    card = cards.get(str(given))
+    if card is None:
+        raise TlbenchError(f"generator {given}: is no file, and no checkpoint is called so ({', '.join(cards)})")
+    lies = here(card)
+    if lies is None:
+        raise TlbenchError(
+            f"generator {str(given)!r}: that checkpoint is not here; `tlbench checkpoints list` says where to get it, "
+            "or give its file"
+        )
+    return lies
 
 
 def open_generator(path: Path) -> Package:

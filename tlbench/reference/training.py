@@ -152,7 +152,7 @@ def train_reference(
     expert : str or None
         Name or file of the lip reader. A global audio encoder begins as a copy of its own, too.
     begin_from : Path or None
-        A generator's file or package to learn more from; None for one that knows nothing.
+        A generator's file, package or name to learn more from; None for one that knows nothing.
     size : str or mapping or None
         One of the generator's sizes, or ``{"width": 0.25, "deepest": 96}``; None is ``published``, or what
         ``begin_from`` has.
@@ -182,7 +182,7 @@ def train_reference(
     """
     from tlbench.observing.package import open_package
     from tlbench.reference.batches import SHORTEST, BatchMaker, Picking
-    from tlbench.reference.checkpoint import read_published
+    from tlbench.reference.checkpoint import find_generator, read_published
     from tlbench.reference.expert import find_expert
     from tlbench.reference.guard import GuardRule
     from tlbench.reference.material import MaterialBook
@@ -202,6 +202,7 @@ def train_reference(
                 f"a generator that begins from {begin_from} has its sizes and copies what it has learned to; leave "
                 "--size and --copier out (--begin-from)"
             )
+        begin_from = find_generator(begin_from)
         begun = Begun(begin_from, open_package(begin_from, read_published))
     parts, devices, say = parts or Parts(), devices or Devices(), notice or _quiet
     reader = _expert(recipe, expert, dataset, find_expert)

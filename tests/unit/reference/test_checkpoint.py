@@ -17,6 +17,7 @@ from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.teaching import HearingEncoder
 from tlbench.observing.package import own_package, read_package, write_package
 from tlbench.reference.checkpoint import (
+    find_generator,
     load_discriminator,
     load_generator,
     open_generator,
@@ -258,3 +259,15 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pyte
         write_official(tiny("local"), path, step=2, epoch=0, trained={})
     assert path.read_bytes() == old
     assert [left.name for left in tmp_path.iterdir()] == ["g.pth"]
+
+
+def test_the_bundled_generator_is_found_by_its_name() -> None:
+    generator = load_generator(find_generator(Path("talklip-gc-synthetic")))
+    assert (generator.dims.audio, generator.dims.width) == ("global", 0.125)
+
+
+def test_a_generator_that_is_nowhere_is_said_with_those_there_are() -> None:
+    with pytest.raises(
+        TlbenchError, match=r"generator nobody: is no file, and no checkpoint is called so \(talklip-g, "
+    ):
+        find_generator(Path("nobody"))
