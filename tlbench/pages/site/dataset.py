@@ -165,7 +165,7 @@ class Panel:
     """A scatter plot, drawn for both widths: its points were all made in the same two ways."""
 
     title: str
-    points: int
+    systems: int  # ceilings and floors not counted
     made: str
     left_out: str
     wide: Markup
@@ -205,7 +205,7 @@ def _panels(board: Board, table: Table, x: str, y: str, root: str) -> Iterable[P
         rest = len(table.standings) - shown_ones
         yield Panel(
             title=f"{across.label} against {up.label}: {' and '.join(kind for kind in KINDS if kind in kinds)}",
-            points=len(points),
+            systems=sum(not point.control for point in points),
             made="; ".join(made),
             left_out=f"{rest} rows lack one of the two numbers, or stand alone." if rest else "",
             wide=scatter(points, across, up, *DESK),
@@ -250,7 +250,7 @@ def board_context(board: Board) -> dict[str, Any]:
 def telling_panel(boards: Sequence[Board], root: str) -> tuple[str, Panel] | None:
     """The picture of sync against intelligibility with the most systems in it, and its data set; the first of several.
 
-    None if there is no such picture.
+    Ceilings and floors do not count. None if there is no such picture.
     """
     sync = next(iter(PICTURES))
     found = [
@@ -261,4 +261,4 @@ def telling_panel(boards: Sequence[Board], root: str) -> tuple[str, Panel] | Non
         if picture["title"] == sync
         for panel in picture["panels"]
     ]
-    return max(found, key=lambda one: one[1].points, default=None)
+    return max(found, key=lambda one: one[1].systems, default=None)
