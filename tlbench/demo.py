@@ -1,4 +1,4 @@
-"""The whole chain on data made on the spot: talking faces are rendered, spoiled in known ways, and read."""
+"""The whole chain on data made on the spot: talking faces are rendered, spoiled, generated anew, and read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlbench.datasets.synthetic.corpus import Count, Sizes, render_corpus
+from tlbench.errors import TlbenchError
+from tlbench.generating import generate_dataset
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.known import known_cards
 from tlbench.reporting import report
@@ -20,12 +22,15 @@ RESULTS_NAME = "results"
 CONTROLS = ("reencoded", "blurred", "shifted", "frozen-mouth", "static", "swapped-audio")
 _PARTS = {"synthetic": "sentences", "synthetic-words": "words"}
 _FOLDERS = {"synthetic": "main", "synthetic-words": "words"}
-SHOWN_BESIDE = "frozen-mouth"  # whom the page compares ground truth with: everybody sees what is wrong there
+GENERATOR = "talklip-gc-synthetic"  # the bundled one
+SPOKEN = "synthetic"  # the data set that it speaks
+GENERATED_NAME = "generated"
+SHOWN_BESIDE = "frozen-mouth"  # whom the page of words compares ground truth with: everybody sees what is wrong there
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One table of the demo: a data set, its rows, ground truth first, and the page of ground truth beside a floor."""
+    """One table of the demo: a data set, its rows, ground truth first, and its page: ground truth beside another row."""
 
     dataset: str
     results: list[Result]
@@ -41,7 +46,7 @@ def render_demo(
     workers: int | None = None,
     progress: Count | None = None,
 ) -> None:
-    """The first half of the demo: render the synthetic test part into ``out``.
+    """The first part of the demo: render the synthetic test part into ``out``.
 
     Parameters
     ----------
@@ -65,38 +70,64 @@ def render_demo(
     render_corpus(out / CORPUS_NAME, seed=seed, sizes=sizes, parts=parts, workers=workers, progress=progress)
 
 
+def generate_demo(out: Path, *, cache: Path | None = None, progress: Count | None = None) -> None:
+    """The second part: the bundled generator speaks the sentences.
+
+    Raises TlbenchError if :func:`render_demo` was not there before, or a clip can't be generated.
+    """
+    made = generate_dataset(
+        Path(GENERATOR),
+        out / GENERATED_NAME / GENERATOR,
+        SPOKEN,
+        out / CORPUS_NAME,
+        split="test",
+        device="cpu",
+        cache=cache,
+        progress=progress,
+    )
+    for clip, error in made.failures.items():
+        raise TlbenchError(f"clip {clip} of the demo can't be generated ({error}); do report this")
+
+
 def score_demo(
     out: Path, *, workers: int | None = None, cache: Path | None = None, progress: Progress | None = None
 ) -> list[Shown]:
-    """The second half: make the controls, score them and ground truth with the bundled observers, write the pages.
+    """The third part: spoil ground truth, score it, the spoiled and the generated, and write the pages.
 
-    Raises TlbenchError if :func:`render_demo` was not there before.
+    Raises TlbenchError if the other parts were not there before.
     """
     tables = []
     for name in _shown():
-        if name == "synthetic-words" and not (out / CORPUS_NAME / _FOLDERS[name]).is_dir():
+        truth = out / CORPUS_NAME / _FOLDERS[name]
+        if not truth.is_dir():
             continue  # no words were asked for
+        systems = {GROUND_TRUTH: truth} | ({GENERATOR: out / GENERATED_NAME / GENERATOR} if name == SPOKEN else {})
         folder = out / RESULTS_NAME / name
-        results = score_all(
-            [out / CORPUS_NAME / _FOLDERS[name]],
-            name,
-            out / CORPUS_NAME,
-            split="test",
-            metrics=[*reading_metrics(name), "psnr", "ssim"],
-            controls=CONTROLS,
-            name=GROUND_TRUTH,
-            out=folder,
-            workers=workers,
-            cache=cache,
-            progress=progress,
-        )
+        rows: list[Result] = []
+        floors: list[Result] = []
+        for row, videos in systems.items():
+            own, *made = score_all(
+                [videos],
+                name,
+                out / CORPUS_NAME,
+                split="test",
+                metrics=[*reading_metrics(name), "psnr", "ssim"],
+                controls=CONTROLS if row == GROUND_TRUTH else (),
+                name=row,
+                out=folder,
+                workers=workers,
+                cache=cache,
+                progress=progress,
+            )
+            rows.append(own)
+            floors += made
         page = report(
             folder / GROUND_TRUTH,
-            folder / "controls" / SHOWN_BESIDE,
+            folder / GENERATOR if GENERATOR in systems else folder / "controls" / SHOWN_BESIDE,
             out=out / f"report-{name}.html",
-            videos=[out / CORPUS_NAME / _FOLDERS[name]],
+            videos=list(systems.values()),
         )
-        tables.append(Shown(name, results, page))
+        tables.append(Shown(name, [*rows, *floors], page))
     return tables
 
 

@@ -34,17 +34,20 @@ def command(
     cache: Path | None,
     table_format: Format,
 ) -> None:
-    """Render talking faces into OUT, spoil them in known ways, and score all of it with what is bundled.
+    """Render talking faces into OUT, generate and spoil them, and score all of it with what is bundled.
 
-    Needs the extra 'demo'; takes a few minutes. The table has ground truth on top and what nobody can read below it:
-    whoever is not as good as the one or no better than the other sees so at once.
+    Needs the extra 'demo'; takes a few minutes. The table has ground truth on top, below it a generator in miniature,
+    and then what was spoiled in known ways, down to what nobody can read: whoever is not as good as the one or no
+    better than the other sees so at once.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
-    from tlbench.demo import RESULTS_NAME, render_demo, score_demo
+    from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo
     from tlbench.results.table import render
 
     with CountProgress("rendering", "clips") as rendering:
         render_demo(out, sentences=sentences, words=words, seed=seed, workers=workers, progress=rendering)
+    with CountProgress("generating", "clips") as generating:
+        generate_demo(out, cache=cache, progress=generating)
     with ScoreProgress() as progress:
         tables = score_demo(out, workers=workers, cache=cache, progress=progress)
     for shown in tables:
