@@ -1,6 +1,7 @@
 """Generation against a loop that makes one clip at a time, as the original's script does.
 
     python -m benchmarks.generate [--size published] [--clips 2] [--frames 50] [--threads N] [--repeats 3]
+        [--precision full]
 
 The baseline takes the steps of Sxjdwang/TalkLip's ``inf_test.py``: decode a clip whole, cut all faces out into one
 array of floats, send them through the network at once, resize each face and put it into a float copy of its frame,
@@ -116,6 +117,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--precision", default="full", choices=["full", "half"], help="of tlbench; the loop's is full")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     frames = given.clips * given.frames
@@ -130,7 +132,7 @@ def main() -> None:
             plain, quick = folder / f"plain{repeat}", folder / f"quick{repeat}"
             before = seconds(partial(one_clip_at_a_time, network, folder, plain))
             job = partial(generate_dataset, checkpoint, quick, "folder", folder / "videos")
-            after = seconds(partial(job, boxes=folder / "boxes", device="cpu"))
+            after = seconds(partial(job, boxes=folder / "boxes", device="cpu", precision=given.precision))
             ratios.append([old / new for old, new in zip(before, after, strict=True)])
             print(
                 f"one clip at a time {frames / before[0]:6.1f} frames/s, tlbench {frames / after[0]:6.1f}", flush=True

@@ -30,7 +30,7 @@ SHOWN_BESIDE = "frozen-mouth"  # whom the page of words compares ground truth wi
 
 @dataclass(frozen=True)
 class Shown:
-    """One table of the demo: a data set, its rows, ground truth first, and its page: ground truth beside another row."""
+    """A table of the demo: a data set, its rows, ground truth first, and a page of ground truth beside another row."""
 
     dataset: str
     results: list[Result]

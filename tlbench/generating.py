@@ -27,13 +27,14 @@ from tlbench.media.looping import to_and_fro
 from tlbench.media.video import DECODING, FRAMES_PER_SECOND, Footage, write_video
 from tlbench.observing.boxing import BoxFinder, BoxRule, choose_rule, load_detector
 from tlbench.observing.cache import Cache, content_sha256, default_cache, file_sha256, write_text_atomically
+from tlbench.observing.observer import HALF_NAME
 from tlbench.observing.package import WEIGHTS_NAME, Package
 from tlbench.reference.checkpoint import find_generator, generator_of, open_generator
 from tlbench.reference.inference import Speaker, Trim
 from tlbench.reference.material import face_of
 from tlbench.reference.note import FORM, Made, Note, made_with, make_folder, note_text
 from tlbench.reference.pasting import paste
-from tlbench.scoring import choose_device, fixed_box
+from tlbench.scoring import Precision, choose_device, fixed_box
 
 Identity: TypeAlias = Literal["first", "same"]
 Count = Callable[[int, int], None]  # clips done, clips in all
@@ -110,6 +111,7 @@ class _Manner:
     identity: Identity
     trim: Trim
     crf: int
+    precision: Precision
 
 
 def generate_dataset(
@@ -129,6 +131,7 @@ def generate_dataset(
     identity: Identity = "first",
     trim: Trim = "both-ends",
     device: str = "auto",
+    precision: Precision = "full",
     workers: int | None = None,
     cache: Path | None = None,
     progress: Count | None = None,
@@ -150,6 +153,9 @@ def generate_dataset(
         true lips it then sees.
     trim : "both-ends" or "end"
         See :meth:`tlbench.reference.inference.Speaker.hear`.
+    precision : "full" or "half"
+        ``half``: faces are painted in bfloat16, which takes half the time where the processor or GPU has instructions
+        for it, and more where not. Other pictures, so the note says so.
     workers : int, optional
         Clips at a time: one on a CPU, four on a GPU, which waits for decoders and encoders otherwise.
     progress : (done, total) -> None, optional
@@ -169,8 +175,8 @@ def generate_dataset(
     rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}))
     checkpoint = find_generator(checkpoint)
     package = open_generator(checkpoint)
-    speaker = _speaker(package, checkpoint, device)
-    manner = _Manner(identity, trim, CRF)
+    speaker = _speaker(package, checkpoint, device, precision)
+    manner = _Manner(identity, trim, CRF, precision)
     recipe = _recipe(package, checkpoint, manner) | {"dataset": dataset, "boxes_folder": boxes is not None}
     note = Note(out, recipe, _remarks(checkpoint))
     todo = _unfinished(selection.clips, out, note, rule)
@@ -277,6 +283,7 @@ def generate_video(
     smooth: int = 0,
     identity: Identity = "same",
     device: str = "auto",
+    precision: Precision = "full",
     say: Say | None = None,
 ) -> int:
     """Let the face in a video say what a sound file says, and write both to ``out``. Returns the number of frames.
@@ -290,6 +297,8 @@ def generate_video(
     identity : "first" or "same"
         As :func:`generate_dataset`; ``same`` is what TalkLip's ``inf_demo.py`` and Wav2Lip's ``inference.py`` do with
         a face whose own speech is not wanted.
+    precision : "full" or "half"
+        As :func:`generate_dataset`.
     say : text -> None, optional
         Told what was converted.
 
@@ -306,8 +315,8 @@ def generate_video(
     rule, _ = choose_rule(None, detector, smooth, dict(weights or {}))
     checkpoint = find_generator(checkpoint)
     package = open_generator(checkpoint)
-    speaker = _speaker(package, checkpoint, device)
-    manner = _Manner(identity, "end", OWN_CRF)
+    speaker = _speaker(package, checkpoint, device, precision)
+    manner = _Manner(identity, "end", OWN_CRF, precision)
     samples = read_audio(audio)
     rate, channels = sound_form(audio)
     written_rate = min(max(rate, SAMPLE_RATE), HIGHEST_RATE)
@@ -483,8 +492,9 @@ def _place(places: list[np.ndarray | None], index: int) -> np.ndarray | None:
     return places[index]
 
 
-def _speaker(package: Package, checkpoint: Path, device: str) -> Speaker:
-    return Speaker(generator_of(package, checkpoint), torch.device(choose_device(device, networks=True)))
+def _speaker(package: Package, checkpoint: Path, device: str, precision: Precision) -> Speaker:
+    chosen = torch.device(choose_device(device, networks=True))
+    return Speaker(generator_of(package, checkpoint), chosen, half=precision == "half")
 
 
 def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, Any]:
@@ -498,7 +508,7 @@ def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, An
         "frames_per_second": FRAMES_PER_SECOND,
         "decoding": DECODING,
         "encoder": {"pictures": CODEC, "crf": manner.crf, "sound": "aac"},
-    }
+    } | ({"numbers": HALF_NAME} if manner.precision == "half" else {})
 
 
 def _remarks(checkpoint: Path) -> dict[str, Any]:

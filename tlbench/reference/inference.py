@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tlbench.media.filterbank import SAMPLE_RATE, STACKED, STEP_SECONDS, WINDOW_SECONDS
-from tlbench.observing.precision import exact_products
+from tlbench.observing.precision import HALF, exact_products, to_half
 from tlbench.reference.generator import TalkLip
 from tlbench.reference.layers import Convolution, Upsampling
 
@@ -25,6 +25,7 @@ Trim: TypeAlias = Literal["both-ends", "end"]
 # A run's largest layer stays below 32 MiB, beyond which every allocation is fresh memory from the system: twice the
 # frames a second of a whole clip at once. A GPU wants more to do at a time.
 RUN_FRAMES, RUN_FRAMES_CUDA = 8, 64
+PAINTERS = ("face_encoder_blocks", "face_decoder_blocks", "output_block")  # the parts that are convolutions of pictures
 
 
 class Speaker:
@@ -35,6 +36,8 @@ class Speaker:
     network : TalkLip
         Is copied.
     device : torch.device
+    half : bool
+        Paint in half precision, see :mod:`tlbench.observing.precision`; sound is heard in float32 all the same.
 
     Attributes
     ----------
@@ -42,14 +45,23 @@ class Speaker:
         Frames to :meth:`speak` at once. Other numbers give other last bits.
     """
 
-    def __init__(self, network: TalkLip, device: torch.device) -> None:
+    def __init__(self, network: TalkLip, device: torch.device, half: bool = False) -> None:
         self.device = device
         self.run_frames = RUN_FRAMES_CUDA if device.type == "cuda" else RUN_FRAMES
         self._listener = network  # its features are computed by numpy
         self._network = folded(network).to(device)
-        for part in ("face_encoder_blocks", "face_decoder_blocks", "output_block"):
-            self._network.get_submodule(part).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._local = network.dims.audio == "local"
+        self._numbers = HALF if half else torch.float32
+        for part in PAINTERS:
+            self._network.get_submodule(part).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if half:
+            self._halve()
+
+    def _halve(self) -> None:
+        *before, colours, last = self._network.output_block
+        self._network.output_block = nn.Sequential(*before, _InFloat32(colours), last)
+        for part in PAINTERS if self._local else (*PAINTERS, "audio_map"):
+            to_half(self._network.get_submodule(part), whole=[colours])
 
     def hear(self, samples: np.ndarray, frames: int, trim: Trim) -> Tensor:
         """What there is to say at each frame, to be given to :meth:`speak` in runs: (frames, ...) float32.
@@ -108,7 +120,7 @@ class Speaker:
         with torch.inference_mode(), exact_products(self.device):
             sound = heard.to(self.device)
             embedding = self._network.audio_embedding(sound, None, None) if self._local else sound
-            painted = self._network.paint(embedding, faces) * 255
+            painted = self._network.paint(embedding.to(self._numbers), faces.to(self._numbers)) * 255
         return painted.permute(0, 2, 3, 1).cpu().numpy()
 
 
@@ -145,3 +157,15 @@ class _Folded(nn.Module):
         if self.residual:
             found += x
         return found.relu_()
+
+
+class _InFloat32(nn.Module):
+    """The layer whose output becomes the picture's 256 levels, which half precision can't tell apart."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.layer(x.float())
+        return found

@@ -59,6 +59,16 @@ def test_it_says_what_the_network_says(audio: str) -> None:
     assert made.std(axis=0).max() > 0.01  # the frames do differ
 
 
+@pytest.mark.parametrize("audio", ["local", "global"])
+def test_half_precision_paints_nearly_the_same_in_all_256_levels(audio: str) -> None:
+    network, samples, poses = generator(audio), speech(9 * 640), pictures(9)
+    full, half = (Speaker(network, CPU, half=half) for half in (False, True))
+    expected, made = (one.speak(one.hear(samples, 9, "end"), poses, poses[:1]) for one in (full, half))
+    assert made.dtype == np.float32
+    assert 0 < np.abs(made - expected).mean() < 2
+    assert len(np.unique(made)) > 256  # as bfloat16 there are 128 levels between 128 and 256, and all are even
+
+
 def test_folding_leaves_no_normalisation_behind_and_its_network_alone() -> None:
     network = generator("local")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
