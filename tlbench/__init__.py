@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tlbench.observing.preflight import check as check
     from tlbench.reporting import report as report
     from tlbench.results.compare import compare as compare
-    from tlbench.results.result import load_result as load_result
+    from tlbench.results.reading import load_result as load_result
     from tlbench.scoring import aggregate as aggregate
     from tlbench.scoring import score as score
     from tlbench.scoring import score_all as score_all
@@ -26,7 +26,7 @@ _HOME = {
     "aggregate": "tlbench.scoring",
     "check": "tlbench.observing.preflight",
     "compare": "tlbench.results.compare",
-    "load_result": "tlbench.results.result",
+    "load_result": "tlbench.results.reading",
     "report": "tlbench.reporting",
     "score": "tlbench.scoring",
     "score_all": "tlbench.scoring",

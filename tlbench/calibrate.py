@@ -43,8 +43,9 @@ from tlbench.pages.calibration import calibration_page
 from tlbench.pages.curves import draw_curves
 from tlbench.results.calibration import FILE_NAME, Calibration, Curve, make_curves
 from tlbench.results.provenance import make_provenance
+from tlbench.results.reading import load_result
 from tlbench.results.result import FILE_NAME as RESULT_NAME
-from tlbench.results.result import Result, load_result
+from tlbench.results.result import Result
 from tlbench.results.statistics import IntervalSettings
 from tlbench.scoring import RECORDS_NAME, Progress, Setup, prepare, run
 

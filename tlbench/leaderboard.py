@@ -15,8 +15,9 @@ from tlbench.observing.known import known_cards
 from tlbench.pages.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.pages.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.results.breakdown import Breakdown, break_down, can_break_down
+from tlbench.results.reading import load_result
 from tlbench.results.record import read_records
-from tlbench.results.result import Result, load_result
+from tlbench.results.result import Result
 from tlbench.results.sheet import clean
 from tlbench.results.submission import MAX_BYTES, Computed, Submission, read_submission, submit, to_text
 from tlbench.scoring import RECORDS_NAME

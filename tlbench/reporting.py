@@ -17,8 +17,9 @@ from tlbench.pages.report.details import details_of
 from tlbench.pages.report.page import Finding, render_page
 from tlbench.pages.report.pictures import Picture, Videos, draw
 from tlbench.results.compare import compare
+from tlbench.results.reading import load_result
 from tlbench.results.record import read_records
-from tlbench.results.result import FILE_NAME, Result, load_result
+from tlbench.results.result import FILE_NAME, Result
 from tlbench.scoring import RECORDS_NAME
 
 PAGE_NAME = "report.html"

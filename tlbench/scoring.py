@@ -38,10 +38,11 @@ from tlbench.observing.registry import observer_cards, observer_class, observer_
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.weights import Weights, check_names, find_weights
 from tlbench.reference.note import origin_of
+from tlbench.results.aggregation import aggregate as aggregate_records
 from tlbench.results.provenance import make_provenance
+from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord, Failure, RecordWriter, read_records
-from tlbench.results.result import FILE_NAME, Result, Role, load_result
-from tlbench.results.result import aggregate as aggregate_records
+from tlbench.results.result import FILE_NAME, Result, Role
 from tlbench.results.statistics import IntervalSettings
 
 RECORDS_NAME = "records.jsonl"

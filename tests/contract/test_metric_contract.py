@@ -16,8 +16,9 @@ from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.registry import observer_class, observer_names
+from tlbench.results.aggregation import aggregate
+from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord
-from tlbench.results.result import aggregate, load_result
 from tlbench.results.statistics import IntervalSettings
 
 CLEAN, DAMAGED = 0.0, 1.0

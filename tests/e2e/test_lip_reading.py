@@ -22,7 +22,7 @@ from tlbench.observers.avhubert.checkpoint import load
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.view import LRS2_CENTER
-from tlbench.results.result import load_result
+from tlbench.results.reading import load_result
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 IDS = {"6331559613336179781/00002": "clip_a", "6331559613336179781/00007": "clip_c"}

@@ -10,7 +10,8 @@ from typing import Any
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import MeanTally
-from tlbench.results.result import ClipScore, Result, Role, make_intervals
+from tlbench.results.aggregation import make_intervals
+from tlbench.results.result import ClipScore, Result, Role
 from tlbench.results.statistics import IntervalSettings
 
 METRICS = (find_metric("ssim/sound"), find_metric("lse_c/sound"))

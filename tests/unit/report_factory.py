@@ -10,8 +10,9 @@ import numpy as np
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.protocol import Protocol
 from tlbench.observing.evidence import Evidence
+from tlbench.results.aggregation import aggregate
 from tlbench.results.record import ClipRecord, Failure, RecordWriter
-from tlbench.results.result import FILE_NAME, Result, aggregate
+from tlbench.results.result import FILE_NAME, Result
 from tlbench.results.statistics import IntervalSettings
 from tlbench.scoring import RECORDS_NAME
 

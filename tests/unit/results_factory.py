@@ -10,8 +10,9 @@ from tlbench.metrics.metric import Arithmetic, Direction, Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
 from tlbench.observing.evidence import Evidence
+from tlbench.results.aggregation import aggregate
 from tlbench.results.record import ClipRecord
-from tlbench.results.result import Result, Role, aggregate
+from tlbench.results.result import Result, Role
 from tlbench.results.statistics import IntervalSettings
 
 QUICK = IntervalSettings(resamples=200)

@@ -13,8 +13,9 @@ from tlbench import leaderboard
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.protocol import Protocol
 from tlbench.observing.evidence import Evidence
+from tlbench.results.aggregation import aggregate
 from tlbench.results.record import ClipRecord, RecordWriter
-from tlbench.results.result import FILE_NAME, Result, Role, aggregate
+from tlbench.results.result import FILE_NAME, Result, Role
 from tlbench.results.statistics import IntervalSettings
 from tlbench.results.submission import Figure, Published, to_text
 from tlbench.scoring import RECORDS_NAME

@@ -20,8 +20,8 @@ from tlbench.datasets.faults import Fault, Noisy, OtherWords, ScaledMotion
 from tlbench.errors import TlbenchError
 from tlbench.media.video import read_video, write_video
 from tlbench.results.calibration import Calibration
+from tlbench.results.reading import load_result
 from tlbench.results.record import read_records
-from tlbench.results.result import load_result
 from tlbench.scoring import run as score_selection
 
 FRAMES, HEIGHT, WIDTH = 8, 64, 64

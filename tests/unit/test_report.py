@@ -21,8 +21,8 @@ from tlbench.pages.report.contents import notable_clips
 from tlbench.pages.report.details import GAP, LEVELS, details_of, encode_curve, steps_of
 from tlbench.pages.report.page import script_json, shown_number
 from tlbench.reporting import read_findings, report
+from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord
-from tlbench.results.result import load_result
 
 
 def data_of(page: Path) -> dict:  # type: ignore[type-arg]

@@ -19,9 +19,11 @@ from tlbench.metrics.tally import HitTally, MeanTally, Tally
 from tlbench.observing.card import Card
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.weights import Weights
+from tlbench.results.aggregation import aggregate
 from tlbench.results.provenance import make_provenance, without_folders
+from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord, Failure, RecordWriter, read_records
-from tlbench.results.result import Result, aggregate, load_result
+from tlbench.results.result import Result
 
 KNOWN = (LEVEL, PSNR, WER, ACC)
 

@@ -15,7 +15,7 @@ from tlbench.observing.boxing import BoxRule
 from tlbench.observing.registry import observer_cards
 from tlbench.observing.runner import Plan
 from tlbench.observing.weights import Weights
-from tlbench.results.result import load_result
+from tlbench.results.reading import load_result
 from tlbench.scoring import Setup, prepare, score, score_all, with_origin
 
 READER = next(card for card in observer_cards("avhubert") if card.name == "avhubert")

@@ -24,8 +24,9 @@ from tlbench.pages.site.page import site_pages
 from tlbench.pages.site.system import breakdowns
 from tlbench.pages.standings import Board, kind_of, make_board
 from tlbench.results.breakdown import break_down
+from tlbench.results.reading import load_result
 from tlbench.results.record import read_records
-from tlbench.results.result import ClipScore, Result, load_result
+from tlbench.results.result import ClipScore, Result
 from tlbench.results.statistics import IntervalSettings
 from tlbench.results.submission import Computed, digest, parse_submission
 from tlbench.scoring import RECORDS_NAME

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.results_factory import ACC, LEVEL, PSNR, QUICK, WER, levels, record, result
 from tlbench.errors import TlbenchError
-from tlbench.results.result import make_intervals
+from tlbench.results.aggregation import make_intervals
 from tlbench.results.statistics import (
     IntervalSettings,
     Ratio,

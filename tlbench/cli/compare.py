@@ -27,7 +27,7 @@ def command(a: Path, b: Path, level: float, metrics: str | None, table_format: F
     Only equal protocols and clips scored in both count. P values are corrected over all metrics (Holm).
     """
     from tlbench.results.compare import compare
-    from tlbench.results.result import load_result
+    from tlbench.results.reading import load_result
     from tlbench.results.table import render_comparison
 
     comparison = compare(load_result(a), load_result(b), level=level, metrics=split_words(metrics))

@@ -173,7 +173,7 @@ def results(
 
 def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, Result]:
     """Result files by condition: as named, else by the name that stands in the file."""
-    from tlbench.results.result import load_result
+    from tlbench.results.reading import load_result
 
     found: dict[str, Result] = {}
     for word in given:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--all-metrics", is_flag=True, help="Also those that are not usually shown.")
 def command(results: tuple[Path, ...], table_format: Format, all_metrics: bool) -> None:
     """Print RESULTS as one table: files, run folders, or folders of those. No video is read, no model loaded."""
-    from tlbench.results.result import load_result, result_files
+    from tlbench.results.reading import load_result, result_files
     from tlbench.results.table import render
 
     click.echo(

@@ -26,9 +26,11 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.observing.card import Card, overlap
+from tlbench.results.aggregation import make_intervals
 from tlbench.results.breakdown import Breakdown, parse_breakdown
+from tlbench.results.reading import AGREEMENT, parse_result
 from tlbench.results.record import refuse_constant
-from tlbench.results.result import AGREEMENT, Result, Role, make_intervals, parse_result
+from tlbench.results.result import Result, Role, dumps, result_text
 from tlbench.results.sheet import clean
 from tlbench.results.study import SCALES
 
@@ -236,14 +238,10 @@ def _overlaps(result: Result, cards: Iterable[Card]) -> dict[str, str]:
 def to_text(submission: Submission) -> str:
     """A record as the text of its file: strict JSON, one entry a line, with the digest of all the rest."""
     data = to_json(submission)
-    lines = [f"{_dumps(key)}:{_dumps(value)}" for key, value in data.items() if key != "result"]
-    lines.append(f'"digest":{_dumps(digest(data))}')
+    lines = [f"{dumps(key)}:{dumps(value)}" for key, value in data.items() if key != "result"]
+    lines.append(f'"digest":{dumps(digest(data))}')
     if "result" in data:
-        inner = dict(data["result"])
-        metrics = ",\n".join(f"{_dumps(key)}:{_dumps(value)}" for key, value in inner.pop("metrics").items())
-        clips = _dumps(inner.pop("clips"))
-        head = ",\n".join(f"{_dumps(key)}:{_dumps(value)}" for key, value in inner.items())
-        lines.append(f'"result":{{\n{head},\n"metrics":{{\n{metrics}\n}},\n"clips":{clips}\n}}')
+        lines.append(f'"result":{result_text(data["result"])}')
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     if len(text.encode()) > MAX_BYTES:
         raise TlbenchError(
@@ -284,10 +282,6 @@ def digest(data: Mapping[str, Any]) -> str:
     """SHA-256 of a record's content, whatever its spacing and order of fields."""
     rest = {key: value for key, value in data.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()).hexdigest()
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def read_submission(path: Path, cards: Iterable[Card]) -> Submission:
@@ -543,7 +537,7 @@ def _check_provenance(result: Result) -> None:
         raise TlbenchError(f"unknown field {clean(unknown[0])!r:.60} in the provenance; score again")
     if not isinstance(result.provenance.get("tlbench"), str):
         raise TlbenchError("the provenance does not say which tlbench scored; score again")
-    if len(_dumps(dict(result.provenance))) > 100_000:
+    if len(dumps(dict(result.provenance))) > 100_000:
         raise TlbenchError("the provenance is longer than 100,000 characters; score again")
 
 

@@ -1,0 +1,134 @@
+"""Records to a result: tallies by the metrics, intervals by resampling whole speakers. No model is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.tally import Tally
+from tlbench.results.record import ClipRecord, Failure
+from tlbench.results.result import ClipScore, Result, Role
+from tlbench.results.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
+
+
+def aggregate(
+    records: Iterable[ClipRecord],
+    metrics: Sequence[Metric],
+    protocols: Mapping[str, Protocol],
+    *,
+    name: str,
+    dataset: str,
+    split: str,
+    expected: int,
+    selection: str | None = None,
+    role: Role = "system",
+    provenance: Mapping[str, Any] | None = None,
+    interval: IntervalSettings | None = None,
+    trained_with: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+) -> Result:
+    """Records to a result, without any model. Records are taken one at a time; only their tallies are kept.
+
+    Raises
+    ------
+    TlbenchError
+        If a record holds neither evidence nor failure of an observer a metric reads, or evidence without what the
+        metric reads; if a clip is there twice; if a value is not a number.
+    """
+    clips = tuple(_score(record, metrics) for record in records)
+    settings = interval or IntervalSettings()
+    result = Result(
+        name=name,
+        dataset=dataset,
+        split=split,
+        metrics=tuple(metrics),
+        protocols={metric.key: protocols[metric.key] for metric in metrics if metric.key in protocols},
+        clips=clips,
+        expected=expected,
+        intervals=make_intervals(clips, metrics, settings),
+        interval=settings,
+        selection=selection,
+        role=role,
+        provenance=provenance or {},
+        trained_with=tuple(trained_with),
+        remarks=tuple(remarks),
+    )
+    for row in result.rows():
+        if row.value is not None and math.isnan(row.value):
+            raise TlbenchError(f"metric {row.metric.key}: its value is not a number; this is a fault of the metric")
+    return result
+
+
+def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
+    tallies: dict[str, Tally] = {}
+    failures = dict(record.failures)
+    for metric in metrics:
+        evidence = record.evidence.get(metric.observer)
+        if evidence is None:
+            if metric.observer not in record.failures:
+                raise TlbenchError(
+                    f"clip {record.id}: its record holds nothing of observer {metric.observer!r}, which {metric.key} "
+                    "reads; score again with it, or leave the metric out"
+                )
+            continue
+        try:
+            tally = metric.tally(evidence)
+        except ClipError as error:
+            failures[metric.key] = Failure(error.code, error.message)
+            continue
+        except KeyError as error:
+            raise TlbenchError(
+                f"clip {record.id}: the evidence of {metric.observer} lacks {error}, which {metric.key} reads; "
+                "score again with this metric"
+            ) from error
+        if tally.numerator or tally.denominator or metric.scores_empty:
+            tallies[metric.key] = tally
+    return ClipScore(
+        id=record.id,
+        speaker=record.speaker,
+        generated_sha256=record.generated_sha256,
+        reference_sha256=record.reference_sha256,
+        tallies=tallies,
+        failures=failures,
+        notes=record.notes,
+        frames=record.frames,
+        word=record.word,
+    )
+
+
+def make_intervals(
+    clips: Sequence[ClipScore], metrics: Sequence[Metric], settings: IntervalSettings
+) -> dict[str, Interval | None]:
+    """Confidence intervals by metric key, each over the clips its metric scored."""
+    clips = sorted(clips, key=lambda clip: clip.id)  # sums of floats hang on their order in the last digit
+    groups: dict[tuple[str, tuple[int, ...]], list[Metric]] = {}
+    for metric in metrics:
+        key = metric.key
+        scored = tuple(i for i, clip in enumerate(clips) if key in clip.tallies)
+        groups.setdefault((metric.cluster, scored), []).append(metric)
+    found: dict[str, Interval | None] = {}
+    for (cluster, scored), members in groups.items():
+        chosen = [clips[i] for i in scored]
+        units = units_of(chosen, cluster or settings.cluster)
+        ratios = []
+        for metric in members:
+            tallies = [clip.tallies[metric.key] for clip in chosen]
+            sums = units.sums(
+                np.array([(t.numerator, t.denominator) for t in tallies], dtype=np.float64).reshape(-1, 2)
+            )
+            ratios.append(Ratio(sums[:, 0], sums[:, 1], metric.finish, metric.scale))
+        intervals = bootstrap_intervals(ratios, units.name, settings)
+        found |= {metric.key: interval for metric, interval in zip(members, intervals, strict=True)}
+    return {metric.key: found[metric.key] for metric in metrics}
+
+
+def units_of(clips: Sequence[ClipScore], cluster: str | None) -> Units:
+    """What is resampled of some clips: whole ``cluster`` s, which are words or what the data set calls its speakers."""
+    labels = [clip.word if cluster == "word" else clip.speaker for clip in clips]
+    return group_units([clip.id for clip in clips], labels, cluster)
