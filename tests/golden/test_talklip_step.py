@@ -156,9 +156,10 @@ def check_losses(step: Step, golden: Golden) -> None:
 
 
 def check_faces(step: Step, golden: Golden) -> None:
-    # Batch norms in training divide by the spread of 15 faces: more rounding than in evaluation. Measured 4.3e-6.
+    # Batch norms in training divide by the spread of 15 faces: more rounding than in evaluation. Measured 4.3e-6 by
+    # AVX2 and, in 3 of 82,944 values above 1e-5, 1.13e-5 by AVX-512, whose sums torch takes in another order.
     found = step.made.detach().numpy()[golden.kept]
-    np.testing.assert_allclose(found, golden.arrays["syntim"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found, golden.arrays["syntim"], rtol=0, atol=3e-5)
 
 
 def check_pushes(step: Step, golden: Golden) -> None:

@@ -30,7 +30,7 @@ TUNED_BLOCKS = 3  # train.py ftlayers: the last three of the audio encoder's tra
 TEMPERATURE = 0.07  # models/learn_sync.py
 NEGATIVES = 100  # at most, models/learn_sync.py
 MOMENTUM, SQUARES = 0.5, 0.999  # Adam's betas, train.py
-GREY = (0.114, 0.587, 0.299)  # of B, G, R
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue, to be added in this order
 MOUTH = (slice(56, 94), slice(20, 76))  # rows and columns of a 96x96 face: lips and what the jaw moves around them
 GanForm = Literal["code", "paper"]
 GAN_FORMS: tuple[GanForm, ...] = ("code", "paper")
@@ -320,7 +320,8 @@ def hybrid(sight: Sight, batch: Batch, made: Tensor) -> Tensor:
         pasted[row] = pasted[row].index_put(
             (torch.arange(y1, y2, device=face.device)[:, None], torch.arange(x1, x2, device=face.device)), inside
         )
-    grey = torch.stack(pasted)[:, top:bottom, left:right] @ frames.new_tensor(GREY)  # (M, h, w)
+    blue, green, red = torch.stack(pasted)[:, top:bottom, left:right].unbind(-1)  # (M, h, w)
+    grey = GREY[0] * red + GREY[1] * green + GREY[2] * blue
     if grey.shape[1:] != (sight.side, sight.side):
         grey = F.interpolate(grey[:, None], (sight.side, sight.side), mode="bilinear", antialias=False)[:, 0]
     seen = (grey / 255 - sight.mean) / sight.std

@@ -44,8 +44,7 @@ def test_generated_faces_are_pasted_as_the_original_pastes_them(shared: Path) ->
     patches = torch.from_numpy(np.random.RandomState(21).random_sample((15, 3, 96, 96)).astype(np.float32))
     seen = hybrid(Sight(160, False, (36, 36, 124, 124), 88, 0.421, 0.165), golden_batch(), patches)
     with np.load(shared / "golden" / "talklip" / "tiny_forward.npz") as golden:
-        # Sums of three colours in another order: 1.7e-6 of values up to 3.5.
-        np.testing.assert_allclose(seen.numpy(), golden["hybrid_processed"], rtol=0, atol=3e-6)
+        np.testing.assert_array_equal(seen.numpy(), golden["hybrid_processed"])
 
 
 def test_contrastive_learning_is_the_originals(shared: Path) -> None:
