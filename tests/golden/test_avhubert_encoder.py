@@ -220,8 +220,8 @@ def check_gradient(found: np.ndarray, expected: np.ndarray) -> None:
     """Equal but for what flows through a pooled maximum that is a tie.
 
     Between two values that differ in their last bits, rounding decides which is the larger and has the gradient. With
-    AVX-512 one such decision of the tiny network is the other one: 1.36 % of the values, all in one patch of 5 frames by
-    30 by 30 pixels, are up to 8.7e-4 off; with AVX2 none is more than 1e-5 off.
+    AVX-512 one such decision of the tiny network is the other one: 1.36 % of the values, all in one patch of 5 frames
+    by 30 by 30 pixels, are up to 8.7e-4 off; with AVX2 none is more than 1e-5 off.
     """
     off = np.abs(found - expected) / np.abs(expected).max()
     assert (off > TOLERANCE).mean() < 0.02
