@@ -43,6 +43,7 @@ SAMPLES_NAME = "samples"
 LOG_EVERY = 50  # steps
 SAMPLE_FRAMES = 25  # that are generated at once
 COPIED_CLIPS = 24  # whose faces a copier's batch norms are measured by
+TRIED_CLIPS = 10  # of the val part, to see whether the lip reader can read them
 SAMPLE_CLIPS = 4  # of the validation part, in the strip; the first of them is the video
 
 
@@ -204,6 +205,7 @@ class ReferenceTraining:
         """
         if not self._resume():
             self._begin()
+            self._try_teacher(notice)
             self._save()
         self._enter_stage()
         sums, loader = Sums(), self._loader()
@@ -244,6 +246,22 @@ class ReferenceTraining:
             begin_as_copier(
                 self._update.generator, self._maker.training(clips, rng, read=False).to(self._fabric.device)
             )
+
+    def _try_teacher(self, notice: Callable[[str], None]) -> None:
+        """Say what the lip reader charges for true videos: one that can't read those has nothing to teach."""
+        teacher = self._update.teacher
+        if teacher is None or self._fabric.global_rank != 0:
+            return
+        clips = [self._exam[index] for index in range(min(len(self._exam), TRIED_CLIPS))]
+        charges = [self._update.charged_truth(self._maker.validation(clip).to(self._fabric.device)) for clip in clips]
+        charge, guess = float(np.mean(charges)), math.log(teacher.vocabulary)
+        line = (
+            f"the lip reader is charged {charge:.2f} nats a token by the truth ({len(clips)} clips of the val part); "
+            f"a guess among its {teacher.vocabulary} tokens is {guess:.2f}"
+        )
+        if charge > guess / 2:
+            line += ": it can't read these videos and has nothing to teach; was it taught other words? (--expert)"
+        self._say(notice, line, {"truth_lip_per_token": round(charge, 5)})
 
     def _one_step(self, loader: Iterator[Batch], sums: Sums) -> str | None:
         """Change the weights once. Returns why the training has gone off; None if it has not."""

@@ -268,6 +268,15 @@ class Update:
             losses["contrast"] = contrastive(seen.flatten(0, 1)[batch.index], self.generator.sync_net(heard))
         return losses
 
+    @torch.no_grad()
+    def charged_truth(self, batch: Batch) -> float:
+        """What the lip reader charges for the true faces, in nats a token: no generator will be charged much less."""
+        assert self.teacher is not None  # a recipe that reads has one
+        with self._fabric.autocast():
+            seen = self.teacher.see(hybrid(self.teacher.sight, batch, batch.truth), batch.hidden)
+            charged = self.teacher.read(seen, batch.hidden, batch.tokens)
+        return float(charged.smoothed) / charged.tokens
+
     def _average_gradients(self) -> None:
         if self._fabric.world_size == 1:
             return

@@ -196,7 +196,10 @@ def test_log_tensorboard_and_samples_tell_of_each_judgement(whole: Path) -> None
     assert all(line["val_lip_per_token"] > 0 and line["val_contrast"] > 0 for line in judged)
     assert "lip" not in judged[0]  # the third stage begins with step 5
     assert judged[1]["lip_per_token"] > 0
-    assert [(line["step"], line["stage"]) for line in lines if "l1" not in line] == [(2, 1), (4, 2), (6, 3)]
+    assert [(line["step"], line["stage"]) for line in lines if "stage" in line] == [(2, 1), (4, 2), (6, 3)]
+    assert [(line["step"], line["truth_lip_per_token"] > 0) for line in lines if "truth_lip_per_token" in line] == [
+        (0, True)
+    ]
     assert list((whole / "tensorboard").glob("events.*"))
     for step in (3, 6):
         assert (whole / "samples" / f"{step:07d}.png").stat().st_size > 1000
@@ -235,6 +238,13 @@ def test_other_variants_are_charged_for_what_is_theirs(train: Train, tmp_path: P
     assert ("contrast" in line) == (variant == "l+c")
     assert ("lip" in line) == (variant == "l+c")
     assert ("fake" in line) == (variant != "base-no-lip-gan")
+
+
+def test_a_lip_reader_that_can_not_read_the_truth_is_said_before_the_first_step(train: Train, tmp_path: Path) -> None:
+    said: list[str] = []
+    train(tmp_path, "l", stages=StageRule((0, 0, 1)), notice=said.append)
+    (line,) = [line for line in said if "the lip reader is charged" in line]
+    assert "has nothing to teach; was it taught other words? (--expert)" in line  # its weights are chance
 
 
 def test_a_discriminator_that_runs_away_is_gone_back_from(train: Train, tmp_path: Path) -> None:
