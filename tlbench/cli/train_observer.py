@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--from",
     "start",
     type=click.Path(path_type=Path),
-    metavar="FILE",
+    metavar="NAME|FILE",
     help="Fine-tune this checkpoint or package: it brings its size and its vocabulary.",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=20000, show_default=True, help="Updates of the weights.")

@@ -129,6 +129,34 @@ def here(card: Card) -> Path | None:
     return file if file.is_file() else None
 
 
+def locate(given: Path | str, cards: Iterable[Card], option: str) -> Path:
+    """Where a checkpoint lies that is given by the name of one of some cards, or else as a file or package.
+
+    Parameters
+    ----------
+    option : str
+        By which it was given, for the errors: ``expert`` for ``--expert``.
+
+    Raises
+    ------
+    TlbenchError
+        If there is neither, or the checkpoint of that name is not here.
+    """
+    named = {card.name: card for card in cards}
+    card = named.get(str(given))
+    if card is None:
+        if not Path(given).exists():
+            raise TlbenchError(f"--{option} {given}: is no file, and no checkpoint is called so ({', '.join(named)})")
+        return Path(given)
+    lies = here(card)
+    if lies is None:
+        raise TlbenchError(
+            f"--{option} {given}: that checkpoint is not here; `tlbench checkpoints list` says where to get it, or "
+            "give its file"
+        )
+    return lies
+
+
 def _checked(card: Card, path: Path) -> Weights:
     try:
         if is_package(path):

@@ -25,7 +25,7 @@ from tlbench.observing.known import known_cards
 from tlbench.observing.package import Package, open_package
 from tlbench.observing.registry import observer_class
 from tlbench.observing.teaching import AudioEncoder, without_prefix
-from tlbench.observing.weights import here
+from tlbench.observing.weights import locate
 from tlbench.reference.discriminator import Discriminator
 from tlbench.reference.generator import PUBLISHED, GeneratorDims, TalkLip
 
@@ -49,27 +49,15 @@ def load_generator(path: Path) -> TalkLip:
     return generator_of(open_generator(path), path).eval().requires_grad_(False)
 
 
-def find_generator(given: Path) -> Path:
-    """Where a generator lies: what is given if that exists, else the checkpoint of that name.
+def find_generator(given: Path, option: str = "checkpoint") -> Path:
+    """Where a generator lies: the checkpoint of that name, or else a file or package; ``option`` is for the errors.
 
     Raises
     ------
     TlbenchError
         If there is neither, or that checkpoint is not here.
     """
-    if given.exists():
-        return given
-    cards = {card.name: card for card in known_cards() if card.name.startswith(GENERATORS) and not card.observer}
-    card = cards.get(str(given))
-    if card is None:
-        raise TlbenchError(f"generator {given}: is no file, and no checkpoint is called so ({', '.join(cards)})")
-    lies = here(card)
-    if lies is None:
-        raise TlbenchError(
-            f"generator {str(given)!r}: that checkpoint is not here; `tlbench checkpoints list` says where to get it, "
-            "or give its file"
-        )
-    return lies
+    return locate(given, [card for card in known_cards() if card.name.startswith(GENERATORS)], option)
 
 
 def open_generator(path: Path) -> Package:

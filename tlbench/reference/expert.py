@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlbench.errors import TlbenchError
 from tlbench.observing.card import Card, overlap
 from tlbench.observing.known import known_cards
 from tlbench.observing.package import Package, is_package, open_package, source_of
 from tlbench.observing.registry import observer_class
 from tlbench.observing.teaching import Teacher
-from tlbench.observing.weights import here
+from tlbench.observing.weights import locate
 
 PUBLISHED_READER = "avhubert"  # who reads a checkpoint file that is no package: TalkLip's experts are AV-HuBERTs
 
@@ -54,27 +53,10 @@ def find_expert(given: str, dataset: str) -> Expert:
         If there is none, or no generator can learn from it.
     """
     cards = known_cards()
-    path = _path(given, cards)
+    path = locate(given, [card for card in cards if card.observer == PUBLISHED_READER], "expert")
     package, teacher = _opened(path)
     name = next((card.name for card in cards if card.name == given or _is_of(card, package)), path.stem)
     return Expert(name, package.source_sha256, teacher, tuple(_overlaps(name, package, cards, dataset)))
-
-
-def _path(given: str, cards: list[Card]) -> Path:
-    card = next((card for card in cards if card.name == given and card.observer), None)
-    if card is None:
-        path = Path(given)
-        if not path.exists():
-            known = ", ".join(card.name for card in cards if card.observer == PUBLISHED_READER)
-            raise TlbenchError(f"expert {given!r}: is no file, and no checkpoint is called so ({known}) (--expert)")
-        return path
-    lies = here(card)
-    if lies is None:
-        raise TlbenchError(
-            f"expert {given!r}: that checkpoint is not here; `tlbench checkpoints list` says where to get it, or give "
-            "its file (--expert)"
-        )
-    return lies
 
 
 def _opened(path: Path) -> tuple[Package, Teacher]:

@@ -202,7 +202,7 @@ def train_reference(
                 f"a generator that begins from {begin_from} has its sizes and copies what it has learned to; leave "
                 "--size and --copier out (--begin-from)"
             )
-        begin_from = find_generator(begin_from)
+        begin_from = find_generator(begin_from, "begin-from")
         begun = Begun(begin_from, open_package(begin_from, read_published))
     parts, devices, say = parts or Parts(), devices or Devices(), notice or _quiet
     reader = _expert(recipe, expert, dataset, find_expert)

@@ -12,8 +12,10 @@ from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.boxing import choose_rule
 from tlbench.observing.cache import default_cache
+from tlbench.observing.known import known_cards
 from tlbench.observing.package import open_package
 from tlbench.observing.registry import observer_class
+from tlbench.observing.weights import locate
 from tlbench.training.devices import Precision, make_fabric
 from tlbench.training.keeping import claim
 from tlbench.training.kept import Count
@@ -91,7 +93,8 @@ def train_observer(
     schedule : Schedule or None
         None is the default one.
     start : Path or None
-        A checkpoint or package to begin with instead of chance; its size and vocabulary are kept.
+        A checkpoint or package to begin with instead of chance, or the name of one that is here; its size and
+        vocabulary are kept.
     half : bool
         Store the package in half precision.
     accelerator, devices, precision
@@ -114,6 +117,8 @@ def train_observer(
     from tlbench.training.loop import BEST_NAME, Training
 
     learner_class = observer_class(observer).learner()
+    if start is not None:
+        start = locate(start, [card for card in known_cards() if card.observer == observer], "from")
     train = load_dataset(dataset, data_root, split=train_split)
     exam = load_dataset(dataset, data_root, split=val_split, limit=schedule.judged_clips or None)
     chosen = view or learner_class.view_for(size, train.dataset.frame_size)

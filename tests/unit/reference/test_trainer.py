@@ -360,8 +360,8 @@ def test_an_expert_that_also_scores_is_warned_of_and_recorded(train: Train, tmp_
     [
         ("g+c", {"expert": None}, "variant 'g+c' learns from a lip reader; name one or give its file (--expert)"),
         ("base-no-lip", {"expert": "x"}, "variant 'base-no-lip' learns from no lip reader; leave --expert x out"),
-        ("g", {"expert": "nobody"}, "expert 'nobody': is no file, and no checkpoint is called so"),
-        ("g", {"expert": "talklip-expert"}, "expert 'talklip-expert': that checkpoint is not here"),
+        ("g", {"expert": "nobody"}, "--expert nobody: is no file, and no checkpoint is called so"),
+        ("g", {"expert": "talklip-expert"}, "--expert talklip-expert: that checkpoint is not here"),
         ("g", {"size": "huge"}, "no size 'huge'; there are published, miniature, tiny"),
         ("g", {"size": {"colour": 3}}, "these are no dimensions of the generator"),
         ("g", {"devices": Devices("abacus")}, "accelerator 'abacus'"),
