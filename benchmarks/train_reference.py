@@ -1,6 +1,7 @@
 """A training step of the reference generator against a plain one that follows the original's script line by line.
 
     python -m benchmarks.train_reference [--size published] [--frames 25] [--threads N] [--repeats 3]
+        [--precision 32-true]
 
 The baseline makes what Sxjdwang/TalkLip's ``train.py`` makes in a step without the lip reader: the discriminator looks
 at the generated faces twice, once for the generator's loss and once for its own, and all gradients are computed in the
@@ -30,6 +31,7 @@ from tlbench.reference.generator import AHEAD_FRAMES, TalkLip
 from tlbench.reference.material import MaterialBook
 from tlbench.reference.training import build_networks
 from tlbench.reference.update import MOMENTUM, SQUARES, Recipe, Update
+from tlbench.training.devices import Precision
 
 RECIPE = Recipe.for_variant("base-no-lip")
 
@@ -100,14 +102,19 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=25, help="of each of the batch's two clips")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3, help="the best counts")
+    parser.add_argument(
+        "--precision", default="32-true", choices=["32-true", "bf16-mixed"], help="ours; the baseline's is 32-true"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
     with TemporaryDirectory() as folder:
-        measure(made_up(Path(folder), options.frames), options.size, options.threads, options.repeats)
+        measure(
+            made_up(Path(folder), options.frames), options.size, options.threads, options.repeats, options.precision
+        )
 
 
-def measure(book: MaterialBook, size: str, threads: int, repeats: int) -> None:
+def measure(book: MaterialBook, size: str, threads: int, repeats: int, precision: Precision) -> None:
     maker = BatchMaker(None, None, AHEAD_FRAMES)
 
     def load() -> Batch:
@@ -116,7 +123,7 @@ def measure(book: MaterialBook, size: str, threads: int, repeats: int) -> None:
     batch = load()
     plain = StepByStep(*build_networks(RECIPE, size, None, 0)[:2])
     generator, discriminator, _ = build_networks(RECIPE, size, None, 0)
-    ours = Update(generator, discriminator, None, RECIPE, Fabric(accelerator="cpu", devices=1))
+    ours = Update(generator, discriminator, None, RECIPE, Fabric(accelerator="cpu", devices=1, precision=precision))
     theirs, told = plain(batch), ours([batch])
     worst = max(abs(theirs[name] - float(told[name])) for name in theirs)
 
