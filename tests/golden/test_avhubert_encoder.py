@@ -217,15 +217,15 @@ def check_loss(
 
 
 def check_gradient(found: np.ndarray, expected: np.ndarray) -> None:
-    """Equal but for what flows through a pooled maximum that is a tie.
+    """Equal but for what turns on rounding: which of two values under a maximum is larger, which side of 0 one is on.
 
-    Between two values that differ in their last bits, rounding decides which is the larger and has the gradient. With
-    AVX-512 one such decision of the tiny network is the other one: 1.36 % of the values, all in one patch of 5 frames
-    by 30 by 30 pixels, are up to 8.7e-4 off; with AVX2 none is more than 1e-5 off.
+    By AVX2 no value is more than 1.7e-6 off, of the largest. By AVX-512, whose sums torch takes in another order, some
+    decisions fall the other way: 8.7e-4 at most and 1.2e-4 in the norm (tiny: all in one patch of 5 frames by 30 by 30
+    pixels), 1.1e-3 and 1.1e-3 (base, whose layers further up see the whole picture).
     """
     off = np.abs(found - expected) / np.abs(expected).max()
-    assert (off > TOLERANCE).mean() < 0.02
     assert off.max() < 2e-3
+    assert np.linalg.norm(found - expected) / np.linalg.norm(expected) < 2e-3
 
 
 def test_tiny_features_and_logits(tiny: AVHubert) -> None:
