@@ -35,10 +35,11 @@ from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.doubles import Pairing, envelope, pair_up
 from tlbench.datasets.faults import VERSION, Fault, double_of, find_faults
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import write_text_atomically
 from tlbench.media.video import read_video
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.boxing import BoxFinder
-from tlbench.observing.cache import Cache, content_key, content_sha256, write_text_atomically
+from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.pages.calibration import calibration_page
 from tlbench.pages.curves import draw_curves
 from tlbench.results.calibration import FILE_NAME, Calibration, Curve, make_curves

@@ -20,13 +20,14 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CODEC, CRF, SAMPLES_PER_FRAME
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import file_sha256, write_text_atomically
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.faces import FaceDetector, running_median
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.looping import to_and_fro
 from tlbench.media.video import DECODING, FRAMES_PER_SECOND, Footage, write_video
 from tlbench.observing.boxing import BoxFinder, BoxRule, choose_rule, load_detector
-from tlbench.observing.cache import Cache, content_sha256, default_cache, file_sha256, write_text_atomically
+from tlbench.observing.cache import Cache, content_sha256, default_cache
 from tlbench.observing.observer import HALF_NAME
 from tlbench.observing.package import WEIGHTS_NAME, Package
 from tlbench.reference.checkpoint import find_generator, generator_of, open_generator

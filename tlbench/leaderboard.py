@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.cache import write_text_atomically
+from tlbench.files import write_text_atomically
 from tlbench.observing.known import known_cards
 from tlbench.pages.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.pages.standings import Board, Entry, dataset_page, front_page, make_board

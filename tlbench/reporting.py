@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.observing.cache import write_text_atomically
-from tlbench.observing.preflight import SCHEMA as CHECK_SCHEMA
+from tlbench.files import write_text_atomically
 from tlbench.pages.report.contents import Side, notable_clips
 from tlbench.pages.report.details import details_of
 from tlbench.pages.report.page import Finding, render_page
 from tlbench.pages.report.pictures import Picture, Videos, draw
+from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
 from tlbench.results.compare import compare
 from tlbench.results.reading import load_result
 from tlbench.results.record import read_records

@@ -185,7 +185,7 @@ def test_the_options_have_the_names_of_the_functions_parameters() -> None:
     import inspect
 
     from tlbench.cli.check import command
-    from tlbench.observing.preflight import check as function
+    from tlbench.preflight.check import check as function
 
     options = {parameter.name for parameter in command.params} - {"as_json"}
     assert options == set(inspect.signature(function).parameters) - {"alphabet", "progress"}

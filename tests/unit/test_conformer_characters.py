@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tlbench.errors import ClipError
 from tlbench.observers.conformer.characters import BLANK, EOS, IDS, VOCABULARY, ids_of, required_frames, text_of
-from tlbench.observing.checks_text import ALPHABET
+from tlbench.preflight.texts import ALPHABET
 
 
 def test_every_number_but_blank_and_the_end_mark_is_one_character() -> None:

@@ -19,11 +19,11 @@ from tlbench import generating
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import file_sha256
 from tlbench.generating import Generated, find_face, generate_dataset, generate_video, speak_over
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.video import read_video, write_video
 from tlbench.observing import boxing
-from tlbench.observing.cache import file_sha256
 from tlbench.reference.checkpoint import write_official
 from tlbench.reference.discriminator import Discriminator
 from tlbench.reference.generator import TalkLip, dims_for

@@ -13,18 +13,18 @@ import av
 import numpy as np
 import pytest
 
-import tlbench.observing.preflight as preflight
+import tlbench.preflight.check as preflight
 from tests.unit.media_factory import tone, turn_by_header, write_clip, write_sound
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.observing.checks_audio import SAME_SPEECH, hear, likeness, loudness, silence_frames
-from tlbench.observing.checks_catalogue import CATALOGUE, LEVELS, Finding, finding, one_line
-from tlbench.observing.checks_clip import Expected, check_clip
-from tlbench.observing.checks_text import ALPHABET, check_texts
-from tlbench.observing.preflight import Report, check, check_selection
+from tlbench.preflight.check import Report, check, check_selection
+from tlbench.preflight.clip import Expected, check_clip
+from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, one_line
+from tlbench.preflight.sound import SAME_SPEECH, hear, likeness, loudness, silence_frames
+from tlbench.preflight.texts import ALPHABET, check_texts
 
 FRAMES = 50
 CLIPS = ("a", "b", "c")

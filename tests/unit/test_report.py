@@ -14,8 +14,8 @@ import pytest
 
 from tests.unit.report_factory import NASTY, make_records, make_run
 from tlbench.errors import TlbenchError
+from tlbench.files import file_sha256
 from tlbench.media.video import write_video
-from tlbench.observing.cache import file_sha256
 from tlbench.observing.evidence import Evidence
 from tlbench.pages.report.contents import notable_clips
 from tlbench.pages.report.details import GAP, LEVELS, details_of, encode_curve, steps_of

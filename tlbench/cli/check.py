@@ -13,8 +13,8 @@ from tlbench.cli.options import dataset_options, json_option, workers_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tlbench.observing.checks_catalogue import Finding
-    from tlbench.observing.preflight import Report
+    from tlbench.preflight.check import Report
+    from tlbench.preflight.findings import Finding
 
 NAMED_CLIPS = 3  # of one code; --json has them all
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
@@ -47,7 +47,7 @@ def command(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from tlbench.observing.preflight import check
+    from tlbench.preflight.check import check
 
     errors = Console(stderr=True)
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -78,7 +78,7 @@ def _print(report: Report, console: Console) -> None:
 
     from rich.text import Text
 
-    from tlbench.observing.checks_catalogue import one_line
+    from tlbench.preflight.findings import one_line
 
     for code, same in groupby(report.findings, key=lambda found: found.code):
         _print_group(code, list(same), console)

@@ -61,8 +61,8 @@ def new(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.observing.checks_catalogue import one_line
     from tlbench.pages.study.making import new_study
+    from tlbench.preflight.findings import one_line
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:

@@ -7,11 +7,9 @@ one small file written to a temporary name and renamed: a process killed at any 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import secrets
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +18,8 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError
+from tlbench.files import file_sha256, write_text_atomically
 
 SCHEMA = "tlbench.cache/1"
 
@@ -29,15 +28,6 @@ def default_cache() -> Path:
     """``$TLBENCH_CACHE``, or the platform's cache folder."""
     given = os.environ.get("TLBENCH_CACHE")
     return Path(given) if given else user_cache_path("tlbench")
-
-
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes. Raises OSError if it can't be read."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def content_sha256(path: Path | None, clip_id: str, what: str) -> str:
@@ -56,30 +46,6 @@ def content_sha256(path: Path | None, clip_id: str, what: str) -> str:
 def content_key(what: Mapping[str, Any]) -> str:
     """Hex SHA-256 of a JSON object's canonical form."""
     return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or not there.
-
-    Raises TlbenchError if the disk is full or the folder can't be written.
-    """
-    # Not tempfile's: its files are their owner's alone, and a cache or a result may be shared.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TlbenchError(
-                f"{path.parent}: the disk is full; free some space and run the same command again, "
-                "what is done already is kept"
-            ) from error
-        raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
 
 
 @dataclass(frozen=True)

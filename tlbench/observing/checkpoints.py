@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from tlbench.errors import TlbenchError
+from tlbench.files import file_sha256
 from tlbench.observing.archive import Archive, open_archive
-from tlbench.observing.cache import file_sha256
 from tlbench.observing.package import Package
 from tlbench.observing.unpickle import BrokenPickleError, NotPlainDataError, TensorSlice, printable
 from tlbench.observing.webpage import refuse_page

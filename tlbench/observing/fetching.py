@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.cache import file_sha256
+from tlbench.files import file_sha256
 from tlbench.observing.card import Card
 from tlbench.observing.webpage import refuse_page
 from tlbench.observing.weights import Weights, checkpoint_folder, compare_with_first

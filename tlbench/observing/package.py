@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.cache import file_sha256
+from tlbench.files import file_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.cache import file_sha256
+from tlbench.files import file_sha256
 from tlbench.observing.card import Card
 from tlbench.observing.package import is_package, source_of, view_of
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.cache import write_text_atomically
+from tlbench.files import write_text_atomically
 from tlbench.version import VERSION
 
 NOTE = "generation.json"

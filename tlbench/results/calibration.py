@@ -25,8 +25,8 @@ from scipy.stats import rankdata
 
 from tlbench.datasets.faults import Fault
 from tlbench.errors import TlbenchError
+from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
-from tlbench.observing.cache import write_text_atomically
 from tlbench.results.result import Result, json_number
 from tlbench.results.statistics import (
     IntervalSettings,

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tlbench.errors import TlbenchError
+from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
-from tlbench.observing.cache import write_text_atomically
 from tlbench.results.record import Failure
 from tlbench.results.statistics import Interval, IntervalSettings
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.observing.cache import write_text_atomically
+from tlbench.files import write_text_atomically
 
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"

@@ -20,10 +20,10 @@ from PIL import Image
 
 from tlbench.datasets.matching import ClipNames, find_files, match_files
 from tlbench.errors import ClipError
+from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.faces import HaarDetector
 from tlbench.media.video import FRAMES_PER_SECOND, Footage, write_video
-from tlbench.observing.cache import file_sha256
 from tlbench.results.result import ClipScore
 
 TILES = 8  # frames a strip

@@ -8,7 +8,7 @@ from statistics import median
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection
-from tlbench.observing.checks_catalogue import Finding, finding
+from tlbench.preflight.findings import Finding, finding
 
 # Fewer matches than this share of the files found, and the folder is another one: a run that stopped early has few
 # files, but those match.

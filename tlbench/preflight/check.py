@@ -19,10 +19,10 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
-from tlbench.observing.checks_catalogue import CATALOGUE, LEVELS, Finding, Level
-from tlbench.observing.checks_clip import ClipFacts, Expected, check_clip
-from tlbench.observing.checks_folder import check_copies, check_lengths, check_names
-from tlbench.observing.checks_text import ALPHABET, check_texts
+from tlbench.preflight.clip import ClipFacts, Expected, check_clip
+from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, Level
+from tlbench.preflight.folder import check_copies, check_lengths, check_names
+from tlbench.preflight.texts import ALPHABET, check_texts
 
 SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # beyond it the disk is what one waits for

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from unicodedata import name as unicode_name
 
 from tlbench.datasets.clip import Clip
-from tlbench.observing.checks_catalogue import Finding, finding
+from tlbench.preflight.findings import Finding, finding
 
 # What the Conformer observer can write: its table of 40 symbols (char_list of evaluation/teacher_force_wer.py in
 # Sxjdwang/TalkLip) without blank and end. Transcripts are put into upper case before they are looked up there.

@@ -14,13 +14,13 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
+from tlbench.files import file_sha256
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, tick_at_25, video_stream
 from tlbench.media.video import LONGEST_GAP_SECONDS
-from tlbench.observing.cache import file_sha256
-from tlbench.observing.checks_audio import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
-from tlbench.observing.checks_catalogue import CATALOGUE, Finding, finding
+from tlbench.preflight.findings import CATALOGUE, Finding, finding
+from tlbench.preflight.sound import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
 # AAC comes in blocks of 1024 samples: at 16 kHz a sound may be 1.6 frames longer than what was put in. LRS2's are.
