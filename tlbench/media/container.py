@@ -24,8 +24,8 @@ FORMATS = (
 # Signatures of containers; a file that begins with one and still can't be opened was cut off or never finished.
 BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # ISO/IEC 14496-12, at byte 4
 HEADS = (b"RIFF", b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba")  # AVI or WAV, Matroska, MPEG program stream
-# PyAV before 19 refuses a file whose title is not UTF-8 unless it is told to replace what it can't decode. PyAV 19 takes
-# no such argument: it always keeps such bytes as surrogate escapes.
+# PyAV before 19 refuses a file whose title is not UTF-8, unless it is told to replace what can't be decoded. PyAV 19
+# takes no such argument: it always keeps such bytes as surrogate escapes.
 METADATA_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 MOST_PIXELS = 8192 * 8192  # a picture larger than this is a damaged header or an attack, not a face
 
