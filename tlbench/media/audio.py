@@ -73,7 +73,7 @@ def read_audio(path: Path | str, rate: int = SAMPLE_RATE, *, from_file_start: bo
                     if resampler is not None:
                         samples += resampler.push(None)
                     shift = _start(frame, time_base) - origin
-                    fine = resampler is None and begin.is_fine_shift(shift)
+                    fine = resampler is None and begin.is_off(shift)
                     resampler = _Resampler(path, frame, time_base, rate, origin, len(samples) // 2, fine=fine)
                 samples += resampler.push(frame)
         if resampler is not None:

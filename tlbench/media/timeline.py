@@ -72,10 +72,9 @@ class Timeline:
         """How long after the file's start its first picture comes; 0 without pictures."""
         return self.origin - self.file_start if self.has_pictures else Fraction(0)
 
-    def is_fine_shift(self, start: Fraction) -> bool:
-        """Whether a sound that starts ``start`` seconds from the origin is off by more than the clocks leave open, and
-        yet by too little for libswresample to mend it by itself."""
-        return self.tolerance < abs(start) <= LEFT_ALONE
+    def is_off(self, start: Fraction) -> bool:
+        """Whether a sound that starts ``start`` seconds after the origin is off by more than the clocks leave open."""
+        return abs(start) > self.tolerance
 
 
 def timeline(path: Path) -> Timeline:
