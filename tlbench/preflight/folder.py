@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
-from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection
 from tlbench.preflight.findings import Finding, finding
 
@@ -17,7 +16,7 @@ WRONG_FOLDER_SHARE = 0.05
 LONG_SECONDS, LONG_TIMES_MEDIAN = 60.0, 5.0
 
 
-def check_names(selection: Selection) -> list[Finding]:
+def check_file_names(selection: Selection) -> list[Finding]:
     """Which clips have no video, which videos no clip; one finding instead if next to nothing fits."""
     missing = [clip.id for clip in selection.clips if clip.generated is None]
     matched = len(selection.clips) - len(missing)
@@ -43,17 +42,20 @@ def check_names(selection: Selection) -> list[Finding]:
     return findings
 
 
-def check_copies(code: str, what: str, contents: Sequence[tuple[Clip, str | None]]) -> list[Finding]:
-    """Clips whose content (a hash) an earlier clip has already."""
-    first: dict[str, str] = {}
+def check_copies(contents: Iterable[tuple[str, str | None, str | None]]) -> list[Finding]:
+    """Clips that are copies of earlier ones: ``duplicate`` (every byte), ``duplicate-pictures`` (the coded pictures).
+
+    ``contents`` are clip ids, each with the hash of the file's bytes and that of its coded pictures, None if unknown.
+    """
+    files: dict[str, str] = {}
+    pictures: dict[str, str] = {}
     findings = []
-    for clip, content in contents:
-        if content is None:
-            continue
-        if content in first:
-            findings.append(finding(code, clip.id, f"{what} as {first[content]}"))
-        else:
-            first[content] = clip.id
+    for clip_id, of_file, of_pictures in contents:
+        if of_file is not None and files.setdefault(of_file, clip_id) != clip_id:
+            findings.append(finding("duplicate", clip_id, f"the same bytes as {files[of_file]}"))
+        elif of_pictures is not None and pictures.setdefault(of_pictures, clip_id) != clip_id:
+            message = f"the same coded pictures as {pictures[of_pictures]}"
+            findings.append(finding("duplicate-pictures", clip_id, message))
     return findings
 
 
