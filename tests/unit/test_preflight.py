@@ -251,17 +251,18 @@ def _(world: World) -> None:
 @spoils("single-frame")
 def _(world: World) -> set[str]:
     world.remake(frames=1)
-    return {"frame-count", "audio-video-length"}
+    return {"audio-video-length"}
+
+
+@spoils("few-frames")
+def _(world: World) -> set[str]:
+    world.remake(frames=FRAMES // 2)
+    return {"audio-video-length"}
 
 
 @spoils("frame-count")
 def _(world: World) -> None:
     world.remake(frames=FRAMES - 2)
-
-
-@spoils("frame-count-near")
-def _(world: World) -> None:
-    world.remake(frames=FRAMES - 1)
 
 
 @spoils("frame-rate")
@@ -288,7 +289,7 @@ def _(world: World) -> set[str]:
 @spoils("large-frame")
 def _(world: World) -> set[str]:
     world.remake(frames=2, width=2048, height=1152)
-    return {"frame-size", "frame-count", "audio-video-length"}
+    return {"frame-size", "few-frames", "audio-video-length"}
 
 
 # Sound
