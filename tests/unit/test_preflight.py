@@ -213,7 +213,7 @@ def _(world: World) -> set[str]:
         for width in (64, 96)
     ]
     (world.made / "a.mpg").write_bytes(b"".join(part.read_bytes() for part in parts))
-    return {"variable-frame-rate", "frame-count", "frame-rate", "no-audio"}
+    return {"variable-frame-rate", "frame-count", "few-frames", "frame-rate", "no-audio"}
 
 
 @spoils("timestamps")
@@ -324,7 +324,7 @@ def _(world: World) -> set[str]:
 @spoils("audio-length")
 def _(world: World) -> set[str]:
     write(world.real / "a.mp4", 1, 18, frames=70, samples=np.concatenate([speech(1), speech(9, 0.8)]))
-    return {"frame-count"}
+    return {"few-frames"}
 
 
 @spoils("leading-silence")

@@ -293,7 +293,7 @@ def test_a_file_is_decoded_once_even_if_boxes_have_to_be_found_in_it(
 
 def test_what_is_found_of_the_reference_is_told_whoever_looks(plan: Plan, tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
-    write_clip(tmp_path / "ref.mp4", frames=60, frames_per_second=30)
+    write_clip(tmp_path / "ref.mp4", frames=48, frames_per_second=30)
     assert "reference-rate" in codes(look(plan, clip))
     listener = replace(plan, observers=plan.observers[1:])  # never saw the reference, but every header is read
     again = look(listener, clip)

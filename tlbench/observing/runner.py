@@ -385,7 +385,8 @@ class Bench:
             frames += len(seen) if seen is not None else 0
             if seen is not None or real is not None:
                 self._show(sitting, seen, real, guides)
-        sitting.frames = frames
+        if sitting.watchers:  # else nobody saw them to the end, and what the cache says stands
+            sitting.frames = frames
         self._note(sitting)
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:

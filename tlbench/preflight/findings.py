@@ -120,7 +120,7 @@ _KINDS = (
     Kind(
         "identical-pictures",
         "error",
-        "give the generator's own output; its pictures are the real video's, re-muxed",
+        "give the generator's own output; these are the real video's pictures",
         "none",
     ),
     # Frames
