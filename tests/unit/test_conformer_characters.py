@@ -61,7 +61,7 @@ def test_what_the_alphabet_lacks_is_respelt(text: str, spelt: str) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\t", "...", "[music]", "(laughs) - (LAUGHS)", "♪", "\u200b", "'"])
 def test_a_text_without_a_word_is_refused(text: str) -> None:
-    with pytest.raises(ClipError, match="transcript (is empty|.* has no word)") as caught:
+    with pytest.raises(ClipError, match=r"transcript (is empty|.* has no word)") as caught:
         ids_of(text, "a")
     assert caught.value.code == "empty-transcript"
 

@@ -32,7 +32,8 @@ class Grid(Dataset):
     """``sN/<clip>.mpg`` as the corpus ships it, or re-encoded in any container.
 
     The transcript is what the id spells; of other names it is the alignment's. Word times are in ``<clip>.align``
-    beside the video or in ``alignments/sN/``; those that contradict the id are not used. Splits are ``split_<name>.txt`` in the root, one ``sN/<clip>`` a line; ``all`` is always there.
+    beside the video or in ``alignments/sN/``; those that contradict the id are not used. Splits are
+    ``split_<name>.txt`` in the root, one ``sN/<clip>`` a line; ``all`` is always there.
     """
 
     name = "grid"

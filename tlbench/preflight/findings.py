@@ -102,7 +102,7 @@ _KINDS = (
     Kind(
         "no-transcripts",
         "info",
-        "for word error rates put a text file of each clip's name beside its video, or give a --manifest with transcripts",
+        "for word error rates put CLIP.txt beside each video, or give a --manifest with transcripts",
     ),
     Kind("empty-transcript", "warning", "write what is said; word error rates leave these clips out"),
     Kind("characters", "warning", "spell it with letters, digits, space and apostrophe; the observer has no others"),

@@ -12,6 +12,7 @@ from tlbench.datasets.transcripts import ALPHABET as ALPHABET
 from tlbench.datasets.transcripts import bracketed, has_words, spelled, spoken, strange_characters, visible
 from tlbench.preflight.findings import Finding, finding
 
+
 def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence[str] | None) -> list[Finding]:
     """Findings about what is said in the clips.
 
@@ -63,10 +64,10 @@ def _check_transcript(clip: Clip, alphabet: frozenset[str]) -> Iterator[Finding]
         yield finding("characters", clip.id, f"the transcript has {listed}{more}; {_respelled(text, alphabet)}")
     marks = bracketed(text)
     if marks:
-        yield finding("annotation", clip.id, f"the transcript has {marks[0]!r} beside what is said, which counts as said")
+        yield finding("annotation", clip.id, f"the transcript has {marks[0]!r} beside words; it counts as said")
     digits = [word for word in spoken(text) if any(char.isdigit() for char in word)]
     if digits:
-        yield finding("digits", clip.id, f"the transcript has {digits[0]!r} in digits; readers mostly spell numbers out")
+        yield finding("digits", clip.id, f"the transcript has {digits[0]!r} in digits; readers mostly write words")
 
 
 def _respelled(text: str, alphabet: frozenset[str]) -> str:
