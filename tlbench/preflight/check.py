@@ -22,7 +22,7 @@ from tlbench.errors import TlbenchError
 from tlbench.preflight.clip import ClipFacts, Expected, check_clip
 from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
 from tlbench.preflight.folder import check_copies, check_file_names, check_lengths
-from tlbench.preflight.texts import ALPHABET, check_texts
+from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 
 SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # beyond it the disk is what one waits for
@@ -165,6 +165,7 @@ def check_selection(
     findings = check_file_names(selection)
     words = None if selection.dataset.own_words else LRW_WORDS
     findings += check_texts(clips, ALPHABET if alphabet is None else alphabet, words)
+    findings += check_contradictions(selection)
     checked = 0
     if not any(found.code == "wrong-folder" for found in findings):
         expected = Expected.of(selection.dataset)

@@ -149,9 +149,16 @@ _KINDS = (
     Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
     # What is said
     Kind("no-transcript", "warning", "add the transcript; word error rates leave these clips out"),
-    Kind("no-transcripts", "info", "give a --manifest with transcripts if you want word error rates"),
+    Kind(
+        "no-transcripts",
+        "info",
+        "for word error rates put CLIP.txt beside each video, or give a --manifest with transcripts",
+    ),
     Kind("empty-transcript", "warning", "write what is said; word error rates leave these clips out"),
     Kind("characters", "warning", "spell it with letters, digits, space and apostrophe; the observer has no others"),
+    Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
+    Kind("digits", "info", "write numbers as words, as readers do; in digits they count as read wrong"),
+    Kind("annotation", "warning", "take out of the transcript what nobody says"),
     Kind("unknown-word", "warning", "spell the label as LRW does; word accuracy leaves these clips out"),
     Kind("word-window", "warning", "score it with --view mvm=face-framed, which finds the face first"),
     Kind("word-length", "warning", "cut out the 29 frames around the word; word accuracy leaves longer clips out"),
