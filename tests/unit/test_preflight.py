@@ -240,6 +240,12 @@ def _(world: World) -> None:
     shutil.copy(world.real / "a.mp4", world.made / "a.mp4")
 
 
+@spoils("ground-truth-as-system")
+def _(world: World) -> None:
+    for name in CLIPS:
+        shutil.copy(world.real / f"{name}.mp4", world.made / f"{name}.mp4")
+
+
 @spoils("identical-pictures")
 def _(world: World) -> None:
     world.remake(codec_options=quality(18), codec="libx264", samples=speech(1) // 2)
@@ -593,9 +599,16 @@ def test_the_wrong_folder_is_one_finding_with_both_names(world: World) -> None:
     assert "result_0.mp4" in found.message
 
 
-def test_the_data_set_itself_as_generated_folder_is_every_clips_leak(world: World) -> None:
+def test_the_data_set_itself_as_generated_folder_is_one_finding(world: World) -> None:
     report = check(world.real, "folder", world.real, workers=1)
-    assert [(found.code, found.clip) for found in report.findings] == [("same-file", name) for name in CLIPS]
+    assert [(found.code, found.clip) for found in report.findings] == [("ground-truth-as-system", None)]
+    assert report.exit_code == 1
+
+
+def test_a_single_link_to_a_real_video_is_a_leak(world: World) -> None:
+    (world.made / "a.mp4").unlink()
+    (world.made / "a.mp4").symlink_to(world.real / "a.mp4")
+    assert {(found.code, found.clip) for found in world.check().findings} == {("same-file", "a")}
 
 
 def test_a_subset_does_not_make_other_clips_extra(world: World) -> None:

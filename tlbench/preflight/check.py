@@ -21,7 +21,7 @@ from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.preflight.clip import ClipFacts, Expected, check_clip
 from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
-from tlbench.preflight.folder import check_copies, check_file_names, check_lengths
+from tlbench.preflight.folder import COPIES, check_copies, check_file_names, check_ground_truth, check_lengths
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 
 SCHEMA = "tlbench.check/1"
@@ -174,7 +174,11 @@ def check_selection(
             facts.append(fact)
             if progress is not None:
                 progress(len(facts), len(clips))
-        findings += [found for fact in facts for found in fact.findings]
+        of_clips = [found for fact in facts for found in fact.findings]
+        ground_truth = check_ground_truth(len(clips), of_clips)
+        if ground_truth is not None:
+            of_clips = [ground_truth, *(found for found in of_clips if found.code not in COPIES)]
+        findings += of_clips
         findings += _check_together(clips, facts)
         checked = sum(clip.generated is not None for clip in clips)
     return Report(

@@ -123,6 +123,11 @@ _KINDS = (
         "give the generator's own output; these are the real video's pictures",
         "none",
     ),
+    Kind(
+        "ground-truth-as-system",
+        "warning",
+        "for the ceiling of a table, pass --controls ground-truth; no leaderboard takes this as a system",
+    ),
     # Frames
     Kind("single-frame", "error", "generate the whole clip; one frame is no video"),
     Kind(
@@ -148,14 +153,32 @@ _KINDS = (
     Kind("audio-lag", "warning", "remove the delay; LSE hides a constant lag, the offset column shows it"),
     Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
     # What is said
-    Kind("no-transcript", "warning", "add the transcript; word error rates leave these clips out"),
+    Kind(
+        "no-transcript",
+        "warning",
+        "add the transcript; word error rates leave these clips out",
+        "none",
+        of_dataset=True,
+    ),
     Kind(
         "no-transcripts",
         "info",
         "for word error rates put CLIP.txt beside each video, or give a --manifest with transcripts",
     ),
-    Kind("empty-transcript", "warning", "write what is said; word error rates leave these clips out"),
-    Kind("characters", "warning", "spell it with letters, digits, space and apostrophe; the observer has no others"),
+    Kind(
+        "empty-transcript",
+        "warning",
+        "write what is said; word error rates leave these clips out",
+        "none",
+        of_dataset=True,
+    ),
+    Kind(
+        "characters",
+        "warning",
+        "spell it with letters, digits, space and apostrophe; the observer has no others",
+        "none",
+        of_dataset=True,
+    ),
     Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
     Kind("digits", "info", "write numbers as words, as readers do; in digits they count as read wrong"),
     Kind("annotation", "warning", "take out of the transcript what nobody says"),

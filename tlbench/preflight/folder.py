@@ -15,6 +15,10 @@ WRONG_FOLDER_SHARE = 0.05
 # A clip longer than a minute and five times the median is a whole programme among utterances, not a long utterance.
 LONG_SECONDS, LONG_TIMES_MEDIAN = 60.0, 5.0
 
+# Findings of a generated video that is the real one. Of a few clips they are errors; of a whole folder, somebody scores
+# ground truth to see the ceiling.
+COPIES = frozenset({"same-file", "identical", "identical-pictures"})
+
 
 def check_file_names(selection: Selection) -> list[Finding]:
     """Which clips have no video, which videos no clip; one finding instead if next to nothing fits."""
@@ -57,6 +61,22 @@ def check_copies(contents: Iterable[tuple[str, str | None, str | None]]) -> list
             message = f"the same coded pictures as {pictures[of_pictures]}"
             findings.append(finding("duplicate-pictures", clip_id, message))
     return findings
+
+
+def check_ground_truth(clips: int, findings: Iterable[Finding]) -> Finding | None:
+    """One finding for a folder whose videos are the real ones, in place of one for each of them; None if it is not.
+
+    Parameters
+    ----------
+    clips : int
+        How many there are.
+    findings : iterable of Finding
+        Of all clips. The codes in ``COPIES`` count; more than half of the clips must have one.
+    """
+    copies = {found.clip for found in findings if found.code in COPIES}
+    if 2 * len(copies) <= clips:
+        return None
+    return finding("ground-truth-as-system", None, f"{len(copies)} of {clips} videos are the real videos themselves")
 
 
 def check_lengths(seconds: Mapping[str, float]) -> list[Finding]:

@@ -514,6 +514,11 @@ def _check_complete(result: Result) -> None:
         raise TlbenchError("there is no metric or no clip in the result; score again")
     if result.selection is not None and SHORT in result.selection.split(","):
         raise TlbenchError("videos that stop early were scored (--allow-short); a leaderboard takes whole clips only")
+    real = sum(clip.generated_sha256 == clip.reference_sha256 for clip in result.clips)
+    if result.role == "system" and 2 * real > len(result.clips):
+        raise TlbenchError(
+            f"{real} of {len(result.clips)} videos are the real ones; score ground truth with --controls ground-truth"
+        )
     if not result.complete:
         raise TlbenchError(
             f"incomplete: {_why_incomplete(result)}; mend that and score again, a leaderboard takes whole runs only"
