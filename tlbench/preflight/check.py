@@ -21,7 +21,7 @@ from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.preflight.clip import ClipFacts, Expected, check_clip
 from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
-from tlbench.preflight.folder import COPIES, check_copies, check_file_names, check_ground_truth, check_lengths
+from tlbench.preflight.folder import COPIES, Content, check_copies, check_file_names, check_ground_truth, check_lengths
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 
 SCHEMA = "tlbench.check/1"
@@ -195,7 +195,8 @@ def check_selection(
 
 def _check_together(clips: Sequence[Clip], facts: Sequence[ClipFacts]) -> list[Finding]:
     findings = check_copies(
-        (clip.id, fact.bytes_sha256, fact.pictures_sha256) for clip, fact in zip(clips, facts, strict=True)
+        Content(clip.id, fact.bytes_sha256, fact.pictures_sha256, fact.reference_sha256)
+        for clip, fact in zip(clips, facts, strict=True)
     )
     seconds = {
         clip.id: fact.duration_seconds

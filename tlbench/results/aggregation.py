@@ -15,7 +15,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.preflight.findings import Finding, is_of_dataset
-from tlbench.preflight.folder import COPIES, check_copies, check_ground_truth, check_lengths
+from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.results.record import ClipRecord, Failure
 from tlbench.results.result import ClipScore, Result, Role
 from tlbench.results.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
@@ -52,10 +52,10 @@ def aggregate(
         metric reads; if a clip is there twice; if a value is not a number.
     """
     scores: list[ClipScore] = []
-    contents: list[tuple[str, str | None, str | None]] = []
+    contents: list[Content] = []
     for record in records:
         scores.append(_score(record, metrics))
-        contents.append((record.id, record.generated_sha256, record.pictures_sha256))
+        contents.append(Content(record.id, record.generated_sha256, record.pictures_sha256, record.reference_sha256))
     told = [*check_copies(contents), *_long_videos(scores)]
     ground_truth = check_ground_truth(len(scores), (found for clip in scores for found in clip.findings))
     if ground_truth is not None:
