@@ -296,19 +296,21 @@ class Footage:
         return frames
 
 
-def read_video(path: Path) -> np.ndarray:
-    """The whole video as (T, height, width, 3) uint8 RGB at 25 frames/s; see ``Footage`` for what is converted.
+def read_video(path: Path | str) -> np.ndarray:
+    """The whole video as (T, height, width, 3) uint8 RGB at 25 frames/s: frame k is shown k/25 s after the first.
+
+    Every picture is held in memory, 3 bytes a pixel. See ``Footage`` for what is converted.
 
     Raises
     ------
     MediaError
         As ``Footage.frames``.
     """
-    return np.concatenate([frames.rgb for frames in Footage(path, budget_bytes=0).frames()])
+    return np.concatenate([frames.rgb for frames in Footage(Path(path), budget_bytes=0).frames()])
 
 
 def write_video(
-    path: Path,
+    path: Path | str,
     frames: Iterable[np.ndarray],
     frames_per_second: float | Fraction = FRAMES_PER_SECOND,
     samples: np.ndarray | None = None,
@@ -341,6 +343,7 @@ def write_video(
     TlbenchError
         If the file can't be written or the encoder refuses.
     """
+    path = Path(path)
     rate = Fraction(frames_per_second).limit_denominator(1001)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, find_boxes, fixed_boxes, read_boxes
+from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.card import Card, read_card
@@ -161,7 +162,7 @@ class BoxFinder:
             )
         if self.rule.fixed is not None:
             return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
-        key = {"boxes": self.identity(clip, video_sha256), "decoding": DECODING}
+        key = {"boxes": self.identity(clip, video_sha256), "decoding": DECODING + decoding_key(video.path)}
         stored = self.cache.read(key)
         if stored is not None:
             kept = Evidence.from_json(stored)

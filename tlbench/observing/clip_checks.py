@@ -59,6 +59,8 @@ class ClipChecks:
         How many the generated video has at 25 a second, by its header.
     pictures_sha256 : str or None
         Of the generated video's coded pictures, whatever they are wrapped in.
+    read_anew : str
+        What :func:`tlbench.media.timeline.decoding_key` adds to the keys of files that once were read otherwise.
     """
 
     clip: Clip
@@ -69,6 +71,7 @@ class ClipChecks:
     frames_expected: int | None = None
     frames: int | None = None
     pictures_sha256: str | None = None
+    read_anew: str = ""
 
     @property
     def whole(self) -> bool:
@@ -84,7 +87,7 @@ class ClipChecks:
         """Everything that decides the findings: the content of the clip's files, and what is expected of them."""
         return {
             "checks": VERSION,
-            "decoding": DECODING,
+            "decoding": DECODING + self.read_anew,
             "parts": list(self.wanted),
             "expected": [self.expected.frame_size, self.expected.frame_count, self.expected.as_lrw],
             "allow_short": self.expected.allow_short,

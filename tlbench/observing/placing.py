@@ -11,6 +11,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.landmarks import DETECTOR, find_landmarks, read_landmarks
 from tlbench.media.mouths import placements
+from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.boxing import GuideSource
 from tlbench.observing.cache import Cache, content_sha256
@@ -51,7 +52,7 @@ class MouthFinder:
             return placements(read_landmarks(clip.landmarks))
         if video is None:
             raise ClipError("missing", f"clip {clip.id}: there is no {self.source} video to find the mouth in")
-        key = {"landmarks": self.identity(clip, video_sha256), "decoding": DECODING}
+        key = {"landmarks": self.identity(clip, video_sha256), "decoding": DECODING + decoding_key(video.path)}
         stored = self.cache.read(key)
         if stored is not None:
             return placements(Evidence.from_json(stored).array("landmarks"))

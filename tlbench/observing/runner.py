@@ -19,6 +19,7 @@ from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.faces import Boxes
 from tlbench.media.framing import steady
+from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, Footage, Frames
 from tlbench.observing.boxing import BoxFinder, BoxRule
 from tlbench.observing.cache import Cache, content_sha256
@@ -175,6 +176,7 @@ class Bench:
                 sitting.reference_sha256 = content_sha256(clip.reference, clip.id, "reference video")
             except ClipError as error:
                 reference_error = error
+        sitting.checks.read_anew = decoding_key(clip.generated, clip.reference, clip.audio)
         self._check_headers(sitting)
         for plan in self.plan.observers:
             if plan.name in sitting.failures:
@@ -266,7 +268,7 @@ class Bench:
         guide_sha256 = self._guide_sha256(sitting)
         key: dict[str, Any] = {
             "observer": plan.identity,
-            "decoding": DECODING,
+            "decoding": DECODING + sitting.checks.read_anew,
             "generated": sitting.generated_sha256,
         }
         if sitting.checks.surplus:  # its end is left out

@@ -194,8 +194,10 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
         yield finding("variable-frame-rate", clip_id, message)
     elif not video.even_at_25:
         yield finding("frame-rate", clip_id, f"{_rate(video)}; it becomes {frames_at_25(video)} frames at 25 a second")
-    if video.rotation_degrees:
-        yield finding("rotated", clip_id, f"asks its player for a turn of {video.rotation_degrees} degrees")
+    if video.rotation_degrees or video.mirrored:
+        turn = f"for a turn of {video.rotation_degrees} degrees" if video.rotation_degrees else "to mirror it"
+        also = " and to mirror it" if video.rotation_degrees and video.mirrored else ""
+        yield finding("rotated", clip_id, f"asks its player {turn}{also}")
 
     frames = frames_at_25(video)
     target = frames_to_expect(clip, video, reference, expected)
@@ -215,7 +217,9 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
 
 def frames_to_expect(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> int | None:
     """How many frames the generated video should have; None if nothing says so."""
-    own_sound = video.audio.duration_seconds if video.audio is not None and clip.audio is None else None
+    own_sound = None
+    if video.audio is not None and clip.audio is None:  # what is heard of it begins with the pictures
+        own_sound = video.audio.duration_seconds + min(video.audio.start_seconds, 0.0)
     return expected_frames(frames_at_25(video), reference, expected.frame_count, own_sound)
 
 
@@ -317,9 +321,9 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
         yield finding("silent-audio", clip.id, "the sound is silent from beginning to end")
         return
 
-    real, real_start_seconds = None, 0.0
+    real = None
     if clip.reference is not None and reference is not None and reference.audio is not None and own is not None:
-        real, real_start_seconds = _hear_or_none(clip.reference), reference.audio.start_seconds
+        real = _hear_or_none(clip.reference)
     excess_frames = (sound.seconds - video.duration_seconds) * FRAMES_PER_SECOND
     usual_frames = 0.0
     if real is not None and reference is not None:
@@ -329,16 +333,15 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
     if too_long or too_short:
         message = f"sound {sound.seconds:.2f} s, pictures {video.duration_seconds:.2f} s"
         yield finding("audio-video-length", clip.id, message)
-    # Observers hear the gap before a late sound as silence, and of an early one all samples (`read_audio`).
-    late_seconds = max(own.start_seconds, 0.0) - max(real_start_seconds, 0.0) if own is not None else 0.0
+    # Observers hear the gap before a late sound as silence, and nothing of an early one's beginning (`read_audio`).
     if real is not None:
-        yield from _compare_sounds(clip.id, sound, real, late_seconds)
-    elif own is not None and abs(own.start_seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
-        yield finding("audio-start", clip.id, _start(own.start_seconds))
+        yield from _compare_sounds(clip.id, sound, real)
+    elif own is not None and abs(sound.start_seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
+        yield finding("audio-start", clip.id, _start(sound.start_seconds))
 
 
-def _compare_sounds(clip_id: str, sound: Sound, real: Sound, late_seconds: float) -> Iterator[Finding]:
-    """Findings about two sounds of one clip; the first begins ``late_seconds`` later in its file than the second."""
+def _compare_sounds(clip_id: str, sound: Sound, real: Sound) -> Iterator[Finding]:
+    """Findings about two sounds of one clip, each counted from its first picture."""
     match = likeness(sound.loudness, real.loudness)
     if match is not None and match.correlation < SAME_SPEECH:
         follows = f"its loudness follows the real clip's to {match.correlation:.2f} only"
@@ -346,12 +349,13 @@ def _compare_sounds(clip_id: str, sound: Sound, real: Sound, late_seconds: float
         return
     if abs(sound.seconds - real.seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
         yield finding("audio-length", clip_id, f"{sound.seconds:.2f} s, the real clip's {real.seconds:.2f} s")
+    late_seconds = sound.start_seconds - real.start_seconds
     late_frames = late_seconds * FRAMES_PER_SECOND
     lag_frames = late_frames + (match.lag_frames if match is not None else 0.0)
     silence, usual = silence_frames(sound.loudness), silence_frames(real.loudness)
     if abs(lag_frames) > SLACK_FRAMES and abs(late_frames) > SLACK_FRAMES:
         yield finding("audio-start", clip_id, f"{_start(late_seconds)}, other than in the real video")
-    elif silence - usual > SILENCE_FRAMES:
+    elif silence + late_frames - usual > SILENCE_FRAMES:
         before = f"{silence / FRAMES_PER_SECOND:.2f} s before the first sound"
         yield finding("leading-silence", clip_id, f"{before}, the real clip {usual / FRAMES_PER_SECOND:.2f} s")
     elif abs(lag_frames) > SLACK_FRAMES:

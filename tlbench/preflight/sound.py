@@ -13,7 +13,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from tlbench.media.container import MediaError, opened, packets
+from tlbench.media.container import MediaError, opened, packets, sound_stream
+from tlbench.media.timeline import timeline
 
 HOPS_PER_SECOND = 100  # 10 ms: fine enough to tell one frame (40 ms) from two
 HOPS_PER_FRAME = 4
@@ -40,6 +41,8 @@ class Sound:
     ----------
     seconds : float
         Length of what decodes.
+    start_seconds : float
+        When it begins, counted from the first picture; below 0 if before it. 0 in a file without pictures.
     peak : float
         Of full scale, 0 to 1.
     loudness : (N,) float64
@@ -47,6 +50,7 @@ class Sound:
     """
 
     seconds: float
+    start_seconds: float
     peak: float
     loudness: np.ndarray
 
@@ -68,7 +72,7 @@ class Likeness:
 
 
 def hear(path: Path) -> Sound:
-    """Decode the first sound stream of a file.
+    """Decode the sound of a file, all of it, also what comes before the first picture.
 
     Raises
     ------
@@ -76,21 +80,26 @@ def hear(path: Path) -> Sound:
         ``no-audio`` if there is none or none of it decodes, and the codes of `tlbench.media.container.opened`.
     """
     blocks: list[np.ndarray] = []
+    origin, start = timeline(path).origin, None
     with opened(path) as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None or stream.codec_context is None:
+        stream = sound_stream(container)
+        if stream is None:
             raise MediaError("no-audio", f"{path}: no audio stream; mux the sound in")
         stream.codec_context.thread_count = 1
         rate = stream.codec_context.sample_rate
         for packet in itertools.chain(packets(container, stream), [None]):
             try:
-                blocks += [_mono(frame) for frame in stream.decode(packet)]
+                frames = stream.decode(packet)
             except av.error.FFmpegError:  # a damaged packet; what comes after it is heard
                 continue
+            if start is None and frames and frames[0].pts is not None and stream.time_base is not None:
+                start = frames[0].pts * stream.time_base - origin
+            blocks += [_mono(frame) for frame in frames]
     if not blocks or not rate:
         raise MediaError("no-audio", f"{path}: none of its sound decodes; write it again")
     samples = np.concatenate(blocks)
-    return Sound(len(samples) / rate, float(np.abs(samples).max(initial=0.0)), loudness(samples, rate))
+    peak = float(np.abs(samples).max(initial=0.0))
+    return Sound(len(samples) / rate, float(start or 0), peak, loudness(samples, rate))
 
 
 def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
