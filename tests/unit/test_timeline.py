@@ -308,4 +308,4 @@ def test_turns_and_flips_are_applied(tmp_path, matrix, pixel_format):
     np.testing.assert_array_equal(read_video(path), np.stack([MATRICES[matrix](image) for image in plain]))
     mirrored = a * d - b * c < 0
     assert Footage(path).info.mirrored == mirrored
-    assert (decoding_key(path) == CHANGED) == mirrored
+    assert (decoding_key(path) == CHANGED) == (mirrored or pixel_format != "yuv420p")

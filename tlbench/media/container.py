@@ -29,14 +29,17 @@ HEAD_BYTES = 1024
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 SIGNATURES = (
-    (b"PK\x03\x04", "a zip archive", "unpack it"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it"),
-    (b"Rar!", "a rar archive", "unpack it"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
-    (b"%PDF", "a PDF document", "write or download the video again"),
-    (b"\x89PNG", "a PNG picture", "write all frames as one video"),
-    (b"\xff\xd8\xff", "a JPEG picture", "write all frames as one video"),
-    (b"\x93NUMPY", "a NumPy array", "write the frames as a video, for instance with tlbench.write_video"),
+    (b"PK\x03\x04", "a zip archive, not a video", "unpack it"),
+    (b"\x1f\x8b", "a gzip archive, not a video", "unpack it"),
+    (b"Rar!", "a rar archive, not a video", "unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive, not a video", "unpack it"),
+    (b"%PDF", "a PDF document, not a video", "write or download the video again"),
+    (b"\x89PNG", "a PNG picture, not a video", "write all frames as one video"),
+    (b"\xff\xd8\xff", "a JPEG picture, not a video", "write all frames as one video"),
+    (b"\x93NUMPY", "a NumPy array, not a video", "write its frames with tlbench.write_video"),
+    (b".RMF", "a RealMedia file, which is not read", "re-encode it as mp4"),
+    (b"FWS", "a Flash animation, which is not read", "re-encode it as mp4"),
+    (b"CWS", "a Flash animation, which is not read", "re-encode it as mp4"),
 )
 PLAYLISTS = ("#extm3u", "ffconcat", "v=0\n", "v=0\r", "[playlist]")
 SAID_LETTERS = 40  # of a text file's beginning, in a message
@@ -166,7 +169,7 @@ def _what_it_is(head: bytes) -> str:
         return "a Git LFS pointer, not the video itself; run `git lfs pull` where it was cloned"
     for signature, kind, way_out in SIGNATURES:
         if head.startswith(signature):
-            return f"{kind}, not a video or sound; {way_out}"
+            return f"{kind}; {way_out}"
     if not head.strip(b"\x00"):
         return "nothing but zero bytes, as an interrupted download leaves them; copy the file again"
     text = _as_text(head)

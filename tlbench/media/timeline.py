@@ -32,6 +32,7 @@ from av.container import InputContainer
 
 from tlbench.errors import ClipError
 from tlbench.media.container import opened, packets, picture_stream, sound_stream
+from tlbench.media.jpeg import jpeg_layout
 from tlbench.media.orientation import orientation
 
 COUNTED = "avi"  # the container whose times are chunk numbers
@@ -57,8 +58,8 @@ class Timeline:
         What the clocks of the tracks leave open: half a unit of each, at least one sample at 16 kHz.
     has_pictures : bool
     plain : bool
-        The tracks start together, and of each kind the first is read, its pictures unmirrored: such a file always gave
-        the frames and samples that it gives now.
+        The tracks start together, and of each kind the first is read, its pictures unmirrored and in 4:2:0: such a file
+        always gave the frames, samples and JPEG files that it gives now.
     """
 
     origin: Fraction
@@ -93,7 +94,8 @@ def timeline(path: Path) -> Timeline:
         picture, picture_start = (None, None) if pictures is None else first_picture(container, pictures)
         counted = pictures is not None and container.format.name == COUNTED
         lead_in = sound is not None and not sound.codec_context.name.startswith("pcm_")
-    plain &= picture is None or not orientation(picture).mirrored
+    if picture is not None:
+        plain &= not orientation(picture).mirrored and jpeg_layout(picture.format) == "yuvj420p"
     if counted and picture_start is not None:
         numbers = _chunks(path)
         picture_start = _counted_start(numbers, lead_in) * clocks[0]
@@ -113,9 +115,8 @@ def timeline(path: Path) -> Timeline:
 def decoding_key(*paths: Path | None) -> str:
     """What to add to the name of the decoding in the key under which something seen or heard of files is kept.
 
-    Empty for files whose tracks start together and of which the first of each kind is read, unmirrored. Any other was
-    once read otherwise, so what was kept of it then must not be found. Empty too for a file that can't be read: nothing
-    is kept of it.
+    Empty for files that are :attr:`Timeline.plain`. Any other was once read otherwise, so what was kept of it then must
+    not be found. Empty too for a file that can't be read: nothing is kept of it.
     """
     for path in paths:
         if path is None:

@@ -90,7 +90,7 @@ class Kind:
 
 _KINDS = (
     # The folder as a whole
-    Kind("no-videos", "error", "give the folder that holds the generated videos (mp4, avi, mpg, mov, mkv, webm)"),
+    Kind("no-videos", "error", "give the folder that holds the generated videos (mp4, avi, mpg, mov, mkv, webm, gif)"),
     Kind(
         "wrong-folder", "error", "name each file after its clip: give the folder above or below, or another --dataset"
     ),
