@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.probe import VideoInfo
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.video import DECODING, Footage, Frames
 from tlbench.observing.observer import Needs
 from tlbench.preflight.clip import (
     Expected,
@@ -26,8 +26,9 @@ from tlbench.preflight.clip import (
 )
 from tlbench.preflight.findings import CATALOGUE, Finding, concerning
 from tlbench.preflight.frames import frames_at_25
+from tlbench.preflight.motion import MotionCurve, check_picture_lag
 
-VERSION = 1  # raised when the same files would give other findings
+VERSION = 2  # raised when the same files would give other findings
 Part = Literal["headers", "pictures", "reference"]
 
 
@@ -72,6 +73,8 @@ class ClipChecks:
     frames: int | None = None
     pictures_sha256: str | None = None
     read_anew: str = ""
+    _motion: MotionCurve = field(default_factory=MotionCurve)
+    _real_motion: MotionCurve = field(default_factory=MotionCurve)
 
     @property
     def whole(self) -> bool:
@@ -128,6 +131,16 @@ class ClipChecks:
             self.clip.id, reference.info, reference.decoded_count, reference.damaged_packets
         )
         self.done.add("reference")
+
+    def see_motion(self, seen: Frames | None, real: Frames | None) -> None:
+        """The next runs of both videos, side by side."""
+        for curve, run in ((self._motion, seen), (self._real_motion, real)):
+            if run is not None:
+                curve.see(run.rgb)
+
+    def check_motion(self) -> None:
+        """Whether the pictures of both videos, which have been seen, move at the same time."""
+        self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
 
     def to_json(self) -> dict[str, Any]:
         """What is kept, whatever the clip is called."""

@@ -249,8 +249,12 @@ class Bench:
             return
         if "reference" in sitting.checks.wanted and sitting.reference is not None:
             try:
-                self._read_through(sitting.reference)
+                for seen in sitting.generated.frames():
+                    sitting.checks.see_motion(seen, None)
+                for real in sitting.reference.frames():
+                    sitting.checks.see_motion(None, real)
                 sitting.checks.see_reference(sitting.reference)
+                sitting.checks.check_motion()
             except ClipError as error:
                 self._fail_referring(sitting, error)
         self._note(sitting)
@@ -382,7 +386,10 @@ class Bench:
                 sitting.checks.see_pictures(generated)
                 if wanted is not None:
                     sitting.checks.see_reference(wanted)
+                    sitting.checks.check_motion()
                 break
+            if wanted is not None:
+                sitting.checks.see_motion(seen, real)
             seen = None if seen is None else seen.before(limit)
             frames += len(seen) if seen is not None else 0
             if seen is not None or real is not None:

@@ -19,9 +19,10 @@ from tlbench.files import file_sha256
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
-from tlbench.media.video import LONGEST_GAP_SECONDS
+from tlbench.media.video import LONGEST_GAP_SECONDS, Footage
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
 from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
+from tlbench.preflight.motion import MotionCurve, check_picture_lag
 from tlbench.preflight.sound import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
@@ -29,6 +30,7 @@ SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is sho
 LARGE_PIXELS = 1920 * 1080  # a picture above it takes longer to decode than to look at
 # Pictures are decoded up to so many pixels a file: LRS2's longest clip (160 x 160, 155 frames) four times over.
 DECODED_PIXELS = 16_000_000
+MOTION_FRAMES = 125  # whose motion is compared: five seconds show a lag
 # FFmpeg's decoder options (libavcodec/options_table.h): the stream is parsed whole, the pictures are not finished.
 COUNTING_ONLY = {"skip_loop_filter": "all", "skip_idct": "all"}
 
@@ -108,6 +110,8 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     findings += check_video(clip, video, reference, expected)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
+    if reference is not None and clip.reference is not None:
+        findings += _check_motion(clip.id, clip.generated, clip.reference)
     return ClipFacts(tuple(findings), *facts)
 
 
@@ -303,6 +307,23 @@ def _lost(video: VideoInfo, pictures: int | None, damaged: int) -> str | None:
     if pictures is not None and pictures < video.frame_count and not video.truncated:
         return f"{pictures} of {video.frame_count} coded pictures decode"
     return None
+
+
+def _check_motion(clip_id: str, generated: Path, reference: Path) -> Iterator[Finding]:
+    """Whether both videos move at the same time, as far as ``MOTION_FRAMES`` and ``DECODED_PIXELS`` reach."""
+    curves = []
+    for path in (generated, reference):
+        video, curve = Footage(path, 0), MotionCurve()
+        try:
+            most = min(MOTION_FRAMES, DECODED_PIXELS // (video.info.width * video.info.height))
+            for run in video.frames():
+                curve.see(run.rgb[: most - run.start])
+                if run.start + len(run) >= most:
+                    break
+        except ClipError:  # other checks say so
+            return
+        curves.append(curve)
+    yield from check_picture_lag(clip_id, *curves)
 
 
 def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> Iterator[Finding]:

@@ -152,6 +152,8 @@ _KINDS = (
     Kind("leading-silence", "warning", "remove the padding before the speech"),
     Kind("audio-lag", "warning", "remove the delay; LSE hides a constant lag, the offset column shows it"),
     Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
+    # Motion
+    Kind("pictures-late", "warning", "let picture k show what the real video's picture k shows", "reference"),
     # What is said
     Kind(
         "no-transcript",
