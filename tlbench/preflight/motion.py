@@ -7,8 +7,8 @@ anything said where the mouth alone is late: what moves around it must fit there
 
 Limits were chosen on 39 clips of GRID's training part (speaker s1): against itself encoded at CRF 32 the likeness is
 0.34 to 0.72 at lag 0 (median 0.42), and at lags more than a frame away at most 0.18; another clip reaches 0.17 at no
-lag. Then, on 60 other draws of that part encoded at CRF 20 and 28: moved by 1, 3 and -5 frames, all 360 are told with the
-right lag; of 120 unmoved, 59 with another clip's mouth, 59 with their own mouth alone 4 frames late, and 59 beside
+lag. Then, on 60 other draws of that part encoded at CRF 20 and 28: moved by 1, 3 and -5 frames, all 360 are told with
+the right lag; of 120 unmoved, 59 with another clip's mouth, 59 with their own mouth alone 4 frames late, and 59 beside
 another clip, none is called late. 0.4 ms a frame of 360x288.
 """
 
