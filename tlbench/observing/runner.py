@@ -8,7 +8,7 @@ cache before the next clip begins, so a run that is killed goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.faces import Boxes
 from tlbench.media.framing import steady
+from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.media.video import DECODING, Footage, Frames
 from tlbench.observing.boxing import BoxFinder, BoxRule
 from tlbench.observing.cache import Cache, content_sha256
@@ -28,6 +29,7 @@ from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer, Watcher
 from tlbench.observing.placing import MouthFinder
 from tlbench.observing.registry import observer_class
+from tlbench.observing.view_checks import check_view_frames
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding
 
@@ -74,6 +76,16 @@ class _Guides:
     steadied: np.ndarray | None = None  # (T, 4)
     placements: np.ndarray | None = None  # (T, 2, 3)
 
+    def scaled(self, size: Size | None, wanted: Size | None) -> _Guides:
+        """For frames of ``wanted`` instead of those of ``size``; as they are if either is not known."""
+        if size is None or wanted is None or size == wanted:
+            return self
+        return _Guides(
+            None if self.boxes is None else replace(self.boxes, xyxy=scale_boxes(self.boxes.xyxy, size, wanted)),
+            None if self.steadied is None else scale_boxes(self.steadied, size, wanted),
+            None if self.placements is None else scale_placements(self.placements, size, wanted),
+        )
+
     def for_frames(self, needs: Needs, start: int, end: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Boxes and placements of a run of frames, as an observer needs them."""
         boxes = None
@@ -103,7 +115,8 @@ class _Sitting:
     failures: dict[str, ClipError] = field(default_factory=dict)
     generated_sha256: str | None = None
     reference_sha256: str | None = None
-    findings: list[Finding] = field(default_factory=list)  # with whom they concern
+    findings: list[Finding] = field(default_factory=list)  # of the checks, with whom they concern
+    view_findings: list[Finding] = field(default_factory=list)  # of what this run's observers look through
     frames: int | None = None
     cached: int = 0
 
@@ -121,7 +134,7 @@ class _Sitting:
             {name: self.failures[name] for name in names if name in self.failures},
             self.generated_sha256,
             self.reference_sha256,
-            tuple(self.findings),
+            (*self.findings, *self.view_findings),
             self.frames,
             self.checks.frames_expected,
             self.checks.pictures_sha256,
@@ -211,6 +224,19 @@ class Bench:
         except ClipError as error:
             self._fail_all(sitting, error)
         self._note(sitting)
+        for plan in self.plan.observers:
+            if plan.name not in sitting.failures:
+                found = check_view_frames(
+                    clip.id, observer_class(plan.name), plan.views, checks.size, checks.reference_size, plan.needs
+                )
+                self._take(sitting, found)
+
+    def _take(self, sitting: _Sitting, found: Finding | None) -> None:
+        """Note a finding that says whom it concerns; after an error they are let go."""
+        if found is not None:
+            sitting.view_findings.append(found)
+            for name in found.observers:
+                sitting.fail(name, ClipError(found.code, f"{found.message}; {found.fix}"))
 
     def _checks_key(self, sitting: _Sitting) -> dict[str, Any]:
         clip = sitting.clip
@@ -277,6 +303,8 @@ class Bench:
             key["boxes"] = self._boxes.identity(clip, guide_sha256)
         if needs.placements:
             key["placements"] = self._mouths.identity(clip, guide_sha256)
+        if _guided(needs) and self._rescales(sitting):  # kept before there was scaling, it would be of another place
+            key["scaled"] = [sitting.checks.guide_size, sitting.checks.size]
         if needs.audio and clip.audio is not None:
             key["audio"] = content_sha256(clip.audio, clip.id, "audio")
         if needs.transcript:
@@ -342,6 +370,11 @@ class Bench:
                     sitting.fail(name, error)
         return _Guides(boxes, steadied, found)
 
+    def _rescales(self, sitting: _Sitting) -> bool:
+        """Whether boxes and landmarks of the real video are laid over a generated one of another size."""
+        size, guide_size = sitting.checks.size, sitting.checks.guide_size
+        return self.plan.boxes.source == "reference" and guide_size is not None and size != guide_size
+
     def _guide_sha256(self, sitting: _Sitting) -> str | None:
         """Of the video in which boxes and landmarks are looked for."""
         return sitting.generated_sha256 if self.plan.boxes.source == "generated" else sitting.reference_sha256
@@ -368,6 +401,7 @@ class Bench:
             wanted = None
         seen_runs = generated.frames(run)
         limit = sitting.checks.frames_expected if sitting.checks.surplus else None
+        scaled = guides.scaled(sitting.checks.guide_size, sitting.checks.size) if self._rescales(sitting) else guides
         frames = 0
         while sitting.watchers:
             seen = next(seen_runs, None)
@@ -384,7 +418,7 @@ class Bench:
             seen = None if seen is None else seen.before(limit)
             frames += len(seen) if seen is not None else 0
             if seen is not None or real is not None:
-                self._show(sitting, seen, real, guides)
+                self._show(sitting, seen, real, scaled, guides)
         sitting.frames = frames
         self._note(sitting)
 
@@ -394,14 +428,18 @@ class Bench:
         for name in [name for name, needs in self._needs.items() if needs.reference]:
             sitting.fail(name, error)
 
-    def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, guides: _Guides) -> None:
+    def _show(
+        self, sitting: _Sitting, seen: Frames | None, real: Frames | None, guides: _Guides, real_guides: _Guides
+    ) -> None:
+        """A run of frames of both videos, each with the guides in its own pixels."""
         runs = [run for run in (seen, real) if run is not None]
         start, end = runs[0].start, max(run.start + len(run) for run in runs)
         for name, watcher in list(sitting.watchers.items()):
             needs = self._needs[name]
             boxes, placements = guides.for_frames(needs, start, end)
+            own = real_guides.for_frames(needs, start, end) if needs.reference else (None, None)
             try:
-                watcher.see(seen, real if needs.reference else None, boxes, placements)
+                watcher.see(seen, real if needs.reference else None, boxes, placements, *own)
             except ClipError as error:
                 sitting.fail(name, error)
 

@@ -19,6 +19,7 @@ from tlbench.files import file_sha256
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
+from tlbench.media.scaling import same_aspect
 from tlbench.media.video import LONGEST_GAP_SECONDS
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
 from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
@@ -38,13 +39,15 @@ class Expected:
     """What every clip of the data set has: (width, height) and number of frames, where that is fixed.
 
     ``as_lrw``: whether a clip with a word label is for a word classifier that was published for LRW. ``allow_short``:
-    whether a video that stops early is scored all the same.
+    whether a video that stops early is scored all the same. ``boxes_of_each``: whether faces are looked for in each
+    video by itself, so that their frames may be of any size.
     """
 
     frame_size: tuple[int, int] | None = None
     frame_count: int | None = None
     as_lrw: bool = True
     allow_short: bool = False
+    boxes_of_each: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset) -> Expected:
@@ -203,8 +206,9 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
 
     size = (video.width, video.height)
     real_size = (reference.width, reference.height) if reference is not None else expected.frame_size
-    if real_size is not None and size != real_size:
-        yield finding("frame-size", clip_id, f"{_by(size)}, the real video {_by(real_size)}")
+    if real_size is not None and size != real_size and not expected.boxes_of_each:
+        code = "rescaled" if same_aspect(size, real_size) else "frame-size"
+        yield finding(code, clip_id, f"{_by(size)}, the real video {_by(real_size)}")
     if video.width * video.height > LARGE_PIXELS:
         yield finding("large-frame", clip_id, _by(size))
 
