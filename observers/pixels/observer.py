@@ -57,14 +57,16 @@ class _PixelsWatcher(Watcher):
         count = min(len(generated), len(reference))
         generated, reference = _first(generated, count), _first(reference, count)
         if "face" in self._regions or "mouth" in self._regions:
-            if boxes is None or len(boxes) < count:
-                given = reference.start + (0 if boxes is None else len(boxes))
+            own = boxes if reference_boxes is None else reference_boxes
+            fewest = min(0 if rows is None else len(rows) for rows in (boxes, own))
+            if boxes is None or own is None or fewest < count:
+                given = reference.start + fewest
                 raise ClipError(
                     "boxes-too-short",
                     f"clip {self._clip.id}: no face box for frame {given}; give one for each frame of the reference",
                 )
             seen = open_view(FACE).see(generated, boxes[:count])
-            real = open_view(FACE).see(reference, (boxes if reference_boxes is None else reference_boxes)[:count])
+            real = open_view(FACE).see(reference, own[:count])
             rows = ssim_by_row(real, seen)  # those of the lower half are the mouth's
             if "face" in self._regions:
                 self._compare("face", seen, real, rows)

@@ -66,7 +66,7 @@ def scale_placements(placements: np.ndarray, size: Size, wanted: Size) -> np.nda
     if size == wanted:
         return placements
     back = _factors(wanted, size)
-    scaled = placements.copy()
+    scaled: np.ndarray = placements.copy()
     scaled[:, :, :2] = placements[:, :, :2] * back
     scaled[:, :, 2] += placements[:, :, :2] @ (0.5 * back - 0.5)
     return scaled

@@ -7,7 +7,7 @@ cache before the next clip begins, so a run that is killed goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tlbench.media.faces import Boxes
 from tlbench.media.framing import steady
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.media.video import DECODING, Footage, Frames
-from tlbench.observing.boxing import BoxFinder, BoxRule
+from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
 from tlbench.observing.evidence import Evidence
@@ -150,7 +150,7 @@ class Bench:
         self.cache = Cache(plan.cache / "evidence")
         self._kept_checks = Cache(plan.cache / "checks")
         self._boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
-        self._mouths = MouthFinder(plan.boxes.source, Cache(plan.cache / "landmarks"))
+        self._mouths = MouthFinder(Cache(plan.cache / "landmarks"))
         self._needs = {o.name: o.needs for o in plan.observers}
         self._parts = wanted_parts(self._needs.values())
         self._loaded: dict[str, Observer] = {}
@@ -289,7 +289,6 @@ class Bench:
         """Everything that decides the evidence, and nothing else."""
         needs = self._needs[plan.name]
         clip = sitting.clip
-        guide_sha256 = self._guide_sha256(sitting)
         key: dict[str, Any] = {
             "observer": plan.identity,
             "decoding": DECODING,
@@ -300,9 +299,9 @@ class Bench:
         if needs.reference:
             key["reference"] = sitting.reference_sha256
         if needs.boxes:
-            key["boxes"] = self._boxes.identity(clip, guide_sha256)
+            key["boxes"] = self._guided_by(self._boxes.identity, needs, sitting)
         if needs.placements:
-            key["placements"] = self._mouths.identity(clip, guide_sha256)
+            key["placements"] = self._guided_by(self._mouths.identity, needs, sitting)
         if _guided(needs) and self._rescales(sitting):  # kept before there was scaling, it would be of another place
             key["scaled"] = [sitting.checks.guide_size, sitting.checks.size]
         if needs.audio and clip.audio is not None:
@@ -318,14 +317,15 @@ class Bench:
         clip = sitting.clip
         names = list(sitting.keys)
         needs = {name: self._needs[name] for name in names}
-        searched = any(_searches(n, clip) for n in needs.values())  # then that video is read before it is shown
-        in_generated = self.plan.boxes.source == "generated"
+        each = self.plan.boxes.source == "generated"
+        # A video that is searched is read before it is shown.
+        searched = any(_searches(n, clip) and (n.reference or not each) for n in needs.values())
         generated = sitting.generated
         assert generated is not None
-        generated.budget_bytes = FOOTAGE_BYTES if searched and in_generated else 0
+        generated.budget_bytes = FOOTAGE_BYTES if each and any(map(_guided, needs.values())) else 0
         reference = sitting.reference if any(n.reference or _guided(n) for n in needs.values()) else None
         if reference is not None:
-            reference.budget_bytes = FOOTAGE_BYTES if searched and not in_generated else 0
+            reference.budget_bytes = FOOTAGE_BYTES if searched else 0
 
         samples: np.ndarray | None = None
         if any(n.audio for n in needs.values()):
@@ -334,7 +334,7 @@ class Bench:
             except ClipError as error:
                 for name in [n for n in names if needs[n].audio]:
                     sitting.fail(name, error)
-        guides = self._guides(sitting, generated if in_generated else reference)
+        guides = self._guides(sitting, generated, reference)
 
         for name in list(sitting.keys):
             heard = samples if needs[name].audio else None
@@ -343,30 +343,43 @@ class Bench:
             except ClipError as error:
                 sitting.fail(name, error)
         try:
-            self._show_all(sitting, generated, reference, guides)
+            self._show_all(sitting, generated, reference, *guides)
         except ClipError as error:  # the generated video can't be decoded: nobody has anything to say
             self._fail_all(sitting, error)
         self._keep_checks(sitting)
 
-    def _guides(self, sitting: _Sitting, video: Footage | None) -> _Guides:
-        """What the observers that still wait need to know where to look. Those for whom it can't be found fail."""
-        clip, sha256 = sitting.clip, self._guide_sha256(sitting)
+    def _guides(self, sitting: _Sitting, generated: Footage, reference: Footage | None) -> tuple[_Guides, _Guides]:
+        """Where to look in the generated and in the real video, each in its own pixels."""
+        waiting = list(sitting.keys)
+        if self.plan.boxes.source == "generated":
+            own = self._guides_in(sitting, generated, "generated", waiting)
+            comparing = [name for name in sitting.keys if self._needs[name].reference]
+            return own, self._guides_in(sitting, reference, "reference", comparing)
+        real = self._guides_in(sitting, reference, "reference", waiting)
+        if not self._rescales(sitting):
+            return real, real
+        return real.scaled(sitting.checks.guide_size, sitting.checks.size), real
+
+    def _guides_in(self, sitting: _Sitting, video: Footage | None, whose: GuideSource, names: Sequence[str]) -> _Guides:
+        """What these observers need to know where to look in one video. Those for whom it can't be found fail."""
+        clip = sitting.clip
+        sha256 = sitting.generated_sha256 if whose == "generated" else sitting.reference_sha256
         boxes: Boxes | None = None
         steadied: np.ndarray | None = None
         found: np.ndarray | None = None
-        if any(self._needs[name].boxes for name in sitting.keys):
+        if any(self._needs[name].boxes for name in names):
             try:
-                boxes = self._boxes.boxes(clip, video, sha256)
-                if any(self._needs[name].framing for name in sitting.keys):
+                boxes = self._boxes.boxes(clip, video, sha256, whose)
+                if any(self._needs[name].framing for name in names):
                     steadied = steady(boxes.xyxy)
             except ClipError as error:
-                for name in [n for n in sitting.keys if self._needs[n].boxes]:
+                for name in [n for n in names if self._needs[n].boxes]:
                     sitting.fail(name, error)
-        if any(self._needs[name].placements for name in sitting.keys):
+        if any(self._needs[name].placements for name in names):
             try:
-                found = self._mouths.placements(clip, video, sha256)
+                found = self._mouths.placements(clip, video, sha256, whose)
             except ClipError as error:
-                for name in [n for n in sitting.keys if self._needs[n].placements]:
+                for name in [n for n in names if self._needs[n].placements]:
                     sitting.fail(name, error)
         return _Guides(boxes, steadied, found)
 
@@ -375,15 +388,21 @@ class Bench:
         size, guide_size = sitting.checks.size, sitting.checks.guide_size
         return self.plan.boxes.source == "reference" and guide_size is not None and size != guide_size
 
-    def _guide_sha256(self, sitting: _Sitting) -> str | None:
-        """Of the video in which boxes and landmarks are looked for."""
-        return sitting.generated_sha256 if self.plan.boxes.source == "generated" else sitting.reference_sha256
+    def _guided_by(self, identity: Callable[..., str], needs: Needs, sitting: _Sitting) -> str:
+        """What decides where an observer looks, by what a finder says of each video."""
+        clip = sitting.clip
+        if self.plan.boxes.source == "reference":
+            return identity(clip, sitting.reference_sha256)
+        own = identity(clip, sitting.generated_sha256, "generated")
+        return f"{own}+{identity(clip, sitting.reference_sha256)}" if needs.reference else own
 
     def _reads_reference(self, name: str, clip: Clip) -> bool:
         needs = self._needs[name]
         return needs.reference or (self.plan.boxes.source == "reference" and _searches(needs, clip))
 
-    def _show_all(self, sitting: _Sitting, generated: Footage, reference: Footage | None, guides: _Guides) -> None:
+    def _show_all(
+        self, sitting: _Sitting, generated: Footage, reference: Footage | None, guides: _Guides, real_guides: _Guides
+    ) -> None:
         """Both videos side by side over the same frame indices, until both have ended.
 
         Of a generated video that is longer than its clip the end is decoded and shown to nobody. A reference that can't
@@ -401,7 +420,6 @@ class Bench:
             wanted = None
         seen_runs = generated.frames(run)
         limit = sitting.checks.frames_expected if sitting.checks.surplus else None
-        scaled = guides.scaled(sitting.checks.guide_size, sitting.checks.size) if self._rescales(sitting) else guides
         frames = 0
         while sitting.watchers:
             seen = next(seen_runs, None)
@@ -418,7 +436,7 @@ class Bench:
             seen = None if seen is None else seen.before(limit)
             frames += len(seen) if seen is not None else 0
             if seen is not None or real is not None:
-                self._show(sitting, seen, real, scaled, guides)
+                self._show(sitting, seen, real, guides, real_guides)
         sitting.frames = frames
         self._note(sitting)
 

@@ -105,6 +105,7 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
         if same_bytes:
             return ClipFacts(tuple(findings), *facts)
     findings += check_video(clip, video, reference, expected)
+    findings += _check_window(clip, video, expected)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
     return ClipFacts(tuple(findings), *facts)
@@ -173,8 +174,10 @@ def check_identity(
 def check_video(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> Iterator[Finding]:
     """What the headers of the generated video say, beside those of the real one if it has any."""
     yield from _check_frames(clip, video, reference, expected)
-    if clip.word is not None and expected.as_lrw:
-        yield from _check_word(clip.id, video)
+    if clip.word is not None and expected.as_lrw and Lrw.frame_count is not None:
+        frames = frames_at_25(video)
+        if frames > Lrw.frame_count:  # src/data/vid_aud_lrw.py, as in `_check_window`
+            yield finding("word-length", clip.id, f"{frames} frames; MVM reads {Lrw.frame_count} at most")
 
 
 def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> Iterator[Finding]:
@@ -219,19 +222,22 @@ def frames_to_expect(clip: Clip, video: VideoInfo, reference: VideoInfo | None, 
     return expected_frames(frames_at_25(video), reference, expected.frame_count, own_sound)
 
 
-def _check_word(clip_id: str, video: VideoInfo) -> Iterator[Finding]:
-    """What the word classifier MVM would make of a clip with a word label.
+def _check_window(clip: Clip, video: VideoInfo, expected: Expected) -> Iterator[Finding]:
+    """Whether readers whose view cuts a window out of the frame see the mouth: who they are, only a run knows.
 
-    Its view ``lrw`` cuts a fixed window out of LRW's frames, whatever size they have; it knows 29 frames and no more
+    MVM's view ``lrw`` cuts a fixed window out of LRW's frames, whatever size they have
     (``src/data/vid_aud_lrw.py`` of ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49).
     """
     size = (video.width, video.height)
-    if Lrw.frame_size is not None and size != Lrw.frame_size:
-        message = f"{_by(size)}; ACC's fixed window is the mouth in {_by(Lrw.frame_size)} only, here it is elsewhere"
-        yield finding("word-window", clip_id, message)
-    frames = frames_at_25(video)
-    if Lrw.frame_count is not None and frames > Lrw.frame_count:
-        yield finding("word-length", clip_id, f"{frames} frames; MVM reads {Lrw.frame_count} at most")
+    if clip.word is not None and expected.as_lrw:
+        if Lrw.frame_size is not None and size != Lrw.frame_size:
+            message = (
+                f"{_by(size)}; ACC's fixed window is the mouth in {_by(Lrw.frame_size)} only, here it is elsewhere"
+            )
+            yield finding("word-window", clip.id, message)
+    elif expected.frame_size is not None and size != expected.frame_size:
+        message = f"{_by(size)}; views that cut a window were made for the data set's {_by(expected.frame_size)}"
+        yield finding("view-frame", clip.id, message, "warning")
 
 
 def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Finding]:
