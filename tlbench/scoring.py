@@ -46,7 +46,7 @@ from tlbench.observing.weights import Weights, check_names, find_weights
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding, of_failure
 from tlbench.preflight.folder import check_file_names
-from tlbench.preflight.texts import ALPHABET, check_texts
+from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.reference.note import origin_of
 from tlbench.results.aggregation import FROM_RECORDS
 from tlbench.results.aggregation import aggregate as aggregate_records
@@ -842,6 +842,7 @@ def _told_beforehand(selection: Selection, plan: Plan, role: Role) -> tuple[list
     ]
     if any(observer.needs.transcript or observer.needs.word for observer in plan.observers):
         found += check_texts(selection.clips, ALPHABET, None if selection.dataset.own_words else LRW_WORDS)
+        found += check_contradictions(selection)
     of_clips: dict[str, list[Finding]] = {}
     for told in found:
         if told.clip is not None:

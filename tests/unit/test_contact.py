@@ -40,7 +40,7 @@ def boxes(clip: Clip, whose: GuideSource) -> np.ndarray:
     return np.tile([20, 10, 80, 90], (12, 1))
 
 
-def centred(clip: Clip) -> np.ndarray:
+def centred(clip: Clip, whose: GuideSource) -> np.ndarray:
     return np.tile([[1.0, 0, -12], [0, 1, -2]], (12, 1, 1))
 
 

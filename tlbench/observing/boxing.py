@@ -116,6 +116,11 @@ def choose_rule(
     return BoxRule("haar", smooth=smooth, fixed=fixed, source=source), None
 
 
+def embedded_detector() -> FaceDetector:
+    """The detector that needs no download, which looks at frames that no rule has boxes for."""
+    return HaarDetector()
+
+
 def load_detector(rule: BoxRule) -> FaceDetector:
     """The detector of a rule. Raises TlbenchError if its weights do not fit."""
     if rule.detector == "haar":

@@ -29,15 +29,20 @@ from tlbench.preflight.findings import CATALOGUE, Finding, concerning
 from tlbench.preflight.frames import frames_at_25
 
 VERSION = 2  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference"]
+Part = Literal["headers", "pictures", "reference", "faces"]
 
 
-def wanted_parts(needs: Iterable[Needs]) -> tuple[Part, ...]:
-    """The parts of the checks that observers of these needs have the files read for, in order."""
+def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ...]:
+    """The parts of the checks that observers of these needs have the files read for, in order.
+
+    ``laid``: whether boxes of the real video are laid over the generated one, so that it must frame the face alike.
+    """
     needs = list(needs)
     parts: list[Part] = ["headers", "pictures"]
     if any(need.reference for need in needs):
         parts.append("reference")
+    if laid and any(need.boxes for need in needs):
+        parts.append("faces")
     return tuple(parts)
 
 
@@ -83,7 +88,7 @@ class ClipChecks:
     @property
     def whole(self) -> bool:
         """Whether everything that is wanted, and that the clip has, has been checked."""
-        return self.done >= set(self.wanted) - ({"reference"} if self.clip.reference is None else set())
+        return self.done >= set(self.wanted) - ({"reference", "faces"} if self.clip.reference is None else set())
 
     @property
     def surplus(self) -> bool:
@@ -138,6 +143,11 @@ class ClipChecks:
             self.clip.id, reference.info, reference.decoded_count, reference.damaged_packets
         )
         self.done.add("reference")
+
+    def see_faces(self, found: Iterable[Finding]) -> None:
+        """Take what looking for faces has shown."""
+        self.findings += found
+        self.done.add("faces")
 
     def to_json(self) -> dict[str, Any]:
         """What is kept, whatever the clip is called."""

@@ -17,14 +17,15 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
-from tlbench.media.faces import Boxes
+from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.framing import steady
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.media.video import DECODING, Footage, Frames
-from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource
+from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, embedded_detector
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.face_checks import FaceLooks, check_framing
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer, Watcher
 from tlbench.observing.placing import MouthFinder
@@ -152,7 +153,8 @@ class Bench:
         self._boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
         self._mouths = MouthFinder(Cache(plan.cache / "landmarks"))
         self._needs = {o.name: o.needs for o in plan.observers}
-        self._parts = wanted_parts(self._needs.values())
+        self._parts = wanted_parts(self._needs.values(), laid=plan.boxes.source == "reference")
+        self._detector: FaceDetector | None = None
         self._loaded: dict[str, Observer] = {}
 
     @property
@@ -242,7 +244,10 @@ class Bench:
         clip = sitting.clip
         boxes = None if clip.boxes is None else content_sha256(clip.boxes, clip.id, "box file")
         reference = sitting.reference_sha256 or ("missing" if clip.reference is not None else None)
-        return sitting.checks.key({"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes})
+        decided = {"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes}
+        if "faces" in self._parts:
+            decided["faces"] = self.plan.boxes.identity
+        return sitting.checks.key(decided)
 
     def _note(self, sitting: _Sitting) -> None:
         """Take over what the checks have found since, and let the observers go whom an error concerns."""
@@ -265,8 +270,11 @@ class Bench:
     def _check_alone(self, sitting: _Sitting) -> None:
         """Decode a clip for its checks alone: all of its evidence was kept by a run that did not make them."""
         assert sitting.generated is not None  # it has evidence, so its files were opened
+        guided = [name for name in sitting.evidence if self._needs[name].boxes]
+        guides = self._guides_in(sitting, sitting.reference, "reference", guided) if self._looks(sitting) else _Guides()
+        looks = self._face_looks(sitting, self._laid(sitting, guides))
         try:
-            self._read_through(sitting.generated)
+            self._read_through(sitting.generated, looks)
             sitting.checks.see_pictures(sitting.generated)
         except ClipError as error:
             self._fail_all(sitting, error)
@@ -277,13 +285,41 @@ class Bench:
                 sitting.checks.see_reference(sitting.reference)
             except ClipError as error:
                 self._fail_referring(sitting, error)
+        self._see_faces(sitting, looks)
         self._note(sitting)
         self._keep_checks(sitting)
 
     @staticmethod
-    def _read_through(video: Footage) -> None:
-        for _ in video.frames():
-            pass
+    def _read_through(video: Footage, looks: FaceLooks | None = None) -> None:
+        for run in video.frames():
+            if looks is not None:
+                looks.take(run)
+
+    @staticmethod
+    def _looks(sitting: _Sitting) -> bool:
+        """Whether faces of the generated video are still to be looked at."""
+        checks = sitting.checks
+        return "faces" in checks.wanted and "faces" not in checks.done and sitting.reference is not None
+
+    def _face_looks(self, sitting: _Sitting, guides: _Guides) -> FaceLooks | None:
+        """What looks at the faces as the generated video passes, if its boxes are to be checked."""
+        if guides.boxes is None or not self._looks(sitting):
+            return None
+        if self._detector is None:
+            self._detector = embedded_detector()
+        frames = [count for count in (sitting.checks.frames, sitting.checks.frames_expected) if count is not None]
+        return FaceLooks(self._detector, guides.boxes.xyxy, min(frames, default=0))
+
+    def _see_faces(self, sitting: _Sitting, looks: FaceLooks | None) -> None:
+        """Once the generated video has passed: whether the boxes were laid over its face."""
+        checks = sitting.checks
+        found: list[Finding] = []
+        if looks is not None and checks.size is not None:
+            try:
+                found += check_framing(sitting.clip.id, looks, checks.size, sitting.reference, checks.reference_size)
+            except ClipError as error:
+                self._fail_referring(sitting, error)
+        checks.see_faces(found)
 
     def _key(self, plan: ObserverPlan, sitting: _Sitting) -> dict[str, Any]:
         """Everything that decides the evidence, and nothing else."""
@@ -356,9 +392,13 @@ class Bench:
             comparing = [name for name in sitting.keys if self._needs[name].reference]
             return own, self._guides_in(sitting, reference, "reference", comparing)
         real = self._guides_in(sitting, reference, "reference", waiting)
+        return self._laid(sitting, real), real
+
+    def _laid(self, sitting: _Sitting, guides: _Guides) -> _Guides:
+        """Those of the real video, for the generated one."""
         if not self._rescales(sitting):
-            return real, real
-        return real.scaled(sitting.checks.guide_size, sitting.checks.size), real
+            return guides
+        return guides.scaled(sitting.checks.guide_size, sitting.checks.size)
 
     def _guides_in(self, sitting: _Sitting, video: Footage | None, whose: GuideSource, names: Sequence[str]) -> _Guides:
         """What these observers need to know where to look in one video. Those for whom it can't be found fail."""
@@ -420,6 +460,7 @@ class Bench:
             wanted = None
         seen_runs = generated.frames(run)
         limit = sitting.checks.frames_expected if sitting.checks.surplus else None
+        looks = self._face_looks(sitting, guides)
         frames = 0
         while sitting.watchers:
             seen = next(seen_runs, None)
@@ -432,12 +473,16 @@ class Bench:
                 sitting.checks.see_pictures(generated)
                 if wanted is not None:
                     sitting.checks.see_reference(wanted)
+                self._see_faces(sitting, looks)
                 break
             seen = None if seen is None else seen.before(limit)
+            if seen is not None and looks is not None:
+                looks.take(seen)
             frames += len(seen) if seen is not None else 0
             if seen is not None or real is not None:
                 self._show(sitting, seen, real, guides, real_guides)
-        sitting.frames = frames
+        if sitting.watchers:  # else nobody saw them to the end, and what the cache says stands
+            sitting.frames = frames
         self._note(sitting)
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:

@@ -21,8 +21,8 @@ from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.preflight.clip import ClipFacts, Expected, check_clip
 from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
-from tlbench.preflight.folder import check_copies, check_file_names, check_lengths
-from tlbench.preflight.texts import ALPHABET, check_texts
+from tlbench.preflight.folder import COPIES, Content, check_copies, check_file_names, check_ground_truth, check_lengths
+from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 
 SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # beyond it the disk is what one waits for
@@ -165,6 +165,7 @@ def check_selection(
     findings = check_file_names(selection)
     words = None if selection.dataset.own_words else LRW_WORDS
     findings += check_texts(clips, ALPHABET if alphabet is None else alphabet, words)
+    findings += check_contradictions(selection)
     checked = 0
     if not any(found.code == "wrong-folder" for found in findings):
         expected = Expected.of(selection.dataset)
@@ -173,7 +174,11 @@ def check_selection(
             facts.append(fact)
             if progress is not None:
                 progress(len(facts), len(clips))
-        findings += [found for fact in facts for found in fact.findings]
+        of_clips = [found for fact in facts for found in fact.findings]
+        ground_truth = check_ground_truth(len(clips), of_clips)
+        if ground_truth is not None:
+            of_clips = [ground_truth, *(found for found in of_clips if found.code not in COPIES)]
+        findings += of_clips
         findings += _check_together(clips, facts)
         checked = sum(clip.generated is not None for clip in clips)
     return Report(
@@ -190,7 +195,8 @@ def check_selection(
 
 def _check_together(clips: Sequence[Clip], facts: Sequence[ClipFacts]) -> list[Finding]:
     findings = check_copies(
-        (clip.id, fact.bytes_sha256, fact.pictures_sha256) for clip, fact in zip(clips, facts, strict=True)
+        Content(clip.id, fact.bytes_sha256, fact.pictures_sha256, fact.reference_sha256)
+        for clip, fact in zip(clips, facts, strict=True)
     )
     seconds = {
         clip.id: fact.duration_seconds

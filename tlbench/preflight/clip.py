@@ -68,12 +68,15 @@ class ClipFacts:
         Of its coded pictures, whatever they are wrapped in.
     duration_seconds : float or None
         Of the generated video.
+    reference_sha256 : str or None
+        Of the real file; None if there is none.
     """
 
     findings: tuple[Finding, ...]
     bytes_sha256: str | None = None
     pictures_sha256: str | None = None
     duration_seconds: float | None = None
+    reference_sha256: str | None = None
 
 
 def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
@@ -98,9 +101,10 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     except OSError as error:
         findings.append(finding("unreadable", clip.id, f"can't be read ({error.strerror})"))
         return ClipFacts(tuple(findings))
-    facts = (content, video.video_packets_sha256, video.duration_seconds)
+    of_reference = None if clip.reference is None else _sha256_or_none(clip.reference)
+    facts = (content, video.video_packets_sha256, video.duration_seconds, of_reference)
     if reference is not None and clip.reference is not None:
-        same_bytes = content == _sha256_or_none(clip.reference)
+        same_bytes = content == of_reference
         findings += check_identity(clip.id, video, reference, same_bytes=same_bytes)
         if same_bytes:
             return ClipFacts(tuple(findings), *facts)

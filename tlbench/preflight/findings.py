@@ -121,8 +121,13 @@ _KINDS = (
     Kind(
         "identical-pictures",
         "error",
-        "give the generator's own output; its pictures are the real video's, re-muxed",
+        "give the generator's own output; these are the real video's pictures",
         "none",
+    ),
+    Kind(
+        "ground-truth-as-system",
+        "warning",
+        "for the ceiling of a table, pass --controls ground-truth; no leaderboard takes this as a system",
     ),
     # Frames
     Kind("single-frame", "error", "generate the whole clip; one frame is no video"),
@@ -139,6 +144,12 @@ _KINDS = (
         "frame-size",
         "error",
         "render it with the real video's aspect ratio, or pass --boxes-from generated: each video then has its own",
+        "framing",
+    ),
+    Kind(
+        "framing",
+        "error",
+        "pass --boxes-from generated: each video then has its own; or render the part of the scene that the real shows",
         "framing",
     ),
     Kind(
@@ -162,10 +173,35 @@ _KINDS = (
     Kind("audio-lag", "warning", "remove the delay; LSE hides a constant lag, the offset column shows it"),
     Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
     # What is said
-    Kind("no-transcript", "warning", "add the transcript; word error rates leave these clips out"),
-    Kind("no-transcripts", "info", "give a --manifest with transcripts if you want word error rates"),
-    Kind("empty-transcript", "warning", "write what is said; word error rates leave these clips out"),
-    Kind("characters", "warning", "spell it with letters, digits, space and apostrophe; the observer has no others"),
+    Kind(
+        "no-transcript",
+        "warning",
+        "add the transcript; word error rates leave these clips out",
+        "none",
+        of_dataset=True,
+    ),
+    Kind(
+        "no-transcripts",
+        "info",
+        "for word error rates put CLIP.txt beside each video, or give a --manifest with transcripts",
+    ),
+    Kind(
+        "empty-transcript",
+        "warning",
+        "write what is said; word error rates leave these clips out",
+        "none",
+        of_dataset=True,
+    ),
+    Kind(
+        "characters",
+        "warning",
+        "spell it with letters, digits, space and apostrophe; the observer has no others",
+        "none",
+        of_dataset=True,
+    ),
+    Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
+    Kind("digits", "info", "write numbers as words, as readers do; in digits they count as read wrong"),
+    Kind("annotation", "warning", "take out of the transcript what nobody says"),
     Kind("unknown-word", "warning", "spell the label as LRW does; word accuracy leaves these clips out"),
     Kind("word-window", "warning", "score it with --view mvm=face-framed, which finds the face first"),
     Kind("word-length", "warning", "cut out the 29 frames around the word; word accuracy leaves longer clips out"),

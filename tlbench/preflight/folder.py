@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -14,6 +15,28 @@ from tlbench.preflight.findings import Finding, finding
 WRONG_FOLDER_SHARE = 0.05
 # A clip longer than a minute and five times the median is a whole programme among utterances, not a long utterance.
 LONG_SECONDS, LONG_TIMES_MEDIAN = 60.0, 5.0
+
+# Findings of a generated video that is the real one. Of a few clips they are errors; of a whole folder, somebody scores
+# ground truth to see the ceiling.
+COPIES = frozenset({"same-file", "identical", "identical-pictures"})
+
+
+@dataclass(frozen=True)
+class Content:
+    """What tells copies among clips: hashes of the generated file, of its coded pictures and of the real file.
+
+    None where one is not known.
+    """
+
+    id: str
+    file_sha256: str | None
+    pictures_sha256: str | None
+    reference_sha256: str | None
+
+    def is_copy_of(self, other: Content) -> bool:
+        """Whether another clip, said to have the same content, should have had another one."""
+        same_reference = self.reference_sha256 is not None and self.reference_sha256 == other.reference_sha256
+        return other.id != self.id and not same_reference
 
 
 def check_file_names(selection: Selection) -> list[Finding]:
@@ -42,21 +65,38 @@ def check_file_names(selection: Selection) -> list[Finding]:
     return findings
 
 
-def check_copies(contents: Iterable[tuple[str, str | None, str | None]]) -> list[Finding]:
+def check_copies(contents: Iterable[Content]) -> list[Finding]:
     """Clips that are copies of earlier ones: ``duplicate`` (every byte), ``duplicate-pictures`` (the coded pictures).
 
-    ``contents`` are clip ids, each with the hash of the file's bytes and that of its coded pictures, None if unknown.
+    Clips whose real videos are copies of each other may well have the same generated video.
     """
-    files: dict[str, str] = {}
-    pictures: dict[str, str] = {}
+    files: dict[str, Content] = {}
+    pictures: dict[str, Content] = {}
     findings = []
-    for clip_id, of_file, of_pictures in contents:
-        if of_file is not None and files.setdefault(of_file, clip_id) != clip_id:
-            findings.append(finding("duplicate", clip_id, f"the same bytes as {files[of_file]}"))
-        elif of_pictures is not None and pictures.setdefault(of_pictures, clip_id) != clip_id:
-            message = f"the same coded pictures as {pictures[of_pictures]}"
-            findings.append(finding("duplicate-pictures", clip_id, message))
+    for clip in contents:
+        same_file = files.setdefault(clip.file_sha256, clip) if clip.file_sha256 is not None else clip
+        same_pictures = pictures.setdefault(clip.pictures_sha256, clip) if clip.pictures_sha256 is not None else clip
+        if clip.is_copy_of(same_file):
+            findings.append(finding("duplicate", clip.id, f"the same bytes as {same_file.id}"))
+        elif clip.is_copy_of(same_pictures):
+            findings.append(finding("duplicate-pictures", clip.id, f"the same coded pictures as {same_pictures.id}"))
     return findings
+
+
+def check_ground_truth(clips: int, findings: Iterable[Finding]) -> Finding | None:
+    """One finding for a folder whose videos are the real ones, in place of one for each of them; None if it is not.
+
+    Parameters
+    ----------
+    clips : int
+        How many there are.
+    findings : iterable of Finding
+        Of all clips. The codes in ``COPIES`` count; more than half of the clips must have one.
+    """
+    copies = {found.clip for found in findings if found.code in COPIES}
+    if 2 * len(copies) <= clips:
+        return None
+    return finding("ground-truth-as-system", None, f"{len(copies)} of {clips} videos are the real videos themselves")
 
 
 def check_lengths(seconds: Mapping[str, float]) -> list[Finding]:

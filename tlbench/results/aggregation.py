@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.preflight.findings import Finding, is_of_dataset
-from tlbench.preflight.folder import check_copies, check_lengths
+from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.results.record import ClipRecord, Failure
 from tlbench.results.result import ClipScore, Result, Role
 from tlbench.results.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
 
 # What is found by looking at all records together, so that it is found anew whenever they are aggregated.
-FROM_RECORDS = frozenset({"duplicate", "duplicate-pictures", "long-video"})
+FROM_RECORDS = frozenset({"duplicate", "duplicate-pictures", "long-video", "ground-truth-as-system"})
 
 
 def aggregate(
@@ -51,10 +52,15 @@ def aggregate(
         metric reads; if a clip is there twice; if a value is not a number.
     """
     scores: list[ClipScore] = []
-    contents: list[tuple[str, str | None, str | None]] = []
+    contents: list[Content] = []
     for record in records:
         scores.append(_score(record, metrics))
-        contents.append((record.id, record.generated_sha256, record.pictures_sha256))
+        contents.append(Content(record.id, record.generated_sha256, record.pictures_sha256, record.reference_sha256))
+    told = [*check_copies(contents), *_long_videos(scores)]
+    ground_truth = check_ground_truth(len(scores), (found for clip in scores for found in clip.findings))
+    if ground_truth is not None:
+        told.append(ground_truth)
+        scores = [_without_copies(clip) for clip in scores]
     clips = tuple(scores)
     settings = interval or IntervalSettings()
     result = Result(
@@ -72,7 +78,7 @@ def aggregate(
         provenance=provenance or {},
         trained_with=tuple(trained_with),
         remarks=tuple(remarks),
-        findings=(*findings, *check_copies(contents), *_long_videos(clips)),
+        findings=(*findings, *told),
         not_checked=tuple(not_checked),
         strict=strict,
     )
@@ -80,6 +86,10 @@ def aggregate(
         if row.value is not None and math.isnan(row.value):
             raise TlbenchError(f"metric {row.metric.key}: its value is not a number; this is a fault of the metric")
     return result
+
+
+def _without_copies(clip: ClipScore) -> ClipScore:
+    return replace(clip, findings=tuple(found for found in clip.findings if found.code not in COPIES))
 
 
 def _long_videos(clips: Sequence[ClipScore]) -> list[Finding]:

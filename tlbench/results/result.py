@@ -24,7 +24,7 @@ from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
-from tlbench.preflight.findings import Finding, is_of_dataset, worst_first
+from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
 from tlbench.results.record import Failure
 from tlbench.results.statistics import Interval, IntervalSettings
 
@@ -256,6 +256,10 @@ class Result:
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """One flat mapping a metric: what tables for programs hold."""
+        counts = count_clips(self.all_findings)
+        levels = {level: [(code, n) for (of, code), n in counts.items() if of == level] for level in LEVELS}
+        found = {f"{level}s" if level != "info" else level: _listed(codes) for level, codes in levels.items()}
+        frames, frames_expected = self.frame_counts or (None, None)
         return [
             {
                 "system": self.name,
@@ -276,6 +280,10 @@ class Result:
                 "resampled": row.unit,
                 "clusters": row.clusters,
                 "protocol": row.protocol.id,
+                "complete": self.complete,
+                "frames": frames,
+                "frames_expected": frames_expected,
+                **found,
             }
             for row in self.rows()
         ]
@@ -421,6 +429,11 @@ def result_text(data: Mapping[str, Any]) -> str:
     clips = dumps(inner.pop("clips"))
     head = ",\n".join(f"{dumps(key)}:{dumps(value)}" for key, value in inner.items())
     return f'{{\n{head},\n"metrics":{{\n{metrics}\n}},\n"clips":{clips}\n}}'
+
+
+def _listed(codes: Iterable[tuple[str, int]]) -> str:
+    """``few-frames 3; damaged 1``: codes of findings with their number of clips, the worst first."""
+    return "; ".join(f"{code} {count}" for code, count in codes)
 
 
 def dumps(value: Any) -> str:
