@@ -10,9 +10,10 @@ from typing import Any, Literal, cast
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
 # Which observers can't go on after an error: all of them, those that hear the sound, those that look at the real video
-# (for its pictures or for face boxes), those that are told where the face is. "none": what was scored stands, and the
+# (for its pictures or for face boxes), those that are told where the face is; "framing": these, and
+# those that compare both videos, for whom one has to show what the other shows. "none": what was scored stands, and the
 # run is incomplete.
-Concern = Literal["all", "sound", "reference", "boxes", "none"]
+Concern = Literal["all", "sound", "reference", "boxes", "framing", "none"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,26 @@ _KINDS = (
     Kind("frame-count", "warning", "generate as many frames as the real video has; only frames that both have count"),
     Kind("frame-rate", "warning", "write 25 frames a second; otherwise frames are dropped or repeated to get there"),
     Kind("variable-frame-rate", "warning", "write a constant 25 frames a second (ffmpeg: -fps_mode cfr -r 25)"),
-    Kind("frame-size", "warning", "write frames of the real video's size; face boxes are taken from that"),
+    # Size and framing
+    Kind(
+        "frame-size",
+        "error",
+        "render it with the real video's aspect ratio, or pass --boxes-from generated: each video then has its own",
+        "framing",
+    ),
+    Kind(
+        "framing",
+        "error",
+        "pass --boxes-from generated: each video then has its own; or render the part of the scene that the real shows",
+        "framing",
+    ),
+    Kind(
+        "view-frame",
+        "error",
+        "pass the --view that is named, which finds the face first, or write frames of that size",
+        "none",
+    ),
+    Kind("rescaled", "info", "nothing; boxes and landmarks of the real video are scaled to the generated one's size"),
     Kind("rotated", "info", "nothing; the turn in the header is applied before scoring, as players do"),
     Kind("large-frame", "info", "nothing; decoding takes long"),
     # Sound
