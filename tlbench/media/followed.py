@@ -7,6 +7,7 @@ numbers look at one person's face, and at no frame that does not show it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def gap_states(found: np.ndarray) -> np.ndarray:
     """(T,) uint8 states of frames, from whether the face was found in each, (T,) bool."""
     states = np.where(found, FOUND, NO_FACE).astype(np.uint8)
     known = np.flatnonzero(found)
-    for before, after in zip(known[:-1], known[1:], strict=True):
+    for before, after in pairwise(known):
         if 1 < after - before <= GAP_FRAMES + 1:
             states[before + 1 : after] = FILLED
     return states

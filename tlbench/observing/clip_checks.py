@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tlbench.datasets.clip import Clip
+from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.observer import Needs
@@ -24,11 +25,12 @@ from tlbench.preflight.clip import (
     check_video,
     frames_to_expect,
 )
+from tlbench.preflight.faces import Whose, check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, concerning
 from tlbench.preflight.frames import frames_at_25
 
 VERSION = 1  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference"]
+Part = Literal["headers", "pictures", "reference", "faces"]
 
 
 def wanted_parts(needs: Iterable[Needs]) -> tuple[Part, ...]:
@@ -37,6 +39,8 @@ def wanted_parts(needs: Iterable[Needs]) -> tuple[Part, ...]:
     parts: list[Part] = ["headers", "pictures"]
     if any(need.reference for need in needs):
         parts.append("reference")
+    if any(need.boxes for need in needs):
+        parts.append("faces")
     return tuple(parts)
 
 
@@ -73,7 +77,7 @@ class ClipChecks:
     @property
     def whole(self) -> bool:
         """Whether everything that is wanted, and that the clip has, has been checked."""
-        return self.done >= set(self.wanted) - ({"reference"} if self.clip.reference is None else set())
+        return self.done >= set(self.wanted) - ({"reference", "faces"} if self.clip.reference is None else set())
 
     @property
     def surplus(self) -> bool:
@@ -125,6 +129,12 @@ class ClipChecks:
             self.clip.id, reference.info, reference.decoded_count, reference.damaged_packets
         )
         self.done.add("reference")
+
+    def see_faces(self, boxes: Boxes, whose: Whose) -> None:
+        """Check the faces that were found in one of the videos; given boxes were checked with the headers."""
+        if boxes.source != "given" and "faces" not in self.done:
+            self.findings += check_faces(self.clip.id, boxes, whose)
+        self.done.add("faces")
 
     def to_json(self) -> dict[str, Any]:
         """What is kept, whatever the clip is called."""

@@ -187,7 +187,7 @@ class Bench:
                 sitting.fail(plan.name, error)
                 continue
             stored = self.cache.read(key)
-            if stored is None:
+            if stored is None or self._outdated(sitting, key, stored):
                 sitting.keys[plan.name] = key
             else:
                 sitting.evidence[plan.name] = Evidence.from_json(stored["evidence"])
@@ -215,8 +215,22 @@ class Bench:
     def _checks_key(self, sitting: _Sitting) -> dict[str, Any]:
         clip = sitting.clip
         boxes = None if clip.boxes is None else content_sha256(clip.boxes, clip.id, "box file")
+        if boxes is None and "faces" in sitting.checks.wanted:
+            boxes = self._boxes.identity(clip, self._guide_sha256(sitting))
         reference = sitting.reference_sha256 or ("missing" if clip.reference is not None else None)
         return sitting.checks.key({"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes})
+
+    def _outdated(self, sitting: _Sitting, key: dict[str, Any], stored: dict[str, Any]) -> bool:
+        """Whether kept evidence was made when nobody followed a face, of a clip where that matters."""
+        if "boxes" not in key or "faces" in stored or not self._boxes.searches(sitting.clip):
+            return False
+        try:
+            plain = self._boxes.of_clip(sitting.clip).plain
+        except ClipError:  # it is looked for again, and the reason told
+            return True
+        if plain:
+            self.cache.write(key, stored | {"faces": True})
+        return not plain
 
     def _note(self, sitting: _Sitting) -> None:
         """Take over what the checks have found since, and let the observers go whom an error concerns."""
@@ -239,6 +253,13 @@ class Bench:
     def _check_alone(self, sitting: _Sitting) -> None:
         """Decode a clip for its checks alone: all of its evidence was kept by a run that did not make them."""
         assert sitting.generated is not None  # it has evidence, so its files were opened
+        if "faces" in sitting.checks.wanted and "faces" not in sitting.checks.done:
+            try:
+                boxes = self._boxes.of_clip(sitting.clip)
+                sitting.checks.see_faces(boxes, self.plan.boxes.source)
+            except ClipError as error:
+                for name in [name for name, needs in self._needs.items() if needs.boxes]:
+                    sitting.fail(name, error)
         try:
             self._read_through(sitting.generated)
             sitting.checks.see_pictures(sitting.generated)
@@ -312,6 +333,7 @@ class Bench:
             heard = samples if needs[name].audio else None
             try:
                 sitting.watchers[name] = self._observer(name).watch(clip, heard)
+                sitting.watchers[name].clip_boxes = guides.boxes if needs[name].boxes else None
             except ClipError as error:
                 sitting.fail(name, error)
         try:
@@ -329,8 +351,10 @@ class Bench:
         if any(self._needs[name].boxes for name in sitting.keys):
             try:
                 boxes = self._boxes.boxes(clip, video, sha256)
+                sitting.checks.see_faces(boxes, self.plan.boxes.source)
+                self._note(sitting)
                 if any(self._needs[name].framing for name in sitting.keys):
-                    steadied = steady(boxes.xyxy)
+                    steadied = steady(boxes.face.xyxy)
             except ClipError as error:
                 for name in [n for n in sitting.keys if self._needs[n].boxes]:
                     sitting.fail(name, error)
@@ -412,7 +436,9 @@ class Bench:
             if isinstance(outcome, ClipError):
                 sitting.fail(plan.name, outcome)
                 continue
-            payload = {"evidence": outcome.to_json(), "frames": sitting.frames}
+            payload: dict[str, Any] = {"evidence": outcome.to_json(), "frames": sitting.frames}
+            if "boxes" in sitting.keys[plan.name]:
+                payload["faces"] = True  # the clip's face was followed
             self.cache.write(sitting.keys[plan.name], payload)
             sitting.evidence[plan.name] = outcome
 
