@@ -102,6 +102,7 @@ def prepare(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
     views: Mapping[str, str] | None = None,
     trained_with: Sequence[str] = (),
@@ -125,6 +126,9 @@ def prepare(
         ``s3fd``, ``haar``, or ``auto``: s3fd if its checkpoint is there.
     smooth : int
         Frames of a running median over detected boxes; 0 as published.
+    face : str
+        Whose face `sound` numbers follow where there are several: ``largest``, ``central``, or its number from the
+        left; see :func:`tlbench.media.people.find_people`.
     boxes_from : "reference" or "generated"
         In which video faces and landmarks are looked for. With the reference a bad generated face can't move its own
         crop, which is why every published number is made that way.
@@ -189,7 +193,7 @@ def prepare(
 
     rule = BoxRule("haar")
     if any(plan.needs.boxes for plan in plans):
-        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from)
+        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)
         used += [found] if found is not None else []
     elif any(plan.needs.placements for plan in plans):
         rule = BoxRule("haar", source=boxes_from)
@@ -338,6 +342,7 @@ def score(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
     landmarks: Path | None = None,
     views: Mapping[str, str] | None = None,
@@ -372,6 +377,7 @@ def score(
         weights=weights,
         detector=detector,
         smooth=smooth,
+        face=face,
         boxes_from=boxes_from,
         landmarks=landmarks,
         views=views,
@@ -404,6 +410,7 @@ def score_all(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
     landmarks: Path | None = None,
     views: Mapping[str, str] | None = None,
@@ -430,7 +437,7 @@ def score_all(
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.dataset.load_dataset`.
-    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, precision, cache, allow_short
+    metrics, weights, detector, smooth, face, boxes_from, views, trained_with, device, precision, cache, allow_short
         See :func:`prepare`.
     strict : bool
         Warnings leave a result incomplete, as errors do. It changes nothing in what is scored.
@@ -496,6 +503,7 @@ def score_all(
         weights=weights,
         detector=detector,
         smooth=smooth,
+        face=face,
         boxes_from=boxes_from,
         views=views,
         trained_with=trained_with,
@@ -552,7 +560,7 @@ def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
     draw_contact_sheet(
         selection.clips,
         [(observer.name, view) for observer in plan.observers for view in observer.views],
-        boxes_of=lambda clip: boxes.of_clip(clip).xyxy,
+        boxes_of=lambda clip: boxes.of_clip(clip).face.xyxy,
         placements_of=mouths.of_clip,
         path=path,
     )
@@ -621,7 +629,7 @@ def _score_controls(
         selection.clips,
         out,
         kinds,
-        boxes_of=lambda clip: finder.of_clip(clip).xyxy,
+        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
         seed=seed,
         progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
         on_failure=tell,

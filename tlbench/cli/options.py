@@ -84,6 +84,13 @@ boxes_from_option = click.option(
     show_default=True,
     help="In which video faces are looked for; the other choice makes other numbers than any published.",
 )
+face_option = click.option(
+    "--face",
+    default="largest",
+    show_default=True,
+    metavar="WHICH",
+    help="Whose face is followed among several: largest, central, or its number from the left (1 is the first).",
+)
 weights_option = click.option(
     "--weights",
     multiple=True,
