@@ -128,7 +128,9 @@ def test_a_launcher_that_is_there_and_does_not_run_is_passed_over(machine: Machi
     assert machine.did() == [*set_up("3.12"), "3.12 tlbench demo"]
 
 
-@pytest.mark.parametrize("there", [{}, {"python3": "3.9", "python": "2.7"}, {"python3.14": "3.14"}, {"python3": "3.13t"}])
+@pytest.mark.parametrize(
+    "there", [{}, {"python3": "3.9", "python": "2.7"}, {"python3.14": "3.14"}, {"python3": "3.13t"}]
+)
 def test_without_a_supported_python_one_line_names_the_versions(machine: Machine, there: dict[str, str]) -> None:
     for name, version in there.items():
         machine.python(version, name)
