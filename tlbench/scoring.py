@@ -108,6 +108,7 @@ def prepare(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
     views: Mapping[str, str] | None = None,
     trained_with: Sequence[str] = (),
@@ -131,6 +132,9 @@ def prepare(
         ``s3fd``, ``haar``, or ``auto``: s3fd if its checkpoint is there.
     smooth : int
         Frames of a running median over detected boxes; 0 as published.
+    face : str
+        Whose face `sound` numbers follow where there are several: ``largest``, ``central``, or its number from the
+        left; see :func:`tlbench.media.people.find_people`.
     boxes_from : "reference" or "generated"
         In which video faces and landmarks are looked for. With the reference a bad generated face can't move its own
         crop, which is why every published number is made that way.
@@ -201,7 +205,7 @@ def prepare(
 
     rule = BoxRule("haar")
     if any(plan.needs.boxes for plan in plans):
-        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from)
+        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)
         used += [found] if found is not None else []
     elif any(plan.needs.placements for plan in plans):
         rule = BoxRule("haar", source=boxes_from)
@@ -381,6 +385,7 @@ def score(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
     landmarks: Path | None = None,
     views: Mapping[str, str] | None = None,
@@ -415,6 +420,7 @@ def score(
         weights=weights,
         detector=detector,
         smooth=smooth,
+        face=face,
         boxes_from=boxes_from,
         landmarks=landmarks,
         views=views,
@@ -447,6 +453,7 @@ def score_all(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
     landmarks: Path | None = None,
     views: Mapping[str, str] | None = None,
@@ -473,7 +480,7 @@ def score_all(
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.dataset.load_dataset`.
-    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, precision, cache, allow_short
+    metrics, weights, detector, smooth, face, boxes_from, views, trained_with, device, precision, cache, allow_short
         See :func:`prepare`.
     strict : bool
         Warnings leave a result incomplete, as errors do. It changes nothing in what is scored.
@@ -539,6 +546,7 @@ def score_all(
         weights=weights,
         detector=detector,
         smooth=smooth,
+        face=face,
         boxes_from=boxes_from,
         views=views,
         trained_with=trained_with,
@@ -596,8 +604,8 @@ def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
 
     def boxes_of(clip: Clip, whose: GuideSource) -> np.ndarray:
         if each or whose == "reference":
-            return boxes.of_clip(clip, whose).xyxy
-        return scale_boxes(boxes.of_clip(clip).xyxy, *_sizes(clip))
+            return boxes.of_clip(clip, whose).face.xyxy
+        return scale_boxes(boxes.of_clip(clip).face.xyxy, *_sizes(clip))
 
     def placements_of(clip: Clip, whose: GuideSource) -> np.ndarray:
         if each or whose == "reference":
@@ -687,7 +695,7 @@ def _score_controls(
         selection.clips,
         out,
         kinds,
-        boxes_of=lambda clip: finder.of_clip(clip).xyxy,
+        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
         seed=seed,
         progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
         on_failure=tell,

@@ -85,6 +85,13 @@ boxes_from_option = click.option(
     show_default=True,
     help="generated: each video is cut by face boxes of its own; no published number is made that way.",
 )
+face_option = click.option(
+    "--face",
+    default="largest",
+    show_default=True,
+    metavar="WHICH",
+    help="Whose face is followed among several: largest, central, or its number from the left (1 is the first).",
+)
 weights_option = click.option(
     "--weights",
     multiple=True,

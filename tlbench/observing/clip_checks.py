@@ -26,7 +26,7 @@ from tlbench.preflight.clip import (
     check_video,
     frames_to_expect,
 )
-from tlbench.preflight.faces import check_faces
+from tlbench.preflight.faces import Whose, check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
@@ -164,10 +164,10 @@ class ClipChecks:
         """Whether the pictures of both videos, which have been seen, move at the same time."""
         self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
 
-    def see_faces(self, boxes: Boxes, *, in_reference: bool) -> None:
-        """Check where faces were found. Boxes that came with the clip were not looked for."""
-        if self.clip.boxes is None:
-            self.findings += check_faces(self.clip.id, boxes, in_reference=in_reference)
+    def see_faces(self, boxes: Boxes, whose: Whose) -> None:
+        """Check the faces that were found in one of the videos; given boxes were checked with the headers."""
+        if boxes.source != "given" and "faces" not in self.done:
+            self.findings += check_faces(self.clip.id, boxes, whose)
         self.done.add("faces")
 
     def see_framing(self, found: Iterable[Finding]) -> None:
