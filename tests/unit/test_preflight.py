@@ -542,7 +542,16 @@ def test_what_is_wrong_is_found_and_nothing_else(code: str, world: World) -> Non
 
 
 # Others need no healthy folder to be spoilt: a limit, sound from elsewhere, and faces, which `check` does not look for.
-ELSEWHERE = {"too-large", "unreadable-audio", "no-face", "faces-missing", "several-faces", "view-frame", "framing"}
+ELSEWHERE = {
+    "too-large",
+    "unreadable-audio",
+    "no-face",
+    "faces-missing",
+    "several-faces",
+    "view-frame",
+    "framing",
+    "pictures-late",
+}
 
 
 def test_every_code_of_the_catalogue_has_a_test() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import av
 import numpy as np
@@ -17,6 +18,8 @@ from tlbench.media.timeline import timeline
 
 LONGEST_GAP_SECONDS = 600.0  # a longer hole is a broken timestamp, which would be filled with silence
 FINE_SECONDS = 1e-5  # half a sample at 48 kHz
+# Is shown each block of sound as it is decoded, and when it is played, in seconds after the first picture.
+Listener: TypeAlias = Callable[[av.AudioFrame, Fraction], None]
 
 # python_speech_features/base.py at 0.6 (jameslyons), the defaults of ``mfcc``, which SyncNet was trained on.
 COEFFICIENTS = 13
@@ -52,7 +55,15 @@ def read_audio(path: Path | str, rate: int = SAMPLE_RATE, *, from_file_start: bo
         ``timestamps`` if a hole of more than ten minutes would have to be filled, and the codes of
         ``container.opened``.
     """
-    path = Path(path)
+    return _read(Path(path), rate, from_file_start, None)
+
+
+def read_heard(path: Path, listener: Listener) -> np.ndarray:
+    """As :func:`read_audio`. All that is decoded is shown to ``listener``, also what comes before the first picture."""
+    return _read(path, SAMPLE_RATE, False, listener)
+
+
+def _read(path: Path, rate: int, from_file_start: bool, listener: Listener | None) -> np.ndarray:
     samples = bytearray()
     begin = timeline(path)
     origin = begin.file_start if from_file_start else begin.origin
@@ -67,6 +78,8 @@ def read_audio(path: Path | str, rate: int = SAMPLE_RATE, *, from_file_start: bo
         for packet in itertools.chain(packets(container, stream), [None]):
             for frame in _decode(stream, packet):
                 heard = True
+                if listener is not None:
+                    listener(frame, _start(frame, time_base) - begin.origin)
                 if resampler is None and _ends_before(frame, time_base, origin):
                     continue
                 if resampler is None or not resampler.takes(frame):

@@ -91,7 +91,7 @@ def timeline(path: Path) -> Timeline:
         file_start = Fraction(container.start_time or 0) * FILE_CLOCK
         clocks = [Fraction(stream.time_base or 0) for stream in (pictures, sound) if stream is not None]
         plain = _are_first(container, pictures, sound)
-        picture, picture_start = (None, None) if pictures is None else first_picture(container, pictures)
+        picture, picture_start, sound_start = _first_of_each(container, pictures, sound)
         counted = pictures is not None and container.format.name == COUNTED
         lead_in = sound is not None and not sound.codec_context.name.startswith("pcm_")
     if picture is not None:
@@ -100,7 +100,6 @@ def timeline(path: Path) -> Timeline:
         numbers = _chunks(path)
         picture_start = _counted_start(numbers, lead_in) * clocks[0]
         plain &= not has_holes(numbers)
-    sound_start = None if sound is None else _first_sample(path)
     origin = picture_start if picture_start is not None else sound_start
     # The file's start is rounded to whole microseconds; where it is the origin, it is taken as it is.
     if origin is None or abs(origin - file_start) <= FILE_CLOCK:
@@ -129,34 +128,40 @@ def decoding_key(*paths: Path | None) -> str:
     return ""
 
 
-def first_picture(container: InputContainer, stream: av.VideoStream) -> tuple[av.VideoFrame | None, Fraction | None]:
-    """The first picture the decoder gives, and when it is shown in seconds; None and None if nothing decodes."""
-    stream.codec_context.thread_count = 1
-    for packet in itertools.chain(packets(container, stream), [None]):
-        try:
-            frame = next(iter(stream.decode(packet)), None)
-        except av.error.FFmpegError:
-            continue
-        if frame is not None:
-            return frame, None if frame.pts is None else frame.pts * (stream.time_base or Fraction(0))
-    return None, None
+def _first_of_each(
+    container: InputContainer, pictures: av.VideoStream | None, sound: av.AudioStream | None
+) -> tuple[av.VideoFrame | None, Fraction | None, Fraction | None]:
+    """The first picture that the decoder gives, when it is shown, and when the first sample is played, in seconds.
 
-
-def _first_sample(path: Path) -> Fraction | None:
-    """When the first sample that is heard is played, in seconds. None if no sound decodes."""
-    with opened(path) as container:
-        stream = sound_stream(container)
-        assert stream is not None  # the caller has seen it
+    None for what does not decode, or has no time.
+    """
+    streams: list[av.VideoStream | av.AudioStream] = [stream for stream in (pictures, sound) if stream is not None]
+    first: dict[int, av.VideoFrame | av.AudioFrame] = {}
+    for stream in streams:
         stream.codec_context.thread_count = 1
-        for packet in itertools.chain(packets(container, stream), [None]):
+    for packet in itertools.chain(packets(container, *streams), [None]):
+        for stream in streams:
+            if stream.index in first or (packet is not None and packet.stream_index != stream.index):
+                continue
             try:
-                frame = next(iter(stream.decode(packet)), None)
+                frames = stream.decode(packet)
             except av.error.FFmpegError:
                 continue
-            if frame is not None:
-                time_base = stream.time_base or Fraction(1, frame.sample_rate)
-                return None if frame.pts is None else frame.pts * time_base
-    return None
+            if frames:
+                first[stream.index] = frames[0]
+        if len(first) == len(streams):
+            break
+    picture = None if pictures is None else first.get(pictures.index)
+    assert picture is None or isinstance(picture, av.VideoFrame)
+    picture_start, sound_start = (
+        None if stream is None or stream.index not in first else _seconds(first[stream.index], stream)
+        for stream in (pictures, sound)
+    )
+    return picture, picture_start, sound_start
+
+
+def _seconds(frame: av.VideoFrame | av.AudioFrame, stream: av.VideoStream | av.AudioStream) -> Fraction | None:
+    return None if frame.pts is None else frame.pts * (stream.time_base or Fraction(0))
 
 
 def _are_first(container: InputContainer, pictures: av.VideoStream | None, sound: av.AudioStream | None) -> bool:

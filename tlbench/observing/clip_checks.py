@@ -7,13 +7,16 @@ some observer hears it, faces if some observer is told where they are. What was 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
 from tlbench.media.scaling import Size
+from tlbench.media.timeline import CHANGED, decoding_key
 from tlbench.media.video import DECODING, Footage, Frames
 from tlbench.observing.observer import Needs
 from tlbench.preflight.clip import (
@@ -23,6 +26,7 @@ from tlbench.preflight.clip import (
     check_pictures,
     check_reference,
     check_reference_pictures,
+    check_sound,
     check_video,
     frames_to_expect,
 )
@@ -30,9 +34,10 @@ from tlbench.preflight.faces import Whose, check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
+from tlbench.preflight.sound import Sound
 
-VERSION = 2  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference", "faces", "framing"]
+VERSION = 3  # raised when the same files would give other findings
+Part = Literal["headers", "pictures", "reference", "faces", "framing", "sound"]
 
 
 def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ...]:
@@ -46,6 +51,8 @@ def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ..
         parts.append("reference")
     if any(need.boxes for need in needs):
         parts += ["faces", "framing"] if laid else ["faces"]
+    if any(need.audio for need in needs):
+        parts.append("sound")
     return tuple(parts)
 
 
@@ -68,8 +75,9 @@ class ClipChecks:
         How many the generated video has at 25 a second, by its header.
     pictures_sha256 : str or None
         Of the generated video's coded pictures, whatever they are wrapped in.
-    read_anew : str
-        What :func:`tlbench.media.timeline.decoding_key` adds to the keys of files that once were read otherwise.
+    changed : set of str
+        Those of ``generated``, ``reference`` and ``audio`` that once were read otherwise, by
+        :func:`tlbench.media.timeline.decoding_key`.
     size, reference_size : (width, height) or None
         Of the frames of the generated and of the real video, by their headers; None if they can't be read.
     """
@@ -82,7 +90,7 @@ class ClipChecks:
     frames_expected: int | None = None
     frames: int | None = None
     pictures_sha256: str | None = None
-    read_anew: str = ""
+    changed: set[str] = field(default_factory=set)
     _motion: MotionCurve = field(default_factory=MotionCurve)
     _real_motion: MotionCurve = field(default_factory=MotionCurve)
     size: Size | None = None
@@ -109,7 +117,7 @@ class ClipChecks:
         """Everything that decides the findings: the content of the clip's files, and what is expected of them."""
         return {
             "checks": VERSION,
-            "decoding": DECODING + self.read_anew,
+            "decoding": DECODING,
             "parts": list(self.wanted),
             "expected": [self.expected.frame_size, self.expected.frame_count, self.expected.as_lrw],
             "allow_short": self.expected.allow_short,
@@ -140,18 +148,40 @@ class ClipChecks:
         self.frames_expected = frames_to_expect(self.clip, video, real, self.expected)
         self.done.add("headers")
 
+    def note_origins(self) -> None:
+        """Which of the clip's files were once read otherwise."""
+        files = {"generated": self.clip.generated, "reference": self.clip.reference, "audio": self.clip.audio}
+        self.changed = {name for name, path in files.items() if decoding_key(path)}
+
+    def read_anew(self, needs: Needs, *, laid: bool) -> str:
+        """What evidence has in its key if it comes from a file that once was read otherwise, so that it is made anew.
+
+        ``laid``: whether boxes and landmarks are the real video's.
+        """
+        used = {"generated"}
+        if needs.reference or (laid and (needs.boxes or needs.placements)):
+            used.add("reference")
+        if needs.audio:
+            used.add("audio")
+        return CHANGED if used & self.changed else ""
+
     def see_pictures(self, generated: Footage) -> None:
         """Check what decoding the whole generated video has shown."""
+        if "pictures" in self.done:
+            return
         self.findings += check_pictures(
             self.clip.id, generated.info, generated.decoded_count, generated.damaged_packets
         )
         self.done.add("pictures")
 
     def see_reference(self, reference: Footage) -> None:
-        """Check what decoding the whole real video has shown."""
+        """Check what decoding the whole real video has shown, and when it moves; the generated one has been seen."""
+        if "reference" in self.done:
+            return
         self.findings += check_reference_pictures(
             self.clip.id, reference.info, reference.decoded_count, reference.damaged_packets
         )
+        self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
         self.done.add("reference")
 
     def see_motion(self, seen: Frames | None, real: Frames | None) -> None:
@@ -160,9 +190,14 @@ class ClipChecks:
             if run is not None:
                 curve.see(run.rgb)
 
-    def check_motion(self) -> None:
-        """Whether the pictures of both videos, which have been seen, move at the same time."""
-        self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
+    def hear(self, sound: Sound | None, generated: Footage, reference: Footage | None) -> None:
+        """Check what was heard of the clip. None if there is none: then the observers that need it fail and say so."""
+        if sound is not None:
+            real = None
+            with suppress(ClipError):  # the check of the headers has said so
+                real = None if reference is None else reference.info
+            self.findings += check_sound(self.clip, generated.info, real, sound)
+        self.done.add("sound")
 
     def see_faces(self, boxes: Boxes, whose: Whose) -> None:
         """Check the faces that were found in one of the videos; given boxes were checked with the headers."""
@@ -184,6 +219,7 @@ class ClipChecks:
             "pictures_sha256": self.pictures_sha256,
             "size": self.size,
             "reference_size": self.reference_size,
+            "changed": sorted(self.changed),
         }
 
     def take(self, kept: Mapping[str, Any]) -> None:
@@ -194,6 +230,7 @@ class ClipChecks:
         self.size, self.reference_size = (
             None if kept[name] is None else (kept[name][0], kept[name][1]) for name in ("size", "reference_size")
         )
+        self.changed = set(kept["changed"])
         self.done = set(self.wanted)
 
 

@@ -340,7 +340,6 @@ def _check_motion(clip_id: str, generated: Path, reference: Path) -> Iterator[Fi
 
 
 def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> Iterator[Finding]:
-    own = video.audio if clip.audio is None else None
     path = clip.generated if clip.audio is None else clip.audio
     assert path is not None  # clips without a generated file do not come here
     try:
@@ -349,6 +348,12 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
         code = "no-audio" if error.code == "no-audio" else "unreadable-audio"
         yield finding(code, clip.id, f"{path.name}: {_what(error, path)}")
         return
+    yield from check_sound(clip, video, reference, sound)
+
+
+def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound: Sound) -> Iterator[Finding]:
+    """What is wrong with what was heard of the clip; the real video's sound is heard to compare it, if it has any."""
+    own = video.audio if clip.audio is None else None
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
     if sound.peak < NOISE_FLOOR:

@@ -7,7 +7,8 @@ resampling as for the observers (`tlbench.media.audio.read_audio`) takes longer 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -71,6 +72,30 @@ class Likeness:
     correlation: float
 
 
+@dataclass
+class Ear:
+    """Hears the blocks of a sound as they are decoded."""
+
+    _blocks: list[np.ndarray] = field(default_factory=list)
+    _rate: int = 0
+    _start: Fraction = Fraction(0)
+
+    def take(self, frame: av.AudioFrame, start: Fraction) -> None:
+        """The next block. ``start``: when it is played, in seconds after the first picture."""
+        if not self._blocks:
+            self._rate, self._start = frame.sample_rate, start
+        self._blocks.append(_mono(frame))
+
+    @property
+    def sound(self) -> Sound | None:
+        """What was heard; None if there was nothing."""
+        if not self._blocks:
+            return None
+        samples = np.concatenate(self._blocks)
+        peak = float(np.abs(samples).max(initial=0.0))
+        return Sound(len(samples) / self._rate, float(self._start), peak, loudness(samples, self._rate))
+
+
 def hear(path: Path) -> Sound:
     """Decode the sound of a file, all of it, also what comes before the first picture.
 
@@ -79,27 +104,24 @@ def hear(path: Path) -> Sound:
     MediaError
         ``no-audio`` if there is none or none of it decodes, and the codes of `tlbench.media.container.opened`.
     """
-    blocks: list[np.ndarray] = []
-    origin, start = timeline(path).origin, None
+    ear = Ear()
+    origin = timeline(path).origin
     with opened(path) as container:
         stream = sound_stream(container)
         if stream is None:
             raise MediaError("no-audio", f"{path}: no audio stream; mux the sound in")
         stream.codec_context.thread_count = 1
-        rate = stream.codec_context.sample_rate
         for packet in itertools.chain(packets(container, stream), [None]):
             try:
                 frames = stream.decode(packet)
             except av.error.FFmpegError:  # a damaged packet; what comes after it is heard
                 continue
-            if start is None and frames and frames[0].pts is not None and stream.time_base is not None:
-                start = frames[0].pts * stream.time_base - origin
-            blocks += [_mono(frame) for frame in frames]
-    if not blocks or not rate:
+            for frame in frames:
+                ear.take(frame, (frame.pts or 0) * (stream.time_base or Fraction(0)) - origin)
+    sound = ear.sound
+    if sound is None:
         raise MediaError("no-audio", f"{path}: none of its sound decodes; write it again")
-    samples = np.concatenate(blocks)
-    peak = float(np.abs(samples).max(initial=0.0))
-    return Sound(len(samples) / rate, float(start or 0), peak, loudness(samples, rate))
+    return sound
 
 
 def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
