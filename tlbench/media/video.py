@@ -30,7 +30,7 @@ from tlbench.media.probe import (
     tick_at_25,
     video_stream,
 )
-from tlbench.media.timeline import COUNTED
+from tlbench.media.timeline import COUNTED, decoding_key
 
 __all__ = [
     "DECODING",
@@ -150,6 +150,11 @@ class Footage:
     def info(self) -> VideoInfo:
         """What the file's headers and packets say; see ``probe``, whose errors it raises."""
         return probe(self.path)
+
+    @cached_property
+    def decoding(self) -> str:
+        """:data:`DECODING`, marked for a file that was read otherwise before time began with its first picture."""
+        return DECODING + decoding_key(self.path)
 
     @property
     def conversions(self) -> tuple[str, ...]:

@@ -17,8 +17,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
 from tlbench.media.followed import FollowedFace
 from tlbench.media.people import check_choice, find_people
-from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.video import Footage
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.card import Card, read_card
 from tlbench.observing.evidence import Evidence
@@ -190,7 +189,7 @@ class BoxFinder:
             return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
         key = {
             "boxes": self.identity(clip, video_sha256, whose),
-            "decoding": DECODING + decoding_key(video.path),
+            "decoding": video.decoding,
         }
         stored = self.cache.read(key)
         kept = None if stored is None else _kept(Evidence.from_json(stored), self.rule.detector)

@@ -148,10 +148,12 @@ class ClipChecks:
         self.frames_expected = frames_to_expect(self.clip, video, real, self.expected)
         self.done.add("headers")
 
-    def note_origins(self) -> None:
+    def note_origins(self, generated: Footage, reference: Footage | None) -> None:
         """Which of the clip's files were once read otherwise."""
-        files = {"generated": self.clip.generated, "reference": self.clip.reference, "audio": self.clip.audio}
-        self.changed = {name for name, path in files.items() if decoding_key(path)}
+        videos = {"generated": generated, "reference": reference}
+        self.changed = {name for name, video in videos.items() if video is not None and video.decoding != DECODING}
+        if decoding_key(self.clip.audio):
+            self.changed.add("audio")
 
     def read_anew(self, needs: Needs, *, laid: bool) -> str:
         """What evidence has in its key if it comes from a file that once was read otherwise, so that it is made anew.

@@ -225,7 +225,7 @@ class Bench:
             else:
                 same_bytes = sitting.generated_sha256 == sitting.reference_sha256
                 checks.read_headers(sitting.generated, sitting.reference, same_bytes=same_bytes)
-                checks.note_origins()
+                checks.note_origins(sitting.generated, sitting.reference)
         except ClipError as error:
             self._fail_all(sitting, error)
         self._note(sitting)
