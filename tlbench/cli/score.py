@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.arguments import as_names
 from tlbench.cli.options import (
     boxes_from_option,
     cache_option,
@@ -17,7 +18,6 @@ from tlbench.cli.options import (
     given_weights,
     landmarks_option,
     parse_views,
-    split_words,
     view_option,
     weights_option,
     workers_option,
@@ -125,7 +125,7 @@ def command(
             limit=limit,
             manifest=manifest,
             boxes=boxes,
-            metrics=split_words(metrics),
+            metrics=as_names(metrics),
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
@@ -133,9 +133,9 @@ def command(
             boxes_from=boxes_from,
             landmarks=landmarks,
             views=parse_views(views),
-            trained_with=split_words(trained_with) or (),
+            trained_with=as_names(trained_with) or (),
             contact_sheet=contact_sheet,
-            controls=split_words(controls) or (),
+            controls=as_names(controls) or (),
             name=name,
             out=out,
             workers=workers,
