@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tlbench.metrics.metric import Arithmetic, Metric
+from tlbench.metrics.metric import Arithmetic, Metric, Reads
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
 from tlbench.metrics.text import as_published, count_errors, distance, spoken
 from tlbench.metrics.visemes import phonemes, visemes
@@ -120,6 +120,7 @@ def _metric(
     aggregation: str = "pooled",
     headline: bool = False,
     mode: str = "",
+    reads: Reads = "sentence",
 ) -> Metric:
     return Metric(
         name=name,
@@ -137,6 +138,7 @@ def _metric(
         headline=headline,
         digits=2,
         mode=mode,
+        reads=reads,
     )
 
 
@@ -161,6 +163,7 @@ METRICS: tuple[Metric, ...] = (
         "each one's rate, whatever its length (TalkLip teacher_force_wer.py)",
         aggregation="utterances",
         headline=True,
+        reads="told",
     ),
     _metric(
         "cer2",
@@ -171,6 +174,7 @@ METRICS: tuple[Metric, ...] = (
         "character errors of the Conformer under the true prefix, spaces counted, mean over utterances of each one's "
         "rate (TalkLip teacher_force_wer.py)",
         aggregation="utterances",
+        reads="told",
     ),
     _metric(
         "wer1",
@@ -191,6 +195,7 @@ METRICS: tuple[Metric, ...] = (
         "word errors of the Conformer under the true prefix, over all words of the corpus; empty words do not count. "
         "Being told the truth is not reading: see wer2_free",
         headline=True,
+        reads="told",
     ),
     _metric(
         "cer1",

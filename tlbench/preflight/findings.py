@@ -110,6 +110,32 @@ _KINDS = (
     Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again"),
     Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
     Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
+    # Observers outside their training
+    Kind(
+        "other-dataset",
+        "warning",
+        "score with an observer that was trained on such clips (--weights), or train one: tlbench train-observer",
+    ),
+    Kind(
+        "other-speakers",
+        "warning",
+        "score with an observer that has learned from these speakers, or from many (--weights, tlbench train-observer)",
+    ),
+    Kind(
+        "other-vocabulary",
+        "warning",
+        "score with an observer of an open vocabulary (--weights); words that it does not have can't be read",
+    ),
+    Kind(
+        "unverified-checkpoint",
+        "warning",
+        "compare its SHA-256 with what its publisher says; nothing here shows that it is the published network",
+    ),
+    Kind(
+        "cannot-read",
+        "warning",
+        "score with an observer that was trained on such faces; its numbers say nothing of these videos",
+    ),
     # The data set's side
     Kind("no-reference", "info", "nothing; PSNR and SSIM need the real video and leave these clips out"),
     Kind("reference-missing", "error", "complete the data set, or check --data-root"),

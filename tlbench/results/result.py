@@ -30,11 +30,13 @@ from tlbench.results.statistics import Interval, IntervalSettings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tlbench.results.blind import Blind
+
 SCHEMA = "tlbench.result/1"
 FILE_NAME = "result.json"
 
 
-Role = Literal["system", "control"]
+Role = Literal["system", "control", "blind"]
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,17 @@ class Result:
         How they were made.
     selection : str or None
         Which part of the split, as in the protocols; None for all of it.
-    role : "system" or "control"
-        Controls (ground truth, frozen mouth) stand apart in tables.
+    role : "system", "control" or "blind"
+        Controls (ground truth, frozen mouth) stand apart in tables. ``blind`` is a row of another result's ``blind``.
     provenance : mapping
         Versions, weights, command: see :func:`tlbench.results.provenance.make_provenance`.
     trained_with : tuple of str
         Names of the checkpoints the system was trained with, as its owner declares them.
     remarks : tuple of str
         What a reader must know of the run as a whole, such as an observer that is a relative of the training expert.
+    blind : Blind or None
+        What readers get who do not look, and by which metrics the system is not read better; None where nothing was
+        read, and in results written before there were such rows.
 
     Raises
     ------
@@ -140,6 +145,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     trained_with: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    blind: Blind | None = None
 
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):
@@ -293,6 +299,7 @@ class Result:
             "trained_with": list(self.trained_with),
             "remarks": list(self.remarks),
             "provenance": dict(self.provenance),
+            **({} if self.blind is None else {"blind": self.blind.to_json()}),
             "metrics": {row.metric.key: self._metric_json(row) for row in self.rows()},
             "clips": {
                 "id": [clip.id for clip in self.clips],
