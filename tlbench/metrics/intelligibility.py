@@ -6,13 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-<<<<<<< HEAD
-from tlbench.metrics.metric import Arithmetic, Metric, Reads
-=======
 from tlbench.datasets.transcripts import has_words, strange_characters, visible
 from tlbench.errors import ClipError
-from tlbench.metrics.metric import Arithmetic, Metric
->>>>>>> main
+from tlbench.metrics.metric import Arithmetic, Metric, Reads
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
 from tlbench.metrics.text import as_published, count_errors, distance, spoken
 from tlbench.metrics.visemes import phonemes, visemes

@@ -15,11 +15,8 @@ from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
-<<<<<<< HEAD
-from tlbench.results.blind import read_blind
-=======
 from tlbench.preflight.findings import Finding
->>>>>>> main
+from tlbench.results.blind import read_blind
 from tlbench.results.record import Failure, count, optional_count, optional_text, refuse_constant, text
 from tlbench.results.result import FILE_NAME, SCHEMA, ClipScore, Result, Role, Row
 from tlbench.results.statistics import Interval, IntervalSettings

@@ -124,18 +124,15 @@ class Result:
         Names of the checkpoints the system was trained with, as its owner declares them.
     remarks : tuple of str
         What a reader must know of the run as a whole, such as an observer that is a relative of the training expert.
-<<<<<<< HEAD
-    blind : Blind or None
-        What readers get who do not look, and by which metrics the system is not read better; None where nothing was
-        read, and in results written before there were such rows.
-=======
     findings : tuple of Finding
         Of the folder as a whole: copies, files that belong to no clip. Those of a clip are on the clip.
     not_checked : tuple of str
-        What the run did not look at, because none of its observers needs it.
+        What the checks of the run did not look at.
     strict : bool
         Whether warnings make the result incomplete, as its user asked.
->>>>>>> main
+    blind : Blind or None
+        What readers get who do not look, and by which metrics the system is not read better; None where nothing was
+        read, and in results written before there were such rows.
 
     Raises
     ------
@@ -157,13 +154,10 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     trained_with: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-<<<<<<< HEAD
-    blind: Blind | None = None
-=======
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[str, ...] = ()
     strict: bool = False
->>>>>>> main
+    blind: Blind | None = None
 
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):

@@ -19,11 +19,8 @@ from typing import Any, Literal, TextIO, get_args
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
-<<<<<<< HEAD
-from tlbench.results.blind import Verdict, probe_findings
-=======
 from tlbench.preflight.findings import count_clips, is_of_dataset
->>>>>>> main
+from tlbench.results.blind import Verdict, probe_findings
 from tlbench.results.compare import Comparison, MetricComparison
 from tlbench.results.result import Result, Role, Row, json_number
 from tlbench.results.sheet import (
@@ -97,13 +94,9 @@ def render(
             {
                 "results": [
                     {"system": r.name, "role": r.role, "complete": r.complete, "failures": r.failure_counts}
-<<<<<<< HEAD
-                    | {"rows": [_finite_row(item) for item in _items(r, own)]}
-=======
                     | {"frames": r.frame_counts, "findings": [found.to_json() for found in r.all_findings]}
                     | {"not_checked": list(r.not_checked)}
-                    | {"rows": [_finite_row(item) for item in r.as_dicts() if item["metric"] in own]}
->>>>>>> main
+                    | {"rows": [_finite_row(item) for item in _items(r, own)]}
                     for r, own in shown
                 ],
                 "notes": _notes(shown, intervals),
@@ -441,9 +434,8 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
         return []
     notes = [f"{remark}." for remark in result.remarks]
     if not result.complete and result.clips_in_error:
-        notes.append(
-            f"incomplete: something is wrong with {_clips(len(result.clips_in_error))} of {result.expected:,}."
-        )
+        what = "an error or a warning (--strict)" if result.strict else "an error"
+        notes.append(f"incomplete: {_clips(len(result.clips_in_error))} of {result.expected:,} with {what}.")
     absent = result.expected - len(result.clips)
     if absent:
         notes.append(f"incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
@@ -453,7 +445,7 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
         notes.append(f"* fewer than {most:,} clips scored: {', '.join(fewer)}.")
     notes += _finding_notes(result)
     if result.not_checked:
-        notes.append(f"not checked, as no number here needs it: {', '.join(result.not_checked)}.")
+        notes.append(f"not checked: {', '.join(result.not_checked)} (tlbench check looks at more).")
     return notes
 
 
