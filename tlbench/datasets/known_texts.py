@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, Source
 from tlbench.errors import TlbenchError
 
-TRAIN = "train"  # the split that a reader may learn from
+LEARNED = ("train", "val")  # the splits that a reader may learn from, the first that is there
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class KnownTexts:
     source : str
         Where they come from, in a few words: ``686 transcripts of grid:train``.
     own : bool
-        Whether they are those of the clips that are read, so that each clip's own has to be left out.
+        Whether those of the clips that are read are among them, so that each clip's own has to be left out.
     """
 
     texts: tuple[str, ...]
@@ -31,7 +31,10 @@ class KnownTexts:
 
 
 def known_transcripts(selection: Selection) -> KnownTexts:
-    """Of the data set's training split; where it has none, those of the clips themselves, each without its own."""
+    """Of the data set's training split, else its validation split; where it has neither, of the split that is read.
+
+    Of that one all clips count, whichever of them are read; each has then to be guessed without its own.
+    """
     return _known(selection, "transcripts", lambda clip: clip.transcript)
 
 
@@ -42,10 +45,11 @@ def known_words(selection: Selection) -> KnownTexts:
 
 def _known(selection: Selection, what: str, text_of: Callable[[Clip], str | None]) -> KnownTexts:
     name = selection.dataset.name
-    learned = _texts(_training_clips(selection), text_of)
+    split, clips = _training_clips(selection)
+    learned = _texts(clips, text_of)
     if learned:
-        return KnownTexts(learned, f"{len(learned):,} {what} of {name}:{TRAIN}", own=False)
-    texts = _texts(selection.clips, text_of)
+        return KnownTexts(learned, f"{len(learned):,} {what} of {name}:{split}", own=False)
+    texts = _texts([*selection.clips, *_clips_of(selection, selection.split)], text_of)
     source = f"the other {what} of {name}:{selection.split} ({len(texts):,} in all; no training split is there)"
     return KnownTexts(texts, source, own=True)
 
@@ -54,18 +58,25 @@ def _texts(clips: Sequence[Clip], text_of: Callable[[Clip], str | None]) -> tupl
     return tuple(text for clip in clips if (text := (text_of(clip) or "").strip()))
 
 
-def _training_clips(selection: Selection) -> list[Clip]:
-    """Clips of the split ``train`` that are not scored; none if there is no such split, or it can't be read.
+def _training_clips(selection: Selection) -> tuple[str, list[Clip]]:
+    """Clips of the split ``train`` (else ``val``) that are not scored; none if there is no such split.
 
     A manifest names the clips to be scored, whatever split is asked for: it is not followed here.
     """
-    dataset, source = selection.dataset, Source(selection.root)
-    if selection.split == TRAIN or selection.root is None:
+    for split in LEARNED:
+        clips = [] if split == selection.split else _clips_of(replace(selection, manifest=None), split)
+        if clips:
+            return split, clips
+    return "", []
+
+
+def _clips_of(selection: Selection, split: str) -> list[Clip]:
+    """Clips of a split that are not scored; none if there is no such split, or it can't be read."""
+    dataset, source = selection.dataset, Source(selection.root, selection.manifest)
+    if selection.root is None:
         return []
     try:
-        if TRAIN not in dataset.splits(source):
-            return []
-        clips = dataset.clips(source, TRAIN)
+        clips = dataset.clips(source, split) if split in dataset.splits(source) else []
     except TlbenchError:  # half a data set: lists of videos that are not there
         return []
     scored = {clip.id for clip in selection.clips}

@@ -218,7 +218,7 @@ def view_of(folder: Path) -> str:
 
 
 def trained_of(folder: Path) -> dict[str, Any] | None:
-    """How a package was trained by tlbench; None of one that was made of a published file. Raises as :func:`source_of`."""
+    """How a package was trained by tlbench; None if it was made of a published file. Raises as :func:`source_of`."""
     trained = _read_about(folder)["config"].get("trained")
     if trained is not None and not isinstance(trained, dict):
         raise _damaged(folder, "how it was trained is no object")

@@ -19,6 +19,7 @@ from typing import Any, Literal, TextIO, get_args
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
+from tlbench.observing.domain import OF_CHECKPOINTS
 from tlbench.preflight.findings import count_clips, is_of_dataset
 from tlbench.results.blind import Verdict, probe_findings
 from tlbench.results.compare import Comparison, MetricComparison
@@ -376,7 +377,7 @@ def _protocol_notes(shown: _Shown) -> list[str]:
 def _cannot_read(shown: _Shown) -> list[str]:
     """What marks the whole table: observers that do not read the real videos either."""
     probes = (result.blind.probe for result, _ in shown if result.blind is not None and result.blind.probe is not None)
-    return list(dict.fromkeys(f"{found.message}." for probe in probes for found in probe_findings(probe)))
+    return list(dict.fromkeys(f"{found.message} ({found.fix})." for probe in probes for found in probe_findings(probe)))
 
 
 def _blind_notes(shown: _Shown) -> list[str]:
@@ -455,6 +456,11 @@ def _finding_notes(result: Result) -> list[str]:
     notes, info = [], []
     for (level, code), count in count_clips(result.all_findings).items():
         found = first[level, code]
+        if code == "cannot-read":  # the whole table is marked with it
+            continue
+        if code in OF_CHECKPOINTS:
+            notes += [f"{level}, {code}: {o.message} ({o.fix})." for o in result.findings if o.code == code]
+            continue
         how_many = (
             _clips(count) if found.clip is not None else f"{count:,} of the folder" if count > 1 else "the folder"
         )
