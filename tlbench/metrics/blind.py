@@ -113,15 +113,16 @@ class SentenceGuesses:
         return () if found is None else found[1]
 
     def most_frequent_words(self, own: Sentence | None = None) -> Sentence:
-        """At each place its most frequent word; none where at least as many sentences have ended by then."""
+        """At each place its most frequent word, up to where at least as many sentences have ended by then."""
         others = len(self._sorted) - (0 if own is None else 1)
         chosen = []
         for place, ranking in enumerate(self._places):
             word = own[place] if own is not None and len(own) > place else None
             ended = others - self._saying[place] + (0 if word is None else 1)
             found = ranking.first(word)
-            if found is not None and found[0] > ended:
-                chosen.append(found[1])
+            if found is None or found[0] <= ended:
+                break
+            chosen.append(found[1])
         return tuple(chosen)
 
     def by_chance(self, number: int, own: Sentence | None = None) -> Sentence:

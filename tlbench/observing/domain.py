@@ -57,9 +57,8 @@ def _check_speakers(name: str, known: Sequence[str], clips: Sequence[Clip]) -> I
         yield finding(
             "other-speakers",
             None,
-            f"checkpoint {name!r} was trained on {trained}; {others.total():,} of {len(clips):,} "
-            f"clip{'' if len(clips) == 1 else 's'} are of {len(others)} other{'' if len(others) == 1 else 's'} "
-            f"({_some(sorted(others, key=_natural))})",
+            f"checkpoint {name!r} was trained on {trained}; clips of others: {others.total():,} of {len(clips):,} "
+            f"({len(others):,} speaker{'' if len(others) == 1 else 's'}: {_some(sorted(others, key=_natural))})",
         )
 
 

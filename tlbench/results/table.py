@@ -290,6 +290,8 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
     letters = {metric.key: _protocol_letters(shown, metric.key) for metric in metrics}
     lines: dict[str, list[tuple[Cell, ...]]] = {role: [] for role, _ in _ROLES}
     for result, rows in shown:
+        if result.role == "blind" and not any(metric.key in rows for metric in metrics):
+            continue
         cells = [Cell(clean(result.name))]
         most = _most_scored(rows)
         for metric in metrics:
