@@ -129,6 +129,11 @@ def test_avhubert_grid_is_outside_its_training_before_any_other_speaker_and_data
     assert {code: CATALOGUE[code].level for code in OF_CHECKPOINTS} == dict.fromkeys(OF_CHECKPOINTS, "warning")
 
 
+def test_a_domain_is_told_in_a_line() -> None:
+    assert str(NARROW) == "grid; speakers: s1; vocabulary: 2 words; face"
+    assert str(Domain(("lrs3", "voxceleb2"))) == "lrs3, voxceleb2; speakers: many; vocabulary: open"
+
+
 def test_data_sets_with_published_values_are_those_of_the_cards() -> None:
     assert published_on(known_cards()) == {"lrs2", "lrw"}
 

@@ -184,6 +184,27 @@ def test_before_grey_frames_a_network_is_told_the_beginning_and_no_file_is_read(
     assert set(longer) == {clips[0].id}
 
 
+def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
+    root = make_synthetic(tmp_path / "corpus")
+    for text in root.rglob("main/*/*.txt"):
+        text.write_text("Text:  MARY BUYS THE BREAD TODAY\n")
+    selection = load_dataset("synthetic", root)
+    setup = prepare(selection, metrics=["wer2", "wer2_free"], cache=tmp_path / "cache")
+    told = {metric.key for metric in setup.metrics if metric.reads == "told"}
+    seen = grey_evidence(setup.plan, "conformer", [(clip, 8) for clip in selection.clips])
+    like = result(
+        [replace(record(name, {}), frames=8, evidence={"eye": said}) for name, said in seen.items()],
+        [replace(metric, observer="eye") for metric in setup.metrics if metric.reads == "told"],
+    )
+    own = BlindReaders(selection, setup.metrics, setup.plan).beside(like)
+    assert own.blind is not None
+    assert [row.name for row in own.blind.rows] == ["grey frames"]
+    assert {metric.key for metric in own.blind.rows[0].metrics} == told == {"wer2/paper", "wer2/sound"}
+    assert all(row.scored == len(selection.clips) for row in own.blind.rows[0].rows())
+    short = replace(like, clips=tuple(replace(clip, frames=None) for clip in like.clips))
+    assert BlindReaders(selection, setup.metrics, setup.plan).beside(short).blind is None
+
+
 def trained(name: str, folder: Path, **told: object) -> Path:
     """A package as ``train-observer`` writes it, of the formula's weights."""
     package = read_package(formula_weights(name, folder))

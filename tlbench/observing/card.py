@@ -57,6 +57,13 @@ class Domain:
             found[name] = tuple(value) if listed else value
         return cls(**found)
 
+    def __str__(self) -> str:
+        """``grid; speakers: s1; vocabulary: 51 words; the face, framed by its box``."""
+        speakers = self.speakers if isinstance(self.speakers, str) else ", ".join(self.speakers)
+        words = self.vocabulary if isinstance(self.vocabulary, str) else f"{len(self.vocabulary):,} words"
+        parts = (", ".join(self.datasets), f"speakers: {speakers}", f"vocabulary: {words}", self.framing)
+        return "; ".join(filter(None, parts))
+
     def to_json(self) -> dict[str, Any]:
         """The inverse of :meth:`from_json`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
