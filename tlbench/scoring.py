@@ -604,7 +604,7 @@ def score_all(
             strict=strict,
         )
     places = [out / "controls" / r.name if r.role == "control" else out / r.name for r in results]
-    judged = _with_readers(results, selections[0], setup, probe, workers, engine, seed, progress)
+    judged = _with_readers(results, selections, setup, probe, workers, engine, seed, progress)
     for place, before, after in zip(places, results, judged, strict=True):
         if after is not before:
             after.write(place / FILE_NAME)
@@ -613,7 +613,7 @@ def score_all(
 
 def _with_readers(
     results: list[Result],
-    selection: Selection,
+    selections: Sequence[Selection],
     setup: Setup,
     probe: bool,
     workers: int,
@@ -623,17 +623,25 @@ def _with_readers(
 ) -> list[Result]:
     """The results with rows of blind readers beside them, and whether the readers can read the real clips.
 
-    Those of the control ``ground-truth`` where it was scored; else, if ``probe``, a few.
+    Those of the control ``ground-truth`` where it was scored; else, if ``probe``, a few. The first results are those of
+    the selections, the others are controls of the first selection.
     """
     plan = reading_plan(setup.plan, setup.metrics)
     if plan is None:
         return results
-    blind = BlindReaders(selection, setup.metrics, plan, seed)
+    readers: dict[tuple[Clip, ...], BlindReaders] = {}
+    blinds: list[BlindReaders] = []
+    for selection in [*selections, *[selections[0]] * (len(results) - len(selections))]:
+        asked = tuple(replace(clip, generated=None) for clip in selection.clips)
+        if asked not in readers:  # folders without a data set have clips of their own
+            readers[asked] = BlindReaders(selection, setup.metrics, plan, seed)
+        blinds.append(readers[asked])
+    blind = blinds[0]
     truth = next((r for r in results if r.role == "control" and r.name == "ground-truth"), None)
     if truth is not None:
         told = blind.probe(truth, "ground-truth")
     else:
-        clips = probe_clips(selection.clips, seed) if probe else []
+        clips = probe_clips(selections[0].clips, seed) if probe else []
 
         def seen() -> Iterator[Observation]:
             for done, observation in enumerate(observe(plan, clips, workers, engine), start=1):
@@ -642,7 +650,7 @@ def _with_readers(
                 yield observation
 
         told = blind.probe(read_probe(results[0], seen()), "probe") if clips else None
-    return [blind.beside(result, told) for result in results]
+    return [own.beside(result, told) for own, result in zip(blinds, results, strict=True)]
 
 
 def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:

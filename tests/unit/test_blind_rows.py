@@ -18,9 +18,10 @@ from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import ErrorTally, HitTally
 from tlbench.results.blind import Verdict, carried, judge, probe_findings, probe_of, with_blind
+from tlbench.results.compare import compare
 from tlbench.results.reading import load_result, parse_result
 from tlbench.results.result import FILE_NAME, Result
-from tlbench.results.table import render
+from tlbench.results.table import render, render_comparison
 
 READ = replace(WER, reads="sentence")
 RIGHT = replace(ACC, reads="word")
@@ -246,3 +247,11 @@ def test_the_mark_is_drawn_in_every_form(ascii_only: bool) -> None:
     assert shown.isascii() is ascii_only
     assert ("91.7!" if ascii_only else "91.7†") in shown
     assert r"\dag{}" in table(judged([6, 5] * 5), format="latex")
+
+
+def test_a_comparison_says_which_of_its_numbers_are_no_reading() -> None:
+    comparison = compare(judged([1, 0] * 5), judged([6, 5] * 5, name="frozen"))
+    assert comparison.not_read == (("frozen", READ.key),)
+    assert "Not read, at 95 % no better" in render_comparison(comparison)
+    assert json.loads(render_comparison(comparison, "json"))["not_read"] == [{"system": "frozen", "metric": READ.key}]
+    assert "Not read" not in render_comparison(compare(judged([1, 0] * 5), judged([1, 1] * 5, name="other")))

@@ -254,3 +254,21 @@ def test_lrw_has_blind_words(tmp_path: Path) -> None:
     assert own.blind is not None
     assert [row.name for row in own.blind.rows] == ["most frequent word", "word by chance"]
     assert own.blind.learned_from == ("1 word labels of lrw:train",)
+
+
+def test_folders_without_a_data_set_are_each_guessed_from_their_own_clips(tmp_path: Path) -> None:
+    for folder, ids in (("one", "ab"), ("two", "cde")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / "boxes").mkdir(exist_ok=True)
+        for number, name in enumerate(ids):
+            write_clip(tmp_path / folder / f"{name}.mp4", frames=8 + number)
+            (tmp_path / folder / f"{name}.txt").write_text("bin blue")
+            np.save(tmp_path / "boxes" / f"{name}.npy", np.tile(np.array([8, 8, 40, 40]), (8 + number, 1)))
+    mine = {"avhubert-grid": find_card("avhubert-grid").package or Path()}
+    one, two = score_all(
+        ["one", "two"], "folder", metrics=["wer1/sound"], weights=mine, boxes=Path("boxes"), boxes_from="generated"
+    )
+    assert one.blind is not None
+    assert two.blind is not None
+    assert [one.blind.rows[0].row("wer1/sound").scored, two.blind.rows[0].row("wer1/sound").scored] == [2, 3]
+    assert one.blind.probe is two.blind.probe is None

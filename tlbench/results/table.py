@@ -133,6 +133,7 @@ def render_comparison(
                 "only_a": comparison.only_a,
                 "only_b": comparison.only_b,
                 "other_reference": comparison.other_reference,
+                "not_read": [{"system": name, "metric": key} for name, key in comparison.not_read],
                 "rows": [_finite_row(item) for item in comparison.as_dicts()],
                 "not_comparable": [{"metric": n.key, "a": n.a, "b": n.b} for n in comparison.not_comparable],
                 "notes": _comparison_notes(comparison),
@@ -535,6 +536,9 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     fewer = [f"{r.metric.key} {r.difference.clips:,}" for r in comparison.rows if r.difference.clips < comparison.clips]
     if fewer:
         notes.append(f"Scored in both on fewer clips: {', '.join(fewer)}.")
+    if comparison.not_read:
+        listed = ", ".join(f"{name} by {key}" for name, key in comparison.not_read)
+        notes.append(f"Not read, at 95 % no better than the best reader that does not look: {listed}.")
     for item in comparison.not_comparable:
         if item.a is None or item.b is None:
             notes.append(f"{item.key} not compared: only {'b' if item.a is None else 'a'} has it.")
