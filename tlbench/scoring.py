@@ -45,7 +45,7 @@ from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
 from tlbench.observing.weights import Weights, check_names, find_weights
 from tlbench.preflight.clip import Expected
-from tlbench.preflight.findings import Finding, of_failure
+from tlbench.preflight.findings import CATALOGUE, Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.probing import PROBE, BlindReaders, check_training, probe_clips, read_probe, reading_plan, unpublished
@@ -167,7 +167,9 @@ def prepare(
     given = dict(weights or {})
     asked = metrics if metrics is not None else selection.dataset.metrics
     chosen = find_metrics(asked)
+    wordless: list[str] = []
     if metrics is None:
+        wordless = _about_nothing(chosen, selection.clips)
         chosen = tuple(metric for metric in chosen if _has_subject(metric, selection.clips))
     cards = {name: observer_cards(name) for name in dict.fromkeys(metric.observer for metric in chosen)}
     every_card = known_cards()
@@ -177,7 +179,7 @@ def prepare(
 
     used: list[Weights] = []
     plans: list[ObserverPlan] = []
-    left_out: list[str] = []
+    left_out: list[str] = [*wordless]
     automatic: list[str] = []
     for name, own in cards.items():
         found = find_weights(own, given, selection.dataset.name) if own else None
@@ -246,6 +248,15 @@ def _why_unfit(metric: Metric, weights: Weights) -> str:
         f"{metric.key} left out: it looks through {metric.view!r}, which the network of checkpoint "
         f"{weights.card.name!r}, trained behind {weights.view}, can't"
     )
+
+
+def _about_nothing(metrics: Iterable[Metric], clips: Sequence[Clip]) -> list[str]:
+    """What is said at once if nobody knows what is said in any clip, so that nothing about reading is measured."""
+    if any(clip.transcript or clip.word for clip in clips):
+        return []
+    dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, clips))
+    told = f"{', '.join(dropped)} left out: no clip has a transcript, so nothing about reading is measured; for that"
+    return [f"{told} {CATALOGUE['no-transcripts'].fix.removeprefix('for word error rates ')}"] if dropped else []
 
 
 def _has_subject(metric: Metric, clips: Iterable[Clip]) -> bool:
