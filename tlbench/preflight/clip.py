@@ -15,12 +15,13 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
 from tlbench.files import file_sha256
+from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, tick_at_25, video_stream
 from tlbench.media.video import LONGEST_GAP_SECONDS
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
-from tlbench.preflight.sound import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
+from tlbench.preflight.sound import SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
 # AAC comes in blocks of 1024 samples: at 16 kHz a sound may be 1.6 frames longer than what was put in. LRS2's are.
@@ -260,8 +261,9 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
         return
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
-    if sound.peak < NOISE_FLOOR:
-        yield finding("silent-audio", clip.id, "the sound is silent from beginning to end")
+    if sound.sounding_seconds < LEAST_SOUND_SECONDS:
+        heard = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
+        yield finding("silent-audio", clip.id, f"{heard}, LSE needs {LEAST_SOUND_SECONDS:g} s")
         return
 
     real, real_start_seconds = None, 0.0

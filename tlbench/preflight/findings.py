@@ -89,7 +89,7 @@ _KINDS = (
     # Sound
     Kind("no-audio", "warning", "mux the speech in; LSE and offset need it"),
     Kind("unreadable-audio", "error", "write the sound again; LSE and offset need it"),
-    Kind("silent-audio", "warning", "mux the speech in; LSE of silence means nothing"),
+    Kind("silent-audio", "error", "mux the speech in; silence fits any mouth, so LSE and offset leave the clip out"),
     Kind("audio-format", "info", "nothing; it is converted to 16 kHz mono"),
     Kind("audio-start", "warning", "let sound and pictures start together; the gap is filled with silence"),
     Kind("audio-video-length", "warning", "make sound and video equally long; what has no partner is left out of LSE"),

@@ -43,7 +43,7 @@ class Chart:
     unit: str = ""
 
 
-_ARITHMETICS = {"sound": "", "paper": " (published view)"}
+_ARITHMETICS = {"common": "", "paper": " (published view)"}  # what the names of SyncNet's findings begin with
 _REGIONS = ("face", "mouth", "frame")
 CHARTS: tuple[Chart, ...] = (
     *(
@@ -208,7 +208,7 @@ def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.minimum(10 * np.log10(_PEAK_SQUARED / values), IDENTICAL_DB)
         if chart.along == "offset":
-            values = values[::-1]  # row i is the shift of 15 - i frames; charts run from the least to the greatest
+            values = values[::-1]  # the first row is the greatest offset; charts run from the least to the greatest
         curve = encode_curve(values)
         if curve is not None:
             yield chart.name, curve
