@@ -472,6 +472,7 @@ class _Desk:
             workers=self.workers,
             seed=self.seed,
             progress=self.progress,
+            excused=fault.control(size).excused,
         )
         if all(clip.id not in orders for clip in result.clips if clip.failures):
             write_text_atomically(folder / MADE_NAME, json.dumps(self._made(orders)) + "\n")

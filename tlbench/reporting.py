@@ -13,9 +13,10 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.pages.report.contents import Side, notable_clips
 from tlbench.pages.report.details import details_of
-from tlbench.pages.report.page import Finding, render_page
+from tlbench.pages.report.page import render_page
 from tlbench.pages.report.pictures import Picture, Videos, draw
 from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
+from tlbench.preflight.findings import Finding
 from tlbench.results.compare import compare
 from tlbench.results.reading import load_result
 from tlbench.results.record import read_records
@@ -179,9 +180,6 @@ def read_findings(path: Path) -> list[Finding]:
             "run `tlbench check --json`"
         )
     try:
-        return [
-            Finding(*(str(item[name] or "") for name in ("level", "code", "clip", "message", "fix")))
-            for item in data["findings"]
-        ]
-    except (KeyError, TypeError) as error:
+        return [Finding.from_json(item) for item in data["findings"]]
+    except (KeyError, TypeError, ValueError) as error:
         raise TlbenchError(f"{path}: a damaged check ({error}); run `tlbench check --json` again") from error

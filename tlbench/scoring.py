@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.datasets.neighbours import check_enough
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import DECODING
@@ -37,7 +38,12 @@ from tlbench.observing.placing import MouthFinder, mouth_mark
 from tlbench.observing.registry import observer_cards, observer_class, observer_names
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.weights import Weights, check_names, find_weights
+from tlbench.preflight.clip import Expected
+from tlbench.preflight.findings import Finding, of_failure
+from tlbench.preflight.folder import check_file_names
+from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.reference.note import origin_of
+from tlbench.results.aggregation import FROM_RECORDS
 from tlbench.results.aggregation import aggregate as aggregate_records
 from tlbench.results.provenance import make_provenance
 from tlbench.results.reading import load_result
@@ -102,6 +108,7 @@ def prepare(
     device: str = "auto",
     precision: Precision = "full",
     cache: Path | None = None,
+    allow_short: bool = False,
 ) -> Setup:
     """Decide what a run looks with: which metrics, so which observers, views, checkpoints and face detector.
 
@@ -132,6 +139,8 @@ def prepare(
         ``half``: observers that can compute in half precision do. Their protocols say so, and a remark names those that
         can't and compute as ever. On a GPU it is faster; a CPU without instructions for bfloat16 is slower by it.
     cache : Path, optional
+    allow_short : bool
+        Score videos that stop early as well. The protocols say so, and leaderboards refuse the result.
 
     Raises
     ------
@@ -186,7 +195,13 @@ def prepare(
         rule = BoxRule("haar", source=boxes_from)
     return Setup(
         tuple(metric for metric in chosen if metric.observer in looking),
-        Plan(tuple(plans), rule, cache or default_cache(), choose_device(device, any(plan.weights for plan in plans))),
+        Plan(
+            tuple(plans),
+            rule,
+            cache or default_cache(),
+            choose_device(device, any(plan.weights for plan in plans)),
+            expected=replace(Expected.of(selection.dataset), allow_short=allow_short),
+        ),
         tuple(used),
         tuple(left_out),
         (*_view_remarks(plans, used, chosen), *(_precision_remarks(plans) if precision == "half" else ())),
@@ -330,6 +345,8 @@ def score(
     device: str = "auto",
     precision: Precision = "full",
     cache: Path | None = None,
+    allow_short: bool = False,
+    strict: bool = False,
     name: str | None = None,
     out: Path | str | None = None,
     workers: int = 1,
@@ -339,7 +356,8 @@ def score(
 ) -> Result:
     """Score one folder of generated videos; :func:`score_all` with a single system and no controls.
 
-    ``result.complete`` says whether every clip was scored; a clip that failed is in the result with its reason.
+    ``result.complete`` says whether every clip was scored and nothing is wrong with the folder; ``result.all_findings``
+    says what was found, of each clip and of the folder.
     """
     return score_all(
         [generated],
@@ -361,6 +379,8 @@ def score(
         device=device,
         precision=precision,
         cache=cache,
+        allow_short=allow_short,
+        strict=strict,
         name=name,
         out=out,
         workers=workers,
@@ -391,6 +411,8 @@ def score_all(
     device: str = "auto",
     precision: Precision = "full",
     cache: Path | None = None,
+    allow_short: bool = False,
+    strict: bool = False,
     name: str | None = None,
     controls: Sequence[str] = (),
     out: Path | str | None = None,
@@ -408,8 +430,10 @@ def score_all(
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.dataset.load_dataset`.
-    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, precision, cache
+    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, precision, cache, allow_short
         See :func:`prepare`.
+    strict : bool
+        Warnings leave a result incomplete, as errors do. It changes nothing in what is scored.
     name : str, optional
         What tables call the system, if there is one; the folder's name if not given.
     controls : sequence of str
@@ -478,6 +502,7 @@ def score_all(
         device=device,
         precision=precision,
         cache=cache,
+        allow_short=allow_short,
     )
     if contact_sheet is not None:
         _draw_contact_sheet(selections[0], setup.plan, contact_sheet)
@@ -492,7 +517,17 @@ def score_all(
     ):
         warnings.warn(line, stacklevel=2)
     results = [
-        run(selection, own, system, out=out / system, workers=workers, engine=engine, seed=seed, progress=progress)
+        run(
+            selection,
+            own,
+            system,
+            out=out / system,
+            workers=workers,
+            engine=engine,
+            seed=seed,
+            progress=progress,
+            strict=strict,
+        )
         for system, selection, own in zip(names, selections, setups, strict=True)
     ]
     if kinds:
@@ -505,6 +540,7 @@ def score_all(
             engine=engine,
             seed=seed,
             progress=progress,
+            strict=strict,
         )
     return results
 
@@ -570,6 +606,7 @@ def _score_controls(
     engine: str = "local",
     seed: int = 0,
     progress: Progress | None = None,
+    strict: bool = False,
 ) -> Iterator[Result]:
     """Score the ceiling and the floors of a selection: the reference clips with a known fault put in.
 
@@ -601,6 +638,8 @@ def _score_controls(
             engine=engine,
             seed=seed,
             progress=progress,
+            excused=control(kind).excused,
+            strict=strict,
         )
 
 
@@ -615,17 +654,24 @@ def run(
     engine: str = "local",
     seed: int = 0,
     progress: Progress | None = None,
+    excused: frozenset[str] = frozenset(),
+    strict: bool = False,
 ) -> Result:
-    """Observe a selection and write its records and result. The common part of systems and controls."""
+    """Observe a selection and write its records and result. The common part of systems and controls.
+
+    ``excused`` are the codes of findings that are left out: those a control's own fault causes. ``strict``: warnings
+    leave the result incomplete.
+    """
     started = datetime.now(timezone.utc)
     settings = IntervalSettings(seed=seed, cluster=selection.dataset.cluster)
     total = len(selection.clips)
+    of_folder, of_clips = _told_beforehand(selection, setup.plan, role)
 
     def records() -> Iterator[ClipRecord]:
         seen = observe(setup.plan, selection.clips, workers, engine)
         with RecordWriter(out / RECORDS_NAME) as writer:
             for done, observation in enumerate(seen, start=1):
-                record = _record(observation)
+                record = _record(observation, of_clips.get(observation.clip.id, ()), excused)
                 writer.write(record)
                 if progress is not None:
                     progress(name, observation, done, total)
@@ -639,9 +685,12 @@ def run(
         dataset=selection.dataset.name,
         split=selection.split,
         expected=total,
-        selection=_mark(selection),
+        selection=_mark(selection, setup.plan),
         role=role,
         interval=settings,
+        findings=[found for found in of_folder if found.code not in excused],
+        not_checked=_not_checked(setup.plan),
+        strict=strict,
         trained_with=() if role == "control" else setup.trained_with,
         remarks=setup.remarks if role == "control" else (*setup.remarks, *setup.overlaps),
     )
@@ -712,12 +761,42 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
         interval=before.interval,
         trained_with=before.trained_with,
         remarks=before.remarks,
+        findings=[found for found in before.findings if found.code not in FROM_RECORDS],
+        not_checked=before.not_checked,
+        strict=before.strict,
     )
     result.write(folder / FILE_NAME)
     return result
 
 
-def _record(observation: Observation) -> ClipRecord:
+def _told_beforehand(selection: Selection, plan: Plan, role: Role) -> tuple[list[Finding], dict[str, list[Finding]]]:
+    """What names and texts tell without a look into a video: findings of the folder, and those of clips by id."""
+    found = [
+        told for told in check_file_names(selection) if told.clip is None and (role == "system" or told.code != "extra")
+    ]
+    if any(observer.needs.transcript or observer.needs.word for observer in plan.observers):
+        found += check_texts(selection.clips, ALPHABET, None if selection.dataset.own_words else LRW_WORDS)
+        found += check_contradictions(selection)
+    of_clips: dict[str, list[Finding]] = {}
+    for told in found:
+        if told.clip is not None:
+            of_clips.setdefault(told.clip, []).append(told)
+    return [told for told in found if told.clip is None], of_clips
+
+
+def _not_checked(plan: Plan) -> list[str]:
+    """What no observer of a run needs, so that it was not looked at."""
+    needs = [observer.needs for observer in plan.observers]
+    parts = {
+        "sound": any(need.audio for need in needs),
+        "pictures beside the real ones": any(need.reference for need in needs),
+        "faces": any(need.boxes for need in needs),
+        "transcripts": any(need.transcript or need.word for need in needs),
+    }
+    return [part for part, looked in parts.items() if not looked]
+
+
+def _record(observation: Observation, told: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
     """What stays of an observation when folders are dropped: they say where its user keeps things."""
     clip = observation.clip
     paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
@@ -729,17 +808,32 @@ def _record(observation: Observation) -> ClipRecord:
             message = message.replace(str(path), path.name)
         return Failure(error.code, message)
 
+    failures = {name: failure(error) for name, error in observation.failures.items()}
     return ClipRecord(
         id=clip.id,
         speaker=clip.speaker,
         generated_sha256=observation.generated_sha256,
         reference_sha256=observation.reference_sha256,
         evidence=observation.evidence,
-        failures={name: failure(error) for name, error in observation.failures.items()},
-        notes=observation.notes,
+        failures=failures,
         frames=observation.frames,
         word=clip.word,
+        frames_expected=observation.frames_expected,
+        findings=tuple(_findings([*told, *observation.findings], failures, clip.id, excused)),
+        pictures_sha256=observation.pictures_sha256,
     )
+
+
+def _findings(
+    found: Sequence[Finding], failures: Mapping[str, Failure], clip_id: str, excused: frozenset[str]
+) -> Iterator[Finding]:
+    """What was found of a clip, and every failure that no finding has told."""
+    yield from (finding for finding in found if finding.code not in excused)
+    codes = {finding.code for finding in found}
+    for code in dict.fromkeys(why.code for why in failures.values()):
+        if code not in codes:
+            whom = tuple(name for name, why in failures.items() if why.code == code)
+            yield of_failure(clip_id, code, failures[whom[0]].message, whom)
 
 
 def _protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
@@ -753,7 +847,7 @@ def _protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
             split=selection.split,
             view=observer_class(metric.observer).views[setup.view(metric)],
             decoding=DECODING,
-            selection=_mark(selection),
+            selection=_mark(selection, setup.plan),
             boxes=_guide_mark(selection.clips, setup.plan.boxes, plan.needs),
             weights_sha256=plan.weights_sha256,
             numbers=HALF_NAME if plan.half else None,
@@ -773,13 +867,14 @@ def _guide_mark(clips: Iterable[Clip], rule: BoxRule, needs: Needs) -> str | Non
     return "+".join(sorted(kinds))
 
 
-def _mark(selection: Selection) -> str | None:
-    """Part of every protocol id unless the whole published split was scored."""
+def _mark(selection: Selection, plan: Plan) -> str | None:
+    """Part of every protocol id unless the whole published split was scored, and only whole clips of it."""
+    short = plan.expected.allow_short
     if selection.whole:
-        return None
+        return selection_mark(short=short)
     if selection.subset is None and selection.limit is not None:
-        return selection_mark(limit=selection.limit)
-    return selection_mark(subset=[clip.id for clip in selection.clips])
+        return selection_mark(limit=selection.limit, short=short)
+    return selection_mark(subset=[clip.id for clip in selection.clips], short=short)
 
 
 def fixed_box(selection: Selection) -> tuple[int, int, int, int] | None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from tlbench.datasets.transcripts import has_words, spelled, strange_characters, visible
 from tlbench.errors import ClipError
 
 BLANK = 0
@@ -24,16 +25,24 @@ _CHARACTERS = {number: character for character, number in IDS.items()}
 def ids_of(transcript: str, clip_id: str) -> np.ndarray:
     """The transcript, put into upper case, as (n,) int64.
 
+    A transcript that the alphabet does not spell as it is written is respelled first, see
+    :func:`tlbench.datasets.transcripts.spelled`: a curly apostrophe is an apostrophe, a comma is not said. The original
+    stops on it with a KeyError, so ``paper`` leaves the clip out (:mod:`tlbench.metrics.intelligibility`).
+
     Raises
     ------
     ClipError
-        ``empty-transcript`` if there is nothing to spell, ``characters`` if the alphabet lacks some of it. (The
-        original stops on such a clip with a KeyError.)
+        ``empty-transcript`` if there is no word in it, ``characters`` if the alphabet lacks some of it even then.
     """
-    if not transcript.strip():
-        raise ClipError("empty-transcript", f"clip {clip_id}: the transcript is empty (WER2 compares with it); fill it")
-    spelt = transcript.upper()
-    strange = sorted(set(spelt) - IDS.keys())
+    spelt = visible(transcript).upper()
+    if not has_words(transcript):
+        shown = f"{spelt.strip()!r} has no word" if spelt.strip() else "is empty"
+        raise ClipError(
+            "empty-transcript", f"clip {clip_id}: the transcript {shown} (WER2 compares with it); write what is said"
+        )
+    if strange_characters(spelt, IDS):
+        spelt = spelled(transcript)
+    strange = strange_characters(spelt, IDS)
     if strange:
         raise ClipError(
             "characters",

@@ -37,7 +37,7 @@ class Conformer(LipReader):
     reference : str
         The clip's transcript as the data set writes it.
     reference_ids : (n,) int64
-        The same in upper case, as :mod:`.characters` numbers it.
+        The same in upper case, as :mod:`.characters` numbers it; respelled where its alphabet lacks a character.
     forced_ids : (n,) int64
         The character written at each place by a decoder that is told all characters before it; 39 and 0 may be among
         them.

@@ -54,6 +54,10 @@ def test_the_readme_fits_one_screen_of_a_repository_page() -> None:
 def test_ci_runs_what_the_readme_says() -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in ("install", "test"):
+    for name in ("demo", "test"):
         assert f"command_of {name}" in script
+    for name in ("install", "demo", "test"):
         assert readme.count(f"<!-- ci: {name} -->\n```bash\n") == 1
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert '-m pytest -m "not slow"' in makefile
+    assert ".[dev]" in (ROOT / "scripts" / "set_up.sh").read_text("utf-8")

@@ -30,6 +30,7 @@ def talking(seed: int, still: bool = False) -> np.ndarray:
     """(FRAMES, 96, 96, 3) uint8: a mouth in the lower half that opens and closes at its own times."""
     openness = np.abs(np.cumsum(np.random.default_rng(seed).normal(size=FRAMES)))
     frames = np.repeat(picture(0, 96, 96)[None], FRAMES, axis=0)
+    frames[:, :8, : 8 * (seed % 10 + 1)] = 255  # outside of the mouth: no two clips have the same pictures
     for frame, wide in zip(frames, np.zeros(FRAMES) if still else openness, strict=True):
         height = 2 + min(int(4 * wide), 30)
         frame[60 : 60 + height, 30:66] = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 
 import numpy as np
 
@@ -87,7 +88,8 @@ def protocol_of(of: Metric, *, dataset: str = "toy", boxes: str | None = None) -
 
 
 def record(clip_id: str, values: Mapping[str, object], speaker: str | None = None) -> ClipRecord:
-    return ClipRecord(clip_id, speaker, "a" * 64, "b" * 64, {"eye": Evidence("eye", values)})  # type: ignore[arg-type]
+    own = sha256(clip_id.encode()).hexdigest()
+    return ClipRecord(clip_id, speaker, own, "b" * 64, {"eye": Evidence("eye", values)})  # type: ignore[arg-type]
 
 
 def levels(numbers: Sequence[float], speakers: Sequence[str | None] | None = None) -> list[ClipRecord]:

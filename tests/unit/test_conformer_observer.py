@@ -151,7 +151,8 @@ def test_a_clip_without_a_frame_fails_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("transcript", "code"), [(None, "no-transcript"), ("", "empty-transcript"), ("NAÏVE", "characters")]
+    ("transcript", "code"),
+    [(None, "no-transcript"), ("", "empty-transcript"), ("SMØR", "characters"), ("...", "empty-transcript")],
 )
 def test_a_clip_that_cannot_be_spelt_is_refused_at_once(transcript: str | None, code: str) -> None:
     with pytest.raises(ClipError, match="clip a/b: ") as caught:

@@ -12,6 +12,7 @@ from tests.unit.dataset_factory import GRID_IDS, make_grid, touch
 from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.grid import SILENCES, parse_alignment, transcript_of_id
 from tlbench.errors import TlbenchError
+from tlbench.preflight.texts import check_contradictions
 
 BBAF2N = """\
 0 23750 sil
@@ -74,11 +75,34 @@ def test_broken_alignments_name_file_and_line(tmp_path: Path, text: str, message
 
 
 @pytest.mark.parametrize("place", ["s1/bbaf2n.align", "alignments/s1/bbaf2n.align"])
-def test_the_transcript_is_the_alignments_without_silence_wherever_it_lies(tmp_path: Path, place: str) -> None:
+def test_an_alignment_that_contradicts_the_id_is_told_and_not_used(tmp_path: Path, place: str) -> None:
     touch(tmp_path, "s1/bbaf2n.mpg", place)
     (tmp_path / place).write_text(BBAF2N.replace("two", "nine"))
-    (clip,) = load_dataset("grid", tmp_path).clips
-    assert clip.transcript == "bin blue at f nine now"
+    selection = load_dataset("grid", tmp_path)
+    (clip,) = selection.clips
+    assert clip.transcript == "bin blue at f two now"
+    assert selection.spans(clip) == ()
+    (found,) = check_contradictions(selection)
+    assert (found.code, found.clip, found.level) == ("alignment-contradicts-id", "s1/bbaf2n", "warning")
+    assert "'bin blue at f nine now'" in found.message
+    assert "'bin blue at f two now'" in found.message
+
+
+@pytest.mark.parametrize("text", [BBAF2N, BBAF2N.upper(), BBAF2N.replace("two", "2"), "0 75000 sil\n"])
+def test_another_spelling_of_the_same_words_is_no_contradiction(tmp_path: Path, text: str) -> None:
+    touch(tmp_path, "s1/bbaf2n.mpg", "s1/bbaf2n.align")
+    (tmp_path / "s1/bbaf2n.align").write_text(text)
+    selection = load_dataset("grid", tmp_path)
+    assert check_contradictions(selection) == []
+    assert selection.spans(selection.clips[0])
+
+
+def test_of_a_name_that_spells_nothing_the_alignment_is_the_transcript(tmp_path: Path) -> None:
+    touch(tmp_path, "s1/other.mpg", "s1/other.align")
+    (tmp_path / "s1/other.align").write_text(BBAF2N)
+    selection = load_dataset("grid", tmp_path)
+    assert selection.clips[0].transcript == "bin blue at f two now"
+    assert check_contradictions(selection) == []
 
 
 def test_without_alignments_the_id_is_the_transcript(tmp_path: Path) -> None:

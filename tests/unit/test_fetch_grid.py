@@ -75,7 +75,7 @@ def test_what_is_fetched_is_read_as_grid(tmp_path: Path, address: str) -> None:
     assert told[-1] == (len(FILES["/s1.zip"]),) * 2
     clips = load_dataset("grid", root).clips
     assert [clip.id for clip in clips] == ["s1/bbaf2n", "s1/lwbs8p"]
-    assert clips[0].transcript == "bin"  # as the alignment has it
+    assert clips[0].transcript == "bin blue at f two now"  # as the id spells it
     assert sorted(path.name for path in root.iterdir()) == ["alignments", "s1"]
 
 

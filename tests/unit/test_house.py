@@ -25,7 +25,7 @@ ABOVE_RESULTS = {
     *("tlbench.calibrate", "tlbench.demo", "tlbench.fetch_grid"),
     *("tlbench.generating", "tlbench.plotting", "tlbench.leaderboard", "tlbench.reporting"),
 }
-OBSERVERS_MAY_IMPORT = ("tlbench.media", "tlbench.datasets.clip", "tlbench.observing")
+OBSERVERS_MAY_IMPORT = ("tlbench.media", "tlbench.datasets.clip", "tlbench.datasets.transcripts", "tlbench.observing")
 
 
 def sources(folder: Path) -> list[Path]:

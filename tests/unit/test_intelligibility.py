@@ -11,7 +11,9 @@ from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.tally import ErrorTally, HitTally, Tally
 from tlbench.observing.evidence import Evidence, Value
 
-sentences = st.lists(st.sampled_from(["pat", "bat", "fat", "see", "zee", "zzyx", "7"]), max_size=5).map(" ".join)
+sentences = st.lists(st.sampled_from(["pat", "bat", "fat", "see", "zee", "zzyx", "7"]), min_size=1, max_size=5).map(
+    " ".join
+)
 
 
 def tallied(key: str, **values: Value) -> Tally:

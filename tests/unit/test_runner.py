@@ -23,6 +23,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer, Watcher
 from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.preflight.clip import Expected
 
 
 class Counting(Watcher):
@@ -89,16 +90,20 @@ def clip_of(folder: Path, frames: int = 40, reference_frames: int = 40, *, sound
     return Clip("c", write_clip(folder / "ref.mp4", frames=reference_frames), generated)
 
 
+def codes(observation: Observation) -> set[str]:
+    return {found.code for found in observation.findings}
+
+
 def look(plan: Plan, clip: Clip) -> Observation:
     (found,) = Bench(plan).observe([clip])
     return found
 
 
 def test_every_frame_of_both_videos_is_shown_once_and_in_order(plan: Plan, tmp_path: Path) -> None:
-    found = look(plan, clip_of(tmp_path, frames=40, reference_frames=70))
+    found = look(plan, clip_of(tmp_path, frames=67, reference_frames=70))
     assert found.failures == {}
-    assert found.frames == 40
-    np.testing.assert_array_equal(found.evidence["counter"].array("seen"), range(40))
+    assert (found.frames, found.frames_expected) == (67, 70)
+    np.testing.assert_array_equal(found.evidence["counter"].array("seen"), range(67))
     np.testing.assert_array_equal(found.evidence["counter"].array("real"), range(70))
     assert len(found.evidence["listener"].array("real")) == 0  # it asked for no reference
 
@@ -157,7 +162,9 @@ def test_a_broken_reference_fails_only_those_who_need_it(plan: Plan, tmp_path: P
     (tmp_path / "ref.mp4").write_text("not a video")
     found = look(plan, clip)
     assert set(found.evidence) == {"listener"}
-    assert found.failures["counter"].code == "unreadable"
+    assert found.failures["counter"].code == "reference-broken"
+    (said,) = (found for found in found.findings if found.code == "reference-broken")
+    assert said.observers == ("counter",)
 
 
 def test_a_missing_generated_video_fails_all_with_one_reason(plan: Plan, tmp_path: Path) -> None:
@@ -166,23 +173,22 @@ def test_a_missing_generated_video_fails_all_with_one_reason(plan: Plan, tmp_pat
     assert set(found.failures) == {"counter", "listener"}
 
 
-def test_a_converted_rate_is_noted_and_the_note_survives_the_cache(plan: Plan, tmp_path: Path) -> None:
+def test_a_converted_rate_is_found_and_the_finding_survives_the_cache(plan: Plan, tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
     write_clip(tmp_path / "gen.mp4", frames=60, frames_per_second=30, audio_codec="aac", samples=tone(2))
     first = look(plan, clip)
-    assert first.notes == ("30 to 25 frames/s",)
-    assert first.frames == 50
-    assert look(plan, clip).notes == first.notes
+    assert "frame-rate" in codes(first)
+    assert (first.frames, first.frames_expected) == (40, 40)  # of 50 at 25 a second the last ten are shown to nobody
+    assert look(plan, clip).findings == first.findings
 
 
 def test_boxes_are_found_once_and_kept_by_the_references_content(tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
     plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
-    first = look(plan, clip)
-    assert "no face found in 40 of 40 reference frames" in first.notes
+    look(plan, clip)
     (kept,) = (tmp_path / "cache" / "boxes").rglob("*.json")
     before = kept.stat().st_mtime_ns
-    write_clip(tmp_path / "gen.mp4", frames=30)
+    write_clip(tmp_path / "gen.mp4", frames=38)
     assert look(plan, clip).cached == 0
     assert kept.stat().st_mtime_ns == before
 
@@ -195,7 +201,7 @@ def test_given_boxes_go_before_detected_ones_and_are_in_the_key(tmp_path: Path) 
         write_boxes(tmp_path / "c.npy", Boxes(np.tile([4, 4, x2, 44], (40, 1)), 0, "given"))
         found = look(plan, replace(clip, boxes=tmp_path / "c.npy"))
         assert found.cached == 0
-        assert found.notes == ()
+        assert found.failures == {}
         mse.append(len(found.evidence["pixels"].array("face_mse")))
     assert mse == [40, 40]
 
@@ -285,14 +291,14 @@ def test_a_file_is_decoded_once_even_if_boxes_have_to_be_found_in_it(
     assert len(decoded) == 2  # the second run decodes nothing
 
 
-def test_notes_go_with_the_observer_they_concern(plan: Plan, tmp_path: Path) -> None:
+def test_what_is_found_of_the_reference_is_told_whoever_looks(plan: Plan, tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
-    write_clip(tmp_path / "ref.mp4", frames=60, frames_per_second=30)
-    assert look(plan, clip).notes == ("reference: 30 to 25 frames/s",)
-    listener = replace(plan, observers=plan.observers[1:])  # never saw the reference
+    write_clip(tmp_path / "ref.mp4", frames=48, frames_per_second=30)
+    assert "reference-rate" in codes(look(plan, clip))
+    listener = replace(plan, observers=plan.observers[1:])  # never saw the reference, but every header is read
     again = look(listener, clip)
     assert again.cached == 1
-    assert again.notes == ()
+    assert "reference-rate" in codes(again)
 
 
 def test_an_observation_is_the_same_fresh_from_the_cache_and_half_of_each(plan: Plan, tmp_path: Path) -> None:
@@ -306,7 +312,7 @@ def test_an_observation_is_the_same_fresh_from_the_cache_and_half_of_each(plan: 
     for other in (cached, half):
         assert list(other.evidence) == list(fresh.evidence)
         assert [e.to_json() for e in other.evidence.values()] == [e.to_json() for e in fresh.evidence.values()]
-        assert (other.notes, other.frames) == (fresh.notes, fresh.frames)
+        assert (other.findings, other.frames) == (fresh.findings, fresh.frames)
 
 
 def test_who_fails_again_does_not_change_what_is_kept_of_the_others(plan: Plan, tmp_path: Path) -> None:
@@ -317,7 +323,7 @@ def test_who_fails_again_does_not_change_what_is_kept_of_the_others(plan: Plan, 
     assert first.failures["listener"].code == second.failures["listener"].code
 
 
-def test_lost_pictures_are_noted(plan: Plan, tmp_path: Path) -> None:
+def test_a_video_that_ends_before_its_declared_length_is_not_scored(plan: Plan, tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
     assert clip.generated is not None
     whole = write_clip(
@@ -329,9 +335,35 @@ def test_lost_pictures_are_noted(plan: Plan, tmp_path: Path) -> None:
     )
     clip.generated.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
     found = look(plan, clip)
-    assert found.frames is not None
-    assert found.frames < 80
-    assert "fewer pictures than its header declares" in found.notes
+    assert {error.code for error in found.failures.values()} == {"truncated"}
+    assert found.evidence == {}
+
+
+def test_what_was_kept_by_a_run_without_checks_is_checked_once(plan: Plan, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    first = look(plan, clip)
+    shutil.rmtree(tmp_path / "cache" / "checks")
+    again = look(plan, clip)
+    assert again.cached == 2
+    assert again.findings == first.findings
+    assert len(list((tmp_path / "cache" / "checks").rglob("*.json"))) == 1
+
+
+@pytest.mark.parametrize(("frames", "reference", "scored"), [(8, 75, False), (69, 75, False), (70, 75, True)])
+def test_a_video_that_stops_early_is_not_scored(
+    plan: Plan, tmp_path: Path, frames: int, reference: int, scored: bool
+) -> None:
+    found = look(plan, clip_of(tmp_path, frames=frames, reference_frames=reference))
+    assert (found.failures == {}) == scored
+    assert ("few-frames" in codes(found)) != scored
+    short = replace(plan, expected=Expected(allow_short=True))
+    assert look(short, clip_of(tmp_path, frames=frames, reference_frames=reference)).failures == {}
+
+
+def test_of_a_longer_video_the_end_is_shown_to_nobody(plan: Plan, tmp_path: Path) -> None:
+    found = look(plan, clip_of(tmp_path, frames=45, reference_frames=40))
+    np.testing.assert_array_equal(found.evidence["counter"].array("seen"), range(40))
+    assert "frame-count" in codes(found)
 
 
 def test_a_run_of_a_huge_picture_stays_small(tmp_path: Path) -> None:
@@ -397,23 +429,23 @@ def landmarks(frames: int) -> np.ndarray:
 def test_faces_are_framed_by_steadied_boxes_and_mouths_followed_each_held_beyond_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jittering = np.tile(np.array([10, 10, 50, 50]), (30, 1))
+    jittering = np.tile(np.array([10, 10, 50, 50]), (36, 1))
     jittering[11] += 7
     np.save(tmp_path / "boxes.npy", jittering)
     np.save(tmp_path / "landmarks.npy", landmarks(30))
     clip = replace(
-        clip_of(tmp_path, frames=40, reference_frames=30),
+        clip_of(tmp_path, frames=32, reference_frames=36),
         boxes=tmp_path / "boxes.npy",
         landmarks=tmp_path / "landmarks.npy",
     )
     found = look(guided_plan(tmp_path, monkeypatch, BoxRule(), "framer", "placer"), clip)
     assert found.failures == {}
     framed = found.evidence["framer"].array("guides")
-    assert framed.shape == (40, 4)
-    np.testing.assert_allclose(framed, framed[:1].repeat(40, axis=0))  # one frame's jump is gone
+    assert framed.shape == (32, 4)
+    np.testing.assert_allclose(framed, framed[:1].repeat(32, axis=0))  # one frame's jump is gone
     placed = found.evidence["placer"].array("guides")
-    assert placed.shape == (40, 2, 3)
-    np.testing.assert_array_equal(placed[30:], placed[29:30].repeat(10, axis=0))
+    assert placed.shape == (32, 2, 3)
+    np.testing.assert_array_equal(placed[30:], placed[29:30].repeat(2, axis=0))
     assert np.ptp(placed[:30, 0, 2]) > 5
 
 
@@ -428,7 +460,7 @@ def test_landmarks_that_do_not_fit_fail_only_those_who_need_them(
     assert set(found.evidence) == {"framer"}
 
 
-@pytest.mark.parametrize(("source", "frames"), [("reference", 30), ("generated", 40)])
+@pytest.mark.parametrize(("source", "frames"), [("reference", 42), ("generated", 40)])
 def test_faces_are_looked_for_in_the_video_that_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: GuideSource, frames: int
 ) -> None:
@@ -441,7 +473,7 @@ def test_faces_are_looked_for_in_the_video_that_was_asked_for(
 
     monkeypatch.setattr("tlbench.observing.runner.steady", count)
     rule = BoxRule("fixed", fixed=(4, 4, 60, 60), source=source)
-    found = look(guided_plan(tmp_path, monkeypatch, rule, "framer"), clip_of(tmp_path, frames=40, reference_frames=30))
+    found = look(guided_plan(tmp_path, monkeypatch, rule, "framer"), clip_of(tmp_path, frames=40, reference_frames=42))
     assert found.failures == {}
     assert counted == [frames]
 

@@ -180,8 +180,8 @@ def incomplete() -> Result:
 
 
 RESULTS: list[tuple[Result, str]] = [
-    (incomplete(), "incomplete: 19 of 20 clips were scored (no-audio)"),
-    (replace(filed_result(), expected=21), "incomplete: 20 of 21"),
+    (incomplete(), "incomplete: no-audio; 1 of 20 clips (s1/c03)"),
+    (replace(filed_result(), expected=21), "incomplete: 1 of 21 clips not observed"),
     (with_clip(filed_result(), 0, generated_sha256=None), "generated_sha256 None is not a SHA-256"),
     (with_clip(filed_result(), 0, reference_sha256="x" * 64), "is not a SHA-256"),
     (with_clip(filed_result(), 0, tallies={"ssim/sound": MeanTally(1, 75)}), "states the interval"),

@@ -61,6 +61,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="half: lip readers compute in bfloat16, meant for GPUs; a protocol of its own.",
 )
+@click.option(
+    "--allow-short", is_flag=True, help="Score videos that stop early too; a protocol of its own, not for leaderboards."
+)
+@click.option("--strict", is_flag=True, help="Warnings leave the result incomplete, as errors do: exit code 1.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals and controls.")
 @cache_option
 @format_option
@@ -91,6 +95,8 @@ def command(
     engine: str,
     device: str,
     precision: Precision,
+    allow_short: bool,
+    strict: bool,
     seed: int,
     cache: Path | None,
     table_format: Format,
@@ -100,7 +106,7 @@ def command(
     Videos are matched to the data set's clips by name. Each folder becomes a row; its result.json and records.jsonl
     go to OUT/<name>. A run that was interrupted goes on where it was when the same command is given again.
 
-    Exit code: 0 every clip was scored, 1 some were not (each with its reason), 2 nothing could be done.
+    Exit code: 0 every clip was scored, 1 some were not or are copies (each with its reason), 2 nothing could be done.
     """
     from tlbench.cli.progress import ScoreProgress
     from tlbench.results.table import render
@@ -132,6 +138,8 @@ def command(
             engine=engine,
             device=device,
             precision=precision,
+            allow_short=allow_short,
+            strict=strict,
             seed=seed,
             cache=cache,
             progress=progress,

@@ -91,6 +91,7 @@ class Control(ABC):
     needs_mouths: ClassVar[bool] = False
     needs_double: ClassVar[Literal["", "same speaker", "another speaker"]] = ""
     written: ClassVar[bool] = True  # False: the reference file itself is the control
+    excused: ClassVar[frozenset[str]] = frozenset()  # codes of findings that the fault itself causes: they are not told
 
     @property
     def name(self) -> str:
@@ -111,6 +112,7 @@ class GroundTruth(Control):
     base = "ground-truth"
     description = "the reference file itself, byte for byte"
     written = False
+    excused = frozenset({"same-file", "identical", "identical-pictures", "ground-truth-as-system"})
 
     def apply(self, scene: Scene) -> Scene:
         return scene
@@ -210,6 +212,7 @@ class SwappedAudio(Control):
     base = "swapped-audio"
     description = "the speech of another clip, cut or padded with silence to this clip's length"
     needs_donor = True
+    excused = frozenset({"other-audio", "audio-length", "audio-lag", "leading-silence"})
     share: float = 1.0
 
     @property
@@ -254,6 +257,7 @@ class Shifted(Control):
 
     base = "shifted"
     description = "the picture delayed against the sound by some frames of 1/25 s"
+    excused = frozenset({"pictures-late"})
     frames: int = 5
 
     @property

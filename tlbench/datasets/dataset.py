@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lists import check_clip_id, read_subset
 from tlbench.datasets.matching import VIDEO_SUFFIXES, ClipNames, FoundFile, find_files, match_files
+from tlbench.datasets.transcripts import visible
 from tlbench.errors import TlbenchError
 
 _BUILT_IN = {
@@ -128,6 +129,10 @@ class Dataset(ABC):
         """What is said when, in order, silences included; empty if the data set does not know. For training only."""
         return ()
 
+    def contradictions(self, source: Source, clip: Clip) -> tuple[tuple[str, str], ...]:
+        """Where two sources of truth about a clip disagree: (code of a finding, message that names both), each."""
+        return ()
+
     def notes(self, source: Source) -> tuple[str, ...]:
         """What the user should know about how this source was read, a line each."""
         return ()
@@ -174,6 +179,10 @@ class Selection:
     def spans(self, clip: Clip) -> tuple[Span, ...]:
         """See :meth:`Dataset.spans`."""
         return self.dataset.spans(Source(self.root, self.manifest), clip)
+
+    def contradictions(self, clip: Clip) -> tuple[tuple[str, str], ...]:
+        """See :meth:`Dataset.contradictions`."""
+        return self.dataset.contradictions(Source(self.root, self.manifest), clip)
 
     @property
     def whole(self) -> bool:
@@ -259,7 +268,7 @@ def load_dataset(
     source = Source(root, manifest, None if files is None else tuple(files))
 
     split = _choose_split(dataset, source, split)
-    clips = dataset.clips(source, split)
+    clips = [_legible(clip) for clip in dataset.clips(source, split)]
     if not clips:
         raise TlbenchError(
             f"{name}: split {split!r} holds no clips in {manifest or root or generated}; expected {dataset.layout}"
@@ -323,6 +332,13 @@ def _choose_split(dataset: Dataset, source: Source, split: str | None) -> str:
     if split not in there:
         raise TlbenchError(f"{dataset.name}: no split {split!r}; there are {', '.join(there)} (--split)")
     return split
+
+
+def _legible(clip: Clip) -> Clip:
+    """The clip without invisible characters in what is said."""
+    transcript, word = (None if text is None else visible(text) for text in (clip.transcript, clip.word))
+    same = (transcript, word) == (clip.transcript, clip.word)
+    return clip if same else replace(clip, transcript=transcript, word=word)
 
 
 def _check_ids(name: str, clips: list[Clip]) -> None:

@@ -44,6 +44,7 @@ class LateSound(Control):
 
     base = "late-sound"
     description = "the sound delayed against the picture, after silence"
+    excused = frozenset({"audio-lag", "audio-start", "leading-silence", "other-audio"})
     frames: float = 5.0
 
     @property
@@ -125,6 +126,7 @@ class NoisySound(Control):
 
     base = "noisy-sound"
     description = "white noise added to the sound"
+    excused = frozenset({"other-audio"})
     ratio: float = 0.3
 
     @property

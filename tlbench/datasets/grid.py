@@ -31,8 +31,9 @@ Alignment = list[tuple[float, float, str]]
 class Grid(Dataset):
     """``sN/<clip>.mpg`` as the corpus ships it, or re-encoded in any container.
 
-    Word times are in ``<clip>.align`` beside the video or in ``alignments/sN/``; without them the transcript comes
-    from the id. Splits are ``split_<name>.txt`` in the root, one ``sN/<clip>`` a line; ``all`` is always there.
+    The transcript is what the id spells; of other names it is the alignment's. Word times are in ``<clip>.align``
+    beside the video or in ``alignments/sN/``; those that contradict the id are not used. Splits are
+    ``split_<name>.txt`` in the root, one ``sN/<clip>`` a line; ``all`` is always there.
     """
 
     name = "grid"
@@ -76,13 +77,25 @@ class Grid(Dataset):
         """Words and silences of the clip's alignment; ``sp``, between words, is silence too."""
         assert source.root is not None  # needs_root
         assert clip.reference is not None  # set by clips
-        alignment = _alignment(source.root, clip.id, clip.reference)
-        if alignment is None:
+        path = _alignment(source.root, clip.id, clip.reference)
+        alignment = [] if path is None else parse_alignment(path)
+        if contradiction(clip.id, alignment) is not None:
             return ()
         return tuple(
-            Span(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND, "sil" if word in SILENCES else word)
-            for start, end, word in parse_alignment(alignment)
+            Span(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND, "sil" if word.lower() in SILENCES else word)
+            for start, end, word in alignment
         )
+
+    def contradictions(self, source: Source, clip: Clip) -> tuple[tuple[str, str], ...]:
+        """An alignment that says another sentence than the id: folders of the public archive are known to be mixed up.
+
+        Reported in lhotse-speech/lhotse, issues 1501 and 1502.
+        """
+        assert source.root is not None  # needs_root
+        assert clip.reference is not None  # set by clips
+        path = _alignment(source.root, clip.id, clip.reference)
+        told = None if path is None else contradiction(clip.id, parse_alignment(path))
+        return () if told is None else (("alignment-contradicts-id", told),)
 
 
 def transcript_of_id(name: str) -> str | None:
@@ -116,6 +129,25 @@ def parse_alignment(path: Path) -> Alignment:
     return words
 
 
+def words_of(alignment: Alignment) -> str:
+    """The words of an alignment without its silences, in lower case."""
+    return " ".join(word.lower() for _, _, word in alignment if word.lower() not in SILENCES)
+
+
+def contradiction(clip_id: str, alignment: Alignment) -> str | None:
+    """How the words of an alignment and the sentence of a clip's id disagree; None if they agree or either is unknown.
+
+    A digit stands for its word.
+    """
+    spelled = transcript_of_id(clip_id.rpartition("/")[2])
+    aligned = words_of(alignment)
+    digits = {str(number): word for number, word in enumerate(_DIGIT_WORDS)}
+    same = " ".join(digits.get(word, word) for word in aligned.split())
+    if spelled is None or not aligned or same == spelled:
+        return None
+    return f"its alignment says {aligned!r}, its id spells {spelled!r}; the id is the transcript, word times are unused"
+
+
 def _speakers(root: Path) -> list[Path]:
     folders = sorted(
         (folder for folder in root.iterdir() if re.fullmatch(r"s[0-9]+", folder.name) and folder.is_dir()),
@@ -132,8 +164,8 @@ def _clip(root: Path, clip_id: str, video: Path) -> Clip:
     speaker, _, name = clip_id.partition("/")
     transcript = transcript_of_id(name)
     alignment = _alignment(root, clip_id, video)
-    if alignment is not None:
-        transcript = " ".join(word for _, _, word in parse_alignment(alignment) if word not in SILENCES)
+    if transcript is None and alignment is not None:
+        transcript = words_of(parse_alignment(alignment))
     return Clip(clip_id, reference=video, transcript=transcript, speaker=speaker)
 
 

@@ -79,6 +79,12 @@ class Frames:
     def __len__(self) -> int:
         return len(self.native)
 
+    def before(self, end: int | None) -> Frames | None:
+        """The frames of this run before index ``end``; None if there is none of them."""
+        if end is None or self.start + len(self) <= end:
+            return self
+        return Frames(self.start, self.native[: end - self.start]) if end > self.start else None
+
     @cached_property
     def rgb(self) -> np.ndarray:
         """(n, height, width, 3) uint8 RGB, converted once however many observers look.
@@ -154,6 +160,11 @@ class Footage:
         if self.info.rotation_degrees:
             done.append(f"turned {self.info.rotation_degrees} degrees clockwise")
         return tuple(done)
+
+    @property
+    def decoded_count(self) -> int | None:
+        """How many pictures the latest whole pass has given; None before there was one."""
+        return self._decoded_count
 
     @property
     def truncated(self) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tlbench.datasets.transcripts import has_words, strange_characters, visible
+from tlbench.errors import ClipError
 from tlbench.metrics.metric import Arithmetic, Metric
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
 from tlbench.metrics.text import as_published, count_errors, distance, spoken
@@ -23,20 +25,49 @@ def _text(evidence: Evidence, name: str) -> str:
     return str(value)
 
 
+def _transcript(evidence: Evidence) -> str:
+    """What is said. Raises ClipError ``empty-transcript`` if it has no word: a rate over no words does not exist."""
+    text = _text(evidence, "reference")
+    if not has_words(text):
+        shown = f"{text!r} has no word in it" if text.strip() else "is empty"
+        raise ClipError("empty-transcript", f"the transcript {shown}; word error rates leave the clip out")
+    return text
+
+
+def _check_published(evidence: Evidence) -> None:
+    """Raises ClipError ``characters`` for a text on which the published script stops with a KeyError.
+
+    Its table has 38 characters (``teacher_force_wer.py`` of Sxjdwang/TalkLip). ``sound`` is told another spelling.
+    """
+    text = str(evidence.values.get("reference", ""))
+    strange = strange_characters(visible(text))
+    if strange:
+        raise ClipError(
+            "characters",
+            f"the transcript has {', '.join(map(repr, strange))}, on which the published script stops; "
+            "spell it with letters, digits, spaces and '",
+        )
+
+
 def _word_errors(words: Words, hypothesis: str) -> Callable[[Evidence], ErrorTally]:
     def tally(evidence: Evidence) -> ErrorTally:
-        return count_errors(words(_text(evidence, "reference")), words(_text(evidence, hypothesis)))
+        return count_errors(words(_transcript(evidence)), words(_text(evidence, hypothesis)))
 
     return tally
 
 
 def _character_errors(evidence: Evidence) -> ErrorTally:
-    said, read = (" ".join(spoken(_text(evidence, name))) for name in ("reference", "hypothesis"))
+    said, read = (" ".join(spoken(text)) for text in (_transcript(evidence), _text(evidence, "hypothesis")))
     return count_errors(said, read)
 
 
+def _phonemes(evidence: Evidence) -> tuple[list[str], list[str]]:
+    """Of what is said, and of what was read."""
+    return phonemes(spoken(_transcript(evidence))), phonemes(spoken(_text(evidence, "hypothesis")))
+
+
 def _viseme_errors(evidence: Evidence) -> ErrorTally:
-    said, read = (phonemes(spoken(_text(evidence, name))) for name in ("reference", "hypothesis"))
+    said, read = _phonemes(evidence)
     return count_errors(visemes(said), visemes(read))
 
 
@@ -45,7 +76,7 @@ def _within_viseme(evidence: Evidence) -> HitTally:
 
     The difference of two edit distances, so that it does not hang on which of several best alignments is taken.
     """
-    said, read = (phonemes(spoken(_text(evidence, name))) for name in ("reference", "hypothesis"))
+    said, read = _phonemes(evidence)
     heard_wrong = distance(said, read)
     return HitTally(heard_wrong - distance(visemes(said), visemes(read)), heard_wrong)
 
@@ -87,6 +118,7 @@ def _rate_of(errors: Callable[[Sequence[int], Sequence[int]], tuple[int, int]]) 
     """Each utterance counts with its own rate, however long it is: the published mean. One without text has none."""
 
     def tally(evidence: Evidence) -> MeanTally:
+        _check_published(evidence)
         said = _ids(evidence, "reference_ids")
         if not said:
             return MeanTally()

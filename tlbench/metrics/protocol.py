@@ -182,7 +182,10 @@ def _escape(text: str) -> str:
     return quote(text, safe=_SAFE)
 
 
-def selection_mark(subset: Iterable[str] | None = None, limit: int | None = None) -> str | None:
+SHORT = "short"  # videos that stop early were scored, because their user said so
+
+
+def selection_mark(subset: Iterable[str] | None = None, limit: int | None = None, *, short: bool = False) -> str | None:
     """Short text for the part of a split that was chosen; None if nothing was left out.
 
     Parameters
@@ -191,10 +194,14 @@ def selection_mark(subset: Iterable[str] | None = None, limit: int | None = None
         Named by a hash of the sorted ids, so that the same list under another file name is the same protocol.
     limit : int or None
         The first so many clips were kept, after ``subset``.
+    short : bool
+        Whether videos that stop early were scored (``--allow-short``).
     """
     marks = []
     if subset is not None:
         marks.append("subset=" + hashlib.sha256("\n".join(sorted(subset)).encode()).hexdigest()[:WEIGHTS_DIGITS])
     if limit is not None:
         marks.append(f"limit={limit}")
+    if short:
+        marks.append(SHORT)
     return ",".join(marks) or None

@@ -1,45 +1,28 @@
 """Texts to words, and words to error counts: one normalising step a protocol, and one way of aligning.
 
 ``paper`` changes nothing but the case, which is all the published scripts do: a comma in a transcript is part of its
-word there. ``sound`` leaves only what is said: see :func:`spoken`.
+word there. ``sound`` leaves only what is said: see :func:`~tlbench.datasets.transcripts.spoken`. Invisible characters
+are part of no word in either.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
 
+from tlbench.datasets.transcripts import spoken as spoken  # for all who count words
+from tlbench.datasets.transcripts import visible
 from tlbench.metrics.tally import ErrorTally
-
-_APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ´`′"), "'")
 
 Operation = Literal["equal", "substitute", "delete", "insert"]
 
 
 def as_published(text: str) -> list[str]:
     """Words in lower case, split at white space: AV-HuBERT's ``infer_s2s.py`` on LRS2's transcripts."""
-    return text.lower().split()
-
-
-def spoken(text: str) -> list[str]:
-    """Words as they sound: Unicode forms and apostrophes made one, lower case, no punctuation but apostrophes in words.
-
-    A hyphen or slash parts words. Digits are kept as written: whether "10" was read as "ten" can't be settled here.
-    """
-    # Before and after: NFKC takes the acute accent, which some type for an apostrophe, apart, and finds one in U+0149.
-    plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).lower()
-    kept = "".join(char if _is_spoken(char) else " " for char in plain)
-    words = (part.strip("'") for part in kept.split())
-    return [word for word in words if any(char.isalnum() for char in word)]
-
-
-def _is_spoken(char: str) -> bool:
-    """Whether it is a letter, a digit, a mark upon one, or an apostrophe."""
-    return char.isalnum() or char == "'" or unicodedata.category(char).startswith("M")
+    return visible(text).lower().split()
 
 
 def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> ErrorTally:

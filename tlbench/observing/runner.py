@@ -22,11 +22,14 @@ from tlbench.media.framing import steady
 from tlbench.media.video import DECODING, Footage, Frames
 from tlbench.observing.boxing import BoxFinder, BoxRule
 from tlbench.observing.cache import Cache, content_sha256
+from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer, Watcher
 from tlbench.observing.placing import MouthFinder
 from tlbench.observing.registry import observer_class
+from tlbench.preflight.clip import Expected
+from tlbench.preflight.findings import Finding
 
 FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
 
@@ -60,6 +63,7 @@ class Plan:
     cache: Path
     device: str = "cpu"
     threads: int | None = None  # of the matrix library, a process; None leaves its default
+    expected: Expected = field(default_factory=Expected)  # of every clip, for the checks
 
 
 @dataclass(frozen=True)
@@ -90,18 +94,22 @@ class _Sitting:
     """One clip on its way through the bench."""
 
     clip: Clip
+    checks: ClipChecks
+    generated: Footage | None = None
+    reference: Footage | None = None
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)  # cache keys of what is still to be observed
     watchers: dict[str, Watcher] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     failures: dict[str, ClipError] = field(default_factory=dict)
     generated_sha256: str | None = None
     reference_sha256: str | None = None
-    notes: dict[str, list[str]] = field(default_factory=dict)  # by observer: each is kept with its evidence
+    findings: list[Finding] = field(default_factory=list)  # with whom they concern
     frames: int | None = None
     cached: int = 0
 
     def fail(self, name: str, error: ClipError) -> None:
-        self.failures[name] = error
+        self.failures.setdefault(name, error)
+        self.evidence.pop(name, None)
         self.keys.pop(name, None)
         self.watchers.pop(name, None)
 
@@ -113,8 +121,10 @@ class _Sitting:
             {name: self.failures[name] for name in names if name in self.failures},
             self.generated_sha256,
             self.reference_sha256,
-            tuple(dict.fromkeys(note for name in names for note in self.notes.get(name, ()))),
+            tuple(self.findings),
             self.frames,
+            self.checks.frames_expected,
+            self.checks.pictures_sha256,
             self.cached,
         )
 
@@ -125,9 +135,11 @@ class Bench:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.cache = Cache(plan.cache / "evidence")
+        self._kept_checks = Cache(plan.cache / "checks")
         self._boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
         self._mouths = MouthFinder(plan.boxes.source, Cache(plan.cache / "landmarks"))
         self._needs = {o.name: o.needs for o in plan.observers}
+        self._parts = wanted_parts(self._needs.values())
         self._loaded: dict[str, Observer] = {}
 
     @property
@@ -140,6 +152,8 @@ class Bench:
         for sitting in sittings:
             if sitting.keys:
                 self._watch(sitting)
+            if sitting.evidence and not sitting.checks.whole:  # kept by a run that checked less
+                self._check_alone(sitting)
         for observer_plan in self.plan.observers:
             waiting = [s for s in sittings if observer_plan.name in s.watchers]
             if waiting:
@@ -148,21 +162,23 @@ class Bench:
         return [sitting.observation(names) for sitting in sittings]
 
     def _open(self, clip: Clip) -> _Sitting:
-        """Hash the files, take what the cache has, and note what is left to observe."""
-        sitting = _Sitting(clip)
+        """Hash the files, check their headers, take what the cache has, and note what is left to observe."""
+        sitting = _Sitting(clip, ClipChecks(clip, self.plan.expected, self._parts))
         try:
             sitting.generated_sha256 = content_sha256(clip.generated, clip.id, "generated video")
         except ClipError as error:
-            for plan in self.plan.observers:
-                sitting.fail(plan.name, error)
+            self._fail_all(sitting, error)
             return sitting
         reference_error = None
-        if any(needs.reference or _guided(needs) for needs in self._needs.values()):
+        if clip.reference is not None or any(needs.reference or _guided(needs) for needs in self._needs.values()):
             try:
                 sitting.reference_sha256 = content_sha256(clip.reference, clip.id, "reference video")
             except ClipError as error:
                 reference_error = error
+        self._check_headers(sitting)
         for plan in self.plan.observers:
+            if plan.name in sitting.failures:
+                continue
             try:
                 if reference_error is not None and self._reads_reference(plan.name, clip):
                     raise reference_error
@@ -175,17 +191,86 @@ class Bench:
                 sitting.keys[plan.name] = key
             else:
                 sitting.evidence[plan.name] = Evidence.from_json(stored["evidence"])
-                sitting.notes[plan.name] = stored["notes"]
                 sitting.frames = stored["frames"]
                 sitting.cached += 1
         return sitting
+
+    def _check_headers(self, sitting: _Sitting) -> None:
+        """What an earlier run has found of the same files, or what their headers say."""
+        clip, checks = sitting.clip, sitting.checks
+        assert clip.generated is not None  # _open has hashed it
+        sitting.generated = Footage(clip.generated, 0)
+        sitting.reference = None if clip.reference is None else Footage(clip.reference, 0)
+        try:
+            kept = self._kept_checks.read(self._checks_key(sitting))
+            if kept is not None:
+                checks.take(kept)
+            else:
+                same_bytes = sitting.generated_sha256 == sitting.reference_sha256
+                checks.read_headers(sitting.generated, sitting.reference, same_bytes=same_bytes)
+        except ClipError as error:
+            self._fail_all(sitting, error)
+        self._note(sitting)
+
+    def _checks_key(self, sitting: _Sitting) -> dict[str, Any]:
+        clip = sitting.clip
+        boxes = None if clip.boxes is None else content_sha256(clip.boxes, clip.id, "box file")
+        reference = sitting.reference_sha256 or ("missing" if clip.reference is not None else None)
+        return sitting.checks.key({"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes})
+
+    def _note(self, sitting: _Sitting) -> None:
+        """Take over what the checks have found since, and let the observers go whom an error concerns."""
+        readers = [name for name in self._needs if self._reads_reference(name, sitting.clip)]
+        for found in sitting.checks.findings[len(sitting.findings) :]:
+            with_whom = concerned(found, self._needs, readers)
+            sitting.findings.append(with_whom)
+            if found.level == "error":
+                for name in with_whom.observers:
+                    sitting.fail(name, ClipError(found.code, f"{found.message}; {found.fix}"))
+
+    def _fail_all(self, sitting: _Sitting, error: ClipError) -> None:
+        for plan in self.plan.observers:
+            sitting.fail(plan.name, error)
+
+    def _keep_checks(self, sitting: _Sitting) -> None:
+        if sitting.checks.whole:
+            self._kept_checks.write(self._checks_key(sitting), sitting.checks.to_json())
+
+    def _check_alone(self, sitting: _Sitting) -> None:
+        """Decode a clip for its checks alone: all of its evidence was kept by a run that did not make them."""
+        assert sitting.generated is not None  # it has evidence, so its files were opened
+        try:
+            self._read_through(sitting.generated)
+            sitting.checks.see_pictures(sitting.generated)
+        except ClipError as error:
+            self._fail_all(sitting, error)
+            return
+        if "reference" in sitting.checks.wanted and sitting.reference is not None:
+            try:
+                self._read_through(sitting.reference)
+                sitting.checks.see_reference(sitting.reference)
+            except ClipError as error:
+                self._fail_referring(sitting, error)
+        self._note(sitting)
+        self._keep_checks(sitting)
+
+    @staticmethod
+    def _read_through(video: Footage) -> None:
+        for _ in video.frames():
+            pass
 
     def _key(self, plan: ObserverPlan, sitting: _Sitting) -> dict[str, Any]:
         """Everything that decides the evidence, and nothing else."""
         needs = self._needs[plan.name]
         clip = sitting.clip
         guide_sha256 = self._guide_sha256(sitting)
-        key = {"observer": plan.identity, "decoding": DECODING, "generated": sitting.generated_sha256}
+        key: dict[str, Any] = {
+            "observer": plan.identity,
+            "decoding": DECODING,
+            "generated": sitting.generated_sha256,
+        }
+        if sitting.checks.surplus:  # its end is left out
+            key["frames"] = sitting.checks.frames_expected
         if needs.reference:
             key["reference"] = sitting.reference_sha256
         if needs.boxes:
@@ -203,20 +288,21 @@ class Bench:
     def _watch(self, sitting: _Sitting) -> None:
         """Decode the clip once and show it to every observer that waits for it."""
         clip = sitting.clip
-        assert clip.generated is not None  # _open fails clips without one
         names = list(sitting.keys)
         needs = {name: self._needs[name] for name in names}
         searched = any(_searches(n, clip) for n in needs.values())  # then that video is read before it is shown
         in_generated = self.plan.boxes.source == "generated"
-        generated = Footage(clip.generated, FOOTAGE_BYTES if searched and in_generated else 0)
-        reference = None
-        if clip.reference is not None and any(n.reference or _guided(n) for n in needs.values()):
-            reference = Footage(clip.reference, FOOTAGE_BYTES if searched and not in_generated else 0)
+        generated = sitting.generated
+        assert generated is not None
+        generated.budget_bytes = FOOTAGE_BYTES if searched and in_generated else 0
+        reference = sitting.reference if any(n.reference or _guided(n) for n in needs.values()) else None
+        if reference is not None:
+            reference.budget_bytes = FOOTAGE_BYTES if searched and not in_generated else 0
 
         samples: np.ndarray | None = None
         if any(n.audio for n in needs.values()):
             try:
-                samples = read_audio(clip.audio or clip.generated)
+                samples = read_audio(clip.audio or generated.path)
             except ClipError as error:
                 for name in [n for n in names if needs[n].audio]:
                     sitting.fail(name, error)
@@ -231,8 +317,8 @@ class Bench:
         try:
             self._show_all(sitting, generated, reference, guides)
         except ClipError as error:  # the generated video can't be decoded: nobody has anything to say
-            for name in list(sitting.watchers):
-                sitting.fail(name, error)
+            self._fail_all(sitting, error)
+        self._keep_checks(sitting)
 
     def _guides(self, sitting: _Sitting, video: Footage | None) -> _Guides:
         """What the observers that still wait need to know where to look. Those for whom it can't be found fail."""
@@ -267,7 +353,8 @@ class Bench:
     def _show_all(self, sitting: _Sitting, generated: Footage, reference: Footage | None, guides: _Guides) -> None:
         """Both videos side by side over the same frame indices, until both have ended.
 
-        A reference that can't be decoded fails those who need it. Raises ClipError if the generated video can't be.
+        Of a generated video that is longer than its clip the end is decoded and shown to nobody. A reference that can't
+        be decoded fails those who need it. Raises ClipError if the generated video can't be.
         """
         wanted = reference if any(self._needs[name].reference for name in sitting.watchers) else None
         real_runs: Iterator[Frames] = iter(())
@@ -280,6 +367,7 @@ class Bench:
             self._fail_referring(sitting, error)
             wanted = None
         seen_runs = generated.frames(run)
+        limit = sitting.checks.frames_expected if sitting.checks.surplus else None
         frames = 0
         while sitting.watchers:
             seen = next(seen_runs, None)
@@ -289,20 +377,22 @@ class Bench:
                 self._fail_referring(sitting, error)
                 real = wanted = None
             if seen is None and real is None:
+                sitting.checks.see_pictures(generated)
+                if wanted is not None:
+                    sitting.checks.see_reference(wanted)
                 break
+            seen = None if seen is None else seen.before(limit)
             frames += len(seen) if seen is not None else 0
-            self._show(sitting, seen, real, guides)
-        for name in sitting.watchers:
-            needs = self._needs[name]
+            if seen is not None or real is not None:
+                self._show(sitting, seen, real, guides)
+        if sitting.watchers:  # else nobody saw them to the end, and what the cache says stands
             sitting.frames = frames
-            sitting.notes[name] = [
-                *(_boxes_notes(guides.boxes, self.plan.boxes) if needs.boxes and guides.boxes is not None else ()),
-                *_notes(generated),
-                *(f"reference: {note}" for note in (_notes(wanted) if needs.reference and wanted is not None else ())),
-            ]
+        self._note(sitting)
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:
-        for name in [name for name in sitting.watchers if self._needs[name].reference]:
+        """The real video can't be decoded. That is its own fault, whoever made the generated one."""
+        error = ClipError("reference-broken", f"the real video can't be decoded: {error.message}")
+        for name in [name for name, needs in self._needs.items() if needs.reference]:
             sitting.fail(name, error)
 
     def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, guides: _Guides) -> None:
@@ -322,8 +412,7 @@ class Bench:
             if isinstance(outcome, ClipError):
                 sitting.fail(plan.name, outcome)
                 continue
-            notes = sitting.notes[plan.name]
-            payload = {"evidence": outcome.to_json(), "notes": notes, "frames": sitting.frames}
+            payload = {"evidence": outcome.to_json(), "frames": sitting.frames}
             self.cache.write(sitting.keys[plan.name], payload)
             sitting.evidence[plan.name] = outcome
 
@@ -344,17 +433,3 @@ def _guided(needs: Needs) -> bool:
 def _searches(needs: Needs, clip: Clip) -> bool:
     """Whether a video has to be searched to tell it: nothing was given with the clip."""
     return (needs.boxes and clip.boxes is None) or (needs.placements and clip.landmarks is None)
-
-
-def _notes(footage: Footage) -> Iterator[str]:
-    """What was done to a video that has been decoded, and what of it is lost."""
-    yield from footage.conversions
-    if footage.damaged_packets:
-        yield f"{footage.damaged_packets} damaged packets"
-    if footage.truncated:
-        yield "fewer pictures than its header declares"
-
-
-def _boxes_notes(boxes: Boxes, rule: BoxRule) -> Iterator[str]:
-    if boxes.missing:
-        yield f"no face found in {boxes.missing} of {len(boxes)} {rule.source} frames"

@@ -18,6 +18,7 @@ from tlbench.results.submission import (
     Submission,
     figure_columns,
     judged_by_overlap,
+    told_of,
 )
 
 TITLES = {
@@ -335,6 +336,7 @@ def _about(entry: Entry) -> str:
         ]
         result = submission.result
         facts = [f"{len(result.clips):,} of {result.expected:,} clips", f"tlbench {result.provenance['tlbench']}"]
+        facts += told_of(result)
         if result.trained_with:
             facts.append(f"trained with {', '.join(result.trained_with)}")
         facts += [said for _, said in sorted((submission.overlaps or {}).items())]

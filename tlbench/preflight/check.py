@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.preflight.clip import ClipFacts, Expected, check_clip
-from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, Level
-from tlbench.preflight.folder import check_copies, check_lengths, check_names
-from tlbench.preflight.texts import ALPHABET, check_texts
+from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
+from tlbench.preflight.folder import COPIES, Content, check_copies, check_file_names, check_ground_truth, check_lengths
+from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 
 SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # beyond it the disk is what one waits for
@@ -162,23 +162,27 @@ def check_selection(
     if workers < 1:
         raise TlbenchError(f"workers must be at least 1, got {workers} (--workers)")
     clips = selection.clips
-    findings = check_names(selection)
+    findings = check_file_names(selection)
     words = None if selection.dataset.own_words else LRW_WORDS
     findings += check_texts(clips, ALPHABET if alphabet is None else alphabet, words)
+    findings += check_contradictions(selection)
     checked = 0
     if not any(found.code == "wrong-folder" for found in findings):
-        dataset = selection.dataset
-        expected = Expected(dataset.frame_size, dataset.frame_count, as_lrw=not dataset.own_words)
+        expected = Expected.of(selection.dataset)
         facts: list[ClipFacts] = []
         for fact in _check_clips(clips, expected, workers):
             facts.append(fact)
             if progress is not None:
                 progress(len(facts), len(clips))
-        findings += [found for fact in facts for found in fact.findings]
+        of_clips = [found for fact in facts for found in fact.findings]
+        ground_truth = check_ground_truth(len(clips), of_clips)
+        if ground_truth is not None:
+            of_clips = [ground_truth, *(found for found in of_clips if found.code not in COPIES)]
+        findings += of_clips
         findings += _check_together(clips, facts)
         checked = sum(clip.generated is not None for clip in clips)
     return Report(
-        _sorted(findings),
+        tuple(worst_first(findings)),
         selection.dataset.name,
         selection.split,
         selection.generated,
@@ -190,16 +194,16 @@ def check_selection(
 
 
 def _check_together(clips: Sequence[Clip], facts: Sequence[ClipFacts]) -> list[Finding]:
-    pairs = list(zip(clips, facts, strict=True))
-    findings = check_copies("duplicate", "the same bytes", [(clip, fact.bytes_sha256) for clip, fact in pairs])
-    copies = {found.clip for found in findings}  # their pictures need no second finding
-    findings += check_copies(
-        "duplicate-pictures",
-        "the same coded pictures",
-        [(clip, fact.pictures_sha256) for clip, fact in pairs if clip.id not in copies],
+    findings = check_copies(
+        Content(clip.id, fact.bytes_sha256, fact.pictures_sha256, fact.reference_sha256)
+        for clip, fact in zip(clips, facts, strict=True)
     )
-    seconds = {clip.id: fact.duration_seconds for clip, fact in pairs if fact.duration_seconds is not None}
-    return findings + check_lengths(seconds)
+    seconds = {
+        clip.id: fact.duration_seconds
+        for clip, fact in zip(clips, facts, strict=True)
+        if fact.duration_seconds is not None
+    }
+    return [*findings, *check_lengths(seconds)]
 
 
 def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Iterator[ClipFacts]:
@@ -222,11 +226,6 @@ def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Ite
 
 def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    place = {code: number for number, code in enumerate(CATALOGUE)}
-    return tuple(sorted(findings, key=lambda found: (LEVELS.index(found.level), place[found.code])))
 
 
 def _path(given: Path | str | None) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,21 +12,20 @@ import av
 import numpy as np
 
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
 from tlbench.files import file_sha256
 from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
-from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, tick_at_25, video_stream
+from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
 from tlbench.media.video import LONGEST_GAP_SECONDS
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
+from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
 from tlbench.preflight.sound import SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
-# AAC comes in blocks of 1024 samples: at 16 kHz a sound may be 1.6 frames longer than what was put in. LRS2's are.
-ROUNDING_FRAMES = 1.6
-SLACK_FRAMES = 1.0  # a cut to the next frame, by whoever made the file
 SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is shorter, padding is not
 LARGE_PIXELS = 1920 * 1080  # a picture above it takes longer to decode than to look at
 # Pictures are decoded up to so many pixels a file: LRS2's longest clip (160 x 160, 155 frames) four times over.
@@ -39,12 +38,19 @@ COUNTING_ONLY = {"skip_loop_filter": "all", "skip_idct": "all"}
 class Expected:
     """What every clip of the data set has: (width, height) and number of frames, where that is fixed.
 
-    ``as_lrw``: whether a clip with a word label is for a word classifier that was published for LRW.
+    ``as_lrw``: whether a clip with a word label is for a word classifier that was published for LRW. ``allow_short``:
+    whether a video that stops early is scored all the same.
     """
 
     frame_size: tuple[int, int] | None = None
     frame_count: int | None = None
     as_lrw: bool = True
+    allow_short: bool = False
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Expected:
+        """What the clips of a data set have."""
+        return cls(dataset.frame_size, dataset.frame_count, as_lrw=not dataset.own_words)
 
 
 @dataclass(frozen=True)
@@ -60,20 +66,22 @@ class ClipFacts:
         Of its coded pictures, whatever they are wrapped in.
     duration_seconds : float or None
         Of the generated video.
+    reference_sha256 : str or None
+        Of the real file; None if there is none.
     """
 
     findings: tuple[Finding, ...]
     bytes_sha256: str | None = None
     pictures_sha256: str | None = None
     duration_seconds: float | None = None
+    reference_sha256: str | None = None
 
 
 def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     """All findings about one clip's reference, boxes and generated file."""
-    reference, findings = _check_reference(clip, expected)
-    frame_count = frames_at_25(reference) if reference is not None else None
+    reference, findings = check_reference(clip, expected)
     if clip.boxes is not None:
-        findings += _check_boxes(clip, clip.boxes, reference, frame_count)
+        findings += check_boxes(clip.id, clip.boxes, reference)
     if clip.generated is None:
         return ClipFacts(tuple(findings))
 
@@ -91,75 +99,88 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     except OSError as error:
         findings.append(finding("unreadable", clip.id, f"can't be read ({error.strerror})"))
         return ClipFacts(tuple(findings))
-    facts = (content, video.video_packets_sha256, video.duration_seconds)
+    of_reference = None if clip.reference is None else _sha256_or_none(clip.reference)
+    facts = (content, video.video_packets_sha256, video.duration_seconds, of_reference)
     if reference is not None and clip.reference is not None:
-        if content == _sha256_or_none(clip.reference):
-            findings.append(finding("identical", clip.id, "every byte is the real video's"))
+        same_bytes = content == of_reference
+        findings += check_identity(clip.id, video, reference, same_bytes=same_bytes)
+        if same_bytes:
             return ClipFacts(tuple(findings), *facts)
-        if video.video_packets_sha256 == reference.video_packets_sha256:
-            findings.append(
-                finding("identical-pictures", clip.id, "every coded picture is the real video's, in another file")
-            )
-    findings += _check_frames(clip.id, video, reference, frame_count, expected)
-    if clip.word is not None and expected.as_lrw:
-        findings += _check_word(clip.id, video)
+    findings += check_video(clip, video, reference, expected)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
     return ClipFacts(tuple(findings), *facts)
 
 
-def frames_at_25(video: VideoInfo) -> int:
-    """How many frames an observer sees of a video, which is converted to 25 frames a second first."""
-    return video.frame_count if video.even_at_25 else max(1, tick_at_25(video.duration_seconds))
+def check_reference(
+    clip: Clip, expected: Expected, read: Callable[[Path], VideoInfo] = probe
+) -> tuple[VideoInfo | None, list[Finding]]:
+    """What the real video's headers say, None if they can't be read, and the findings about it.
 
-
-def _check_reference(clip: Clip, expected: Expected) -> tuple[VideoInfo | None, list[Finding]]:
+    ``read`` is what reads them: a run has opened the file already.
+    """
     if clip.reference is None:
         return None, [finding("no-reference", clip.id, "no real video to compare with")]
     try:
-        video = probe(clip.reference)
+        video = read(clip.reference)
     except ClipError as error:
         if error.code == "missing":
             return None, [finding("reference-missing", clip.id, f"no file {clip.reference}")]
-        return None, [finding("reference-broken", clip.id, f"{clip.reference.name}: {_what(error, clip.reference)}")]
+        return None, [finding("reference-broken", clip.id, f"the real video: {_what(error, clip.reference)}")]
     findings = []
     if video.truncated:
-        findings.append(
-            finding("reference-broken", clip.id, f"{clip.reference.name} ends before the length it declares")
-        )
+        findings.append(finding("reference-broken", clip.id, "the real video ends before the length it declares"))
     if not video.even_at_25:
-        message = f"{clip.reference.name} has {_rate(video)}"
+        message = f"the real video has {_rate(video)}"
         findings.append(finding("reference-rate", clip.id, message))
     size = (video.width, video.height)
     if expected.frame_size is not None and size != expected.frame_size:
-        message = f"{clip.reference.name} is {_by(size)}, the data set's clips are {_by(expected.frame_size)}"
+        message = f"the real video is {_by(size)}, the data set's clips are {_by(expected.frame_size)}"
         findings.append(finding("reference-dataset", clip.id, message))
     if expected.frame_count is not None and frames_at_25(video) != expected.frame_count:
-        message = f"{clip.reference.name} has {frames_at_25(video)} frames, the data set's clips {expected.frame_count}"
+        message = f"the real video has {frames_at_25(video)} frames, the data set's clips {expected.frame_count}"
         findings.append(finding("reference-dataset", clip.id, message))
     return video, findings
 
 
-def _check_boxes(clip: Clip, boxes: Path, reference: VideoInfo | None, frame_count: int | None) -> Iterator[Finding]:
+def check_boxes(clip_id: str, boxes: Path, reference: VideoInfo | None) -> Iterator[Finding]:
+    """Findings about a file of boxes that was given with a clip, beside the real video it belongs to."""
     try:
         rows = read_boxes(boxes).xyxy  # (T, 4) int64
     except ClipError as error:
-        yield finding("bad-boxes", clip.id, _what(error, boxes))
+        yield finding("bad-boxes", clip_id, _what(error, boxes))
         return
+    frame_count = None if reference is None else frames_at_25(reference)
     if frame_count is not None and len(rows) != frame_count:
         code = "boxes-too-short" if len(rows) < frame_count else "boxes-too-many"
-        yield finding(code, clip.id, f"{boxes.name} has {len(rows)} rows, the real video {frame_count} frames")
+        yield finding(code, clip_id, f"{len(rows)} rows of boxes, the real video {frame_count} frames")
     if reference is not None:
         outside = (rows[:, 0] >= reference.width) | (rows[:, 1] >= reference.height)
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
-            message = f"{boxes.name}: row {row} {rows[row].tolist()} lies outside {reference.width}x{reference.height}"
-            yield finding("boxes-outside", clip.id, message)
+            message = f"row {row} of the boxes, {rows[row].tolist()}, lies outside {reference.width}x{reference.height}"
+            yield finding("boxes-outside", clip_id, message)
 
 
-def _check_frames(
-    clip_id: str, video: VideoInfo, reference: VideoInfo | None, reference_frames: int | None, expected: Expected
+def check_identity(
+    clip_id: str, video: VideoInfo, reference: VideoInfo | None, *, same_bytes: bool
 ) -> Iterator[Finding]:
+    """Whether the generated video is the real one: ``identical`` (every byte) or ``identical-pictures``."""
+    if same_bytes:
+        yield finding("identical", clip_id, "every byte is the real video's")
+    elif reference is not None and video.video_packets_sha256 == reference.video_packets_sha256:
+        yield finding("identical-pictures", clip_id, "every coded picture is the real video's, in another file")
+
+
+def check_video(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> Iterator[Finding]:
+    """What the headers of the generated video say, beside those of the real one if it has any."""
+    yield from _check_frames(clip, video, reference, expected)
+    if clip.word is not None and expected.as_lrw:
+        yield from _check_word(clip.id, video)
+
+
+def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> Iterator[Finding]:
+    clip_id = clip.id
     if video.truncated:
         declared = f" of {video.declared_frame_count}" if video.declared_frame_count else ""
         yield finding(
@@ -178,14 +199,12 @@ def _check_frames(
         yield finding("rotated", clip_id, f"asks its player for a turn of {video.rotation_degrees} degrees")
 
     frames = frames_at_25(video)
-    if frames == 1:
-        yield finding("single-frame", clip_id, "one frame only")
-    target = reference_frames if reference_frames is not None else expected.frame_count
-    if target is not None and frames != target and not video.truncated:
-        whose = "the real video" if reference_frames is not None else "the data set's clips"
-        near = abs(frames - target) == 1 and expected.frame_count is None
-        code = "frame-count-near" if near else "frame-count"
-        yield finding(code, clip_id, f"{frames} frames, {whose} {target}")
+    target = frames_to_expect(clip, video, reference, expected)
+    if not video.truncated:
+        whose = "the real video" if reference is not None else "the data set's clips"
+        if reference is None and expected.frame_count is None:
+            whose = "the sound"
+        yield from check_frame_count(clip_id, frames, target, whose, allow_short=expected.allow_short)
 
     size = (video.width, video.height)
     real_size = (reference.width, reference.height) if reference is not None else expected.frame_size
@@ -193,6 +212,12 @@ def _check_frames(
         yield finding("frame-size", clip_id, f"{_by(size)}, the real video {_by(real_size)}")
     if video.width * video.height > LARGE_PIXELS:
         yield finding("large-frame", clip_id, _by(size))
+
+
+def frames_to_expect(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> int | None:
+    """How many frames the generated video should have; None if nothing says so."""
+    own_sound = video.audio.duration_seconds if video.audio is not None and clip.audio is None else None
+    return expected_frames(frames_at_25(video), reference, expected.frame_count, own_sound)
 
 
 def _check_word(clip_id: str, video: VideoInfo) -> Iterator[Finding]:
@@ -242,11 +267,39 @@ def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Find
         yield finding("no-frames", clip_id, "none of its pictures decodes")
     elif len(sizes) > 1:
         yield finding("size-changes", clip_id, f"its pictures are {' and '.join(_by(size) for size in sorted(sizes))}")
-    elif damaged:
-        message = "a coded picture is damaged" if damaged == 1 else f"{damaged} coded pictures are damaged"
-        yield finding("damaged", clip_id, f"{message}; what stands in for it is scored")
-    elif pixels <= DECODED_PIXELS and pictures < video.frame_count and not video.truncated:
-        yield finding("damaged", clip_id, f"it holds {video.frame_count} pictures, of which {pictures} decode")
+    else:
+        yield from check_pictures(clip_id, video, pictures if pixels <= DECODED_PIXELS else None, damaged)
+
+
+def check_pictures(clip_id: str, video: VideoInfo, pictures: int | None, damaged: int) -> Iterator[Finding]:
+    """Whether all that the generated video holds can be decoded: ``damaged`` if not.
+
+    Parameters
+    ----------
+    pictures : int or None
+        How many were decoded; None if not all were tried.
+    damaged : int
+        Coded pictures that the decoder could not decode, or marked as damaged.
+    """
+    lost = _lost(video, pictures, damaged)
+    if lost is not None:
+        yield finding("damaged", clip_id, f"{lost}; what the decoder shows instead is not the generator's")
+
+
+def check_reference_pictures(clip_id: str, video: VideoInfo, pictures: int | None, damaged: int) -> Iterator[Finding]:
+    """As :func:`check_pictures` for the real video: ``reference-broken``."""
+    lost = _lost(video, pictures, damaged)
+    if lost is not None:
+        yield finding("reference-broken", clip_id, f"of the real video {lost}")
+
+
+def _lost(video: VideoInfo, pictures: int | None, damaged: int) -> str | None:
+    """What of a video does not decode; None if all does, or if its header has said already that its end is missing."""
+    if damaged:
+        return "a coded picture is damaged" if damaged == 1 else f"{damaged} coded pictures are damaged"
+    if pictures is not None and pictures < video.frame_count and not video.truncated:
+        return f"{pictures} of {video.frame_count} coded pictures decode"
+    return None
 
 
 def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> Iterator[Finding]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
+# Which observers can't go on after an error: all of them, those that hear the sound, those that look at the real video
+# (for its pictures or for face boxes), those that are told where the face is. "none": what was scored stands, and the
+# run is incomplete.
+Concern = Literal["all", "sound", "reference", "boxes", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,9 @@ class Finding:
         What was found, with the offending values, in one line.
     fix : str
         The way out, in one line.
+    observers : tuple of str
+        Whose evidence it concerns in the run that found it: after an error they did not score the clip; after a finding
+        of the data set their ``sound`` numbers leave the clip out. Empty where no number is concerned.
     """
 
     level: Level
@@ -33,18 +42,50 @@ class Finding:
     code: str
     message: str
     fix: str
+    observers: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, str | None]:
-        return asdict(self)
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; ``observers`` only where there are some."""
+        data: dict[str, Any] = {
+            "level": self.level,
+            "clip": self.clip,
+            "code": self.code,
+            "message": self.message,
+            "fix": self.fix,
+        }
+        return data | ({"observers": list(self.observers)} if self.observers else {})
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Finding:
+        """The inverse of :meth:`to_json`. Raises ValueError or KeyError if it is none; codes may be unknown here."""
+        level, clip, observers = data["level"], data["clip"], data.get("observers", [])
+        texts = [data["code"], data["message"], data["fix"], *observers, *([] if clip is None else [clip])]
+        if level not in LEVELS or not isinstance(observers, list) or not all(isinstance(t, str) for t in texts):
+            raise ValueError(f"not a finding: {data!r:.80}")
+        code, message, fix = (one_line(text) for text in texts[:3])
+        return cls(cast(Level, level), clip, code, message, fix, tuple(observers))
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the catalogue: what all findings of one code share."""
+    """A row of the catalogue: what all findings of one code share.
+
+    Attributes
+    ----------
+    code, level, fix
+        As on :class:`Finding`.
+    concerns : Concern
+        Whom it concerns in a run, by what an observer needs.
+    of_dataset : bool
+        It lies in the data set's own files alone, so it is the same for every system: the clip is left out of the
+        ``sound`` numbers concerned, and the run is complete all the same.
+    """
 
     code: str
     level: Level
     fix: str
+    concerns: Concern = "all"
+    of_dataset: bool = False
 
 
 _KINDS = (
@@ -55,8 +96,8 @@ _KINDS = (
     ),
     Kind("missing", "error", "generate them; their score is otherwise `n of N`, which can't enter a leaderboard"),
     Kind("extra", "warning", "remove or rename them; they belong to no clip and are not scored"),
-    Kind("duplicate", "error", "generate again; files of different clips must differ"),
-    Kind("duplicate-pictures", "error", "generate again; the videos of different clips must differ"),
+    Kind("duplicate", "error", "generate again; files of different clips must differ", "none"),
+    Kind("duplicate-pictures", "error", "generate again; the videos of different clips must differ", "none"),
     Kind("long-video", "warning", "cut them to their clips; one long file can weigh more than all others"),
     Kind(
         "split-size",
@@ -74,22 +115,36 @@ _KINDS = (
     Kind("too-large", "error", "scale the video down to the real video's size"),
     Kind("timestamps", "error", "re-encode it at a constant 25 frames a second"),
     Kind("damaged", "error", "copy or generate again; some of its pictures do not decode"),
-    Kind("same-file", "error", "give the generator's own output; this is the real video itself"),
-    Kind("identical", "error", "give the generator's own output; this is a copy of the real video"),
-    Kind("identical-pictures", "error", "give the generator's own output; its pictures are the real video's, re-muxed"),
+    Kind("same-file", "error", "give the generator's own output; this is the real video itself", "none"),
+    Kind("identical", "error", "give the generator's own output; this is a copy of the real video", "none"),
+    Kind(
+        "identical-pictures",
+        "error",
+        "give the generator's own output; these are the real video's pictures",
+        "none",
+    ),
+    Kind(
+        "ground-truth-as-system",
+        "warning",
+        "for the ceiling of a table, pass --controls ground-truth; no leaderboard takes this as a system",
+    ),
     # Frames
-    Kind("single-frame", "warning", "generate the whole clip; lip readers and SyncNet need several frames"),
-    Kind("frame-count", "warning", "generate as many frames as the real video has; surplus frames are left out"),
-    Kind("frame-count-near", "info", "nothing, unless your generator should not lose a frame"),
+    Kind("single-frame", "error", "generate the whole clip; one frame is no video"),
+    Kind(
+        "few-frames",
+        "error",
+        "generate the whole clip, or pass --allow-short, whose numbers no leaderboard takes",
+    ),
+    Kind("frame-count", "warning", "generate as many frames as the real video has; only frames that both have count"),
     Kind("frame-rate", "warning", "write 25 frames a second; otherwise frames are dropped or repeated to get there"),
     Kind("variable-frame-rate", "warning", "write a constant 25 frames a second (ffmpeg: -fps_mode cfr -r 25)"),
     Kind("frame-size", "warning", "write frames of the real video's size; face boxes are taken from that"),
     Kind("rotated", "info", "nothing; the turn in the header is applied before scoring, as players do"),
     Kind("large-frame", "info", "nothing; decoding takes long"),
     # Sound
-    Kind("no-audio", "warning", "mux the speech in; LSE and offset need it"),
-    Kind("unreadable-audio", "error", "write the sound again; LSE and offset need it"),
-    Kind("silent-audio", "error", "mux the speech in; silence fits any mouth, so LSE and offset leave the clip out"),
+    Kind("no-audio", "warning", "mux the speech in; LSE and offset need it", "sound"),
+    Kind("unreadable-audio", "error", "write the sound again; LSE and offset need it", "sound"),
+    Kind("silent-audio", "error", "mux the speech in; silence fits any mouth, LSE leaves the clip out", "sound"),
     Kind("audio-format", "info", "nothing; it is converted to 16 kHz mono"),
     Kind("audio-start", "warning", "let sound and pictures start together; the gap is filled with silence"),
     Kind("audio-video-length", "warning", "make sound and video equally long; what has no partner is left out of LSE"),
@@ -98,22 +153,47 @@ _KINDS = (
     Kind("audio-lag", "warning", "remove the delay; LSE hides a constant lag, the offset column shows it"),
     Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
     # What is said
-    Kind("no-transcript", "warning", "add the transcript; word error rates leave these clips out"),
-    Kind("no-transcripts", "info", "give a --manifest with transcripts if you want word error rates"),
-    Kind("empty-transcript", "warning", "write what is said; word error rates leave these clips out"),
-    Kind("characters", "warning", "spell it with letters, digits, space and apostrophe; the observer has no others"),
+    Kind(
+        "no-transcript",
+        "warning",
+        "add the transcript; word error rates leave these clips out",
+        "none",
+        of_dataset=True,
+    ),
+    Kind(
+        "no-transcripts",
+        "info",
+        "for word error rates put CLIP.txt beside each video, or give a --manifest with transcripts",
+    ),
+    Kind(
+        "empty-transcript",
+        "warning",
+        "write what is said; word error rates leave these clips out",
+        "none",
+        of_dataset=True,
+    ),
+    Kind(
+        "characters",
+        "warning",
+        "spell it with letters, digits, space and apostrophe; the observer has no others",
+        "none",
+        of_dataset=True,
+    ),
+    Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
+    Kind("digits", "info", "write numbers as words, as readers do; in digits they count as read wrong"),
+    Kind("annotation", "warning", "take out of the transcript what nobody says"),
     Kind("unknown-word", "warning", "spell the label as LRW does; word accuracy leaves these clips out"),
     Kind("word-window", "warning", "score it with --view mvm=face-framed, which finds the face first"),
     Kind("word-length", "warning", "cut out the 29 frames around the word; word accuracy leaves longer clips out"),
     # Face boxes
-    Kind("bad-boxes", "error", "write (frames, 4) whole numbers x1 y1 x2 y2 as .npy: run `tlbench boxes`"),
-    Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again"),
+    Kind("bad-boxes", "error", "write (frames, 4) whole numbers x1 y1 x2 y2 as .npy: run `tlbench boxes`", "boxes"),
+    Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again", "boxes"),
     Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
     Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
     # The data set's side
     Kind("no-reference", "info", "nothing; PSNR and SSIM need the real video and leave these clips out"),
-    Kind("reference-missing", "error", "complete the data set, or check --data-root"),
-    Kind("reference-broken", "error", "copy the file from the data set again"),
+    Kind("reference-missing", "error", "complete the data set, or check --data-root", "reference"),
+    Kind("reference-broken", "warning", "copy the file from the data set again", "reference", of_dataset=True),
     Kind(
         "reference-rate", "info", "nothing, if you know it; the real video is converted to 25 frames a second as well"
     ),
@@ -125,12 +205,50 @@ _KINDS = (
 )
 
 CATALOGUE = {kind.code: kind for kind in _KINDS}
+_PLACES = {code: place for place, code in enumerate(CATALOGUE)}
 
 
-def finding(code: str, clip: str | None, message: str) -> Finding:
-    """A finding of a kind in the catalogue. Line breaks and control characters in the message are made visible."""
+def finding(code: str, clip: str | None, message: str, level: Level | None = None) -> Finding:
+    """A finding of a kind in the catalogue, at the kind's level if none is given.
+
+    Line breaks and control characters in the message are made visible.
+    """
     kind = CATALOGUE[code]
-    return Finding(kind.level, clip, code, one_line(message), kind.fix)
+    return Finding(level or kind.level, clip, code, one_line(message), kind.fix)
+
+
+def of_failure(clip: str, code: str, message: str, observers: tuple[str, ...]) -> Finding:
+    """An observer's failure as a finding; its message names the way out, unless the catalogue does."""
+    kind = CATALOGUE.get(code)
+    found, _, way_out = one_line(message).partition("; ")
+    return Finding("error", clip, code, found, kind.fix if kind else way_out, observers)
+
+
+def is_of_dataset(code: str) -> bool:
+    """Whether findings of this code lie in the data set's own files alone."""
+    return code in CATALOGUE and CATALOGUE[code].of_dataset
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors, then warnings, then info; within a level in the catalogue's order, and of one code in the given order."""
+    return sorted(findings, key=lambda found: _rank(found.level, found.code))
+
+
+def count_clips(findings: Iterable[Finding]) -> dict[tuple[Level, str], int]:
+    """How many clips each level and code has, worst first; findings of the folder count one by one."""
+    seen = {(found.level, found.code, found.clip if found.clip is not None else i) for i, found in enumerate(findings)}
+    counts = Counter((level, code) for level, code, _ in seen)
+    return {key: counts[key] for key in sorted(counts, key=lambda key: _rank(*key))}
+
+
+def _rank(level: Level, code: str) -> tuple[int, int, str]:
+    """The worst level first, then the catalogue's order; codes of another version of tlbench come last."""
+    return LEVELS.index(level), _PLACES.get(code, len(_PLACES)), code
+
+
+def concerning(found: Finding, observers: Iterable[str]) -> Finding:
+    """The finding with the observers it concerns in a run."""
+    return replace(found, observers=tuple(observers))
 
 
 def one_line(text: str) -> str:

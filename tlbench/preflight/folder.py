@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection
 from tlbench.preflight.findings import Finding, finding
 
@@ -16,8 +16,30 @@ WRONG_FOLDER_SHARE = 0.05
 # A clip longer than a minute and five times the median is a whole programme among utterances, not a long utterance.
 LONG_SECONDS, LONG_TIMES_MEDIAN = 60.0, 5.0
 
+# Findings of a generated video that is the real one. Of a few clips they are errors; of a whole folder, somebody scores
+# ground truth to see the ceiling.
+COPIES = frozenset({"same-file", "identical", "identical-pictures"})
 
-def check_names(selection: Selection) -> list[Finding]:
+
+@dataclass(frozen=True)
+class Content:
+    """What tells copies among clips: hashes of the generated file, of its coded pictures and of the real file.
+
+    None where one is not known.
+    """
+
+    id: str
+    file_sha256: str | None
+    pictures_sha256: str | None
+    reference_sha256: str | None
+
+    def is_copy_of(self, other: Content) -> bool:
+        """Whether another clip, said to have the same content, should have had another one."""
+        same_reference = self.reference_sha256 is not None and self.reference_sha256 == other.reference_sha256
+        return other.id != self.id and not same_reference
+
+
+def check_file_names(selection: Selection) -> list[Finding]:
     """Which clips have no video, which videos no clip; one finding instead if next to nothing fits."""
     missing = [clip.id for clip in selection.clips if clip.generated is None]
     matched = len(selection.clips) - len(missing)
@@ -43,18 +65,38 @@ def check_names(selection: Selection) -> list[Finding]:
     return findings
 
 
-def check_copies(code: str, what: str, contents: Sequence[tuple[Clip, str | None]]) -> list[Finding]:
-    """Clips whose content (a hash) an earlier clip has already."""
-    first: dict[str, str] = {}
+def check_copies(contents: Iterable[Content]) -> list[Finding]:
+    """Clips that are copies of earlier ones: ``duplicate`` (every byte), ``duplicate-pictures`` (the coded pictures).
+
+    Clips whose real videos are copies of each other may well have the same generated video.
+    """
+    files: dict[str, Content] = {}
+    pictures: dict[str, Content] = {}
     findings = []
-    for clip, content in contents:
-        if content is None:
-            continue
-        if content in first:
-            findings.append(finding(code, clip.id, f"{what} as {first[content]}"))
-        else:
-            first[content] = clip.id
+    for clip in contents:
+        same_file = files.setdefault(clip.file_sha256, clip) if clip.file_sha256 is not None else clip
+        same_pictures = pictures.setdefault(clip.pictures_sha256, clip) if clip.pictures_sha256 is not None else clip
+        if clip.is_copy_of(same_file):
+            findings.append(finding("duplicate", clip.id, f"the same bytes as {same_file.id}"))
+        elif clip.is_copy_of(same_pictures):
+            findings.append(finding("duplicate-pictures", clip.id, f"the same coded pictures as {same_pictures.id}"))
     return findings
+
+
+def check_ground_truth(clips: int, findings: Iterable[Finding]) -> Finding | None:
+    """One finding for a folder whose videos are the real ones, in place of one for each of them; None if it is not.
+
+    Parameters
+    ----------
+    clips : int
+        How many there are.
+    findings : iterable of Finding
+        Of all clips. The codes in ``COPIES`` count; more than half of the clips must have one.
+    """
+    copies = {found.clip for found in findings if found.code in COPIES}
+    if 2 * len(copies) <= clips:
+        return None
+    return finding("ground-truth-as-system", None, f"{len(copies)} of {clips} videos are the real videos themselves")
 
 
 def check_lengths(seconds: Mapping[str, float]) -> list[Finding]:

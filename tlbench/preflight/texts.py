@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from unicodedata import name as unicode_name
 
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Selection
+from tlbench.datasets.transcripts import ALPHABET as ALPHABET
+from tlbench.datasets.transcripts import bracketed, has_words, spelled, spoken, strange_characters, visible
 from tlbench.preflight.findings import Finding, finding
-
-# What the Conformer observer can write: its table of 40 symbols (char_list of evaluation/teacher_force_wer.py in
-# Sxjdwang/TalkLip) without blank and end. Transcripts are put into upper case before they are looked up there.
-ALPHABET = frozenset(string.ascii_uppercase + string.digits + " '")
 
 
 def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence[str] | None) -> list[Finding]:
@@ -31,6 +29,13 @@ def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence
     return findings + (_check_words(clips, words) if words is not None else [])
 
 
+def check_contradictions(selection: Selection) -> list[Finding]:
+    """A finding for each clip of which the data set says two things."""
+    return [
+        finding(code, clip.id, message) for clip in selection.clips for code, message in selection.contradictions(clip)
+    ]
+
+
 def _check_words(clips: Sequence[Clip], words: Sequence[str]) -> list[Finding]:
     findings = []
     for clip in clips:
@@ -44,11 +49,30 @@ def _check_words(clips: Sequence[Clip], words: Sequence[str]) -> list[Finding]:
 def _check_transcript(clip: Clip, alphabet: frozenset[str]) -> Iterator[Finding]:
     if clip.transcript is None:
         yield finding("no-transcript", clip.id, "no transcript, although other clips have one")
-    elif not clip.transcript.strip():
+        return
+    text = visible(clip.transcript)
+    if not text.strip():
         yield finding("empty-transcript", clip.id, "the transcript is empty")
-    else:
-        strange = sorted(set(clip.transcript.upper()) - alphabet)
-        if strange:
-            listed = ", ".join(f"{char!r} ({unicode_name(char, f'U+{ord(char):04X}')})" for char in strange[:3])
-            more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
-            yield finding("characters", clip.id, f"the transcript has {listed}{more}")
+        return
+    if not has_words(text):
+        yield finding("empty-transcript", clip.id, f"the transcript {text.strip()!r} has no word that is said")
+        return
+    strange = strange_characters(text, alphabet)
+    if strange:
+        listed = ", ".join(f"{char!r} ({unicode_name(char, f'U+{ord(char):04X}')})" for char in strange[:3])
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        yield finding("characters", clip.id, f"the transcript has {listed}{more}; {_respelled(text, alphabet)}")
+    marks = bracketed(text)
+    if marks:
+        yield finding("annotation", clip.id, f"the transcript has {marks[0]!r} beside words; it counts as said")
+    digits = [word for word in spoken(text) if any(char.isdigit() for char in word)]
+    if digits:
+        yield finding("digits", clip.id, f"the transcript has {digits[0]!r} in digits; readers mostly write words")
+
+
+def _respelled(text: str, alphabet: frozenset[str]) -> str:
+    """How an observer of this alphabet gets the text, and who leaves the clip out."""
+    changed = spelled(text)
+    if strange_characters(changed, alphabet):
+        return "there is no other spelling, so WER2 leaves the clip out"
+    return f"WER2 in `sound` is told {changed!r}, in `paper` it leaves the clip out"

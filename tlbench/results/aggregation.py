@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.probe import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
+from tlbench.preflight.findings import Finding, is_of_dataset
+from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.results.record import ClipRecord, Failure
 from tlbench.results.result import ClipScore, Result, Role
 from tlbench.results.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
+
+# What is found by looking at all records together, so that it is found anew whenever they are aggregated.
+FROM_RECORDS = frozenset({"duplicate", "duplicate-pictures", "long-video", "ground-truth-as-system"})
 
 
 def aggregate(
@@ -32,6 +39,9 @@ def aggregate(
     interval: IntervalSettings | None = None,
     trained_with: Sequence[str] = (),
     remarks: Sequence[str] = (),
+    findings: Sequence[Finding] = (),
+    not_checked: Sequence[str] = (),
+    strict: bool = False,
 ) -> Result:
     """Records to a result, without any model. Records are taken one at a time; only their tallies are kept.
 
@@ -41,7 +51,17 @@ def aggregate(
         If a record holds neither evidence nor failure of an observer a metric reads, or evidence without what the
         metric reads; if a clip is there twice; if a value is not a number.
     """
-    clips = tuple(_score(record, metrics) for record in records)
+    scores: list[ClipScore] = []
+    contents: list[Content] = []
+    for record in records:
+        scores.append(_score(record, metrics))
+        contents.append(Content(record.id, record.generated_sha256, record.pictures_sha256, record.reference_sha256))
+    told = [*check_copies(contents), *_long_videos(scores)]
+    ground_truth = check_ground_truth(len(scores), (found for clip in scores for found in clip.findings))
+    if ground_truth is not None:
+        told.append(ground_truth)
+        scores = [_without_copies(clip) for clip in scores]
+    clips = tuple(scores)
     settings = interval or IntervalSettings()
     result = Result(
         name=name,
@@ -58,6 +78,9 @@ def aggregate(
         provenance=provenance or {},
         trained_with=tuple(trained_with),
         remarks=tuple(remarks),
+        findings=(*findings, *told),
+        not_checked=tuple(not_checked),
+        strict=strict,
     )
     for row in result.rows():
         if row.value is not None and math.isnan(row.value):
@@ -65,9 +88,19 @@ def aggregate(
     return result
 
 
+def _without_copies(clip: ClipScore) -> ClipScore:
+    return replace(clip, findings=tuple(found for found in clip.findings if found.code not in COPIES))
+
+
+def _long_videos(clips: Sequence[ClipScore]) -> list[Finding]:
+    return check_lengths({clip.id: clip.frames / FRAMES_PER_SECOND for clip in clips if clip.frames})
+
+
 def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
     tallies: dict[str, Tally] = {}
     failures = dict(record.failures)
+    # What is wrong with the real video alone makes its `sound` numbers worthless, for every system alike.
+    withheld = {name for found in record.findings if is_of_dataset(found.code) for name in found.observers}
     for metric in metrics:
         evidence = record.evidence.get(metric.observer)
         if evidence is None:
@@ -76,6 +109,8 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
                     f"clip {record.id}: its record holds nothing of observer {metric.observer!r}, which {metric.key} "
                     "reads; score again with it, or leave the metric out"
                 )
+            continue
+        if metric.arithmetic == "sound" and metric.observer in withheld:
             continue
         try:
             tally = metric.tally(evidence)
@@ -99,6 +134,8 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         notes=record.notes,
         frames=record.frames,
         word=record.word,
+        frames_expected=record.frames_expected,
+        findings=record.findings,
     )
 
 

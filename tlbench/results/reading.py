@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
+from tlbench.preflight.findings import Finding
 from tlbench.results.record import Failure, count, optional_count, optional_text, refuse_constant, text
 from tlbench.results.result import FILE_NAME, SCHEMA, ClipScore, Result, Role, Row
 from tlbench.results.statistics import Interval, IntervalSettings
@@ -130,6 +131,7 @@ def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
             tallies[i][key] = tally
     columns = [clips[name] for name in ("id", "speaker", "generated_sha256", "reference_sha256", "frames")]
     columns.append(clips.get("word", [None] * clip_count))
+    frames_expected = clips.get("frames_expected", [None] * clip_count)
     scores = tuple(
         ClipScore(
             id=text(clip_id, "clip id"),
@@ -144,6 +146,10 @@ def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
             notes=tuple(text(note, "note") for note in clips["notes"].get(str(i), ())),
             frames=optional_count(frames, "frames"),
             word=optional_text(word, "word"),
+            frames_expected=optional_count(frames_expected[i], "frames_expected"),
+            findings=tuple(
+                replace(Finding.from_json(item), clip=clip_id) for item in clips.get("findings", {}).get(str(i), ())
+            ),
         )
         for i, (clip_id, speaker, generated, reference, frames, word) in enumerate(zip(*columns, strict=True))
     )
@@ -166,6 +172,9 @@ def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
         provenance=data["provenance"],
         trained_with=tuple(text(name, "trained_with") for name in data.get("trained_with", ())),
         remarks=tuple(text(remark, "remark") for remark in data.get("remarks", ())),
+        findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
+        not_checked=tuple(text(part, "not_checked") for part in data.get("not_checked", ())),
+        strict=data.get("strict", False) is True,
     )
     for row in result.rows():
         _check_row(row, data["metrics"][row.metric.key])

@@ -13,6 +13,7 @@ from typing import IO, Any, NoReturn
 
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Evidence
+from tlbench.preflight.findings import Finding
 
 SCHEMA = "tlbench.record/1"
 # One hour of video is 90,000 frames; SyncNet's 31 distances a window in two views are then 30 MB of base64.
@@ -41,11 +42,15 @@ class ClipRecord:
     evidence : mapping of observer name to Evidence
     failures : mapping of observer name to Failure
     notes : tuple of str
-        What was done to the clip that its user should know: frame rate converted, boxes filled in.
-    frames : int or None
-        Of the generated video, as scored.
+        Remarks of records from before there were findings; new ones have none.
+    frames, frames_expected : int or None
+        Of the generated video, as scored, and how many it should have.
     word : str or None
         The label of a clip of a single word.
+    findings : tuple of Finding
+        What the checks found, and every failure.
+    pictures_sha256 : str or None
+        Of the generated video's coded pictures, whatever they are wrapped in.
     """
 
     id: str
@@ -57,6 +62,9 @@ class ClipRecord:
     notes: tuple[str, ...] = ()
     frames: int | None = None
     word: str | None = None
+    frames_expected: int | None = None
+    findings: tuple[Finding, ...] = ()
+    pictures_sha256: str | None = None
 
     def to_line(self) -> str:
         """The record as one line of strict JSON (no NaN), without the newline."""
@@ -67,8 +75,11 @@ class ClipRecord:
             **({} if self.word is None else {"word": self.word}),
             "generated_sha256": self.generated_sha256,
             "reference_sha256": self.reference_sha256,
+            **({} if self.pictures_sha256 is None else {"pictures_sha256": self.pictures_sha256}),
             "frames": self.frames,
+            **({} if self.frames_expected is None else {"frames_expected": self.frames_expected}),
             "notes": list(self.notes),
+            **({"findings": [found.to_json() for found in self.findings]} if self.findings else {}),
             "failures": {name: [why.code, why.message] for name, why in self.failures.items()},
             "evidence": {name: evidence.to_json() for name, evidence in self.evidence.items()},
         }
@@ -102,6 +113,9 @@ class ClipRecord:
                 notes=tuple(text(note, "note") for note in data["notes"]),
                 frames=optional_count(data["frames"], "frames"),
                 word=optional_text(data.get("word"), "word"),
+                frames_expected=optional_count(data.get("frames_expected"), "frames_expected"),
+                pictures_sha256=optional_text(data.get("pictures_sha256"), "pictures_sha256"),
+                findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
             )
         except KeyError as error:
             raise ValueError(f"field {error} is missing") from error

@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -24,6 +24,7 @@ from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
+from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
 from tlbench.results.record import Failure
 from tlbench.results.statistics import Interval, IntervalSettings
 
@@ -43,7 +44,7 @@ class ClipScore:
 
     Attributes
     ----------
-    id, speaker, generated_sha256, reference_sha256, frames, notes, word
+    id, speaker, generated_sha256, reference_sha256, frames, notes, word, frames_expected, findings
         As on :class:`ClipRecord`.
     tallies : mapping of metric key to Tally
         A metric that had nothing to count in this clip is not in it.
@@ -59,6 +60,8 @@ class ClipScore:
     notes: tuple[str, ...] = ()
     frames: int | None = None
     word: str | None = None
+    frames_expected: int | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,12 @@ class Result:
         Names of the checkpoints the system was trained with, as its owner declares them.
     remarks : tuple of str
         What a reader must know of the run as a whole, such as an observer that is a relative of the training expert.
+    findings : tuple of Finding
+        Of the folder as a whole: copies, files that belong to no clip. Those of a clip are on the clip.
+    not_checked : tuple of str
+        What the run did not look at, because none of its observers needs it.
+    strict : bool
+        Whether warnings make the result incomplete, as its user asked.
 
     Raises
     ------
@@ -140,6 +149,9 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     trained_with: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    not_checked: tuple[str, ...] = ()
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):
@@ -163,8 +175,48 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        """Whether all expected clips are there and every observer asked for had something to say of each."""
-        return len(self.clips) == self.expected and not any(clip.failures for clip in self.clips)
+        """Whether all expected clips are there and nothing kept an observer from any of them.
+
+        What is wrong with the data set's own files alone does not count: it is the same for every system.
+        """
+        return (
+            len(self.clips) == self.expected
+            and not self.clips_in_error
+            and not any(map(self._counts_as_error, self.findings))
+        )
+
+    @cached_property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Findings of the folder and of all clips, the worst first."""
+        return tuple(worst_first([*self.findings, *(found for clip in self.clips for found in clip.findings)]))
+
+    @cached_property
+    def clips_in_error(self) -> tuple[str, ...]:
+        """Ids of the clips that leave the result incomplete."""
+        return tuple(
+            clip.id
+            for clip in self.clips
+            if any(not is_of_dataset(why.code) for why in clip.failures.values())
+            or any(self._counts_as_error(found) for found in clip.findings)
+        )
+
+    def _counts_as_error(self, found: Finding) -> bool:
+        if self.strict and found.level == "warning":
+            return True
+        return found.level == "error" and not is_of_dataset(found.code)
+
+    @cached_property
+    def frame_counts(self) -> tuple[int, int] | None:
+        """Frames that were scored and frames there should be, over all clips; None if that is not known of every clip.
+
+        A clip that was not scored at all has none of its frames.
+        """
+        pairs = [(clip.frames or 0, clip.frames_expected) for clip in self.clips]
+        if not pairs or any(expected is None for _, expected in pairs):
+            return None
+        return sum(min(frames, expected or 0) for frames, expected in pairs), sum(
+            expected or 0 for _, expected in pairs
+        )
 
     @property
     def failure_counts(self) -> dict[str, int]:
@@ -204,6 +256,10 @@ class Result:
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """One flat mapping a metric: what tables for programs hold."""
+        counts = count_clips(self.all_findings)
+        levels = {level: [(code, n) for (of, code), n in counts.items() if of == level] for level in LEVELS}
+        found = {f"{level}s" if level != "info" else level: _listed(codes) for level, codes in levels.items()}
+        frames, frames_expected = self.frame_counts or (None, None)
         return [
             {
                 "system": self.name,
@@ -224,6 +280,10 @@ class Result:
                 "resampled": row.unit,
                 "clusters": row.clusters,
                 "protocol": row.protocol.id,
+                "complete": self.complete,
+                "frames": frames,
+                "frames_expected": frames_expected,
+                **found,
             }
             for row in self.rows()
         ]
@@ -254,12 +314,16 @@ class Result:
             "clip": [clip.id for clip in self.clips],
             "speaker": [clip.speaker for clip in self.clips],
             "frames": [clip.frames for clip in self.clips],
+            "frames_expected": [clip.frames_expected for clip in self.clips],
             "word": [clip.word for clip in self.clips],
         }
         for metric in self.metrics:
             table[metric.key] = [_clip_value(metric, clip) for clip in self.clips]
         table["failures"] = [
             "; ".join(f"{who}: {why.code}" for who, why in clip.failures.items()) for clip in self.clips
+        ]
+        table["findings"] = [
+            "; ".join(f"{found.level}: {found.code}" for found in worst_first(clip.findings)) for clip in self.clips
         ]
         table["notes"] = ["; ".join(clip.notes) for clip in self.clips]
         return pd.DataFrame(table)
@@ -292,6 +356,9 @@ class Result:
             "interval": asdict(self.interval),
             "trained_with": list(self.trained_with),
             "remarks": list(self.remarks),
+            **({"findings": [found.to_json() for found in self.findings]} if self.findings else {}),
+            **({"not_checked": list(self.not_checked)} if self.not_checked else {}),
+            **({"strict": True} if self.strict else {}),
             "provenance": dict(self.provenance),
             "metrics": {row.metric.key: self._metric_json(row) for row in self.rows()},
             "clips": {
@@ -307,8 +374,22 @@ class Result:
                     if clip.failures
                 },
                 "notes": {str(i): list(clip.notes) for i, clip in enumerate(self.clips) if clip.notes},
+                **self._findings_json(),
             },
         }
+
+    def _findings_json(self) -> dict[str, Any]:
+        """What clips of results from before there were findings do not have."""
+        data: dict[str, Any] = {}
+        if any(clip.frames_expected is not None for clip in self.clips):
+            data["frames_expected"] = [clip.frames_expected for clip in self.clips]
+        if any(clip.findings for clip in self.clips):
+            data["findings"] = {
+                str(i): [replace(found, clip=None).to_json() for found in clip.findings]
+                for i, clip in enumerate(self.clips)
+                if clip.findings
+            }
+        return data
 
     def _metric_json(self, row: Row) -> dict[str, Any]:
         metric = row.metric
@@ -348,6 +429,11 @@ def result_text(data: Mapping[str, Any]) -> str:
     clips = dumps(inner.pop("clips"))
     head = ",\n".join(f"{dumps(key)}:{dumps(value)}" for key, value in inner.items())
     return f'{{\n{head},\n"metrics":{{\n{metrics}\n}},\n"clips":{clips}\n}}'
+
+
+def _listed(codes: Iterable[tuple[str, int]]) -> str:
+    """``few-frames 3; damaged 1``: codes of findings with their number of clips, the worst first."""
+    return "; ".join(f"{code} {count}" for code, count in codes)
 
 
 def dumps(value: Any) -> str:

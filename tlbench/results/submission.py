@@ -25,7 +25,10 @@ from tlbench.datasets.dataset import dataset_class, dataset_names
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
+from tlbench.metrics.protocol import SHORT
 from tlbench.observing.card import Card, overlap
+from tlbench.preflight.findings import Finding, count_clips
+from tlbench.preflight.frames import is_short
 from tlbench.results.aggregation import make_intervals
 from tlbench.results.breakdown import Breakdown, parse_breakdown
 from tlbench.results.reading import AGREEMENT, parse_result
@@ -216,10 +219,20 @@ def submit(
                 f"--trained-with {clean(word)!r:.60} is no checkpoint that tlbench knows{hint} "
                 "(`tlbench checkpoints list` names them; say other:NAME for one of your own)"
             )
-    filed = replace(result, name=result.name if name is None else name, trained_with=declared)
+    filed = _without_texts(replace(result, name=result.name if name is None else name, trained_with=declared))
     made = Computed(filed, paper, code, _overlaps(filed, cards), breakdown)
     _check_computed(made)
     return made
+
+
+def _without_texts(result: Result) -> Result:
+    """The result with the codes of its findings alone: their messages may quote transcripts and name files."""
+
+    def bare(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        return tuple(replace(found, message="") for found in findings)
+
+    clips = tuple(replace(clip, findings=bare(clip.findings)) for clip in result.clips)
+    return replace(result, clips=clips, findings=bare(result.findings))
 
 
 def _overlaps(result: Result, cards: Iterable[Card]) -> dict[str, str]:
@@ -499,12 +512,22 @@ def _check_computed(computed: Computed) -> None:
 def _check_complete(result: Result) -> None:
     if not result.metrics or not result.clips:
         raise TlbenchError("there is no metric or no clip in the result; score again")
-    if not result.complete:
-        failed = sum(1 for clip in result.clips if clip.failures)
-        codes = ", ".join(clean(code) for code in result.failure_counts) or "not observed"
+    if result.selection is not None and SHORT in result.selection.split(","):
+        raise TlbenchError("videos that stop early were scored (--allow-short); a leaderboard takes whole clips only")
+    real = sum(clip.generated_sha256 == clip.reference_sha256 for clip in result.clips)
+    if result.role == "system" and 2 * real > len(result.clips):
         raise TlbenchError(
-            f"incomplete: {len(result.clips) - failed} of {result.expected} clips were scored ({codes}); "
-            "mend those and score again, a leaderboard takes whole runs only"
+            f"{real} of {len(result.clips)} videos are the real ones; score ground truth with --controls ground-truth"
+        )
+    if not result.complete:
+        raise TlbenchError(
+            f"incomplete: {_why_incomplete(result)}; mend that and score again, a leaderboard takes whole runs only"
+        )
+    short = [clip for clip in result.clips if is_short(clip.frames or 0, clip.frames_expected or 0)]
+    if short:
+        raise TlbenchError(
+            f"clip {clean(short[0].id)} has {short[0].frames} of {short[0].frames_expected} frames, and so "
+            f"{len(short)} of {len(result.clips)} clips; a leaderboard takes whole clips only"
         )
     if result.selection is None and result.dataset in dataset_names():
         published = dataset_class(result.dataset).expected_clips.get(result.split)
@@ -516,6 +539,28 @@ def _check_complete(result: Result) -> None:
     for row in result.rows():
         if row.value is None or not row.scored:
             raise TlbenchError(f"{row.metric.key} scored no clip; score again without it (--metrics)")
+
+
+NAMED_CLIPS = 3  # of those that keep a result out of a leaderboard
+
+
+def _why_incomplete(result: Result) -> str:
+    """What is wrong, and of which clips."""
+    codes = [
+        f"{clean(code)} {count}"
+        for (level, code), count in count_clips(result.all_findings).items()
+        if level == "error"
+    ]
+    codes = codes or [clean(code) for code in result.failure_counts]
+    clips = [clean(clip_id) for clip_id in result.clips_in_error]
+    told = [", ".join(codes)] if codes else []
+    if clips:
+        more = ", ..." if len(clips) > NAMED_CLIPS else ""
+        told.append(f"{len(clips)} of {result.expected} clips ({', '.join(clips[:NAMED_CLIPS])}{more})")
+    absent = result.expected - len(result.clips)
+    if absent:
+        told.append(f"{absent} of {result.expected} clips not observed")
+    return "; ".join(told) or "of the folder"
 
 
 def _check_protocols(result: Result) -> None:
@@ -562,6 +607,19 @@ def _check_intervals(result: Result) -> None:
             same = same and all(math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-9) for x, y in ends)
         if not same:
             raise TlbenchError(f"{key} states the interval {stored}, but its clips give {interval}; score again")
+
+
+def told_of(result: Result) -> list[str]:
+    """What a leaderboard says of a result besides its numbers: frames that are missing, and findings by code."""
+    told = []
+    frames = result.frame_counts
+    if frames is not None and frames[0] < frames[1]:
+        told.append(f"frames {frames[0]:,} of {frames[1]:,}")
+    for level in ("error", "warning"):
+        codes = [f"{code} {count:,}" for (of, code), count in count_clips(result.all_findings).items() if of == level]
+        if codes:
+            told.append(f"{level}s: {', '.join(codes)}")
+    return told
 
 
 def judged_by_overlap(computed: Computed, metric: Metric) -> bool:

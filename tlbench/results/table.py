@@ -19,6 +19,7 @@ from typing import Any, Literal, TextIO, get_args
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
+from tlbench.preflight.findings import count_clips, is_of_dataset
 from tlbench.results.compare import Comparison, MetricComparison
 from tlbench.results.result import Result, Row, json_number
 from tlbench.results.sheet import (
@@ -89,6 +90,8 @@ def render(
             {
                 "results": [
                     {"system": r.name, "role": r.role, "complete": r.complete, "failures": r.failure_counts}
+                    | {"frames": r.frame_counts, "findings": [found.to_json() for found in r.all_findings]}
+                    | {"not_checked": list(r.not_checked)}
                     | {"rows": [_finite_row(item) for item in r.as_dicts() if item["metric"] in own]}
                     for r, own in shown
                 ],
@@ -272,12 +275,18 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
             mark = (f" ({letter})" if letter else "") + ("*" if row.scored < most else "")
             ends = _ends(row.low, row.high, metric.digits) if intervals else ""
             cells.append(Cell(_number(row.value, metric.digits) + mark, ends))
-        cells.append(Cell(f"{most:,} of {result.expected:,}"))
+        cells.append(Cell(f"{most:,} of {result.expected:,}", _frames(result)))
         lines[result.role].append(tuple(cells))
     sections = [(label, tuple(lines[role])) for role, label in (("system", ""), ("control", "controls")) if lines[role]]
     last = len(metrics) + 1
     head = (Cell("system"), *(_head(metric) for metric in metrics), Cell("scored"))
     return Grid(TITLES[arithmetic], head, tuple(sections), kept=(0, last), left=(0,))
+
+
+def _frames(result: Result) -> str:
+    """``72 of 75 frames`` over all clips; nothing where it is not known how many there should be."""
+    counts = result.frame_counts
+    return "" if counts is None else f"{counts[0]:,} of {counts[1]:,} frames"
 
 
 def _most_scored(rows: Mapping[str, Row]) -> int:
@@ -366,10 +375,10 @@ def _interval_notes(shown: _Shown) -> list[str]:
 
 def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     notes = [f"{remark}." for remark in result.remarks]
-    failed = sum(1 for clip in result.clips if clip.failures)
-    if failed:
-        codes = ", ".join(f"{code} {count:,}" for code, count in result.failure_counts.items())
-        notes.append(f"incomplete, {_clips(failed)} of {result.expected:,} failed ({codes}).")
+    if not result.complete and result.clips_in_error:
+        notes.append(
+            f"incomplete: something is wrong with {_clips(len(result.clips_in_error))} of {result.expected:,}."
+        )
     absent = result.expected - len(result.clips)
     if absent:
         notes.append(f"incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
@@ -377,14 +386,37 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     fewer = [f"{row.metric.key} {row.scored:,}" for row in own.values() if row.scored < most]
     if fewer:
         notes.append(f"* fewer than {most:,} clips scored: {', '.join(fewer)}.")
-    changed = Counter(note for clip in result.clips for note in set(clip.notes))
-    if changed:
-        touched = sum(1 for clip in result.clips if clip.notes)
-        text, count = changed.most_common(1)[0]
-        notes.append(
-            f"{_clips(touched)} with remarks"
-            + (f": {text}." if count == touched else f", such as: {text} ({count:,}).")
+    notes += _finding_notes(result)
+    if result.not_checked:
+        notes.append(f"not checked, as no number here needs it: {', '.join(result.not_checked)}.")
+    return notes
+
+
+def _finding_notes(result: Result) -> list[str]:
+    """Every code that was found, the worst first: of errors and warnings with the first clip's, of info the counts."""
+    first = {(found.level, found.code): found for found in reversed(result.all_findings)}
+    notes, info = [], []
+    for (level, code), count in count_clips(result.all_findings).items():
+        found = first[level, code]
+        how_many = (
+            _clips(count) if found.clip is not None else f"{count:,} of the folder" if count > 1 else "the folder"
         )
+        if level == "info":
+            info.append(f"{code} {count:,}")
+            continue
+        whose = f"{found.clip}: " if found.clip is not None else ""
+        of_dataset = " of the data set" if is_of_dataset(code) else ""
+        notes.append(f"{level}{of_dataset}, {code}, {how_many}: {whose}{found.message} ({found.fix}).")
+    old = [clip for clip in result.clips if clip.failures and not clip.findings]  # of a result from before findings
+    if old:
+        codes = Counter(code for clip in old for code in {why.code for why in clip.failures.values()})
+        listed = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
+        notes.append(f"error, {_clips(len(old))} not scored: {listed}.")
+    if info:
+        notes.append(f"info: {', '.join(info)}.")
+    touched = sum(1 for clip in result.clips if clip.notes)
+    if touched:
+        notes.append(f"{_clips(touched)} with remarks of an older tlbench.")
     return notes
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from tlbench.metrics.metric import Metric
 from tlbench.pages.report.details import CHARTS, Detail
 from tlbench.pages.report.pictures import Picture
+from tlbench.preflight.findings import worst_first
 from tlbench.results.result import ClipScore, Result
 
 EXTRA_DIGITS = 1  # of a clip's number beyond those of the table: ties are rarer, and the page hardly grows
@@ -122,7 +123,7 @@ def side_json(side: Side, shown: Sequence[str] | None = None) -> dict[str, Any]:
         "speakers": _column([clip.speaker for clip in clips]),
         "words": _column([clip.word for clip in clips]),
         "frames": _column([clip.frames for clip in clips]),
-        "notes": _sparse([list(clip.notes) for clip in clips]),
+        "notes": _sparse([[*_told(clip), *clip.notes] for clip in clips]),
         "failures": _sparse([[[who, f.code, f.message] for who, f in clip.failures.items()] for clip in clips]),
         "readings": _sparse(
             [[[r.observer, r.way, r.steps] for r in _detail(side, clip).readings] for clip in clips],
@@ -134,6 +135,12 @@ def side_json(side: Side, shown: Sequence[str] | None = None) -> dict[str, Any]:
             [side.pictures[clip.id].to_json() if clip.id in side.pictures else {} for clip in clips],
         ),
     }
+
+
+def _told(clip: ClipScore) -> list[str]:
+    """A clip's findings as lines, the worst first; those that are failures are shown as such."""
+    failed = {why.code for why in clip.failures.values()}
+    return [f"{f.level}, {f.code}: {f.message}" for f in worst_first(clip.findings) if f.code not in failed]
 
 
 _NOTHING = Detail()

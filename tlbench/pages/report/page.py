@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.resources import files
 from math import isfinite
 from typing import Any
@@ -23,6 +23,7 @@ from markupsafe import Markup
 from tlbench.metrics.metric import Metric
 from tlbench.pages.report.contents import Side, side_json, telling_metrics
 from tlbench.pages.report.details import CHARTS
+from tlbench.preflight.findings import Finding, worst_first
 from tlbench.results.compare import Comparison
 from tlbench.results.result import Result
 
@@ -34,18 +35,6 @@ _ARITHMETICS = {
 }
 # In JSON these can stand only inside texts, where they may be written so.
 _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
-SHOWN_LINES = 20  # of a long list of remarks; the clips below have them all
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A finding of the preflight check: ``level`` (error, warning, info), ``code``, clip (or ""), message and fix."""
-
-    level: str
-    code: str
-    clip: str
-    message: str
-    fix: str
 
 
 def render_page(
@@ -66,7 +55,7 @@ def render_page(
     shown : sequence of str, optional
         Ids of the clips on the page; all if not given. The numbers of the summary are over all clips in any case.
     findings : sequence of Finding, optional
-        Of the preflight check; None if it is not known.
+        Of ``tlbench check``, which looks at more than a run does; None if it is not known.
     """
     result = sides[0].result
     static = files("tlbench.pages.report") / "static"
@@ -199,17 +188,22 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 def _about(side: Side) -> dict[str, Any]:
     result = side.result
-    failed = Counter(
-        (who, failure.code) for clip in result.clips for who, failure in clip.failures.items()
-    ).most_common(SHOWN_LINES)
-    notes = Counter(note for clip in result.clips for note in set(clip.notes)).most_common(SHOWN_LINES)
+    untold = Counter(
+        (who, why.code) for clip in result.clips if not clip.findings for who, why in clip.failures.items()
+    ).most_common()  # of a result from before there were findings
+    notes = Counter(note for clip in result.clips for note in set(clip.notes)).most_common()
+    counts = result.frame_counts
     absent = result.expected - len(result.clips)
     return {
         "name": result.name,
         "role": result.role,
         "complete": result.complete,
         "remarks": result.remarks,
-        "failed": [{"who": who, "code": code, "count": f"{count:,}"} for (who, code), count in failed],
+        "failed": [{"who": who, "code": code, "count": f"{count:,}"} for (who, code), count in untold],
+        "findings": _grouped(result.all_findings),
+        "frames": "" if counts is None else f"{counts[0]:,} of {counts[1]:,}",
+        "short": counts is not None and counts[0] < counts[1],
+        "not_checked": ", ".join(result.not_checked),
         "notes": [{"note": note, "count": f"{count:,}"} for note, count in notes],
         "absent": f"{absent:,}" if absent else "",
         "expected": f"{result.expected:,}",
@@ -220,20 +214,23 @@ def _about(side: Side) -> dict[str, Any]:
 
 
 def _grouped(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings by code, in the order given: errors come first."""
+    """Findings by code, the worst first. Clips of which the same is said share a line; nothing is left out."""
     groups: dict[tuple[str, str], list[Finding]] = {}
-    for found in findings:
+    for found in worst_first(findings):
         groups.setdefault((found.level, found.code), []).append(found)
-    return [
-        {
-            "level": level,
-            "code": code,
-            "count": f"{len(same):,}",
-            "fix": same[0].fix,
-            "lines": [
-                f"{found.clip}: {found.message}" if found.clip else found.message for found in same[:SHOWN_LINES]
-            ],
-            "more": max(0, len(same) - SHOWN_LINES),
-        }
-        for (level, code), same in groups.items()
-    ]
+    grouped = []
+    for (level, code), same in groups.items():
+        lines: dict[str, list[str]] = {}
+        for found in same:
+            lines.setdefault(found.message, []).extend([] if found.clip is None else [found.clip])
+        count = len({found.clip for found in same}) if same[0].clip is not None else len(same)
+        grouped.append(
+            {
+                "level": level,
+                "code": code,
+                "count": f"{count:,} {'clip' if same[0].clip is not None else 'time'}{'' if count == 1 else 's'}",
+                "fix": same[0].fix,
+                "lines": [f"{message}: {', '.join(clips)}" if clips else message for message, clips in lines.items()],
+            }
+        )
+    return grouped

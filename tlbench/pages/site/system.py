@@ -18,7 +18,7 @@ from tlbench.pages.site.dataset import WAYS, cell, head, meanings
 from tlbench.pages.standings import TITLES, Board, Entry, Table, kind_of, shown
 from tlbench.results.breakdown import LONGEST, SEEN, WORDS, Share
 from tlbench.results.result import ClipScore, Result, Row, total_value
-from tlbench.results.submission import Column, Computed, Published
+from tlbench.results.submission import Column, Computed, Published, told_of
 
 ENDS = 8  # of a list of hundreds of words, at each end
 FEW = 5  # clips or words below which a rate says little
@@ -61,6 +61,7 @@ def _computed_facts(computed: Computed) -> list[tuple[str, str]]:
     part = f" ({result.selection} only)" if result.selection else ""
     return [
         ("clips", f"{len(result.clips):,} of {result.expected:,} of {result.dataset}:{result.split}{part}"),
+        *(("found", told) for told in told_of(result)),
         ("trained with", ", ".join(result.trained_with) or "not said"),
         *(("no fair judge", said) for said in (computed.overlaps or {}).values()),
         *(("remark", remark) for remark in result.remarks if remark not in (computed.overlaps or {}).values()),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.transcripts import has_words
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import content_sha256
 from tlbench.pages.study.plan import as_said, check_balance, draw_clips, plan_trials, words_like
@@ -176,7 +177,8 @@ def _check_apart(shown: Mapping[str, Mapping[str, Clip]]) -> None:
 
 def _truth(clip: Clip) -> str:
     """What is said; empty if that is not known or nothing is."""
-    return as_said(clip.word or clip.transcript or "")
+    text = clip.word or clip.transcript or ""
+    return as_said(text) if has_words(text) else ""
 
 
 def _check_enough(

@@ -1,0 +1,12 @@
+# `make demo` and `make test` do all the set-up: scripts/set_up.sh makes .venv with the newest supported Python that is
+# there (PYTHON=... names another), and installs into it again only when pyproject.toml has changed.
+.PHONY: demo test
+
+demo: .venv/.installed
+	.venv/bin/tlbench demo
+
+test: .venv/.installed
+	.venv/bin/python -m pytest -m "not slow"
+
+.venv/.installed: pyproject.toml
+	@sh scripts/set_up.sh

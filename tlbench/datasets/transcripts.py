@@ -1,0 +1,111 @@
+"""What a transcript says: its words, without what nobody sees or says, and how an observer's alphabet spells them.
+
+The one place where texts are normalised. Transcripts are read through :func:`visible`, so invisible characters are
+part of no text, in either arithmetic; all else that is done to words is done for ``sound`` alone (:func:`spoken`,
+:func:`spelled`).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Iterable
+
+# What the Conformer observer can write: its table of 40 symbols (char_list of evaluation/teacher_force_wer.py in
+# Sxjdwang/TalkLip) without blank and end. Transcripts are put into upper case before they are looked up there.
+ALPHABET = frozenset(string.ascii_uppercase + string.digits + " '")
+
+# Characters without a shape and without a meaning of their own: the property Default_Ignorable_Code_Point of
+# DerivedCoreProperties.txt (Unicode 15.1): soft hyphen, zero-width space and joiners, byte order mark, marks of
+# direction, variation selectors, tags, Hangul fillers.
+_IGNORABLE = (
+    (0x00AD, 0x00AD),
+    (0x034F, 0x034F),
+    (0x061C, 0x061C),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x200B, 0x200F),
+    (0x202A, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE0FFF),
+)
+_INVISIBLE = dict.fromkeys(
+    (
+        *(code for first, last in _IGNORABLE for code in range(first, last + 1)),
+        *(code for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace()),  # control characters
+        *range(0xFFF9, 0xFFFC),  # marks of annotations between lines
+    )
+)
+_APOSTROPHES = dict.fromkeys(map(ord, "’‘‛ʼʻʽˈʹ´`′‵՚"), "'")
+# What a transcriber adds in brackets: [music], (laughs), <noise>, {NS}. Innermost first, so that nested ones go too.
+_ANNOTATION = re.compile(r"\[[^][]*\]|\([^()]*\)|\{[^{}]*\}|<[^<>]*>|【[^【】]*】|〔[^〔〕]*〕")
+
+
+def visible(text: str) -> str:
+    """``text`` without invisible characters: they part no words and are no characters of one. White space stays."""
+    return text.translate(_INVISIBLE) if not text.isascii() or not text.isprintable() else text
+
+
+def bracketed(text: str) -> list[str]:
+    """What stands in brackets, innermost first: ``["[music]"]``."""
+    found: list[str] = []
+    rest = unicodedata.normalize("NFKC", visible(text))
+    while marks := _ANNOTATION.findall(rest):
+        found += marks
+        rest = _ANNOTATION.sub(" ", rest)
+    return found
+
+
+def spoken(text: str) -> list[str]:
+    """Words as they sound: Unicode forms and apostrophes made one, lower case, no punctuation but apostrophes in words.
+
+    A hyphen or slash parts words, an invisible character does not. Digits are kept as written: whether "10" was read
+    as "ten" can't be settled here.
+    """
+    text = visible(text)
+    # Before and after: NFKC takes the acute accent, which some type for an apostrophe, apart, and finds one in U+0149.
+    plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).lower()
+    kept = "".join(char if _is_spoken(char) else " " for char in plain)
+    words = (part.strip("'") for part in kept.split())
+    return [word for word in words if any(char.isalnum() for char in word)]
+
+
+def has_words(transcript: str) -> bool:
+    """Whether anything is said: there is a word, and not in brackets alone.
+
+    ``...``, ``[music]`` and ``(laughs)`` say nothing. Brackets beside words may hold words that are said, so then they
+    count like the others (:func:`bracketed` tells them).
+    """
+    bare = unicodedata.normalize("NFKC", visible(transcript))
+    while _ANNOTATION.search(bare):
+        bare = _ANNOTATION.sub(" ", bare)
+    return bool(spoken(bare))
+
+
+def spelled(text: str) -> str:
+    """The words in upper case with single spaces and without accents, as an alphabet of plain letters has them.
+
+    ``É`` is ``E`` here (Unicode's canonical decomposition without its marks); a letter that is no accented one, such as
+    ``Ø``, stays.
+    """
+    apart = unicodedata.normalize("NFD", " ".join(spoken(text)).upper())
+    return "".join(char for char in apart if not unicodedata.category(char).startswith("M"))
+
+
+def strange_characters(text: str, alphabet: Iterable[str] = ALPHABET) -> list[str]:
+    """The characters of a text in upper case that an alphabet lacks, sorted."""
+    return sorted(set(text.upper()) - set(alphabet))
+
+
+def _is_spoken(char: str) -> bool:
+    """Whether it is a letter, a digit, a mark upon one, or an apostrophe."""
+    return char.isalnum() or char == "'" or unicodedata.category(char).startswith("M")

@@ -1,0 +1,171 @@
+"""The checks of one clip during a run, made on what the run reads and decodes anyway.
+
+A run reads every header. What else is checked follows from what its observers need: the pictures always, the sound if
+some observer hears it, faces if some observer is told where they are. What was found is kept by content, like evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tlbench.datasets.clip import Clip
+from tlbench.media.probe import VideoInfo
+from tlbench.media.video import DECODING, Footage
+from tlbench.observing.observer import Needs
+from tlbench.preflight.clip import (
+    Expected,
+    check_boxes,
+    check_identity,
+    check_pictures,
+    check_reference,
+    check_reference_pictures,
+    check_video,
+    frames_to_expect,
+)
+from tlbench.preflight.findings import CATALOGUE, Finding, concerning
+from tlbench.preflight.frames import frames_at_25
+
+VERSION = 1  # raised when the same files would give other findings
+Part = Literal["headers", "pictures", "reference"]
+
+
+def wanted_parts(needs: Iterable[Needs]) -> tuple[Part, ...]:
+    """The parts of the checks that observers of these needs have the files read for, in order."""
+    needs = list(needs)
+    parts: list[Part] = ["headers", "pictures"]
+    if any(need.reference for need in needs):
+        parts.append("reference")
+    return tuple(parts)
+
+
+@dataclass
+class ClipChecks:
+    """What the checks have found of one clip so far.
+
+    Attributes
+    ----------
+    clip : Clip
+    expected : Expected
+        Of every clip of the data set.
+    wanted : tuple of Part
+        What is to be checked in this run.
+    done : set of Part
+    findings : list of Finding
+    frames_expected : int or None
+        How many frames the clip should have; None if nothing says so.
+    frames : int or None
+        How many the generated video has at 25 a second, by its header.
+    pictures_sha256 : str or None
+        Of the generated video's coded pictures, whatever they are wrapped in.
+    """
+
+    clip: Clip
+    expected: Expected
+    wanted: tuple[Part, ...]
+    done: set[Part] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    frames_expected: int | None = None
+    frames: int | None = None
+    pictures_sha256: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that is wanted, and that the clip has, has been checked."""
+        return self.done >= set(self.wanted) - ({"reference"} if self.clip.reference is None else set())
+
+    @property
+    def surplus(self) -> bool:
+        """Whether the generated video is longer than its clip, so that its end is not shown to anybody."""
+        return self.frames is not None and self.frames_expected is not None and self.frames > self.frames_expected
+
+    def key(self, sha256: Mapping[str, str | None]) -> dict[str, Any]:
+        """Everything that decides the findings: the content of the clip's files, and what is expected of them."""
+        return {
+            "checks": VERSION,
+            "decoding": DECODING,
+            "parts": list(self.wanted),
+            "expected": [self.expected.frame_size, self.expected.frame_count, self.expected.as_lrw],
+            "allow_short": self.expected.allow_short,
+            "word": self.clip.word is not None,
+            **sha256,
+        }
+
+    def read_headers(self, generated: Footage, reference: Footage | None, *, same_bytes: bool) -> None:
+        """Check the headers of both videos, and the clip's own boxes. ``same_bytes``: whether both files are equal.
+
+        Raises
+        ------
+        ClipError
+            If the generated video's headers can't be read.
+        """
+        video = generated.info
+        real, found = check_reference(self.clip, self.expected, lambda path: _info(reference, path))
+        self.findings += found
+        if self.clip.boxes is not None:
+            self.findings += check_boxes(self.clip.id, self.clip.boxes, real)
+        self.findings += check_video(self.clip, video, real, self.expected)
+        self.findings += check_identity(self.clip.id, video, real, same_bytes=same_bytes)
+        self.frames = frames_at_25(video)
+        self.pictures_sha256 = video.video_packets_sha256
+        self.frames_expected = frames_to_expect(self.clip, video, real, self.expected)
+        self.done.add("headers")
+
+    def see_pictures(self, generated: Footage) -> None:
+        """Check what decoding the whole generated video has shown."""
+        self.findings += check_pictures(
+            self.clip.id, generated.info, generated.decoded_count, generated.damaged_packets
+        )
+        self.done.add("pictures")
+
+    def see_reference(self, reference: Footage) -> None:
+        """Check what decoding the whole real video has shown."""
+        self.findings += check_reference_pictures(
+            self.clip.id, reference.info, reference.decoded_count, reference.damaged_packets
+        )
+        self.done.add("reference")
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept, whatever the clip is called."""
+        return {
+            "findings": [replace(found, clip=None).to_json() for found in self.findings],
+            "frames": self.frames,
+            "frames_expected": self.frames_expected,
+            "pictures_sha256": self.pictures_sha256,
+        }
+
+    def take(self, kept: Mapping[str, Any]) -> None:
+        """What an earlier run has found."""
+        self.findings = [replace(Finding.from_json(data), clip=self.clip.id) for data in kept["findings"]]
+        self.frames, self.frames_expected = kept["frames"], kept["frames_expected"]
+        self.pictures_sha256 = kept["pictures_sha256"]
+        self.done = set(self.wanted)
+
+
+def _info(reference: Footage | None, path: Any) -> VideoInfo:
+    if reference is None:
+        raise ValueError(f"{path} is not open")
+    return reference.info
+
+
+def concerned(found: Finding, needs: Mapping[str, Needs], reads_reference: Sequence[str]) -> Finding:
+    """The finding with the observers of a run whose numbers it touches: after an error, or if it is the data set's.
+
+    Parameters
+    ----------
+    needs : mapping of observer name to Needs
+    reads_reference : sequence of str
+        The observers that have the real video looked at, for its pictures or its faces.
+    """
+    kind = CATALOGUE[found.code]
+    if found.observers or (found.level != "error" and not kind.of_dataset):
+        return found
+    whom = {
+        "all": list(needs),
+        "sound": [name for name, need in needs.items() if need.audio],
+        "reference": [name for name in needs if name in reads_reference],
+        "boxes": [name for name, need in needs.items() if need.boxes],
+        "none": [],
+    }
+    return concerning(found, whom[kind.concerns])
