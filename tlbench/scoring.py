@@ -43,7 +43,7 @@ from tlbench.preflight.findings import Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.reference.note import origin_of
-from tlbench.results.aggregation import FROM_RECORDS
+from tlbench.results.aggregation import FROM_RECORDS, with_outdated
 from tlbench.results.aggregation import aggregate as aggregate_records
 from tlbench.results.provenance import make_provenance
 from tlbench.results.reading import load_result
@@ -720,7 +720,7 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
         Where ``records.jsonl`` and ``result.json`` lie. The latter is replaced.
     metrics : sequence of str, optional
         See :func:`tlbench.metrics.catalogue.find_metrics`; those of the earlier result if not given. All must be of
-        observers and views that looked.
+        observers and views that looked. Without it, numbers of older versions of metrics are kept as they are.
 
     Raises
     ------
@@ -729,7 +729,10 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
     """
     folder = Path(folder)
     before = load_result(folder)
-    chosen = before.metrics if metrics is None else find_metrics(metrics)
+    chosen = tuple(metric for metric in before.metrics if not metric.outdated)
+    outdated = tuple(metric for metric in before.metrics if metric.outdated) if metrics is None else ()
+    if metrics is not None:
+        chosen = find_metrics(metrics)
     # Views are told apart by observer: a metric that leaves its view to the run reads the one its observer had.
     known = {(metric.observer, metric.view): before.protocols[metric.key] for metric in before.metrics}
     protocols = {}
@@ -746,6 +749,7 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
             version=metric.version,
             aggregation=metric.aggregation,
             arithmetic=metric.arithmetic,
+            rule=metric.rule or None,
         )
     result = aggregate_records(
         read_records(folder / RECORDS_NAME),
@@ -765,6 +769,8 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
         not_checked=before.not_checked,
         strict=before.strict,
     )
+    if outdated:
+        result = with_outdated(result, before, outdated)
     result.write(folder / FILE_NAME)
     return result
 

@@ -53,6 +53,8 @@ class Metric:
         Of numbers that a choice of limits decides: the limits, as protocol ids state them; "" for none.
     note : str
         What a reader of the number has to know, a sentence that tables print below; "" for none.
+    outdated : bool
+        Whether it stands in a result for an older version of a metric, which this tlbench reads but makes no more.
     scores_empty : bool
         Whether a clip of which there is nothing to divide up (both sums 0) is scored: it was looked at, and adds
         nothing. Otherwise such a tally means that the metric has nothing to say of the clip.
@@ -90,6 +92,7 @@ class Metric:
     cluster: Literal["", "word"] = ""
     rule: str = ""
     note: str = ""
+    outdated: bool = False
     scores_empty: bool = False
 
     @property

@@ -18,10 +18,6 @@ SHIFTS_RULE = "shifts=3..15,windows=10"
 LEAST_WINDOWS = 10
 FRAMES_LOST = 5
 LEAST_FRAMES = LEAST_WINDOWS + 2 * 3 + FRAMES_LOST
-SHIFTS_NOTE = (
-    "LSE and offset compare the same windows of speech at each shift, 15 frames either way and fewer in clips below 45 "
-    "frames."
-)
 CHANCE_NOTE = (
     "in sync: 3 of 31 shifts count, so lips that have nothing to do with the speech reach up to 9.7 % by chance, more "
     "in clips below 45 frames (3 of 15 shifts at 29 frames, 3 of 7 at 21)."
@@ -75,7 +71,6 @@ def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what:
         better=better,
         version=1 if arithmetic == "paper" else 2,
         rule="" if arithmetic == "paper" else SHIFTS_RULE,
-        note="" if arithmetic == "paper" else SHIFTS_NOTE,
         tally=_clip_mean_of(name, arithmetic),
         description=f"{what}, SyncNet on {seen}; mean over clips (Wav2Lip evaluation, "
         "calculate_scores_LRS.py). Blind to a constant lag: read it beside the offset",
@@ -104,7 +99,6 @@ def _track_lse(name: str, label: str, better: Direction, what: str) -> Metric:
         better=better,
         version=2,
         rule=SHIFTS_RULE,
-        note=SHIFTS_NOTE,
         tally=_track_mean_of(f"track_common_{name}"),
         description=f"{what}, SyncNet on followed faces of more than 50 frames, crop of joonson/syncnet_python; mean "
         "over a clip's tracks, then over clips. Not the whole-frame number, nor the public pipeline's: the detector is "
@@ -132,7 +126,6 @@ METRICS: tuple[Metric, ...] = (
         better="lower",
         version=2,
         rule=SHIFTS_RULE,
-        note=SHIFTS_NOTE,
         tally=_clip_mean_of("zero_offset_distance", "sound"),
         description="mean distance of the lips to the speech that is played with them, mean over clips; "
         "unlike LSE-D it grows with a lag",
@@ -166,7 +159,6 @@ METRICS: tuple[Metric, ...] = (
         better="lower",
         version=2,
         rule=SHIFTS_RULE,
-        note=SHIFTS_NOTE,
         tally=_offset_size,
         description="size of the offset at which lips and speech fit best, mean over clips",
         aggregation="clips",

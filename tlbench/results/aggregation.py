@@ -139,6 +139,30 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
     )
 
 
+def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) -> Result:
+    """A result made anew, with the numbers of an earlier one that no metric makes any more, in the earlier order."""
+    clips = []
+    for clip in result.clips:
+        earlier = before.by_id.get(clip.id)
+        if earlier is None or earlier.generated_sha256 != clip.generated_sha256:
+            keys = ", ".join(metric.key for metric in outdated)
+            raise TlbenchError(
+                f"clip {clip.id}: {keys} of its video are not in the earlier result, and this tlbench makes a newer "
+                "version of them; name the others (--metrics), or score again"
+            )
+        kept = {metric.key: earlier.tallies[metric.key] for metric in outdated if metric.key in earlier.tallies}
+        clips.append(replace(clip, tallies={**clip.tallies, **kept}))
+    own = {metric.key: metric for metric in (*outdated, *result.metrics)}
+    metrics = tuple(own[metric.key] for metric in before.metrics)
+    return replace(
+        result,
+        clips=tuple(clips),
+        metrics=metrics,
+        protocols={metric.key: before.protocols[metric.key] for metric in outdated} | dict(result.protocols),
+        intervals=make_intervals(clips, metrics, result.interval),
+    )
+
+
 def make_intervals(
     clips: Sequence[ClipScore], metrics: Sequence[Metric], settings: IntervalSettings
 ) -> dict[str, Interval | None]:
