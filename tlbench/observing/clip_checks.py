@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tlbench.datasets.clip import Clip
+from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.observer import Needs
@@ -24,11 +25,12 @@ from tlbench.preflight.clip import (
     check_video,
     frames_to_expect,
 )
-from tlbench.preflight.findings import CATALOGUE, Finding, concerning
+from tlbench.preflight.faces import check_faces
+from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
 
 VERSION = 1  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference"]
+Part = Literal["headers", "pictures", "reference", "faces"]
 
 
 def wanted_parts(needs: Iterable[Needs]) -> tuple[Part, ...]:
@@ -37,6 +39,8 @@ def wanted_parts(needs: Iterable[Needs]) -> tuple[Part, ...]:
     parts: list[Part] = ["headers", "pictures"]
     if any(need.reference for need in needs):
         parts.append("reference")
+    if any(need.boxes for need in needs):
+        parts.append("faces")
     return tuple(parts)
 
 
@@ -126,6 +130,12 @@ class ClipChecks:
         )
         self.done.add("reference")
 
+    def see_faces(self, boxes: Boxes, *, in_reference: bool) -> None:
+        """Check where faces were found. Boxes that came with the clip were not looked for."""
+        if self.clip.boxes is None:
+            self.findings += check_faces(self.clip.id, boxes, in_reference=in_reference)
+        self.done.add("faces")
+
     def to_json(self) -> dict[str, Any]:
         """What is kept, whatever the clip is called."""
         return {
@@ -168,4 +178,4 @@ def concerned(found: Finding, needs: Mapping[str, Needs], reads_reference: Seque
         "boxes": [name for name, need in needs.items() if need.boxes],
         "none": [],
     }
-    return concerning(found, whom[kind.concerns])
+    return replace(found, observers=tuple(whom[kind.concerns]))

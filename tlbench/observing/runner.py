@@ -17,6 +17,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
+from tlbench.media.container import MediaError
 from tlbench.media.faces import Boxes
 from tlbench.media.framing import steady
 from tlbench.media.video import DECODING, Footage, Frames
@@ -214,7 +215,7 @@ class Bench:
 
     def _checks_key(self, sitting: _Sitting) -> dict[str, Any]:
         clip = sitting.clip
-        boxes = None if clip.boxes is None else content_sha256(clip.boxes, clip.id, "box file")
+        boxes = None if clip.boxes is None else _sha256_or_missing(clip.boxes, clip.id)
         reference = sitting.reference_sha256 or ("missing" if clip.reference is not None else None)
         return sitting.checks.key({"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes})
 
@@ -251,6 +252,13 @@ class Bench:
                 sitting.checks.see_reference(sitting.reference)
             except ClipError as error:
                 self._fail_referring(sitting, error)
+        if "faces" in sitting.checks.wanted and "faces" not in sitting.checks.done:
+            searched = sitting.generated if self.plan.boxes.source == "generated" else sitting.reference
+            try:
+                self._find_boxes(sitting, searched, self._guide_sha256(sitting))
+            except ClipError as error:
+                for name in [name for name, needs in self._needs.items() if needs.boxes]:
+                    sitting.fail(name, error)
         self._note(sitting)
         self._keep_checks(sitting)
 
@@ -328,7 +336,7 @@ class Bench:
         found: np.ndarray | None = None
         if any(self._needs[name].boxes for name in sitting.keys):
             try:
-                boxes = self._boxes.boxes(clip, video, sha256)
+                boxes = self._find_boxes(sitting, video, sha256)
                 if any(self._needs[name].framing for name in sitting.keys):
                     steadied = steady(boxes.xyxy)
             except ClipError as error:
@@ -338,9 +346,28 @@ class Bench:
             try:
                 found = self._mouths.placements(clip, video, sha256)
             except ClipError as error:
+                error = self._of_searched(error, given=clip.landmarks is not None)
                 for name in [n for n in sitting.keys if self._needs[n].placements]:
                     sitting.fail(name, error)
         return _Guides(boxes, steadied, found)
+
+    def _find_boxes(self, sitting: _Sitting, video: Footage | None, sha256: str | None) -> Boxes:
+        """The clip's boxes, and what the checks say of them. Raises ClipError if there are none."""
+        clip = sitting.clip
+        try:
+            boxes = self._boxes.boxes(clip, video, sha256)
+        except ClipError as error:
+            raise self._of_searched(error, given=clip.boxes is not None) from error
+        if "faces" not in sitting.checks.done:
+            sitting.checks.see_faces(boxes, in_reference=self.plan.boxes.source == "reference")
+            self._note(sitting)
+        return boxes
+
+    def _of_searched(self, error: ClipError, *, given: bool) -> ClipError:
+        """The error of a search for faces, said of the real video if that is what can't be decoded."""
+        if given or self.plan.boxes.source != "reference" or not isinstance(error, MediaError):
+            return error
+        return _broken_reference(error)
 
     def _guide_sha256(self, sitting: _Sitting) -> str | None:
         """Of the video in which boxes and landmarks are looked for."""
@@ -391,7 +418,7 @@ class Bench:
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:
         """The real video can't be decoded. That is its own fault, whoever made the generated one."""
-        error = ClipError("reference-broken", f"the real video can't be decoded: {error.message}")
+        error = _broken_reference(error)
         for name in [name for name, needs in self._needs.items() if needs.reference]:
             sitting.fail(name, error)
 
@@ -423,6 +450,18 @@ class Bench:
                 plan.weights, plan.views, self.plan.device, plan.modes, half=plan.half
             )
         return self._loaded[name]
+
+
+def _sha256_or_missing(boxes: Path, clip_id: str) -> str:
+    """For the key of the checks, which say themselves what is wrong with a file of boxes."""
+    try:
+        return content_sha256(boxes, clip_id, "box file")
+    except ClipError as error:
+        return error.code
+
+
+def _broken_reference(error: ClipError) -> ClipError:
+    return ClipError("reference-broken", f"the real video can't be decoded: {error.message}")
 
 
 def _guided(needs: Needs) -> bool:

@@ -125,7 +125,7 @@ def check_reference(
         video = read(clip.reference)
     except ClipError as error:
         if error.code == "missing":
-            return None, [finding("reference-missing", clip.id, f"no file {clip.reference}")]
+            return None, [finding("reference-missing", clip.id, f"there is no file {clip.reference.name}")]
         return None, [finding("reference-broken", clip.id, f"the real video: {_what(error, clip.reference)}")]
     findings = []
     if video.truncated:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 Level = Literal["error", "warning", "info"]
@@ -190,7 +190,15 @@ _KINDS = (
     Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again", "boxes"),
     Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
     Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
+    Kind("faces-missing", "warning", "look at these frames; --detector s3fd finds more faces, --boxes takes your own"),
     # The data set's side
+    Kind(
+        "reference-no-face",
+        "warning",
+        "look at these frames of the real video; --detector s3fd finds more faces, --boxes takes your own",
+        "none",
+        of_dataset=True,
+    ),
     Kind("no-reference", "info", "nothing; PSNR and SSIM need the real video and leave these clips out"),
     Kind("reference-missing", "error", "complete the data set, or check --data-root", "reference"),
     Kind("reference-broken", "warning", "copy the file from the data set again", "reference", of_dataset=True),
@@ -244,11 +252,6 @@ def count_clips(findings: Iterable[Finding]) -> dict[tuple[Level, str], int]:
 def _rank(level: Level, code: str) -> tuple[int, int, str]:
     """The worst level first, then the catalogue's order; codes of another version of tlbench come last."""
     return LEVELS.index(level), _PLACES.get(code, len(_PLACES)), code
-
-
-def concerning(found: Finding, observers: Iterable[str]) -> Finding:
-    """The finding with the observers it concerns in a run."""
-    return replace(found, observers=tuple(observers))
 
 
 def one_line(text: str) -> str:
