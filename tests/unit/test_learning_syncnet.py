@@ -85,7 +85,10 @@ def test_lips_that_lag_are_seen_to_lag_by_as_much(learned: SyncNetLearner, lag_f
 def test_the_voice_of_another_clip_is_less_in_sync(learned: SyncNetLearner) -> None:
     own = [lesson(seed) for seed in range(40, 46)]
     others = [replace(one, samples=other.samples) for one, other in zip(own, own[1:] + own[:1], strict=True)]
-    assert value("lse_c/sound", learned.judge(others, CPU)) < 0.5 * value("lse_c/sound", learned.judge(own, CPU))
+    theirs, ours = learned.judge(others, CPU), learned.judge(own, CPU)
+    assert value("lse_c/sound", theirs) < value("lse_c/sound", ours)
+    assert value("lse_d_zero/sound", theirs) > 2 * value("lse_d_zero/sound", ours)
+    assert (value("in_sync/sound", theirs), value("in_sync/sound", ours)) == (0.0, 100.0)
 
 
 def test_distances_of_small_networks_are_of_the_published_ones_size(learned: SyncNetLearner) -> None:
