@@ -324,7 +324,8 @@ def _notes(
             f"{OLD}: {', '.join(old)} by an older version of the metric, not to be compared with the newer one's; "
             "score the system again."
         )
-    notes += list(dict.fromkeys(note for key in columns if (note := _note_of(key))))
+    current = {key for own in numbers.values() for key, number in own.items() if not number.outdated}
+    notes += list(dict.fromkeys(note for key in columns if key in current and (note := _note_of(key))))
     if any(number.overlap for own in numbers.values() for number in own.values()):
         notes.append(f"{MARK}: the observer is, or is a relative of, what the system was trained with: no fair judge.")
     listed: dict[str, list[str]] = {}
