@@ -50,7 +50,7 @@ class OneFace:
         return [None if number in self.without else np.array(BOX) for number in numbers]
 
     def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
-        raise AssertionError("the best face is enough")
+        return [np.array([[*BOX, 1.0]]) for _ in frames]
 
 
 @pytest.fixture(scope="module")

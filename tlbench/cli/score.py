@@ -12,6 +12,7 @@ from tlbench.cli.options import (
     cache_option,
     dataset_options,
     detector_options,
+    face_option,
     format_option,
     given_weights,
     landmarks_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @weights_option
 @view_option
 @detector_options
+@face_option
 @boxes_from_option
 @landmarks_option
 @click.option("--controls", metavar="KINDS", help="Also score ceilings and floors: 'all', or names with commas.")
@@ -83,6 +85,7 @@ def command(
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     views: tuple[str, ...],
     boxes_from: GuideSource,
     landmarks: Path | None,
@@ -126,6 +129,7 @@ def command(
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
+            face=face,
             boxes_from=boxes_from,
             landmarks=landmarks,
             views=parse_views(views),
