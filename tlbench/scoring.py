@@ -30,6 +30,7 @@ from tlbench.media.video import DECODING
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
+from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule, detector_card
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.card import overlap
@@ -46,6 +47,7 @@ from tlbench.observing.weights import Weights, check_names, find_weights
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding, of_failure
 from tlbench.preflight.folder import check_file_names
+from tlbench.preflight.frames import check_sync_length
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.reference.note import origin_of
 from tlbench.results.aggregation import FROM_RECORDS, with_outdated
@@ -745,7 +747,8 @@ def run(
         seen = observe(setup.plan, selection.clips, workers, engine)
         with RecordWriter(out / RECORDS_NAME) as writer:
             for done, observation in enumerate(seen, start=1):
-                record = _record(observation, of_clips.get(observation.clip.id, ()), excused)
+                told = [*of_clips.get(observation.clip.id, ()), *_too_short_for_sync(observation, setup.metrics)]
+                record = _record(observation, told, excused)
                 writer.write(record)
                 if progress is not None:
                     progress(name, observation, done, total)
@@ -874,6 +877,13 @@ def _not_checked(plan: Plan) -> list[str]:
         "transcripts": any(need.transcript or need.word for need in needs),
     }
     return [part for part, looked in parts.items() if not looked]
+
+
+def _too_short_for_sync(observation: Observation, metrics: Sequence[Metric]) -> Iterator[Finding]:
+    """Whether the clip itself is too short for the ``sound`` numbers of sync, where some are asked for."""
+    whom = {metric.observer for metric in metrics if metric in SYNC_METRICS and metric.arithmetic == "sound"}
+    if whom:
+        yield from check_sync_length(observation.clip.id, observation.frames_expected, tuple(sorted(whom)))
 
 
 def _record(observation: Observation, told: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:

@@ -24,6 +24,7 @@ from tlbench.observers.syncnet.decode import (
     MAX_SHIFT_FRAMES,
 )
 from tlbench.observing.evidence import Evidence, Value
+from tlbench.preflight.frames import LEAST_SYNC_FRAMES
 
 
 def pooled(key: str, *clips: Evidence) -> float | None:
@@ -132,6 +133,7 @@ def test_the_limits_of_the_shifts_stand_in_the_id_of_sound_and_not_of_paper() ->
         assert text.endswith("]@2")
     assert sync_metrics.LEAST_FRAMES == FEWEST_WINDOWS + sync_metrics.FRAMES_LOST
     assert sync_metrics.FRAMES_LOST == FRAMES_LOST
+    assert sync_metrics.LEAST_FRAMES == LEAST_SYNC_FRAMES
     assert f"confidence={CONFIDENCE_FLOOR:g}" in ids["in_sync/sound"]
 
 

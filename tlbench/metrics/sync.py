@@ -34,8 +34,8 @@ def _over_the_same_speech(evidence: Evidence, name: str) -> float:
         frames = int(evidence.number("windows")) + FRAMES_LOST
         raise ClipError(
             "too-short",
-            f"{frames} frames with sound; to compare {LEAST_WINDOWS} windows of speech with lips up to 3 frames either "
-            f"way takes {LEAST_FRAMES}, leave this clip out for LSE",
+            f"{frames} frames with sound, and LSE compares {LEAST_WINDOWS} windows of speech with lips up to 3 frames "
+            f"either way, which takes {LEAST_FRAMES}; leave this clip out for LSE",
         )
     return evidence.number(f"common_{name}")
 

@@ -24,7 +24,14 @@ from tlbench.media.scaling import same_aspect
 from tlbench.media.video import LONGEST_GAP_SECONDS
 from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
-from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
+from tlbench.preflight.frames import (
+    ROUNDING_FRAMES,
+    SLACK_FRAMES,
+    check_frame_count,
+    check_sync_length,
+    expected_frames,
+    frames_at_25,
+)
 from tlbench.preflight.sound import SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
@@ -114,6 +121,7 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     findings += _check_window(clip, video, expected)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
+    findings += check_sync_length(clip.id, frames_to_expect(clip, video, reference, expected))
     return ClipFacts(tuple(findings), *facts)
 
 

@@ -14,7 +14,7 @@ from tlbench.media.probe import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
-from tlbench.preflight.findings import Finding, is_of_dataset
+from tlbench.preflight.findings import Finding, is_of_dataset, of_failure
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.results.record import ClipRecord, Failure
 from tlbench.results.result import ClipScore, Result, Role
@@ -98,7 +98,7 @@ def _long_videos(clips: Sequence[ClipScore]) -> list[Finding]:
 
 def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
     tallies: dict[str, Tally] = {}
-    failures = dict(record.failures)
+    failures, findings = dict(record.failures), list(record.findings)
     # What is wrong with the real video alone makes its `sound` numbers worthless, for every system alike.
     withheld = {name for found in record.findings if is_of_dataset(found.code) for name in found.observers}
     for metric in metrics:
@@ -116,6 +116,8 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
             tally = metric.tally(evidence)
         except ClipError as error:
             failures[metric.key] = Failure(error.code, error.message)
+            if error.code not in {found.code for found in findings}:
+                findings.append(of_failure(record.id, error.code, error.message, (metric.observer,)))
             continue
         except KeyError as error:
             raise TlbenchError(
@@ -135,7 +137,7 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         frames=record.frames,
         word=record.word,
         frames_expected=record.frames_expected,
-        findings=record.findings,
+        findings=tuple(findings),
     )
 
 
