@@ -148,7 +148,7 @@ COLOURS = {
 
 @pytest.mark.skipif(
     tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 13),
-    reason="OpenCV before 4.13 reads videos with an older FFmpeg, whose colours are others (tlbench reads none with it)",
+    reason="OpenCV before 4.13 reads videos with an older FFmpeg, whose colours are others; tlbench never uses it",
 )
 @pytest.mark.parametrize("name", COLOURS)
 def test_rgb_is_what_opencv_decodes_to_the_bit(tmp_path, name):

@@ -11,6 +11,7 @@ from tlbench.cli.options import (
     cache_option,
     dataset_options,
     detector_options,
+    face_option,
     given_weights,
     json_option,
     landmarks_option,
@@ -28,6 +29,7 @@ from tlbench.cli.options import (
 @weights_option
 @view_option
 @detector_options
+@face_option
 @landmarks_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: tlbench-calibration]")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
@@ -51,6 +53,7 @@ def command(
     views: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     landmarks: Path | None,
     out: Path | None,
     workers: int,
@@ -86,6 +89,7 @@ def command(
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
+            face=face,
             views=parse_views(views),
             device=device,
             cache=cache,

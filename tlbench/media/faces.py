@@ -225,6 +225,11 @@ class Boxes:
         face = self.face
         return not self.missing and not face.absent and bool(np.array_equal(self.xyxy, face.xyxy))
 
+    @property
+    def of_person(self) -> np.ndarray:
+        """(T, 4) boxes that never show somebody else: the followed face's where several are seen, else ``xyxy``."""
+        return self.face.xyxy if self.face.several else self.xyxy
+
     def scaled(self, size: Size, wanted: Size) -> Boxes:
         """The same faces in frames of ``wanted`` (width, height) instead of ``size``."""
         face = self.followed

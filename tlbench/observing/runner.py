@@ -328,7 +328,7 @@ class Bench:
         if self._detector is None:
             self._detector = embedded_detector()
         frames = [count for count in (sitting.checks.frames, sitting.checks.frames_expected) if count is not None]
-        return FaceLooks(self._detector, guides.boxes.xyxy, min(frames, default=0))
+        return FaceLooks(self._detector, guides.boxes.face.xyxy, min(frames, default=0))
 
     def _see_framing(self, sitting: _Sitting, looks: FaceLooks | None) -> None:
         """Once the generated video has passed: whether the boxes were laid over its face."""
