@@ -44,7 +44,7 @@ class SyncNet(Observer):
     The same with ``common_`` in front: through the view the run has chosen, over the same speech at every shift.
     ``common_max_shift_frames``: how far either way, 3 to 15, so that ``common_mean_distance`` has one row a shift; 0 if
     the clip is too short, and then there is no other ``common_`` value. ``common_windows``: how many windows of speech.
-    The curves hold NaN for the windows at both ends, which have no partner at some shift.
+    The curves begin that many windows after the clip does: the windows at both ends have no partner at some shift.
     For ``face-track``, one entry a track: ``track_start``, ``track_frames``, ``track_lse_d``, ``track_lse_c``,
     ``track_offset_frames``; ``track_common_lse_d`` and ``track_common_lse_c`` of those long enough. No face that is
     followed long enough means no entry, not a failure.

@@ -36,7 +36,6 @@ from .dims import Dims
 from .fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
 from .view import COMMON_FINDINGS, FACE_TRACK, OWN_FINDINGS, PAPER_FINDINGS, VIEWS, shown
 
-WINDOW_CURVES = ("window_distance", "window_distance_at_zero", "window_confidence")
 PASSES_SIDE_BY_SIDE = 4  # at most: each holds some 60 MB; on more cores a pass gets several
 
 
@@ -247,9 +246,6 @@ def _over_common_speech(lips: Tensor, speech: Tensor) -> dict[str, Value]:
     except ClipError:
         return {f"{COMMON_FINDINGS}_max_shift_frames": 0}
     values = _of_whole_frame(COMMON_FINDINGS, read_sync(common_distances(lips, speech, shift)))
-    for name in WINDOW_CURVES:  # one number a window of the clip, so that a chart has them where they belong
-        curve = values[f"{COMMON_FINDINGS}_{name}"]
-        values[f"{COMMON_FINDINGS}_{name}"] = np.pad(np.asarray(curve), shift, constant_values=np.nan)
     return values | {
         f"{COMMON_FINDINGS}_max_shift_frames": shift,
         f"{COMMON_FINDINGS}_windows": len(speech) - 2 * shift,

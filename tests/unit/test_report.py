@@ -81,6 +81,17 @@ def test_identical_frames_are_drawn_at_100_decibels(tmp_path: Path) -> None:
     assert decoded(curve).tolist() == [100.0] * 29
 
 
+def test_sync_confidence_stands_at_the_windows_that_were_compared(tmp_path: Path) -> None:
+    records = make_records(1)
+    result = make_run(tmp_path, records)
+    compared = records[0].evidence["syncnet"].array("common_window_confidence")
+    curve = decoded(details_of(records, result)[records[0].id].curves["common_window_confidence"])
+    assert len(curve) == len(compared) + 2 * 15
+    assert np.isnan(curve[:15]).all()
+    assert np.isnan(curve[-15:]).all()
+    assert curve[15:-15] == pytest.approx(compared, abs=0.02)
+
+
 def test_letters_of_teacher_forcing_are_learnt_from_the_transcripts_of_the_run(tmp_path: Path) -> None:
     base = make_records(2)
     ids = {letter: place + 1 for place, letter in enumerate(" abdegin")}

@@ -295,11 +295,10 @@ def test_the_same_speech_at_every_shift_is_said_of_the_view_of_the_run() -> None
     assert evidence.number("common_lse_c") == pytest.approx(np.median(mean) - mean.min(), rel=1e-6)
     assert evidence.number("common_zero_offset_distance") == mean[12]
     window = evidence.array("common_window_distance")
-    assert window.shape == (35,)
-    assert np.isnan(window).tolist() == [True] * 12 + [False] * 11 + [True] * 12
-    assert np.nanmean(window) == pytest.approx(mean[best], rel=1e-6)
+    assert window.shape == (11,)
+    assert window.mean() == pytest.approx(mean[best], rel=1e-6)
     published = evidence.array("sound_window_distance_at_zero")
-    assert evidence.array("common_window_distance_at_zero")[12:23] == pytest.approx(published[12:23])
+    assert evidence.array("common_window_distance_at_zero") == pytest.approx(published[12:23])
 
 
 @pytest.mark.parametrize(("frames", "shift"), [(20, 0), (21, 3), (29, 7), (44, 14), (45, 15), (90, 15)])

@@ -211,6 +211,8 @@ def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
                 values = np.minimum(10 * np.log10(_PEAK_SQUARED / values), IDENTICAL_DB)
         if chart.along == "offset":
             values = values[::-1]  # the first row is the greatest offset; charts run from the least to the greatest
+        if name == "common_window_confidence":  # the windows at both ends were compared at no shift
+            values = np.pad(values, int(evidence.number("common_max_shift_frames")), constant_values=np.nan)
         curve = encode_curve(values)
         if curve is not None:
             yield chart.name, curve
