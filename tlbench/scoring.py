@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tlbench.arguments import AnyNames, AnyPath, AnyPaths, AnyWeights, as_names, as_path, as_paths, as_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
@@ -27,20 +28,20 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
 from tlbench.media.video import DECODING
-from tlbench.metrics.catalogue import find_metrics
+from tlbench.metrics.catalogue import find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
-from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule, detector_card
+from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.card import overlap
 from tlbench.observing.contact import draw_contact_sheet
 from tlbench.observing.engines import observe
-from tlbench.observing.known import known_cards
+from tlbench.observing.known import check_declared, known_cards
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import HALF_NAME, Needs, Observer
 from tlbench.observing.placing import MouthFinder, mouth_mark
-from tlbench.observing.registry import observer_cards, observer_class, observer_names
+from tlbench.observing.registry import observer_cards, observer_class
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
 from tlbench.observing.weights import Weights, check_names, find_weights
@@ -49,9 +50,11 @@ from tlbench.preflight.findings import Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
+from tlbench.probing import PROBE, BlindReaders, check_training, probe_clips, read_probe, reading_plan, unpublished
 from tlbench.reference.note import origin_of
 from tlbench.results.aggregation import FROM_RECORDS, with_outdated
 from tlbench.results.aggregation import aggregate as aggregate_records
+from tlbench.results.blind import carried
 from tlbench.results.provenance import make_provenance
 from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord, Failure, RecordWriter, read_records
@@ -158,7 +161,8 @@ def prepare(
     Raises
     ------
     TlbenchError
-        Unknown names, or a metric was asked for whose checkpoint is not there.
+        Unknown names, or a metric was asked for by name whose checkpoint is not there (``all``, ``paper`` and ``sound``
+        leave out what can't be measured here).
     """
     if precision not in get_args(Precision):
         raise TlbenchError(f"no precision {precision!r}; there are {' and '.join(get_args(Precision))}")
@@ -168,8 +172,9 @@ def prepare(
     if metrics is None:
         chosen = tuple(metric for metric in chosen if _has_subject(metric, selection.clips))
     cards = {name: observer_cards(name) for name in dict.fromkeys(metric.observer for metric in chosen)}
-    every_card = [card for name in observer_names() for card in observer_cards(name)]
-    check_names(given, [*every_card, detector_card()])
+    every_card = known_cards()
+    check_names(given, [card for card in every_card if card.observer])
+    check_declared(trained_with, every_card)
     check_views(views or {}, cards)
 
     used: list[Weights] = []
@@ -184,15 +189,17 @@ def prepare(
                 f"--weights {own[0].name}={own[0].file}"
             )
             labels = ", ".join(dict.fromkeys(metric.label for metric in chosen if metric.observer == name))
-            if metrics is not None:
+            if metrics is not None and any(metric.observer == name for metric in find_metrics(named_apart(metrics))):
                 raise TlbenchError(f"{labels}: the checkpoint of observer {name!r} is not here; {way_out}")
             left_out.append(f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}")
             continue
         used += [found] if found else []
         own_metrics = [metric for metric in chosen if metric.observer == name]
         if found is not None:
-            unfit = _unfit(own_metrics, found)
-            left_out += [_why_unfit(metric, found) for metric in unfit]
+            why_not = {metric: _why_unfit(metric, found) for metric in _unfit(own_metrics, found)}
+            why_not |= dict(unpublished(own_metrics, found, selection.dataset, every_card))
+            unfit = list(why_not)
+            left_out += why_not.values()
             own_metrics = [metric for metric in own_metrics if metric not in unfit]
             chosen = tuple(metric for metric in chosen if metric not in unfit)
         if own_metrics:
@@ -374,34 +381,35 @@ def _overlaps(used: Iterable[Weights], trained_with: Sequence[str]) -> Iterator[
 
 
 def score(
-    generated: Path | str,
+    generated: AnyPath,
     dataset: str,
-    data_root: Path | str | None = None,
+    data_root: AnyPath | None = None,
     *,
     split: str | None = None,
-    subset: Path | None = None,
+    subset: AnyPath | None = None,
     limit: int | None = None,
-    manifest: Path | None = None,
-    boxes: Path | None = None,
-    metrics: Sequence[str] | None = None,
-    weights: Mapping[str, Path] | None = None,
+    manifest: AnyPath | None = None,
+    boxes: AnyPath | None = None,
+    metrics: AnyNames | None = None,
+    weights: AnyWeights | None = None,
     detector: str = "auto",
     smooth: int = 0,
     face: str = "largest",
     boxes_from: GuideSource = "reference",
-    landmarks: Path | None = None,
+    landmarks: AnyPath | None = None,
     views: Mapping[str, str] | None = None,
-    trained_with: Sequence[str] = (),
+    trained_with: AnyNames = (),
     device: str = "auto",
     precision: Precision = "full",
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     allow_short: bool = False,
     strict: bool = False,
     name: str | None = None,
-    out: Path | str | None = None,
+    out: AnyPath | None = None,
     workers: int = 1,
     engine: str = "local",
     seed: int = 0,
+    probe: bool = True,
     progress: Progress | None = None,
 ) -> Result:
     """Score one folder of generated videos; :func:`score_all` with a single system and no controls.
@@ -437,48 +445,50 @@ def score(
         workers=workers,
         engine=engine,
         seed=seed,
+        probe=probe,
         progress=progress,
     )[0]
 
 
 def score_all(
-    generated: Sequence[Path | str],
+    generated: AnyPaths,
     dataset: str,
-    data_root: Path | str | None = None,
+    data_root: AnyPath | None = None,
     *,
     split: str | None = None,
-    subset: Path | None = None,
+    subset: AnyPath | None = None,
     limit: int | None = None,
-    manifest: Path | None = None,
-    boxes: Path | None = None,
-    metrics: Sequence[str] | None = None,
-    weights: Mapping[str, Path] | None = None,
+    manifest: AnyPath | None = None,
+    boxes: AnyPath | None = None,
+    metrics: AnyNames | None = None,
+    weights: AnyWeights | None = None,
     detector: str = "auto",
     smooth: int = 0,
     face: str = "largest",
     boxes_from: GuideSource = "reference",
-    landmarks: Path | None = None,
+    landmarks: AnyPath | None = None,
     views: Mapping[str, str] | None = None,
-    trained_with: Sequence[str] = (),
+    trained_with: AnyNames = (),
     device: str = "auto",
     precision: Precision = "full",
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     allow_short: bool = False,
     strict: bool = False,
     name: str | None = None,
-    controls: Sequence[str] = (),
-    out: Path | str | None = None,
+    controls: AnyNames = (),
+    out: AnyPath | None = None,
     workers: int | None = 1,
     engine: str = "local",
     seed: int = 0,
-    contact_sheet: Path | None = None,
+    probe: bool = True,
+    contact_sheet: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Score folders of generated videos, one system each, and the control rows if asked.
 
     Parameters
     ----------
-    generated : sequence of path
+    generated : path, or sequence of path
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.dataset.load_dataset`.
@@ -488,7 +498,7 @@ def score_all(
         Warnings leave a result incomplete, as errors do. It changes nothing in what is scored.
     name : str, optional
         What tables call the system, if there is one; the folder's name if not given.
-    controls : sequence of str
+    controls : str or sequence of str
         Ceilings and floors, see :data:`tlbench.datasets.controls.CONTROLS`; ``all`` for each of those.
     out : Path, optional
         ``result.json`` and ``records.jsonl`` go to ``<out>/<name>``, controls with their videos to
@@ -499,9 +509,12 @@ def score_all(
     engine : str
         ``local`` or ``ray``.
     seed : int
-        Of the intervals' resampling, and of the controls' choice of foreign speech.
+        Of the intervals' resampling, the controls' choice of foreign speech, guesses by chance and the probe's clips.
+    probe : bool
+        Whether lip readers also read up to 20 reference clips, to tell whether they can read this data set at all.
+        With the control ``ground-truth``, all of those are read anyway.
     contact_sheet : Path, optional
-        A PNG is written here that shows what each observer saw of the first clips of the first folder.
+        A PNG is written here that shows what each observer saw of the first clips of each folder.
     progress : callable, optional
         Called after each clip with the system's name, the clip's observation, clips done and clips in all; while
         controls are written, with ``"controls"`` and None.
@@ -522,43 +535,44 @@ def score_all(
         If usual metrics are left out because a checkpoint is missing; how the data set was read; what a control can't
         be made of.
     """
-    folders = [Path(folder) for folder in generated]
+    folders = list(as_paths(generated))
     names = _system_names(folders, name)
-    kinds = [known.name for known in CONTROLS] if list(controls) == ["all"] else list(dict.fromkeys(controls))
+    asked = as_names(controls)
+    kinds = [known.name for known in CONTROLS] if asked == ("all",) else list(dict.fromkeys(asked))
     workers = workers if workers is not None else min(2, os.cpu_count() or 1)
-    out = Path(out or "tlbench-results")
+    out = as_path(out or "tlbench-results")
     selections = [
         load_dataset(
             dataset,
-            None if data_root is None else Path(data_root),
+            as_path(data_root),
             generated=folder,
             split=split,
-            subset=subset,
+            subset=as_path(subset),
             limit=limit,
-            boxes=boxes,
-            landmarks=landmarks,
-            manifest=manifest,
+            boxes=as_path(boxes),
+            landmarks=as_path(landmarks),
+            manifest=as_path(manifest),
         )
         for folder in folders
     ]
     _check_controls(kinds, selections[0])  # before hours are spent
     setup = prepare(
         selections[0],
-        metrics=metrics,
-        weights=weights,
+        metrics=as_names(metrics),
+        weights=as_weights(weights),
         detector=detector,
         smooth=smooth,
         face=face,
         boxes_from=boxes_from,
         views=views,
-        trained_with=trained_with,
+        trained_with=as_names(trained_with),
         device=device,
         precision=precision,
-        cache=cache,
+        cache=as_path(cache),
         allow_short=allow_short,
     )
     if contact_sheet is not None:
-        _draw_contact_sheet(selections[0], setup.plan, contact_sheet)
+        _draw_contact_sheet(dict(zip(names, selections, strict=True)), setup.plan, Path(contact_sheet))
     setups = [with_origin(setup, folder) for folder in folders]
     overlaps = dict.fromkeys(line for own in setups for line in own.overlaps)
     for line in (
@@ -595,10 +609,57 @@ def score_all(
             progress=progress,
             strict=strict,
         )
-    return results
+    places = [out / "controls" / r.name if r.role == "control" else out / r.name for r in results]
+    judged = _with_readers(results, selections, setup, probe, workers, engine, seed, progress)
+    for place, before, after in zip(places, results, judged, strict=True):
+        if after is not before:
+            after.write(place / FILE_NAME)
+    return judged
 
 
-def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
+def _with_readers(
+    results: list[Result],
+    selections: Sequence[Selection],
+    setup: Setup,
+    probe: bool,
+    workers: int,
+    engine: str,
+    seed: int,
+    progress: Progress | None,
+) -> list[Result]:
+    """The results with rows of blind readers beside them, and whether the readers can read the real clips.
+
+    Those of the control ``ground-truth`` where it was scored; else, if ``probe``, a few. The first results are those of
+    the selections, the others are controls of the first selection.
+    """
+    plan = reading_plan(setup.plan, setup.metrics)
+    if plan is None:
+        return results
+    readers: dict[tuple[Clip, ...], BlindReaders] = {}
+    blinds: list[BlindReaders] = []
+    for selection in [*selections, *[selections[0]] * (len(results) - len(selections))]:
+        asked = tuple(replace(clip, generated=None) for clip in selection.clips)
+        if asked not in readers:  # folders without a data set have clips of their own
+            readers[asked] = BlindReaders(selection, setup.metrics, plan, seed)
+        blinds.append(readers[asked])
+    blind = blinds[0]
+    truth = next((r for r in results if r.role == "control" and r.name == "ground-truth"), None)
+    if truth is not None:
+        told = blind.probe(truth, "ground-truth")
+    else:
+        clips = probe_clips(selections[0].clips, seed) if probe else []
+
+        def seen() -> Iterator[Observation]:
+            for done, observation in enumerate(observe(plan, clips, workers, engine), start=1):
+                if progress is not None:
+                    progress(PROBE, observation, done, len(clips))
+                yield observation
+
+        told = blind.probe(read_probe(results[0], seen()), "probe") if clips else None
+    return [own.beside(result, told) for own, result in zip(blinds, results, strict=True)]
+
+
+def _draw_contact_sheet(systems: Mapping[str, Selection], plan: Plan, path: Path) -> None:
     """Before the clips are observed: a wrong crop is seen while there is time to stop."""
     boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
     mouths = MouthFinder(Cache(plan.cache / "landmarks"))
@@ -615,7 +676,7 @@ def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
         return scale_placements(mouths.of_clip(clip), *_sizes(clip))
 
     draw_contact_sheet(
-        selection.clips,
+        {name: selection.clips for name, selection in systems.items()},
         [(observer.name, view) for observer in plan.observers for view in observer.views],
         boxes_of=boxes_of,
         placements_of=placements_of,
@@ -742,6 +803,7 @@ def run(
     settings = IntervalSettings(seed=seed, cluster=selection.dataset.cluster)
     total = len(selection.clips)
     of_folder, of_clips = _told_beforehand(selection, setup.plan, role)
+    of_folder += check_training(setup.metrics, setup.weights, selection)
 
     def records() -> Iterator[ClipRecord]:
         seen = observe(setup.plan, selection.clips, workers, engine)
@@ -788,7 +850,7 @@ def run(
     return result
 
 
-def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Result:
+def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
     """The result of an earlier run, made anew from its records: no video is read, no model loaded.
 
     Parameters
@@ -809,7 +871,7 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
     chosen = tuple(metric for metric in before.metrics if not metric.outdated)
     outdated = tuple(metric for metric in before.metrics if metric.outdated) if metrics is None else ()
     if metrics is not None:
-        chosen = find_metrics(metrics)
+        chosen = find_metrics(as_names(metrics))
     # Views are told apart by observer: a metric that leaves its view to the run reads the one its observer had.
     known = {(metric.observer, metric.view): before.protocols[metric.key] for metric in before.metrics}
     protocols = {}
@@ -848,6 +910,7 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
     )
     if outdated:
         result = with_outdated(result, before, outdated)
+    result = carried(before, result)
     result.write(folder / FILE_NAME)
     return result
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
     dataset_options,
@@ -16,7 +17,6 @@ from tlbench.cli.options import (
     json_option,
     landmarks_option,
     parse_views,
-    split_words,
     view_option,
     weights_option,
 )
@@ -78,14 +78,14 @@ def command(
         found = calibrate(
             dataset,
             data_root,
-            faults=split_words(faults),
+            faults=as_names(faults),
             split=split,
             subset=subset,
             limit=limit,
             manifest=manifest,
             boxes=boxes,
             landmarks=landmarks,
-            metrics=split_words(metrics),
+            metrics=as_names(metrics),
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
     dataset_options,
     detector_options,
     face_option,
     given_weights,
-    split_words,
     weights_option,
 )
 
@@ -68,7 +68,7 @@ def command(
             limit=limit,
             manifest=manifest,
             boxes=boxes,
-            kinds=split_words(kinds) or (),
+            kinds=as_names(kinds) or (),
             seed=seed,
             weights=given_weights(weights),
             detector=detector,

@@ -151,11 +151,6 @@ def parse_views(pairs: tuple[str, ...]) -> dict[str, str]:
     return views
 
 
-def split_words(text: str | None) -> tuple[str, ...] | None:
-    """``a, b`` to ``("a", "b")``; None stays None."""
-    return None if text is None else tuple(word for word in (part.strip() for part in text.split(",")) if word)
-
-
 def read_size(given: str) -> str | dict[str, Any]:
     """What ``--size`` says: a name, or the dimensions in a JSON file. Raises TlbenchError if that can't be read."""
     if not given.endswith(".json"):

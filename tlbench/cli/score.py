@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.arguments import as_names
 from tlbench.cli.options import (
     boxes_from_option,
     cache_option,
@@ -17,7 +18,6 @@ from tlbench.cli.options import (
     given_weights,
     landmarks_option,
     parse_views,
-    split_words,
     view_option,
     weights_option,
     workers_option,
@@ -67,7 +67,12 @@ if TYPE_CHECKING:
     "--allow-short", is_flag=True, help="Score videos that stop early too; a protocol of its own, not for leaderboards."
 )
 @click.option("--strict", is_flag=True, help="Warnings leave the result incomplete, as errors do: exit code 1.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals and controls.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals, controls and the probe."
+)
+@click.option(
+    "--no-probe", is_flag=True, help="Do not read 20 real clips to see whether the lip readers can read this data set."
+)
 @cache_option
 @format_option
 @click.pass_context
@@ -101,6 +106,7 @@ def command(
     allow_short: bool,
     strict: bool,
     seed: int,
+    no_probe: bool,
     cache: Path | None,
     table_format: Format,
 ) -> None:
@@ -125,7 +131,7 @@ def command(
             limit=limit,
             manifest=manifest,
             boxes=boxes,
-            metrics=split_words(metrics),
+            metrics=as_names(metrics),
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
@@ -133,9 +139,9 @@ def command(
             boxes_from=boxes_from,
             landmarks=landmarks,
             views=parse_views(views),
-            trained_with=split_words(trained_with) or (),
+            trained_with=as_names(trained_with) or (),
             contact_sheet=contact_sheet,
-            controls=split_words(controls) or (),
+            controls=as_names(controls) or (),
             name=name,
             out=out,
             workers=workers,
@@ -145,6 +151,7 @@ def command(
             allow_short=allow_short,
             strict=strict,
             seed=seed,
+            probe=not no_probe,
             cache=cache,
             progress=progress,
         )

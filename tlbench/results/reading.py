@@ -10,12 +10,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from tlbench.arguments import AnyPath
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.preflight.findings import Finding
+from tlbench.results.blind import read_blind
 from tlbench.results.record import Failure, count, optional_count, optional_text, refuse_constant, text
 from tlbench.results.result import FILE_NAME, SCHEMA, ClipScore, Result, Role, Row
 from tlbench.results.statistics import Interval, IntervalSettings
@@ -24,7 +26,7 @@ MAX_BYTES = 2**30  # a hundred times LRW's 25,000 clips; beyond it reading would
 AGREEMENT = 1e-9  # relative: stored and recomputed values differ by the order of a sum, not more
 
 
-def load_result(path: Path | str, metrics: Iterable[Metric] | None = None) -> Result:
+def load_result(path: AnyPath, metrics: Iterable[Metric] | None = None) -> Result:
     """Read a result file and check it: its values must follow from its tallies.
 
     A number that an older version of its metric made is kept, under its own protocol id: its metric is marked as
@@ -111,7 +113,9 @@ def _other_schema(schema: Any) -> str:
     return f"written by {age} tlbench: schema {schema!r}, this one reads {SCHEMA!r}; {remedy}"
 
 
-def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
+def _from_json(
+    data: Mapping[str, Any], known: Mapping[str, Metric], roles: tuple[Role, ...] = ("system", "control")
+) -> Result:
     clips = data["clips"]
     clip_count = len(clips["id"])
     metrics, protocols, intervals = [], {}, {}
@@ -153,7 +157,7 @@ def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
         )
         for i, (clip_id, speaker, generated, reference, frames, word) in enumerate(zip(*columns, strict=True))
     )
-    if data["role"] not in ("system", "control"):
+    if data["role"] not in roles:
         raise ValueError(f"role {data['role']!r:.60} is neither system nor control")
     if not isinstance(data["provenance"], dict):
         raise ValueError("provenance is not an object")
@@ -178,7 +182,19 @@ def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
     )
     for row in result.rows():
         _check_row(row, data["metrics"][row.metric.key])
-    return result
+    if data.get("blind") is None:
+        return result
+    rows = [_blind_row(row, data, known) for row in data["blind"]["rows"]]
+    return replace(result, blind=read_blind(data["blind"], result, rows))
+
+
+def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
+    """A row of ``blind``: it has names and metrics of its own, and is over the clips of the result it belongs to."""
+    count_of = len(data["clips"]["id"])
+    nothing = dict.fromkeys(("generated_sha256", "reference_sha256", "frames"), [None] * count_of)
+    clips = {**data["clips"], **nothing, "failures": {}, "notes": {}}
+    about = {"name": row["name"], "role": "blind", "metrics": row["metrics"], "clips": clips, "blind": None}
+    return _from_json({**data, **about, "provenance": {}, "trained_with": [], "remarks": []}, known, ("blind",))
 
 
 def _of_version(metric: Metric, item: Mapping[str, Any], protocol: Protocol) -> Metric:
