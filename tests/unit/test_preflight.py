@@ -384,15 +384,38 @@ def _(world: World) -> None:
     (world.real / "a.txt").write_text("Text:  CAFÉ, PLEASE\n")
 
 
+def as_grid(world: World, names: dict[str, str], alignments: dict[str, str]) -> None:
+    """The world's clips as those of a GRID speaker, with their alignments."""
+    for folder in (world.real, world.made):
+        (folder / "s1").mkdir()
+        for path in list(folder.iterdir()):
+            if path.is_file():
+                wanted = names.get(path.stem) if path.suffix == ".mp4" else None
+                path.rename(folder / "s1" / f"{wanted}.mp4") if wanted else path.unlink()
+    for name, text in alignments.items():
+        (world.real / "s1" / f"{name}.align").write_text(text)
+    world.dataset = "grid"
+
+
 @spoils("alignment-contradicts-id")
 def _(world: World) -> None:
-    for folder in (world.real, world.made):
-        for path in folder.iterdir():
-            path.unlink() if path.suffix != ".mp4" or path.stem != "a" else None
-        (folder / "s1").mkdir()
-        (folder / "a.mp4").rename(folder / "s1" / "bbaf2n.mp4")
-    (world.real / "s1" / "bbaf2n.align").write_text("0 50000 lay\n")
-    world.dataset = "grid"
+    as_grid(world, {"a": "bbaf2n"}, {"bbaf2n": "0 50000 lay\n"})
+
+
+@spoils("bad-alignment")
+def _(world: World) -> None:
+    as_grid(world, {"a": "bbaf2n"}, {"bbaf2n": "0 50000\n"})
+
+
+@spoils("no-word-times")
+def _(world: World) -> None:
+    first, second = CLIPS[:2]
+    as_grid(world, {first: "bbaf2n", second: "bbaf3s"}, {"bbaf2n": "0 50000 sil\n"})
+
+
+@spoils("texts-disagree")
+def _(world: World) -> None:
+    (world.real / "a.txt").write_text("Text:  SAID TODAY\n\nWORD START END ASDSCORE\nSAID 0.1 0.2 1\nAGAIN 0.2 0.3 1\n")
 
 
 @spoils("digits")
