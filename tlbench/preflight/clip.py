@@ -16,6 +16,7 @@ from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
 from tlbench.files import file_sha256
+from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
@@ -23,9 +24,16 @@ from tlbench.media.scaling import same_aspect
 from tlbench.media.video import LONGEST_GAP_SECONDS, Footage
 from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
-from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
+from tlbench.preflight.frames import (
+    ROUNDING_FRAMES,
+    SLACK_FRAMES,
+    check_frame_count,
+    check_sync_length,
+    expected_frames,
+    frames_at_25,
+)
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
-from tlbench.preflight.sound import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
+from tlbench.preflight.sound import SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
 SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is shorter, padding is not
@@ -117,6 +125,7 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     findings += _check_sound(clip, video, reference)
     if reference is not None and clip.reference is not None:
         findings += _check_motion(clip.id, clip.generated, clip.reference)
+    findings += check_sync_length(clip.id, frames_to_expect(clip, video, reference, expected))
     return ClipFacts(tuple(findings), *facts)
 
 
@@ -356,8 +365,9 @@ def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound
     own = video.audio if clip.audio is None else None
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
-    if sound.peak < NOISE_FLOOR:
-        yield finding("silent-audio", clip.id, "the sound is silent from beginning to end")
+    if sound.sounding_seconds < LEAST_SOUND_SECONDS:
+        heard = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
+        yield finding("silent-audio", clip.id, f"{heard}, LSE needs {LEAST_SOUND_SECONDS:g} s")
         return
 
     real = None
