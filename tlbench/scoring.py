@@ -942,10 +942,10 @@ def _told_beforehand(selection: Selection, plan: Plan, role: Role) -> tuple[list
 
 
 def _not_checked(plan: Plan) -> list[str]:
-    """What the checks of a run leave out: the sound always, the rest where no observer needs it."""
+    """What the checks of a run leave out, because no observer needs it."""
     needs = [observer.needs for observer in plan.observers]
     parts = {
-        "sound": False,
+        "sound": any(need.audio for need in needs),
         "pictures of the real videos": any(need.reference for need in needs),
         "faces": any(need.boxes for need in needs),
         "transcripts": any(need.transcript or need.word for need in needs),

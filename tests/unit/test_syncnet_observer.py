@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Frames
+from tlbench.media.audio import read_audio
+from tlbench.media.video import Footage, Frames
 from tlbench.observers.syncnet.decode import (
     FEWEST_WINDOWS,
     LEAST_SHIFT_FRAMES,
@@ -111,6 +113,43 @@ def test_a_clip_scores_the_same_alone_and_among_others() -> None:
     together = observe(pocket_observer(), *clips)
     for clip, evidence in zip(clips, together, strict=True):
         assert_same(observe(pocket_observer(), clip)[0], evidence)
+
+
+def late_file(path: Path, late: int, frames: int = 20) -> Path:
+    """``video`` whose pictures begin ``late`` frames after its sound, or the sound before them if below 0."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        speech = out.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for number, frame in enumerate(video(frames).native):
+            frame.pts, frame.time_base = number + max(late, 0), Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        block = av.AudioFrame.from_ndarray(sound(30)[None], format="s16", layout="mono")
+        block.sample_rate, block.pts, block.time_base = 16_000, 640 * max(-late, 0), Fraction(1, 16_000)
+        out.mux(speech.encode(block))
+    return path
+
+
+@pytest.mark.parametrize("late", [-4, 0, 1, 5])
+def test_paper_alone_fills_a_late_start_of_pictures_with_the_first(tmp_path: Path, late: int) -> None:
+    path = late_file(tmp_path / "a.mkv", late)
+    observer = pocket_observer()
+    watcher = observer.watch(Clip("a", generated=path), read_audio(path))
+    for run in Footage(path, 0).frames(7):
+        watcher.see(run, None, None)
+    (found,) = observer.conclude([watcher])
+    before, pictures = max(late, 0), video(20).native
+    silence = np.zeros(640 * max(-late, 0), np.int16)
+    dumped = Frames(0, (pictures[0],) * before + pictures), np.concatenate([silence, sound(30)])
+    shown = Frames(0, pictures), np.concatenate([silence, sound(30)])[640 * before :]
+    assert isinstance(found, Evidence)
+    for view, seen in (("paper", dumped), ("sound", shown)):
+        (expected,) = observe(pocket_observer((view,)), seen)
+        assert isinstance(expected, Evidence)
+        for name, value in expected.values.items():
+            if name.startswith(view):
+                np.testing.assert_array_equal(found.values[name], value, err_msg=name)
+    assert len(found.array("paper_window_distance")) == len(found.array("sound_window_distance")) + before
 
 
 @pytest.mark.parametrize("threads", [2, 5])

@@ -17,7 +17,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
 from tlbench.media.followed import FollowedFace
 from tlbench.media.people import check_choice, find_people
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.video import Footage
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.card import Card, read_card
 from tlbench.observing.evidence import Evidence
@@ -187,7 +187,10 @@ class BoxFinder:
             raise ClipError("missing", f"clip {clip.id}: no {whose} video is there to find its face boxes in")
         if self.rule.fixed is not None and (whose == "reference" or self.rule.detector == "fixed"):
             return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
-        key = {"boxes": self.identity(clip, video_sha256, whose), "decoding": DECODING}
+        key = {
+            "boxes": self.identity(clip, video_sha256, whose),
+            "decoding": video.decoding,
+        }
         stored = self.cache.read(key)
         kept = None if stored is None else _kept(Evidence.from_json(stored), self.rule.detector)
         if kept is not None:

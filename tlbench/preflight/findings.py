@@ -91,7 +91,7 @@ class Kind:
 
 _KINDS = (
     # The folder as a whole
-    Kind("no-videos", "error", "give the folder that holds the generated videos (mp4, avi, mpg, mov, mkv, webm)"),
+    Kind("no-videos", "error", "give the folder that holds the generated videos (mp4, avi, mpg, mov, mkv, webm, gif)"),
     Kind(
         "wrong-folder", "error", "name each file after its clip: give the folder above or below, or another --dataset"
     ),
@@ -180,6 +180,8 @@ _KINDS = (
     Kind("leading-silence", "warning", "remove the padding before the speech"),
     Kind("audio-lag", "warning", "remove the delay; LSE hides a constant lag, the offset column shows it"),
     Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
+    # Motion
+    Kind("pictures-late", "warning", "let picture k show what the real video's picture k shows", "reference"),
     # What is said
     Kind(
         "no-transcript",

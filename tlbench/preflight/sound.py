@@ -7,14 +7,16 @@ resampling as for the observers (`tlbench.media.audio.read_audio`) takes longer 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
 from tlbench.media.audio import NOISE_FLOOR, hop_edges, sounding_seconds
-from tlbench.media.container import MediaError, opened, packets
+from tlbench.media.container import MediaError, opened, packets, sound_stream
+from tlbench.media.timeline import timeline
 
 HOPS_PER_FRAME = 4
 MAX_LAG_HOPS = 100  # one second either way; beyond it a clip of three seconds has too little left to compare
@@ -39,6 +41,8 @@ class Sound:
     ----------
     seconds : float
         Length of what decodes.
+    start_seconds : float
+        When it begins, counted from the first picture; below 0 if before it. 0 in a file without pictures.
     sounding_seconds : float
         For how long it can be heard, see :func:`tlbench.media.audio.sounding_seconds`.
     loudness : (N,) float64
@@ -46,6 +50,7 @@ class Sound:
     """
 
     seconds: float
+    start_seconds: float
     sounding_seconds: float
     loudness: np.ndarray
 
@@ -66,30 +71,56 @@ class Likeness:
     correlation: float
 
 
+@dataclass
+class Ear:
+    """Hears the blocks of a sound as they are decoded."""
+
+    _blocks: list[np.ndarray] = field(default_factory=list)
+    _rate: int = 0
+    _start: Fraction = Fraction(0)
+
+    def take(self, frame: av.AudioFrame, start: Fraction) -> None:
+        """The next block. ``start``: when it is played, in seconds after the first picture."""
+        if not self._blocks:
+            self._rate, self._start = frame.sample_rate, start
+        self._blocks.append(_mono(frame))
+
+    @property
+    def sound(self) -> Sound | None:
+        """What was heard; None if there was nothing."""
+        if not self._blocks:
+            return None
+        samples = np.concatenate(self._blocks)
+        heard_for = sounding_seconds(samples, self._rate)
+        return Sound(len(samples) / self._rate, float(self._start), heard_for, loudness(samples, self._rate))
+
+
 def hear(path: Path) -> Sound:
-    """Decode the first sound stream of a file.
+    """Decode the sound of a file, all of it, also what comes before the first picture.
 
     Raises
     ------
     MediaError
         ``no-audio`` if there is none or none of it decodes, and the codes of `tlbench.media.container.opened`.
     """
-    blocks: list[np.ndarray] = []
+    ear = Ear()
+    origin = timeline(path).origin
     with opened(path) as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None or stream.codec_context is None:
+        stream = sound_stream(container)
+        if stream is None:
             raise MediaError("no-audio", f"{path}: no audio stream; mux the sound in")
         stream.codec_context.thread_count = 1
-        rate = stream.codec_context.sample_rate
         for packet in itertools.chain(packets(container, stream), [None]):
             try:
-                blocks += [_mono(frame) for frame in stream.decode(packet)]
+                frames = stream.decode(packet)
             except av.error.FFmpegError:  # a damaged packet; what comes after it is heard
                 continue
-    if not blocks or not rate:
+            for frame in frames:
+                ear.take(frame, (frame.pts or 0) * (stream.time_base or Fraction(0)) - origin)
+    sound = ear.sound
+    if sound is None:
         raise MediaError("no-audio", f"{path}: none of its sound decodes; write it again")
-    samples = np.concatenate(blocks)
-    return Sound(len(samples) / rate, sounding_seconds(samples, rate), loudness(samples, rate))
+    return sound
 
 
 def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
