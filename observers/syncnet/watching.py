@@ -13,7 +13,7 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import mfcc
-from tlbench.media.faces import HaarDetector
+from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.tracks import Track, crop_track, find_tracks
 from tlbench.media.video import Footage, Frames
 from tlbench.media.views import ViewStream, open_view
@@ -109,7 +109,11 @@ class SyncNetWatcher(Watcher):
     """One clip: its lips through each view of the whole frame, and the faces in each frame if tracks are asked for."""
 
     def __init__(
-        self, clip: Clip, samples: np.ndarray, lips: dict[str, tuple[ViewStream, Lips]], detector: HaarDetector | None
+        self,
+        clip: Clip,
+        samples: np.ndarray,
+        lips: dict[str, tuple[ViewStream, Lips]],
+        detector: BlazeFaceDetector | None,
     ) -> None:
         self.clip = clip
         self.samples = samples
@@ -155,7 +159,7 @@ class Eye:
             raise TlbenchError(f"syncnet looks through one view of the run at a time; got {', '.join(own)}")
         for name in views:
             _check_pictures(name, self._dims)
-        self._detector = HaarDetector() if FACE_TRACK.name in views else None
+        self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
 
     def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetWatcher:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""

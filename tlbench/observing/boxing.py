@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, find_boxes, fixed_boxes, read_boxes
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.cache import Cache, content_sha256
@@ -22,6 +23,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.weights import Weights, find_weights
 
 GuideSource: TypeAlias = Literal["reference", "generated"]
+DETECTORS = ("auto", "s3fd", "blazeface", "haar")  # what a user may name
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class BoxRule:
     Attributes
     ----------
     detector : str
-        ``haar`` (embedded), ``s3fd`` (published, needs weights) or ``fixed``.
+        ``blazeface`` (embedded), ``haar`` (embedded, OpenCV's), ``s3fd`` (published, needs weights) or ``fixed``.
     weights : Path or None
         S3FD's checkpoint.
     weights_sha256 : str or None
@@ -43,7 +45,7 @@ class BoxRule:
         In which video faces are looked for.
     """
 
-    detector: str = "haar"
+    detector: str = "blazeface"
     weights: Path | None = None
     weights_sha256: str | None = None
     smooth: int = 0
@@ -80,7 +82,8 @@ def choose_rule(
     fixed : tuple of int or None
         The data set's own box; it goes before any detector.
     detector : str
-        ``haar``, ``s3fd``, or ``auto``: s3fd if its checkpoint is given or lies in the checkpoint folder.
+        One of `DETECTORS`; ``auto`` is s3fd if its checkpoint is given or lies in the checkpoint folder,
+        else blazeface.
     smooth : int
         0, or an odd number of frames.
     given : mapping of name to Path
@@ -94,24 +97,26 @@ def choose_rule(
     """
     if smooth < 0 or (smooth and smooth % 2 == 0):
         raise TlbenchError(f"smooth {smooth}: must be 0 or an odd number of frames")
-    if detector not in ("auto", "haar", "s3fd"):
-        raise TlbenchError(f"no detector {detector!r}; there are auto, haar and s3fd")
+    if detector not in DETECTORS:
+        raise TlbenchError(f"no detector {detector!r}; there are {', '.join(DETECTORS)}")
     if fixed is not None:
         return BoxRule("fixed", fixed=fixed, source=source), None
-    found = None if detector == "haar" else find_weights([detector_card()], given)
+    found = find_weights([detector_card()], given) if detector in ("auto", "s3fd") else None
     if found is not None:
         return BoxRule("s3fd", found.path, found.sha256, smooth, source=source), found
     if detector == "s3fd":
         card = detector_card()
         raise TlbenchError(
             f"detector 's3fd' needs its checkpoint: download {card.url} and pass --weights s3fd={card.file}, "
-            "or --detector haar"
+            "or --detector blazeface"
         )
-    return BoxRule("haar", smooth=smooth, source=source), None
+    return BoxRule("haar" if detector == "haar" else "blazeface", smooth=smooth, source=source), None
 
 
 def load_detector(rule: BoxRule) -> FaceDetector:
     """The detector of a rule. Raises TlbenchError if its weights do not fit."""
+    if rule.detector == "blazeface":
+        return BlazeFaceDetector()
     if rule.detector == "haar":
         return HaarDetector()
     if rule.detector == "s3fd" and rule.weights is not None:
