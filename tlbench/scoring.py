@@ -16,12 +16,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.datasets.neighbours import check_enough
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.probe import probe
+from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
 from tlbench.media.video import DECODING
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.metric import Metric
@@ -37,6 +41,7 @@ from tlbench.observing.observer import HALF_NAME, Needs, Observer
 from tlbench.observing.placing import MouthFinder, mouth_mark
 from tlbench.observing.registry import observer_cards, observer_class, observer_names
 from tlbench.observing.runner import ObserverPlan, Plan
+from tlbench.observing.view_checks import face_framed
 from tlbench.observing.weights import Weights, check_names, find_weights
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding, of_failure
@@ -52,6 +57,7 @@ from tlbench.results.result import FILE_NAME, Result, Role
 from tlbench.results.statistics import IntervalSettings
 
 RECORDS_NAME = "records.jsonl"
+AUTO_VIEW = "auto"  # what --view takes besides names of views
 
 Precision = Literal["full", "half"]
 
@@ -130,7 +136,8 @@ def prepare(
         crop, which is why every published number is made that way.
     views : mapping of observer to view, optional
         What a reader looks through, where it is not the view its checkpoint was trained behind:
-        ``{"avhubert": "face-framed"}``.
+        ``{"avhubert": "face-framed"}``. ``auto``: that view if frames have the size it was made for, else the one that
+        finds the face first and fits the same network.
     trained_with : sequence of str
         Names of the checkpoints the system was trained with; a warning is raised for an observer among their relatives.
     device : str
@@ -162,6 +169,7 @@ def prepare(
     used: list[Weights] = []
     plans: list[ObserverPlan] = []
     left_out: list[str] = []
+    automatic: list[str] = []
     for name, own in cards.items():
         found = find_weights(own, given, selection.dataset.name) if own else None
         if own and found is None:
@@ -182,7 +190,11 @@ def prepare(
             own_metrics = [metric for metric in own_metrics if metric not in unfit]
             chosen = tuple(metric for metric in chosen if metric not in unfit)
         if own_metrics:
-            plans.append(_observer_plan(name, own_metrics, found, (views or {}).get(name), precision))
+            view = (views or {}).get(name)
+            if view == AUTO_VIEW:
+                view, why = _auto_view(name, found, selection.clips)
+                automatic.append(why)
+            plans.append(_observer_plan(name, own_metrics, found, view, precision))
     if not plans:
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
@@ -200,11 +212,13 @@ def prepare(
             rule,
             cache or default_cache(),
             choose_device(device, any(plan.weights for plan in plans)),
-            expected=replace(Expected.of(selection.dataset), allow_short=allow_short),
+            expected=replace(
+                Expected.of(selection.dataset), allow_short=allow_short, boxes_of_each=boxes_from == "generated"
+            ),
         ),
         tuple(used),
         tuple(left_out),
-        (*_view_remarks(plans, used, chosen), *(_precision_remarks(plans) if precision == "half" else ())),
+        (*automatic, *_view_remarks(plans, used, chosen), *(_precision_remarks(plans) if precision == "half" else ())),
         tuple(_overlaps(used, trained_with)),
         tuple(trained_with),
     )
@@ -245,6 +259,33 @@ def _observer_plan(
     return ObserverPlan(name, views, path, sha256, modes, half=precision == "half" and kind.has_half)
 
 
+def _auto_view(name: str, weights: Weights | None, clips: Sequence[Clip]) -> tuple[str, str]:
+    """The view that ``--view NAME=auto`` stands for, and a line that says so. The first clip decides for the run."""
+    kind = observer_class(name)
+    usual = trained_view(kind, weights.view) if weights is not None else kind.default_view
+    view = kind.recipe(usual)
+    sizes = _first_sizes(clips)
+    chosen = usual
+    if view is not None and view.frame_sizes and not all(size in view.frame_sizes for size in sizes):
+        chosen = face_framed(kind, view) or usual
+    return chosen, f"--view {name}=auto: {chosen}, as frames are {' and '.join(map(by, sizes)) or 'not readable'}"
+
+
+def _first_sizes(clips: Iterable[Clip]) -> list[Size]:
+    """Frame sizes of the first clip whose generated video can be read, and of its real video if that has another."""
+    for clip in clips:
+        sizes: dict[Size, None] = {}
+        for video in filter(None, (clip.generated, clip.reference)):
+            try:
+                info = probe(video)
+            except ClipError:
+                continue
+            sizes[(info.width, info.height)] = None
+        if sizes and clip.generated is not None:
+            return list(sizes)
+    return []
+
+
 def trained_view(kind: type[Observer], view: str) -> str:
     """The observer's view of this id, or the one of the same name; the usual one if there is neither."""
     same = [name for name, view_id in kind.views.items() if view_id == view]
@@ -261,8 +302,10 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
         kind = observer_class(name)
         if not kind.default_view:
             raise TlbenchError(f"--view {name}={view}: the metrics of {name!r} name their views themselves")
-        if view not in kind.views:
-            raise TlbenchError(f"--view {name}={view}: there is no such view; there are {', '.join(kind.views)}")
+        if view not in kind.views and view != AUTO_VIEW:
+            raise TlbenchError(
+                f"--view {name}={view}: there is no such view; there are {AUTO_VIEW}, {', '.join(kind.views)}"
+            )
 
 
 def _view_remarks(plans: Iterable[ObserverPlan], used: Iterable[Weights], metrics: Sequence[Metric]) -> Iterator[str]:
@@ -548,14 +591,37 @@ def score_all(
 def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
     """Before the clips are observed: a wrong crop is seen while there is time to stop."""
     boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
-    mouths = MouthFinder(plan.boxes.source, Cache(plan.cache / "landmarks"))
+    mouths = MouthFinder(Cache(plan.cache / "landmarks"))
+    each = plan.boxes.source == "generated"
+
+    def boxes_of(clip: Clip, whose: GuideSource) -> np.ndarray:
+        if each or whose == "reference":
+            return boxes.of_clip(clip, whose).xyxy
+        return scale_boxes(boxes.of_clip(clip).xyxy, *_sizes(clip))
+
+    def placements_of(clip: Clip, whose: GuideSource) -> np.ndarray:
+        if each or whose == "reference":
+            return mouths.of_clip(clip, whose)
+        return scale_placements(mouths.of_clip(clip), *_sizes(clip))
+
     draw_contact_sheet(
         selection.clips,
         [(observer.name, view) for observer in plan.observers for view in observer.views],
-        boxes_of=lambda clip: boxes.of_clip(clip).xyxy,
-        placements_of=mouths.of_clip,
+        boxes_of=boxes_of,
+        placements_of=placements_of,
         path=path,
     )
+
+
+def _sizes(clip: Clip) -> tuple[Size, Size]:
+    """Of the real and the generated video's frames. Raises ClipError if one is not there or can't be read."""
+    for video, whose in ((clip.reference, "real"), (clip.generated, "generated")):
+        if video is None:
+            raise ClipError("missing", f"clip {clip.id}: there is no {whose} video")
+    assert clip.reference is not None
+    assert clip.generated is not None
+    real, made = probe(clip.reference), probe(clip.generated)
+    return (real.width, real.height), (made.width, made.height)
 
 
 def _system_names(folders: Sequence[Path], name: str | None) -> list[str]:
@@ -785,11 +851,11 @@ def _told_beforehand(selection: Selection, plan: Plan, role: Role) -> tuple[list
 
 
 def _not_checked(plan: Plan) -> list[str]:
-    """What no observer of a run needs, so that it was not looked at."""
+    """What the checks of a run leave out: the sound always, the rest where no observer needs it."""
     needs = [observer.needs for observer in plan.observers]
     parts = {
-        "sound": any(need.audio for need in needs),
-        "pictures beside the real ones": any(need.reference for need in needs),
+        "sound": False,
+        "pictures of the real videos": any(need.reference for need in needs),
         "faces": any(need.boxes for need in needs),
         "transcripts": any(need.transcript or need.word for need in needs),
     }
@@ -857,11 +923,17 @@ def _protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
 
 def _guide_mark(clips: Iterable[Clip], rule: BoxRule, needs: Needs) -> str | None:
     """Where an observer was told to look: by which boxes, or by which landmarks."""
+    # Where each video has its own, what is given is used for the real one alone.
+    of_both = rule.source == "reference"
+    used = of_both or needs.reference
     if needs.placements:
-        found = f"landmarks:{mouth_mark(rule.source)}"
-        kinds = {"landmarks:given" if clip.landmarks is not None else found for clip in clips}
+        found = mouth_mark(rule.source)
+        given = "given" if of_both else f"given+{found}"
+        kinds = {f"landmarks:{given if clip.landmarks is not None and used else found}" for clip in clips}
     elif needs.boxes:
-        kinds = {"given" if clip.boxes is not None else rule.identity for clip in clips}
+        given = "given" if of_both else f"given+{rule.search}@each"
+        found = rule.identity if used else f"{rule.search}@each"
+        kinds = {given if clip.boxes is not None and used else found for clip in clips}
     else:
         return None
     return "+".join(sorted(kinds))

@@ -9,7 +9,7 @@ Upstream's checkpoints were trained on ``mouth-aligned``, mouths turned and scal
 
 from __future__ import annotations
 
-from tlbench.media.mouths import MEAN_FACE
+from tlbench.media.mouths import MEAN_FACE, PATCH_PX
 from tlbench.media.views import AlignMouth, CenterCrop, CropWindow, FrameFace, Grey, Normalise, Resize, View
 
 SIDE = 88  # pixels; image_crop_size
@@ -17,7 +17,8 @@ MEAN, STD = 0.421, 0.165  # image_mean, image_std of av_hubert's task, over LRS3
 LRS2_SIDE = 160  # pixels
 
 READ = (Grey("opencv"), CenterCrop(SIDE, SIDE), Normalise(MEAN, STD))
-LRS2_CENTER = View("avhubert-lrs2-center", 1, READ)
+# Frames as in LRS2, or the mouth patches that upstream's script writes.
+LRS2_CENTER = View("avhubert-lrs2-center", 1, READ, ((LRS2_SIDE, LRS2_SIDE), (PATCH_PX, PATCH_PX)))
 FACE_FRAMED = View("avhubert-face-framed", 1, (FrameFace(LRS2_SIDE), *READ))
 # The mean face is part of the id: another one moves and scales every mouth.
 MOUTH_ALIGNED = View(f"avhubert-mouth-aligned-{MEAN_FACE}", 1, (AlignMouth(), *READ))
@@ -25,7 +26,7 @@ MOUTH_ALIGNED = View(f"avhubert-mouth-aligned-{MEAN_FACE}", 1, (AlignMouth(), *R
 # (y about 90, once framed) and of the synthetic talkers (about 101) have room to move.
 SMALL_SIDE = 48  # pixels
 SMALL = (CropWindow(48, 60, 112, 124), Grey("opencv"), Resize(SMALL_SIDE, SMALL_SIDE), Normalise(MEAN, STD))
-SMALL_MOUTH = View("avhubert-small-mouth", 1, SMALL)
+SMALL_MOUTH = View("avhubert-small-mouth", 1, SMALL, ((LRS2_SIDE, LRS2_SIDE),))
 SMALL_FACE_FRAMED = View("avhubert-small-face-framed", 1, (FrameFace(LRS2_SIDE), *SMALL))
 VIEWS = {
     "lrs2-center": LRS2_CENTER,

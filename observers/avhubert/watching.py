@@ -54,10 +54,15 @@ class ClipWatcher(Watcher):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
-        for frames, kept in ((generated, self.generated), (reference, self.reference)):
-            if frames is not None:
-                kept.take(frames, boxes, placements)
+        if generated is not None:
+            self.generated.take(generated, boxes, placements)
+        if reference is not None:
+            own_boxes = boxes if reference_boxes is None else reference_boxes
+            own_placements = placements if reference_placements is None else reference_placements
+            self.reference.take(reference, own_boxes, own_placements)
 
 
 class Reader:

@@ -19,7 +19,7 @@ FACE_FRAMED = View("conformer-face-framed", 1, (FrameFace(LRS2_SIDE), *WHOLE.ste
 # the synthetic talkers (about 101) have room to move.
 SMALL_SIDE = 48  # pixels
 SMALL = (CropWindow(48, 60, 112, 124), Grey("opencv"), Resize(SMALL_SIDE, SMALL_SIDE), Normalise(MEAN, STD))
-SMALL_MOUTH = View("conformer-small-mouth", 1, SMALL)
+SMALL_MOUTH = View("conformer-small-mouth", 1, SMALL, ((LRS2_SIDE, LRS2_SIDE),))
 SMALL_FACE_FRAMED = View("conformer-small-face-framed", 1, (FrameFace(LRS2_SIDE), *SMALL))
 VIEWS = {
     "lrs2-112": WHOLE,

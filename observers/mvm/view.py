@@ -21,14 +21,15 @@ WINDOW = CropWindow(59, 95, 195, 231)  # vid_aud_lrw.py: build_tensor, without a
 FRAMED_SIDE = 224  # pixels; 2.8 times half a face box, so 160 of box (media/framing.py)
 
 READ = (ResizeAntialiased(112, 112), Grey("pillow"), Normalise(MEAN, STD))
-LRW = View("mvm-lrw", 1, (WINDOW, *READ))
+LRW_SIDE = 256  # pixels of a frame
+LRW = View("mvm-lrw", 1, (WINDOW, *READ), ((LRW_SIDE, LRW_SIDE),))
 FACE_FRAMED = View("mvm-face-framed", 1, (FrameFace(FRAMED_SIDE), CenterCrop(136, 136), *READ))
 # The window is where the mouths of GRID's speakers (y about 90, once framed) and of the synthetic talkers (about 101)
 # have room to move.
-LRS2_SIDE, LRW_SIDE = 160, 256  # pixels of a frame
+LRS2_SIDE = 160  # pixels of a frame
 SMALL_SIDE = 48  # pixels
 SMALL = (CropWindow(48, 60, 112, 124), Grey("opencv"), Resize(SMALL_SIDE, SMALL_SIDE), Normalise(MEAN, STD))
-SMALL_MOUTH = View("mvm-small-mouth", 1, SMALL)
+SMALL_MOUTH = View("mvm-small-mouth", 1, SMALL, ((LRS2_SIDE, LRS2_SIDE),))
 SMALL_FACE_FRAMED = View("mvm-small-face-framed", 1, (FrameFace(LRS2_SIDE), *SMALL))
 VIEWS = {
     "lrw": LRW,

@@ -42,6 +42,8 @@ class ClipWatcher(Watcher):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         if generated is None:
             return

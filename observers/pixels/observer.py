@@ -20,7 +20,8 @@ from .ssim import SMALLEST_SIDE, ssim_by_row
 
 FACE_SIDE = 96  # TalkLip evaluation/visual_quality.py resizes both faces to 96x96
 MOUTH_TOP = FACE_SIDE // 2
-# The box of the reference's frame cuts both videos, without regard to the frame's edges, as published.
+# The box of the reference's frame cuts both videos, without regard to the frame's edges, as published; in a video of
+# another size it is the same share of the frame.
 FACE = View("face-box-96", 1, (CropBox("face"), Resize(FACE_SIDE, FACE_SIDE)))
 VIEWS = {
     "face": FACE,
@@ -46,6 +47,8 @@ class _PixelsWatcher(Watcher):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         self.frames_generated += len(generated) if generated is not None else 0
         self.frames_reference += len(reference) if reference is not None else 0
@@ -54,14 +57,16 @@ class _PixelsWatcher(Watcher):
         count = min(len(generated), len(reference))
         generated, reference = _first(generated, count), _first(reference, count)
         if "face" in self._regions or "mouth" in self._regions:
-            if boxes is None or len(boxes) < count:
-                given = reference.start + (0 if boxes is None else len(boxes))
+            own = boxes if reference_boxes is None else reference_boxes
+            fewest = min(0 if rows is None else len(rows) for rows in (boxes, own))
+            if boxes is None or own is None or fewest < count:
+                given = reference.start + fewest
                 raise ClipError(
                     "boxes-too-short",
                     f"clip {self._clip.id}: no face box for frame {given}; give one for each frame of the reference",
                 )
             seen = open_view(FACE).see(generated, boxes[:count])
-            real = open_view(FACE).see(reference, boxes[:count])
+            real = open_view(FACE).see(reference, own[:count])
             rows = ssim_by_row(real, seen)  # those of the lower half are the mouth's
             if "face" in self._regions:
                 self._compare("face", seen, real, rows)

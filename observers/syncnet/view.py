@@ -22,7 +22,7 @@ SOUND = View("syncnet-whole", 1, (Resize(224, 224), ToBgr()))
 SMALL_SIDE = 56  # pixels
 MEAN, STD = 0.45, 0.2  # of grey faces, about
 SMALL = (CropWindow(38, 52, 122, 136), Grey("opencv"), Resize(SMALL_SIDE, SMALL_SIDE), Normalise(MEAN, STD))
-SMALL_WHOLE = View("syncnet-small-whole", 1, SMALL)
+SMALL_WHOLE = View("syncnet-small-whole", 1, SMALL, ((LRS2_SIDE, LRS2_SIDE),))
 SMALL_FACE_FRAMED = View("syncnet-small-face-framed", 1, (FrameFace(LRS2_SIDE), *SMALL))
 VIEWS = {"paper": PAPER, "sound": SOUND, "small-whole": SMALL_WHOLE, "small-face-framed": SMALL_FACE_FRAMED}
 # Names of findings begin with one of these: a run looks as published, through one view of its own, or both.

@@ -128,6 +128,8 @@ class SyncNetWatcher(Watcher):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         if generated is None:
             return

@@ -13,6 +13,7 @@ from tests.unit.media_factory import write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import Footage
+from tlbench.observing.boxing import GuideSource
 from tlbench.observing.contact import (
     GAP_PX,
     LABEL_PX,
@@ -35,15 +36,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     return Clip("s1/one", write_clip(folder / "real.mp4", frames=12, width=120, height=100), generated)
 
 
-def boxes(clip: Clip) -> np.ndarray:
+def boxes(clip: Clip, whose: GuideSource) -> np.ndarray:
     return np.tile([20, 10, 80, 90], (12, 1))
 
 
-def centred(clip: Clip) -> np.ndarray:
+def centred(clip: Clip, whose: GuideSource) -> np.ndarray:
     return np.tile([[1.0, 0, -12], [0, 1, -2]], (12, 1, 1))
 
 
-def nothing(clip: Clip) -> np.ndarray:
+def nothing(clip: Clip, whose: GuideSource) -> np.ndarray:
     raise AssertionError("no view needs this")
 
 
@@ -110,7 +111,7 @@ def test_a_frame_of_the_jpeg_dump_is_the_one_of_the_whole_video(clip: Clip, tmp_
 
 
 def test_what_can_not_be_seen_is_said(clip: Clip, tmp_path: Path) -> None:
-    def no_face(clip: Clip) -> np.ndarray:
+    def no_face(clip: Clip, whose: GuideSource) -> np.ndarray:
         raise ClipError("no-face", "no frame shows a face")
 
     broken = tmp_path / "broken.mp4"

@@ -247,8 +247,8 @@ def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object
 
 def test_texts_that_can_not_be_learned_are_said_with_their_clip() -> None:
     learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
-    with pytest.raises(TlbenchError, match="clip s/9: the transcript has 'É'"):
-        learner.batch([lesson("É", 9)], np.random.default_rng(0))
+    with pytest.raises(TlbenchError, match="clip s/9: the transcript has 'Ø'"):
+        learner.batch([lesson("Ø", 9)], np.random.default_rng(0))
     with pytest.raises(TlbenchError, match="clip s/9: the transcript is empty"):
         learner.batch([lesson("", 9)], np.random.default_rng(0))
     with pytest.raises(TlbenchError, match="no training clip has a transcript"):

@@ -37,6 +37,8 @@ class Counting(Watcher):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         self.seen += [] if generated is None else range(generated.start, generated.start + len(generated))
         self.real += [] if reference is None else range(reference.start, reference.start + len(reference))
@@ -185,7 +187,9 @@ def test_a_converted_rate_is_found_and_the_finding_survives_the_cache(plan: Plan
 def test_boxes_are_found_once_and_kept_by_the_references_content(tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
     plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
-    look(plan, clip)
+    (found,) = (found for found in look(plan, clip).findings if found.code == "reference-no-face")
+    assert "40 of 40 frames" in found.message
+    assert "reference-no-face" in codes(look(plan, clip))  # all from the cache
     (kept,) = (tmp_path / "cache" / "boxes").rglob("*.json")
     before = kept.stat().st_mtime_ns
     write_clip(tmp_path / "gen.mp4", frames=38)
@@ -204,6 +208,21 @@ def test_given_boxes_go_before_detected_ones_and_are_in_the_key(tmp_path: Path) 
         assert found.failures == {}
         mse.append(len(found.evidence["pixels"].array("face_mse")))
     assert mse == [40, 40]
+
+
+def test_a_real_video_that_breaks_the_search_for_faces_is_said_to_be_broken_itself(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    (tmp_path / "ref.mp4").write_text("not a video")
+    plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
+    assert look(plan, clip).failures["pixels"].code == "reference-broken"
+
+
+def test_without_its_box_file_only_those_fail_who_need_boxes(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = look(framing(plan, monkeypatch), replace(clip_of(tmp_path), boxes=tmp_path / "gone.npy"))
+    assert set(found.evidence) == {"listener"}
+    assert found.failures["framer"].code == "bad-boxes"
 
 
 def test_two_clips_are_observed_in_the_order_given(plan: Plan, tmp_path: Path) -> None:
@@ -241,6 +260,8 @@ class Boxing(Counting):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         super().see(generated, reference, boxes)
         assert boxes is not None
@@ -386,6 +407,8 @@ class Guided(Watcher):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         given = placements if boxes is None else boxes
         assert given is not None

@@ -95,7 +95,7 @@ def test_a_run_that_is_not_complete_is_marked_with_the_reasons() -> None:
     part = result([*levels([1.0, 2.0, 3.0]), failed], [LEVEL], expected=6, name="part")
     drawn = render([part])
     assert "3 of 6" in drawn
-    assert "part: incomplete: something is wrong with 1 clip of 6." in drawn
+    assert "part: incomplete: 1 clip of 6 with an error." in drawn
     assert "part: error, 1 clip not scored: no-audio 1." in drawn
     assert "part: incomplete, 2 clips of 6 not observed at all." in drawn
 

@@ -108,7 +108,7 @@ def test_every_container_and_codec_gives_its_frames_in_order(tmp_path, capfd, na
     assert (footage.info.frame_count, footage.info.frames_per_second) == (10, 25.0)
     assert footage.info.duration_seconds == pytest.approx(0.4, abs=1e-6)
     assert not footage.info.variable_frame_rate
-    assert not footage.truncated
+    assert not footage.info.truncated
     assert footage.damaged_packets == 0
     assert footage.info.audio is not None
     assert footage.info.audio.sample_rate == sample_rate
@@ -301,7 +301,7 @@ def test_a_pass_left_halfway_keeps_nothing_and_the_next_is_whole(tmp_path):
     next(footage.frames(run=8))
     assert sum(len(frames) for frames in footage.frames(run=8)) == 40
     assert footage.decodes == 2
-    assert not footage.truncated
+    assert not footage.info.truncated
 
 
 PEAK = """
@@ -435,14 +435,13 @@ def test_a_file_cut_among_its_pictures_gives_those_it_has_and_says_truncated(tmp
     path = write_clip(
         tmp_path / name, frames=60, codec=codec, pixel_format=pixel_format, container_options=options, width=160
     )
-    assert not Footage(path).truncated
+    assert not Footage(path).info.truncated
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * 0.6)])
     capfd.readouterr()
     footage = Footage(path)
     count = sum(len(frames) for frames in footage.frames())
     assert 5 < count < 60
-    assert footage.truncated
     assert footage.info.truncated
     assert capfd.readouterr().err == ""
     # OpenCV leaves the pictures that the decoder still holds (up to three, to put them in order) at the cut.

@@ -75,14 +75,15 @@ view_option = click.option(
     "views",
     multiple=True,
     metavar="OBSERVER=VIEW",
-    help="What a reader looks through: avhubert=face-framed.  [default: what its checkpoint was trained behind]",
+    help="What a reader looks through: avhubert=face-framed, or =auto, which looks at the frames' size.  "
+    "[default: what its checkpoint was trained behind]",
 )
 boxes_from_option = click.option(
     "--boxes-from",
     type=click.Choice(["reference", "generated"]),
     default="reference",
     show_default=True,
-    help="In which video faces are looked for; the other choice makes other numbers than any published.",
+    help="generated: each video is cut by face boxes of its own; no published number is made that way.",
 )
 weights_option = click.option(
     "--weights",

@@ -67,8 +67,10 @@ class BlazeFaceDetector:
     """The embedded detector, which needs no download.
 
     A face that is not clear at once is looked at a second time, in a narrow window around it, and the face mesh has to
-    agree that it is one (its flag, `tlbench.media.face_mesh`). While a face is followed, the window is laid around the box before, one look is enough, and so is MediaPipe's own score of 0.5: a face that turns away stays
-    found. A frame is searched whole, and if it is wide also in overlapping squares of its shorter side; if nothing is
+    agree that it is one (its flag, `tlbench.media.face_mesh`). While a face is followed, the window is laid around the
+    box before, one look is enough, and so is MediaPipe's own score of 0.5: a face that turns away stays found.
+
+    A frame is searched whole, and if it is wide also in overlapping squares of its shorter side; if nothing is
     found there, with a border (faces larger than the frame); if nothing is found then, in squares of half the shorter
     side, where those have 128 pixels: faces down to about a sixteenth of the shorter side. Each box is a function of
     its frame and the box before it: one that nearly equals it goes half the way only, so that a face which keeps still

@@ -167,12 +167,6 @@ class Footage:
         return self._decoded_count
 
     @property
-    def truncated(self) -> bool:
-        """Whether the file ends before what its header declares or, after a pass, gave fewer pictures than it holds."""
-        lost = self._decoded_count is not None and self._decoded_count < self.info.frame_count
-        return self.info.truncated or lost
-
-    @property
     def run(self) -> int:
         """How many frames are handed out at once: 32, fewer of a large picture, so that a run stays below 64 MiB."""
         frame_bytes = self.info.width * self.info.height * 9 // 2  # 4:2:0 and RGB

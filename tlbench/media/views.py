@@ -152,16 +152,27 @@ class View:
         Raised when the same name gives other arrays.
     steps : tuple of Step
         Applied in order to each frame, beginning with (height, width, 3) uint8 RGB.
+    frame_sizes : tuple of (width, height)
+        What frames it was made for, if it cuts by pixels: of frames of another size it shows another place. Empty if
+        frames may be of any size.
     """
 
     name: str
     version: int
     steps: tuple[Step, ...]
+    frame_sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def id(self) -> str:
         """Stands in protocol ids and cache keys: ``syncnet-whole@1``."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def picture(self) -> tuple[int, int, bool] | None:
+        """Height, width and whether it is grey, of what it ends with; None if the frame decides the size."""
+        sized = [step for step in self.steps if isinstance(step, CenterCrop | Resize | ResizeAntialiased)]
+        grey = any(isinstance(step, Grey) for step in self.steps)
+        return (sized[-1].height, sized[-1].width, grey) if sized else None
 
     @property
     def crops(self) -> bool:

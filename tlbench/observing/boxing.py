@@ -1,7 +1,7 @@
 """Which face boxes a run uses: given with the clip, fixed by the data set, or detected in the reference video.
 
 Boxes come from the reference and serve both videos, so that a badly generated face can't move its own crop; only if
-a user asks for it are they found in the generated video, and then the protocol says so.
+a user asks for it is each video cut by boxes of its own, and then the protocol says so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tlbench.observing.weights import Weights, find_weights
 
 GuideSource: TypeAlias = Literal["reference", "generated"]
 DETECTORS = ("auto", "s3fd", "blazeface", "haar")  # what a user may name
+EMBEDDED = "blazeface"  # what auto falls back to
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class BoxRule:
     fixed : tuple of int or None
         x1 y1 x2 y2 of the data set's own box.
     source : "reference" or "generated"
-        In which video faces are looked for.
+        ``generated``: faces are looked for in the generated video as well, and each video is cut by its own. What is
+        given, or fixed by the data set, is the reference's in any case.
     """
 
-    detector: str = "blazeface"
+    detector: str = EMBEDDED
     weights: Path | None = None
     weights_sha256: str | None = None
     smooth: int = 0
@@ -55,12 +57,17 @@ class BoxRule:
     @property
     def identity(self) -> str:
         """Short text that decides the boxes besides the video: stands in protocol ids and cache keys."""
-        if self.fixed is not None:
-            return "fixed:" + ",".join(map(str, self.fixed))
+        fixed = "" if self.fixed is None else "fixed:" + ",".join(map(str, self.fixed))
+        if self.source == "reference":
+            return fixed or self.search
+        return f"{fixed}+{self.search}@each" if fixed else f"{self.search}@each"
+
+    @property
+    def search(self) -> str:
+        """Short text that decides the boxes found in a video."""
         weights = f":{self.weights_sha256[:12]}" if self.weights_sha256 else ""
         smooth = f"~{self.smooth}" if self.smooth else ""
-        where = "@generated" if self.source == "generated" else ""
-        return f"{self.detector}{weights}{smooth}{where}"
+        return f"{self.detector}{weights}{smooth}"
 
 
 def detector_card() -> Card:
@@ -80,7 +87,7 @@ def choose_rule(
     Parameters
     ----------
     fixed : tuple of int or None
-        The data set's own box; it goes before any detector.
+        The data set's own box; in its videos it goes before any detector.
     detector : str
         One of `DETECTORS`; ``auto`` is s3fd if its checkpoint is given or lies in the checkpoint folder,
         else blazeface.
@@ -99,18 +106,24 @@ def choose_rule(
         raise TlbenchError(f"smooth {smooth}: must be 0 or an odd number of frames")
     if detector not in DETECTORS:
         raise TlbenchError(f"no detector {detector!r}; there are {', '.join(DETECTORS)}")
-    if fixed is not None:
-        return BoxRule("fixed", fixed=fixed, source=source), None
+    if fixed is not None and source == "reference":
+        return BoxRule("fixed", fixed=fixed), None
     found = find_weights([detector_card()], given) if detector in ("auto", "s3fd") else None
     if found is not None:
-        return BoxRule("s3fd", found.path, found.sha256, smooth, source=source), found
+        return BoxRule("s3fd", found.path, found.sha256, smooth, fixed, source), found
     if detector == "s3fd":
         card = detector_card()
         raise TlbenchError(
             f"detector 's3fd' needs its checkpoint: download {card.url} and pass --weights s3fd={card.file}, "
             "or --detector blazeface"
         )
-    return BoxRule("haar" if detector == "haar" else "blazeface", smooth=smooth, source=source), None
+    embedded = "haar" if detector == "haar" else EMBEDDED
+    return BoxRule(embedded, smooth=smooth, fixed=fixed, source=source), None
+
+
+def embedded_detector() -> FaceDetector:
+    """The detector that needs no download, which looks at frames that no rule has boxes for."""
+    return BlazeFaceDetector()
 
 
 def load_detector(rule: BoxRule) -> FaceDetector:
@@ -142,44 +155,49 @@ class BoxFinder:
         self.cache = cache
         self._detector: FaceDetector | None = None
 
-    def identity(self, clip: Clip, video_sha256: str | None) -> str:
-        """What decides the clip's boxes, for cache keys. Raises ClipError if a given file can't be read."""
-        if clip.boxes is not None:
+    def identity(self, clip: Clip, video_sha256: str | None, whose: GuideSource = "reference") -> str:
+        """What decides the boxes of one of the clip's videos, for cache keys.
+
+        Raises ClipError if a given file can't be read.
+        """
+        if clip.boxes is not None and whose == "reference":
             return "given:" + content_sha256(clip.boxes, clip.id, "box file")
-        return f"{self.rule.identity}@{video_sha256}"
+        if self.rule.fixed is not None and whose == "reference":
+            return "fixed:" + ",".join(map(str, self.rule.fixed)) + f"@{video_sha256}"
+        return f"{self.rule.search}@{video_sha256}"
 
-    def boxes(self, clip: Clip, video: Footage | None, video_sha256: str | None) -> Boxes:
-        """The clip's boxes, one a frame of ``video``, the one that the rule looks at.
+    def boxes(
+        self, clip: Clip, video: Footage | None, video_sha256: str | None, whose: GuideSource = "reference"
+    ) -> Boxes:
+        """The boxes of one of the clip's videos, one a frame; ``video`` is the one meant by ``whose``.
 
-        Only those given with the clip can do without it.
+        Boxes given with the clip are its reference's, and alone can do without the video.
 
         Raises
         ------
         ClipError
             If given boxes do not fit, or the video can't be decoded.
         """
-        if clip.boxes is not None:
+        if clip.boxes is not None and whose == "reference":
             return read_boxes(clip.boxes)
         if video is None:
-            raise ClipError(
-                "missing", f"clip {clip.id}: no {self.rule.source} video is there to find its face boxes in"
-            )
-        if self.rule.fixed is not None:
+            raise ClipError("missing", f"clip {clip.id}: no {whose} video is there to find its face boxes in")
+        if self.rule.fixed is not None and (whose == "reference" or self.rule.detector == "fixed"):
             return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
-        key = {"boxes": self.identity(clip, video_sha256), "decoding": DECODING}
+        key = {"boxes": self.identity(clip, video_sha256, whose), "decoding": DECODING}
         stored = self.cache.read(key)
         if stored is not None:
             kept = Evidence.from_json(stored)
-            return Boxes(kept.array("xyxy"), int(kept.number("missing")), self.rule.identity)
+            return Boxes(kept.array("xyxy"), int(kept.number("missing")), self.rule.search)
         if self._detector is None:
             self._detector = load_detector(self.rule)
         found = find_boxes(video.frames(), self._detector, self.rule.smooth)
         self.cache.write(key, Evidence("boxes", {"xyxy": found.xyxy, "missing": found.missing}).to_json())
         return found
 
-    def of_clip(self, clip: Clip) -> Boxes:
+    def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> Boxes:
         """:meth:`boxes` of a clip whose video nobody has opened yet."""
-        video = clip.generated if self.rule.source == "generated" else clip.reference
-        sha256 = content_sha256(video, clip.id, f"{self.rule.source} video")
+        video = clip.generated if whose == "generated" else clip.reference
+        sha256 = content_sha256(video, clip.id, f"{whose} video")
         assert video is not None  # content_sha256 refuses a clip without one
-        return self.boxes(clip, Footage(video, 0), sha256)
+        return self.boxes(clip, Footage(video, 0), sha256, whose)

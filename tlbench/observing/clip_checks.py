@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tlbench.datasets.clip import Clip
+from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
+from tlbench.media.scaling import Size
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.observer import Needs
 from tlbench.preflight.clip import (
@@ -24,19 +26,25 @@ from tlbench.preflight.clip import (
     check_video,
     frames_to_expect,
 )
-from tlbench.preflight.findings import CATALOGUE, Finding, concerning
+from tlbench.preflight.faces import check_faces
+from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
 
-VERSION = 1  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference"]
+VERSION = 2  # raised when the same files would give other findings
+Part = Literal["headers", "pictures", "reference", "faces", "framing"]
 
 
-def wanted_parts(needs: Iterable[Needs]) -> tuple[Part, ...]:
-    """The parts of the checks that observers of these needs have the files read for, in order."""
+def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ...]:
+    """The parts of the checks that observers of these needs have the files read for, in order.
+
+    ``laid``: whether boxes of the real video are laid over the generated one, so that it must frame the face alike.
+    """
     needs = list(needs)
     parts: list[Part] = ["headers", "pictures"]
     if any(need.reference for need in needs):
         parts.append("reference")
+    if any(need.boxes for need in needs):
+        parts += ["faces", "framing"] if laid else ["faces"]
     return tuple(parts)
 
 
@@ -59,6 +67,8 @@ class ClipChecks:
         How many the generated video has at 25 a second, by its header.
     pictures_sha256 : str or None
         Of the generated video's coded pictures, whatever they are wrapped in.
+    size, reference_size : (width, height) or None
+        Of the frames of the generated and of the real video, by their headers; None if they can't be read.
     """
 
     clip: Clip
@@ -69,11 +79,20 @@ class ClipChecks:
     frames_expected: int | None = None
     frames: int | None = None
     pictures_sha256: str | None = None
+    size: Size | None = None
+    reference_size: Size | None = None
+
+    @property
+    def guide_size(self) -> Size | None:
+        """The frame size that boxes and landmarks of the real video are of; None if nothing says so."""
+        return self.reference_size or self.expected.frame_size
 
     @property
     def whole(self) -> bool:
         """Whether everything that is wanted, and that the clip has, has been checked."""
-        return self.done >= set(self.wanted) - ({"reference"} if self.clip.reference is None else set())
+        return self.done >= set(self.wanted) - (
+            {"reference", "faces", "framing"} if self.clip.reference is None else set()
+        )
 
     @property
     def surplus(self) -> bool:
@@ -88,6 +107,7 @@ class ClipChecks:
             "parts": list(self.wanted),
             "expected": [self.expected.frame_size, self.expected.frame_count, self.expected.as_lrw],
             "allow_short": self.expected.allow_short,
+            "boxes_of_each": self.expected.boxes_of_each,
             "word": self.clip.word is not None,
             **sha256,
         }
@@ -107,6 +127,8 @@ class ClipChecks:
             self.findings += check_boxes(self.clip.id, self.clip.boxes, real)
         self.findings += check_video(self.clip, video, real, self.expected)
         self.findings += check_identity(self.clip.id, video, real, same_bytes=same_bytes)
+        self.size = (video.width, video.height)
+        self.reference_size = None if real is None else (real.width, real.height)
         self.frames = frames_at_25(video)
         self.pictures_sha256 = video.video_packets_sha256
         self.frames_expected = frames_to_expect(self.clip, video, real, self.expected)
@@ -126,6 +148,17 @@ class ClipChecks:
         )
         self.done.add("reference")
 
+    def see_faces(self, boxes: Boxes, *, in_reference: bool) -> None:
+        """Check where faces were found. Boxes that came with the clip were not looked for."""
+        if self.clip.boxes is None:
+            self.findings += check_faces(self.clip.id, boxes, in_reference=in_reference)
+        self.done.add("faces")
+
+    def see_framing(self, found: Iterable[Finding]) -> None:
+        """Take what looking at the generated faces has shown: whether the boxes lie on them."""
+        self.findings += found
+        self.done.add("framing")
+
     def to_json(self) -> dict[str, Any]:
         """What is kept, whatever the clip is called."""
         return {
@@ -133,6 +166,8 @@ class ClipChecks:
             "frames": self.frames,
             "frames_expected": self.frames_expected,
             "pictures_sha256": self.pictures_sha256,
+            "size": self.size,
+            "reference_size": self.reference_size,
         }
 
     def take(self, kept: Mapping[str, Any]) -> None:
@@ -140,6 +175,9 @@ class ClipChecks:
         self.findings = [replace(Finding.from_json(data), clip=self.clip.id) for data in kept["findings"]]
         self.frames, self.frames_expected = kept["frames"], kept["frames_expected"]
         self.pictures_sha256 = kept["pictures_sha256"]
+        self.size, self.reference_size = (
+            None if kept[name] is None else (kept[name][0], kept[name][1]) for name in ("size", "reference_size")
+        )
         self.done = set(self.wanted)
 
 
@@ -166,6 +204,9 @@ def concerned(found: Finding, needs: Mapping[str, Needs], reads_reference: Seque
         "sound": [name for name, need in needs.items() if need.audio],
         "reference": [name for name in needs if name in reads_reference],
         "boxes": [name for name, need in needs.items() if need.boxes],
+        "framing": [name for name, need in needs.items() if need.boxes or need.placements or need.reference],
         "none": [],
     }
-    return concerning(found, whom[kind.concerns])
+    if kind.concerns == "framing" and not whom["framing"]:  # nobody looks where the other video's face is
+        return replace(found, level="warning")
+    return replace(found, observers=tuple(whom[kind.concerns]))

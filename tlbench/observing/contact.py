@@ -20,6 +20,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.framing import steady
 from tlbench.media.video import Footage, Frames
 from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
+from tlbench.observing.boxing import GuideSource
 from tlbench.observing.registry import observer_class
 
 TILES = 8  # frames a strip
@@ -61,8 +62,8 @@ class Panel:
 def draw_contact_sheet(
     clips: Sequence[Clip],
     looks: Sequence[tuple[str, str]],
-    boxes_of: Callable[[Clip], np.ndarray],
-    placements_of: Callable[[Clip], np.ndarray],
+    boxes_of: Callable[[Clip, GuideSource], np.ndarray],
+    placements_of: Callable[[Clip, GuideSource], np.ndarray],
     path: Path,
     clips_shown: int = 8,
 ) -> None:
@@ -76,7 +77,8 @@ def draw_contact_sheet(
     looks : sequence of (observer, view)
         Names, as observers know their views.
     boxes_of, placements_of : callable
-        (T, 4) face boxes as they were found, and (T, 2, 3) mouth placements of a clip; asked only if a view needs them.
+        (T, 4) face boxes as they were found, and (T, 2, 3) mouth placements, in the pixels of one of a clip's videos;
+        asked only if a view needs them.
     path : Path
         A ``.png``. It appears whole or not at all.
     clips_shown : int
@@ -88,9 +90,9 @@ def draw_contact_sheet(
     """
     panels = []
     for clip in clips[:clips_shown]:
-        guides = _Guides(clip, boxes_of, placements_of)
         named = [(name, view, observer_class(name).recipe(view)) for name, view in looks]
-        generated, reference = (_strips(video, named, guides) for video in (clip.generated, clip.reference))
+        generated = _strips(clip.generated, named, _Guides(clip, "generated", boxes_of, placements_of))
+        reference = _strips(clip.reference, named, _Guides(clip, "reference", boxes_of, placements_of))
         strips = []
         for (name, view, recipe), seen, real in zip(named, generated, reference, strict=True):
             heading = (f"{name} {view}", *(() if recipe is None else (recipe.id,)))
@@ -103,22 +105,27 @@ def draw_contact_sheet(
 
 
 class _Guides:
-    """Where to look in the frames of a clip, found when a view first asks."""
+    """Where to look in the frames of one of a clip's videos, found when a view first asks."""
 
     def __init__(
-        self, clip: Clip, boxes_of: Callable[[Clip], np.ndarray], placements_of: Callable[[Clip], np.ndarray]
+        self,
+        clip: Clip,
+        whose: GuideSource,
+        boxes_of: Callable[[Clip, GuideSource], np.ndarray],
+        placements_of: Callable[[Clip, GuideSource], np.ndarray],
     ) -> None:
         self._clip = clip
+        self._whose = whose
         self._boxes_of = boxes_of
         self._placements_of = placements_of
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        return self._boxes_of(self._clip)
+        return self._boxes_of(self._clip, self._whose)
 
     @cached_property
     def placements(self) -> np.ndarray:
-        return self._placements_of(self._clip)
+        return self._placements_of(self._clip, self._whose)
 
     def for_view(self, recipe: View) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Boxes and placements as the view wants them; raises ClipError if they can't be found."""

@@ -57,6 +57,8 @@ class Watcher(ABC):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         """Take in the next run of frames; called in order, until both videos have ended.
 
@@ -66,11 +68,15 @@ class Watcher(ABC):
             The next frames of each video, starting at the same frame index; None once that video has ended or if
             it was not asked for. When a video ends inside a run, its Frames is shorter than the other's.
         boxes : (n, 4) int64 or None
-            Face boxes x1 y1 x2 y2 for the frames of this run, fewer once the boxes end (None if not asked for). To
-            observers that need ``framing``: steadied over the clip, the last one held once they end.
+            Face boxes x1 y1 x2 y2 for the frames of this run, in the generated video's pixels, fewer once the boxes end
+            (None if not asked for). To observers that need ``framing``: steadied over the clip, the last one held once
+            they end.
         placements : (n, 2, 3) float64 or None
             Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, as
             :mod:`tlbench.media.mouths` makes them from landmarks (None if not asked for).
+        reference_boxes, reference_placements : ndarray or None
+            The same in the reference's pixels, which may be of another size; to observers that need the reference as
+            well. None: as those of the generated video.
 
         Raises
         ------

@@ -1,6 +1,6 @@
 """Where the mouth lies in each frame, for observers that want it aligned: from landmarks, given or found.
 
-As with boxes, the reference video decides for both videos unless the user asks for the generated one.
+As with boxes, the reference video decides for both videos unless the user asks for each to decide for itself.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ class MouthFinder:
 
     Parameters
     ----------
-    source : "reference" or "generated"
-        In which video landmarks are looked for where a clip brings none.
     cache : Cache
     """
 
-    def __init__(self, source: GuideSource, cache: Cache) -> None:
-        self.source = source
+    def __init__(self, cache: Cache) -> None:
         self.cache = cache
 
-    def identity(self, clip: Clip, video_sha256: str | None) -> str:
-        """What decides the placements, for cache keys. Raises ClipError if a given file can't be read."""
-        if clip.landmarks is not None:
-            return "given:" + content_sha256(clip.landmarks, clip.id, "landmark file")
-        return f"{mouth_mark(self.source)}@{video_sha256}"
+    def identity(self, clip: Clip, video_sha256: str | None, whose: GuideSource = "reference") -> str:
+        """What decides the placements in one of the clip's videos, for cache keys.
 
-    def placements(self, clip: Clip, video: Footage | None, video_sha256: str | None) -> np.ndarray:
-        """(T, 2, 3) float64 affine maps, as :func:`tlbench.media.mouths.placements` gives them.
+        Raises ClipError if a given file can't be read.
+        """
+        if clip.landmarks is not None and whose == "reference":
+            return "given:" + content_sha256(clip.landmarks, clip.id, "landmark file")
+        return f"{DETECTOR}@{video_sha256}"
+
+    def placements(
+        self, clip: Clip, video: Footage | None, video_sha256: str | None, whose: GuideSource = "reference"
+    ) -> np.ndarray:
+        """(T, 2, 3) float64 affine maps as :func:`tlbench.media.mouths.placements` gives them, of one of the videos.
 
         Raises
         ------
@@ -47,11 +49,11 @@ class MouthFinder:
         TlbenchError
             If landmarks have to be found and the detector is not installed.
         """
-        if clip.landmarks is not None:
+        if clip.landmarks is not None and whose == "reference":
             return placements(read_landmarks(clip.landmarks))
         if video is None:
-            raise ClipError("missing", f"clip {clip.id}: there is no {self.source} video to find the mouth in")
-        key = {"landmarks": self.identity(clip, video_sha256), "decoding": DECODING}
+            raise ClipError("missing", f"clip {clip.id}: there is no {whose} video to find the mouth in")
+        key = {"landmarks": self.identity(clip, video_sha256, whose), "decoding": DECODING}
         stored = self.cache.read(key)
         if stored is not None:
             return placements(Evidence.from_json(stored).array("landmarks"))
@@ -59,14 +61,14 @@ class MouthFinder:
         self.cache.write(key, Evidence("landmarks", {"landmarks": found}).to_json())
         return placements(found)
 
-    def of_clip(self, clip: Clip) -> np.ndarray:
+    def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> np.ndarray:
         """:meth:`placements` of a clip whose video nobody has opened yet."""
-        video = clip.generated if self.source == "generated" else clip.reference
-        sha256 = content_sha256(video, clip.id, f"{self.source} video")
+        video = clip.generated if whose == "generated" else clip.reference
+        sha256 = content_sha256(video, clip.id, f"{whose} video")
         assert video is not None  # content_sha256 refuses a clip without one
-        return self.placements(clip, Footage(video, 0), sha256)
+        return self.placements(clip, Footage(video, 0), sha256, whose)
 
 
 def mouth_mark(source: GuideSource) -> str:
     """Where found landmarks come from, for protocol ids."""
-    return DETECTOR + ("@generated" if source == "generated" else "")
+    return DETECTOR + ("@each" if source == "generated" else "")

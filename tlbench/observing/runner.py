@@ -7,8 +7,8 @@ cache before the next clip begins, so a run that is killed goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,21 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
-from tlbench.media.faces import Boxes
+from tlbench.media.container import MediaError
+from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.framing import steady
+from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.media.video import DECODING, Footage, Frames
-from tlbench.observing.boxing import BoxFinder, BoxRule
+from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, embedded_detector
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.face_checks import FaceLooks, check_framing
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer, Watcher
 from tlbench.observing.placing import MouthFinder
 from tlbench.observing.registry import observer_class
+from tlbench.observing.view_checks import check_view_frames
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding
 
@@ -74,6 +78,16 @@ class _Guides:
     steadied: np.ndarray | None = None  # (T, 4)
     placements: np.ndarray | None = None  # (T, 2, 3)
 
+    def scaled(self, size: Size | None, wanted: Size | None) -> _Guides:
+        """For frames of ``wanted`` instead of those of ``size``; as they are if either is not known."""
+        if size is None or wanted is None or size == wanted:
+            return self
+        return _Guides(
+            None if self.boxes is None else replace(self.boxes, xyxy=scale_boxes(self.boxes.xyxy, size, wanted)),
+            None if self.steadied is None else scale_boxes(self.steadied, size, wanted),
+            None if self.placements is None else scale_placements(self.placements, size, wanted),
+        )
+
     def for_frames(self, needs: Needs, start: int, end: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Boxes and placements of a run of frames, as an observer needs them."""
         boxes = None
@@ -103,7 +117,8 @@ class _Sitting:
     failures: dict[str, ClipError] = field(default_factory=dict)
     generated_sha256: str | None = None
     reference_sha256: str | None = None
-    findings: list[Finding] = field(default_factory=list)  # with whom they concern
+    findings: list[Finding] = field(default_factory=list)  # of the checks, with whom they concern
+    view_findings: list[Finding] = field(default_factory=list)  # of what this run's observers look through
     frames: int | None = None
     cached: int = 0
 
@@ -121,7 +136,7 @@ class _Sitting:
             {name: self.failures[name] for name in names if name in self.failures},
             self.generated_sha256,
             self.reference_sha256,
-            tuple(self.findings),
+            (*self.findings, *self.view_findings),
             self.frames,
             self.checks.frames_expected,
             self.checks.pictures_sha256,
@@ -137,9 +152,10 @@ class Bench:
         self.cache = Cache(plan.cache / "evidence")
         self._kept_checks = Cache(plan.cache / "checks")
         self._boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
-        self._mouths = MouthFinder(plan.boxes.source, Cache(plan.cache / "landmarks"))
+        self._mouths = MouthFinder(Cache(plan.cache / "landmarks"))
         self._needs = {o.name: o.needs for o in plan.observers}
-        self._parts = wanted_parts(self._needs.values())
+        self._parts = wanted_parts(self._needs.values(), laid=plan.boxes.source == "reference")
+        self._detector: FaceDetector | None = None
         self._loaded: dict[str, Observer] = {}
 
     @property
@@ -211,12 +227,28 @@ class Bench:
         except ClipError as error:
             self._fail_all(sitting, error)
         self._note(sitting)
+        for plan in self.plan.observers:
+            if plan.name not in sitting.failures:
+                found = check_view_frames(
+                    clip.id, observer_class(plan.name), plan.views, checks.size, checks.reference_size, plan.needs
+                )
+                self._take(sitting, found)
+
+    def _take(self, sitting: _Sitting, found: Finding | None) -> None:
+        """Note a finding that says whom it concerns; after an error they are let go."""
+        if found is not None:
+            sitting.view_findings.append(found)
+            for name in found.observers:
+                sitting.fail(name, ClipError(found.code, f"{found.message}; {found.fix}"))
 
     def _checks_key(self, sitting: _Sitting) -> dict[str, Any]:
         clip = sitting.clip
-        boxes = None if clip.boxes is None else content_sha256(clip.boxes, clip.id, "box file")
+        boxes = None if clip.boxes is None else _sha256_or_missing(clip.boxes, clip.id)
         reference = sitting.reference_sha256 or ("missing" if clip.reference is not None else None)
-        return sitting.checks.key({"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes})
+        decided = {"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes}
+        if "faces" in self._parts:
+            decided["found"] = self.plan.boxes.identity
+        return sitting.checks.key(decided)
 
     def _note(self, sitting: _Sitting) -> None:
         """Take over what the checks have found since, and let the observers go whom an error concerns."""
@@ -239,8 +271,9 @@ class Bench:
     def _check_alone(self, sitting: _Sitting) -> None:
         """Decode a clip for its checks alone: all of its evidence was kept by a run that did not make them."""
         assert sitting.generated is not None  # it has evidence, so its files were opened
+        looks = self._face_looks(sitting, self._guides_for_checks(sitting))
         try:
-            self._read_through(sitting.generated)
+            self._read_through(sitting.generated, looks)
             sitting.checks.see_pictures(sitting.generated)
         except ClipError as error:
             self._fail_all(sitting, error)
@@ -251,19 +284,54 @@ class Bench:
                 sitting.checks.see_reference(sitting.reference)
             except ClipError as error:
                 self._fail_referring(sitting, error)
+        self._see_framing(sitting, looks)
         self._note(sitting)
         self._keep_checks(sitting)
 
+    def _guides_for_checks(self, sitting: _Sitting) -> _Guides:
+        """Where faces are, for the checks alone."""
+        guided = [name for name in sitting.evidence if self._needs[name].boxes]
+        whose = self.plan.boxes.source
+        if whose == "generated":
+            return self._guides_in(sitting, sitting.generated, whose, guided)
+        return self._laid(sitting, self._guides_in(sitting, sitting.reference, whose, guided))
+
     @staticmethod
-    def _read_through(video: Footage) -> None:
-        for _ in video.frames():
-            pass
+    def _read_through(video: Footage, looks: FaceLooks | None = None) -> None:
+        for run in video.frames():
+            if looks is not None:
+                looks.take(run)
+
+    @staticmethod
+    def _looks(sitting: _Sitting) -> bool:
+        """Whether faces of the generated video are still to be looked at."""
+        checks = sitting.checks
+        return "framing" in checks.wanted and "framing" not in checks.done and sitting.reference is not None
+
+    def _face_looks(self, sitting: _Sitting, guides: _Guides) -> FaceLooks | None:
+        """What looks at the faces as the generated video passes, if its boxes are to be checked."""
+        if guides.boxes is None or not self._looks(sitting):
+            return None
+        if self._detector is None:
+            self._detector = embedded_detector()
+        frames = [count for count in (sitting.checks.frames, sitting.checks.frames_expected) if count is not None]
+        return FaceLooks(self._detector, guides.boxes.xyxy, min(frames, default=0))
+
+    def _see_framing(self, sitting: _Sitting, looks: FaceLooks | None) -> None:
+        """Once the generated video has passed: whether the boxes were laid over its face."""
+        checks = sitting.checks
+        found: list[Finding] = []
+        if looks is not None and checks.size is not None:
+            try:
+                found += check_framing(sitting.clip.id, looks, checks.size, sitting.reference, checks.reference_size)
+            except ClipError as error:
+                self._fail_referring(sitting, error)
+        checks.see_framing(found)
 
     def _key(self, plan: ObserverPlan, sitting: _Sitting) -> dict[str, Any]:
         """Everything that decides the evidence, and nothing else."""
         needs = self._needs[plan.name]
         clip = sitting.clip
-        guide_sha256 = self._guide_sha256(sitting)
         key: dict[str, Any] = {
             "observer": plan.identity,
             "decoding": DECODING,
@@ -274,9 +342,11 @@ class Bench:
         if needs.reference:
             key["reference"] = sitting.reference_sha256
         if needs.boxes:
-            key["boxes"] = self._boxes.identity(clip, guide_sha256)
+            key["boxes"] = self._guided_by(self._boxes.identity, needs, sitting)
         if needs.placements:
-            key["placements"] = self._mouths.identity(clip, guide_sha256)
+            key["placements"] = self._guided_by(self._mouths.identity, needs, sitting)
+        if _guided(needs) and self._rescales(sitting):  # kept before there was scaling, it would be of another place
+            key["scaled"] = [sitting.checks.guide_size, sitting.checks.size]
         if needs.audio and clip.audio is not None:
             key["audio"] = content_sha256(clip.audio, clip.id, "audio")
         if needs.transcript:
@@ -290,14 +360,15 @@ class Bench:
         clip = sitting.clip
         names = list(sitting.keys)
         needs = {name: self._needs[name] for name in names}
-        searched = any(_searches(n, clip) for n in needs.values())  # then that video is read before it is shown
-        in_generated = self.plan.boxes.source == "generated"
+        each = self.plan.boxes.source == "generated"
+        # A video that is searched is read before it is shown.
+        searched = any(_searches(n, clip) and (n.reference or not each) for n in needs.values())
         generated = sitting.generated
         assert generated is not None
-        generated.budget_bytes = FOOTAGE_BYTES if searched and in_generated else 0
+        generated.budget_bytes = FOOTAGE_BYTES if each and any(map(_guided, needs.values())) else 0
         reference = sitting.reference if any(n.reference or _guided(n) for n in needs.values()) else None
         if reference is not None:
-            reference.budget_bytes = FOOTAGE_BYTES if searched and not in_generated else 0
+            reference.budget_bytes = FOOTAGE_BYTES if searched else 0
 
         samples: np.ndarray | None = None
         if any(n.audio for n in needs.values()):
@@ -306,7 +377,7 @@ class Bench:
             except ClipError as error:
                 for name in [n for n in names if needs[n].audio]:
                     sitting.fail(name, error)
-        guides = self._guides(sitting, generated if in_generated else reference)
+        guides = self._guides(sitting, generated, reference)
 
         for name in list(sitting.keys):
             heard = samples if needs[name].audio else None
@@ -315,42 +386,83 @@ class Bench:
             except ClipError as error:
                 sitting.fail(name, error)
         try:
-            self._show_all(sitting, generated, reference, guides)
+            self._show_all(sitting, generated, reference, *guides)
         except ClipError as error:  # the generated video can't be decoded: nobody has anything to say
             self._fail_all(sitting, error)
         self._keep_checks(sitting)
 
-    def _guides(self, sitting: _Sitting, video: Footage | None) -> _Guides:
-        """What the observers that still wait need to know where to look. Those for whom it can't be found fail."""
-        clip, sha256 = sitting.clip, self._guide_sha256(sitting)
+    def _guides(self, sitting: _Sitting, generated: Footage, reference: Footage | None) -> tuple[_Guides, _Guides]:
+        """Where to look in the generated and in the real video, each in its own pixels."""
+        waiting = list(sitting.keys)
+        if self.plan.boxes.source == "generated":
+            own = self._guides_in(sitting, generated, "generated", waiting)
+            comparing = [name for name in sitting.keys if self._needs[name].reference]
+            return own, self._guides_in(sitting, reference, "reference", comparing)
+        real = self._guides_in(sitting, reference, "reference", waiting)
+        return self._laid(sitting, real), real
+
+    def _laid(self, sitting: _Sitting, guides: _Guides) -> _Guides:
+        """Those of the real video, for the generated one."""
+        if not self._rescales(sitting):
+            return guides
+        return guides.scaled(sitting.checks.guide_size, sitting.checks.size)
+
+    def _guides_in(self, sitting: _Sitting, video: Footage | None, whose: GuideSource, names: Sequence[str]) -> _Guides:
+        """What these observers need to know where to look in one video. Those for whom it can't be found fail."""
+        clip = sitting.clip
+        sha256 = sitting.generated_sha256 if whose == "generated" else sitting.reference_sha256
         boxes: Boxes | None = None
         steadied: np.ndarray | None = None
         found: np.ndarray | None = None
-        if any(self._needs[name].boxes for name in sitting.keys):
+        if any(self._needs[name].boxes for name in names):
             try:
-                boxes = self._boxes.boxes(clip, video, sha256)
-                if any(self._needs[name].framing for name in sitting.keys):
+                boxes = self._find_boxes(sitting, video, sha256, whose)
+                if any(self._needs[name].framing for name in names):
                     steadied = steady(boxes.xyxy)
             except ClipError as error:
-                for name in [n for n in sitting.keys if self._needs[n].boxes]:
+                for name in [n for n in names if self._needs[n].boxes]:
                     sitting.fail(name, error)
-        if any(self._needs[name].placements for name in sitting.keys):
+        if any(self._needs[name].placements for name in names):
             try:
-                found = self._mouths.placements(clip, video, sha256)
+                found = self._mouths.placements(clip, video, sha256, whose)
             except ClipError as error:
-                for name in [n for n in sitting.keys if self._needs[n].placements]:
+                error = _of_searched(error, whose, given=clip.landmarks is not None)
+                for name in [n for n in names if self._needs[n].placements]:
                     sitting.fail(name, error)
         return _Guides(boxes, steadied, found)
 
-    def _guide_sha256(self, sitting: _Sitting) -> str | None:
-        """Of the video in which boxes and landmarks are looked for."""
-        return sitting.generated_sha256 if self.plan.boxes.source == "generated" else sitting.reference_sha256
+    def _find_boxes(self, sitting: _Sitting, video: Footage | None, sha256: str | None, whose: GuideSource) -> Boxes:
+        """The boxes of one of a clip's videos, and what the checks say of them. Raises ClipError if there are none."""
+        clip = sitting.clip
+        try:
+            boxes = self._boxes.boxes(clip, video, sha256, whose)
+        except ClipError as error:
+            raise _of_searched(error, whose, given=clip.boxes is not None) from error
+        if "faces" not in sitting.checks.done:
+            sitting.checks.see_faces(boxes, in_reference=whose == "reference")
+            self._note(sitting)
+        return boxes
+
+    def _rescales(self, sitting: _Sitting) -> bool:
+        """Whether boxes and landmarks of the real video are laid over a generated one of another size."""
+        size, guide_size = sitting.checks.size, sitting.checks.guide_size
+        return self.plan.boxes.source == "reference" and guide_size is not None and size != guide_size
+
+    def _guided_by(self, identity: Callable[..., str], needs: Needs, sitting: _Sitting) -> str:
+        """What decides where an observer looks, by what a finder says of each video."""
+        clip = sitting.clip
+        if self.plan.boxes.source == "reference":
+            return identity(clip, sitting.reference_sha256)
+        own = identity(clip, sitting.generated_sha256, "generated")
+        return f"{own}+{identity(clip, sitting.reference_sha256)}" if needs.reference else own
 
     def _reads_reference(self, name: str, clip: Clip) -> bool:
         needs = self._needs[name]
         return needs.reference or (self.plan.boxes.source == "reference" and _searches(needs, clip))
 
-    def _show_all(self, sitting: _Sitting, generated: Footage, reference: Footage | None, guides: _Guides) -> None:
+    def _show_all(
+        self, sitting: _Sitting, generated: Footage, reference: Footage | None, guides: _Guides, real_guides: _Guides
+    ) -> None:
         """Both videos side by side over the same frame indices, until both have ended.
 
         Of a generated video that is longer than its clip the end is decoded and shown to nobody. A reference that can't
@@ -368,6 +480,7 @@ class Bench:
             wanted = None
         seen_runs = generated.frames(run)
         limit = sitting.checks.frames_expected if sitting.checks.surplus else None
+        looks = self._face_looks(sitting, guides)
         frames = 0
         while sitting.watchers:
             seen = next(seen_runs, None)
@@ -380,29 +493,36 @@ class Bench:
                 sitting.checks.see_pictures(generated)
                 if wanted is not None:
                     sitting.checks.see_reference(wanted)
+                self._see_framing(sitting, looks)
                 break
             seen = None if seen is None else seen.before(limit)
+            if seen is not None and looks is not None:
+                looks.take(seen)
             frames += len(seen) if seen is not None else 0
             if seen is not None or real is not None:
-                self._show(sitting, seen, real, guides)
+                self._show(sitting, seen, real, guides, real_guides)
         if sitting.watchers:  # else nobody saw them to the end, and what the cache says stands
             sitting.frames = frames
         self._note(sitting)
 
     def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:
         """The real video can't be decoded. That is its own fault, whoever made the generated one."""
-        error = ClipError("reference-broken", f"the real video can't be decoded: {error.message}")
+        error = _broken_reference(error)
         for name in [name for name, needs in self._needs.items() if needs.reference]:
             sitting.fail(name, error)
 
-    def _show(self, sitting: _Sitting, seen: Frames | None, real: Frames | None, guides: _Guides) -> None:
+    def _show(
+        self, sitting: _Sitting, seen: Frames | None, real: Frames | None, guides: _Guides, real_guides: _Guides
+    ) -> None:
+        """A run of frames of both videos, each with the guides in its own pixels."""
         runs = [run for run in (seen, real) if run is not None]
         start, end = runs[0].start, max(run.start + len(run) for run in runs)
         for name, watcher in list(sitting.watchers.items()):
             needs = self._needs[name]
             boxes, placements = guides.for_frames(needs, start, end)
+            own = real_guides.for_frames(needs, start, end) if needs.reference else (None, None)
             try:
-                watcher.see(seen, real if needs.reference else None, boxes, placements)
+                watcher.see(seen, real if needs.reference else None, boxes, placements, *own)
             except ClipError as error:
                 sitting.fail(name, error)
 
@@ -423,6 +543,23 @@ class Bench:
                 plan.weights, plan.views, self.plan.device, plan.modes, half=plan.half
             )
         return self._loaded[name]
+
+
+def _sha256_or_missing(boxes: Path, clip_id: str) -> str:
+    """For the key of the checks, which say themselves what is wrong with a file of boxes."""
+    try:
+        return content_sha256(boxes, clip_id, "box file")
+    except ClipError as error:
+        return error.code
+
+
+def _broken_reference(error: ClipError) -> ClipError:
+    return ClipError("reference-broken", f"the real video can't be decoded: {error.message}")
+
+
+def _of_searched(error: ClipError, whose: GuideSource, *, given: bool) -> ClipError:
+    """The error of a search for faces, said of the real video if that is what can't be decoded."""
+    return _broken_reference(error) if whose == "reference" and not given and isinstance(error, MediaError) else error
 
 
 def _guided(needs: Needs) -> bool:

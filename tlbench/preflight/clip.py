@@ -19,6 +19,7 @@ from tlbench.files import file_sha256
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
+from tlbench.media.scaling import same_aspect
 from tlbench.media.video import LONGEST_GAP_SECONDS
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
 from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
@@ -38,13 +39,15 @@ class Expected:
     """What every clip of the data set has: (width, height) and number of frames, where that is fixed.
 
     ``as_lrw``: whether a clip with a word label is for a word classifier that was published for LRW. ``allow_short``:
-    whether a video that stops early is scored all the same.
+    whether a video that stops early is scored all the same. ``boxes_of_each``: whether faces are looked for in each
+    video by itself, so that their frames may be of any size.
     """
 
     frame_size: tuple[int, int] | None = None
     frame_count: int | None = None
     as_lrw: bool = True
     allow_short: bool = False
+    boxes_of_each: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset) -> Expected:
@@ -106,6 +109,7 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
         if same_bytes:
             return ClipFacts(tuple(findings), *facts)
     findings += check_video(clip, video, reference, expected)
+    findings += _check_window(clip, video, expected)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
     return ClipFacts(tuple(findings), *facts)
@@ -124,7 +128,7 @@ def check_reference(
         video = read(clip.reference)
     except ClipError as error:
         if error.code == "missing":
-            return None, [finding("reference-missing", clip.id, f"no file {clip.reference}")]
+            return None, [finding("reference-missing", clip.id, f"there is no file {clip.reference.name}")]
         return None, [finding("reference-broken", clip.id, f"the real video: {_what(error, clip.reference)}")]
     findings = []
     if video.truncated:
@@ -174,8 +178,10 @@ def check_identity(
 def check_video(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> Iterator[Finding]:
     """What the headers of the generated video say, beside those of the real one if it has any."""
     yield from _check_frames(clip, video, reference, expected)
-    if clip.word is not None and expected.as_lrw:
-        yield from _check_word(clip.id, video)
+    if clip.word is not None and expected.as_lrw and Lrw.frame_count is not None:
+        frames = frames_at_25(video)
+        if frames > Lrw.frame_count:  # src/data/vid_aud_lrw.py, as in `_check_window`
+            yield finding("word-length", clip.id, f"{frames} frames; MVM reads {Lrw.frame_count} at most")
 
 
 def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> Iterator[Finding]:
@@ -207,8 +213,9 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
 
     size = (video.width, video.height)
     real_size = (reference.width, reference.height) if reference is not None else expected.frame_size
-    if real_size is not None and size != real_size:
-        yield finding("frame-size", clip_id, f"{_by(size)}, the real video {_by(real_size)}")
+    if real_size is not None and size != real_size and not expected.boxes_of_each:
+        code = "rescaled" if same_aspect(size, real_size) else "frame-size"
+        yield finding(code, clip_id, f"{_by(size)}, the real video {_by(real_size)}")
     if video.width * video.height > LARGE_PIXELS:
         yield finding("large-frame", clip_id, _by(size))
 
@@ -219,19 +226,22 @@ def frames_to_expect(clip: Clip, video: VideoInfo, reference: VideoInfo | None, 
     return expected_frames(frames_at_25(video), reference, expected.frame_count, own_sound)
 
 
-def _check_word(clip_id: str, video: VideoInfo) -> Iterator[Finding]:
-    """What the word classifier MVM would make of a clip with a word label.
+def _check_window(clip: Clip, video: VideoInfo, expected: Expected) -> Iterator[Finding]:
+    """Whether readers whose view cuts a window out of the frame see the mouth: who they are, only a run knows.
 
-    Its view ``lrw`` cuts a fixed window out of LRW's frames, whatever size they have; it knows 29 frames and no more
+    MVM's view ``lrw`` cuts a fixed window out of LRW's frames, whatever size they have
     (``src/data/vid_aud_lrw.py`` of ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49).
     """
     size = (video.width, video.height)
-    if Lrw.frame_size is not None and size != Lrw.frame_size:
-        message = f"{_by(size)}; ACC's fixed window is the mouth in {_by(Lrw.frame_size)} only, here it is elsewhere"
-        yield finding("word-window", clip_id, message)
-    frames = frames_at_25(video)
-    if Lrw.frame_count is not None and frames > Lrw.frame_count:
-        yield finding("word-length", clip_id, f"{frames} frames; MVM reads {Lrw.frame_count} at most")
+    if clip.word is not None and expected.as_lrw:
+        if Lrw.frame_size is not None and size != Lrw.frame_size:
+            message = (
+                f"{_by(size)}; ACC's fixed window is the mouth in {_by(Lrw.frame_size)} only, here it is elsewhere"
+            )
+            yield finding("word-window", clip.id, message)
+    elif expected.frame_size is not None and size != expected.frame_size:
+        message = f"{_by(size)}; views that cut a window were made for the data set's {_by(expected.frame_size)}"
+        yield finding("view-frame", clip.id, message, "warning")
 
 
 def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Finding]:

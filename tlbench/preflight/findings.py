@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
 # Which observers can't go on after an error: all of them, those that hear the sound, those that look at the real video
-# (for its pictures or for face boxes), those that are told where the face is. "none": what was scored stands, and the
+# (for its pictures or for face boxes), those that are told where the face is; "framing": these, and
+# those that compare both videos, for whom one has to show what the other shows. "none": what was scored stands, and the
 # run is incomplete.
-Concern = Literal["all", "sound", "reference", "boxes", "none"]
+Concern = Literal["all", "sound", "reference", "boxes", "framing", "none"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,26 @@ _KINDS = (
     Kind("frame-count", "warning", "generate as many frames as the real video has; only frames that both have count"),
     Kind("frame-rate", "warning", "write 25 frames a second; otherwise frames are dropped or repeated to get there"),
     Kind("variable-frame-rate", "warning", "write a constant 25 frames a second (ffmpeg: -fps_mode cfr -r 25)"),
-    Kind("frame-size", "warning", "write frames of the real video's size; face boxes are taken from that"),
+    # Size and framing
+    Kind(
+        "frame-size",
+        "error",
+        "render it with the real video's aspect ratio, or pass --boxes-from generated: each video then has its own",
+        "framing",
+    ),
+    Kind(
+        "framing",
+        "error",
+        "pass --boxes-from generated: each video then has its own; or render the part of the scene that the real shows",
+        "framing",
+    ),
+    Kind(
+        "view-frame",
+        "error",
+        "pass the --view that is named, which finds the face first, or write frames of that size",
+        "none",
+    ),
+    Kind("rescaled", "info", "nothing; boxes and landmarks of the real video are scaled to the generated one's size"),
     Kind("rotated", "info", "nothing; the turn in the header is applied before scoring, as players do"),
     Kind("large-frame", "info", "nothing; decoding takes long"),
     # Sound
@@ -190,7 +210,15 @@ _KINDS = (
     Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again", "boxes"),
     Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
     Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
+    Kind("faces-missing", "warning", "look at these frames; --detector s3fd finds more faces, --boxes takes your own"),
     # The data set's side
+    Kind(
+        "reference-no-face",
+        "warning",
+        "look at these frames of the real video; --detector s3fd finds more faces, --boxes takes your own",
+        "none",
+        of_dataset=True,
+    ),
     Kind("no-reference", "info", "nothing; PSNR and SSIM need the real video and leave these clips out"),
     Kind("reference-missing", "error", "complete the data set, or check --data-root", "reference"),
     Kind("reference-broken", "warning", "copy the file from the data set again", "reference", of_dataset=True),
@@ -244,11 +272,6 @@ def count_clips(findings: Iterable[Finding]) -> dict[tuple[Level, str], int]:
 def _rank(level: Level, code: str) -> tuple[int, int, str]:
     """The worst level first, then the catalogue's order; codes of another version of tlbench come last."""
     return LEVELS.index(level), _PLACES.get(code, len(_PLACES)), code
-
-
-def concerning(found: Finding, observers: Iterable[str]) -> Finding:
-    """The finding with the observers it concerns in a run."""
-    return replace(found, observers=tuple(observers))
 
 
 def one_line(text: str) -> str:

@@ -125,7 +125,7 @@ class Result:
     findings : tuple of Finding
         Of the folder as a whole: copies, files that belong to no clip. Those of a clip are on the clip.
     not_checked : tuple of str
-        What the run did not look at, because none of its observers needs it.
+        What the checks of the run did not look at.
     strict : bool
         Whether warnings make the result incomplete, as its user asked.
 

@@ -376,9 +376,8 @@ def _interval_notes(shown: _Shown) -> list[str]:
 def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     notes = [f"{remark}." for remark in result.remarks]
     if not result.complete and result.clips_in_error:
-        notes.append(
-            f"incomplete: something is wrong with {_clips(len(result.clips_in_error))} of {result.expected:,}."
-        )
+        what = "an error or a warning (--strict)" if result.strict else "an error"
+        notes.append(f"incomplete: {_clips(len(result.clips_in_error))} of {result.expected:,} with {what}.")
     absent = result.expected - len(result.clips)
     if absent:
         notes.append(f"incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
@@ -388,7 +387,7 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
         notes.append(f"* fewer than {most:,} clips scored: {', '.join(fewer)}.")
     notes += _finding_notes(result)
     if result.not_checked:
-        notes.append(f"not checked, as no number here needs it: {', '.join(result.not_checked)}.")
+        notes.append(f"not checked: {', '.join(result.not_checked)} (tlbench check looks at more).")
     return notes
 
 

@@ -25,7 +25,7 @@ class _MotionWatcher(Watcher):
     """Keeps the last picture of each video and one number a step from frame to frame."""
 
     def __init__(self) -> None:
-        self._box: np.ndarray | None = None  # (4,) int64
+        self._boxes: dict[str, np.ndarray] = {}  # (4,) int64 by video, which may differ in size
         self._last: dict[str, np.ndarray] = {}  # (SIDE / 2, SIDE) float32 by video
         self.steps: dict[str, list[float]] = {"generated": [], "reference": []}
 
@@ -35,17 +35,20 @@ class _MotionWatcher(Watcher):
         reference: Frames | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
+        reference_boxes: np.ndarray | None = None,
+        reference_placements: np.ndarray | None = None,
     ) -> None:
         if generated is None or reference is None:
             return  # what only one video has can't be compared
-        if self._box is None:
+        if not self._boxes:
             if boxes is None or not len(boxes):
                 raise ClipError("boxes-too-short", "motion needs a face box for the first frame; give one")
-            self._box = boxes[0]
+            own = boxes if reference_boxes is None else reference_boxes
+            self._boxes = {"generated": boxes[0], "reference": own[0]}
         count = min(len(generated), len(reference))
         for name, frames in (("generated", generated), ("reference", reference)):
             shown = Frames(frames.start, frames.native[:count])
-            seen = open_view(VIEW).see(shown, np.tile(self._box, (count, 1)))  # (count, SIDE, SIDE) uint8
+            seen = open_view(VIEW).see(shown, np.tile(self._boxes[name], (count, 1)))  # (count, SIDE, SIDE) uint8
             for picture in seen[:, SIDE // 2 :].astype(np.float32):
                 # Runs follow on one another: the first picture of this run is compared with the last of the one before.
                 if name in self._last:
