@@ -204,13 +204,14 @@ def decode(boxes: np.ndarray, logits: np.ndarray, min_score: float) -> list[Face
     min_score : float
     """
     kept = np.flatnonzero(logits >= math.log(min_score / (1 - min_score)))
-    scores = 1 / (1 + np.exp(-np.clip(logits[kept].astype(np.float64), -SCORE_CUT, SCORE_CUT)))
+    cut_off = np.clip(logits[kept].astype(np.float64), -SCORE_CUT, SCORE_CUT)
+    scores = [1 / (1 + math.exp(-logit)) for logit in cut_off.tolist()]  # np.exp differs between NumPy's versions
     numbers = boxes[kept].astype(np.float64) / INPUT_PX
     places = ANCHORS[kept]
     middle, half = numbers[:, :2] + places, numbers[:, 2:4] / 2
     points = numbers[:, 4:].reshape(-1, len(POINTS), 2) + places[:, None]
     squares = np.concatenate([middle - half, middle + half], axis=1)
-    return suppress([Face(*row) for row in zip(squares, points, (float(score) for score in scores), strict=True)])
+    return suppress([Face(*row) for row in zip(squares, points, scores, strict=True)])
 
 
 def suppress(faces: list[Face]) -> list[Face]:
@@ -224,9 +225,11 @@ def suppress(faces: list[Face]) -> list[Face]:
         overlaps[0] = 1.0
         group = [face for face, share in zip(left, overlaps, strict=True) if share > OVERLAP_MAX]
         left = [face for face, share in zip(left, overlaps, strict=True) if share <= OVERLAP_MAX]
-        weights = np.array([face.score for face in group]) / sum(face.score for face in group)
-        square = np.tensordot(weights, np.stack([face.square for face in group]), 1)
-        points = np.tensordot(weights, np.stack([face.points for face in group]), 1)
+        total = sum(face.score for face in group)
+        square, points = np.zeros(4), np.zeros((len(POINTS), 2))
+        for face in group:  # one after the other: a matrix product adds in an order that depends on NumPy's build
+            square += face.square * (face.score / total)
+            points += face.points * (face.score / total)
         kept.append(Face(square, points, group[0].score))
     return kept
 

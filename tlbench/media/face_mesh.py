@@ -1,8 +1,8 @@
 """The face mesh: 468 points of a face, and what they say of lips, mouth and head.
 
 The network is ``face_landmark.tflite`` of MediaPipe 0.10.21 (Kartynnik et al., arXiv:1907.06724), bundled as published
-under Apache-2.0 and read by ``cv2.dnn``, whose answer is the same to the last bit in OpenCV 4.8 to 4.14. How a face is
-cut out and the answer read follows MediaPipe: ``modules/face_landmark/face_detection_front_detection_to_roi.pbtxt``
+under Apache-2.0 and read by ``cv2.dnn`` (4.11 and newer: the same to the last bit on one processor). How a face is cut
+out and the answer read follows MediaPipe: ``modules/face_landmark/face_detection_front_detection_to_roi.pbtxt``
 and ``face_landmark_landmarks_to_roi.pbtxt`` (a square 1.5 times as wide as the face, turned until the eyes are level)
 and ``face_landmark_cpu.pbtxt`` (192x192 pixels from 0 to 1; a face if the sigmoid of the flag is above 0.5).
 """
@@ -89,7 +89,7 @@ class FaceMesh:
         across, down = (float(way) for way in np.asarray(left_eye, dtype=np.float64) - right_eye)
         angle, step = math.atan2(down, across), side * CROP / INPUT_PX  # step: pixels of the frame a pixel of the crop
         turn = step * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        corner = np.asarray(middle, dtype=np.float64) - turn @ np.full(2, INPUT_PX / 2)
+        corner = np.asarray(middle, dtype=np.float64) - turn.sum(axis=1) * (INPUT_PX / 2)
         crop = cv2.warpAffine(
             np.ascontiguousarray(frame),
             np.concatenate([turn, corner[:, None]], axis=1),
@@ -99,7 +99,8 @@ class FaceMesh:
         self._network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255))
         numbers, flag = self._network.forward(["conv2d_21", "conv2d_31"])
         seen = numbers.reshape(POINTS, 3).astype(np.float64)
-        points = np.concatenate([seen[:, :2] @ turn.T + corner, seen[:, 2:] * step], axis=1)
+        flat = seen[:, :1] * turn[:, 0] + seen[:, 1:2] * turn[:, 1] + corner  # no matrix product: equal in every NumPy
+        points = np.concatenate([flat, seen[:, 2:] * step], axis=1)
         return Mesh(points, 1 / (1 + math.exp(-float(np.clip(flag.reshape(-1)[0], -100, 100)))))
 
 
