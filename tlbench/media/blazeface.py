@@ -33,8 +33,8 @@ OVERLAP_MAX = 0.3
 # Of 2,000 pictures without a face (`python -m benchmarks.detectors`) many show something that scores 0.5 to 0.7; faces
 # that somebody newly looks for have to score more, and the face mesh has to agree unless they score much more.
 CANDIDATE_SCORE = 0.3  # what is looked at a second time, close up
-NEW_SCORE, NEW_FLAG = 0.7, 0.9
-CLEAR_SCORE = 0.85
+NEW_SCORE, NEW_FLAG = 0.68, 0.7
+CLEAR_SCORE = 0.83
 CLEAR_WINDOW = 2.5  # a clear face in a window at most so much wider needs no second look
 CLOSE_UP = 1.75  # side of the window of the second look over the face's: boxes of GRID's faces waver least there
 FOLLOWED_OVERLAP = 0.2  # a face near another is the same if they overlap by more
@@ -134,7 +134,7 @@ class BlazeFaceDetector:
         """The faces of a frame, best first; of the first kind of window in which there is one."""
         faces: list[Face] = []
         for windows in _windows(*frame.shape[:2]):
-            seen = [(window, face) for window in windows for face in self._look(frame, window, CANDIDATE_SCORE)]
+            seen = [(window, face) for window in windows for face in self.look(frame, window, CANDIDATE_SCORE)]
             for window, candidate in sorted(seen, key=lambda pair: -pair[1].score):
                 if faces and overlap(candidate.square, np.stack([face.square for face in faces])).max() > OVERLAP_MAX:
                     continue  # another window showed it already
@@ -158,14 +158,14 @@ class BlazeFaceDetector:
 
     def _near(self, frame: np.ndarray, square: np.ndarray) -> Face | None:
         """The face at a square, seen close up: that which overlaps it most, if any does enough."""
-        faces = self._look(frame, close_up(square), CANDIDATE_SCORE)
+        faces = self.look(frame, close_up(square), CANDIDATE_SCORE)
         if not faces:
             return None
         overlaps = overlap(square, np.stack([face.square for face in faces]))
         best = int(overlaps.argmax())
         return faces[best] if overlaps[best] > FOLLOWED_OVERLAP else None
 
-    def _look(self, frame: np.ndarray, window: tuple[int, int, int], min_score: float) -> list[Face]:
+    def look(self, frame: np.ndarray, window: tuple[int, int, int], min_score: float) -> list[Face]:
         """What the network sees in a square window (left, top, side) that scores at least ``min_score``, best first."""
         left, top, side = window
         picture = cut(frame, left, top, side)
