@@ -71,6 +71,7 @@ def calibrate(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     views: Mapping[str, str] | None = None,
     device: str = "auto",
     cache: Path | None = None,
@@ -87,7 +88,7 @@ def calibrate(
         See :func:`tlbench.datasets.dataset.load_dataset`.
     faults : sequence of str or Fault, optional
         Names of :data:`tlbench.datasets.faults.FAULTS`, or faults with sizes of one's own; all of them if not given.
-    metrics, weights, detector, smooth, views, device, cache
+    metrics, weights, detector, smooth, face, views, device, cache
         See :func:`tlbench.scoring.prepare`, except that without ``metrics`` it is everything that the observers whose
         checkpoints are here can tell, headline or not.
     out : Path, optional
@@ -134,6 +135,7 @@ def calibrate(
         weights=weights,
         detector=detector,
         smooth=smooth,
+        face=face,
         views=views,
         device=device,
         cache=cache,
@@ -149,6 +151,7 @@ def calibrate(
                 weights=weights,
                 detector=detector,
                 smooth=smooth,
+                face=face,
                 views=views,
                 device=device,
                 cache=cache,
@@ -380,7 +383,7 @@ class _Desk:
         for one in wanted:
             if one.id not in found:
                 try:
-                    found[one.id] = self.finder.of_clip(one).xyxy
+                    found[one.id] = self.finder.of_clip(one).face.xyxy
                 except ClipError:
                     continue  # whoever needs them says so
         return found

@@ -24,7 +24,9 @@ from tlbench.files import file_sha256, write_text_atomically
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.faces import FaceDetector, running_median
 from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.followed import FOUND
 from tlbench.media.looping import to_and_fro
+from tlbench.media.people import find_people
 from tlbench.media.video import DECODING, FRAMES_PER_SECOND, Footage, write_video
 from tlbench.observing.boxing import BoxFinder, BoxRule, choose_rule, load_detector
 from tlbench.observing.cache import Cache, content_sha256, default_cache
@@ -129,6 +131,7 @@ def generate_dataset(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     identity: Identity = "first",
     trim: Trim = "both-ends",
     device: str = "auto",
@@ -173,7 +176,7 @@ def generate_dataset(
     )
     if all(clip.reference is None for clip in selection.clips):
         raise TlbenchError(f"{dataset}: has no reference videos to generate from")
-    rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}))
+    rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}), face=face)
     checkpoint = find_generator(checkpoint)
     package = open_generator(checkpoint)
     speaker = _speaker(package, checkpoint, device, precision)
@@ -282,6 +285,7 @@ def generate_video(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     identity: Identity = "same",
     device: str = "auto",
     precision: Precision = "full",
@@ -313,7 +317,7 @@ def generate_video(
     for path in (out, note):
         if path.exists():
             raise TlbenchError(f"{path} is there already; remove it or choose another name (--out)")
-    rule, _ = choose_rule(None, detector, smooth, dict(weights or {}))
+    rule, _ = choose_rule(None, detector, smooth, dict(weights or {}), face=face)
     checkpoint = find_generator(checkpoint)
     package = open_generator(checkpoint)
     speaker = _speaker(package, checkpoint, device, precision)
@@ -326,7 +330,7 @@ def generate_video(
     footage = Footage(video, FOOTAGE_BYTES)
     for done in footage.conversions:
         tell(f"{video}: {done}")
-    faces = find_face(footage, load_detector(rule), smooth)
+    faces = find_face(footage, load_detector(rule), smooth, rule.face)
     places = faces.places
     if faces.bridged:
         tell(
@@ -406,23 +410,22 @@ class Stopped(Exception):  # noqa: N818 nothing is wrong
     """The user wants no more."""
 
 
-def find_face(video: Footage, detector: FaceDetector, smooth: int) -> FoundFaces:
+def find_face(video: Footage, detector: FaceDetector, smooth: int, face: str = "largest") -> FoundFaces:
     """The face box of each frame; none where no face is found in it or within half a second.
 
-    A frame without a face near one with a face has that one's box, of two equally near the earlier one's. Raises
-    ClipError ``no-face`` if there is none.
+    Of several people, ``face`` says whose (:func:`tlbench.media.people.find_people`). A frame without a face near
+    one with a face has that one's box, of two equally near the earlier one's. Raises ClipError ``no-face`` if there is
+    none.
     """
-    found: list[np.ndarray | None] = []
-    for run in video.frames():
-        found += detector.detect(run.rgb, found[-1] if found else None)
-    there = np.array([index for index, box in enumerate(found) if box is not None])
+    found = find_people(video.frames, detector, face=face).face
+    there = np.flatnonzero(found.states == FOUND)
     if not len(there):
         raise ClipError("no-face", f"{video.path}: no face was found in any frame; show it from the front, and larger")
     every = np.arange(len(found))
     after = np.searchsorted(there, every)  # the first face that is not earlier
     earlier, later = there[np.maximum(after - 1, 0)], there[np.minimum(after, len(there) - 1)]
     nearest = np.where(np.abs(every - earlier) <= np.abs(later - every), earlier, later)  # (T,)
-    boxes = np.stack([box for box in (found[index] for index in nearest) if box is not None])
+    boxes = found.xyxy[nearest]
     if smooth:
         boxes = running_median(boxes, smooth, "edge").astype(np.int64)
     away = np.abs(every - nearest)
@@ -443,11 +446,11 @@ def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, mann
     frames = sum(len(run) for run in footage.frames()) if clip.boxes is not None else len(boxes)
     if frames > len(boxes):
         raise ClipError("boxes-too-short", f"clip {clip.id}: {len(boxes)} boxes for {frames} frames; find them anew")
-    if boxes.missing == frames:
+    if boxes.missing == frames or (boxes.face.several and not boxes.face.there.any()):
         raise ClipError("no-face", f"clip {clip.id}: no face was found in any frame; give boxes, or leave it out")
     heard = speaker.hear(samples, frames, manner.trim)
     numbered = ((run.start + row, frame) for run in footage.frames() for row, frame in enumerate(run.rgb))
-    spoken = speak_over(speaker, numbered, list(boxes.xyxy), heard, manner.identity, stop)
+    spoken = speak_over(speaker, numbered, list(boxes.of_person), heard, manner.identity, stop)
     make_folder(path.parent)
     for left in path.parent.glob(f".{escape(path.stem)}.*.part.mp4"):  # of a run that was killed
         left.unlink(missing_ok=True)

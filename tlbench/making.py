@@ -11,6 +11,7 @@ from tlbench.datasets.controls import CONTROLS, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import write_boxes
+from tlbench.media.followed import FOUND
 from tlbench.observing.boxing import BoxFinder, choose_rule
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.scoring import fixed_box
@@ -29,7 +30,9 @@ class BoxSummary:
     written : int
         Files.
     frames, frames_without_face : int
-        The latter got the centred 96x96 box, as published.
+        The latter have rows of NaN.
+    clips_with_several : int
+        Where several people were found, the files have the face of the one who is followed.
     failures : dict of clip id to ClipError
     """
 
@@ -37,6 +40,7 @@ class BoxSummary:
     written: int
     frames: int
     frames_without_face: int
+    clips_with_several: int
     failures: dict[str, ClipError]
 
 
@@ -53,16 +57,18 @@ def make_boxes(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     cache: Path | None = None,
     progress: Count | None = None,
 ) -> BoxSummary:
-    """Write ``<out>/<id>.npy`` for each reference video of a data set: (T, 4) int64, x1 y1 x2 y2 of each frame.
+    """Write ``<out>/<id>.npy`` for each reference video of a data set: (T, 4), x1 y1 x2 y2 of each frame.
 
+    Whole numbers are written as int64, unless some frames show no face: their rows are NaN, and all are float64.
     The arguments are those of :func:`tlbench.score`. Raises TlbenchError if nothing can be done.
     """
     selection = _references(dataset, data_root, split, subset, limit, manifest, boxes)
-    finder = _finder(selection, detector, smooth, weights, cache)
-    written = frames = without_face = 0
+    finder = _finder(selection, detector, smooth, face, weights, cache)
+    written = frames = without_face = several = 0
     failures = {}
     for done, clip in enumerate(selection.clips, start=1):
         try:
@@ -78,10 +84,11 @@ def make_boxes(
                 raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
             written += 1
             frames += len(found)
-            without_face += found.missing
+            without_face += int((found.face.states != FOUND).sum())
+            several += found.face.several > 0
         if progress is not None:
             progress(done, len(selection.clips))
-    return BoxSummary(finder.rule.identity, written, frames, without_face, failures)
+    return BoxSummary(finder.rule.identity, written, frames, without_face, several, failures)
 
 
 def write_controls(
@@ -99,6 +106,7 @@ def write_controls(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     cache: Path | None = None,
     progress: Count | None = None,
 ) -> tuple[dict[str, Path], list[tuple[str, str, ClipError]]]:
@@ -111,7 +119,7 @@ def write_controls(
     """
     chosen = [known.name for known in CONTROLS] if tuple(kinds) == ("all",) else list(kinds)
     selection = _references(dataset, data_root, split, subset, limit, manifest, boxes)
-    finder = _finder(selection, detector, smooth, weights, cache)
+    finder = _finder(selection, detector, smooth, face, weights, cache)
     failures: list[tuple[str, str, ClipError]] = []
 
     def remember(clip: Clip, kind: str, error: ClipError) -> None:
@@ -121,7 +129,7 @@ def write_controls(
         selection.clips,
         out,
         chosen,
-        boxes_of=lambda clip: finder.of_clip(clip).xyxy,
+        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
         seed=seed,
         progress=progress,
         on_failure=remember,
@@ -147,7 +155,12 @@ def _references(
 
 
 def _finder(
-    selection: Selection, detector: str, smooth: int, weights: Mapping[str, Path] | None, cache: Path | None
+    selection: Selection,
+    detector: str,
+    smooth: int,
+    face: str,
+    weights: Mapping[str, Path] | None,
+    cache: Path | None,
 ) -> BoxFinder:
-    rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}))
+    rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}), face=face)
     return BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from tlbench.arguments import AnyPath, AnyPaths, as_paths
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.pages.report.contents import Side, notable_clips
@@ -31,12 +32,12 @@ Progress = Callable[[int, int], None]
 
 
 def report(
-    run: Path | str,
-    other: Path | str | None = None,
+    run: AnyPath,
+    other: AnyPath | None = None,
     *,
-    out: Path | str | None = None,
-    videos: Sequence[Path] = (),
-    check: Path | None = None,
+    out: AnyPath | None = None,
+    videos: AnyPaths = (),
+    check: AnyPath | None = None,
     embed: bool = False,
     pictures: int = PICTURES,
     limit: int | None = None,
@@ -51,7 +52,7 @@ def report(
         the page has numbers alone, and says so.
     out : path, optional
         ``report.html`` in the run's folder if not given.
-    videos : sequence of path
+    videos : path, or sequence of path
         Folders of the videos that were scored, of both runs, and the run's own folder besides (controls lie there). A
         video is used only if its bytes are those that were scored.
     check : path, optional
@@ -79,7 +80,7 @@ def report(
     paths = [Path(run)] if other is None else [Path(run), Path(other)]
     results = [load_result(path) for path in paths]
     comparison = compare(*results) if len(results) == 2 else None
-    findings = None if check is None else read_findings(check)
+    findings = None if check is None else read_findings(Path(check))
     beside = results[1] if len(results) == 2 else None
     shown = None if limit is None else notable_clips(results[0], beside, limit)
     chosen = notable_clips(results[0], beside, pictures)
@@ -105,7 +106,7 @@ def report(
                 f"No texts and no curves: there is no {RECORDS_NAME} beside {FILE_NAME}. Copy it there from the run's "
                 "folder, or score again (what was observed is in the cache)"
             )
-        finder = Videos([*videos, folder], [clip.id for clip in result.clips])
+        finder = Videos([*as_paths(videos), folder], [clip.id for clip in result.clips])
         drawn: dict[str, Picture] = {}
         for clip_id in chosen:
             if clip_id in result.by_id:

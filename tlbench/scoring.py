@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tlbench.arguments import AnyNames, AnyPath, AnyPaths, AnyWeights, as_names, as_path, as_paths, as_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
@@ -27,19 +28,19 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
 from tlbench.media.video import DECODING
-from tlbench.metrics.catalogue import find_metrics
+from tlbench.metrics.catalogue import find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
-from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule, detector_card
+from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.card import overlap
 from tlbench.observing.contact import draw_contact_sheet
 from tlbench.observing.engines import observe
-from tlbench.observing.known import known_cards
+from tlbench.observing.known import check_declared, known_cards
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import HALF_NAME, Needs, Observer
 from tlbench.observing.placing import MouthFinder, mouth_mark
-from tlbench.observing.registry import observer_cards, observer_class, observer_names
+from tlbench.observing.registry import observer_cards, observer_class
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
 from tlbench.observing.weights import Weights, check_names, find_weights
@@ -108,6 +109,7 @@ def prepare(
     weights: Mapping[str, Path] | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
     views: Mapping[str, str] | None = None,
     trained_with: Sequence[str] = (),
@@ -131,6 +133,9 @@ def prepare(
         ``s3fd``, ``blazeface``, ``haar``, or ``auto``: s3fd if its checkpoint is there, else blazeface.
     smooth : int
         Frames of a running median over detected boxes; 0 as published.
+    face : str
+        Whose face `sound` numbers follow where there are several: ``largest``, ``central``, or its number from the
+        left; see :func:`tlbench.media.people.find_people`.
     boxes_from : "reference" or "generated"
         In which video faces and landmarks are looked for. With the reference a bad generated face can't move its own
         crop, which is why every published number is made that way.
@@ -152,7 +157,8 @@ def prepare(
     Raises
     ------
     TlbenchError
-        Unknown names, or a metric was asked for whose checkpoint is not there.
+        Unknown names, or a metric was asked for by name whose checkpoint is not there (``all``, ``paper`` and ``sound``
+        leave out what can't be measured here).
     """
     if precision not in get_args(Precision):
         raise TlbenchError(f"no precision {precision!r}; there are {' and '.join(get_args(Precision))}")
@@ -162,8 +168,9 @@ def prepare(
     if metrics is None:
         chosen = tuple(metric for metric in chosen if _has_subject(metric, selection.clips))
     cards = {name: observer_cards(name) for name in dict.fromkeys(metric.observer for metric in chosen)}
-    every_card = [card for name in observer_names() for card in observer_cards(name)]
-    check_names(given, [*every_card, detector_card()])
+    every_card = known_cards()
+    check_names(given, [card for card in every_card if card.observer])
+    check_declared(trained_with, every_card)
     check_views(views or {}, cards)
 
     used: list[Weights] = []
@@ -178,7 +185,7 @@ def prepare(
                 f"--weights {own[0].name}={own[0].file}"
             )
             labels = ", ".join(dict.fromkeys(metric.label for metric in chosen if metric.observer == name))
-            if metrics is not None:
+            if metrics is not None and any(metric.observer == name for metric in find_metrics(named_apart(metrics))):
                 raise TlbenchError(f"{labels}: the checkpoint of observer {name!r} is not here; {way_out}")
             left_out.append(f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}")
             continue
@@ -201,7 +208,7 @@ def prepare(
 
     rule = BoxRule()
     if any(plan.needs.boxes for plan in plans):
-        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from)
+        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)
         used += [found] if found is not None else []
     elif any(plan.needs.placements for plan in plans):
         rule = BoxRule(source=boxes_from)
@@ -368,30 +375,31 @@ def _overlaps(used: Iterable[Weights], trained_with: Sequence[str]) -> Iterator[
 
 
 def score(
-    generated: Path | str,
+    generated: AnyPath,
     dataset: str,
-    data_root: Path | str | None = None,
+    data_root: AnyPath | None = None,
     *,
     split: str | None = None,
-    subset: Path | None = None,
+    subset: AnyPath | None = None,
     limit: int | None = None,
-    manifest: Path | None = None,
-    boxes: Path | None = None,
-    metrics: Sequence[str] | None = None,
-    weights: Mapping[str, Path] | None = None,
+    manifest: AnyPath | None = None,
+    boxes: AnyPath | None = None,
+    metrics: AnyNames | None = None,
+    weights: AnyWeights | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
-    landmarks: Path | None = None,
+    landmarks: AnyPath | None = None,
     views: Mapping[str, str] | None = None,
-    trained_with: Sequence[str] = (),
+    trained_with: AnyNames = (),
     device: str = "auto",
     precision: Precision = "full",
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     allow_short: bool = False,
     strict: bool = False,
     name: str | None = None,
-    out: Path | str | None = None,
+    out: AnyPath | None = None,
     workers: int = 1,
     engine: str = "local",
     seed: int = 0,
@@ -415,6 +423,7 @@ def score(
         weights=weights,
         detector=detector,
         smooth=smooth,
+        face=face,
         boxes_from=boxes_from,
         landmarks=landmarks,
         views=views,
@@ -434,52 +443,53 @@ def score(
 
 
 def score_all(
-    generated: Sequence[Path | str],
+    generated: AnyPaths,
     dataset: str,
-    data_root: Path | str | None = None,
+    data_root: AnyPath | None = None,
     *,
     split: str | None = None,
-    subset: Path | None = None,
+    subset: AnyPath | None = None,
     limit: int | None = None,
-    manifest: Path | None = None,
-    boxes: Path | None = None,
-    metrics: Sequence[str] | None = None,
-    weights: Mapping[str, Path] | None = None,
+    manifest: AnyPath | None = None,
+    boxes: AnyPath | None = None,
+    metrics: AnyNames | None = None,
+    weights: AnyWeights | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     boxes_from: GuideSource = "reference",
-    landmarks: Path | None = None,
+    landmarks: AnyPath | None = None,
     views: Mapping[str, str] | None = None,
-    trained_with: Sequence[str] = (),
+    trained_with: AnyNames = (),
     device: str = "auto",
     precision: Precision = "full",
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     allow_short: bool = False,
     strict: bool = False,
     name: str | None = None,
-    controls: Sequence[str] = (),
-    out: Path | str | None = None,
+    controls: AnyNames = (),
+    out: AnyPath | None = None,
     workers: int | None = 1,
     engine: str = "local",
     seed: int = 0,
-    contact_sheet: Path | None = None,
+    contact_sheet: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Score folders of generated videos, one system each, and the control rows if asked.
 
     Parameters
     ----------
-    generated : sequence of path
+    generated : path, or sequence of path
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.dataset.load_dataset`.
-    metrics, weights, detector, smooth, boxes_from, views, trained_with, device, precision, cache, allow_short
+    metrics, weights, detector, smooth, face, boxes_from, views, trained_with, device, precision, cache, allow_short
         See :func:`prepare`.
     strict : bool
         Warnings leave a result incomplete, as errors do. It changes nothing in what is scored.
     name : str, optional
         What tables call the system, if there is one; the folder's name if not given.
-    controls : sequence of str
+    controls : str or sequence of str
         Ceilings and floors, see :data:`tlbench.datasets.controls.CONTROLS`; ``all`` for each of those.
     out : Path, optional
         ``result.json`` and ``records.jsonl`` go to ``<out>/<name>``, controls with their videos to
@@ -492,7 +502,7 @@ def score_all(
     seed : int
         Of the intervals' resampling, and of the controls' choice of foreign speech.
     contact_sheet : Path, optional
-        A PNG is written here that shows what each observer saw of the first clips of the first folder.
+        A PNG is written here that shows what each observer saw of the first clips of each folder.
     progress : callable, optional
         Called after each clip with the system's name, the clip's observation, clips done and clips in all; while
         controls are written, with ``"controls"`` and None.
@@ -513,42 +523,44 @@ def score_all(
         If usual metrics are left out because a checkpoint is missing; how the data set was read; what a control can't
         be made of.
     """
-    folders = [Path(folder) for folder in generated]
+    folders = list(as_paths(generated))
     names = _system_names(folders, name)
-    kinds = [known.name for known in CONTROLS] if list(controls) == ["all"] else list(dict.fromkeys(controls))
+    asked = as_names(controls)
+    kinds = [known.name for known in CONTROLS] if asked == ("all",) else list(dict.fromkeys(asked))
     workers = workers if workers is not None else min(2, os.cpu_count() or 1)
-    out = Path(out or "tlbench-results")
+    out = as_path(out or "tlbench-results")
     selections = [
         load_dataset(
             dataset,
-            None if data_root is None else Path(data_root),
+            as_path(data_root),
             generated=folder,
             split=split,
-            subset=subset,
+            subset=as_path(subset),
             limit=limit,
-            boxes=boxes,
-            landmarks=landmarks,
-            manifest=manifest,
+            boxes=as_path(boxes),
+            landmarks=as_path(landmarks),
+            manifest=as_path(manifest),
         )
         for folder in folders
     ]
     _check_controls(kinds, selections[0])  # before hours are spent
     setup = prepare(
         selections[0],
-        metrics=metrics,
-        weights=weights,
+        metrics=as_names(metrics),
+        weights=as_weights(weights),
         detector=detector,
         smooth=smooth,
+        face=face,
         boxes_from=boxes_from,
         views=views,
-        trained_with=trained_with,
+        trained_with=as_names(trained_with),
         device=device,
         precision=precision,
-        cache=cache,
+        cache=as_path(cache),
         allow_short=allow_short,
     )
     if contact_sheet is not None:
-        _draw_contact_sheet(selections[0], setup.plan, contact_sheet)
+        _draw_contact_sheet(dict(zip(names, selections, strict=True)), setup.plan, Path(contact_sheet))
     setups = [with_origin(setup, folder) for folder in folders]
     overlaps = dict.fromkeys(line for own in setups for line in own.overlaps)
     for line in (
@@ -588,7 +600,7 @@ def score_all(
     return results
 
 
-def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
+def _draw_contact_sheet(systems: Mapping[str, Selection], plan: Plan, path: Path) -> None:
     """Before the clips are observed: a wrong crop is seen while there is time to stop."""
     boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
     mouths = MouthFinder(Cache(plan.cache / "landmarks"))
@@ -596,8 +608,8 @@ def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
 
     def boxes_of(clip: Clip, whose: GuideSource) -> np.ndarray:
         if each or whose == "reference":
-            return boxes.of_clip(clip, whose).xyxy
-        return scale_boxes(boxes.of_clip(clip).xyxy, *_sizes(clip))
+            return boxes.of_clip(clip, whose).face.xyxy
+        return scale_boxes(boxes.of_clip(clip).face.xyxy, *_sizes(clip))
 
     def placements_of(clip: Clip, whose: GuideSource) -> np.ndarray:
         if each or whose == "reference":
@@ -605,7 +617,7 @@ def _draw_contact_sheet(selection: Selection, plan: Plan, path: Path) -> None:
         return scale_placements(mouths.of_clip(clip), *_sizes(clip))
 
     draw_contact_sheet(
-        selection.clips,
+        {name: selection.clips for name, selection in systems.items()},
         [(observer.name, view) for observer in plan.observers for view in observer.views],
         boxes_of=boxes_of,
         placements_of=placements_of,
@@ -687,7 +699,7 @@ def _score_controls(
         selection.clips,
         out,
         kinds,
-        boxes_of=lambda clip: finder.of_clip(clip).xyxy,
+        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
         seed=seed,
         progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
         on_failure=tell,
@@ -777,7 +789,7 @@ def run(
     return result
 
 
-def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Result:
+def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
     """The result of an earlier run, made anew from its records: no video is read, no model loaded.
 
     Parameters
@@ -795,7 +807,7 @@ def aggregate(folder: Path | str, metrics: Sequence[str] | None = None) -> Resul
     """
     folder = Path(folder)
     before = load_result(folder)
-    chosen = before.metrics if metrics is None else find_metrics(metrics)
+    chosen = before.metrics if metrics is None else find_metrics(as_names(metrics))
     # Views are told apart by observer: a metric that leaves its view to the run reads the one its observer had.
     known = {(metric.observer, metric.view): before.protocols[metric.key] for metric in before.metrics}
     protocols = {}

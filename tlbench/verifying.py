@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from tlbench.datasets.clip import Clip
@@ -16,6 +17,7 @@ from tlbench.datasets.controls import control, control_clips
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.scaling import Size
 from tlbench.media.video import write_video
 from tlbench.metrics.text import distance
 from tlbench.observing.boxing import BoxRule, load_detector
@@ -32,7 +34,7 @@ from tlbench.results.result import Result
 from tlbench.scoring import Progress, choose_device, prepare, run, trained_view
 
 SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
-SELF_TEST_SIDE = 256
+ANY_SIZE: Size = (256, 256)  # of frames, where the view takes any
 MADE_UP_WORD = "ABOUT"  # one of LRW's
 
 
@@ -75,7 +77,7 @@ def self_test(weights: Weights) -> str:
     view = trained_view(kind, weights.view)
     plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
     with tempfile.TemporaryDirectory() as folder:
-        clip = replace(made_up_clip(Path(folder)), word=_known_word(weights))
+        clip = replace(made_up_clip(Path(folder), _frame_size(kind, view)), word=_known_word(weights))
         first, second = (_observe(plan, clip, Path(folder) / f"cache{turn}") for turn in (1, 2))
     if json.dumps(first.to_json()) != json.dumps(second.to_json()):
         raise TlbenchError(f"checkpoint {weights.card.name!r}: says two things of one clip; do report this")
@@ -119,12 +121,7 @@ def half_effect(weights: Weights, clips: Sequence[Clip], *, cache: Path, device:
     TlbenchError
         If the observer has no half precision.
     """
-    if weights.card.observer not in observer_names():
-        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it")
-    kind = observer_class(weights.card.observer)
-    if not (issubclass(kind, LipReader) and kind.has_half):
-        raise TlbenchError(f"checkpoint {weights.card.name!r}: observer {kind.name!r} has no half precision")
-    view = trained_view(kind, weights.view)
+    kind, view = _reader(weights)
     full, half = (
         ObserverPlan(kind.name, (view,), weights.path, weights.sha256, half=numbers) for numbers in (False, True)
     )
@@ -138,6 +135,16 @@ def half_effect(weights: Weights, clips: Sequence[Clip], *, cache: Path, device:
     )
 
 
+def _reader(weights: Weights) -> tuple[type[LipReader], str]:
+    """The observer of a checkpoint and its view. Raises TlbenchError if it has no half precision."""
+    if weights.card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it")
+    kind = observer_class(weights.card.observer)
+    if not (issubclass(kind, LipReader) and kind.has_half):
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: observer {kind.name!r} has no half precision")
+    return kind, trained_view(kind, weights.view)
+
+
 def half_precision_check(
     weights: Weights, dataset: str | None, data_root: Path | None, *, limit: int | None = None
 ) -> HalfEffect:
@@ -148,7 +155,8 @@ def half_precision_check(
     device = choose_device("auto", networks=True)
     with tempfile.TemporaryDirectory() as folder:
         if dataset is None:
-            return half_effect(weights, [made_up_clip(Path(folder))], cache=Path(folder) / "cache", device=device)
+            clip = made_up_clip(Path(folder), _frame_size(*_reader(weights)))
+            return half_effect(weights, [clip], cache=Path(folder) / "cache", device=device)
         selection = load_dataset(dataset, data_root, limit=limit)
         clips = control_clips(selection.clips, "ground-truth", None)
         return half_effect(weights, clips, cache=Path(folder), device=device)
@@ -166,18 +174,27 @@ def _answers(
     return found
 
 
-def made_up_clip(folder: Path) -> Clip:
-    """A clip of coloured noise that moves, with a hum: no face, but everything an observer may ask for."""
+def _frame_size(kind: type[Observer], view: str) -> Size:
+    """Of the frames that an observer's view was made for."""
+    recipe = kind.recipe(view)
+    return recipe.frame_sizes[0] if recipe is not None and recipe.frame_sizes else ANY_SIZE
+
+
+def made_up_clip(folder: Path, size: Size = ANY_SIZE) -> Clip:
+    """A clip of coloured noise that moves, with a hum: no face, but everything an observer may ask for.
+
+    Its frames are of ``size`` (width, height).
+    """
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (SELF_TEST_FRAMES + 8, 16, 16, 3), dtype=np.uint8)
-    wide = coarse.repeat(SELF_TEST_SIDE // 16, axis=1).repeat(SELF_TEST_SIDE // 16, axis=2)
+    wide = np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST) for picture in coarse])
     frames = np.stack([wide[index : index + 8].mean(axis=0).astype(np.uint8) for index in range(SELF_TEST_FRAMES)])
     seconds = np.arange(SAMPLE_RATE * SELF_TEST_FRAMES // 25) / SAMPLE_RATE
     hum = np.round(8000 * np.sin(2 * np.pi * 180 * seconds) * np.sin(2 * np.pi * 3 * seconds)).astype(np.int16)
     path = folder / f"{MADE_UP_WORD}_00001.mp4"
     write_video(path, frames, samples=hum)
     boxes = folder / "boxes.npy"
-    np.save(boxes, np.tile(np.array([60, 60, 190, 190]), (SELF_TEST_FRAMES, 1)))
+    np.save(boxes, np.tile(np.array([*size, *size]) * [1, 1, 3, 3] // 4, (SELF_TEST_FRAMES, 1)))
     return Clip("self-test", reference=path, generated=path, transcript="HELLO WORLD", word=MADE_UP_WORD, boxes=boxes)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
+from tlbench.media.faces import Boxes
 from tlbench.media.video import Frames
 from tlbench.media.views import CropBox, Resize, View, open_view
 from tlbench.observing.evidence import Evidence
@@ -31,7 +32,7 @@ VIEWS = {
 
 
 class _PixelsWatcher(Watcher):
-    """Keeps three numbers a frame and region."""
+    """Keeps three numbers a frame and region; of a clip whose best face is not always the followed one, two more."""
 
     def __init__(self, clip: Clip, regions: Sequence[str]) -> None:
         self._clip = clip
@@ -65,26 +66,55 @@ class _PixelsWatcher(Watcher):
                     "boxes-too-short",
                     f"clip {self._clip.id}: no face box for frame {given}; give one for each frame of the reference",
                 )
-            seen = open_view(FACE).see(generated, boxes[:count])
-            real = open_view(FACE).see(reference, own[:count])
-            rows = ssim_by_row(real, seen)  # those of the lower half are the mouth's
-            if "face" in self._regions:
-                self._compare("face", seen, real, rows)
-            if "mouth" in self._regions:
-                self._compare("mouth", seen[:, MOUTH_TOP:], real[:, MOUTH_TOP:], rows[:, MOUTH_TOP:])
+            self._add(self._of_faces(generated, reference, boxes[:count], own[:count]))
+            if self.clip_boxes is not None:
+                real_boxes = self.clip_reference_boxes or self.clip_boxes
+                if not (self.clip_boxes.plain and real_boxes.plain):
+                    self._add(self._of_followed(generated, reference, self.clip_boxes, real_boxes))
         if "frame" in self._regions:
             self.same_size &= generated.rgb.shape == reference.rgb.shape
             if self.same_size:
                 fits = min(reference.rgb.shape[1:3]) >= SMALLEST_SIDE
                 of_frame = ssim_by_row(reference.rgb, generated.rgb) if fits else None
-                self._compare("frame", generated.rgb, reference.rgb, of_frame)
+                self._add(_compared("frame", generated.rgb, reference.rgb, of_frame))
 
-    def _compare(self, region: str, seen: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None) -> None:
+    def _of_faces(
+        self, generated: Frames, reference: Frames, boxes: np.ndarray, own: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The numbers of the regions of the face, (n,) each, with the boxes of the generated and of the real frames."""
+        seen = open_view(FACE).see(generated, boxes)
+        real = open_view(FACE).see(reference, own)
+        rows = ssim_by_row(real, seen)  # those of the lower half are the mouth's
+        numbers: dict[str, np.ndarray] = {}
+        if "face" in self._regions:
+            numbers |= _compared("face", seen, real, rows)
+        if "mouth" in self._regions:
+            numbers |= _compared("mouth", seen[:, MOUTH_TOP:], real[:, MOUTH_TOP:], rows[:, MOUTH_TOP:])
+        return numbers
+
+    def _of_followed(self, generated: Frames, reference: Frames, boxes: Boxes, own: Boxes) -> dict[str, np.ndarray]:
+        """The numbers of the followed face, in the frames that show it; none of a video that hardly ever does."""
+        run = slice(reference.start, reference.start + len(reference))
+        faceless = boxes.face.faceless or own.face.faceless
+        shown = boxes.face.there[run] & own.face.there[run] & (not faceless)
+        numbers = self._of_faces(generated, reference, boxes.face.xyxy[run], own.face.xyxy[run])
+        return {f"sound_{name}": n[shown] for name, n in numbers.items() if not name.endswith("_psnr_wrapped")}
+
+    def _add(self, numbers: dict[str, np.ndarray]) -> None:
+        for name, values in numbers.items():
+            self.numbers.setdefault(name, []).append(values)
+
+
+def _compared(region: str, seen: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The numbers of one region of n frames, (n,) each."""
+    numbers = {
         # The published script subtracts the generated frame from the real one; wrapped squares do not mind the order.
-        self.numbers.setdefault(f"{region}_psnr_wrapped", []).append(wrapped_psnr_db(real, seen))
-        self.numbers.setdefault(f"{region}_mse", []).append(mean_squared_error(real, seen))
-        if ssim_rows is not None:
-            self.numbers.setdefault(f"{region}_ssim", []).append(ssim_rows.mean(axis=1))
+        f"{region}_psnr_wrapped": wrapped_psnr_db(real, seen),
+        f"{region}_mse": mean_squared_error(real, seen),
+    }
+    if ssim_rows is not None:
+        numbers[f"{region}_ssim"] = ssim_rows.mean(axis=1)
+    return numbers
 
 
 class Pixels(Observer):
@@ -96,6 +126,9 @@ class Pixels(Observer):
         Compared are the first ``min`` of both.
     For each region (``face``, ``mouth``, ``frame``), (frames,) float64: ``{region}_psnr_wrapped`` in dB,
     ``{region}_mse`` in squared grey levels, ``{region}_ssim``. ``frame`` is left out if the videos differ in size.
+    sound_{region}_mse, sound_{region}_ssim : (faces,) float64
+        Of ``face`` and ``mouth``, cut by the box of the followed face, in the frames that show it; empty if most do
+        not. Only there if the best box is not the followed one in every frame.
     """
 
     name: ClassVar[str] = "pixels"

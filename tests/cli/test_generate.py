@@ -72,9 +72,13 @@ def test_frames_without_a_face_and_changed_files_are_told(
 ) -> None:
     class Blinking:
         name = "blinking"
+        sure_score = 0.5
 
         def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
             return [None, *[np.array([10, 10, 80, 90])] * (len(frames) - 1)]
+
+        def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
+            return [np.array([[10, 10, 80, 90, 1.0]])] * len(frames)
 
     monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: Blinking())
     root = tmp_path / "real"

@@ -139,6 +139,8 @@ def test_damaged_sound_keeps_its_length(tmp_path):
 class ContainerWithAnUnknownStream:
     """As PyAV where damage makes a stream appear: its packet is lost, IndexError comes, reading can go on."""
 
+    format = av.ContainerFormat("mp4")
+
     def __init__(self) -> None:
         self.unread = [b"first", None, b"", b"second"]
 

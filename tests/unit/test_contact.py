@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 def test_evenly_spaced_frames_of_both_videos_in_their_own_colours(clip: Clip, tmp_path: Path) -> None:
     """The pixel observer's whole frames, which are RGB, and SyncNet's, which are BGR inside."""
     path = tmp_path / "sheet.png"
-    draw_contact_sheet([clip], [("pixels", "frame"), ("syncnet", "sound")], nothing, nothing, path)
+    draw_contact_sheet({"made": [clip]}, [("pixels", "frame"), ("syncnet", "sound")], nothing, nothing, path)
     seen, real, bgr, _ = strips(drawn(path), [93, 93, TILE_PX, TILE_PX])
     assert clip.generated is not None
     assert clip.reference is not None
@@ -85,7 +86,9 @@ def test_evenly_spaced_frames_of_both_videos_in_their_own_colours(clip: Clip, tm
 
 def test_what_the_network_gets_is_shown_as_grey_levels_again(clip: Clip, tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
-    draw_contact_sheet([clip], [("avhubert", "lrs2-center"), ("avhubert", "mouth-aligned")], nothing, centred, path)
+    draw_contact_sheet(
+        {"made": [clip]}, [("avhubert", "lrs2-center"), ("avhubert", "mouth-aligned")], nothing, centred, path
+    )
     middle, _, aligned, _ = strips(drawn(path), [88] * 4)
     assert clip.generated is not None
     rgb = next(Footage(clip.generated).frames()).rgb[0].astype(float)
@@ -96,14 +99,16 @@ def test_what_the_network_gets_is_shown_as_grey_levels_again(clip: Clip, tmp_pat
 
 def test_boxes_go_with_the_frames_and_the_last_is_held(clip: Clip, tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
-    draw_contact_sheet([clip], [("pixels", "face"), ("avhubert", "face-framed")], boxes, nothing, path)
+    draw_contact_sheet({"made": [clip]}, [("pixels", "face"), ("avhubert", "face-framed")], boxes, nothing, path)
     face, _, framed, _ = strips(drawn(path), [96, 96, 88, 88])
     assert (face[:, :, :96] != PAPER).any(axis=-1).mean() > 0.9  # all eight, though boxes end after twelve frames
     assert (framed[:, :, :88] != PAPER).any(axis=-1).mean() > 0.9
 
 
 def test_a_frame_of_the_jpeg_dump_is_the_one_of_the_whole_video(clip: Clip, tmp_path: Path) -> None:
-    draw_contact_sheet([clip], [("syncnet", "paper"), ("syncnet", "sound")], nothing, nothing, tmp_path / "sheet.png")
+    draw_contact_sheet(
+        {"made": [clip]}, [("syncnet", "paper"), ("syncnet", "sound")], nothing, nothing, tmp_path / "sheet.png"
+    )
     dumped, _, plain, _ = strips(drawn(tmp_path / "sheet.png"), [TILE_PX] * 4)
     difference = np.abs(dumped.astype(float) - plain).mean(axis=(1, 2, 3))
     assert (difference > 0).all()
@@ -123,7 +128,7 @@ def test_what_can_not_be_seen_is_said(clip: Clip, tmp_path: Path) -> None:
         Clip("s1/three", clip.reference, None),
         Clip("s1/ü", None, broken),
     ]
-    draw_contact_sheet(clips, looks, nothing, no_face, tmp_path / "sheet.png")
+    draw_contact_sheet({"made": clips}, looks, nothing, no_face, tmp_path / "sheet.png")
     sheet = drawn(tmp_path / "sheet.png")
     assert sheet.shape[1] == LABEL_PX + TILES * (TILE_PX + GAP_PX) + GAP_PX
     tops = [TITLE_PX + index * (TILE_PX // 2 + GAP_PX) for index in range(3)]
@@ -136,7 +141,7 @@ def test_what_can_not_be_seen_is_said(clip: Clip, tmp_path: Path) -> None:
 def test_a_video_too_small_for_one_view_is_still_shown_by_the_others(tmp_path: Path) -> None:
     clip = Clip("small", None, write_clip(tmp_path / "small.mp4", frames=3, width=64, height=48))
     path = tmp_path / "sheet.png"
-    draw_contact_sheet([clip], [("avhubert", "lrs2-center"), ("pixels", "frame")], nothing, nothing, path)
+    draw_contact_sheet({"made": [clip]}, [("avhubert", "lrs2-center"), ("pixels", "frame")], nothing, nothing, path)
     note, frame = strips(drawn(path), [TILE_PX // 2, TILE_PX // 2])
     assert (note[:, 30:] == PAPER).all()
     assert (frame[:3, :48, :64] != PAPER).any(axis=-1).mean() > 0.9
@@ -146,9 +151,22 @@ def test_a_video_too_small_for_one_view_is_still_shown_by_the_others(tmp_path: P
 def test_only_the_first_clips_are_drawn(clip: Clip, tmp_path: Path) -> None:
     heights = []
     for shown in (1, 2):
-        draw_contact_sheet([clip] * 3, [("pixels", "frame")], nothing, nothing, tmp_path / "sheet.png", shown)
+        draw_contact_sheet({"made": [clip] * 3}, [("pixels", "frame")], nothing, nothing, tmp_path / "sheet.png", shown)
         heights.append(len(drawn(tmp_path / "sheet.png")))
     assert heights[1] == 2 * heights[0]
+
+
+def test_clips_of_several_systems_are_drawn_clip_by_clip_and_named(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_panels: list[Panel] = []
+    monkeypatch.setattr("tlbench.observing.contact.contact_sheet", lambda panels, path: drawn_panels.extend(panels))
+    other = replace(clip, id="other")
+    systems = {"ours": [clip, other], "theirs": [clip, other]}
+    draw_contact_sheet(systems, [("pixels", "frame")], nothing, nothing, tmp_path / "sheet.png")
+    assert [panel.title for panel in drawn_panels] == [
+        f"{name}: {system}" for name in (clip.id, "other") for system in ("ours", "theirs")
+    ]
 
 
 def test_only_a_png_is_written_and_never_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ else:
 ROOT = Path(__file__).parents[2]
 # Data walks from left to right. Training stands on the metrics: a checkpoint is chosen by the one it is made for.
 ROOMS = ["media", "datasets", "preflight", "observing", "metrics", "training", "reference", "results", "pages", "cli"]
-FOUNDATION = {"tlbench.errors", "tlbench.files", "tlbench.version"}
+FOUNDATION = {"tlbench.arguments", "tlbench.errors", "tlbench.files", "tlbench.version"}
 # Whole jobs: they call every room but cli.
 ABOVE_RESULTS = {
     *("tlbench.scoring", "tlbench.making", "tlbench.verifying"),

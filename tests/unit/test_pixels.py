@@ -10,7 +10,10 @@ from skimage.metrics import structural_similarity
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
+from tlbench.media.faces import Boxes
+from tlbench.media.followed import FILLED, FOUND, NO_FACE, FollowedFace
 from tlbench.media.video import Frames
+from tlbench.metrics.quality import METRICS
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observers.pixels.psnr import mean_squared_error, psnr_db, wrapped_psnr_db
 from tlbench.observers.pixels.ssim import ssim, ssim_by_row
@@ -203,3 +206,53 @@ def test_videos_without_a_common_frame_are_a_reason_not_a_number() -> None:
     (outcome,) = observer.conclude([observer.watch(Clip("c"), None)])
     assert isinstance(outcome, ClipError)
     assert outcome.code == "no-frames"
+
+
+def follow(states: list[int], followed: np.ndarray, best: np.ndarray) -> Boxes:
+    missing = sum(state != FOUND for state in states)
+    return Boxes(best, missing, "haar", FollowedFace(followed, np.array(states, np.uint8)))
+
+
+def look_at_faces(seen: np.ndarray, real: np.ndarray, boxes: Boxes) -> Evidence:
+    """In runs of two frames."""
+    observer = Pixels.load(None, ("face", "mouth", "frame"), "cpu")
+    watcher = observer.watch(Clip("c"), None)
+    watcher.clip_boxes = boxes
+    for start in range(0, len(seen), 2):
+        cut = slice(start, start + 2)
+        watcher.see(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes.xyxy[cut])
+    (evidence,) = observer.conclude([watcher])
+    assert isinstance(evidence, Evidence)
+    return evidence
+
+
+def test_a_face_that_is_always_the_best_one_leaves_the_evidence_as_it_was() -> None:
+    seen, real, rows = stack(1, 6), stack(2, 6), BOX.repeat(6, 0)
+    alone, followed = look(seen, real, rows), look_at_faces(seen, real, follow([FOUND] * 6, rows, rows))
+    assert isinstance(alone, Evidence)
+    assert followed.to_json() == alone.to_json()
+
+
+@given(st.lists(st.sampled_from([FOUND, FILLED, NO_FACE]), min_size=1, max_size=7))
+@settings(max_examples=25, deadline=None)
+def test_sound_is_that_of_the_frames_with_a_face_and_paper_that_of_all(states: list[int]) -> None:
+    count = len(states)
+    seen, real = stack(1, count), stack(2, count)
+    best, own = BOX.repeat(count, 0), (BOX + 2).repeat(count, 0)
+    followed = np.where(np.array(states)[:, None] == FOUND, best, own)
+    evidence = look_at_faces(seen, real, follow(states, followed, best))
+    paper, sound = look(seen, real, best), look(seen, real, followed)
+    assert isinstance(paper, Evidence)
+    assert isinstance(sound, Evidence)
+    for name, value in paper.values.items():
+        np.testing.assert_array_equal(evidence.values[name], value)
+    there = np.array(states) != NO_FACE
+    there &= there.mean() >= 0.5
+    for metric in METRICS:
+        of_frames = "wrapped" not in metric.key and metric.arithmetic == "sound" and metric.view != "frame"
+        name = f"{metric.view}_{'ssim' if metric.name.startswith('ssim') else 'mse'}"
+        if of_frames:
+            kept = Evidence("pixels", {name: sound.array(name)[there]})
+            assert metric.tally(evidence) == metric.tally(kept)
+        else:
+            assert metric.tally(evidence) == metric.tally(paper)

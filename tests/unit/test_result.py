@@ -347,6 +347,15 @@ def test_words_of_a_command_lose_their_folders(word: str, shown: str) -> None:
     assert without_folders(word) == shown
 
 
+@pytest.mark.parametrize("joined", [False, True])
+def test_names_with_a_slash_are_recorded_as_given(joined: bool) -> None:
+    pairs = [("--metrics", "wer1/sound,lse_c/paper"), ("--trained-with", "other:lab/reader"), ("--cache", "/tmp/kept")]
+    words = [f"{a}={b}" for a, b in pairs] if joined else [word for pair in pairs for word in pair]
+    kept = make_provenance(["tlbench", "score", "/home/me/made", *words], [], *[datetime.now(timezone.utc)] * 2)
+    expected = [word.replace("/tmp/", "") for word in words]
+    assert kept["command"] == ["tlbench", "score", "made", *expected]
+
+
 @pytest.mark.slow
 def test_a_result_of_25_000_clips_loads_in_seconds_and_is_small(tmp_path: Path) -> None:
     import time

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, write_boxes
 from tlbench.media.video import Footage, Frames
 from tlbench.observing import registry
-from tlbench.observing.boxing import BoxRule, GuideSource
+from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource
+from tlbench.observing.cache import Cache
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observation import Observation
@@ -509,3 +511,126 @@ def test_without_a_reference_faces_are_found_only_if_the_generated_video_is_aske
     clip = replace(clip_of(tmp_path), reference=None)
     found = look(guided_plan(tmp_path, monkeypatch, rule, "framer"), clip)
     assert (found.failures == {}) == works
+
+
+# Faces.
+
+
+class Painted:
+    """A detector that finds its box in each frame but those it was told to miss."""
+
+    name = "haar"
+    sure_score = 0.5
+
+    def __init__(self, missed: range) -> None:
+        self.missed = missed
+        self.frames = 0
+
+    def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+        numbers = range(self.frames, self.frames + len(frames))
+        self.frames += len(frames)
+        return [None if number in self.missed else np.array([4, 4, 40, 44]) for number in numbers]
+
+    def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
+        return [np.array([[4, 4, 40, 44, 0.9]]) for _ in frames]
+
+
+def pixels_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missed: range, source: GuideSource) -> Plan:
+    monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: Painted(missed))
+    return Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar", source=source), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("missed", "source", "codes", "faces"),
+    [
+        (range(0), "reference", set(), None),
+        (range(10, 15), "reference", {"faces-filled"}, 40),
+        (range(10, 25), "reference", {"reference-no-face"}, 25),
+        (range(5, 35), "reference", {"reference-no-face"}, 0),
+        (range(10, 25), "generated", {"faces-missing"}, 25),
+    ],
+)
+def test_frames_without_a_face_are_left_out_of_sound_and_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missed: range,
+    source: GuideSource,
+    codes: set[str],
+    faces: int | None,
+) -> None:
+    plan = pixels_plan(tmp_path, monkeypatch, missed, source)
+    clip = clip_of(tmp_path)
+    for cached in (0, 1):
+        found = look(plan, clip)
+        assert found.cached == cached
+        assert found.failures == {}
+        assert {one.code for one in found.findings} & FACE_CODES == codes
+        values = found.evidence["pixels"].values
+        assert len(found.evidence["pixels"].array("face_mse")) == 40
+        assert (len(found.evidence["pixels"].array("sound_face_mse")) if faces is not None else None) == faces
+        assert ("sound_face_mse" in values) == (faces is not None)
+
+
+FACE_CODES = {"no-face", "faces-missing", "faces-filled", "reference-no-face", "several-faces", "boxes-unmarked"}
+
+
+def test_a_generated_video_that_hardly_ever_shows_a_face_is_not_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = pixels_plan(tmp_path, monkeypatch, range(5, 35), "generated")
+    for _ in range(2):
+        found = look(plan, clip_of(tmp_path))
+        assert found.failures["pixels"].code == "no-face"
+        assert found.evidence == {}
+
+
+def test_given_boxes_say_where_there_is_no_face(tmp_path: Path) -> None:
+    rows = np.tile([4.0, 4, 40, 44], (40, 1))
+    rows[10:25] = np.nan
+    np.save(tmp_path / "c.npy", rows)
+    plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
+    found = look(plan, replace(clip_of(tmp_path), boxes=tmp_path / "c.npy"))
+    assert {one.code for one in found.findings} & FACE_CODES == {"reference-no-face"}
+    assert len(found.evidence["pixels"].array("sound_face_mse")) == 25
+    assert len(found.evidence["pixels"].array("face_mse")) == 40
+
+
+def take_out(folder: Path, names: set[str]) -> Path:
+    """Make the one entry of a cache what it was before these names were kept in it."""
+    (path,) = folder.rglob("*.json")
+    entry = json.loads(path.read_text())
+
+    def without(value: Any) -> Any:
+        return {k: without(v) for k, v in value.items() if k not in names} if isinstance(value, dict) else value
+
+    payload = without(entry["payload"])
+    assert payload != entry["payload"]
+    Cache(folder).write(entry["key"], payload)
+    return path
+
+
+@pytest.mark.parametrize(("missed", "again"), [(range(0), False), (range(10, 12), True)])
+def test_evidence_from_before_faces_were_followed_is_used_only_where_that_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missed: range, again: bool
+) -> None:
+    plan = pixels_plan(tmp_path, monkeypatch, missed, "reference")
+    clip = clip_of(tmp_path)
+    look(plan, clip)
+    for folder in ("boxes", "checks"):
+        shutil.rmtree(tmp_path / "cache" / folder)
+    take_out(tmp_path / "cache" / "evidence", {"faces"})
+    assert look(plan, clip).cached == (0 if again else 1)
+    assert look(plan, clip).cached == 1
+
+
+def test_boxes_kept_from_before_faces_were_followed_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: Painted(range(10, 12)))
+    clip = clip_of(tmp_path)
+    first = BoxFinder(BoxRule("haar"), Cache(tmp_path / "boxes")).of_clip(clip)
+    path = take_out(tmp_path / "boxes", {"states", "followed", "several", "searched"})
+    before = path.read_text()
+    again = BoxFinder(BoxRule("haar"), Cache(tmp_path / "boxes")).of_clip(clip)
+    assert again.face.states.tolist() == first.face.states.tolist()
+    assert path.read_text() != before

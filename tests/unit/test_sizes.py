@@ -111,6 +111,23 @@ class Placer(Framer):
     needs = Needs(placements=True, reference=True)
 
 
+class Everywhere:
+    """A detector that finds one face, at the same share of every frame."""
+
+    name = "everywhere"
+    sure_score = 0.5
+
+    def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+        return [np.array(share_of((frames.shape[2], frames.shape[1]))) for _ in frames]
+
+    def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
+        return [np.array([[*share_of((frames.shape[2], frames.shape[1])), 1.0]]) for _ in frames]
+
+
+def share_of(frame: Size) -> list[int]:
+    return [frame[0] // 4, frame[1] // 4, frame[0] * 3 // 4, frame[1] * 7 // 8]
+
+
 class Onlooker(Framer):
     """Uses no boxes, and the generated video alone."""
 
@@ -204,21 +221,24 @@ def test_boxes_are_scaled_to_the_same_place_or_the_clip_is_refused(
 
 @pytest.mark.parametrize(("size", "given"), list(product(SIZES, (True, False))))
 def test_where_each_video_has_its_own_boxes_sizes_may_differ(
-    own: None, tmp_path: Path, videos: dict[Size, Path], real: Path, size: Size, given: bool
+    own: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    videos: dict[Size, Path],
+    real: Path,
+    size: Size,
+    given: bool,
 ) -> None:
-    """No face is found in the scene, so the box of each is the centred one; what is given is the real video's."""
+    """What is given is the real video's; the rest is found, here at the same share of every frame."""
+    monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: Everywhere())
     clip = clip_of(tmp_path, videos[size], real, given=given)
     found = look(tmp_path, clip, BoxRule("haar", source="generated"), "pixels", "framer", "steadied", "onlooker")
     assert found.failures == {}
     assert not codes(found) & {"frame-size", "rescaled"}
 
-    def centred(frame: Size) -> list[int]:
-        left, top = (max(0, (side - 96) // 2) for side in frame)
-        return [left, top, min(frame[0], left + 96), min(frame[1], top + 96)]
-
-    assert found.evidence["framer"].array("boxes")[0].tolist() == centred(size)
+    assert found.evidence["framer"].array("boxes")[0].tolist() == share_of(size)
     x1, y1, x2, y2 = found.evidence["steadied"].array("reference_boxes")[0]
-    wanted = BOX if given else centred(REAL)
+    wanted = BOX if given else share_of(REAL)
     assert ((x1 + x2) / 2, (y1 + y2) / 2) == ((wanted[0] + wanted[2]) / 2, (wanted[1] + wanted[3]) / 2)
 
 

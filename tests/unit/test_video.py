@@ -146,6 +146,10 @@ COLOURS = {
 }
 
 
+@pytest.mark.skipif(
+    tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 13),
+    reason="OpenCV before 4.13 reads videos with an older FFmpeg, whose colours are others; tlbench never uses it",
+)
 @pytest.mark.parametrize("name", COLOURS)
 def test_rgb_is_what_opencv_decodes_to_the_bit(tmp_path, name):
     arguments = COLOURS[name]

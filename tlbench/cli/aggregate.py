@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import format_option, split_words
+from tlbench.arguments import as_names
+from tlbench.cli.options import format_option
 
 if TYPE_CHECKING:
     from tlbench.results.table import Format
@@ -22,5 +23,5 @@ def command(run: Path, metrics: str | None, table_format: Format) -> None:
     from tlbench.results.table import render
     from tlbench.scoring import aggregate
 
-    result = aggregate(run, split_words(metrics))
+    result = aggregate(run, as_names(metrics))
     click.echo(render([result], table_format, all_metrics=metrics is not None))

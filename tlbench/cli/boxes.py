@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from tlbench.cli.options import cache_option, dataset_options, detector_options, given_weights, weights_option
+from tlbench.cli.options import (
+    cache_option,
+    dataset_options,
+    detector_options,
+    face_option,
+    given_weights,
+    weights_option,
+)
 
 
 @click.command()
@@ -14,6 +21,7 @@ from tlbench.cli.options import cache_option, dataset_options, detector_options,
 @dataset_options
 @weights_option
 @detector_options
+@face_option
 @cache_option
 @click.pass_context
 def command(
@@ -29,11 +37,13 @@ def command(
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     cache: Path | None,
 ) -> None:
-    """Find the face in each frame of the reference videos and write OUT/<id>.npy, (T, 4) int64 x1 y1 x2 y2.
+    """Find the face in each frame of the reference videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
 
-    This is the layout of TalkLip's bbx_extract.py; give the folder to score, check or a manifest as --boxes.
+    This is the layout of TalkLip's bbx_extract.py, but that a frame without a face has a row of NaN; give the folder
+    to score, check or a manifest as --boxes.
     Exit code: 0 every clip has boxes, 1 some have not, 2 nothing could be done.
     """
     from rich.console import Console
@@ -56,6 +66,7 @@ def command(
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
+            face=face,
             cache=cache,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -63,6 +74,8 @@ def command(
         click.echo(f"no boxes: {clip_id}: {error}", err=True)
     click.echo(
         f"{summary.written} box files by {summary.source} in {out}; "
-        f"{summary.frames_without_face} of {summary.frames} frames without a face got the centred box"
+        f"{summary.frames_without_face} of {summary.frames} frames show no face and have rows of NaN"
     )
+    if summary.clips_with_several:
+        click.echo(f"{summary.clips_with_several} clips show several faces; theirs is of one person (--face {face})")
     context.exit(1 if summary.failures else 0)

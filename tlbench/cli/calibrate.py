@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
+from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
     dataset_options,
     detector_options,
+    face_option,
     given_weights,
     json_option,
     landmarks_option,
     parse_views,
-    split_words,
     view_option,
     weights_option,
 )
@@ -28,6 +29,7 @@ from tlbench.cli.options import (
 @weights_option
 @view_option
 @detector_options
+@face_option
 @landmarks_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: tlbench-calibration]")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
@@ -51,6 +53,7 @@ def command(
     views: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     landmarks: Path | None,
     out: Path | None,
     workers: int,
@@ -75,17 +78,18 @@ def command(
         found = calibrate(
             dataset,
             data_root,
-            faults=split_words(faults),
+            faults=as_names(faults),
             split=split,
             subset=subset,
             limit=limit,
             manifest=manifest,
             boxes=boxes,
             landmarks=landmarks,
-            metrics=split_words(metrics),
+            metrics=as_names(metrics),
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
+            face=face,
             views=parse_views(views),
             device=device,
             cache=cache,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import format_option, split_words
+from tlbench.arguments import as_names
+from tlbench.cli.options import format_option
 
 if TYPE_CHECKING:
     from tlbench.results.table import Format
@@ -30,5 +31,5 @@ def command(a: Path, b: Path, level: float, metrics: str | None, table_format: F
     from tlbench.results.reading import load_result
     from tlbench.results.table import render_comparison
 
-    comparison = compare(load_result(a), load_result(b), level=level, metrics=split_words(metrics))
+    comparison = compare(load_result(a), load_result(b), level=level, metrics=as_names(metrics))
     click.echo(render_comparison(comparison, table_format))

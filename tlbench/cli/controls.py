@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
     dataset_options,
     detector_options,
+    face_option,
     given_weights,
-    split_words,
     weights_option,
 )
 
@@ -23,6 +24,7 @@ from tlbench.cli.options import (
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Whose speech is swapped in.")
 @weights_option
 @detector_options
+@face_option
 @cache_option
 @click.pass_context
 def command(
@@ -40,6 +42,7 @@ def command(
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     cache: Path | None,
 ) -> None:
     """Write the reference clips with a fault put in to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
@@ -65,11 +68,12 @@ def command(
             limit=limit,
             manifest=manifest,
             boxes=boxes,
-            kinds=split_words(kinds) or (),
+            kinds=as_names(kinds) or (),
             seed=seed,
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
+            face=face,
             cache=cache,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

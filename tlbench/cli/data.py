@@ -99,11 +99,11 @@ def fetch(root: Path, speakers: str) -> None:
 
     Some 0.5 GB a speaker. What is there is left alone, what broke off goes on. Score it with --dataset grid.
     """
-    from tlbench.cli.options import split_words
+    from tlbench.arguments import as_names
     from tlbench.cli.progress import DownloadProgress
     from tlbench.fetch_grid import ALIGNMENTS, fetch_grid
 
-    for name in (ALIGNMENTS, *(split_words(speakers) or ())):
+    for name in (ALIGNMENTS, *(as_names(speakers) or ())):
         with DownloadProgress(f"{name}.zip") as progress:
             path = fetch_grid(root, name, progress)
         click.echo(path)

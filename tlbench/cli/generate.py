@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from tlbench.cli.options import (
     cache_option,
     detector_options,
+    face_option,
     given_weights,
     optional_dataset_options,
     weights_option,
@@ -53,6 +54,7 @@ OF_A_DATASET = ("data_root", "split", "subset", "limit", "manifest", "boxes", "t
 )
 @weights_option
 @detector_options
+@face_option
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
 @click.option(
     "--precision",
@@ -84,6 +86,7 @@ def command(
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     device: str,
     precision: Precision,
     workers: int | None,
@@ -103,7 +106,7 @@ def command(
         raise TlbenchError("nothing to generate from: give --dataset, or --video and --audio")
     else:
         _refuse_given(context)
-        _of_own_face(checkpoint, video, audio, out, identity, weights, detector, smooth, device, precision)
+        _of_own_face(checkpoint, video, audio, out, identity, weights, detector, smooth, face, device, precision)
         return
 
     from tlbench.cli.progress import CountProgress
@@ -123,6 +126,7 @@ def command(
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
+            face=face,
             identity=identity or "first",
             trim=trim,
             device=device,
@@ -162,6 +166,7 @@ def _of_own_face(
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     device: str,
     precision: Precision,
 ) -> None:
@@ -175,6 +180,7 @@ def _of_own_face(
         weights=given_weights(weights),
         detector=detector,
         smooth=smooth,
+        face=face,
         identity=identity or "same",
         device=device,
         precision=precision,

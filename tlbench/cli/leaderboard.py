@@ -51,7 +51,7 @@ def add(
     there, counts are filed: which lengths of words and which visemes were misread.
     """
     from tlbench import leaderboard
-    from tlbench.cli.options import split_words
+    from tlbench.arguments import as_names
 
     path = leaderboard.add(
         result,
@@ -59,7 +59,7 @@ def add(
         name=name,
         paper=paper,
         code=code,
-        trained_with=split_words(trained_with) or (),
+        trained_with=as_names(trained_with) or (),
         replace=replace,
     )
     click.echo(str(path))

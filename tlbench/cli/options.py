@@ -85,6 +85,13 @@ boxes_from_option = click.option(
     show_default=True,
     help="generated: each video is cut by face boxes of its own; no published number is made that way.",
 )
+face_option = click.option(
+    "--face",
+    default="largest",
+    show_default=True,
+    metavar="WHICH",
+    help="Whose face is followed among several: largest, central, or its number from the left (1 is the first).",
+)
 weights_option = click.option(
     "--weights",
     multiple=True,
@@ -142,11 +149,6 @@ def parse_views(pairs: tuple[str, ...]) -> dict[str, str]:
             raise TlbenchError(f"--view {observer} is given twice: {views[observer]} and {view}")
         views[observer] = view
     return views
-
-
-def split_words(text: str | None) -> tuple[str, ...] | None:
-    """``a, b`` to ``("a", "b")``; None stays None."""
-    return None if text is None else tuple(word for word in (part.strip() for part in text.split(",")) if word)
 
 
 def read_size(given: str) -> str | dict[str, Any]:

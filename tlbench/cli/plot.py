@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from tlbench.cli.options import clip_options, split_words
+from tlbench.arguments import as_names
+from tlbench.cli.options import clip_options
 from tlbench.errors import TlbenchError
 
 
@@ -66,7 +67,7 @@ def snapshots(
         out,
         split=split,
         manifest=manifest,
-        names=split_words(names) or (),
+        names=as_names(names) or (),
         count=count,
         begin_seconds=begin_seconds,
         end_seconds=end_seconds,
@@ -108,7 +109,7 @@ def embeddings(
     from tlbench.cli.progress import CountProgress
     from tlbench.plotting import EACH_WORD, plot_embeddings
 
-    both = split_words(words) or ()
+    both = as_names(words) or ()
     if len(both) != 2:
         raise TlbenchError(f"--words {words!r}: give two words, as in --words MEETING,MEDIA")
     with CountProgress("hearing", "words") as progress:
@@ -121,7 +122,7 @@ def embeddings(
             split=split,
             subset=subset,
             manifest=manifest,
-            names=split_words(names) or (),
+            names=as_names(names) or (),
             each=limit or EACH_WORD,
             seed=seed,
             progress=progress,
@@ -134,6 +135,6 @@ def embeddings(
 
 def _seconds(text: str | None) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in split_words(text) or ())
+        return tuple(float(word) for word in as_names(text) or ())
     except ValueError as error:
         raise TlbenchError(f"--at {text!r}: {error}; give seconds, as in --at 0.4,0.52") from error

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.arguments import as_names
 from tlbench.cli.options import (
     boxes_from_option,
     cache_option,
     dataset_options,
     detector_options,
+    face_option,
     format_option,
     given_weights,
     landmarks_option,
     parse_views,
-    split_words,
     view_option,
     weights_option,
     workers_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @weights_option
 @view_option
 @detector_options
+@face_option
 @boxes_from_option
 @landmarks_option
 @click.option("--controls", metavar="KINDS", help="Also score ceilings and floors: 'all', or names with commas.")
@@ -83,6 +85,7 @@ def command(
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
+    face: str,
     views: tuple[str, ...],
     boxes_from: GuideSource,
     landmarks: Path | None,
@@ -122,16 +125,17 @@ def command(
             limit=limit,
             manifest=manifest,
             boxes=boxes,
-            metrics=split_words(metrics),
+            metrics=as_names(metrics),
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,
+            face=face,
             boxes_from=boxes_from,
             landmarks=landmarks,
             views=parse_views(views),
-            trained_with=split_words(trained_with) or (),
+            trained_with=as_names(trained_with) or (),
             contact_sheet=contact_sheet,
-            controls=split_words(controls) or (),
+            controls=as_names(controls) or (),
             name=name,
             out=out,
             workers=workers,

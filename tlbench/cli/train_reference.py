@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import cache_option, detector_options, json_option, read_size, weights_option
+from tlbench.cli.options import cache_option, detector_options, face_option, json_option, read_size, weights_option
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 @click.option("--max-time", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES", help="Stop, all saved.")
 @click.option("--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4).")
 @detector_options
+@face_option
 @weights_option
 @click.option("--accelerator", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="How many of them.")
@@ -204,6 +205,7 @@ def command(
     boxes: Path | None,
     detector: str,
     smooth: int,
+    face: str,
     weights: tuple[str, ...],
     accelerator: str,
     devices: int,
@@ -266,6 +268,7 @@ def command(
             boxes=boxes,
             detector=detector,
             smooth=smooth,
+            face=face,
             weights=given_weights(weights),
             devices=Devices(accelerator, devices, precision, loaders),
             cache=cache,

@@ -70,12 +70,28 @@ def packets(container: InputContainer, *streams: av.stream.Stream) -> Iterator[a
         try:
             for packet in container.demux(*streams):
                 if packet.size:
+                    _keep_padding(container, packet)
                     yield packet
         except av.error.FFmpegError:
             return
         except IndexError:  # damage made a stream appear that PyAV doesn't know; what follows is read on
             continue
         return
+
+
+def _keep_padding(container: InputContainer, packet: av.Packet[Any]) -> None:
+    """Let the last packet of a sound in mov or mp4 give all of its samples, in every release of FFmpeg.
+
+    From libavformat 63 (PyAV 19) on, its end beyond the edit list is marked for the decoder to cut off; up to then, and
+    in the ffmpeg 5.1 that the recorded values come from, it was kept. Bytes 4 to 8 of the side data hold the number of
+    samples (libavcodec/packet.h, AV_PKT_DATA_SKIP_SAMPLES).
+    """
+    if container.format.name.startswith("mov") and packet.has_sidedata("skip_samples"):
+        side_data = packet.get_sidedata("skip_samples")
+        marked = bytes(side_data)
+        if any(marked[4:8]):
+            side_data.update(marked[:4] + bytes(4) + marked[8:])
+            packet.set_sidedata(side_data)
 
 
 def _check_file(path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Literal, Protocol
@@ -18,6 +18,8 @@ import numpy as np
 from cv2.data import haarcascades
 
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.followed import FOUND, FollowedFace, fill_gaps
+from tlbench.media.scaling import Size, scale_boxes
 from tlbench.media.video import Frames
 
 LARGEST_PX = 2**20  # no picture is wider; a coordinate beyond it is not one
@@ -192,23 +194,53 @@ class Boxes:
     Attributes
     ----------
     xyxy : ndarray
-        (T, 4) int64 x1 y1 x2 y2. x1 and y1 are at least 0; x2 and y2 may pass the frame's edge, as S3FD's do.
+        (T, 4) int64 x1 y1 x2 y2 of the best face, as published: what ``paper`` numbers look at. x1 and y1 are at least
+        0; x2 and y2 may pass the frame's edge, as S3FD's do.
     missing : int
         Frames in which no face was found and the fallback stands.
     source : str
         ``blazeface``, ``haar``, ``s3fd``, ``given`` or ``fixed``.
+    followed : FollowedFace or None
+        One person's face, what ``sound`` numbers look at; None if that is ``xyxy`` in every frame.
     """
 
     xyxy: np.ndarray
     missing: int
     source: str
+    followed: FollowedFace | None = None
 
     def __len__(self) -> int:
         return len(self.xyxy)
 
+    @property
+    def face(self) -> FollowedFace:
+        """What ``sound`` numbers look at."""
+        if self.followed is not None:
+            return self.followed
+        return FollowedFace(self.xyxy, np.full(len(self.xyxy), FOUND, dtype=np.uint8))
+
+    @property
+    def plain(self) -> bool:
+        """Whether the best face is the followed one in every frame: then ``paper`` and ``sound`` look at the same."""
+        face = self.face
+        return not self.missing and not face.absent and bool(np.array_equal(self.xyxy, face.xyxy))
+
+    @property
+    def of_person(self) -> np.ndarray:
+        """(T, 4) boxes that never show somebody else: the followed face's where several are seen, else ``xyxy``."""
+        return self.face.xyxy if self.face.several else self.xyxy
+
+    def scaled(self, size: Size, wanted: Size) -> Boxes:
+        """The same faces in frames of ``wanted`` (width, height) instead of ``size``."""
+        face = self.followed
+        followed = None if face is None else replace(face, xyxy=scale_boxes(face.xyxy, size, wanted))
+        return replace(self, xyxy=scale_boxes(self.xyxy, size, wanted), followed=followed)
+
 
 def find_boxes(runs: Iterable[Frames], detector: FaceDetector, smooth: int = 0) -> Boxes:
     """Find the best face of every frame, run by run, so that only one run's frames are needed at a time.
+
+    Nobody looks whether there are several people; :func:`tlbench.media.people.find_people` does.
 
     Parameters
     ----------
@@ -226,23 +258,44 @@ def find_boxes(runs: Iterable[Frames], detector: FaceDetector, smooth: int = 0) 
     TlbenchError
         If ``smooth`` is even or negative.
     """
+    check_smooth(smooth)
+    best, centre = best_faces(runs, detector)
+    return as_boxes(best, centre, fill_gaps(best, centre), detector.name, smooth)
+
+
+def check_smooth(smooth: int) -> None:
+    """Raises TlbenchError if boxes can't be smoothed over so many frames."""
     if smooth < 0 or (smooth and smooth % 2 == 0):
         raise TlbenchError(f"boxes can't be smoothed over {smooth} frames; give an odd number, or 0 for none")
+
+
+def best_faces(runs: Iterable[Frames], detector: FaceDetector) -> tuple[np.ndarray, np.ndarray]:
+    """The best face of each frame, (T, 4) float64, NaN where there is none; and the centred box of each, (T, 4) int64.
+
+    Raises ClipError ``no-frames`` if there is not one frame.
+    """
     rows: list[np.ndarray] = []
-    missing = 0
+    centres: list[np.ndarray] = []
     last: np.ndarray | None = None
     for run in runs:
         height, width = run.rgb.shape[1:3]
         for face in detector.detect(run.rgb, last):
-            missing += face is None
-            rows.append(fallback_box(width, height) if face is None else face)
+            rows.append(np.full(4, np.nan) if face is None else face.astype(np.float64))
+            centres.append(fallback_box(width, height))
             last = face
     if not rows:
         raise ClipError("no-frames", "no face boxes: the video has no frame; re-encode it")
-    xyxy = np.stack(rows)
-    if smooth:
-        xyxy = running_median(xyxy, smooth, "edge").astype(np.int64)  # exact: an odd window has a middle
-    return Boxes(xyxy, missing, detector.name)
+    return np.stack(rows), np.stack(centres)
+
+
+def as_boxes(best: np.ndarray, centre: np.ndarray, face: FollowedFace, source: str, smooth: int = 0) -> Boxes:
+    """Boxes of the arrays of `best_faces` and the face that is followed, both smoothed."""
+    found = ~np.isnan(best[:, 0])
+    xyxy = np.where(found[:, None], best, centre).astype(np.int64)
+    if smooth:  # exact: an odd window has a middle
+        xyxy = running_median(xyxy, smooth, "edge").astype(np.int64)
+        face = replace(face, xyxy=running_median(face.xyxy, smooth, "edge").astype(np.int64))
+    return Boxes(xyxy, int((~found).sum()), source, face)
 
 
 def fallback_box(width: int, height: int) -> np.ndarray:
@@ -290,16 +343,21 @@ def fixed_boxes(box: tuple[int, int, int, int], frame_count: int) -> Boxes:
     return Boxes(np.tile(np.array(box, dtype=np.int64), (frame_count, 1)), 0, "fixed")
 
 
-def read_boxes(path: Path, frame_count: int | None = None) -> Boxes:
+def read_boxes(path: Path, frame_count: int | None = None, frame_size: tuple[int, int] | None = None) -> Boxes:
     """Read boxes in TalkLip's layout: a ``.npy`` of shape (N, 4), x1 y1 x2 y2 a frame.
 
-    Fractions are truncated and negative edges raised to 0, as ``bbx_extract.py`` does before it writes.
+    Fractions are truncated and negative edges raised to 0, as ``bbx_extract.py`` does before it writes. A row of four
+    NaN says that the frame shows no face; ``bbx_extract.py`` writes the centred box there, so in a file without such
+    rows every frame counts as showing one.
 
     Parameters
     ----------
     path : Path
     frame_count : int, optional
         How many frames need a box. Rows beyond are dropped: they belong to frames that are not scored.
+    frame_size : (width, height), optional
+        Of the video, in pixels. Decides the published, centred box of rows without a face, which ``paper`` numbers
+        look at; where it is not given these rows have the box of the faces around them.
 
     Raises
     ------
@@ -307,6 +365,27 @@ def read_boxes(path: Path, frame_count: int | None = None) -> Boxes:
         ``bad-boxes`` if the file is not such an array, ``boxes-too-short`` if it has fewer rows than
         ``frame_count`` (the original stopped with an IndexError).
     """
+    rows = _opened(path)
+    needed = len(rows) if frame_count is None else frame_count
+    if len(rows) < needed:
+        message = f"boxes {path.name} has {len(rows)} rows for {needed} frames; detect the faces of this video again"
+        raise ClipError("boxes-too-short", message)
+    numbers = np.asarray(rows[:needed], dtype=np.float64)
+    faceless = np.isnan(numbers).all(axis=1)
+    in_picture = np.all(np.abs(numbers) <= LARGEST_PX, axis=1) | faceless
+    _refuse(path, numbers, in_picture, "is no place in a picture")  # nor is a NaN among numbers
+    best = np.trunc(np.clip(numbers, 0, None))
+    _refuse(path, numbers, np.all(best[:, :2] < best[:, 2:], axis=1) | faceless, "has no area")
+    if not faceless.any():
+        return Boxes(best.astype(np.int64), 0, "given")
+    width, height = frame_size or (FALLBACK_PX, FALLBACK_PX)
+    centre = np.tile(fallback_box(width, height), (needed, 1))
+    face = fill_gaps(best, centre)
+    return as_boxes(best, face.xyxy if frame_size is None else centre, face, "given")
+
+
+def _opened(path: Path) -> np.ndarray:
+    """The file's rows, (N, 4) of numbers. Raises ClipError ``bad-boxes``."""
     try:
         # Mapped, so that a header which claims more than the file holds is refused before memory is taken for it.
         rows = np.lib.format.open_memmap(path, mode="r")
@@ -320,19 +399,14 @@ def read_boxes(path: Path, frame_count: int | None = None) -> Boxes:
         raise _bad(path, f"has shape {rows.shape}")
     if rows.dtype.kind not in "iuf":
         raise _bad(path, f"holds {rows.dtype}")
-    needed = len(rows) if frame_count is None else frame_count
-    if len(rows) < needed:
-        message = f"boxes {path.name} has {len(rows)} rows for {needed} frames; detect the faces of this video again"
-        raise ClipError("boxes-too-short", message)
-    numbers = np.asarray(rows[:needed], dtype=np.float64)
-    _refuse(path, numbers, np.all(np.abs(numbers) <= LARGEST_PX, axis=1), "is no place in a picture")  # nor is NaN
-    xyxy = np.clip(numbers, 0, None).astype(np.int64)
-    _refuse(path, numbers, np.all(xyxy[:, :2] < xyxy[:, 2:], axis=1), "has no area")
-    return Boxes(xyxy, 0, "given")
+    return rows
 
 
 def _bad(path: Path, fault: str) -> ClipError:
-    return ClipError("bad-boxes", f"boxes {path.name} {fault}; wanted is (frames, 4): x1 y1 x2 y2 in pixels")
+    return ClipError(
+        "bad-boxes",
+        f"boxes {path.name} {fault}; wanted is (frames, 4): x1 y1 x2 y2 in pixels, or four NaN without a face",
+    )
 
 
 def _refuse(path: Path, numbers: np.ndarray, sound: np.ndarray, fault: str) -> None:
@@ -342,11 +416,20 @@ def _refuse(path: Path, numbers: np.ndarray, sound: np.ndarray, fault: str) -> N
 
 
 def write_boxes(path: Path, boxes: Boxes) -> None:
-    """Write boxes in TalkLip's layout: (T, 4) int64 ``.npy``. The file appears whole or not at all."""
+    """Write boxes in TalkLip's layout: (T, 4) ``.npy``. The file appears whole or not at all.
+
+    Written is the best face, as published, or the followed one where there are several people. Numbers are int64 if
+    it was found in every frame; else float64, with rows of NaN where it was not.
+    """
+    face = boxes.face
+    rows = (face.xyxy if face.several else boxes.xyxy).astype(np.int64)
+    found = face.states == FOUND
+    if not found.all():
+        rows = np.where(found[:, None], rows, np.nan)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with unfinished.open("wb") as file:
-            np.save(file, boxes.xyxy.astype(np.int64), allow_pickle=False)
+            np.save(file, rows, allow_pickle=False)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
+from typing import get_args
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics import accuracy, intelligibility, quality, similarity, sync
-from tlbench.metrics.metric import Metric
+from tlbench.metrics.metric import Arithmetic, Metric
 
 
 @cache
@@ -76,7 +77,12 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
     return tuple(metric for metric in all_metrics() if metric.key in wanted)
 
 
+def named_apart(words: Iterable[str]) -> list[str]:
+    """Of words for :func:`find_metrics` those that name a metric or an observer, not everything of a kind."""
+    return [word for word in words if word not in ("all", *get_args(Arithmetic))]
+
+
 def _asks(word: str, metric: Metric) -> bool:
-    if word in ("paper", "sound"):
+    if word in get_args(Arithmetic):
         return metric.arithmetic == word and metric.headline
     return word in ("all", metric.name, metric.key, metric.observer)

@@ -19,19 +19,37 @@ def _mean_of(name: str) -> Callable[[Evidence], MeanTally]:
     """Tally of a per-frame array; empty where the observer could not compute it."""
 
     def tally(evidence: Evidence) -> MeanTally:
-        if name not in evidence.values:
-            return MeanTally()
-        values = evidence.array(name)
-        return MeanTally(float(values.sum()), len(values))
+        return _mean(evidence, name)
 
     return tally
 
 
+def _sound_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
+    """As :func:`_mean_of`, over the followed face where that is not the best one in every frame."""
+
+    def tally(evidence: Evidence) -> MeanTally:
+        return _mean(evidence, _followed(evidence, name))
+
+    return tally
+
+
+def _followed(evidence: Evidence, name: str) -> str:
+    return f"sound_{name}" if f"sound_{name}" in evidence.values else name
+
+
+def _mean(evidence: Evidence, name: str) -> MeanTally:
+    if name not in evidence.values:
+        return MeanTally()
+    values = evidence.array(name)
+    return MeanTally(float(values.sum()), len(values))
+
+
 def _frame_psnr_of(name: str) -> Callable[[Evidence], MeanTally]:
     def tally(evidence: Evidence) -> MeanTally:
-        if name not in evidence.values:
+        chosen = _followed(evidence, name)
+        if chosen not in evidence.values:
             return MeanTally()
-        psnr = np.minimum(_decibels(evidence.array(name)), _IDENTICAL_DB)
+        psnr = np.minimum(_decibels(evidence.array(chosen)), _IDENTICAL_DB)
         return MeanTally(float(psnr.sum()), len(psnr))
 
     return tally
@@ -87,7 +105,7 @@ def _of_region(region: str, where: str) -> tuple[Metric, ...]:
             unit="dB",
             better="higher",
             version=1,
-            tally=_mean_of(f"{region}_mse"),
+            tally=_sound_mean_of(f"{region}_mse"),
             description=f"PSNR over {where} of the mean squared error pooled over all frames, in floating point",
             aggregation="pooled",
             finish=_decibels,
@@ -118,7 +136,7 @@ def _of_region(region: str, where: str) -> tuple[Metric, ...]:
             unit="",
             better="higher",
             version=1,
-            tally=_mean_of(f"{region}_ssim"),
+            tally=_sound_mean_of(f"{region}_ssim"),
             description=f"SSIM over {where}; the published arithmetic is sound",
             aggregation="frames",
             headline=shown,

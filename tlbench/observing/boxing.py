@@ -15,7 +15,9 @@ from typing import Literal, TypeAlias
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, find_boxes, fixed_boxes, read_boxes
+from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
+from tlbench.media.followed import FollowedFace
+from tlbench.media.people import check_choice, find_people
 from tlbench.media.video import DECODING, Footage
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.card import Card, read_card
@@ -45,6 +47,8 @@ class BoxRule:
     source : "reference" or "generated"
         ``generated``: faces are looked for in the generated video as well, and each video is cut by its own. What is
         given, or fixed by the data set, is the reference's in any case.
+    face : str
+        Whose face is followed where there are several: see :func:`tlbench.media.people.find_people`.
     """
 
     detector: str = EMBEDDED
@@ -53,6 +57,7 @@ class BoxRule:
     smooth: int = 0
     fixed: tuple[int, int, int, int] | None = None
     source: GuideSource = "reference"
+    face: str = "largest"
 
     @property
     def identity(self) -> str:
@@ -67,7 +72,8 @@ class BoxRule:
         """Short text that decides the boxes found in a video."""
         weights = f":{self.weights_sha256[:12]}" if self.weights_sha256 else ""
         smooth = f"~{self.smooth}" if self.smooth else ""
-        return f"{self.detector}{weights}{smooth}"
+        face = "" if self.face == "largest" else f"+face={self.face}"
+        return f"{self.detector}{weights}{smooth}{face}"
 
 
 def detector_card() -> Card:
@@ -81,6 +87,7 @@ def choose_rule(
     smooth: int,
     given: Mapping[str, Path],
     source: GuideSource = "reference",
+    face: str = "largest",
 ) -> tuple[BoxRule, Weights | None]:
     """The rule of a run, and the checkpoint it uses.
 
@@ -96,21 +103,24 @@ def choose_rule(
     given : mapping of name to Path
         Checkpoints the user named.
     source : "reference" or "generated"
+    face : str
+        ``largest``, ``central``, or a number from the left: see :func:`tlbench.media.people.find_people`.
 
     Raises
     ------
     TlbenchError
-        Unknown detector, even ``smooth``, or S3FD's checkpoint is not there.
+        Unknown detector or face, even ``smooth``, or S3FD's checkpoint is not there.
     """
     if smooth < 0 or (smooth and smooth % 2 == 0):
         raise TlbenchError(f"smooth {smooth}: must be 0 or an odd number of frames")
     if detector not in DETECTORS:
         raise TlbenchError(f"no detector {detector!r}; there are {', '.join(DETECTORS)}")
+    check_choice(face)
     if fixed is not None and source == "reference":
         return BoxRule("fixed", fixed=fixed), None
     found = find_weights([detector_card()], given) if detector in ("auto", "s3fd") else None
     if found is not None:
-        return BoxRule("s3fd", found.path, found.sha256, smooth, fixed, source), found
+        return BoxRule("s3fd", found.path, found.sha256, smooth, fixed, source, face), found
     if detector == "s3fd":
         card = detector_card()
         raise TlbenchError(
@@ -118,7 +128,7 @@ def choose_rule(
             "or --detector blazeface"
         )
     embedded = "haar" if detector == "haar" else EMBEDDED
-    return BoxRule(embedded, smooth=smooth, fixed=fixed, source=source), None
+    return BoxRule(embedded, smooth=smooth, fixed=fixed, source=source, face=face), None
 
 
 def embedded_detector() -> FaceDetector:
@@ -179,21 +189,25 @@ class BoxFinder:
             If given boxes do not fit, or the video can't be decoded.
         """
         if clip.boxes is not None and whose == "reference":
-            return read_boxes(clip.boxes)
+            return _given(clip.boxes, video)
         if video is None:
             raise ClipError("missing", f"clip {clip.id}: no {whose} video is there to find its face boxes in")
         if self.rule.fixed is not None and (whose == "reference" or self.rule.detector == "fixed"):
             return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
         key = {"boxes": self.identity(clip, video_sha256, whose), "decoding": DECODING}
         stored = self.cache.read(key)
-        if stored is not None:
-            kept = Evidence.from_json(stored)
-            return Boxes(kept.array("xyxy"), int(kept.number("missing")), self.rule.search)
+        kept = None if stored is None else _kept(Evidence.from_json(stored), self.rule.detector)
+        if kept is not None:
+            return kept
         if self._detector is None:
             self._detector = load_detector(self.rule)
-        found = find_boxes(video.frames(), self._detector, self.rule.smooth)
-        self.cache.write(key, Evidence("boxes", {"xyxy": found.xyxy, "missing": found.missing}).to_json())
+        found = find_people(video.frames, self._detector, self.rule.smooth, self.rule.face)
+        self.cache.write(key, _to_keep(found).to_json())
         return found
+
+    def searches(self, clip: Clip) -> bool:
+        """Whether boxes of the clip's real video have to be detected: none are given with it or fixed."""
+        return clip.boxes is None and self.rule.fixed is None
 
     def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> Boxes:
         """:meth:`boxes` of a clip whose video nobody has opened yet."""
@@ -201,3 +215,37 @@ class BoxFinder:
         sha256 = content_sha256(video, clip.id, f"{whose} video")
         assert video is not None  # content_sha256 refuses a clip without one
         return self.boxes(clip, Footage(video, 0), sha256, whose)
+
+
+def _given(path: Path, video: Footage | None) -> Boxes:
+    """The boxes of a file; the size of the video's frames decides the centred box of rows without a face."""
+    boxes = read_boxes(path)
+    if not boxes.missing or video is None:
+        return boxes
+    run = next(video.frames(1), None)
+    return boxes if run is None else read_boxes(path, frame_size=(run.rgb.shape[2], run.rgb.shape[1]))
+
+
+def _to_keep(found: Boxes) -> Evidence:
+    face = found.face
+    return Evidence(
+        "boxes",
+        {
+            "xyxy": found.xyxy,
+            "missing": found.missing,
+            "followed": face.xyxy,
+            "states": face.states,
+            "several": face.several,
+            "searched": face.searched,
+        },
+    )
+
+
+def _kept(kept: Evidence, source: str) -> Boxes | None:
+    """What an earlier run has found; None if nobody followed a face then."""
+    if "states" not in kept.values:
+        return None
+    face = FollowedFace(
+        kept.array("followed"), kept.array("states"), int(kept.number("several")), int(kept.number("searched"))
+    )
+    return Boxes(kept.array("xyxy"), int(kept.number("missing")), source, face)

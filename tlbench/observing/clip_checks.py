@@ -26,7 +26,7 @@ from tlbench.preflight.clip import (
     check_video,
     frames_to_expect,
 )
-from tlbench.preflight.faces import check_faces
+from tlbench.preflight.faces import Whose, check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
 
@@ -148,10 +148,10 @@ class ClipChecks:
         )
         self.done.add("reference")
 
-    def see_faces(self, boxes: Boxes, *, in_reference: bool) -> None:
-        """Check where faces were found. Boxes that came with the clip were not looked for."""
-        if self.clip.boxes is None:
-            self.findings += check_faces(self.clip.id, boxes, in_reference=in_reference)
+    def see_faces(self, boxes: Boxes, whose: Whose) -> None:
+        """Check the faces that were found in one of the videos; given boxes were checked with the headers."""
+        if boxes.source != "given" and "faces" not in self.done:
+            self.findings += check_faces(self.clip.id, boxes, whose)
         self.done.add("faces")
 
     def see_framing(self, found: Iterable[Finding]) -> None:

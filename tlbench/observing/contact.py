@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +60,7 @@ class Panel:
 
 
 def draw_contact_sheet(
-    clips: Sequence[Clip],
+    systems: Mapping[str, Sequence[Clip]],
     looks: Sequence[tuple[str, str]],
     boxes_of: Callable[[Clip, GuideSource], np.ndarray],
     placements_of: Callable[[Clip, GuideSource], np.ndarray],
@@ -73,7 +73,8 @@ def draw_contact_sheet(
 
     Parameters
     ----------
-    clips : sequence of Clip
+    systems : mapping of name to sequence of Clip
+        The same clips as each system made them: they are drawn clip by clip, and named if there are several.
     looks : sequence of (observer, view)
         Names, as observers know their views.
     boxes_of, placements_of : callable
@@ -82,6 +83,7 @@ def draw_contact_sheet(
     path : Path
         A ``.png``. It appears whole or not at all.
     clips_shown : int
+        Of each system.
 
     Raises
     ------
@@ -89,7 +91,9 @@ def draw_contact_sheet(
         If ``path`` is no PNG or can't be written, or if the landmarks' detector is needed and not installed.
     """
     panels = []
-    for clip in clips[:clips_shown]:
+    for system, clip in (
+        (name, clips[i]) for i in range(clips_shown) for name, clips in systems.items() if i < len(clips)
+    ):
         named = [(name, view, observer_class(name).recipe(view)) for name, view in looks]
         generated = _strips(clip.generated, named, _Guides(clip, "generated", boxes_of, placements_of))
         reference = _strips(clip.reference, named, _Guides(clip, "reference", boxes_of, placements_of))
@@ -100,7 +104,7 @@ def draw_contact_sheet(
             strips.append(seen)
             if recipe is not None and clip.reference is not None:
                 strips.append(real)
-        panels.append(Panel(clip.id, strips))
+        panels.append(Panel(clip.id if len(systems) == 1 else f"{clip.id}: {system}", strips))
     contact_sheet(panels, path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.boxing import detector_card
 from tlbench.observing.card import Card, read_card
 from tlbench.observing.registry import observer_cards, observer_names
+from tlbench.preflight.findings import one_line
 
 
 def known_cards() -> list[Card]:
@@ -17,6 +19,31 @@ def known_cards() -> list[Card]:
     folder = Path(str(files("tlbench.observing"))) / "cards"
     generators = [read_card(path) for path in sorted(folder.glob("*.toml"))]
     return [*(card for name in observer_names() for card in observer_cards(name)), detector_card(), *generators]
+
+
+def check_declared(names: Iterable[str], cards: Iterable[Card]) -> None:
+    """Check what a system is said to have been trained with.
+
+    Known are the names of ``cards`` and their relatives, ``none`` by itself, and ``other:NAME`` for one of one's own.
+
+    Raises
+    ------
+    TlbenchError
+        For another name, naming one that is near it, or for ``none`` beside others.
+    """
+    names = list(names)
+    if "none" in names and len(names) > 1:
+        others = ", ".join(name for name in names if name != "none")
+        raise TlbenchError(f"--trained-with says none, and also {others}; which?")
+    known = {"none", *(name for card in cards for name in (card.name, *card.relatives))}
+    for name in names:
+        if name not in known and not name.startswith("other:"):
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TlbenchError(
+                f"--trained-with {one_line(name)!r:.60} is no checkpoint that tlbench knows{hint} "
+                "(`tlbench checkpoints list` names them; say other:NAME for one of your own)"
+            )
 
 
 def find_card(name: str) -> Card:

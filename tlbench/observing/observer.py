@@ -18,6 +18,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.faces import Boxes
 from tlbench.media.video import Frames
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
@@ -48,7 +49,19 @@ class Needs:
 
 
 class Watcher(ABC):
-    """One clip in the eyes of one observer."""
+    """One clip in the eyes of one observer.
+
+    Attributes
+    ----------
+    clip_boxes : Boxes or None
+        Those of the whole generated video, set before its first frames are shown, if the observer asked for boxes: for
+        observers that tell frames with a face from others.
+    clip_reference_boxes : Boxes or None
+        Those of the real video, if the observer compares with it.
+    """
+
+    clip_boxes: Boxes | None = None
+    clip_reference_boxes: Boxes | None = None
 
     @abstractmethod
     def see(

@@ -8,7 +8,7 @@ cache before the next clip begins, so a run that is killed goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class _Guides:
         if size is None or wanted is None or size == wanted:
             return self
         return _Guides(
-            None if self.boxes is None else replace(self.boxes, xyxy=scale_boxes(self.boxes.xyxy, size, wanted)),
+            None if self.boxes is None else self.boxes.scaled(size, wanted),
             None if self.steadied is None else scale_boxes(self.steadied, size, wanted),
             None if self.placements is None else scale_placements(self.placements, size, wanted),
         )
@@ -203,7 +203,7 @@ class Bench:
                 sitting.fail(plan.name, error)
                 continue
             stored = self.cache.read(key)
-            if stored is None:
+            if stored is None or self._outdated(sitting, key, stored):
                 sitting.keys[plan.name] = key
             else:
                 sitting.evidence[plan.name] = Evidence.from_json(stored["evidence"])
@@ -249,6 +249,19 @@ class Bench:
         if "faces" in self._parts:
             decided["found"] = self.plan.boxes.identity
         return sitting.checks.key(decided)
+
+    def _outdated(self, sitting: _Sitting, key: dict[str, Any], stored: dict[str, Any]) -> bool:
+        """Whether kept evidence was made when nobody followed a face, of a clip where that matters."""
+        each = self.plan.boxes.source == "generated"  # nobody's evidence is older than this
+        if each or "boxes" not in key or "faces" in stored or not self._boxes.searches(sitting.clip):
+            return False
+        try:
+            plain = self._boxes.of_clip(sitting.clip).plain
+        except ClipError:  # it is looked for again, and the reason told
+            return True
+        if plain:
+            self.cache.write(key, stored | {"faces": True})
+        return not plain
 
     def _note(self, sitting: _Sitting) -> None:
         """Take over what the checks have found since, and let the observers go whom an error concerns."""
@@ -315,7 +328,7 @@ class Bench:
         if self._detector is None:
             self._detector = embedded_detector()
         frames = [count for count in (sitting.checks.frames, sitting.checks.frames_expected) if count is not None]
-        return FaceLooks(self._detector, guides.boxes.xyxy, min(frames, default=0))
+        return FaceLooks(self._detector, guides.boxes.face.xyxy, min(frames, default=0))
 
     def _see_framing(self, sitting: _Sitting, looks: FaceLooks | None) -> None:
         """Once the generated video has passed: whether the boxes were laid over its face."""
@@ -383,6 +396,8 @@ class Bench:
             heard = samples if needs[name].audio else None
             try:
                 sitting.watchers[name] = self._observer(name).watch(clip, heard)
+                if needs[name].boxes:
+                    _tell_boxes(sitting.watchers[name], needs[name], *guides)
             except ClipError as error:
                 sitting.fail(name, error)
         try:
@@ -418,7 +433,7 @@ class Bench:
             try:
                 boxes = self._find_boxes(sitting, video, sha256, whose)
                 if any(self._needs[name].framing for name in names):
-                    steadied = steady(boxes.xyxy)
+                    steadied = steady(boxes.face.xyxy)
             except ClipError as error:
                 for name in [n for n in names if self._needs[n].boxes]:
                     sitting.fail(name, error)
@@ -438,9 +453,8 @@ class Bench:
             boxes = self._boxes.boxes(clip, video, sha256, whose)
         except ClipError as error:
             raise _of_searched(error, whose, given=clip.boxes is not None) from error
-        if "faces" not in sitting.checks.done:
-            sitting.checks.see_faces(boxes, in_reference=whose == "reference")
-            self._note(sitting)
+        sitting.checks.see_faces(boxes, whose)
+        self._note(sitting)
         return boxes
 
     def _rescales(self, sitting: _Sitting) -> bool:
@@ -532,7 +546,9 @@ class Bench:
             if isinstance(outcome, ClipError):
                 sitting.fail(plan.name, outcome)
                 continue
-            payload = {"evidence": outcome.to_json(), "frames": sitting.frames}
+            payload: dict[str, Any] = {"evidence": outcome.to_json(), "frames": sitting.frames}
+            if "boxes" in sitting.keys[plan.name]:
+                payload["faces"] = True  # the clip's face was followed
             self.cache.write(sitting.keys[plan.name], payload)
             sitting.evidence[plan.name] = outcome
 
@@ -560,6 +576,11 @@ def _broken_reference(error: ClipError) -> ClipError:
 def _of_searched(error: ClipError, whose: GuideSource, *, given: bool) -> ClipError:
     """The error of a search for faces, said of the real video if that is what can't be decoded."""
     return _broken_reference(error) if whose == "reference" and not given and isinstance(error, MediaError) else error
+
+
+def _tell_boxes(watcher: Watcher, needs: Needs, guides: _Guides, real_guides: _Guides) -> None:
+    watcher.clip_boxes = guides.boxes
+    watcher.clip_reference_boxes = real_guides.boxes if needs.reference else None
 
 
 def _guided(needs: Needs) -> bool:

@@ -15,6 +15,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from tlbench.arguments import AnyPath, as_path
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
@@ -82,15 +83,15 @@ class Report:
 
 
 def check(
-    generated: Path | str,
+    generated: AnyPath,
     dataset: str,
-    data_root: Path | str | None = None,
+    data_root: AnyPath | None = None,
     *,
     split: str | None = None,
-    subset: Path | str | None = None,
+    subset: AnyPath | None = None,
     limit: int | None = None,
-    manifest: Path | str | None = None,
-    boxes: Path | str | None = None,
+    manifest: AnyPath | None = None,
+    boxes: AnyPath | None = None,
     alphabet: frozenset[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -121,13 +122,13 @@ def check(
     """
     selection = load_dataset(
         dataset,
-        _path(data_root),
-        generated=_path(generated),
+        as_path(data_root),
+        generated=as_path(generated),
         split=split,
-        subset=_path(subset),
+        subset=as_path(subset),
         limit=limit,
-        boxes=_path(boxes),
-        manifest=_path(manifest),
+        boxes=as_path(boxes),
+        manifest=as_path(manifest),
     )
     return check_selection(selection, alphabet=alphabet, workers=workers, progress=progress)
 
@@ -226,7 +227,3 @@ def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Ite
 
 def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _path(given: Path | str | None) -> Path | None:
-    return None if given is None else Path(given)

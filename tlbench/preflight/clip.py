@@ -21,6 +21,7 @@ from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
 from tlbench.media.scaling import same_aspect
 from tlbench.media.video import LONGEST_GAP_SECONDS
+from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
 from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
 from tlbench.preflight.sound import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
@@ -149,10 +150,12 @@ def check_reference(
 def check_boxes(clip_id: str, boxes: Path, reference: VideoInfo | None) -> Iterator[Finding]:
     """Findings about a file of boxes that was given with a clip, beside the real video it belongs to."""
     try:
-        rows = read_boxes(boxes).xyxy  # (T, 4) int64
+        given = read_boxes(boxes)
     except ClipError as error:
         yield finding("bad-boxes", clip_id, _what(error, boxes))
         return
+    yield from check_faces(clip_id, given, "reference")
+    rows = given.face.xyxy  # (T, 4) int64
     frame_count = None if reference is None else frames_at_25(reference)
     if frame_count is not None and len(rows) != frame_count:
         code = "boxes-too-short" if len(rows) < frame_count else "boxes-too-many"

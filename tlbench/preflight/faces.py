@@ -1,25 +1,42 @@
-"""In how many frames a face was found, where one was looked for."""
+"""What is said of a video's faces: how many of its frames show none, and whether it shows several people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from tlbench.media.faces import Boxes
 from tlbench.preflight.findings import Finding, finding
 
+Whose = Literal["reference", "generated"]
+ABSENT_SHARE = 0.1  # of the frames: with more of them without a face it is a warning
 
-def check_faces(clip_id: str, boxes: Boxes, *, in_reference: bool) -> Iterator[Finding]:
-    """``reference-no-face`` or ``faces-missing``: in such frames the centre of the frame is looked at, as published.
+
+def check_faces(clip_id: str, boxes: Boxes, whose: Whose) -> Iterator[Finding]:
+    """Findings about the faces of one video of a clip.
+
+    A frame in a short gap between found faces counts as one with a face (:mod:`tlbench.media.followed`).
 
     Parameters
     ----------
     boxes : Boxes
-        As they were found. Boxes that came with the clip do not say where there is no face.
-    in_reference : bool
-        Whether the real video was searched, or the generated one.
+    whose : "reference" or "generated"
+        The video in which they were found. Without a face in more than half of its frames a generated video can't be
+        scored where it is; what the real video lacks is the data set's, and the same for every system.
     """
-    if not boxes.missing:
-        return
-    code, whose = ("reference-no-face", "the real video") if in_reference else ("faces-missing", "the generated video")
-    message = f"no face found in {boxes.missing} of {len(boxes)} frames of {whose}: their centre is looked at instead"
-    yield finding(code, clip_id, message)
+    face = boxes.face
+    count, absent = len(boxes), face.absent
+    video = "the real video" if whose == "reference" else "the generated video"
+    said = f"{absent} of {count} frames of {video} show no face"
+    if absent > ABSENT_SHARE * count:
+        if whose == "reference":
+            yield finding("reference-no-face", clip_id, said)
+        else:
+            yield finding("no-face" if face.faceless else "faces-missing", clip_id, said)
+    elif absent or face.filled:
+        filled = f"{face.filled} more do between frames that do, and have boxes from these"
+        yield finding("faces-filled", clip_id, f"{said}, {filled}")
+    if face.several:
+        yield finding("several-faces", clip_id, f"{face.several} of {count} frames of {video} show several faces")
+    if boxes.source == "given" and boxes.followed is None:
+        yield finding("boxes-unmarked", clip_id, f"all {count} frames count as showing a face")

@@ -210,15 +210,20 @@ _KINDS = (
     Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again", "boxes"),
     Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
     Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
-    Kind("faces-missing", "warning", "look at these frames; --detector s3fd finds more faces, --boxes takes your own"),
-    # The data set's side
+    # Faces
+    Kind("no-face", "error", "show the face, or leave out --boxes-from generated if it is there", "boxes"),
+    Kind("faces-missing", "warning", "show the face in every frame; `sound` numbers of faces leave the others out"),
+    Kind("faces-filled", "info", "nothing; `sound` numbers of faces leave out frames without one"),
     Kind(
         "reference-no-face",
         "warning",
-        "look at these frames of the real video; --detector s3fd finds more faces, --boxes takes your own",
+        "nothing, if the face is covered or away there; else try another --detector, or give --boxes",
         "none",
         of_dataset=True,
     ),
+    Kind("several-faces", "warning", "check with --contact-sheet whose face is followed; --face chooses another"),
+    Kind("boxes-unmarked", "info", "nothing, if each frame shows the face; rows of NaN say where there is none"),
+    # The data set's side
     Kind("no-reference", "info", "nothing; PSNR and SSIM need the real video and leave these clips out"),
     Kind("reference-missing", "error", "complete the data set, or check --data-root", "reference"),
     Kind("reference-broken", "warning", "copy the file from the data set again", "reference", of_dataset=True),

@@ -209,16 +209,17 @@ class MaterialBook(ClipBook):
         samples = read_audio(speech)
         video = Footage(clip.reference, FOOTAGE_BYTES)
         found = self.finder.boxes(clip, video, sha256)
+        rows = found.of_person
         faces, places = [], []
         for run in video.frames():
-            boxes = found.xyxy[np.minimum(run.start + np.arange(len(run)), len(found.xyxy) - 1)]
+            boxes = rows[np.minimum(run.start + np.arange(len(run)), len(rows) - 1)]
             _check_boxes(clip, boxes, *run.rgb.shape[1:3])
             faces += [face_of(rgb[..., ::-1], box) for rgb, box in zip(run.rgb, boxes, strict=True)]
             places.append(boxes)
         if not faces:
             raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
         packed, boxes = Faces.of(faces), np.concatenate(places)
-        squares = steady(found.xyxy)[np.minimum(np.arange(len(boxes)), len(found.xyxy) - 1)]
+        squares = steady(rows)[np.minimum(np.arange(len(boxes)), len(rows) - 1)]
         if not self._framed:
             boxes = placed(boxes, squares)
             _check_boxes(clip, boxes, FRAME_SIDE, FRAME_SIDE)

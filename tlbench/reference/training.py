@@ -130,6 +130,7 @@ def train_reference(
     boxes: Path | None = None,
     detector: str = "auto",
     smooth: int = 0,
+    face: str = "largest",
     weights: Mapping[str, Path] | None = None,
     devices: Devices | None = None,
     cache: Path | None = None,
@@ -158,7 +159,7 @@ def train_reference(
         ``begin_from`` has.
     stages, pace, picking, guard
         None are the published ones.
-    boxes, detector, smooth, weights
+    boxes, detector, smooth, face, weights
         Where faces are, as in scoring.
     devices : Devices or None
     cache : Path or None
@@ -213,7 +214,7 @@ def train_reference(
             (parts.val_split, "val", parts.val_list),
         )
     ]
-    rule = _boxes(selections[0], detector, smooth, weights or {})
+    rule = _boxes(selections[0], detector, smooth, face, weights or {})
     settings = {
         "version": VERSION,
         "dataset": dataset,
@@ -343,9 +344,9 @@ def _part(dataset: str, root: Path | None, split: str, listed: Path | None, boxe
     return load_dataset(dataset, root, split=split, subset=listed, boxes=boxes)
 
 
-def _boxes(selection: Selection, detector: str, smooth: int, weights: Mapping[str, Path]) -> BoxRule:
+def _boxes(selection: Selection, detector: str, smooth: int, face: str, weights: Mapping[str, Path]) -> BoxRule:
     fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
-    return choose_rule(fixed, detector, smooth, weights)[0]
+    return choose_rule(fixed, detector, smooth, weights, face=face)[0]
 
 
 def _silent(done: int, total: int) -> None:

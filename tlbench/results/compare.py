@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tlbench.arguments import AnyNames, AnyPath, as_names
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
+from tlbench.results.reading import load_result
 from tlbench.results.result import Result
 from tlbench.results.statistics import Difference, holm, paired_differences
 
@@ -121,7 +123,9 @@ class Comparison:
         return comparison_html(self)
 
 
-def compare(a: Result, b: Result, *, level: float = 0.95, metrics: Sequence[str] | None = None) -> Comparison:
+def compare(
+    a: Result | AnyPath, b: Result | AnyPath, *, level: float = 0.95, metrics: AnyNames | None = None
+) -> Comparison:
     """Compare two results clip by clip.
 
     Only metrics whose protocol ids are equal are compared, and only clips that both scored. The p values are corrected
@@ -129,11 +133,11 @@ def compare(a: Result, b: Result, *, level: float = 0.95, metrics: Sequence[str]
 
     Parameters
     ----------
-    a, b : Result
-        Resamples, seed and cluster are taken from ``a.interval``.
+    a, b : Result or path
+        Results, or the folders that they lie in. Resamples, seed and cluster are taken from ``a.interval``.
     level : float
         0.95 calls a difference real if its corrected p is below 0.05.
-    metrics : sequence of str, optional
+    metrics : str or sequence of str, optional
         Keys of the metrics to compare; the headline metrics of both if not given.
 
     Raises
@@ -141,6 +145,7 @@ def compare(a: Result, b: Result, *, level: float = 0.95, metrics: Sequence[str]
     TlbenchError
         If there is no common clip or no comparable metric.
     """
+    a, b = (given if isinstance(given, Result) else load_result(given) for given in (a, b))
     settings = replace(a.interval, level=level)
     common = [clip.id for clip in a.clips if clip.id in b.by_id]
     if not common:
@@ -154,7 +159,7 @@ def compare(a: Result, b: Result, *, level: float = 0.95, metrics: Sequence[str]
             f"{a.name!r} and {b.name!r} were scored against different reference videos: clip {common[0]} and "
             f"{len(common) - 1} others have another SHA-256; score both with the same data"
         )
-    compared, left_out = _comparable(a, b, metrics)
+    compared, left_out = _comparable(a, b, as_names(metrics))
     if not compared:
         raise TlbenchError(
             f"{a.name!r} and {b.name!r} have no metric made in the same way{_first_reason(a, b, left_out)}"

@@ -16,6 +16,9 @@ from tlbench.version import VERSION
 
 PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # what decodes and computes
 
+# Options of names, which may have a slash in them (``wer1/sound``, ``other:lab/reader``) and are no paths.
+NAMES_FOLLOW = frozenset({"--metrics", "--controls", "--trained-with", "--name", "--view", "--split", "--dataset"})
+
 
 def make_provenance(
     command: Sequence[str],
@@ -45,7 +48,7 @@ def make_provenance(
         "python": platform.python_version(),
         "packages": {name: _installed(name) for name in PACKAGES},
         "platform": f"{platform.system()} {platform.machine()}",
-        "command": [without_folders(word) for word in command],
+        "command": command_without_folders(command),
         "weights": {
             used.card.name: {
                 "sha256": used.sha256,
@@ -73,6 +76,19 @@ def _installed(name: str) -> str | None:
 
 def _utc(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
+
+
+def command_without_folders(words: Sequence[str]) -> list[str]:
+    """A command line with its paths cut to their last part; what options that take names are given stays whole.
+
+    >>> command_without_folders(["tlbench", "score", "/home/me/made", "--metrics", "wer1/sound,psnr/paper"])
+    ['tlbench', 'score', 'made', '--metrics', 'wer1/sound,psnr/paper']
+    """
+    before = ("", *words)
+    return [
+        word if option in NAMES_FOLLOW or word.partition("=")[0] in NAMES_FOLLOW else without_folders(word)
+        for option, word in zip(before, words, strict=False)
+    ]
 
 
 def without_folders(word: str) -> str:

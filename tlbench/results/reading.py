@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
+from tlbench.arguments import AnyPath
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Metric
@@ -24,7 +25,7 @@ MAX_BYTES = 2**30  # a hundred times LRW's 25,000 clips; beyond it reading would
 AGREEMENT = 1e-9  # relative: stored and recomputed values differ by the order of a sum, not more
 
 
-def load_result(path: Path | str, metrics: Iterable[Metric] | None = None) -> Result:
+def load_result(path: AnyPath, metrics: Iterable[Metric] | None = None) -> Result:
     """Read a result file and check it: its values must follow from its tallies.
 
     Parameters

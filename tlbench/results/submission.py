@@ -16,7 +16,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.protocol import SHORT
 from tlbench.observing.card import Card, overlap
+from tlbench.observing.known import check_declared
 from tlbench.preflight.findings import Finding, count_clips
 from tlbench.preflight.frames import is_short
 from tlbench.results.aggregation import make_intervals
@@ -205,20 +205,8 @@ def submit(
             f"{clean(result.name)}: say which observers' checkpoints the system was trained with "
             "(--trained-with NAME, or --trained-with none)"
         )
-    if "none" in declared and len(declared) > 1:
-        raise TlbenchError(
-            f"--trained-with says none, and also {', '.join(n for n in declared if n != 'none')}; which?"
-        )
     cards = list(cards)
-    known = {"none", *(name for card in cards for name in (card.name, *card.relatives))}
-    for word in declared:
-        if word not in known and not word.startswith("other:"):
-            near = get_close_matches(word, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise TlbenchError(
-                f"--trained-with {clean(word)!r:.60} is no checkpoint that tlbench knows{hint} "
-                "(`tlbench checkpoints list` names them; say other:NAME for one of your own)"
-            )
+    check_declared(declared, cards)
     filed = _without_texts(replace(result, name=result.name if name is None else name, trained_with=declared))
     made = Computed(filed, paper, code, _overlaps(filed, cards), breakdown)
     _check_computed(made)

@@ -101,7 +101,7 @@ class LessonBook(ClipBook):
         video = Footage(clip.reference, FOOTAGE_BYTES if self._guided else 0)
         boxes = None
         if self._guided:
-            boxes = self.finder.boxes(clip, video, sha256).xyxy
+            boxes = self.finder.boxes(clip, video, sha256).face.xyxy
             boxes = steady(boxes) if self._rule.view.frames_face else boxes
         stream = open_view(self._rule.pictures)
         runs = []
