@@ -48,9 +48,11 @@ from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
+from tlbench.probing import PROBE, BlindReaders, check_training, probe_clips, read_probe, reading_plan, unpublished
 from tlbench.reference.note import origin_of
 from tlbench.results.aggregation import FROM_RECORDS
 from tlbench.results.aggregation import aggregate as aggregate_records
+from tlbench.results.blind import carried
 from tlbench.results.provenance import make_provenance
 from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord, Failure, RecordWriter, read_records
@@ -192,8 +194,10 @@ def prepare(
         used += [found] if found else []
         own_metrics = [metric for metric in chosen if metric.observer == name]
         if found is not None:
-            unfit = _unfit(own_metrics, found)
-            left_out += [_why_unfit(metric, found) for metric in unfit]
+            why_not = {metric: _why_unfit(metric, found) for metric in _unfit(own_metrics, found)}
+            why_not |= dict(unpublished(own_metrics, found, selection.dataset, every_card))
+            unfit = list(why_not)
+            left_out += why_not.values()
             own_metrics = [metric for metric in own_metrics if metric not in unfit]
             chosen = tuple(metric for metric in chosen if metric not in unfit)
         if own_metrics:
@@ -403,6 +407,7 @@ def score(
     workers: int = 1,
     engine: str = "local",
     seed: int = 0,
+    probe: bool = True,
     progress: Progress | None = None,
 ) -> Result:
     """Score one folder of generated videos; :func:`score_all` with a single system and no controls.
@@ -438,6 +443,7 @@ def score(
         workers=workers,
         engine=engine,
         seed=seed,
+        probe=probe,
         progress=progress,
     )[0]
 
@@ -472,6 +478,7 @@ def score_all(
     workers: int | None = 1,
     engine: str = "local",
     seed: int = 0,
+    probe: bool = True,
     contact_sheet: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
@@ -500,7 +507,10 @@ def score_all(
     engine : str
         ``local`` or ``ray``.
     seed : int
-        Of the intervals' resampling, and of the controls' choice of foreign speech.
+        Of the intervals' resampling, the controls' choice of foreign speech, guesses by chance and the probe's clips.
+    probe : bool
+        Whether lip readers also read up to 20 reference clips, to tell whether they can read this data set at all.
+        With the control ``ground-truth``, all of those are read anyway.
     contact_sheet : Path, optional
         A PNG is written here that shows what each observer saw of the first clips of each folder.
     progress : callable, optional
@@ -597,7 +607,54 @@ def score_all(
             progress=progress,
             strict=strict,
         )
-    return results
+    places = [out / "controls" / r.name if r.role == "control" else out / r.name for r in results]
+    judged = _with_readers(results, selections, setup, probe, workers, engine, seed, progress)
+    for place, before, after in zip(places, results, judged, strict=True):
+        if after is not before:
+            after.write(place / FILE_NAME)
+    return judged
+
+
+def _with_readers(
+    results: list[Result],
+    selections: Sequence[Selection],
+    setup: Setup,
+    probe: bool,
+    workers: int,
+    engine: str,
+    seed: int,
+    progress: Progress | None,
+) -> list[Result]:
+    """The results with rows of blind readers beside them, and whether the readers can read the real clips.
+
+    Those of the control ``ground-truth`` where it was scored; else, if ``probe``, a few. The first results are those of
+    the selections, the others are controls of the first selection.
+    """
+    plan = reading_plan(setup.plan, setup.metrics)
+    if plan is None:
+        return results
+    readers: dict[tuple[Clip, ...], BlindReaders] = {}
+    blinds: list[BlindReaders] = []
+    for selection in [*selections, *[selections[0]] * (len(results) - len(selections))]:
+        asked = tuple(replace(clip, generated=None) for clip in selection.clips)
+        if asked not in readers:  # folders without a data set have clips of their own
+            readers[asked] = BlindReaders(selection, setup.metrics, plan, seed)
+        blinds.append(readers[asked])
+    blind = blinds[0]
+    truth = next((r for r in results if r.role == "control" and r.name == "ground-truth"), None)
+    if truth is not None:
+        told = blind.probe(truth, "ground-truth")
+    else:
+        clips = probe_clips(selections[0].clips, seed) if probe else []
+
+        def seen() -> Iterator[Observation]:
+            for done, observation in enumerate(observe(plan, clips, workers, engine), start=1):
+                if progress is not None:
+                    progress(PROBE, observation, done, len(clips))
+                yield observation
+
+        told = blind.probe(read_probe(results[0], seen()), "probe") if clips else None
+    return [own.beside(result, told) for own, result in zip(blinds, results, strict=True)]
 
 
 def _draw_contact_sheet(systems: Mapping[str, Selection], plan: Plan, path: Path) -> None:
@@ -744,6 +801,7 @@ def run(
     settings = IntervalSettings(seed=seed, cluster=selection.dataset.cluster)
     total = len(selection.clips)
     of_folder, of_clips = _told_beforehand(selection, setup.plan, role)
+    of_folder += check_training(setup.metrics, setup.weights, selection)
 
     def records() -> Iterator[ClipRecord]:
         seen = observe(setup.plan, selection.clips, workers, engine)
@@ -843,6 +901,7 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
         not_checked=before.not_checked,
         strict=before.strict,
     )
+    result = carried(before, result)
     result.write(folder / FILE_NAME)
     return result
 

@@ -23,7 +23,7 @@ FOUNDATION = {"tlbench.arguments", "tlbench.errors", "tlbench.files", "tlbench.v
 ABOVE_RESULTS = {
     *("tlbench.scoring", "tlbench.making", "tlbench.verifying"),
     *("tlbench.calibrate", "tlbench.demo", "tlbench.fetch_grid"),
-    *("tlbench.generating", "tlbench.plotting", "tlbench.leaderboard", "tlbench.reporting"),
+    *("tlbench.generating", "tlbench.plotting", "tlbench.leaderboard", "tlbench.reporting", "tlbench.probing"),
 }
 OBSERVERS_MAY_IMPORT = ("tlbench.media", "tlbench.datasets.clip", "tlbench.datasets.transcripts", "tlbench.observing")
 

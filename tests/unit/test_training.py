@@ -18,8 +18,12 @@ from tlbench.media.views import View
 from tlbench.observers.avhubert.checkpoint import load
 from tlbench.observers.avhubert.view import VIEWS
 from tlbench.observing.boxing import BoxRule
+from tlbench.observing.card import Domain
+from tlbench.observing.domain import check_domain, domain_of
+from tlbench.observing.known import find_card
 from tlbench.observing.learning import Curriculum
 from tlbench.observing.package import read_package
+from tlbench.observing.weights import find_weights
 from tlbench.training.lessons import LessonBook, LessonRule, frame_labels
 from tlbench.training.loop import Report
 from tlbench.training.observers import Trained, train_observer
@@ -69,6 +73,17 @@ def test_the_best_package_is_one_the_observer_reads(whole: Path) -> None:
     assert about["trained"]["dataset"] == "lrs2"
     assert about["trained"]["step"] in (3, 6)
     assert "wer1/sound" in about["trained"]
+
+
+def test_the_package_says_on_which_speakers_and_words_it_was_trained(whole: Path, root: Path) -> None:
+    domain = Domain.from_json(read_package(whole / "best").config["trained"]["domain"])
+    train = load_dataset("lrs2", root, split="train")
+    assert domain == domain_of(train.dataset, train.clips, "small-mouth", reads=True)
+    assert list(check_domain("mine", domain, train.dataset, train.clips)) == []
+    assert set(domain.speakers) == {clip.speaker for clip in train.clips}
+    weights = find_weights([find_card("avhubert")], {"avhubert": whole / "best"}, "lrs2")
+    assert weights is not None
+    assert weights.domain == domain
 
 
 def test_a_package_is_named_by_what_decides_its_numbers(whole: Path, root: Path, cache: Path, tmp_path: Path) -> None:

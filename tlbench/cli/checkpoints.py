@@ -46,6 +46,7 @@ def list_command(as_json: bool) -> None:
                     "file": card.file,
                     "url": card.url,
                     "trained_on": card.trained_on,
+                    "domain": None if card.domain is None else card.domain.to_json(),
                     "licence": card.licence,
                     "view": card.view or None,
                     "relatives": card.relatives,
@@ -84,6 +85,8 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
         f"  from: {card.url}",
         f"  file: {card.file}, {known}",
     ]
+    if card.domain is not None:
+        lines.append(f"  clips compared with: {card.domain}")
     if card.view:
         lines.append(f"  sees: {card.view}")
     if card.reference:

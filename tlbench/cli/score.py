@@ -67,7 +67,12 @@ if TYPE_CHECKING:
     "--allow-short", is_flag=True, help="Score videos that stop early too; a protocol of its own, not for leaderboards."
 )
 @click.option("--strict", is_flag=True, help="Warnings leave the result incomplete, as errors do: exit code 1.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals and controls.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals, controls and the probe."
+)
+@click.option(
+    "--no-probe", is_flag=True, help="Do not read 20 real clips to see whether the lip readers can read this data set."
+)
 @cache_option
 @format_option
 @click.pass_context
@@ -101,6 +106,7 @@ def command(
     allow_short: bool,
     strict: bool,
     seed: int,
+    no_probe: bool,
     cache: Path | None,
     table_format: Format,
 ) -> None:
@@ -145,6 +151,7 @@ def command(
             allow_short=allow_short,
             strict=strict,
             seed=seed,
+            probe=not no_probe,
             cache=cache,
             progress=progress,
         )

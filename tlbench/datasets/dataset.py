@@ -91,6 +91,10 @@ class Dataset(ABC):
     own_words : bool
         Whether its word labels are a list of its own, so that what MVM was published for (LRW's 500 words, a fixed
         window in LRW's frames) says nothing about its clips.
+    origin : str
+        Name of the data set whose clips these are; "" for its own.
+    anonymous : bool
+        Whether it is whatever its user has, so that its name says nothing of where its clips come from.
     licence, cite : str
     """
 
@@ -109,6 +113,8 @@ class Dataset(ABC):
     boxes: ClassVar[Literal["detected"] | tuple[int, int, int, int]] = "detected"
     metrics: ClassVar[tuple[str, ...] | None] = None
     own_words: ClassVar[bool] = False
+    origin: ClassVar[str] = ""
+    anonymous: ClassVar[bool] = False
 
     @abstractmethod
     def splits(self, source: Source) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ class Folder(Dataset):
     """
 
     name = "folder"
+    anonymous = True
     title = "Folder"
     layout = "the reference videos"
     licence = "the user's own"

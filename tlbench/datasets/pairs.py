@@ -49,6 +49,7 @@ class Lrs2Pairs(Wav2LipPairs):
     """14,239 pairs of LRS2's test clips; the root is ``mvlrs_v1/main``."""
 
     name = "lrs2-wav2lip-pairs"
+    origin = "lrs2"
     title = "LRS2, Wav2Lip's pairs"
     layout = "VIDEO/CLIP.mp4 (mvlrs_v1/main)"
     list_name = "lrs2.txt"
@@ -60,6 +61,7 @@ class Lrs3Pairs(Wav2LipPairs):
     """14,000 pairs of LRS3's test clips."""
 
     name = "lrs3-wav2lip-pairs"
+    origin = "lrs3"
     title = "LRS3, Wav2Lip's pairs"
     layout = "VIDEO/CLIP.mp4 (lrs3/test)"
     list_name = "lrs3.txt"
@@ -71,6 +73,7 @@ class LrwPairs(Wav2LipPairs):
     """28,000 pairs of LRW's test clips. The list names ``BRING_00018`` without folders, so the root is flat."""
 
     name = "lrw-wav2lip-pairs"
+    origin = "lrw"
     title = "LRW, Wav2Lip's pairs"
     layout = "WORD_00001.mp4, all test clips in one folder"
     list_name = "lrw.txt"

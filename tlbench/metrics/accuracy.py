@@ -42,6 +42,7 @@ def _metric(
         headline=headline,
         digits=2,
         cluster="word" if arithmetic == "sound" else "",
+        reads="word",
     )
 
 

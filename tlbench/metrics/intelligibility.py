@@ -8,7 +8,7 @@ import numpy as np
 
 from tlbench.datasets.transcripts import has_words, strange_characters, visible
 from tlbench.errors import ClipError
-from tlbench.metrics.metric import Arithmetic, Metric
+from tlbench.metrics.metric import Arithmetic, Metric, Reads
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
 from tlbench.metrics.text import as_published, count_errors, distance, spoken
 from tlbench.metrics.visemes import phonemes, visemes
@@ -152,6 +152,7 @@ def _metric(
     aggregation: str = "pooled",
     headline: bool = False,
     mode: str = "",
+    reads: Reads = "sentence",
 ) -> Metric:
     return Metric(
         name=name,
@@ -169,6 +170,7 @@ def _metric(
         headline=headline,
         digits=2,
         mode=mode,
+        reads=reads,
     )
 
 
@@ -193,6 +195,7 @@ METRICS: tuple[Metric, ...] = (
         "each one's rate, whatever its length (TalkLip teacher_force_wer.py)",
         aggregation="utterances",
         headline=True,
+        reads="told",
     ),
     _metric(
         "cer2",
@@ -203,6 +206,7 @@ METRICS: tuple[Metric, ...] = (
         "character errors of the Conformer under the true prefix, spaces counted, mean over utterances of each one's "
         "rate (TalkLip teacher_force_wer.py)",
         aggregation="utterances",
+        reads="told",
     ),
     _metric(
         "wer1",
@@ -223,6 +227,7 @@ METRICS: tuple[Metric, ...] = (
         "word errors of the Conformer under the true prefix, over all words of the corpus; empty words do not count. "
         "Being told the truth is not reading: see wer2_free",
         headline=True,
+        reads="told",
     ),
     _metric(
         "cer1",

@@ -13,6 +13,7 @@ from tlbench.observing.evidence import Evidence
 
 Arithmetic = Literal["paper", "sound"]
 Direction = Literal["higher", "lower", "none"]
+Reads = Literal["", "sentence", "word", "told"]
 
 
 def _as_is(ratio: np.ndarray) -> np.ndarray:
@@ -52,6 +53,11 @@ class Metric:
         nothing. Otherwise such a tally means that the metric has nothing to say of the clip.
     mode : str
         Which of the observer's extra modes it needs (one of ``Observer.modes``), or "".
+    reads : "", "sentence", "word" or "told"
+        What of a clip the number says was read; decides what a reader gets who does not look
+        (:mod:`tlbench.metrics.blind`). ``sentence``: its evidence holds the texts ``reference`` and ``hypothesis`` (or
+        ``free_hypothesis``, ``ctc_hypothesis``). ``word``: the texts ``word`` and the counts ``rank``, ``rank_plain``.
+        ``told``: a sentence whose true beginning is told at each place. "" for a number that is no reading.
     finish : array -> array
         From the ratio of the sums to the number shown (elementwise, so that the bootstrap can use it):
         for pooled PSNR from mean squared error to decibels. The identity for plain ratios.
@@ -83,6 +89,7 @@ class Metric:
     mode: str = ""
     cluster: Literal["", "word"] = ""
     scores_empty: bool = False
+    reads: Reads = ""
 
     @property
     def key(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from tlbench.errors import TlbenchError
 
@@ -16,6 +17,57 @@ else:
 
 
 BUNDLED = "bundled"  # folder of packages beside the cards
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What a checkpoint was trained on, as far as it can be compared with the clips it is to look at.
+
+    Attributes
+    ----------
+    datasets : tuple of str
+        Names of data sets, as ``--dataset`` takes them; those that tlbench has not, in lower case.
+    speakers : str or tuple of str
+        The names that its data set gives them, or a text such as ``many``, with which no clip is compared.
+    vocabulary : str or tuple of str
+        All words of its training texts in lower case (of a word classifier: all that it can answer), or a text such as
+        ``open``, with which no transcript is compared.
+    framing : str
+        What its pictures showed.
+    """
+
+    datasets: tuple[str, ...]
+    speakers: str | tuple[str, ...] = "many"
+    vocabulary: str | tuple[str, ...] = "open"
+    framing: str = ""
+
+    @classmethod
+    def from_json(cls, data: Any) -> Domain:
+        """From a mapping of lists and texts, as cards and packages hold it. Raises ValueError if it is malformed."""
+        names = {f.name for f in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) - names or not isinstance(data.get("datasets"), list):
+            raise ValueError(
+                f"a domain has a list of datasets and further {', '.join(sorted(names))}, got {data!r:.80}"
+            )
+        found: dict[str, Any] = {}
+        for name, value in data.items():
+            listed = isinstance(value, list) and name != "framing" and all(isinstance(word, str) for word in value)
+            if not listed and not isinstance(value, str):
+                raise ValueError(f"{name} of a domain must be texts, got {value!r:.80}")
+            found[name] = tuple(value) if listed else value
+        return cls(**found)
+
+    def __str__(self) -> str:
+        """``grid; speakers: s1; vocabulary: 51 words; the face, framed by its box``."""
+        speakers = self.speakers if isinstance(self.speakers, str) else ", ".join(self.speakers)
+        words = self.vocabulary if isinstance(self.vocabulary, str) else f"{len(self.vocabulary):,} words"
+        parts = (", ".join(self.datasets), f"speakers: {speakers}", f"vocabulary: {words}", self.framing)
+        return "; ".join(filter(None, parts))
+
+    def to_json(self) -> dict[str, Any]:
+        """The inverse of :meth:`from_json`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -41,6 +93,7 @@ class Card:
     relatives: list[str] = field(default_factory=list)  # checkpoints of the same family
     reference: dict[str, float] = field(default_factory=dict)  # published values of ground truth, by metric key
     source: str = ""  # where the facts on this card come from
+    domain: Domain | None = None  # what it was trained on; None if the card does not say
 
 
 def overlap(card: Card, trained_with: Iterable[str]) -> str | None:
@@ -70,8 +123,10 @@ def read_card(path: Path) -> Card:
     if data.pop("bundled", False):
         data["package"] = path.parent / BUNDLED / str(data.get("name"))
     try:
+        if "domain" in data:
+            data["domain"] = Domain.from_json(data["domain"])
         card = Card(**data)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise TlbenchError(f"card {path}: {error}") from error
     for name in (card.name, card.file):  # of a folder and a file in the checkpoint folder, and of nothing outside it
         if not name or name != Path(name).name or name.startswith("."):

@@ -217,6 +217,14 @@ def view_of(folder: Path) -> str:
     return view
 
 
+def trained_of(folder: Path) -> dict[str, Any] | None:
+    """How a package was trained by tlbench; None if it was made of a published file. Raises as :func:`source_of`."""
+    trained = _read_about(folder)["config"].get("trained")
+    if trained is not None and not isinstance(trained, dict):
+        raise _damaged(folder, "how it was trained is no object")
+    return trained
+
+
 def words_of(folder: Path) -> list[str]:
     """The words that a word classifier's package chooses from; none if it names none. Raises as :func:`source_of`."""
     words = _read_about(folder)["config"].get("words", [])

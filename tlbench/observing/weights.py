@@ -7,16 +7,17 @@ import os
 import secrets
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_data_path
 
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
-from tlbench.observing.card import Card
-from tlbench.observing.package import is_package, source_of, view_of
+from tlbench.observing.card import Card, Domain
+from tlbench.observing.package import is_package, source_of, trained_of, view_of
 
 KNOWN_NAME = "known.json"  # in the checkpoint folder: hashes of files whose publisher states none, as first seen
 
@@ -26,13 +27,31 @@ class Weights:
     """A checkpoint and whose it is: the published file, or the package folder made of it.
 
     ``sha256`` is of the whole published file in either case, so that both give one protocol. ``package_view`` is
-    the id of the view that a package says it was trained behind; "" if it does not, or is none.
+    the id of the view that a package says it was trained behind; "" if it does not, or is none. ``trained`` is how a
+    package was trained by tlbench; None of any other checkpoint.
     """
 
     card: Card
     path: Path
     sha256: str
     package_view: str = ""
+    trained: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def domain(self) -> Domain | None:
+        """What it was trained on: as a package of one's own says, else as the card; None if neither does.
+
+        Raises TlbenchError if the package is malformed.
+        """
+        if self.trained is None or self.path == self.card.package:
+            return self.card.domain
+        told, dataset = self.trained.get("domain"), self.trained.get("dataset")
+        try:
+            if told is None and isinstance(dataset, str):  # from before packages said more
+                return Domain((dataset,))
+            return None if told is None else Domain.from_json(told)
+        except ValueError as error:
+            raise TlbenchError(f"weights {self.card.name}={self.path}: {error}; train it again") from error
 
     @property
     def view(self) -> str:
@@ -160,7 +179,7 @@ def locate(given: Path | str, cards: Iterable[Card], option: str) -> Path:
 def _checked(card: Card, path: Path) -> Weights:
     try:
         if is_package(path):
-            found = Weights(card, path, source_of(path)[1], view_of(path))
+            found = Weights(card, path, source_of(path)[1], view_of(path), trained_of(path))
         else:
             found = Weights(card, path, file_sha256(path))
     except OSError as error:

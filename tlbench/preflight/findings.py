@@ -214,6 +214,33 @@ _KINDS = (
     Kind("no-face", "error", "show the face, or leave out --boxes-from generated if it is there", "boxes"),
     Kind("faces-missing", "warning", "show the face in every frame; `sound` numbers of faces leave the others out"),
     Kind("faces-filled", "info", "nothing; `sound` numbers of faces leave out frames without one"),
+    # Observers outside their training
+    Kind(
+        "other-dataset",
+        "warning",
+        "score with an observer that was trained on such clips (--weights), or train one: tlbench train-observer",
+    ),
+    Kind(
+        "other-speakers",
+        "warning",
+        "score with an observer that has learned from these speakers, or from many (--weights, tlbench train-observer)",
+    ),
+    Kind(
+        "other-vocabulary",
+        "warning",
+        "score with an observer of an open vocabulary (--weights); words that it does not have can't be read",
+    ),
+    Kind(
+        "unverified-checkpoint",
+        "warning",
+        "compare its SHA-256 with what its publisher says; nothing here shows that it is the published network",
+    ),
+    Kind(
+        "cannot-read",
+        "warning",
+        "score with an observer that was trained on such faces; its numbers say nothing of these videos",
+    ),
+    # The data set's side
     Kind(
         "reference-no-face",
         "warning",

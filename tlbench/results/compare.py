@@ -72,6 +72,8 @@ class Comparison:
         Clips left out because the other result has no such clip.
     other_reference : int
         Clips left out because the same id stands for different reference videos.
+    not_read : tuple of (str, str)
+        Systems with metrics by which they are read no better than by a reader that does not look.
     """
 
     a: str
@@ -83,6 +85,7 @@ class Comparison:
     only_a: int
     only_b: int
     other_reference: int
+    not_read: tuple[tuple[str, str], ...] = ()
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """One flat mapping a metric: what tables for programs hold."""
@@ -187,6 +190,12 @@ def compare(
         only_a=len(a.clips) - len(common),
         only_b=len(b.clips) - len(common),
         other_reference=len(common) - len(same),
+        not_read=tuple(
+            (of.name, metric.key)
+            for of in (a, b)
+            for metric in compared
+            if of.blind is not None and metric.key in of.blind.verdicts and not of.blind.verdicts[metric.key].read
+        ),
     )
 
 

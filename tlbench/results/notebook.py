@@ -42,8 +42,11 @@ def comparison_html(comparison: Comparison) -> str:
 
 
 def _turned(grid: Grid) -> Grid:
-    """A table of one system with its metrics as lines: name, value, interval. The last column stays as it is."""
-    [(_, (row,))] = grid.sections
+    """A table of one system with its metrics as lines: name, value, interval. The last column stays as it is.
+
+    Readers that do not look are in the notes only.
+    """
+    (_, (row,)), *_ = grid.sections
     scored = row[-1]
     lines = tuple(
         (head, Cell(cell.text), Cell(cell.aside), scored) for head, cell in zip(grid.head[1:-1], row[1:-1], strict=True)

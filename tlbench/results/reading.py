@@ -17,6 +17,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.preflight.findings import Finding
+from tlbench.results.blind import read_blind
 from tlbench.results.record import Failure, count, optional_count, optional_text, refuse_constant, text
 from tlbench.results.result import FILE_NAME, SCHEMA, ClipScore, Result, Role, Row
 from tlbench.results.statistics import Interval, IntervalSettings
@@ -109,7 +110,9 @@ def _other_schema(schema: Any) -> str:
     return f"written by {age} tlbench: schema {schema!r}, this one reads {SCHEMA!r}; {remedy}"
 
 
-def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
+def _from_json(
+    data: Mapping[str, Any], known: Mapping[str, Metric], roles: tuple[Role, ...] = ("system", "control")
+) -> Result:
     clips = data["clips"]
     clip_count = len(clips["id"])
     metrics, protocols, intervals = [], {}, {}
@@ -154,7 +157,7 @@ def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
         )
         for i, (clip_id, speaker, generated, reference, frames, word) in enumerate(zip(*columns, strict=True))
     )
-    if data["role"] not in ("system", "control"):
+    if data["role"] not in roles:
         raise ValueError(f"role {data['role']!r:.60} is neither system nor control")
     if not isinstance(data["provenance"], dict):
         raise ValueError("provenance is not an object")
@@ -179,7 +182,19 @@ def _from_json(data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
     )
     for row in result.rows():
         _check_row(row, data["metrics"][row.metric.key])
-    return result
+    if data.get("blind") is None:
+        return result
+    rows = [_blind_row(row, data, known) for row in data["blind"]["rows"]]
+    return replace(result, blind=read_blind(data["blind"], result, rows))
+
+
+def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
+    """A row of ``blind``: it has names and metrics of its own, and is over the clips of the result it belongs to."""
+    count_of = len(data["clips"]["id"])
+    nothing = dict.fromkeys(("generated_sha256", "reference_sha256", "frames"), [None] * count_of)
+    clips = {**data["clips"], **nothing, "failures": {}, "notes": {}}
+    about = {"name": row["name"], "role": "blind", "metrics": row["metrics"], "clips": clips, "blind": None}
+    return _from_json({**data, **about, "provenance": {}, "trained_with": [], "remarks": []}, known, ("blind",))
 
 
 def _check_row(row: Row, item: Mapping[str, Any]) -> None:

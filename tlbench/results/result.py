@@ -31,11 +31,13 @@ from tlbench.results.statistics import Interval, IntervalSettings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tlbench.results.blind import Blind
+
 SCHEMA = "tlbench.result/1"
 FILE_NAME = "result.json"
 
 
-Role = Literal["system", "control"]
+Role = Literal["system", "control", "blind"]
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,8 @@ class Result:
         How they were made.
     selection : str or None
         Which part of the split, as in the protocols; None for all of it.
-    role : "system" or "control"
-        Controls (ground truth, frozen mouth) stand apart in tables.
+    role : "system", "control" or "blind"
+        Controls (ground truth, frozen mouth) stand apart in tables. ``blind`` is a row of another result's ``blind``.
     provenance : mapping
         Versions, weights, command: see :func:`tlbench.results.provenance.make_provenance`.
     trained_with : tuple of str
@@ -128,6 +130,9 @@ class Result:
         What the checks of the run did not look at.
     strict : bool
         Whether warnings make the result incomplete, as its user asked.
+    blind : Blind or None
+        What readers get who do not look, and by which metrics the system is not read better; None where nothing was
+        read, and in results written before there were such rows.
 
     Raises
     ------
@@ -152,6 +157,7 @@ class Result:
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[str, ...] = ()
     strict: bool = False
+    blind: Blind | None = None
 
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):
@@ -360,6 +366,7 @@ class Result:
             **({"not_checked": list(self.not_checked)} if self.not_checked else {}),
             **({"strict": True} if self.strict else {}),
             "provenance": dict(self.provenance),
+            **({} if self.blind is None else {"blind": self.blind.to_json()}),
             "metrics": {row.metric.key: self._metric_json(row) for row in self.rows()},
             "clips": {
                 "id": [clip.id for clip in self.clips],

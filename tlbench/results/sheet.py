@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-SYMBOLS = "↑↓∞─"  # what sheets use besides ASCII
-_PLAIN = str.maketrans({"↑": "^", "↓": "v", "∞": "inf", "─": "-"})
+SYMBOLS = "↑↓∞─†"  # what sheets use besides ASCII
+_PLAIN = str.maketrans({"↑": "^", "↓": "v", "∞": "inf", "─": "-", "†": "!"})
 _PLAIN_BOX = box.Box(" -- \n    \n -- \n    \n -- \n -- \n    \n -- \n", ascii=True)
 
 
@@ -202,6 +202,7 @@ _LATEX = {
     "↓": r"$\downarrow$",
     "∞": r"$\infty$",
     "─": "-",
+    "†": r"\dag{}",
 }
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from math import isfinite
 from typing import Any, Literal, TextIO, get_args
@@ -19,9 +19,11 @@ from typing import Any, Literal, TextIO, get_args
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
+from tlbench.observing.domain import OF_CHECKPOINTS
 from tlbench.preflight.findings import count_clips, is_of_dataset
+from tlbench.results.blind import Verdict, probe_findings
 from tlbench.results.compare import Comparison, MetricComparison
-from tlbench.results.result import Result, Row, json_number
+from tlbench.results.result import Result, Role, Row, json_number
 from tlbench.results.sheet import (
     SYMBOLS,
     Cell,
@@ -43,6 +45,8 @@ TITLES = {
 }
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _CEILING = "ground-truth"  # the control that stands first
+_UNREAD = "†"  # behind a number that is no better than a blind reader's
+_ROLES: tuple[tuple[Role, str], ...] = (("system", ""), ("control", "controls"), ("blind", "blind"))
 _WIDE = 120  # columns, where the output is no terminal
 
 
@@ -61,7 +65,8 @@ def render(
     Parameters
     ----------
     results : sequence of Result
-        The systems in the order they are shown; controls stand below them.
+        The systems in the order they are shown; controls stand below them, and below those the readers that do not
+        look, where the results have such rows.
     format : str
         ``terminal``, ``markdown`` or ``latex`` for people; ``csv`` (one line a system and metric) or ``json`` for
         programs, with all digits.
@@ -84,7 +89,7 @@ def render(
         raise TlbenchError("there is no result to show; pass one or more result files")
     shown = _result_rows(results, all_metrics)
     if format == "csv":
-        return _csv(item for r, own in shown for item in r.as_dicts() if item["metric"] in own)
+        return _csv(item for r, own in shown for item in _items(r, own))
     if format == "json":
         return _json(
             {
@@ -92,7 +97,7 @@ def render(
                     {"system": r.name, "role": r.role, "complete": r.complete, "failures": r.failure_counts}
                     | {"frames": r.frame_counts, "findings": [found.to_json() for found in r.all_findings]}
                     | {"not_checked": list(r.not_checked)}
-                    | {"rows": [_finite_row(item) for item in r.as_dicts() if item["metric"] in own]}
+                    | {"rows": [_finite_row(item) for item in _items(r, own)]}
                     for r, own in shown
                 ],
                 "notes": _notes(shown, intervals),
@@ -128,6 +133,7 @@ def render_comparison(
                 "only_a": comparison.only_a,
                 "only_b": comparison.only_b,
                 "other_reference": comparison.other_reference,
+                "not_read": [{"system": name, "metric": key} for name, key in comparison.not_read],
                 "rows": [_finite_row(item) for item in comparison.as_dicts()],
                 "not_comparable": [{"metric": n.key, "a": n.a, "b": n.b} for n in comparison.not_comparable],
                 "notes": _comparison_notes(comparison),
@@ -216,9 +222,30 @@ _Shown = Sequence[tuple[Result, Mapping[str, Row]]]  # each result with the rows
 
 
 def _result_rows(results: Sequence[Result], all_metrics: bool) -> _Shown:
-    ordered = _in_order(results)
+    ordered = [*_in_order(results), *_blind_rows(results)]
     rows = {id(r): {row.metric.key: row for row in r.rows() if all_metrics or row.metric.headline} for r in ordered}
-    return [(result, rows[id(result)]) for result in ordered]
+    return [(r, rows[id(r)]) for r in ordered if rows[id(r)] or r.role != "blind"]
+
+
+def _blind_rows(results: Sequence[Result]) -> list[Result]:
+    """Those of all results, each once: of the same clips they are the same."""
+    found: dict[tuple[str, tuple[tuple[str, float | None], ...]], Result] = {}
+    for result in results:
+        for row in result.blind.rows if result.blind is not None else ():
+            found.setdefault((row.name, tuple((r.protocol.id, r.value) for r in row.rows())), row)
+    return list(found.values())
+
+
+def _items(result: Result, own: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
+    """What programs get of a result, a mapping a metric; ``read`` is whether it is read better than blind."""
+    for item in result.as_dicts():
+        if item["metric"] in own:
+            verdict = _verdict(result, item["metric"])
+            yield {**item, "read": None if verdict is None else verdict.read}
+
+
+def _verdict(result: Result, key: str) -> Verdict | None:
+    return None if result.blind is None else result.blind.verdicts.get(key)
 
 
 def _result_sheet(shown: _Shown, intervals: bool) -> Sheet:
@@ -262,8 +289,10 @@ def _head(metric: Metric) -> Cell:
 def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
     metrics = _metrics(shown, arithmetic)
     letters = {metric.key: _protocol_letters(shown, metric.key) for metric in metrics}
-    lines: dict[str, list[tuple[Cell, ...]]] = {"system": [], "control": []}
+    lines: dict[str, list[tuple[Cell, ...]]] = {role: [] for role, _ in _ROLES}
     for result, rows in shown:
+        if result.role == "blind" and not any(metric.key in rows for metric in metrics):
+            continue
         cells = [Cell(clean(result.name))]
         most = _most_scored(rows)
         for metric in metrics:
@@ -272,12 +301,14 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
                 cells.append(Cell("-"))
                 continue
             letter = letters[metric.key].get(row.protocol.id, "")
-            mark = (f" ({letter})" if letter else "") + ("*" if row.scored < most else "")
+            verdict = _verdict(result, metric.key)
+            unread = _UNREAD if verdict is not None and not verdict.read else ""
+            mark = (f" ({letter})" if letter else "") + ("*" if row.scored < most else "") + unread
             ends = _ends(row.low, row.high, metric.digits) if intervals else ""
             cells.append(Cell(_number(row.value, metric.digits) + mark, ends))
         cells.append(Cell(f"{most:,} of {result.expected:,}", _frames(result)))
         lines[result.role].append(tuple(cells))
-    sections = [(label, tuple(lines[role])) for role, label in (("system", ""), ("control", "controls")) if lines[role]]
+    sections = [(label, tuple(lines[role])) for role, label in _ROLES if lines[role]]
     last = len(metrics) + 1
     head = (Cell("system"), *(_head(metric) for metric in metrics), Cell("scored"))
     return Grid(TITLES[arithmetic], head, tuple(sections), kept=(0, last), left=(0,))
@@ -308,7 +339,7 @@ def _letter(index: int) -> str:
 def _notes(shown: _Shown, intervals: bool) -> list[str]:
     """What a reader has to know before quoting a number."""
     rows = [row for _, own in shown for row in own.values()]
-    notes = []
+    notes = _cannot_read(shown)
     arrows = [
         text for way, text in (("higher", "↑ higher"), ("lower", "↓ lower")) if way in {r.metric.better for r in rows}
     ]
@@ -321,6 +352,7 @@ def _notes(shown: _Shown, intervals: bool) -> list[str]:
         for text in _result_notes(result, own):
             systems.setdefault(text, []).append(result.name)
     notes += [f"{', '.join(names)}: {text}" for text, names in systems.items()]
+    notes += _blind_notes(shown)
     notes += _protocol_notes(shown)
     return [clean(note) for note in notes]
 
@@ -343,6 +375,34 @@ def _protocol_notes(shown: _Shown) -> list[str]:
         f"{', '.join(keys)}: rows of different letters can't be ranked, they were made differently: {listed}"
         for listed, keys in metrics.items()
     ]
+
+
+def _cannot_read(shown: _Shown) -> list[str]:
+    """What marks the whole table: observers that do not read the real videos either."""
+    probes = (result.blind.probe for result, _ in shown if result.blind is not None and result.blind.probe is not None)
+    return list(dict.fromkeys(f"{found.message} ({found.fix})." for probe in probes for found in probe_findings(probe)))
+
+
+def _blind_notes(shown: _Shown) -> list[str]:
+    """Which numbers are no reading, and where the blind rows come from."""
+    notes = []
+    unread: dict[str, list[str]] = {}
+    for result, own in shown:
+        for key in own:
+            verdict = _verdict(result, key)
+            if verdict is not None and not verdict.read:
+                unread.setdefault(result.name, []).append(f"{key} ({verdict.blind} {verdict.blind_value:.1f})")
+    if unread:
+        said = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in unread.items())
+        notes.append(
+            f"{_UNREAD} not read: at 95 %, paired, not better than the best reader that does not look. {said}."
+        )
+    sources = dict.fromkeys(
+        source for result, _ in shown if result.blind is not None for source in result.blind.learned_from
+    )
+    if sources:
+        notes.append(f"blind: what a reader gets who does not look, guessing from {'; '.join(sources)}.")
+    return notes
 
 
 def _interval_notes(shown: _Shown) -> list[str]:
@@ -374,6 +434,8 @@ def _interval_notes(shown: _Shown) -> list[str]:
 
 
 def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
+    if result.role == "blind":
+        return []
     notes = [f"{remark}." for remark in result.remarks]
     if not result.complete and result.clips_in_error:
         what = "an error or a warning (--strict)" if result.strict else "an error"
@@ -397,6 +459,11 @@ def _finding_notes(result: Result) -> list[str]:
     notes, info = [], []
     for (level, code), count in count_clips(result.all_findings).items():
         found = first[level, code]
+        if code == "cannot-read":  # the whole table is marked with it
+            continue
+        if code in OF_CHECKPOINTS:
+            notes += [f"{level}, {code}: {o.message} ({o.fix})." for o in result.findings if o.code == code]
+            continue
         how_many = (
             _clips(count) if found.clip is not None else f"{count:,} of the folder" if count > 1 else "the folder"
         )
@@ -469,6 +536,9 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     fewer = [f"{r.metric.key} {r.difference.clips:,}" for r in comparison.rows if r.difference.clips < comparison.clips]
     if fewer:
         notes.append(f"Scored in both on fewer clips: {', '.join(fewer)}.")
+    if comparison.not_read:
+        listed = ", ".join(f"{name} by {key}" for name, key in comparison.not_read)
+        notes.append(f"Not read, at 95 % no better than the best reader that does not look: {listed}.")
     for item in comparison.not_comparable:
         if item.a is None or item.b is None:
             notes.append(f"{item.key} not compared: only {'b' if item.a is None else 'a'} has it.")

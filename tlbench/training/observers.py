@@ -12,6 +12,8 @@ from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.boxing import choose_rule
 from tlbench.observing.cache import default_cache
+from tlbench.observing.card import Domain
+from tlbench.observing.domain import domain_of
 from tlbench.observing.known import known_cards
 from tlbench.observing.package import open_package
 from tlbench.observing.registry import observer_class
@@ -157,7 +159,8 @@ def train_observer(
         fabric,
         half=half,
         loaders=loaders,
-        note={name: settings[name] for name in ("version", "dataset", "size", "steps", "seed")},
+        note={name: settings[name] for name in ("version", "dataset", "size", "steps", "seed")}
+        | {"domain": _domain(observer, train, chosen).to_json()},
         view=observer_class(observer).views[chosen],
     )
     at = training.run(tell or _quiet, None if max_seconds is None else began + max_seconds)
@@ -176,6 +179,12 @@ def _rule(observer: str, view: str, selection: Selection, listens: bool) -> Less
     fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
     boxes, _ = choose_rule(fixed, "blazeface", 0, {})
     return LessonRule(recipe, boxes, listens)
+
+
+def _domain(observer: str, train: Selection, view: str) -> Domain:
+    """What the network will know, so that scoring can tell clips that it does not."""
+    needs = observer_class(observer).needs
+    return domain_of(train.dataset, train.clips, view, reads=needs.transcript or needs.word)
 
 
 def _silent(done: int, total: int) -> None:

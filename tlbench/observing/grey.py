@@ -1,0 +1,93 @@
+"""What a network says before grey pictures: what it gets by what it is told, without looking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import av
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.mouths import PATCH_PX
+from tlbench.media.video import Frames
+from tlbench.observing.cache import Cache
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import Observer, Watcher
+from tlbench.observing.registry import observer_class
+from tlbench.observing.runner import ObserverPlan, Plan
+
+GREY = 128
+SIDE = 160  # pixels of the grey picture, LRS2's; every view cuts grey out of it
+FACE = (50, 40, 110, 100)  # x1 y1 x2 y2; what frames it, 1.4 times as wide, is grey as well
+RUN = 100  # frames shown at once
+FORM = "grey-160@1"  # part of the cache key; raised when what is shown changes
+
+
+def grey_evidence(plan: Plan, name: str, clips: Iterable[tuple[Clip, int]]) -> dict[str, Evidence]:
+    """Evidence of one observer of a plan, by clip id, as if every picture of the clip were grey.
+
+    No file is read. What was seen of a transcript and a number of frames is kept in the plan's cache, so that a second
+    system with clips of the same length costs nothing.
+
+    Parameters
+    ----------
+    plan : Plan
+    name : str
+        An observer of the plan that needs neither sound nor the reference's pictures.
+    clips : iterable of (Clip, int)
+        With how many frames each has. Clips that the observer can't judge are left out.
+    """
+    own = next(observer for observer in plan.observers if observer.name == name)
+    cache = Cache(plan.cache / "evidence")
+    found: dict[str, Evidence] = {}
+    waiting: list[tuple[Clip, int]] = []
+    for clip, frames in clips:
+        kept = cache.read(_key(own, clip, frames))
+        if kept is None:
+            waiting.append((clip, frames))
+        else:
+            found[clip.id] = Evidence.from_json(kept["evidence"])
+    if not waiting:
+        return found
+    kind = observer_class(name)
+    observer = kind.load(own.weights, own.views, plan.device, own.modes, half=own.half)
+    todo = iter(waiting)
+    while batch := list(islice(todo, kind.clips_per_batch)):
+        for clip, frames, evidence in _observe(observer, batch):
+            cache.write(_key(own, clip, frames), {"evidence": evidence.to_json()})
+            found[clip.id] = evidence
+    return found
+
+
+def _key(plan: ObserverPlan, clip: Clip, frames: int) -> dict[str, Any]:
+    return {"observer": plan.identity, "shown": FORM, "frames": frames, "transcript": clip.transcript}
+
+
+def _observe(observer: Observer, batch: Sequence[tuple[Clip, int]]) -> Iterator[tuple[Clip, int, Evidence]]:
+    watched: list[tuple[Clip, int, Watcher]] = []
+    for clip, frames in batch:
+        try:
+            watcher = observer.watch(clip, None)
+            _show(watcher, frames)
+        except ClipError:
+            continue
+        watched.append((clip, frames, watcher))
+    if not watched:
+        return
+    said = observer.conclude([watcher for _, _, watcher in watched])
+    for (clip, frames, _), evidence in zip(watched, said, strict=True):
+        if not isinstance(evidence, ClipError):
+            yield clip, frames, evidence
+
+
+def _show(watcher: Watcher, frames: int) -> None:
+    """All frames, the same picture, with guides of every kind, none of which leads out of it."""
+    picture = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), GREY, np.uint8), format="rgb24")
+    mouth = np.array([[PATCH_PX / SIDE, 0, 0], [0, PATCH_PX / SIDE, 0]])  # (2, 3): pixels to the mouth patch
+    for start in range(0, frames, RUN):
+        count = min(RUN, frames - start)
+        boxes = np.tile(np.array(FACE, np.int64), (count, 1))
+        watcher.see(Frames(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1)))
