@@ -27,6 +27,7 @@ SMALL_FACE_FRAMED = View("syncnet-small-face-framed", 1, (FrameFace(LRS2_SIDE), 
 VIEWS = {"paper": PAPER, "sound": SOUND, "small-whole": SMALL_WHOLE, "small-face-framed": SMALL_FACE_FRAMED}
 # Names of findings begin with one of these: a run looks as published, through one view of its own, or both.
 PAPER_FINDINGS, OWN_FINDINGS = "paper", "sound"
+COMMON_FINDINGS = "common"  # through the run's own view too, over the same speech at every shift
 
 
 @dataclass(frozen=True)

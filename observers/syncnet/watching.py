@@ -21,17 +21,20 @@ from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import Watcher
 
 from .decode import (
+    FEWEST_WINDOWS,
     FRAMES_LOST,
     MFCC_STEPS_A_FRAME,
     SAMPLES_A_FRAME,
     Sync,
+    common_distances,
     read_sync,
     shifted_distances,
+    widest_shift,
     window_count,
 )
 from .dims import Dims
 from .fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
-from .view import FACE_TRACK, OWN_FINDINGS, PAPER_FINDINGS, VIEWS, shown
+from .view import COMMON_FINDINGS, FACE_TRACK, OWN_FINDINGS, PAPER_FINDINGS, VIEWS, shown
 
 PASSES_SIDE_BY_SIDE = 4  # at most: each holds some 60 MB; on more cores a pass gets several
 
@@ -192,19 +195,25 @@ class Eye:
                 if len(crops):
                     lips.take(crops)
         found: list[tuple[Track, Sync]] = []
+        common: list[Sync] = []
         for track, lips in zip(tracks, seen, strict=True):
             samples = watcher.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
             if len(samples) // SAMPLES_A_FRAME <= FRAMES_LOST:
                 continue  # the sound ended before this face came
             windows = window_count(len(track), len(samples))
             speech = speech_embeddings(self._passes, samples, windows)
-            found.append((track, read_sync(shifted_distances(lips.embeddings(windows), speech))))
+            embeddings = lips.embeddings(windows)
+            found.append((track, read_sync(shifted_distances(embeddings, speech))))
+            if windows >= FEWEST_WINDOWS:
+                common.append(read_sync(common_distances(embeddings, speech, widest_shift(windows))))
         return {
             "track_start": np.array([track.start for track, _ in found], np.int64),
             "track_frames": np.array([len(track) for track, _ in found], np.int64),
             "track_lse_d": np.array([sync.lse_d for _, sync in found], np.float64),
             "track_lse_c": np.array([sync.lse_c for _, sync in found], np.float64),
             "track_offset_frames": np.array([sync.offset_frames for _, sync in found], np.int64),
+            "track_common_lse_d": np.array([sync.lse_d for sync in common], np.float64),
+            "track_common_lse_c": np.array([sync.lse_c for sync in common], np.float64),
         }
 
 
@@ -226,9 +235,25 @@ def findings(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: np.
     windows = window_count(frames, len(samples))
     values: dict[str, Value] = {"windows": windows}
     speech = speech_embeddings(passes, samples, windows)
-    for prefix, lips in seen.items():
-        values |= _of_whole_frame(prefix, read_sync(shifted_distances(lips.embeddings(windows), speech)))
+    for prefix, seen_lips in seen.items():
+        lips = seen_lips.embeddings(windows)
+        values |= _of_whole_frame(prefix, read_sync(shifted_distances(lips, speech)))
+        if prefix == OWN_FINDINGS:
+            values |= _over_common_speech(lips, speech)
     return values
+
+
+def _over_common_speech(lips: Tensor, speech: Tensor) -> dict[str, Value]:
+    """What the same windows of speech say at every shift; of a clip that is too short for it, that it is."""
+    try:
+        shift = widest_shift(len(speech))
+    except ClipError:
+        return {f"{COMMON_FINDINGS}_max_shift_frames": 0}
+    values = _of_whole_frame(COMMON_FINDINGS, read_sync(common_distances(lips, speech, shift)))
+    return values | {
+        f"{COMMON_FINDINGS}_max_shift_frames": shift,
+        f"{COMMON_FINDINGS}_windows": len(speech) - 2 * shift,
+    }
 
 
 def speech_embeddings(passes: Passes, samples: np.ndarray, windows: int) -> Tensor:

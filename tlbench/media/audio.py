@@ -16,6 +16,13 @@ from tlbench.media.filterbank import MEL_FILTERS, SAMPLE_RATE, mel_energies
 
 LONGEST_GAP_SECONDS = 600.0  # a longer hole is a broken timestamp, which would be filled with silence
 
+FULL_SCALE = 32768.0  # of int16
+NOISE_FLOOR = 1e-3  # of full scale, -60 dB: what a codec makes of digital silence stays below
+# SyncNet's window of 5 frames is the least that it hears at once: a clip in which less than that can be heard, such as
+# one click, has no speech.
+LEAST_SOUND_SECONDS = 0.2
+HOPS_PER_SECOND = 100  # 10 ms: fine enough to tell one frame (40 ms) from two
+
 # python_speech_features/base.py at 0.6 (jameslyons), the defaults of ``mfcc``, which SyncNet was trained on.
 COEFFICIENTS = 13
 LIFTER = 22
@@ -58,6 +65,35 @@ def read_audio(path: Path, rate: int = SAMPLE_RATE) -> np.ndarray:
     if not samples:
         raise MediaError("no-audio", f"{path}: none of its sound can be decoded; re-encode the file")
     return np.frombuffer(samples, np.int16)
+
+
+def sounding_seconds(samples: np.ndarray, rate: int) -> float:
+    """For how long a sound can be heard: all its 10 ms that swing by `NOISE_FLOOR` or more, added up.
+
+    Half the way from the least to the greatest sample counts, so a constant offset is silence too.
+
+    Parameters
+    ----------
+    samples : (N,) float
+        Of full scale 1.
+    rate : int
+        In Hz.
+    """
+    edges = hop_edges(len(samples), rate)
+    if len(edges) < 2:
+        return 0.0
+    whole, starts = samples[: edges[-1]], edges[:-1]
+    swings = (np.maximum.reduceat(whole, starts) - np.minimum.reduceat(whole, starts)) / 2  # (hops,)
+    return int((swings >= NOISE_FLOOR).sum()) / HOPS_PER_SECOND
+
+
+def hop_edges(count: int, rate: int) -> np.ndarray:
+    """Where each whole 10 ms of ``count`` samples begins, and where the last ends: (hops + 1,) int64.
+
+    At 11,025 Hz and the like hops differ by one sample.
+    """
+    edges: np.ndarray = np.arange(count * HOPS_PER_SECOND // rate + 1) * rate // HOPS_PER_SECOND
+    return edges
 
 
 def sound_form(path: Path) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
 from tlbench.files import file_sha256
+from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
@@ -23,8 +24,15 @@ from tlbench.media.scaling import same_aspect
 from tlbench.media.video import LONGEST_GAP_SECONDS
 from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
-from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
-from tlbench.preflight.sound import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
+from tlbench.preflight.frames import (
+    ROUNDING_FRAMES,
+    SLACK_FRAMES,
+    check_frame_count,
+    check_sync_length,
+    expected_frames,
+    frames_at_25,
+)
+from tlbench.preflight.sound import SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
 SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is shorter, padding is not
@@ -113,6 +121,7 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     findings += _check_window(clip, video, expected)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
+    findings += check_sync_length(clip.id, frames_to_expect(clip, video, reference, expected))
     return ClipFacts(tuple(findings), *facts)
 
 
@@ -326,8 +335,9 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
         return
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
-    if sound.peak < NOISE_FLOOR:
-        yield finding("silent-audio", clip.id, "the sound is silent from beginning to end")
+    if sound.sounding_seconds < LEAST_SOUND_SECONDS:
+        heard = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
+        yield finding("silent-audio", clip.id, f"{heard}, LSE needs {LEAST_SOUND_SECONDS:g} s")
         return
 
     real, real_start_seconds = None, 0.0

@@ -13,9 +13,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from tlbench.media.audio import NOISE_FLOOR, hop_edges, sounding_seconds
 from tlbench.media.container import MediaError, opened, packets
 
-HOPS_PER_SECOND = 100  # 10 ms: fine enough to tell one frame (40 ms) from two
 HOPS_PER_FRAME = 4
 MAX_LAG_HOPS = 100  # one second either way; beyond it a clip of three seconds has too little left to compare
 # Re-encoded speech keeps a correlation above 0.99 (AAC at 32 kbit/s). Of GRID's sentences, which one speaker reads in
@@ -29,7 +29,6 @@ SAMPLE_TYPES = {
     for name, kind in {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}.items()
 }
 FLAT = 1e-9  # spread of a loudness curve below which it has no shape to compare
-NOISE_FLOOR = 1e-3  # of full scale, -60 dB: what a codec makes of digital silence stays below
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ class Sound:
     ----------
     seconds : float
         Length of what decodes.
-    peak : float
-        Of full scale, 0 to 1.
+    sounding_seconds : float
+        For how long it can be heard, see :func:`tlbench.media.audio.sounding_seconds`.
     loudness : (N,) float64
         Root mean square of each 10 ms, of full scale.
     """
 
     seconds: float
-    peak: float
+    sounding_seconds: float
     loudness: np.ndarray
 
 
@@ -90,15 +89,14 @@ def hear(path: Path) -> Sound:
     if not blocks or not rate:
         raise MediaError("no-audio", f"{path}: none of its sound decodes; write it again")
     samples = np.concatenate(blocks)
-    return Sound(len(samples) / rate, float(np.abs(samples).max(initial=0.0)), loudness(samples, rate))
+    return Sound(len(samples) / rate, sounding_seconds(samples, rate), loudness(samples, rate))
 
 
 def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
     """Root mean square of each whole 10 ms of (N,) float samples: (M,) float64."""
-    hops = len(samples) * HOPS_PER_SECOND // rate
-    if not hops:
+    edges = hop_edges(len(samples), rate)
+    if len(edges) < 2:
         return np.zeros(0)
-    edges = np.arange(hops + 1) * rate // HOPS_PER_SECOND  # at 11,025 Hz and the like hops differ by one sample
     powers = np.add.reduceat(np.square(samples[: edges[-1]], dtype=np.float64), edges[:-1])
     return np.sqrt(powers / np.diff(edges))
 
