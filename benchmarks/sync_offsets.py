@@ -87,7 +87,9 @@ def lessons_of(arguments: argparse.Namespace) -> LessonBook:
     selection = load_dataset(arguments.dataset, arguments.data_root, split=arguments.split, limit=arguments.limit)
     trained = view_of(arguments.package)
     view = next(view for name, view in VIEWS.items() if trained in (name, view.id))
-    boxes, _ = choose_rule(None if selection.dataset.boxes == "detected" else selection.dataset.boxes, "haar", 0, {})
+    boxes, _ = choose_rule(
+        None if selection.dataset.boxes == "detected" else selection.dataset.boxes, "blazeface", 0, {}
+    )
     book = LessonBook(selection, LessonRule(view, boxes, listens=True), arguments.cache or default_cache())
     book.prepare(lambda done, total: None)
     return book

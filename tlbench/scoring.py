@@ -134,7 +134,7 @@ def prepare(
         Checkpoints by the name of their card: ``{"syncnet": Path("syncnet_v2.model")}``. Others are looked for in
         :func:`tlbench.observing.weights.checkpoint_folder`.
     detector : str
-        ``s3fd``, ``haar``, or ``auto``: s3fd if its checkpoint is there.
+        ``s3fd``, ``blazeface``, ``haar``, or ``auto``: s3fd if its checkpoint is there, else blazeface.
     smooth : int
         Frames of a running median over detected boxes; 0 as published.
     face : str
@@ -214,12 +214,12 @@ def prepare(
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
 
-    rule = BoxRule("haar")
+    rule = BoxRule()
     if any(plan.needs.boxes for plan in plans):
         rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)
         used += [found] if found is not None else []
     elif any(plan.needs.placements for plan in plans):
-        rule = BoxRule("haar", source=boxes_from)
+        rule = BoxRule(source=boxes_from)
     return Setup(
         tuple(metric for metric in chosen if metric.observer in looking),
         Plan(

@@ -45,7 +45,7 @@ class TrackView:
 
 # The pipeline asks for more than 100 faces of more than 100 pixels, made for television; 50 faces is LatentSync's rule,
 # and 50 pixels lets in videos of 160x160. A different rule is a different number: raise the id's version with it.
-FACE_TRACK = TrackView("face-track", "syncnet-track-haar@1", TrackRule(faces_min=50, face_px_min=50))
+FACE_TRACK = TrackView("face-track", "syncnet-track-blazeface@1", TrackRule(faces_min=50, face_px_min=50))
 
 
 def shown(name: str) -> tuple[int, int]:

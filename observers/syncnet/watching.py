@@ -15,7 +15,7 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import mfcc, read_audio
-from tlbench.media.faces import HaarDetector
+from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.timeline import timeline
 from tlbench.media.tracks import Track, crop_track, find_tracks
 from tlbench.media.video import FRAMES_PER_SECOND, Footage, Frames
@@ -153,7 +153,7 @@ class SyncNetWatcher(Watcher):
         samples: np.ndarray,
         dump: Dump,
         lips: dict[str, tuple[ViewStream, Lips]],
-        detector: HaarDetector | None,
+        detector: BlazeFaceDetector | None,
     ) -> None:
         self.clip = clip
         self.samples = samples
@@ -209,7 +209,7 @@ class Eye:
             raise TlbenchError(f"syncnet looks through one view of the run at a time; got {', '.join(own)}")
         for name in views:
             _check_pictures(name, self._dims)
-        self._detector = HaarDetector() if FACE_TRACK.name in views else None
+        self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
 
     def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetWatcher:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""

@@ -4,7 +4,7 @@ Two rows of a table may be ranked together only if their ids are equal. The id i
 be read back by :meth:`Protocol.parse`::
 
     lse_c[lrs2:test/syncnet-whole@1/pyav-25fps@1/clips/paper/w:961e8696f888]@1
-    psnr[lrs2:test#limit=20/face-96@1/pyav-25fps@1/b:haar/frames/paper]@1
+    psnr[lrs2:test#limit=20/face-96@1/pyav-25fps@1/b:blazeface/frames/paper]@1
 
 that is
 ``metric[data set:split#selection/view/decoding/b:boxes/aggregation/arithmetic/r:rule/n:numbers/w:weights]@version``,
@@ -46,7 +46,8 @@ class Protocol:
     selection : str or None
         Which part of the split, as :func:`selection_mark` writes it; None for all of it.
     boxes : str or None
-        Where face boxes came from: ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None where none are used.
+        Where face boxes came from: ``blazeface``, ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None where none
+        are used.
     weights : str or None
         The first twelve hex digits of the checkpoint's SHA-256; None where there is no checkpoint.
     numbers : str or None
