@@ -139,7 +139,7 @@ def test_one_that_is_elsewhere_or_of_another_size_is_told_with_the_figures(fault
     [
         (CONFORMER, ["lrs2-112"], "--view conformer=face-framed finds"),
         (SYNCNET, ["sound"], "--view syncnet=face-track finds"),
-        (SYNCNET, ["paper", "sound"], "syncnet-whole-jpeg@1, syncnet-whole@1 (--view syncnet=face-track finds"),
+        (SYNCNET, ["paper", "sound"], "syncnet-whole-jpeg@1, syncnet-whole@1; --view syncnet=face-track finds"),
     ],
 )
 def test_the_way_out_is_the_view_that_finds_the_face_and_fits(
@@ -201,7 +201,7 @@ def test_a_run_tells_it_also_from_what_was_kept(
     assert found.failures == {}
     assert set(found.evidence) == {"scaler"}
     assert bright.searches == LOOKS
-    assert all("scaler-whole@1 (--view scaler=framed finds" in finding.message for finding in said)
+    assert all("scaler-whole@1; --view scaler=framed finds" in finding.message for finding in said)
     again, kept = look(tmp_path, clip)
     assert (again.findings, kept) == (found.findings, said)
     assert bright.searches == LOOKS

@@ -114,7 +114,7 @@ def check_face_place(
     used = {(observer.name, name) for observer, names in shown for name in names}
     finders = [(observer.name, _finds_face(observer, name, view)) for observer, name, view in views]
     options = dict.fromkeys(f"--view {of}={name}" for of, name in finders if name and (of, name) not in used)
-    way_out = f" ({', '.join(options)} finds the face first)" if options else ""
+    way_out = f"; {', '.join(options)} finds the face first" if options else ""
     ids = ", ".join(view.id for _, _, view in views)
     return finding("face-framing", clip_id, f"{what}; scaled whole by {ids}{way_out}")
 
