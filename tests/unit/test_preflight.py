@@ -316,6 +316,12 @@ def _(world: World) -> None:
     world.remake(samples=np.zeros((32000, 1), np.int16))
 
 
+@spoils("short-clip")
+def _(world: World) -> None:
+    write(world.real / "a.mp4", SEEDS["a"], 18, frames=20, samples=speech(1, 0.8))
+    world.remake(frames=20, samples=speech(1, 0.8))
+
+
 @spoils("audio-format")
 def _(world: World) -> None:
     world.remake(sample_rate=44100, channels=2, samples=np.repeat(speech(1, rate=44100), 2, axis=1))
@@ -565,7 +571,10 @@ def test_what_is_wrong_is_found_and_nothing_else(code: str, world: World) -> Non
 
 
 # Others need no healthy folder to be spoilt: a limit, sound from elsewhere, and faces, which `check` does not look for.
+# Motion and sound on the way of a run: test_clip_checks.py.
 ELSEWHERE = {"too-large", "unreadable-audio", "no-face", "faces-missing", "several-faces", "view-frame", "framing"}
+ELSEWHERE |= {"pictures-late"}
+ELSEWHERE |= {"too-short"}
 # What a checkpoint was trained on, which `check` does not know: test_domain.py and test_probing.py.
 ELSEWHERE |= {"other-dataset", "other-speakers", "other-vocabulary", "unverified-checkpoint", "cannot-read"}
 
