@@ -6,6 +6,8 @@ of words is a command of tlbench, a string is a piece of Python. Nothing here is
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -46,10 +48,13 @@ class Desk:
         Empty; of this kind alone.
     talkers : tuple of Talker
         Clips of the synthetic data set.
+    grid : Path, optional
+        GRID, for the kinds that need real faces.
     """
 
     folder: Path
     talkers: tuple[Talker, ...]
+    grid: Path | None = None
 
     def write(self, part: str, change: Change, count: int = 3, talkers: tuple[Talker, ...] = ()) -> None:
         """``part``/CLIP.mp4 with what ``change`` makes of the first ``count`` talkers."""
@@ -430,6 +435,42 @@ def mirrored_matrix(desk: Desk) -> list[Command]:
     return [desk.score(*WATCH, made="plain"), desk.score(*WATCH)]
 
 
+def lrs2_column(desk: Desk) -> list[Command]:
+    """A network that tlbench trained on something else, for a column of LRS2 that stands beside published values."""
+    real = desk.folder / "real"
+    for talker in desk.talkers[:3]:
+        for part, change in (("real/main", unchanged), ("made", softened)):
+            place = desk.folder / part / talker.clip_id
+            place.mkdir(parents=True)
+            pictures, samples = change(talker.pictures, talker.samples)
+            write_video(place / "00001.mp4", pictures, samples=samples, crf=20)
+        text = f"Text:  {talker.text}\nConf:  9\n"
+        (real / "main" / talker.clip_id / "00001.txt").write_text(text, "utf-8")
+    (real / "test.txt").write_text("".join(f"{talker.clip_id}/00001\n" for talker in desk.talkers[:3]), "utf-8")
+    reader = ["--metrics", "wer1", "--weights", "avhubert-grid", "--view", "avhubert=face-framed"]
+    return [["score", str(desk.folder / "made"), "--dataset", "lrs2", "--data-root", str(real), *reader]]
+
+
+def all_metrics(desk: Desk) -> list[Command]:
+    desk.write_real()
+    desk.write("made", softened)
+    return [desk.score("--metrics", "all")]
+
+
+def of_grid(kind: str) -> Callable[[Desk], list[Command]]:
+    """Real faces with a fault that `tlbench controls` puts in: what is asked is whether they count as in sync."""
+
+    def make(desk: Desk) -> list[Command]:
+        grid = ["--dataset", "grid", "--data-root", str(desk.grid), "--limit", "20"]
+        write = ["controls", str(desk.folder), "--kinds", kind, *grid]
+        main = "from tlbench.cli.main import main; main()"
+        subprocess.run([sys.executable, "-c", main, *write], check=True, capture_output=True)
+        network = ["--metrics", "in_sync/sound,lse_c/sound", "--weights", "syncnet-grid"]
+        return [["score", str(desk.folder / kind), *grid, *network]]
+
+    return make
+
+
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Quota exceeded</body></html>\n" * 20
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 48213\n"
 
@@ -482,6 +523,8 @@ KINDS = (
     Kind("ground truth as a system", truth_as_system, ("ground-truth-as-system",), clips=1),
     Kind("--trained-with avhubert-synthetc", misspelt_checkpoint, words="did you mean"),
     Kind("a reader outside its training", other_reader, ("other-dataset", "cannot-read"), clips=1),
+    Kind("LRS2's `paper` column by a network of tlbench's own", lrs2_column, ("other-dataset",), clips=1),
+    Kind("--metrics all, without published checkpoints", all_metrics, right=("PSNR", 30, 60)),
     Kind(
         "soft hyphens and zero-width spaces in words",
         of_text(lambda text: text.replace("E", "\u00adE").replace("T", "\u200bT"), *READ),
@@ -503,4 +546,10 @@ KINDS = (
     Kind("a Git LFS pointer", no_video_at_all(LFS), words="(?i)git.lfs"),
     Kind("a damaged real video", broken_real, ("reference-broken",), clips=1),
     Kind("Python: metrics='psnr/sound'", lone_string, words=r"psnr/sound \d"),
+)
+
+# With real faces: what a confidence floor and the same windows of speech decide.
+GRID_KINDS = (
+    Kind("GRID, the mouth painted grey: in sync?", of_grid("greyed-mouth"), right=("in sync", 0, 20)),
+    Kind("GRID, a still picture: in sync?", of_grid("static"), right=("in sync", 0, 20)),
 )

@@ -1,7 +1,7 @@
 """What tlbench printed of faulty input before its findings, and what it prints now.
 
-    python -m benchmarks.findings [--only PATTERN] [--markdown]
-    python -m benchmarks.findings --before CHECKOUT
+    python -m benchmarks.findings [--grid FOLDER] [--only PATTERN] [--markdown]
+    python -m benchmarks.findings [--grid FOLDER] --before CHECKOUT
 
 Each kind of fault is made anew from the synthetic talkers (``benchmarks/faulty_inputs.py``) and given to the tlbench
 of this checkout. What was printed before stands in ``benchmarks/findings_before.json``, measured on the same input by
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faulty_inputs import KINDS, Command, Desk, Kind, read_talkers
+from benchmarks.faulty_inputs import GRID_KINDS, KINDS, Command, Desk, Kind, read_talkers
 from tlbench.files import write_text_atomically
 
 ROOT = Path(__file__).parents[1]
@@ -97,9 +97,10 @@ def _read(done: subprocess.CompletedProcess[str], folder: Path) -> Said:
     if isinstance(printed, dict) and "results" in printed:
         (result,) = (result for result in printed["results"] if result["role"] == "system")
         for row in result["rows"]:
+            label = f"{row['label']} paper" if row["arithmetic"] == "paper" else row["label"]
             if row["value"] is not None:
-                numbers[row["label"]] = float(row["value"])  # "inf" is a text
-            numbers[f"{row['label']} scored"] = row["scored"]
+                numbers[label] = float(row["value"])  # "inf" is a text
+            numbers[f"{label} scored"] = row["scored"]
         findings = result.get("findings", [])
         notes = [note for note in printed["notes"] if re.match(r"made: .*(remarks|not scored)", note)]
         messages = [note.removeprefix("made: ") for note in notes]
@@ -168,10 +169,12 @@ def markdown(kind: Kind, before: list[list[str]], now: list[Said]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="measure what was printed before, and keep it")
+    parser.add_argument("--grid", type=Path, metavar="FOLDER", help="GRID, for the kinds that need real faces")
     parser.add_argument("--only", default="", metavar="PATTERN", help="kinds whose name has this in it")
     parser.add_argument("--markdown", action="store_true", help="a table for a page")
     arguments = parser.parse_args()
-    kinds = [kind for kind in KINDS if re.search(arguments.only, kind.name)]
+    given = KINDS if arguments.grid is None else (*KINDS, *GRID_KINDS)
+    kinds = [kind for kind in given if re.search(arguments.only, kind.name)]
     record = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {"commit": "", "kinds": {}}
     silent = []
     with tempfile.TemporaryDirectory() as name:
@@ -190,7 +193,7 @@ def main() -> None:
             )
             record["commit"] = commit.stdout.strip()
         for number, kind in enumerate(kinds):
-            said = measure(kind, Desk(folder / f"kind{number}", talkers), program)
+            said = measure(kind, Desk(folder / f"kind{number}", talkers, arguments.grid), program)
             if arguments.before is not None:
                 record["kinds"][kind.name] = [one.lines() for one in said]
                 print(f"{kind.name}: {record['kinds'][kind.name]}", flush=True)
