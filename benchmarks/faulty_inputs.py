@@ -1,7 +1,7 @@
 """Inputs that people have in good faith and that break an assumption of tlbench, made from the synthetic talkers.
 
-Each function of :data:`KINDS` writes its input into an empty folder and returns the commands that are run on it: a list
-of words is a command of tlbench, a string is a piece of Python. Nothing here is downloaded.
+Each function that takes a :class:`Desk` writes its input into the desk's empty folder and returns the commands that are
+run on it: a list of words is a command of tlbench, a string is a piece of Python. Nothing here is downloaded.
 """
 
 from __future__ import annotations
@@ -80,37 +80,6 @@ class Desk:
 
 
 Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of fault, and when tlbench is right about it.
-
-    Attributes
-    ----------
-    name : str
-        What the user has.
-    make : callable
-        Writes the input; returns the commands.
-    codes : tuple of str
-        It is told if the table has findings of one of these codes.
-    clips : int
-        So many of them: one a clip, or one for the folder.
-    words : str
-        Or if this pattern is in a message.
-    right : (label, lowest, highest), optional
-        Or if no number is told, and this one of the last command is between these.
-    same : (label, tolerance), optional
-        Or if this number of the last command is the first command's, within the tolerance.
-    """
-
-    name: str
-    make: Callable[[Desk], list[Command]]
-    codes: tuple[str, ...] = ()
-    clips: int = 3
-    words: str = ""
-    right: tuple[str, float, float] | None = None
-    same: tuple[str, float] | None = None
 
 
 def read_talkers(corpus: Path) -> tuple[Talker, ...]:
@@ -281,7 +250,7 @@ def misspelt_checkpoint(desk: Desk) -> list[Command]:
 
 
 def still(desk: Desk) -> list[Command]:
-    """A photograph beside the speech: 1 % of shifts is right by chance, 3 of 31 within a frame."""
+    """A photograph beside the speech."""
     desk.write_real(count=12)
     desk.write("made", lambda p, s: (np.repeat(p[:1], len(p), axis=0), s), 12)
     return [desk.score(*OFFSET)]
@@ -368,6 +337,15 @@ def no_transcripts(desk: Desk) -> list[Command]:
 
 def of_sound(change: Callable[[np.ndarray], np.ndarray], *options: str) -> Callable[[Desk], list[Command]]:
     return of_pictures(lambda pictures, samples: (softened(pictures, samples)[0], change(samples)), *options)
+
+
+def no_sound(desk: Desk) -> list[Command]:
+    desk.write_real()
+    (desk.folder / "made").mkdir()
+    for talker in desk.talkers[:3]:
+        pictures, _ = softened(talker.pictures, talker.samples)
+        write_video(desk.folder / "made" / f"{talker.clip_id}.mp4", pictures, crf=20)
+    return [desk.score(*HEAR), desk.check()]
 
 
 def lone_string(desk: Desk) -> list[Command]:
@@ -469,87 +447,3 @@ def of_grid(kind: str) -> Callable[[Desk], list[Command]]:
         return [["score", str(desk.folder / kind), *grid, *network]]
 
     return make
-
-
-HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Quota exceeded</body></html>\n" * 20
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 48213\n"
-
-# What stands first is no fault: numbers as they should be.
-KINDS = (
-    Kind("none: what a generator should write", whole_good, right=("PSNR", 30, 60)),
-    Kind("stops after 8 frames", few_frames, ("few-frames",)),
-    Kind("stops 3 frames early", of_pictures(frames(lambda n: range(n - 3)), *WATCH), ("frame-count",)),
-    Kind(
-        "goes on for 10 frames too long",
-        of_pictures(frames(lambda n: [*range(n), *range(n - 2, n - 12, -1)]), *WATCH),
-        ("frame-count",),
-    ),
-    Kind("one frame", of_pictures(frames(lambda n: range(1)), *WATCH), ("single-frame", "few-frames")),
-    Kind("half the size (80x80)", of_pictures(resized(80, 80), *WATCH), ("rescaled",), right=("PSNR", 25, 60)),
-    Kind("another aspect (160x120)", of_pictures(resized(160, 120), *WATCH), ("frame-size",)),
-    Kind("a square crop of a square source", cropped, ("framing",)),
-    Kind("a square crop of a face that fills the frame", cropped_close, ("framing",)),
-    Kind("512x512 before a view of 160x160", fixed_window, ("view-frame",)),
-    Kind(
-        "the face is covered for a third of the clip",
-        face_covered,
-        ("reference-no-face", "faces-filled"),
-        clips=2,
-        same=("PSNR", 1),
-    ),
-    Kind("the generated video shows no face for a third", no_face_generated, ("faces-missing",), clips=2),
-    Kind("two people", several_people, ("several-faces",), clips=1),
-    Kind(
-        "pictures 3 frames late",
-        of_pictures(frames(lambda n: [0, 0, 0, *range(n - 3)]), *WATCH),
-        ("pictures-late",),
-    ),
-    Kind(
-        "sound before pictures (-itsoffset 0.2)",
-        sound_first,
-        ("audio-start", "audio-lag"),
-        right=("|offset|", 4.5, 5.5),
-    ),
-    Kind("speech in the second sound track, the default", default_track, same=("LSE-C", 0.2)),
-    Kind("mirrored by the display matrix", mirrored_matrix, same=("PSNR", 0.5)),
-    Kind("silent sound", of_sound(np.zeros_like, *HEAR), ("silent-audio",)),
-    Kind(
-        "sound of codec noise",
-        of_sound(lambda s: np.random.default_rng(0).integers(-3, 4, len(s)).astype(np.int16), *HEAR),
-        ("silent-audio",),
-    ),
-    Kind("a photograph: in sync?", still, ("too-short",), right=("in sync", 0, 20)),
-    Kind("JPEG of `paper`: 4:4:4", jpeg_444, right=None, words="yuv444p in the JPEG of paper is full"),
-    Kind("ground truth as a system", truth_as_system, ("ground-truth-as-system",), clips=1),
-    Kind("--trained-with avhubert-synthetc", misspelt_checkpoint, words="did you mean"),
-    Kind("a reader outside its training", other_reader, ("other-dataset", "cannot-read"), clips=1),
-    Kind("LRS2's `paper` column by a network of tlbench's own", lrs2_column, ("other-dataset",), clips=1),
-    Kind("--metrics all, without published checkpoints", all_metrics, right=("PSNR", 30, 60)),
-    Kind(
-        "soft hyphens and zero-width spaces in words",
-        of_text(lambda text: text.replace("E", "\u00adE").replace("T", "\u200bT"), *READ),
-        same=("WER1", 0.01),
-    ),
-    Kind(
-        "a curly apostrophe (WER2)",
-        of_text(
-            lambda text: text.replace("'", "\u2019"), "--metrics", "wer2/sound", "--weights", "conformer-synthetic"
-        ),
-        same=("WER2", 0.01),
-    ),
-    Kind("a transcript of no words: [music]", of_text(lambda text: "[music]", *READ), ("empty-transcript",)),
-    Kind("numbers in digits", of_text(lambda text: text + " 10", *READ), ("digits",)),
-    Kind("no transcripts at all", no_transcripts, ("no-transcripts",), clips=1),
-    Kind("GRID: word times of another clip", wrong_alignment, ("alignment-contradicts-id",), clips=2),
-    Kind("gif files", gif, ("audio-format", "frame-rate", "no-audio"), right=("PSNR", 15, 60)),
-    Kind("a web page saved as mp4", no_video_at_all(HTML), words="(?i)html|web page"),
-    Kind("a Git LFS pointer", no_video_at_all(LFS), words="(?i)git.lfs"),
-    Kind("a damaged real video", broken_real, ("reference-broken",), clips=1),
-    Kind("Python: metrics='psnr/sound'", lone_string, words=r"psnr/sound \d"),
-)
-
-# With real faces: what a confidence floor and the same windows of speech decide.
-GRID_KINDS = (
-    Kind("GRID, the mouth painted grey: in sync?", of_grid("greyed-mouth"), right=("in sync", 0, 20)),
-    Kind("GRID, a still picture: in sync?", of_grid("static"), right=("in sync", 0, 20)),
-)

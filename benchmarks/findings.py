@@ -3,7 +3,7 @@
     python -m benchmarks.findings [--grid FOLDER] [--only PATTERN] [--markdown]
     python -m benchmarks.findings [--grid FOLDER] --before CHECKOUT
 
-Each kind of fault is made anew from the synthetic talkers (``benchmarks/faulty_inputs.py``) and given to the tlbench
+Each kind of fault is made anew from the synthetic talkers (``benchmarks/fault_kinds.py``) and given to the tlbench
 of this checkout. What was printed before stands in ``benchmarks/findings_before.json``, measured on the same input by
 the commit that is named there; the second form measures it again with the tlbench in CHECKOUT (a git checkout of that
 commit). Exits with 1 if the tlbench of this checkout says nothing of a fault and its number is not the right one.
@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faulty_inputs import GRID_KINDS, KINDS, Command, Desk, Kind, read_talkers
+from benchmarks.fault_kinds import GRID_KINDS, KINDS, Kind
+from benchmarks.faulty_inputs import Command, Desk, read_talkers
 from tlbench.files import write_text_atomically
 
 ROOT = Path(__file__).parents[1]

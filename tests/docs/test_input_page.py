@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.faulty_inputs import KINDS
+from benchmarks.fault_kinds import GRID_KINDS, KINDS
 from tests.docs.commands import ROOT
 from tlbench.preflight.findings import CATALOGUE
 
@@ -45,7 +45,7 @@ def test_what_the_data_set_is_to_blame_for_is_said_to_be_of_the_data_set() -> No
 
 
 def test_each_fault_of_the_benchmark_is_told_by_codes_that_there_are() -> None:
-    assert {code for kind in KINDS for code in kind.codes} <= set(CATALOGUE)
-    assert len({kind.name for kind in KINDS}) == len(KINDS)
-    for kind in KINDS:
+    assert {code for kind in (*KINDS, *GRID_KINDS) for code in kind.codes} <= set(CATALOGUE)
+    assert len({kind.name for kind in (*KINDS, *GRID_KINDS)}) == len(KINDS) + len(GRID_KINDS)
+    for kind in (*KINDS, *GRID_KINDS):
         assert kind.codes or kind.words or kind.right or kind.same, f"{kind.name} can't be silently wrong"
