@@ -11,7 +11,7 @@ from tlbench.preflight.findings import CATALOGUE
 PAGE = (ROOT / "docs" / "input.md").read_text("utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGE.splitlines() if line[:2] == "| "]
 CODE = re.compile(r"`([a-z]+(?:-[a-z]+)*)`")
-WORDS = {"paper", "sound", "score"}  # stand in backticks too, and are no codes
+WORDS = {"paper", "sound", "score", "check"}  # stand in backticks too, and are no codes
 
 
 def named() -> set[str]:
