@@ -1,11 +1,10 @@
 """What tlbench printed of faulty input before its findings, and what it prints now.
 
-    python -m benchmarks.findings [--grid FOLDER] [--only PATTERN] [--markdown]
-    python -m benchmarks.findings [--grid FOLDER] --before CHECKOUT
+    python -m benchmarks.findings [--grid FOLDER] [--only PATTERN] [--markdown] [--before CHECKOUT]
 
 Each kind of fault is made anew from the synthetic talkers (``benchmarks/fault_kinds.py``) and given to the tlbench
 of this checkout. What was printed before stands in ``benchmarks/findings_before.json``, measured on the same input by
-the commit that is named there; the second form measures it again with the tlbench in CHECKOUT (a git checkout of that
+the commit that is named there; with --before it is measured again by the tlbench in CHECKOUT (a git checkout of that
 commit). Exits with 1 if the tlbench of this checkout says nothing of a fault and its number is not the right one.
 """
 
@@ -21,7 +20,8 @@ import tempfile
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +33,43 @@ ROOT = Path(__file__).parents[1]
 RECORD = Path(__file__).with_name("findings_before.json")
 TALKERS = 12
 RUN = "from tlbench.cli.main import main; main()"
+SHOWN = 5  # numbers
 WIDTH = 58  # of a column
 LONGEST = 150  # letters of one message
 
 
 @dataclass(frozen=True)
 class Said:
-    """What one command printed: its exit code, numbers by label, findings as 'level code', and other messages."""
+    """What one command printed.
 
+    Attributes
+    ----------
+    command : str
+        score, check ... or python.
+    exit_code : int
+        0 if all is well.
+    numbers : dict of str to (float or None, int)
+        Each metric's value and how many clips were scored, by its label.
+    findings : dict of str to int
+        How many clips have each, by 'level code'.
+    messages : tuple of str
+        What else was said.
+    """
+
+    command: str
     exit_code: int
-    numbers: dict[str, float]
+    numbers: dict[str, tuple[float | None, int]]
     findings: dict[str, int]
     messages: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """As shown."""
-        numbers = ", ".join(f"{label} {value:.4g}" for label, value in self.numbers.items())
+        """As shown: values with the number of clips that were scored."""
+        shown = [f"{label} {'-' if v is None else f'{v:.4g}'} ({n})" for label, (v, n) in self.numbers.items()]
+        if len(shown) > SHOWN:
+            shown[SHOWN:] = [f"and {len(shown) - SHOWN} more"]
         findings = ", ".join(f"{name} ({count})" for name, count in self.findings.items())
-        return [
-            f"exit {self.exit_code}" + (f": {numbers}" if numbers else ""),
-            *filter(None, [findings]),
-            *self.messages,
-        ]
+        head = f"{self.command} exits with {self.exit_code}" + (f": {', '.join(shown)}" if shown else "")
+        return [head, *filter(None, [findings]), *self.messages]
 
 
 class Installed:
@@ -78,7 +93,7 @@ class Installed:
         done = subprocess.run(
             [sys.executable, "-c", str(program), *rest], cwd=folder, env=environment, capture_output=True, text=True
         )
-        return _read(done, folder)
+        return _read("python" if isinstance(command, str) else command[0], done, folder)
 
 
 def _options(name: str, folder: Path) -> list[str]:
@@ -86,22 +101,21 @@ def _options(name: str, folder: Path) -> list[str]:
     return {"score": out, "check": ["--json", "--workers", "1"]}.get(name, [])
 
 
-def _read(done: subprocess.CompletedProcess[str], folder: Path) -> Said:
+def _read(name: str, done: subprocess.CompletedProcess[str], folder: Path) -> Said:
     """The table of ``score``, the findings of ``check``, or text."""
     try:
         printed: Any = json.loads(done.stdout)
     except ValueError:
         printed = None
     errors = [line for line in done.stderr.splitlines() if line and not re.match(r"warning: |not scored: clip ", line)]
-    numbers: dict[str, float] = {}
+    numbers: dict[str, tuple[float | None, int]] = {}
     findings: list[dict[str, Any]] = []
     if isinstance(printed, dict) and "results" in printed:
         (result,) = (result for result in printed["results"] if result["role"] == "system")
         for row in result["rows"]:
             label = f"{row['label']} paper" if row["arithmetic"] == "paper" else row["label"]
-            if row["value"] is not None:
-                numbers[label] = float(row["value"])  # "inf" is a text
-            numbers[f"{label} scored"] = row["scored"]
+            value = None if row["value"] is None else float(row["value"])  # "inf" is a text
+            numbers[label] = (value, row["scored"])
         findings = result.get("findings", [])
         notes = [note for note in printed["notes"] if re.match(r"made: .*(remarks|not scored)", note)]
         messages = [note.removeprefix("made: ") for note in notes]
@@ -117,7 +131,7 @@ def _read(done: subprocess.CompletedProcess[str], folder: Path) -> Said:
     counts = Counter(f"{level} {code}" for level, code, _ in sorted(seen, key=str))
     order = sorted(counts, key=lambda name: (["error", "warning", "info"].index(name.split()[0]), name))
     plain = [_short(message.replace(f"{folder}/", "")) for message in dict.fromkeys(messages)]
-    return Said(done.returncode, numbers, {name: counts[name] for name in order}, tuple(filter(None, plain)))
+    return Said(name, done.returncode, numbers, {name: counts[name] for name in order}, tuple(filter(None, plain)))
 
 
 def _short(message: str) -> str:
@@ -131,14 +145,13 @@ def is_told(kind: Kind, said: list[Said]) -> bool:
         return True
     if kind.words and any(re.search(kind.words, message) for one in said for message in one.messages):
         return True
-    numbers = [one.numbers for one in said if one.numbers]
+    values = [{label: v for label, (v, _) in one.numbers.items() if v is not None} for one in said if one.numbers]
     if kind.right is not None:
         label, low, high = kind.right
-        return any(low <= of[label] <= high for of in numbers if label in of)
-    if kind.same is not None and len(numbers) > 1:
+        return any(low <= of[label] <= high for of in values if label in of)
+    if kind.same is not None and len(values) > 1:
         label, tolerance = kind.same
-        first, last = numbers[0].get(label), numbers[-1].get(label)
-        return first is not None and last is not None and abs(first - last) <= tolerance
+        return label in values[0] and label in values[-1] and abs(values[0][label] - values[-1][label]) <= tolerance
     return False
 
 
@@ -148,9 +161,9 @@ def measure(kind: Kind, desk: Desk, program: Installed) -> list[Said]:
     return [program.run(command, desk.folder) for command in kind.make(desk)]
 
 
-def show(kind: Kind, before: list[list[str]], now: list[Said], told: bool) -> str:
+def show(kind: Kind, before: list[Said], now: list[Said], told: bool) -> str:
     """Two columns of one kind."""
-    columns = [[line for block in before for line in _wrapped(block)], [x for s in now for x in _wrapped(s.lines())]]
+    columns = [[line for one in side for line in _wrapped(one.lines())] for side in (before, now)]
     height = max(map(len, columns))
     left, right = (column + [""] * (height - len(column)) for column in columns)
     body = [f"  {a:{WIDTH}} | {b}".rstrip() for a, b in zip(left, right, strict=True)]
@@ -161,9 +174,9 @@ def _wrapped(lines: Iterable[str]) -> list[str]:
     return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
 
 
-def markdown(kind: Kind, before: list[list[str]], now: list[Said]) -> str:
+def markdown(kind: Kind, before: list[Said], now: list[Said]) -> str:
     """One row of a table."""
-    cells = ["; ".join(line for block in blocks for line in block) for blocks in (before, [s.lines() for s in now])]
+    cells = ["; ".join(line for one in side for line in one.lines()) for side in (before, now)]
     return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in [kind.name, *cells]) + " |"
 
 
@@ -176,37 +189,38 @@ def main() -> None:
     arguments = parser.parse_args()
     given = KINDS if arguments.grid is None else (*KINDS, *GRID_KINDS)
     kinds = [kind for kind in given if re.search(arguments.only, kind.name)]
-    record = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {"commit": "", "kinds": {}}
+    record = json.loads(RECORD.read_text("utf-8"))
     silent = []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(2) as pool:
         folder = Path(name)
+        programs = {"now": Installed(ROOT, folder / "now")}
         make = ["data", "synth", str(folder / "corpus"), "--part", "sentences", "--train", "0", "--val", "0"]
-        program = Installed(ROOT, folder / "now")
-        program.run([*make, "--test", str(TALKERS), "--workers", "1"], folder)
+        programs["now"].run([*make, "--test", str(TALKERS), "--workers", "1"], folder)
         talkers = read_talkers(folder / "corpus")
         if arguments.before is not None:
-            program = Installed(arguments.before, folder / "before")
-            commit = subprocess.run(
-                ["git", "-C", arguments.before, "rev-parse", "--short=10", "HEAD"],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            record["commit"] = commit.stdout.strip()
+            programs["before"] = Installed(arguments.before, folder / "before")
+            record["commit"] = _commit(arguments.before)
         for number, kind in enumerate(kinds):
-            said = measure(kind, Desk(folder / f"kind{number}", talkers, arguments.grid), program)
-            if arguments.before is not None:
-                record["kinds"][kind.name] = [one.lines() for one in said]
-                print(f"{kind.name}: {record['kinds'][kind.name]}", flush=True)
-                continue
-            told = is_told(kind, said)
+            said = {
+                time: pool.submit(measure, kind, Desk(folder / f"{time}{number}", talkers, arguments.grid), program)
+                for time, program in programs.items()
+            }
+            if "before" in said:
+                record["kinds"][kind.name] = [asdict(one) for one in said["before"].result()]
+            before, now = [Said(**one) for one in record["kinds"].get(kind.name, [])], said["now"].result()
+            told = is_told(kind, now)
             silent += [] if told else [kind.name]
-            before = record["kinds"].get(kind.name, [["not measured"]])
-            print(markdown(kind, before, said) if arguments.markdown else show(kind, before, said, told), flush=True)
-    if arguments.before is not None:
-        write_text_atomically(RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    elif silent:
+            print(markdown(kind, before, now) if arguments.markdown else show(kind, before, now, told), flush=True)
+            if "before" in said:
+                write_text_atomically(RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    print(f"{len(kinds)} kinds, {len(silent)} silently wrong; before: {record['commit']}")
+    if silent:
         sys.exit(f"silently wrong: {', '.join(silent)}")
+
+
+def _commit(checkout: Path) -> str:
+    command = ["git", "-C", str(checkout), "rev-parse", "--short=10", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":
