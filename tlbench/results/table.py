@@ -21,7 +21,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.observing.domain import OF_CHECKPOINTS
 from tlbench.preflight.findings import count_clips, is_of_dataset
-from tlbench.results.blind import Verdict, probe_findings
+from tlbench.results.blind import BLIND_MEANS, UNREAD_MEANS, cannot_read, unread_mark, verdict_of
 from tlbench.results.compare import Comparison, MetricComparison
 from tlbench.results.result import Result, Role, Row, json_number
 from tlbench.results.sheet import (
@@ -45,7 +45,6 @@ TITLES = {
 }
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _CEILING = "ground-truth"  # the control that stands first
-_UNREAD = "†"  # behind a number that is no better than a blind reader's
 _ROLES: tuple[tuple[Role, str], ...] = (("system", ""), ("control", "controls"), ("blind", "blind"))
 _WIDE = 120  # columns, where the output is no terminal
 
@@ -240,12 +239,8 @@ def _items(result: Result, own: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
     """What programs get of a result, a mapping a metric; ``read`` is whether it is read better than blind."""
     for item in result.as_dicts():
         if item["metric"] in own:
-            verdict = _verdict(result, item["metric"])
+            verdict = verdict_of(result, item["metric"])
             yield {**item, "read": None if verdict is None else verdict.read}
-
-
-def _verdict(result: Result, key: str) -> Verdict | None:
-    return None if result.blind is None else result.blind.verdicts.get(key)
 
 
 def _result_sheet(shown: _Shown, intervals: bool) -> Sheet:
@@ -301,9 +296,8 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
                 cells.append(Cell("-"))
                 continue
             letter = letters[metric.key].get(row.protocol.id, "")
-            verdict = _verdict(result, metric.key)
-            unread = _UNREAD if verdict is not None and not verdict.read else ""
-            mark = (f" ({letter})" if letter else "") + ("*" if row.scored < most else "") + unread
+            mark = (f" ({letter})" if letter else "") + ("*" if row.scored < most else "")
+            mark += unread_mark(result, metric.key)
             ends = _ends(row.low, row.high, metric.digits) if intervals else ""
             cells.append(Cell(_number(row.value, metric.digits) + mark, ends))
         cells.append(Cell(f"{most:,} of {result.expected:,}", _frames(result)))
@@ -339,7 +333,7 @@ def _letter(index: int) -> str:
 def _notes(shown: _Shown, intervals: bool) -> list[str]:
     """What a reader has to know before quoting a number."""
     rows = [row for _, own in shown for row in own.values()]
-    notes = _cannot_read(shown)
+    notes = cannot_read(result for result, _ in shown)
     arrows = [
         text for way, text in (("higher", "↑ higher"), ("lower", "↓ lower")) if way in {r.metric.better for r in rows}
     ]
@@ -377,31 +371,23 @@ def _protocol_notes(shown: _Shown) -> list[str]:
     ]
 
 
-def _cannot_read(shown: _Shown) -> list[str]:
-    """What marks the whole table: observers that do not read the real videos either."""
-    probes = (result.blind.probe for result, _ in shown if result.blind is not None and result.blind.probe is not None)
-    return list(dict.fromkeys(f"{found.message} ({found.fix})." for probe in probes for found in probe_findings(probe)))
-
-
 def _blind_notes(shown: _Shown) -> list[str]:
     """Which numbers are no reading, and where the blind rows come from."""
     notes = []
     unread: dict[str, list[str]] = {}
     for result, own in shown:
         for key in own:
-            verdict = _verdict(result, key)
+            verdict = verdict_of(result, key)
             if verdict is not None and not verdict.read:
                 unread.setdefault(result.name, []).append(f"{key} ({verdict.blind} {verdict.blind_value:.1f})")
     if unread:
         said = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in unread.items())
-        notes.append(
-            f"{_UNREAD} not read: at 95 %, paired, not better than the best reader that does not look. {said}."
-        )
+        notes.append(f"{UNREAD_MEANS} {said}.")
     sources = dict.fromkeys(
         source for result, _ in shown if result.blind is not None for source in result.blind.learned_from
     )
     if sources:
-        notes.append(f"blind: what a reader gets who does not look, guessing from {'; '.join(sources)}.")
+        notes.append(f"{BLIND_MEANS} {'; '.join(sources)}.")
     return notes
 
 
