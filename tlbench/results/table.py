@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from math import isfinite
 from typing import Any, Literal, TextIO, get_args
@@ -20,9 +20,9 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.observing.domain import OF_CHECKPOINTS
-from tlbench.preflight.findings import count_clips, is_of_dataset
+from tlbench.preflight.findings import Finding, count_clips, is_of_dataset
 from tlbench.results.blind import BLIND_MEANS, UNREAD_MEANS, cannot_read, unread_mark, verdict_of
-from tlbench.results.compare import Comparison, MetricComparison
+from tlbench.results.compare import Comparison, MetricComparison, Standing
 from tlbench.results.result import Result, Role, Row, json_number
 from tlbench.results.sheet import (
     SYMBOLS,
@@ -132,6 +132,7 @@ def render_comparison(
                 "only_a": comparison.only_a,
                 "only_b": comparison.only_b,
                 "other_reference": comparison.other_reference,
+                "sides": {"a": _side(comparison.standing_a), "b": _side(comparison.standing_b)},
                 "not_read": [{"system": name, "metric": key} for name, key in comparison.not_read],
                 "rows": [_finite_row(item) for item in comparison.as_dicts()],
                 "not_comparable": [{"metric": n.key, "a": n.a, "b": n.b} for n in comparison.not_comparable],
@@ -423,12 +424,8 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     if result.role == "blind":
         return []
     notes = [f"{remark}." for remark in result.remarks]
-    if not result.complete and result.clips_in_error:
-        what = "an error or a warning (--strict)" if result.strict else "an error"
-        notes.append(f"incomplete: {_clips(len(result.clips_in_error))} of {result.expected:,} with {what}.")
     absent = result.expected - len(result.clips)
-    if absent:
-        notes.append(f"incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
+    notes += _incomplete_notes(len(result.clips_in_error), absent, result.expected, result.strict)
     most = _most_scored(own)
     fewer = [f"{row.metric.key} {row.scored:,}" for row in own.values() if row.scored < most]
     if fewer:
@@ -439,16 +436,42 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     return notes
 
 
+def _incomplete_notes(in_error: int, absent: int, expected: int, strict: bool) -> list[str]:
+    """Why a result is incomplete, in clips: nothing if it is not, or for what lies in the folder."""
+    notes = []
+    if in_error:
+        what = "an error or a warning (--strict)" if strict else "an error"
+        notes.append(f"incomplete: {_clips(in_error)} of {expected:,} with {what}.")
+    if absent:
+        notes.append(f"incomplete, {_clips(absent)} of {expected:,} not observed at all.")
+    return notes
+
+
 def _finding_notes(result: Result) -> list[str]:
-    """Every code that was found, the worst first: of errors and warnings with the first clip's, of info the counts."""
-    first = {(found.level, found.code): found for found in reversed(result.all_findings)}
+    """Every code that was found, and what older results know of failures and remarks."""
+    notes, info = _notes_of_findings(result.all_findings)
+    old = [clip for clip in result.clips if clip.failures and not clip.findings]  # of a result from before findings
+    if old:
+        codes = Counter(code for clip in old for code in {why.code for why in clip.failures.values()})
+        listed = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
+        notes.append(f"error, {_clips(len(old))} not scored: {listed}.")
+    notes += info
+    touched = sum(1 for clip in result.clips if clip.notes)
+    if touched:
+        notes.append(f"{_clips(touched)} with remarks of an older tlbench.")
+    return notes
+
+
+def _notes_of_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
+    """Findings by code, the worst first: of errors and warnings with the first clip's, and of info the counts."""
+    first = {(found.level, found.code): found for found in reversed(findings)}
     notes, info = [], []
-    for (level, code), count in count_clips(result.all_findings).items():
+    for (level, code), count in count_clips(findings).items():
         found = first[level, code]
         if code == "cannot-read":  # the whole table is marked with it
             continue
         if code in OF_CHECKPOINTS:
-            notes += [f"{level}, {code}: {o.message} ({o.fix})." for o in result.findings if o.code == code]
+            notes += [f"{level}, {code}: {o.message} ({o.fix})." for o in findings if o.code == code]
             continue
         how_many = (
             _clips(count) if found.clip is not None else f"{count:,} of the folder" if count > 1 else "the folder"
@@ -459,17 +482,7 @@ def _finding_notes(result: Result) -> list[str]:
         whose = f"{found.clip}: " if found.clip is not None else ""
         of_dataset = " of the data set" if is_of_dataset(code) else ""
         notes.append(f"{level}{of_dataset}, {code}, {how_many}: {whose}{found.message} ({found.fix}).")
-    old = [clip for clip in result.clips if clip.failures and not clip.findings]  # of a result from before findings
-    if old:
-        codes = Counter(code for clip in old for code in {why.code for why in clip.failures.values()})
-        listed = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
-        notes.append(f"error, {_clips(len(old))} not scored: {listed}.")
-    if info:
-        notes.append(f"info: {', '.join(info)}.")
-    touched = sum(1 for clip in result.clips if clip.notes)
-    if touched:
-        notes.append(f"{_clips(touched)} with remarks of an older tlbench.")
-    return notes
+    return notes, [f"info: {', '.join(info)}."] if info else []
 
 
 def _clips(count: int) -> str:
@@ -508,7 +521,9 @@ def _p_value(p_value: float | None) -> str:
 
 def _comparison_notes(comparison: Comparison) -> list[str]:
     level = f"{100 * comparison.level:g} %"
-    notes = [
+    sides = {"a": comparison.standing_a, "b": comparison.standing_b}
+    notes = _said_of(sides, lambda side: side.cannot_read)
+    notes += [
         f"a - b with its paired {level} bootstrap interval; p: paired permutation test, two-sided, corrected for "
         f"{len(comparison.rows)} metrics (Holm).",
         "a wins: share of clips on which a is better, ties counted half.",
@@ -522,6 +537,7 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     fewer = [f"{r.metric.key} {r.difference.clips:,}" for r in comparison.rows if r.difference.clips < comparison.clips]
     if fewer:
         notes.append(f"Scored in both on fewer clips: {', '.join(fewer)}.")
+    notes += _said_of(sides, _standing_notes)
     if comparison.not_read:
         listed = ", ".join(f"{name} by {key}" for name, key in comparison.not_read)
         notes.append(f"Not read, at 95 % no better than the best reader that does not look: {listed}.")
@@ -533,7 +549,35 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     return [clean(note) for note in notes]
 
 
+def _standing_notes(side: Standing) -> list[str]:
+    notes = _incomplete_notes(side.in_error, side.absent, side.expected, side.strict)
+    if not side.complete and not notes:
+        notes.append("incomplete by what was found of the folder.")
+    findings, info = _notes_of_findings(side.findings)
+    return notes + findings + info
+
+
+def _said_of(sides: Mapping[str, Standing], say: Callable[[Standing], Sequence[str]]) -> list[str]:
+    """Notes on the two, what is said of both once: ``a, b: ...``."""
+    said: dict[str, list[str]] = {}
+    for name, side in sides.items():
+        for note in say(side):
+            said.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}" for note, names in said.items()]
+
+
 # For programs
+
+
+def _side(of: Standing) -> dict[str, Any]:
+    """What programs get of one of two results compared."""
+    return {
+        "complete": of.complete,
+        "clips_in_error": of.in_error,
+        "clips_absent": of.absent,
+        "findings": [found.to_json() for found in of.findings],
+        "cannot_read": list(of.cannot_read),
+    }
 
 
 def _finite_row(item: Mapping[str, Any]) -> dict[str, Any]:
