@@ -14,7 +14,7 @@ from tlbench.version import VERSION
 __version__ = VERSION
 
 if TYPE_CHECKING:
-    from tlbench.preflight.check import check as check
+    from tlbench.checking import check as check
     from tlbench.reporting import report as report
     from tlbench.results.compare import compare as compare
     from tlbench.results.reading import load_result as load_result
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "aggregate": "tlbench.scoring",
-    "check": "tlbench.preflight.check",
+    "check": "tlbench.checking",
     "compare": "tlbench.results.compare",
     "load_result": "tlbench.results.reading",
     "report": "tlbench.reporting",
