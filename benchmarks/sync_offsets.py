@@ -26,7 +26,14 @@ from tlbench.datasets.controls import donors
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observers.syncnet.checkpoint import load_model
-from tlbench.observers.syncnet.decode import SAMPLES_A_FRAME, Sync, read_sync, shifted_distances, window_count
+from tlbench.observers.syncnet.decode import (
+    SAMPLES_A_FRAME,
+    Sync,
+    common_distances,
+    read_sync,
+    widest_shift,
+    window_count,
+)
 from tlbench.observers.syncnet.fast import FRAMES_A_WINDOW, FastSyncNet
 from tlbench.observers.syncnet.learning import as_seen
 from tlbench.observers.syncnet.view import VIEWS
@@ -69,9 +76,10 @@ class Listener:
         return seen.embeddings(len(lesson.pictures) - FRAMES_A_WINDOW + 1)
 
     def sync(self, lips: torch.Tensor, samples: np.ndarray) -> Sync:
-        """What scoring would say of pictures with these lips and this sound."""
+        """What scoring says in ``sound`` of pictures with these lips and this sound."""
         windows = window_count(len(lips) + FRAMES_A_WINDOW - 1, len(samples))
-        return read_sync(shifted_distances(lips[:windows], speech_embeddings(self._passes, samples, windows)))
+        speech = speech_embeddings(self._passes, samples, windows)
+        return read_sync(common_distances(lips[:windows], speech, widest_shift(windows)))
 
 
 def lessons_of(arguments: argparse.Namespace) -> LessonBook:
@@ -79,7 +87,9 @@ def lessons_of(arguments: argparse.Namespace) -> LessonBook:
     selection = load_dataset(arguments.dataset, arguments.data_root, split=arguments.split, limit=arguments.limit)
     trained = view_of(arguments.package)
     view = next(view for name, view in VIEWS.items() if trained in (name, view.id))
-    boxes, _ = choose_rule(None if selection.dataset.boxes == "detected" else selection.dataset.boxes, "haar", 0, {})
+    boxes, _ = choose_rule(
+        None if selection.dataset.boxes == "detected" else selection.dataset.boxes, "blazeface", 0, {}
+    )
     book = LessonBook(selection, LessonRule(view, boxes, listens=True), arguments.cache or default_cache())
     book.prepare(lambda done, total: None)
     return book

@@ -15,6 +15,9 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from tlbench.checking import check as check
+    from tlbench.media.audio import read_audio as read_audio
+    from tlbench.media.video import read_video as read_video
+    from tlbench.media.video import write_video as write_video
     from tlbench.reporting import report as report
     from tlbench.results.compare import compare as compare
     from tlbench.results.reading import load_result as load_result
@@ -27,12 +30,27 @@ _HOME = {
     "check": "tlbench.checking",
     "compare": "tlbench.results.compare",
     "load_result": "tlbench.results.reading",
+    "read_audio": "tlbench.media.audio",
+    "read_video": "tlbench.media.video",
     "report": "tlbench.reporting",
     "score": "tlbench.scoring",
     "score_all": "tlbench.scoring",
+    "write_video": "tlbench.media.video",
 }
 
-__all__ = ["__version__", "aggregate", "check", "compare", "load_result", "report", "score", "score_all"]
+__all__ = [
+    "__version__",
+    "aggregate",
+    "check",
+    "compare",
+    "load_result",
+    "read_audio",
+    "read_video",
+    "report",
+    "score",
+    "score_all",
+    "write_video",
+]
 
 
 def __getattr__(name: str) -> object:

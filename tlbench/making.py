@@ -26,7 +26,7 @@ class BoxSummary:
     Attributes
     ----------
     source : str
-        The rule, as in protocol ids: ``haar``, ``s3fd:619a31681264``.
+        The rule, as in protocol ids: ``blazeface``, ``s3fd:619a31681264``.
     written : int
         Files.
     frames, frames_without_face : int

@@ -31,6 +31,7 @@ from tlbench.media.video import DECODING
 from tlbench.metrics.catalogue import find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
+from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, choose_rule
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.card import overlap
@@ -45,12 +46,13 @@ from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
 from tlbench.observing.weights import Weights, check_names, find_weights
 from tlbench.preflight.clip import Expected
-from tlbench.preflight.findings import Finding, of_failure
+from tlbench.preflight.findings import CATALOGUE, Finding, of_failure
 from tlbench.preflight.folder import check_file_names
+from tlbench.preflight.frames import check_sync_length
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.probing import PROBE, BlindReaders, check_training, probe_clips, read_probe, reading_plan, unpublished
 from tlbench.reference.note import origin_of
-from tlbench.results.aggregation import FROM_RECORDS
+from tlbench.results.aggregation import FROM_RECORDS, with_outdated
 from tlbench.results.aggregation import aggregate as aggregate_records
 from tlbench.results.blind import carried
 from tlbench.results.provenance import make_provenance
@@ -132,7 +134,7 @@ def prepare(
         Checkpoints by the name of their card: ``{"syncnet": Path("syncnet_v2.model")}``. Others are looked for in
         :func:`tlbench.observing.weights.checkpoint_folder`.
     detector : str
-        ``s3fd``, ``haar``, or ``auto``: s3fd if its checkpoint is there.
+        ``s3fd``, ``blazeface``, ``haar``, or ``auto``: s3fd if its checkpoint is there, else blazeface.
     smooth : int
         Frames of a running median over detected boxes; 0 as published.
     face : str
@@ -167,7 +169,9 @@ def prepare(
     given = dict(weights or {})
     asked = metrics if metrics is not None else selection.dataset.metrics
     chosen = find_metrics(asked)
+    wordless: list[str] = []
     if metrics is None:
+        wordless = _about_nothing(chosen, selection.clips)
         chosen = tuple(metric for metric in chosen if _has_subject(metric, selection.clips))
     cards = {name: observer_cards(name) for name in dict.fromkeys(metric.observer for metric in chosen)}
     every_card = known_cards()
@@ -177,7 +181,7 @@ def prepare(
 
     used: list[Weights] = []
     plans: list[ObserverPlan] = []
-    left_out: list[str] = []
+    left_out: list[str] = [*wordless]
     automatic: list[str] = []
     for name, own in cards.items():
         found = find_weights(own, given, selection.dataset.name) if own else None
@@ -210,12 +214,12 @@ def prepare(
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
 
-    rule = BoxRule("haar")
+    rule = BoxRule()
     if any(plan.needs.boxes for plan in plans):
         rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)
         used += [found] if found is not None else []
     elif any(plan.needs.placements for plan in plans):
-        rule = BoxRule("haar", source=boxes_from)
+        rule = BoxRule(source=boxes_from)
     return Setup(
         tuple(metric for metric in chosen if metric.observer in looking),
         Plan(
@@ -246,6 +250,15 @@ def _why_unfit(metric: Metric, weights: Weights) -> str:
         f"{metric.key} left out: it looks through {metric.view!r}, which the network of checkpoint "
         f"{weights.card.name!r}, trained behind {weights.view}, can't"
     )
+
+
+def _about_nothing(metrics: Iterable[Metric], clips: Sequence[Clip]) -> list[str]:
+    """What is said at once if nobody knows what is said in any clip, so that nothing about reading is measured."""
+    if any(clip.transcript or clip.word for clip in clips):
+        return []
+    dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, clips))
+    told = f"{', '.join(dropped)} left out: no clip has a transcript, so nothing about reading is measured; for that"
+    return [f"{told} {CATALOGUE['no-transcripts'].fix.removeprefix('for word error rates ')}"] if dropped else []
 
 
 def _has_subject(metric: Metric, clips: Iterable[Clip]) -> bool:
@@ -807,7 +820,8 @@ def run(
         seen = observe(setup.plan, selection.clips, workers, engine)
         with RecordWriter(out / RECORDS_NAME) as writer:
             for done, observation in enumerate(seen, start=1):
-                record = _record(observation, of_clips.get(observation.clip.id, ()), excused)
+                told = [*of_clips.get(observation.clip.id, ()), *_too_short_for_sync(observation, setup.metrics)]
+                record = _record(observation, told, excused)
                 writer.write(record)
                 if progress is not None:
                     progress(name, observation, done, total)
@@ -856,7 +870,7 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
         Where ``records.jsonl`` and ``result.json`` lie. The latter is replaced.
     metrics : sequence of str, optional
         See :func:`tlbench.metrics.catalogue.find_metrics`; those of the earlier result if not given. All must be of
-        observers and views that looked.
+        observers and views that looked. Without it, numbers of older versions of metrics are kept as they are.
 
     Raises
     ------
@@ -865,7 +879,10 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
     """
     folder = Path(folder)
     before = load_result(folder)
-    chosen = before.metrics if metrics is None else find_metrics(as_names(metrics))
+    chosen = tuple(metric for metric in before.metrics if not metric.outdated)
+    outdated = tuple(metric for metric in before.metrics if metric.outdated) if metrics is None else ()
+    if metrics is not None:
+        chosen = find_metrics(as_names(metrics))
     # Views are told apart by observer: a metric that leaves its view to the run reads the one its observer had.
     known = {(metric.observer, metric.view): before.protocols[metric.key] for metric in before.metrics}
     protocols = {}
@@ -882,6 +899,7 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
             version=metric.version,
             aggregation=metric.aggregation,
             arithmetic=metric.arithmetic,
+            rule=metric.rule or None,
         )
     result = aggregate_records(
         read_records(folder / RECORDS_NAME),
@@ -901,6 +919,8 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
         not_checked=before.not_checked,
         strict=before.strict,
     )
+    if outdated:
+        result = with_outdated(result, before, outdated)
     result = carried(before, result)
     result.write(folder / FILE_NAME)
     return result
@@ -922,15 +942,22 @@ def _told_beforehand(selection: Selection, plan: Plan, role: Role) -> tuple[list
 
 
 def _not_checked(plan: Plan) -> list[str]:
-    """What the checks of a run leave out: the sound always, the rest where no observer needs it."""
+    """What the checks of a run leave out, because no observer needs it."""
     needs = [observer.needs for observer in plan.observers]
     parts = {
-        "sound": False,
+        "sound": any(need.audio for need in needs),
         "pictures of the real videos": any(need.reference for need in needs),
         "faces": any(need.boxes for need in needs),
         "transcripts": any(need.transcript or need.word for need in needs),
     }
     return [part for part, looked in parts.items() if not looked]
+
+
+def _too_short_for_sync(observation: Observation, metrics: Sequence[Metric]) -> Iterator[Finding]:
+    """Whether the clip itself is too short for the ``sound`` numbers of sync, where some are asked for."""
+    whom = {metric.observer for metric in metrics if metric in SYNC_METRICS and metric.arithmetic == "sound"}
+    if whom:
+        yield from check_sync_length(observation.clip.id, observation.frames_expected, tuple(sorted(whom)))
 
 
 def _record(observation: Observation, told: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:

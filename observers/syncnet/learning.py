@@ -37,7 +37,7 @@ from .decode import window_count
 from .dims import PUBLISHED, Dims
 from .fast import FRAMES_A_WINDOW, FastSyncNet
 from .model import SyncNetModel, stretched
-from .view import LRS2_SIDE, MEAN, OWN_FINDINGS, STD
+from .view import COMMON_FINDINGS, LRS2_SIDE, MEAN, OWN_FINDINGS, STD
 from .watching import Lips, Passes, findings, speech_blocks
 
 NORM = 10.0  # two embeddings at random are then 14 apart, about as far as the published network's
@@ -180,6 +180,10 @@ class SyncNetLearner(Learner):
                 values = findings(passes, {OWN_FINDINGS: lips}, len(lesson.pictures), lesson.samples)
             except ClipError as error:
                 raise TlbenchError(f"clip {lesson.clip.id}: {error}") from error
+            if not values[f"{COMMON_FINDINGS}_max_shift_frames"]:
+                raise TlbenchError(
+                    f"clip {lesson.clip.id}: too short to be judged by; leave it out of the validation part"
+                )
             said.append(Evidence(OBSERVER, values))
         self._network.train()
         return said

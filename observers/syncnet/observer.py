@@ -15,6 +15,8 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, sounding_seconds
+from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.views import View
 from tlbench.observing.card import read_card
 from tlbench.observing.evidence import Evidence
@@ -38,13 +40,18 @@ class SyncNet(Observer):
     ``lse_d``, ``lse_c``, ``offset_frames``, ``zero_offset_distance``, ``mean_distance`` (31,), ``window_distance``,
     ``window_distance_at_zero`` and ``window_confidence`` (windows,), see :class:`.decode.Sync`; with ``paper_`` in
     front through the published view, with ``sound_`` through the one the run has chosen: ``sound``, or that of a small
-    network.
+    network. Both with the published arithmetic.
+    The same with ``common_`` in front: through the view the run has chosen, over the same speech at every shift.
+    ``common_max_shift_frames``: how far either way, 3 to 15, so that ``common_mean_distance`` has one row a shift; 0 if
+    the clip is too short, and then there is no other ``common_`` value. ``common_windows``: how many windows of speech.
+    The curves begin that many windows after the clip does: the windows at both ends have no partner at some shift.
     For ``face-track``, one entry a track: ``track_start``, ``track_frames``, ``track_lse_d``, ``track_lse_c``,
-    ``track_offset_frames``. No face that is followed long enough means no entry, not a failure.
+    ``track_offset_frames``; ``track_common_lse_d`` and ``track_common_lse_c`` of those long enough. No face that is
+    followed long enough means no entry, not a failure.
     """
 
     name: ClassVar[str] = "syncnet"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: common_
     needs: ClassVar[Needs] = Needs(audio=True, weights=True)
     views: ClassVar[dict[str, str]] = {
         **{name: view.id for name, view in VIEWS.items()},
@@ -108,10 +115,25 @@ class SyncNet(Observer):
         return SyncNetLearner
 
     def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
-        """Begin with a clip. Raises ClipError if it has no audio, or too little for a single window."""
+        """Begin with a clip.
+
+        Raises
+        ------
+        ClipError
+            ``no-audio``; ``silent-audio`` if less than one window of it can be heard, since silence fits any mouth;
+            ``too-short`` if there is too little for a single window.
+        """
         if samples is None:
             raise ClipError("no-audio", f"clip {clip.id}: no audio stream (LSE needs one); leave lse out, or add audio")
-        return self._eye.watch(clip, samples)
+        watcher = self._eye.watch(clip, samples)
+        heard_seconds = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
+        if heard_seconds < LEAST_SOUND_SECONDS:
+            raise ClipError(
+                "silent-audio",
+                f"clip {clip.id}: {heard_seconds:.2f} s of its sound rise above -60 dB of full scale, LSE needs "
+                f"{LEAST_SOUND_SECONDS:g} s; mux the speech in, or leave lse out",
+            )
+        return watcher
 
     def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
         """Evidence of each clip. Each is computed by itself, so it can't depend on its neighbours."""

@@ -27,6 +27,7 @@ SMALL_FACE_FRAMED = View("syncnet-small-face-framed", 1, (FrameFace(LRS2_SIDE), 
 VIEWS = {"paper": PAPER, "sound": SOUND, "small-whole": SMALL_WHOLE, "small-face-framed": SMALL_FACE_FRAMED}
 # Names of findings begin with one of these: a run looks as published, through one view of its own, or both.
 PAPER_FINDINGS, OWN_FINDINGS = "paper", "sound"
+COMMON_FINDINGS = "common"  # through the run's own view too, over the same speech at every shift
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class TrackView:
 
 # The pipeline asks for more than 100 faces of more than 100 pixels, made for television; 50 faces is LatentSync's rule,
 # and 50 pixels lets in videos of 160x160. A different rule is a different number: raise the id's version with it.
-FACE_TRACK = TrackView("face-track", "syncnet-track-haar@1", TrackRule(faces_min=50, face_px_min=50))
+FACE_TRACK = TrackView("face-track", "syncnet-track-blazeface@1", TrackRule(faces_min=50, face_px_min=50))
 
 
 def shown(name: str) -> tuple[int, int]:

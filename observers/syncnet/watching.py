@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -12,26 +14,30 @@ from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.audio import mfcc
-from tlbench.media.faces import HaarDetector
+from tlbench.media.audio import mfcc, read_audio
+from tlbench.media.blazeface import BlazeFaceDetector
+from tlbench.media.timeline import timeline
 from tlbench.media.tracks import Track, crop_track, find_tracks
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FRAMES_PER_SECOND, Footage, Frames
 from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import Watcher
 
 from .decode import (
+    FEWEST_WINDOWS,
     FRAMES_LOST,
     MFCC_STEPS_A_FRAME,
     SAMPLES_A_FRAME,
     Sync,
+    common_distances,
     read_sync,
     shifted_distances,
+    widest_shift,
     window_count,
 )
 from .dims import Dims
 from .fast import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
-from .view import FACE_TRACK, OWN_FINDINGS, PAPER_FINDINGS, VIEWS, shown
+from .view import COMMON_FINDINGS, FACE_TRACK, OWN_FINDINGS, PAPER_FINDINGS, VIEWS, shown
 
 PASSES_SIDE_BY_SIDE = 4  # at most: each holds some 60 MB; on more cores a pass gets several
 
@@ -105,14 +111,53 @@ class Lips:
         self._begun += windows
 
 
+@dataclass(frozen=True)
+class Dump:
+    """What the published dump of a video has where its pictures begin after the file does.
+
+    Attributes
+    ----------
+    filled : int
+        Copies of the first picture before it.
+    samples : (N,) int16
+        The sound, counted from the start of the file.
+    """
+
+    filled: int
+    samples: np.ndarray
+
+
+def dump_of(clip: Clip, samples: np.ndarray) -> Dump:
+    """How the published commands read a clip: ``ffmpeg -i FILE -f image2`` and ``ffmpeg -i FILE -async 1``.
+
+    Both count from the start of the file. For images ffmpeg keeps a constant rate, so it writes the first picture as
+    often as it takes to get there: ``llrintf(late + 1)`` times if more than 1.1 frames are due (``video_sync_process``
+    in fftools/ffmpeg_enc.c). Sound given separately is read as it is.
+    """
+    if clip.generated is None:
+        return Dump(0, samples)
+    late_seconds = timeline(clip.generated).pictures_late_seconds
+    late_frames = late_seconds * FRAMES_PER_SECOND
+    filled = round(late_frames + 1) - 1 if late_frames > Fraction(1, 10) else 0
+    if late_seconds and clip.audio is None:
+        samples = read_audio(clip.generated, from_file_start=True)
+    return Dump(filled, samples)
+
+
 class SyncNetWatcher(Watcher):
     """One clip: its lips through each view of the whole frame, and the faces in each frame if tracks are asked for."""
 
     def __init__(
-        self, clip: Clip, samples: np.ndarray, lips: dict[str, tuple[ViewStream, Lips]], detector: HaarDetector | None
+        self,
+        clip: Clip,
+        samples: np.ndarray,
+        dump: Dump,
+        lips: dict[str, tuple[ViewStream, Lips]],
+        detector: BlazeFaceDetector | None,
     ) -> None:
         self.clip = clip
         self.samples = samples
+        self.dump = dump
         self.lips = lips
         self.frames = 0
         self.faces: list[np.ndarray] = []  # (k, 5) a frame
@@ -129,11 +174,18 @@ class SyncNetWatcher(Watcher):
     ) -> None:
         if generated is None:
             return
-        if self.frames < len(self.samples) // SAMPLES_A_FRAME:  # what is shown after the sound has ended can't count
-            # Boxes may be more: they are of both videos, of which this may be the shorter.
-            guides = None if boxes is None else boxes[: len(generated)]
-            for stream, lips in self.lips.values():
-                lips.take(stream.see(generated, guides))
+        # Boxes may be more: they are of both videos, of which this may be the shorter.
+        guides = None if boxes is None else boxes[: len(generated)]
+        for prefix, (stream, lips) in self.lips.items():
+            dumped = prefix == PAPER_FINDINGS
+            before = self.dump.filled if dumped else 0
+            samples = self.dump.samples if dumped else self.samples
+            if self.frames + before >= len(samples) // SAMPLES_A_FRAME:
+                continue  # what is shown after the sound has ended can't count
+            seen = generated
+            if before and not self.frames:
+                seen = Frames(0, (generated.native[0],) * before + generated.native)
+            lips.take(stream.see(seen, guides))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
         self.frames += len(generated)
@@ -157,20 +209,27 @@ class Eye:
             raise TlbenchError(f"syncnet looks through one view of the run at a time; got {', '.join(own)}")
         for name in views:
             _check_pictures(name, self._dims)
-        self._detector = HaarDetector() if FACE_TRACK.name in views else None
+        self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
 
     def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetWatcher:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""
         window_count(FRAMES_LOST + 1, len(samples))
         lips = {prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()}
-        return SyncNetWatcher(clip, samples, lips, self._detector)
+        dump = dump_of(clip, samples) if PAPER_FINDINGS in lips else Dump(0, samples)
+        return SyncNetWatcher(clip, samples, dump, lips, self._detector)
 
     def conclude(self, watcher: Watcher) -> Evidence | ClipError:
         """The evidence of a clip that has been seen."""
         assert isinstance(watcher, SyncNetWatcher)
         try:
             seen = {prefix: lips for prefix, (_, lips) in watcher.lips.items()}
-            values = findings(self._passes, seen, watcher.frames, watcher.samples)
+            values: dict[str, Value] = {}
+            dump = watcher.dump
+            if dump.samples is not watcher.samples or dump.filled:
+                published = {name: seen.pop(name) for name in (PAPER_FINDINGS,) if name in seen}
+                values |= findings(self._passes, published, watcher.frames + dump.filled, dump.samples)
+            if seen or not values:
+                values |= findings(self._passes, seen, watcher.frames, watcher.samples)
             if self._detector is not None:
                 values |= self._of_tracks(watcher)
         except ClipError as error:
@@ -188,19 +247,25 @@ class Eye:
                 if len(crops):
                     lips.take(crops)
         found: list[tuple[Track, Sync]] = []
+        common: list[Sync] = []
         for track, lips in zip(tracks, seen, strict=True):
             samples = watcher.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
             if len(samples) // SAMPLES_A_FRAME <= FRAMES_LOST:
                 continue  # the sound ended before this face came
             windows = window_count(len(track), len(samples))
             speech = speech_embeddings(self._passes, samples, windows)
-            found.append((track, read_sync(shifted_distances(lips.embeddings(windows), speech))))
+            embeddings = lips.embeddings(windows)
+            found.append((track, read_sync(shifted_distances(embeddings, speech))))
+            if windows >= FEWEST_WINDOWS:
+                common.append(read_sync(common_distances(embeddings, speech, widest_shift(windows))))
         return {
             "track_start": np.array([track.start for track, _ in found], np.int64),
             "track_frames": np.array([len(track) for track, _ in found], np.int64),
             "track_lse_d": np.array([sync.lse_d for _, sync in found], np.float64),
             "track_lse_c": np.array([sync.lse_c for _, sync in found], np.float64),
             "track_offset_frames": np.array([sync.offset_frames for _, sync in found], np.int64),
+            "track_common_lse_d": np.array([sync.lse_d for sync in common], np.float64),
+            "track_common_lse_c": np.array([sync.lse_c for sync in common], np.float64),
         }
 
 
@@ -222,9 +287,25 @@ def findings(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: np.
     windows = window_count(frames, len(samples))
     values: dict[str, Value] = {"windows": windows}
     speech = speech_embeddings(passes, samples, windows)
-    for prefix, lips in seen.items():
-        values |= _of_whole_frame(prefix, read_sync(shifted_distances(lips.embeddings(windows), speech)))
+    for prefix, seen_lips in seen.items():
+        lips = seen_lips.embeddings(windows)
+        values |= _of_whole_frame(prefix, read_sync(shifted_distances(lips, speech)))
+        if prefix == OWN_FINDINGS:
+            values |= _over_common_speech(lips, speech)
     return values
+
+
+def _over_common_speech(lips: Tensor, speech: Tensor) -> dict[str, Value]:
+    """What the same windows of speech say at every shift; of a clip that is too short for it, that it is."""
+    try:
+        shift = widest_shift(len(speech))
+    except ClipError:
+        return {f"{COMMON_FINDINGS}_max_shift_frames": 0}
+    values = _of_whole_frame(COMMON_FINDINGS, read_sync(common_distances(lips, speech, shift)))
+    return values | {
+        f"{COMMON_FINDINGS}_max_shift_frames": shift,
+        f"{COMMON_FINDINGS}_windows": len(speech) - 2 * shift,
+    }
 
 
 def speech_embeddings(passes: Passes, samples: np.ndarray, windows: int) -> Tensor:

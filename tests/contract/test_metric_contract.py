@@ -69,10 +69,11 @@ def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
         return Evidence(observer, READERS[observer](damage))
     values = {
         "windows": frames,
-        "track_lse_c": np.array([8.0 - 5 * damage, 7.0 - 5 * damage]),
-        "track_lse_d": np.array([6.5 + 4 * damage, 7.5 + 4 * damage]),
+        "common_max_shift_frames": 15,
+        "track_common_lse_c": np.array([8.0 - 5 * damage, 7.0 - 5 * damage]),
+        "track_common_lse_d": np.array([6.5 + 4 * damage, 7.5 + 4 * damage]),
     }
-    for view in ("paper", "sound"):
+    for view in ("paper", "common"):
         values |= {
             f"{view}_lse_c": 8.0 - 5 * damage,
             f"{view}_lse_d": 6.5 + 4 * damage,

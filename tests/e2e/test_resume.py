@@ -23,10 +23,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """References and generated videos, large enough that a run takes some seconds."""
     folder = tmp_path_factory.mktemp("resume")
     (folder / "boxes").mkdir()
-    for place in ("refs", "gen"):
+    for place, quality in (("refs", "18"), ("gen", "26")):  # no generated file is the real one
         (folder / place).mkdir()
         for number in range(CLIPS):
-            write_clip(folder / place / f"{number:02d}.mp4", frames=30 + number, width=240, height=176)
+            path, options = folder / place / f"{number:02d}.mp4", {"crf": quality}
+            write_clip(path, frames=30 + number, width=240, height=176, codec_options=options)
     for number in range(CLIPS):
         np.save(folder / "boxes" / f"{number:02d}.npy", np.tile(np.array([40, 30, 180, 160]), (30 + number, 1)))
     return folder

@@ -48,11 +48,12 @@ def evidence(seed: int, said: str, *, frames: int = 29, wrong: int = 1) -> dict[
         "syncnet": Evidence(
             "syncnet",
             {
-                "sound_lse_d": float(distances[best]),
-                "sound_lse_c": median - float(distances[best]),
-                "sound_offset_frames": 15 - best,
-                "sound_mean_distance": distances,
-                "sound_window_confidence": (median - at_best).astype(np.float32),
+                "common_max_shift_frames": 15,
+                "common_lse_d": float(distances[best]),
+                "common_lse_c": median - float(distances[best]),
+                "common_offset_frames": 15 - best,
+                "common_mean_distance": distances,
+                "common_window_confidence": (median - at_best).astype(np.float32),
             },
         ),
         "pixels": Evidence(

@@ -43,7 +43,12 @@ def records(name: str, wrong: float, count: int = 20, seed: int = 0) -> list[Cli
         evidence = {
             "avhubert": Evidence("avhubert", {"reference": " ".join(said), "hypothesis": " ".join(read)}),
             "syncnet": Evidence(
-                "syncnet", {"sound_lse_d": 6 + wrong + rng.normal(0, 0.3), "sound_lse_c": 8 - wrong + rng.normal(0, 1)}
+                "syncnet",
+                {
+                    "common_max_shift_frames": 15,
+                    "common_lse_d": 6 + wrong + rng.normal(0, 0.3),
+                    "common_lse_c": 8 - wrong + rng.normal(0, 1),
+                },
             ),
             "pixels": Evidence(
                 "pixels",

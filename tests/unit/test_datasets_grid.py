@@ -105,6 +105,28 @@ def test_of_a_name_that_spells_nothing_the_alignment_is_the_transcript(tmp_path:
     assert check_contradictions(selection) == []
 
 
+@pytest.mark.parametrize("text", ["", "0 50000\n", "9 3 sil\n", "\xff\x00"])
+@pytest.mark.parametrize("name", ["bbaf2n", "other"])
+def test_a_broken_alignment_costs_word_times_alone(tmp_path: Path, text: str, name: str) -> None:
+    touch(tmp_path, f"s1/{name}.mpg", f"s1/{name}.align")
+    (tmp_path / f"s1/{name}.align").write_text(text, "latin-1")
+    selection = load_dataset("grid", tmp_path)
+    (clip,) = selection.clips
+    assert clip.transcript == ("bin blue at f two now" if name == "bbaf2n" else None)
+    assert selection.spans(clip) == ()
+    assert [found.code for found in check_contradictions(selection)] == (["bad-alignment"] if text else [])
+
+
+def test_clips_without_word_times_are_counted_where_others_have_some(tmp_path: Path) -> None:
+    touch(tmp_path, "s1/bbaf2n.mpg", "s1/bbaf3s.mpg", "s2/bbaf4p.mpg", "alignments/s1/bbaf2n.align")
+    (tmp_path / "alignments/s1/bbaf2n.align").write_text(BBAF2N)
+    found = check_contradictions(load_dataset("grid", tmp_path, split="all"))
+    assert [(told.code, told.clip) for told in found] == [
+        ("no-word-times", "s1/bbaf3s"),
+        ("no-word-times", "s2/bbaf4p"),
+    ]
+
+
 def test_without_alignments_the_id_is_the_transcript(tmp_path: Path) -> None:
     touch(tmp_path, "s1/bbaf2n.mpg", "s1/other.mpg")
     assert [clip.transcript for clip in load_dataset("grid", tmp_path).clips] == ["bin blue at f two now", None]

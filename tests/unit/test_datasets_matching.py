@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.datasets.matching import ClipNames, FoundFile, find_files, match_files
+from tlbench.datasets.matching import (
+    OTHER_SUFFIXES,
+    UNREAD_SUFFIXES,
+    ClipNames,
+    FoundFile,
+    find_files,
+    match_files,
+)
 from tlbench.errors import TlbenchError
 
 IDS = ["6331559613336179781/00002", "6331559613336179781/00003", "6350222105230808621/00002"]
@@ -164,3 +171,23 @@ def test_25000_files_are_found_in_one_scan_a_folder_without_a_look_at_each_file(
     folders = 1 + 2 * words
     assert calls == {"scandir": folders, "stat": folders}
     assert list(matched.files) == wanted
+
+
+@pytest.mark.parametrize("suffix", sorted(OTHER_SUFFIXES | UNREAD_SUFFIXES))
+def test_a_video_of_a_rarer_kind_is_its_clips_unless_a_common_one_lies_beside_it(tmp_path, suffix):
+    (tmp_path / f"a{suffix.upper()}").touch()
+    matched = match_files(names_of(["a"]), find_files(tmp_path))
+    assert [path.name for path in matched.files.values()] == [f"a{suffix.upper()}"]
+    (tmp_path / "a.mp4").touch()
+    matched = match_files(names_of(["a"]), find_files(tmp_path))
+    assert [path.name for path in matched.files.values()] == ["a.mp4"]
+    assert [path.name for path in matched.extra] == [f"a{suffix.upper()}"]
+
+
+def test_two_common_or_two_rare_videos_of_a_clip_are_refused(tmp_path):
+    for folder, names in (("common", ("a.mp4", "a.mkv")), ("rare", ("a.gif", "a.flv"))):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+        with pytest.raises(TlbenchError, match="two files claim it"):
+            match_files(names_of(["a"]), find_files(tmp_path / folder))

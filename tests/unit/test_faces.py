@@ -1,4 +1,4 @@
-"""Face boxes: both detectors keep the contract; boxes are read, written, smoothed and filled in as promised."""
+"""Face boxes: all detectors keep the contract; boxes are read, written, smoothed and filled in as promised."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.golden.formula import fill
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import (
     Boxes,
     FaceDetector,
@@ -66,8 +67,10 @@ class Scripted:
 SIDE = 112  # small, for S3FD takes a fifth of a second for 160 x 160 on one core
 
 
-@pytest.fixture(scope="module", params=["haar", "s3fd"])
+@pytest.fixture(scope="module", params=["blazeface", "haar", "s3fd"])
 def detector(request: pytest.FixtureRequest) -> FaceDetector:
+    if request.param == "blazeface":
+        return BlazeFaceDetector()
     if request.param == "haar":
         return HaarDetector()
     from tlbench.media.s3fd import S3FD, S3FDDetector
@@ -136,7 +139,7 @@ def test_detect_all_is_best_first_above_the_score_and_begins_with_the_best_face(
     assert len(detector.detect_all(frames, threshold)[0]) == 0, "a face at the threshold is not above it"
 
 
-# The embedded detector.
+# OpenCV's cascade.
 
 
 def test_haar_follows_a_moving_face() -> None:
@@ -181,18 +184,24 @@ MTCNN_BOXES = {
 }
 
 
+@pytest.mark.parametrize("embedded", [BlazeFaceDetector, HaarDetector])
 @pytest.mark.parametrize("clip", MTCNN_BOXES)
-def test_haar_frames_real_faces_as_a_trained_detector_does(shared: Path, clip: str) -> None:
-    (box,) = HaarDetector().detect(next(Footage(shared / clip).frames(1)).rgb)
+def test_embedded_detectors_frame_real_faces_as_a_trained_one_does(
+    shared: Path, clip: str, embedded: type[BlazeFaceDetector] | type[HaarDetector]
+) -> None:
+    (box,) = embedded().detect(next(Footage(shared / clip).frames(1)).rgb)
     assert box is not None
     other = np.array(MTCNN_BOXES[clip])
     side = (other[2:] - other[:2]).mean()
     assert np.abs(box - other).max() <= 0.1 * side
 
 
-def test_haar_finds_every_frame_of_real_clips(shared: Path) -> None:
+@pytest.mark.parametrize("embedded", [BlazeFaceDetector, HaarDetector])
+def test_embedded_detectors_find_every_frame_of_real_clips(
+    shared: Path, embedded: type[BlazeFaceDetector] | type[HaarDetector]
+) -> None:
     for clip in ("data/grid-original/s10/bbab8n.mpg", "golden/clips/grid_s1_pert.mp4", "golden/clips/grid_s2.mp4"):
-        assert find_boxes(Footage(shared / clip).frames(32), HaarDetector()).missing == 0, clip
+        assert find_boxes(Footage(shared / clip).frames(32), embedded()).missing == 0, clip
 
 
 # find_boxes.

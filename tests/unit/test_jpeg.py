@@ -73,3 +73,32 @@ def test_frames_of_another_size_are_scaled_to_the_first(pictures: list[av.VideoF
     dump = JpegRoundTrip()
     assert dump.bgr(pictures[0]).shape == (160, 160, 3)
     assert dump.bgr(pictures[1].reformat(96, 64)).shape == (160, 160, 3)
+
+
+HALVED = ["yuv420p", "yuvj420p", "yuv420p10le", "yuv410p", "nv12", "yuva420p"]
+HALF_AS_WIDE = ["yuv422p", "yuvj422p", "yuv411p", "yuv422p10le", "uyvy422"]
+WHOLE = ["yuv444p", "yuvj444p", "yuv440p", "yuv444p10le", "rgb24", "bgr24", "bgr0", "rgba", "gbrp", "gbrp10le"]
+WHOLE += ["gray", "gray10le", "ya8", "monow", "pal8", "rgb565le"]
+# Sampling factors a component, seen in the files that ffmpeg 9.0 dumps (`ffmpeg -i FILE -threads 1 -f image2 %03d.jpg`)
+SAMPLINGS = [
+    *((layout, [0x22, 0x11, 0x11]) for layout in HALVED),
+    *((layout, [0x22, 0x12, 0x12]) for layout in HALF_AS_WIDE),
+    *((layout, [0x12, 0x12, 0x12]) for layout in WHOLE),
+]
+
+
+@pytest.mark.parametrize(("layout", "sampling"), SAMPLINGS)
+def test_colour_is_kept_as_finely_as_ffmpeg_keeps_it(layout: str, sampling: list[int]) -> None:
+    frame = av.VideoFrame(64, 48, layout)
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    file = JpegRoundTrip().encode(frame)
+    at = file.index(b"\xff\xc0")  # the frame's header: ITU-T T.81, B.2.2
+    assert [file[at + 11 + 3 * component] for component in range(file[at + 9])] == sampling
+
+
+def test_fine_colour_survives_the_round_trip() -> None:
+    stripes = np.zeros((48, 64, 3), np.uint8)
+    stripes[:, ::2] = (200, 40, 40)
+    stripes[:, 1::2] = (40, 40, 200)
+    back = JpegRoundTrip(10_000_000).bgr(av.VideoFrame.from_ndarray(stripes, format="rgb24"))
+    assert np.abs(back[..., ::-1].astype(int) - stripes).mean() < 6

@@ -79,20 +79,23 @@ def test_it_finds_the_offset_of_clips_it_has_learned_and_of_others(learned: Sync
 @pytest.mark.parametrize("lag_frames", [-5, -2, 3, 5])
 def test_lips_that_lag_are_seen_to_lag_by_as_much(learned: SyncNetLearner, lag_frames: int) -> None:
     (said,) = learned.judge([lesson(30, lag_frames)], CPU)
-    assert said.number("sound_offset_frames") == pytest.approx(lag_frames, abs=1)
+    assert said.number("common_offset_frames") == pytest.approx(lag_frames, abs=1)
 
 
 def test_the_voice_of_another_clip_is_less_in_sync(learned: SyncNetLearner) -> None:
     own = [lesson(seed) for seed in range(40, 46)]
     others = [replace(one, samples=other.samples) for one, other in zip(own, own[1:] + own[:1], strict=True)]
-    assert value("lse_c/sound", learned.judge(others, CPU)) < 0.5 * value("lse_c/sound", learned.judge(own, CPU))
+    theirs, ours = learned.judge(others, CPU), learned.judge(own, CPU)
+    assert value("lse_c/sound", theirs) < value("lse_c/sound", ours)
+    assert value("lse_d_zero/sound", theirs) > 2 * value("lse_d_zero/sound", ours)
+    assert (value("in_sync/sound", theirs), value("in_sync/sound", ours)) == (0.0, 100.0)
 
 
 def test_distances_of_small_networks_are_of_the_published_ones_size(learned: SyncNetLearner) -> None:
     """Embeddings have the length 10, so none is further than 20 from another, and two at random 14."""
     (said,) = learned.judge([lesson(0)], CPU)
-    assert 0 < said.number("sound_lse_d") < 14.2
-    assert said.array("sound_mean_distance").max() < 20
+    assert 0 < said.number("common_lse_d") < 14.2
+    assert said.array("common_mean_distance").max() < 20
 
 
 def test_the_package_reads_as_it_was_judged(learned: SyncNetLearner, tmp_path: Path) -> None:
@@ -118,8 +121,8 @@ def test_a_half_precision_package_says_nearly_the_same(learned: SyncNetLearner, 
     package = own_package(learned.package(), "small-whole", {}, half=True)
     other = SyncNetLearner.restore(package, tmp_path / "half", CURRICULUM, 0)
     (full,), (half,) = learned.judge([lesson(0)], CPU), other.judge([lesson(0)], CPU)
-    assert half.number("sound_lse_d") == pytest.approx(full.number("sound_lse_d"), rel=0.01)
-    assert half.number("sound_offset_frames") == full.number("sound_offset_frames")
+    assert half.number("common_lse_d") == pytest.approx(full.number("common_lse_d"), rel=0.01)
+    assert half.number("common_offset_frames") == full.number("common_offset_frames")
 
 
 def test_judging_leaves_it_in_training(learned: SyncNetLearner) -> None:

@@ -9,11 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import ClipError, TlbenchError
 from tlbench.metrics import catalogue
+from tlbench.metrics import sync as sync_metrics
 from tlbench.metrics.catalogue import all_metrics, find_metric, find_metrics
+from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.sync import CONFIDENCE_FLOOR
 from tlbench.metrics.tally import MeanTally, Tally
-from tlbench.observing.evidence import Evidence
+from tlbench.observers.syncnet.decode import (
+    FEWEST_WINDOWS,
+    FRAMES_LOST,
+    LEAST_SHIFT_FRAMES,
+    LEAST_WINDOWS,
+    MAX_SHIFT_FRAMES,
+)
+from tlbench.observing.evidence import Evidence, Value
+from tlbench.preflight.frames import LEAST_SYNC_FRAMES
 
 
 def pooled(key: str, *clips: Evidence) -> float | None:
@@ -34,9 +45,8 @@ def pixels(*mse: float, wrapped: float = 30.0, ssim: float = 0.5) -> Evidence:
 
 def sync(offset_frames: int = 0, lse_c: float = 7.0, lse_d: float = 6.0, at_zero: float = 6.0) -> Evidence:
     numbers = {"lse_c": lse_c, "lse_d": lse_d, "offset_frames": offset_frames, "zero_offset_distance": at_zero}
-    return Evidence(
-        "syncnet", {f"{view}_{name}": value for view in ("paper", "sound") for name, value in numbers.items()}
-    )
+    values: dict[str, Value] = {f"{view}_{name}": x for view in ("paper", "common") for name, x in numbers.items()}
+    return Evidence("syncnet", {**values, "windows": 70, "common_max_shift_frames": 15})
 
 
 def test_published_psnr_and_ssim_weigh_frames_not_clips() -> None:
@@ -85,6 +95,46 @@ def test_lse_is_the_mean_over_clips(arithmetic: str) -> None:
 
 def test_the_share_in_sync_takes_one_frame_either_way_and_is_percent() -> None:
     assert pooled("in_sync/sound", *(sync(offset) for offset in (-2, -1, 0, 1, 2))) == pytest.approx(60.0)
+
+
+def test_a_clip_is_in_sync_only_with_a_confidence_above_the_floor() -> None:
+    clips = [sync(0, lse_c=confidence) for confidence in (0.0, CONFIDENCE_FLOOR - 0.01, CONFIDENCE_FLOOR, 7.0)]
+    assert pooled("in_sync/sound", *clips) == pytest.approx(50.0)
+
+
+SOUND_SYNC = ("lse_c", "lse_d", "lse_d_zero", "in_sync", "offset_size")
+
+
+@pytest.mark.parametrize("name", SOUND_SYNC)
+def test_what_an_older_observer_said_is_never_taken_for_the_new_number(name: str) -> None:
+    old = Evidence("syncnet", {k.replace("common", "sound"): v for k, v in sync().values.items()})
+    with pytest.raises(KeyError, match="common"):
+        find_metric(f"{name}/sound").tally(old)
+
+
+@pytest.mark.parametrize("name", SOUND_SYNC)
+def test_a_clip_that_only_the_published_arithmetic_takes_is_too_short_for_the_others(name: str) -> None:
+    short = Evidence("syncnet", {**sync().values, "windows": 9, "common_max_shift_frames": 0})
+    with pytest.raises(ClipError, match="14 frames with sound") as caught:
+        find_metric(f"{name}/sound").tally(short)
+    assert caught.value.code == "too-short"
+    assert pooled("lse_c/paper", short) == 7.0
+
+
+def test_the_limits_of_the_shifts_stand_in_the_id_of_sound_and_not_of_paper() -> None:
+    ids = {
+        key: Protocol.of(find_metric(key), dataset="d", split="test", view="v@1", decoding="c@1").id
+        for key in ("lse_c/paper", *(f"{name}/sound" for name in SOUND_SYNC))
+    }
+    assert ids.pop("lse_c/paper") == "lse_c[d:test/v@1/c@1/clips/paper]@1"
+    for text in ids.values():
+        limits = f"shifts={LEAST_SHIFT_FRAMES}..{MAX_SHIFT_FRAMES},windows={LEAST_WINDOWS}"
+        assert f"/sound/r:{limits}" in text.replace("%3D", "=").replace("%2C", ",")
+        assert text.endswith("]@2")
+    assert sync_metrics.LEAST_FRAMES == FEWEST_WINDOWS + sync_metrics.FRAMES_LOST
+    assert sync_metrics.FRAMES_LOST == FRAMES_LOST
+    assert sync_metrics.LEAST_FRAMES == LEAST_SYNC_FRAMES
+    assert f"confidence={CONFIDENCE_FLOOR:g}" in ids["in_sync/sound"]
 
 
 def test_offsets_of_opposite_sign_do_not_cancel() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlbench.errors import TlbenchError
+from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import Boxes, HaarDetector, fallback_box, find_boxes, read_boxes, write_boxes
 from tlbench.media.followed import FILLED, FOUND, GAP_FRAMES, NO_FACE, fill_gaps, gap_states
 from tlbench.media.people import find_people
@@ -266,11 +267,14 @@ def test_a_face_that_is_no_choice_is_refused(face: str) -> None:
 
 
 def test_the_choice_of_a_face_is_part_of_the_rules_identity() -> None:
-    assert BoxRule().identity == "haar"
-    assert BoxRule(face="2", source="generated", smooth=3).identity == "haar~3+face=2@each"
+    assert BoxRule().identity == "blazeface"
+    assert BoxRule(face="2", source="generated", smooth=3).identity == "blazeface~3+face=2@each"
 
 
-def test_drawn_heads_side_by_side_are_told_apart_by_the_embedded_detector() -> None:
+@pytest.mark.parametrize("embedded", [BlazeFaceDetector, HaarDetector])
+def test_drawn_heads_side_by_side_are_told_apart_by_the_embedded_detectors(
+    embedded: type[BlazeFaceDetector] | type[HaarDetector],
+) -> None:
     clip = Path(__file__).parents[1] / "golden" / "s3fd" / "clip_c.mp4"
     head = next(Footage(clip).frames(8)).rgb
     frames = np.zeros((32, 160, 330, 3), np.uint8)
@@ -278,7 +282,7 @@ def test_drawn_heads_side_by_side_are_told_apart_by_the_embedded_detector() -> N
         frame[40:, 200:320] = cv2.resize(head[index % 8], (120, 120), interpolation=cv2.INTER_AREA)
         if index < 8 or index >= 20:  # the larger one is away for twelve frames
             frame[:, :160] = cv2.resize(head[index % 8], (160, 160), interpolation=cv2.INTER_AREA)
-    boxes = find_people(lambda: runs_of(frames), HaarDetector())
+    boxes = find_people(lambda: runs_of(frames), embedded())
     assert (boxes.face.xyxy[boxes.face.there, 2] <= 170).all()
     assert boxes.face.states[8:20].tolist() == [NO_FACE] * 12
     assert boxes.face.there[:8].all()

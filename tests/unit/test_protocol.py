@@ -20,6 +20,8 @@ def test_an_id_is_short_and_readable() -> None:
     limited = replace(LSE, selection="limit=20", boxes="s3fd:619a31681264", weights=None)
     assert limited.id == "lse_c[lrs2:test#limit=20/syncnet-whole@1/pyav-25fps@1/b:s3fd:619a31681264/clips/paper]@1"
     assert replace(LSE, numbers="bfloat16").id.endswith("/clips/paper/n:bfloat16/w:961e8696f888]@1")
+    ruled = replace(LSE, arithmetic="sound", rule="shifts=3..15")
+    assert ruled.id.endswith("/clips/sound/r:shifts=3..15/w:961e8696f888]@1")
 
 
 @given(
@@ -29,6 +31,7 @@ def test_an_id_is_short_and_readable() -> None:
     boxes=st.none() | TEXT,
     weights=st.none() | st.text("0123456789abcdef", min_size=12, max_size=12),
     numbers=st.none() | TEXT,
+    rule=st.none() | TEXT,
 )
 def test_parse_is_the_inverse_of_id_whatever_the_names(
     texts: tuple[str, ...],
@@ -37,10 +40,23 @@ def test_parse_is_the_inverse_of_id_whatever_the_names(
     boxes: str | None,
     weights: str | None,
     numbers: str | None,
+    rule: str | None,
 ) -> None:
     metric, dataset, split, view, decoding, aggregation, arithmetic = texts
     protocol = Protocol(
-        metric, version, dataset, split, view, decoding, aggregation, arithmetic, selection, boxes, weights, numbers
+        metric,
+        version,
+        dataset,
+        split,
+        view,
+        decoding,
+        aggregation,
+        arithmetic,
+        selection,
+        boxes,
+        weights,
+        numbers,
+        rule,
     )
     assert Protocol.parse(protocol.id) == protocol
     assert not set(protocol.id) & set(" \n\t|")
@@ -76,7 +92,7 @@ def test_other_spellings_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic", "numbers"]
+    "field", ["metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic", "numbers", "rule"]
 )
 def test_every_field_stands_in_the_id(field: str) -> None:
     other = replace(LSE, **{field: "other"})  # type: ignore[arg-type]

@@ -72,8 +72,8 @@ def test_the_sync_curve_runs_from_the_least_offset_to_the_greatest(tmp_path: Pat
     records = make_records(1)
     values = records[0].evidence["syncnet"].values
     result = make_run(tmp_path, records)
-    curve = decoded(details_of(records, result)[records[0].id].curves["sound_mean_distance"])
-    assert int(np.argmin(curve)) - 15 == values["sound_offset_frames"]
+    curve = decoded(details_of(records, result)[records[0].id].curves["common_mean_distance"])
+    assert int(np.argmin(curve)) - 15 == values["common_offset_frames"]
 
 
 def test_identical_frames_are_drawn_at_100_decibels(tmp_path: Path) -> None:
@@ -83,6 +83,17 @@ def test_identical_frames_are_drawn_at_100_decibels(tmp_path: Path) -> None:
     record = replace(record, evidence={**record.evidence, "pixels": same})
     curve = details_of([record], make_run(tmp_path, [record]))[record.id].curves["face_psnr"]
     assert decoded(curve).tolist() == [100.0] * 29
+
+
+def test_sync_confidence_stands_at_the_windows_that_were_compared(tmp_path: Path) -> None:
+    records = make_records(1)
+    result = make_run(tmp_path, records)
+    compared = records[0].evidence["syncnet"].array("common_window_confidence")
+    curve = decoded(details_of(records, result)[records[0].id].curves["common_window_confidence"])
+    assert len(curve) == len(compared) + 2 * 15
+    assert np.isnan(curve[:15]).all()
+    assert np.isnan(curve[-15:]).all()
+    assert curve[15:-15] == pytest.approx(compared, abs=0.02)
 
 
 def test_letters_of_teacher_forcing_are_learnt_from_the_transcripts_of_the_run(tmp_path: Path) -> None:
@@ -404,7 +415,7 @@ def test_a_result_that_is_none_is_one_clear_line(tmp_path: Path, change, says: s
 def test_nan_in_the_evidence_is_one_clear_line(tmp_path: Path) -> None:
     records = make_records(3)
     make_run(tmp_path, records)
-    broken = Evidence("syncnet", {**records[0].evidence["syncnet"].values, "sound_lse_c": float("nan")})
+    broken = Evidence("syncnet", {**records[0].evidence["syncnet"].values, "common_lse_c": float("nan")})
     changed = replace(records[0], evidence={**records[0].evidence, "syncnet": broken})
     lines = (tmp_path / "records.jsonl").read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "records.jsonl").write_text(changed.to_line() + "\n" + "".join(lines[1:]), "utf-8")

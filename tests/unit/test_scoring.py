@@ -89,7 +89,7 @@ def test_a_part_of_the_clips_is_another_protocol(desk: Path) -> None:
 def test_given_and_detected_boxes_are_two_protocols(desk: Path) -> None:
     given, detected = pixels(), pixels(boxes=None)
     assert given.protocols["psnr/sound"].boxes == "given"
-    assert detected.protocols["psnr/sound"].boxes == "haar"
+    assert detected.protocols["psnr/sound"].boxes == "blazeface"
 
 
 def test_what_was_done_to_a_clip_reaches_its_record(desk: Path) -> None:
@@ -172,7 +172,10 @@ def test_a_control_that_can_not_be_made_is_said_and_counted(desk: Path) -> None:
 
 
 def test_metrics_without_their_checkpoint_are_left_out_aloud_or_refused_if_asked_for(desk: Path) -> None:
-    with pytest.warns(UserWarning, match="LSE-C.*left out: no checkpoint.*--weights syncnet="):
+    with (
+        pytest.warns(UserWarning, match="LSE-C.*left out: no checkpoint.*--weights syncnet="),
+        pytest.warns(UserWarning, match="WER1, WER2, ACC left out: no clip has a transcript.* put CLIP.txt beside"),
+    ):
         result = pixels(metrics=None)
     assert {metric.observer for metric in result.metrics} == {"pixels"}
     with pytest.raises(TlbenchError, match="--weights syncnet="):
@@ -182,7 +185,7 @@ def test_metrics_without_their_checkpoint_are_left_out_aloud_or_refused_if_asked
 def test_no_detector_is_chosen_for_observers_that_need_no_boxes(desk: Path) -> None:
     selection = load_dataset("folder", desk / "refs", generated=desk / "gen")
     setup = prepare(selection, metrics=["psnr"])
-    assert setup.plan.boxes.detector == "haar"
+    assert setup.plan.boxes.detector == "blazeface"
     with pytest.raises(TlbenchError, match="s3fd"):
         prepare(selection, metrics=["psnr"], detector="s3fd")
 

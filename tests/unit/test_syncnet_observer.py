@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -11,13 +12,26 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Frames
-from tlbench.observers.syncnet.decode import read_sync, shifted_distances, window_count
+from tlbench.media.audio import read_audio
+from tlbench.media.video import Footage, Frames
+from tlbench.observers.syncnet.decode import (
+    FEWEST_WINDOWS,
+    LEAST_SHIFT_FRAMES,
+    LEAST_WINDOWS,
+    MAX_SHIFT_FRAMES,
+    common_distances,
+    read_sync,
+    shifted_distances,
+    widest_shift,
+    window_count,
+)
 from tlbench.observers.syncnet.dims import PUBLISHED
 from tlbench.observers.syncnet.fast import FastSyncNet, cook_toom
 from tlbench.observers.syncnet.model import SyncNetModel
@@ -99,6 +113,43 @@ def test_a_clip_scores_the_same_alone_and_among_others() -> None:
     together = observe(pocket_observer(), *clips)
     for clip, evidence in zip(clips, together, strict=True):
         assert_same(observe(pocket_observer(), clip)[0], evidence)
+
+
+def late_file(path: Path, late: int, frames: int = 20) -> Path:
+    """``video`` whose pictures begin ``late`` frames after its sound, or the sound before them if below 0."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        speech = out.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for number, frame in enumerate(video(frames).native):
+            frame.pts, frame.time_base = number + max(late, 0), Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        block = av.AudioFrame.from_ndarray(sound(30)[None], format="s16", layout="mono")
+        block.sample_rate, block.pts, block.time_base = 16_000, 640 * max(-late, 0), Fraction(1, 16_000)
+        out.mux(speech.encode(block))
+    return path
+
+
+@pytest.mark.parametrize("late", [-4, 0, 1, 5])
+def test_paper_alone_fills_a_late_start_of_pictures_with_the_first(tmp_path: Path, late: int) -> None:
+    path = late_file(tmp_path / "a.mkv", late)
+    observer = pocket_observer()
+    watcher = observer.watch(Clip("a", generated=path), read_audio(path))
+    for run in Footage(path, 0).frames(7):
+        watcher.see(run, None, None)
+    (found,) = observer.conclude([watcher])
+    before, pictures = max(late, 0), video(20).native
+    silence = np.zeros(640 * max(-late, 0), np.int16)
+    dumped = Frames(0, (pictures[0],) * before + pictures), np.concatenate([silence, sound(30)])
+    shown = Frames(0, pictures), np.concatenate([silence, sound(30)])[640 * before :]
+    assert isinstance(found, Evidence)
+    for view, seen in (("paper", dumped), ("sound", shown)):
+        (expected,) = observe(pocket_observer((view,)), seen)
+        assert isinstance(expected, Evidence)
+        for name, value in expected.values.items():
+            if name.startswith(view):
+                np.testing.assert_array_equal(found.values[name], value, err_msg=name)
+    assert len(found.array("paper_window_distance")) == len(found.array("sound_window_distance")) + before
 
 
 @pytest.mark.parametrize("threads", [2, 5])
@@ -224,9 +275,9 @@ def test_views_are_named_with_their_ids() -> None:
         "sound": "syncnet-whole@1",
         "small-whole": "syncnet-small-whole@1",
         "small-face-framed": "syncnet-small-face-framed@1",
-        "face-track": "syncnet-track-haar@1",
+        "face-track": "syncnet-track-blazeface@1",
     }
-    assert SyncNet.identity(("sound",), "ab12") == "syncnet@1[syncnet-whole@1]ab12"
+    assert SyncNet.identity(("sound",), "ab12") == "syncnet@2[syncnet-whole@1]ab12"
 
 
 def test_without_weights_the_way_to_them_is_named() -> None:
@@ -266,3 +317,104 @@ def test_the_card_names_the_view_it_was_trained_behind() -> None:
     card = read_card(Path(package.__file__).with_name("card.toml"))
     assert (card.name, card.observer, card.file) == ("syncnet", SyncNet.name, "syncnet_v2.model")
     assert card.view in SyncNet.views.values()
+
+
+# The same speech at every shift
+
+
+def test_the_same_speech_at_every_shift_is_said_of_the_view_of_the_run() -> None:
+    (evidence,) = observe(pocket_observer(), (video(40), sound(40)))
+    assert isinstance(evidence, Evidence)
+    assert (evidence.number("windows"), evidence.number("common_windows")) == (35, 11)
+    assert evidence.number("common_max_shift_frames") == 12
+    mean = evidence.array("common_mean_distance")
+    best = 12 - int(evidence.number("common_offset_frames"))
+    assert mean.shape == (25,)
+    assert evidence.number("common_lse_d") == mean.min() == mean[best]
+    assert evidence.number("common_lse_c") == pytest.approx(np.median(mean) - mean.min(), rel=1e-6)
+    assert evidence.number("common_zero_offset_distance") == mean[12]
+    window = evidence.array("common_window_distance")
+    assert window.shape == (11,)
+    assert window.mean() == pytest.approx(mean[best], rel=1e-6)
+    published = evidence.array("sound_window_distance_at_zero")
+    assert evidence.array("common_window_distance_at_zero") == pytest.approx(published[12:23])
+
+
+@pytest.mark.parametrize(("frames", "shift"), [(20, 0), (21, 3), (29, 7), (44, 14), (45, 15), (90, 15)])
+def test_short_clips_are_searched_less_far_and_the_shortest_not_at_all(frames: int, shift: int) -> None:
+    (evidence,) = observe(pocket_observer(("sound",)), (video(frames), sound(frames)))
+    assert isinstance(evidence, Evidence)
+    assert evidence.number("common_max_shift_frames") == shift
+    assert ("common_lse_d" in evidence.values) == (shift > 0)
+    assert "sound_lse_d" in evidence.values
+
+
+@given(st.integers(-5, 2000))
+def test_the_range_of_shifts_is_as_wide_as_the_clip_allows(windows: int) -> None:
+    if windows < FEWEST_WINDOWS:
+        with pytest.raises(ClipError) as caught:
+            widest_shift(windows)
+        assert caught.value.code == "too-short"
+        return
+    shift = widest_shift(windows)
+    assert LEAST_SHIFT_FRAMES <= shift <= MAX_SHIFT_FRAMES
+    assert windows - 2 * shift >= LEAST_WINDOWS
+    assert shift == MAX_SHIFT_FRAMES or windows - 2 * (shift + 1) < LEAST_WINDOWS
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(16, 50), st.integers(0, 2**31))
+def test_every_shift_compares_the_same_speech_and_makes_nothing_up(windows: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    lips, speech = torch.rand(windows, 8, generator=generator), torch.rand(windows, 8, generator=generator)
+    shift = widest_shift(windows)
+    distances = common_distances(lips, speech, shift)
+    assert distances.shape == (2 * shift + 1, windows - 2 * shift)
+    for row in range(2 * shift + 1):
+        heard = torch.arange(shift, windows - shift)
+        apart = torch.linalg.vector_norm(lips[heard + shift - row] - speech[heard] + 1e-6, dim=1)
+        torch.testing.assert_close(distances[row], apart)
+    torch.testing.assert_close(distances[shift], shifted_distances(lips, speech)[15][shift : windows - shift])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(16, 80), st.integers(0, 2**31))
+def test_lips_that_never_move_have_no_confidence_whatever_is_said(windows: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    still = torch.rand(1, 64, generator=generator).expand(windows, -1)
+    speech = 10 * torch.rand(windows, 64, generator=generator) * torch.rand(windows, 1, generator=generator)
+    sync = read_sync(common_distances(still, speech, widest_shift(windows)))
+    assert sync.lse_c == pytest.approx(0, abs=1e-4)
+    assert sync.lse_d == pytest.approx(sync.zero_offset_distance, abs=1e-4)
+
+
+@pytest.mark.parametrize("offset", [-3, 0, 3])
+@pytest.mark.parametrize("windows", [16, 24, 40, 70])
+def test_a_known_lag_is_found_over_the_same_speech_too(offset: int, windows: int) -> None:
+    frames = torch.rand(90, 1024, generator=torch.Generator().manual_seed(0))
+    lips, speech = frames[10 : 10 + windows], frames[10 + offset : 10 + offset + windows]
+    assert read_sync(common_distances(lips, speech, widest_shift(windows))).offset_frames == offset
+
+
+SILENCES = {
+    "nothing": np.zeros(32000, np.int16),
+    "a constant": np.full(32000, 900, np.int16),
+    "what a codec leaves": np.random.RandomState(0).randint(-20, 21, 32000).astype(np.int16),
+    "one click": np.where(np.arange(32000) == 9000, 20000, 0).astype(np.int16),
+    "a tenth of a second": np.where(np.arange(32000) < 1600, sound(50)[:32000], 0).astype(np.int16),
+}
+
+
+@pytest.mark.parametrize("samples", SILENCES.values(), ids=SILENCES)
+@pytest.mark.parametrize("view", ["paper", "sound"])
+def test_sound_in_which_nothing_can_be_heard_is_refused_at_once(samples: np.ndarray, view: str) -> None:
+    with pytest.raises(ClipError, match=r"0\.2 s") as caught:
+        pocket_observer((view,)).watch(CLIP, samples)
+    assert caught.value.code == "silent-audio"
+
+
+def test_quiet_speech_and_a_word_in_silence_are_heard() -> None:
+    quiet = (sound(50) / 60).astype(np.int16)  # a peak of some -46 dB
+    word = np.where(np.arange(32000) < 6400, sound(50)[:32000], 0).astype(np.int16)
+    for samples in (quiet, word):
+        pocket_observer(("sound",)).watch(CLIP, samples)

@@ -18,6 +18,7 @@ import pytest
 
 from tests.unit.media_factory import number_of, picture, tone, turn_by_header, write_clip, write_sound
 from tlbench.errors import TlbenchError
+from tlbench.media.audio import read_audio
 from tlbench.media.video import Footage, MediaError, probe, read_video, write_video
 
 CONTAINERS = [
@@ -594,3 +595,34 @@ def test_errors_cross_process_borders(tmp_path):
     error = MediaError("missing", "clip.mp4: no such file")
     again = pickle.load(io.BytesIO(pickle.dumps(error)))
     assert (type(again), again.code, str(again)) == (MediaError, "missing", "clip.mp4: no such file")
+
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f\nsize 1\n"
+NO_VIDEOS = {
+    "a Git LFS pointer": LFS.encode(),
+    "a web page (HTML)": b"\n<!DOCTYPE html>\n<html lang='de'><head><title>Anmelden \xe2\x80\x93 Login</title></head>",
+    "a web page (HTML) ": b"<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'><body>404</body></html>",
+    "text in JSON": b'{"error": {"code": 403, "message": "quota exceeded"}}',
+    "text in XML": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "a playlist": b"#EXTM3U\n#EXTINF:10,\nhttp://example.org/a.ts\n",
+    "a text file that begins 'Not Found'": b"Not Found\n",
+    "a text file that begins 'wide'": "wide".encode("utf-16"),
+    "a zip archive": b"PK\x03\x04" + bytes(60),
+    "a gzip archive": b"\x1f\x8b\x08" + bytes(60),
+    "a NumPy array": b"\x93NUMPY\x01\x00v\x00{'descr'" + bytes(60),
+    "a RealMedia file": b".RMF\x00\x00\x00\x12" + bytes(60),
+    "nothing but zero bytes": bytes(4096),
+}
+
+
+@pytest.mark.parametrize("kind", NO_VIDEOS)
+def test_what_is_no_video_is_named_as_what_it_is(tmp_path, kind):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(NO_VIDEOS[kind])
+    for read in (probe, read_video, read_audio):
+        with pytest.raises(MediaError) as refusal:
+            read(path)
+        assert refusal.value.code == "unreadable"
+        assert kind.strip() in refusal.value.message
+        assert "\n" not in refusal.value.message
+        assert refusal.value.message.count("; ") == 1  # what it is; the way out

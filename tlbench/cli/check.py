@@ -32,7 +32,9 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 @dataset_options
 @boxes_from_option
 @click.option("--faces", is_flag=True, help="Look for faces too, in every frame, as score does: minutes, not seconds.")
-@click.option("--detector", metavar="NAME", help="With --faces, what finds them: auto, s3fd or haar.  [default: auto]")
+@click.option(
+    "--detector", metavar="NAME", help="With --faces, what finds them: auto, s3fd, blazeface or haar.  [default: auto]"
+)
 @click.option(
     "--face",
     metavar="WHICH",

@@ -119,10 +119,10 @@ def detector_options(command: _Command) -> _Command:
 _DETECTOR_OPTIONS = (
     click.option(
         "--detector",
-        type=click.Choice(["auto", "s3fd", "haar"]),
+        type=click.Choice(["auto", "s3fd", "blazeface", "haar"]),
         default="auto",
         show_default=True,
-        help="Finds faces; auto is s3fd if its checkpoint is there.",
+        help="Finds faces; auto is s3fd if its checkpoint is there, else blazeface.",
     ),
     click.option(
         "--smooth", type=click.IntRange(min=0), default=0, show_default=True, help="Median over so many frames' boxes."

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lists import check_clip_id, read_subset
-from tlbench.datasets.matching import VIDEO_SUFFIXES, ClipNames, FoundFile, find_files, match_files
+from tlbench.datasets.matching import COMMON_SUFFIXES, OTHER_SUFFIXES, ClipNames, FoundFile, find_files, match_files
 from tlbench.datasets.transcripts import visible
 from tlbench.errors import TlbenchError
 
@@ -324,7 +324,8 @@ def _generated_files(generated: Path) -> list[FoundFile]:
     files = find_files(generated)
     if not files:
         raise TlbenchError(
-            f"generated folder {generated} holds no video; looked for {', '.join(sorted(VIDEO_SUFFIXES))}"
+            f"generated folder {generated} holds no video; looked for {', '.join(sorted(COMMON_SUFFIXES))} "
+            f"and {len(OTHER_SUFFIXES)} more"
         )
     return files
 

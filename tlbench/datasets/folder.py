@@ -16,7 +16,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset, Source
 from tlbench.datasets.lists import check_clip_id, read_text
 from tlbench.datasets.lrs2 import read_transcript
-from tlbench.datasets.matching import ClipNames, find_files, match_files
+from tlbench.datasets.matching import ClipNames, find_files, match_files, without_previews
 from tlbench.errors import TlbenchError
 
 PATH_COLUMNS = ("reference", "generated", "boxes")
@@ -56,6 +56,7 @@ class Folder(Dataset):
                 "folder: nothing to load; pass references (--data-root), a manifest (--manifest) or a generated folder"
             )
         clips = []
+        files, _ = without_previews(files)
         for first, second in pairwise(files):
             if first.name == second.name:
                 raise TlbenchError(f"folder: {first.path} and {second.path} are both clip {first.name}; remove one")

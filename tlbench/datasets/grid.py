@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 from tlbench.datasets.clip import Clip
@@ -77,8 +78,7 @@ class Grid(Dataset):
         """Words and silences of the clip's alignment; ``sp``, between words, is silence too."""
         assert source.root is not None  # needs_root
         assert clip.reference is not None  # set by clips
-        path = _alignment(source.root, clip.id, clip.reference)
-        alignment = [] if path is None else parse_alignment(path)
+        alignment = _readable(_alignment(source.root, clip.id, clip.reference))
         if contradiction(clip.id, alignment) is not None:
             return ()
         return tuple(
@@ -87,14 +87,20 @@ class Grid(Dataset):
         )
 
     def contradictions(self, source: Source, clip: Clip) -> tuple[tuple[str, str], ...]:
-        """An alignment that says another sentence than the id: folders of the public archive are known to be mixed up.
+        """An alignment that says another sentence than the id, can't be read, or is not there though others are.
 
-        Reported in lhotse-speech/lhotse, issues 1501 and 1502.
+        Folders of the public archive are known to be mixed up: reported in lhotse-speech/lhotse, issues 1501 and 1502.
         """
         assert source.root is not None  # needs_root
         assert clip.reference is not None  # set by clips
         path = _alignment(source.root, clip.id, clip.reference)
-        told = None if path is None else contradiction(clip.id, parse_alignment(path))
+        if path is None:
+            aligned = _has_alignments(source.root / "alignments") or _has_alignments(clip.reference.parent)
+            return (("no-word-times", f"no alignment {clip.id}.align, though other clips have one"),) if aligned else ()
+        try:
+            told = contradiction(clip.id, parse_alignment(path))
+        except TlbenchError as error:
+            return (("bad-alignment", str(error).replace(str(path), path.name)),)
         return () if told is None else (("alignment-contradicts-id", told),)
 
 
@@ -165,8 +171,21 @@ def _clip(root: Path, clip_id: str, video: Path) -> Clip:
     transcript = transcript_of_id(name)
     alignment = _alignment(root, clip_id, video)
     if transcript is None and alignment is not None:
-        transcript = words_of(parse_alignment(alignment))
+        transcript = words_of(_readable(alignment)) or None
     return Clip(clip_id, reference=video, transcript=transcript, speaker=speaker)
+
+
+def _readable(path: Path | None) -> Alignment:
+    """What an alignment says; nothing if there is none, or if it can't be read, which is a finding of its own."""
+    try:
+        return [] if path is None else parse_alignment(path)
+    except TlbenchError:
+        return []
+
+
+@cache
+def _has_alignments(folder: Path) -> bool:
+    return next(folder.rglob("*.align"), None) is not None if folder.is_dir() else False
 
 
 def _alignment(root: Path, clip_id: str, video: Path) -> Path | None:

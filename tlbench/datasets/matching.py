@@ -10,7 +10,44 @@ from unicodedata import normalize
 
 from tlbench.errors import TlbenchError
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".avi", ".mpg", ".mpeg", ".mov", ".mkv", ".webm"})
+COMMON_SUFFIXES = frozenset({".mp4", ".m4v", ".avi", ".mpg", ".mpeg", ".mov", ".mkv", ".webm"})
+# Further names of what `tlbench.media.container.FORMATS` reads.
+OTHER_SUFFIXES = frozenset(
+    {
+        ".qt",
+        ".3gp",
+        ".3g2",
+        ".f4v",
+        ".divx",
+        ".mpe",
+        ".m1v",
+        ".m2v",
+        ".vob",
+        ".ts",
+        ".m2ts",
+        ".mts",
+        ".wmv",
+        ".asf",
+        ".flv",
+        ".ogv",
+        ".nut",
+        ".dv",
+        ".mxf",
+        ".y4m",
+        ".gif",
+        ".mjpeg",
+        ".mjpg",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".ivf",
+    }
+)
+# Videos that are not read. Such a file is taken for its clip's all the same, so that it is named with the reason.
+UNREAD_SUFFIXES = frozenset([".rm", ".rmvb", ".swf", ".wtv", ".bik", ".amv", ".nsv"])
+VIDEO_SUFFIXES = COMMON_SUFFIXES | OTHER_SUFFIXES | UNREAD_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -89,6 +126,24 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return True
 
 
+def without_previews(files: Iterable[FoundFile]) -> tuple[list[FoundFile], list[FoundFile]]:
+    """Files that count, and those beside a video of the same name: ``a.gif`` is a preview of ``a.mp4``.
+
+    Of files with one name, all but the one with a common suffix are beside it, if just one has such a suffix.
+    """
+    named: dict[str, list[FoundFile]] = {}
+    for file in files:
+        named.setdefault(file.name, []).append(file)
+    kept: list[FoundFile] = []
+    beside: list[FoundFile] = []
+    for same in named.values():
+        common = [file for file in same if file.path.suffix.lower() in COMMON_SUFFIXES]
+        chosen = common if len(common) == 1 else same
+        kept += chosen
+        beside += [file for file in same if file not in chosen]
+    return kept, beside
+
+
 class ClipNames:
     """The names under which a clip may be asked for.
 
@@ -135,7 +190,7 @@ class ClipNames:
 
 
 def match_files(names: ClipNames, files: Iterable[FoundFile]) -> Matched:
-    """Give each file to the clip it is named after.
+    """Give each file to the clip it is named after; what lies beside a video of the same name is extra.
 
     Raises
     ------
@@ -143,8 +198,9 @@ def match_files(names: ClipNames, files: Iterable[FoundFile]) -> Matched:
         If two clips could claim one file, or two files belong to one clip (two containers, or two spellings).
     """
     matched: dict[str, Path] = {}
-    extra: list[Path] = []
-    for file in files:
+    kept, beside = without_previews(files)
+    extra = [file.path for file in beside]
+    for file in kept:
         owners = names.find(file.name)
         if not owners:
             extra.append(file.path)
@@ -158,4 +214,4 @@ def match_files(names: ClipNames, files: Iterable[FoundFile]) -> Matched:
                 f"clip {owners[0]}: two files claim it, {matched[owners[0]]} and {file.path}; remove one of them"
             )
         matched[owners[0]] = file.path
-    return Matched(matched, extra)
+    return Matched(matched, sorted(extra))

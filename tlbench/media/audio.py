@@ -3,84 +3,186 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import av
 import numpy as np
 from av.filter import Graph
 
-from tlbench.media.container import MediaError, opened, packets
+from tlbench.media.container import MediaError, opened, packets, sound_stream
 from tlbench.media.filterbank import MEL_FILTERS, SAMPLE_RATE, mel_energies
+from tlbench.media.timeline import timeline
 
 LONGEST_GAP_SECONDS = 600.0  # a longer hole is a broken timestamp, which would be filled with silence
+FINE_SECONDS = 1e-5  # half a sample at 48 kHz
+# Is shown each block of sound as it is decoded, and when it is played, in seconds after the first picture.
+Listener: TypeAlias = Callable[[av.AudioFrame, Fraction], None]
+
+FULL_SCALE = 32768.0  # of int16
+NOISE_FLOOR = 1e-3  # of full scale, -60 dB: what a codec makes of digital silence stays below
+# SyncNet's window of 5 frames is the least that it hears at once: a clip in which less than that can be heard, such as
+# one click, has no speech.
+LEAST_SOUND_SECONDS = 0.2
+HOPS_PER_SECOND = 100  # 10 ms: fine enough to tell one frame (40 ms) from two
 
 # python_speech_features/base.py at 0.6 (jameslyons), the defaults of ``mfcc``, which SyncNet was trained on.
 COEFFICIENTS = 13
 LIFTER = 22
 
 
-def read_audio(path: Path, rate: int = SAMPLE_RATE) -> np.ndarray:
-    """The first sound stream as (N,) int16 mono samples at ``rate``, aligned with the file's clock.
+def read_audio(path: Path | str, rate: int = SAMPLE_RATE, *, from_file_start: bool = False) -> np.ndarray:
+    """The sound of a file as (N,) int16 mono samples at ``rate``: sample n is played n/rate s after the first picture.
 
-    What ``ffmpeg -i FILE -async 1 -ac 1 -ar 16000 -acodec pcm_s16le`` gives, which is how SyncNet's scoring scripts
-    extract sound (joonson/syncnet_python SyncNetInstance.py): the first sample belongs to the file's start time, a
-    later begin of the sound and holes of more than 0.1 s are filled with silence, channels are mixed with FFmpeg's
-    weights. ``-async 1`` is spelt out as the filter ``aresample=async=1:first_pts=0`` (fftools/ffmpeg_filter.c).
+    Sound from before the first picture is cut off; where it starts later, silence comes before it. A file without
+    pictures begins with its first sample. See :mod:`tlbench.media.timeline`. The default track is read, else the one
+    with the most channels.
+
+    For the rest it is what ``ffmpeg -i FILE -async 1 -ac 1 -ar 16000 -acodec pcm_s16le`` gives, which is how SyncNet's
+    scoring scripts extract sound (joonson/syncnet_python SyncNetInstance.py): holes of more than 0.1 s are filled with
+    silence, channels are mixed with FFmpeg's weights. ``-async 1`` is spelt out as the filter
+    ``aresample=async=1:first_pts=0`` (fftools/ffmpeg_filter.c).
 
     A stretch that can't be decoded is left out and, if longer than 0.1 s, becomes silence.
+
+    Parameters
+    ----------
+    path : Path or str
+    rate : int
+        Samples a second.
+    from_file_start : bool
+        Count from the start of the file, as that command does, which differs where sound or pictures start first.
 
     Raises
     ------
     MediaError
-        ``no-audio`` if the file has no sound stream or none of it can be decoded, ``timestamps`` if a hole of more
-        than ten minutes would have to be filled, and the codes of ``container.opened``.
+        ``no-audio`` if the file has no sound stream or none of it can be decoded or lasts until the first picture,
+        ``timestamps`` if a hole of more than ten minutes would have to be filled, and the codes of
+        ``container.opened``.
     """
+    return _read(Path(path), rate, from_file_start, None)
+
+
+def read_heard(path: Path, listener: Listener) -> np.ndarray:
+    """As :func:`read_audio`. All that is decoded is shown to ``listener``, also what comes before the first picture."""
+    return _read(path, SAMPLE_RATE, False, listener)
+
+
+def _read(path: Path, rate: int, from_file_start: bool, listener: Listener | None) -> np.ndarray:
     samples = bytearray()
+    begin = timeline(path)
+    origin = begin.file_start if from_file_start else begin.origin
+    heard = False
     with opened(path) as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None or stream.codec_context is None:
+        stream = sound_stream(container)
+        if stream is None:
             raise MediaError("no-audio", f"{path}: no sound that can be read in it; give a file with a sound track")
         stream.codec_context.thread_count = 1
-        origin_seconds = (container.start_time or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
         time_base = stream.time_base or Fraction(1, stream.codec_context.sample_rate)
         resampler: _Resampler | None = None
         for packet in itertools.chain(packets(container, stream), [None]):
             for frame in _decode(stream, packet):
+                heard = True
+                if listener is not None:
+                    listener(frame, _start(frame, time_base) - begin.origin)
+                if resampler is None and _ends_before(frame, time_base, origin):
+                    continue
                 if resampler is None or not resampler.takes(frame):
                     if resampler is not None:
                         samples += resampler.push(None)
-                    resampler = _Resampler(path, frame, time_base, rate, origin_seconds, len(samples) // 2)
+                    shift = _start(frame, time_base) - origin
+                    fine = resampler is None and begin.is_off(shift)
+                    resampler = _Resampler(path, frame, time_base, rate, origin, len(samples) // 2, fine=fine)
                 samples += resampler.push(frame)
         if resampler is not None:
             samples += resampler.push(None)
-    if not samples:
+    if not heard:
         raise MediaError("no-audio", f"{path}: none of its sound can be decoded; re-encode the file")
+    if not samples:
+        raise MediaError("no-audio", f"{path}: its sound ends before its first picture; mux them in step")
     return np.frombuffer(samples, np.int16)
 
 
+def sounding_seconds(samples: np.ndarray, rate: int) -> float:
+    """For how long a sound can be heard: all its 10 ms that swing by `NOISE_FLOOR` or more, added up.
+
+    Half the way from the least to the greatest sample counts, so a constant offset is silence too.
+
+    Parameters
+    ----------
+    samples : (N,) float
+        Of full scale 1.
+    rate : int
+        In Hz.
+    """
+    edges = hop_edges(len(samples), rate)
+    if len(edges) < 2:
+        return 0.0
+    whole, starts = samples[: edges[-1]], edges[:-1]
+    swings = (np.maximum.reduceat(whole, starts) - np.minimum.reduceat(whole, starts)) / 2  # (hops,)
+    return int((swings >= NOISE_FLOOR).sum()) / HOPS_PER_SECOND
+
+
+def hop_edges(count: int, rate: int) -> np.ndarray:
+    """Where each whole 10 ms of ``count`` samples begins, and where the last ends: (hops + 1,) int64.
+
+    At 11,025 Hz and the like hops differ by one sample.
+    """
+    edges: np.ndarray = np.arange(count * HOPS_PER_SECOND // rate + 1) * rate // HOPS_PER_SECOND
+    return edges
+
+
 def sound_form(path: Path) -> tuple[int, int]:
-    """Rate in Hz and number of channels of the first sound stream, as they are in the file.
+    """Rate in Hz and number of channels of the sound that is read, as they are in the file.
 
     Raises MediaError ``no-audio`` if there is none, and the codes of ``container.opened``.
     """
     with opened(path) as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None or stream.codec_context is None:
+        stream = sound_stream(container)
+        if stream is None:
             raise MediaError("no-audio", f"{path}: no sound that can be read in it; give a file with a sound track")
         return stream.codec_context.sample_rate, stream.codec_context.channels
 
 
+def _start(frame: av.AudioFrame, time_base: Fraction) -> Fraction:
+    """When a block of sound is played, in seconds on the file's clock."""
+    return (frame.pts or 0) * time_base
+
+
+def _ends_before(frame: av.AudioFrame, time_base: Fraction, origin: Fraction) -> bool:
+    """Whether nothing of a block of sound is played after ``origin``."""
+    return frame.pts is not None and _start(frame, time_base) + Fraction(frame.samples, frame.sample_rate) <= origin
+
+
 class _Resampler:
-    """FFmpeg's filter chain from one input format to mono int16; a new one is made if the input format changes."""
+    """FFmpeg's filter chain from one input format to mono int16; a new one is made if the input format changes.
+
+    Parameters
+    ----------
+    origin : Fraction
+        The time that becomes sample 0, in seconds on the file's clock.
+    given : int
+        Samples that were put out before.
+    fine : bool
+        Fill or cut the beginning even if it is off by less than the filter's millisecond.
+    """
 
     def __init__(
-        self, path: Path, frame: av.AudioFrame, time_base: Fraction, rate: int, origin_seconds: float, given: int
+        self,
+        path: Path,
+        frame: av.AudioFrame,
+        time_base: Fraction,
+        rate: int,
+        origin: Fraction,
+        given: int,
+        *,
+        fine: bool,
     ) -> None:
         self.path = path
         self.time_base = time_base
-        self.origin_seconds = origin_seconds
+        self.origin_seconds = float(origin)
         self.input_format = _format(frame)
         self.expected: int | None = None  # the next frame's place, in input samples
         graph = Graph()
@@ -90,7 +192,8 @@ class _Resampler:
             f":channel_layout={frame.layout.name}:time_base=1/{frame.sample_rate}",
         )
         first_place = given * frame.sample_rate // rate  # libswresample counts first_pts in input samples
-        fill = graph.add("aresample", f"async=1:first_pts={first_place}")
+        least = f":min_comp={FINE_SECONDS}" if fine else ""
+        fill = graph.add("aresample", f"async=1{least}:first_pts={first_place}")
         mono = graph.add("aformat", f"sample_fmts=s16:sample_rates={rate}:channel_layouts=mono")
         sink = graph.add("abuffersink")
         source.link_to(fill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,24 @@ FORMATS = (
 # Signatures of containers; a file that begins with one and still can't be opened was cut off or never finished.
 BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # ISO/IEC 14496-12, at byte 4
 HEADS = (b"RIFF", b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba")  # AVI or WAV, Matroska, MPEG program stream
+HEAD_BYTES = 1024
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+SIGNATURES = (
+    (b"PK\x03\x04", "a zip archive, not a video", "unpack it"),
+    (b"\x1f\x8b", "a gzip archive, not a video", "unpack it"),
+    (b"Rar!", "a rar archive, not a video", "unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive, not a video", "unpack it"),
+    (b"%PDF", "a PDF document, not a video", "write or download the video again"),
+    (b"\x89PNG", "a PNG picture, not a video", "write all frames as one video"),
+    (b"\xff\xd8\xff", "a JPEG picture, not a video", "write all frames as one video"),
+    (b"\x93NUMPY", "a NumPy array, not a video", "write its frames with tlbench.write_video"),
+    (b".RMF", "a RealMedia file, which is not read", "re-encode it as mp4"),
+    (b"FWS", "a Flash animation, which is not read", "re-encode it as mp4"),
+    (b"CWS", "a Flash animation, which is not read", "re-encode it as mp4"),
+)
+PLAYLISTS = ("#extm3u", "ffconcat", "v=0\n", "v=0\r", "[playlist]")
+SAID_LETTERS = 40  # of a text file's beginning, in a message
 # PyAV before 19 refuses a file whose title is not UTF-8, unless it is told to replace what can't be decoded. PyAV 19
 # takes no such argument: it always keeps such bytes as surrogate escapes.
 METADATA_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -79,6 +98,38 @@ def packets(container: InputContainer, *streams: av.stream.Stream) -> Iterator[a
         return
 
 
+def picture_stream(container: InputContainer) -> av.VideoStream | None:
+    """The moving pictures that are read: the default track if one is marked so, else the one with the largest pictures.
+
+    Of equals the first. That is what the ffmpeg program maps when it is not told (``map_auto_video`` in
+    fftools/ffmpeg_mux_init.c). A cover picture of a sound file doesn't count.
+    """
+    streams = [stream for stream in container.streams.video if not _has(stream, av.stream.Disposition.attached_pic)]
+    return max(streams, key=lambda stream: (_is_default(stream), _pixels(stream)), default=None)
+
+
+def sound_stream(container: InputContainer) -> av.AudioStream | None:
+    """The sound that is read: the default track if one is marked so, else the one with the most channels.
+
+    Of equals the first. That is what the ffmpeg program maps when it is not told (``map_auto_audio`` in
+    fftools/ffmpeg_mux_init.c). None too if FFmpeg has no decoder for it.
+    """
+    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    return max(streams, key=lambda stream: (_is_default(stream), stream.codec_context.channels), default=None)
+
+
+def _is_default(stream: av.stream.Stream) -> bool:
+    return _has(stream, av.stream.Disposition.default)
+
+
+def _has(stream: av.stream.Stream, mark: av.stream.Disposition) -> bool:
+    return bool(stream.disposition & mark)
+
+
+def _pixels(stream: av.VideoStream) -> int:
+    return stream.codec_context.width * stream.codec_context.height if stream.codec_context is not None else 0
+
+
 def _keep_padding(container: InputContainer, packet: av.Packet[Any]) -> None:
     """Let the last packet of a sound in mov or mp4 give all of its samples, in every release of FFmpeg.
 
@@ -117,7 +168,7 @@ def _why_not(path: Path, error: Exception) -> MediaError:
         return MediaError("unreadable", f"{path}: no permission to read it; change its mode or run as its owner")
     try:
         with open(path, "rb") as file:
-            head = file.read(12)
+            head = file.read(HEAD_BYTES)
     except OSError as trouble:
         return MediaError("unreadable", f"{path}: {trouble.strerror}; check the file and its disk")
     if head[4:8] in BOXES or head[:4] in HEADS:
@@ -125,4 +176,39 @@ def _why_not(path: Path, error: Exception) -> MediaError:
             "truncated",
             f"{path}: cut short or damaged, its index can't be read; write or copy the file again",
         )
-    return MediaError("unreadable", f"{path}: not a video or audio file FFmpeg knows; re-encode it as mp4")
+    return MediaError("unreadable", f"{path}: {_what_it_is(head)}")
+
+
+def _what_it_is(head: bytes) -> str:
+    """What a file that is no video or sound is, as far as its first bytes say, and the way out."""
+    if head.startswith(LFS_POINTER):
+        return "a Git LFS pointer, not the video itself; run `git lfs pull` where it was cloned"
+    for signature, kind, way_out in SIGNATURES:
+        if head.startswith(signature):
+            return f"{kind}; {way_out}"
+    if not head.strip(b"\x00"):
+        return "nothing but zero bytes, as an interrupted download leaves them; copy the file again"
+    text = _as_text(head)
+    if text is None:
+        return "not a video or audio file FFmpeg knows; re-encode it as mp4"
+    start = text.lstrip().lower()
+    if start.startswith(PLAYLISTS):
+        return "a playlist that names other files, not a video; give the files that it names"
+    if re.search(r"<!doctype html|<html|<head|<body|<script", start):
+        return "a web page (HTML) saved under this name, such as a log-in or error page; download the video again"
+    if start.startswith(("{", "[")):
+        return "text in JSON, not a video or sound, such as a server's error message; download the video again"
+    if start.startswith("<"):
+        return "text in XML, not a video or sound, such as a server's error message; download the video again"
+    said = " ".join(text.split())[:SAID_LETTERS]
+    return f"a text file that begins {said!r}, not a video or sound; write or download the video again"
+
+
+def _as_text(head: bytes) -> str | None:
+    """The first bytes of a file as text, or None if they are none. They may end within a letter."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return head.decode("utf-16", "ignore")
+    text = head.decode("utf-8", "ignore").removeprefix("\ufeff")
+    lost = len(head) - len(text.encode())
+    unprintable = sum(not (letter.isprintable() or letter.isspace()) for letter in text)
+    return text if text.strip() and lost <= 6 and not unprintable else None

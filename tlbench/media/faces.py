@@ -34,7 +34,7 @@ class FaceDetector(Protocol):
     Attributes
     ----------
     name : str
-        Enters protocol ids: ``s3fd``, ``haar``.
+        Enters protocol ids: ``s3fd``, ``blazeface``, ``haar``.
     sure_score : float
         The score, on the detector's own scale, above which a face of `detect_all` is worth tracking.
     """
@@ -60,7 +60,7 @@ class FaceDetector(Protocol):
 
 
 class HaarDetector:
-    """The embedded detector: OpenCV's own frontal-face cascade, which needs no download.
+    """OpenCV's own frontal-face cascade, the embedded detector before BlazeFace. It needs no download.
 
     The first frame of a video is searched whole. After that the search begins around the box of the frame before,
     which is several times faster and steadier; a frame where that fails is searched whole again. Each box is thus a
@@ -199,7 +199,7 @@ class Boxes:
     missing : int
         Frames in which no face was found and the fallback stands.
     source : str
-        ``haar``, ``s3fd``, ``given`` or ``fixed``.
+        ``blazeface``, ``haar``, ``s3fd``, ``given`` or ``fixed``.
     followed : FollowedFace or None
         One person's face, what ``sound`` numbers look at; None if that is ``xyxy`` in every frame.
     """

@@ -4,6 +4,9 @@ The published lip-sync scores read such a folder (``ffmpeg -i VIDEO -threads 1 -
 SyncNetInstance_calc_scores.py of Rudrabha/Wav2Lip and Sxjdwang/TalkLip). Nothing there sets a quality, so ffmpeg's
 default holds: Motion JPEG under rate control at 200 kbit/s for 25 frames a second. The first frames are fine and the
 later ones coarse, the sooner the larger the picture is. The network was fed with that, so the score depends on it.
+
+The colour is kept as finely as the video has it: ffmpeg takes from the encoder's formats the one that loses least
+(``avcodec_find_best_pix_fmt_of_list`` in libavcodec/avcodec.c), which is 4:4:4 for RGB, grey and 4:4:0 too.
 """
 
 from __future__ import annotations
@@ -41,13 +44,13 @@ class JpegRoundTrip:
     def encode(self, frame: av.VideoFrame) -> bytes:
         """The next frame as a JPEG file. Frames of another size than the first are scaled to it, as ffmpeg does."""
         if self._encoder is None:
-            self._encoder = self._open(frame.width, frame.height)
+            self._encoder = self._open(frame.width, frame.height, jpeg_layout(frame.format))
         # The decoder's planar YUV goes in as it is but for the range; through RGB the chroma would be averaged twice.
         picture = self._reformatter.reformat(
             frame,
             self._encoder.width,
             self._encoder.height,
-            "yuvj420p",
+            self._encoder.pix_fmt,
             interpolation=Interpolation.BICUBIC,
             threads=1,
         )
@@ -65,12 +68,24 @@ class JpegRoundTrip:
         assert image is not None  # our own encoder wrote it
         return image
 
-    def _open(self, width: int, height: int) -> av.VideoCodecContext:
+    def _open(self, width: int, height: int, layout: str) -> av.VideoCodecContext:
         encoder = av.CodecContext.create("mjpeg", "w")
         assert isinstance(encoder, av.VideoCodecContext)
-        encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
+        encoder.width, encoder.height, encoder.pix_fmt = width, height, layout
         encoder.bit_rate = self._bit_rate
         encoder.framerate = Fraction(self._frames_per_second)
         encoder.time_base = Fraction(1, self._frames_per_second)
         encoder.thread_count = 1  # each slice thread adds restart markers, and the rate control reacts to their bytes
         return encoder
+
+
+def jpeg_layout(layout: av.VideoFormat) -> str:
+    """The layout in which ffmpeg's JPEG encoder takes pictures of another: ``yuvj420p``, ``yuvj422p`` or ``yuvj444p``.
+
+    It halves the colour's width where the source has less than all of it, and then its height likewise. Seen with
+    ffmpeg 9.0 for 31 layouts of up to 16 bits, planar, packed and with a palette.
+    """
+    side = 64  # pixels; any that can be quartered
+    if layout.is_rgb or layout.chroma_width(side) == side:
+        return "yuvj444p"
+    return "yuvj422p" if layout.chroma_height(side) == side else "yuvj420p"

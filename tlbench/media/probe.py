@@ -13,7 +13,9 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets
+from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
+from tlbench.media.orientation import Orientation, orientation
+from tlbench.media.timeline import COUNTED, chunk_times, has_holes
 
 FRAMES_PER_SECOND = 25  # what every observer is trained on (LRS2, LRW and GRID are all 25 frames/s)
 # Containers whose timestamps are made up by FFmpeg from a frame counter: pictures are evenly spaced by definition.
@@ -23,7 +25,7 @@ MOST_PACKETS_TO_FIRST_FRAME = 64  # a stream that shows nothing for so long is a
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """The first sound stream of a file.
+    """The sound of a file: its default track, else the one with the most channels.
 
     Attributes
     ----------
@@ -42,7 +44,7 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The first video stream of a file.
+    """The pictures of a file: its default track, else the one with the largest.
 
     Attributes
     ----------
@@ -52,6 +54,8 @@ class VideoInfo:
         As displayed, after ``rotation_degrees``.
     rotation_degrees : int
         Clockwise turn that the file asks of its player: 0, 90, 180 or 270.
+    mirrored : bool
+        Whether it asks to exchange left and right after the turn.
     frames_per_second : float
         Average over the file; what the header says where the container has no timestamps (AVI).
     variable_frame_rate : bool
@@ -60,7 +64,8 @@ class VideoInfo:
     even_at_25 : bool
         The i-th picture is the one nearest to i/25 s, for every i, so that conversion to 25 frames/s changes nothing.
     has_timestamps : bool
-        The container stores when each picture is shown. AVI and bare streams don't: their pictures are evenly spaced.
+        The file says when each picture is shown. Bare streams don't, nor do AVIs unless empty chunks lie between their
+        pictures: then these are evenly spaced.
     frame_count : int
         Pictures that a player would show, counted as packets.
     declared_frame_count : int or None
@@ -71,6 +76,8 @@ class VideoInfo:
         From the first picture to the end of the last.
     longest_gap_seconds : float
         The longest interval between two pictures; of a single one, how long it stands.
+    start_seconds : float
+        When the first picture is shown, on the file's clock.
     video_packets_sha256 : str
         Hash of the coded pictures alone. Equal for two files of which one was re-wrapped without re-encoding, among
         containers that store the codec in the same form (mp4, mov and mkv do; AVI and MPEG-TS write H.264 and HEVC
@@ -84,6 +91,7 @@ class VideoInfo:
     width: int
     height: int
     rotation_degrees: int
+    mirrored: bool
     frames_per_second: float
     variable_frame_rate: bool
     even_at_25: bool
@@ -93,6 +101,7 @@ class VideoInfo:
     truncated: bool
     duration_seconds: float
     longest_gap_seconds: float
+    start_seconds: float
     video_packets_sha256: str
     audio: AudioInfo | None
 
@@ -119,11 +128,12 @@ def probe(path: Path) -> VideoInfo:
     with opened(path) as container:
         video = video_stream(container, path)
         video.codec_context.thread_count = 1
-        sound = next(iter(container.streams.audio), None)
+        sound = sound_stream(container)
         streams = (video,) if sound is None else (video, sound)
         digest = hashlib.sha256()
         times: array[int] = array("q")  # of the shown pictures, in units of the stream's time base
         untimed = container.format.name in UNTIMED
+        counted = container.format.name == COUNTED
         hidden = tried = 0
         cut = False
         first: av.VideoFrame | None = None
@@ -141,7 +151,8 @@ def probe(path: Path) -> VideoInfo:
                 hidden += 1
             else:
                 untimed |= packet.pts is None
-                times.append(packet.pts or 0)
+                time = packet.dts if counted else packet.pts
+                times.append(time or 0)
             if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
                 tried += 1
                 first = _first(video, packet)
@@ -154,19 +165,24 @@ def probe(path: Path) -> VideoInfo:
             if truncated:
                 raise MediaError("truncated", f"{path}: cut before its first picture; write or copy the file again")
             raise MediaError("no-frames", f"{path}: its video stream holds no pictures; write the file again")
+        if counted:
+            times = array("q", chunk_times(times))
+            untimed = not has_holes(times)
         time_base = float(video.time_base or 1)
         nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
         pace = even_pace(len(times), nominal) if untimed else measured_pace(times, time_base, nominal)
-        start_seconds = 0.0 if untimed else min(times) * time_base
+        begin = min(times) if counted or first is None or first.pts is None else first.pts
         shown = first or video.codec_context  # both know their size and layout
-        turn = rotation_degrees(first) if first else 0
+        turn = orientation(first) if first else Orientation()
+        on_its_side = turn.rotation_degrees in (90, 270)
         return VideoInfo(
             container=container.format.name,
             codec=video.codec_context.codec.canonical_name,
             pixel_format=shown.format.name if shown.format else "unknown",
-            width=shown.height if turn in (90, 270) else shown.width,
-            height=shown.width if turn in (90, 270) else shown.height,
-            rotation_degrees=turn,
+            width=shown.height if on_its_side else shown.width,
+            height=shown.width if on_its_side else shown.height,
+            rotation_degrees=turn.rotation_degrees,
+            mirrored=turn.mirrored,
             frames_per_second=pace.frames_per_second,
             variable_frame_rate=pace.variable,
             even_at_25=pace.even_at_25,
@@ -176,23 +192,22 @@ def probe(path: Path) -> VideoInfo:
             truncated=truncated,
             duration_seconds=pace.duration_seconds,
             longest_gap_seconds=pace.longest_gap_seconds,
+            start_seconds=begin * time_base,
             video_packets_sha256=digest.hexdigest(),
-            audio=_audio_info(sound, sound_start, sound_end, start_seconds) if sound is not None else None,
+            audio=_audio_info(sound, sound_start, sound_end, begin * time_base) if sound is not None else None,
         )
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The first stream of moving pictures; a cover picture of a sound file doesn't count.
+    """The moving pictures that are read, see ``container.picture_stream``.
 
     Raises
     ------
     MediaError
-        ``no-video`` or ``too-large``.
+        ``no-video``, ``unreadable`` without a decoder, or ``too-large``.
     """
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            break
-    else:
+    stream = picture_stream(container)
+    if stream is None:
         raise MediaError("no-video", f"{path}: no video stream in it; give a video file")
     if stream.codec_context is None:
         raise MediaError("unreadable", f"{path}: FFmpeg has no decoder for its video; re-encode it as H.264")
@@ -200,12 +215,6 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     if width * height > MOST_PIXELS:
         raise MediaError("too-large", f"{path}: pictures of {width}x{height}, at most 8192x8192; scale the video down")
     return stream
-
-
-def rotation_degrees(frame: av.VideoFrame) -> int:
-    """The clockwise turn (0, 90, 180, 270) a player must give this picture; other angles count as 0, as in OpenCV."""
-    turn = -frame.rotation % 360  # PyAV counts counter-clockwise
-    return turn if turn in (90, 180, 270) else 0
 
 
 def even_pace(count: int, nominal: float) -> Pace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from tlbench.media.probe import (
     tick_at_25,
     video_stream,
 )
+from tlbench.media.timeline import COUNTED, decoding_key
 
 __all__ = [
     "DECODING",
@@ -109,10 +111,10 @@ class Footage:
     The frames of a file that is itself even at 25 frames/s (``VideoInfo.even_at_25``) pass one for one. Any other is
     converted: output frame n is the last picture whose time, counted from the first picture, rounds to n/25 s or
     earlier, as FFmpeg's ``fps=25`` filter does. So are the holes that lost pictures leave: the picture before the hole
-    stays until the next, and sound and picture keep together. Files in containers without timestamps (AVI) are taken
-    as evenly spaced at the rate of their header.
+    stays until the next, and sound and picture keep together. An AVI has no timestamps: its pictures are evenly spaced
+    at the rate of its header, and where it holds empty chunks the picture before them stays.
 
-    Pictures are turned upright as their rotation tag says, as ``cv2.VideoCapture`` and the ffmpeg program do.
+    Pictures are turned upright and mirrored as their display matrix says, as the ffmpeg program does.
 
     After a coded picture that can't be decoded the rest is read on, as FFmpeg's own programs do.
 
@@ -149,6 +151,11 @@ class Footage:
         """What the file's headers and packets say; see ``probe``, whose errors it raises."""
         return probe(self.path)
 
+    @cached_property
+    def decoding(self) -> str:
+        """:data:`DECODING`, marked for a file that was read otherwise before time began with its first picture."""
+        return DECODING + decoding_key(self.path)
+
     @property
     def conversions(self) -> tuple[str, ...]:
         """What was done to the pictures' order and direction, for the record; empty for a plain 25 frames/s file."""
@@ -159,6 +166,8 @@ class Footage:
             done.append(f"{source} to {FRAMES_PER_SECOND} frames/s")
         if self.info.rotation_degrees:
             done.append(f"turned {self.info.rotation_degrees} degrees clockwise")
+        if self.info.mirrored:
+            done.append("mirrored left to right")
         return tuple(done)
 
     @property
@@ -237,7 +246,7 @@ class Footage:
         """Every picture the decoder gives, upright and of one size."""
         self.decodes += 1
         self.damaged_packets = 0
-        turn = self.info.rotation_degrees
+        degrees, mirrored = self.info.rotation_degrees, self.info.mirrored
         size: tuple[int, int] | None = None
         count = 0
         with opened(self.path) as container:
@@ -253,16 +262,25 @@ class Footage:
                         "re-encode the file to one size",
                     )
                 count += 1
-                yield turned(frame, turn) if turn else frame
+                yield turned(frame, degrees, mirrored=mirrored) if degrees or mirrored else frame
         self._decoded_count = count
         if not count:
             raise MediaError("no-frames", f"{self.path}: none of its pictures can be decoded; write the file again")
 
     def _survivors(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """The pictures that come out, counting what is damaged."""
-        for packet in packets(container, stream):
-            yield from self._decode(stream, packet)
-        yield from self._decode(stream, None)
+        counted = container.format.name == COUNTED and self.info.has_timestamps
+        numbers: deque[int] = deque()  # of the chunks whose pictures are still to come; these come in order
+        first = round(self.info.start_seconds / float(stream.time_base or 1))
+        for packet in itertools.chain(packets(container, stream), [None]):
+            damaged = self.damaged_packets
+            frames = self._decode(stream, packet)
+            if counted and packet is not None and packet.dts is not None and self.damaged_packets == damaged:
+                numbers.append(max(packet.dts, first))
+            for frame in frames:
+                if numbers:
+                    frame.pts = numbers.popleft()
+                yield frame
 
     def _decode(self, stream: av.VideoStream, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         try:
@@ -277,19 +295,21 @@ class Footage:
         return frames
 
 
-def read_video(path: Path) -> np.ndarray:
-    """The whole video as (T, height, width, 3) uint8 RGB at 25 frames/s; see ``Footage`` for what is converted.
+def read_video(path: Path | str) -> np.ndarray:
+    """The whole video as (T, height, width, 3) uint8 RGB at 25 frames/s: frame k is shown k/25 s after the first.
+
+    Every picture is held in memory, 3 bytes a pixel. See ``Footage`` for what is converted.
 
     Raises
     ------
     MediaError
         As ``Footage.frames``.
     """
-    return np.concatenate([frames.rgb for frames in Footage(path, budget_bytes=0).frames()])
+    return np.concatenate([frames.rgb for frames in Footage(Path(path), budget_bytes=0).frames()])
 
 
 def write_video(
-    path: Path,
+    path: Path | str,
     frames: Iterable[np.ndarray],
     frames_per_second: float | Fraction = FRAMES_PER_SECOND,
     samples: np.ndarray | None = None,
@@ -322,6 +342,7 @@ def write_video(
     TlbenchError
         If the file can't be written or the encoder refuses.
     """
+    path = Path(path)
     rate = Fraction(frames_per_second).limit_denominator(1001)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -407,8 +428,8 @@ def _encode_samples(
     container.mux(stream.encode(frame))
 
 
-def turned(frame: av.VideoFrame, clockwise_degrees: int) -> av.VideoFrame:
-    """The frame turned by 90, 180 or 270 degrees, in its own layout where that turns exactly, else as BGR24.
+def turned(frame: av.VideoFrame, clockwise_degrees: int, *, mirrored: bool = False) -> av.VideoFrame:
+    """The frame turned by 0, 90, 180 or 270 degrees, then mirrored, in its own layout if that is exact, else as BGR24.
 
     Either way its RGB is the turned RGB of the original, to the bit.
     """
@@ -416,7 +437,7 @@ def turned(frame: av.VideoFrame, clockwise_degrees: int) -> av.VideoFrame:
     even = frame.width % 2 == 0 and frame.height % 2 == 0
     quarter_turns = -clockwise_degrees // 90  # numpy turns counter-clockwise
     if name in TURNED_BY_PLANE or (name in TURNED_BY_PLANE_IF_EVEN and even):
-        planes = [np.rot90(plane, quarter_turns) for plane in _planes(frame)]
+        planes = [_turned_array(plane, quarter_turns, mirrored) for plane in _planes(frame)]
         height, width = planes[0].shape
         array: np.ndarray
         packed = np.concatenate([plane.reshape(-1) for plane in planes])
@@ -429,12 +450,17 @@ def turned(frame: av.VideoFrame, clockwise_degrees: int) -> av.VideoFrame:
         upright = av.VideoFrame.from_ndarray(array, format=name)
         upright.colorspace, upright.color_range = frame.colorspace, frame.color_range
     else:
-        bgr = np.rot90(_bgr(VideoReformatter(), frame), quarter_turns)
+        bgr = _turned_array(_bgr(VideoReformatter(), frame), quarter_turns, mirrored)
         upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), format="bgr24")
     upright.pts = frame.pts
     if frame.time_base is not None:
         upright.time_base = frame.time_base
     return upright
+
+
+def _turned_array(array: np.ndarray, quarter_turns: int, mirrored: bool) -> np.ndarray:
+    upright = np.rot90(array, quarter_turns)
+    return upright[:, ::-1] if mirrored else upright
 
 
 def _planes(frame: av.VideoFrame) -> Iterator[np.ndarray]:

@@ -41,13 +41,21 @@ class Metric:
         ``dB``, ``%``, ``frames``, or "" for none.
     better : "higher", "lower" or "none"
     version : int
-        Raised when the number changes for the same evidence.
+        Raised when the number changes for the same clip. Records of an older version are still read, see
+        :func:`tlbench.results.reading.load_result`; their values follow from their tallies by ``finish`` and ``scale``,
+        so a metric that changes one of those takes another name instead.
     tally : Evidence -> Tally
         One clip's part of the sum.
     description : str
         One sentence: what it is, over what it is averaged, and where the rule comes from.
     cluster : str
         ``word``: clips of one word are resampled together for its interval. "" leaves that to the data set.
+    rule : str
+        Of numbers that a choice of limits decides: the limits, as protocol ids state them; "" for none.
+    note : str
+        What a reader of the number has to know, a sentence that tables print below; "" for none.
+    outdated : bool
+        Whether it stands in a result for an older version of a metric, which this tlbench reads but makes no more.
     scores_empty : bool
         Whether a clip of which there is nothing to divide up (both sums 0) is scored: it was looked at, and adds
         nothing. Otherwise such a tally means that the metric has nothing to say of the clip.
@@ -88,6 +96,9 @@ class Metric:
     digits: int = 2
     mode: str = ""
     cluster: Literal["", "word"] = ""
+    rule: str = ""
+    note: str = ""
+    outdated: bool = False
     scores_empty: bool = False
     reads: Reads = ""
 

@@ -4,10 +4,11 @@ Two rows of a table may be ranked together only if their ids are equal. The id i
 be read back by :meth:`Protocol.parse`::
 
     lse_c[lrs2:test/syncnet-whole@1/pyav-25fps@1/clips/paper/w:961e8696f888]@1
-    psnr[lrs2:test#limit=20/face-96@1/pyav-25fps@1/b:haar/frames/paper]@1
+    psnr[lrs2:test#limit=20/face-96@1/pyav-25fps@1/b:blazeface/frames/paper]@1
 
-that is ``metric[data set:split#selection/view/decoding/b:boxes/aggregation/arithmetic/n:numbers/w:weights]@version``,
-where ``#selection``, ``b:boxes``, ``n:numbers`` and ``w:weights`` are left out if there are none.
+that is
+``metric[data set:split#selection/view/decoding/b:boxes/aggregation/arithmetic/r:rule/n:numbers/w:weights]@version``,
+where ``#selection``, ``b:boxes``, ``r:rule``, ``n:numbers`` and ``w:weights`` are left out if there are none.
 """
 
 from __future__ import annotations
@@ -45,11 +46,14 @@ class Protocol:
     selection : str or None
         Which part of the split, as :func:`selection_mark` writes it; None for all of it.
     boxes : str or None
-        Where face boxes came from: ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None where none are used.
+        Where face boxes came from: ``blazeface``, ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None where none
+        are used.
     weights : str or None
         The first twelve hex digits of the checkpoint's SHA-256; None where there is no checkpoint.
     numbers : str or None
         In which numbers the network computed, if not float32: ``bfloat16``.
+    rule : str or None
+        The metric's limits, such as how far speech is shifted; None where it has none.
 
     Raises
     ------
@@ -69,13 +73,14 @@ class Protocol:
     boxes: str | None = None
     weights: str | None = None
     numbers: str | None = None
+    rule: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("metric", "dataset", "split", "view", "decoding", "aggregation", "arithmetic"):
             if not getattr(self, name):
                 raise ValueError(f"protocol: {name} is empty")
-        if "" in (self.selection, self.boxes, self.numbers):
-            raise ValueError("protocol: no selection, no boxes and full precision are None, not an empty text")
+        if "" in (self.selection, self.boxes, self.numbers, self.rule):
+            raise ValueError("protocol: no selection, boxes or rule and full precision are None, not an empty text")
         if not 0 <= self.version < 10**9:
             raise ValueError(f"protocol: version {self.version} is not a small whole number")
         if self.weights is not None and not re.fullmatch(rf"[0-9a-f]{{{WEIGHTS_DIGITS}}}", self.weights):
@@ -109,6 +114,7 @@ class Protocol:
             boxes,
             None if weights_sha256 is None else weights_sha256[:WEIGHTS_DIGITS],
             numbers,
+            metric.rule or None,
         )
 
     @property
@@ -123,6 +129,8 @@ class Protocol:
         if self.boxes is not None:
             parts.append("b:" + quote(self.boxes, safe=_SAFE + ":"))
         parts += [_escape(self.aggregation), _escape(self.arithmetic)]
+        if self.rule is not None:
+            parts.append("r:" + _escape(self.rule))
         if self.numbers is not None:
             parts.append("n:" + _escape(self.numbers))
         if self.weights is not None:
@@ -138,6 +146,7 @@ class Protocol:
         parts = match["body"].split("/")
         weights = parts.pop().removeprefix("w:") if parts[-1].startswith("w:") else None
         numbers = unquote(parts.pop().removeprefix("n:")) if parts[-1:] and parts[-1].startswith("n:") else None
+        rule = unquote(parts.pop().removeprefix("r:")) if parts[-1:] and parts[-1].startswith("r:") else None
         boxes = unquote(parts.pop(3).removeprefix("b:")) if len(parts) > 3 and parts[3].startswith("b:") else None
         if len(parts) != 5:
             raise ValueError(f"not a protocol id: {text!r}")
@@ -157,6 +166,7 @@ class Protocol:
             boxes=boxes,
             weights=weights,
             numbers=numbers,
+            rule=rule,
         )
         if protocol.id != text:  # two spellings of one protocol would compare as different
             raise ValueError(f"not a protocol id: {text!r}; it should read {protocol.id!r}")

@@ -4,32 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tlbench.errors import ClipError
 from tlbench.metrics.metric import Arithmetic, Direction, Metric
 from tlbench.metrics.tally import HitTally, MeanTally
 from tlbench.observing.evidence import Evidence
 
 IN_SYNC_FRAMES = 1  # 40 ms: the shift SyncNet is trained to tell from none (Chung and Zisserman, 2016)
+# Below it the best shift is as good as drawn by lot. docs/metrics.md says on which clips it was chosen.
+CONFIDENCE_FLOOR = 1.0
+# Of observers/syncnet/decode.py, stated in protocol ids: the same 10 windows of speech, or more, are compared at each
+# shift, which takes 5 frames more than windows and 3 to 15 at either end.
+SHIFTS_RULE = "shifts=3..15,windows=10"
+LEAST_WINDOWS = 10
+FRAMES_LOST = 5
+LEAST_FRAMES = LEAST_WINDOWS + 2 * 3 + FRAMES_LOST
+CHANCE_NOTE = (
+    "in sync: 3 of 31 shifts count, so lips that have nothing to do with the speech reach up to 9.7 % by chance, more "
+    "in clips below 45 frames (3 of 15 shifts at 29 frames, 3 of 7 at 21)."
+)
 
 
-def _clip_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
+def _as_published(evidence: Evidence, name: str) -> float:
+    return evidence.number(f"paper_{name}")
+
+
+def _over_the_same_speech(evidence: Evidence, name: str) -> float:
+    """Raises ClipError ``too-short`` for a clip in which nothing can be compared at every shift."""
+    if evidence.number("common_max_shift_frames") == 0:
+        frames = int(evidence.number("windows")) + FRAMES_LOST
+        raise ClipError(
+            "too-short",
+            f"{frames} frames with sound, and LSE compares {LEAST_WINDOWS} windows of speech with lips up to 3 frames "
+            f"either way, which takes {LEAST_FRAMES}; leave this clip out for LSE",
+        )
+    return evidence.number(f"common_{name}")
+
+
+def _clip_mean_of(name: str, arithmetic: Arithmetic) -> Callable[[Evidence], MeanTally]:
+    value = _as_published if arithmetic == "paper" else _over_the_same_speech
+
     def tally(evidence: Evidence) -> MeanTally:
-        return MeanTally(evidence.number(name), 1)
+        return MeanTally(value(evidence, name), 1)
 
     return tally
 
 
-def _size_of(name: str) -> Callable[[Evidence], MeanTally]:
-    def tally(evidence: Evidence) -> MeanTally:
-        return MeanTally(abs(evidence.number(name)), 1)
-
-    return tally
+def _offset_size(evidence: Evidence) -> MeanTally:
+    return MeanTally(abs(_over_the_same_speech(evidence, "offset_frames")), 1)
 
 
-def _near_zero(name: str) -> Callable[[Evidence], HitTally]:
-    def tally(evidence: Evidence) -> HitTally:
-        return HitTally(int(abs(evidence.number(name)) <= IN_SYNC_FRAMES), 1)
-
-    return tally
+def _in_sync(evidence: Evidence) -> HitTally:
+    near = abs(_over_the_same_speech(evidence, "offset_frames")) <= IN_SYNC_FRAMES
+    return HitTally(int(near and _over_the_same_speech(evidence, "lse_c") >= CONFIDENCE_FLOOR), 1)
 
 
 def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what: str) -> Metric:
@@ -43,8 +69,9 @@ def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what:
         view="paper" if arithmetic == "paper" else "",
         unit="",
         better=better,
-        version=1,
-        tally=_clip_mean_of(f"{arithmetic}_{name}"),
+        version=1 if arithmetic == "paper" else 2,
+        rule="" if arithmetic == "paper" else SHIFTS_RULE,
+        tally=_clip_mean_of(name, arithmetic),
         description=f"{what}, SyncNet on {seen}; mean over clips (Wav2Lip evaluation, "
         "calculate_scores_LRS.py). Blind to a constant lag: read it beside the offset",
         aggregation="clips",
@@ -70,8 +97,9 @@ def _track_lse(name: str, label: str, better: Direction, what: str) -> Metric:
         view="face-track",
         unit="",
         better=better,
-        version=1,
-        tally=_track_mean_of(f"track_{name}"),
+        version=2,
+        rule=SHIFTS_RULE,
+        tally=_track_mean_of(f"track_common_{name}"),
         description=f"{what}, SyncNet on followed faces of more than 50 frames, crop of joonson/syncnet_python; mean "
         "over a clip's tracks, then over clips. Not the whole-frame number, nor the public pipeline's: the detector is "
         "the embedded one, shots are not cut, and nothing is encoded in between",
@@ -80,12 +108,12 @@ def _track_lse(name: str, label: str, better: Direction, what: str) -> Metric:
     )
 
 
-_CONFIDENCE = "median minus least of the mean distances over 31 shifts"
-_DISTANCE = "least mean distance of lips and speech over 31 shifts"
+_CONFIDENCE = "median minus least of the mean distances over all shifts"
+_DISTANCE = "least mean distance of lips and speech over all shifts"
 
 METRICS: tuple[Metric, ...] = (
-    _lse("lse_c", "LSE-C", "paper", "higher", _CONFIDENCE),
-    _lse("lse_d", "LSE-D", "paper", "lower", _DISTANCE),
+    _lse("lse_c", "LSE-C", "paper", "higher", "median minus least of the mean distances over 31 shifts"),
+    _lse("lse_d", "LSE-D", "paper", "lower", "least mean distance of lips and speech over 31 shifts"),
     _lse("lse_c", "LSE-C", "sound", "higher", _CONFIDENCE),
     _lse("lse_d", "LSE-D", "sound", "lower", _DISTANCE),
     Metric(
@@ -96,8 +124,9 @@ METRICS: tuple[Metric, ...] = (
         view="",
         unit="",
         better="lower",
-        version=1,
-        tally=_clip_mean_of("sound_zero_offset_distance"),
+        version=2,
+        rule=SHIFTS_RULE,
+        tally=_clip_mean_of("zero_offset_distance", "sound"),
         description="mean distance of the lips to the speech that is played with them, mean over clips; "
         "unlike LSE-D it grows with a lag",
         aggregation="clips",
@@ -110,9 +139,12 @@ METRICS: tuple[Metric, ...] = (
         view="",
         unit="%",
         better="higher",
-        version=1,
-        tally=_near_zero("sound_offset_frames"),
-        description="share of clips whose best offset is at most one frame (40 ms)",
+        version=2,
+        rule=f"{SHIFTS_RULE},confidence={CONFIDENCE_FLOOR:g}",
+        note=CHANCE_NOTE,
+        tally=_in_sync,
+        description="share of clips whose best offset is at most one frame (40 ms) with a confidence (LSE-C) of at "
+        f"least {CONFIDENCE_FLOOR:g}",
         aggregation="clips",
         scale=100.0,
         digits=1,
@@ -125,8 +157,9 @@ METRICS: tuple[Metric, ...] = (
         view="",
         unit="frames",
         better="lower",
-        version=1,
-        tally=_size_of("sound_offset_frames"),
+        version=2,
+        rule=SHIFTS_RULE,
+        tally=_offset_size,
         description="size of the offset at which lips and speech fit best, mean over clips",
         aggregation="clips",
     ),

@@ -14,16 +14,19 @@ from typing import Literal, TypeAlias
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
 from tlbench.media.followed import FollowedFace
 from tlbench.media.people import check_choice, find_people
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.video import Footage
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.card import Card, read_card
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.weights import Weights, find_weights
 
 GuideSource: TypeAlias = Literal["reference", "generated"]
+DETECTORS = ("auto", "s3fd", "blazeface", "haar")  # what a user may name
+EMBEDDED = "blazeface"  # what auto falls back to
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class BoxRule:
     Attributes
     ----------
     detector : str
-        ``haar`` (embedded), ``s3fd`` (published, needs weights) or ``fixed``.
+        ``blazeface`` (embedded), ``haar`` (embedded, OpenCV's), ``s3fd`` (published, needs weights) or ``fixed``.
     weights : Path or None
         S3FD's checkpoint.
     weights_sha256 : str or None
@@ -48,7 +51,7 @@ class BoxRule:
         Whose face is followed where there are several: see :func:`tlbench.media.people.find_people`.
     """
 
-    detector: str = "haar"
+    detector: str = EMBEDDED
     weights: Path | None = None
     weights_sha256: str | None = None
     smooth: int = 0
@@ -93,7 +96,8 @@ def choose_rule(
     fixed : tuple of int or None
         The data set's own box; in its videos it goes before any detector.
     detector : str
-        ``haar``, ``s3fd``, or ``auto``: s3fd if its checkpoint is given or lies in the checkpoint folder.
+        One of `DETECTORS`; ``auto`` is s3fd if its checkpoint is given or lies in the checkpoint folder,
+        else blazeface.
     smooth : int
         0, or an odd number of frames.
     given : mapping of name to Path
@@ -109,30 +113,33 @@ def choose_rule(
     """
     if smooth < 0 or (smooth and smooth % 2 == 0):
         raise TlbenchError(f"smooth {smooth}: must be 0 or an odd number of frames")
-    if detector not in ("auto", "haar", "s3fd"):
-        raise TlbenchError(f"no detector {detector!r}; there are auto, haar and s3fd")
+    if detector not in DETECTORS:
+        raise TlbenchError(f"no detector {detector!r}; there are {', '.join(DETECTORS)}")
     check_choice(face)
     if fixed is not None and source == "reference":
         return BoxRule("fixed", fixed=fixed), None
-    found = None if detector == "haar" else find_weights([detector_card()], given)
+    found = find_weights([detector_card()], given) if detector in ("auto", "s3fd") else None
     if found is not None:
         return BoxRule("s3fd", found.path, found.sha256, smooth, fixed, source, face), found
     if detector == "s3fd":
         card = detector_card()
         raise TlbenchError(
             f"detector 's3fd' needs its checkpoint: download {card.url} and pass --weights s3fd={card.file}, "
-            "or --detector haar"
+            "or --detector blazeface"
         )
-    return BoxRule("haar", smooth=smooth, fixed=fixed, source=source, face=face), None
+    embedded = "haar" if detector == "haar" else EMBEDDED
+    return BoxRule(embedded, smooth=smooth, fixed=fixed, source=source, face=face), None
 
 
 def embedded_detector() -> FaceDetector:
     """The detector that needs no download, which looks at frames that no rule has boxes for."""
-    return HaarDetector()
+    return BlazeFaceDetector()
 
 
 def load_detector(rule: BoxRule) -> FaceDetector:
     """The detector of a rule. Raises TlbenchError if its weights do not fit."""
+    if rule.detector == "blazeface":
+        return BlazeFaceDetector()
     if rule.detector == "haar":
         return HaarDetector()
     if rule.detector == "s3fd" and rule.weights is not None:
@@ -187,7 +194,10 @@ class BoxFinder:
             raise ClipError("missing", f"clip {clip.id}: no {whose} video is there to find its face boxes in")
         if self.rule.fixed is not None and (whose == "reference" or self.rule.detector == "fixed"):
             return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
-        key = {"boxes": self.identity(clip, video_sha256, whose), "decoding": DECODING}
+        key = {
+            "boxes": self.identity(clip, video_sha256, whose),
+            "decoding": video.decoding,
+        }
         stored = self.cache.read(key)
         kept = None if stored is None else _kept(Evidence.from_json(stored), self.rule.detector)
         if kept is not None:

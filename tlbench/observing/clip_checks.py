@@ -7,14 +7,17 @@ some observer hears it, faces if some observer is told where they are. What was 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
 from tlbench.media.scaling import Size
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.timeline import CHANGED, decoding_key
+from tlbench.media.video import DECODING, Footage, Frames
 from tlbench.observing.observer import Needs
 from tlbench.preflight.clip import (
     Expected,
@@ -23,15 +26,18 @@ from tlbench.preflight.clip import (
     check_pictures,
     check_reference,
     check_reference_pictures,
+    check_sound,
     check_video,
     frames_to_expect,
 )
 from tlbench.preflight.faces import Whose, check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
+from tlbench.preflight.motion import MotionCurve, check_picture_lag
+from tlbench.preflight.sound import Sound
 
-VERSION = 2  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference", "faces", "framing"]
+VERSION = 3  # raised when the same files would give other findings
+Part = Literal["headers", "pictures", "reference", "faces", "framing", "sound"]
 
 
 def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ...]:
@@ -45,6 +51,8 @@ def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ..
         parts.append("reference")
     if any(need.boxes for need in needs):
         parts += ["faces", "framing"] if laid else ["faces"]
+    if any(need.audio for need in needs):
+        parts.append("sound")
     return tuple(parts)
 
 
@@ -67,6 +75,9 @@ class ClipChecks:
         How many the generated video has at 25 a second, by its header.
     pictures_sha256 : str or None
         Of the generated video's coded pictures, whatever they are wrapped in.
+    changed : set of str
+        Those of ``generated``, ``reference`` and ``audio`` that once were read otherwise, by
+        :func:`tlbench.media.timeline.decoding_key`.
     size, reference_size : (width, height) or None
         Of the frames of the generated and of the real video, by their headers; None if they can't be read.
     """
@@ -79,6 +90,9 @@ class ClipChecks:
     frames_expected: int | None = None
     frames: int | None = None
     pictures_sha256: str | None = None
+    changed: set[str] = field(default_factory=set)
+    _motion: MotionCurve = field(default_factory=MotionCurve)
+    _real_motion: MotionCurve = field(default_factory=MotionCurve)
     size: Size | None = None
     reference_size: Size | None = None
 
@@ -134,19 +148,59 @@ class ClipChecks:
         self.frames_expected = frames_to_expect(self.clip, video, real, self.expected)
         self.done.add("headers")
 
+    def note_origins(self, generated: Footage, reference: Footage | None) -> None:
+        """Which of the clip's files were once read otherwise."""
+        videos = {"generated": generated, "reference": reference}
+        self.changed = {name for name, video in videos.items() if video is not None and video.decoding != DECODING}
+        if decoding_key(self.clip.audio):
+            self.changed.add("audio")
+
+    def read_anew(self, needs: Needs, *, laid: bool) -> str:
+        """What evidence has in its key if it comes from a file that once was read otherwise, so that it is made anew.
+
+        ``laid``: whether boxes and landmarks are the real video's.
+        """
+        used = {"generated"}
+        if needs.reference or (laid and (needs.boxes or needs.placements)):
+            used.add("reference")
+        if needs.audio:
+            used.add("audio")
+        return CHANGED if used & self.changed else ""
+
     def see_pictures(self, generated: Footage) -> None:
         """Check what decoding the whole generated video has shown."""
+        if "pictures" in self.done:
+            return
         self.findings += check_pictures(
             self.clip.id, generated.info, generated.decoded_count, generated.damaged_packets
         )
         self.done.add("pictures")
 
     def see_reference(self, reference: Footage) -> None:
-        """Check what decoding the whole real video has shown."""
+        """Check what decoding the whole real video has shown, and when it moves; the generated one has been seen."""
+        if "reference" in self.done:
+            return
         self.findings += check_reference_pictures(
             self.clip.id, reference.info, reference.decoded_count, reference.damaged_packets
         )
+        self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
         self.done.add("reference")
+
+    def see_motion(self, seen: Frames | None, real: Frames | None) -> None:
+        """The next runs of both videos, side by side."""
+        for curve, run in ((self._motion, seen), (self._real_motion, real)):
+            if run is not None:
+                curve.see(run.rgb)
+
+    def hear(self, sound: Sound | None, generated: Footage, reference: Footage | None) -> None:
+        """Check what was heard of the clip. None if there is none: then the observers that need it fail and say so."""
+        if sound is not None:
+            real = None
+            with suppress(ClipError):  # the check of the headers has said so
+                real = None if reference is None else reference.info
+            said = check_sound(self.clip, generated.info, real, sound)
+            self.findings += [found for found in said if found.level != "error"]  # who minds silence says so itself
+        self.done.add("sound")
 
     def see_faces(self, boxes: Boxes, whose: Whose) -> None:
         """Check the faces that were found in one of the videos; given boxes were checked with the headers."""
@@ -168,6 +222,7 @@ class ClipChecks:
             "pictures_sha256": self.pictures_sha256,
             "size": self.size,
             "reference_size": self.reference_size,
+            "changed": sorted(self.changed),
         }
 
     def take(self, kept: Mapping[str, Any]) -> None:
@@ -178,6 +233,7 @@ class ClipChecks:
         self.size, self.reference_size = (
             None if kept[name] is None else (kept[name][0], kept[name][1]) for name in ("size", "reference_size")
         )
+        self.changed = set(kept["changed"])
         self.done = set(self.wanted)
 
 

@@ -11,7 +11,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.landmarks import DETECTOR, find_landmarks, read_landmarks
 from tlbench.media.mouths import placements
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.video import Footage
 from tlbench.observing.boxing import GuideSource
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
@@ -53,7 +53,10 @@ class MouthFinder:
             return placements(read_landmarks(clip.landmarks))
         if video is None:
             raise ClipError("missing", f"clip {clip.id}: there is no {whose} video to find the mouth in")
-        key = {"landmarks": self.identity(clip, video_sha256, whose), "decoding": DECODING}
+        key = {
+            "landmarks": self.identity(clip, video_sha256, whose),
+            "decoding": video.decoding,
+        }
         stored = self.cache.read(key)
         if stored is not None:
             return placements(Evidence.from_json(stored).array("landmarks"))

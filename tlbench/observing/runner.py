@@ -16,7 +16,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.audio import read_audio
+from tlbench.media.audio import read_audio, read_heard
 from tlbench.media.container import MediaError
 from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.framing import steady
@@ -34,6 +34,7 @@ from tlbench.observing.registry import observer_class
 from tlbench.observing.view_checks import check_view_frames
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding
+from tlbench.preflight.sound import Ear
 
 FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
 
@@ -224,6 +225,7 @@ class Bench:
             else:
                 same_bytes = sitting.generated_sha256 == sitting.reference_sha256
                 checks.read_headers(sitting.generated, sitting.reference, same_bytes=same_bytes)
+                checks.note_origins(sitting.generated, sitting.reference)
         except ClipError as error:
             self._fail_all(sitting, error)
         self._note(sitting)
@@ -243,11 +245,13 @@ class Bench:
 
     def _checks_key(self, sitting: _Sitting) -> dict[str, Any]:
         clip = sitting.clip
-        boxes = None if clip.boxes is None else _sha256_or_missing(clip.boxes, clip.id)
+        boxes = None if clip.boxes is None else _sha256_or_missing(clip.boxes, clip.id, "box file")
         reference = sitting.reference_sha256 or ("missing" if clip.reference is not None else None)
         decided = {"generated": sitting.generated_sha256, "reference": reference, "boxes": boxes}
         if "faces" in self._parts:
             decided["found"] = self.plan.boxes.identity
+        if "sound" in self._parts and clip.audio is not None:
+            decided["audio"] = _sha256_or_missing(clip.audio, clip.id, "audio")
         return sitting.checks.key(decided)
 
     def _outdated(self, sitting: _Sitting, key: dict[str, Any], stored: dict[str, Any]) -> bool:
@@ -285,15 +289,20 @@ class Bench:
         """Decode a clip for its checks alone: all of its evidence was kept by a run that did not make them."""
         assert sitting.generated is not None  # it has evidence, so its files were opened
         looks = self._face_looks(sitting, self._guides_for_checks(sitting))
+        self._hear(sitting, sitting.generated, ())
         try:
-            self._read_through(sitting.generated, looks)
+            for seen in sitting.generated.frames():
+                sitting.checks.see_motion(seen, None)
+                if looks is not None:
+                    looks.take(seen)
             sitting.checks.see_pictures(sitting.generated)
         except ClipError as error:
             self._fail_all(sitting, error)
             return
         if "reference" in sitting.checks.wanted and sitting.reference is not None:
             try:
-                self._read_through(sitting.reference)
+                for real in sitting.reference.frames():
+                    sitting.checks.see_motion(None, real)
                 sitting.checks.see_reference(sitting.reference)
             except ClipError as error:
                 self._fail_referring(sitting, error)
@@ -308,12 +317,6 @@ class Bench:
         if whose == "generated":
             return self._guides_in(sitting, sitting.generated, whose, guided)
         return self._laid(sitting, self._guides_in(sitting, sitting.reference, whose, guided))
-
-    @staticmethod
-    def _read_through(video: Footage, looks: FaceLooks | None = None) -> None:
-        for run in video.frames():
-            if looks is not None:
-                looks.take(run)
 
     @staticmethod
     def _looks(sitting: _Sitting) -> bool:
@@ -347,7 +350,7 @@ class Bench:
         clip = sitting.clip
         key: dict[str, Any] = {
             "observer": plan.identity,
-            "decoding": DECODING,
+            "decoding": DECODING + sitting.checks.read_anew(needs, laid=self.plan.boxes.source == "reference"),
             "generated": sitting.generated_sha256,
         }
         if sitting.checks.surplus:  # its end is left out
@@ -383,13 +386,7 @@ class Bench:
         if reference is not None:
             reference.budget_bytes = FOOTAGE_BYTES if searched else 0
 
-        samples: np.ndarray | None = None
-        if any(n.audio for n in needs.values()):
-            try:
-                samples = read_audio(clip.audio or generated.path)
-            except ClipError as error:
-                for name in [n for n in names if needs[n].audio]:
-                    sitting.fail(name, error)
+        samples = self._hear(sitting, generated, [name for name in names if needs[name].audio])
         guides = self._guides(sitting, generated, reference)
 
         for name in list(sitting.keys):
@@ -405,6 +402,23 @@ class Bench:
         except ClipError as error:  # the generated video can't be decoded: nobody has anything to say
             self._fail_all(sitting, error)
         self._keep_checks(sitting)
+
+    def _hear(self, sitting: _Sitting, generated: Footage, names: Sequence[str]) -> np.ndarray | None:
+        """The clip's sound for these observers, checked as it is decoded. Without any they fail."""
+        checks, path = sitting.checks, sitting.clip.audio or generated.path
+        due = "sound" in checks.wanted and "sound" not in checks.done
+        if not names and not due:
+            return None
+        samples, ear = None, Ear()
+        try:
+            samples = read_heard(path, ear.take) if due else read_audio(path)
+        except ClipError as error:
+            for name in names:
+                sitting.fail(name, error)
+        if due:
+            checks.hear(ear.sound, generated, sitting.reference)
+            self._note(sitting)
+        return samples
 
     def _guides(self, sitting: _Sitting, generated: Footage, reference: Footage | None) -> tuple[_Guides, _Guides]:
         """Where to look in the generated and in the real video, each in its own pixels."""
@@ -509,6 +523,8 @@ class Bench:
                     sitting.checks.see_reference(wanted)
                 self._see_framing(sitting, looks)
                 break
+            if wanted is not None:
+                sitting.checks.see_motion(seen, real)
             seen = None if seen is None else seen.before(limit)
             if seen is not None and looks is not None:
                 looks.take(seen)
@@ -561,10 +577,10 @@ class Bench:
         return self._loaded[name]
 
 
-def _sha256_or_missing(boxes: Path, clip_id: str) -> str:
-    """For the key of the checks, which say themselves what is wrong with a file of boxes."""
+def _sha256_or_missing(path: Path, clip_id: str, what: str) -> str:
+    """For the key of the checks, which say themselves what is wrong with a file of boxes or sound."""
     try:
-        return content_sha256(boxes, clip_id, "box file")
+        return content_sha256(path, clip_id, what)
     except ClipError as error:
         return error.code
 

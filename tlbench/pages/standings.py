@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from string import ascii_lowercase
 
-from tlbench.metrics.catalogue import find_metric
+from tlbench.metrics.catalogue import all_metrics, find_metric
 from tlbench.results.ranking import Entrant, paired_tests, rank
 from tlbench.results.sheet import Cell, Grid, Sheet, clean, draw_markdown, markdown_text
 from tlbench.results.submission import (
@@ -28,6 +28,7 @@ TITLES = {
 }
 ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 MARK = "†"
+OLD = "old"
 KINDS = ("computed", "published", "ceilings and floors")
 
 
@@ -52,6 +53,8 @@ class Standing:
         How it was made: a protocol id, or where it was published.
     overlap : bool
         Whether it comes from an observer that is no fair judge of the system.
+    outdated : bool
+        Whether an older version of the metric made it.
     way : int
         Place of ``protocol`` among those of the column, the most frequent first.
     rank : int or None
@@ -63,6 +66,7 @@ class Standing:
     high: float | None
     protocol: str
     overlap: bool
+    outdated: bool = False
     way: int = 0
     rank: int | None = None
 
@@ -174,7 +178,12 @@ def _numbers(submission: Submission) -> dict[str, Standing]:
         return {f.metric: Standing(f.value, None, None, submission.protocol(f), False) for f in submission.figures}
     return {
         row.metric.key: Standing(
-            row.value, row.low, row.high, row.protocol.id, judged_by_overlap(submission, row.metric)
+            row.value,
+            row.low,
+            row.high,
+            row.protocol.id,
+            judged_by_overlap(submission, row.metric),
+            row.metric.outdated,
         )
         for row in submission.result.rows()
         if row.value is not None and row.metric.headline
@@ -260,7 +269,8 @@ def _row(entry: Entry, table: Table) -> tuple[Cell, ...]:
             cells.append(Cell("-"))
             continue
         place = ("" if number.rank is None else str(number.rank)) + table.letter(key, number.way)
-        bracketed = f" ({place})" if place else ""
+        within = [text for text in (place, OLD if number.outdated else "") if text]
+        bracketed = f" ({', '.join(within)})" if within else ""
         mark = MARK if number.overlap else ""
         cells.append(Cell(shown(number.value, column.digits) + bracketed + mark, shown_interval(number, column.digits)))
     return tuple(cells)
@@ -308,6 +318,14 @@ def _notes(
         )
     if any(len(ways[key]) > 1 for key in columns):
         notes.append("Letters after the rank: made in different ways, ranked each by itself and not to be compared.")
+    old = sorted({columns[key].label for own in numbers.values() for key, number in own.items() if number.outdated})
+    if old:
+        notes.append(
+            f"{OLD}: {', '.join(old)} by an older version of the metric, not to be compared with the newer one's; "
+            "score the system again."
+        )
+    current = {key for own in numbers.values() for key, number in own.items() if not number.outdated}
+    notes += list(dict.fromkeys(note for key in columns if key in current and (note := _note_of(key))))
     if any(number.overlap for own in numbers.values() for number in own.values()):
         notes.append(f"{MARK}: the observer is, or is a relative of, what the system was trained with: no fair judge.")
     listed: dict[str, list[str]] = {}
@@ -317,6 +335,11 @@ def _notes(
         listed.setdefault(text, []).append(columns[key].label)
     notes += [f"{', '.join(labels)}: {text}" for text, labels in listed.items()]
     return notes
+
+
+def _note_of(key: str) -> str:
+    """What a reader of a column has to know; scales of the study and most metrics have no such note."""
+    return next((metric.note for metric in all_metrics() if metric.key == key), "")
 
 
 def _about(entry: Entry) -> str:

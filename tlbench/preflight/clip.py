@@ -16,21 +16,31 @@ from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
 from tlbench.files import file_sha256
+from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
 from tlbench.media.scaling import same_aspect
-from tlbench.media.video import LONGEST_GAP_SECONDS
+from tlbench.media.video import LONGEST_GAP_SECONDS, Footage
 from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
-from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES, check_frame_count, expected_frames, frames_at_25
-from tlbench.preflight.sound import NOISE_FLOOR, SAME_SPEECH, Sound, hear, likeness, silence_frames
+from tlbench.preflight.frames import (
+    ROUNDING_FRAMES,
+    SLACK_FRAMES,
+    check_frame_count,
+    check_sync_length,
+    expected_frames,
+    frames_at_25,
+)
+from tlbench.preflight.motion import MotionCurve, check_picture_lag
+from tlbench.preflight.sound import SAME_SPEECH, Sound, hear, likeness, silence_frames
 
 SAMPLE_RATE = 16_000  # what observers listen at
 SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is shorter, padding is not
 LARGE_PIXELS = 1920 * 1080  # a picture above it takes longer to decode than to look at
 # Pictures are decoded up to so many pixels a file: LRS2's longest clip (160 x 160, 155 frames) four times over.
 DECODED_PIXELS = 16_000_000
+MOTION_FRAMES = 125  # whose motion is compared: five seconds show a lag
 # FFmpeg's decoder options (libavcodec/options_table.h): the stream is parsed whole, the pictures are not finished.
 COUNTING_ONLY = {"skip_loop_filter": "all", "skip_idct": "all"}
 
@@ -113,6 +123,9 @@ def check_clip(clip: Clip, expected: Expected) -> ClipFacts:
     findings += _check_window(clip, video, expected)
     findings += _check_decoding(clip.id, clip.generated, video)
     findings += _check_sound(clip, video, reference)
+    if reference is not None and clip.reference is not None:
+        findings += _check_motion(clip.id, clip.generated, clip.reference)
+    findings += check_sync_length(clip.id, frames_to_expect(clip, video, reference, expected))
     return ClipFacts(tuple(findings), *facts)
 
 
@@ -203,8 +216,10 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
         yield finding("variable-frame-rate", clip_id, message)
     elif not video.even_at_25:
         yield finding("frame-rate", clip_id, f"{_rate(video)}; it becomes {frames_at_25(video)} frames at 25 a second")
-    if video.rotation_degrees:
-        yield finding("rotated", clip_id, f"asks its player for a turn of {video.rotation_degrees} degrees")
+    if video.rotation_degrees or video.mirrored:
+        turn = f"for a turn of {video.rotation_degrees} degrees" if video.rotation_degrees else "to mirror it"
+        also = " and to mirror it" if video.rotation_degrees and video.mirrored else ""
+        yield finding("rotated", clip_id, f"asks its player {turn}{also}")
 
     frames = frames_at_25(video)
     target = frames_to_expect(clip, video, reference, expected)
@@ -225,7 +240,9 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
 
 def frames_to_expect(clip: Clip, video: VideoInfo, reference: VideoInfo | None, expected: Expected) -> int | None:
     """How many frames the generated video should have; None if nothing says so."""
-    own_sound = video.audio.duration_seconds if video.audio is not None and clip.audio is None else None
+    own_sound = None
+    if video.audio is not None and clip.audio is None:  # what is heard of it begins with the pictures
+        own_sound = video.audio.duration_seconds + min(video.audio.start_seconds, 0.0)
     return expected_frames(frames_at_25(video), reference, expected.frame_count, own_sound)
 
 
@@ -314,8 +331,24 @@ def _lost(video: VideoInfo, pictures: int | None, damaged: int) -> str | None:
     return None
 
 
+def _check_motion(clip_id: str, generated: Path, reference: Path) -> Iterator[Finding]:
+    """Whether both videos move at the same time, as far as ``MOTION_FRAMES`` and ``DECODED_PIXELS`` reach."""
+    curves = []
+    for path in (generated, reference):
+        video, curve = Footage(path, 0), MotionCurve()
+        try:
+            most = min(MOTION_FRAMES, DECODED_PIXELS // (video.info.width * video.info.height))
+            for run in video.frames():
+                curve.see(run.rgb[: most - run.start])
+                if run.start + len(run) >= most:
+                    break
+        except ClipError:  # other checks say so
+            return
+        curves.append(curve)
+    yield from check_picture_lag(clip_id, *curves)
+
+
 def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> Iterator[Finding]:
-    own = video.audio if clip.audio is None else None
     path = clip.generated if clip.audio is None else clip.audio
     assert path is not None  # clips without a generated file do not come here
     try:
@@ -324,15 +357,22 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
         code = "no-audio" if error.code == "no-audio" else "unreadable-audio"
         yield finding(code, clip.id, f"{path.name}: {_what(error, path)}")
         return
+    yield from check_sound(clip, video, reference, sound)
+
+
+def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound: Sound) -> Iterator[Finding]:
+    """What is wrong with what was heard of the clip; the real video's sound is heard to compare it, if it has any."""
+    own = video.audio if clip.audio is None else None
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
-    if sound.peak < NOISE_FLOOR:
-        yield finding("silent-audio", clip.id, "the sound is silent from beginning to end")
+    if sound.sounding_seconds < LEAST_SOUND_SECONDS:
+        heard = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
+        yield finding("silent-audio", clip.id, f"{heard}, LSE needs {LEAST_SOUND_SECONDS:g} s")
         return
 
-    real, real_start_seconds = None, 0.0
+    real = None
     if clip.reference is not None and reference is not None and reference.audio is not None and own is not None:
-        real, real_start_seconds = _hear_or_none(clip.reference), reference.audio.start_seconds
+        real = _hear_or_none(clip.reference)
     excess_frames = (sound.seconds - video.duration_seconds) * FRAMES_PER_SECOND
     usual_frames = 0.0
     if real is not None and reference is not None:
@@ -342,16 +382,15 @@ def _check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None) -> I
     if too_long or too_short:
         message = f"sound {sound.seconds:.2f} s, pictures {video.duration_seconds:.2f} s"
         yield finding("audio-video-length", clip.id, message)
-    # Observers hear the gap before a late sound as silence, and of an early one all samples (`read_audio`).
-    late_seconds = max(own.start_seconds, 0.0) - max(real_start_seconds, 0.0) if own is not None else 0.0
+    # Observers hear the gap before a late sound as silence, and nothing of an early one's beginning (`read_audio`).
     if real is not None:
-        yield from _compare_sounds(clip.id, sound, real, late_seconds)
-    elif own is not None and abs(own.start_seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
-        yield finding("audio-start", clip.id, _start(own.start_seconds))
+        yield from _compare_sounds(clip.id, sound, real)
+    elif own is not None and abs(sound.start_seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
+        yield finding("audio-start", clip.id, _start(sound.start_seconds))
 
 
-def _compare_sounds(clip_id: str, sound: Sound, real: Sound, late_seconds: float) -> Iterator[Finding]:
-    """Findings about two sounds of one clip; the first begins ``late_seconds`` later in its file than the second."""
+def _compare_sounds(clip_id: str, sound: Sound, real: Sound) -> Iterator[Finding]:
+    """Findings about two sounds of one clip, each counted from its first picture."""
     match = likeness(sound.loudness, real.loudness)
     if match is not None and match.correlation < SAME_SPEECH:
         follows = f"its loudness follows the real clip's to {match.correlation:.2f} only"
@@ -359,12 +398,13 @@ def _compare_sounds(clip_id: str, sound: Sound, real: Sound, late_seconds: float
         return
     if abs(sound.seconds - real.seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
         yield finding("audio-length", clip_id, f"{sound.seconds:.2f} s, the real clip's {real.seconds:.2f} s")
+    late_seconds = sound.start_seconds - real.start_seconds
     late_frames = late_seconds * FRAMES_PER_SECOND
     lag_frames = late_frames + (match.lag_frames if match is not None else 0.0)
     silence, usual = silence_frames(sound.loudness), silence_frames(real.loudness)
     if abs(lag_frames) > SLACK_FRAMES and abs(late_frames) > SLACK_FRAMES:
         yield finding("audio-start", clip_id, f"{_start(late_seconds)}, other than in the real video")
-    elif silence - usual > SILENCE_FRAMES:
+    elif silence + late_frames - usual > SILENCE_FRAMES:
         before = f"{silence / FRAMES_PER_SECOND:.2f} s before the first sound"
         yield finding("leading-silence", clip_id, f"{before}, the real clip {usual / FRAMES_PER_SECOND:.2f} s")
     elif abs(lag_frames) > SLACK_FRAMES:

@@ -91,7 +91,7 @@ class Kind:
 
 _KINDS = (
     # The folder as a whole
-    Kind("no-videos", "error", "give the folder that holds the generated videos (mp4, avi, mpg, mov, mkv, webm)"),
+    Kind("no-videos", "error", "give the folder that holds the generated videos (mp4, avi, mpg, mov, mkv, webm, gif)"),
     Kind(
         "wrong-folder", "error", "name each file after its clip: give the folder above or below, or another --dataset"
     ),
@@ -164,7 +164,15 @@ _KINDS = (
     # Sound
     Kind("no-audio", "warning", "mux the speech in; LSE and offset need it", "sound"),
     Kind("unreadable-audio", "error", "write the sound again; LSE and offset need it", "sound"),
-    Kind("silent-audio", "warning", "mux the speech in; LSE of silence means nothing"),
+    Kind("silent-audio", "error", "mux the speech in; silence fits any mouth, LSE leaves the clip out", "sound"),
+    Kind(
+        "short-clip",
+        "warning",
+        "nothing; LSE and offset in `sound` leave it out for every system",
+        "none",
+        of_dataset=True,
+    ),
+    Kind("too-short", "error", "generate the whole clip; LSE and offset need 21 frames with speech", "sound"),
     Kind("audio-format", "info", "nothing; it is converted to 16 kHz mono"),
     Kind("audio-start", "warning", "let sound and pictures start together; the gap is filled with silence"),
     Kind("audio-video-length", "warning", "make sound and video equally long; what has no partner is left out of LSE"),
@@ -172,6 +180,8 @@ _KINDS = (
     Kind("leading-silence", "warning", "remove the padding before the speech"),
     Kind("audio-lag", "warning", "remove the delay; LSE hides a constant lag, the offset column shows it"),
     Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
+    # Motion
+    Kind("pictures-late", "warning", "let picture k show what the real video's picture k shows", "reference"),
     # What is said
     Kind(
         "no-transcript",
@@ -200,6 +210,9 @@ _KINDS = (
         of_dataset=True,
     ),
     Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
+    Kind("bad-alignment", "warning", "copy the alignment from the data set again; its word times are left unused"),
+    Kind("no-word-times", "info", "nothing; training that needs word times leaves these clips out"),
+    Kind("texts-disagree", "warning", "look which is said; the transcript is what readings are compared with"),
     Kind("digits", "info", "write numbers as words, as readers do; in digits they count as read wrong"),
     Kind("annotation", "warning", "take out of the transcript what nobody says"),
     Kind("unknown-word", "warning", "spell the label as LRW does; word accuracy leaves these clips out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, tick_at_25
 from tlbench.preflight.findings import Finding, finding
@@ -13,6 +14,8 @@ SLACK_FRAMES = 1.0  # a cut to the next frame, by whoever made the file
 # A video that is short by more than the larger of these is not the whole clip. Wav2Lip's own script leaves out three
 # frames of 75 (its mel windows end early); from ten seconds on, 2 % is the larger.
 MISSING_FRAMES, MISSING_SHARE = 5, 0.02
+# SyncNet loses 5 frames; 10 windows of speech are then compared with lips up to 3 frames either way (docs/metrics.md).
+LEAST_SYNC_FRAMES = 21
 
 
 def frames_at_25(video: VideoInfo) -> int:
@@ -71,3 +74,18 @@ def check_frame_count(
         yield finding("few-frames", clip_id, message, "warning" if allow_short else None)
     elif expected is not None and frames != expected:
         yield finding("frame-count", clip_id, f"{frames} frames, {whose} {expected}")
+
+
+def check_sync_length(clip_id: str, expected: int | None, observers: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """``short-clip``: whether the clip itself is too short to compare the same speech at every shift.
+
+    Parameters
+    ----------
+    expected : int or None
+        How many frames the clip should have at 25 a second; None if nothing says so.
+    observers : tuple of str
+        Whose ``sound`` numbers leave such a clip out.
+    """
+    if expected is not None and expected < LEAST_SYNC_FRAMES:
+        message = f"{expected} frames; LSE takes {LEAST_SYNC_FRAMES} to compare the same speech at each shift"
+        yield replace(finding("short-clip", clip_id, message), observers=observers)

@@ -7,15 +7,17 @@ resampling as for the observers (`tlbench.media.audio.read_audio`) takes longer 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
-from tlbench.media.container import MediaError, opened, packets
+from tlbench.media.audio import NOISE_FLOOR, hop_edges, sounding_seconds
+from tlbench.media.container import MediaError, opened, packets, sound_stream
+from tlbench.media.timeline import timeline
 
-HOPS_PER_SECOND = 100  # 10 ms: fine enough to tell one frame (40 ms) from two
 HOPS_PER_FRAME = 4
 MAX_LAG_HOPS = 100  # one second either way; beyond it a clip of three seconds has too little left to compare
 # Re-encoded speech keeps a correlation above 0.99 (AAC at 32 kbit/s). Of GRID's sentences, which one speaker reads in
@@ -29,7 +31,6 @@ SAMPLE_TYPES = {
     for name, kind in {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}.items()
 }
 FLAT = 1e-9  # spread of a loudness curve below which it has no shape to compare
-NOISE_FLOOR = 1e-3  # of full scale, -60 dB: what a codec makes of digital silence stays below
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,17 @@ class Sound:
     ----------
     seconds : float
         Length of what decodes.
-    peak : float
-        Of full scale, 0 to 1.
+    start_seconds : float
+        When it begins, counted from the first picture; below 0 if before it. 0 in a file without pictures.
+    sounding_seconds : float
+        For how long it can be heard, see :func:`tlbench.media.audio.sounding_seconds`.
     loudness : (N,) float64
         Root mean square of each 10 ms, of full scale.
     """
 
     seconds: float
-    peak: float
+    start_seconds: float
+    sounding_seconds: float
     loudness: np.ndarray
 
 
@@ -67,38 +71,63 @@ class Likeness:
     correlation: float
 
 
+@dataclass
+class Ear:
+    """Hears the blocks of a sound as they are decoded."""
+
+    _blocks: list[np.ndarray] = field(default_factory=list)
+    _rate: int = 0
+    _start: Fraction = Fraction(0)
+
+    def take(self, frame: av.AudioFrame, start: Fraction) -> None:
+        """The next block. ``start``: when it is played, in seconds after the first picture."""
+        if not self._blocks:
+            self._rate, self._start = frame.sample_rate, start
+        self._blocks.append(_mono(frame))
+
+    @property
+    def sound(self) -> Sound | None:
+        """What was heard; None if there was nothing."""
+        if not self._blocks:
+            return None
+        samples = np.concatenate(self._blocks)
+        heard_for = sounding_seconds(samples, self._rate)
+        return Sound(len(samples) / self._rate, float(self._start), heard_for, loudness(samples, self._rate))
+
+
 def hear(path: Path) -> Sound:
-    """Decode the first sound stream of a file.
+    """Decode the sound of a file, all of it, also what comes before the first picture.
 
     Raises
     ------
     MediaError
         ``no-audio`` if there is none or none of it decodes, and the codes of `tlbench.media.container.opened`.
     """
-    blocks: list[np.ndarray] = []
+    ear = Ear()
+    origin = timeline(path).origin
     with opened(path) as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None or stream.codec_context is None:
+        stream = sound_stream(container)
+        if stream is None:
             raise MediaError("no-audio", f"{path}: no audio stream; mux the sound in")
         stream.codec_context.thread_count = 1
-        rate = stream.codec_context.sample_rate
         for packet in itertools.chain(packets(container, stream), [None]):
             try:
-                blocks += [_mono(frame) for frame in stream.decode(packet)]
+                frames = stream.decode(packet)
             except av.error.FFmpegError:  # a damaged packet; what comes after it is heard
                 continue
-    if not blocks or not rate:
+            for frame in frames:
+                ear.take(frame, (frame.pts or 0) * (stream.time_base or Fraction(0)) - origin)
+    sound = ear.sound
+    if sound is None:
         raise MediaError("no-audio", f"{path}: none of its sound decodes; write it again")
-    samples = np.concatenate(blocks)
-    return Sound(len(samples) / rate, float(np.abs(samples).max(initial=0.0)), loudness(samples, rate))
+    return sound
 
 
 def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
     """Root mean square of each whole 10 ms of (N,) float samples: (M,) float64."""
-    hops = len(samples) * HOPS_PER_SECOND // rate
-    if not hops:
+    edges = hop_edges(len(samples), rate)
+    if len(edges) < 2:
         return np.zeros(0)
-    edges = np.arange(hops + 1) * rate // HOPS_PER_SECOND  # at 11,025 Hz and the like hops differ by one sample
     powers = np.add.reduceat(np.square(samples[: edges[-1]], dtype=np.float64), edges[:-1])
     return np.sqrt(powers / np.diff(edges))
 

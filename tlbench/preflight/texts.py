@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from unicodedata import name as unicode_name
 
@@ -10,6 +11,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection
 from tlbench.datasets.transcripts import ALPHABET as ALPHABET
 from tlbench.datasets.transcripts import bracketed, has_words, spelled, spoken, strange_characters, visible
+from tlbench.datasets.word_times import word_times
 from tlbench.preflight.findings import Finding, finding
 
 
@@ -32,8 +34,25 @@ def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence
 def check_contradictions(selection: Selection) -> list[Finding]:
     """A finding for each clip of which the data set says two things."""
     return [
-        finding(code, clip.id, message) for clip in selection.clips for code, message in selection.contradictions(clip)
+        finding(code, clip.id, message)
+        for clip in selection.clips
+        for code, message in (*selection.contradictions(clip), *_texts_that_disagree(clip))
     ]
+
+
+def _texts_that_disagree(clip: Clip) -> Iterator[tuple[str, str]]:
+    """Where the words with times, or the word label, of a clip are not in its transcript."""
+    if clip.transcript is None:
+        return
+    said = visible(clip.transcript).upper().split()
+    timed = [span.label.upper() for span in word_times(replace(clip, word=None), ())]
+    if timed and timed != said:
+        yield (
+            "texts-disagree",
+            f"its word times are of {' '.join(timed)!r:.80}, its transcript is {' '.join(said)!r:.80}",
+        )
+    if clip.word is not None and visible(clip.word).upper() not in said:
+        yield "texts-disagree", f"its word label is {clip.word!r:.40}, its transcript {clip.transcript!r:.80}"
 
 
 def _check_words(clips: Sequence[Clip], words: Sequence[str]) -> list[Finding]:

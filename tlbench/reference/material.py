@@ -27,6 +27,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.framing import centres_and_halves, face_window, steady
+from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, Footage
 from tlbench.media.views import FrameFace, ToBgr, View, open_view
 from tlbench.observing.boxing import BoxRule
@@ -171,7 +172,7 @@ class MaterialBook(ClipBook):
         return {
             "material": FORM,
             "video": sha256,
-            "decoding": DECODING,
+            "decoding": DECODING + decoding_key(clip.reference, clip.audio),
             "boxes": self.finder.identity(clip, sha256),
             "framed": self._framed,
             "sound": "" if clip.audio is None else content_sha256(clip.audio, clip.id, "sound"),

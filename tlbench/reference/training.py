@@ -128,7 +128,7 @@ def train_reference(
     guard: GuardRule | None = None,
     parts: Parts | None = None,
     boxes: Path | None = None,
-    detector: str = "haar",
+    detector: str = "auto",
     smooth: int = 0,
     face: str = "largest",
     weights: Mapping[str, Path] | None = None,

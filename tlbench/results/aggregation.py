@@ -14,7 +14,7 @@ from tlbench.media.probe import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
-from tlbench.preflight.findings import Finding, is_of_dataset
+from tlbench.preflight.findings import Finding, is_of_dataset, of_failure
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.results.record import ClipRecord, Failure
 from tlbench.results.result import ClipScore, Result, Role
@@ -98,7 +98,7 @@ def _long_videos(clips: Sequence[ClipScore]) -> list[Finding]:
 
 def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
     tallies: dict[str, Tally] = {}
-    failures = dict(record.failures)
+    failures, findings = dict(record.failures), list(record.findings)
     # What is wrong with the real video alone makes its `sound` numbers worthless, for every system alike.
     withheld = {name for found in record.findings if is_of_dataset(found.code) for name in found.observers}
     for metric in metrics:
@@ -116,6 +116,8 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
             tally = metric.tally(evidence)
         except ClipError as error:
             failures[metric.key] = Failure(error.code, error.message)
+            if error.code not in {found.code for found in findings}:
+                findings.append(of_failure(record.id, error.code, error.message, (metric.observer,)))
             continue
         except KeyError as error:
             raise TlbenchError(
@@ -135,7 +137,31 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         frames=record.frames,
         word=record.word,
         frames_expected=record.frames_expected,
-        findings=record.findings,
+        findings=tuple(findings),
+    )
+
+
+def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) -> Result:
+    """A result made anew, with the numbers of an earlier one that no metric makes any more, in the earlier order."""
+    clips = []
+    for clip in result.clips:
+        earlier = before.by_id.get(clip.id)
+        if earlier is None or earlier.generated_sha256 != clip.generated_sha256:
+            keys = ", ".join(metric.key for metric in outdated)
+            raise TlbenchError(
+                f"clip {clip.id}: {keys} of its video are not in the earlier result, and this tlbench makes a newer "
+                "version of them; name the others (--metrics), or score again"
+            )
+        kept = {metric.key: earlier.tallies[metric.key] for metric in outdated if metric.key in earlier.tallies}
+        clips.append(replace(clip, tallies={**clip.tallies, **kept}))
+    own = {metric.key: metric for metric in (*outdated, *result.metrics)}
+    metrics = tuple(own[metric.key] for metric in before.metrics)
+    return replace(
+        result,
+        clips=tuple(clips),
+        metrics=metrics,
+        protocols={metric.key: before.protocols[metric.key] for metric in outdated} | dict(result.protocols),
+        intervals=make_intervals(clips, metrics, result.interval),
     )
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from tlbench.arguments import AnyPath
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
-from tlbench.metrics.metric import Metric
+from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.preflight.findings import Finding
@@ -29,6 +29,9 @@ AGREEMENT = 1e-9  # relative: stored and recomputed values differ by the order o
 def load_result(path: AnyPath, metrics: Iterable[Metric] | None = None) -> Result:
     """Read a result file and check it: its values must follow from its tallies.
 
+    A number that an older version of its metric made is kept, under its own protocol id: its metric is marked as
+    ``outdated``, and no table or comparison sets it beside numbers of the version that this tlbench has.
+
     Parameters
     ----------
     path : path
@@ -39,7 +42,7 @@ def load_result(path: AnyPath, metrics: Iterable[Metric] | None = None) -> Resul
     Raises
     ------
     TlbenchError
-        One line: not there, not a result, of another version, malformed, or with values that its tallies don't give.
+        One line: not there, not a result, of a newer version, malformed, or with values that its tallies don't give.
     """
     file = Path(path)
     if file.is_dir():
@@ -121,13 +124,10 @@ def _from_json(
         metric = known.get(key)
         if metric is None:
             raise TlbenchError(f"metric {key!r} is not known to this tlbench; update it, or install what provides it")
-        if metric.version != item["version"]:
-            raise TlbenchError(
-                f"metric {key} was made by its version {item['version']}, this tlbench has version {metric.version}; "
-                "score the same folder again (what was observed is in the cache)"
-            )
-        metrics.append(metric)
         protocols[key] = Protocol.parse(item["protocol"])
+        if metric.version != item["version"]:
+            metric = _of_version(metric, item, protocols[key])
+        metrics.append(metric)
         if (protocols[key].metric, protocols[key].arithmetic) != (metric.name, metric.arithmetic):
             raise ValueError(f"the protocol of {key} is that of another metric")
         intervals[key] = _read_interval(key, item)
@@ -195,6 +195,35 @@ def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[s
     clips = {**data["clips"], **nothing, "failures": {}, "notes": {}}
     about = {"name": row["name"], "role": "blind", "metrics": row["metrics"], "clips": clips, "blind": None}
     return _from_json({**data, **about, "provenance": {}, "trained_with": [], "remarks": []}, known, ("blind",))
+
+
+def _of_version(metric: Metric, item: Mapping[str, Any], protocol: Protocol) -> Metric:
+    """What stands for an older version of a metric: its own texts and id, its value from its tallies as before.
+
+    Raises TlbenchError for a newer version, ValueError for one that is none.
+    """
+    version = count(item["version"], "version")
+    if version > metric.version:
+        raise TlbenchError(
+            f"metric {metric.key} was made by its version {version}, this tlbench has version {metric.version}; "
+            "update tlbench"
+        )
+    if protocol.version != version:
+        raise ValueError(f"{metric.key} is of version {version}, but its protocol is {protocol.id}")
+    if item["better"] not in get_args(Direction) or not isinstance(item["unit"], str):
+        raise ValueError(f"{metric.key}: better is {item['better']!r:.60}, its unit {item['unit']!r:.60}")
+    return replace(
+        metric,
+        version=version,
+        label=text(item["label"], "label"),
+        unit=item["unit"],
+        better=item["better"],
+        aggregation=text(item["aggregation"], "aggregation"),
+        description=text(item["description"], "description"),
+        rule=protocol.rule or "",
+        note="",
+        outdated=True,
+    )
 
 
 def _check_row(row: Row, item: Mapping[str, Any]) -> None:

@@ -297,7 +297,8 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
                 cells.append(Cell("-"))
                 continue
             letter = letters[metric.key].get(row.protocol.id, "")
-            mark = (f" ({letter})" if letter else "") + ("*" if row.scored < most else "")
+            within = ", ".join(text for text in (letter, "old" if row.metric.outdated else "") if text)
+            mark = (f" ({within})" if within else "") + ("*" if row.scored < most else "")
             mark += unread_mark(result, metric.key)
             ends = _ends(row.low, row.high, metric.digits) if intervals else ""
             cells.append(Cell(_number(row.value, metric.digits) + mark, ends))
@@ -347,6 +348,12 @@ def _notes(shown: _Shown, intervals: bool) -> list[str]:
         for text in _result_notes(result, own):
             systems.setdefault(text, []).append(result.name)
     notes += [f"{', '.join(names)}: {text}" for text, names in systems.items()]
+    notes += list(dict.fromkeys(row.metric.note for row in rows if row.metric.note))
+    old = dict.fromkeys(row.metric.key for row in rows if row.metric.outdated)
+    if old:
+        notes.append(
+            f"old: {', '.join(old)} by an older version of the metric; score the folder again for the new one."
+        )
     notes += _blind_notes(shown)
     notes += _protocol_notes(shown)
     return [clean(note) for note in notes]

@@ -14,6 +14,7 @@ from tlbench.datasets.dataset import Selection, Span
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.framing import steady
+from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, Footage
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.boxing import BoxRule
@@ -83,7 +84,7 @@ class LessonBook(ClipBook):
             "lesson": FORM,
             "video": sha256,
             "view": self._rule.view.id,
-            "decoding": DECODING,
+            "decoding": DECODING + decoding_key(clip.reference, clip.audio),
             "sound": self._rule.listens,
             "boxes": self.finder.identity(clip, sha256) if self._guided else "",
         }

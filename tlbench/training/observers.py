@@ -177,7 +177,7 @@ def _rule(observer: str, view: str, selection: Selection, listens: bool) -> Less
     if recipe is None or recipe.aligns_mouth:
         raise TlbenchError(f"{observer} can't be trained through its view {view!r}; choose another (--view)")
     fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
-    boxes, _ = choose_rule(fixed, "haar", 0, {})
+    boxes, _ = choose_rule(fixed, "blazeface", 0, {})
     return LessonRule(recipe, boxes, listens)
 
 

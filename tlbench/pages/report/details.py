@@ -43,7 +43,7 @@ class Chart:
     unit: str = ""
 
 
-_ARITHMETICS = {"sound": "", "paper": " (published view)"}
+_ARITHMETICS = {"common": "", "paper": " (published view)"}  # what the names of SyncNet's findings begin with
 _REGIONS = ("face", "mouth", "frame")
 CHARTS: tuple[Chart, ...] = (
     *(
@@ -138,6 +138,8 @@ def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
     if (record.generated_sha256, record.reference_sha256) != (clip.generated_sha256, clip.reference_sha256):
         raise TlbenchError(f"clip {record.id}: its record is of another video than its result; {_REMEDY}")
     for metric in result.metrics:
+        if metric.outdated:
+            continue  # the evidence gives the newer version's number
         evidence, kept = record.evidence.get(metric.observer), clip.tallies.get(metric.key)
         try:
             tally = None if evidence is None else metric.tally(evidence)
@@ -208,7 +210,9 @@ def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.minimum(10 * np.log10(_PEAK_SQUARED / values), IDENTICAL_DB)
         if chart.along == "offset":
-            values = values[::-1]  # row i is the shift of 15 - i frames; charts run from the least to the greatest
+            values = values[::-1]  # the first row is the greatest offset; charts run from the least to the greatest
+        if name == "common_window_confidence":  # the windows at both ends were compared at no shift
+            values = np.pad(values, int(evidence.number("common_max_shift_frames")), constant_values=np.nan)
         curve = encode_curve(values)
         if curve is not None:
             yield chart.name, curve

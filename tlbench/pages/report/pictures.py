@@ -22,7 +22,7 @@ from tlbench.datasets.matching import ClipNames, find_files, match_files
 from tlbench.errors import ClipError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
-from tlbench.media.faces import HaarDetector
+from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.video import FRAMES_PER_SECOND, Footage, write_video
 from tlbench.results.result import ClipScore
 
@@ -115,10 +115,10 @@ def _frames(footage: Footage, wanted: Iterable[int]) -> Iterable[np.ndarray]:
 def _strip(frames: np.ndarray) -> tuple[str, str]:
     """The strip as a data URI, and what it shows.
 
-    The crop is for people: the lower half of the face as OpenCV's cascade sees it in these frames, the same in all of
+    The crop is for people: the lower half of the face as BlazeFace sees it in these frames, the same in all of
     them (their median), so that what moves is the mouth. What each observer was shown is its view's business.
     """
-    boxes = [box for box in HaarDetector().detect(frames) if box is not None]
+    boxes = [box for box in BlazeFaceDetector().detect(frames) if box is not None]
     height, width = frames.shape[1:3]
     what = "lower half of the face"
     x1, y1, x2, y2 = 0, 0, width, height

@@ -152,6 +152,7 @@ def cell(table: Table, key: str, standing: Standing | None) -> dict[str, Any] | 
         "rank": standing.rank,
         "tied": standing.rank is not None and _with_rank(table, key, standing) > 1,
         "overlap": standing.overlap,
+        "outdated": standing.outdated,
     }
 
 

@@ -1,0 +1,208 @@
+"""When a file's time begins: the one rule that every reader of pictures and sound follows.
+
+Time is presentation time. It begins when the first picture is shown: frame k is the picture for k/25 s after that, and
+sample n is what is played n/16000 s after it. Sound from before is cut off, and a sound that starts later is preceded
+by silence. A file without pictures begins with its own first sample.
+
+Where FFmpeg stores or makes up the time of the first picture:
+
+- mp4 and mov: an edit list (ISO/IEC 14496-12, 8.6.6) shifts the track, and its demuxer marks as to be discarded what
+  the list hides, such as the pictures between a key picture and a cut made by ``-ss -c copy``.
+- With B-frames the first picture decoded is not the first shown; the decoder puts them in order.
+- A stream that begins without a key picture shows nothing until one comes: the first picture is the first that the
+  decoder gives.
+- AVI has no times. Its chunks are counted, each lasting one frame, and a picture stays while empty chunks follow. A
+  picture track that starts late can't begin with empty chunks: FFmpeg writes the first picture at once and the empty
+  chunks after it (``write_skip_frames`` in libavformat/avienc.c). So a gap behind the first picture is taken as its
+  late start.
+- The delay of a sound encoder (AAC's priming) is cut by FFmpeg where the file declares it: by an edit list, Matroska's
+  codec delay or a LAME header. Where it does not (MPEG-TS, AVI), that lead-in is played, and counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from tlbench.errors import ClipError
+from tlbench.media.container import opened, packets, picture_stream, sound_stream
+from tlbench.media.jpeg import jpeg_layout
+from tlbench.media.orientation import orientation
+
+COUNTED = "avi"  # the container whose times are chunk numbers
+FILE_CLOCK = Fraction(1, 1_000_000)  # FFmpeg's AV_TIME_BASE, in which a file's start time is rounded
+SAMPLE = Fraction(1, 16_000)  # seconds
+# libswresample leaves a start that is off by less alone (async=1 sets min_comp to 0.001, libswresample/swresample.c).
+LEFT_ALONE = Fraction(1, 1000)  # seconds
+CHANGED = "+presentation"  # added to the cache keys of files that are read otherwise than they once were
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Where a file's time begins, in seconds on its own clock.
+
+    Attributes
+    ----------
+    origin : Fraction
+        When its first picture is shown; without pictures, when its first sample is played.
+    file_start : Fraction
+        What FFmpeg calls the file's start time: the earliest start of any of its tracks. The ffmpeg program counts
+        from here.
+    tolerance : Fraction
+        What the clocks of the tracks leave open: half a unit of each, at least one sample at 16 kHz.
+    has_pictures : bool
+    plain : bool
+        The tracks start together, and of each kind the first is read, its pictures unmirrored and in 4:2:0: such a file
+        always gave the frames, samples and JPEG files that it gives now.
+    """
+
+    origin: Fraction
+    file_start: Fraction
+    tolerance: Fraction
+    has_pictures: bool
+    plain: bool
+
+    @property
+    def pictures_late_seconds(self) -> Fraction:
+        """How long after the file's start its first picture comes; 0 without pictures."""
+        return self.origin - self.file_start if self.has_pictures else Fraction(0)
+
+    def is_off(self, start: Fraction) -> bool:
+        """Whether a sound that starts ``start`` seconds after the origin is off by more than the clocks leave open."""
+        return abs(start) > self.tolerance
+
+
+def timeline(path: Path) -> Timeline:
+    """Read when the pictures and the sound of a file begin; a picture and a block of sound are decoded for it.
+
+    Raises
+    ------
+    MediaError
+        The codes of ``container.opened``.
+    """
+    with opened(path) as container:
+        pictures, sound = picture_stream(container), sound_stream(container)
+        file_start = Fraction(container.start_time or 0) * FILE_CLOCK
+        clocks = [Fraction(stream.time_base or 0) for stream in (pictures, sound) if stream is not None]
+        plain = _are_first(container, pictures, sound)
+        picture, picture_start, sound_start = _first_of_each(container, pictures, sound)
+        counted = pictures is not None and container.format.name == COUNTED
+        lead_in = sound is not None and not sound.codec_context.name.startswith("pcm_")
+    if picture is not None:
+        plain &= not orientation(picture).mirrored and jpeg_layout(picture.format) == "yuvj420p"
+    if counted and picture_start is not None:
+        numbers = _chunks(path)
+        picture_start = _counted_start(numbers, lead_in) * clocks[0]
+        plain &= not has_holes(numbers)
+    origin = picture_start if picture_start is not None else sound_start
+    # The file's start is rounded to whole microseconds; where it is the origin, it is taken as it is.
+    if origin is None or abs(origin - file_start) <= FILE_CLOCK:
+        origin = file_start
+    tolerance = max(SAMPLE, sum(clocks, Fraction(0)) / 2)
+    together = sound_start is None or abs(sound_start - origin) <= max(SAMPLE, min(tolerance, LEFT_ALONE))
+    return Timeline(
+        origin, file_start, tolerance, picture_start is not None, plain and origin == file_start and together
+    )
+
+
+def decoding_key(*paths: Path | None) -> str:
+    """What to add to the name of the decoding in the key under which something seen or heard of files is kept.
+
+    Empty for files that are :attr:`Timeline.plain`. Any other was once read otherwise, so what was kept of it then must
+    not be found. Empty too for a file that can't be read: nothing is kept of it.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        try:
+            if not timeline(path).plain:
+                return CHANGED
+        except ClipError:
+            continue
+    return ""
+
+
+def _first_of_each(
+    container: InputContainer, pictures: av.VideoStream | None, sound: av.AudioStream | None
+) -> tuple[av.VideoFrame | None, Fraction | None, Fraction | None]:
+    """The first picture that the decoder gives, when it is shown, and when the first sample is played, in seconds.
+
+    None for what does not decode, or has no time.
+    """
+    streams: list[av.VideoStream | av.AudioStream] = [stream for stream in (pictures, sound) if stream is not None]
+    first: dict[int, av.VideoFrame | av.AudioFrame] = {}
+    for stream in streams:
+        stream.codec_context.thread_count = 1
+    for packet in itertools.chain(packets(container, *streams), [None]):
+        for stream in streams:
+            if stream.index in first or (packet is not None and packet.stream_index != stream.index):
+                continue
+            try:
+                frames = stream.decode(packet)
+            except av.error.FFmpegError:
+                continue
+            if frames:
+                first[stream.index] = frames[0]
+        if len(first) == len(streams):
+            break
+    picture = None if pictures is None else first.get(pictures.index)
+    assert picture is None or isinstance(picture, av.VideoFrame)
+    picture_start, sound_start = (
+        None if stream is None or stream.index not in first else _seconds(first[stream.index], stream)
+        for stream in (pictures, sound)
+    )
+    return picture, picture_start, sound_start
+
+
+def _seconds(frame: av.VideoFrame | av.AudioFrame, stream: av.VideoStream | av.AudioStream) -> Fraction | None:
+    return None if frame.pts is None else frame.pts * (stream.time_base or Fraction(0))
+
+
+def _are_first(container: InputContainer, pictures: av.VideoStream | None, sound: av.AudioStream | None) -> bool:
+    """Whether the tracks that are read are the first of their kinds, which once were read whatever was marked."""
+    moving = (s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+    first_pictures, first_sound = next(moving, None), next(iter(container.streams.audio), None)
+    return all(
+        chosen is None or first is None or chosen.index == first.index
+        for chosen, first in ((pictures, first_pictures), (sound, first_sound))
+    )
+
+
+def _chunks(path: Path) -> list[int]:
+    """The numbers of the chunks that hold a picture, of a file that counts them."""
+    with opened(path) as container:
+        stream = picture_stream(container)
+        assert stream is not None  # the caller has seen it
+        return [packet.dts or 0 for packet in packets(container, stream)]
+
+
+def has_holes(numbers: Sequence[int]) -> bool:
+    """Whether the numbers of the chunks that hold a picture leave any out."""
+    return any(after - before > 1 for before, after in itertools.pairwise(numbers))
+
+
+def _counted_start(numbers: Sequence[int], lead_in: bool) -> int:
+    """The number of the chunk with which the pictures begin. ``lead_in``: the sound may begin with its encoder's."""
+    begin = chunk_times(numbers)[0]
+    late = begin - numbers[0]
+    one_frame = len(numbers) > 2 and late <= numbers[2] - numbers[1]
+    return numbers[0] if lead_in and one_frame else begin
+
+
+def chunk_times(numbers: Sequence[int]) -> list[int]:
+    """When the pictures of counted chunks are shown: at their numbers, but the first right before the second.
+
+    FFmpeg numbers finely where it copies a stream whose rate it does not know: a picture then lasts many chunks, as
+    most of them do.
+    """
+    times = list(numbers)
+    if len(times) > 2:
+        steps = sorted(after - before for before, after in itertools.pairwise(times))
+        times[0] = max(times[0], times[1] - steps[len(steps) // 2])
+    return times
