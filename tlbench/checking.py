@@ -21,6 +21,7 @@ from tlbench.observing.clip_faces import FaceChecker
 from tlbench.observing.weights import check_names
 from tlbench.preflight.check import FACES, MOST_WORKERS, Progress, Report, check_selection
 from tlbench.preflight.clip import Expected
+from tlbench.preflight.faces import FACE_CODES
 from tlbench.preflight.findings import CATALOGUE, Finding, worst_first
 
 FEW_CLIPS = 8  # starting two processes takes as long as searching so many clips in this one
@@ -82,9 +83,10 @@ def check(
         If the clips can't even be listed: no such data set or folder, not one file named after a clip. An option of
         faces without ``faces``; no such detector, face or checkpoint.
     """
-    only_faces = {"--detector": detector, "--face": face, "--weights": weights or None, "--cache": cache}
-    for option, value in only_faces.items():
-        if value is not None and not faces:
+    given = as_weights(weights)
+    named = " ".join(f"{name}={path}" for name, path in given.items())
+    for option, value in {"--detector": detector, "--face": face, "--weights": named, "--cache": cache}.items():
+        if value and not faces:
             raise TlbenchError(f"{option} {value} says how faces are looked for; add --faces, or leave it out")
     selection = load_dataset(
         dataset,
@@ -98,7 +100,6 @@ def check(
     )
     rule = None
     if faces:
-        given = as_weights(weights)
         check_names(given, [detector_card()])
         fixed = None if selection.dataset.boxes == "detected" else selection.dataset.boxes
         rule, _ = choose_rule(fixed, detector or "auto", 0, given, boxes_from, face or "largest")
@@ -123,7 +124,7 @@ def _with_faces(
     known = {(found.clip, found.code) for found in report.findings}
     findings = list(report.findings)
     for done, found in enumerate(_check_faces(clips, checker, workers), start=1):
-        findings += [one for one in found if (one.clip, one.code) not in known]
+        findings += [one for one in found if one.code in FACE_CODES or (one.clip, one.code) not in known]
         if progress is not None:
             progress(done, len(clips))
     left_out = [

@@ -20,8 +20,9 @@ from tlbench.observing.boxing import BoxRule, GuideSource
 from tlbench.observing.runner import Bench, ObserverPlan, Plan
 from tlbench.preflight.check import Report
 from tlbench.preflight.clip import Expected
+from tlbench.preflight.faces import FACE_CODES
 
-OF_FACES = {"no-face", "faces-missing", "faces-filled", "reference-no-face", "several-faces", "framing"}
+OF_FACES = {*FACE_CODES, "framing"}
 Pictures = list[np.ndarray]
 
 
@@ -97,7 +98,7 @@ CASES: dict[str, tuple[Callable[[], Pictures], Callable[[], Pictures], Sequence[
         lambda: [picture()] * FRAMES,
         FACE,
         "reference",
-        {"framing"},
+        {"framing", "boxes-unmarked"},
     ),
     "a crop, boxes of each": (lambda: [zoomed(1.6)] * FRAMES, lambda: [picture()] * FRAMES, None, "generated", set()),
     "the real face away": (
@@ -178,6 +179,18 @@ def test_a_real_video_that_is_broken_is_said_once_and_of_itself(tmp_path: Path) 
     report = checked(tmp_path)
     assert [found.code for found in report.findings if "broken" in found.code] == ["reference-broken"]
     assert "no-face" not in {found.code for found in report.findings}
+
+
+def test_what_a_file_of_boxes_says_does_not_hide_what_the_generated_video_shows(tmp_path: Path) -> None:
+    """Both have frames without a face that the other has: the same code of two videos."""
+    write(tmp_path, faceless(4), [picture()] * FRAMES, FACE)
+    rows = np.tile(np.array(FACE, dtype=np.float64), (FRAMES, 1))
+    rows[20:22] = np.nan
+    np.save(tmp_path / "boxes" / "c.npy", rows)
+    filled = [found.message for found in checked(tmp_path, "generated").findings if found.code == "faces-filled"]
+    assert len(filled) == 2
+    assert "the real video" in filled[0]
+    assert "the generated video" in filled[1]
 
 
 def test_frames_of_any_size_are_welcome_where_each_video_has_its_own_boxes(tmp_path: Path) -> None:
