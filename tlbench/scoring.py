@@ -62,6 +62,7 @@ from tlbench.results.result import FILE_NAME, Result, Role
 from tlbench.results.statistics import IntervalSettings
 
 RECORDS_NAME = "records.jsonl"
+BEFORE_FOLLOWING, FOLLOWED = ("haar", "s3fd"), "+followed"
 AUTO_VIEW = "auto"  # what --view takes besides names of views
 
 Precision = Literal["full", "half"]
@@ -1005,22 +1006,28 @@ def _protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
     protocols = {}
     for metric in setup.metrics:
         plan = plans[metric.observer]
+        kind = observer_class(metric.observer)
+        followed = metric.arithmetic == "sound" or kind.needs_for((setup.view(metric),), plan.modes).framing
         protocols[metric.key] = Protocol.of(
             metric,
             dataset=selection.dataset.name,
             split=selection.split,
-            view=observer_class(metric.observer).views[setup.view(metric)],
+            view=kind.views[setup.view(metric)],
             decoding=DECODING,
             selection=_mark(selection, setup.plan),
-            boxes=_guide_mark(selection.clips, setup.plan.boxes, plan.needs),
+            boxes=_guide_mark(selection.clips, setup.plan.boxes, plan.needs, followed=followed),
             weights_sha256=plan.weights_sha256,
             numbers=HALF_NAME if plan.half else None,
         )
     return protocols
 
 
-def _guide_mark(clips: Iterable[Clip], rule: BoxRule, needs: Needs) -> str | None:
-    """Where an observer was told to look: by which boxes, or by which landmarks."""
+def _guide_mark(clips: Iterable[Clip], rule: BoxRule, needs: Needs, *, followed: bool) -> str | None:
+    """Where an observer was told to look: by which boxes, or by which landmarks.
+
+    ``followed``: whether what it sees depends on whose face is followed and on frames without one, not on the best box
+    of each frame alone. With the detectors that were there before faces were followed, the id says so.
+    """
     # Where each video has its own, what is given is used for the real one alone.
     of_both = rule.source == "reference"
     used = of_both or needs.reference
@@ -1029,8 +1036,9 @@ def _guide_mark(clips: Iterable[Clip], rule: BoxRule, needs: Needs) -> str | Non
         given = "given" if of_both else f"given+{found}"
         kinds = {f"landmarks:{given if clip.landmarks is not None and used else found}" for clip in clips}
     elif needs.boxes:
+        how = FOLLOWED if followed and rule.detector in BEFORE_FOLLOWING else ""
         given = "given" if of_both else f"given+{rule.search}@each"
-        found = rule.identity if used else f"{rule.search}@each"
+        found = f"{rule.identity}{how}" if of_both else (rule.identity if used else f"{rule.search}@each")
         kinds = {given if clip.boxes is not None and used else found for clip in clips}
     else:
         return None
