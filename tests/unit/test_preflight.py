@@ -15,12 +15,13 @@ import pytest
 
 import tlbench.preflight.check as preflight
 from tests.unit.media_factory import tone, turn_by_header, write_clip, write_sound
+from tlbench.checking import check
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.preflight.check import Report, check, check_selection
+from tlbench.preflight.check import Report, check_selection
 from tlbench.preflight.clip import Expected, check_clip
 from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, of_failure, one_line
 from tlbench.preflight.sound import SAME_SPEECH, hear, likeness, loudness, silence_frames
@@ -790,6 +791,7 @@ def test_the_report_as_json_has_every_finding(world: World) -> None:
         "clips": {"expected": 3, "found": 2, "checked": 2},
         "counts": {"error": 1, "warning": 0, "info": 0},
         "exit_code": 2,
+        "not_checked": ["pictures of the real videos", "faces"],
         "findings": [
             {
                 "level": "error",
