@@ -23,7 +23,7 @@ from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
 from tlbench.preflight.check import Report, check_selection
 from tlbench.preflight.clip import Expected, check_clip
-from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, one_line
+from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, of_failure, one_line
 from tlbench.preflight.sound import SAME_SPEECH, hear, likeness, loudness, silence_frames
 from tlbench.preflight.texts import ALPHABET, check_texts
 
@@ -830,6 +830,14 @@ def test_workers_below_one_are_refused(world: World) -> None:
     selection = load_dataset("folder", world.real, generated=world.made)
     with pytest.raises(TlbenchError, match="workers must be at least 1, got 0"):
         check_selection(selection, workers=0)
+
+
+def test_a_failure_is_an_error_unless_the_data_set_is_to_blame() -> None:
+    for kind in CATALOGUE.values():
+        told = of_failure("a", kind.code, "found; the way out", ("avhubert",))
+        assert told.level == (kind.level if kind.of_dataset else "error")
+        assert (told.message, told.fix) == ("found", kind.fix)
+    assert of_failure("a", "of-tomorrow", "found; the way out", ()).fix == "the way out"
 
 
 def test_the_page_of_codes_is_in_step_with_the_catalogue() -> None:
