@@ -574,6 +574,7 @@ def test_what_is_wrong_is_found_and_nothing_else(code: str, world: World) -> Non
 # Others need no healthy folder to be spoilt: a limit, sound from elsewhere, and faces, which `check` does not look for.
 # Motion and sound on the way of a run: test_clip_checks.py.
 ELSEWHERE = {"too-large", "unreadable-audio", "no-face", "faces-missing", "several-faces", "view-frame", "framing"}
+ELSEWHERE |= {"face-framing"}
 ELSEWHERE |= {"pictures-late"}
 ELSEWHERE |= {"too-short"}
 # What a checkpoint was trained on, which `check` does not know: test_domain.py and test_probing.py.

@@ -175,6 +175,13 @@ class View:
         return (sized[-1].height, sized[-1].width, grey) if sized else None
 
     @property
+    def scales_whole(self) -> bool:
+        """Whether it scales the whole frame before anything is cut from it, so that the frame has to be a face."""
+        cuts = (FrameFace, AlignMouth, CropBox, CropWindow, CenterCrop)
+        placing = [step for step in self.steps if isinstance(step, (*cuts, Resize, ResizeAntialiased))]
+        return bool(placing) and not isinstance(placing[0], cuts)
+
+    @property
     def crops(self) -> bool:
         """Whether it has to be given face boxes as they were found."""
         return any(isinstance(step, CropBox) for step in self.steps)

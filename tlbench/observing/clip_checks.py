@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from tlbench.datasets.clip import Clip
@@ -18,6 +18,7 @@ from tlbench.media.probe import VideoInfo
 from tlbench.media.scaling import Size
 from tlbench.media.timeline import CHANGED, decoding_key
 from tlbench.media.video import DECODING, Footage, Frames
+from tlbench.observing.face_checks import FacePlace
 from tlbench.observing.observer import Needs
 from tlbench.preflight.clip import (
     Expected,
@@ -37,13 +38,14 @@ from tlbench.preflight.motion import MotionCurve, check_picture_lag
 from tlbench.preflight.sound import Sound
 
 VERSION = 3  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference", "faces", "framing", "sound"]
+Part = Literal["headers", "pictures", "reference", "faces", "framing", "whole-frame", "sound"]
 
 
-def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ...]:
+def wanted_parts(needs: Iterable[Needs], *, laid: bool = True, whole_frame: bool = False) -> tuple[Part, ...]:
     """The parts of the checks that observers of these needs have the files read for, in order.
 
     ``laid``: whether boxes of the real video are laid over the generated one, so that it must frame the face alike.
+    ``whole_frame``: whether an observer scales whole frames, so that they have to be a face.
     """
     needs = list(needs)
     parts: list[Part] = ["headers", "pictures"]
@@ -51,6 +53,8 @@ def wanted_parts(needs: Iterable[Needs], *, laid: bool = True) -> tuple[Part, ..
         parts.append("reference")
     if any(need.boxes for need in needs):
         parts += ["faces", "framing"] if laid else ["faces"]
+    if whole_frame:
+        parts.append("whole-frame")
     if any(need.audio for need in needs):
         parts.append("sound")
     return tuple(parts)
@@ -80,6 +84,8 @@ class ClipChecks:
         :func:`tlbench.media.timeline.decoding_key`.
     size, reference_size : (width, height) or None
         Of the frames of the generated and of the real video, by their headers; None if they can't be read.
+    face_place : FacePlace or None
+        Where the face is in the generated video; None if that was not looked at.
     """
 
     clip: Clip
@@ -95,6 +101,7 @@ class ClipChecks:
     _real_motion: MotionCurve = field(default_factory=MotionCurve)
     size: Size | None = None
     reference_size: Size | None = None
+    face_place: FacePlace | None = None
 
     @property
     def guide_size(self) -> Size | None:
@@ -107,6 +114,11 @@ class ClipChecks:
         return self.done >= set(self.wanted) - (
             {"reference", "faces", "framing"} if self.clip.reference is None else set()
         )
+
+    @property
+    def places_face(self) -> bool:
+        """Whether it is still to be seen where the face of the generated video is."""
+        return "whole-frame" in self.wanted and "whole-frame" not in self.done
 
     @property
     def surplus(self) -> bool:
@@ -213,6 +225,11 @@ class ClipChecks:
         self.findings += found
         self.done.add("framing")
 
+    def see_place(self, place: FacePlace) -> None:
+        """Take where the face of the generated video is. What that means depends on who looks at it."""
+        self.face_place = place
+        self.done.add("whole-frame")
+
     def to_json(self) -> dict[str, Any]:
         """What is kept, whatever the clip is called."""
         return {
@@ -223,6 +240,7 @@ class ClipChecks:
             "size": self.size,
             "reference_size": self.reference_size,
             "changed": sorted(self.changed),
+            "face_place": None if self.face_place is None else asdict(self.face_place),
         }
 
     def take(self, kept: Mapping[str, Any]) -> None:
@@ -234,6 +252,8 @@ class ClipChecks:
             None if kept[name] is None else (kept[name][0], kept[name][1]) for name in ("size", "reference_size")
         )
         self.changed = set(kept["changed"])
+        place = kept.get("face_place")  # older entries are of runs that did not look
+        self.face_place = None if place is None else FacePlace(**place)
         self.done = set(self.wanted)
 
 

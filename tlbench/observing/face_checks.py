@@ -1,12 +1,14 @@
-"""Whether a generated video frames the face as the real one does: the embedded detector looks at a few of its frames.
+"""How a generated video frames the face: the embedded detector looks at a few of its frames.
 
 Boxes found in the real video are laid over the generated one. Many portrait generators write a square crop of their
 source, which may have the real video's size all the same; the boxes then show another part of the face.
+Views that scale the whole frame take it for a face as LRS2's videos frame it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,11 +25,34 @@ FOUND_MIN = 3  # of them must show a face, else nothing is said
 # to 0.94; its first frame held while the head moves on 0.74 to 0.99; a crop brought back to the clip's size, 1.1 times
 # as close 0.60 to 0.81, 1.2 times 0.45 to 0.72 (94 % below the limit with Haar), 1.5 times 0.36 to 0.55.
 SAME_FRAMING = 0.62
+MOUTH_DOWN = 0.79  # of a face box's height: GRID's mouths are at y 90 of LRS2-framed 160, whose face ends at 114
 
 
 def frames_to_look_at(frames: int) -> tuple[int, ...]:
     """At most :data:`LOOKS` different frame indices in the middles of equal parts of a video."""
     return tuple(sorted({int((part + 0.5) * frames / LOOKS) for part in range(LOOKS)})) if frames > 0 else ()
+
+
+@dataclass(frozen=True)
+class FacePlace:
+    """Where the largest face is in the frames of a video that were looked at: medians, as shares of the frame.
+
+    Attributes
+    ----------
+    looked, shown : int
+        How many frames were looked at, and how many of them show a face.
+    height, width : float
+        The face's longer side, of the frame's height and of its width; 0 without a face.
+    mouth_x, mouth_y : float
+        The mouth, from the left and from the top, told by the face's box.
+    """
+
+    looked: int
+    shown: int
+    height: float = 0.0
+    width: float = 0.0
+    mouth_x: float = 0.0
+    mouth_y: float = 0.0
 
 
 class FaceLooks:
@@ -36,39 +61,54 @@ class FaceLooks:
     Parameters
     ----------
     detector : FaceDetector
-    boxes : ndarray
-        (T, 4) the boxes laid over the video, in its pixels; the last one is held.
+    boxes : ndarray or None
+        (T, 4) the boxes laid over the video, in its pixels; the last one is held. None if none are to be compared.
     frames : int
         How many frames it has, by its header.
     """
 
-    def __init__(self, detector: FaceDetector, boxes: np.ndarray, frames: int) -> None:
+    def __init__(self, detector: FaceDetector, boxes: np.ndarray | None, frames: int) -> None:
         self.detector = detector
         self._boxes = boxes
         self._wanted = frames_to_look_at(frames)
         self.faces: dict[int, np.ndarray] = {}  # (k, 4) of the frames that show some
         self.overlaps: dict[int, float] = {}  # of the best of them with the box laid there
+        self._looked = 0
+        self._places: list[np.ndarray] = []  # (4,) as FacePlace has them, of the frames that show a face
 
     def take(self, run: Frames) -> None:
         """The next run of frames."""
         for index in self._wanted:
             if run.start <= index < run.start + len(run):
-                self._look(run.rgb[index - run.start], index)
+                picture = run.rgb[index - run.start]
+                self._look(picture, index)
+                self._looked += 1
+                if index in self.faces:
+                    self._places.append(_place(self.faces[index], picture.shape[1], picture.shape[0]))
 
     def _look(self, picture: np.ndarray, index: int) -> None:
-        box = self._boxes[min(index, len(self._boxes) - 1)]
-        (near,) = self.detector.detect(picture[None], box)
-        if near is not None and overlap(near, box) >= SAME_FRAMING:  # the usual case costs one short search
-            self.faces[index], self.overlaps[index] = near[None].astype(np.float64), overlap(near, box)
-            return
+        box = None if self._boxes is None else self._boxes[min(index, len(self._boxes) - 1)]
+        if box is not None:
+            (near,) = self.detector.detect(picture[None], box)
+            if near is not None and overlap(near, box) >= SAME_FRAMING:  # the usual case costs one short search
+                self.faces[index], self.overlaps[index] = near[None].astype(np.float64), overlap(near, box)
+                return
         faces = sure_faces(self.detector, picture)
         if len(faces):
-            self.faces[index], self.overlaps[index] = faces, max(overlap(face, box) for face in faces)
+            self.faces[index] = faces
+            if box is not None:
+                self.overlaps[index] = max(overlap(face, box) for face in faces)
 
     @property
     def fit(self) -> float | None:
         """Median overlap of faces and boxes; None if too few frames show a face."""
         return _median(self.overlaps)
+
+    @property
+    def place(self) -> FacePlace:
+        """Where the face is in the frames taken so far."""
+        shares = np.median(self._places, axis=0).tolist() if self._places else ()
+        return FacePlace(self._looked, len(self._places), *shares)
 
 
 def check_framing(
@@ -122,6 +162,16 @@ def sure_faces(detector: FaceDetector, picture: np.ndarray) -> np.ndarray:
     """(k, 4) float64: the faces of one (H, W, 3) picture that are worth trusting."""
     (faces,) = detector.detect_all(picture[None], detector.sure_score)
     return faces[:, :4]
+
+
+def _place(faces: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(4,) height, width, mouth_x and mouth_y of :class:`FacePlace`, of the largest of (k, 4) faces."""
+    sides = faces[:, 2:] - faces[:, :2]
+    largest = int(sides.prod(axis=1).argmax())
+    side = sides[largest].max()
+    x = faces[largest, [0, 2]].mean()
+    y = faces[largest, 1] + MOUTH_DOWN * sides[largest, 1]
+    return np.array([side / height, side / width, x / width, y / height])
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:

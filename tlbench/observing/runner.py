@@ -31,7 +31,7 @@ from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer, Watcher
 from tlbench.observing.placing import MouthFinder
 from tlbench.observing.registry import observer_class
-from tlbench.observing.view_checks import check_view_frames
+from tlbench.observing.view_checks import check_face_place, check_view_frames, looks_at_whole_frames
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding
 from tlbench.preflight.sound import Ear
@@ -155,7 +155,11 @@ class Bench:
         self._boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
         self._mouths = MouthFinder(Cache(plan.cache / "landmarks"))
         self._needs = {o.name: o.needs for o in plan.observers}
-        self._parts = wanted_parts(self._needs.values(), laid=plan.boxes.source == "reference")
+        self._parts = wanted_parts(
+            self._needs.values(),
+            laid=plan.boxes.source == "reference",
+            whole_frame=any(looks_at_whole_frames(observer_class(o.name), o.views) for o in plan.observers),
+        )
         self._detector: FaceDetector | None = None
         self._loaded: dict[str, Observer] = {}
 
@@ -175,6 +179,8 @@ class Bench:
             waiting = [s for s in sittings if observer_plan.name in s.watchers]
             if waiting:
                 self._conclude(observer_plan, waiting)
+        for sitting in sittings:
+            self._check_place(sitting)
         names = [observer_plan.name for observer_plan in self.plan.observers]
         return [sitting.observation(names) for sitting in sittings]
 
@@ -235,6 +241,14 @@ class Bench:
                     clip.id, observer_class(plan.name), plan.views, checks.size, checks.reference_size, plan.needs
                 )
                 self._take(sitting, found)
+
+    def _check_place(self, sitting: _Sitting) -> None:
+        """Whether frames that are scaled whole are of a face, for those who score the clip."""
+        if sitting.checks.face_place is None:
+            return
+        shown = [(observer_class(o.name), o.views) for o in self.plan.observers if o.name in sitting.evidence]
+        told = {found.code for found in sitting.findings}
+        self._take(sitting, check_face_place(sitting.clip.id, shown, sitting.checks.face_place, told))
 
     def _take(self, sitting: _Sitting, found: Finding | None) -> None:
         """Note a finding that says whom it concerns; after an error they are let go."""
@@ -325,13 +339,15 @@ class Bench:
         return "framing" in checks.wanted and "framing" not in checks.done and sitting.reference is not None
 
     def _face_looks(self, sitting: _Sitting, guides: _Guides) -> FaceLooks | None:
-        """What looks at the faces as the generated video passes, if its boxes are to be checked."""
-        if guides.boxes is None or not self._looks(sitting):
+        """What looks at the faces as the generated video passes, if its boxes or their place are to be checked."""
+        checks = sitting.checks
+        laid = guides.boxes.face.xyxy if guides.boxes is not None and self._looks(sitting) else None
+        if laid is None and not checks.places_face:
             return None
         if self._detector is None:
             self._detector = embedded_detector()
-        frames = [count for count in (sitting.checks.frames, sitting.checks.frames_expected) if count is not None]
-        return FaceLooks(self._detector, guides.boxes.face.xyxy, min(frames, default=0))
+        frames = [count for count in (checks.frames, checks.frames_expected) if count is not None]
+        return FaceLooks(self._detector, laid, min(frames, default=0))
 
     def _see_framing(self, sitting: _Sitting, looks: FaceLooks | None) -> None:
         """Once the generated video has passed: whether the boxes were laid over its face."""
@@ -343,6 +359,8 @@ class Bench:
             except ClipError as error:
                 self._fail_referring(sitting, error)
         checks.see_framing(found)
+        if looks is not None and checks.places_face:
+            checks.see_place(looks.place)
 
     def _key(self, plan: ObserverPlan, sitting: _Sitting) -> dict[str, Any]:
         """Everything that decides the evidence, and nothing else."""

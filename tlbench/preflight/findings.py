@@ -158,6 +158,12 @@ _KINDS = (
         "pass the --view that is named, which finds the face first, or write frames of that size",
         "none",
     ),
+    Kind(
+        "face-framing",
+        "warning",
+        "crop the face as LRS2 does (a square 1.4 times as wide, from its top down), or pass the --view that is named",
+        "none",
+    ),
     Kind("rescaled", "info", "nothing; boxes and landmarks of the real video are scaled to the generated one's size"),
     Kind("rotated", "info", "nothing; the turn in the header is applied before scoring, as players do"),
     Kind("large-frame", "info", "nothing; decoding takes long"),
