@@ -109,7 +109,13 @@ CASES: dict[str, tuple[Callable[[], Pictures], Callable[[], Pictures], Sequence[
         {"reference-no-face"},
     ),
     "away for a moment": (lambda: [picture()] * FRAMES, lambda: faceless(3), None, "reference", {"faces-filled"}),
-    "the generated face away": (lambda: faceless(12), lambda: [picture()] * FRAMES, None, "reference", set()),
+    "the generated face away": (
+        lambda: faceless(12),
+        lambda: [picture()] * FRAMES,
+        None,
+        "reference",
+        {"faces-missing"},
+    ),
     "away, boxes of each": (lambda: faceless(12), lambda: [picture()] * FRAMES, None, "generated", {"faces-missing"}),
     "mostly away": (lambda: faceless(30), lambda: [picture()] * FRAMES, None, "generated", {"no-face"}),
     "longer than the real": (

@@ -230,7 +230,12 @@ _KINDS = (
     Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
     Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
     # Faces
-    Kind("no-face", "error", "show the face, or leave out --boxes-from generated if it is there", "boxes"),
+    Kind(
+        "no-face",
+        "error",
+        "show the face; if it is there and not found, only views that need no boxes can score it",
+        "boxes",
+    ),
     Kind("faces-missing", "warning", "show the face in every frame; `sound` numbers of faces leave the others out"),
     Kind("faces-filled", "info", "nothing; `sound` numbers of faces leave out frames without one"),
     # Observers outside their training
