@@ -106,6 +106,12 @@ def test_what_frames_a_face_lays_it_where_it_is_looked_for(half: int, x: int, y:
     assert (y - half - top) / size == pytest.approx(0, abs=0.02)
 
 
+def test_the_mean_face_of_lrw_is_no_finding() -> None:
+    """Eyes at y 94 and mouth at y 158 of 256; measured on GRID, eyes and mouth are 0.384 of a face's box apart."""
+    share = (158 - 94) / 256 / 0.384
+    assert told_of(FacePlace(5, 5, share, share, 129 / 256, 158 / 256)) is None
+
+
 @given(st.tuples(*[st.floats(0.8, 1.25)] * 2), st.tuples(*[st.floats(-0.14, 0.14)] * 2))
 def test_a_face_about_as_lrs2_frames_it_is_no_finding(times: tuple[float, float], off: tuple[float, float]) -> None:
     place = FacePlace(5, 5, LRS2_SHARE * times[0], LRS2_SHARE * times[1], *np.add(LRS2_MOUTH, off).tolist())

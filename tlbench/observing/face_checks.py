@@ -37,7 +37,9 @@ def frames_to_look_at(frames: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class FacePlace:
-    """Where the largest face is in the frames of a video that were looked at: medians, as shares of the frame.
+    """Where the face is in the frames of a video that were looked at: medians, as shares of the frame.
+
+    It is the one near the boxes that are laid over the video, if these were found to fit, else the largest.
 
     Attributes
     ----------

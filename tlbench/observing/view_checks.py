@@ -28,7 +28,9 @@ LRS2_MOUTH = (0.5, MOUTH_DOWN * LRS2_SHARE)
 # 0.56 to 0.57, as it is 0.77 to 0.82, 0.61 to 0.65. None of these is warned of. A square around the middle of the face,
 # 1.6 to 1.8 times as wide 0.56 to 0.65, 0.65 to 0.69 (none), 1.4 times 0.68 to 0.72, 0.69 to 0.72 (3 of 17), 1.0 or
 # 1.2 times 0.76 to 1.00, 0.72 to 0.80 (all), 2.2 times 0.44 to 0.49 (all); the whole 5:4 frames of GRID 0.45 to
-# 0.64, 0.69 to 0.82, and 0.36 to 0.51 of the width (all 34). LRS2's own videos could not be measured.
+# 0.64, 0.69 to 0.82, and 0.36 to 0.51 of the width (all 34). LRS2's and LRW's own videos could not be measured. LRW's
+# mean face (eyes at y 94, mouth at 158 of 256: tlbench.media.mouths) would be about 0.65 high, as eyes and mouth of
+# GRID's faces are 0.384 of the box apart, with its mouth at 0.62: it is not warned of.
 SHARE_FACTOR = 1.3
 MOUTH_OFF = 0.15
 FACE_TOLD = frozenset({"no-face", "faces-missing", "reference-no-face"})  # these say already that faces are missing
