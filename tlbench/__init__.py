@@ -14,10 +14,10 @@ from tlbench.version import VERSION
 __version__ = VERSION
 
 if TYPE_CHECKING:
+    from tlbench.checking import check as check
     from tlbench.media.audio import read_audio as read_audio
     from tlbench.media.video import read_video as read_video
     from tlbench.media.video import write_video as write_video
-    from tlbench.preflight.check import check as check
     from tlbench.reporting import report as report
     from tlbench.results.compare import compare as compare
     from tlbench.results.reading import load_result as load_result
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "aggregate": "tlbench.scoring",
-    "check": "tlbench.preflight.check",
+    "check": "tlbench.checking",
     "compare": "tlbench.results.compare",
     "load_result": "tlbench.results.reading",
     "read_audio": "tlbench.media.audio",

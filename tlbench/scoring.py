@@ -818,7 +818,7 @@ def run(
     of_folder += check_training(setup.metrics, setup.weights, selection)
 
     def records() -> Iterator[ClipRecord]:
-        seen = observe(setup.plan, selection.clips, workers, engine)
+        seen = observe(replace(setup.plan, excused=excused), selection.clips, workers, engine)
         with RecordWriter(out / RECORDS_NAME) as writer:
             for done, observation in enumerate(seen, start=1):
                 told = [*of_clips.get(observation.clip.id, ()), *_too_short_for_sync(observation, setup.metrics)]

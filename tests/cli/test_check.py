@@ -71,6 +71,32 @@ def test_a_healthy_folder_is_one_friendly_line_and_exit_code_0(made: Path, clips
     assert "; 2 checked in " in line
 
 
+def test_faces_are_looked_for_only_if_asked_and_else_listed_as_not_checked(
+    made: Path, clips: Path, tmp_path: Path
+) -> None:
+    """Clips of a sliding slope show no face at all."""
+    plain = check(made, clips)
+    assert "not checked: pictures of the real videos, faces (--faces looks at these)" in " ".join(plain.stdout.split())
+    asked = ("--faces", "--detector", "haar", "--cache", tmp_path / "cache")
+    done = check(made, clips, *asked)
+    assert done.returncode == 1
+    assert "warning: reference-no-face (2 clips)" in done.stdout
+    assert "50 of 50 frames of the real video show no face" in " ".join(done.stdout.split())
+    assert "not checked: pictures of the real videos" in " ".join(done.stdout.split())
+    assert "--faces looks" not in done.stdout
+    own = check(made, clips, *asked, "--boxes-from", "generated", "--json")
+    data = json.loads(own.stdout)
+    assert (own.returncode, data["counts"]["error"], data["not_checked"]) == (2, 2, ["pictures of the real videos"])
+    assert {found["code"] for found in data["findings"] if found["level"] == "error"} == {"no-face"}
+
+
+@pytest.mark.parametrize("option", [("--detector", "haar"), ("--face", "central"), ("--cache", "here")])
+def test_how_to_look_for_faces_without_looking_is_refused(made: Path, clips: Path, option: tuple[str, str]) -> None:
+    done = check(made, clips, *option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{option[0]} {option[1]} says how faces are looked for; add --faces" in done.stderr
+
+
 def test_warnings_alone_are_exit_code_1(made: Path, clips: Path) -> None:
     shutil.copy(made / "b.mp4", made / "preview.mp4")
     done = check(made, clips)
@@ -184,8 +210,8 @@ def test_neither_the_command_nor_its_work_imports_torch(made: Path, clips: Path)
 def test_the_options_have_the_names_of_the_functions_parameters() -> None:
     import inspect
 
+    from tlbench.checking import check as function
     from tlbench.cli.check import command
-    from tlbench.preflight.check import check as function
 
     options = {parameter.name for parameter in command.params} - {"as_json"}
     assert options == set(inspect.signature(function).parameters) - {"alphabet", "progress"}

@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="driving a browser needs playwright (pi
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.unit.report_factory import NASTY, make_records, make_run
+from tests.unit.report_factory import NASTY, add_blind_rows, make_records, make_run
 from tlbench.reporting import report
 
 PHONE = ViewportSize(width=390, height=780)
@@ -32,6 +32,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_run(folder / "a", make_records(20), name="mine")
     make_run(folder / "b", make_records(20, seed=50), name="theirs")
     return report(folder / "a", folder / "b")
+
+
+@pytest.fixture(scope="module")
+def unread(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unread")
+    make_run(folder, make_records(20))
+    add_blind_rows(folder, "most frequent sentence", "20 transcripts of toy:test, without the clip", unreadable=True)
+    return report(folder)
 
 
 class Opened:
@@ -208,6 +216,17 @@ def test_two_runs_side_by_side_begin_with_what_changed_most(browser: Browser, bo
     made.page.locator("#table [data-clip]").first.click()
     expect(made.page.locator(".detail h3")).to_have_text(["mine", "theirs"])
     assert made.page.locator(".detail .chart").first.locator("path").count() == 2
+    made.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_what_is_not_read_is_seen_at_first_sight(browser: Browser, unread: Path, size: ViewportSize) -> None:
+    made = Opened(browser, unread, size)
+    expect(made.page.locator(".banner")).to_be_in_viewport()
+    expect(made.page.locator(".banner")).to_contain_text("can't read these faces")
+    expect(made.page.locator("#blind tbody tr")).to_contain_text("† not read")
+    expect(made.page.locator("td.value .bad").first).to_have_text("†")
+    assert made.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     made.close()
 
 

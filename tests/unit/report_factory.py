@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.tally import ErrorTally
 from tlbench.observing.evidence import Evidence
 from tlbench.results.aggregation import aggregate
+from tlbench.results.blind import probe_findings, probe_of, with_blind
+from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord, Failure, RecordWriter
 from tlbench.results.result import FILE_NAME, Result
 from tlbench.results.statistics import IntervalSettings
@@ -108,3 +113,21 @@ def make_run(
     )
     result.write(folder / FILE_NAME)
     return result
+
+
+def add_blind_rows(folder: Path, name: str, source: str, *, unreadable: bool) -> Result:
+    """Puts readers that do not look into a written run: one as good as the system, one that misses every word.
+
+    ``unreadable``: whether the observer reads real clips no better either.
+    """
+    own = load_result(folder)
+    wrong = {clip.id: clip.tallies["wer1/sound"] for clip in own.clips if "wer1/sound" in clip.tallies}
+    every = {clip: ErrorTally(int(tally.denominator), 0, 0, int(tally.denominator)) for clip, tally in wrong.items()}
+    readings = [BlindReading(name, {"wer1/sound": wrong}), BlindReading("sentence by chance", {"wer1/sound": every})]
+    with_rows = with_blind(own, readings, [source])
+    told = with_blind(own, readings, [source], probe_of(with_rows, "probe")) if unreadable else with_rows
+    assert told.blind is not None
+    if told.blind.probe is not None:
+        told = replace(told, findings=tuple(probe_findings(told.blind.probe)))
+    told.write(folder / FILE_NAME)
+    return told

@@ -255,3 +255,14 @@ def test_a_comparison_says_which_of_its_numbers_are_no_reading() -> None:
     assert "Not read, at 95 % no better" in render_comparison(comparison)
     assert json.loads(render_comparison(comparison, "json"))["not_read"] == [{"system": "frozen", "metric": READ.key}]
     assert "Not read" not in render_comparison(compare(judged([1, 0] * 5), judged([1, 1] * 5, name="other")))
+
+
+def test_a_comparison_by_an_observer_that_can_not_read_says_so_first() -> None:
+    comparison = compare(judged([1, 0] * 5, [5, 6] * 5), judged([6, 5] * 5, [5, 6] * 5, name="frozen"))
+    shown = " ".join(render_comparison(comparison).split())
+    assert shown.count("can't read these faces") == 1  # both say the same
+    assert "a, b: observer 'eye' can't read these faces: on real clips" in shown
+    assert shown.index("can't read these faces") < shown.index("bootstrap interval")
+    data = json.loads(render_comparison(comparison, "json"))
+    assert data["sides"]["a"]["cannot_read"] == data["sides"]["b"]["cannot_read"]
+    assert "can't read" not in render_comparison(compare(judged([1, 0] * 5), judged([1, 1] * 5, name="other")))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
+from io import StringIO
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from tests.unit.results_factory import ACC, LEVEL, PSNR, WER, levels, metric, record, result
 from tlbench.errors import TlbenchError
+from tlbench.preflight.findings import finding
 from tlbench.results.compare import compare
 from tlbench.results.result import Result
+from tlbench.results.table import Format, render_comparison
 
 RNG = np.random.default_rng(0)
 LOW = list(RNG.normal(0, 1, 40))
@@ -108,3 +114,68 @@ def test_tables_for_pandas_and_notebooks() -> None:
     assert table.loc[0, "verdict"] == "a better"
     assert table.loc[0, "delta"] == pytest.approx(np.mean(HIGH) - np.mean(LOW))
     assert "&lt;b&gt;" in found._repr_html_()
+
+
+def found_in(of: Result, clips: dict[str, str], *, folder: str | None = None) -> Result:
+    """The result with a finding of a code at each of these clips, and one of the folder."""
+    marked = tuple(
+        replace(c, findings=(finding(clips[c.id], c.id, f"found in {c.id}"),)) if c.id in clips else c for c in of.clips
+    )
+    return replace(of, clips=marked, findings=(finding(folder, None, "of the folder"),) if folder else ())
+
+
+def test_findings_of_the_clips_compared_are_counted_and_named_worst_first() -> None:
+    mine = result(levels(LOW[:6]), name="mine")
+    a = found_in(mine, {"c00000": "rescaled", "c00001": "frame-count", "c00005": "damaged"})  # c00005: only in a
+    b = found_in(
+        result(levels(HIGH[:4]), name="theirs"), {"c00001": "frame-count", "c00002": "few-frames", "c00003": "framing"}
+    )
+    comparison = compare(a, b)
+    assert [f.code for f in comparison.standing_a.findings] == ["frame-count", "rescaled"]
+    assert [f.code for f in comparison.standing_b.findings] == ["few-frames", "framing", "frame-count"]
+    shown = " ".join(render_comparison(comparison).split())
+    said = [
+        "a: incomplete: 1 clip of 6 with an error.",
+        "a, b: warning, frame-count, 1 clip: c00001: found in c00001",
+        "a: info: rescaled 1.",
+        "b: incomplete: 2 clips of 4 with an error.",
+        "b: error, few-frames, 1 clip: c00002: found in c00002",
+        "b: error, framing, 1 clip: c00003: found in c00003",
+    ]
+    places = [shown.index(one) for one in said]
+    assert places[3] < places[4] < places[5]  # worst first
+    assert "damaged" not in shown
+
+
+def test_machines_get_the_findings_of_both_results() -> None:
+    a = found_in(result(levels(LOW[:4])), {"c00001": "frame-count", "c00002": "frame-count"}, folder="extra")
+    b = result(levels(HIGH[:3]), expected=9)
+    comparison = compare(a, b)
+    data = json.loads(render_comparison(comparison, "json"))
+    assert [found["code"] for found in data["sides"]["a"]["findings"]] == ["extra", "frame-count", "frame-count"]
+    assert (data["sides"]["a"]["complete"], data["sides"]["b"]["complete"]) == (True, False)
+    assert data["sides"]["b"]["clips_absent"] == 6
+    (row,) = csv.DictReader(StringIO(render_comparison(comparison, "csv")))
+    assert (row["warnings_a"], row["warnings_b"]) == ("extra 1; frame-count 2", "")
+    assert (row["complete_a"], row["complete_b"]) == ("True", "False")
+    assert list(comparison.to_dataframe()["errors_a"]) == [""]
+
+
+@pytest.mark.parametrize("format", get_args(Format))
+def test_an_incomplete_result_is_said_so_in_every_form(format: Format) -> None:
+    whole = result(levels(LOW[:4]), name="whole")
+    assert "incomplete" not in render_comparison(compare(whole, whole), format)
+    short = render_comparison(compare(result(levels(HIGH[:3]), name="short", expected=9), whole), format)
+    if format == "csv":
+        assert "False,True" in short
+    else:
+        assert "incomplete, 6 clips of 9 not observed at all" in " ".join(short.split())
+
+
+def test_what_makes_a_folder_incomplete_and_strict_warnings_are_said() -> None:
+    whole = result(levels(LOW[:4]))
+    twice = found_in(whole, {}, folder="duplicate")
+    assert "a: incomplete by what was found of the folder" in " ".join(render_comparison(compare(twice, whole)).split())
+    strict = replace(found_in(whole, {"c00001": "frame-count"}), strict=True)
+    shown = " ".join(render_comparison(compare(whole, strict)).split())
+    assert "b: incomplete: 1 clip of 4 with an error or a warning (--strict)" in shown

@@ -170,6 +170,38 @@ def test_nothing_is_said_of_fewer_than_three_faces(tmp_path: Path, shown: int, t
     assert ("framing" in {one.code for one in found.findings}) == told
 
 
+@pytest.mark.parametrize(
+    ("shown", "code", "level"),
+    [(5, None, None), (4, "faces-missing", "warning"), (3, "faces-missing", "warning"), (2, "no-face", "error")],
+)
+def test_a_generated_video_that_loses_its_face_is_told(
+    tmp_path: Path, shown: int, code: str | None, level: str | None
+) -> None:
+    """Of the five frames looked at more than a tenth are a warning, more than half an error."""
+    lost = set(frames_to_look_at(FRAMES)[shown:])
+    frames = [picture(face=None if index in lost else FACE) for index in range(FRAMES)]
+    found = look(tmp_path, clip_of(tmp_path, frames))
+    told = {one.code: one.level for one in found.findings if "face" in one.code}
+    assert told == ({} if code is None else {code: level})
+    assert {name: why.code for name, why in found.failures.items()} == ({"pixels": code} if level == "error" else {})
+
+
+def test_a_face_that_the_real_video_does_not_show_either_is_not_missed(tmp_path: Path) -> None:
+    write_video(tmp_path / "real.mp4", [picture(face=None)] * FRAMES, crf=4)
+    found = look(tmp_path, clip_of(tmp_path, [picture(face=None)] * FRAMES, FACE))
+    assert found.failures == {}
+    assert not {"no-face", "faces-missing"} & {one.code for one in found.findings}
+
+
+def test_a_control_is_scored_although_its_fault_hides_the_face(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path, [picture(face=None)] * FRAMES)
+    plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
+    assert Bench(plan).observe([clip])[0].failures["pixels"].code == "no-face"
+    (found,) = Bench(replace(plan, excused=frozenset({"no-face"}))).observe([clip])
+    assert found.failures == {}
+    assert "pixels" in found.evidence
+
+
 def test_a_still_head_beside_one_that_moves_is_framed_alike(tmp_path: Path) -> None:
     """Its place is that of the real head at some time, so it is no crop, however badly the boxes fit."""
     moving = [picture(face=(30 + i, 40, 80 + i, 110)) for i in range(FRAMES)]

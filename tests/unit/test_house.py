@@ -21,7 +21,7 @@ ROOMS = ["media", "datasets", "preflight", "observing", "metrics", "training", "
 FOUNDATION = {"tlbench.arguments", "tlbench.errors", "tlbench.files", "tlbench.version"}
 # Whole jobs: they call every room but cli.
 ABOVE_RESULTS = {
-    *("tlbench.scoring", "tlbench.making", "tlbench.verifying"),
+    *("tlbench.checking", "tlbench.scoring", "tlbench.making", "tlbench.verifying"),
     *("tlbench.calibrate", "tlbench.demo", "tlbench.fetch_grid"),
     *("tlbench.generating", "tlbench.plotting", "tlbench.leaderboard", "tlbench.reporting", "tlbench.probing"),
 }

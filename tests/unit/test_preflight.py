@@ -15,14 +15,15 @@ import pytest
 
 import tlbench.preflight.check as preflight
 from tests.unit.media_factory import tone, turn_by_header, write_clip, write_sound
+from tlbench.checking import check
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.preflight.check import Report, check, check_selection
+from tlbench.preflight.check import Report, check_selection
 from tlbench.preflight.clip import Expected, check_clip
-from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, one_line
+from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, of_failure, one_line
 from tlbench.preflight.sound import SAME_SPEECH, hear, likeness, loudness, silence_frames
 from tlbench.preflight.texts import ALPHABET, check_texts
 
@@ -791,6 +792,7 @@ def test_the_report_as_json_has_every_finding(world: World) -> None:
         "clips": {"expected": 3, "found": 2, "checked": 2},
         "counts": {"error": 1, "warning": 0, "info": 0},
         "exit_code": 2,
+        "not_checked": ["pictures of the real videos", "faces"],
         "findings": [
             {
                 "level": "error",
@@ -829,6 +831,14 @@ def test_workers_below_one_are_refused(world: World) -> None:
     selection = load_dataset("folder", world.real, generated=world.made)
     with pytest.raises(TlbenchError, match="workers must be at least 1, got 0"):
         check_selection(selection, workers=0)
+
+
+def test_a_failure_is_an_error_unless_the_data_set_is_to_blame() -> None:
+    for kind in CATALOGUE.values():
+        told = of_failure("a", kind.code, "found; the way out", ("avhubert",))
+        assert told.level == (kind.level if kind.of_dataset else "error")
+        assert (told.message, told.fix) == ("found", kind.fix)
+    assert of_failure("a", "of-tomorrow", "found; the way out", ()).fix == "the way out"
 
 
 def test_the_page_of_codes_is_in_step_with_the_catalogue() -> None:

@@ -12,15 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.report_factory import NASTY, make_records, make_run
+from tests.unit.report_factory import NASTY, add_blind_rows, make_records, make_run
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
 from tlbench.media.video import write_video
+from tlbench.metrics.blind import BlindReading
+from tlbench.metrics.tally import ErrorTally
 from tlbench.observing.evidence import Evidence
 from tlbench.pages.report.contents import notable_clips
 from tlbench.pages.report.details import GAP, LEVELS, details_of, encode_curve, steps_of
-from tlbench.pages.report.page import script_json, shown_number
+from tlbench.pages.report.numbers import shown_number
+from tlbench.pages.report.page import script_json
 from tlbench.reporting import read_findings, report
+from tlbench.results.blind import with_blind
 from tlbench.results.reading import load_result
 from tlbench.results.record import ClipRecord
 
@@ -244,6 +248,64 @@ def test_findings_of_the_preflight_check_are_shown(tmp_path: Path) -> None:
     text = report(tmp_path, check=check).read_text("utf-8")
     assert "no sound: s0/&lt;b&gt;" in text
     assert "add it" in text
+
+
+def test_readers_that_do_not_look_stand_beside_the_run(tmp_path: Path) -> None:
+    make_run(tmp_path, make_records(12))
+    own = add_blind_rows(tmp_path, "most frequent sentence", "12 transcripts of toy:train", unreadable=False)
+    assert own.blind is not None
+    verdict, digits = own.blind.verdicts["wer1/sound"], own.metric("wer1/sound").digits
+    value = shown_number(verdict.value, digits)
+    assert value == shown_number(verdict.blind_value, digits)
+    text = unescape(report(tmp_path).read_text("utf-8"))
+    table = text[text.index('id="blind"') : text.index('id="h-warnings"')]
+    assert [*re.findall("<bdi>(.*?)</bdi></th>", table)] == ["mine", "most frequent sentence", "sentence by chance"]
+    assert f'<td class="value">{value}<small' in table  # the best of them
+    assert f"<td>{shown_number(100.0, digits)}<small" in table
+    assert "† not read" in table
+    assert "blind: what a reader gets who does not look, guessing from 12 transcripts of toy:train." in table
+    summary = text[: text.index('id="blind"')]
+    assert re.search(rf'<td class="value">{value}<span class="bad" title="† not read: [^"]+">†</span>', summary)
+    assert "banner" not in text[text.index("</style>") :]
+
+
+def test_a_run_that_is_read_is_not_marked_and_one_without_blind_rows_says_nothing(tmp_path: Path) -> None:
+    make_run(tmp_path / "plain", make_records(12))
+    assert "do not look" not in report(tmp_path / "plain").read_text("utf-8").partition("</style>")[2]
+    make_run(tmp_path / "read", make_records(12))
+    own = load_result(tmp_path / "read")
+    every = {clip.id: ErrorTally(5, 0, 0, 5) for clip in own.clips if "wer1/sound" in clip.tallies}
+    told = with_blind(own, [BlindReading("sentence by chance", {"wer1/sound": every})], [])
+    told.write(tmp_path / "read" / "result.json")
+    assert told.blind is not None
+    assert told.blind.verdicts["wer1/sound"].read
+    text = report(tmp_path / "read").read_text("utf-8").partition("</style>")[2]
+    assert '<small class="line good">read</small>' in text
+    assert "not read</small>" not in text
+    assert '<span class="bad"' not in text
+
+
+@pytest.mark.parametrize("sides", [1, 2])
+def test_an_observer_that_can_not_read_these_faces_is_said_first(tmp_path: Path, sides: int) -> None:
+    for name in "ab"[:sides]:
+        make_run(tmp_path / name, make_records(12), name=name)
+        add_blind_rows(tmp_path / name, "most frequent sentence", "a test", unreadable=True)
+    page = report(*(tmp_path / name for name in "ab"[:sides]), out=tmp_path / "page.html")
+    text = unescape(page.read_text("utf-8")).partition("</style>")[2]
+    assert text.count('class="banner"') == 1  # both say the same
+    assert text.index("observer 'avhubert' can't read these faces: on real clips") < text.index('id="h-summary"')
+    assert text.count("† not read</small>") == sides
+    if sides == 2:
+        assert len(re.findall(r"<td>\d+\.\d+†</td>", text)) == 2
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_names_of_blind_readers_and_sources_can_not_leave_their_place(tmp_path: Path, name: str) -> None:
+    make_run(tmp_path, make_records(4))
+    add_blind_rows(tmp_path, name, name, unreadable=True)
+    text = report(tmp_path).read_text("utf-8")
+    if "<" in name:
+        assert name not in text.partition('<script type="application/json"')[0]
 
 
 # Videos

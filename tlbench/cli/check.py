@@ -1,14 +1,21 @@
-"""``tlbench check``: what is wrong with a folder of generated videos, before any model is loaded."""
+"""``tlbench check``: what is wrong with a folder of generated videos, before anything is scored."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from tlbench.cli.options import dataset_options, json_option, workers_option
+from tlbench.cli.options import (
+    boxes_from_option,
+    cache_option,
+    dataset_options,
+    given_weights,
+    json_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +30,19 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 @click.command()
 @click.argument("generated", type=click.Path(path_type=Path))
 @dataset_options
+@boxes_from_option
+@click.option("--faces", is_flag=True, help="Look for faces too, in every frame, as score does: minutes, not seconds.")
+@click.option(
+    "--detector", metavar="NAME", help="With --faces, what finds them: auto, s3fd, blazeface or haar.  [default: auto]"
+)
+@click.option(
+    "--face",
+    metavar="WHICH",
+    help="With --faces, who is followed among several: largest, central, or its number from the left.  "
+    "[default: largest]",
+)
+@click.option("--weights", multiple=True, metavar="NAME=FILE", help="With --faces, a checkpoint: s3fd=FILE.")
+@cache_option
 @workers_option
 @json_option
 @click.pass_context
@@ -36,10 +56,16 @@ def command(
     limit: int | None,
     manifest: Path | None,
     boxes: Path | None,
+    boxes_from: Literal["reference", "generated"],
+    faces: bool,
+    detector: str | None,
+    face: str | None,
+    weights: tuple[str, ...],
+    cache: Path | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Tell what is wrong with the videos in GENERATED, in seconds and without a model.
+    """Tell what is wrong with the videos in GENERATED, in seconds and without a model (--faces loads a face detector).
 
     Missing and broken files, lengths and rates, sound that lags, copies of the real videos, transcripts that no
     observer can spell. Exit code: 0 nothing to mend, 1 warnings, 2 errors.
@@ -47,7 +73,7 @@ def command(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from tlbench.preflight.check import check
+    from tlbench.checking import check
 
     errors = Console(stderr=True)
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -62,6 +88,12 @@ def command(
             limit=limit,
             manifest=manifest,
             boxes=boxes,
+            boxes_from=boxes_from,
+            faces=faces,
+            detector=detector,
+            face=face,
+            weights=given_weights(weights),
+            cache=cache,
             workers=workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -78,17 +110,22 @@ def _print(report: Report, console: Console) -> None:
 
     from rich.text import Text
 
+    from tlbench.preflight.check import FACES
     from tlbench.preflight.findings import one_line
 
     for code, same in groupby(report.findings, key=lambda found: found.code):
         _print_group(code, list(same), console)
+    left_out = f"; not checked: {', '.join(report.not_checked)}" if report.not_checked else ""
+    hint = " (--faces looks at these)" if FACES in report.not_checked else ""
     folder = "" if report.generated is None else f" in {one_line(str(report.generated))}"
     what = f"{report.found} of {_many(report.expected, 'clip')} of {report.dataset} {report.split} found{folder}"
     verdict, style = "all well", "bold green"
     if report.exit_code:
         verdict = f"{_many(report.count('error'), 'error')}, {_many(report.count('warning'), 'warning')}"
         style = "bold"
-    console.print(Text.assemble((verdict, style), f": {what}; {report.checked} checked in {report.seconds:.1f} s"))
+    console.print(
+        Text.assemble((verdict, style), f": {what}; {report.checked} checked in {report.seconds:.1f} s{left_out}{hint}")
+    )
 
 
 def _print_group(code: str, findings: list[Finding], console: Console) -> None:

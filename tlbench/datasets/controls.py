@@ -81,6 +81,10 @@ def middle(count: int, share: float) -> slice:
     return slice(start, start + inside)
 
 
+# A detector may not find a face that was painted over, blurred or coded to pieces, or finds it elsewhere.
+SPOILT_FACE = frozenset({"no-face", "faces-missing", "framing"})
+
+
 class Control(ABC):
     """One fault. ``name`` states its parameter where it is not the default, and :func:`control` reads it back."""
 
@@ -91,7 +95,7 @@ class Control(ABC):
     needs_mouths: ClassVar[bool] = False
     needs_double: ClassVar[Literal["", "same speaker", "another speaker"]] = ""
     written: ClassVar[bool] = True  # False: the reference file itself is the control
-    excused: ClassVar[frozenset[str]] = frozenset()  # codes of findings that the fault itself causes: they are not told
+    excused: ClassVar[frozenset[str]] = SPOILT_FACE  # codes of findings that the fault itself causes: they are not told
 
     @property
     def name(self) -> str:
@@ -212,7 +216,7 @@ class SwappedAudio(Control):
     base = "swapped-audio"
     description = "the speech of another clip, cut or padded with silence to this clip's length"
     needs_donor = True
-    excused = frozenset({"other-audio", "audio-length", "audio-lag", "leading-silence"})
+    excused = SPOILT_FACE | {"other-audio", "audio-length", "audio-lag", "leading-silence"}
     share: float = 1.0
 
     @property
@@ -257,7 +261,7 @@ class Shifted(Control):
 
     base = "shifted"
     description = "the picture delayed against the sound by some frames of 1/25 s"
-    excused = frozenset({"pictures-late"})
+    excused = SPOILT_FACE | {"pictures-late"}
     frames: int = 5
 
     @property

@@ -19,6 +19,7 @@ import numpy as np
 from tlbench.datasets.controls import (
     CRF,
     SAMPLES_PER_FRAME,
+    SPOILT_FACE,
     Blurred,
     Control,
     Double,
@@ -44,7 +45,7 @@ class LateSound(Control):
 
     base = "late-sound"
     description = "the sound delayed against the picture, after silence"
-    excused = frozenset({"audio-lag", "audio-start", "leading-silence", "other-audio"})
+    excused = SPOILT_FACE | {"audio-lag", "audio-start", "leading-silence", "other-audio"}
     frames: float = 5.0
 
     @property
@@ -126,7 +127,7 @@ class NoisySound(Control):
 
     base = "noisy-sound"
     description = "white noise added to the sound"
-    excused = frozenset({"other-audio"})
+    excused = SPOILT_FACE | {"other-audio"}
     ratio: float = 0.3
 
     @property

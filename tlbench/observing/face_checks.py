@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlbench.media.faces import FaceDetector
+from tlbench.media.followed import FACELESS_SHARE
 from tlbench.media.scaling import Size, scale_boxes
 from tlbench.media.video import Footage, Frames
+from tlbench.preflight.faces import ABSENT_SHARE
 from tlbench.preflight.findings import Finding, finding
 
 LOOKS = 5  # frames of a clip that are looked at, evenly spread
@@ -71,11 +73,12 @@ class FaceLooks:
 
     def __init__(self, detector: FaceDetector, boxes: np.ndarray | None, frames: int) -> None:
         self.detector = detector
+        self.laid = boxes is not None  # whether boxes were laid over it
         self._boxes = boxes
         self._wanted = frames_to_look_at(frames)
         self.faces: dict[int, np.ndarray] = {}  # (k, 4) of the frames that show some
         self.overlaps: dict[int, float] = {}  # of the best of them with the box laid there
-        self._looked = 0
+        self.looked: list[int] = []  # frame indices
         self._places: list[np.ndarray] = []  # (4,) as FacePlace has them, of the frames that show a face
 
     def take(self, run: Frames) -> None:
@@ -84,7 +87,7 @@ class FaceLooks:
             if run.start <= index < run.start + len(run):
                 picture = run.rgb[index - run.start]
                 self._look(picture, index)
-                self._looked += 1
+                self.looked.append(index)
                 if index in self.faces:
                     self._places.append(_place(self.faces[index], picture.shape[1], picture.shape[0]))
 
@@ -107,16 +110,24 @@ class FaceLooks:
         return _median(self.overlaps)
 
     @property
+    def faceless(self) -> list[int]:
+        """Indices of the frames looked at that show no face."""
+        return [index for index in self.looked if index not in self.faces]
+
+    @property
     def place(self) -> FacePlace:
         """Where the face is in the frames taken so far."""
         shares = np.median(self._places, axis=0).tolist() if self._places else ()
-        return FacePlace(self._looked, len(self._places), *shares)
+        return FacePlace(len(self.looked), len(self._places), *shares)
 
 
 def check_framing(
     clip_id: str, looks: FaceLooks, size: Size, reference: Footage | None, reference_size: Size | None
 ) -> Iterator[Finding]:
-    """``framing`` if the boxes laid over a generated video are not where its face is.
+    """``framing`` if the boxes laid over a generated video are not where its face is; and whether it has lost its face.
+
+    ``faces-missing`` or ``no-face``, for more than a tenth or half of the frames looked at, if they show no face where
+    the same frames of the real video do.
 
     Boxes may follow another convention than the detector's, be smoothed, or stand where no face was found. So where
     they do not fit, the same frames of the real video are looked at: nothing is said if the face is where the real one
@@ -127,7 +138,7 @@ def check_framing(
     looks : FaceLooks
         That have seen the whole generated video, whose frames are of ``size``.
     reference : Footage or None
-        The real video; read only if the boxes do not fit.
+        The real video; read only if the boxes do not fit, or a frame shows no face.
     reference_size : (width, height) or None
 
     Raises
@@ -135,19 +146,26 @@ def check_framing(
     ClipError
         If the real video has to be read and can't be.
     """
-    fit = looks.fit
-    if fit is None or fit >= SAME_FRAMING or reference is None or reference_size is None:
+    fit, faceless = looks.fit, looks.faceless
+    misfit = fit is not None and fit < SAME_FRAMING
+    if not looks.laid or reference is None or reference_size is None or not (misfit or faceless):
         return
     real: dict[int, np.ndarray] = {}
     for run in reference.frames():
-        for index in looks.faces:
+        for index in (*faceless, *(looks.faces if misfit else ())):
             if run.start <= index < run.start + len(run):
                 faces = sure_faces(looks.detector, run.rgb[index - run.start])
                 if len(faces):
                     real[index] = scale_boxes(faces, reference_size, size)
-    if len(real) < FOUND_MIN:
+    lost = [index for index in faceless if index in real]
+    if len(lost) > ABSENT_SHARE * len(looks.looked):
+        code = "no-face" if len(lost) > FACELESS_SHARE * len(looks.looked) else "faces-missing"
+        said = f"{len(lost)} of {len(looks.looked)} frames looked at show no face, where the real video's do"
+        yield finding(code, clip_id, said)
+    framed = [real[index] for index in looks.faces if index in real]
+    if fit is None or not misfit or len(framed) < FOUND_MIN:
         return
-    places = np.concatenate(list(real.values()))
+    places = np.concatenate(framed)
     of_faces = _median(
         {index: max(overlap(face, place) for face in faces for place in places) for index, faces in looks.faces.items()}
     )

@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from tlbench.arguments import AnyPath, as_path
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.dataset import Selection
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.preflight.clip import ClipFacts, Expected, check_clip
@@ -29,6 +28,10 @@ SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # beyond it the disk is what one waits for
 FEW_CLIPS = 100  # starting two processes takes as long as checking so many clips in this one
 CLIPS_A_TASK = 8  # handed to a process at once, so that handing over costs nothing
+
+FACES = "faces"
+# What these checks leave out: nobody decodes the real videos, and no detector is loaded.
+NOT_CHECKED = ("pictures of the real videos", FACES)
 
 Progress = Callable[[int, int], None]
 
@@ -48,6 +51,8 @@ class Report:
         Clips that should be there, those that have a generated video, and those whose video was looked into.
     seconds : float
         How long the check took.
+    not_checked : tuple of str
+        What nobody looked at.
     """
 
     findings: tuple[Finding, ...]
@@ -58,6 +63,7 @@ class Report:
     found: int
     checked: int
     seconds: float
+    not_checked: tuple[str, ...] = ()
 
     def count(self, level: Level) -> int:
         """How many findings have this level."""
@@ -78,59 +84,9 @@ class Report:
             "counts": {level: self.count(level) for level in LEVELS},
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
+            "not_checked": list(self.not_checked),
             "findings": [found.to_json() for found in self.findings],
         }
-
-
-def check(
-    generated: AnyPath,
-    dataset: str,
-    data_root: AnyPath | None = None,
-    *,
-    split: str | None = None,
-    subset: AnyPath | None = None,
-    limit: int | None = None,
-    manifest: AnyPath | None = None,
-    boxes: AnyPath | None = None,
-    alphabet: frozenset[str] | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Report:
-    """Check a folder of generated videos against the data set they were made for.
-
-    Parameters
-    ----------
-    generated : path
-        Folder of the videos under test, named after the clips.
-    dataset : str
-        ``lrs2``, ``lrw``, ``grid``, ``folder`` ...
-    data_root : path or None
-        The data set's folder.
-    split, subset, limit, manifest, boxes
-        Which clips, and where their boxes are: see :func:`tlbench.datasets.dataset.load_dataset`.
-    alphabet, workers, progress
-        See :func:`check_selection`.
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    TlbenchError
-        If the clips can't even be listed: no such data set or folder, not one file named after a clip.
-    """
-    selection = load_dataset(
-        dataset,
-        as_path(data_root),
-        generated=as_path(generated),
-        split=split,
-        subset=as_path(subset),
-        limit=limit,
-        boxes=as_path(boxes),
-        manifest=as_path(manifest),
-    )
-    return check_selection(selection, alphabet=alphabet, workers=workers, progress=progress)
 
 
 def check_selection(
@@ -139,8 +95,9 @@ def check_selection(
     alphabet: frozenset[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    boxes_of_each: bool = False,
 ) -> Report:
-    """Check clips that are chosen already.
+    """Check clips that are chosen already: all but their faces.
 
     Parameters
     ----------
@@ -151,6 +108,8 @@ def check_selection(
         this process, which is sooner. A script that asks for more must call this below ``if __name__ == "__main__":``.
     progress : callable or None
         Called with the number of clips checked and to check.
+    boxes_of_each : bool
+        Faces will be looked for in each video by itself, so that their frames may be of any size.
 
     Raises
     ------
@@ -169,7 +128,7 @@ def check_selection(
     findings += check_contradictions(selection)
     checked = 0
     if not any(found.code == "wrong-folder" for found in findings):
-        expected = Expected.of(selection.dataset)
+        expected = replace(Expected.of(selection.dataset), boxes_of_each=boxes_of_each)
         facts: list[ClipFacts] = []
         for fact in _check_clips(clips, expected, workers):
             facts.append(fact)
@@ -191,6 +150,7 @@ def check_selection(
         found=sum(clip.generated is not None for clip in clips),
         checked=checked,
         seconds=time.monotonic() - began,
+        not_checked=NOT_CHECKED,
     )
 
 

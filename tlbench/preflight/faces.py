@@ -9,6 +9,7 @@ from tlbench.media.faces import Boxes
 from tlbench.preflight.findings import Finding, finding
 
 Whose = Literal["reference", "generated"]
+FACE_CODES = ("reference-no-face", "no-face", "faces-missing", "faces-filled", "several-faces", "boxes-unmarked")
 ABSENT_SHARE = 0.1  # of the frames: with more of them without a face it is a warning
 
 

@@ -230,7 +230,12 @@ _KINDS = (
     Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
     Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
     # Faces
-    Kind("no-face", "error", "show the face, or leave out --boxes-from generated if it is there", "boxes"),
+    Kind(
+        "no-face",
+        "error",
+        "show the face; if it is there and not found, only views that need no boxes can score it",
+        "boxes",
+    ),
     Kind("faces-missing", "warning", "show the face in every frame; `sound` numbers of faces leave the others out"),
     Kind("faces-filled", "info", "nothing; `sound` numbers of faces leave out frames without one"),
     # Observers outside their training
@@ -297,10 +302,14 @@ def finding(code: str, clip: str | None, message: str, level: Level | None = Non
 
 
 def of_failure(clip: str, code: str, message: str, observers: tuple[str, ...]) -> Finding:
-    """An observer's failure as a finding; its message names the way out, unless the catalogue does."""
+    """An observer's failure as a finding; its message names the way out, unless the catalogue does.
+
+    It is an error, unless it lies in the data set's own files: then the run is complete, and the kind's level holds.
+    """
     kind = CATALOGUE.get(code)
     found, _, way_out = one_line(message).partition("; ")
-    return Finding("error", clip, code, found, kind.fix if kind else way_out, observers)
+    level = kind.level if kind and kind.of_dataset else "error"
+    return Finding(level, clip, code, found, kind.fix if kind else way_out, observers)
 
 
 def is_of_dataset(code: str) -> bool:

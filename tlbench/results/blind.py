@@ -6,7 +6,7 @@ with the whole of its 95 % interval, over the clips that both have and with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import isclose, isfinite
 from typing import Any, Literal, cast, get_args
@@ -20,6 +20,9 @@ from tlbench.results.result import ClipScore, Result, total_value
 from tlbench.results.statistics import Difference, paired_differences
 
 LEVEL = 0.95  # of the paired interval
+UNREAD = "†"  # behind a number that is no better than a blind reader's
+UNREAD_MEANS = f"{UNREAD} not read: at 95 %, paired, not better than the best reader that does not look."
+BLIND_MEANS = "blind: what a reader gets who does not look, guessing from"  # and where the guesses come from
 ProbeSource = Literal["probe", "ground-truth"]
 
 
@@ -179,6 +182,23 @@ def probe_findings(probe: Probe) -> Iterator[Finding]:
     for name, keys in probe.unreadable.items():
         said = "; ".join(_beside(key, probe.verdicts[key]) for key in keys)
         yield finding("cannot-read", None, f"observer {name!r} can't read these faces: on real clips {said}")
+
+
+def cannot_read(results: Iterable[Result]) -> list[str]:
+    """What marks a whole table or page, each once: observers that do not read the real videos either."""
+    probes = (result.blind.probe for result in results if result.blind is not None and result.blind.probe is not None)
+    return list(dict.fromkeys(f"{found.message} ({found.fix})." for probe in probes for found in probe_findings(probe)))
+
+
+def verdict_of(result: Result, key: str) -> Verdict | None:
+    """What is said of one of its metrics; None if there is no blind reader of it."""
+    return None if result.blind is None else result.blind.verdicts.get(key)
+
+
+def unread_mark(result: Result, key: str) -> str:
+    """:data:`UNREAD` behind a number that is no reading, else nothing."""
+    verdict = verdict_of(result, key)
+    return UNREAD if verdict is not None and not verdict.read else ""
 
 
 def _beside(key: str, verdict: Verdict) -> str:

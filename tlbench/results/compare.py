@@ -10,8 +10,10 @@ from tlbench.arguments import AnyNames, AnyPath, as_names
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
+from tlbench.preflight.findings import Finding, worst_first
+from tlbench.results.blind import cannot_read
 from tlbench.results.reading import load_result
-from tlbench.results.result import Result
+from tlbench.results.result import Result, finding_columns
 from tlbench.results.statistics import Difference, holm, paired_differences
 
 if TYPE_CHECKING:
@@ -55,6 +57,33 @@ class NotComparable:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What must be known of one of the two before its numbers are quoted.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether its result is: every expected clip is there and has no error.
+    strict : bool
+        Whether warnings count as errors in it, as its user asked.
+    expected, in_error, absent : int
+        Clips that should be there, that leave it incomplete, and that were not observed at all.
+    findings : tuple of Finding
+        Of the run as a whole and of the clips compared, the worst first.
+    cannot_read : tuple of str
+        Observers that do not read the real videos any better than a reader that does not look, a line each.
+    """
+
+    complete: bool
+    strict: bool
+    expected: int
+    in_error: int
+    absent: int
+    findings: tuple[Finding, ...]
+    cannot_read: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """System a beside system b.
 
@@ -72,6 +101,8 @@ class Comparison:
         Clips left out because the other result has no such clip.
     other_reference : int
         Clips left out because the same id stands for different reference videos.
+    standing_a, standing_b : Standing
+        What must be known of each.
     not_read : tuple of (str, str)
         Systems with metrics by which they are read no better than by a reader that does not look.
     """
@@ -85,10 +116,18 @@ class Comparison:
     only_a: int
     only_b: int
     other_reference: int
+    standing_a: Standing
+    standing_b: Standing
     not_read: tuple[tuple[str, str], ...] = ()
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """One flat mapping a metric: what tables for programs hold."""
+        sides = {"a": self.standing_a, "b": self.standing_b}
+        told = {f"complete_{side}": of.complete for side, of in sides.items()} | {
+            f"{level}_{side}": listed
+            for side, of in sides.items()
+            for level, listed in finding_columns(of.findings).items()
+        }
         return [
             {
                 "metric": row.metric.key,
@@ -109,6 +148,7 @@ class Comparison:
                 "resampled": row.difference.unit,
                 "clusters": row.difference.units,
                 "protocol": row.protocol.id,
+                **told,
             }
             for row in self.rows
         ]
@@ -190,12 +230,27 @@ def compare(
         only_a=len(a.clips) - len(common),
         only_b=len(b.clips) - len(common),
         other_reference=len(common) - len(same),
+        standing_a=_standing(a, same),
+        standing_b=_standing(b, same),
         not_read=tuple(
             (of.name, metric.key)
             for of in (a, b)
             for metric in compared
             if of.blind is not None and metric.key in of.blind.verdicts and not of.blind.verdicts[metric.key].read
         ),
+    )
+
+
+def _standing(result: Result, compared: Sequence[str]) -> Standing:
+    findings = [found for clip_id in compared for found in result.by_id[clip_id].findings]
+    return Standing(
+        result.complete,
+        result.strict,
+        result.expected,
+        len(result.clips_in_error),
+        result.expected - len(result.clips),
+        tuple(worst_first([*result.findings, *findings])),
+        tuple(cannot_read([result])),
     )
 
 

@@ -262,9 +262,7 @@ class Result:
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """One flat mapping a metric: what tables for programs hold."""
-        counts = count_clips(self.all_findings)
-        levels = {level: [(code, n) for (of, code), n in counts.items() if of == level] for level in LEVELS}
-        found = {f"{level}s" if level != "info" else level: _listed(codes) for level, codes in levels.items()}
+        found = finding_columns(self.all_findings)
         frames, frames_expected = self.frame_counts or (None, None)
         return [
             {
@@ -436,6 +434,13 @@ def result_text(data: Mapping[str, Any]) -> str:
     clips = dumps(inner.pop("clips"))
     head = ",\n".join(f"{dumps(key)}:{dumps(value)}" for key, value in inner.items())
     return f'{{\n{head},\n"metrics":{{\n{metrics}\n}},\n"clips":{clips}\n}}'
+
+
+def finding_columns(findings: Iterable[Finding]) -> dict[str, str]:
+    """``errors``, ``warnings`` and ``info`` for tables of programs: codes with their number of clips."""
+    counts = count_clips(findings)
+    levels = {level: [(code, n) for (of, code), n in counts.items() if of == level] for level in LEVELS}
+    return {f"{level}s" if level != "info" else level: _listed(codes) for level, codes in levels.items()}
 
 
 def _listed(codes: Iterable[tuple[str, int]]) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from math import isfinite
 from typing import Any, Literal, TextIO, get_args
@@ -20,9 +20,9 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.observing.domain import OF_CHECKPOINTS
-from tlbench.preflight.findings import count_clips, is_of_dataset
-from tlbench.results.blind import Verdict, probe_findings
-from tlbench.results.compare import Comparison, MetricComparison
+from tlbench.preflight.findings import Finding, count_clips, is_of_dataset
+from tlbench.results.blind import BLIND_MEANS, UNREAD_MEANS, cannot_read, unread_mark, verdict_of
+from tlbench.results.compare import Comparison, MetricComparison, Standing
 from tlbench.results.result import Result, Role, Row, json_number
 from tlbench.results.sheet import (
     SYMBOLS,
@@ -45,7 +45,6 @@ TITLES = {
 }
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _CEILING = "ground-truth"  # the control that stands first
-_UNREAD = "†"  # behind a number that is no better than a blind reader's
 _ROLES: tuple[tuple[Role, str], ...] = (("system", ""), ("control", "controls"), ("blind", "blind"))
 _WIDE = 120  # columns, where the output is no terminal
 
@@ -133,6 +132,7 @@ def render_comparison(
                 "only_a": comparison.only_a,
                 "only_b": comparison.only_b,
                 "other_reference": comparison.other_reference,
+                "sides": {"a": _side(comparison.standing_a), "b": _side(comparison.standing_b)},
                 "not_read": [{"system": name, "metric": key} for name, key in comparison.not_read],
                 "rows": [_finite_row(item) for item in comparison.as_dicts()],
                 "not_comparable": [{"metric": n.key, "a": n.a, "b": n.b} for n in comparison.not_comparable],
@@ -240,12 +240,8 @@ def _items(result: Result, own: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
     """What programs get of a result, a mapping a metric; ``read`` is whether it is read better than blind."""
     for item in result.as_dicts():
         if item["metric"] in own:
-            verdict = _verdict(result, item["metric"])
+            verdict = verdict_of(result, item["metric"])
             yield {**item, "read": None if verdict is None else verdict.read}
-
-
-def _verdict(result: Result, key: str) -> Verdict | None:
-    return None if result.blind is None else result.blind.verdicts.get(key)
 
 
 def _result_sheet(shown: _Shown, intervals: bool) -> Sheet:
@@ -302,9 +298,8 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
                 continue
             letter = letters[metric.key].get(row.protocol.id, "")
             within = ", ".join(text for text in (letter, "old" if row.metric.outdated else "") if text)
-            verdict = _verdict(result, metric.key)
-            unread = _UNREAD if verdict is not None and not verdict.read else ""
-            mark = (f" ({within})" if within else "") + ("*" if row.scored < most else "") + unread
+            mark = (f" ({within})" if within else "") + ("*" if row.scored < most else "")
+            mark += unread_mark(result, metric.key)
             ends = _ends(row.low, row.high, metric.digits) if intervals else ""
             cells.append(Cell(_number(row.value, metric.digits) + mark, ends))
         cells.append(Cell(f"{most:,} of {result.expected:,}", _frames(result)))
@@ -340,7 +335,7 @@ def _letter(index: int) -> str:
 def _notes(shown: _Shown, intervals: bool) -> list[str]:
     """What a reader has to know before quoting a number."""
     rows = [row for _, own in shown for row in own.values()]
-    notes = _cannot_read(shown)
+    notes = cannot_read(result for result, _ in shown)
     arrows = [
         text for way, text in (("higher", "↑ higher"), ("lower", "↓ lower")) if way in {r.metric.better for r in rows}
     ]
@@ -384,31 +379,23 @@ def _protocol_notes(shown: _Shown) -> list[str]:
     ]
 
 
-def _cannot_read(shown: _Shown) -> list[str]:
-    """What marks the whole table: observers that do not read the real videos either."""
-    probes = (result.blind.probe for result, _ in shown if result.blind is not None and result.blind.probe is not None)
-    return list(dict.fromkeys(f"{found.message} ({found.fix})." for probe in probes for found in probe_findings(probe)))
-
-
 def _blind_notes(shown: _Shown) -> list[str]:
     """Which numbers are no reading, and where the blind rows come from."""
     notes = []
     unread: dict[str, list[str]] = {}
     for result, own in shown:
         for key in own:
-            verdict = _verdict(result, key)
+            verdict = verdict_of(result, key)
             if verdict is not None and not verdict.read:
                 unread.setdefault(result.name, []).append(f"{key} ({verdict.blind} {verdict.blind_value:.1f})")
     if unread:
         said = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in unread.items())
-        notes.append(
-            f"{_UNREAD} not read: at 95 %, paired, not better than the best reader that does not look. {said}."
-        )
+        notes.append(f"{UNREAD_MEANS} {said}.")
     sources = dict.fromkeys(
         source for result, _ in shown if result.blind is not None for source in result.blind.learned_from
     )
     if sources:
-        notes.append(f"blind: what a reader gets who does not look, guessing from {'; '.join(sources)}.")
+        notes.append(f"{BLIND_MEANS} {'; '.join(sources)}.")
     return notes
 
 
@@ -444,12 +431,8 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     if result.role == "blind":
         return []
     notes = [f"{remark}." for remark in result.remarks]
-    if not result.complete and result.clips_in_error:
-        what = "an error or a warning (--strict)" if result.strict else "an error"
-        notes.append(f"incomplete: {_clips(len(result.clips_in_error))} of {result.expected:,} with {what}.")
     absent = result.expected - len(result.clips)
-    if absent:
-        notes.append(f"incomplete, {_clips(absent)} of {result.expected:,} not observed at all.")
+    notes += _incomplete_notes(len(result.clips_in_error), absent, result.expected, result.strict)
     most = _most_scored(own)
     fewer = [f"{row.metric.key} {row.scored:,}" for row in own.values() if row.scored < most]
     if fewer:
@@ -460,16 +443,42 @@ def _result_notes(result: Result, own: Mapping[str, Row]) -> list[str]:
     return notes
 
 
+def _incomplete_notes(in_error: int, absent: int, expected: int, strict: bool) -> list[str]:
+    """Why a result is incomplete, in clips: nothing if it is not, or for what lies in the folder."""
+    notes = []
+    if in_error:
+        what = "an error or a warning (--strict)" if strict else "an error"
+        notes.append(f"incomplete: {_clips(in_error)} of {expected:,} with {what}.")
+    if absent:
+        notes.append(f"incomplete, {_clips(absent)} of {expected:,} not observed at all.")
+    return notes
+
+
 def _finding_notes(result: Result) -> list[str]:
-    """Every code that was found, the worst first: of errors and warnings with the first clip's, of info the counts."""
-    first = {(found.level, found.code): found for found in reversed(result.all_findings)}
+    """Every code that was found, and what older results know of failures and remarks."""
+    notes, info = _notes_of_findings(result.all_findings)
+    old = [clip for clip in result.clips if clip.failures and not clip.findings]  # of a result from before findings
+    if old:
+        codes = Counter(code for clip in old for code in {why.code for why in clip.failures.values()})
+        listed = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
+        notes.append(f"error, {_clips(len(old))} not scored: {listed}.")
+    notes += info
+    touched = sum(1 for clip in result.clips if clip.notes)
+    if touched:
+        notes.append(f"{_clips(touched)} with remarks of an older tlbench.")
+    return notes
+
+
+def _notes_of_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
+    """Findings by code, the worst first: of errors and warnings with the first clip's, and of info the counts."""
+    first = {(found.level, found.code): found for found in reversed(findings)}
     notes, info = [], []
-    for (level, code), count in count_clips(result.all_findings).items():
+    for (level, code), count in count_clips(findings).items():
         found = first[level, code]
         if code == "cannot-read":  # the whole table is marked with it
             continue
         if code in OF_CHECKPOINTS:
-            notes += [f"{level}, {code}: {o.message} ({o.fix})." for o in result.findings if o.code == code]
+            notes += [f"{level}, {code}: {o.message} ({o.fix})." for o in findings if o.code == code]
             continue
         how_many = (
             _clips(count) if found.clip is not None else f"{count:,} of the folder" if count > 1 else "the folder"
@@ -480,17 +489,7 @@ def _finding_notes(result: Result) -> list[str]:
         whose = f"{found.clip}: " if found.clip is not None else ""
         of_dataset = " of the data set" if is_of_dataset(code) else ""
         notes.append(f"{level}{of_dataset}, {code}, {how_many}: {whose}{found.message} ({found.fix}).")
-    old = [clip for clip in result.clips if clip.failures and not clip.findings]  # of a result from before findings
-    if old:
-        codes = Counter(code for clip in old for code in {why.code for why in clip.failures.values()})
-        listed = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
-        notes.append(f"error, {_clips(len(old))} not scored: {listed}.")
-    if info:
-        notes.append(f"info: {', '.join(info)}.")
-    touched = sum(1 for clip in result.clips if clip.notes)
-    if touched:
-        notes.append(f"{_clips(touched)} with remarks of an older tlbench.")
-    return notes
+    return notes, [f"info: {', '.join(info)}."] if info else []
 
 
 def _clips(count: int) -> str:
@@ -529,7 +528,9 @@ def _p_value(p_value: float | None) -> str:
 
 def _comparison_notes(comparison: Comparison) -> list[str]:
     level = f"{100 * comparison.level:g} %"
-    notes = [
+    sides = {"a": comparison.standing_a, "b": comparison.standing_b}
+    notes = _said_of(sides, lambda side: side.cannot_read)
+    notes += [
         f"a - b with its paired {level} bootstrap interval; p: paired permutation test, two-sided, corrected for "
         f"{len(comparison.rows)} metrics (Holm).",
         "a wins: share of clips on which a is better, ties counted half.",
@@ -543,6 +544,7 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     fewer = [f"{r.metric.key} {r.difference.clips:,}" for r in comparison.rows if r.difference.clips < comparison.clips]
     if fewer:
         notes.append(f"Scored in both on fewer clips: {', '.join(fewer)}.")
+    notes += _said_of(sides, _standing_notes)
     if comparison.not_read:
         listed = ", ".join(f"{name} by {key}" for name, key in comparison.not_read)
         notes.append(f"Not read, at 95 % no better than the best reader that does not look: {listed}.")
@@ -554,7 +556,35 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     return [clean(note) for note in notes]
 
 
+def _standing_notes(side: Standing) -> list[str]:
+    notes = _incomplete_notes(side.in_error, side.absent, side.expected, side.strict)
+    if not side.complete and not notes:
+        notes.append("incomplete by what was found of the folder.")
+    findings, info = _notes_of_findings(side.findings)
+    return notes + findings + info
+
+
+def _said_of(sides: Mapping[str, Standing], say: Callable[[Standing], Sequence[str]]) -> list[str]:
+    """Notes on the two, what is said of both once: ``a, b: ...``."""
+    said: dict[str, list[str]] = {}
+    for name, side in sides.items():
+        for note in say(side):
+            said.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}" for note, names in said.items()]
+
+
 # For programs
+
+
+def _side(of: Standing) -> dict[str, Any]:
+    """What programs get of one of two results compared."""
+    return {
+        "complete": of.complete,
+        "clips_in_error": of.in_error,
+        "clips_absent": of.absent,
+        "findings": [found.to_json() for found in of.findings],
+        "cannot_read": list(of.cannot_read),
+    }
 
 
 def _finite_row(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,21 +14,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
-from math import isfinite
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tlbench.metrics.metric import Metric
+from tlbench.pages.report.blind import blind_table
 from tlbench.pages.report.contents import Side, side_json, telling_metrics
 from tlbench.pages.report.details import CHARTS
+from tlbench.pages.report.numbers import ends, head, shown_number
 from tlbench.preflight.findings import Finding, worst_first
+from tlbench.results.blind import UNREAD_MEANS, cannot_read, unread_mark
 from tlbench.results.compare import Comparison
 from tlbench.results.result import Result
 
-_ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
-_WAYS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
 _ARITHMETICS = {
     "sound": "Sound: to compare systems by",
     "paper": "Paper: the published arithmetic, to compare with the literature",
@@ -77,8 +76,11 @@ def render_page(
         title=" and ".join(side.result.name for side in sides),
         place=f"{result.dataset}:{result.split}" + (f" ({result.selection} only)" if result.selection else ""),
         sides=[_about(side) for side in sides],
+        cannot_read=cannot_read(side.result for side in sides),
         groups=[] if comparison else _summary(result),
-        comparison=_comparison(comparison) if comparison else None,
+        comparison=_comparison(comparison, sides) if comparison else None,
+        unread_means=UNREAD_MEANS,
+        blind=[table for side in sides if (table := blind_table(side.result)) is not None],
         findings=None if findings is None else _grouped(findings),
         limited=None if shown is None else len(shown),
         clips=len(result.clips),
@@ -95,34 +97,8 @@ def script_json(data: Mapping[str, Any]) -> str:
     return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
 
 
-def shown_number(value: float | None, digits: int, *, sign: bool = False) -> str:
-    """A number as people read it: ``-`` for none, the sign of infinity, no minus zero."""
-    if value is None:
-        return "-"
-    if not isfinite(value):
-        return "∞" if value > 0 else "-∞"
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        return text.removeprefix("-")
-    return f"+{text}" if sign and value > 0 else text
-
-
 def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-
-
-def _ends(low: float | None, high: float | None, digits: int) -> str:
-    return "" if low is None or high is None else f"[{shown_number(low, digits)}, {shown_number(high, digits)}]"
-
-
-def _head(metric: Metric) -> dict[str, str]:
-    return {
-        "key": metric.key,
-        "label": f"{metric.label} {_ARROWS[metric.better]}".strip(),
-        "unit": metric.unit,
-        "way": _WAYS[metric.better],
-        "description": metric.description,
-    }
 
 
 def _summary(result: Result) -> list[dict[str, Any]]:
@@ -130,9 +106,10 @@ def _summary(result: Result) -> list[dict[str, Any]]:
     for arithmetic, title in _ARITHMETICS.items():
         rows = [
             {
-                **_head(row.metric),
+                **head(row.metric),
                 "value": shown_number(row.value, row.metric.digits),
-                "ends": _ends(row.low, row.high, row.metric.digits),
+                "unread": unread_mark(result, row.metric.key),
+                "ends": ends(row.low, row.high, row.metric.digits),
                 "scored": f"{row.scored:,} of {row.expected:,}",
                 "short": row.scored < row.expected,
                 "resampled": "" if row.unit is None else f"{row.clusters:,} {row.unit}",
@@ -147,17 +124,18 @@ def _summary(result: Result) -> list[dict[str, Any]]:
     return groups
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def _comparison(comparison: Comparison, sides: Sequence[Side]) -> dict[str, Any]:
+    a, b = (side.result for side in sides)
     rows = []
     for row in comparison.rows:
         difference, digits = row.difference, row.metric.digits
         rows.append(
             {
-                **_head(row.metric),
-                "a": shown_number(difference.a, digits),
-                "b": shown_number(difference.b, digits),
+                **head(row.metric),
+                "a": shown_number(difference.a, digits) + unread_mark(a, row.metric.key),
+                "b": shown_number(difference.b, digits) + unread_mark(b, row.metric.key),
                 "delta": shown_number(difference.delta, digits, sign=True),
-                "ends": _ends(difference.low, difference.high, digits),
+                "ends": ends(difference.low, difference.high, digits),
                 "p": "-" if row.p_adjusted is None else f"{row.p_adjusted:.4f}",
                 "verdict": row.verdict.replace("a better", f"{comparison.a} better").replace(
                     "b better", f"{comparison.b} better"

@@ -1,0 +1,181 @@
+"""What is wrong with a folder of generated videos: the checks of the files and, if asked, of the faces."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+
+from tlbench.arguments import AnyPath, AnyWeights, as_path, as_weights
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.errors import TlbenchError
+from tlbench.observing.boxing import BoxRule, GuideSource, choose_rule, detector_card
+from tlbench.observing.cache import default_cache
+from tlbench.observing.clip_faces import FaceChecker
+from tlbench.observing.weights import check_names
+from tlbench.preflight.check import FACES, MOST_WORKERS, Progress, Report, check_selection
+from tlbench.preflight.clip import Expected
+from tlbench.preflight.faces import FACE_CODES
+from tlbench.preflight.findings import CATALOGUE, Finding, worst_first
+
+FEW_CLIPS = 8  # starting two processes takes as long as searching so many clips in this one
+_checker: FaceChecker | None = None  # one a worker process, made by _start_worker
+
+
+def check(
+    generated: AnyPath,
+    dataset: str,
+    data_root: AnyPath | None = None,
+    *,
+    split: str | None = None,
+    subset: AnyPath | None = None,
+    limit: int | None = None,
+    manifest: AnyPath | None = None,
+    boxes: AnyPath | None = None,
+    boxes_from: GuideSource = "reference",
+    faces: bool = False,
+    detector: str | None = None,
+    face: str | None = None,
+    weights: AnyWeights | None = None,
+    cache: AnyPath | None = None,
+    alphabet: frozenset[str] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check a folder of generated videos against the data set they were made for.
+
+    Parameters
+    ----------
+    generated : path
+        Folder of the videos under test, named after the clips.
+    dataset : str
+        ``lrs2``, ``lrw``, ``grid``, ``folder`` ...
+    data_root : path or None
+        The data set's folder.
+    split, subset, limit, manifest, boxes
+        Which clips, and where their boxes are: see :func:`tlbench.datasets.dataset.load_dataset`.
+    boxes_from : "reference" or "generated"
+        As in the run to come: with ``generated`` frames may be of any size, and faces are looked for in them.
+    faces : bool
+        Look for faces as well, as a run does whose observers are told where they are. A detector looks at every frame;
+        without it no model is loaded.
+    detector, face, weights, cache
+        As in the run to come, only with ``faces``: see :func:`tlbench.observing.boxing.choose_rule`, ``auto`` and
+        ``largest`` if not given. Boxes are kept in the cache, and a run with the same detector takes them from there.
+    alphabet, workers, progress
+        See :func:`tlbench.preflight.check.check_selection`; progress is told of the files, then of the faces. With
+        ``faces``, from 8 clips on, a script that asks for several workers must call this below
+        ``if __name__ == "__main__":``.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TlbenchError
+        If the clips can't even be listed: no such data set or folder, not one file named after a clip. An option of
+        faces without ``faces``; no such detector, face or checkpoint.
+    """
+    given = as_weights(weights)
+    named = " ".join(f"{name}={path}" for name, path in given.items())
+    for option, value in {"--detector": detector, "--face": face, "--weights": named, "--cache": cache}.items():
+        if value and not faces:
+            raise TlbenchError(f"{option} {value} says how faces are looked for; add --faces, or leave it out")
+    selection = load_dataset(
+        dataset,
+        as_path(data_root),
+        generated=as_path(generated),
+        split=split,
+        subset=as_path(subset),
+        limit=limit,
+        boxes=as_path(boxes),
+        manifest=as_path(manifest),
+    )
+    rule = None
+    if faces:
+        check_names(given, [detector_card()])
+        fixed = None if selection.dataset.boxes == "detected" else selection.dataset.boxes
+        rule, _ = choose_rule(fixed, detector or "auto", 0, given, boxes_from, face or "largest")
+    report = check_selection(
+        selection, alphabet=alphabet, workers=workers, progress=progress, boxes_of_each=boxes_from == "generated"
+    )
+    if rule is None or any(found.code == "wrong-folder" for found in report.findings):
+        return report
+    expected = replace(Expected.of(selection.dataset), boxes_of_each=boxes_from == "generated")
+    checker = FaceChecker(rule, as_path(cache) or default_cache(), expected)
+    return _with_faces(report, selection, checker, workers or min(os.cpu_count() or 1, MOST_WORKERS), progress)
+
+
+def _with_faces(
+    report: Report, selection: Selection, checker: FaceChecker, workers: int, progress: Progress | None
+) -> Report:
+    """The report with what the faces showed, and what of them could not be looked at."""
+    began = time.monotonic()
+    broken = {f.clip for f in report.findings if f.level == "error" and CATALOGUE[f.code].concerns in ("all", "boxes")}
+    there = [clip for clip in selection.clips if clip.generated is not None and clip.id not in broken]
+    clips = [clip for clip in there if _has_faces(clip, checker.rule)]
+    known = {(found.clip, found.code) for found in report.findings}
+    findings = list(report.findings)
+    for done, found in enumerate(_check_faces(clips, checker, workers), start=1):
+        findings += [one for one in found if one.code in FACE_CODES or (one.clip, one.code) not in known]
+        if progress is not None:
+            progress(done, len(clips))
+    left_out = [
+        (len(selection.clips) - len(there), "that are missing or have an error"),
+        (len(there) - len(clips), "without a real video"),
+    ]
+    return replace(
+        report,
+        findings=tuple(worst_first(findings)),
+        seconds=report.seconds + time.monotonic() - began,
+        not_checked=(
+            *(part for part in report.not_checked if part != FACES),
+            *(f"{FACES} of {count:,} clip{'' if count == 1 else 's'} {why}" for count, why in left_out if count),
+        ),
+    )
+
+
+def _has_faces(clip: Clip, rule: BoxRule) -> bool:
+    """Whether there is a video to look for its faces in, or a file that says where they are."""
+    return rule.source == "generated" or clip.reference is not None or clip.boxes is not None
+
+
+def _check_faces(clips: Sequence[Clip], checker: FaceChecker, workers: int) -> Iterator[list[Finding]]:
+    """Findings of each clip, in order."""
+    if workers == 1 or len(clips) < FEW_CLIPS:
+        yield from map(checker.check, clips)
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy other libraries' threads half-alive
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(workers, context, _start_worker, (checker, threads)) as pool:
+        try:
+            yield from pool.map(_work, clips)
+        except BrokenProcessPool as error:
+            raise TlbenchError(
+                "a worker process could not start or was killed; run again with --workers 1 "
+                "(a script must call check() below `if __name__ == '__main__':`)"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(checker: FaceChecker, threads: int) -> None:
+    global _checker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work
+    import cv2
+
+    cv2.setNumThreads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch if the detector imports it
+    _checker = checker
+
+
+def _work(clip: Clip) -> list[Finding]:
+    assert _checker is not None
+    return _checker.check(clip)

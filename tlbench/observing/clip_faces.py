@@ -1,0 +1,137 @@
+"""The checks of one clip's faces without any observer: those that a run makes whose observers are told where they are.
+
+Boxes are kept where a run keeps them, so that a run with the same detector does not search again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.media.container import MediaError
+from tlbench.media.faces import Boxes, FaceDetector
+from tlbench.media.scaling import Size, same_aspect
+from tlbench.media.video import Footage
+from tlbench.observing.boxing import BoxFinder, BoxRule, embedded_detector
+from tlbench.observing.cache import Cache, content_sha256
+from tlbench.observing.face_checks import FaceLooks, check_framing
+from tlbench.preflight.clip import Expected, frames_to_expect
+from tlbench.preflight.faces import check_faces
+from tlbench.preflight.findings import CATALOGUE, Finding, finding
+from tlbench.preflight.frames import frames_at_25
+
+
+@dataclass
+class FaceChecker:
+    """Looks for the faces of clips by one rule. Detectors are loaded when first needed.
+
+    Attributes
+    ----------
+    rule : BoxRule
+        Where the faces are looked for, and with what.
+    cache : Path
+        Detected boxes are kept below it.
+    expected : Expected
+        Of every clip of the data set.
+    """
+
+    rule: BoxRule
+    cache: Path
+    expected: Expected
+    _finder: BoxFinder = field(init=False)
+    _embedded: FaceDetector | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._finder = BoxFinder(self.rule, Cache(self.cache / "boxes"))
+
+    def check(self, clip: Clip) -> list[Finding]:
+        """Findings about the faces of a clip whose generated video is there and can be read.
+
+        Without a real video only what is given, or looked for in the generated video, can be checked.
+        """
+        try:
+            boxes = self._boxes(clip)
+        except ClipError as error:
+            return [self._of_error(clip, error)]
+        found = [] if boxes.source == "given" else list(check_faces(clip.id, boxes, self.rule.source))
+        if self.rule.source == "reference" and clip.reference is not None:
+            found += self._framing(clip, boxes)
+        return found
+
+    def _boxes(self, clip: Clip) -> Boxes:
+        whose = self.rule.source
+        path = clip.generated if whose == "generated" else clip.reference
+        video = None if path is None else Footage(path, 0)
+        if whose == "reference" and clip.boxes is not None:
+            return self._finder.boxes(clip, video, None)
+        return self._finder.boxes(clip, video, content_sha256(path, clip.id, f"{whose} video"), whose)
+
+    def _of_error(self, clip: Clip, error: ClipError) -> Finding:
+        """Why no boxes were found, said of the file that is at fault."""
+        if self.rule.source == "generated":
+            return _generated_error(clip, error)
+        what = _said(clip, error)
+        if clip.boxes is not None and not isinstance(error, MediaError):
+            return finding("bad-boxes", clip.id, what)
+        return finding("reference-missing" if error.code == "missing" else "reference-broken", clip.id, what)
+
+    def _framing(self, clip: Clip, boxes: Boxes) -> Iterator[Finding]:
+        """Whether the boxes of the real video lie on the generated face; nothing where they can't be laid over it."""
+        assert clip.generated is not None  # only such clips are checked
+        assert clip.reference is not None
+        generated, reference = Footage(clip.generated, 0), Footage(clip.reference, 0)
+        try:
+            looks = self._look(clip, boxes, generated, reference)
+        except ClipError as error:
+            yield _generated_error(clip, error)
+            return
+        if looks is None:
+            return
+        size, real_size = _size(generated), _size(reference)
+        try:
+            yield from check_framing(clip.id, looks, size, reference, real_size)
+        except ClipError as error:
+            yield finding("reference-broken", clip.id, _said(clip, error))
+
+    def _look(self, clip: Clip, boxes: Boxes, generated: Footage, reference: Footage) -> FaceLooks | None:
+        """The faces in a few frames of the generated video; None if the boxes can't be laid over it.
+
+        Raises ClipError if it can't be decoded.
+        """
+        size = _size(generated)
+        try:
+            real, real_size = reference.info, _size(reference)
+        except ClipError:  # the boxes were given, and the checks of files say what is wrong with the real video
+            return None
+        if not same_aspect(size, real_size):  # `frame-size` says so
+            return None
+        counts = (frames_at_25(generated.info), frames_to_expect(clip, generated.info, real, self.expected))
+        limit = min(count for count in counts if count is not None)
+        if self._embedded is None:
+            self._embedded = embedded_detector()
+        looks = FaceLooks(self._embedded, boxes.scaled(real_size, size).face.xyxy, limit)
+        for run in generated.frames():
+            seen = run.before(limit)
+            if seen is None:
+                break
+            looks.take(seen)
+        return looks
+
+
+def _size(video: Footage) -> Size:
+    return video.info.width, video.info.height
+
+
+def _generated_error(clip: Clip, error: ClipError) -> Finding:
+    return finding(error.code if error.code in CATALOGUE else "unreadable", clip.id, _said(clip, error))
+
+
+def _said(clip: Clip, error: ClipError) -> str:
+    """What is wrong, in one line without folders or the way out."""
+    what = error.message.partition("; ")[0]
+    for path in filter(None, (clip.generated, clip.reference, clip.boxes)):
+        what = what.replace(str(path), path.name)
+    return what
