@@ -32,6 +32,7 @@ from tlbench.preflight.findings import Finding
 
 CONFORMER, SYNCNET = observer_class("conformer"), observer_class("syncnet")
 LRS2 = FacePlace(5, 5, LRS2_SHARE, LRS2_SHARE, *LRS2_MOUTH)
+SCENE = replace(LRS2, height=0.1, width=0.06)
 TRAITS = ("height", "width", "mouth_x", "mouth_y")
 SIDE = 160
 FRAMED = (23, 0, 137, 114)  # in 160x160, as FrameFace lays a face
@@ -134,26 +135,33 @@ def test_one_that_is_elsewhere_or_of_another_size_is_told_with_the_figures(fault
     assert "LRS2: about 71%" in found.message
 
 
+def test_the_way_out_is_the_view_that_finds_the_face_and_fits() -> None:
+    found = check_face_place("c", [(CONFORMER, ["lrs2-112"])], SCENE, ())
+    assert found is not None
+    assert found.message.endswith("conformer-lrs2-112@1; --view conformer=face-framed finds the face first")
+
+
 @pytest.mark.parametrize(
-    ("kind", "views", "way_out"),
+    "shown",
     [
-        (CONFORMER, ["lrs2-112"], "--view conformer=face-framed finds"),
-        (SYNCNET, ["sound"], "--view syncnet=face-track finds"),
-        (SYNCNET, ["paper", "sound"], "syncnet-whole-jpeg@1, syncnet-whole@1 (--view syncnet=face-track finds"),
+        [(SYNCNET, ["paper", "sound"])],  # no view of its own frames a face for that network
+        [(SYNCNET, ["paper", "face-track"])],
+        [(CONFORMER, ["lrs2-112", "face-framed"])],  # used already
     ],
 )
-def test_the_way_out_is_the_view_that_finds_the_face_and_fits(
-    kind: type[Observer], views: list[str], way_out: str
-) -> None:
-    found = check_face_place("c", [(kind, views)], replace(LRS2, height=0.1), ())
+def test_no_view_is_named_that_does_not_help(shown: list[tuple[type[Observer], list[str]]]) -> None:
+    found = check_face_place("c", shown, SCENE, ())
     assert found is not None
-    assert way_out in found.message
+    assert "--view" not in found.message
+    assert "crop the face as LRS2 does" in found.fix
 
 
-def test_a_view_that_is_used_already_is_no_way_out() -> None:
-    found = check_face_place("c", [(SYNCNET, ["paper", "face-track"])], replace(LRS2, height=0.1), ())
+def test_a_clip_is_told_once_for_all_that_scale_it() -> None:
+    found = check_face_place("c", [(SYNCNET, ["paper", "sound"]), (CONFORMER, ["lrs2-112"])], SCENE, ())
     assert found is not None
-    assert "--view syncnet" not in found.message
+    assert (
+        "by syncnet-whole-jpeg@1, syncnet-whole@1, conformer-lrs2-112@1; --view conformer=face-framed" in found.message
+    )
 
 
 def test_views_that_find_the_face_or_compare_whole_frames_are_not_concerned() -> None:
@@ -201,7 +209,7 @@ def test_a_run_tells_it_also_from_what_was_kept(
     assert found.failures == {}
     assert set(found.evidence) == {"scaler"}
     assert bright.searches == LOOKS
-    assert all("scaler-whole@1 (--view scaler=framed finds" in finding.message for finding in said)
+    assert all("scaler-whole@1; --view scaler=framed finds" in finding.message for finding in said)
     again, kept = look(tmp_path, clip)
     assert (again.findings, kept) == (found.findings, said)
     assert bright.searches == LOOKS

@@ -148,7 +148,7 @@ class Observer(ABC):
 
     @classmethod
     def recipe(cls, view: str) -> View | None:
-        """The picture recipe of one of its views; None for a view that is not one, as it follows a face by itself."""
+        """The picture recipe of one of its views, for contact sheets; None for a view that is not one."""
         return None
 
     @classmethod

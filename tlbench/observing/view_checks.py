@@ -96,7 +96,7 @@ def check_face_place(
     told : collection of str
         Codes of what is said of the clip already.
     """
-    views = [(observer, name, view) for observer, names in shown for name, view in _whole(observer, names)]
+    views = [(observer, view) for observer, names in shown for view in _whole(observer, names)]
     if not views or place.looked < FOUND_MIN:
         return None
     if place.shown < FOUND_MIN:
@@ -112,10 +112,10 @@ def check_face_place(
             f"both, {LRS2_MOUTH[0]:.0%} and {LRS2_MOUTH[1]:.0%})"
         )
     used = {(observer.name, name) for observer, names in shown for name in names}
-    finders = [(observer.name, _finds_face(observer, name, view)) for observer, name, view in views]
+    finders = [(observer.name, face_framed(observer, view)) for observer, view in views]
     options = dict.fromkeys(f"--view {of}={name}" for of, name in finders if name and (of, name) not in used)
-    way_out = f" ({', '.join(options)} finds the face first)" if options else ""
-    ids = ", ".join(view.id for _, _, view in views)
+    way_out = f"; {', '.join(options)} finds the face first" if options else ""
+    ids = ", ".join(view.id for _, view in views)
     return finding("face-framing", clip_id, f"{what}; scaled whole by {ids}{way_out}")
 
 
@@ -126,17 +126,7 @@ def _as_lrs2(place: FacePlace) -> bool:
     return sized and off <= MOUTH_OFF
 
 
-def _whole(observer: type[Observer], names: Sequence[str]) -> list[tuple[str, View]]:
+def _whole(observer: type[Observer], names: Sequence[str]) -> list[View]:
     """Those of an observer's views that scale the whole frame."""
-    views = [(name, observer.recipe(name)) for name in names]
-    return [(name, view) for name, view in views if view is not None and view.scales_whole]
-
-
-def _finds_face(observer: type[Observer], name: str, view: View) -> str | None:
-    """The name of the observer's view that finds the face first and fits the network that sees ``view``.
-
-    One that is no recipe follows the face by itself.
-    """
-    following = (other for other in observer.views if observer.recipe(other) is None)
-    framed = face_framed(observer, view)
-    return framed or next((other for other in following if observer.fits(other, observer.views[name])), None)
+    views = [observer.recipe(name) for name in names]
+    return [view for view in views if view is not None and view.scales_whole]

@@ -161,7 +161,7 @@ _KINDS = (
     Kind(
         "face-framing",
         "warning",
-        "crop the face as LRS2 does (a square 1.4 times as wide, from its top down), or pass the --view that is named",
+        "crop the face as LRS2 does (a square 1.4 times as wide, from its top down); or pass a --view that finds it",
         "none",
     ),
     Kind("rescaled", "info", "nothing; boxes and landmarks of the real video are scaled to the generated one's size"),
