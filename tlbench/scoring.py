@@ -28,7 +28,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
 from tlbench.media.video import DECODING
-from tlbench.metrics.catalogue import find_metrics, named_apart
+from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
@@ -331,6 +331,9 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
             raise TlbenchError(
                 f"--view {name}={view}: there is no such view; there are {AUTO_VIEW}, {', '.join(kind.views)}"
             )
+        if view in kind.views and kind.recipe(view) is None:  # what looks through it is another way of measuring
+            own = ", ".join(metric.key for metric in all_metrics() if (metric.observer, metric.view) == (name, view))
+            raise TlbenchError(f"--view {name}={view}: that view has metrics of its own; ask for them: --metrics {own}")
 
 
 def _view_remarks(plans: Iterable[ObserverPlan], used: Iterable[Weights], metrics: Sequence[Metric]) -> Iterator[str]:

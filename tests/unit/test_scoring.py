@@ -182,6 +182,11 @@ def test_metrics_without_their_checkpoint_are_left_out_aloud_or_refused_if_asked
         pixels(metrics=["psnr", "lse_c"])
 
 
+def test_a_view_with_metrics_of_its_own_is_refused_before_anything_is_scored(desk: Path) -> None:
+    with pytest.raises(TlbenchError, match="--metrics lse_c_track/sound, lse_d_track/sound"):
+        pixels(metrics=["lse_c/sound"], views={"syncnet": "face-track"})
+
+
 def test_no_detector_is_chosen_for_observers_that_need_no_boxes(desk: Path) -> None:
     selection = load_dataset("folder", desk / "refs", generated=desk / "gen")
     setup = prepare(selection, metrics=["psnr"])
