@@ -996,8 +996,9 @@ def _findings(
     found: Sequence[Finding], failures: Mapping[str, Failure], clip_id: str, excused: frozenset[str]
 ) -> Iterator[Finding]:
     """What was found of a clip, and every failure that no finding has told."""
-    yield from (finding for finding in found if finding.code not in excused)
-    codes = {finding.code for finding in found}
+    told = [finding for finding in found if finding.code not in excused]
+    yield from told
+    codes = {finding.code for finding in told}
     for code in dict.fromkeys(why.code for why in failures.values()):
         if code not in codes:
             whom = tuple(name for name, why in failures.items() if why.code == code)

@@ -242,6 +242,39 @@ def test_where_each_video_has_its_own_boxes_sizes_may_differ(
     assert ((x1 + x2) / 2, (y1 + y2) / 2) == ((wanted[0] + wanted[2]) / 2, (wanted[1] + wanted[3]) / 2)
 
 
+def test_what_an_earlier_run_did_not_look_at_is_looked_at_when_an_observer_is_added(
+    own: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, videos: dict[Size, Path], real: Path
+) -> None:
+    """The one that needs boxes has its evidence from before, the new one needs none: framing is checked anyway."""
+    monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: Everywhere())
+    clip = clip_of(tmp_path, videos[REAL], real, given=False)
+    looked: list[str] = []
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr("tlbench.observing.runner.wanted_parts", lambda needs, **how: ("headers", "pictures"))
+        look(tmp_path, clip, BoxRule("haar"), "pixels")
+    monkeypatch.setattr("tlbench.observing.runner.check_framing", lambda clip_id, *given: looked.append(clip_id) or [])
+    for _ in range(2):
+        found = look(tmp_path, clip, BoxRule("haar"), "pixels", "onlooker")
+        assert set(found.evidence) == {"pixels", "onlooker"}
+    assert looked == ["c"]  # once: then it is kept
+
+
+def test_where_each_video_has_its_own_boxes_the_real_ones_faces_are_told_too(
+    own: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, videos: dict[Size, Path], real: Path
+) -> None:
+    class InGenerated(Everywhere):
+        def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+            return super().detect(frames) if frames.shape[2] != REAL[0] else [None] * len(frames)
+
+    monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: InGenerated())
+    clip = clip_of(tmp_path, videos[320, 240], real, given=False)
+    found = look(tmp_path, clip, BoxRule("haar", source="generated"), "pixels")
+    assert codes(found) & {"no-face", "reference-no-face"} == {"reference-no-face"}
+    truth = look(tmp_path, replace(clip, generated=real), BoxRule("haar", source="generated"), "pixels")
+    assert codes(truth) & {"no-face", "reference-no-face"} == {"reference-no-face"}  # the data set's, told once
+    assert "pixels" in truth.evidence
+
+
 @pytest.mark.parametrize("source", ["reference", "generated"])
 def test_of_the_same_size_both_videos_have_the_same_boxes_and_keys_of_before(
     keys: list[dict[str, object]], tmp_path: Path, videos: dict[Size, Path], real: Path, source: GuideSource

@@ -37,8 +37,8 @@ from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
 from tlbench.preflight.sound import Sound
 
-VERSION = 3  # raised when the same files would give other findings
-Part = Literal["headers", "pictures", "reference", "faces", "framing", "whole-frame", "sound"]
+VERSION = 4  # raised when the same files would give other findings
+Part = Literal["headers", "pictures", "reference", "faces", "real-faces", "framing", "whole-frame", "sound"]
 
 
 def wanted_parts(needs: Iterable[Needs], *, laid: bool = True, whole_frame: bool = False) -> tuple[Part, ...]:
@@ -53,6 +53,8 @@ def wanted_parts(needs: Iterable[Needs], *, laid: bool = True, whole_frame: bool
         parts.append("reference")
     if any(need.boxes for need in needs):
         parts += ["faces", "framing"] if laid else ["faces"]
+    if not laid and any(need.boxes and need.reference for need in needs):  # each video is cut by boxes of its own
+        parts.append("real-faces")
     if whole_frame:
         parts.append("whole-frame")
     if any(need.audio for need in needs):
@@ -82,6 +84,8 @@ class ClipChecks:
     changed : set of str
         Those of ``generated``, ``reference`` and ``audio`` that once were read otherwise, by
         :func:`tlbench.media.timeline.decoding_key`.
+    same_bytes : bool
+        Whether both files are equal.
     size, reference_size : (width, height) or None
         Of the frames of the generated and of the real video, by their headers; None if they can't be read.
     face_place : FacePlace or None
@@ -101,6 +105,7 @@ class ClipChecks:
     _real_motion: MotionCurve = field(default_factory=MotionCurve)
     size: Size | None = None
     reference_size: Size | None = None
+    same_bytes: bool = False
     face_place: FacePlace | None = None
 
     @property
@@ -112,7 +117,7 @@ class ClipChecks:
     def whole(self) -> bool:
         """Whether everything that is wanted, and that the clip has, has been checked."""
         return self.done >= set(self.wanted) - (
-            {"reference", "faces", "framing"} if self.clip.reference is None else set()
+            {"reference", "faces", "real-faces", "framing"} if self.clip.reference is None else set()
         )
 
     @property
@@ -153,6 +158,7 @@ class ClipChecks:
             self.findings += check_boxes(self.clip.id, self.clip.boxes, real)
         self.findings += check_video(self.clip, video, real, self.expected)
         self.findings += check_identity(self.clip.id, video, real, same_bytes=same_bytes)
+        self.same_bytes = same_bytes
         self.size = (video.width, video.height)
         self.reference_size = None if real is None else (real.width, real.height)
         self.frames = frames_at_25(video)
@@ -215,10 +221,15 @@ class ClipChecks:
         self.done.add("sound")
 
     def see_faces(self, boxes: Boxes, whose: Whose) -> None:
-        """Check the faces that were found in one of the videos; given boxes were checked with the headers."""
-        if boxes.source != "given" and "faces" not in self.done:
-            self.findings += check_faces(self.clip.id, boxes, whose)
-        self.done.add("faces")
+        """Check the faces that were found in one of the videos; given boxes were checked with the headers.
+
+        What a real video that is scored as a generated one lacks is the data set's, and told once.
+        """
+        part: Part = "real-faces" if "real-faces" in self.wanted and whose == "reference" else "faces"
+        told = part in self.done or (self.same_bytes and bool({"faces", "real-faces"} & self.done))
+        if boxes.source != "given" and not told:
+            self.findings += check_faces(self.clip.id, boxes, "reference" if self.same_bytes else whose)
+        self.done.add(part)
 
     def see_framing(self, found: Iterable[Finding]) -> None:
         """Take what looking at the generated faces has shown: whether the boxes lie on them."""

@@ -57,8 +57,17 @@ class FaceChecker:
         except ClipError as error:
             return [self._of_error(clip, error)]
         found = [] if boxes.source == "given" else list(check_faces(clip.id, boxes, self.rule.source))
-        if self.rule.source == "reference" and clip.reference is not None:
+        if clip.reference is None:
+            return found
+        if self.rule.source == "reference":
             found += self._framing(clip, boxes)
+        elif clip.boxes is None:  # the real video is cut by boxes of its own
+            try:
+                sha256 = content_sha256(clip.reference, clip.id, "reference video")
+                real = self._finder.boxes(clip, Footage(clip.reference, 0), sha256, "reference")
+            except ClipError as error:
+                return [*found, finding("reference-broken", clip.id, _said(clip, error))]
+            found += check_faces(clip.id, real, "reference")
         return found
 
     def _boxes(self, clip: Clip) -> Boxes:

@@ -330,7 +330,10 @@ class Bench:
         guided = [name for name in sitting.evidence if self._needs[name].boxes]
         whose = self.plan.boxes.source
         if whose == "generated":
-            return self._guides_in(sitting, sitting.generated, whose, guided)
+            own = self._guides_in(sitting, sitting.generated, whose, guided)
+            comparing = [name for name in sitting.evidence if self._needs[name].boxes and self._needs[name].reference]
+            self._guides_in(sitting, sitting.reference, "reference", comparing)
+            return own
         return self._laid(sitting, self._guides_in(sitting, sitting.reference, whose, guided))
 
     @staticmethod
@@ -354,12 +357,16 @@ class Bench:
         """Once the generated video has passed: whether the boxes were laid over its face."""
         checks = sitting.checks
         found: list[Finding] = []
-        if looks is not None and checks.size is not None:
+        looked = looks is not None and looks.laid
+        if looks is not None and looked and checks.size is not None:
             try:
                 found += check_framing(sitting.clip.id, looks, checks.size, sitting.reference, checks.reference_size)
             except ClipError as error:
                 self._fail_referring(sitting, error)
-        checks.see_framing(found)
+        # Where those who need boxes have their evidence from before, nobody has looked yet: _check_alone does.
+        boxed = [*sitting.evidence, *sitting.watchers]
+        if looked or not any(self._needs[name].boxes for name in boxed):
+            checks.see_framing(found)
         if looks is not None and checks.places_face:
             checks.see_place(looks.place)
 
