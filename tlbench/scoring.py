@@ -215,12 +215,9 @@ def prepare(
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
 
-    rule = BoxRule()
+    rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)  # controls use it too
     if any(plan.needs.boxes for plan in plans):
-        rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)
         used += [found] if found is not None else []
-    elif any(plan.needs.placements for plan in plans):
-        rule = BoxRule(source=boxes_from)
     return Setup(
         tuple(metric for metric in chosen if metric.observer in looking),
         Plan(
@@ -774,6 +771,7 @@ def _score_controls(
         out,
         kinds,
         boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
+        boxes_by=finder.decided_by(selection.clips),
         seed=seed,
         progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
         on_failure=tell,

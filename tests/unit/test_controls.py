@@ -252,6 +252,14 @@ def test_a_folder_made_in_another_way_is_not_continued(clips: list[Clip], tmp_pa
         make_controls(clips, tmp_path, ["swapped-audio"], boxes_of=boxes_of, seed=1)
 
 
+def test_controls_of_other_boxes_are_not_continued_where_boxes_decide(clips: list[Clip], tmp_path: Path) -> None:
+    kinds = ["greyed-mouth", "static"]
+    make_controls(clips, tmp_path, kinds, boxes_of=boxes_of, boxes_by="haar")
+    make_controls(clips, tmp_path, ["static"], boxes_of=boxes_of, boxes_by="blazeface")
+    with pytest.raises(TlbenchError, match="made in another way"):
+        make_controls(clips, tmp_path, kinds, boxes_of=boxes_of, boxes_by="blazeface")
+
+
 def test_video_only_controls_work_on_a_clip_without_sound(tmp_path: Path) -> None:
     write_video(tmp_path / "mute.mp4", scene().frames)
     make_controls([Clip("mute", tmp_path / "mute.mp4")], tmp_path / "out", ["static"], boxes_of=boxes_of)

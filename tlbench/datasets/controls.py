@@ -349,6 +349,7 @@ def make_controls(
     kinds: Sequence[str],
     *,
     boxes_of: Callable[[Clip], np.ndarray],
+    boxes_by: str = "",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[Clip, str, ClipError], None] | None = None,
@@ -364,6 +365,8 @@ def make_controls(
         Names for :func:`control`. ``ground-truth`` is accepted and writes nothing.
     boxes_of : Clip -> (T, 4) int
         Face boxes of a clip's reference; called only where a kind needs them.
+    boxes_by : str
+        What decides these boxes: stands in ``control.json`` of the kinds that need them.
     seed : int
         Decides whose speech ``swapped-audio`` takes.
     progress : (done, total) -> None, optional
@@ -385,7 +388,7 @@ def make_controls(
     other = donors([clip.id for clip in clips], seed) if any(kind.needs_donor for kind in chosen) else {}
     gallery = Gallery(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
     for kind in chosen:
-        _open_folder(folders[kind.name], kind, seed, other, gallery)
+        _open_folder(folders[kind.name], kind, seed, other, gallery, boxes_by)
     by_id = {clip.id: clip for clip in clips}
     for done, clip in enumerate(clips, start=1):
         donor = by_id[other[clip.id]] if other else None
@@ -487,13 +490,17 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _open_folder(folder: Path, kind: Control, seed: int, other: dict[str, str], gallery: Gallery | None) -> None:
+def _open_folder(
+    folder: Path, kind: Control, seed: int, other: dict[str, str], gallery: Gallery | None, boxes_by: str
+) -> None:
     """Make the folder of a kind, or see that it was made in the same way."""
     recipe: dict[str, object] = {"control": kind.name, "codec": CODEC, "crf": CRF}
     if kind.needs_donor:
         recipe |= {"seed": seed, "donors": other}
     if kind.needs_mouths and gallery is not None:
         recipe |= {"gallery": gallery.ids}
+    if kind.needs_boxes and boxes_by:
+        recipe["boxes"] = boxes_by
     text = json.dumps(recipe, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     note = folder / "control.json"
     _make_folder(folder)

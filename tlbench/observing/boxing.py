@@ -6,7 +6,7 @@ a user asks for it is each video cut by boxes of its own, and then the protocol 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -211,6 +211,12 @@ class BoxFinder:
     def searches(self, clip: Clip) -> bool:
         """Whether boxes of the clip's real video have to be detected: none are given with it or fixed."""
         return clip.boxes is None and self.rule.fixed is None
+
+    def decided_by(self, clips: Iterable[Clip]) -> str:
+        """Short text that says what decides the boxes of the clips' real videos: ``blazeface``, ``given`` ..."""
+        fixed = self.rule.fixed is not None
+        found = "fixed:" + ",".join(map(str, self.rule.fixed or ())) if fixed else self.rule.search
+        return "+".join(sorted({"given" if clip.boxes is not None else found for clip in clips}))
 
     def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> Boxes:
         """:meth:`boxes` of a clip whose video nobody has opened yet."""
