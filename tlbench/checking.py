@@ -101,8 +101,7 @@ def check(
     rule = None
     if faces:
         check_names(given, [detector_card()])
-        fixed = None if selection.dataset.boxes == "detected" else selection.dataset.boxes
-        rule, _ = choose_rule(fixed, detector or "auto", 0, given, boxes_from, face or "largest")
+        rule, _ = choose_rule(selection.fixed_box, detector or "auto", 0, given, boxes_from, face or "largest")
     report = check_selection(
         selection, alphabet=alphabet, workers=workers, progress=progress, boxes_of_each=boxes_from == "generated"
     )

@@ -37,7 +37,7 @@ from tlbench.reference.inference import Speaker, Trim
 from tlbench.reference.material import face_of
 from tlbench.reference.note import FORM, Made, Note, made_with, make_folder, note_text
 from tlbench.reference.pasting import paste
-from tlbench.scoring import Precision, choose_device, fixed_box
+from tlbench.scoring import Precision, choose_device
 
 Identity: TypeAlias = Literal["first", "same"]
 Count = Callable[[int, int], None]  # clips done, clips in all
@@ -176,7 +176,7 @@ def generate_dataset(
     )
     if all(clip.reference is None for clip in selection.clips):
         raise TlbenchError(f"{dataset}: has no reference videos to generate from")
-    rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}), face=face)
+    rule, _ = choose_rule(selection.fixed_box, detector, smooth, dict(weights or {}), face=face)
     checkpoint = find_generator(checkpoint)
     package = open_generator(checkpoint)
     speaker = _speaker(package, checkpoint, device, precision)

@@ -14,7 +14,6 @@ from tlbench.media.faces import write_boxes
 from tlbench.media.followed import FOUND
 from tlbench.observing.boxing import BoxFinder, choose_rule
 from tlbench.observing.cache import Cache, default_cache
-from tlbench.scoring import fixed_box
 
 Count = Callable[[int, int], None]  # clips done, clips in all
 
@@ -163,5 +162,5 @@ def _finder(
     weights: Mapping[str, Path] | None,
     cache: Path | None,
 ) -> BoxFinder:
-    rule, _ = choose_rule(fixed_box(selection), detector, smooth, dict(weights or {}), face=face)
+    rule, _ = choose_rule(selection.fixed_box, detector, smooth, dict(weights or {}), face=face)
     return BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))

@@ -215,7 +215,7 @@ def prepare(
         raise TlbenchError("; ".join(left_out))
     looking = {plan.name for plan in plans}
 
-    rule, found = choose_rule(fixed_box(selection), detector, smooth, given, boxes_from, face)  # controls use it too
+    rule, found = choose_rule(selection.fixed_box, detector, smooth, given, boxes_from, face)  # controls use it too
     if any(plan.needs.boxes for plan in plans):
         used += [found] if found is not None else []
     return Setup(
@@ -1055,11 +1055,6 @@ def _mark(selection: Selection, plan: Plan) -> str | None:
     if selection.subset is None and selection.limit is not None:
         return selection_mark(limit=selection.limit, short=short)
     return selection_mark(subset=[clip.id for clip in selection.clips], short=short)
-
-
-def fixed_box(selection: Selection) -> tuple[int, int, int, int] | None:
-    """The data set's own face box, if it has one."""
-    return None if selection.dataset.boxes == "detected" else selection.dataset.boxes
 
 
 def choose_device(device: str, networks: bool) -> str:

@@ -142,6 +142,23 @@ def test_it_says_what_a_run_says(tmp_path: Path, case: str) -> None:
     assert of_faces(report.findings) == of_faces(run.findings)
 
 
+@pytest.mark.parametrize("source", ["reference", "generated"])
+def test_faces_that_the_real_video_itself_lacks_are_told_once(tmp_path: Path, source: GuideSource) -> None:
+    clip = write(tmp_path, faceless(30), faceless(30))
+    assert clip.reference is not None
+    assert clip.generated is not None
+    clip.generated.write_bytes(clip.reference.read_bytes())
+    report = checked(tmp_path, source)
+    assert [code for code, _ in of_faces(report.findings)] == ["reference-no-face"]
+    plan = Plan(
+        (ObserverPlan("pixels", ("face",)),),
+        BoxRule("haar", source=source),
+        tmp_path / "other",
+        expected=Expected(boxes_of_each=source == "generated"),
+    )
+    assert of_faces(report.findings) == of_faces(Bench(plan).observe([clip])[0].findings)
+
+
 def test_a_run_after_it_does_not_search_again(tmp_path: Path, cache: Path, bright: Bright) -> None:
     clip = write(tmp_path, [picture()] * FRAMES, [picture()] * FRAMES)
     checked(tmp_path)

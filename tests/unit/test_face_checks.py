@@ -16,9 +16,10 @@ from tests.unit.media_factory import tone
 from tlbench.datasets.clip import Clip
 from tlbench.media.faces import HaarDetector, find_boxes
 from tlbench.media.scaling import Size
+from tlbench.media.tracks import overlap
 from tlbench.media.video import Footage, read_video, write_video
 from tlbench.observing.boxing import BoxRule
-from tlbench.observing.face_checks import LOOKS, SAME_FRAMING, FaceLooks, check_framing, frames_to_look_at, overlap
+from tlbench.observing.face_checks import LOOKS, SAME_FRAMING, FaceLooks, check_framing, frames_to_look_at
 from tlbench.observing.observation import Observation
 from tlbench.observing.runner import Bench, ObserverPlan, Plan
 from tlbench.preflight.clip import Expected

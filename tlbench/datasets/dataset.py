@@ -182,6 +182,11 @@ class Selection:
         """How many clips the published split has, if that is known."""
         return self.dataset.expected_clips.get(self.split)
 
+    @property
+    def fixed_box(self) -> tuple[int, int, int, int] | None:
+        """The data set's own face box x1 y1 x2 y2, if it has one."""
+        return None if self.dataset.boxes == "detected" else self.dataset.boxes
+
     def spans(self, clip: Clip) -> tuple[Span, ...]:
         """See :meth:`Dataset.spans`."""
         return self.dataset.spans(Source(self.root, self.manifest), clip)

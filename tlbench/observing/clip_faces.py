@@ -56,6 +56,8 @@ class FaceChecker:
             boxes = self._boxes(clip)
         except ClipError as error:
             return [self._of_error(clip, error)]
+        if self._is_real(clip):  # what it lacks is the data set's, and told once
+            return list(check_faces(clip.id, boxes, "reference")) if boxes.source != "given" else []
         found = [] if boxes.source == "given" else list(check_faces(clip.id, boxes, self.rule.source))
         if clip.reference is None:
             return found
@@ -69,6 +71,15 @@ class FaceChecker:
                 return [*found, finding("reference-broken", clip.id, _said(clip, error))]
             found += check_faces(clip.id, real, "reference")
         return found
+
+    @staticmethod
+    def _is_real(clip: Clip) -> bool:
+        """Whether the generated video is the real one, byte for byte."""
+        try:
+            generated = content_sha256(clip.generated, clip.id, "generated video")
+            return generated == content_sha256(clip.reference, clip.id, "reference video")
+        except ClipError:  # one is not there, or can't be read
+            return False
 
     def _boxes(self, clip: Clip) -> Boxes:
         whose = self.rule.source

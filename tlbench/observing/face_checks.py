@@ -15,6 +15,7 @@ import numpy as np
 from tlbench.media.faces import FaceDetector
 from tlbench.media.followed import FACELESS_SHARE
 from tlbench.media.scaling import Size, scale_boxes
+from tlbench.media.tracks import overlap
 from tlbench.media.video import Footage, Frames
 from tlbench.preflight.faces import ABSENT_SHARE
 from tlbench.preflight.findings import Finding, finding
@@ -192,14 +193,6 @@ def _place(faces: np.ndarray, width: int, height: int) -> np.ndarray:
     x = faces[largest, [0, 2]].mean()
     y = faces[largest, 1] + MOUTH_DOWN * sides[largest, 1]
     return np.array([side / height, side / width, x / width, y / height])
-
-
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes x1 y1 x2 y2."""
-    sides = np.clip(np.minimum(one[2:4], other[2:4]) - np.maximum(one[:2], other[:2]), 0, None)
-    shared = float(sides.prod())
-    areas = [float((box[2:4] - box[:2]).prod()) for box in (one, other)]
-    return shared / (sum(areas) - shared) if shared else 0.0
 
 
 def _median(overlaps: Mapping[int, float]) -> float | None:

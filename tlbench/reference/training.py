@@ -345,8 +345,7 @@ def _part(dataset: str, root: Path | None, split: str, listed: Path | None, boxe
 
 
 def _boxes(selection: Selection, detector: str, smooth: int, face: str, weights: Mapping[str, Path]) -> BoxRule:
-    fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
-    return choose_rule(fixed, detector, smooth, weights, face=face)[0]
+    return choose_rule(selection.fixed_box, detector, smooth, weights, face=face)[0]
 
 
 def _silent(done: int, total: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.observing.boxing import choose_rule
+from tlbench.observing.boxing import EMBEDDED, choose_rule
 from tlbench.observing.cache import default_cache
 from tlbench.observing.card import Domain
 from tlbench.observing.domain import domain_of
@@ -176,8 +176,7 @@ def _rule(observer: str, view: str, selection: Selection, listens: bool) -> Less
     recipe = found.recipe(view)
     if recipe is None or recipe.aligns_mouth:
         raise TlbenchError(f"{observer} can't be trained through its view {view!r}; choose another (--view)")
-    fixed = selection.dataset.boxes if selection.dataset.boxes != "detected" else None
-    boxes, _ = choose_rule(fixed, "blazeface", 0, {})
+    boxes, _ = choose_rule(selection.fixed_box, EMBEDDED, 0, {})
     return LessonRule(recipe, boxes, listens)
 
 
