@@ -29,7 +29,7 @@ from tests.golden.formula import fill
 from tlbench.observers.avhubert.beam import BeamSettings, beam_search
 from tlbench.observers.avhubert.decoder import EOS, PAD, Attention, Decoder
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.stepping import SteppingDecoder
+from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder
 
 SIZES = {  # layers, width, feed-forward width and heads of the decoder; width of the encoder
     "tiny": (2, 64, 96, 2, 64),

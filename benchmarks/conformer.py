@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
 from tlbench.media.video import Frames
-from tlbench.observers.conformer.characters import EOS, ids_of, required_frames
-from tlbench.observers.conformer.eye import Eye, normalised
+from tlbench.observers.conformer.fast_frontend import Eye, normalised
+from tlbench.observers.conformer.fast_model import PackedEncoder
+from tlbench.observers.conformer.inference import ClipWatcher, Reader
 from tlbench.observers.conformer.model import ConformerModel
-from tlbench.observers.conformer.packed import PackedEncoder
+from tlbench.observers.conformer.tokenizer import EOS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
-from tlbench.observers.conformer.watching import ClipWatcher, Reader
 from tlbench.observing.evidence import Evidence
 
 FRAMES = (50, 80, 29, 75, 75)  # 309, as in the five clips on which the original was timed

@@ -24,11 +24,11 @@ import cv2
 import numpy as np
 import torch
 
-from tlbench.generating import generate_dataset
 from tlbench.media.audio import read_audio
 from tlbench.media.video import read_video, write_video
-from tlbench.reference.checkpoint import load_generator, write_official
-from tlbench.reference.generator import SIZES, TalkLip
+from tlbench.talklip.checkpoint import load_generator, write_official
+from tlbench.talklip.generate import generate_dataset
+from tlbench.talklip.generator import SIZES, TalkLip
 
 WIDTH = HEIGHT = 160
 BOX = (32, 32, 128, 140)

@@ -19,10 +19,10 @@ import torch
 
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
-from tlbench.observers.mvm.fast import FastMVM
+from tlbench.observers.mvm.fast_model import FastMVM
+from tlbench.observers.mvm.inference import ClipWatcher, Reader
 from tlbench.observers.mvm.model import FRAMES, SIDE, MVMModel
 from tlbench.observers.mvm.view import LRW
-from tlbench.observers.mvm.watching import ClipWatcher, Reader
 from tlbench.observers.mvm.words import WORDS
 from tlbench.observing.evidence import Evidence
 

@@ -20,23 +20,23 @@ from pathlib import Path
 
 import torch
 
+from tests.factories.observer_weights import TINY
 from tests.golden.formula import fill
-from tests.unit.observer_weights import TINY
 from tlbench.datasets.clip import Clip
 from tlbench.media.video import Footage, Frames
 from tlbench.metrics.text import distance
 from tlbench.observers.avhubert.dictionary import Dictionary
 from tlbench.observers.avhubert.dims import Dims
+from tlbench.observers.avhubert.inference import Reader as AVHubertReader
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.view import VIEWS as AVHUBERT_VIEWS
-from tlbench.observers.avhubert.watching import Reader as AVHubertReader
+from tlbench.observers.conformer.inference import Reader as ConformerReader
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
-from tlbench.observers.conformer.watching import Reader as ConformerReader
-from tlbench.observers.mvm.fast import FastMVM
+from tlbench.observers.mvm.fast_model import FastMVM
+from tlbench.observers.mvm.inference import Reader as MVMReader
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.view import VIEWS as MVM_VIEWS
-from tlbench.observers.mvm.watching import Reader as MVMReader
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Watcher
 

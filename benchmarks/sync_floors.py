@@ -22,8 +22,8 @@ from scipy.stats import binomtest
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.sync import IN_SYNC_FRAMES
-from tlbench.results.record import read_records
-from tlbench.scoring import RECORDS_NAME
+from tlbench.scoring.record import read_records
+from tlbench.scoring.score import RECORDS_NAME
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from tlbench.datasets.controls import donors
+from tlbench.checkpoints.package import view_of
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import TlbenchError
+from tlbench.generation.controls import donors
 from tlbench.observers.syncnet.checkpoint import load_model
 from tlbench.observers.syncnet.decode import (
     SAMPLES_A_FRAME,
@@ -34,16 +35,15 @@ from tlbench.observers.syncnet.decode import (
     widest_shift,
     window_count,
 )
-from tlbench.observers.syncnet.fast import FRAMES_A_WINDOW, FastSyncNet
-from tlbench.observers.syncnet.learning import as_seen
+from tlbench.observers.syncnet.fast_model import FRAMES_A_WINDOW, FastSyncNet
+from tlbench.observers.syncnet.inference import Lips, Passes, speech_embeddings
+from tlbench.observers.syncnet.train import as_seen
 from tlbench.observers.syncnet.view import VIEWS
-from tlbench.observers.syncnet.watching import Lips, Passes, speech_embeddings
-from tlbench.observing.boxing import choose_rule
 from tlbench.observing.cache import default_cache
-from tlbench.observing.learning import Lesson
-from tlbench.observing.package import view_of
-from tlbench.results.statistics import IntervalSettings, Ratio, bootstrap_intervals
-from tlbench.training.lessons import LessonBook, LessonRule
+from tlbench.observing.face_boxes import choose_rule
+from tlbench.statistics import IntervalSettings, Ratio, bootstrap_intervals
+from tlbench.training.sample_dataset import LessonBook, LessonRule
+from tlbench.training.trainable import Lesson
 
 SHIFTS = range(-5, 6)  # frames; the sound comes so much later
 TOLERANCE_FRAMES = 1

@@ -29,7 +29,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.jpeg import JpegRoundTrip
 from tlbench.media.video import Footage
-from tlbench.observers.syncnet.fast import FastSyncNet
+from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence

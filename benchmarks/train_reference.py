@@ -24,13 +24,13 @@ from lightning_fabric import Fabric
 
 from tlbench.datasets.dataset import load_dataset
 from tlbench.media.video import write_video
-from tlbench.observing.boxing import BoxRule
-from tlbench.reference.batches import SHORTEST, Batch, BatchMaker
-from tlbench.reference.discriminator import Discriminator
-from tlbench.reference.generator import AHEAD_FRAMES, TalkLip
-from tlbench.reference.material import MaterialBook
-from tlbench.reference.training import build_networks
-from tlbench.reference.update import MOMENTUM, SQUARES, Recipe, Update
+from tlbench.observing.face_boxes import BoxRule
+from tlbench.talklip.batches import SHORTEST, Batch, BatchMaker
+from tlbench.talklip.dataset import MaterialBook
+from tlbench.talklip.discriminator import Discriminator
+from tlbench.talklip.generator import AHEAD_FRAMES, TalkLip
+from tlbench.talklip.train import build_networks
+from tlbench.talklip.train_step import MOMENTUM, SQUARES, Recipe, Update
 from tlbench.training.devices import Precision
 
 RECIPE = Recipe.for_variant("base-no-lip")

@@ -15,26 +15,26 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from tlbench.checking import check as check
+    from tlbench.comparison.compare import compare as compare
     from tlbench.media.audio import read_audio as read_audio
     from tlbench.media.video import read_video as read_video
     from tlbench.media.video import write_video as write_video
-    from tlbench.reporting import report as report
-    from tlbench.results.compare import compare as compare
-    from tlbench.results.reading import load_result as load_result
-    from tlbench.scoring import aggregate as aggregate
-    from tlbench.scoring import score as score
-    from tlbench.scoring import score_all as score_all
+    from tlbench.reporting.report import report as report
+    from tlbench.scoring.result_file import load_result as load_result
+    from tlbench.scoring.score import aggregate as aggregate
+    from tlbench.scoring.score import score as score
+    from tlbench.scoring.score import score_all as score_all
 
 _HOME = {
-    "aggregate": "tlbench.scoring",
+    "aggregate": "tlbench.scoring.score",
     "check": "tlbench.checking",
-    "compare": "tlbench.results.compare",
-    "load_result": "tlbench.results.reading",
+    "compare": "tlbench.comparison.compare",
+    "load_result": "tlbench.scoring.result_file",
     "read_audio": "tlbench.media.audio",
     "read_video": "tlbench.media.video",
-    "report": "tlbench.reporting",
-    "score": "tlbench.scoring",
-    "score_all": "tlbench.scoring",
+    "report": "tlbench.reporting.report",
+    "score": "tlbench.scoring.score",
+    "score_all": "tlbench.scoring.score",
     "write_video": "tlbench.media.video",
 }
 

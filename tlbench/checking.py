@@ -12,13 +12,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 from tlbench.arguments import AnyPath, AnyWeights, as_path, as_weights
+from tlbench.checkpoints.weights import check_names
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import TlbenchError
-from tlbench.observing.boxing import BoxRule, GuideSource, choose_rule, detector_card
 from tlbench.observing.cache import default_cache
 from tlbench.observing.clip_faces import FaceChecker
-from tlbench.observing.weights import check_names
+from tlbench.observing.face_boxes import BoxRule, GuideSource, choose_rule, detector_card
 from tlbench.preflight.check import FACES, MOST_WORKERS, Progress, Report, check_selection
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.faces import FACE_CODES
@@ -66,7 +66,7 @@ def check(
         Look for faces as well, as a run does whose observers are told where they are. A detector looks at every frame;
         without it no model is loaded.
     detector, face, weights, cache
-        As in the run to come, only with ``faces``: see :func:`tlbench.observing.boxing.choose_rule`, ``auto`` and
+        As in the run to come, only with ``faces``: see :func:`tlbench.observing.face_boxes.choose_rule`, ``auto`` and
         ``largest`` if not given. Boxes are kept in the cache, and a run with the same detector takes them from there.
     alphabet, workers, progress
         See :func:`tlbench.preflight.check.check_selection`; progress is told of the files, then of the faces. With

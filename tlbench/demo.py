@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlbench.checkpoints.catalogue import known_cards
 from tlbench.datasets.synthetic.corpus import Count, Sizes, render_corpus
 from tlbench.errors import TlbenchError
-from tlbench.generating import generate_dataset
 from tlbench.metrics.catalogue import all_metrics
-from tlbench.observing.known import known_cards
-from tlbench.reporting import report
-from tlbench.results.result import Result
-from tlbench.scoring import Progress, score_all
+from tlbench.reporting.report import report
+from tlbench.scoring.result import Result
+from tlbench.scoring.score import Progress, score_all
+from tlbench.talklip.generate import generate_dataset
 
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"

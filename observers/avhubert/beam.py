@@ -30,7 +30,7 @@ from torch import Tensor
 from tlbench.errors import TlbenchError
 
 from .decoder import EOS, PAD, UNK, Decoder
-from .stepping import SteppingDecoder
+from .incremental_decoder import SteppingDecoder
 
 NEVER = float("-inf")
 

@@ -1,7 +1,7 @@
 """fairseq's AV-HuBERT checkpoints to a network and its dictionary.
 
 A published file holds the training's configuration, the tensors, the task's state (dictionary and tokenizer, as
-pickled objects) and the optimizer. It is read through :mod:`tlbench.observing.unpickle`: fairseq, omegaconf and
+pickled objects) and the optimizer. It is read through :mod:`tlbench.checkpoints.unpickle`: fairseq, omegaconf and
 sentencepiece classes that such files name become inert records, anything else in the file ends the reading.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlbench.checkpoints.package import Package, open_package
+from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
+from tlbench.checkpoints.torch_archive import Archive
+from tlbench.checkpoints.unpickle import Thing, printable
 from tlbench.errors import TlbenchError
-from tlbench.observing.archive import Archive
-from tlbench.observing.checkpoints import load_into, open_checkpoint, published, read_state
-from tlbench.observing.package import Package, open_package
-from tlbench.observing.unpickle import Thing, printable
 
 from .dictionary import Dictionary
 from .dims import Dims

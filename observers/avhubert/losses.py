@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tlbench.observing.teaching import TokenLoss
+from tlbench.training.expert import TokenLoss
 
 from .decoder import PAD
 

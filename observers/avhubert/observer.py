@@ -16,19 +16,19 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Needs, Watcher
-from tlbench.observing.reading import LipReader
 
 from .view import VIEWS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tlbench.observing.learning import Learner
-    from tlbench.observing.package import Package
-    from tlbench.observing.teaching import AudioEncoder, Teacher
+    from tlbench.checkpoints.package import Package
+    from tlbench.training.expert import AudioEncoder, Teacher
+    from tlbench.training.trainable import Learner
 
-    from .watching import Reader
+    from .inference import Reader
 
 SIMILARITY = "similarity"
 
@@ -76,7 +76,7 @@ class AVHubert(LipReader):
             for: what is read through each would need a name of its own.
         """
         path, view = cls.weights_and_view(weights, views)
-        from .watching import Reader
+        from .inference import Reader
 
         return cls(Reader.load(path, view, device, similarity=SIMILARITY in modes, half=half))
 
@@ -93,19 +93,19 @@ class AVHubert(LipReader):
 
     @classmethod
     def learner(cls) -> type[Learner]:
-        from .learning import AVHubertLearner
+        from .train import AVHubertLearner
 
         return AVHubertLearner
 
     @classmethod
     def teacher(cls, package: Package, path: Path) -> Teacher:
-        from .teaching import AVHubertTeacher
+        from .expert import AVHubertTeacher
 
         return AVHubertTeacher.of(package, path)
 
     @classmethod
     def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> AudioEncoder:
-        from .teaching import build_audio_encoder
+        from .expert import build_audio_encoder
 
         return build_audio_encoder(tensors, sizes, whose)
 

@@ -9,7 +9,7 @@ Upstream's checkpoints were trained on ``mouth-aligned``, mouths turned and scal
 
 from __future__ import annotations
 
-from tlbench.media.mouths import MEAN_FACE, PATCH_PX
+from tlbench.media.mouth_patch import MEAN_FACE, PATCH_PX
 from tlbench.media.views import AlignMouth, CenterCrop, CropWindow, FrameFace, Grey, Normalise, Resize, View
 
 SIDE = 88  # pixels; image_crop_size

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from tlbench.checkpoints.package import Package, open_package
+from tlbench.checkpoints.state_dict import load_into, published, read_checkpoint
 from tlbench.errors import TlbenchError
-from tlbench.observing.checkpoints import load_into, published, read_checkpoint
-from tlbench.observing.package import Package, open_package
 
 from .dims import Dims
 from .model import ConformerModel

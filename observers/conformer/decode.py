@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .characters import BLANK, EOS, VOCABULARY
-from .packed import PackedDecoder, Said, Seen
+from .fast_model import PackedDecoder, Said, Seen
+from .tokenizer import BLANK, EOS, VOCABULARY
 
 BEAM = 20
 

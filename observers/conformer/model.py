@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .characters import VOCABULARY
 from .dims import PUBLISHED, Dims
+from .tokenizer import VOCABULARY
 
 POSITIONS = 5000  # the length of espnet's tables; the original makes them anew for a longer clip, here it is refused
 

@@ -15,16 +15,16 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Needs, Watcher
-from tlbench.observing.reading import LipReader
 
 from .view import VIEWS
 
 if TYPE_CHECKING:
-    from tlbench.observing.learning import Learner
-    from tlbench.observing.package import Package
+    from tlbench.checkpoints.package import Package
+    from tlbench.training.trainable import Learner
 
-    from .watching import Reader
+    from .inference import Reader
 
 FREE = "free"
 
@@ -75,7 +75,7 @@ class Conformer(LipReader):
         import torch
 
         from .checkpoint import load_model
-        from .watching import Reader
+        from .inference import Reader
 
         model = load_model(path)
         cls.check_side(view, model.dims.side)
@@ -89,7 +89,7 @@ class Conformer(LipReader):
 
     @classmethod
     def learner(cls) -> type[Learner]:
-        from .learning import ConformerLearner
+        from .train import ConformerLearner
 
         return ConformerLearner
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tlbench.checkpoints.package import Package, open_package
+from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
 from tlbench.errors import TlbenchError
-from tlbench.observing.checkpoints import load_into, open_checkpoint, published, read_state
-from tlbench.observing.package import Package, open_package
 
 from .dims import Dims
 from .model import MVMModel

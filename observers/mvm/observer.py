@@ -15,16 +15,16 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Needs, Watcher
-from tlbench.observing.reading import LipReader
 
 from .view import VIEWS
 
 if TYPE_CHECKING:
-    from tlbench.observing.learning import Learner
-    from tlbench.observing.package import Package
+    from tlbench.checkpoints.package import Package
+    from tlbench.training.trainable import Learner
 
-    from .watching import Reader
+    from .inference import Reader
 
 
 class MVM(LipReader):
@@ -70,8 +70,8 @@ class MVM(LipReader):
         import torch
 
         from .checkpoint import load_model
-        from .fast import FastMVM
-        from .watching import Reader
+        from .fast_model import FastMVM
+        from .inference import Reader
 
         model, words = load_model(path)
         cls.check_side(view, model.dims.side)
@@ -85,7 +85,7 @@ class MVM(LipReader):
 
     @classmethod
     def learner(cls) -> type[Learner]:
-        from .learning import MVMLearner
+        from .train import MVMLearner
 
         return MVMLearner
 

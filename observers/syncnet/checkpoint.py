@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tlbench.checkpoints.package import Package, open_package
+from tlbench.checkpoints.state_dict import load_into, published, read_checkpoint
 from tlbench.errors import TlbenchError
-from tlbench.observing.checkpoints import load_into, published, read_checkpoint
-from tlbench.observing.package import Package, open_package
 
 from .dims import PUBLISHED, Dims
 from .model import SyncNetModel

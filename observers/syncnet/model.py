@@ -2,7 +2,7 @@
 
 Layers and state-dict names are those of ``SyncNetModel.py`` in joonson/syncnet_python (class ``S``), and so are the
 default sizes: ``syncnet_v2.model`` loads as it is. Chung & Zisserman, "Out of time: automated lip sync in the wild",
-2016. :mod:`tlbench.observers.syncnet.fast` computes the same thing in about half the time.
+2016. :mod:`tlbench.observers.syncnet.fast_model` computes the same thing in about half the time.
 """
 
 from __future__ import annotations

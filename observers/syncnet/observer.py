@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, sounding_seconds
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.views import View
-from tlbench.observing.card import read_card
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Needs, Observer, Watcher
 
 from .view import FACE_TRACK, VIEWS, shown
 
 if TYPE_CHECKING:
-    from tlbench.observing.learning import Learner
-    from tlbench.observing.package import Package
+    from tlbench.checkpoints.package import Package
+    from tlbench.training.trainable import Learner
 
-    from .fast import FastSyncNet
+    from .fast_model import FastSyncNet
 
 
 class SyncNet(Observer):
@@ -77,7 +77,7 @@ class SyncNet(Observer):
         return VIEWS.get(view)
 
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
-        from .watching import Eye
+        from .inference import Eye
 
         self._eye = Eye(net, views, device)
 
@@ -98,7 +98,7 @@ class SyncNet(Observer):
                 f"syncnet needs its checkpoint: download {card.url} and pass --weights {card.name}={card.file}"
             )
         from .checkpoint import load_model
-        from .fast import FastSyncNet
+        from .fast_model import FastSyncNet
 
         return cls(FastSyncNet(load_model(weights)), views, device)
 
@@ -110,7 +110,7 @@ class SyncNet(Observer):
 
     @classmethod
     def learner(cls) -> type[Learner]:
-        from .learning import SyncNetLearner
+        from .train import SyncNetLearner
 
         return SyncNetLearner
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlbench.media.tracks import TrackRule
+from tlbench.media.face_tracks import TrackRule
 from tlbench.media.views import CropWindow, FrameFace, Grey, JpegDump, Normalise, Resize, ToBgr, View
 
 LRS2_SIDE = 160  # pixels

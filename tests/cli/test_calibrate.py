@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.media_factory import tone, write_clip
+from tests.factories.media_factory import tone, write_clip
 
 RUN = "from tlbench.cli.main import main; main()"
 COMMAND = ("calibrate", "--dataset", "folder", "--data-root", "refs", "--boxes", "boxes", "--metrics", "psnr")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.media_factory import write_clip
+from tests.factories.media_factory import write_clip
 
 ROOT = Path(__file__).parents[2]
 RUN = "from tlbench.cli.main import main; main()"

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.fairseq_factory import LETTERS, fine_tuned_config, fine_tuned_state, write_checkpoint
-from tests.unit.media_factory import write_clip
-from tests.unit.observer_weights import formula_weights
-from tlbench import verifying
+from tests.factories.fairseq_factory import LETTERS, fine_tuned_config, fine_tuned_state, write_checkpoint
+from tests.factories.media_factory import write_clip
+from tests.factories.observer_weights import formula_weights
+from tlbench import verify as verifying
+from tlbench.checkpoints import catalogue as known
+from tlbench.checkpoints.catalogue import known_cards
+from tlbench.checkpoints.package import read_package
+from tlbench.checkpoints.weights import Weights
 from tlbench.cli.main import main
-from tlbench.observing import known
-from tlbench.observing.known import known_cards
-from tlbench.observing.package import read_package
-from tlbench.observing.weights import Weights
-from tlbench.verifying import Comparison, HalfEffect
+from tlbench.verify import Comparison, HalfEffect
 
 CONTENT = b"not a real checkpoint, but whole"
 

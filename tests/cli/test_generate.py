@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.media_factory import tone, write_clip
+from tests.factories.media_factory import tone, write_clip
 from tlbench.cli.main import main
-from tlbench.reference.wav2lip import Wav2Lip
+from tlbench.talklip.wav2lip import Wav2Lip
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -80,7 +80,7 @@ def test_frames_without_a_face_and_changed_files_are_told(
         def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
             return [np.array([[10, 10, 80, 90, 1.0]])] * len(frames)
 
-    monkeypatch.setattr("tlbench.observing.boxing.load_detector", lambda rule: Blinking())
+    monkeypatch.setattr("tlbench.observing.face_boxes.load_detector", lambda rule: Blinking())
     root = tmp_path / "real"
     shutil.copytree(real / "videos", root)
     clips = ("--dataset", "folder", "--data-root", root, "--detector", "haar", "--cache", tmp_path / "cache")

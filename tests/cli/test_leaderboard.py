@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
 
-from tests.unit.leaderboard_factory import filed_result, with_clip
-from tlbench import leaderboard
+from tests.factories.leaderboard_factory import filed_result, with_clip
 from tlbench.cli.main import group
 from tlbench.errors import TlbenchError
-from tlbench.results.submission import Computed, Published
+from tlbench.leaderboard import build as leaderboard
+from tlbench.leaderboard.submission import Computed, Published
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "leaderboards"

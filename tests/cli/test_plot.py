@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.media_factory import write_clip
+from tests.factories.media_factory import write_clip
 from tlbench.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from click.testing import Result as Done
 
-from tests.unit.report_factory import make_records, make_run
+from tests.factories.report_factory import make_records, make_run
 from tlbench.cli.main import group
 
 

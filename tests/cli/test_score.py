@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.media_factory import tone, write_clip
+from tests.factories.media_factory import tone, write_clip
 
 RUN = "from tlbench.cli.main import main; main()"
 HEAVY = "sorted(set(sys.modules) & {'torch', 'av', 'cv2', 'numpy', 'pandas', 'scipy', 'rich'})"

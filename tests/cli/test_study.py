@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.study_factory import CLIPS, FRAMES, METHODS, make_study, make_videos
+from tests.factories.study_factory import CLIPS, FRAMES, METHODS, make_study, make_videos
 from tlbench.cli.main import group
 from tlbench.errors import TlbenchError
-from tlbench.pages.study.making import NewStudy
-from tlbench.pages.study.store import Store
+from tlbench.study.new_study import NewStudy
+from tlbench.study.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,7 @@ def test_the_observers_results_of_the_same_folders_are_correlated_with(
 
 def test_without_the_extra_it_says_what_to_install(made: NewStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "flask", None)
-    monkeypatch.delitem(sys.modules, "tlbench.pages.study.site", raising=False)
+    monkeypatch.delitem(sys.modules, "tlbench.study.site", raising=False)
     with pytest.raises(TlbenchError, match=r"needs flask; install it: pip install 'tlbench\[study\]'"):
         tlbench("study", "serve", made.folder, "--port", "0")
 

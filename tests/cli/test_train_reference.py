@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("lightning_fabric", reason="training needs the extra 'train'")
 
-from tests.unit.media_factory import tone, write_clip
+from tests.factories.media_factory import tone, write_clip
 from tlbench.cli.train_reference import command
 from tlbench.errors import TlbenchError
 

@@ -12,7 +12,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
-from tests.unit.dataset_factory import make_folder, make_grid, make_lrs2, make_lrw, make_pairs, make_synthetic, touch
+from tests.factories.dataset_factory import (
+    make_folder,
+    make_grid,
+    make_lrs2,
+    make_lrw,
+    make_pairs,
+    make_synthetic,
+    touch,
+)
 from tlbench.datasets import dataset as dataset_module
 from tlbench.datasets.dataset import Dataset, Selection, dataset_class, dataset_names, load_dataset
 from tlbench.errors import TlbenchError

@@ -16,10 +16,10 @@ from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.registry import observer_class, observer_names
-from tlbench.results.aggregation import aggregate
-from tlbench.results.reading import load_result
-from tlbench.results.record import ClipRecord
-from tlbench.results.statistics import IntervalSettings
+from tlbench.scoring.aggregation import aggregate
+from tlbench.scoring.record import ClipRecord
+from tlbench.scoring.result_file import load_result
+from tlbench.statistics import IntervalSettings
 
 CLEAN, DAMAGED = 0.0, 1.0
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.media_factory import tone, write_clip
-from tests.unit.observer_weights import formula_weights
+from tests.factories.media_factory import tone, write_clip
+from tests.factories.observer_weights import formula_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import Footage, Frames

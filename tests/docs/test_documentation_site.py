@@ -117,12 +117,12 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
 
 def test_docstrings_stand_on_the_page_without_sphinx_roles(site: Path) -> None:
     text = (site / "python.html").read_text("utf-8")
-    for name in ("tlbench.scoring.score_all", "tlbench.results.result.Result.to_dataframe"):
+    for name in ("tlbench.scoring.score.score_all", "tlbench.scoring.result.Result.to_dataframe"):
         assert f'id="{name}"' in text
     assert not re.search(r":(func|class|meth|mod|data|attr):", text)
 
 
-@pytest.mark.parametrize("line", ["[gone](gone.md)", "[gone](metrics.md#gone)", "::: tlbench.scoring.gone"])
+@pytest.mark.parametrize("line", ["[gone](gone.md)", "[gone](metrics.md#gone)", "::: tlbench.scoring.score.gone"])
 def test_a_page_that_points_at_nothing_breaks_the_build(tmp_path: Path, line: str) -> None:
     page = project(tmp_path) / "docs" / "python.md"
     page.write_text(page.read_text("utf-8") + f"\n{line}\n", "utf-8")

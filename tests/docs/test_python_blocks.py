@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.docs.commands import PAGES, ROOT
-from tests.unit.media_factory import picture
+from tests.factories.media_factory import picture
 from tlbench.media.video import write_video
 
 RUN = ROOT / "docs" / "python.md"

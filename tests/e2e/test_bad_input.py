@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.factories.media_factory import tone, write_clip
 from tests.golden.formula import fill
-from tests.unit.media_factory import tone, write_clip
 from tlbench.cli.main import main
 from tlbench.observers.syncnet.model import SyncNetModel
 

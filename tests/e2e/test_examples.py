@@ -16,7 +16,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from tests.unit.media_factory import picture
+from tests.factories.media_factory import picture
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.video import Footage, write_video

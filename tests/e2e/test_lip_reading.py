@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.factories import fairseq_factory as fairseq
 from tests.golden.formula import fill
-from tests.unit import fairseq_factory as fairseq
 from tlbench.media.video import Footage, Frames
 from tlbench.media.views import open_view
 from tlbench.observers.avhubert.beam import BeamSettings, beam_search
@@ -22,7 +22,7 @@ from tlbench.observers.avhubert.checkpoint import load
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.view import LRS2_CENTER
-from tlbench.results.reading import load_result
+from tlbench.scoring.result_file import load_result
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 IDS = {"6331559613336179781/00002": "clip_a", "6331559613336179781/00007": "clip_c"}

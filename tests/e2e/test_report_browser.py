@@ -11,8 +11,8 @@ pytest.importorskip("playwright", reason="driving a browser needs playwright (pi
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.unit.report_factory import NASTY, add_blind_rows, make_records, make_run
-from tlbench.reporting import report
+from tests.factories.report_factory import NASTY, add_blind_rows, make_records, make_run
+from tlbench.reporting.report import report
 
 PHONE = ViewportSize(width=390, height=780)
 DESKTOP = ViewportSize(width=1280, height=800)

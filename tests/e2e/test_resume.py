@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.media_factory import write_clip
+from tests.factories.media_factory import write_clip
 
 CLIPS = 12
 

@@ -21,8 +21,8 @@ from playwright.sync_api import (
     expect,
 )
 
-from tests.unit.site_factory import NASTY, make_leaderboards
-from tlbench import leaderboard
+from tests.factories.site_factory import NASTY, make_leaderboards
+from tlbench.leaderboard import build as leaderboard
 
 PHONE = ViewportSize(width=390, height=780)
 DESKTOP = ViewportSize(width=1280, height=800)

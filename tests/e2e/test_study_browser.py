@@ -15,11 +15,11 @@ pytest.importorskip("playwright", reason="driving a browser needs playwright (pi
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from tests.unit.study_factory import METHODS, make_study, make_videos
-from tlbench.pages.study.making import NewStudy
-from tlbench.pages.study.site import make_site
-from tlbench.pages.study.store import Store
-from tlbench.results.study import Answers
+from tests.factories.study_factory import METHODS, make_study, make_videos
+from tlbench.study.answers import Answers
+from tlbench.study.new_study import NewStudy
+from tlbench.study.site import make_site
+from tlbench.study.store import Store
 
 PHONE = ViewportSize(width=390, height=780)
 DESKTOP = ViewportSize(width=1280, height=800)

@@ -21,7 +21,7 @@ from tests.golden.formula import fill
 from tlbench.observers.avhubert.beam import BeamSettings, Hypothesis, beam_search
 from tlbench.observers.avhubert.decoder import Decoder
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.stepping import SteppingDecoder
+from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder
 
 TINY = Path(__file__).with_name("avhubert_beam")
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from tests.golden.formula import value
+from tlbench.checkpoints.package import Package, read_package, write_package
+from tlbench.checkpoints.unpickle import Unpickler
 from tlbench.observers.avhubert import checkpoint
 from tlbench.observers.avhubert.checkpoint import TOKENIZER_FILE, load, read_published
 from tlbench.observers.avhubert.dictionary import Dictionary
-from tlbench.observing.package import Package, read_package, write_package
-from tlbench.observing.unpickle import Unpickler
 
 GOLDEN = Path(__file__).with_name("avhubert_checkpoint")
 RELATIVE = 1e-5  # float32 sums in another order; the original itself moves by 6e-6 with its number of threads

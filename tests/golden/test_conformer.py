@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.unit.conformer_factory import formula_model
+from tests.factories.conformer_factory import formula_model
 from tlbench.datasets.clip import Clip
 from tlbench.media.video import Footage
-from tlbench.observers.conformer.characters import EOS, IDS, ids_of, required_frames
-from tlbench.observers.conformer.eye import Eye
+from tlbench.observers.conformer.fast_frontend import Eye
+from tlbench.observers.conformer.fast_model import PackedDecoder, PackedEncoder
+from tlbench.observers.conformer.inference import ClipWatcher, Reader
 from tlbench.observers.conformer.model import ConformerModel, pad_features
-from tlbench.observers.conformer.packed import PackedDecoder, PackedEncoder
+from tlbench.observers.conformer.tokenizer import EOS, IDS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
-from tlbench.observers.conformer.watching import ClipWatcher, Reader
 from tlbench.observing.evidence import Evidence
 
 GOLDEN = Path(__file__).with_name("conformer")

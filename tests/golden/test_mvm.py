@@ -14,10 +14,10 @@ from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.media.video import Footage, read_video
 from tlbench.media.views import View, open_view
-from tlbench.observers.mvm.fast import FastMVM
+from tlbench.observers.mvm.fast_model import FastMVM
+from tlbench.observers.mvm.inference import Reader
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.view import LRW
-from tlbench.observers.mvm.watching import Reader
 from tlbench.observers.mvm.words import WORDS
 from tlbench.observing.evidence import Evidence
 

@@ -16,10 +16,10 @@ from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
 from tlbench.media.video import Footage
 from tlbench.observers.syncnet.decode import read_sync, shifted_distances
-from tlbench.observers.syncnet.fast import FastSyncNet
+from tlbench.observers.syncnet.fast_model import FastSyncNet
+from tlbench.observers.syncnet.inference import speech_embeddings
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
-from tlbench.observers.syncnet.watching import speech_embeddings
 from tlbench.observing.evidence import Evidence
 
 GOLDEN = Path(__file__).with_name("syncnet")

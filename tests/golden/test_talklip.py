@@ -18,9 +18,9 @@ from tests.golden.formula import fill
 from tests.golden.talklip_inputs import Inputs, inputs
 from tests.golden.test_avhubert_encoder import BASE, TINY
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.teaching import HearingEncoder
-from tlbench.reference.discriminator import Discriminator
-from tlbench.reference.generator import GeneratorDims, TalkLip
+from tlbench.observers.avhubert.expert import HearingEncoder
+from tlbench.talklip.discriminator import Discriminator
+from tlbench.talklip.generator import GeneratorDims, TalkLip
 
 FOLDER = Path(__file__).with_name("talklip")
 TOLERANCE = 1e-5  # absolute, of values around 1; measured 3.1e-6 (audio embedding), 3.6e-7 (faces)

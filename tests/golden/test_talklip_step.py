@@ -28,13 +28,13 @@ from tests.golden.formula import fill
 from tests.golden.talklip_inputs import inputs
 from tests.golden.test_avhubert_encoder import network as reader
 from tests.golden.test_talklip import AUDIO, KEPT, network
-from tests.unit.reference.test_update import golden_batch
-from tlbench.observers.avhubert import teaching
+from tests.talklip.test_train_step import golden_batch
+from tlbench.observers.avhubert import expert as teaching
 from tlbench.observers.avhubert.dictionary import SPECIAL, Dictionary
-from tlbench.observing.teaching import Sight
-from tlbench.reference.batches import Batch
-from tlbench.reference.discriminator import Discriminator
-from tlbench.reference.update import Recipe, Update, contrastive, hybrid
+from tlbench.talklip.batches import Batch
+from tlbench.talklip.discriminator import Discriminator
+from tlbench.talklip.train_step import Recipe, Update, contrastive, hybrid
+from tlbench.training.expert import Sight
 
 FOLDER = Path(__file__).with_name("talklip_step")
 SIGHT = Sight(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)

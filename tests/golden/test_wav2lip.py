@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from tests.golden.formula import fill
 from tlbench.media.mel import mel_segments, mel_spectrogram
-from tlbench.reference.discriminator import Discriminator
-from tlbench.reference.wav2lip import ColourSyncNet, Wav2Lip, frames_first
+from tlbench.talklip.discriminator import Discriminator
+from tlbench.talklip.wav2lip import ColourSyncNet, Wav2Lip, frames_first
 
 FOLDER = Path(__file__).with_name("wav2lip")
 TOLERANCE = 1e-5  # of values up to 1 and mels up to 4; measured 7.2e-7

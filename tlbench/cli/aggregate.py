@@ -11,7 +11,7 @@ from tlbench.arguments import as_names
 from tlbench.cli.options import format_option
 
 if TYPE_CHECKING:
-    from tlbench.results.table import Format
+    from tlbench.tables.table import Format
 
 
 @click.command()
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @format_option
 def command(run: Path, metrics: str | None, table_format: Format) -> None:
     """Make the result.json in the folder RUN anew from its records.jsonl. No video is read, no model loaded."""
-    from tlbench.results.table import render
-    from tlbench.scoring import aggregate
+    from tlbench.scoring.score import aggregate
+    from tlbench.tables.table import render
 
     result = aggregate(run, as_names(metrics))
     click.echo(render([result], table_format, all_metrics=metrics is not None))

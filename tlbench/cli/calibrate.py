@@ -70,9 +70,9 @@ def command(
 
     Exit code: 0 every clip was scored at every size, 1 some were not, 2 nothing could be done.
     """
-    from tlbench.calibrate import calibrate
+    from tlbench.calibration.calibrate import calibrate
+    from tlbench.calibration.page import print_calibration
     from tlbench.cli.progress import ScoreProgress
-    from tlbench.pages.calibration import print_calibration
 
     with ScoreProgress() as progress:
         found = calibrate(

@@ -11,9 +11,9 @@ import click
 from tlbench.cli.options import json_option
 
 if TYPE_CHECKING:
-    from tlbench.observing.card import Card
-    from tlbench.observing.package import Package
-    from tlbench.verifying import Comparison, HalfEffect
+    from tlbench.checkpoints.card import Card
+    from tlbench.checkpoints.package import Package
+    from tlbench.verify import Comparison, HalfEffect
 
 
 @click.group()
@@ -30,8 +30,8 @@ def list_command(as_json: bool) -> None:
     """Every checkpoint tlbench knows: what for, trained on, licence, where to get it, and whether it is here."""
     import json
 
-    from tlbench.observing.known import known_cards
-    from tlbench.observing.weights import checkpoint_folder, here, known_hashes
+    from tlbench.checkpoints.catalogue import known_cards
+    from tlbench.checkpoints.weights import checkpoint_folder, here, known_hashes
 
     cards, first_seen = known_cards(), known_hashes()
     if as_json:
@@ -106,10 +106,10 @@ def fetch_command(names: tuple[str, ...], out: Path | None) -> None:
 
     By fetching you accept the licence that is shown.
     """
+    from tlbench.checkpoints.catalogue import find_card
+    from tlbench.checkpoints.download import fetch
+    from tlbench.checkpoints.weights import checkpoint_folder
     from tlbench.cli.progress import DownloadProgress
-    from tlbench.observing.fetching import fetch
-    from tlbench.observing.known import find_card
-    from tlbench.observing.weights import checkpoint_folder
 
     for card in [find_card(name) for name in names]:
         if card.package is not None:
@@ -132,10 +132,10 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
     The file itself is read without running what is in it; a file that holds anything but tensors and the plain data
     such files are known to hold is refused. A package and its file give the same numbers and the same protocol.
     """
-    from tlbench.observing.known import find_card
-    from tlbench.observing.package import write_package
-    from tlbench.observing.weights import checkpoint_folder
-    from tlbench.verifying import reader_of, weights_of
+    from tlbench.checkpoints.catalogue import find_card
+    from tlbench.checkpoints.package import write_package
+    from tlbench.checkpoints.weights import checkpoint_folder
+    from tlbench.verify import reader_of, weights_of
 
     card = find_card(name)
     package = reader_of(card).read_published(file)
@@ -185,10 +185,10 @@ def verify_command(
     Exit code: 0 all well; 1 it is not the published file, a published value lies outside of the interval, or clips
     could not be scored; 2 it does not work.
     """
+    from tlbench.checkpoints.catalogue import find_card
     from tlbench.cli.progress import ScoreProgress
     from tlbench.errors import TlbenchError
-    from tlbench.observing.known import find_card
-    from tlbench.verifying import (
+    from tlbench.verify import (
         half_precision_check,
         has_published_value,
         published_check,

@@ -11,7 +11,7 @@ from tlbench.arguments import as_names
 from tlbench.cli.options import format_option
 
 if TYPE_CHECKING:
-    from tlbench.results.table import Format
+    from tlbench.tables.table import Format
 
 
 @click.command()
@@ -27,9 +27,9 @@ def command(a: Path, b: Path, level: float, metrics: str | None, table_format: F
 
     Only equal protocols and clips scored in both count. P values are corrected over all metrics (Holm).
     """
-    from tlbench.results.compare import compare
-    from tlbench.results.reading import load_result
-    from tlbench.results.table import render_comparison
+    from tlbench.comparison.compare import compare
+    from tlbench.scoring.result_file import load_result
+    from tlbench.tables.table import render_comparison
 
     comparison = compare(load_result(a), load_result(b), level=level, metrics=as_names(metrics))
     click.echo(render_comparison(comparison, table_format))

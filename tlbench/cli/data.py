@@ -101,7 +101,7 @@ def fetch(root: Path, speakers: str) -> None:
     """
     from tlbench.arguments import as_names
     from tlbench.cli.progress import DownloadProgress
-    from tlbench.fetch_grid import ALIGNMENTS, fetch_grid
+    from tlbench.datasets.fetch_grid import ALIGNMENTS, fetch_grid
 
     for name in (ALIGNMENTS, *(as_names(speakers) or ())):
         with DownloadProgress(f"{name}.zip") as progress:

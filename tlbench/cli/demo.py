@@ -10,7 +10,7 @@ import click
 from tlbench.cli.options import cache_option, format_option, workers_option
 
 if TYPE_CHECKING:
-    from tlbench.results.table import Format
+    from tlbench.tables.table import Format
 
 
 @click.command()
@@ -42,7 +42,7 @@ def command(
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
     from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo
-    from tlbench.results.table import render
+    from tlbench.tables.table import render
 
     with CountProgress("rendering", "clips") as rendering:
         render_demo(out, sentences=sentences, words=words, seed=seed, workers=workers, progress=rendering)

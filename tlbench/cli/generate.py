@@ -19,9 +19,9 @@ from tlbench.cli.options import (
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
-    from tlbench.generating import Identity
-    from tlbench.reference.inference import Trim
-    from tlbench.scoring import Precision
+    from tlbench.scoring.score import Precision
+    from tlbench.talklip.generate import Identity
+    from tlbench.talklip.inference import Trim
 
 OF_A_DATASET = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache")
 
@@ -110,7 +110,7 @@ def command(
         return
 
     from tlbench.cli.progress import CountProgress
-    from tlbench.generating import generate_dataset
+    from tlbench.talklip.generate import generate_dataset
 
     with CountProgress("generating", "clips") as progress:
         done = generate_dataset(
@@ -170,7 +170,7 @@ def _of_own_face(
     device: str,
     precision: Precision,
 ) -> None:
-    from tlbench.generating import generate_video
+    from tlbench.talklip.generate import generate_video
 
     frames = generate_video(
         checkpoint,

@@ -50,8 +50,8 @@ def add(
     others were scored on, a system that does not say what it was trained with. Of the records.jsonl beside RESULT, if
     there, counts are filed: which lengths of words and which visemes were misread.
     """
-    from tlbench import leaderboard
     from tlbench.arguments import as_names
+    from tlbench.leaderboard import build as leaderboard
 
     path = leaderboard.add(
         result,
@@ -76,7 +76,7 @@ def add(
 )
 def build(board: Path, site: Path | None) -> None:
     """Write the tables from the records; prints the files that changed."""
-    from tlbench import leaderboard
+    from tlbench.leaderboard import build as leaderboard
 
     changed = leaderboard.build(board, site)
     for path in changed:
@@ -92,7 +92,7 @@ def check(context: click.Context, board: Path) -> None:
 
     Exit code: 0 all as it should be, 1 some tables differ from the records, 2 a record is not as it should be.
     """
-    from tlbench import leaderboard
+    from tlbench.leaderboard import build as leaderboard
 
     differing = leaderboard.check(board)
     for path in differing:

@@ -131,9 +131,9 @@ _DETECTOR_OPTIONS = (
 
 
 def given_weights(words: tuple[str, ...]) -> dict[str, Path]:
-    """What ``--weights`` says. Raises TlbenchError as :func:`tlbench.observing.weights.parse_weights`."""
-    from tlbench.observing.known import known_cards
-    from tlbench.observing.weights import parse_weights
+    """What ``--weights`` says. Raises TlbenchError as :func:`tlbench.checkpoints.weights.parse_weights`."""
+    from tlbench.checkpoints.catalogue import known_cards
+    from tlbench.checkpoints.weights import parse_weights
 
     return parse_weights(words, known_cards() if words else ())
 

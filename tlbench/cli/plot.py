@@ -57,7 +57,7 @@ def snapshots(
 
     Exit code: 0 all rows are whole, 1 a folder lacks the clip, 2 nothing could be drawn.
     """
-    from tlbench.plotting import plot_snapshots
+    from tlbench.figures.plotting import plot_snapshots
 
     missing = plot_snapshots(
         generated,
@@ -107,7 +107,7 @@ def embeddings(
     synthetic, synthetic-words.
     """
     from tlbench.cli.progress import CountProgress
-    from tlbench.plotting import EACH_WORD, plot_embeddings
+    from tlbench.figures.plotting import EACH_WORD, plot_embeddings
 
     both = as_names(words) or ()
     if len(both) != 2:

@@ -50,7 +50,7 @@ def command(
     model is loaded and the page loads nothing: it can be opened from a disk and sent by mail. It holds transcripts.
     """
     from tlbench.cli.progress import CountProgress
-    from tlbench.reporting import report
+    from tlbench.reporting.report import report
 
     with CountProgress("drawing", "videos") as progress:
         page = report(

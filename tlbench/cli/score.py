@@ -24,9 +24,9 @@ from tlbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tlbench.observing.boxing import GuideSource
-    from tlbench.results.table import Format
-    from tlbench.scoring import Precision
+    from tlbench.observing.face_boxes import GuideSource
+    from tlbench.scoring.score import Precision
+    from tlbench.tables.table import Format
 
 
 @click.command()
@@ -118,8 +118,8 @@ def command(
     Exit code: 0 every clip was scored, 1 some were not or are copies (each with its reason), 2 nothing could be done.
     """
     from tlbench.cli.progress import ScoreProgress
-    from tlbench.results.table import render
-    from tlbench.scoring import score_all
+    from tlbench.scoring.score import score_all
+    from tlbench.tables.table import render
 
     with ScoreProgress() as progress:
         results = score_all(

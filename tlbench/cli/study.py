@@ -12,8 +12,8 @@ from tlbench.cli.options import clip_options, json_option
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
-    from tlbench.pages.study.table import Format
-    from tlbench.results.result import Result
+    from tlbench.scoring.result import Result
+    from tlbench.study.tables import Format
 
 
 @click.group()
@@ -61,8 +61,8 @@ def new(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.pages.study.making import new_study
     from tlbench.preflight.findings import one_line
+    from tlbench.study.new_study import new_study
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
@@ -107,7 +107,7 @@ def serve(study: Path, host: str, port: int, name: str | None) -> None:
     Answers are kept as they are given; stop and start as you like. Only this machine reaches the page unless another
     --host is given: then whoever can reach the address may try codes, and nothing on the way is encrypted.
     """
-    from tlbench.pages.study.serving import is_loopback, serve_study
+    from tlbench.study.server import is_loopback, serve_study
 
     def ready(address: str) -> None:
         click.echo(f"the study is at {address}; Ctrl-C stops it")
@@ -121,7 +121,7 @@ def serve(study: Path, host: str, port: int, name: str | None) -> None:
 @click.argument("study", type=click.Path(path_type=Path))
 def progress(study: Path) -> None:
     """Print the code of each participant of STUDY and how many of the videos are answered: whom to remind."""
-    from tlbench.pages.study.store import Store
+    from tlbench.study.store import Store
 
     with Store(study) as store:
         for person in store.everyone():
@@ -157,9 +157,9 @@ def results(
 
     May be asked for while the study is being served. Exit code: 0 everybody finished, 1 not yet.
     """
-    from tlbench.pages.study.store import Store
-    from tlbench.pages.study.table import print_study
-    from tlbench.results.study import evaluate
+    from tlbench.study.answers import evaluate
+    from tlbench.study.store import Store
+    from tlbench.study.tables import print_study
 
     with Store(study) as store:
         answers = store.answers()
@@ -173,7 +173,7 @@ def results(
 
 def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, Result]:
     """Result files by condition: as named, else by the name that stands in the file."""
-    from tlbench.results.reading import load_result
+    from tlbench.scoring.result_file import load_result
 
     found: dict[str, Result] = {}
     for word in given:

@@ -10,7 +10,7 @@ import click
 from tlbench.cli.options import format_option
 
 if TYPE_CHECKING:
-    from tlbench.results.table import Format
+    from tlbench.tables.table import Format
 
 
 @click.command()
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @click.option("--all-metrics", is_flag=True, help="Also those that are not usually shown.")
 def command(results: tuple[Path, ...], table_format: Format, all_metrics: bool) -> None:
     """Print RESULTS as one table: files, run folders, or folders of those. No video is read, no model loaded."""
-    from tlbench.results.reading import load_result, result_files
-    from tlbench.results.table import render
+    from tlbench.scoring.result_file import load_result, result_files
+    from tlbench.tables.table import render
 
     click.echo(
         render(

@@ -13,7 +13,7 @@ from tlbench.cli.options import cache_option, json_option, read_size
 
 if TYPE_CHECKING:
     from tlbench.training.devices import Precision
-    from tlbench.training.observers import Trained
+    from tlbench.training.train_observer import Trained
 
 
 @click.command()
@@ -113,8 +113,8 @@ def command(
     Exit codes: 0 trained to the end, 1 stopped before it (--max-time, Ctrl-C, SIGTERM), all saved, 2 could not be done.
     """
     from tlbench.cli.progress import TrainingProgress
-    from tlbench.training.observers import train_observer
     from tlbench.training.schedule import Schedule
+    from tlbench.training.train_observer import train_observer
 
     # A cluster that takes its machine back sends SIGTERM; it ends as Ctrl-C does, with all saved.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -15,8 +15,8 @@ from tlbench.cli.options import cache_option, detector_options, face_option, jso
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
-    from tlbench.reference.training import TrainedReference
-    from tlbench.reference.update import GanForm
+    from tlbench.talklip.train import TrainedReference
+    from tlbench.talklip.train_step import GanForm
     from tlbench.training.devices import Precision
 
 VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
@@ -225,11 +225,11 @@ def command(
     """
     from tlbench.cli.options import given_weights
     from tlbench.cli.progress import TrainingProgress
-    from tlbench.reference.batches import Picking
-    from tlbench.reference.stages import StageRule
-    from tlbench.reference.trainer import Pace
-    from tlbench.reference.training import Devices, Parts, train_reference
-    from tlbench.reference.update import Recipe
+    from tlbench.talklip.batches import Picking
+    from tlbench.talklip.stages import StageRule
+    from tlbench.talklip.train import Devices, Parts, train_reference
+    from tlbench.talklip.train_step import Recipe
+    from tlbench.talklip.trainer import Pace
 
     if threads is not None:
         import torch

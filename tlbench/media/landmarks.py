@@ -29,7 +29,7 @@ import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import LARGEST_PX, NOT_NPY
-from tlbench.media.mouths import POINTS
+from tlbench.media.mouth_patch import POINTS
 from tlbench.media.video import Frames
 
 DETECTOR = "dlib68"  # enters protocol ids and cache keys

@@ -17,9 +17,9 @@ from itertools import pairwise
 import numpy as np
 
 from tlbench.errors import TlbenchError
+from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import Boxes, FaceDetector, as_boxes, best_faces, check_smooth
 from tlbench.media.followed import GAP_FRAMES, FollowedFace, fill_gaps
-from tlbench.media.tracks import overlap
 from tlbench.media.video import Frames
 
 SEARCH_EVERY = 20  # frames: who is there for a shorter time may go unseen, and does not matter to the one followed

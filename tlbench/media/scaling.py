@@ -54,8 +54,8 @@ def scale_placements(placements: np.ndarray, size: Size, wanted: Size) -> np.nda
     Parameters
     ----------
     placements : ndarray
-        (T, 2, 3) float64 as :func:`tlbench.media.mouths.placements` gives them: they map places counted from the centre
-        of the first pixel, so half a pixel is added before and taken off after the scaling.
+        (T, 2, 3) float64 as :func:`tlbench.media.mouth_patch.placements` gives them: they map places counted from the
+        centre of the first pixel, so half a pixel is added before and taken off after the scaling.
     size, wanted : (width, height)
 
     Returns

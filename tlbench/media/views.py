@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from tlbench.errors import ClipError
-from tlbench.media.framing import cut_face, cut_window, face_window
+from tlbench.media.face_crop import cut_face, cut_window, face_window
 from tlbench.media.jpeg import DEFAULT_BIT_RATE, JpegRoundTrip
-from tlbench.media.mouths import warp
+from tlbench.media.mouth_patch import warp
 from tlbench.media.video import Frames
 
 FACE_TO_FRAME_MAX = 4  # a face that is said to be larger than so many frames is a mistake in the boxes
@@ -43,9 +43,9 @@ class CropBox:
 
 @dataclass(frozen=True)
 class FrameFace:
-    """The face brought to LRS2's framing, ``side`` pixels square: see :mod:`tlbench.media.framing`.
+    """The face brought to LRS2's framing, ``side`` pixels square: see :mod:`tlbench.media.face_crop`.
 
-    Wants boxes that have been steadied (:func:`tlbench.media.framing.steady`): this step looks at each by itself, so
+    Wants boxes that have been steadied (:func:`tlbench.media.face_crop.steady`): this step looks at each by itself, so
     whatever they jitter, the picture does.
     """
 
@@ -54,7 +54,7 @@ class FrameFace:
 
 @dataclass(frozen=True)
 class AlignMouth:
-    """The mouth, 96x96, turned and scaled to a mean face: see :mod:`tlbench.media.mouths`. Needs placements."""
+    """The mouth, 96x96, turned and scaled to a mean face: see :mod:`tlbench.media.mouth_patch`. Needs placements."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class ViewStream:
         boxes : (n, 4), optional
             x1 y1 x2 y2 for each; needed by `CropBox` and, steadied, by `FrameFace`.
         placements : (n, 2, 3) float64, optional
-            Affine maps from frame to mouth patch (:func:`tlbench.media.mouths.placements`); needed by `AlignMouth`.
+            Affine maps from frame to mouth patch (:func:`tlbench.media.mouth_patch.placements`), for `AlignMouth`.
 
         Returns
         -------

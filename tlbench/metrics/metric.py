@@ -42,8 +42,8 @@ class Metric:
     better : "higher", "lower" or "none"
     version : int
         Raised when the number changes for the same clip. Records of an older version are still read, see
-        :func:`tlbench.results.reading.load_result`; their values follow from their tallies by ``finish`` and ``scale``,
-        so a metric that changes one of those takes another name instead.
+        :func:`tlbench.scoring.result_file.load_result`; their values follow from their tallies by ``finish`` and
+        ``scale``, so a metric that changes one of those takes another name instead.
     tally : Evidence -> Tally
         One clip's part of the sum.
     description : str

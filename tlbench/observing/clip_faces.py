@@ -15,8 +15,8 @@ from tlbench.media.container import MediaError
 from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.scaling import Size, same_aspect
 from tlbench.media.video import Footage
-from tlbench.observing.boxing import BoxFinder, BoxRule, embedded_detector
 from tlbench.observing.cache import Cache, content_sha256
+from tlbench.observing.face_boxes import BoxFinder, BoxRule, embedded_detector
 from tlbench.observing.face_checks import FaceLooks, check_framing
 from tlbench.preflight.clip import Expected, frames_to_expect
 from tlbench.preflight.faces import check_faces

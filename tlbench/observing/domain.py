@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from tlbench.checkpoints.card import Card, Domain
+from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.transcripts import spoken
-from tlbench.observing.card import Card, Domain
-from tlbench.observing.weights import Weights
 from tlbench.preflight.findings import Finding, finding
 
 # What is found of the checkpoints of a run, not of its clips.

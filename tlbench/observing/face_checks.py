@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import FaceDetector
 from tlbench.media.followed import FACELESS_SHARE
 from tlbench.media.scaling import Size, scale_boxes
-from tlbench.media.tracks import overlap
 from tlbench.media.video import Footage, Frames
 from tlbench.preflight.faces import ABSENT_SHARE
 from tlbench.preflight.findings import Finding, finding

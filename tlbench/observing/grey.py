@@ -11,7 +11,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.mouths import PATCH_PX
+from tlbench.media.mouth_patch import PATCH_PX
 from tlbench.media.video import Frames
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence

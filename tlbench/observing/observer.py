@@ -26,9 +26,9 @@ from tlbench.observing.evidence import Evidence
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tlbench.observing.learning import Learner
-    from tlbench.observing.package import Package
-    from tlbench.observing.teaching import AudioEncoder, Teacher
+    from tlbench.checkpoints.package import Package
+    from tlbench.training.expert import AudioEncoder, Teacher
+    from tlbench.training.trainable import Learner
 
 
 HALF_NAME = "bfloat16"  # what half precision is, as protocols and cache keys state it
@@ -86,7 +86,7 @@ class Watcher(ABC):
             they end.
         placements : (n, 2, 3) float64 or None
             Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, as
-            :mod:`tlbench.media.mouths` makes them from landmarks (None if not asked for).
+            :mod:`tlbench.media.mouth_patch` makes them from landmarks (None if not asked for).
         reference_boxes, reference_placements : ndarray or None
             The same in the reference's pixels, which may be of another size; to observers that need the reference as
             well. None: as those of the generated video.

@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 
+from tlbench.checkpoints.card import Card, read_card
 from tlbench.errors import TlbenchError
-from tlbench.observing.card import Card, read_card
 from tlbench.observing.observer import Observer
 
 _BUILT_IN = {

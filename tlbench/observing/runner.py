@@ -18,18 +18,18 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio, read_heard
 from tlbench.media.container import MediaError
+from tlbench.media.face_crop import steady
 from tlbench.media.faces import Boxes, FaceDetector
-from tlbench.media.framing import steady
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.media.video import DECODING, Footage, Frames
-from tlbench.observing.boxing import BoxFinder, BoxRule, GuideSource, embedded_detector
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, embedded_detector
 from tlbench.observing.face_checks import FaceLooks, check_framing
+from tlbench.observing.mouth_alignment import MouthFinder
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer, Watcher
-from tlbench.observing.placing import MouthFinder
 from tlbench.observing.registry import observer_class
 from tlbench.observing.view_checks import check_face_place, check_view_frames, looks_at_whole_frames
 from tlbench.preflight.clip import Expected

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from tlbench.media.framing import MARGIN
+from tlbench.media.face_crop import MARGIN
 from tlbench.media.scaling import Size, by
 from tlbench.media.views import View
 from tlbench.observing.face_checks import FOUND_MIN, MOUTH_DOWN, FacePlace
@@ -17,7 +17,7 @@ from tlbench.observing.observer import Needs, Observer
 from tlbench.preflight.findings import Finding, finding
 
 # Where a face is in an LRS2 frame: a square (2 + 2 MARGIN) / 2 times as wide as the face, that begins at its upper edge
-# (tlbench.media.framing, what FrameFace makes).
+# (tlbench.media.face_crop, what FrameFace makes).
 LRS2_SHARE = 1 / (1 + MARGIN)
 LRS2_MOUTH = (0.5, MOUTH_DOWN * LRS2_SHARE)
 # How many times larger or smaller than there a face may be (larger ones run out of the frame), and how far off its
@@ -29,7 +29,7 @@ LRS2_MOUTH = (0.5, MOUTH_DOWN * LRS2_SHARE)
 # 1.6 to 1.8 times as wide 0.56 to 0.65, 0.65 to 0.69 (none), 1.4 times 0.68 to 0.72, 0.69 to 0.72 (3 of 17), 1.0 or
 # 1.2 times 0.76 to 1.00, 0.72 to 0.80 (all), 2.2 times 0.44 to 0.49 (all); the whole 5:4 frames of GRID 0.45 to
 # 0.64, 0.69 to 0.82, and 0.36 to 0.51 of the width (all 34). LRS2's and LRW's own videos could not be measured. LRW's
-# mean face (eyes at y 94, mouth at 158 of 256: tlbench.media.mouths) would be about 0.65 high, as eyes and mouth of
+# mean face (eyes at y 94, mouth at 158 of 256: media.mouth_patch) would be about 0.65 high, as eyes and mouth of
 # GRID's faces are 0.384 of the box apart, with its mouth at 0.62: it is not warned of.
 SHARE_FACTOR = 1.3
 MOUTH_OFF = 0.15

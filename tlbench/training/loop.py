@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from tlbench.checkpoints.package import own_package, replace_package
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
-from tlbench.observing.learning import TOTAL, Learner
-from tlbench.observing.package import own_package, replace_package
 from tlbench.training.devices import on_cuda
-from tlbench.training.keeping import NO_STATE, Sums, append_log, bad_state, cut_log, read_state, write_state
-from tlbench.training.lessons import LessonBook
+from tlbench.training.run_folder import NO_STATE, Sums, append_log, bad_state, cut_log, read_state, write_state
+from tlbench.training.sample_dataset import LessonBook
 from tlbench.training.schedule import BatchPlan, Schedule
+from tlbench.training.trainable import TOTAL, Learner
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlbench.datasets.synthetic.phonemes import SILENCE
-from tlbench.datasets.synthetic.times import Times
+from tlbench.datasets.synthetic.timings import Times
 
 FRAMES_PER_SECOND = 25
 # jaw: 0 shut to 1 wide open. width: -1 narrow to 1 spread. rounding: lips pushed forward. closing: lips pressed

@@ -13,14 +13,14 @@ from functools import lru_cache
 import numpy as np
 
 from tlbench.datasets.synthetic.articulation import FRAMES_PER_SECOND, articulate
-from tlbench.datasets.synthetic.dice import Dice
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, focus_words, sentence_with
 from tlbench.datasets.synthetic.head import Head
 from tlbench.datasets.synthetic.person import Person, make_person
 from tlbench.datasets.synthetic.phonemes import SILENCE
+from tlbench.datasets.synthetic.rng import Dice
 from tlbench.datasets.synthetic.scene import Scene
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speaker, Speech
-from tlbench.datasets.synthetic.times import Times
+from tlbench.datasets.synthetic.timings import Times
 
 PEOPLE = {"train": 80, "val": 16, "test": 24}  # nobody is in two splits
 WORD_FRAMES = 29  # of a clip of the word part, as in LRW

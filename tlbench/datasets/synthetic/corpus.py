@@ -35,7 +35,7 @@ import numpy as np
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speaker
-from tlbench.datasets.synthetic.times import phones_text, transcript_text
+from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.errors import TlbenchError
 from tlbench.media.video import write_video
 

@@ -11,7 +11,7 @@ from tlbench.datasets.lists import read_lrs2_list
 from tlbench.datasets.lrs2 import read_transcript
 from tlbench.datasets.synthetic.corpus import check_present, corpus_seed
 from tlbench.datasets.synthetic.grammar import SPLITS
-from tlbench.datasets.synthetic.times import read_phones
+from tlbench.datasets.synthetic.timings import read_phones
 from tlbench.errors import TlbenchError
 
 FRAME_SIZE = (160, 160)

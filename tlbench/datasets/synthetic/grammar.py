@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 
-from tlbench.datasets.synthetic.dice import Dice
+from tlbench.datasets.synthetic.rng import Dice
 
 SPLITS = ("train", "val", "test")
 _SHARES = {"train": 80, "val": 10, "test": 10}  # per cent of all sentences

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from tlbench.datasets.synthetic.drawing import ellipse, fill, line
 from tlbench.datasets.synthetic.person import Person
-from tlbench.datasets.synthetic.strokes import ellipse, fill, line
 
 CANVAS = 288  # side in pixels
 CX = CANVAS / 2

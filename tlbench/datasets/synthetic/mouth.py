@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from tlbench.datasets.synthetic.drawing import ellipse, fill, line
 from tlbench.datasets.synthetic.head import CANVAS, CX
 from tlbench.datasets.synthetic.person import Person
-from tlbench.datasets.synthetic.strokes import ellipse, fill, line
 
 _U = np.linspace(-1, 1, 21)  # along a lip, from corner to corner
 _ARCH = np.abs(_U)

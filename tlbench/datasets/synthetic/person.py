@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlbench.datasets.synthetic.dice import Dice
+from tlbench.datasets.synthetic.rng import Dice
 from tlbench.datasets.synthetic.speech import Voice
 
 Rgb = tuple[float, float, float]  # 0 to 255

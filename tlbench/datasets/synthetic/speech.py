@@ -19,7 +19,7 @@ import numpy as np
 from tlbench.datasets.synthetic import espeak_child
 from tlbench.datasets.synthetic.espeak_child import SAMPLE_RATE as SAMPLE_RATE
 from tlbench.datasets.synthetic.phonemes import SILENCE, sounds_of
-from tlbench.datasets.synthetic.times import Times
+from tlbench.datasets.synthetic.timings import Times
 from tlbench.errors import TlbenchError
 
 

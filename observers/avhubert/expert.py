@@ -1,0 +1,236 @@
+"""AV-HuBERT as the lip-reading expert of TalkLip's training, and its transformer as TalkLip's audio encoder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from tlbench.checkpoints.package import Package
+from tlbench.checkpoints.state_dict import load_into
+from tlbench.errors import TlbenchError
+from tlbench.media.filterbank import stacked_filterbanks
+from tlbench.media.views import CenterCrop, CropWindow, FrameFace, Grey, Normalise, Resize, View
+from tlbench.training.expert import AudioEncoder, Sight, Teacher, TokenLoss
+
+from .checkpoint import OBSERVER, network_of
+from .dictionary import PAD, UNK, Dictionary
+from .dims import Dims
+from .losses import label_smoothed_loss, shifted_targets
+from .model import AVHubert, AVHubertModel
+from .view import LRS2_CENTER, LRS2_SIDE, VIEWS
+
+FEATURE_GRADIENT = 0.1  # feature_grad_mult of AV-HuBERT's pre-training, which TalkLip's expert keeps (its config.yaml)
+DROPOUT = 0.1  # of the audio encoder's layers in training (TalkLip config.yaml, w2v_args.model.dropout)
+HEAD_WIDTH = 64  # of one attention head in every published AV-HuBERT; tensors don't tell it
+
+
+class HearingEncoder(AudioEncoder):
+    """AV-HuBERT without a picture: see :class:`~tlbench.training.expert.AudioEncoder`.
+
+    The part that sees is carried along untouched, because TalkLip's files have it. In training, what each layer adds
+    passes a dropout of 0.1, as in the original (whose layer drop of 0.05 is left out); in evaluation nothing does.
+
+    Parameters
+    ----------
+    dims : Dims
+        The decoder's sizes are not looked at.
+    """
+
+    observer: ClassVar[str] = OBSERVER
+
+    def __init__(self, dims: Dims) -> None:
+        super().__init__()
+        self.width = dims.encoder_width
+        self.blocks = dims.encoder_layers
+        self.dims = dims
+        self.w2v_model = AVHubertModel(dims, 1.0)
+        for name, module in self.w2v_model.named_modules():
+            if name.endswith((".fc2", ".out_proj")):  # what each layer adds
+                module.register_forward_hook(_drop)
+
+    def forward(self, audio: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, 104, T) to (B, T, C)."""
+        features: Tensor = self.w2v_model(None, self.w2v_model.hear(audio), hidden)
+        return features
+
+    def features(self, samples: np.ndarray, frames: int) -> np.ndarray:
+        """(frames, 104) stacked log filterbanks, cut or padded at the end, each row normalised if the network is so."""
+        return stacked_filterbanks(samples, frames, normalise=self.dims.normalise_audio)
+
+    def tunable(self, count: int) -> Iterator[Parameter]:
+        layers = list(self.w2v_model.encoder.layers)
+        for layer in layers[max(len(layers) - count, 0) :]:
+            yield from layer.parameters()
+
+    def sizes(self) -> dict[str, Any]:
+        return self.dims.to_json()
+
+
+def _drop(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    return F.dropout(output, DROPOUT, module.training)
+
+
+def build_audio_encoder(tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> HearingEncoder:
+    """The encoder that these tensors (``w2v_model.*``) are of, with all parameters frozen.
+
+    Parameters
+    ----------
+    sizes : mapping or None
+        As :meth:`HearingEncoder.sizes` gave them. What tensors can tell is taken from the tensors, so that no statement
+        can ask for more than the file holds. None for a published file, which states nothing: its heads are 64 wide and
+        its layer norms come first, as in every published AV-HuBERT.
+    whose : str
+        For messages.
+
+    Raises
+    ------
+    TlbenchError
+        If the tensors are not of such a network.
+    """
+    try:
+        dims = _measured(tensors)
+        if sizes is not None:
+            stated = Dims.from_json(dict(sizes))
+            dims = replace(
+                dims,
+                encoder_heads=stated.encoder_heads,
+                encoder_prenorm=stated.encoder_prenorm,
+                normalise_audio=stated.normalise_audio,
+            )
+        if dims.encoder_heads < 1 or dims.encoder_width % dims.encoder_heads:
+            raise ValueError(f"{dims.encoder_heads} heads of {dims.encoder_width} features")
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise TlbenchError(f"weights of {whose}: its audio encoder is not AV-HuBERT's ({error})") from error
+    encoder = HearingEncoder(dims)
+    load_into(encoder, tensors, f"{whose}, audio encoder")
+    return encoder.requires_grad_(False)
+
+
+def _measured(tensors: Mapping[str, Tensor]) -> Dims:
+    """Raises KeyError, IndexError or ValueError if a tensor that tells a size is missing or shaped otherwise."""
+    shapes = {name.removeprefix("w2v_model."): tuple(tensor.shape) for name, tensor in tensors.items()}
+    layers = {match[1] for name in shapes if (match := re.match(r"encoder\.layers\.(\d+)\.", name))}
+    ffn, width = shapes["encoder.layers.0.fc1.weight"]
+    per_group, kernel = shapes["encoder.pos_conv.0.weight_v"][1:]
+    rows, label_width = shapes.get("label_embs_concat", (0, 0))
+    if width % per_group:
+        raise ValueError(f"{per_group} channels a group of {width}")
+    return Dims(
+        encoder_layers=len(layers),
+        encoder_width=width,
+        encoder_ffn=ffn,
+        encoder_heads=max(width // HEAD_WIDTH, 1),
+        modality_fuse="concat" if shapes["layer_norm.weight"][0] == 2 * width else "add",
+        positional_kernel=kernel,
+        positional_groups=width // per_group,
+        audio_features=shapes["feature_extractor_audio.proj.weight"][1],
+        visual_width=shapes["feature_extractor_video.resnet.frontend3D.0.weight"][0],
+        mask_embedding=shapes.get("mask_emb", (0,))[0],
+        label_embeddings=rows,
+        label_width=label_width,
+    )
+
+
+class AVHubertTeacher(Teacher):
+    """See :class:`~tlbench.training.expert.Teacher`."""
+
+    def __init__(self, model: AVHubert, dictionary: Dictionary, sight: Sight) -> None:
+        model.encoder.w2v_model.feature_gradient = FEATURE_GRADIENT
+        self.network = model.eval().requires_grad_(False)
+        self.sight = sight
+        self.vocabulary = len(dictionary)
+        self.width = model.dims.encoder_width
+        self._model = model
+        self._dictionary = dictionary
+
+    @classmethod
+    def of(cls, package: Package, path: Path) -> AVHubertTeacher:
+        """The teacher in a package.
+
+        Raises
+        ------
+        TlbenchError
+            If the package is another observer's, its network does not write text by a decoder or has no tokenizer, or
+            it was trained behind pictures that are not cut from the frame.
+        """
+        model, dictionary = network_of(package, path)
+        if not model.dims.decoder_layers or not dictionary.encodes:
+            raise TlbenchError(
+                f"weights {path}: this AV-HuBERT has no decoder or no tokenizer, so no generator can learn from it; "
+                "take a checkpoint that was fine-tuned to write text"
+            )
+        return cls(model, dictionary, _sight(package.config.get("view"), path))
+
+    def audio_features(self, samples: np.ndarray, frames: int) -> np.ndarray:
+        return stacked_filterbanks(samples, frames, normalise=self._model.dims.normalise_audio)
+
+    def tokens(self, text: str) -> list[int]:
+        found = self._dictionary.encode(text)
+        unknown = found.count(UNK)
+        if 2 * unknown >= len(found) - 1 > 0:  # the end mark is always known
+            raise TlbenchError(
+                f"text {text[:60]!r}: {unknown} of its {len(found) - 1} pieces are unknown to the lip-reading expert, "
+                "which was taught another vocabulary; take an expert that was trained on this data set"
+            )
+        return found
+
+    def padded(self, sentences: Sequence[Sequence[int]]) -> Tensor:
+        rows = [torch.tensor(list(sentence), dtype=torch.int64) for sentence in sentences]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+
+    def see(self, pictures: Tensor, hidden: Tensor | None) -> Tensor:
+        return self._model.encode(pictures, None, hidden)
+
+    def read(self, seen: Tensor, hidden: Tensor | None, tokens: Tensor) -> TokenLoss:
+        logits = self._model.logits(shifted_targets(tokens), seen, hidden)
+        return label_smoothed_loss(logits, tokens)
+
+    def audio_encoder(self) -> HearingEncoder:
+        state = {f"w2v_model.{name}": tensor for name, tensor in self._model.encoder.w2v_model.state_dict().items()}
+        return build_audio_encoder(state, self._model.dims.to_json(), "the lip-reading expert")
+
+
+def _sight(view_id: object, path: Path) -> Sight:
+    """What is seen through a view, step by step; a published file names none and was fine-tuned on LRS2's middle."""
+    views = {view.id: view for view in VIEWS.values()}
+    view = views.get(str(view_id)) if view_id else LRS2_CENTER
+    found = None if view is None else _of_view(view)
+    if found is None:
+        usable = ", ".join(known for known, each in views.items() if _of_view(each))
+        raise TlbenchError(
+            f"weights {path}: was trained behind the view {view_id}, through which no generated face can be shown to "
+            f"it as it is learned; take a lip reader of one of the views {usable}"
+        )
+    return found
+
+
+def _of_view(view: View) -> Sight | None:
+    """None for a view with a step that a picture being learned can't take."""
+    frames_face, side = False, LRS2_SIDE
+    left, top, right, bottom = 0, 0, LRS2_SIDE, LRS2_SIDE
+    mean = std = 0.0
+    for step in view.steps:
+        if isinstance(step, FrameFace):
+            frames_face = True
+        elif isinstance(step, CropWindow):
+            left, top, right, bottom = step.left, step.top, step.right, step.bottom
+            side = right - left
+        elif isinstance(step, CenterCrop):
+            left, top = (LRS2_SIDE - step.width) // 2, (LRS2_SIDE - step.height) // 2
+            right, bottom, side = left + step.width, top + step.height, step.width
+        elif isinstance(step, Resize):
+            side = step.width
+        elif isinstance(step, Normalise):
+            mean, std = step.mean, step.std
+        elif not isinstance(step, Grey):
+            return None
+    return Sight(LRS2_SIDE, frames_face, (left, top, right, bottom), side, mean, std)

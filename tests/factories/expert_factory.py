@@ -1,0 +1,18 @@
+"""A lip reader that has learned nothing, small enough to train a generator against in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlbench.checkpoints.package import own_package, write_package
+from tlbench.observers.avhubert.train import AVHubertLearner
+from tlbench.observers.avhubert.view import VIEWS
+from tlbench.training.trainable import Curriculum
+
+
+def write_expert(folder: Path, transcripts: Sequence[str], view: str = "small-mouth") -> Path:
+    """A package of a tiny AV-HuBERT whose words are those of the transcripts. Returns its folder."""
+    learner = AVHubertLearner.begin("tiny", Curriculum(tuple(transcripts), (), ()), 0)
+    write_package(own_package(learner.package(), VIEWS[view].id, {}, half=False), folder)
+    return folder

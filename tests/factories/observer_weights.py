@@ -1,0 +1,80 @@
+"""Weights made by the formula for every observer that has a network, as a file it would be given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tests.golden.formula import fill
+from tlbench.checkpoints.package import Package, write_package
+from tlbench.observers.avhubert.dims import Dims
+
+TINY = Dims(
+    encoder_layers=2,
+    encoder_width=64,
+    encoder_ffn=128,
+    encoder_heads=4,
+    decoder_layers=2,
+    decoder_width=64,
+    decoder_ffn=96,
+    decoder_heads=4,
+    vocabulary=40,
+)
+
+
+def formula_weights(name: str, folder: Path) -> Path:
+    """A file or package for the observer ``name``, written to ``folder``. KeyError for one that nobody has put here."""
+    return _WRITERS[name](folder)
+
+
+def _syncnet(folder: Path) -> Path:
+    from tlbench.observers.syncnet.model import SyncNetModel
+
+    return _save(_filled(SyncNetModel().state_dict()), folder / "syncnet_v2.model")
+
+
+def _avhubert(folder: Path) -> Path:
+    from tlbench.observers.avhubert.model import AVHubert
+
+    state = _filled(AVHubert(TINY).state_dict())
+    symbols = ["<s>", "<pad>", "</s>", "<unk>", *(f"▁w{number}" for number in range(TINY.vocabulary - 4))]
+    config = {"dims": TINY.to_json(), "dictionary": symbols}
+    package = folder / "avhubert"
+    write_package(Package("avhubert", state, config, {}, "tiny.pt", "0" * 64), package)
+    return package
+
+
+def _conformer(folder: Path) -> Path:
+    from tlbench.observers.conformer.model import ConformerModel
+
+    return _save(_filled(ConformerModel().state_dict()), folder / "conformer.pth")
+
+
+def _mvm(folder: Path) -> Path:
+    from tlbench.observers.mvm.checkpoint import PARTS
+    from tlbench.observers.mvm.model import MVMModel
+
+    model = MVMModel()
+    states = {f"{part}_state_dict": _filled(getattr(model, part).state_dict()) for part in PARTS}
+    return _save(states, folder / "mvm.ckpt")
+
+
+def _filled(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    fill(state)
+    return state
+
+
+def _save(state: Mapping[str, object], path: Path) -> Path:
+    torch.save(state, path)
+    return path
+
+
+_WRITERS: dict[str, Callable[[Path], Path]] = {
+    "avhubert": _avhubert,
+    "conformer": _conformer,
+    "mvm": _mvm,
+    "syncnet": _syncnet,
+}

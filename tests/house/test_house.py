@@ -1,0 +1,112 @@
+"""The house plan, kept: which room may import which, what a start may import, and what is packaged."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[2]
+# Data walks from left to right; docs/architecture.md says why the order is this one.
+ROOMS = [
+    *("media", "datasets", "checkpoints", "preflight", "observing", "generation", "metrics", "scoring", "comparison"),
+    *("tables", "training", "talklip", "figures", "reporting", "study", "leaderboard", "calibration", "cli"),
+]
+FOUNDATION = {"tlbench.arguments", "tlbench.errors", "tlbench.files", "tlbench.statistics", "tlbench.version"}
+WHOLE_JOBS = {"tlbench.checking", "tlbench.demo", "tlbench.verify"}  # they call every room but cli
+# Imports that still have to turn.
+WRONG_WAY = {
+    *("checkpoints/catalogue.py", "comparison/compare.py", "datasets/fetch_grid.py", "observing/observer.py"),
+    "scoring/result.py",
+}
+OBSERVERS_MAY_IMPORT = (
+    *("tlbench.media", "tlbench.datasets.clip", "tlbench.datasets.transcripts", "tlbench.checkpoints"),
+    *("tlbench.observing", "tlbench.training.augment", "tlbench.training.expert", "tlbench.training.trainable"),
+)
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.py") if "build" not in path.parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules of tlbench that a file imports anywhere in it, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module]
+        yield from (name for name in names if name.split(".")[0] == "tlbench")
+
+
+@pytest.mark.parametrize("path", sources(ROOT / "tlbench"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_from_rooms_on_its_left(path: Path) -> None:
+    parts = path.relative_to(ROOT / "tlbench").parts
+    module = "tlbench." + ".".join(parts).removesuffix(".py")
+    if "/".join(parts) in WRONG_WAY:
+        pytest.skip("has an import that still has to turn")
+    for name in imports(path):
+        assert not name.startswith("tlbench.observers"), f"{path} imports an observer by name: {name}"
+        room = name.split(".")[1] if "." in name else ""
+        if len(parts) > 1 and room in ROOMS:
+            assert ROOMS.index(room) <= ROOMS.index(parts[0]), f"{path} imports {name}, which lies to its right"
+        elif len(parts) > 1 and parts[0] != "cli":
+            assert name in FOUNDATION or room in ROOMS, f"{path} imports {name}, which is above its room"
+        elif module in WHOLE_JOBS:
+            assert room != "cli", f"{path} imports {name}; nothing imports the command line"
+
+
+@pytest.mark.parametrize("path", sources(ROOT / "observers"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_observer_imports_only_media_observing_and_itself(path: Path) -> None:
+    parts = path.relative_to(ROOT / "observers").parts
+    own = f"tlbench.observers.{parts[0]}"
+    for name in imports(path):
+        allowed = name in FOUNDATION or name.startswith((*OBSERVERS_MAY_IMPORT, own))
+        assert allowed, f"{path} imports {name}"
+
+
+def test_every_package_folder_is_in_the_wheel() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "tlbench").rglob("__init__.py")}
+    observers = (path.parent.relative_to(ROOT) for path in (ROOT / "observers").rglob("__init__.py"))
+    found |= {".".join(("tlbench", *folder.parts)) for folder in observers}
+    assert set(listed) == found
+
+
+def test_help_answers_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys, tlbench.cli.main as m\n"
+        "m.group.main(['--help'], standalone_mode=False)\n"
+        "print(sorted(set(sys.modules) & {'torch', 'av', 'cv2', 'numpy', 'pandas', 'scipy', 'rich'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_importing_tlbench_is_light_and_its_public_names_are_there() -> None:
+    code = "import sys, tlbench; print('torch' in sys.modules); print([hasattr(tlbench, n) for n in tlbench.__all__])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    light, names = done.stdout.splitlines()
+    assert light == "False"
+    assert "False" not in names
+
+
+def test_no_catch_all_and_no_module_of_helpers() -> None:
+    for path in [*sources(ROOT / "tlbench"), *sources(ROOT / "observers")]:
+        assert path.stem not in ("utils", "helpers", "common", "misc"), path
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                caught = "" if node.type is None else ast.unparse(node.type)
+                assert caught not in ("", "Exception", "BaseException"), (
+                    f"{path}:{node.lineno} catches {caught or 'all'}"
+                )

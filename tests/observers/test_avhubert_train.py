@@ -1,0 +1,83 @@
+"""AV-HuBERT learns: what a batch holds, what is charged, and that a few clips are soon known by heart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import TlbenchError
+from tlbench.observers.avhubert.train import AVHubertLearner, symbols_of, train_tokenizer
+from tlbench.training.trainable import Curriculum, Lesson
+
+TEXTS = ("BLUE BOATS", "RED CARS AGAIN")
+
+
+def lessons(frames: int = 20, labelled: bool = True) -> list[Lesson]:
+    rng = np.random.default_rng(0)
+    made = []
+    for number, text in enumerate(TEXTS):
+        bars = np.where(np.arange(48) // 6 % 2, 220, 30).astype(np.uint8)  # upright in one clip, lying in the other
+        picture = np.tile(bars, (48, 1)) if number else np.tile(bars[:, None], (1, 48))
+        pictures = np.repeat(picture[None], frames + number, axis=0)
+        samples = rng.integers(-9000, 9000, 640 * frames, np.int16)
+        labels = np.full(frames + number, number) if labelled else None
+        made.append(Lesson(Clip(str(number), transcript=text), pictures, samples, labels))
+    return made
+
+
+def learner(labels: tuple[str, ...] = ("a", "b")) -> AVHubertLearner:
+    return AVHubertLearner.begin("tiny", Curriculum(TEXTS, (), labels), seed=0)
+
+
+def test_batches_are_of_lips_of_speech_and_of_both() -> None:
+    mine = learner()
+    kinds = set()
+    for seed in range(30):
+        batch = mine.batch(lessons(), np.random.default_rng(seed))
+        kinds.add(("video" in batch, "audio" in batch))
+        if "video" in batch:
+            assert batch["video"].shape == (2, 1, 21, 48, 48)
+        if "audio" in batch:
+            assert batch["audio"].shape == (2, 104, 21)
+        assert batch["frames"].tolist() == [20, 21]
+        assert batch["hidden"].sum() == 1  # the shorter clip's missing frame
+        assert batch["labels"][0, -1] == -1
+        assert torch.isfinite(mine.network(batch)["loss"])
+    assert kinds == {(True, False), (False, True), (True, True)}
+
+
+def test_the_same_number_gives_the_same_batch() -> None:
+    first, again = (learner().batch(lessons(), np.random.default_rng(3)) for _ in range(2))
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_a_batch_without_labels_is_charged_for_its_tokens_alone() -> None:
+    mine = learner()
+    losses = mine.network(mine.batch(lessons(labelled=False), np.random.default_rng(1)))
+    assert losses["labels"] == 0
+    assert torch.equal(losses["loss"], losses["tokens"])
+    without = learner(labels=())
+    assert "labels" not in without.network(without.batch(lessons(labelled=False), np.random.default_rng(1)))
+
+
+def test_two_clips_are_soon_known_by_heart() -> None:
+    mine = learner()
+    optimiser = torch.optim.AdamW(mine.network.parameters(), lr=3e-3)
+    mine.network.train()
+    for step in range(120):
+        optimiser.zero_grad()
+        mine.network(mine.batch(lessons(), np.random.default_rng(step)))["loss"].backward()
+        optimiser.step()
+    said = mine.judge(lessons(), torch.device("cpu"))
+    assert [evidence.values["hypothesis"] for evidence in said] == [text.lower() for text in TEXTS]
+    assert mine.network.training
+
+
+def test_a_tokenizer_is_the_same_for_the_same_texts() -> None:
+    assert train_tokenizer(TEXTS, 100) == train_tokenizer(TEXTS, 100)
+    assert symbols_of(train_tokenizer(TEXTS, 100))[:4] == ["<s>", "<pad>", "</s>", "<unk>"]
+    with pytest.raises(TlbenchError, match="no training clip has a transcript"):
+        train_tokenizer(("", " "), 100)

@@ -1,0 +1,277 @@
+"""The Conformer learns to spell what lips say; what it learned is read by the observer as it was judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tlbench.checkpoints.package import Package, own_package, write_package
+from tlbench.datasets.clip import Clip
+from tlbench.errors import TlbenchError
+from tlbench.media.video import Frames
+from tlbench.metrics.catalogue import find_metric
+from tlbench.observers.conformer.dims import PUBLISHED, Dims
+from tlbench.observers.conformer.fast_frontend import normalised
+from tlbench.observers.conformer.fast_model import PackedEncoder
+from tlbench.observers.conformer.model import ConformerModel, pad_features
+from tlbench.observers.conformer.observer import Conformer
+from tlbench.observers.conformer.tokenizer import EOS, required_frames, text_of
+from tlbench.observers.conformer.train import NOTHING, SIZES, ConformerLearner, picture_rows
+from tlbench.observers.conformer.view import VIEWS
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.lip_reader import shown_side
+from tlbench.training.trainable import TOTAL, Curriculum, Lesson
+
+TEXTS = ("BIN BLUE", "SET RED")
+CURRICULUM = Curriculum(TEXTS, (), tuple("ABCDEFGH"))
+CPU = torch.device("cpu")
+SIDE = 48
+
+
+def lesson(text: str, seed: int, frames: int = 20) -> Lesson:
+    """Blocks of grey that stand still for a few frames, another row for another seed."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (-(-frames // 4), 6, 6), dtype=np.uint8).repeat(4, 0)[:frames]
+    pictures = blocks.repeat(SIDE // 6, 1).repeat(SIDE // 6, 2)
+    return Lesson(Clip(f"s/{seed}", transcript=text), pictures, None, np.arange(frames) // 4 % 8)
+
+
+LESSONS = [lesson(text, seed) for seed, text in enumerate(TEXTS)]
+
+
+@pytest.fixture(scope="module")
+def learned() -> ConformerLearner:
+    """A tiny network that has seen two clips until it can spell them."""
+    torch.set_num_threads(1)
+    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    rng = np.random.default_rng(0)
+    optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
+    learner.network.train()
+    for _ in range(60):
+        losses = learner.network(learner.batch(LESSONS, rng))
+        losses[TOTAL].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return learner
+
+
+def judged(learner: ConformerLearner, lessons: list[Lesson]) -> float:
+    metric = find_metric(ConformerLearner.metric)
+    tallies = [metric.tally(evidence) for evidence in learner.judge(lessons, CPU)]
+    value = metric.value(sum(tallies[1:], tallies[0]))
+    assert value is not None
+    return value
+
+
+def test_it_spells_the_clips_it_has_learned(learned: ConformerLearner) -> None:
+    assert judged(learned, LESSONS) == 0.0
+    said = learned.judge(LESSONS, CPU)
+    assert [text_of(evidence.array("forced_ids").tolist()) for evidence in said] == list(TEXTS)
+    assert [evidence.values["reference"] for evidence in said] == list(TEXTS)
+
+
+def test_steps_lower_every_loss(learned: ConformerLearner) -> None:
+    batch = learned.batch(LESSONS, np.random.default_rng(1))
+    fresh = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    before, after = fresh.network(batch), learned.network(batch)
+    for name in (TOTAL, "attention", "ctc", "labels"):
+        assert float(after[name].detach()) < 0.7 * float(before[name].detach()), name
+    assert float(after["label_accuracy"]) > float(before["label_accuracy"])
+    assert float(after["character_accuracy"]) > 0.8
+
+
+def test_the_package_reads_as_it_was_judged(learned: ConformerLearner, tmp_path: Path) -> None:
+    write_package(own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=False), tmp_path / "mine")
+    observer = Conformer.load(tmp_path / "mine", ("small-mouth",), "cpu")
+    frames = _frames(10)
+    watcher = observer.watch(Clip("a", transcript=TEXTS[0]), None)
+    watcher.see(frames, None, None)
+    (read,) = observer.conclude([watcher])
+    pictures = watcher.crops.numpy()  # type: ignore[attr-defined]
+    assert pictures.shape == (10, SIDE, SIDE)
+    (said,) = learned.judge([Lesson(Clip("a", transcript=TEXTS[0]), pictures, None, None)], CPU)
+    assert isinstance(read, Evidence)
+    assert read.to_json() == said.to_json()
+
+
+def test_a_half_precision_package_spells_the_same(learned: ConformerLearner, tmp_path: Path) -> None:
+    package = own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=True)
+    other = ConformerLearner.restore(package, tmp_path, CURRICULUM, 0)
+    assert judged(other, LESSONS) == 0.0
+
+
+def test_judging_leaves_it_in_training(learned: ConformerLearner) -> None:
+    before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
+    learned.judge(LESSONS, CPU)
+    assert all(module.training for module in learned.network.modules())
+    assert all(parameter.requires_grad for parameter in learned.network.parameters())
+    for name, tensor in learned.network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: ConformerLearner) -> None:
+    """Lengths, padding and all: what is learned in batches is what is read alone."""
+    model = learned.network.model.eval()
+    crops = [torch.from_numpy(lesson("A", seed, frames).pictures) for seed, frames in ((3, 9), (4, 14))]
+    lengths = [12, 14]
+    pictures = torch.zeros(2, 14, SIDE, SIDE)
+    for row, clip in zip(pictures, crops, strict=True):
+        row[: len(clip)] = normalised(clip)
+    with torch.no_grad():
+        features = picture_rows(model.visual_frontend, pictures, [9, 14])
+        plain = model.visual_frontend(pictures, [9, 14])
+        mask = (torch.arange(14) < torch.tensor(lengths)[:, None])[:, None]
+        together = model.encoder(pad_features(features, lengths), mask, apart=True)
+        alone = PackedEncoder(model.encoder)(
+            [pad_features([rows], [n])[0] for rows, n in zip(features, lengths, strict=True)]
+        )
+    learned.network.train()
+    for ours, theirs in zip(features, plain, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for row, length, own in zip(together, lengths, alone, strict=True):
+        torch.testing.assert_close(row[:length], own, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
+    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    one, again, other = (learner.batch(LESSONS, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    for name, tensor in one.items():
+        assert torch.equal(tensor, again[name])
+    assert not torch.equal(one["pictures"], other["pictures"])
+    assert one["before"].tolist()[1] == [EOS, *one["after"].tolist()[1][:-2], EOS]
+    assert one["after"].tolist()[1][-2:] == [EOS, NOTHING]  # a character shorter than the other
+
+
+def test_a_clip_too_short_for_its_text_gets_frames_that_count_and_have_no_label() -> None:
+    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    short = lesson("BIN BLUE", 5, frames=4)
+    needed = required_frames(list(range(8)))
+    batch = learner.batch([short], np.random.default_rng(0))
+    assert batch["frames"].tolist() == [4]
+    assert batch["lengths"].tolist() == [needed]
+    assert batch["labels"].tolist() == [[NOTHING] * 2 + [0] * 4 + [NOTHING] * 2]
+    losses = learner.network(batch)
+    assert torch.isfinite(losses[TOTAL])
+
+
+def test_some_clips_get_such_frames_although_they_need_none() -> None:
+    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    lengths = [int(learner.batch(LESSONS[:1], np.random.default_rng(seed))["lengths"]) for seed in range(40)]
+    assert min(lengths) == 20
+    assert 4 <= sum(length > 20 for length in lengths) <= 20
+
+
+def test_without_times_there_is_nothing_to_name() -> None:
+    learner = ConformerLearner.begin("tiny", replace(CURRICULUM, labels=()), 0)
+    batch = learner.batch([replace(one, labels=None) for one in LESSONS], np.random.default_rng(0))
+    assert "labels" not in batch
+    assert "labels" not in learner.network(batch)
+
+
+def test_clips_without_times_may_stand_beside_others_and_alone() -> None:
+    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    batch = learner.batch([LESSONS[0], replace(LESSONS[1], labels=None)], np.random.default_rng(0))
+    assert (batch["labels"][1] == NOTHING).all()
+    assert float(learner.network(batch)["labels"].detach()) > 0
+    alone = learner.network(learner.batch([replace(LESSONS[1], labels=None)], np.random.default_rng(0)))
+    assert float(alone["labels"].detach()) == 0
+    assert torch.isfinite(alone[TOTAL])
+
+
+def test_sizes_and_views_fit() -> None:
+    for size, dims in SIZES.items():
+        for frame_size in ((160, 160), (360, 288), None):
+            assert shown_side(VIEWS[ConformerLearner.view_for(size, frame_size)]) == dims.side
+    assert ConformerLearner.view_for("small", (160, 160)) == "small-mouth"
+    assert ConformerLearner.view_for("small", (360, 288)) == "small-face-framed"
+    assert ConformerLearner.view_for("published", (160, 160)) == "lrs2-112"
+    with torch.device("meta"):
+        small = ConformerModel(SIZES["small"])
+    assert 1.5e6 < sum(parameter.numel() for parameter in small.parameters()) < 2.1e6
+
+
+def test_dims_come_back_from_a_package() -> None:
+    for dims in SIZES.values():
+        assert Dims.from_json(json.loads(json.dumps(dims.to_json()))) == dims
+    assert Dims.from_json({}) == PUBLISHED
+
+
+def test_names_are_the_published_ones_in_every_size() -> None:
+    with torch.device("meta"):
+        published, small = (
+            ConformerModel(),
+            ConformerModel(replace(SIZES["small"], encoder_blocks=12, decoder_blocks=6)),
+        )
+    assert list(small.state_dict()) == list(published.state_dict())
+
+
+@pytest.mark.slow
+def test_the_published_size_takes_a_step() -> None:
+    learner = ConformerLearner.begin("published", CURRICULUM, 0)
+    big = replace(LESSONS[0], pictures=np.zeros((8, 112, 112), np.uint8), labels=None)
+    losses = learner.network(learner.batch([big], np.random.default_rng(0)))
+    losses[TOTAL].backward()
+    assert torch.isfinite(losses[TOTAL])
+
+
+def test_another_view_than_the_networks_is_refused_in_one_line(learned: ConformerLearner, tmp_path: Path) -> None:
+    write_package(learned.package(), tmp_path / "mine")
+    with pytest.raises(
+        TlbenchError, match=r"pictures of 48 pixels, view conformer-lrs2-112@1 shows 112; choose"
+    ) as one:
+        Conformer.load(tmp_path / "mine", ("lrs2-112",), "cpu")
+    assert "--view conformer=small-mouth or small-face-framed" in str(one.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ("huge", "no size 'huge'; there are tiny, small, published"),
+        ({"sides": 48}, "unknown size 'sides'"),
+        ({"width": 30, "heads": 4}, "shared by 4 heads"),
+        ({"kernel": 4}, "no middle"),
+        ({"hidden": 0}, "above 0"),
+        ({"hidden": 1.5}, "above 0"),
+    ],
+)
+def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:
+    with pytest.raises(TlbenchError, match=said) as caught:
+        ConformerLearner.begin(size, CURRICULUM, 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_texts_that_can_not_be_learned_are_said_with_their_clip() -> None:
+    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    with pytest.raises(TlbenchError, match="clip s/9: the transcript has 'Ø'"):
+        learner.batch([lesson("Ø", 9)], np.random.default_rng(0))
+    with pytest.raises(TlbenchError, match="clip s/9: the transcript is empty"):
+        learner.batch([lesson("", 9)], np.random.default_rng(0))
+    with pytest.raises(TlbenchError, match="no training clip has a transcript"):
+        ConformerLearner.begin("tiny", Curriculum((), (), ()), 0)
+
+
+def test_a_package_of_another_network_is_told(learned: ConformerLearner, tmp_path: Path) -> None:
+    package = learned.package()
+    with pytest.raises(TlbenchError, match="of observer 'mvm', not 'conformer'"):
+        ConformerLearner.restore(replace(package, observer="mvm"), tmp_path, CURRICULUM, 0)
+    with pytest.raises(TlbenchError, match="its sizes can't be read"):
+        ConformerLearner.restore(replace(package, config={"dims": {"side": "48"}}), tmp_path, CURRICULUM, 0)
+    with pytest.raises(TlbenchError, match="of another shape"):
+        ConformerLearner.restore(
+            Package("conformer", package.tensors, {"dims": SIZES["small"].to_json()}), tmp_path, CURRICULUM, 0
+        )
+
+
+def _frames(count: int) -> Frames:
+    import av
+
+    noise = np.random.RandomState(0).randint(0, 256, (count, 10, 10, 3)).astype(np.uint8)
+    big = [np.kron(image, np.ones((16, 16, 1), np.uint8)) for image in noise]
+    return Frames(
+        0, tuple(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in big)
+    )

@@ -1,0 +1,123 @@
+"""LSE on followed faces, for videos that are not framed on one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from tlbench.datasets.clip import Clip
+from tlbench.media.audio import read_audio
+from tlbench.media.video import Footage, read_video, write_video
+from tlbench.metrics.catalogue import find_metric
+from tlbench.observers.syncnet.dims import PUBLISHED
+from tlbench.observers.syncnet.fast_model import FastSyncNet
+from tlbench.observers.syncnet.observer import SyncNet
+from tlbench.observing.evidence import Evidence
+
+CLIPS = Path(__file__).parents[1] / "golden" / "clips"
+TRACK_KEYS = {"track_start", "track_frames", "track_lse_d", "track_lse_c", "track_offset_frames"} | {
+    "track_common_lse_d",
+    "track_common_lse_c",
+}
+
+
+class Pocket(nn.Module):
+    """Stands in for the network: embeddings are mean colours, so that a test is done in a moment."""
+
+    dims = PUBLISHED
+
+    def lips(self, frames: Tensor) -> Tensor:
+        return F.pad(frames.float().mean(dim=(1, 2)).unfold(0, 5, 1).flatten(1), (0, 1024 - 15))
+
+    def speech(self, mfcc: Tensor) -> Tensor:
+        return F.pad(mfcc.flatten(1), (0, 1024 - 260))
+
+
+def observe(path: Path, samples: np.ndarray, run: int = 32, views: tuple[str, ...] = ("face-track",)) -> Evidence:
+    observer = SyncNet(cast(FastSyncNet, Pocket()), views, "cpu")
+    watcher = observer.watch(Clip("c", generated=path), samples)
+    for frames in Footage(path).frames(run):
+        watcher.see(frames, None, None)
+    (evidence,) = observer.conclude([watcher])
+    assert isinstance(evidence, Evidence), evidence
+    return evidence
+
+
+@pytest.fixture(scope="module")
+def unframed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A head in the corner of a wider picture, for 80 frames."""
+    head = read_video(CLIPS / "clip_b.mp4")
+    wide = np.full((len(head), 240, 400, 3), 90, np.uint8)
+    wide[:, 60:220, 200:360] = head
+    path = tmp_path_factory.mktemp("tracks") / "wide.mp4"
+    write_video(path, wide, 25, samples=read_audio(CLIPS / "clip_b.mp4"))
+    return path
+
+
+def test_one_face_is_one_track_over_the_whole_video(unframed: Path) -> None:
+    evidence = observe(unframed, read_audio(unframed))
+    assert set(evidence.values) == TRACK_KEYS | {"windows"}
+    assert evidence.array("track_frames").tolist() == [80]
+    assert evidence.array("track_start").tolist() == [0]
+    metric = find_metric("lse_d_track/sound")
+    assert metric.tally(evidence).value == evidence.array("track_common_lse_d")[0]
+
+
+def test_the_crop_follows_the_face_wherever_it_is(unframed: Path, tmp_path: Path) -> None:
+    """The same head elsewhere in the picture gives the same crops, but for what the codec did to them."""
+    wide = np.roll(read_video(unframed), -150, axis=2)
+    write_video(tmp_path / "moved.mp4", wide, 25, samples=read_audio(unframed))
+    here, there = observe(unframed, read_audio(unframed)), observe(tmp_path / "moved.mp4", read_audio(unframed))
+    assert there.array("track_lse_d")[0] == pytest.approx(here.array("track_lse_d")[0], rel=0.05)
+
+
+@pytest.mark.parametrize("run", [7, 80])
+def test_how_the_video_is_cut_into_runs_changes_nothing(unframed: Path, run: int) -> None:
+    samples = read_audio(unframed)
+    assert observe(unframed, samples, run).to_json() == observe(unframed, samples).to_json()
+
+
+def test_without_a_face_there_is_no_track_and_the_whole_frame_is_scored_all_the_same(tmp_path: Path) -> None:
+    write_video(tmp_path / "grey.mp4", np.full((60, 160, 160, 3), 120, np.uint8), 25)
+    samples = np.random.default_rng(0).integers(-999, 999, 60 * 640, np.int16)
+    evidence = observe(tmp_path / "grey.mp4", samples, views=("sound", "face-track"))
+    assert all(len(evidence.array(key)) == 0 for key in TRACK_KEYS)
+    assert "sound_lse_d" in evidence.values
+    assert find_metric("lse_c_track/sound").tally(evidence).value is None
+
+
+def test_a_face_that_is_too_short_lived_is_no_track(unframed: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "short.mp4", read_video(unframed)[:50], 25)  # the rule asks for more than 50
+    assert len(observe(tmp_path / "short.mp4", read_audio(unframed)).array("track_start")) == 0
+
+
+def test_sound_that_ends_early_cuts_the_track_short(unframed: Path) -> None:
+    samples = read_audio(unframed)
+    whole, cut = observe(unframed, samples), observe(unframed, samples[: 30 * 640])
+    assert cut.array("track_frames").tolist() == [80]
+    assert cut.array("track_lse_d")[0] != whole.array("track_lse_d")[0]
+
+
+def test_a_real_face_in_a_wide_picture_is_followed(shared: Path) -> None:
+    path = sorted((shared / "data" / "grid" / "s1").glob("*.mp4"))[0]
+    frames = observe(path, read_audio(path)).array("track_frames").tolist()
+    assert len(frames) == 1
+    assert frames[0] >= 70
+
+
+def test_what_the_observer_is_can_be_read_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "from tlbench.observing.registry import observer_class\n"
+        "observer = observer_class('syncnet')\n"
+        "print(observer.identity(('paper', 'face-track'), 'ab'), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["syncnet@2[syncnet-track-blazeface@1,syncnet-whole-jpeg@1]ab", "False"]

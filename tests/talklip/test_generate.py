@@ -1,0 +1,506 @@
+"""Generated videos: the reference's pictures and sound with other faces, made once, and only in one way a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from tests.factories.media_factory import picture, tone, write_clip
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import file_sha256
+from tlbench.media.audio import read_audio, sound_form
+from tlbench.media.video import Frames, read_video, write_video
+from tlbench.observing import face_boxes as boxing
+from tlbench.talklip import generate as generating
+from tlbench.talklip.checkpoint import write_official
+from tlbench.talklip.discriminator import Discriminator
+from tlbench.talklip.generate import Generated, find_face, generate_dataset, generate_video, speak_over
+from tlbench.talklip.generator import TalkLip, dims_for
+from tlbench.talklip.inference import Speaker
+
+WIDTH, HEIGHT, FRAMES = 160, 128, 10
+BOX = [40, 16, 120, 112]
+
+Generate = Callable[..., Generated]
+
+
+class OneFace:
+    """A detector that knows where the face is; in the frames named there is none."""
+
+    name, sure_score = "one", 0.0
+
+    def __init__(self, without: tuple[int, ...] = ()) -> None:
+        self.without = without
+        self.seen = 0
+
+    def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+        numbers = range(self.seen, self.seen + len(frames))
+        self.seen += len(frames)
+        return [None if number in self.without else np.array(BOX) for number in numbers]
+
+    def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
+        return [np.array([[*BOX, 1.0]]) for _ in frames]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
+    write_official(TalkLip(dims_for("tiny", "local", 0, 0)), path, 1, 1, {"variant": "l"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of different lengths, each with boxes; one in a folder of its own."""
+    root = tmp_path_factory.mktemp("real")
+    for number, clip_id in enumerate(["a", "b", "deep er/c"]):
+        path = root / "videos" / f"{clip_id}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frames = np.stack([picture(20 * number + index, WIDTH, HEIGHT) for index in range(FRAMES + 3 * number)])
+        write_video(path, frames, samples=tone(len(frames) / 25, hertz=200 * (number + 1))[:, 0], crf=5)
+        boxes = root / "boxes" / f"{clip_id}.npy"
+        boxes.parent.mkdir(parents=True, exist_ok=True)
+        np.save(boxes, np.tile(BOX, (len(frames), 1)))
+    return root
+
+
+@pytest.fixture
+def generate(checkpoint: Path, real: Path, tmp_path: Path) -> Generate:
+    def run(out: Path, **changes: object) -> Generated:
+        words: dict[str, object] = {"boxes": real / "boxes", "device": "cpu", "cache": tmp_path / "cache"}
+        return generate_dataset(checkpoint, out, "folder", real / "videos", **{**words, **changes})  # type: ignore[arg-type]
+
+    return run
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder) if name.endswith(".mp4")}
+
+
+def its_own_face(self: Speaker, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    return poses.astype(np.float32)
+
+
+def test_each_clip_becomes_a_video_of_its_length_size_and_sound(generate: Generate, real: Path, tmp_path: Path) -> None:
+    done = generate(tmp_path / "out")
+    assert (done.written, done.kept, done.frames, done.failures) == (3, 0, 39, {})
+    assert files(tmp_path / "out") == ["a.mp4", "b.mp4", "deep er/c.mp4", "generation.json"]
+    for name in ("a", "b", "deep er/c"):
+        truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
+        assert made.shape == truth.shape
+        x1, y1, x2, y2 = BOX
+        inside = np.abs(made[:, y1:y2, x1:x2].astype(int) - truth[:, y1:y2, x1:x2]).mean()
+        outside = np.abs(made[:, : y1 - 4].astype(int) - truth[:, : y1 - 4]).mean()
+        assert inside > 20 > 8 > outside
+        kept, sound = (read_audio(folder / f"{name}.mp4") for folder in (real / "videos", tmp_path / "out"))
+        both = min(len(kept), len(sound))
+        assert np.corrcoef(kept[:both], sound[:both])[0, 1] > 0.98
+
+
+def test_a_generator_that_repeats_the_true_face_gives_the_reference(
+    generate: Generate, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Colours, boxes and order of frames: anything exchanged on the way would show."""
+    monkeypatch.setattr(Speaker, "speak", its_own_face)
+    generate(tmp_path / "out")
+    for name in ("a", "b", "deep er/c"):
+        truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
+        assert np.abs(made.astype(int) - truth).mean(axis=(1, 2, 3)).max() < 3
+
+
+def test_the_first_face_is_the_identity_of_all_frames_or_each_its_own(
+    generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, bool]] = []
+
+    def speak(self: Speaker, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+        told.append((len(identity), bool((identity == poses).all())))
+        return its_own_face(self, heard, poses, identity)
+
+    monkeypatch.setattr(Speaker, "speak", speak)
+    generate(tmp_path / "first", limit=1)
+    assert told == [(1, False), (1, False)]
+    told.clear()
+    generate(tmp_path / "same", limit=1, identity="same")
+    assert told == [(8, True), (2, True)]
+
+
+def test_what_a_clip_becomes_does_not_depend_on_the_others(generate: Generate, tmp_path: Path) -> None:
+    generate(tmp_path / "all")
+    generate(tmp_path / "side by side", workers=3)
+    (tmp_path / "list.txt").write_text("deep er/c\n")
+    generate(tmp_path / "one", subset=tmp_path / "list.txt")
+    whole = contents(tmp_path / "all")
+    assert contents(tmp_path / "side by side") == whole
+    assert contents(tmp_path / "one") == {"deep er/c.mp4": whole["deep er/c.mp4"]}
+
+
+def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(
+    generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def interrupted(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(out, progress=interrupted)
+    assert len(contents(out)) == 1
+    assert not [name for name in files(out) if Path(name).name.startswith(".")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("generate")]
+    before = contents(out)
+    (out / ".b.99999.part.mp4").write_bytes(b"of a run that was killed")
+    done = generate(out)
+    assert (done.written, done.kept) == (2, 1)
+    generate(tmp_path / "at once")
+    assert contents(out) == contents(tmp_path / "at once")
+    assert before.items() <= contents(out).items()
+    assert files(out) == ["a.mp4", "b.mp4", "deep er/c.mp4", "generation.json"]
+
+
+def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
+    generate: Generate, checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    generate(out, limit=1)
+    note = json.loads((out / "generation.json").read_text("utf-8"))
+    assert note["checkpoint_file"] == "tiny.pth"
+    assert len(note["checkpoint"]["sha256"]) == 64
+    assert note["checkpoint"]["config"]["trained"] == {"variant": "l"}
+    assert note["encoder"] == {"pictures": "libx264", "crf": 23, "sound": "aac"}
+    assert (note["identity"], note["trim"], note["dataset"]) == ("first", "both-ends", "folder")
+    with pytest.raises(TlbenchError, match=r"another generation \(identity differ"):
+        generate(out, identity="same")
+    with pytest.raises(TlbenchError, match=r"another generation \(numbers differ"):
+        generate(out, precision="half")
+    with pytest.raises(TlbenchError, match=r"another generation \(trim differ"):
+        generate(out, trim="end")
+    (out / "generation.json").write_text("{")
+    with pytest.raises(TlbenchError, match="can't be read"):
+        generate(out)
+    (out / "generation.json").unlink()
+    with pytest.raises(TlbenchError, match=r"no generation\.json"):
+        generate(out)
+
+
+def test_the_note_says_which_boxes_each_clip_had_wherever_they_come_from(
+    checkpoint: Path, real: Path, tmp_path: Path, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boxes that a list of clips brings are given ones, as those of a folder are."""
+    (tmp_path / "list.csv").write_text(
+        f"id,reference,boxes\na,{real}/videos/a.mp4,{real}/boxes/a.npy\nb,{real}/videos/b.mp4,\n"
+    )
+    monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace(without=(2, 3)))
+    words = {"device": "cpu", "cache": tmp_path / "cache", "detector": "haar"}
+    done = generate_dataset(checkpoint, tmp_path / "out", "folder", manifest=tmp_path / "list.csv", **words)  # type: ignore[arg-type]
+    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert note["boxes"] == "given+haar"
+    assert note["clips"]["a"]["boxes"] == f"given:{file_sha256(real / 'boxes' / 'a.npy')}"
+    assert note["clips"]["b"] == {
+        "reference": file_sha256(real / "videos" / "b.mp4"),
+        "audio": None,
+        "boxes": "haar",
+        "frames": 13,
+        "faceless_frames": 2,
+    }
+    assert done.faceless == {"b": (2, 13)}
+
+
+def test_two_sets_of_boxes_are_not_mixed(generate: Generate, real: Path, tmp_path: Path) -> None:
+    out, others = tmp_path / "out", tmp_path / "others"
+    generate(out, limit=2)
+    shutil.copytree(real / "boxes", others)
+    assert generate(out, boxes=others, limit=2).kept == 2  # the same boxes in another folder
+    np.save(others / "b.npy", np.load(others / "b.npy") + 1)
+    before = contents(out), (out / "generation.json").read_bytes()
+    with pytest.raises(TlbenchError, match=r"clip b was made with other face boxes .*give those again.*--out"):
+        generate(out, boxes=others)
+    with pytest.raises(TlbenchError, match="boxes_folder differ"):
+        generate(out, boxes=None, detector="haar")
+    assert (contents(out), (out / "generation.json").read_bytes()) == before
+
+
+def test_two_ways_of_finding_boxes_are_not_mixed(
+    generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace())
+    generate(tmp_path / "out", boxes=None, detector="haar", limit=1)
+    (tmp_path / "list.txt").write_text("b\n")
+    with pytest.raises(TlbenchError, match=r"boxes by haar, and now they would be by haar~3; give the same --detector"):
+        generate(tmp_path / "out", boxes=None, detector="haar", smooth=3, subset=tmp_path / "list.txt")
+    assert generate(tmp_path / "out", boxes=None, detector="haar", subset=tmp_path / "list.txt").written == 1
+
+
+def test_a_renamed_checkpoint_is_the_same_one(generate: Generate, checkpoint: Path, real: Path, tmp_path: Path) -> None:
+    generate(tmp_path / "out", limit=1)
+    renamed = tmp_path / "renamed.pth"
+    shutil.copy(checkpoint, renamed)
+    words = {"boxes": real / "boxes", "device": "cpu"}
+    done = generate_dataset(renamed, tmp_path / "out", "folder", real / "videos", **words)  # type: ignore[arg-type]
+    assert (done.written, done.kept) == (2, 1)
+    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert note["checkpoint_file"] == "renamed.pth"
+
+
+@pytest.mark.parametrize("which", ["reference", "audio"])
+def test_a_video_of_what_is_another_file_by_now_is_made_anew(
+    checkpoint: Path, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    videos, sound, out = tmp_path / "videos", tmp_path / "sound.mp4", tmp_path / "out"
+    shutil.copytree(real / "videos", videos)
+    shutil.copy(videos / "b.mp4", sound)
+
+    def of_another_sound(*words: object, **options: object) -> Selection:
+        selection = load_dataset(*words, **options)  # type: ignore[arg-type]
+        return replace(selection, clips=[replace(selection.clips[0], audio=sound), selection.clips[1]])
+
+    monkeypatch.setattr(generating, "load_dataset", of_another_sound)
+
+    def run() -> Generated:
+        return generate_dataset(checkpoint, out, "folder", videos, boxes=real / "boxes", device="cpu")
+
+    assert (run().written, run().written) == (2, 0)
+    before = contents(out)
+    write_video(
+        videos / "a.mp4" if which == "reference" else sound,
+        [picture(90 + index, WIDTH, HEIGHT) for index in range(FRAMES)],
+        samples=tone(FRAMES / 25, hertz=700)[:, 0],
+    )
+    done = run()
+    assert (done.written, done.kept, done.outdated) == (1, 1, 1)
+    after = contents(out)
+    assert after["a.mp4"] != before["a.mp4"]
+    assert after["b.mp4"] == before["b.mp4"]
+    assert run().kept == 2
+
+
+def test_a_video_that_the_note_knows_nothing_of_is_made_anew(generate: Generate, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    generate(out, limit=2)
+    whole = contents(out)
+    note = json.loads((out / "generation.json").read_text("utf-8"))
+    note["clips"] = {"a": {"reference": 3}, "b": note["clips"]["b"]}
+    (out / "generation.json").write_text(json.dumps(note))
+    (out / "a.mp4").write_bytes(b"of a run that was killed before it could take it down")
+    done = generate(out, limit=2)
+    assert (done.written, done.kept) == (1, 1)
+    assert contents(out) == whole
+
+
+def test_another_checkpoint_is_another_generation(generate: Generate, real: Path, tmp_path: Path) -> None:
+    generate(tmp_path / "out", limit=1)
+    other = tmp_path / "tiny.pth"
+    write_official(TalkLip(dims_for("tiny", "local", 0, 0)), other, 2, 1, {"variant": "l"})
+    with pytest.raises(TlbenchError, match="checkpoint differ"):
+        generate_dataset(other, tmp_path / "out", "folder", real / "videos", boxes=real / "boxes", device="cpu")
+
+
+def test_a_checkpoint_that_is_no_generator_is_refused_before_anything_is_written(real: Path, tmp_path: Path) -> None:
+    path = tmp_path / "disc.pth"
+    write_official(Discriminator(1 / 16, 8), path, 1, 1, {})
+    with pytest.raises(TlbenchError, match="is a discriminator"):
+        generate_dataset(path, tmp_path / "out", "folder", real / "videos", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_wrong_with_a_clip_is_told_and_the_others_are_made(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, boxes = tmp_path / "real", tmp_path / "boxes"
+    root.mkdir()
+    boxes.mkdir()
+    (root / "broken.mp4").write_bytes(b"not a video")
+    write_clip(root / "mute.mp4", frames=6, width=96, height=96)
+    for name in ("fine", "few"):
+        write_clip(root / f"{name}.mp4", frames=6, width=96, height=96, samples=tone(0.24), audio_codec="aac")
+    for name, rows in [("broken", 6), ("mute", 6), ("fine", 6), ("few", 4)]:
+        np.save(boxes / f"{name}.npy", np.tile([10, 10, 80, 90], (rows, 1)))
+    done = generate_dataset(checkpoint, tmp_path / "out", "folder", root, boxes=boxes, device="cpu", workers=2)
+    assert {clip_id: error.code for clip_id, error in done.failures.items()} == {
+        "broken": "unreadable",
+        "few": "boxes-too-short",
+        "mute": "no-audio",
+    }
+    assert done.written == 1
+    assert files(tmp_path / "out") == ["fine.mp4", "generation.json"]
+
+
+def test_a_clip_without_a_face_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    write_clip(tmp_path / "real.mp4", frames=5, width=96, height=96, samples=tone(0.2), audio_codec="aac")
+    done = generate_dataset(
+        checkpoint, tmp_path / "out", "folder", tmp_path, detector="haar", device="cpu", cache=tmp_path / "cache"
+    )
+    assert done.failures["real"].code == "no-face"
+
+
+def test_conversions_are_told(checkpoint: Path, tmp_path: Path) -> None:
+    root, boxes = tmp_path / "real", tmp_path / "boxes"
+    root.mkdir()
+    boxes.mkdir()
+    sound = tone(0.4, 44100, 2)
+    write_clip(
+        root / "a.mp4",
+        frames=12,
+        frames_per_second=30,
+        samples=sound,
+        audio_codec="aac",
+        sample_rate=44100,
+        channels=2,
+        width=96,
+        height=96,
+    )
+    np.save(boxes / "a.npy", np.tile([10, 10, 80, 90], (10, 1)))
+    done = generate_dataset(checkpoint, tmp_path / "out", "folder", root, boxes=boxes, device="cpu")
+    assert done.converted == {"a": "30 to 25 frames/s; sound of 44100 Hz in 2 channels to 16000 Hz in one channel"}
+    assert len(read_video(tmp_path / "out" / "a.mp4")) == done.frames == 10
+
+
+def test_a_set_without_references_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("id,transcript\na,hello\n")
+    with pytest.raises(TlbenchError, match="no reference videos"):
+        generate_dataset(checkpoint, tmp_path / "out", "folder", manifest=tmp_path / "list.csv")
+
+
+def own_face(tmp_path: Path, frames: int, seconds: float) -> tuple[Path, Path]:
+    video = tmp_path / "me.mp4"
+    write_video(video, [picture(index, WIDTH, HEIGHT) for index in range(frames)], crf=5)
+    speech = tmp_path / "speech.mkv"
+    sound = tone(seconds, 44100, 2)
+    write_clip(
+        speech, frames=1, samples=sound, audio_codec="pcm_s16le", sample_rate=44100, channels=2, codec="mjpeg",
+        pixel_format="yuvj420p",
+    )  # fmt: skip
+    return video, speech
+
+
+@pytest.mark.parametrize(
+    ("frames", "seconds", "count", "said"),
+    [(6, 0.56, 14, "played to and fro"), (20, 0.4, 10, "10 are left out"), (10, 0.4, 10, "")],
+)
+def test_ones_own_face_speaks_as_long_as_the_sound(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    frames: int,
+    seconds: float,
+    count: int,
+    said: str,
+) -> None:
+    monkeypatch.setattr(generating, "load_detector", lambda rule: OneFace())
+    monkeypatch.setattr(Speaker, "speak", its_own_face)
+    video, speech = own_face(tmp_path, frames, seconds)
+    out, lines = tmp_path / "out" / "said.mp4", list[str]()
+    assert generate_video(checkpoint, video, speech, out, device="cpu", say=lines.append) == count
+    made, truth = read_video(out), read_video(video)
+    order = [*range(frames), *range(frames - 2, 0, -1)]
+    shown = [order[index % len(order)] for index in range(count)]
+    assert np.abs(made.astype(int) - truth[shown]).mean(axis=(1, 2, 3)).max() < 3
+    assert lines[0].endswith("44100 Hz in 2 channels became 16000 Hz in one channel for the generator")
+    assert len(lines) == 1 + bool(said)
+    assert said in lines[-1]
+    assert sound_form(out) == (44100, 1)
+    note = json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))
+    assert (note["identity"], note["bridged_frames"], note["faceless_frames"]) == ("same", 0, 0)
+    assert note["video"] == {"file": "me.mp4", "sha256": file_sha256(video)}
+    assert files(tmp_path / "out") == ["said.mp4", "said.mp4.json"]
+
+
+def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
+    found = find_face(_StillFootage(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
+    boxes = found.places
+    assert (found.bridged, found.missing) == (3 + 12, 28)
+    assert [index for index, box in enumerate(boxes) if box is None] == list(range(19 + 13, 60))
+    speaker = _Recorder()
+    frames = [np.full((HEIGHT, WIDTH, 3), 50, np.uint8)] * 60
+    made = list(speak_over(speaker, iter(enumerate(frames)), boxes, torch.zeros(60, 1), "same", threading.Event()))  # type: ignore[arg-type]
+    changed = [index for index, frame in enumerate(made) if (frame != 50).any()]
+    assert changed == list(range(32))
+    assert all((frame == 50).all() for frame in frames)
+
+
+def test_a_frame_without_a_face_has_the_nearest_ones_box_the_earlier_of_two() -> None:
+    found = find_face(_StillFootage(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
+    assert [int(box[0]) for box in found.places if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
+    assert (found.bridged, found.missing) == (17, 0)
+
+
+def test_the_memory_for_finding_a_face_grows_with_the_video_and_not_with_its_square() -> None:
+    tracemalloc.start()
+    find_face(_StillFootage(6000), OneFace(), 0)  # type: ignore[arg-type]
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 16 * 2**20 < 6000**2
+
+
+class WanderingFace(OneFace):
+    """Seen in few frames; its left edge says in which."""
+
+    def __init__(self, at: tuple[int, ...]) -> None:
+        super().__init__()
+        self.at = at
+
+    def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
+        numbers = range(self.seen, self.seen + len(frames))
+        self.seen += len(frames)
+        return [np.array([number, 0, 100, 100]) if number in self.at else None for number in numbers]
+
+
+class _StillFootage:
+    def __init__(self, count: int) -> None:
+        self.path, self.count = Path("still.mp4"), count
+
+    def frames(self) -> Iterator[Frames]:
+        picture = av.VideoFrame.from_ndarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        return (Frames(start, (picture,) * 20) for start in range(0, self.count, 20))
+
+
+class _Recorder:
+    run_frames = 8
+
+    def speak(self, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+        return np.full(poses.shape, 200, np.float32)
+
+
+def test_own_faces_that_can_not_be_done(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video, speech = own_face(tmp_path, 4, 0.2)
+    out = tmp_path / "out.mp4"
+    with pytest.raises(ClipError, match="no face was found"):
+        generate_video(checkpoint, video, speech, out, detector="haar", device="cpu")
+    monkeypatch.setattr(generating, "load_detector", lambda rule: OneFace())
+    with pytest.raises(ClipError, match="no sound"):
+        generate_video(checkpoint, video, video, out, device="cpu")
+    with pytest.raises(ClipError):
+        generate_video(checkpoint, tmp_path / "nothing.mp4", speech, out, device="cpu")
+    with pytest.raises(TlbenchError, match=r"no video container|\.mp4"):
+        generate_video(checkpoint, video, speech, tmp_path / "out.xyz", device="cpu")
+    out.write_bytes(b"mine")
+    with pytest.raises(TlbenchError, match="is there already"):
+        generate_video(checkpoint, video, speech, out, device="cpu")
+    assert out.read_bytes() == b"mine"
+    assert files(tmp_path) == ["me.mp4", "out.mp4", "speech.mkv"]
+
+
+def test_the_folder_under_test_is_what_scoring_finds(generate: Generate, real: Path, tmp_path: Path) -> None:
+    generate(tmp_path / "out")
+    selection = load_dataset("folder", real / "videos", generated=tmp_path / "out")
+    assert [clip.generated is not None for clip in selection.clips] == [True] * 3
+    assert not selection.extra
+    assert isinstance(selection.clips[0], Clip)

@@ -1,0 +1,235 @@
+"""Training an observer on a few tiny clips: what is kept, what is resumed, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("lightning_fabric", reason="training needs the extra 'train'")
+
+from tests.factories.training_factory import SENTENCES, make_training_set
+from tlbench.checkpoints.card import Domain
+from tlbench.checkpoints.catalogue import find_card
+from tlbench.checkpoints.package import read_package
+from tlbench.checkpoints.weights import find_weights
+from tlbench.datasets.dataset import Span, load_dataset
+from tlbench.errors import TlbenchError
+from tlbench.media.views import View
+from tlbench.observers.avhubert.checkpoint import load
+from tlbench.observers.avhubert.view import VIEWS
+from tlbench.observing.domain import check_domain, domain_of
+from tlbench.observing.face_boxes import BoxRule
+from tlbench.training.loop import Report
+from tlbench.training.sample_dataset import LessonBook, LessonRule, frame_labels
+from tlbench.training.schedule import Schedule
+from tlbench.training.train_observer import Trained, train_observer
+from tlbench.training.trainable import Curriculum
+
+QUICK = Schedule(steps=6, batch_frames=30, learning_rate=1e-3, warmup=2, validate_every=3)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_training_set(tmp_path_factory.mktemp("lrs2"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def train(root: Path, out: Path, cache: Path, schedule: Schedule = QUICK, max_seconds: float | None = None) -> Trained:
+    return train_observer(
+        "avhubert",
+        "lrs2",
+        out,
+        root,
+        size="tiny",
+        schedule=schedule,
+        accelerator="cpu",
+        cache=cache,
+        max_seconds=max_seconds,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    trained = train(root, out, cache)
+    assert trained.step == trained.steps == 6
+    return out
+
+
+def test_the_best_package_is_one_the_observer_reads(whole: Path) -> None:
+    model, dictionary = load(whole / "best")
+    assert model.dims.vocabulary == len(dictionary)
+    assert dictionary.text(dictionary.encode("BLUE CARS")) == "blue cars"
+    about = read_package(whole / "best").config
+    assert about["view"] == VIEWS["small-mouth"].id
+    assert about["trained"]["dataset"] == "lrs2"
+    assert about["trained"]["step"] in (3, 6)
+    assert "wer1/sound" in about["trained"]
+
+
+def test_the_package_says_on_which_speakers_and_words_it_was_trained(whole: Path, root: Path) -> None:
+    domain = Domain.from_json(read_package(whole / "best").config["trained"]["domain"])
+    train = load_dataset("lrs2", root, split="train")
+    assert domain == domain_of(train.dataset, train.clips, "small-mouth", reads=True)
+    assert list(check_domain("mine", domain, train.dataset, train.clips)) == []
+    assert set(domain.speakers) == {clip.speaker for clip in train.clips}
+    weights = find_weights([find_card("avhubert")], {"avhubert": whole / "best"}, "lrs2")
+    assert weights is not None
+    assert weights.domain == domain
+
+
+def test_a_package_is_named_by_what_decides_its_numbers(whole: Path, root: Path, cache: Path, tmp_path: Path) -> None:
+    again = train(root, tmp_path / "again", cache)
+    first, second = read_package(whole / "best"), read_package(again.best)
+    assert first.source_sha256 == second.source_sha256
+    other = train(root, tmp_path / "other", cache, Schedule(**{**QUICK.to_json(), "seed": 1}))
+    assert read_package(other.best).source_sha256 != first.source_sha256
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(
+    whole: Path, root: Path, cache: Path, tmp_path: Path
+) -> None:
+    def stop(report: Report) -> None:
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_observer(
+            "avhubert", "lrs2", tmp_path, root, size="tiny", schedule=QUICK, accelerator="cpu", cache=cache, tell=stop
+        )
+    halfway = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert halfway["step"] == 3
+    train(root, tmp_path, cache)
+    straight, resumed = (torch.load(out / "state.pt", weights_only=True) for out in (whole, tmp_path))
+    assert straight["step"] == resumed["step"] == 6
+    for name, tensor in straight["network"].items():
+        assert torch.equal(tensor, resumed["network"][name]), name
+
+
+def test_time_that_is_up_leaves_everything_saved(root: Path, cache: Path, tmp_path: Path) -> None:
+    trained = train(root, tmp_path, cache, max_seconds=1e-9)
+    assert (trained.step, trained.value) == (0, None)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 0
+
+
+def test_every_judgement_is_in_the_log_once(whole: Path) -> None:
+    lines = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "wer1/sound" in line] == [3, 6]
+    assert all(line["loss"] > 0 and line["learning_rate"] > 0 for line in lines)
+    assert list((whole / "tensorboard").glob("events.*"))
+
+
+def test_a_folder_of_another_training_is_not_touched(whole: Path, root: Path, cache: Path) -> None:
+    before = (whole / "state.pt").read_bytes()
+    with pytest.raises(TlbenchError, match=r"holds a training with seed 0, not 7; choose another folder"):
+        train(root, whole, cache, Schedule(**{**QUICK.to_json(), "seed": 7}))
+    assert (whole / "state.pt").read_bytes() == before
+
+
+def test_a_damaged_state_is_said(root: Path, cache: Path, tmp_path: Path) -> None:
+    train(root, tmp_path, cache, max_seconds=1e-9)
+    (tmp_path / "state.pt").write_bytes(b"PK nothing")
+    with pytest.raises(TlbenchError, match=r"state.pt: can't be gone on from .* remove it to begin again"):
+        train(root, tmp_path, cache)
+
+
+def test_training_goes_on_from_a_package_with_its_size_and_vocabulary(
+    whole: Path, root: Path, cache: Path, tmp_path: Path
+) -> None:
+    tuned = train_observer(
+        "avhubert",
+        "lrs2",
+        tmp_path,
+        root,
+        start=whole / "best",
+        view="small-mouth",
+        schedule=Schedule(**{**QUICK.to_json(), "steps": 1}),
+        accelerator="cpu",
+        cache=cache,
+        half=True,
+    )
+    package = read_package(tuned.best)
+    assert package.config["dims"] == read_package(whole / "best").config["dims"]
+    assert package.config["dictionary"] == read_package(whole / "best").config["dictionary"]
+    assert {tensor.dtype for tensor in package.tensors.values() if tensor.is_floating_point()} == {torch.float16}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"observer": "pixels"}, "observer 'pixels' is not one that can be trained"),
+        ({"size": "huge"}, "avhubert has no size 'huge'; there are tiny, small"),
+        ({"size": {"encoder_layers": 2, "colour": 3}}, "avhubert: these are no dimensions of it"),
+        ({"view": "sideways"}, "avhubert has no view 'sideways'; there are lrs2-center"),
+        ({"view": "mouth-aligned"}, "avhubert can't be trained through its view 'mouth-aligned'"),
+        ({"train_split": "pretrain"}, "lrs2: split 'pretrain'"),
+        ({"accelerator": "abacus"}, "accelerator 'abacus'"),
+    ],
+)
+def test_what_can_not_be_is_one_line(
+    changed: dict[str, object], message: str, root: Path, cache: Path, tmp_path: Path
+) -> None:
+    given = {"observer": "avhubert", "dataset": "lrs2", "out": tmp_path / "out", "data_root": root, "size": "tiny"}
+    given |= {"schedule": QUICK, "accelerator": "cpu", "cache": cache}
+    with pytest.raises(TlbenchError) as caught:
+        train_observer(**{**given, **changed})  # type: ignore[arg-type]
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def book(root: Path, cache: Path, view: View) -> LessonBook:
+    made = LessonBook(load_dataset("lrs2", root, split="train"), LessonRule(view, BoxRule(), listens=True), cache)
+    made.prepare(lambda done, total: None)
+    return made
+
+
+def test_lessons_are_the_views_pictures_before_they_are_normalised(root: Path, cache: Path) -> None:
+    lessons = book(root, cache, VIEWS["small-mouth"])
+    assert lessons.lengths == [10, 11, 12, 13]
+    lesson = lessons[3]
+    assert (lesson.clip.id, lesson.clip.transcript) == ("b/00002", "RED BOATS AGAIN")
+    assert (lesson.pictures.shape, lesson.pictures.dtype) == ((13, 48, 48), np.uint8)
+    assert lesson.samples is not None
+    assert abs(len(lesson.samples) / 16000 - 13 / 25) < 0.1
+    assert lesson.labels is None  # LRS2 has no times
+    assert lessons.curriculum() == Curriculum(tuple(SENTENCES["train"].values()), (), ())
+
+
+def test_lessons_are_made_once(root: Path, tmp_path: Path) -> None:
+    book(root, tmp_path, VIEWS["small-mouth"])
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "lessons").rglob("*.npz")}
+    assert len(made) == 4
+    book(root, tmp_path, VIEWS["small-mouth"])
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "lessons").rglob("*.npz")} == made
+    book(root, tmp_path, VIEWS["lrs2-center"])
+    assert len(list((tmp_path / "lessons").rglob("*.npz"))) == 8
+
+
+def test_a_damaged_lesson_is_named(root: Path, tmp_path: Path) -> None:
+    lessons = book(root, tmp_path, VIEWS["small-mouth"])
+    for path in (tmp_path / "lessons").rglob("*.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TlbenchError, match=r"\.npz: is damaged .* remove it"):
+        lessons[0]
+
+
+def test_a_clip_that_can_not_be_decoded_is_left_out_and_said(tmp_path: Path, cache: Path) -> None:
+    root = make_training_set(tmp_path / "set")
+    (root / "main/a/00002.mp4").write_bytes(b"no video")
+    lessons = book(root, cache, VIEWS["small-mouth"])
+    assert len(lessons) == 3
+    assert list(lessons.failures) == ["a/00002"]
+
+
+def test_a_frame_is_labelled_by_what_is_said_at_its_middle() -> None:
+    spans = (Span(0.0, 0.05, "sil"), Span(0.05, 0.14, "b"), Span(0.14, 0.2, "unheard"))
+    # middles of frames: 0.02, 0.06, 0.10, 0.14, 0.18, 0.22 s
+    assert frame_labels(spans, {"b": 0, "sil": 1}, 6).tolist() == [1, 0, 0, -1, -1, -1]

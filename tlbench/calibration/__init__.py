@@ -1,0 +1,1 @@
+"""Does each metric see what it claims to see?"""

@@ -1,0 +1,207 @@
+"""A calibration as text: the table of correlations and verdicts, and the page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from tlbench.calibration.verdicts import Calibration, Point, Side
+from tlbench.generation.faults import Fault
+from tlbench.metrics.metric import Metric
+from tlbench.tables.table_format import SYMBOLS, Cell, Grid, Sheet, clean, draw_markdown, draw_terminal
+
+_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+_TITLES = {"paper": "paper: the published arithmetic", "sound": "sound: what it should have been"}
+_WIDE = 160  # columns, where nobody says
+
+_NOTES = (
+    "Numbers: Spearman's correlation of the size of the fault with getting worse, within each clip, mean over clips "
+    "and its interval. +1 is worse with every step, 0 no order, negative is better with a larger fault.",
+    "sees: worse than no fault at every size tried. from X: only from X on. to X: not any more at the largest. "
+    "blind: at the largest size no difference can be told. prefers: better at the largest size than without the "
+    "fault. ?: too few clips.",
+    "Worse is said where the paired interval of the difference from no fault excludes zero. For a metric without a "
+    "direction, more counts as worse.",
+)
+
+
+def print_calibration(calibration: Calibration, stream: TextIO, all_metrics: bool = False) -> None:
+    """Write the table to a stream, as wide and with the characters it can show.
+
+    Parameters
+    ----------
+    all_metrics : bool
+        Metrics too that are not headline metrics.
+    """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        SYMBOLS.encode(encoding)
+        ascii_only = False
+    except UnicodeEncodeError:
+        ascii_only = True
+    width = shutil.get_terminal_size((_WIDE, 24)).columns
+    text = draw_terminal(_sheet(calibration, all_metrics), width, False, ascii_only)
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def calibration_page(calibration: Calibration) -> str:
+    """The page in Markdown: the table, what each metric is blind to, the faults, and every curve in numbers."""
+    parts = [
+        f"# What each metric sees: {clean(calibration.dataset)}, {calibration.clips} clips",
+        "",
+        "Made by `tlbench calibrate`. The curves are in `curves.png`, all digits in `calibration.json`.",
+        "",
+        draw_markdown(_sheet(calibration, True)),
+        "## Which metric is blind to what",
+        "",
+        *_verdict_lines(calibration),
+        "",
+        "## The faults",
+        "",
+        "| fault | sizes | what |",
+        "| :--- | :--- | :--- |",
+        *(
+            f"| {fault.label} (`{fault.name}`) | {', '.join(f'{size:g}' for size in fault.sizes)} {fault.unit} | "
+            f"{fault.description} |"
+            for fault in calibration.faults
+        ),
+        "",
+        "## Numbers",
+        "",
+        "Each cell: the value and its interval, then what the paired difference from no fault says.",
+        "",
+        *(line for fault in calibration.faults for line in _numbers(calibration, fault)),
+    ]
+    if calibration.doubles:
+        parts += ["## Doubles", "", *_double_lines(calibration), ""]
+    if calibration.left_out:
+        parts += ["## Left out", "", *(f"- {clean(line)}" for line in calibration.left_out), ""]
+    return "\n".join(parts)
+
+
+def verdict_text(side: Side, unit: str = "") -> str:
+    """``sees``, ``from 2 px``, ``to 8 px``, ``blind``, ``prefers``, ``?``."""
+    size = "" if side.since is None else f"{side.since:g} {unit}".strip()
+    return {
+        "sees": "sees",
+        "sees from": f"from {size}",
+        "sees up to": f"to {size}",
+        "blind": "blind",
+        "prefers": "prefers",
+        "unknown": "?",
+    }[side.verdict]
+
+
+def shown_metrics(calibration: Calibration, all_metrics: bool) -> list[Metric]:
+    """The headline metrics, unless none of those there is one or all are asked for."""
+    headline = [metric for metric in calibration.metrics if metric.headline]
+    return headline if headline and not all_metrics else list(calibration.metrics)
+
+
+def _sheet(calibration: Calibration, all_metrics: bool) -> Sheet:
+    metrics = shown_metrics(calibration, all_metrics)
+    columns = [(fault, place) for fault in calibration.faults for place in range(len(fault.sides))]
+    head = (Cell("metric"), *(_head(fault, place) for fault, place in columns))
+    sections = []
+    for arithmetic, title in _TITLES.items():
+        rows = [
+            (
+                Cell(clean(metric.label) + _ARROWS[metric.better]),
+                *(_cell(calibration.curve(fault.name, metric.key).sides[place]) for fault, place in columns),
+            )
+            for metric in metrics
+            if metric.arithmetic == arithmetic
+        ]
+        if rows:
+            sections.append((title, tuple(rows)))
+    heading = f"{clean(calibration.dataset)}:{clean(calibration.split)}" + (
+        f" ({clean(calibration.selection)} only)" if calibration.selection else ""
+    )
+    title = f"Does the metric see the fault? {calibration.clips} clips"
+    grid = Grid(title, head, tuple(sections), kept=(0,), left=(0,))
+    notes = [*_NOTES, *_failure_notes(calibration), *(clean(line) for line in calibration.left_out)]
+    return Sheet(heading, (grid,), tuple(notes))
+
+
+def _head(fault: Fault, place: int) -> Cell:
+    name, sizes = fault.sides[place]
+    return Cell(f"{fault.label}{', ' if name else ''}{name}", f"to {sizes[-1]:g} {fault.unit}")
+
+
+def _cell(side: Side) -> Cell:
+    if side.correlation is None:
+        return Cell("-")
+    ends = "" if side.low is None or side.high is None else f"[{_signed(side.low)}, {_signed(side.high)}]"
+    return Cell(f"{_signed(side.correlation)} {verdict_text(side)}", ends)
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.2f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def _failure_notes(calibration: Calibration) -> list[str]:
+    notes = []
+    for fault, by_size in calibration.failures.items():
+        codes = sorted({code for counts in by_size.values() for code in counts})
+        most = max(sum(counts.values()) for counts in by_size.values())
+        notes.append(f"{fault}: up to {most} of {calibration.clips} clips not scored at a size ({', '.join(codes)})")
+    return notes
+
+
+def _verdict_lines(calibration: Calibration) -> list[str]:
+    lines = []
+    for metric in calibration.metrics:
+        said: dict[str, list[str]] = {}
+        for fault in calibration.faults:
+            for side in calibration.curve(fault.name, metric.key).sides:
+                name = f"{fault.label}{' ' if side.name else ''}{side.name}"
+                text = verdict_text(side, fault.unit)
+                group = side.verdict if side.verdict not in ("sees from", "sees up to") else "partly"
+                said.setdefault(group, []).append(f"{name} ({text})" if group == "partly" else name)
+        groups = (
+            ("blind", "blind to"),
+            ("prefers", "better with"),
+            ("partly", "sees in part"),
+            ("sees", "sees"),
+            ("unknown", "can't be told"),
+        )
+        listed = "; ".join(f"{words} {', '.join(said[group])}" for group, words in groups if group in said)
+        lines.append(f"- **{metric.label}** (`{metric.key}`): {listed}.")
+    return lines
+
+
+def _numbers(calibration: Calibration, fault: Fault) -> Iterable[str]:
+    yield f"### {fault.label} ({fault.unit})"
+    yield ""
+    yield "| metric | " + " | ".join(f"{size:g}" for size in fault.sizes) + " |"
+    yield "| :--- |" + " ---: |" * len(fault.sizes)
+    for metric in calibration.metrics:
+        points = calibration.curve(fault.name, metric.key).points
+        yield f"| `{metric.key}` | " + " | ".join(_number_cell(metric, point) for point in points) + " |"
+    yield ""
+
+
+def _number_cell(metric: Metric, point: Point) -> str:
+    if point.value is None:
+        return "-"
+    ends = (
+        ""
+        if point.low is None or point.high is None
+        else f" [{point.low:.{metric.digits}f}, {point.high:.{metric.digits}f}]"
+    )
+    said = {"worse": " worse", "better": " better", "same": " =", "unknown": " ?", "none": ""}[point.mark]
+    return f"{point.value:.{metric.digits}f}{ends}{said}"
+
+
+def _double_lines(calibration: Calibration) -> Sequence[str]:
+    lines = []
+    for kind, pairs in calibration.doubles.items():
+        alike = sorted(likeness for _, likeness in pairs.values())
+        if alike:
+            lines.append(
+                f"- {kind}: {len(alike)} clips have one; correlation of loudness after warping: median "
+                f"{alike[len(alike) // 2]:.2f}, least {alike[0]:.2f}."
+            )
+    return lines

@@ -1,0 +1,1 @@
+"""Files of weights: cards, download, safe reading, packages."""

@@ -1,0 +1,71 @@
+"""Audio embeddings of two words drawn in the plane, as in the paper's Fig. 3, 5 and 7: a panel a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlbench.figures.figure_files import check_png, save_png
+
+# Okabe and Ito's vermilion and blue; the paper has red and blue. The form differs too, for whoever sees no colours.
+COLOURS = ("#D55E00", "#0072B2")
+MARKERS = ("o", "^")
+PANEL_INCHES = 2.5
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One generator's embeddings.
+
+    Attributes
+    ----------
+    title : str
+    places : (N, 2) float
+        Of the embeddings in the plane.
+    labels : (N,) int
+        0 for the first word, 1 for the second.
+    told_apart : float
+        Share of embeddings whose nearest neighbour, in the full space, is the same word.
+    """
+
+    title: str
+    places: np.ndarray
+    labels: np.ndarray
+    told_apart: float
+
+
+def draw_embeddings(words: tuple[str, str], panels: Sequence[Panel], path: Path) -> None:
+    """Write the panels as a PNG.
+
+    Axes have no ticks: t-SNE keeps who is whose neighbour and no distances.
+
+    Raises TlbenchError if ``path`` is no PNG, or can't be written.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    check_png(path)
+    with rc_context({"font.family": "DejaVu Sans", "font.size": 7.0, "axes.linewidth": 0.5, "text.parse_math": False}):
+        size = (PANEL_INCHES * len(panels), PANEL_INCHES + 0.45)
+        figure = Figure(figsize=size, facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for panel, axes in zip(panels, grid, strict=True):
+            for label, word in enumerate(words):
+                chosen = panel.places[panel.labels == label]
+                axes.scatter(
+                    chosen[:, 0], chosen[:, 1], s=11, c=COLOURS[label], marker=MARKERS[label], alpha=0.75,
+                    linewidths=0, label=f"{word} ({len(chosen)})",
+                )  # fmt: skip
+            axes.set_title(panel.title, fontsize=8, fontweight="bold")
+            axes.set_xlabel(f"{100 * panel.told_apart:.0f} % have a neighbour of their own word", fontsize=6.5)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.margins(0.08)
+        handles, names = grid[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=7.5)
+        save_png(figure, path)

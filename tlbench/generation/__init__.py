@@ -1,0 +1,1 @@
+"""Floors, ceilings and faults: videos made from real clips."""

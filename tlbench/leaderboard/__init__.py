@@ -1,0 +1,1 @@
+"""Leaderboards: records of systems, and the tables and pages built from them."""

@@ -1,0 +1,216 @@
+"""Leaderboards: file a result, build the tables from the records, and tell whether both still agree.
+
+``<board>/<data set>/<system>.json`` are the truth, the ``README.md`` files are made of them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tlbench.checkpoints.catalogue import known_cards
+from tlbench.errors import TlbenchError
+from tlbench.files import write_text_atomically
+from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
+from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
+from tlbench.leaderboard.submission import MAX_BYTES, Computed, Submission, read_submission, submit, to_text
+from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
+from tlbench.scoring.record import read_records
+from tlbench.scoring.result import Result
+from tlbench.scoring.result_file import load_result
+from tlbench.scoring.score import RECORDS_NAME
+from tlbench.tables.table_format import clean
+
+PAGE = "README.md"
+
+
+def add(
+    result: Path,
+    board: Path,
+    *,
+    name: str | None = None,
+    paper: str | None = None,
+    code: str | None = None,
+    trained_with: Sequence[str] = (),
+    replace: bool = False,
+) -> Path:
+    """File a result; parameters as for :func:`tlbench.leaderboard.submission.submit`.
+
+    Parameters
+    ----------
+    result : path
+        ``result.json`` or the folder it lies in. The ``records.jsonl`` beside it, if there, tells where the lip reader
+        errs; only counts are kept of it.
+    board : path
+        The folder of leaderboards.
+    replace : bool
+        Take the place of a record of the same name.
+
+    Returns
+    -------
+    path
+        Of the record.
+
+    Raises
+    ------
+    TlbenchError
+        If the result can't be filed, the name is taken, or its clips are not those of the others.
+    """
+    scored = load_result(result)
+    made = submit(
+        scored,
+        known_cards(),
+        name=name,
+        paper=paper,
+        code=code,
+        trained_with=trained_with,
+        breakdown=_breakdown(scored, (result if result.is_dir() else result.parent) / RECORDS_NAME),
+    )
+    file = board / made.dataset / f"{made.slug}.json"
+    there = [] if not (board / made.dataset).is_dir() else read_dataset(board / made.dataset)
+    others = [entry for entry in there if entry.file != file.name]
+    if len(others) < len(there) and not replace:
+        raise TlbenchError(
+            f"{file}: a record of that name is there; take another name (--name), or --replace if it is yours"
+        )
+    _check_together([*others, Entry(file.name, made)], board / made.dataset)
+    write_text_atomically(file, to_text(made))
+    return file
+
+
+def _breakdown(result: Result, records: Path) -> Breakdown | None:
+    if not can_break_down(result) or not records.is_file():
+        return None
+    try:
+        return break_down(read_records(records), result)
+    except TlbenchError as error:
+        line = str(error)
+        named = line if line.startswith(str(records)) else f"{records}: {line}"
+        raise TlbenchError(f"{named}; take that file away, or put the right one there") from error
+
+
+def build(board: Path, site: Path | None = None) -> list[Path]:
+    """Write the tables of all records, and the static site if there is a folder for it.
+
+    Returns
+    -------
+    list of path
+        The files that were written because they were new or other, and those that were deleted.
+
+    Raises
+    ------
+    TlbenchError
+        On a record that is not as it should be, before anything is written; if ``site`` holds other things than a site.
+    """
+    boards = _boards(board)
+    made, strays = _tables(board, boards), _strays(board)
+    if site is not None:
+        drawn = {site / path: text for path, text in site_pages(boards).items()}
+        strays += _other_pages(site, drawn)
+        made |= drawn
+    changed = []
+    for path, text in made.items():
+        if _read(path) != text:
+            write_text_atomically(path, text)
+            changed.append(path)
+    for path in strays:
+        path.unlink()
+        changed.append(path)
+    return changed
+
+
+def check(board: Path) -> list[Path]:
+    """The files that a build would write or delete, none if all is as it should be. Every record is checked too."""
+    return [path for path, text in _tables(board, _boards(board)).items() if _read(path) != text] + _strays(board)
+
+
+def _boards(board: Path) -> list[Board]:
+    return [make_board(dataset, entries) for dataset, entries in read_board(board).items()]
+
+
+def _tables(board: Path, boards: Sequence[Board]) -> dict[Path, str]:
+    """The text of every page of tables by its path."""
+    return {board / PAGE: front_page(boards)} | {board / one.dataset / PAGE: dataset_page(one) for one in boards}
+
+
+def _other_pages(site: Path, made: Mapping[Path, str]) -> list[Path]:
+    """Pages of an older build that are no more. Raises TlbenchError if the folder holds somebody else's files."""
+    front = site / FRONT
+    if not site.exists():
+        return []
+    if not site.is_dir() or (any(site.iterdir()) and MARK not in (_read(front) or "")):
+        raise TlbenchError(f"--site {site}: there is something else; name a new folder, or that of an older site")
+    return [
+        path for path in sorted(site.glob(f"{BOARDS}/**/*.html")) if path not in made and MARK in (_read(path) or "")
+    ]
+
+
+def read_board(board: Path) -> Mapping[str, list[Entry]]:
+    """Records by data set. Raises TlbenchError on the first that is not as it should be, or if there is none."""
+    if not board.is_dir():
+        raise TlbenchError(f"{board}: there is no such folder; name the folder of leaderboards (--board)")
+    folders = sorted(path for path in board.iterdir() if path.is_dir() and any(path.glob("*.json")))
+    if not folders:
+        raise TlbenchError(f"{board}: there is no record below it; `tlbench leaderboard add` files one")
+    return {folder.name: read_dataset(folder) for folder in folders}
+
+
+def read_dataset(folder: Path) -> list[Entry]:
+    """The records of one data set, in the order of their files' names. Raises TlbenchError as :func:`read_board`."""
+    cards = known_cards()
+    entries = []
+    for path in sorted(folder.glob("*.json")):
+        submission = read_submission(path, cards)
+        if submission.dataset != folder.name:
+            raise TlbenchError(f"{path}: a record of data set {submission.dataset!r}; move it to that folder")
+        if path.stem != submission.slug:
+            raise TlbenchError(f"{path}: the record of {clean(submission.name)!r} belongs into {submission.slug}.json")
+        entries.append(Entry(path.name, submission))
+    _check_together(entries, folder)
+    return entries
+
+
+def _check_together(entries: Sequence[Entry], folder: Path) -> None:
+    """Names differ to a reader's eye, and one protocol means one set of clips."""
+    names: dict[tuple[type[Submission], str], str] = {}
+    leagues: dict[str, tuple[str, dict[str, str | None]]] = {}
+    for entry in entries:
+        submission = entry.submission
+        key = type(submission), unicodedata.normalize("NFKC", submission.name).casefold()
+        if key in names:
+            raise TlbenchError(
+                f"{folder / entry.file}: {folder / names[key]} has the name {clean(submission.name)!r} too; "
+                "take another (--name)"
+            )
+        names[key] = entry.file
+        if not isinstance(submission, Computed):
+            continue
+        clips = {clip.id: clip.reference_sha256 for clip in submission.result.clips}
+        for protocol in submission.result.protocols.values():
+            file, theirs = leagues.setdefault(protocol.id, (entry.file, clips))
+            if clips != theirs:
+                ids = sorted(clip for clip in {*clips, *theirs} if clips.get(clip) != theirs.get(clip))
+                raise TlbenchError(
+                    f"{folder / entry.file}: made over other reference videos than {folder / file}, such as clip "
+                    f"{clean(ids[0])}; score the data set as it was published"
+                )
+
+
+def _read(path: Path) -> str | None:
+    """A page's text; None if it is not there or could never be one."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        return None
+    except OSError as error:
+        raise TlbenchError(f"{path}: can't be read ({error.strerror})") from error
+
+
+def _strays(board: Path) -> list[Path]:
+    """Pages of data sets that have no record any more."""
+    return [path for path in sorted(board.glob(f"*/{PAGE}")) if not any(path.parent.glob("*.json"))]

@@ -1,0 +1,106 @@
+"""The site: every page as text. The same records give the same text, and no page asks for anything it does not hold.
+
+Style and scripts stand in every page, so that one page saved by itself still works, and the policy in its head lets
+nothing else run and nothing load from anywhere. Names come from strangers: Jinja2 escapes what it writes, the charts
+escape theirs (:func:`tlbench.leaderboard.site.charts.tag`), and the scripts write text only as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tlbench.leaderboard.site.dataset import board_context, head, system_page, telling_panel, title_of
+from tlbench.leaderboard.site.system import system_context
+from tlbench.leaderboard.standings import Board, count_kinds
+from tlbench.leaderboard.submission import Column
+from tlbench.metrics.catalogue import all_metrics
+
+FRONT, ARITHMETIC, BOARDS = "index.html", "paper-and-sound.html", "boards"
+MARK = '<meta name="generator" content="tlbench leaderboard">'  # by which a page of ours is known
+
+
+def site_pages(boards: Sequence[Board]) -> dict[str, str]:
+    """The text of every page by its path below the site's folder.
+
+    A data set has ``boards/<data set>.html``, a system ``boards/<data set>/<system>.html``: whatever they are called,
+    none has the place of another.
+    """
+    environment = Environment(
+        loader=PackageLoader("tlbench.leaderboard.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shell = _shell([board.dataset for board in boards])
+    pages = {}
+
+    def draw(path: str, template: str, script: str, **context: Any) -> None:
+        root = "../" * path.count("/")
+        pages[path] = environment.get_template(template).render(
+            **shell, **_script(script), root=root, path=path, **context
+        )
+
+    telling = telling_panel(boards, f"{BOARDS}/")
+    draw(FRONT, "front.html", "", boards=[_summary(board) for board in boards], telling=telling)
+    draw(ARITHMETIC, "arithmetic.html", "live.js", metrics=_both_ways())
+    for board in boards:
+        draw(f"{BOARDS}/{board.dataset}.html", "dataset.html", "table.js", board=board_context(board))
+        for entry in board.entries:
+            path = f"{BOARDS}/{system_page(board.dataset, entry)}"
+            draw(path, "system.html", "table.js", system=system_context(board, entry))
+    return pages
+
+
+def _shell(datasets: Sequence[str]) -> dict[str, Any]:
+    """What all pages have."""
+    style, theme = _static("site.css"), _static("theme.js")
+    return {
+        "datasets": datasets,
+        "style": Markup(style),
+        "style_hash": _hash(style),
+        "theme": Markup(theme),
+        "theme_hash": _hash(theme),
+    }
+
+
+def _script(name: str) -> dict[str, Any]:
+    text = _static(name) if name else ""
+    return {"script": Markup(text), "script_hash": _hash(text)}
+
+
+def _static(name: str) -> str:
+    return (files("tlbench.leaderboard.site") / "static" / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _summary(board: Board) -> dict[str, Any]:
+    return {
+        "dataset": board.dataset,
+        "title": title_of(board.dataset),
+        "kinds": [(kind, count) for kind, count in count_kinds(board.entries).items() if count],
+        "arithmetics": [table.arithmetic for table in board.tables],
+    }
+
+
+def _both_ways() -> list[dict[str, Any]]:
+    """Every headline number, and what it is in either arithmetic; None where it has but one."""
+    found: dict[str, dict[str, Any]] = {}
+    for metric in all_metrics():
+        if metric.headline:
+            column = Column(metric.label, metric.unit, metric.better, metric.digits)
+            both = found.setdefault(
+                metric.name, {**head(metric.key, column, {metric.key: ""}), "paper": "", "sound": ""}
+            )
+            both[metric.arithmetic] = metric.description
+    return list(found.values())

@@ -1,0 +1,166 @@
+"""What the page holds: a result as compact columns, and which of its clips are shown in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from tlbench.metrics.metric import Metric
+from tlbench.preflight.findings import worst_first
+from tlbench.reporting.details import CHARTS, Detail
+from tlbench.reporting.pictures import Picture
+from tlbench.scoring.result import ClipScore, Result
+
+EXTRA_DIGITS = 1  # of a clip's number beyond those of the table: ties are rarer, and the page hardly grows
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run on the page.
+
+    Attributes
+    ----------
+    result : Result
+    details : mapping of clip id to Detail
+        Empty if the records are not there.
+    pictures : mapping of clip id to Picture
+    missing : tuple of str
+        What the page can't show, and what would mend it: one line each.
+    """
+
+    result: Result
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+def clip_value(metric: Metric, clip: ClipScore) -> float | None:
+    """One clip's own number, or None if the metric has none of it."""
+    tally = clip.tallies.get(metric.key)
+    if tally is None:
+        return None
+    with np.errstate(divide="ignore"):
+        return metric.value(tally)
+
+
+def telling_metrics(result: Result) -> list[Metric]:
+    """Metrics by which clips are worst or best: headline metrics with a direction, or any with one."""
+    directed = [metric for metric in result.metrics if metric.better != "none"]
+    return [metric for metric in directed if metric.headline] or directed
+
+
+def notable_clips(result: Result, other: Result | None, count: int) -> list[str]:
+    """Ids of at most ``count`` clips: worst and best by each telling metric in turn, with two runs those most changed.
+
+    What every metric puts first comes first, so that a small number still has something of each.
+    """
+    orders = []
+    for metric in telling_metrics(result):
+        values = {clip.id: clip_value(metric, clip) for clip in result.clips}
+        if other is not None:
+            if metric.key not in other.protocols:
+                continue
+            others = {clip.id: clip_value(metric, clip) for clip in other.clips}
+            ranked = _by_value(
+                (clip_id, _size(value, others[clip_id])) for clip_id, value in values.items() if clip_id in others
+            )[::-1]
+            orders.append(ranked)
+            continue
+        ranked = _by_value(values.items())
+        worst_first = ranked if metric.better == "higher" else ranked[::-1]
+        orders += [worst_first, worst_first[::-1]]
+    in_turn = chain.from_iterable(zip_longest(*orders))
+    everything = chain(in_turn, (clip.id for clip in result.clips))
+    return list(dict.fromkeys(clip_id for clip_id in everything if clip_id is not None))[:count]
+
+
+def _by_value(values: Iterable[tuple[str, float | None]]) -> list[str]:
+    known = [(value, clip_id) for clip_id, value in values if value is not None]
+    return [clip_id for _, clip_id in sorted(known)]
+
+
+def _size(a: float | None, b: float | None) -> float | None:
+    if a is None or b is None:
+        return None
+    if a == b:  # both infinite, too
+        return 0.0
+    return abs(a - b)
+
+
+def side_json(side: Side, shown: Sequence[str] | None = None) -> dict[str, Any]:
+    """A run for the page's script: one array a column, details only of clips that have some.
+
+    Parameters
+    ----------
+    side : Side
+    shown : sequence of str, optional
+        Ids of the clips to hold; all if not given.
+    """
+    result = side.result
+    clips = result.clips if shown is None else [result.by_id[i] for i in shown if i in result.by_id]
+    places = {chart.name: place for place, chart in enumerate(CHARTS)}
+    return {
+        "name": result.name,
+        "metrics": [
+            {
+                "key": metric.key,
+                "label": metric.label,
+                "unit": metric.unit,
+                "better": metric.better,
+                "digits": metric.digits,
+                "headline": metric.headline,
+                "description": metric.description,
+                "values": [_rounded(clip_value(metric, clip), metric.digits) for clip in clips],
+            }
+            for metric in result.metrics
+        ],
+        "ids": [clip.id for clip in clips],
+        "speakers": _column([clip.speaker for clip in clips]),
+        "words": _column([clip.word for clip in clips]),
+        "frames": _column([clip.frames for clip in clips]),
+        "notes": _sparse([[*_told(clip), *clip.notes] for clip in clips]),
+        "failures": _sparse([[[who, f.code, f.message] for who, f in clip.failures.items()] for clip in clips]),
+        "readings": _sparse(
+            [[[r.observer, r.way, r.steps] for r in _detail(side, clip).readings] for clip in clips],
+        ),
+        "curves": _sparse(
+            [{str(places[name]): curve for name, curve in _detail(side, clip).curves.items()} for clip in clips],
+        ),
+        "pictures": _sparse(
+            [side.pictures[clip.id].to_json() if clip.id in side.pictures else {} for clip in clips],
+        ),
+    }
+
+
+def _told(clip: ClipScore) -> list[str]:
+    """A clip's findings as lines, the worst first; those that are failures are shown as such."""
+    failed = {why.code for why in clip.failures.values()}
+    return [f"{f.level}, {f.code}: {f.message}" for f in worst_first(clip.findings) if f.code not in failed]
+
+
+_NOTHING = Detail()
+
+
+def _detail(side: Side, clip: ClipScore) -> Detail:
+    return side.details.get(clip.id, _NOTHING)
+
+
+def _rounded(value: float | None, digits: int) -> float | str | None:
+    """Infinity is not JSON: it becomes a text."""
+    if value is None or not isfinite(value):
+        return value if value is None else repr(value)
+    return round(value, digits + EXTRA_DIGITS)
+
+
+def _column(values: Sequence[Any]) -> Sequence[Any] | None:
+    """None if nothing is in it."""
+    return values if any(value is not None for value in values) else None
+
+
+def _sparse(values: Sequence[Any]) -> dict[str, Any]:
+    return {str(place): value for place, value in enumerate(values) if value}

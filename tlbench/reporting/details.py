@@ -1,0 +1,238 @@
+"""What a record says of a clip beyond its tallies: texts side by side, and curves over time or offset.
+
+All of it comes from the evidence that is kept, without a model. Curves are stored as one byte a point, because they are
+for the eye: on a chart of a hundred pixels 254 steps between the least and the greatest value can't be told from exact
+ones, and 25,000 clips stay a few megabytes.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isclose
+from typing import TypeAlias
+
+import numpy as np
+
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.metrics.text import align, as_published
+from tlbench.observing.evidence import Evidence
+from tlbench.scoring.record import ClipRecord
+from tlbench.scoring.result import ClipScore, Result
+
+# A step of an alignment: a word that is equal in both, or [said, read] with 0 for none.
+Step: TypeAlias = "str | list[str | int]"
+# Least and greatest value, and base64 of one byte a point: 0 to 254 between them, 255 where there is none.
+Curve: TypeAlias = "list[float | str]"
+
+LEVELS = 254
+GAP = 255
+IDENTICAL_DB = 100.0  # what identical frames count as in the metrics' own mean, and so the top of the chart
+AGREEMENT = 1e-9  # relative: as between a result's values and its tallies
+_PEAK_SQUARED = 255.0**2
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A kind of curve: ``name`` in details, a title for people, what lies along it (``frame`` or ``offset``)."""
+
+    name: str
+    title: str
+    along: str
+    unit: str = ""
+
+
+_ARITHMETICS = {"common": "", "paper": " (published view)"}  # what the names of SyncNet's findings begin with
+_REGIONS = ("face", "mouth", "frame")
+CHARTS: tuple[Chart, ...] = (
+    *(
+        chart
+        for arithmetic, mark in _ARITHMETICS.items()
+        for chart in (
+            Chart(f"{arithmetic}_mean_distance", f"Sync distance over offset{mark}", "offset"),
+            Chart(f"{arithmetic}_window_confidence", f"Sync confidence{mark}", "frame"),
+        )
+    ),
+    *(
+        chart
+        for region in _REGIONS
+        for chart in (
+            Chart(f"{region}_psnr", f"PSNR, {region}", "frame", "dB"),
+            Chart(f"{region}_ssim", f"SSIM, {region}", "frame"),
+        )
+    ),
+)
+
+# Which text of an observer is set against its ``reference``, and how it was read.
+_HYPOTHESES = {
+    "hypothesis": "",
+    "free_hypothesis": "free beam search",
+    "ctc_hypothesis": "CTC, greedy",
+}
+_FORCED = "teacher forcing"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one observer read of a clip, beside what was said."""
+
+    observer: str
+    way: str
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What is known of one clip beyond its numbers."""
+
+    readings: tuple[Reading, ...] = ()
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+
+def details_of(records: Iterable[ClipRecord], result: Result) -> dict[str, Detail]:
+    """The details of a result's clips by id.
+
+    The records must be those the result was made of: each is tallied again and compared, since a text beside a number
+    it does not give would mislead.
+
+    Raises
+    ------
+    TlbenchError
+        Naming the clip: records of another run, a record that was changed, or damaged evidence.
+    """
+    found: dict[str, Detail] = {}
+    forced: dict[str, list[tuple[str, str, list[int]]]] = {}
+    letters: dict[int, str] = {}
+    for record in records:
+        clip = result.by_id.get(record.id)
+        if clip is None or record.id in found:
+            raise TlbenchError(f"clip {record.id}: {'not in the result' if clip is None else 'there twice'}; {_REMEDY}")
+        check_record(record, clip, result)
+        try:
+            found[record.id] = Detail(
+                tuple(reading for evidence in record.evidence.values() for reading in _readings(evidence)),
+                {name: curve for evidence in record.evidence.values() for name, curve in _curves(evidence)},
+            )
+            forced[record.id] = list(_forced(record, letters))
+        except (ValueError, TypeError) as error:
+            raise TlbenchError(f"clip {record.id}: its evidence is damaged ({error}); score again") from error
+    if len(found) < len(result.clips):
+        absent = next(clip.id for clip in result.clips if clip.id not in found)
+        raise TlbenchError(f"clip {absent}: in the result, but not in its records; {_REMEDY}")
+    # Only now are all letters known.
+    return {
+        clip_id: Detail(
+            (*detail.readings, *(_spelt(*one, letters=letters) for one in forced[clip_id])),
+            detail.curves,
+        )
+        for clip_id, detail in found.items()
+    }
+
+
+_REMEDY = "records and result are of different runs: `tlbench aggregate` makes the result anew from the records"
+
+
+def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
+    """Raises TlbenchError if a record does not give the tallies that the result holds of its clip."""
+    if (record.generated_sha256, record.reference_sha256) != (clip.generated_sha256, clip.reference_sha256):
+        raise TlbenchError(f"clip {record.id}: its record is of another video than its result; {_REMEDY}")
+    for metric in result.metrics:
+        if metric.outdated:
+            continue  # the evidence gives the newer version's number
+        evidence, kept = record.evidence.get(metric.observer), clip.tallies.get(metric.key)
+        try:
+            tally = None if evidence is None else metric.tally(evidence)
+        except ClipError:
+            tally = None
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise TlbenchError(
+                f"clip {record.id}: its evidence for {metric.key} is damaged ({error}); score again"
+            ) from error
+        numbers = (0.0, 0.0) if tally is None else (tally.numerator, tally.denominator)
+        stored = (0.0, 0.0) if kept is None else (kept.numerator, kept.denominator)
+        if not all(isclose(x, y, rel_tol=AGREEMENT, abs_tol=1e-12) for x, y in zip(numbers, stored, strict=True)):
+            raise TlbenchError(f"clip {record.id}: its record gives another {metric.key} than its result; {_REMEDY}")
+
+
+def steps_of(said: str, read: str) -> list[Step]:
+    """Two texts word by word, split as the published word error rate splits them."""
+    return [
+        step.reference if step.operation == "equal" and step.reference else [step.reference or 0, step.hypothesis or 0]
+        for step in align(as_published(said), as_published(read))
+    ]
+
+
+def encode_curve(values: Sequence[float] | np.ndarray) -> Curve | None:
+    """A curve for the page; None if it has no finite point."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 1:
+        raise ValueError(f"a curve has one number a point, got shape {numbers.shape}")
+    finite = np.isfinite(numbers)
+    if not finite.any():
+        return None
+    low, high = float(numbers[finite].min()), float(numbers[finite].max())
+    span = high - low or 1.0
+    levels = np.full(len(numbers), GAP, np.uint8)
+    levels[finite] = np.rint((numbers[finite] - low) / span * LEVELS).astype(np.uint8)
+    return [_short(low), _short(high), base64.b64encode(levels.tobytes()).decode("ascii")]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _readings(evidence: Evidence) -> Iterable[Reading]:
+    values = evidence.values
+    said = values.get("reference")
+    if isinstance(said, str):
+        for name, way in _HYPOTHESES.items():
+            read = values.get(name)
+            if isinstance(read, str):
+                yield Reading(evidence.observer, way, steps_of(said, read))
+    word, predicted = values.get("word"), values.get("predicted")
+    if isinstance(word, str) and isinstance(predicted, str):
+        best = values.get("top5")
+        others = ", ".join(best[1:]) if isinstance(best, list) else ""
+        step: Step = word if word == predicted else [word, predicted]
+        yield Reading(evidence.observer, f"then {others}" if others else "", [step])
+
+
+def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
+    for chart in CHARTS:
+        name = chart.name
+        if chart.unit == "dB":
+            name = name.replace("_psnr", "_mse")
+        if name not in evidence.values:
+            continue
+        values = evidence.array(name).astype(np.float64)
+        if chart.unit == "dB":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values = np.minimum(10 * np.log10(_PEAK_SQUARED / values), IDENTICAL_DB)
+        if chart.along == "offset":
+            values = values[::-1]  # the first row is the greatest offset; charts run from the least to the greatest
+        if name == "common_window_confidence":  # the windows at both ends were compared at no shift
+            values = np.pad(values, int(evidence.number("common_max_shift_frames")), constant_values=np.nan)
+        curve = encode_curve(values)
+        if curve is not None:
+            yield chart.name, curve
+
+
+def _forced(record: ClipRecord, letters: dict[int, str]) -> Iterable[tuple[str, str, list[int]]]:
+    """Observer, what was said, and the numbers of the letters it wrote under teacher forcing.
+
+    The record holds what was said both as text and as numbers: that tells which number is which letter.
+    """
+    for evidence in record.evidence.values():
+        said = evidence.values.get("reference")
+        if not isinstance(said, str) or not {"reference_ids", "forced_ids"} <= evidence.values.keys():
+            continue
+        ids = evidence.array("reference_ids").astype(np.int64).tolist()
+        if len(ids) == len(said):
+            letters.update(zip(ids, said.lower(), strict=True))
+        yield evidence.observer, said, evidence.array("forced_ids").astype(np.int64).tolist()
+
+
+def _spelt(observer: str, said: str, ids: Sequence[int], letters: Mapping[int, str]) -> Reading:
+    """Numbers no transcript of the run has a letter for (the end mark, at least) are left out."""
+    return Reading(observer, _FORCED, steps_of(said, "".join(letters.get(number, "") for number in ids)))

@@ -1,0 +1,214 @@
+"""The page: one HTML file that needs nothing else, with the clips as data for its own script.
+
+Names and transcripts come from others. Jinja2 escapes what it writes; the data for the script is JSON in which no
+character can end the element; the script writes text only as text; and a policy in the page's head lets nothing run
+but the page's own script and nothing load from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tlbench.comparison.compare import Comparison
+from tlbench.preflight.findings import Finding, worst_first
+from tlbench.reporting.blind import blind_table
+from tlbench.reporting.contents import Side, side_json, telling_metrics
+from tlbench.reporting.details import CHARTS
+from tlbench.reporting.numbers import ends, head, shown_number
+from tlbench.scoring.blind_rows import UNREAD_MEANS, cannot_read, unread_mark
+from tlbench.scoring.result import Result
+
+_ARITHMETICS = {
+    "sound": "Sound: to compare systems by",
+    "paper": "Paper: the published arithmetic, to compare with the literature",
+}
+# In JSON these can stand only inside texts, where they may be written so.
+_UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+def render_page(
+    sides: Sequence[Side],
+    comparison: Comparison | None = None,
+    *,
+    shown: Sequence[str] | None = None,
+    findings: Sequence[Finding] | None = None,
+) -> str:
+    """The page as text.
+
+    Parameters
+    ----------
+    sides : sequence of Side
+        The run, and the one beside it if there is a comparison.
+    comparison : Comparison, optional
+        Of the two.
+    shown : sequence of str, optional
+        Ids of the clips on the page; all if not given. The numbers of the summary are over all clips in any case.
+    findings : sequence of Finding, optional
+        Of ``tlbench check``, which looks at more than a run does; None if it is not known.
+    """
+    result = sides[0].result
+    static = files("tlbench.reporting") / "static"
+    style, script = ((static / name).read_text("utf-8") for name in ("report.css", "report.js"))
+    environment = Environment(
+        loader=PackageLoader("tlbench.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    telling = telling_metrics(result)
+    data = {
+        "sides": [side_json(side, shown) for side in sides],
+        "charts": [asdict(chart) for chart in CHARTS],
+        "primary": next((m.key for m in telling if m.unit == "%"), telling[0].key if telling else None),
+    }
+    return environment.get_template("report.html").render(
+        title=" and ".join(side.result.name for side in sides),
+        place=f"{result.dataset}:{result.split}" + (f" ({result.selection} only)" if result.selection else ""),
+        sides=[_about(side) for side in sides],
+        cannot_read=cannot_read(side.result for side in sides),
+        groups=[] if comparison else _summary(result),
+        comparison=_comparison(comparison, sides) if comparison else None,
+        unread_means=UNREAD_MEANS,
+        blind=[table for side in sides if (table := blind_table(side.result)) is not None],
+        findings=None if findings is None else _grouped(findings),
+        limited=None if shown is None else len(shown),
+        clips=len(result.clips),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=Markup(script_json(data)),
+    )
+
+
+def script_json(data: Mapping[str, Any]) -> str:
+    """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
+    return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _summary(result: Result) -> list[dict[str, Any]]:
+    groups = []
+    for arithmetic, title in _ARITHMETICS.items():
+        rows = [
+            {
+                **head(row.metric),
+                "value": shown_number(row.value, row.metric.digits),
+                "unread": unread_mark(result, row.metric.key),
+                "ends": ends(row.low, row.high, row.metric.digits),
+                "scored": f"{row.scored:,} of {row.expected:,}",
+                "short": row.scored < row.expected,
+                "resampled": "" if row.unit is None else f"{row.clusters:,} {row.unit}",
+                "protocol": row.protocol.id,
+                "headline": row.metric.headline,
+            }
+            for row in result.rows()
+            if row.metric.arithmetic == arithmetic
+        ]
+        if rows:
+            groups.append({"title": title, "rows": rows, "level": f"{100 * result.interval.level:g}"})
+    return groups
+
+
+def _comparison(comparison: Comparison, sides: Sequence[Side]) -> dict[str, Any]:
+    a, b = (side.result for side in sides)
+    rows = []
+    for row in comparison.rows:
+        difference, digits = row.difference, row.metric.digits
+        rows.append(
+            {
+                **head(row.metric),
+                "a": shown_number(difference.a, digits) + unread_mark(a, row.metric.key),
+                "b": shown_number(difference.b, digits) + unread_mark(b, row.metric.key),
+                "delta": shown_number(difference.delta, digits, sign=True),
+                "ends": ends(difference.low, difference.high, digits),
+                "p": "-" if row.p_adjusted is None else f"{row.p_adjusted:.4f}",
+                "verdict": row.verdict.replace("a better", f"{comparison.a} better").replace(
+                    "b better", f"{comparison.b} better"
+                )
+                if row.verdict in ("a better", "b better")
+                else row.verdict,
+                "clips": f"{difference.clips:,}",
+            }
+        )
+    left_out = [
+        f"{item.key}: only one of the two has it"
+        if item.a is None or item.b is None
+        else f"{item.key}: made differently, {item.a} and {item.b}"
+        for item in comparison.not_comparable
+    ]
+    return {
+        "a": comparison.a,
+        "b": comparison.b,
+        "rows": rows,
+        "clips": comparison.clips,
+        "left_out": left_out,
+        "only_a": comparison.only_a,
+        "only_b": comparison.only_b,
+        "other_reference": comparison.other_reference,
+        "level": f"{100 * comparison.level:g}",
+    }
+
+
+def _about(side: Side) -> dict[str, Any]:
+    result = side.result
+    untold = Counter(
+        (who, why.code) for clip in result.clips if not clip.findings for who, why in clip.failures.items()
+    ).most_common()  # of a result from before there were findings
+    notes = Counter(note for clip in result.clips for note in set(clip.notes)).most_common()
+    counts = result.frame_counts
+    absent = result.expected - len(result.clips)
+    return {
+        "name": result.name,
+        "role": result.role,
+        "complete": result.complete,
+        "remarks": result.remarks,
+        "failed": [{"who": who, "code": code, "count": f"{count:,}"} for (who, code), count in untold],
+        "findings": _grouped(result.all_findings),
+        "frames": "" if counts is None else f"{counts[0]:,} of {counts[1]:,}",
+        "short": counts is not None and counts[0] < counts[1],
+        "not_checked": ", ".join(result.not_checked),
+        "notes": [{"note": note, "count": f"{count:,}"} for note, count in notes],
+        "absent": f"{absent:,}" if absent else "",
+        "expected": f"{result.expected:,}",
+        "trained_with": ", ".join(result.trained_with),
+        "missing": side.missing,
+        "provenance": json.dumps(dict(result.provenance), indent=2, ensure_ascii=False),
+    }
+
+
+def _grouped(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings by code, the worst first. Clips of which the same is said share a line; nothing is left out."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for found in worst_first(findings):
+        groups.setdefault((found.level, found.code), []).append(found)
+    grouped = []
+    for (level, code), same in groups.items():
+        lines: dict[str, list[str]] = {}
+        for found in same:
+            lines.setdefault(found.message, []).extend([] if found.clip is None else [found.clip])
+        count = len({found.clip for found in same}) if same[0].clip is not None else len(same)
+        grouped.append(
+            {
+                "level": level,
+                "code": code,
+                "count": f"{count:,} {'clip' if same[0].clip is not None else 'time'}{'' if count == 1 else 's'}",
+                "fix": same[0].fix,
+                "lines": [f"{message}: {', '.join(clips)}" if clips else message for message, clips in lines.items()],
+            }
+        )
+    return grouped

@@ -1,0 +1,197 @@
+"""Records to a result: tallies by the metrics, intervals by resampling whole speakers. No model is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.probe import FRAMES_PER_SECOND
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.tally import Tally
+from tlbench.preflight.findings import Finding, is_of_dataset, of_failure
+from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
+from tlbench.scoring.record import ClipRecord, Failure
+from tlbench.scoring.result import ClipScore, Result, Role
+from tlbench.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
+
+# What is found by looking at all records together, so that it is found anew whenever they are aggregated.
+FROM_RECORDS = frozenset({"duplicate", "duplicate-pictures", "long-video", "ground-truth-as-system"})
+
+
+def aggregate(
+    records: Iterable[ClipRecord],
+    metrics: Sequence[Metric],
+    protocols: Mapping[str, Protocol],
+    *,
+    name: str,
+    dataset: str,
+    split: str,
+    expected: int,
+    selection: str | None = None,
+    role: Role = "system",
+    provenance: Mapping[str, Any] | None = None,
+    interval: IntervalSettings | None = None,
+    trained_with: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+    findings: Sequence[Finding] = (),
+    not_checked: Sequence[str] = (),
+    strict: bool = False,
+) -> Result:
+    """Records to a result, without any model. Records are taken one at a time; only their tallies are kept.
+
+    Raises
+    ------
+    TlbenchError
+        If a record holds neither evidence nor failure of an observer a metric reads, or evidence without what the
+        metric reads; if a clip is there twice; if a value is not a number.
+    """
+    scores: list[ClipScore] = []
+    contents: list[Content] = []
+    for record in records:
+        scores.append(_score(record, metrics))
+        contents.append(Content(record.id, record.generated_sha256, record.pictures_sha256, record.reference_sha256))
+    told = [*check_copies(contents), *_long_videos(scores)]
+    ground_truth = check_ground_truth(len(scores), (found for clip in scores for found in clip.findings))
+    if ground_truth is not None:
+        told.append(ground_truth)
+        scores = [_without_copies(clip) for clip in scores]
+    clips = tuple(scores)
+    settings = interval or IntervalSettings()
+    result = Result(
+        name=name,
+        dataset=dataset,
+        split=split,
+        metrics=tuple(metrics),
+        protocols={metric.key: protocols[metric.key] for metric in metrics if metric.key in protocols},
+        clips=clips,
+        expected=expected,
+        intervals=make_intervals(clips, metrics, settings),
+        interval=settings,
+        selection=selection,
+        role=role,
+        provenance=provenance or {},
+        trained_with=tuple(trained_with),
+        remarks=tuple(remarks),
+        findings=(*findings, *told),
+        not_checked=tuple(not_checked),
+        strict=strict,
+    )
+    for row in result.rows():
+        if row.value is not None and math.isnan(row.value):
+            raise TlbenchError(f"metric {row.metric.key}: its value is not a number; this is a fault of the metric")
+    return result
+
+
+def _without_copies(clip: ClipScore) -> ClipScore:
+    return replace(clip, findings=tuple(found for found in clip.findings if found.code not in COPIES))
+
+
+def _long_videos(clips: Sequence[ClipScore]) -> list[Finding]:
+    return check_lengths({clip.id: clip.frames / FRAMES_PER_SECOND for clip in clips if clip.frames})
+
+
+def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
+    tallies: dict[str, Tally] = {}
+    failures, findings = dict(record.failures), list(record.findings)
+    # What is wrong with the real video alone makes its `sound` numbers worthless, for every system alike.
+    withheld = {name for found in record.findings if is_of_dataset(found.code) for name in found.observers}
+    for metric in metrics:
+        evidence = record.evidence.get(metric.observer)
+        if evidence is None:
+            if metric.observer not in record.failures:
+                raise TlbenchError(
+                    f"clip {record.id}: its record holds nothing of observer {metric.observer!r}, which {metric.key} "
+                    "reads; score again with it, or leave the metric out"
+                )
+            continue
+        if metric.arithmetic == "sound" and metric.observer in withheld:
+            continue
+        try:
+            tally = metric.tally(evidence)
+        except ClipError as error:
+            failures[metric.key] = Failure(error.code, error.message)
+            if error.code not in {found.code for found in findings}:
+                findings.append(of_failure(record.id, error.code, error.message, (metric.observer,)))
+            continue
+        except KeyError as error:
+            raise TlbenchError(
+                f"clip {record.id}: the evidence of {metric.observer} lacks {error}, which {metric.key} reads; "
+                "score again with this metric"
+            ) from error
+        if tally.numerator or tally.denominator or metric.scores_empty:
+            tallies[metric.key] = tally
+    return ClipScore(
+        id=record.id,
+        speaker=record.speaker,
+        generated_sha256=record.generated_sha256,
+        reference_sha256=record.reference_sha256,
+        tallies=tallies,
+        failures=failures,
+        notes=record.notes,
+        frames=record.frames,
+        word=record.word,
+        frames_expected=record.frames_expected,
+        findings=tuple(findings),
+    )
+
+
+def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) -> Result:
+    """A result made anew, with the numbers of an earlier one that no metric makes any more, in the earlier order."""
+    clips = []
+    for clip in result.clips:
+        earlier = before.by_id.get(clip.id)
+        if earlier is None or earlier.generated_sha256 != clip.generated_sha256:
+            keys = ", ".join(metric.key for metric in outdated)
+            raise TlbenchError(
+                f"clip {clip.id}: {keys} of its video are not in the earlier result, and this tlbench makes a newer "
+                "version of them; name the others (--metrics), or score again"
+            )
+        kept = {metric.key: earlier.tallies[metric.key] for metric in outdated if metric.key in earlier.tallies}
+        clips.append(replace(clip, tallies={**clip.tallies, **kept}))
+    own = {metric.key: metric for metric in (*outdated, *result.metrics)}
+    metrics = tuple(own[metric.key] for metric in before.metrics)
+    return replace(
+        result,
+        clips=tuple(clips),
+        metrics=metrics,
+        protocols={metric.key: before.protocols[metric.key] for metric in outdated} | dict(result.protocols),
+        intervals=make_intervals(clips, metrics, result.interval),
+    )
+
+
+def make_intervals(
+    clips: Sequence[ClipScore], metrics: Sequence[Metric], settings: IntervalSettings
+) -> dict[str, Interval | None]:
+    """Confidence intervals by metric key, each over the clips its metric scored."""
+    clips = sorted(clips, key=lambda clip: clip.id)  # sums of floats hang on their order in the last digit
+    groups: dict[tuple[str, tuple[int, ...]], list[Metric]] = {}
+    for metric in metrics:
+        key = metric.key
+        scored = tuple(i for i, clip in enumerate(clips) if key in clip.tallies)
+        groups.setdefault((metric.cluster, scored), []).append(metric)
+    found: dict[str, Interval | None] = {}
+    for (cluster, scored), members in groups.items():
+        chosen = [clips[i] for i in scored]
+        units = units_of(chosen, cluster or settings.cluster)
+        ratios = []
+        for metric in members:
+            tallies = [clip.tallies[metric.key] for clip in chosen]
+            sums = units.sums(
+                np.array([(t.numerator, t.denominator) for t in tallies], dtype=np.float64).reshape(-1, 2)
+            )
+            ratios.append(Ratio(sums[:, 0], sums[:, 1], metric.finish, metric.scale))
+        intervals = bootstrap_intervals(ratios, units.name, settings)
+        found |= {metric.key: interval for metric, interval in zip(members, intervals, strict=True)}
+    return {metric.key: found[metric.key] for metric in metrics}
+
+
+def units_of(clips: Sequence[ClipScore], cluster: str | None) -> Units:
+    """What is resampled of some clips: whole ``cluster`` s, which are words or what the data set calls its speakers."""
+    labels = [clip.word if cluster == "word" else clip.speaker for clip in clips]
+    return group_units([clip.id for clip in clips], labels, cluster)

@@ -1,0 +1,317 @@
+"""Rows of readers that do not look, and which systems are read better than those.
+
+A system counts as read by a metric where its paired difference from the best blind reader is on the better side of 0
+with the whole of its 95 % interval, over the clips that both have and with the units (clips, speakers) of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from math import isclose, isfinite
+from typing import Any, Literal, cast, get_args
+
+from tlbench.metrics.blind import BlindReading
+from tlbench.metrics.metric import Metric
+from tlbench.preflight.findings import Finding, finding
+from tlbench.scoring.aggregation import make_intervals
+from tlbench.scoring.record import count, text
+from tlbench.scoring.result import ClipScore, Result, total_value
+from tlbench.statistics import Difference, paired_differences
+
+LEVEL = 0.95  # of the paired interval
+UNREAD = "†"  # behind a number that is no better than a blind reader's
+UNREAD_MEANS = f"{UNREAD} not read: at 95 %, paired, not better than the best reader that does not look."
+BLIND_MEANS = "blind: what a reader gets who does not look, guessing from"  # and where the guesses come from
+ProbeSource = Literal["probe", "ground-truth"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One metric of a system beside the best blind reader, in the unit of the metric.
+
+    Attributes
+    ----------
+    blind : str
+        Name of the best blind reader.
+    value, blind_value : float
+        Of both, over the clips that both have.
+    delta : float or None
+        ``value - blind_value``.
+    low, high : float or None
+        Its paired interval; None where there is none, as for a single clip.
+    clips : int
+    read : bool
+        Whether the system is better, with the whole interval.
+    """
+
+    blind: str
+    value: float
+    blind_value: float
+    delta: float | None
+    low: float | None
+    high: float | None
+    clips: int
+    read: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Whether the run's readers can read real clips of this data set.
+
+    Attributes
+    ----------
+    source : "probe" or "ground-truth"
+        A few reference clips chosen by the seed, or the control row.
+    verdicts : mapping of metric key to Verdict
+    unreadable : mapping of observer name to tuple of metric keys
+        Observers that can't be shown to read better than blind, and by which metrics.
+    """
+
+    source: ProbeSource
+    verdicts: Mapping[str, Verdict]
+    unreadable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Blind:
+    """What a result keeps of readers that do not look.
+
+    Attributes
+    ----------
+    learned_from : tuple of str
+        Where the guesses come from.
+    rows : tuple of Result
+        One a way of guessing, of the role ``blind``, over the same clips as the result.
+    verdicts : mapping of metric key to Verdict
+    probe : Probe or None
+        None where no real clip was read.
+    """
+
+    learned_from: tuple[str, ...]
+    rows: tuple[Result, ...]
+    verdicts: Mapping[str, Verdict]
+    probe: Probe | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; :func:`tlbench.scoring.result_file.parse_result` reads it."""
+        probe = self.probe
+        return {
+            "learned_from": list(self.learned_from),
+            "rows": [{"name": row.name, "metrics": row.to_json()["metrics"]} for row in self.rows],
+            "verdicts": {key: asdict(verdict) for key, verdict in self.verdicts.items()},
+            "probe": None
+            if probe is None
+            else {
+                "source": probe.source,
+                "verdicts": {key: asdict(verdict) for key, verdict in probe.verdicts.items()},
+                "unreadable": {name: list(keys) for name, keys in probe.unreadable.items()},
+            },
+        }
+
+
+def with_blind(
+    result: Result, readings: Sequence[BlindReading], learned_from: Sequence[str], probe: Probe | None = None
+) -> Result:
+    """The result with the rows of blind readers and a verdict for each metric that they have; as it is without any."""
+    rows = tuple(row for reading in readings if (row := _row(result, reading)) is not None)
+    if not rows:
+        return result
+    return replace(result, blind=Blind(tuple(learned_from), rows, judge(result, rows), probe))
+
+
+def carried(before: Result, result: Result) -> Result:
+    """A result made anew of the same run, with the blind rows that the one before it had of its metrics."""
+    if before.blind is None:
+        return result
+    keys = {metric.key for metric in result.metrics}
+    readings = [
+        BlindReading(
+            row.name,
+            {
+                metric.key: {clip.id: clip.tallies[metric.key] for clip in row.clips if metric.key in clip.tallies}
+                for metric in row.metrics
+                if metric.key in keys
+            },
+        )
+        for row in before.blind.rows
+    ]
+    return with_blind(result, readings, before.blind.learned_from, before.blind.probe)
+
+
+def judge(result: Result, rows: Sequence[Result]) -> dict[str, Verdict]:
+    """A verdict by metric key, for each metric of the result that some blind reader has clips in common with."""
+    chosen: dict[str, list[tuple[Metric, _Values]]] = {}  # by name of the best blind reader
+    for metric in result.metrics:
+        beside = [(row, _common(result, row, metric.key)) for row in rows if metric.key in row.protocols]
+        shared = [(row, values) for row, values in beside if values is not None]
+        if shared:
+            best, values = (min if metric.better == "lower" else max)(shared, key=lambda pair: pair[1].blind)
+            chosen.setdefault(best.name, []).append((metric, values))
+    found: dict[str, Verdict] = {}
+    for row in rows:
+        own = chosen.get(row.name, [])
+        ids = [clip.id for clip in result.clips if clip.id in row.by_id]
+        differences = paired_differences(
+            result, row, [metric for metric, _ in own], ids, replace(result.interval, level=LEVEL)
+        )
+        found |= {metric.key: _verdict(row.name, metric, values, differences[metric.key]) for metric, values in own}
+    return {metric.key: found[metric.key] for metric in result.metrics if metric.key in found}
+
+
+def probe_of(truth: Result, source: ProbeSource) -> Probe | None:
+    """What the verdicts on real clips say of the observers; None if there are none.
+
+    Of an observer's metrics the headline ones decide, where there are any.
+    """
+    if truth.blind is None:
+        return None
+    verdicts = truth.blind.verdicts
+    unreadable: dict[str, tuple[str, ...]] = {}
+    for name in dict.fromkeys(metric.observer for metric in truth.metrics):
+        own = [metric for metric in truth.metrics if metric.observer == name and metric.key in verdicts]
+        deciding = [metric for metric in own if metric.headline] or own
+        failed = tuple(m.key for m in deciding if not verdicts[m.key].read and verdicts[m.key].low is not None)
+        if failed:
+            unreadable[name] = failed
+    return Probe(source, verdicts, unreadable)
+
+
+def probe_findings(probe: Probe) -> Iterator[Finding]:
+    """``cannot-read`` for each observer that reads real clips no better than blind; about the run as a whole."""
+    for name, keys in probe.unreadable.items():
+        said = "; ".join(_beside(key, probe.verdicts[key]) for key in keys)
+        yield finding("cannot-read", None, f"observer {name!r} can't read these faces: on real clips {said}")
+
+
+def cannot_read(results: Iterable[Result]) -> list[str]:
+    """What marks a whole table or page, each once: observers that do not read the real videos either."""
+    probes = (result.blind.probe for result in results if result.blind is not None and result.blind.probe is not None)
+    return list(dict.fromkeys(f"{found.message} ({found.fix})." for probe in probes for found in probe_findings(probe)))
+
+
+def verdict_of(result: Result, key: str) -> Verdict | None:
+    """What is said of one of its metrics; None if there is no blind reader of it."""
+    return None if result.blind is None else result.blind.verdicts.get(key)
+
+
+def unread_mark(result: Result, key: str) -> str:
+    """:data:`UNREAD` behind a number that is no reading, else nothing."""
+    verdict = verdict_of(result, key)
+    return UNREAD if verdict is not None and not verdict.read else ""
+
+
+def _beside(key: str, verdict: Verdict) -> str:
+    """``wer1/sound 77.0 against 80.1 blind (most frequent sentence), difference [-12.0, 4.0], 20 clips``."""
+    ends = "no interval" if verdict.low is None or verdict.high is None else f"[{verdict.low:.1f}, {verdict.high:.1f}]"
+    return (
+        f"{key} {verdict.value:.1f} against {verdict.blind_value:.1f} blind ({verdict.blind}), difference {ends}, "
+        f"{verdict.clips:,} clip{'' if verdict.clips == 1 else 's'}"
+    )
+
+
+def read_blind(data: Mapping[str, Any], result: Result, rows: Sequence[Result]) -> Blind:
+    """What :meth:`Blind.to_json` gave of a result, with its rows as they were read.
+
+    Raises KeyError, TypeError or ValueError if it is malformed, or a verdict states other values than the tallies give.
+    """
+    verdicts = {str(key): _read_verdict(str(key), item) for key, item in data["verdicts"].items()}
+    names = {row.name: row for row in rows}
+    for key, verdict in verdicts.items():
+        if key not in result.protocols or verdict.blind not in names:
+            raise ValueError(f"a blind verdict on {key!r:.60} against {verdict.blind!r:.60}, of which there is no row")
+        values = _common(result, names[verdict.blind], key)
+        if values is None or not (_same(values.system, verdict.value) and _same(values.blind, verdict.blind_value)):
+            raise ValueError(f"the blind verdict on {key} states other values than its tallies give")
+    probe = data["probe"]
+    return Blind(
+        tuple(text(source, "learned_from") for source in data["learned_from"]),
+        tuple(rows),
+        verdicts,
+        None if probe is None else _read_probe(probe),
+    )
+
+
+def _read_probe(data: Mapping[str, Any]) -> Probe:
+    if data["source"] not in get_args(ProbeSource):
+        raise ValueError(f"probe source {data['source']!r:.60} is none of {', '.join(get_args(ProbeSource))}")
+    return Probe(
+        cast(ProbeSource, data["source"]),
+        {text(key, "metric"): _read_verdict(key, item) for key, item in data["verdicts"].items()},
+        {
+            text(name, "observer"): tuple(text(key, "metric") for key in keys)
+            for name, keys in data["unreadable"].items()
+        },
+    )
+
+
+def _read_verdict(key: str, item: Mapping[str, Any]) -> Verdict:
+    numbers = {name: item[name] for name in ("value", "blind_value", "delta", "low", "high")}
+    for name, number in numbers.items():
+        absent = number is None and name in ("delta", "low", "high")
+        if not absent and (isinstance(number, bool) or not isinstance(number, (int, float)) or not isfinite(number)):
+            raise ValueError(f"{name} of the blind verdict on {key} must be a finite number, got {number!r:.60}")
+    if not isinstance(item["read"], bool):
+        raise ValueError(f"read of the blind verdict on {key} must be true or false, got {item['read']!r:.60}")
+    blind, clips = text(item["blind"], "blind"), count(item["clips"], "clips")
+    return Verdict(blind=blind, clips=clips, read=item["read"], **numbers)
+
+
+def _same(computed: float, stored: float) -> bool:
+    return isclose(computed, stored, rel_tol=1e-9, abs_tol=1e-12)  # as far as the order of a sum moves it
+
+
+def _row(result: Result, reading: BlindReading) -> Result | None:
+    """A blind reader as a result over the same clips; None if it has nothing to say of the result's metrics."""
+    metrics = tuple(metric for metric in result.metrics if reading.tallies.get(metric.key))
+    if not metrics:
+        return None
+    clips = tuple(
+        ClipScore(
+            id=clip.id,
+            speaker=clip.speaker,
+            word=clip.word,
+            tallies={m.key: own[clip.id] for m in metrics if clip.id in (own := reading.tallies[m.key])},
+        )
+        for clip in result.clips
+    )
+    if not any(clip.tallies for clip in clips):
+        return None
+    return replace(
+        result,
+        name=reading.name,
+        role="blind",
+        metrics=metrics,
+        protocols={metric.key: result.protocols[metric.key] for metric in metrics},
+        clips=clips,
+        intervals=make_intervals(clips, metrics, result.interval),
+        provenance={},
+        trained_with=(),
+        remarks=(),
+        blind=None,
+    )
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Of system and blind reader, over the clips that both have."""
+
+    system: float
+    blind: float
+    clips: int
+
+
+def _common(result: Result, row: Result, key: str) -> _Values | None:
+    """None if there is no such clip, or nothing was counted in them."""
+    blind = {clip.id: clip for clip in row.clips if key in clip.tallies}
+    clips = [clip for clip in result.clips if key in clip.tallies and clip.id in blind]
+    value, count = total_value(result.metric(key), clips)
+    blind_value, _ = total_value(result.metric(key), (blind[clip.id] for clip in clips))
+    return None if value is None or blind_value is None else _Values(value, blind_value, count)
+
+
+def _verdict(blind: str, metric: Metric, values: _Values, difference: Difference) -> Verdict:
+    low, high = difference.low, difference.high
+    end = high if metric.better == "lower" else low
+    read = end is not None and (end < 0 if metric.better == "lower" else end > 0)
+    return Verdict(blind, values.system, values.blind, difference.delta, low, high, values.clips, read)

@@ -1,0 +1,106 @@
+"""Where a result comes from: versions, weights, command. Nothing that names the machine, its user or its folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tlbench.checkpoints.weights import Weights
+from tlbench.version import VERSION
+
+PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # what decodes and computes
+
+# Options of names, which may have a slash in them (``wer1/sound``, ``other:lab/reader``) and are no paths.
+NAMES_FOLLOW = frozenset({"--metrics", "--controls", "--trained-with", "--name", "--view", "--split", "--dataset"})
+
+
+def make_provenance(
+    command: Sequence[str],
+    weights: Iterable[Weights],
+    started: datetime,
+    finished: datetime,
+    numbers: Mapping[str, str] | None = None,
+    generation: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A JSON object for :attr:`Result.provenance`.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The words of the command line; paths are cut to their last part.
+    weights : iterable of Weights
+        The checkpoints used.
+    started, finished : datetime
+        With time zone.
+    numbers : mapping of observer to str, optional
+        In which numbers each network computed: ``float32``, ``bfloat16``.
+    generation : mapping, optional
+        Where the videos come from, as :func:`tlbench.generation.generation_log.origin_of` found it beside them.
+    """
+    return {
+        "tlbench": VERSION,
+        "python": platform.python_version(),
+        "packages": {name: _installed(name) for name in PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "command": command_without_folders(command),
+        "weights": {
+            used.card.name: {
+                "sha256": used.sha256,
+                "as_published": used.as_published,
+                "title": used.card.title,
+                "trained_on": used.card.trained_on,
+                "licence": used.card.licence,
+                "url": used.card.url,
+            }
+            for used in weights
+        },
+        "numbers": dict(numbers or {}),
+        "started": _utc(started),
+        "finished": _utc(finished),
+        **({"generation": dict(generation)} if generation else {}),
+    }
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # another build of the same package, such as opencv-python
+        return None
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
+
+
+def command_without_folders(words: Sequence[str]) -> list[str]:
+    """A command line with its paths cut to their last part; what options that take names are given stays whole.
+
+    >>> command_without_folders(["tlbench", "score", "/home/me/made", "--metrics", "wer1/sound,psnr/paper"])
+    ['tlbench', 'score', 'made', '--metrics', 'wer1/sound,psnr/paper']
+    """
+    before = ("", *words)
+    return [
+        word if option in NAMES_FOLLOW or word.partition("=")[0] in NAMES_FOLLOW else without_folders(word)
+        for option, word in zip(before, words, strict=False)
+    ]
+
+
+def without_folders(word: str) -> str:
+    """One word of a command line with a path in it cut to the last part; ``--opt=path`` and ``name=path`` too.
+
+    >>> without_folders("/data/mvlrs_v1/"), without_folders("syncnet=weights/syncnet_v2.model")
+    ('mvlrs_v1', 'syncnet=syncnet_v2.model')
+    """
+    option, equals, path = word.partition("=")
+    if not equals or re.search(r"[/\\]", option):  # the equals sign is part of a path
+        option, equals, path = "", "", word
+    if os.path.expanduser(path).rstrip("/\\") == str(Path.home()):
+        return f"{option}{equals}~"  # its last part would be the user's name
+    parts = [part for part in re.split(r"[/\\]", path) if part]
+    return f"{option}{equals}{parts[-1] if parts else path}"

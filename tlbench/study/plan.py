@@ -1,0 +1,184 @@
+"""Who sees which clip, by which method, in which order. No files, no names that a participant sees.
+
+A study has *conditions*: the methods and, as a control, the real videos. A participant sees each clip once, so that no
+clip is judged beside itself, and each condition equally often. By a Latin square the condition of a clip moves on by
+one from participant to participant, so that over as many participants as conditions every clip is shown in every
+condition. Attention checks stand at random places between the rated clips; the read clips come in a part of their own,
+and are others than the rated ones, whose words were heard.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from tlbench.errors import TlbenchError
+from tlbench.metrics.text import distance, spoken
+from tlbench.metrics.visemes import phonemes, visemes
+from tlbench.study.answers import HIGHEST, LOWEST
+
+Task = Literal["rate", "check", "read"]
+
+OFFERED_WORDS = 6  # the true one among them: guessing gives 17 %
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One video of the study.
+
+    Attributes
+    ----------
+    task : "rate", "check" or "read"
+        Judged on three scales; judged on three scales as the video itself asks; read without sound.
+    condition, clip : str
+    """
+
+    task: Task
+    condition: str
+    clip: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One video before one participant; ``offered`` are the words to choose from, if there are any to choose."""
+
+    item: Item
+    offered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The clips of a study, by what is done with them; ``checks`` gives the score that each check asks for."""
+
+    rated: tuple[str, ...]
+    read: tuple[str, ...]
+    checks: Mapping[str, int]
+
+
+def draw_clips(
+    rateable: Sequence[str], readable: Sequence[str], rated: int, read: int, checks: int, seed: int
+) -> Drawn:
+    """Draw the clips of each part, none twice.
+
+    Parameters
+    ----------
+    rateable : sequence of str
+        Ids of the clips that every condition has.
+    readable : sequence of str
+        Those of them of which it is known what is said.
+    rated, read, checks : int
+        How many of each.
+
+    Raises
+    ------
+    TlbenchError
+        If there are too few.
+    """
+    if len(rateable) < rated + read + checks or len(readable) < read:
+        raise TlbenchError(
+            f"{rated} clips to rate, {read} others to read and {checks} for attention checks make "
+            f"{rated + read + checks}, but every method has only {len(rateable)} clips, {len(readable)} of them with "
+            "words; ask for fewer (--clips, --reading-clips, --checks) or generate more"
+        )
+    generator = random.Random(seed)
+    to_read = shuffled(sorted(readable), generator)[:read]
+    taken = set(to_read)
+    others = shuffled([clip for clip in sorted(rateable) if clip not in taken], generator)
+    steps = range(LOWEST, HIGHEST + 1)
+    wanted = {clip: steps[int(generator.random() * len(steps))] for clip in others[rated : rated + checks]}
+    return Drawn(tuple(others[:rated]), tuple(to_read), wanted)
+
+
+def check_balance(clips: int, conditions: Sequence[str], option: str) -> None:
+    """Raises TlbenchError unless so many clips can be shared evenly by the conditions."""
+    count = len(conditions)
+    if clips % count:
+        below, above = clips // count * count, (clips // count + 1) * count
+        nearest = f"{below} or {above}" if below else str(above)
+        raise TlbenchError(
+            f"{clips} clips can't be shared evenly by {count} conditions ({', '.join(conditions)}), as a Latin square "
+            f"asks; take {nearest} ({option})"
+        )
+
+
+def plan_trials(
+    drawn: Drawn, conditions: Sequence[str], participants: int, offered: Mapping[str, tuple[str, ...]], seed: int
+) -> list[list[Trial]]:
+    """The trials of each participant in order: rated clips with the checks between them, then the clips to read.
+
+    Parameters
+    ----------
+    conditions : sequence of str
+        Attention checks are shown under the last one.
+    offered : mapping of clip id to words
+        For clips whose word is chosen.
+    seed : int
+        The same seed, clips and conditions give the same plan.
+    """
+    generator = random.Random(seed)
+    square = shuffled(list(conditions), generator)
+    plans = []
+    for participant in range(participants):
+        rated = _in_blocks("rate", drawn.rated, square, participant, generator)
+        _spread(rated, [Item("check", conditions[-1], clip) for clip in drawn.checks], generator)
+        read = _in_blocks("read", drawn.read, square, participant, generator)
+        plans.append(
+            [Trial(item) for item in rated]
+            + [Trial(item, tuple(shuffled(list(offered.get(item.clip, ())), generator))) for item in read]
+        )
+    return plans
+
+
+def _in_blocks(
+    task: Task, clips: Sequence[str], square: Sequence[str], participant: int, generator: random.Random
+) -> list[Item]:
+    """Blocks of one clip of each condition, so that nobody is fresh for one method and tired for another."""
+    by_condition: dict[str, list[Item]] = {condition: [] for condition in square}
+    for row, clip in enumerate(clips):
+        condition = square[(row + participant) % len(square)]
+        by_condition[condition].append(Item(task, condition, clip))
+    columns = [shuffled(items, generator) for items in by_condition.values()]
+    return [item for block in zip(*columns, strict=True) for item in shuffled(list(block), generator)]
+
+
+def _spread(items: list[Item], checks: Sequence[Item], generator: random.Random) -> None:
+    """Put the checks in, each into a stretch of its own, none first."""
+    order = shuffled(list(checks), generator)
+    length = len(items)
+    for number in reversed(range(len(order))):
+        first, last = 1 + number * (length - 1) // len(order), 1 + (number + 1) * (length - 1) // len(order)
+        items.insert(first + int(generator.random() * max(1, last - first)), order[number])
+
+
+def words_like(word: str, vocabulary: Sequence[str], count: int = OFFERED_WORDS) -> tuple[str, ...]:
+    """The word and the others that look most like it on the lips, ``count`` in all, or as many as there are.
+
+    Words that look the same (pat, bat) are not offered: between these nobody can choose by eye. Likeness is the
+    fewest changes between the words' visemes, then between their sounds.
+    """
+    sounds = phonemes([word])
+    seen = visemes(sounds)
+    others = []
+    for other in sorted(set(vocabulary) - {word}):
+        their_sounds = phonemes([other])
+        apart = distance(seen, visemes(their_sounds))
+        if apart:
+            others.append((apart, distance(sounds, their_sounds), other))
+    return (word, *(other for _, _, other in sorted(others)[: count - 1]))
+
+
+def as_said(text: str) -> str:
+    """A label or transcript as people see it: lower case, no punctuation."""
+    return " ".join(spoken(text))
+
+
+def shuffled(items: list[_Item], generator: random.Random) -> list[_Item]:
+    """A new list in random order (Fisher and Yates). Only ``random()`` gives the same in every version of Python."""
+    order = list(items)
+    for last in range(len(order) - 1, 0, -1):
+        chosen = int(generator.random() * (last + 1))
+        order[last], order[chosen] = order[chosen], order[last]
+    return order

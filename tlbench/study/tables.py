@@ -1,0 +1,179 @@
+"""A study's numbers as tables: the one of the paper's Table 2, the differences between methods, what metrics say."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Literal, TextIO
+
+from tlbench.study.answers import GROUND_TRUTH, WORD_ERRORS, WORDS_READ, Correlation, Measure, StudyResult
+from tlbench.tables.table_format import (
+    SYMBOLS,
+    Cell,
+    Grid,
+    Sheet,
+    clean,
+    draw_latex,
+    draw_markdown,
+    draw_terminal,
+    plain,
+)
+
+Format = Literal["terminal", "markdown", "latex"]
+_ARROWS = {"higher": " ↑", "lower": " ↓"}
+_WIDE = 120  # columns
+
+
+def render_study(
+    study: StudyResult, format: Format = "terminal", *, width: int = _WIDE, ascii_only: bool = False
+) -> str:
+    """The tables as text, ending in a newline."""
+    sheet = _sheet(study)
+    if format == "latex":
+        return draw_latex(sheet)
+    if format == "markdown":
+        return plain(draw_markdown(sheet)) if ascii_only else draw_markdown(sheet)
+    return draw_terminal(sheet, width, False, ascii_only)
+
+
+def print_study(study: StudyResult, stream: TextIO, format: Format = "terminal") -> None:
+    """Write the tables to a stream, as wide and with the characters it can show."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        SYMBOLS.encode(encoding)
+        ascii_only = False
+    except UnicodeEncodeError:
+        ascii_only = True
+    width = shutil.get_terminal_size((_WIDE, 24)).columns
+    text = render_study(study, format, width=width, ascii_only=ascii_only)
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _sheet(study: StudyResult) -> Sheet:
+    answers = study.answers
+    heading = f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {len(answers.begun)} participants"
+    grids = [_means(study)]
+    if study.contrasts:
+        grids.append(_contrasts(study))
+    grids += [_correlations(study, level) for level in ("videos", "methods") if _of_level(study, level)]
+    return Sheet(heading, tuple(grids), tuple(_notes(study)))
+
+
+def _head(measure: Measure) -> Cell:
+    return Cell(measure.label + _ARROWS[measure.better], measure.unit)
+
+
+def _digits(measure: Measure) -> int:
+    return 1 if measure.unit == "%" else 2
+
+
+def _ends(low: float | None, high: float | None, digits: int) -> str:
+    return "" if low is None or high is None else f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _means(study: StudyResult) -> Grid:
+    rows: dict[bool, list[tuple[Cell, ...]]] = {False: [], True: []}
+    for condition in study.answers.conditions:
+        cells = [Cell(clean(condition))]
+        for measure in study.measures:
+            found, digits = study.estimate(condition, measure.key), _digits(measure)
+            if found is None:
+                cells.append(Cell("-"))
+            else:
+                cells.append(Cell(f"{found.value:.{digits}f}", _ends(found.low, found.high, digits)))
+        rows[condition == GROUND_TRUTH].append(tuple(cells))
+    agreement = {found.measure: found.alpha for found in study.agreement}
+    alphas = [agreement.get(measure.key) for measure in study.measures]
+    last = (Cell("agreement (alpha)"), *(Cell("-" if alpha is None else f"{alpha:.2f}") for alpha in alphas))
+    head = (Cell("method"), *map(_head, study.measures))
+    sections = (("", tuple(rows[False])), ("control", tuple(rows[True])), ("raters", (last,)))
+    return Grid("What people said", head, sections, kept=(0,), left=(0,))
+
+
+def _contrasts(study: StudyResult) -> Grid:
+    found = {(c.a, c.b, c.measure): c for c in study.contrasts}
+    rows = []
+    for a, b in dict.fromkeys((c.a, c.b) for c in study.contrasts):
+        cells = [Cell(f"{clean(a)} - {clean(b)}")]
+        for measure in study.measures:
+            contrast, digits = found.get((a, b, measure.key)), _digits(measure)
+            if contrast is None:
+                cells.append(Cell("-"))
+                continue
+            real = "*" if contrast.p_adjusted < 1 - study.settings.level else ""
+            text = f"{contrast.delta:+.{digits}f}{real}"
+            cells.append(Cell(text, _ends(contrast.low, contrast.high, digits)))
+        rows.append(tuple(cells))
+    head = (Cell("difference"), *(Cell(measure.label, measure.unit) for measure in study.measures))
+    return Grid("Which differences are real", head, (("", tuple(rows)),), kept=(0,), left=(0,))
+
+
+def _of_level(study: StudyResult, level: str) -> list[Correlation]:
+    """Of the metrics that are usually shown; the others are in JSON."""
+    return [c for c in study.correlations if c.level == level and c.headline]
+
+
+def _correlations(study: StudyResult, level: str) -> Grid:
+    found = {(c.metric, c.measure): c for c in _of_level(study, level)}
+    rows = []
+    for metric, better in dict.fromkeys((c.metric, c.better) for c in found.values()):
+        cells = [Cell(clean(metric) + _ARROWS.get(better, ""))]
+        points = 0
+        for measure in study.measures:
+            correlation = found.get((metric, measure.key))
+            if correlation is None:
+                cells.append(Cell("-"))
+                continue
+            points = max(points, correlation.points)
+            cells.append(Cell(f"{correlation.value:+.2f}", _ends(correlation.low, correlation.high, 2)))
+        rows.append((*cells, Cell(str(points))))
+    head = (Cell("metric"), *(Cell(measure.label) for measure in study.measures), Cell(level))
+    title = {
+        "videos": "What the observers say of the same videos (Spearman)",
+        "methods": "What the observers say of the methods (Spearman)",
+    }[level]
+    return Grid(title, head, (("", tuple(rows)),), kept=(0,), left=(0,))
+
+
+def _notes(study: StudyResult) -> list[str]:
+    keys = {measure.key for measure in study.measures}
+    level = f"{100 * study.settings.level:g} %"
+    answers = study.answers
+    notes = []
+    if keys - {WORDS_READ.key, WORD_ERRORS.key}:
+        notes.append("VQ, Sync, Real, RI: visual quality, sync, realness, readability knowing what is said; 1 to 5.")
+    if WORDS_READ.key in keys and study.chance is not None:
+        notes.append(f"read: words chosen rightly from a muted clip; guessing gives {100 * study.chance:.1f} %.")
+    if WORD_ERRORS.key in keys:
+        notes.append("WER: word error rate of what was typed of a muted clip.")
+    notes.append(f"[low, high]: {level} interval over participants (jackknife, Student's t), for these clips.")
+    if study.contrasts:
+        notes.append(
+            f"*: real at {level}, labels swapped participant by participant, corrected for {len(study.contrasts)} "
+            "comparisons (Holm)."
+        )
+    notes.append("alpha: Krippendorff's, ordinal; 1 is agreement, 0 what chance gives.")
+    if study.correlations:
+        notes.append(
+            "Spearman: +1 the order of the people, -1 the opposite, as it should be for a metric where lower is better."
+        )
+    notes.append(_who(study))
+    unfinished = len(answers.begun) - len(answers.finished)
+    if unfinished:
+        notes.append(f"{unfinished} of those have not finished; what they answered counts.")
+    if answers.hasty:
+        videos, people = sum(answers.hasty.values()), ", ".join(map(str, answers.hasty))
+        notes.append(f"{videos} answers came sooner than their video can be watched (participants {people}).")
+    return notes
+
+
+def _who(study: StudyResult) -> str:
+    answers, excluded = study.answers, study.excluded
+    text = f"{len(answers.begun)} of {answers.invited} invited participants count"
+    if not excluded:
+        return text + "; none is excluded by the attention checks."
+    shown: Sequence[str] = [f"{who} ({count} failed)" for who, count in excluded.items()]
+    return (
+        f"{text}; excluded for failing more than {study.allowed_failed_checks} attention checks: {len(excluded)}, "
+        f"number {', '.join(shown)}."
+    )

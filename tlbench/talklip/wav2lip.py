@@ -1,0 +1,82 @@
+"""Wav2Lip, whose generator TalkLip's came from: the forms its own code calls, and its sync expert.
+
+After Rudrabha/Wav2Lip ``models/wav2lip.py`` and ``models/syncnet.py``, with their state-dict names. The quality
+discriminator is :class:`~tlbench.talklip.discriminator.Discriminator` on :func:`frames_first`.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
+from tlbench.talklip.layers import Convolution
+
+
+class Wav2Lip(TalkLip):
+    """TalkLip's generator with the local audio encoder, called as Wav2Lip's is."""
+
+    def __init__(self, dims: GeneratorDims = PUBLISHED) -> None:
+        super().__init__(dims)
+
+    def speak(self, mels: Tensor, faces: Tensor) -> Tensor:
+        """Faces that say it.
+
+        Parameters
+        ----------
+        mels : (B, 1, 80, 16) or (B, T, 1, 80, 16) float32
+        faces : (B, 6, 96, 96) or (B, 6, T, 96, 96) float32
+            BGR / 255, masked face first.
+
+        Returns
+        -------
+        (B, 3, 96, 96) or (B, 3, T, 96, 96) float32
+        """
+        if faces.ndim == 4:
+            painted: Tensor = self(mels, None, None, faces)
+            return painted
+        clips = len(faces)
+        painted = self(mels.transpose(0, 1).flatten(0, 1), None, None, frames_first(faces))
+        return painted.view(-1, clips, *painted.shape[1:]).permute(1, 2, 0, 3, 4)
+
+
+def frames_first(faces: Tensor) -> Tensor:
+    """(B, C, T, H, W) to (T * B, C, H, W): the first frame of every clip, then the second."""
+    return faces.permute(2, 0, 1, 3, 4).flatten(0, 1)
+
+
+class ColourSyncNet(nn.Module):
+    """Wav2Lip's lip-sync expert: five lower halves of faces, and 0.2 s of speech, to embeddings of unit length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.face_encoder = nn.Sequential(
+            Convolution(15, 32, 7, 1, 3),  # 48x96
+            *_stage(32, 64, 5, (1, 2), 2),
+            *_stage(64, 128, 3, 2, 3),
+            *_stage(128, 256, 3, 2, 2),
+            *_stage(256, 512, 3, 2, 2),
+            *_stage(512, 512, 3, 2, 0),
+            Convolution(512, 512, 3),
+            Convolution(512, 512, 1),
+        )
+        self.audio_encoder = nn.Sequential(
+            *_stage(1, 32, 3, 1, 2),  # 80x16
+            *_stage(32, 64, 3, (3, 1), 2),
+            *_stage(64, 128, 3, 3, 2),
+            *_stage(128, 256, 3, (3, 2), 2),
+            Convolution(256, 512, 3),
+            Convolution(512, 512, 1),
+        )
+
+    def forward(self, mels: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, 80, 16) and (B, 15, 48, 96) to embeddings of speech and faces, (B, 512) each."""
+        return tuple(  # type: ignore[return-value]
+            F.normalize(encoder(x).flatten(1), dim=1)
+            for encoder, x in ((self.audio_encoder, mels), (self.face_encoder, faces))
+        )
+
+
+def _stage(inputs: int, outputs: int, kernel: int, stride: int | tuple[int, int], residuals: int) -> list[Convolution]:
+    kept = [Convolution(outputs, outputs, 3, 1, 1, residual=True) for _ in range(residuals)]
+    return [Convolution(inputs, outputs, kernel, stride, 1), *kept]

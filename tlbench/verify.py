@@ -1,0 +1,319 @@
+"""Is this checkpoint what it should be? A self-test that needs no data, and the published value on the real videos."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tlbench.checkpoints.card import Card
+from tlbench.checkpoints.package import words_of
+from tlbench.checkpoints.weights import Weights, find_weights
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import load_dataset
+from tlbench.errors import TlbenchError
+from tlbench.generation.controls import control, control_clips
+from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.scaling import Size
+from tlbench.media.video import write_video
+from tlbench.metrics.text import distance
+from tlbench.observing.engines import observe
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.face_boxes import BoxRule, load_detector
+from tlbench.observing.lip_reader import LipReader
+from tlbench.observing.observer import Observer
+from tlbench.observing.registry import observer_class, observer_names
+from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.scoring.result import Result
+from tlbench.scoring.score import Progress, choose_device, prepare, run, trained_view
+
+SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
+ANY_SIZE: Size = (256, 256)  # of frames, where the view takes any
+MADE_UP_WORD = "ABOUT"  # one of LRW's
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ground-truth videos score here, beside what was published of them, in the unit of the table."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    published: float
+    scored: int  # clips that entered
+    expected: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the published value lies in the interval (of one clip there is none, and nothing agrees)."""
+        return self.low is not None and self.high is not None and self.low <= self.published <= self.high
+
+
+def self_test(weights: Weights) -> str:
+    """Load a checkpoint and show it a made-up clip twice.
+
+    Returns
+    -------
+    str
+        What it said of the clip, in a few words.
+
+    Raises
+    ------
+    TlbenchError
+        If it does not load, fails on the clip, says something else the second time, or gives a number that is none.
+    """
+    if weights.card.observer == "s3fd":
+        return _detects(weights)
+    if weights.card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it, so there is nothing to verify")
+    kind = observer_class(weights.card.observer)
+    view = trained_view(kind, weights.view)
+    plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = replace(made_up_clip(Path(folder), _frame_size(kind, view)), word=_known_word(weights))
+        first, second = (_observe(plan, clip, Path(folder) / f"cache{turn}") for turn in (1, 2))
+    if json.dumps(first.to_json()) != json.dumps(second.to_json()):
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: says two things of one clip; do report this")
+    strange = [name for name, value in first.values.items() if not _finite(value)]
+    if strange:
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: its {strange[0]} is no finite number; damaged weights?")
+    return _summary(first)
+
+
+@dataclass(frozen=True)
+class HalfEffect:
+    """How a reader's answers change in half precision.
+
+    Attributes
+    ----------
+    clips, differing : int
+        Clips read in both precisions, and those whose answer is another one.
+    symbols, edits : int
+        Length of all answers in full precision, and the fewest edits that make them those of half precision. Symbols
+        are tokens or characters; a word classifier's answer is one symbol.
+    """
+
+    clips: int
+    differing: int
+    symbols: int
+    edits: int
+
+
+def half_effect(weights: Weights, clips: Sequence[Clip], *, cache: Path, device: str = "cpu") -> HalfEffect:
+    """Read clips in full and in half precision. A clip that can't be read in either is left out.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        Each with a generated video, as :func:`tlbench.generation.controls.control_clips` gives the real ones.
+    cache : Path
+        What is read is kept here, apart by precision.
+
+    Raises
+    ------
+    TlbenchError
+        If the observer has no half precision.
+    """
+    kind, view = _reader(weights)
+    full, half = (
+        ObserverPlan(kind.name, (view,), weights.path, weights.sha256, half=numbers) for numbers in (False, True)
+    )
+    answers = [_answers(kind, plan, clips, cache, device) for plan in (full, half)]
+    pairs = [(answers[0][name], answers[1][name]) for name in answers[0] if name in answers[1]]
+    return HalfEffect(
+        clips=len(pairs),
+        differing=sum(one != other for one, other in pairs),
+        symbols=sum(len(one) for one, _ in pairs),
+        edits=sum(distance(one, other) for one, other in pairs),
+    )
+
+
+def _reader(weights: Weights) -> tuple[type[LipReader], str]:
+    """The observer of a checkpoint and its view. Raises TlbenchError if it has no half precision."""
+    if weights.card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it")
+    kind = observer_class(weights.card.observer)
+    if not (issubclass(kind, LipReader) and kind.has_half):
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: observer {kind.name!r} has no half precision")
+    return kind, trained_view(kind, weights.view)
+
+
+def half_precision_check(
+    weights: Weights, dataset: str | None, data_root: Path | None, *, limit: int | None = None
+) -> HalfEffect:
+    """:func:`half_effect` on the real videos of a data set, or on a made-up clip without one.
+
+    On the device that scoring would choose. Raises TlbenchError as :func:`half_effect`, or if clips can't be listed.
+    """
+    device = choose_device("auto", networks=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if dataset is None:
+            clip = made_up_clip(Path(folder), _frame_size(*_reader(weights)))
+            return half_effect(weights, [clip], cache=Path(folder) / "cache", device=device)
+        selection = load_dataset(dataset, data_root, limit=limit)
+        clips = control_clips(selection.clips, "ground-truth", None)
+        return half_effect(weights, clips, cache=Path(folder), device=device)
+
+
+def _answers(
+    kind: type[LipReader], plan: ObserverPlan, clips: Sequence[Clip], cache: Path, device: str
+) -> dict[str, list[object]]:
+    """What was read of each clip, as a list of symbols, by clip id."""
+    found: dict[str, list[object]] = {}
+    for seen in observe(Plan((plan,), BoxRule(), cache, device), clips):
+        if kind.name in seen.evidence:
+            answer = seen.evidence[kind.name].values[kind.answer]
+            found[seen.clip.id] = answer.tolist() if isinstance(answer, np.ndarray) else [answer]
+    return found
+
+
+def _frame_size(kind: type[Observer], view: str) -> Size:
+    """Of the frames that an observer's view was made for."""
+    recipe = kind.recipe(view)
+    return recipe.frame_sizes[0] if recipe is not None and recipe.frame_sizes else ANY_SIZE
+
+
+def made_up_clip(folder: Path, size: Size = ANY_SIZE) -> Clip:
+    """A clip of coloured noise that moves, with a hum: no face, but everything an observer may ask for.
+
+    Its frames are of ``size`` (width, height).
+    """
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (SELF_TEST_FRAMES + 8, 16, 16, 3), dtype=np.uint8)
+    wide = np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST) for picture in coarse])
+    frames = np.stack([wide[index : index + 8].mean(axis=0).astype(np.uint8) for index in range(SELF_TEST_FRAMES)])
+    seconds = np.arange(SAMPLE_RATE * SELF_TEST_FRAMES // 25) / SAMPLE_RATE
+    hum = np.round(8000 * np.sin(2 * np.pi * 180 * seconds) * np.sin(2 * np.pi * 3 * seconds)).astype(np.int16)
+    path = folder / f"{MADE_UP_WORD}_00001.mp4"
+    write_video(path, frames, samples=hum)
+    boxes = folder / "boxes.npy"
+    np.save(boxes, np.tile(np.array([*size, *size]) * [1, 1, 3, 3] // 4, (SELF_TEST_FRAMES, 1)))
+    return Clip("self-test", reference=path, generated=path, transcript="HELLO WORLD", word=MADE_UP_WORD, boxes=boxes)
+
+
+def _known_word(weights: Weights) -> str:
+    """A word that a classifier knows: the first of its package, else one of LRW's."""
+    words = words_of(weights.path) if weights.path.is_dir() else []
+    return words[0] if words else MADE_UP_WORD
+
+
+def _observe(plan: ObserverPlan, clip: Clip, cache: Path) -> Evidence:
+    (seen,) = Bench(Plan((plan,), BoxRule(), cache)).observe([clip])
+    for error in seen.failures.values():
+        raise TlbenchError(f"self-test of {plan.name}: {error}")
+    return seen.evidence[plan.name]
+
+
+def _detects(weights: Weights) -> str:
+    detector = load_detector(BoxRule("s3fd", weights.path, weights.sha256))
+    found = detector.detect_all(np.full((1, 96, 96, 3), 128, np.uint8), detector.sure_score)
+    return f"{len(found[0])} faces in an empty picture"
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return bool(np.isfinite(value).all())
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _summary(evidence: Evidence) -> str:
+    shown = [f"{name} {value!r:.60}" for name, value in evidence.values.items() if isinstance(value, (str, float, int))]
+    return ", ".join(shown[:4])
+
+
+def has_published_value(card: Card, dataset: str) -> bool:
+    """Whether the card knows what the real videos of this data set should score."""
+    return next(_published(card, dataset), None) is not None
+
+
+def published_check(
+    weights: Weights,
+    dataset: str,
+    data_root: Path,
+    *,
+    limit: int | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Comparison]:
+    """Score the real videos of a data set and set them beside the values on the card.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Only so many clips: the interval gets wider, and the published value is of all of them.
+    out : Path, optional
+        Records and result go here; a temporary folder if not given.
+
+    Raises
+    ------
+    TlbenchError
+        If the card has no published value for this data set, or not a single clip could be scored.
+    """
+    expected = dict(_published(weights.card, dataset))
+    if not expected:
+        known = ", ".join(sorted({key.partition("_")[0] for key in weights.card.reference})) or "none"
+        raise TlbenchError(
+            f"checkpoint {weights.card.name!r}: no published value of ground truth on {dataset!r} ({known} known)"
+        )
+    selection = load_dataset(dataset, data_root, limit=limit)
+    chosen = replace(selection, clips=control_clips(selection.clips, "ground-truth", None))
+    setup = prepare(chosen, metrics=list(expected), weights={weights.card.name: weights.path})
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(
+            chosen,
+            setup,
+            "ground truth",
+            role="control",
+            out=out or Path(folder),
+            progress=progress,
+            excused=control("ground-truth").excused,
+        )
+    return list(_compared(result, expected))
+
+
+def _published(card: Card, dataset: str) -> Iterator[tuple[str, float]]:
+    """Metric key and value of a card's reference entries such as ``lrs2_wer1``."""
+    for key, value in card.reference.items():
+        where, _, name = key.partition("_")
+        if where == dataset:
+            yield f"{name}/paper", value
+
+
+def _compared(result: Result, expected: dict[str, float]) -> Iterator[Comparison]:
+    for key, published in expected.items():
+        row = result.row(key)
+        if row.value is None:
+            raise TlbenchError(f"{key}: none of {len(result.clips)} clips could be scored; see `tlbench check`")
+        yield Comparison(key, row.value, row.low, row.high, published, row.scored, row.expected)
+
+
+def weights_of(card: Card, path: Path | None) -> Weights:
+    """The checkpoint of a card: ``path``, or what is bundled or lies in the checkpoint folder.
+
+    Raises TlbenchError without one.
+    """
+    named = replace(card, default=True)  # who asks for a card by its name means it
+    chosen = path or card.package
+    found = find_weights([named], {} if chosen is None else {card.name: chosen})
+    if found is None:
+        raise TlbenchError(
+            f"checkpoint {card.name!r} is not here; run `tlbench checkpoints fetch {card.name}`, or pass --file FILE"
+        )
+    return replace(found, card=card)
+
+
+def reader_of(card: Card) -> type[Observer]:
+    """The observer that makes a package of a card's checkpoint. Raises TlbenchError if there is none."""
+    if card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {card.name!r}: no observer reads it, so it can't be imported")
+    kind = observer_class(card.observer)
+    if getattr(kind.read_published, "__func__", None) is getattr(Observer.read_published, "__func__", None):
+        raise TlbenchError(f"checkpoint {card.name!r}: {card.observer} reads {card.file} as it is; nothing to import")
+    return kind
