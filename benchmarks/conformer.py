@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import Frames
-from tlbench.observers.conformer.fast_frontend import Eye, normalised
+from tlbench.media.video import FrameChunk
+from tlbench.observers.conformer.fast_frontend import FoldedFrontend, normalised
 from tlbench.observers.conformer.fast_model import PackedEncoder
-from tlbench.observers.conformer.inference import ClipWatcher, Reader
+from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import EOS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
@@ -37,14 +37,14 @@ from tlbench.observing.evidence import Evidence
 FRAMES = (50, 80, 29, 75, 75)  # 309, as in the five clips on which the original was timed
 
 
-def make_clip(frames: int, number: int) -> tuple[Frames, str]:
+def make_clip(frames: int, number: int) -> tuple[FrameChunk, str]:
     """Smooth noise of LRS2's size, and a sentence with a character every two frames."""
     draw = np.random.RandomState(number)
     coarse = draw.randint(0, 256, (frames, 10, 10, 3)).astype(np.uint8)
     smooth = (np.kron(image, np.ones((16, 16, 1), np.uint8)) for image in coarse)
     pictures = [av.VideoFrame.from_ndarray(image, format="rgb24") for image in smooth]
     letters = draw.choice(list(string.ascii_uppercase + "     "), frames // 2)
-    return Frames(0, tuple(pictures)), "A" + "".join(letters)
+    return FrameChunk(0, tuple(pictures)), "A" + "".join(letters)
 
 
 def original_step_by_step(crops: Tensor, transcript: str, model: ConformerModel) -> list[int]:
@@ -58,7 +58,7 @@ def original_step_by_step(crops: Tensor, transcript: str, model: ConformerModel)
     return written[: len(ids)].tolist()  # type: ignore[no-any-return]
 
 
-def ours(reader: Reader, watchers: list[ClipWatcher]) -> list[list[int]]:
+def ours(reader: ConformerInference, watchers: list[ConformerClipState]) -> list[list[int]]:
     found = reader.conclude(watchers)
     assert all(isinstance(one, Evidence) for one in found), found
     return [one.array("forced_ids").tolist() for one in found if isinstance(one, Evidence)]
@@ -100,7 +100,7 @@ def main() -> None:
     torch.manual_seed(0)
     model = ConformerModel().eval().requires_grad_(False)
     cpu = torch.device("cpu")
-    reader, free = (Reader(model, VIEWS["lrs2-112"], cpu, free=free) for free in (False, True))
+    reader, free = (ConformerInference(model, VIEWS["lrs2-112"], cpu, free=free) for free in (False, True))
     watchers = []
     for number, frames in enumerate(options.frames):
         video, transcript = make_clip(frames, number)
@@ -114,7 +114,7 @@ def main() -> None:
     total = sum(map(len, theirs))
     assert same == total, f"{total - same} of {total} characters differ"
 
-    eye, encoder = Eye(model.visual_frontend), PackedEncoder(model.encoder)
+    eye, encoder = FoldedFrontend(model.visual_frontend), PackedEncoder(model.encoder)
     features = eye([crops for crops, _ in clips])
     work: dict[str, Callable[[], object]] = {
         "original, clip by clip": lambda: [original_step_by_step(*clip, model) for clip in clips],

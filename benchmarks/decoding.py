@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.visual import CLIPS, read_all, took
 from tlbench.media.faces import read_boxes
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.media.views import View, open_view
 from tlbench.observers.pixels.observer import FACE
 from tlbench.observers.syncnet.view import PAPER, SOUND
@@ -41,7 +41,7 @@ def original_faces(path: Path) -> int:
 def original_lips(path: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         dump, number = JpegRoundTrip(), 0
-        for run in Footage(path.with_name(f"{path.stem}_pert.mp4")).frames():
+        for run in VideoReader(path.with_name(f"{path.stem}_pert.mp4")).frames():
             for frame in run.native:
                 number += 1
                 (Path(folder) / f"{number:06d}.jpg").write_bytes(dump.encode(frame))
@@ -57,7 +57,7 @@ def original_lips(path: Path) -> int:
 
 def ours(path: Path, lip_views: tuple[View, ...]) -> int:
     boxes = read_boxes(path.with_suffix(".npy")).xyxy
-    generated, reference = Footage(path.with_name(f"{path.stem}_pert.mp4")), Footage(path)
+    generated, reference = VideoReader(path.with_name(f"{path.stem}_pert.mp4")), VideoReader(path)
     faces = open_view(FACE), open_view(FACE)
     lips = [open_view(view) for view in lip_views]
     count = 0

@@ -261,8 +261,8 @@ def jpeg_444(desk: Desk) -> list[Command]:
     write_video(path, np.random.default_rng(0).integers(0, 255, (3, 161, 160, 3), np.uint8))
     return [
         f"from pathlib import Path\n"
-        f"from tlbench.media.jpeg import JpegRoundTrip\nfrom tlbench.media.video import Footage\n"
-        f"native = next(iter(Footage(Path({str(path)!r})).frames())).native[0]\n"
+        f"from tlbench.media.jpeg import JpegRoundTrip\nfrom tlbench.media.video import VideoReader\n"
+        f"native = next(iter(VideoReader(Path({str(path)!r})).frames())).native[0]\n"
         f"jpeg = JpegRoundTrip().encode(native)\nat = jpeg.index(b'\\xff\\xc0')\n"
         f"factors = [(jpeg[at + 11 + 3 * k] >> 4, jpeg[at + 11 + 3 * k] & 15) for k in range(jpeg[at + 9])]\n"
         f"full = 'full' if len(set(factors)) == 1 else 'subsampled'\n"

@@ -20,7 +20,7 @@ import torch
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
 from tlbench.observers.mvm.fast_model import FastMVM
-from tlbench.observers.mvm.inference import ClipWatcher, Reader
+from tlbench.observers.mvm.inference import MVMClipState, MVMInference
 from tlbench.observers.mvm.model import FRAMES, SIDE, MVMModel
 from tlbench.observers.mvm.view import LRW
 from tlbench.observers.mvm.words import WORDS
@@ -55,11 +55,11 @@ def plain(model: MVMModel, clips: list[np.ndarray]) -> list[str]:
     return words
 
 
-def ours(reader: Reader, clips: list[np.ndarray]) -> list[str]:
+def ours(reader: MVMInference, clips: list[np.ndarray]) -> list[str]:
     """The same of the observer."""
     watchers = []
     for index, clip in enumerate(clips):
-        watcher = ClipWatcher(Clip(str(index)), WORDS[0], LRW)
+        watcher = MVMClipState(Clip(str(index)), WORDS[0], LRW)
         watcher.frames = FRAMES
         watcher._crops.append(clip)
         watchers.append(watcher)
@@ -76,7 +76,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     model = MVMModel().eval().requires_grad_(False)
-    reader = Reader(FastMVM(model), LRW, torch.device("cpu"))
+    reader = MVMInference(FastMVM(model), LRW, torch.device("cpu"))
     noise = np.random.RandomState(0)
     clips = [noise.standard_normal((FRAMES, SIDE, SIDE)).astype(np.float32) for _ in range(options.clips)]
 

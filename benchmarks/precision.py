@@ -23,22 +23,22 @@ import torch
 from tests.factories.observer_weights import TINY
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.metrics.text import distance
 from tlbench.observers.avhubert.dictionary import Dictionary
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.inference import Reader as AVHubertReader
+from tlbench.observers.avhubert.inference import MVMInference as AVHubertReader
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.view import VIEWS as AVHUBERT_VIEWS
-from tlbench.observers.conformer.inference import Reader as ConformerReader
+from tlbench.observers.conformer.inference import MVMInference as ConformerReader
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
 from tlbench.observers.mvm.fast_model import FastMVM
-from tlbench.observers.mvm.inference import Reader as MVMReader
+from tlbench.observers.mvm.inference import MVMInference as MVMReader
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.view import VIEWS as MVM_VIEWS
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Watcher
+from tlbench.observing.observer import ClipState
 
 CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "clips"
 SAID = "PUT RED AT T FOUR NOW"
@@ -97,8 +97,8 @@ def mvm(device: torch.device, half: bool) -> MVMReader:
     return MVMReader(FastMVM(model.eval()), MVM_VIEWS["lrw"], device, half=half)
 
 
-def watched(reader: AVHubertReader | ConformerReader | MVMReader, clip: Clip, frames: int) -> Watcher:
-    watcher: Watcher
+def watched(reader: AVHubertReader | ConformerReader | MVMReader, clip: Clip, frames: int) -> ClipState:
+    watcher: ClipState
     if isinstance(reader, MVMReader):
         watcher = reader.watch(clip, "ABOUT")
     elif isinstance(reader, ConformerReader):
@@ -106,8 +106,8 @@ def watched(reader: AVHubertReader | ConformerReader | MVMReader, clip: Clip, fr
     else:
         watcher = reader.watch(clip, None)
     assert clip.generated is not None
-    seen = [frame for run in Footage(clip.generated, 0).frames() for frame in run.native][:frames]
-    watcher.see(Frames(0, tuple(seen)), None, None)
+    seen = [frame for run in VideoReader(clip.generated, 0).frames() for frame in run.native][:frames]
+    watcher.see(FrameChunk(0, tuple(seen)), None, None)
     return watcher
 
 

@@ -42,8 +42,8 @@ from tlbench.observers.syncnet.view import VIEWS
 from tlbench.observing.cache import default_cache
 from tlbench.observing.face_boxes import choose_rule
 from tlbench.statistics import IntervalSettings, Ratio, bootstrap_intervals
-from tlbench.training.sample_dataset import LessonBook, LessonRule
-from tlbench.training.trainable import Lesson
+from tlbench.training.sample_dataset import SampleDataset, SampleSpec
+from tlbench.training.trainable import TrainingSample
 
 SHIFTS = range(-5, 6)  # frames; the sound comes so much later
 TOLERANCE_FRAMES = 1
@@ -69,7 +69,7 @@ class Listener:
         self._net = FastSyncNet(load_model(package))
         self._passes = Passes(self._net, torch.device("cpu"))
 
-    def lips(self, lesson: Lesson) -> torch.Tensor:
+    def lips(self, lesson: TrainingSample) -> torch.Tensor:
         """(T - 4, embedding): of every window there is."""
         seen = Lips(self._passes, self._net.dims)
         seen.take(as_seen(lesson.pictures))
@@ -82,7 +82,7 @@ class Listener:
         return read_sync(common_distances(lips[:windows], speech, widest_shift(windows)))
 
 
-def lessons_of(arguments: argparse.Namespace) -> LessonBook:
+def lessons_of(arguments: argparse.Namespace) -> SampleDataset:
     """The clips, decoded and framed as for training."""
     selection = load_dataset(arguments.dataset, arguments.data_root, split=arguments.split, limit=arguments.limit)
     trained = view_of(arguments.package)
@@ -90,12 +90,12 @@ def lessons_of(arguments: argparse.Namespace) -> LessonBook:
     boxes, _ = choose_rule(
         None if selection.dataset.boxes == "detected" else selection.dataset.boxes, "blazeface", 0, {}
     )
-    book = LessonBook(selection, LessonRule(view, boxes, listens=True), arguments.cache or default_cache())
+    book = SampleDataset(selection, SampleSpec(view, boxes, listens=True), arguments.cache or default_cache())
     book.prepare(lambda done, total: None)
     return book
 
 
-def listen(listener: Listener, book: LessonBook) -> Iterator[Heard]:
+def listen(listener: Listener, book: SampleDataset) -> Iterator[Heard]:
     """Each clip in turn."""
     places = {clip.id: place for place, clip in enumerate(book.clips)}
     donor = donors(list(places))

@@ -28,7 +28,7 @@ from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
@@ -43,7 +43,7 @@ def original_step_by_step(path: Path, model: SyncNetModel) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder:
         dump = JpegRoundTrip()
         number = 0
-        for run in Footage(path).frames():
+        for run in VideoReader(path).frames():
             for frame in run.native:
                 number += 1
                 (Path(folder) / f"{number:06d}.jpg").write_bytes(dump.encode(frame))
@@ -68,7 +68,7 @@ def ours(path: Path, net: FastSyncNet, views: tuple[str, ...]) -> float:
     """LSE-D of one clip, of the first of ``views``."""
     observer = SyncNet(net, views, "cpu")
     watcher = observer.watch(Clip(path.stem, generated=path), read_audio(path))
-    for run in Footage(path).frames():
+    for run in VideoReader(path).frames():
         watcher.see(run, None, None)
     (evidence,) = observer.conclude([watcher])
     assert isinstance(evidence, Evidence), evidence

@@ -26,11 +26,11 @@ from tlbench.datasets.dataset import load_dataset
 from tlbench.media.video import write_video
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.talklip.batches import SHORTEST, Batch, BatchMaker
-from tlbench.talklip.dataset import MaterialBook
+from tlbench.talklip.dataset import TalkLipDataset
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import AHEAD_FRAMES, TalkLip
 from tlbench.talklip.train import build_networks
-from tlbench.talklip.train_step import MOMENTUM, SQUARES, Recipe, Update
+from tlbench.talklip.train_step import MOMENTUM, SQUARES, Recipe, TrainStep
 from tlbench.training.devices import Precision
 
 RECIPE = Recipe.for_variant("base-no-lip")
@@ -66,7 +66,7 @@ class StepByStep:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
 
-def made_up(root: Path, frames: int) -> MaterialBook:
+def made_up(root: Path, frames: int) -> TalkLipDataset:
     """Two clips of a drifting slope with noise, in LRS2's layout."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:160, 0:160]
@@ -80,7 +80,7 @@ def made_up(root: Path, frames: int) -> MaterialBook:
         video.with_suffix(".txt").write_text("Text:  NOTHING\n")
     (root / "train.txt").write_text("".join(f"{name}\n" for name in names))
     selection = load_dataset("lrs2", root, split="train")
-    book = MaterialBook(selection, BoxRule("fixed", fixed=(30, 20, 130, 150)), root / "cache", shortest=SHORTEST)
+    book = TalkLipDataset(selection, BoxRule("fixed", fixed=(30, 20, 130, 150)), root / "cache", shortest=SHORTEST)
     book.prepare(lambda done, total: None)
     return book
 
@@ -114,7 +114,7 @@ def main() -> None:
         )
 
 
-def measure(book: MaterialBook, size: str, threads: int, repeats: int, precision: Precision) -> None:
+def measure(book: TalkLipDataset, size: str, threads: int, repeats: int, precision: Precision) -> None:
     maker = BatchMaker(None, None, AHEAD_FRAMES)
 
     def load() -> Batch:
@@ -123,7 +123,7 @@ def measure(book: MaterialBook, size: str, threads: int, repeats: int, precision
     batch = load()
     plain = StepByStep(*build_networks(RECIPE, size, None, 0)[:2])
     generator, discriminator, _ = build_networks(RECIPE, size, None, 0)
-    ours = Update(generator, discriminator, None, RECIPE, Fabric(accelerator="cpu", devices=1, precision=precision))
+    ours = TrainStep(generator, discriminator, None, RECIPE, Fabric(accelerator="cpu", devices=1, precision=precision))
     theirs, told = plain(batch), ours([batch])
     worst = max(abs(theirs[name] - float(told[name])) for name in theirs)
 

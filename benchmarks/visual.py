@@ -23,7 +23,7 @@ from skimage.metrics import structural_similarity
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.faces import read_boxes
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observing.evidence import Evidence
 
@@ -60,7 +60,7 @@ def ours(path: Path, regions: tuple[str, ...]) -> tuple[float, float, int]:
     observer = Pixels.load(None, regions, "cpu")
     watcher = observer.watch(Clip(path.stem), None)
     boxes = read_boxes(path.with_suffix(".npy")).xyxy
-    seen, real = Footage(path.with_name(f"{path.stem}_pert.mp4")), Footage(path)
+    seen, real = VideoReader(path.with_name(f"{path.stem}_pert.mp4")), VideoReader(path)
     for a, b in zip(seen.frames(), real.frames(), strict=True):
         watcher.see(a, b, boxes[b.start : b.start + len(b)])
     (evidence,) = observer.conclude([watcher])
@@ -74,7 +74,7 @@ def decode_by_opencv(path: Path) -> int:
 
 
 def decode_ours(path: Path) -> int:
-    return sum(len(run.rgb) for run in Footage(path).frames())
+    return sum(len(run.rgb) for run in VideoReader(path).frames())
 
 
 @dataclass(frozen=True)

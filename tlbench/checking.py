@@ -19,7 +19,7 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.clip_faces import FaceChecker
 from tlbench.observing.face_boxes import BoxRule, GuideSource, choose_rule, detector_card
-from tlbench.preflight.check import FACES, MOST_WORKERS, Progress, Report, check_selection
+from tlbench.preflight.check import FACES, MOST_WORKERS, CheckReport, Progress, check_selection
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.faces import FACE_CODES
 from tlbench.preflight.findings import CATALOGUE, Finding, worst_first
@@ -47,7 +47,7 @@ def check(
     alphabet: frozenset[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Report:
+) -> CheckReport:
     """Check a folder of generated videos against the data set they were made for.
 
     Parameters
@@ -113,8 +113,8 @@ def check(
 
 
 def _with_faces(
-    report: Report, selection: Selection, checker: FaceChecker, workers: int, progress: Progress | None
-) -> Report:
+    report: CheckReport, selection: Selection, checker: FaceChecker, workers: int, progress: Progress | None
+) -> CheckReport:
     """The report with what the faces showed, and what of them could not be looked at."""
     began = time.monotonic()
     broken = {f.clip for f in report.findings if f.level == "error" and CATALOGUE[f.code].concerns in ("all", "boxes")}

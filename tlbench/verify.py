@@ -29,7 +29,7 @@ from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
 from tlbench.observing.registry import observer_class, observer_names
-from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import Progress, choose_device, prepare, run, trained_view
 
@@ -39,7 +39,7 @@ MADE_UP_WORD = "ABOUT"  # one of LRW's
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GroundTruthCheck:
     """What ground-truth videos score here, beside what was published of them, in the unit of the table."""
 
     metric: str
@@ -205,7 +205,7 @@ def _known_word(weights: Weights) -> str:
 
 
 def _observe(plan: ObserverPlan, clip: Clip, cache: Path) -> Evidence:
-    (seen,) = Bench(Plan((plan,), BoxRule(), cache)).observe([clip])
+    (seen,) = ObserverRunner(Plan((plan,), BoxRule(), cache)).observe([clip])
     for error in seen.failures.values():
         raise TlbenchError(f"self-test of {plan.name}: {error}")
     return seen.evidence[plan.name]
@@ -241,7 +241,7 @@ def published_check(
     limit: int | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
-) -> list[Comparison]:
+) -> list[GroundTruthCheck]:
     """Score the real videos of a data set and set them beside the values on the card.
 
     Parameters
@@ -286,12 +286,12 @@ def _published(card: Card, dataset: str) -> Iterator[tuple[str, float]]:
             yield f"{name}/paper", value
 
 
-def _compared(result: Result, expected: dict[str, float]) -> Iterator[Comparison]:
+def _compared(result: Result, expected: dict[str, float]) -> Iterator[GroundTruthCheck]:
     for key, published in expected.items():
         row = result.row(key)
         if row.value is None:
             raise TlbenchError(f"{key}: none of {len(result.clips)} clips could be scored; see `tlbench check`")
-        yield Comparison(key, row.value, row.low, row.high, published, row.scored, row.expected)
+        yield GroundTruthCheck(key, row.value, row.low, row.high, published, row.scored, row.expected)
 
 
 def weights_of(card: Card, path: Path | None) -> Weights:

@@ -19,7 +19,7 @@ from tlbench.checkpoints.state_dict import load_into
 from tlbench.errors import TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
 from tlbench.media.views import CenterCrop, CropWindow, FrameFace, Grey, Normalise, Resize, View
-from tlbench.training.expert import AudioEncoder, Sight, Teacher, TokenLoss
+from tlbench.training.expert import AudioEncoder, Expert, ExpertPreprocessing, TokenLoss
 
 from .checkpoint import OBSERVER, network_of
 from .dictionary import PAD, UNK, Dictionary
@@ -140,10 +140,10 @@ def _measured(tensors: Mapping[str, Tensor]) -> Dims:
     )
 
 
-class AVHubertTeacher(Teacher):
-    """See :class:`~tlbench.training.expert.Teacher`."""
+class AVHubertExpert(Expert):
+    """See :class:`~tlbench.training.expert.Expert`."""
 
-    def __init__(self, model: AVHubert, dictionary: Dictionary, sight: Sight) -> None:
+    def __init__(self, model: AVHubert, dictionary: Dictionary, sight: ExpertPreprocessing) -> None:
         model.encoder.w2v_model.feature_gradient = FEATURE_GRADIENT
         self.network = model.eval().requires_grad_(False)
         self.sight = sight
@@ -153,7 +153,7 @@ class AVHubertTeacher(Teacher):
         self._dictionary = dictionary
 
     @classmethod
-    def of(cls, package: Package, path: Path) -> AVHubertTeacher:
+    def of(cls, package: Package, path: Path) -> AVHubertExpert:
         """The teacher in a package.
 
         Raises
@@ -199,7 +199,7 @@ class AVHubertTeacher(Teacher):
         return build_audio_encoder(state, self._model.dims.to_json(), "the lip-reading expert")
 
 
-def _sight(view_id: object, path: Path) -> Sight:
+def _sight(view_id: object, path: Path) -> ExpertPreprocessing:
     """What is seen through a view, step by step; a published file names none and was fine-tuned on LRS2's middle."""
     views = {view.id: view for view in VIEWS.values()}
     view = views.get(str(view_id)) if view_id else LRS2_CENTER
@@ -213,7 +213,7 @@ def _sight(view_id: object, path: Path) -> Sight:
     return found
 
 
-def _of_view(view: View) -> Sight | None:
+def _of_view(view: View) -> ExpertPreprocessing | None:
     """None for a view with a step that a picture being learned can't take."""
     frames_face, side = False, LRS2_SIDE
     left, top, right, bottom = 0, 0, LRS2_SIDE, LRS2_SIDE
@@ -233,4 +233,4 @@ def _of_view(view: View) -> Sight | None:
             mean, std = step.mean, step.std
         elif not isinstance(step, Grey):
             return None
-    return Sight(LRS2_SIDE, frames_face, (left, top, right, bottom), side, mean, std)
+    return ExpertPreprocessing(LRS2_SIDE, frames_face, (left, top, right, bottom), side, mean, std)

@@ -13,11 +13,11 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import Watcher
+from tlbench.observing.observer import ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .beam import BeamSettings, beam_search
@@ -32,14 +32,14 @@ CACHE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
-class Reading:
+class TokenHypothesis:
     """What was read of one clip: (n,) int64 token ids, and the mean log probability of them (of frames, for CTC)."""
 
     tokens: np.ndarray
     score: float
 
 
-class ClipWatcher(Watcher):
+class AVHubertClipState(ClipState):
     """The crops of one clip, and of its reference where features are compared."""
 
     def __init__(self, clip: Clip, samples: np.ndarray | None, view: View) -> None:
@@ -50,8 +50,8 @@ class ClipWatcher(Watcher):
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -65,7 +65,7 @@ class ClipWatcher(Watcher):
             self.reference.take(reference, own_boxes, own_placements)
 
 
-class Reader:
+class AVHubertInference:
     """The network, its dictionary and the view of a run."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Reader:
                 del self._model.decoder  # the stepper has its weights
 
     @classmethod
-    def load(cls, weights: Path, view: View, device: str, *, similarity: bool, half: bool = False) -> Reader:
+    def load(cls, weights: Path, view: View, device: str, *, similarity: bool, half: bool = False) -> AVHubertInference:
         """Raises TlbenchError if the weights do not fit, or have no output layer and so can't read."""
         model, dictionary = load(weights)
         if not model.dims.vocabulary:
@@ -102,23 +102,23 @@ class Reader:
             )
         return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipWatcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> AVHubertClipState:
         """Begin with a clip. Raises ClipError if features are to be compared and there is no sound."""
         if self._similarity and (samples is None or not len(samples)):
             raise ClipError("no-audio", f"clip {clip.id}: no audio stream (AVS compares with it); leave avs_* out")
-        return ClipWatcher(clip, samples, self._view)
+        return AVHubertClipState(clip, samples, self._view)
 
     @torch.inference_mode()
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
         with exact_products(self._device):
-            return read_together(watchers, ClipWatcher, self._encode, self._conclude)
+            return read_together(watchers, AVHubertClipState, self._encode, self._conclude)
 
     def _conclude(
-        self, watchers: Sequence[ClipWatcher], prepared: Sequence[tuple[Tensor, dict[str, Value]]]
+        self, watchers: Sequence[AVHubertClipState], prepared: Sequence[tuple[Tensor, dict[str, Value]]]
     ) -> list[Evidence]:
         """Evidence of clips that are encoded, from features (T, C) and similarities of each."""
-        read: dict[int, Reading] = {}
+        read: dict[int, TokenHypothesis] = {}
         encoded = [features for features, _ in prepared]
         for indices in self._groups(encoded):
             read |= dict(zip(indices, self._read([encoded[index] for index in indices]), strict=True))
@@ -136,7 +136,7 @@ class Reader:
             for index, (watcher, (_, similar)) in enumerate(zip(watchers, prepared, strict=True))
         ]
 
-    def _encode(self, watcher: ClipWatcher) -> tuple[Tensor, dict[str, Value]]:
+    def _encode(self, watcher: AVHubertClipState) -> tuple[Tensor, dict[str, Value]]:
         """(T, C) features of the lips, and the similarities. Clips are encoded one by one: padding changes rounding."""
         clip = watcher.clip
         lips = self._pictures(watcher.generated.all(clip.id))
@@ -193,7 +193,7 @@ class Reader:
         if group:
             yield group
 
-    def _read(self, encoded: Sequence[Tensor]) -> list[Reading]:
+    def _read(self, encoded: Sequence[Tensor]) -> list[TokenHypothesis]:
         """The best hypothesis of each (T, C) utterance."""
         if self._stepper is None:
             return [self._read_frames(features) for features in encoded]
@@ -201,9 +201,9 @@ class Reader:
         lengths = torch.tensor([len(features) for features in encoded])
         best = [found[0] for found in beam_search(self._stepper, padded, lengths, self._settings)]
         if self._half:  # nobody was beside it
-            return [Reading(hypothesis.tokens, hypothesis.score) for hypothesis in best]
+            return [TokenHypothesis(hypothesis.tokens, hypothesis.score) for hypothesis in best]
         return [
-            Reading(hypothesis.tokens, self._score(hypothesis.tokens, features))
+            TokenHypothesis(hypothesis.tokens, self._score(hypothesis.tokens, features))
             for hypothesis, features in zip(best, encoded, strict=True)
         ]
 
@@ -215,11 +215,11 @@ class Reader:
         total = float(found.gather(1, words[:, None]).sum())
         return total / float(len(words) ** self._settings.lenpen)
 
-    def _read_frames(self, features: Tensor) -> Reading:
+    def _read_frames(self, features: Tensor) -> TokenHypothesis:
         """Of a checkpoint fine-tuned with CTC: (T, C) to the best symbol of every frame."""
         logits = self._model.ctc_logits(features[None])  # (1, T, V)
         sure = logits.float().log_softmax(2).amax(2).mean()
-        return Reading(ctc_greedy(logits, torch.tensor([len(features)]))[0], float(sure))
+        return TokenHypothesis(ctc_greedy(logits, torch.tensor([len(features)]))[0], float(sure))
 
 
 def _similarity(one: Tensor, other: Tensor) -> float:

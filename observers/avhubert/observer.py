@@ -17,7 +17,7 @@ from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.observer import Needs, Watcher
+from tlbench.observing.observer import ClipState, Needs
 
 from .view import VIEWS
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tlbench.checkpoints.package import Package
-    from tlbench.training.expert import AudioEncoder, Teacher
-    from tlbench.training.trainable import Learner
+    from tlbench.training.expert import AudioEncoder, Expert
+    from tlbench.training.trainable import Trainable
 
-    from .inference import Reader
+    from .inference import AVHubertInference
 
 SIMILARITY = "similarity"
 
@@ -60,7 +60,7 @@ class AVHubert(LipReader):
     has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: AVHubertInference) -> None:
         self._reader = reader
 
     @classmethod
@@ -76,9 +76,9 @@ class AVHubert(LipReader):
             for: what is read through each would need a name of its own.
         """
         path, view = cls.weights_and_view(weights, views)
-        from .inference import Reader
+        from .inference import AVHubertInference
 
-        return cls(Reader.load(path, view, device, similarity=SIMILARITY in modes, half=half))
+        return cls(AVHubertInference.load(path, view, device, similarity=SIMILARITY in modes, half=half))
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
@@ -92,16 +92,16 @@ class AVHubert(LipReader):
         return read_published(path)
 
     @classmethod
-    def learner(cls) -> type[Learner]:
-        from .train import AVHubertLearner
+    def learner(cls) -> type[Trainable]:
+        from .train import TrainableAVHubert
 
-        return AVHubertLearner
+        return TrainableAVHubert
 
     @classmethod
-    def teacher(cls, package: Package, path: Path) -> Teacher:
-        from .expert import AVHubertTeacher
+    def teacher(cls, package: Package, path: Path) -> Expert:
+        from .expert import AVHubertExpert
 
-        return AVHubertTeacher.of(package, path)
+        return AVHubertExpert.of(package, path)
 
     @classmethod
     def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> AudioEncoder:
@@ -109,7 +109,7 @@ class AVHubert(LipReader):
 
         return build_audio_encoder(tensors, sizes, whose)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if it has no sound to compare."""
         if not clip.transcript:
             raise ClipError(
@@ -117,6 +117,6 @@ class AVHubert(LipReader):
             )
         return self._reader.watch(clip, samples)
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """What was read of each clip; beams of several clips share matrix products, but never a decision."""
         return self._reader.conclude(watchers)

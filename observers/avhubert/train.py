@@ -23,7 +23,7 @@ from tlbench.errors import TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.training.augment import hide_spans, jitter
-from tlbench.training.trainable import TOTAL, Curriculum, Learner, Lesson
+from tlbench.training.trainable import TOTAL, LabelInventory, Trainable, TrainingSample
 
 from .beam import BeamSettings, beam_search
 from .checkpoint import TOKENIZER_FILE, network_of
@@ -124,8 +124,8 @@ def _drop(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return F.dropout(output, DROPOUT, module.training)
 
 
-class AVHubertLearner(Learner):
-    """See :class:`~tlbench.training.trainable.Learner`."""
+class TrainableAVHubert(Trainable):
+    """See :class:`~tlbench.training.trainable.Trainable`."""
 
     observer: ClassVar[str] = "avhubert"
     metric: ClassVar[str] = "wer1/sound"
@@ -145,7 +145,7 @@ class AVHubertLearner(Learner):
         return "small-mouth" if framed else "small-face-framed"
 
     @classmethod
-    def begin(cls, size: str | Mapping[str, Any], curriculum: Curriculum, seed: int) -> AVHubertLearner:
+    def begin(cls, size: str | Mapping[str, Any], curriculum: LabelInventory, seed: int) -> TrainableAVHubert:
         tokenizer = train_tokenizer(curriculum.transcripts, VOCABULARY)
         dictionary = Dictionary(symbols_of(tokenizer), tokenizer)
         try:
@@ -161,7 +161,7 @@ class AVHubertLearner(Learner):
         return cls(model, dictionary, tokenizer, len(curriculum.labels))
 
     @classmethod
-    def restore(cls, package: Package, path: Path, curriculum: Curriculum, seed: int) -> AVHubertLearner:
+    def restore(cls, package: Package, path: Path, curriculum: LabelInventory, seed: int) -> TrainableAVHubert:
         model, dictionary = network_of(package, path)
         tokenizer = package.files.get(TOKENIZER_FILE)
         if tokenizer is None or not model.dims.decoder_layers:
@@ -173,7 +173,7 @@ class AVHubertLearner(Learner):
     def network(self) -> LearningNetwork:
         return self._network
 
-    def batch(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> dict[str, Tensor]:
+    def batch(self, lessons: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
         modality = rng.choice(3, p=(LIPS, SPEECH, BOTH))
         longest = max(len(lesson.pictures) for lesson in lessons)
         tokens = [torch.tensor(self._dictionary.encode(lesson.clip.transcript or "")) for lesson in lessons]
@@ -198,7 +198,7 @@ class AVHubertLearner(Learner):
             batch["labels"] = torch.from_numpy(_padded(named, longest, -1))
         return batch
 
-    def _hear(self, lesson: Lesson) -> np.ndarray:
+    def _hear(self, lesson: TrainingSample) -> np.ndarray:
         """(T, 104) float32."""
         assert lesson.samples is not None  # listens
         return stacked_filterbanks(
@@ -206,7 +206,7 @@ class AVHubertLearner(Learner):
         )
 
     @torch.no_grad()
-    def judge(self, lessons: Iterable[Lesson], device: torch.device) -> list[Evidence]:
+    def judge(self, lessons: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
         self._network.eval()
         model = self._network.model
         stepper = SteppingDecoder(model.decoder)

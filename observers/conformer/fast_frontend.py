@@ -82,7 +82,7 @@ class _Layer(nn.Module):
         return x.addcmul_(stream, self.last_scale).relu_()
 
 
-class Eye(nn.Module):
+class FoldedFrontend(nn.Module):
     """A :class:`.model.VisualFrontend`, folded once; holds weights of its own."""
 
     def __init__(self, frontend: VisualFrontend) -> None:

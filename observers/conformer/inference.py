@@ -10,21 +10,21 @@ from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import Watcher
+from tlbench.observing.observer import ClipState
 from tlbench.observing.precision import to_half
 
 from .decode import beam_search, ctc_greedy, forced
-from .fast_frontend import Eye
+from .fast_frontend import FoldedFrontend
 from .fast_model import PackedDecoder, PackedEncoder
 from .model import POSITIONS, ConformerModel, pad_features
 from .tokenizer import ids_of, required_frames, text_of
 
 
-class ClipWatcher(Watcher):
+class ConformerClipState(ClipState):
     """The crops of one clip, and what is said in it."""
 
     def __init__(self, clip: Clip, view: View) -> None:
@@ -38,8 +38,8 @@ class ClipWatcher(Watcher):
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -64,14 +64,14 @@ class ClipWatcher(Watcher):
             )
 
 
-class Reader:
+class ConformerInference:
     """The network and the view of a run."""
 
     def __init__(
         self, model: ConformerModel, view: View, device: torch.device, *, free: bool, half: bool = False
     ) -> None:
         model = model.eval().requires_grad_(False)
-        self._eye = Eye(model.visual_frontend).eval().requires_grad_(False).to(device)
+        self._eye = FoldedFrontend(model.visual_frontend).eval().requires_grad_(False).to(device)
         self._encoder = PackedEncoder(model.encoder).to(device)
         self._decoder = PackedDecoder(model.decoder).to(device)
         self._ctc = model.ctc.to(device)
@@ -84,17 +84,17 @@ class Reader:
             for network in (self._eye, self._encoder, self._decoder):
                 to_half(network, whole=[model.decoder.output_layer])
 
-    def watch(self, clip: Clip) -> ClipWatcher:
+    def watch(self, clip: Clip) -> ConformerClipState:
         """Begin with a clip. Raises ClipError if what is said in it can't be spelt, or is too much."""
-        return ClipWatcher(clip, self._view)
+        return ConformerClipState(clip, self._view)
 
     @torch.inference_mode()
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        return read_together(watchers, ClipWatcher, lambda watcher: watcher.crops, self.read)
+        return read_together(watchers, ConformerClipState, lambda watcher: watcher.crops, self.read)
 
     @torch.inference_mode()
-    def read(self, watchers: Sequence[ClipWatcher], crops: Sequence[Tensor]) -> list[Evidence]:
+    def read(self, watchers: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[Evidence]:
         """What is read of clips in these (T, side, side) uint8 crops."""
         if self._alone:
             found = [self._read([one], [own])[0] for one, own in zip(watchers, crops, strict=True)]
@@ -102,7 +102,7 @@ class Reader:
             found = self._read(watchers, crops)
         return [Evidence("conformer", values) for values in found]
 
-    def _read(self, watchers: Sequence[ClipWatcher], crops: Sequence[Tensor]) -> list[dict[str, Value]]:
+    def _read(self, watchers: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[dict[str, Value]]:
         features = self._eye(crops)
         needed = [max(len(rows), required_frames(w.reference_ids)) for rows, w in zip(features, watchers, strict=True)]
         encoded = self._encoder([pad_features([rows], [n])[0] for rows, n in zip(features, needed, strict=True)])

@@ -16,15 +16,15 @@ from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.observer import Needs, Watcher
+from tlbench.observing.observer import ClipState, Needs
 
 from .view import VIEWS
 
 if TYPE_CHECKING:
     from tlbench.checkpoints.package import Package
-    from tlbench.training.trainable import Learner
+    from tlbench.training.trainable import Trainable
 
-    from .inference import Reader
+    from .inference import ConformerInference
 
 FREE = "free"
 
@@ -56,7 +56,7 @@ class Conformer(LipReader):
     has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: ConformerInference) -> None:
         self._reader = reader
 
     @classmethod
@@ -75,11 +75,11 @@ class Conformer(LipReader):
         import torch
 
         from .checkpoint import load_model
-        from .inference import Reader
+        from .inference import ConformerInference
 
         model = load_model(path)
         cls.check_side(view, model.dims.side)
-        return cls(Reader(model, view, torch.device(device), free=FREE in modes, half=half))
+        return cls(ConformerInference(model, view, torch.device(device), free=FREE in modes, half=half))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:
@@ -88,12 +88,12 @@ class Conformer(LipReader):
         return read_published(path)
 
     @classmethod
-    def learner(cls) -> type[Learner]:
-        from .train import ConformerLearner
+    def learner(cls) -> type[Trainable]:
+        from .train import TrainableConformer
 
-        return ConformerLearner
+        return TrainableConformer
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if that can't be spelt."""
         if clip.transcript is None:
             raise ClipError(
@@ -101,6 +101,6 @@ class Conformer(LipReader):
             )
         return self._reader.watch(clip)
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """What was read of each clip; clips share matrix products, but never a decision."""
         return self._reader.conclude(watchers)

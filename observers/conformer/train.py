@@ -26,12 +26,12 @@ from tlbench.checkpoints.package import Package
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.evidence import Evidence
 from tlbench.training.augment import hide_spans, jitter
-from tlbench.training.trainable import TOTAL, Curriculum, Learner, Lesson
+from tlbench.training.trainable import TOTAL, LabelInventory, Trainable, TrainingSample
 
 from .checkpoint import OBSERVER, network_of
 from .dims import PUBLISHED, Dims
 from .fast_frontend import AROUND, FRAMES_SEEN
-from .inference import Reader
+from .inference import ConformerInference
 from .model import POSITIONS, ConformerModel, VisualFrontend, pad_features
 from .tokenizer import BLANK, EOS, ids_of, required_frames
 from .view import LRS2_SIDE, MEAN, SMALL_SIDE, STD, VIEWS
@@ -103,8 +103,8 @@ def _drop(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return F.dropout(output, DROPOUT, module.training)
 
 
-class ConformerLearner(Learner):
-    """See :class:`~tlbench.training.trainable.Learner`."""
+class TrainableConformer(Trainable):
+    """See :class:`~tlbench.training.trainable.Trainable`."""
 
     observer: ClassVar[str] = OBSERVER
     metric: ClassVar[str] = "wer2/sound"
@@ -121,7 +121,7 @@ class ConformerLearner(Learner):
         return "lrs2-112" if framed else "face-framed"
 
     @classmethod
-    def begin(cls, size: str | Mapping[str, Any], curriculum: Curriculum, seed: int) -> ConformerLearner:
+    def begin(cls, size: str | Mapping[str, Any], curriculum: LabelInventory, seed: int) -> TrainableConformer:
         dims = dims_of(size)
         _check_texts(curriculum.transcripts)
         torch.manual_seed(seed)
@@ -131,7 +131,7 @@ class ConformerLearner(Learner):
         return cls(model, len(curriculum.labels))
 
     @classmethod
-    def restore(cls, package: Package, path: Path, curriculum: Curriculum, seed: int) -> ConformerLearner:
+    def restore(cls, package: Package, path: Path, curriculum: LabelInventory, seed: int) -> TrainableConformer:
         model = network_of(package, path)
         _check_texts(curriculum.transcripts)
         torch.manual_seed(seed)
@@ -141,7 +141,7 @@ class ConformerLearner(Learner):
     def network(self) -> LearningNetwork:
         return self._network
 
-    def batch(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> dict[str, Tensor]:
+    def batch(self, lessons: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
         """Padded clips.
 
         Raises
@@ -175,12 +175,12 @@ class ConformerLearner(Learner):
         return batch
 
     @torch.no_grad()
-    def judge(self, lessons: Iterable[Lesson], device: torch.device) -> list[Evidence]:
+    def judge(self, lessons: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
         # Reading freezes and folds its network, so it gets a copy.
         view = VIEWS[self.view_for(self._network.model.dims.to_json(), None)]
-        reader = Reader(copy.deepcopy(self._network.model), view, device, free=False)
+        reader = ConformerInference(copy.deepcopy(self._network.model), view, device, free=False)
         said: list[Evidence] = []
-        waiting: list[Lesson] = []
+        waiting: list[TrainingSample] = []
         for lesson in lessons:
             waiting.append(lesson)
             if len(waiting) == JUDGED_TOGETHER:
@@ -194,7 +194,7 @@ class ConformerLearner(Learner):
         return Package(OBSERVER, tensors, {"dims": model.dims.to_json()})
 
 
-def _said_of(reader: Reader, lessons: Sequence[Lesson]) -> list[Evidence]:
+def _said_of(reader: ConformerInference, lessons: Sequence[TrainingSample]) -> list[Evidence]:
     watchers = [reader.watch(lesson.clip) for lesson in lessons]
     return reader.read(watchers, [torch.from_numpy(lesson.pictures) for lesson in lessons])
 
@@ -215,14 +215,14 @@ def _check_texts(transcripts: Sequence[str]) -> None:
         raise TlbenchError("no training clip has a transcript, so there is nothing to learn to read")
 
 
-def _ids(lesson: Lesson) -> np.ndarray:
+def _ids(lesson: TrainingSample) -> np.ndarray:
     try:
         return ids_of(lesson.clip.transcript or "", lesson.clip.id)
     except ClipError as error:
         raise TlbenchError(str(error)) from error
 
 
-def _labels(lesson: Lesson, length: int) -> np.ndarray:
+def _labels(lesson: TrainingSample, length: int) -> np.ndarray:
     """(length,) int64: the frames' labels where :func:`.model.pad_features` puts the frames."""
     frames = len(lesson.pictures)
     labels = np.full(length, NOTHING)

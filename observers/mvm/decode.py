@@ -10,7 +10,7 @@ TOP = 5
 
 
 @dataclass(frozen=True)
-class Reading:
+class Prediction:
     """What the network takes a clip for.
 
     Attributes
@@ -25,13 +25,13 @@ class Reading:
     rank: int
 
 
-def read(logits: np.ndarray, label: int) -> Reading:
+def read(logits: np.ndarray, label: int) -> Prediction:
     """The reading of (words,) logits. Of equals the smaller label comes first, as ``argmax`` decides."""
     ranked = np.argsort(-logits, kind="stable")
-    return Reading(ranked[:TOP].tolist(), int(np.flatnonzero(ranked == label)[0]))
+    return Prediction(ranked[:TOP].tolist(), int(np.flatnonzero(ranked == label)[0]))
 
 
-def read_both(logits: np.ndarray, mirrored: np.ndarray, label: int) -> Reading:
+def read_both(logits: np.ndarray, mirrored: np.ndarray, label: int) -> Prediction:
     """The reading of a clip and its mirror image (``--test_aug``), as the published accuracy was measured.
 
     The logits are added, not the probabilities.

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import Watcher
+from tlbench.observing.observer import ClipState
 from tlbench.observing.precision import HALF, to_half
 
 from .decode import read, read_both
@@ -26,7 +26,7 @@ from .words import WORDS, label_of
 CLIPS_A_PASS = {"cpu": 1, "cuda": 16}
 
 
-class ClipWatcher(Watcher):
+class MVMClipState(ClipState):
     """The crops of one clip, and what is said in it."""
 
     def __init__(self, clip: Clip, word: str, view: View, words: Sequence[str] = WORDS) -> None:
@@ -38,8 +38,8 @@ class ClipWatcher(Watcher):
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -76,7 +76,7 @@ def filled_up(crops: np.ndarray) -> np.ndarray:
     return whole
 
 
-class Reader:
+class MVMInference:
     """The network, the words it chooses from, and the view of a run."""
 
     def __init__(
@@ -96,15 +96,15 @@ class Reader:
         self._words = words
         self._device = device
 
-    def watch(self, clip: Clip, word: str) -> ClipWatcher:
+    def watch(self, clip: Clip, word: str) -> MVMClipState:
         """Begin with a clip. Raises ClipError if the network does not know its word."""
-        return ClipWatcher(clip, word, self._view, self._words)
+        return MVMClipState(clip, word, self._view, self._words)
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        return read_together(watchers, ClipWatcher, lambda watcher: watcher.crops, self.read)
+        return read_together(watchers, MVMClipState, lambda watcher: watcher.crops, self.read)
 
-    def read(self, watchers: Sequence[ClipWatcher], crops: Sequence[np.ndarray]) -> list[Evidence]:
+    def read(self, watchers: Sequence[MVMClipState], crops: Sequence[np.ndarray]) -> list[Evidence]:
         """What clips are taken for in these (29, side, side) float32 crops, normalised."""
         return [
             Evidence("mvm", _verdict(watcher, plain, mirrored, self._words))
@@ -126,7 +126,7 @@ class Reader:
         return found
 
 
-def _verdict(watcher: ClipWatcher, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
+def _verdict(watcher: MVMClipState, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
     both, alone = read_both(plain, mirrored, watcher.label), read(plain, watcher.label)
     return {
         "word": watcher.word,

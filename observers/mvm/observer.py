@@ -16,15 +16,15 @@ from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.observer import Needs, Watcher
+from tlbench.observing.observer import ClipState, Needs
 
 from .view import VIEWS
 
 if TYPE_CHECKING:
     from tlbench.checkpoints.package import Package
-    from tlbench.training.trainable import Learner
+    from tlbench.training.trainable import Trainable
 
-    from .inference import Reader
+    from .inference import MVMInference
 
 
 class MVM(LipReader):
@@ -51,7 +51,7 @@ class MVM(LipReader):
     has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 16
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: MVMInference) -> None:
         self._reader = reader
 
     @classmethod
@@ -71,11 +71,11 @@ class MVM(LipReader):
 
         from .checkpoint import load_model
         from .fast_model import FastMVM
-        from .inference import Reader
+        from .inference import MVMInference
 
         model, words = load_model(path)
         cls.check_side(view, model.dims.side)
-        return cls(Reader(FastMVM(model), view, torch.device(device), words=words, half=half))
+        return cls(MVMInference(FastMVM(model), view, torch.device(device), words=words, half=half))
 
     @classmethod
     def read_published(cls, path: Path) -> Package:
@@ -84,17 +84,17 @@ class MVM(LipReader):
         return read_published(path)
 
     @classmethod
-    def learner(cls) -> type[Learner]:
-        from .train import MVMLearner
+    def learner(cls) -> type[Trainable]:
+        from .train import TrainableMVM
 
-        return MVMLearner
+        return TrainableMVM
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows which word it holds, or the network does not know it."""
         if not clip.word:
             raise ClipError("no-word", f"clip {clip.id}: no word label (ACC needs one); leave acc out, or add it")
         return self._reader.watch(clip, clip.word)
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """What each clip was taken for; who else is in the batch changes nothing."""
         return self._reader.conclude(watchers)

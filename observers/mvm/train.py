@@ -32,12 +32,12 @@ from tlbench.checkpoints.package import Package
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.evidence import Evidence
 from tlbench.training.augment import hide_spans, jitter
-from tlbench.training.trainable import TOTAL, Curriculum, Learner, Lesson
+from tlbench.training.trainable import TOTAL, LabelInventory, Trainable, TrainingSample
 
 from .checkpoint import OBSERVER, network_of
 from .dims import PUBLISHED, Dims
 from .fast_model import FRAMES_SEEN, FastMVM
-from .inference import Reader, filled_up
+from .inference import MVMInference, filled_up
 from .mel import spectrum
 from .model import FRAMES, RADIUS, Memory, MVMModel, VisualFrontend
 from .view import LRS2_SIDE, LRW_SIDE, MEAN, SMALL_SIDE, STD, VIEWS
@@ -186,8 +186,8 @@ def picture_rows(front: VisualFrontend, pictures: Tensor) -> Tensor:
     return front.resnet(x).unflatten(0, pictures.shape[:2])  # type: ignore[no-any-return]
 
 
-class MVMLearner(Learner):
-    """See :class:`~tlbench.training.trainable.Learner`."""
+class TrainableMVM(Trainable):
+    """See :class:`~tlbench.training.trainable.Trainable`."""
 
     observer: ClassVar[str] = OBSERVER
     metric: ClassVar[str] = "acc/sound"
@@ -205,7 +205,7 @@ class MVMLearner(Learner):
         return "lrw" if frame_size == (LRW_SIDE, LRW_SIDE) else "face-framed"
 
     @classmethod
-    def begin(cls, size: str | Mapping[str, Any], curriculum: Curriculum, seed: int) -> MVMLearner:
+    def begin(cls, size: str | Mapping[str, Any], curriculum: LabelInventory, seed: int) -> TrainableMVM:
         dims = dims_of(size)
         _check_words(curriculum.words)
         torch.manual_seed(seed)
@@ -213,7 +213,7 @@ class MVMLearner(Learner):
         return cls(model, curriculum.words, len(curriculum.labels))
 
     @classmethod
-    def restore(cls, package: Package, path: Path, curriculum: Curriculum, seed: int) -> MVMLearner:
+    def restore(cls, package: Package, path: Path, curriculum: LabelInventory, seed: int) -> TrainableMVM:
         model, words = network_of(package, path)
         _check_words(curriculum.words)
         unknown = sorted(set(curriculum.words) - set(words))
@@ -229,7 +229,7 @@ class MVMLearner(Learner):
     def network(self) -> LearningNetwork:
         return self._network
 
-    def batch(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> dict[str, Tensor]:
+    def batch(self, lessons: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
         """Clips of 29 frames; shorter ones are filled up with zeros, as when they are read.
 
         Raises
@@ -255,7 +255,7 @@ class MVMLearner(Learner):
             batch["labels"] = torch.from_numpy(np.stack(labels))  # (B, 29)
         return batch
 
-    def _label(self, lesson: Lesson) -> int:
+    def _label(self, lesson: TrainingSample) -> int:
         if not lesson.clip.word:
             raise TlbenchError(f"clip {lesson.clip.id}: no word label, so there is no word to learn; leave it out")
         try:
@@ -264,13 +264,13 @@ class MVMLearner(Learner):
             raise TlbenchError(str(error)) from error
 
     @torch.no_grad()
-    def judge(self, lessons: Iterable[Lesson], device: torch.device) -> list[Evidence]:
+    def judge(self, lessons: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
         # Reading freezes and folds its network, so it gets a copy.
         model = copy.deepcopy(self._network.model).eval()
         view = VIEWS[self.view_for(model.dims.to_json(), None)]
-        reader = Reader(FastMVM(model), view, device, words=self._words)
+        reader = MVMInference(FastMVM(model), view, device, words=self._words)
         said: list[Evidence] = []
-        waiting: list[Lesson] = []
+        waiting: list[TrainingSample] = []
         for lesson in lessons:
             self._label(lesson)
             _check_length(lesson)
@@ -286,7 +286,7 @@ class MVMLearner(Learner):
         return Package(OBSERVER, tensors, {"dims": model.dims.to_json(), "words": list(self._words)})
 
 
-def _said_of(reader: Reader, lessons: Sequence[Lesson]) -> list[Evidence]:
+def _said_of(reader: MVMInference, lessons: Sequence[TrainingSample]) -> list[Evidence]:
     watchers = [reader.watch(lesson.clip, lesson.clip.word or "") for lesson in lessons]
     return reader.read(watchers, [filled_up(as_seen(lesson.pictures)) for lesson in lessons])
 
@@ -316,7 +316,7 @@ def _check_words(words: Sequence[str]) -> None:
         )
 
 
-def _check_length(lesson: Lesson) -> None:
+def _check_length(lesson: TrainingSample) -> None:
     if len(lesson.pictures) > FRAMES:
         raise TlbenchError(
             f"clip {lesson.clip.id}: {len(lesson.pictures)} frames, MVM reads {FRAMES} at most; cut out the {FRAMES} "
@@ -324,7 +324,7 @@ def _check_length(lesson: Lesson) -> None:
         )
 
 
-def _labels(lesson: Lesson) -> np.ndarray:
+def _labels(lesson: TrainingSample) -> np.ndarray:
     """(29,) int64"""
     labels = np.full(FRAMES, NOTHING)
     if lesson.labels is not None:

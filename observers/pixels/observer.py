@@ -11,10 +11,10 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import CropBox, Resize, View, open_view
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import ClipState, Needs, Observer
 
 from .psnr import mean_squared_error, wrapped_psnr_db
 from .ssim import SMALLEST_SIDE, ssim_by_row
@@ -31,7 +31,7 @@ VIEWS = {
 }
 
 
-class _PixelsWatcher(Watcher):
+class _PixelsClipState(ClipState):
     """Keeps three numbers a frame and region; of a clip whose best face is not always the followed one, two more."""
 
     def __init__(self, clip: Clip, regions: Sequence[str]) -> None:
@@ -44,8 +44,8 @@ class _PixelsWatcher(Watcher):
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -79,7 +79,7 @@ class _PixelsWatcher(Watcher):
                 self._add(_compared("frame", generated.rgb, reference.rgb, of_frame))
 
     def _of_faces(
-        self, generated: Frames, reference: Frames, boxes: np.ndarray, own: np.ndarray
+        self, generated: FrameChunk, reference: FrameChunk, boxes: np.ndarray, own: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The numbers of the regions of the face, (n,) each, with the boxes of the generated and of the real frames."""
         seen = open_view(FACE).see(generated, boxes)
@@ -92,7 +92,9 @@ class _PixelsWatcher(Watcher):
             numbers |= _compared("mouth", seen[:, MOUTH_TOP:], real[:, MOUTH_TOP:], rows[:, MOUTH_TOP:])
         return numbers
 
-    def _of_followed(self, generated: Frames, reference: Frames, boxes: Boxes, own: Boxes) -> dict[str, np.ndarray]:
+    def _of_followed(
+        self, generated: FrameChunk, reference: FrameChunk, boxes: Boxes, own: Boxes
+    ) -> dict[str, np.ndarray]:
         """The numbers of the followed face, in the frames that show it; none of a video that hardly ever does."""
         run = slice(reference.start, reference.start + len(reference))
         faceless = boxes.face.faceless or own.face.faceless
@@ -150,13 +152,13 @@ class Pixels(Observer):
         """How a frame becomes the region that is compared."""
         return VIEWS[view]
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
-        return _PixelsWatcher(clip, self._regions)
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+        return _PixelsClipState(clip, self._regions)
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
-        return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _PixelsWatcher)]
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _PixelsClipState)]
 
-    def _conclude(self, watcher: _PixelsWatcher) -> Evidence | ClipError:
+    def _conclude(self, watcher: _PixelsClipState) -> Evidence | ClipError:
         frames = min(watcher.frames_generated, watcher.frames_reference)
         if not frames:
             return ClipError("no-frames", "there is no frame that both videos have; look at the files")
@@ -174,5 +176,5 @@ class Pixels(Observer):
         )
 
 
-def _first(frames: Frames, count: int) -> Frames:
-    return frames if len(frames) == count else Frames(frames.start, frames.native[:count])
+def _first(frames: FrameChunk, count: int) -> FrameChunk:
+    return frames if len(frames) == count else FrameChunk(frames.start, frames.native[:count])

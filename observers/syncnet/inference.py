@@ -18,10 +18,10 @@ from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.face_tracks import Track, crop_track, find_tracks
 from tlbench.media.timeline import timeline
-from tlbench.media.video import FRAMES_PER_SECOND, Footage, Frames
+from tlbench.media.video import FRAMES_PER_SECOND, FrameChunk, VideoReader
 from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
-from tlbench.observing.observer import Watcher
+from tlbench.observing.observer import ClipState
 
 from .decode import (
     FEWEST_WINDOWS,
@@ -144,7 +144,7 @@ def dump_of(clip: Clip, samples: np.ndarray) -> Dump:
     return Dump(filled, samples)
 
 
-class SyncNetWatcher(Watcher):
+class SyncNetClipState(ClipState):
     """One clip: its lips through each view of the whole frame, and the faces in each frame if tracks are asked for."""
 
     def __init__(
@@ -165,8 +165,8 @@ class SyncNetWatcher(Watcher):
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -184,14 +184,14 @@ class SyncNetWatcher(Watcher):
                 continue  # what is shown after the sound has ended can't count
             seen = generated
             if before and not self.frames:
-                seen = Frames(0, (generated.native[0],) * before + generated.native)
+                seen = FrameChunk(0, (generated.native[0],) * before + generated.native)
             lips.take(stream.see(seen, guides))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
         self.frames += len(generated)
 
 
-class Eye:
+class SyncNetInference:
     """The network and the views of a run.
 
     Raises
@@ -211,16 +211,16 @@ class Eye:
             _check_pictures(name, self._dims)
         self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
 
-    def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetWatcher:
+    def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetClipState:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""
         window_count(FRAMES_LOST + 1, len(samples))
         lips = {prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()}
         dump = dump_of(clip, samples) if PAPER_FINDINGS in lips else Dump(0, samples)
-        return SyncNetWatcher(clip, samples, dump, lips, self._detector)
+        return SyncNetClipState(clip, samples, dump, lips, self._detector)
 
-    def conclude(self, watcher: Watcher) -> Evidence | ClipError:
+    def conclude(self, watcher: ClipState) -> Evidence | ClipError:
         """The evidence of a clip that has been seen."""
-        assert isinstance(watcher, SyncNetWatcher)
+        assert isinstance(watcher, SyncNetClipState)
         try:
             seen = {prefix: lips for prefix, (_, lips) in watcher.lips.items()}
             values: dict[str, Value] = {}
@@ -236,12 +236,12 @@ class Eye:
             return error
         return Evidence("syncnet", values)
 
-    def _of_tracks(self, watcher: SyncNetWatcher) -> dict[str, Value]:
+    def _of_tracks(self, watcher: SyncNetClipState) -> dict[str, Value]:
         """Each track by itself. The video is read a second time: what is a track is known only at its end."""
         tracks = find_tracks(watcher.faces, FACE_TRACK.rule)
         seen = [Lips(self._passes, self._dims) for _ in tracks]
         assert watcher.clip.generated is not None  # it has just been seen
-        for run in Footage(watcher.clip.generated, 0).frames() if tracks else ():
+        for run in VideoReader(watcher.clip.generated, 0).frames() if tracks else ():
             for track, lips in zip(tracks, seen, strict=True):
                 crops = _crops(run, track)
                 if len(crops):
@@ -355,7 +355,7 @@ def _of_whole_frame(prefix: str, sync: Sync) -> dict[str, Value]:
     }
 
 
-def _crops(run: Frames, track: Track) -> np.ndarray:
+def _crops(run: FrameChunk, track: Track) -> np.ndarray:
     """(n, 224, 224, 3) uint8 BGR: the track's face in those frames of a run that it spans."""
     first, last = max(run.start, track.start), min(run.start + len(run), track.stop)
     crops = [crop_track(run.rgb[index - run.start], track, index - track.start) for index in range(first, last)]

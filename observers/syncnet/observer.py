@@ -20,13 +20,13 @@ from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, sounding_second
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import ClipState, Needs, Observer
 
 from .view import FACE_TRACK, VIEWS, shown
 
 if TYPE_CHECKING:
     from tlbench.checkpoints.package import Package
-    from tlbench.training.trainable import Learner
+    from tlbench.training.trainable import Trainable
 
     from .fast_model import FastSyncNet
 
@@ -77,9 +77,9 @@ class SyncNet(Observer):
         return VIEWS.get(view)
 
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
-        from .inference import Eye
+        from .inference import SyncNetInference
 
-        self._eye = Eye(net, views, device)
+        self._eye = SyncNetInference(net, views, device)
 
     @classmethod
     def load(
@@ -109,12 +109,12 @@ class SyncNet(Observer):
         return read_published(path)
 
     @classmethod
-    def learner(cls) -> type[Learner]:
-        from .train import SyncNetLearner
+    def learner(cls) -> type[Trainable]:
+        from .train import TrainableSyncNet
 
-        return SyncNetLearner
+        return TrainableSyncNet
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip.
 
         Raises
@@ -135,6 +135,6 @@ class SyncNet(Observer):
             )
         return watcher
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence of each clip. Each is computed by itself, so it can't depend on its neighbours."""
         return [self._eye.conclude(watcher) for watcher in watchers]

@@ -30,7 +30,7 @@ from tlbench.checkpoints.package import Package
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.evidence import Evidence
 from tlbench.training.augment import jitter, relit, shifted
-from tlbench.training.trainable import TOTAL, Curriculum, Learner, Lesson
+from tlbench.training.trainable import TOTAL, LabelInventory, Trainable, TrainingSample
 
 from .checkpoint import OBSERVER, network_of
 from .decode import window_count
@@ -102,8 +102,8 @@ class LearningNetwork(nn.Module):
         }
 
 
-class SyncNetLearner(Learner):
-    """See :class:`~tlbench.training.trainable.Learner`.
+class TrainableSyncNet(Trainable):
+    """See :class:`~tlbench.training.trainable.Trainable`.
 
     The metric that decides is LSE-C, how clearly the best offset stands out: the share of clips in sync says all that
     is wanted, but soon 100 %, and then nothing about which checkpoint is the better one.
@@ -124,12 +124,12 @@ class SyncNetLearner(Learner):
         return "small-whole" if frame_size == (LRS2_SIDE, LRS2_SIDE) else "small-face-framed"
 
     @classmethod
-    def begin(cls, size: str | Mapping[str, Any], curriculum: Curriculum, seed: int) -> SyncNetLearner:
+    def begin(cls, size: str | Mapping[str, Any], curriculum: LabelInventory, seed: int) -> TrainableSyncNet:
         torch.manual_seed(seed)
         return cls(SyncNetModel(dims_of(size)))
 
     @classmethod
-    def restore(cls, package: Package, path: Path, curriculum: Curriculum, seed: int) -> SyncNetLearner:
+    def restore(cls, package: Package, path: Path, curriculum: LabelInventory, seed: int) -> TrainableSyncNet:
         torch.manual_seed(seed)
         return cls(network_of(package, path))
 
@@ -137,7 +137,7 @@ class SyncNetLearner(Learner):
     def network(self) -> LearningNetwork:
         return self._network
 
-    def batch(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> dict[str, Tensor]:
+    def batch(self, lessons: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
         """Spans of one length, cut out of each clip by chance.
 
         Raises
@@ -167,7 +167,7 @@ class SyncNetLearner(Learner):
         return torch.from_numpy(varied).movedim(-1, 0)
 
     @torch.no_grad()
-    def judge(self, lessons: Iterable[Lesson], device: torch.device) -> list[Evidence]:
+    def judge(self, lessons: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
         self._network.eval()
         model = self._network.model
         passes = Passes(FastSyncNet(deepcopy(model).cpu()), device)  # it is folded on the CPU
@@ -259,7 +259,7 @@ def _in_plane(value: int | tuple[int, ...]) -> int | tuple[int, ...]:
     return value if isinstance(value, int) else value[1:]
 
 
-def _windows_of(lesson: Lesson) -> int:
+def _windows_of(lesson: TrainingSample) -> int:
     assert lesson.samples is not None  # listens
     try:
         return window_count(len(lesson.pictures), len(lesson.samples))

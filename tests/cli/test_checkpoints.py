@@ -25,7 +25,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import read_package
 from tlbench.checkpoints.weights import Weights
 from tlbench.cli.main import main
-from tlbench.verify import Comparison, HalfEffect
+from tlbench.verify import GroundTruthCheck, HalfEffect
 
 CONTENT = b"not a real checkpoint, but whole"
 
@@ -257,7 +257,7 @@ def test_verify_compares_with_what_was_published_and_says_so_by_its_exit_code(de
 def test_only_a_published_value_in_the_interval_of_all_clips_is_exit_code_0(
     desk: Desk, tiny: Path, monkeypatch: pytest.MonkeyPatch, published: float, scored: int, code: int
 ) -> None:
-    found = Comparison("wer1/paper", 24.5, 23.5, 25.5, published, scored, 4)
+    found = GroundTruthCheck("wer1/paper", 24.5, 23.5, 25.5, published, scored, 4)
     monkeypatch.setattr(verifying, "self_test", lambda weights: "score 1.0")
     monkeypatch.setattr(verifying, "published_check", lambda *_, **__: [found])
     said = desk("verify", "avhubert", "--file", tiny, "--dataset", "lrs2", "--data-root", "x")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories.results_factory import LEVEL, PSNR, QUICK, WER, levels, record, result
-from tlbench.comparison.ranking import Entrant, Pair, paired_tests, rank
+from tlbench.comparison.ranking import Entrant, PairedTest, paired_tests, rank
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.scoring.record import ClipRecord
@@ -32,26 +32,29 @@ def fields(draw: st.DrawFn) -> list[Entrant]:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[Entrant], list[Pair]]:
+def cases(draw: st.DrawFn) -> tuple[list[Entrant], list[PairedTest]]:
     """Entrants, and p values of some of their pairs."""
     entrants = draw(fields())
     keys = [entrant.key for entrant in entrants]
     pairs = [
-        Pair(a, b, draw(st.floats(0, 1))) for i, a in enumerate(keys) for b in keys[i + 1 :] if draw(st.booleans())
+        PairedTest(a, b, draw(st.floats(0, 1)))
+        for i, a in enumerate(keys)
+        for b in keys[i + 1 :]
+        if draw(st.booleans())
     ]
     return entrants, pairs
 
 
 @given(cases(), st.randoms())
-def test_the_order_of_entrants_and_pairs_does_not_matter(case: tuple[list[Entrant], list[Pair]], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_entrants_and_pairs_does_not_matter(case: tuple[list[Entrant], list[PairedTest]], random) -> None:  # type: ignore[no-untyped-def]
     entrants, pairs = case
-    mixed, turned = random.sample(entrants, len(entrants)), [Pair(p.b, p.a, p.p_value) for p in reversed(pairs)]
+    mixed, turned = random.sample(entrants, len(entrants)), [PairedTest(p.b, p.a, p.p_value) for p in reversed(pairs)]
     assert rank(mixed, "higher", turned) == rank(entrants, "higher", pairs)
 
 
 @given(cases())
 def test_the_best_value_has_rank_1_and_no_rank_exceeds_the_number_of_entrants(
-    case: tuple[list[Entrant], list[Pair]],
+    case: tuple[list[Entrant], list[PairedTest]],
 ) -> None:
     entrants, pairs = case
     ranks = rank(entrants, "higher", pairs)
@@ -60,7 +63,7 @@ def test_the_best_value_has_rank_1_and_no_rank_exceeds_the_number_of_entrants(
 
 
 @given(cases())
-def test_turning_the_direction_and_the_signs_changes_nothing(case: tuple[list[Entrant], list[Pair]]) -> None:
+def test_turning_the_direction_and_the_signs_changes_nothing(case: tuple[list[Entrant], list[PairedTest]]) -> None:
     entrants, pairs = case
     turned = [
         replace(e, value=-e.value, low=-e.high, high=-e.low)
@@ -118,8 +121,8 @@ def test_clips_tell_apart_what_intervals_do_not() -> None:
 
 def test_the_paired_tests_are_corrected_for_how_many_there_are() -> None:
     entrants = [Entrant(key, value, "p") for key, value in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
-    alone = rank(entrants[:2], "higher", [Pair("a", "b", 0.02)])
-    among = rank(entrants, "higher", [Pair("a", "b", 0.02), Pair("b", "c", 0.9), Pair("a", "c", 0.9)])
+    alone = rank(entrants[:2], "higher", [PairedTest("a", "b", 0.02)])
+    among = rank(entrants, "higher", [PairedTest("a", "b", 0.02), PairedTest("b", "c", 0.9), PairedTest("a", "c", 0.9)])
     assert (alone["a"], among["a"]) == (2, 1)
 
 

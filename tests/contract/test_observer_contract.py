@@ -16,7 +16,7 @@ from tests.factories.media_factory import tone, write_clip
 from tests.factories.observer_weights import formula_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Needs, Observer
@@ -27,16 +27,16 @@ from tlbench.observing.registry import observer_cards, observer_class, observer_
 class Show:
     """One clip as the runner would show it."""
 
-    generated: tuple[Frames, ...]  # one run, or none
-    reference: tuple[Frames, ...]
+    generated: tuple[FrameChunk, ...]  # one run, or none
+    reference: tuple[FrameChunk, ...]
     boxes: np.ndarray
     samples: np.ndarray | None
     file: Path  # of the generated video: an observer may read it once more
 
 
-def frames_of(path: Path, count: int, seed: int, width: int = 112, height: int = 96) -> tuple[Frames, ...]:
+def frames_of(path: Path, count: int, seed: int, width: int = 112, height: int = 96) -> tuple[FrameChunk, ...]:
     video = write_clip(path, frames=count, width=width, height=height, codec_options={"crf": str(18 + seed)})
-    return tuple(Footage(video, 2**30).frames(1000))
+    return tuple(VideoReader(video, 2**30).frames(1000))
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +76,13 @@ def needs_of(observer: Observer) -> Needs:
     return kind.needs_for(views_of(kind), kind.modes)
 
 
-def in_runs(show: Show, run: int) -> Iterator[tuple[Frames | None, Frames | None, np.ndarray]]:
+def in_runs(show: Show, run: int) -> Iterator[tuple[FrameChunk | None, FrameChunk | None, np.ndarray]]:
     longest = max((len(frames) for frames in (*show.generated, *show.reference)), default=0)
     for start in range(0, longest, run):
         runs = []
         for video in (show.generated, show.reference):
             native = video[0].native[start : start + run] if video else ()
-            runs.append(Frames(start, native) if native else None)
+            runs.append(FrameChunk(start, native) if native else None)
         yield runs[0], runs[1], show.boxes[start : start + run]
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tlbench.datasets.lists import (
-    Pair,
+    AudioVideoPair,
     check_clip_id,
     read_id_list,
     read_lrs2_list,
@@ -112,16 +112,16 @@ def test_the_av_hubert_manifest_made_of_it_is_read_as_well(tmp_path: Path) -> No
 def test_wav2lip_lists_name_the_audio_first_and_count_lines_from_zero(tmp_path: Path) -> None:
     path = put(tmp_path, "BRING_00018 BRING_00001\nABOUT_00003 ABUSE_00009\n")
     assert read_wav2lip_pairs(path) == [
-        Pair(0, audio="BRING_00018", video="BRING_00001"),
-        Pair(1, audio="ABOUT_00003", video="ABUSE_00009"),
+        AudioVideoPair(0, audio="BRING_00018", video="BRING_00001"),
+        AudioVideoPair(1, audio="ABOUT_00003", video="ABUSE_00009"),
     ]
 
 
 def test_resynced_lists_name_the_video_first_and_may_lack_the_last_line_end(tmp_path: Path) -> None:
     path = put(tmp_path, "adam_1.mp4 andreng_optimization.wav\nfrench.mp4 french.wav")
     assert read_resynced_pairs(path) == [
-        Pair(0, audio="andreng_optimization.wav", video="adam_1.mp4"),
-        Pair(1, audio="french.wav", video="french.mp4"),
+        AudioVideoPair(0, audio="andreng_optimization.wav", video="adam_1.mp4"),
+        AudioVideoPair(1, audio="french.wav", video="french.mp4"),
     ]
 
 

@@ -19,9 +19,9 @@ from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS, focus_words
 from tlbench.datasets.synthetic.head import Head
 from tlbench.datasets.synthetic.person import make_person
 from tlbench.datasets.synthetic.phonemes import PHONEMES, sounds_of
-from tlbench.datasets.synthetic.rng import Dice
+from tlbench.datasets.synthetic.rng import StableRng
 from tlbench.datasets.synthetic.scene import Scene
-from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speaker, Voice
+from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer, Voice
 from tlbench.datasets.synthetic.timings import phones_text, read_phones, read_words, transcript_text
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
@@ -31,9 +31,9 @@ SMALL = Sizes(train=2, val=1, test=2, word_train=0, word_val=0, word_test=0)
 
 
 @pytest.fixture(scope="module")
-def speaker() -> Iterator[Speaker]:
+def speaker() -> Iterator[SpeechSynthesizer]:
     pytest.importorskip("espeakng_loader", reason="speech needs the extra 'demo'")
-    with Speaker() as talking:
+    with SpeechSynthesizer() as talking:
         yield talking
 
 
@@ -46,8 +46,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_dice_fall_as_they_always_did() -> None:
-    assert [Dice(0, "sentences", "test", 12).below(1000) for _ in range(2)] == [380, 380]
-    assert Dice("a", 1).between(0, 1) != Dice("a", 2).between(0, 1)
+    assert [StableRng(0, "sentences", "test", 12).below(1000) for _ in range(2)] == [380, 380]
+    assert StableRng("a", 1).between(0, 1) != StableRng("a", 2).between(0, 1)
 
 
 def test_there_are_more_than_four_hundred_words() -> None:
@@ -59,7 +59,7 @@ def test_there_are_more_than_four_hundred_words() -> None:
 @given(st.integers(0, 10_000), st.sampled_from(SPLITS))
 def test_a_sentence_belongs_to_one_split_and_has_its_word(number: int, split: str) -> None:
     word = focus_words()[number % len(focus_words())]
-    sentence = sentence_with(word, Dice(number, split), split)
+    sentence = sentence_with(word, StableRng(number, split), split)
     assert split_of(sentence) == split
     assert word in sentence.split()
     assert 3 <= len(sentence.split()) <= 7
@@ -140,7 +140,7 @@ def test_damaged_times_are_named_by_line(tmp_path: Path, text: str) -> None:
 
 
 def test_a_scene_is_the_same_each_time_and_its_mouth_moves_where_readers_look() -> None:
-    who = make_person(Dice("somebody"))
+    who = make_person(StableRng("somebody"))
     shut, wide = np.zeros((1, 6)), np.array([[1.0, 0, 0, 0, 0, 0]])
     frames = []
     for shapes in (shut, shut, wide):
@@ -153,35 +153,35 @@ def test_a_scene_is_the_same_each_time_and_its_mouth_moves_where_readers_look() 
     assert inside.mean() > 0.8
 
 
-def test_speech_does_not_depend_on_what_was_said_before(speaker: Speaker) -> None:
+def test_speech_does_not_depend_on_what_was_said_before(speaker: SpeechSynthesizer) -> None:
     voice = Voice("en-us+f2")
     first = speaker.say("my nephew often carries it", voice, seed=5)
     speaker.say("who drops the broom in the forest", Voice("en+m3"), seed=9)
     again = speaker.say("my nephew often carries it", voice, seed=5)
-    with Speaker() as other:
+    with SpeechSynthesizer() as other:
         fresh = other.say("my nephew often carries it", voice, seed=5)
     for said in (again, fresh):
         np.testing.assert_array_equal(said.samples, first.samples)
         assert (said.phonemes, said.words) == (first.phonemes, first.words)
 
 
-def test_words_that_are_said_as_one_have_their_times(speaker: Speaker) -> None:
+def test_words_that_are_said_as_one_have_their_times(speaker: SpeechSynthesizer) -> None:
     speech = speaker.say("who drops the broom in the forest", Voice("en+f1"))
     assert [word for _, _, word in speech.words] == ["who", "drops", "the", "broom", "in", "the", "forest"]
     assert all(begin < end for begin, end, _ in speech.words)
     assert [begin for begin, _, _ in speech.words[1:]] == [end for _, end, _ in speech.words[:-1]]
 
 
-def test_an_unknown_voice_is_said(speaker: Speaker) -> None:
+def test_an_unknown_voice_is_said(speaker: SpeechSynthesizer) -> None:
     with pytest.raises(TlbenchError, match="nobody"):
         speaker.say("hello", Voice("nobody"))
 
 
-def word_take(speaker: Speaker) -> Take:
+def word_take(speaker: SpeechSynthesizer) -> Take:
     return make_take(ClipKey(0, "words", "test", 3), speaker)
 
 
-def test_a_word_clip_has_29_frames_with_the_word_in_its_middle(speaker: Speaker) -> None:
+def test_a_word_clip_has_29_frames_with_the_word_in_its_middle(speaker: SpeechSynthesizer) -> None:
     take = word_take(speaker)
     assert len(take.boxes) == 29
     assert len(take.samples) == round(29 / 25 * SAMPLE_RATE)

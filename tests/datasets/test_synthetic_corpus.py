@@ -16,9 +16,9 @@ from tlbench.datasets.synthetic.corpus import Sizes, check_corpus, render_corpus
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS
 from tlbench.datasets.synthetic.head import CY, Head
 from tlbench.datasets.synthetic.person import make_person
-from tlbench.datasets.synthetic.rng import Dice
+from tlbench.datasets.synthetic.rng import StableRng
 from tlbench.datasets.synthetic.scene import Scene
-from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speaker
+from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import read_words
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
@@ -56,7 +56,7 @@ def test_a_word_clip_is_read_with_its_word_and_its_times(rendered: Path) -> None
 
 def test_sound_begins_with_the_picture(rendered: Path) -> None:
     """The decoded sound lies where the rendered samples lay, to less than two milliseconds."""
-    with Speaker() as speaker:
+    with SpeechSynthesizer() as speaker:
         take = make_take(ClipKey(0, "sentences", "test", 0), speaker)
     heard = read_audio(rendered / f"{SENTENCE}.mp4", SAMPLE_RATE).astype(float)
     said = np.zeros(len(heard))
@@ -133,7 +133,7 @@ def test_a_process_that_was_killed_is_said(root: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("number", range(6))
 def test_a_wide_open_mouth_stays_in_the_readers_window_and_skin_is_not_burnt_out(number: int) -> None:
     """Lips at their lowest and widest, with the head where it may be; x 48 to 112 and y 60 to 124 is what is read."""
-    who = make_person(Dice("window", number))
+    who = make_person(StableRng("window", number))
     scene = Scene(who, Head(who), 25, seed=number)
     wide, shut = np.array([1.0, 0.6, 0, 0, 0, 0]), np.array([1.0, 0.6, 0, 1.0, 0, 0])
     for t in (0, 12, 24):

@@ -19,7 +19,7 @@ import pytest
 from tests.factories.media_factory import picture
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import Footage, write_video
+from tlbench.media.video import VideoReader, write_video
 
 ROOT = Path(__file__).parents[2]
 PLUG_IN = ROOT / "examples" / "tlbench-motion"
@@ -117,7 +117,7 @@ def test_how_a_clip_is_cut_into_runs_changes_nothing(videos: Path, monkeypatch: 
     for run in (1, 7, FRAMES):
         watcher = motion.watch(Clip("c0"), None)
         boxes = np.tile(np.array([0, 0, 96, 96]), (FRAMES, 1))
-        pairs = zip(*(Footage(videos / name / "c0.mp4").frames(run) for name in ("other", "real")), strict=True)
+        pairs = zip(*(VideoReader(videos / name / "c0.mp4").frames(run) for name in ("other", "real")), strict=True)
         for generated, reference in pairs:
             watcher.see(generated, reference, boxes[generated.start : generated.start + run])
         said.append(motion.conclude([watcher])[0].to_json())

@@ -15,7 +15,7 @@ import torch
 
 from tests.factories import fairseq_factory as fairseq
 from tests.golden.formula import fill
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.media.views import open_view
 from tlbench.observers.avhubert.beam import BeamSettings, beam_search
 from tlbench.observers.avhubert.checkpoint import load
@@ -93,8 +93,10 @@ SCORE = ("score", "generated", "--dataset", "lrs2", "--data-root", "lrs2", "--me
 def plainly_read(folder: Path, clip_id: str) -> str:
     """The same without an observer, a runner or an early stop: decode, crop, encode, search the whole beam."""
     model, dictionary = load(folder / "published.pt")
-    whole = tuple(frame for run in Footage(folder / "generated" / f"{clip_id}.mp4", 0).frames() for frame in run.native)
-    crops = open_view(LRS2_CENTER).see(Frames(0, whole))
+    whole = tuple(
+        frame for run in VideoReader(folder / "generated" / f"{clip_id}.mp4", 0).frames() for frame in run.native
+    )
+    crops = open_view(LRS2_CENTER).see(FrameChunk(0, whole))
     with torch.inference_mode():
         encoded = model.encode(torch.from_numpy(crops)[None, None], None, None)
         best = beam_search(model.decoder, encoded, torch.tensor([len(crops)]), BeamSettings())[0][0]

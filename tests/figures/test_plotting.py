@@ -18,7 +18,7 @@ from tlbench.datasets.word_times import word_times
 from tlbench.errors import TlbenchError
 from tlbench.figures import plotting
 from tlbench.figures.plotting import plot_embeddings, plot_snapshots, told_apart
-from tlbench.figures.snapshots import Moment, Row
+from tlbench.figures.snapshots import Moment, SnapshotRow
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.expert import HearingEncoder
 from tlbench.talklip.checkpoint import write_official
@@ -42,7 +42,7 @@ def desk(tmp_path: Path) -> Path:
 class Drawn:
     """What would have been drawn."""
 
-    def __call__(self, title: str, moments: list[Moment], rows: list[Row], path: Path) -> None:
+    def __call__(self, title: str, moments: list[Moment], rows: list[SnapshotRow], path: Path) -> None:
         self.title, self.moments, self.rows = title, moments, rows
 
 

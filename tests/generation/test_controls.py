@@ -17,9 +17,9 @@ from tlbench.generation import controls
 from tlbench.generation.controls import (
     CONTROLS,
     Blurred,
+    ControlScene,
     FrozenMouth,
     GreyedMouth,
-    Scene,
     Shifted,
     Static,
     SwappedAudio,
@@ -35,12 +35,12 @@ FRAMES, HEIGHT, WIDTH = 8, 48, 64
 WRITTEN = [kind.name for kind in CONTROLS if kind.written]
 
 
-def scene(**changes: object) -> Scene:
+def scene(**changes: object) -> ControlScene:
     frames = np.stack([picture(number) for number in range(FRAMES)])
     boxes = np.array([[10 + number % 3, 12, 50, 40] for number in range(FRAMES)])
     mouths = tuple(np.full((9, 20, 3), number, np.uint8) for number in range(FRAMES))
     parts: dict[str, object] = {"frames": frames, "samples": tone(FRAMES / 25)[:, 0], "boxes": boxes, "mouths": mouths}
-    return Scene(**{**parts, **changes})  # type: ignore[arg-type]
+    return ControlScene(**{**parts, **changes})  # type: ignore[arg-type]
 
 
 def boxes_of(clip: Clip) -> np.ndarray:

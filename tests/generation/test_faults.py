@@ -14,10 +14,10 @@ from tlbench.generation.controls import (
     CRF,
     Blurred,
     Control,
-    Double,
+    ControlScene,
     FrozenMouth,
     Reencoded,
-    Scene,
+    StandIn,
     SwappedAudio,
     middle,
 )
@@ -51,20 +51,20 @@ IN_THE_PICTURE = [
 IN_THE_SOUND = [LateSound(0.25), NoisySound(0.3), SwappedAudio(0.5)]
 
 
-def scene(seed: int = 0, **changes: object) -> Scene:
+def scene(seed: int = 0, **changes: object) -> ControlScene:
     """A drifting picture with a flickering mouth; another seed has another mouth."""
     frames = np.stack([picture(number, WIDTH, HEIGHT) for number in range(FRAMES)])
     rng = np.random.default_rng(seed)
     frames[:, 60:80, 50:80] = rng.integers(40, 200, (FRAMES, 20, 30, 3), dtype=np.uint8)
     boxes = np.tile(BOX, (FRAMES, 1))
     parts: dict[str, object] = {"frames": frames, "samples": tone(FRAMES / 25)[:, 0], "boxes": boxes}
-    return Scene(**{**parts, **changes})  # type: ignore[arg-type]
+    return ControlScene(**{**parts, **changes})  # type: ignore[arg-type]
 
 
-def with_others() -> Scene:
+def with_others() -> ControlScene:
     other = scene(1)
     assert other.boxes is not None
-    return scene(donor=tone(2.0, hertz=700)[:, 0], double=Double(other.frames, other.boxes))
+    return scene(donor=tone(2.0, hertz=700)[:, 0], double=StandIn(other.frames, other.boxes))
 
 
 def outside(where: tuple[slice, slice]) -> np.ndarray:
@@ -145,7 +145,7 @@ def test_a_head_that_moves_without_speaking_has_no_motion_to_take_away() -> None
     places = np.arange(FRAMES) * 2
     frames = np.stack([texture[:, place : place + WIDTH] for place in places[::-1]])
     boxes = np.stack([np.add(BOX, [2 * n - 14, 0, 2 * n - 14, 0]) for n in range(FRAMES)])
-    made = ScaledMotion(0.0).apply(Scene(frames, boxes=boxes)).frames
+    made = ScaledMotion(0.0).apply(ControlScene(frames, boxes=boxes)).frames
     # The running median over the boxes is exact on a steady movement, but for its ends, where the last box is held.
     steady = slice(6, FRAMES - 6)
     assert (
@@ -185,7 +185,7 @@ def test_a_doubles_face_is_shown_in_its_place_in_the_middle_of_the_clip_only(
 def test_who_is_their_own_double_is_not_changed() -> None:
     before = scene()
     assert before.boxes is not None
-    same = replace(before, double=Double(before.frames, before.boxes))
+    same = replace(before, double=StandIn(before.frames, before.boxes))
     np.testing.assert_array_equal(OtherWords(1.0).apply(same).frames, before.frames)
 
 
@@ -193,7 +193,7 @@ def test_a_double_of_another_size_is_scaled_to_fit() -> None:
     before = scene()
     other = scene(1)
     assert other.boxes is not None
-    twice = Double(other.frames.repeat(2, axis=1).repeat(2, axis=2), other.boxes * 2)
+    twice = StandIn(other.frames.repeat(2, axis=1).repeat(2, axis=2), other.boxes * 2)
     made = OtherWords(1.0).apply(replace(before, double=twice)).frames
     shown, expected = (frames[:, 62:78, 55:73].astype(float) for frames in (made, other.frames))
     assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.95
@@ -202,7 +202,7 @@ def test_a_double_of_another_size_is_scaled_to_fit() -> None:
 def test_a_double_is_shown_in_the_order_of_the_warp_and_its_last_frame_is_held() -> None:
     frames = np.stack([picture(number) for number in range(4)])
     boxes = np.arange(16).reshape(4, 4)
-    shown = double_of(Double(frames, boxes), np.array([0, 0, 2, 3, 9]))
+    shown = double_of(StandIn(frames, boxes), np.array([0, 0, 2, 3, 9]))
     assert [number_of(frame) for frame in shown.frames] == [0, 0, 2, 3, 3]
     np.testing.assert_array_equal(shown.boxes[:, 0], [0, 0, 8, 12, 12])
 

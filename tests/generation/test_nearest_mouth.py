@@ -11,7 +11,7 @@ import pytest
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import make_controls
-from tlbench.generation.nearest_mouth import Gallery, in_context
+from tlbench.generation.nearest_mouth import MouthIndex, in_context
 from tlbench.media.audio import read_audio
 from tlbench.media.video import read_video, write_video
 
@@ -48,7 +48,7 @@ def sound(clip: Clip) -> np.ndarray:
 
 
 def test_each_frame_takes_the_mouth_of_the_clip_that_sounds_like_it(clips: list[Clip]) -> None:
-    chosen = [other for other, _ in Gallery(clips, boxes_of).nearest(clips[0], sound(clips[0]), FRAMES)]
+    chosen = [other for other, _ in MouthIndex(clips, boxes_of).nearest(clips[0], sound(clips[0]), FRAMES)]
     # Away from the ends and from where the note changes, where neighbours are heard too.
     assert set(chosen[2:4]) <= {"low", "high-then-low"}
     assert set(chosen[8:10]) <= {"high", "high-then-low"}
@@ -56,18 +56,18 @@ def test_each_frame_takes_the_mouth_of_the_clip_that_sounds_like_it(clips: list[
 
 
 def test_the_choice_depends_on_the_set_of_clips_only(clips: list[Clip]) -> None:
-    forward = Gallery(clips, boxes_of).nearest(clips[1], sound(clips[1]), FRAMES)
-    backward = Gallery(clips[::-1], boxes_of)
+    forward = MouthIndex(clips, boxes_of).nearest(clips[1], sound(clips[1]), FRAMES)
+    backward = MouthIndex(clips[::-1], boxes_of)
     backward.nearest(clips[2], sound(clips[2]), FRAMES)
     assert backward.nearest(clips[1], sound(clips[1]), FRAMES) == forward
 
 
 def test_the_same_speaker_goes_before_a_better_match(clips: list[Clip]) -> None:
     told = [Clip(clip.id, clip.reference, speaker="a" if clip.id in ("low", "high") else "b") for clip in clips]
-    chosen = {other for other, _ in Gallery(told, boxes_of).nearest(told[2], sound(told[2]), FRAMES)}
+    chosen = {other for other, _ in MouthIndex(told, boxes_of).nearest(told[2], sound(told[2]), FRAMES)}
     assert chosen == {"high"}
     alone = [Clip(clip.id, clip.reference, speaker=clip.id) for clip in clips]
-    chosen = {other for other, _ in Gallery(alone, boxes_of).nearest(alone[2], sound(alone[2]), FRAMES)}
+    chosen = {other for other, _ in MouthIndex(alone, boxes_of).nearest(alone[2], sound(alone[2]), FRAMES)}
     assert "low" not in chosen
     assert chosen <= set(NOTES)
 
@@ -98,14 +98,14 @@ def test_a_clip_without_sound_is_a_failure_and_gives_no_mouths(tmp_path: Path, c
 
 
 def test_too_few_boxes_of_a_chosen_clip_are_said(clips: list[Clip]) -> None:
-    gallery = Gallery(clips[2:], lambda clip: boxes_of(clip)[:5])
+    gallery = MouthIndex(clips[2:], lambda clip: boxes_of(clip)[:5])
     with pytest.raises(ClipError, match="5 boxes for 12 frames"):
         gallery.mouths(clips[2], sound(clips[2]), FRAMES)
 
 
 def test_one_clip_alone_is_refused(clips: list[Clip]) -> None:
     with pytest.raises(TlbenchError, match="at least two"):
-        Gallery(clips[:1], boxes_of)
+        MouthIndex(clips[:1], boxes_of)
 
 
 def test_context_is_two_frames_on_each_side() -> None:

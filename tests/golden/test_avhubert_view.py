@@ -8,17 +8,17 @@ import av
 import numpy as np
 import pytest
 
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observers.avhubert.view import SMALL_SIDE, VIEWS
 
 GOLDEN = Path(__file__).with_name("avhubert_view")
 
 
-def played(bgr: np.ndarray) -> Frames:
+def played(bgr: np.ndarray) -> FrameChunk:
     """Frames whose RGB is exactly these (n, H, W, 3) pictures turned round."""
     pictures = [np.ascontiguousarray(image[..., ::-1]) for image in bgr]
-    return Frames(0, tuple(av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures))
+    return FrameChunk(0, tuple(av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures))
 
 
 @pytest.mark.parametrize("size", ["96", "160", "odd"])

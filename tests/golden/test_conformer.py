@@ -13,10 +13,10 @@ from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import Footage
-from tlbench.observers.conformer.fast_frontend import Eye
+from tlbench.media.video import VideoReader
+from tlbench.observers.conformer.fast_frontend import FoldedFrontend
 from tlbench.observers.conformer.fast_model import PackedDecoder, PackedEncoder
-from tlbench.observers.conformer.inference import ClipWatcher, Reader
+from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.tokenizer import EOS, IDS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
@@ -125,10 +125,10 @@ def test_the_originals_padded_batch_is_not_what_it_gives_for_the_clip_alone(
     assert relative_error(alone, formula["two_encoder"][1, :13]) > 1e-3
 
 
-def watch(reader: Reader, folder: Path, name: str) -> ClipWatcher:
+def watch(reader: ConformerInference, folder: Path, name: str) -> ConformerClipState:
     transcript = (folder / f"{name.removesuffix('_pert')}.txt").read_text().splitlines()[0].strip()[7:]
     watcher = reader.watch(Clip(name, transcript=transcript))
-    for frames in Footage(folder / f"{name}.mp4").frames():
+    for frames in VideoReader(folder / f"{name}.mp4").frames():
         watcher.see(frames, None, None)
     return watcher
 
@@ -172,7 +172,7 @@ def test_whole_clips_read_together_score_as_the_original_script_did(
     model: ConformerModel, script: dict[str, Any], run: str, recorded: str
 ) -> None:
     golden = np.load(GOLDEN / f"{recorded}.npz")
-    reader = Reader(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
+    reader = ConformerInference(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     watchers = [watch(reader, CLIPS, f"{name}_pert" if run == "orig_pert" else name) for name in script[run]]
     for name, watcher, evidence in zip(script[run], watchers, reader.conclude(watchers), strict=True):
         sums = watcher.crops.sum(dim=(1, 2))
@@ -189,10 +189,10 @@ def test_whole_clips_read_together_score_as_the_original_script_did(
 @pytest.mark.parametrize("recorded", ["script_clips", pytest.param("script_clips_pert", marks=pytest.mark.slow)])
 def test_whole_clips_are_encoded_as_by_the_original_script(model: ConformerModel, recorded: str) -> None:
     golden = np.load(GOLDEN / f"{recorded}.npz")
-    reader = Reader(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
+    reader = ConformerInference(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     names = ["clip_c", "clip_a"]
     watchers = [watch(reader, CLIPS, f"{name}_pert" if recorded.endswith("pert") else name) for name in names]
-    features = Eye(model.visual_frontend)([watcher.crops for watcher in watchers])
+    features = FoldedFrontend(model.visual_frontend)([watcher.crops for watcher in watchers])
     for name, encoded in zip(names, PackedEncoder(model.encoder)(features), strict=True):
         assert relative_error(encoded, golden[f"{name}_hs"]) < 1e-5
 
@@ -205,11 +205,11 @@ def test_real_speakers_score_as_the_original_script_did(
     folder = shared / "golden" / "conformer"
     golden = np.load(folder / f"{recorded}.npz")
     script = json.loads((folder / "script.json").read_text())[run]["per_clip"]
-    reader = Reader(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
+    reader = ConformerInference(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     names = ["grid_s1", "grid_s2"]
     ending = "_pert" if run == "orig_pert" else ""
     watchers = [watch(reader, shared / "golden" / "clips", name + ending) for name in names]
-    features = Eye(model.visual_frontend)([watcher.crops for watcher in watchers])
+    features = FoldedFrontend(model.visual_frontend)([watcher.crops for watcher in watchers])
     encoded = PackedEncoder(model.encoder)(features)
     for name, watcher, rows, evidence in zip(names, watchers, encoded, reader.conclude(watchers), strict=True):
         np.testing.assert_array_equal(watcher.crops.sum(dim=(1, 2)), golden[f"{name}_gray112_sum"])

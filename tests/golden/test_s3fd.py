@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.golden.formula import fill
 from tlbench.media.faces import find_boxes
 from tlbench.media.s3fd import FACE_SCORE, S3FD, S3FDDetector, candidates, suppress
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 
 FOLDER = Path(__file__).parent / "s3fd"
 GOLDEN = json.loads((FOLDER / "s3fd.json").read_text())
@@ -115,7 +115,7 @@ def test_shifted_weights_find_what_the_original_found(shift: float, state: dict[
 
 
 def test_a_frames_box_is_the_same_in_another_batch(detector: S3FDDetector) -> None:
-    frames = next(Footage(FOLDER / "clip_c.mp4").frames(3)).rgb
+    frames = next(VideoReader(FOLDER / "clip_c.mp4").frames(3)).rgb
     wanted = GOLDEN["bbx_extract"]["w0:clip_c"]["boxes"][:3]  # found by the original among 29 frames
     assert as_lists(detector.detect(frames)) == wanted
 
@@ -125,7 +125,7 @@ def test_a_frames_box_is_the_same_in_another_batch(detector: S3FDDetector) -> No
 def test_boxes_of_a_clip_are_exactly_bbx_extracts(run: str, state: dict[str, Tensor]) -> None:
     weights, clip = run.split(":")
     detector = S3FDDetector(shifted(state, {"w0": 0.0, "wm1.5": -1.5, "none": -6.0}[weights]))
-    boxes = find_boxes(Footage(FOLDER / f"{clip}.mp4").frames(32), detector)
+    boxes = find_boxes(VideoReader(FOLDER / f"{clip}.mp4").frames(32), detector)
     assert boxes.xyxy.dtype == np.int64
     assert boxes.xyxy.tolist() == GOLDEN["bbx_extract"][run]["boxes"]
 

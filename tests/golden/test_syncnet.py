@@ -14,7 +14,7 @@ import torch
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observers.syncnet.decode import read_sync, shifted_distances
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.inference import speech_embeddings
@@ -66,7 +66,7 @@ def relative_error(ours: torch.Tensor | np.ndarray, theirs: torch.Tensor | np.nd
 def observe(fast: FastSyncNet, path: Path, views: tuple[str, ...] = ("paper", "sound")) -> Evidence:
     observer = SyncNet(fast, views, "cpu")
     watcher = observer.watch(Clip(path.stem), read_audio(path))
-    for frames in Footage(path).frames():
+    for frames in VideoReader(path).frames():
         watcher.see(frames, None, None)
     (evidence,) = observer.conclude([watcher])
     assert isinstance(evidence, Evidence)

@@ -33,11 +33,11 @@ from tlbench.observers.avhubert import expert as teaching
 from tlbench.observers.avhubert.dictionary import SPECIAL, Dictionary
 from tlbench.talklip.batches import Batch
 from tlbench.talklip.discriminator import Discriminator
-from tlbench.talklip.train_step import Recipe, Update, contrastive, hybrid
-from tlbench.training.expert import Sight
+from tlbench.talklip.train_step import Recipe, TrainStep, contrastive, hybrid
+from tlbench.training.expert import ExpertPreprocessing
 
 FOLDER = Path(__file__).with_name("talklip_step")
-SIGHT = Sight(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)
+SIGHT = ExpertPreprocessing(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)
 SEED = 1234  # of the negatives' draw, the goldens' README
 LOSSES = {
     "l1": "l1",
@@ -83,7 +83,7 @@ class Step:
     after: Mapping[str, Mapping[str, Tensor]]
 
 
-class Watched(Update):
+class Watched(TrainStep):
     """An update whose faces keep their gradient. ``heard`` replaces what the audio encoder says, if it is given."""
 
     made: Tensor

@@ -10,7 +10,7 @@ import pytest
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.faces import read_boxes
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.media.views import open_view
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.pixels.observer import FACE, Pixels
@@ -27,7 +27,7 @@ def observe(generated: Path, reference: Path, boxes: Path) -> Evidence:
     observer = Pixels.load(None, ("face",), "cpu")  # the original looks at nothing else
     watcher = observer.watch(Clip(generated.stem), None)
     xyxy = read_boxes(boxes).xyxy
-    for seen, real in zip(Footage(generated).frames(), Footage(reference).frames(), strict=True):
+    for seen, real in zip(VideoReader(generated).frames(), VideoReader(reference).frames(), strict=True):
         watcher.see(seen, real, xyxy[real.start : real.start + len(real)])
     (evidence,) = observer.conclude([watcher])
     assert isinstance(evidence, Evidence)
@@ -71,7 +71,7 @@ def test_the_face_crops_are_the_original_scripts_to_the_pixel(name: str) -> None
     crops = []
     for file, third in ((f"{name}.mp4", "gt96_f3"), (f"{name}_pert.mp4", "sy96_f3")):
         stream = open_view(FACE)
-        runs = Footage(HERE / "clips" / file).frames()
+        runs = VideoReader(HERE / "clips" / file).frames()
         crops.append(np.concatenate([stream.see(run, boxes[run.start : run.start + len(run)]) for run in runs]))
         np.testing.assert_array_equal(crops[-1][3, :, :, ::-1], golden[f"{name}_{third}"])  # the original's are BGR
     sums = np.stack([crop.reshape(len(crop), -1).sum(axis=1, dtype=np.int64) for crop in crops], axis=1)

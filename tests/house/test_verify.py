@@ -18,7 +18,7 @@ from tlbench.checkpoints.package import Package, read_package, write_package
 from tlbench.checkpoints.weights import Weights
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Evidence
-from tlbench.verify import Comparison, made_up_clip, published_check, reader_of, self_test, weights_of
+from tlbench.verify import GroundTruthCheck, made_up_clip, published_check, reader_of, self_test, weights_of
 
 SENTENCES = ("HELLO", "GOOD MORNING TO YOU", "IT IS LATE", "WHERE HAVE ALL THE FLOWERS GONE")
 
@@ -162,7 +162,7 @@ def test_a_data_set_that_nothing_was_published_of_is_one_line(tiny: Path, tmp_pa
 def test_values_agree_if_the_interval_holds_the_published_one(
     low: float | None, high: float | None, published: float, agrees: bool
 ) -> None:
-    assert Comparison("wer1/paper", 24.0, low, high, published, 9, 9).agrees is agrees
+    assert GroundTruthCheck("wer1/paper", 24.0, low, high, published, 9, 9).agrees is agrees
 
 
 @pytest.mark.parametrize("name", [card.name for card in known_cards() if card.package and card.observer])

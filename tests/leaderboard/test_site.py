@@ -15,7 +15,7 @@ from tests.factories.site_factory import NASTY, filed_run, make_leaderboards
 from tlbench.cli.main import group
 from tlbench.errors import TlbenchError
 from tlbench.leaderboard import build as leaderboard
-from tlbench.leaderboard.site.charts import Axis, Point, place_labels, scatter, tag, ticks
+from tlbench.leaderboard.site.charts import Axis, ChartPoint, place_labels, scatter, tag, ticks
 from tlbench.leaderboard.site.dataset import groups
 from tlbench.leaderboard.site.page import site_pages
 from tlbench.leaderboard.site.system import breakdowns
@@ -371,11 +371,11 @@ def circles(drawn: str) -> list[tuple[float, float]]:
 
 
 def test_better_is_right_and_up_whichever_way_the_numbers_run() -> None:
-    points = [Point("good", "g", x=9.0, y=20.0), Point("bad", "b", x=5.0, y=90.0)]
+    points = [ChartPoint("good", "g", x=9.0, y=20.0), ChartPoint("bad", "b", x=5.0, y=90.0)]
     (good, bad) = circles(scatter(points, Axis("LSE-C", "", "higher", 2), Axis("WER1", "%", "lower", 2), 620, 430))
     assert good[0] > bad[0]
     assert good[1] < bad[1]  # pixels run down
-    points = [Point("good", "g", x=6.0, y=90.0), Point("bad", "b", x=9.0, y=20.0)]
+    points = [ChartPoint("good", "g", x=6.0, y=90.0), ChartPoint("bad", "b", x=9.0, y=20.0)]
     (good, bad) = circles(scatter(points, Axis("LSE-D", "", "lower", 2), Axis("ACC", "%", "higher", 2), 340, 380))
     assert good[0] > bad[0]
     assert good[1] < bad[1]
@@ -383,7 +383,9 @@ def test_better_is_right_and_up_whichever_way_the_numbers_run() -> None:
 
 def test_equal_numbers_are_drawn_too() -> None:
     axis = Axis("PSNR", "dB", "higher", 2)
-    places = circles(scatter([Point("a", "a", 30.0, 30.0), Point("b", "b", 30.0, 30.0)], axis, axis, 340, 380))
+    places = circles(
+        scatter([ChartPoint("a", "a", 30.0, 30.0), ChartPoint("b", "b", 30.0, 30.0)], axis, axis, 340, 380)
+    )
     assert all(56 <= x <= 326 and 14 <= y <= 332 for x, y in places)
 
 

@@ -26,21 +26,21 @@ from tlbench.media.faces import (
     read_boxes,
     write_boxes,
 )
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 
 CLIPS = Path(__file__).parents[1] / "golden" / "s3fd"
 
 
 def drawn_head(count: int, side: int = 160) -> np.ndarray:
     """(count, side, side, 3) uint8 RGB: the first frames of a drawn, talking head."""
-    rgb = next(Footage(CLIPS / "clip_c.mp4").frames(count)).rgb
+    rgb = next(VideoReader(CLIPS / "clip_c.mp4").frames(count)).rgb
     return np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in rgb])
 
 
-def as_runs(rgb: np.ndarray, run: int) -> Iterator[Frames]:
+def as_runs(rgb: np.ndarray, run: int) -> Iterator[FrameChunk]:
     for start in range(0, len(rgb), run):
         part = rgb[start : start + run]
-        yield Frames(start, tuple(av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in part))
+        yield FrameChunk(start, tuple(av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in part))
 
 
 class Scripted:
@@ -189,7 +189,7 @@ MTCNN_BOXES = {
 def test_embedded_detectors_frame_real_faces_as_a_trained_one_does(
     shared: Path, clip: str, embedded: type[BlazeFaceDetector] | type[HaarDetector]
 ) -> None:
-    (box,) = embedded().detect(next(Footage(shared / clip).frames(1)).rgb)
+    (box,) = embedded().detect(next(VideoReader(shared / clip).frames(1)).rgb)
     assert box is not None
     other = np.array(MTCNN_BOXES[clip])
     side = (other[2:] - other[:2]).mean()
@@ -201,7 +201,7 @@ def test_embedded_detectors_find_every_frame_of_real_clips(
     shared: Path, embedded: type[BlazeFaceDetector] | type[HaarDetector]
 ) -> None:
     for clip in ("data/grid-original/s10/bbab8n.mpg", "golden/clips/grid_s1_pert.mp4", "golden/clips/grid_s2.mp4"):
-        assert find_boxes(Footage(shared / clip).frames(32), embedded()).missing == 0, clip
+        assert find_boxes(VideoReader(shared / clip).frames(32), embedded()).missing == 0, clip
 
 
 # find_boxes.

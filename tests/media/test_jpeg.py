@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "syncnet"
 
 
 @pytest.fixture(scope="module")
 def pictures() -> list[av.VideoFrame]:
-    return [frame for run in Footage(GOLDEN / "clip_a.mp4").frames() for frame in run.native]
+    return [frame for run in VideoReader(GOLDEN / "clip_a.mp4").frames() for frame in run.native]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import HaarDetector, find_boxes
 from tlbench.media.landmarks import MODELS, PREDICTOR, find_landmarks, published_predictor, read_landmarks
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 INSTALLED = find_spec("dlib") is not None and find_spec(MODELS) is not None
@@ -103,7 +103,7 @@ def test_another_predictor_than_the_published_one_is_refused(monkeypatch: pytest
 
 @pytest.mark.skipif(not INSTALLED, reason="needs the extra landmarks: pip install 'tlbench[landmarks]'")
 def test_landmarks_lie_on_the_face() -> None:
-    run = next(Footage(CLIPS / "clip_c256.mp4").frames(4))
+    run = next(VideoReader(CLIPS / "clip_c256.mp4").frames(4))
     found = find_landmarks([run])
     assert found.shape == (4, 68, 2)
     x1, y1, x2, y2 = find_boxes([run], HaarDetector()).xyxy.T
@@ -115,9 +115,9 @@ def test_landmarks_lie_on_the_face() -> None:
 
 @pytest.mark.skipif(not INSTALLED, reason="needs the extra landmarks: pip install 'tlbench[landmarks]'")
 def test_a_frame_without_a_face_has_none() -> None:
-    run = next(Footage(CLIPS / "clip_a.mp4").frames(1))
+    run = next(VideoReader(CLIPS / "clip_a.mp4").frames(1))
     blank = run.native[0].reformat(format="gray").to_ndarray() * 0
     frame = type(run.native[0]).from_ndarray(blank, format="gray")
-    assert np.isnan(find_landmarks([Frames(0, (frame,))])).all()
+    assert np.isnan(find_landmarks([FrameChunk(0, (frame,))])).all()
     with pytest.raises(ClipError, match="has no frame"):
         find_landmarks(iter(()))

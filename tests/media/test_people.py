@@ -17,7 +17,7 @@ from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import Boxes, HaarDetector, fallback_box, find_boxes, read_boxes, write_boxes
 from tlbench.media.followed import FILLED, FOUND, GAP_FRAMES, NO_FACE, fill_gaps, gap_states
 from tlbench.media.people import find_people
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.preflight.faces import check_faces
 
@@ -52,7 +52,7 @@ class Colours:
         return np.array(rows, dtype=np.float64).reshape(-1, 5)
 
 
-def video(*people: Sequence[Place]) -> Callable[[], Iterator[Frames]]:
+def video(*people: Sequence[Place]) -> Callable[[], Iterator[FrameChunk]]:
     """Squares before one another, the first behind. The later one is, the brighter, and the better for a detector."""
     frames = np.zeros((len(people[0]), HEIGHT, WIDTH, 3), np.uint8)
     for number, places in enumerate(people):
@@ -63,10 +63,10 @@ def video(*people: Sequence[Place]) -> Callable[[], Iterator[Frames]]:
     return lambda: runs_of(frames)
 
 
-def runs_of(frames: np.ndarray) -> Iterator[Frames]:
+def runs_of(frames: np.ndarray) -> Iterator[FrameChunk]:
     for start in range(0, len(frames), 16):
         natives = tuple(av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in frames[start : start + 16])
-        yield Frames(start, natives)
+        yield FrameChunk(start, natives)
 
 
 def box(place: Place) -> list[int]:
@@ -276,7 +276,7 @@ def test_drawn_heads_side_by_side_are_told_apart_by_the_embedded_detectors(
     embedded: type[BlazeFaceDetector] | type[HaarDetector],
 ) -> None:
     clip = Path(__file__).parents[1] / "golden" / "s3fd" / "clip_c.mp4"
-    head = next(Footage(clip).frames(8)).rgb
+    head = next(VideoReader(clip).frames(8)).rgb
     frames = np.zeros((32, 160, 330, 3), np.uint8)
     for index, frame in enumerate(frames):
         frame[40:, 200:320] = cv2.resize(head[index % 8], (120, 120), interpolation=cv2.INTER_AREA)

@@ -17,7 +17,7 @@ from tests.factories.media_factory import number_of, picture, tone, write_clip, 
 from tlbench.media.audio import read_audio
 from tlbench.media.container import MediaError
 from tlbench.media.timeline import CHANGED, chunk_times, decoding_key, has_holes, timeline
-from tlbench.media.video import Footage, read_video
+from tlbench.media.video import VideoReader, read_video
 
 FRAMES = 40
 RATE = 48_000
@@ -307,5 +307,5 @@ def test_turns_and_flips_are_applied(tmp_path, matrix, pixel_format):
     path.write_bytes(data)
     np.testing.assert_array_equal(read_video(path), np.stack([MATRICES[matrix](image) for image in plain]))
     mirrored = a * d - b * c < 0
-    assert Footage(path).info.mirrored == mirrored
+    assert VideoReader(path).info.mirrored == mirrored
     assert (decoding_key(path) == CHANGED) == (mirrored or pixel_format != "yuv420p")

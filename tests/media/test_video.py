@@ -19,7 +19,7 @@ import pytest
 from tests.factories.media_factory import number_of, picture, tone, turn_by_header, write_clip, write_sound
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import Footage, MediaError, probe, read_video, write_video
+from tlbench.media.video import MediaError, VideoReader, probe, read_video, write_video
 
 CONTAINERS = [
     ("clip.mp4", "libx264", "h264", "aac"),
@@ -77,16 +77,16 @@ def through_fps_filter(path: Path) -> list[int]:
         return numbers
 
 
-def numbers_in(footage: Footage) -> list[int]:
+def numbers_in(footage: VideoReader) -> list[int]:
     return [number_of(rgb) for frames in footage.frames() for rgb in frames.rgb]
 
 
 def code_of(path: Path) -> str:
-    """The refusal's code, the same from ``probe`` and from ``Footage``, in one line that names the file."""
+    """The refusal's code, the same from ``probe`` and from ``VideoReader``, in one line that names the file."""
     with pytest.raises(MediaError) as by_probe:
         probe(path)
     with pytest.raises(MediaError) as by_footage:
-        list(Footage(path).frames())
+        list(VideoReader(path).frames())
     assert by_probe.value.code == by_footage.value.code
     assert "\n" not in by_probe.value.message
     assert path.name in by_probe.value.message
@@ -102,7 +102,7 @@ def test_every_container_and_codec_gives_its_frames_in_order(tmp_path, capfd, na
         tmp_path / name, codec=codec, pixel_format=pixel_format, audio_codec=audio_codec, sample_rate=sample_rate
     )
     capfd.readouterr()
-    footage = Footage(path)
+    footage = VideoReader(path)
     assert numbers_in(footage) == list(range(10))
     assert footage.conversions == ()
     assert (footage.info.codec, footage.info.width, footage.info.height) == (reported, 64, 48)
@@ -164,7 +164,7 @@ def test_rgb_of_the_golden_and_corpus_clips_is_what_opencv_decodes(shared):
     clips += sorted((shared / "data/grid-original").glob("*/*.mpg"))[::9]
     assert len(clips) > 13
     for path in clips:
-        frames = np.concatenate([run.rgb for run in Footage(path, every_frame=True).frames()])
+        frames = np.concatenate([run.rgb for run in VideoReader(path, every_frame=True).frames()])
         assert np.array_equal(frames, through_opencv(path)), path
 
 
@@ -172,20 +172,20 @@ def test_rgb_of_the_golden_and_corpus_clips_is_what_opencv_decodes(shared):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_other_rates_are_converted_as_the_fps_filter_does(tmp_path, rate, suffix):
     path = write_clip(tmp_path / f"clip{suffix}", frames=33, frames_per_second=rate)
-    footage = Footage(path)
+    footage = VideoReader(path)
     numbers = numbers_in(footage)
     assert numbers == through_fps_filter(path)
     assert footage.info.frames_per_second == pytest.approx(float(rate), rel=1e-9)
     assert not footage.info.variable_frame_rate
     assert footage.conversions == (() if rate == 25 else (f"{float(rate):.4g} to 25 frames/s",))
-    assert numbers_in(Footage(path, every_frame=True)) == list(range(33))
+    assert numbers_in(VideoReader(path, every_frame=True)) == list(range(33))
     assert abs(len(numbers) / 25 - 33 / rate) <= 0.02 + 1e-9
 
 
 @pytest.mark.parametrize("rate", [12, Fraction(30000, 1001), 50])
 def test_avi_is_converted_by_the_rate_in_its_header(tmp_path, rate):
     path = write_clip(tmp_path / "clip.avi", codec="mpeg4", frames=30, frames_per_second=rate)
-    numbers = numbers_in(Footage(path))
+    numbers = numbers_in(VideoReader(path))
     times = [min(29, int(n * float(rate) / 25 + 0.5)) for n in range(len(numbers))]
     assert max(abs(a - b) for a, b in zip(numbers, times, strict=True)) <= 1
     assert len(numbers) == int(30 * 25 / rate + Fraction(1, 2))
@@ -194,7 +194,7 @@ def test_avi_is_converted_by_the_rate_in_its_header(tmp_path, rate):
 def test_variable_rate_keeps_each_picture_at_its_time(tmp_path):
     times = [0, 40, 80, 300, 320, 340, 500, 501, 600, 700]
     path = write_clip(tmp_path / "clip.mp4", timestamps_ms=times)
-    footage = Footage(path)
+    footage = VideoReader(path)
     assert footage.info.variable_frame_rate
     numbers = numbers_in(footage)
     # Ticks: 0 1 2 | 7.5 -> 8 | 8 | 8.5 -> 9 | 12.5 -> 13 | 13 | 15 | 17.5 -> 18, mean interval 1.94 more.
@@ -205,14 +205,14 @@ def test_variable_rate_keeps_each_picture_at_its_time(tmp_path):
 
 def test_lost_pictures_at_25_are_filled_so_that_sound_and_picture_keep_together(tmp_path):
     times = [40 * n for n in range(20) if n not in (7, 8, 9)]
-    footage = Footage(write_clip(tmp_path / "clip.mkv", frames=17, timestamps_ms=times))
+    footage = VideoReader(write_clip(tmp_path / "clip.mkv", frames=17, timestamps_ms=times))
     assert numbers_in(footage) == [0, 1, 2, 3, 4, 5, 6, 6, 6, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
-    assert numbers_in(Footage(footage.path, every_frame=True)) == list(range(17))
+    assert numbers_in(VideoReader(footage.path, every_frame=True)) == list(range(17))
 
 
 def test_timestamps_that_wobble_by_less_than_half_a_frame_change_nothing(tmp_path):
     times = [40 * n + (-1) ** n * (n % 9) for n in range(30)]
-    footage = Footage(write_clip(tmp_path / "clip.mp4", frames=30, timestamps_ms=times))
+    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=30, timestamps_ms=times))
     assert numbers_in(footage) == list(range(30))
     assert footage.conversions == ()
 
@@ -220,9 +220,9 @@ def test_timestamps_that_wobble_by_less_than_half_a_frame_change_nothing(tmp_pat
 def test_a_timestamp_that_jumps_by_an_hour_is_refused_not_filled(tmp_path):
     path = write_clip(tmp_path / "clip.mkv", frames=3, timestamps_ms=[0, 40, 3_600_000])
     with pytest.raises(MediaError) as refusal:
-        list(Footage(path).frames())
+        list(VideoReader(path).frames())
     assert refusal.value.code == "timestamps"
-    assert numbers_in(Footage(path, every_frame=True)) == [0, 1, 2]
+    assert numbers_in(VideoReader(path, every_frame=True)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
@@ -234,7 +234,7 @@ def test_a_timestamp_that_jumps_by_an_hour_is_refused_not_filled(tmp_path):
 def test_rotated_video_is_upright_in_rgb_and_native_alike(tmp_path, degrees, arguments):
     path = write_clip(tmp_path / "clip.mp4", frames=4, rotation_degrees=degrees, **arguments)
     expected = through_opencv(path)
-    footage = Footage(path)
+    footage = VideoReader(path)
     (frames,) = footage.frames()
     np.testing.assert_array_equal(frames.rgb, expected)
     for native, upright in zip(frames.native, expected, strict=True):
@@ -250,7 +250,7 @@ def test_one_frame_video(tmp_path):
         path = write_clip(tmp_path / f"{rate}.mp4", frames=1, frames_per_second=rate)
         info = probe(path)
         assert (info.frame_count, info.variable_frame_rate) == (1, False)
-        assert set(numbers_in(Footage(path))) == {0}
+        assert set(numbers_in(VideoReader(path))) == {0}
         assert len(read_video(path)) == max(1, 25 // rate)
 
 
@@ -261,21 +261,21 @@ def test_one_picture_that_claims_to_stand_for_hours_is_refused(tmp_path):
     data[header + 20 : header + 28] = (100_000).to_bytes(4, "little") + (1).to_bytes(4, "little")  # scale, rate
     path.write_bytes(data)
     with pytest.raises(MediaError) as refusal:
-        list(Footage(path).frames())
+        list(VideoReader(path).frames())
     assert refusal.value.code == "timestamps"
-    assert numbers_in(Footage(path, every_frame=True)) == [0]
+    assert numbers_in(VideoReader(path, every_frame=True)) == [0]
 
 
 def test_runs_are_consecutive_and_the_last_is_shorter(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", frames=70)
-    runs = list(Footage(path).frames(run=32))
+    runs = list(VideoReader(path).frames(run=32))
     assert [(frames.start, len(frames)) for frames in runs] == [(0, 32), (32, 32), (64, 6)]
     assert runs[0].rgb is runs[0].rgb
     assert runs[2].rgb.shape == (6, 48, 64, 3)
 
 
 def test_a_video_within_budget_is_decoded_once_and_its_rgb_converted_once(tmp_path):
-    footage = Footage(write_clip(tmp_path / "clip.mp4", frames=40))
+    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=40))
     first = list(footage.frames())
     pixels = [frames.rgb for frames in first]
     second = list(footage.frames())
@@ -290,7 +290,7 @@ def test_a_video_within_budget_is_decoded_once_and_its_rgb_converted_once(tmp_pa
 
 def test_a_video_past_the_budget_is_decoded_again_and_its_frames_are_let_go(tmp_path):
     frame_bytes = 64 * 48 * 3 * 2
-    footage = Footage(write_clip(tmp_path / "clip.mp4", frames=64), budget_bytes=20 * frame_bytes)
+    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=64), budget_bytes=20 * frame_bytes)
     first, seen = [], []
     for frames in footage.frames(run=8):
         first.append(frames.rgb.sum())
@@ -302,7 +302,7 @@ def test_a_video_past_the_budget_is_decoded_again_and_its_frames_are_let_go(tmp_
 
 
 def test_a_pass_left_halfway_keeps_nothing_and_the_next_is_whole(tmp_path):
-    footage = Footage(write_clip(tmp_path / "clip.mp4", frames=40))
+    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=40))
     next(footage.frames(run=8))
     assert sum(len(frames) for frames in footage.frames(run=8)) == 40
     assert footage.decodes == 2
@@ -312,8 +312,8 @@ def test_a_pass_left_halfway_keeps_nothing_and_the_next_is_whole(tmp_path):
 PEAK = """
 import resource, sys
 from pathlib import Path
-from tlbench.media.video import Footage
-footage = Footage(Path(sys.argv[1]), budget_bytes=16 * 2**20)
+from tlbench.media.video import VideoReader
+footage = VideoReader(Path(sys.argv[1]), budget_bytes=16 * 2**20)
 print(sum(len(frames.rgb) for frames in footage.frames()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
@@ -360,7 +360,7 @@ def test_probe_tells_sound_that_starts_late(tmp_path):
 def test_any_file_name_works(tmp_path, monkeypatch, name):
     plain = write_clip(tmp_path / "plain.mp4", frames=3, audio_codec="aac")
     shutil.copy(plain, tmp_path / name)
-    assert numbers_in(Footage(tmp_path / name)) == [0, 1, 2]
+    assert numbers_in(VideoReader(tmp_path / name)) == [0, 1, 2]
     monkeypatch.chdir(tmp_path)
     assert probe(Path(name)) == probe(plain)
 
@@ -372,7 +372,7 @@ def test_a_file_name_that_is_not_unicode_is_read_or_refused_in_one_line(tmp_path
         shutil.copy(write_clip(tmp_path / "plain.mp4", frames=3), path)
     except OSError:
         pytest.skip("this file system takes only Unicode names")
-    assert numbers_in(Footage(path)) == [0, 1, 2]
+    assert numbers_in(VideoReader(path)) == [0, 1, 2]
 
 
 def test_missing_and_empty_files(tmp_path):
@@ -440,11 +440,11 @@ def test_a_file_cut_among_its_pictures_gives_those_it_has_and_says_truncated(tmp
     path = write_clip(
         tmp_path / name, frames=60, codec=codec, pixel_format=pixel_format, container_options=options, width=160
     )
-    assert not Footage(path).info.truncated
+    assert not VideoReader(path).info.truncated
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * 0.6)])
     capfd.readouterr()
-    footage = Footage(path)
+    footage = VideoReader(path)
     count = sum(len(frames) for frames in footage.frames())
     assert 5 < count < 60
     assert footage.info.truncated
@@ -468,7 +468,7 @@ def test_decoding_goes_on_after_damage_as_in_opencv(tmp_path):
     middle = len(data) // 2
     data[middle : middle + 100] = np.random.default_rng(1).bytes(100)
     path.write_bytes(data)
-    footage = Footage(path, every_frame=True)
+    footage = VideoReader(path, every_frame=True)
     count = sum(len(frames) for frames in footage.frames())
     assert count == len(through_opencv(path))
     assert 30 <= count <= 40
@@ -477,11 +477,11 @@ def test_decoding_goes_on_after_damage_as_in_opencv(tmp_path):
 
 def test_the_naturally_damaged_corpus_clip(shared):
     path = shared / "data/grid-original/s4/bbaf2a.mpg"
-    as_stored = Footage(path, every_frame=True)
+    as_stored = VideoReader(path, every_frame=True)
     assert sum(len(frames) for frames in as_stored.frames()) == len(through_opencv(path)) == 71
     assert as_stored.damaged_packets > 0
     # Its timestamps say that 4 of 75 pictures are lost; the conversion puts the neighbours there.
-    paced = Footage(path)
+    paced = VideoReader(path)
     assert sum(len(frames) for frames in paced.frames()) == 75
     assert paced.info.variable_frame_rate
 
@@ -493,7 +493,7 @@ def test_pictures_that_cannot_be_decoded_are_no_frames(tmp_path):
     data[body:] = b"\xff" * (len(data) - body)
     path.write_bytes(data)
     with pytest.raises(MediaError) as refusal:
-        list(Footage(path).frames())
+        list(VideoReader(path).frames())
     assert refusal.value.code == "no-frames"
 
 
@@ -502,7 +502,7 @@ def test_pictures_that_change_size_are_refused(tmp_path):
     large = write_clip(tmp_path / "large.ts", codec="mpeg2video", frames=5, width=96)
     (tmp_path / "both.ts").write_bytes(small.read_bytes() + large.read_bytes())
     with pytest.raises(MediaError) as refusal:
-        list(Footage(tmp_path / "both.ts", every_frame=True).frames())
+        list(VideoReader(tmp_path / "both.ts", every_frame=True).frames())
     assert refusal.value.code == "size-changes"
     assert "96x48 after 64x48" in refusal.value.message
 
@@ -516,7 +516,7 @@ def test_the_tag_of_another_angle_is_ignored(tmp_path):
     for place, value in ((0, half), (4, half), (12, -half), (16, half)):
         data[matrix + place : matrix + place + 4] = value.to_bytes(4, "big", signed=True)
     path.write_bytes(data)
-    assert Footage(path).conversions == ()
+    assert VideoReader(path).conversions == ()
     np.testing.assert_array_equal(read_video(path), through_opencv(path))
 
 
@@ -524,7 +524,7 @@ def test_the_tag_of_another_angle_is_ignored(tmp_path):
 def test_written_video_reads_back_in_size_rate_and_picture(tmp_path, width, height):
     frames = [picture(n, width, height) for n in range(12)]
     write_video(tmp_path / "clip.mp4", frames, samples=tone(0.48)[:, 0])
-    footage = Footage(tmp_path / "clip.mp4")
+    footage = VideoReader(tmp_path / "clip.mp4")
     assert (footage.info.width, footage.info.height, footage.info.frame_count) == (width, height, 12)
     assert footage.info.audio is not None
     assert footage.info.audio.duration_seconds == pytest.approx(0.48, abs=0.07)
@@ -570,7 +570,7 @@ def test_video_can_be_written_with_other_codecs(tmp_path, capfd, name, codec, so
         codec=codec,
         audio_codec=sound,
     )
-    assert numbers_in(Footage(tmp_path / name)) == [0, 1, 2, 3]
+    assert numbers_in(VideoReader(tmp_path / name)) == [0, 1, 2, 3]
     assert capfd.readouterr().err == ""
 
 

@@ -8,13 +8,13 @@ import torch
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.observers.avhubert.train import AVHubertLearner, symbols_of, train_tokenizer
-from tlbench.training.trainable import Curriculum, Lesson
+from tlbench.observers.avhubert.train import TrainableAVHubert, symbols_of, train_tokenizer
+from tlbench.training.trainable import LabelInventory, TrainingSample
 
 TEXTS = ("BLUE BOATS", "RED CARS AGAIN")
 
 
-def lessons(frames: int = 20, labelled: bool = True) -> list[Lesson]:
+def lessons(frames: int = 20, labelled: bool = True) -> list[TrainingSample]:
     rng = np.random.default_rng(0)
     made = []
     for number, text in enumerate(TEXTS):
@@ -23,12 +23,12 @@ def lessons(frames: int = 20, labelled: bool = True) -> list[Lesson]:
         pictures = np.repeat(picture[None], frames + number, axis=0)
         samples = rng.integers(-9000, 9000, 640 * frames, np.int16)
         labels = np.full(frames + number, number) if labelled else None
-        made.append(Lesson(Clip(str(number), transcript=text), pictures, samples, labels))
+        made.append(TrainingSample(Clip(str(number), transcript=text), pictures, samples, labels))
     return made
 
 
-def learner(labels: tuple[str, ...] = ("a", "b")) -> AVHubertLearner:
-    return AVHubertLearner.begin("tiny", Curriculum(TEXTS, (), labels), seed=0)
+def learner(labels: tuple[str, ...] = ("a", "b")) -> TrainableAVHubert:
+    return TrainableAVHubert.begin("tiny", LabelInventory(TEXTS, (), labels), seed=0)
 
 
 def test_batches_are_of_lips_of_speech_and_of_both() -> None:

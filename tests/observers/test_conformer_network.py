@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model, noise
-from tlbench.observers.conformer.fast_frontend import FRAMES_A_PASS, Eye, normalised
+from tlbench.observers.conformer.fast_frontend import FRAMES_A_PASS, FoldedFrontend, normalised
 from tlbench.observers.conformer.fast_model import PackedDecoder, PackedEncoder, Said
 from tlbench.observers.conformer.model import ConformerModel, pad_features, positions, relative_positions
 from tlbench.observers.conformer.tokenizer import EOS
@@ -54,19 +54,19 @@ def test_the_eye_sees_what_the_plain_front_end_sees(model: ConformerModel) -> No
     crops = noise(FRAMES_A_PASS + 5)
     with torch.inference_mode():
         plain = model.visual_frontend(normalised(crops)[None], [len(crops)])[0]
-    assert_equal_to_rounding(Eye(model.visual_frontend)([crops])[0], plain)
+    assert_equal_to_rounding(FoldedFrontend(model.visual_frontend)([crops])[0], plain)
 
 
 def test_clips_seen_together_are_seen_as_alone(model: ConformerModel) -> None:
     """One ends inside a pass, one spans two, one is a single frame: no clip sees its neighbours."""
-    eye = Eye(model.visual_frontend)
+    eye = FoldedFrontend(model.visual_frontend)
     clips = [noise(5, 1), noise(FRAMES_A_PASS, 2), noise(1, 3), noise(3, 4)]
     for together, clip in zip(eye(clips), clips, strict=True):
         assert_equal_to_rounding(together, eye([clip])[0])
 
 
 def test_passes_side_by_side_change_nothing_and_leave_the_callers_threads_alone(model: ConformerModel) -> None:
-    eye, clips = Eye(model.visual_frontend), [noise(FRAMES_A_PASS, 5), noise(9, 6)]
+    eye, clips = FoldedFrontend(model.visual_frontend), [noise(FRAMES_A_PASS, 5), noise(9, 6)]
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)

@@ -16,13 +16,13 @@ from tests.factories.conformer_factory import formula_model, talkative
 from tlbench.checkpoints.package import write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import open_view
 from tlbench.observers.conformer import inference as watching
 from tlbench.observers.conformer import model
 from tlbench.observers.conformer.checkpoint import load_model, read_published
 from tlbench.observers.conformer.fast_frontend import normalised
-from tlbench.observers.conformer.inference import Reader
+from tlbench.observers.conformer.inference import ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.observer import Conformer
 from tlbench.observers.conformer.view import VIEWS
@@ -31,25 +31,25 @@ from tlbench.observing.evidence import Evidence
 TEXT = "SEE 2 BOOKS"
 
 
-def video(frames: int, seed: int = 0, side: int = 160) -> Frames:
+def video(frames: int, seed: int = 0, side: int = 160) -> FrameChunk:
     noise = np.random.RandomState(seed).randint(0, 256, (frames, 10, 10, 3)).astype(np.uint8)
     pictures = [cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in noise]
-    return Frames(0, tuple(av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures))
+    return FrameChunk(0, tuple(av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures))
 
 
 @cache
 def observer(*, free: bool = False, view: str = "lrs2-112") -> Conformer:
-    return Conformer(Reader(formula_model(), VIEWS[view], torch.device("cpu"), free=free))
+    return Conformer(ConformerInference(formula_model(), VIEWS[view], torch.device("cpu"), free=free))
 
 
 def observe(
-    watched_by: Conformer, *clips: tuple[Frames, str], run: int = 32, boxes: np.ndarray | None = None
+    watched_by: Conformer, *clips: tuple[FrameChunk, str], run: int = 32, boxes: np.ndarray | None = None
 ) -> list[Evidence | ClipError]:
     watchers = []
     for number, (frames, transcript) in enumerate(clips):
         watcher = watched_by.watch(Clip(f"s/{number}", transcript=transcript), None)
         for start in range(0, len(frames), run):
-            some = Frames(start, frames.native[start : start + run])
+            some = FrameChunk(start, frames.native[start : start + run])
             watcher.see(some, None, None if boxes is None else boxes[start : start + run])
         watcher.see(None, None, None)
         watchers.append(watcher)
@@ -118,7 +118,7 @@ def test_the_text_read_under_is_read_by_the_forced_decoder_alone() -> None:
 def test_bytes_are_normalised_as_the_whole_view_does_it() -> None:
     """But for the last bit: the original computes in float32 throughout, and so does the network; the view does not."""
     frames = video(3)
-    reader = Reader(formula_model(), VIEWS["lrs2-112"], torch.device("cpu"), free=False)
+    reader = ConformerInference(formula_model(), VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     watcher = reader.watch(Clip("a", transcript="A"))
     watcher.see(frames, None, None)
     assert watcher.crops.dtype == torch.uint8
@@ -141,7 +141,7 @@ def test_the_framed_view_cuts_out_the_face_first() -> None:
 
 
 def test_a_clip_without_a_frame_fails_alone() -> None:
-    nothing = Frames(0, ())
+    nothing = FrameChunk(0, ())
     first, second = observe(observer(), (nothing, TEXT), (video(3), TEXT))
     assert isinstance(first, ClipError)
     assert first.code == "no-frames"
@@ -170,7 +170,7 @@ def test_a_clip_longer_than_the_positions_is_refused_as_soon_as_that_is_known(mo
     watcher = observer().watch(Clip("a", transcript="A"), None)
     watcher.see(video(12), None, None)
     with pytest.raises(ClipError, match="it has at least 13 frames") as caught:
-        watcher.see(Frames(12, video(1).native), None, None)
+        watcher.see(FrameChunk(12, video(1).native), None, None)
     assert caught.value.code == "too-long"
 
 

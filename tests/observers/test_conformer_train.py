@@ -13,7 +13,7 @@ import torch
 from tlbench.checkpoints.package import Package, own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.conformer.dims import PUBLISHED, Dims
 from tlbench.observers.conformer.fast_frontend import normalised
@@ -21,34 +21,34 @@ from tlbench.observers.conformer.fast_model import PackedEncoder
 from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.observer import Conformer
 from tlbench.observers.conformer.tokenizer import EOS, required_frames, text_of
-from tlbench.observers.conformer.train import NOTHING, SIZES, ConformerLearner, picture_rows
+from tlbench.observers.conformer.train import NOTHING, SIZES, TrainableConformer, picture_rows
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
-from tlbench.training.trainable import TOTAL, Curriculum, Lesson
+from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
 TEXTS = ("BIN BLUE", "SET RED")
-CURRICULUM = Curriculum(TEXTS, (), tuple("ABCDEFGH"))
+CURRICULUM = LabelInventory(TEXTS, (), tuple("ABCDEFGH"))
 CPU = torch.device("cpu")
 SIDE = 48
 
 
-def lesson(text: str, seed: int, frames: int = 20) -> Lesson:
+def lesson(text: str, seed: int, frames: int = 20) -> TrainingSample:
     """Blocks of grey that stand still for a few frames, another row for another seed."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (-(-frames // 4), 6, 6), dtype=np.uint8).repeat(4, 0)[:frames]
     pictures = blocks.repeat(SIDE // 6, 1).repeat(SIDE // 6, 2)
-    return Lesson(Clip(f"s/{seed}", transcript=text), pictures, None, np.arange(frames) // 4 % 8)
+    return TrainingSample(Clip(f"s/{seed}", transcript=text), pictures, None, np.arange(frames) // 4 % 8)
 
 
 LESSONS = [lesson(text, seed) for seed, text in enumerate(TEXTS)]
 
 
 @pytest.fixture(scope="module")
-def learned() -> ConformerLearner:
+def learned() -> TrainableConformer:
     """A tiny network that has seen two clips until it can spell them."""
     torch.set_num_threads(1)
-    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
     rng = np.random.default_rng(0)
     optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
     learner.network.train()
@@ -60,24 +60,24 @@ def learned() -> ConformerLearner:
     return learner
 
 
-def judged(learner: ConformerLearner, lessons: list[Lesson]) -> float:
-    metric = find_metric(ConformerLearner.metric)
+def judged(learner: TrainableConformer, lessons: list[TrainingSample]) -> float:
+    metric = find_metric(TrainableConformer.metric)
     tallies = [metric.tally(evidence) for evidence in learner.judge(lessons, CPU)]
     value = metric.value(sum(tallies[1:], tallies[0]))
     assert value is not None
     return value
 
 
-def test_it_spells_the_clips_it_has_learned(learned: ConformerLearner) -> None:
+def test_it_spells_the_clips_it_has_learned(learned: TrainableConformer) -> None:
     assert judged(learned, LESSONS) == 0.0
     said = learned.judge(LESSONS, CPU)
     assert [text_of(evidence.array("forced_ids").tolist()) for evidence in said] == list(TEXTS)
     assert [evidence.values["reference"] for evidence in said] == list(TEXTS)
 
 
-def test_steps_lower_every_loss(learned: ConformerLearner) -> None:
+def test_steps_lower_every_loss(learned: TrainableConformer) -> None:
     batch = learned.batch(LESSONS, np.random.default_rng(1))
-    fresh = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    fresh = TrainableConformer.begin("tiny", CURRICULUM, 0)
     before, after = fresh.network(batch), learned.network(batch)
     for name in (TOTAL, "attention", "ctc", "labels"):
         assert float(after[name].detach()) < 0.7 * float(before[name].detach()), name
@@ -85,7 +85,7 @@ def test_steps_lower_every_loss(learned: ConformerLearner) -> None:
     assert float(after["character_accuracy"]) > 0.8
 
 
-def test_the_package_reads_as_it_was_judged(learned: ConformerLearner, tmp_path: Path) -> None:
+def test_the_package_reads_as_it_was_judged(learned: TrainableConformer, tmp_path: Path) -> None:
     write_package(own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=False), tmp_path / "mine")
     observer = Conformer.load(tmp_path / "mine", ("small-mouth",), "cpu")
     frames = _frames(10)
@@ -94,18 +94,18 @@ def test_the_package_reads_as_it_was_judged(learned: ConformerLearner, tmp_path:
     (read,) = observer.conclude([watcher])
     pictures = watcher.crops.numpy()  # type: ignore[attr-defined]
     assert pictures.shape == (10, SIDE, SIDE)
-    (said,) = learned.judge([Lesson(Clip("a", transcript=TEXTS[0]), pictures, None, None)], CPU)
+    (said,) = learned.judge([TrainingSample(Clip("a", transcript=TEXTS[0]), pictures, None, None)], CPU)
     assert isinstance(read, Evidence)
     assert read.to_json() == said.to_json()
 
 
-def test_a_half_precision_package_spells_the_same(learned: ConformerLearner, tmp_path: Path) -> None:
+def test_a_half_precision_package_spells_the_same(learned: TrainableConformer, tmp_path: Path) -> None:
     package = own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=True)
-    other = ConformerLearner.restore(package, tmp_path, CURRICULUM, 0)
+    other = TrainableConformer.restore(package, tmp_path, CURRICULUM, 0)
     assert judged(other, LESSONS) == 0.0
 
 
-def test_judging_leaves_it_in_training(learned: ConformerLearner) -> None:
+def test_judging_leaves_it_in_training(learned: TrainableConformer) -> None:
     before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
     learned.judge(LESSONS, CPU)
     assert all(module.training for module in learned.network.modules())
@@ -114,7 +114,7 @@ def test_judging_leaves_it_in_training(learned: ConformerLearner) -> None:
         assert torch.equal(tensor, before[name]), name
 
 
-def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: ConformerLearner) -> None:
+def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: TrainableConformer) -> None:
     """Lengths, padding and all: what is learned in batches is what is read alone."""
     model = learned.network.model.eval()
     crops = [torch.from_numpy(lesson("A", seed, frames).pictures) for seed, frames in ((3, 9), (4, 14))]
@@ -138,7 +138,7 @@ def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: ConformerLearne
 
 
 def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
-    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
     one, again, other = (learner.batch(LESSONS, np.random.default_rng(seed)) for seed in (1, 1, 2))
     for name, tensor in one.items():
         assert torch.equal(tensor, again[name])
@@ -148,7 +148,7 @@ def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
 
 
 def test_a_clip_too_short_for_its_text_gets_frames_that_count_and_have_no_label() -> None:
-    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
     short = lesson("BIN BLUE", 5, frames=4)
     needed = required_frames(list(range(8)))
     batch = learner.batch([short], np.random.default_rng(0))
@@ -160,21 +160,21 @@ def test_a_clip_too_short_for_its_text_gets_frames_that_count_and_have_no_label(
 
 
 def test_some_clips_get_such_frames_although_they_need_none() -> None:
-    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
     lengths = [int(learner.batch(LESSONS[:1], np.random.default_rng(seed))["lengths"]) for seed in range(40)]
     assert min(lengths) == 20
     assert 4 <= sum(length > 20 for length in lengths) <= 20
 
 
 def test_without_times_there_is_nothing_to_name() -> None:
-    learner = ConformerLearner.begin("tiny", replace(CURRICULUM, labels=()), 0)
+    learner = TrainableConformer.begin("tiny", replace(CURRICULUM, labels=()), 0)
     batch = learner.batch([replace(one, labels=None) for one in LESSONS], np.random.default_rng(0))
     assert "labels" not in batch
     assert "labels" not in learner.network(batch)
 
 
 def test_clips_without_times_may_stand_beside_others_and_alone() -> None:
-    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
     batch = learner.batch([LESSONS[0], replace(LESSONS[1], labels=None)], np.random.default_rng(0))
     assert (batch["labels"][1] == NOTHING).all()
     assert float(learner.network(batch)["labels"].detach()) > 0
@@ -186,10 +186,10 @@ def test_clips_without_times_may_stand_beside_others_and_alone() -> None:
 def test_sizes_and_views_fit() -> None:
     for size, dims in SIZES.items():
         for frame_size in ((160, 160), (360, 288), None):
-            assert shown_side(VIEWS[ConformerLearner.view_for(size, frame_size)]) == dims.side
-    assert ConformerLearner.view_for("small", (160, 160)) == "small-mouth"
-    assert ConformerLearner.view_for("small", (360, 288)) == "small-face-framed"
-    assert ConformerLearner.view_for("published", (160, 160)) == "lrs2-112"
+            assert shown_side(VIEWS[TrainableConformer.view_for(size, frame_size)]) == dims.side
+    assert TrainableConformer.view_for("small", (160, 160)) == "small-mouth"
+    assert TrainableConformer.view_for("small", (360, 288)) == "small-face-framed"
+    assert TrainableConformer.view_for("published", (160, 160)) == "lrs2-112"
     with torch.device("meta"):
         small = ConformerModel(SIZES["small"])
     assert 1.5e6 < sum(parameter.numel() for parameter in small.parameters()) < 2.1e6
@@ -212,14 +212,14 @@ def test_names_are_the_published_ones_in_every_size() -> None:
 
 @pytest.mark.slow
 def test_the_published_size_takes_a_step() -> None:
-    learner = ConformerLearner.begin("published", CURRICULUM, 0)
+    learner = TrainableConformer.begin("published", CURRICULUM, 0)
     big = replace(LESSONS[0], pictures=np.zeros((8, 112, 112), np.uint8), labels=None)
     losses = learner.network(learner.batch([big], np.random.default_rng(0)))
     losses[TOTAL].backward()
     assert torch.isfinite(losses[TOTAL])
 
 
-def test_another_view_than_the_networks_is_refused_in_one_line(learned: ConformerLearner, tmp_path: Path) -> None:
+def test_another_view_than_the_networks_is_refused_in_one_line(learned: TrainableConformer, tmp_path: Path) -> None:
     write_package(learned.package(), tmp_path / "mine")
     with pytest.raises(
         TlbenchError, match=r"pictures of 48 pixels, view conformer-lrs2-112@1 shows 112; choose"
@@ -241,37 +241,37 @@ def test_another_view_than_the_networks_is_refused_in_one_line(learned: Conforme
 )
 def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:
     with pytest.raises(TlbenchError, match=said) as caught:
-        ConformerLearner.begin(size, CURRICULUM, 0)
+        TrainableConformer.begin(size, CURRICULUM, 0)
     assert "\n" not in str(caught.value)
 
 
 def test_texts_that_can_not_be_learned_are_said_with_their_clip() -> None:
-    learner = ConformerLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
     with pytest.raises(TlbenchError, match="clip s/9: the transcript has 'Ø'"):
         learner.batch([lesson("Ø", 9)], np.random.default_rng(0))
     with pytest.raises(TlbenchError, match="clip s/9: the transcript is empty"):
         learner.batch([lesson("", 9)], np.random.default_rng(0))
     with pytest.raises(TlbenchError, match="no training clip has a transcript"):
-        ConformerLearner.begin("tiny", Curriculum((), (), ()), 0)
+        TrainableConformer.begin("tiny", LabelInventory((), (), ()), 0)
 
 
-def test_a_package_of_another_network_is_told(learned: ConformerLearner, tmp_path: Path) -> None:
+def test_a_package_of_another_network_is_told(learned: TrainableConformer, tmp_path: Path) -> None:
     package = learned.package()
     with pytest.raises(TlbenchError, match="of observer 'mvm', not 'conformer'"):
-        ConformerLearner.restore(replace(package, observer="mvm"), tmp_path, CURRICULUM, 0)
+        TrainableConformer.restore(replace(package, observer="mvm"), tmp_path, CURRICULUM, 0)
     with pytest.raises(TlbenchError, match="its sizes can't be read"):
-        ConformerLearner.restore(replace(package, config={"dims": {"side": "48"}}), tmp_path, CURRICULUM, 0)
+        TrainableConformer.restore(replace(package, config={"dims": {"side": "48"}}), tmp_path, CURRICULUM, 0)
     with pytest.raises(TlbenchError, match="of another shape"):
-        ConformerLearner.restore(
+        TrainableConformer.restore(
             Package("conformer", package.tensors, {"dims": SIZES["small"].to_json()}), tmp_path, CURRICULUM, 0
         )
 
 
-def _frames(count: int) -> Frames:
+def _frames(count: int) -> FrameChunk:
     import av
 
     noise = np.random.RandomState(0).randint(0, 256, (count, 10, 10, 3)).astype(np.uint8)
     big = [np.kron(image, np.ones((16, 16, 1), np.uint8)) for image in noise]
-    return Frames(
+    return FrameChunk(
         0, tuple(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in big)
     )

@@ -17,11 +17,11 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.observers.mvm import inference as watching
 from tlbench.observers.mvm.decode import read, read_both
 from tlbench.observers.mvm.fast_model import FastMVM
-from tlbench.observers.mvm.inference import ClipWatcher, Reader
+from tlbench.observers.mvm.inference import MVMClipState, MVMInference
 from tlbench.observers.mvm.observer import MVM
 from tlbench.observers.mvm.view import FACE_FRAMED, LRW, MEAN, STD, VIEWS
 from tlbench.observers.mvm.words import WORDS, label_of
@@ -47,25 +47,25 @@ class Pocket:
 
 
 def observer(net: Pocket | None = None, view: str = "lrw") -> MVM:
-    return MVM(Reader(cast(FastMVM, net or Pocket()), VIEWS[view], torch.device("cpu")))
+    return MVM(MVMInference(cast(FastMVM, net or Pocket()), VIEWS[view], torch.device("cpu")))
 
 
-def video(frames: int, seed: int = 0, side: int = 256) -> Frames:
+def video(frames: int, seed: int = 0, side: int = 256) -> FrameChunk:
     noise = np.random.RandomState(seed).randint(0, 256, (frames, 8, 8, 3)).astype(np.uint8)
     smooth = [np.kron(image, np.ones((side // 8, side // 8, 1), np.uint8)) for image in noise]
-    return Frames(0, tuple(av.VideoFrame.from_ndarray(image, format="rgb24") for image in smooth))
+    return FrameChunk(0, tuple(av.VideoFrame.from_ndarray(image, format="rgb24") for image in smooth))
 
 
-def watched(mvm: MVM, frames: Frames, word: str = "ABOUT", run: int = 32) -> ClipWatcher:
+def watched(mvm: MVM, frames: FrameChunk, word: str = "ABOUT", run: int = 32) -> MVMClipState:
     watcher = mvm.watch(Clip("ABOUT/test/1", word=word), None)
     for start in range(0, len(frames), run):
-        watcher.see(Frames(start, frames.native[start : start + run]), None, None)
+        watcher.see(FrameChunk(start, frames.native[start : start + run]), None, None)
     watcher.see(None, None, None)
-    assert isinstance(watcher, ClipWatcher)
+    assert isinstance(watcher, MVMClipState)
     return watcher
 
 
-def observe(mvm: MVM, *clips: Frames, run: int = 32) -> list[Evidence | ClipError]:
+def observe(mvm: MVM, *clips: FrameChunk, run: int = 32) -> list[Evidence | ClipError]:
     outcomes: list[Evidence | ClipError] = mvm.conclude([watched(mvm, clip, run=run) for clip in clips])
     return outcomes
 
@@ -206,10 +206,10 @@ def test_a_framed_face_is_followed() -> None:
         picture = np.zeros((400, 400, 3), np.uint8)
         pattern = np.kron(np.random.RandomState(0).randint(0, 256, (20, 20, 3)), np.ones((15, 15, 1)))
         picture[10:310, 10 + shift : 310 + shift] = pattern
-        frames = Frames(0, (av.VideoFrame.from_ndarray(picture, format="rgb24"),))
+        frames = FrameChunk(0, (av.VideoFrame.from_ndarray(picture, format="rgb24"),))
         watcher = observer(view="face-framed").watch(Clip("a", word="ABOUT"), None)
         watcher.see(frames, None, np.array([[100.0 + shift, 60, 200 + shift, 160], [0, 0, 1, 1]]))
-        assert isinstance(watcher, ClipWatcher)
+        assert isinstance(watcher, MVMClipState)
         crops.append(watcher.crops[0])
     assert crops[0].std() > 0.5
     np.testing.assert_array_equal(crops[0], crops[1])

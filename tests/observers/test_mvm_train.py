@@ -13,25 +13,25 @@ import torch
 from tlbench.checkpoints.package import own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.mvm.dims import PUBLISHED, Dims
 from tlbench.observers.mvm.mel import spectrum
 from tlbench.observers.mvm.model import FRAMES, MVMModel
 from tlbench.observers.mvm.observer import MVM
-from tlbench.observers.mvm.train import NOTHING, SIZES, MVMLearner, as_seen, classified, look_up, picture_rows
+from tlbench.observers.mvm.train import NOTHING, SIZES, TrainableMVM, as_seen, classified, look_up, picture_rows
 from tlbench.observers.mvm.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
-from tlbench.training.trainable import TOTAL, Curriculum, Lesson
+from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
 WORDS = ("BLUE", "GREEN", "RED", "WHITE")
-CURRICULUM = Curriculum((), WORDS, tuple("ABCDEFGH"))
+CURRICULUM = LabelInventory((), WORDS, tuple("ABCDEFGH"))
 CPU = torch.device("cpu")
 SIDE = 48
 
 
-def lesson(word: str, seed: int, frames: int = FRAMES) -> Lesson:
+def lesson(word: str, seed: int, frames: int = FRAMES) -> TrainingSample:
     """Stripes that lie or stand and move a little, and a tone, others for each word."""
     rng = np.random.default_rng(seed)
     waves = np.sin(np.arange(SIDE) / (1.5 + WORDS.index(word) // 2 if word in WORDS else 1) + rng.random((frames, 1)))
@@ -39,17 +39,17 @@ def lesson(word: str, seed: int, frames: int = FRAMES) -> Lesson:
     pictures = (128 + 100 * (lying if word in WORDS[::2] else lying.transpose(0, 2, 1))).astype(np.uint8)
     seconds = np.arange(frames * 640) / 16000
     samples = (5000 * np.sin(2 * np.pi * (300 + 400 * len(word)) * seconds)).astype(np.int16)
-    return Lesson(Clip(f"s/{seed}", word=word), pictures, samples, np.arange(frames) // 4 % 8)
+    return TrainingSample(Clip(f"s/{seed}", word=word), pictures, samples, np.arange(frames) // 4 % 8)
 
 
 LESSONS = [lesson("RED", 0), lesson("GREEN", 1)]
 
 
 @pytest.fixture(scope="module")
-def learned() -> MVMLearner:
+def learned() -> TrainableMVM:
     """A tiny network that has seen two clips until it knows their words."""
     torch.set_num_threads(1)
-    learner = MVMLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
     rng = np.random.default_rng(0)
     optimiser = torch.optim.Adam(learner.network.parameters(), 5e-3)
     learner.network.train()
@@ -61,8 +61,8 @@ def learned() -> MVMLearner:
     return learner
 
 
-def test_it_names_the_words_it_has_learned(learned: MVMLearner) -> None:
-    metric = find_metric(MVMLearner.metric)
+def test_it_names_the_words_it_has_learned(learned: TrainableMVM) -> None:
+    metric = find_metric(TrainableMVM.metric)
     said = learned.judge(LESSONS, CPU)
     tallies = [metric.tally(evidence) for evidence in said]
     assert metric.value(tallies[0] + tallies[1]) == 100.0
@@ -70,9 +70,9 @@ def test_it_names_the_words_it_has_learned(learned: MVMLearner) -> None:
     assert all(sorted(evidence.values["top5"]) == sorted(WORDS) for evidence in said)  # type: ignore[arg-type]
 
 
-def test_steps_lower_every_loss(learned: MVMLearner) -> None:
+def test_steps_lower_every_loss(learned: TrainableMVM) -> None:
     batch = learned.batch(LESSONS, np.random.default_rng(1))
-    fresh = MVMLearner.begin("tiny", CURRICULUM, 0)
+    fresh = TrainableMVM.begin("tiny", CURRICULUM, 0)
     before, after = fresh.network(batch), learned.network(batch)
     for name in (TOTAL, "word", "word_by_sound", "rebuilding", "crowding", "heard"):
         assert float(after[name].detach()) < 0.9 * float(before[name].detach()), name
@@ -81,7 +81,7 @@ def test_steps_lower_every_loss(learned: MVMLearner) -> None:
 
 def test_every_weight_learns() -> None:
     """Ears and memories too; what is seen does not change a memory's values, what is heard does."""
-    learner = MVMLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
     losses = learner.network(learner.batch(LESSONS, np.random.default_rng(0)))
     losses["word"].backward(retain_graph=True)
     model = learner.network.model
@@ -108,7 +108,7 @@ def test_a_memory_finds_what_was_put_into_it() -> None:
         assert float(look_up(memory, sounds[None]).crowding) == pytest.approx(6)  # half of 4 x 3 pairs
 
 
-def test_the_package_reads_as_it_was_judged(learned: MVMLearner, tmp_path: Path) -> None:
+def test_the_package_reads_as_it_was_judged(learned: TrainableMVM, tmp_path: Path) -> None:
     write_package(own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=False), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
     watcher = observer.watch(Clip("a", word="WHITE"), None)
@@ -119,14 +119,14 @@ def test_the_package_reads_as_it_was_judged(learned: MVMLearner, tmp_path: Path)
     levels = as_seen(np.arange(256, dtype=np.uint8))
     pictures = np.abs(crops[:20, ..., None] - levels).argmin(-1).astype(np.uint8)
     np.testing.assert_array_equal(as_seen(pictures), crops[:20])
-    one = Lesson(Clip("a", word="WHITE"), pictures, np.zeros(0, np.int16), None)
+    one = TrainingSample(Clip("a", word="WHITE"), pictures, np.zeros(0, np.int16), None)
     (said,) = learned.judge([one], CPU)
     assert isinstance(read, Evidence)
     assert read.to_json() == said.to_json()
     assert set(said.values["top5"]) == set(WORDS)  # type: ignore[arg-type]
 
 
-def test_a_package_knows_its_own_words_alone(learned: MVMLearner, tmp_path: Path) -> None:
+def test_a_package_knows_its_own_words_alone(learned: TrainableMVM, tmp_path: Path) -> None:
     write_package(learned.package(), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
     with pytest.raises(ClipError, match="'ABOUT' is none of the 4 words that this MVM has learned"):
@@ -135,7 +135,7 @@ def test_a_package_knows_its_own_words_alone(learned: MVMLearner, tmp_path: Path
         observer.watch(Clip("a", word="white"), None)
 
 
-def test_judging_leaves_it_in_training(learned: MVMLearner) -> None:
+def test_judging_leaves_it_in_training(learned: TrainableMVM) -> None:
     before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
     learned.judge(LESSONS, CPU)
     assert all(module.training for module in learned.network.modules())
@@ -144,7 +144,7 @@ def test_judging_leaves_it_in_training(learned: MVMLearner) -> None:
         assert torch.equal(tensor, before[name]), name
 
 
-def test_what_is_trained_is_the_model(learned: MVMLearner) -> None:
+def test_what_is_trained_is_the_model(learned: TrainableMVM) -> None:
     """The front end in another order of sums, the rest in another order of layers."""
     model = learned.network.model.eval()
     pictures = torch.from_numpy(np.stack([as_seen(one.pictures) for one in LESSONS]))
@@ -157,7 +157,7 @@ def test_what_is_trained_is_the_model(learned: MVMLearner) -> None:
 
 
 def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
-    learner = MVMLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
     lessons = [LESSONS[0], lesson("WHITE", 2, frames=17)]
     one, again, other = (learner.batch(lessons, np.random.default_rng(seed)) for seed in (1, 1, 2))
     for name, tensor in one.items():
@@ -172,7 +172,7 @@ def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
 
 
 def test_without_times_there_is_nothing_to_name() -> None:
-    learner = MVMLearner.begin("tiny", replace(CURRICULUM, labels=()), 0)
+    learner = TrainableMVM.begin("tiny", replace(CURRICULUM, labels=()), 0)
     batch = learner.batch([replace(one, labels=None) for one in LESSONS], np.random.default_rng(0))
     assert "labels" not in batch
     assert "labels" not in learner.network(batch)
@@ -201,9 +201,9 @@ def test_the_spectrum_of_a_short_sound_is_filled_up() -> None:
 def test_sizes_and_views_fit() -> None:
     for size, dims in SIZES.items():
         for frame_size in ((160, 160), (256, 256), (360, 288), None):
-            assert shown_side(VIEWS[MVMLearner.view_for(size, frame_size)]) == dims.side
-    assert MVMLearner.view_for("small", (160, 160)) == "small-mouth"
-    assert MVMLearner.view_for("published", (256, 256)) == "lrw"
+            assert shown_side(VIEWS[TrainableMVM.view_for(size, frame_size)]) == dims.side
+    assert TrainableMVM.view_for("small", (160, 160)) == "small-mouth"
+    assert TrainableMVM.view_for("published", (256, 256)) == "lrw"
     with torch.device("meta"):
         small = MVMModel(SIZES["small"])
     assert 1.0e6 < sum(parameter.numel() for parameter in small.parameters()) < 1.5e6
@@ -223,7 +223,7 @@ def test_names_are_the_published_ones_in_every_size() -> None:
 
 @pytest.mark.slow
 def test_the_published_size_takes_a_step() -> None:
-    learner = MVMLearner.begin("published", CURRICULUM, 0)
+    learner = TrainableMVM.begin("published", CURRICULUM, 0)
     lessons = [replace(one, pictures=np.zeros((FRAMES, 112, 112), np.uint8)) for one in LESSONS]
     losses = learner.network(learner.batch(lessons, np.random.default_rng(0)))
     losses[TOTAL].backward()
@@ -232,7 +232,7 @@ def test_the_published_size_takes_a_step() -> None:
     assert not any(parameter.grad is None for parameter in learner.network.parameters())
 
 
-def test_another_view_than_the_networks_is_refused_in_one_line(learned: MVMLearner, tmp_path: Path) -> None:
+def test_another_view_than_the_networks_is_refused_in_one_line(learned: TrainableMVM, tmp_path: Path) -> None:
     write_package(learned.package(), tmp_path / "mine")
     with pytest.raises(TlbenchError, match=r"pictures of 48 pixels, view mvm-lrw@1 shows 112; choose") as one:
         MVM.load(tmp_path / "mine", ("lrw",), "cpu")
@@ -250,12 +250,12 @@ def test_another_view_than_the_networks_is_refused_in_one_line(learned: MVMLearn
 )
 def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:
     with pytest.raises(TlbenchError, match=said) as caught:
-        MVMLearner.begin(size, CURRICULUM, 0)
+        TrainableMVM.begin(size, CURRICULUM, 0)
     assert "\n" not in str(caught.value)
 
 
 def test_clips_that_can_not_be_learned_are_named() -> None:
-    learner = MVMLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
     rng = np.random.default_rng(0)
     with pytest.raises(TlbenchError, match="clip s/9: 30 frames, MVM reads 29 at most"):
         learner.batch([lesson("RED", 9, frames=30)], rng)
@@ -264,27 +264,27 @@ def test_clips_that_can_not_be_learned_are_named() -> None:
     with pytest.raises(TlbenchError, match="clip s/9: no word label"):
         learner.judge([replace(lesson("RED", 9), clip=Clip("s/9"))], CPU)
     with pytest.raises(TlbenchError, match="0 different words"):
-        MVMLearner.begin("tiny", Curriculum(("TEXT",), (), ()), 0)
+        TrainableMVM.begin("tiny", LabelInventory(("TEXT",), (), ()), 0)
 
 
-def test_a_package_of_another_network_is_told(learned: MVMLearner, tmp_path: Path) -> None:
+def test_a_package_of_another_network_is_told(learned: TrainableMVM, tmp_path: Path) -> None:
     package = learned.package()
     with pytest.raises(TlbenchError, match="of observer 'conformer', not 'mvm'"):
-        MVMLearner.restore(replace(package, observer="conformer"), tmp_path, CURRICULUM, 0)
+        TrainableMVM.restore(replace(package, observer="conformer"), tmp_path, CURRICULUM, 0)
     for words, said in ((["A", "B"], "2 words for 4 outputs"), (["A"] * 4, "1 words for 4"), ("ABCD", "can't be read")):
         with pytest.raises(TlbenchError, match=said):
-            MVMLearner.restore(replace(package, config={**package.config, "words": words}), tmp_path, CURRICULUM, 0)
+            TrainableMVM.restore(replace(package, config={**package.config, "words": words}), tmp_path, CURRICULUM, 0)
     with pytest.raises(TlbenchError, match="its 4 words lack 1 of the data set's, 'PINK' among them"):
-        MVMLearner.restore(package, tmp_path, replace(CURRICULUM, words=(*WORDS, "PINK")), 0)
-    fewer = MVMLearner.restore(package, tmp_path, replace(CURRICULUM, words=WORDS[:2]), 0)
+        TrainableMVM.restore(package, tmp_path, replace(CURRICULUM, words=(*WORDS, "PINK")), 0)
+    fewer = TrainableMVM.restore(package, tmp_path, replace(CURRICULUM, words=WORDS[:2]), 0)
     assert fewer.package().config["words"] == list(WORDS)
 
 
-def _frames(count: int) -> Frames:
+def _frames(count: int) -> FrameChunk:
     import av
 
     noise = np.random.RandomState(0).randint(0, 256, (count, 10, 10, 3)).astype(np.uint8)
     big = [np.kron(image, np.ones((16, 16, 1), np.uint8)) for image in noise]
-    return Frames(
+    return FrameChunk(
         0, tuple(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in big)
     )

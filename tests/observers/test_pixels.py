@@ -12,7 +12,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
 from tlbench.media.followed import FILLED, FOUND, NO_FACE, FollowedFace
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.metrics.quality import METRICS
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observers.pixels.psnr import mean_squared_error, psnr_db, wrapped_psnr_db
@@ -110,7 +110,7 @@ def test_the_rows_from_k_on_are_those_of_the_frame_cut_off_above_k(k: int) -> No
     np.testing.assert_allclose(ssim_by_row(a, b)[:, k:], ssim_by_row(a[:, k:], b[:, k:]), rtol=0, atol=1e-12)
 
 
-class ArrayFrames(Frames):
+class ArrayFrames(FrameChunk):
     """Frames that never were in a file."""
 
     def __init__(self, start: int, rgb: np.ndarray) -> None:

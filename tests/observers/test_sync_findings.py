@@ -13,10 +13,10 @@ from tlbench import score
 from tlbench.checkpoints.package import own_package, write_package
 from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.observers.syncnet.observer import SyncNet
-from tlbench.observers.syncnet.train import SyncNetLearner
+from tlbench.observers.syncnet.train import TrainableSyncNet
 from tlbench.preflight.frames import LEAST_SYNC_FRAMES
 from tlbench.scoring.result import Result
-from tlbench.training.trainable import Curriculum
+from tlbench.training.trainable import LabelInventory
 
 SYNC = ("lse_c/sound", "lse_d/sound", "in_sync/sound", "offset_size/sound")
 NAMES = ("a", "b")
@@ -25,7 +25,7 @@ NAMES = ("a", "b")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / "small"
-    package = SyncNetLearner.begin("tiny", Curriculum((), (), ()), 0).package()
+    package = TrainableSyncNet.begin("tiny", LabelInventory((), (), ()), 0).package()
     write_package(own_package(package, SyncNet.views["small-whole"], {}, half=True), folder)
     return folder
 

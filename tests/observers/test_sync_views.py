@@ -13,9 +13,9 @@ from tlbench.checkpoints.package import own_package, write_package
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observers.syncnet.observer import SyncNet
-from tlbench.observers.syncnet.train import SyncNetLearner
+from tlbench.observers.syncnet.train import TrainableSyncNet
 from tlbench.scoring.score import Setup, prepare, score
-from tlbench.training.trainable import Curriculum
+from tlbench.training.trainable import LabelInventory
 
 OWN = {"lse_c/sound", "lse_d/sound", "lse_d_zero/sound", "in_sync/sound", "offset_size/sound"}
 
@@ -28,7 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / "small"
-    package = SyncNetLearner.begin("tiny", Curriculum((), (), ()), 0).package()
+    package = TrainableSyncNet.begin("tiny", LabelInventory((), (), ()), 0).package()
     write_package(own_package(package, SyncNet.views["small-whole"], {}, half=True), folder)
     return folder
 

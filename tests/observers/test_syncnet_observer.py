@@ -21,7 +21,7 @@ from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.observers.syncnet.decode import (
     FEWEST_WINDOWS,
     LEAST_SHIFT_FRAMES,
@@ -38,7 +38,7 @@ from tlbench.observers.syncnet.fast_model import FastSyncNet, cook_toom
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Watcher
+from tlbench.observing.observer import ClipState
 
 CLIP = Clip("a/b")
 
@@ -60,11 +60,11 @@ class Pocket(nn.Module):
         return F.pad(mfcc.flatten(1), (0, 1024 - 260))
 
 
-def video(frames: int, seed: int = 0) -> Frames:
+def video(frames: int, seed: int = 0) -> FrameChunk:
     noise = np.random.RandomState(seed).randint(0, 256, (frames, 6, 8, 3)).astype(np.uint8)
     smooth = [np.kron(image, np.ones((8, 8, 1), np.uint8)) for image in noise]
     pictures = [av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in smooth]
-    return Frames(0, tuple(pictures))
+    return FrameChunk(0, tuple(pictures))
 
 
 def sound(frames: float, seed: int = 0) -> np.ndarray:
@@ -75,12 +75,12 @@ def pocket_observer(views: Sequence[str] = ("paper", "sound")) -> SyncNet:
     return SyncNet(cast(FastSyncNet, Pocket()), views, "cpu")
 
 
-def observe(observer: SyncNet, *clips: tuple[Frames, np.ndarray], run: int = 32) -> list[Evidence | ClipError]:
-    watchers: list[Watcher] = []
+def observe(observer: SyncNet, *clips: tuple[FrameChunk, np.ndarray], run: int = 32) -> list[Evidence | ClipError]:
+    watchers: list[ClipState] = []
     for frames, samples in clips:
         watcher = observer.watch(CLIP, samples)
         for start in range(0, len(frames), run):
-            watcher.see(Frames(start, frames.native[start : start + run]), None, None)
+            watcher.see(FrameChunk(start, frames.native[start : start + run]), None, None)
         watcher.see(None, None, None)
         watchers.append(watcher)
     evidence: list[Evidence | ClipError] = observer.conclude(watchers)
@@ -135,13 +135,13 @@ def test_paper_alone_fills_a_late_start_of_pictures_with_the_first(tmp_path: Pat
     path = late_file(tmp_path / "a.mkv", late)
     observer = pocket_observer()
     watcher = observer.watch(Clip("a", generated=path), read_audio(path))
-    for run in Footage(path, 0).frames(7):
+    for run in VideoReader(path, 0).frames(7):
         watcher.see(run, None, None)
     (found,) = observer.conclude([watcher])
     before, pictures = max(late, 0), video(20).native
     silence = np.zeros(640 * max(-late, 0), np.int16)
-    dumped = Frames(0, (pictures[0],) * before + pictures), np.concatenate([silence, sound(30)])
-    shown = Frames(0, pictures), np.concatenate([silence, sound(30)])[640 * before :]
+    dumped = FrameChunk(0, (pictures[0],) * before + pictures), np.concatenate([silence, sound(30)])
+    shown = FrameChunk(0, pictures), np.concatenate([silence, sound(30)])[640 * before :]
     assert isinstance(found, Evidence)
     for view, seen in (("paper", dumped), ("sound", shown)):
         (expected,) = observe(pocket_observer((view,)), seen)
@@ -231,7 +231,7 @@ def test_the_shorter_of_picture_and_sound_counts(frames: int, audio: float, wind
 def test_what_comes_after_the_sound_has_ended_does_not_matter() -> None:
     long, short = video(60), video(60)
     (a,), (b,) = (
-        observe(pocket_observer(), (Frames(0, clip.native[:stop]), sound(20)))
+        observe(pocket_observer(), (FrameChunk(0, clip.native[:stop]), sound(20)))
         for clip, stop in ((long, 60), (short, 20))
     )
     assert_same(a, b)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
-from tlbench.media.video import Footage, read_video, write_video
+from tlbench.media.video import VideoReader, read_video, write_video
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.syncnet.dims import PUBLISHED
 from tlbench.observers.syncnet.fast_model import FastSyncNet
@@ -43,7 +43,7 @@ class Pocket(nn.Module):
 def observe(path: Path, samples: np.ndarray, run: int = 32, views: tuple[str, ...] = ("face-track",)) -> Evidence:
     observer = SyncNet(cast(FastSyncNet, Pocket()), views, "cpu")
     watcher = observer.watch(Clip("c", generated=path), samples)
-    for frames in Footage(path).frames(run):
+    for frames in VideoReader(path).frames(run):
         watcher.see(frames, None, None)
     (evidence,) = observer.conclude([watcher])
     assert isinstance(evidence, Evidence), evidence

@@ -13,25 +13,25 @@ import torch
 from tlbench.checkpoints.package import Package, own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import Grey
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.syncnet.dims import PUBLISHED, Dims
 from tlbench.observers.syncnet.fast_model import FastSyncNet
-from tlbench.observers.syncnet.inference import Eye
+from tlbench.observers.syncnet.inference import SyncNetInference
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
-from tlbench.observers.syncnet.train import SIZES, TINY, SyncNetLearner, as_seen, lip_rows, speech_rows
+from tlbench.observers.syncnet.train import SIZES, TINY, TrainableSyncNet, as_seen, lip_rows, speech_rows
 from tlbench.observers.syncnet.view import VIEWS, shown
 from tlbench.observing.evidence import Evidence
-from tlbench.training.trainable import TOTAL, Curriculum, Lesson
+from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
-CURRICULUM = Curriculum((), (), ())
+CURRICULUM = LabelInventory((), (), ())
 CPU = torch.device("cpu")
 FRAMES = 30
 
 
-def lesson(seed: int, lag_frames: int = 0) -> Lesson:
+def lesson(seed: int, lag_frames: int = 0) -> TrainingSample:
     """A mouth that opens as wide as the voice is loud, or so many frames later."""
     rng = np.random.default_rng(seed)
     knots = rng.uniform(0, 1, FRAMES // 2 + 12)
@@ -42,14 +42,14 @@ def lesson(seed: int, lag_frames: int = 0) -> Lesson:
     pictures = (rng.normal(150, 6, (FRAMES, 56, 56)) - 100 * inside).clip(0, 255).astype(np.uint8)
     volume = np.repeat(10 ** (2.5 * loud[8 : 8 + FRAMES]), 640)
     samples = (rng.standard_normal(len(volume)) * volume).clip(-32768, 32767).astype(np.int16)
-    return Lesson(Clip(f"s/{seed}"), pictures, samples, None)
+    return TrainingSample(Clip(f"s/{seed}"), pictures, samples, None)
 
 
 @pytest.fixture(scope="module")
-def learned() -> SyncNetLearner:
+def learned() -> TrainableSyncNet:
     """A tiny network that has seen six clips until it knows them."""
     torch.set_num_threads(1)
-    learner = SyncNetLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
     lessons = [lesson(seed) for seed in range(6)]
     rng = np.random.default_rng(0)
     optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
@@ -70,19 +70,19 @@ def value(key: str, said: list[Evidence]) -> float:
     return found
 
 
-def test_it_finds_the_offset_of_clips_it_has_learned_and_of_others(learned: SyncNetLearner) -> None:
+def test_it_finds_the_offset_of_clips_it_has_learned_and_of_others(learned: TrainableSyncNet) -> None:
     for seeds in (range(6), range(20, 26)):
         said = learned.judge([lesson(seed) for seed in seeds], CPU)
         assert value("in_sync/sound", said) == 100.0
 
 
 @pytest.mark.parametrize("lag_frames", [-5, -2, 3, 5])
-def test_lips_that_lag_are_seen_to_lag_by_as_much(learned: SyncNetLearner, lag_frames: int) -> None:
+def test_lips_that_lag_are_seen_to_lag_by_as_much(learned: TrainableSyncNet, lag_frames: int) -> None:
     (said,) = learned.judge([lesson(30, lag_frames)], CPU)
     assert said.number("common_offset_frames") == pytest.approx(lag_frames, abs=1)
 
 
-def test_the_voice_of_another_clip_is_less_in_sync(learned: SyncNetLearner) -> None:
+def test_the_voice_of_another_clip_is_less_in_sync(learned: TrainableSyncNet) -> None:
     own = [lesson(seed) for seed in range(40, 46)]
     others = [replace(one, samples=other.samples) for one, other in zip(own, own[1:] + own[:1], strict=True)]
     theirs, ours = learned.judge(others, CPU), learned.judge(own, CPU)
@@ -91,14 +91,14 @@ def test_the_voice_of_another_clip_is_less_in_sync(learned: SyncNetLearner) -> N
     assert (value("in_sync/sound", theirs), value("in_sync/sound", ours)) == (0.0, 100.0)
 
 
-def test_distances_of_small_networks_are_of_the_published_ones_size(learned: SyncNetLearner) -> None:
+def test_distances_of_small_networks_are_of_the_published_ones_size(learned: TrainableSyncNet) -> None:
     """Embeddings have the length 10, so none is further than 20 from another, and two at random 14."""
     (said,) = learned.judge([lesson(0)], CPU)
     assert 0 < said.number("common_lse_d") < 14.2
     assert said.array("common_mean_distance").max() < 20
 
 
-def test_the_package_reads_as_it_was_judged(learned: SyncNetLearner, tmp_path: Path) -> None:
+def test_the_package_reads_as_it_was_judged(learned: TrainableSyncNet, tmp_path: Path) -> None:
     package = own_package(learned.package(), "small-whole", {}, half=False)
     write_package(package, tmp_path / "mine")
     observer = SyncNet.load(tmp_path / "mine", ("small-whole",), "cpu")
@@ -116,16 +116,16 @@ def test_the_package_reads_as_it_was_judged(learned: SyncNetLearner, tmp_path: P
     assert read.to_json() == judged.to_json()
 
 
-def test_a_half_precision_package_says_nearly_the_same(learned: SyncNetLearner, tmp_path: Path) -> None:
+def test_a_half_precision_package_says_nearly_the_same(learned: TrainableSyncNet, tmp_path: Path) -> None:
     write_package(own_package(learned.package(), "small-whole", {}, half=True), tmp_path / "half")
     package = own_package(learned.package(), "small-whole", {}, half=True)
-    other = SyncNetLearner.restore(package, tmp_path / "half", CURRICULUM, 0)
+    other = TrainableSyncNet.restore(package, tmp_path / "half", CURRICULUM, 0)
     (full,), (half,) = learned.judge([lesson(0)], CPU), other.judge([lesson(0)], CPU)
     assert half.number("common_lse_d") == pytest.approx(full.number("common_lse_d"), rel=0.01)
     assert half.number("common_offset_frames") == full.number("common_offset_frames")
 
 
-def test_judging_leaves_it_in_training(learned: SyncNetLearner) -> None:
+def test_judging_leaves_it_in_training(learned: TrainableSyncNet) -> None:
     before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
     learned.judge([lesson(0)], CPU)
     assert learned.network.training
@@ -134,7 +134,7 @@ def test_judging_leaves_it_in_training(learned: SyncNetLearner) -> None:
 
 
 def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
-    learner = SyncNetLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
     lessons = [lesson(0), lesson(1)]
     one, again, other = (learner.batch(lessons, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.keys() == {"pictures", "speech", "frames"}
@@ -146,7 +146,7 @@ def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
 
 
 def test_clips_of_a_batch_are_cut_to_the_shortest_with_lips_and_speech_together() -> None:
-    learner = SyncNetLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
     long, short = lesson(0), lesson(1)
     assert short.samples is not None
     steps = np.repeat(np.arange(FRAMES, dtype=np.uint8)[:, None, None], 56 * 56, axis=1).reshape(FRAMES, 56, 56)
@@ -179,11 +179,11 @@ def test_the_towers_of_training_and_of_inference_are_those_of_the_model(dims: Di
 def test_sizes_and_views_fit() -> None:
     for size, dims in SIZES.items():
         for frame_size in ((160, 160), (360, 288), None):
-            view = SyncNetLearner.view_for(size, frame_size)
+            view = TrainableSyncNet.view_for(size, frame_size)
             assert shown(view) == (dims.side, dims.colours)
-    assert SyncNetLearner.view_for("small", (160, 160)) == "small-whole"
-    assert SyncNetLearner.view_for("small", (360, 288)) == "small-face-framed"
-    assert SyncNetLearner.view_for("published", (160, 160)) == "sound"
+    assert TrainableSyncNet.view_for("small", (160, 160)) == "small-whole"
+    assert TrainableSyncNet.view_for("small", (360, 288)) == "small-face-framed"
+    assert TrainableSyncNet.view_for("published", (160, 160)) == "sound"
     small = SyncNetModel(SIZES["small"])
     assert 0.7e6 < sum(parameter.numel() for parameter in small.parameters()) < 1.2e6
 
@@ -201,12 +201,12 @@ def test_small_views_show_the_mouth_in_grey() -> None:
     assert not SyncNet.needs_for(("small-whole", "sound"), ()).boxes
 
 
-def test_another_view_than_the_networks_is_refused_in_one_line(learned: SyncNetLearner) -> None:
+def test_another_view_than_the_networks_is_refused_in_one_line(learned: TrainableSyncNet) -> None:
     with pytest.raises(TlbenchError, match="sees 56x56 grey, view 'paper' shows 224x224 coloured; choose") as one:
-        Eye(FastSyncNet(learned.network.model.eval()), ("small-whole", "paper"), "cpu")
+        SyncNetInference(FastSyncNet(learned.network.model.eval()), ("small-whole", "paper"), "cpu")
     assert "small-face-framed" in str(one.value)
     with pytest.raises(TlbenchError, match="one view of the run at a time; got small-whole, small-face-framed"):
-        Eye(FastSyncNet(learned.network.model.eval()), ("small-whole", "small-face-framed"), "cpu")
+        SyncNetInference(FastSyncNet(learned.network.model.eval()), ("small-whole", "small-face-framed"), "cpu")
     learned.network.train()
 
 
@@ -223,12 +223,12 @@ def test_another_view_than_the_networks_is_refused_in_one_line(learned: SyncNetL
 )
 def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:
     with pytest.raises(TlbenchError, match=said) as caught:
-        SyncNetLearner.begin(size, CURRICULUM, 0)
+        TrainableSyncNet.begin(size, CURRICULUM, 0)
     assert "\n" not in str(caught.value)
 
 
 def test_a_clip_that_is_too_short_is_named() -> None:
-    learner = SyncNetLearner.begin("tiny", CURRICULUM, 0)
+    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
     short = replace(lesson(3), pictures=lesson(3).pictures[:5])
     with pytest.raises(TlbenchError, match="clip s/3: 5 frames of video and 30 of audio"):
         learner.batch([lesson(0), short], np.random.default_rng(0))
@@ -236,14 +236,14 @@ def test_a_clip_that_is_too_short_is_named() -> None:
         learner.judge([short], CPU)
 
 
-def test_a_package_of_another_network_is_told(learned: SyncNetLearner, tmp_path: Path) -> None:
+def test_a_package_of_another_network_is_told(learned: TrainableSyncNet, tmp_path: Path) -> None:
     package = learned.package()
     with pytest.raises(TlbenchError, match="of observer 'mvm', not 'syncnet'"):
-        SyncNetLearner.restore(replace(package, observer="mvm"), tmp_path, CURRICULUM, 0)
+        TrainableSyncNet.restore(replace(package, observer="mvm"), tmp_path, CURRICULUM, 0)
     with pytest.raises(TlbenchError, match="its sizes can't be read"):
-        SyncNetLearner.restore(Package("syncnet", package.tensors), tmp_path, CURRICULUM, 0)
+        TrainableSyncNet.restore(Package("syncnet", package.tensors), tmp_path, CURRICULUM, 0)
     with pytest.raises(TlbenchError, match="of another shape"):
-        SyncNetLearner.restore(replace(package, config={"dims": SIZES["small"].to_json()}), tmp_path, CURRICULUM, 0)
+        TrainableSyncNet.restore(replace(package, config={"dims": SIZES["small"].to_json()}), tmp_path, CURRICULUM, 0)
 
 
 def test_what_the_view_shows_is_what_was_learned_from() -> None:
@@ -257,5 +257,5 @@ def test_what_the_view_shows_is_what_was_learned_from() -> None:
     native = tuple(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in big)
     view = VIEWS["small-whole"]
     assert isinstance(view.steps[-1], Normalise)
-    kept = open_view(replace(view, steps=view.steps[:-1])).see(Frames(0, native))
-    np.testing.assert_array_equal(as_seen(kept), open_view(view).see(Frames(0, native)))
+    kept = open_view(replace(view, steps=view.steps[:-1])).see(FrameChunk(0, native))
+    np.testing.assert_array_equal(as_seen(kept), open_view(view).see(FrameChunk(0, native)))

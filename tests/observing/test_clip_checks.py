@@ -21,7 +21,7 @@ from tlbench.observing.cache import Cache
 from tlbench.observing.clip_checks import ClipChecks, wanted_parts
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs
-from tlbench.observing.runner import Bench, BoxRule, ObserverPlan, Plan
+from tlbench.observing.runner import BoxRule, ObserverPlan, ObserverRunner, Plan
 from tlbench.preflight.clip import Expected, check_clip
 from tlbench.scoring.score import _not_checked
 
@@ -199,7 +199,7 @@ def keys_of(plan: Plan, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> dict[str
 
     with monkeypatch.context() as watched:
         watched.setattr(Cache, "write", noted)
-        Bench(plan).observe([clip])
+        ObserverRunner(plan).observe([clip])
     return written
 
 

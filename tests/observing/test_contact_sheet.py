@@ -13,7 +13,7 @@ from PIL import Image
 from tests.factories.media_factory import write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observing.contact_sheet import (
     GAP_PX,
     LABEL_PX,
@@ -21,7 +21,7 @@ from tlbench.observing.contact_sheet import (
     TILE_PX,
     TILES,
     TITLE_PX,
-    Panel,
+    ContactPanel,
     Strip,
     contact_sheet,
     draw_contact_sheet,
@@ -77,7 +77,7 @@ def test_evenly_spaced_frames_of_both_videos_in_their_own_colours(clip: Clip, tm
     assert clip.generated is not None
     assert clip.reference is not None
     for tiles, video, chosen in ((seen, clip.generated, (0, 9, 15)), (real, clip.reference, (0, 6, 11))):
-        rgb = np.concatenate([run.rgb for run in Footage(video).frames()])
+        rgb = np.concatenate([run.rgb for run in VideoReader(video).frames()])
         for tile, index in zip((0, 4, 7), chosen, strict=True):
             np.testing.assert_array_equal(tiles[tile], thumbnail(rgb[index]))
     whole = np.asarray(Image.fromarray(seen[0]).resize((TILE_PX, TILE_PX)), dtype=float)
@@ -91,7 +91,7 @@ def test_what_the_network_gets_is_shown_as_grey_levels_again(clip: Clip, tmp_pat
     )
     middle, _, aligned, _ = strips(drawn(path), [88] * 4)
     assert clip.generated is not None
-    rgb = next(Footage(clip.generated).frames()).rgb[0].astype(float)
+    rgb = next(VideoReader(clip.generated).frames()).rgb[0].astype(float)
     grey = rgb @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(middle[0, :, :88, 0], grey[6:94, 16:104], atol=0.6)
     np.testing.assert_allclose(aligned[0, :, :88, 0], grey[6:94, 16:104], atol=1.6)  # the same place, truncated
@@ -159,7 +159,7 @@ def test_only_the_first_clips_are_drawn(clip: Clip, tmp_path: Path) -> None:
 def test_clips_of_several_systems_are_drawn_clip_by_clip_and_named(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn_panels: list[Panel] = []
+    drawn_panels: list[ContactPanel] = []
     monkeypatch.setattr(
         "tlbench.observing.contact_sheet.contact_sheet", lambda panels, path: drawn_panels.extend(panels)
     )
@@ -172,7 +172,7 @@ def test_clips_of_several_systems_are_drawn_clip_by_clip_and_named(
 
 
 def test_only_a_png_is_written_and_never_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    panels = [Panel("one", [Strip(("a",), [np.zeros((20, 30), np.uint8)])])]
+    panels = [ContactPanel("one", [Strip(("a",), [np.zeros((20, 30), np.uint8)])])]
     with pytest.raises(TlbenchError, match=r"'sheet.jpg' is none, name it sheet.png"):
         contact_sheet(panels, tmp_path / "sheet.jpg")
 

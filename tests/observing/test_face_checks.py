@@ -17,11 +17,11 @@ from tlbench.datasets.clip import Clip
 from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import HaarDetector, find_boxes
 from tlbench.media.scaling import Size
-from tlbench.media.video import Footage, read_video, write_video
+from tlbench.media.video import VideoReader, read_video, write_video
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.face_checks import LOOKS, SAME_FRAMING, FaceLooks, check_framing, frames_to_look_at
 from tlbench.observing.observation import Observation
-from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.preflight.clip import Expected
 
 FRAMES = 40
@@ -93,9 +93,9 @@ def clip_of(folder: Path, frames: Sequence[np.ndarray], boxes: Sequence[int] | N
 def look(folder: Path, clip: Clip, rule: BoxRule | None = None) -> Observation:
     rule = rule or BoxRule("haar")
     expected = Expected(boxes_of_each=rule.source == "generated")
-    (found,) = Bench(Plan((ObserverPlan("pixels", ("face",)),), rule, folder / "cache", expected=expected)).observe(
-        [clip]
-    )
+    (found,) = ObserverRunner(
+        Plan((ObserverPlan("pixels", ("face",)),), rule, folder / "cache", expected=expected)
+    ).observe([clip])
     return found
 
 
@@ -197,8 +197,8 @@ def test_a_face_that_the_real_video_does_not_show_either_is_not_missed(tmp_path:
 def test_a_control_is_scored_although_its_fault_hides_the_face(tmp_path: Path) -> None:
     clip = clip_of(tmp_path, [picture(face=None)] * FRAMES)
     plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
-    assert Bench(plan).observe([clip])[0].failures["pixels"].code == "no-face"
-    (found,) = Bench(replace(plan, excused=frozenset({"no-face"}))).observe([clip])
+    assert ObserverRunner(plan).observe([clip])[0].failures["pixels"].code == "no-face"
+    (found,) = ObserverRunner(replace(plan, excused=frozenset({"no-face"}))).observe([clip])
     assert found.failures == {}
     assert "pixels" in found.evidence
 
@@ -236,7 +236,7 @@ def test_evidence_kept_by_a_run_that_did_not_look_at_faces_has_its_clip_looked_a
 def test_a_run_that_needs_no_boxes_looks_at_no_face(tmp_path: Path, bright: Bright) -> None:
     clip = clip_of(tmp_path, [zoomed(1.8)] * FRAMES)
     plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar", source="generated"), tmp_path / "cache")
-    Bench(plan).observe([clip])
+    ObserverRunner(plan).observe([clip])
     assert bright.searches == 0
 
 
@@ -246,16 +246,16 @@ def test_real_faces(shared: Path, tmp_path: Path, times: float) -> None:
     path = sorted((shared / "data" / "grid-original" / "s4").glob("*.mpg"))[0]
     frames = read_video(path)
     height, width = frames.shape[1:3]
-    boxes = find_boxes(Footage(path).frames(), HaarDetector()).xyxy
+    boxes = find_boxes(VideoReader(path).frames(), HaarDetector()).xyxy
     x, y = (boxes[:, :2].mean(0) + boxes[:, 2:].mean(0)) / 2
     left, top = (int(np.clip(at - side / times / 2, 0, side - side / times)) for at, side in ((x, width), (y, height)))
     cut = frames[:, top : top + int(height / times), left : left + int(width / times)]
     write_video(tmp_path / "made.mp4", [cv2.resize(frame, (width // 2, height // 2)) for frame in cut], crf=20)
-    footage = Footage(tmp_path / "made.mp4")
+    footage = VideoReader(tmp_path / "made.mp4")
     looks = FaceLooks(HaarDetector(), boxes // 2, len(frames))
     for run in footage.frames():
         looks.take(run)
-    found = list(check_framing("c", looks, (width // 2, height // 2), Footage(path), (width, height)))
+    found = list(check_framing("c", looks, (width // 2, height // 2), VideoReader(path), (width, height)))
     assert [told.code for told in found] == (["framing"] if times > 1 else [])
     assert looks.fit is not None
     assert (looks.fit < SAME_FRAMING) == (times > 1)

@@ -19,14 +19,14 @@ from tests.observing.test_sizes import Framer
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_crop import face_window
 from tlbench.media.scaling import Size
-from tlbench.media.video import Frames, read_video
+from tlbench.media.video import FrameChunk, read_video
 from tlbench.media.views import FrameFace, Resize, View, open_view
 from tlbench.observing.face_boxes import BoxRule, embedded_detector
 from tlbench.observing.face_checks import LOOKS, FaceLooks, FacePlace, frames_to_look_at
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer
 from tlbench.observing.registry import observer_class, observer_names
-from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.observing.view_checks import LRS2_MOUTH, LRS2_SHARE, check_face_place, looks_at_whole_frames
 from tlbench.preflight.findings import Finding
 
@@ -82,7 +82,7 @@ def look(
     folder: Path, clip: Clip, *plans: ObserverPlan, rule: BoxRule | None = None
 ) -> tuple[Observation, list[Finding]]:
     plans = plans or (ObserverPlan("scaler", ("whole",)),)
-    (found,) = Bench(Plan(plans, rule or BoxRule("haar"), folder / "cache")).observe([clip])
+    (found,) = ObserverRunner(Plan(plans, rule or BoxRule("haar"), folder / "cache")).observe([clip])
     return found, [told for told in found.findings if told.code == "face-framing"]
 
 
@@ -276,5 +276,5 @@ def test_real_faces(shared: Path, speaker: str) -> None:
         assert (told_of(looks.place) is not None) == told
 
 
-def run_of(pictures: np.ndarray) -> Frames:
-    return Frames(0, tuple(av.VideoFrame.from_ndarray(picture, "rgb24") for picture in pictures))
+def run_of(pictures: np.ndarray) -> FrameChunk:
+    return FrameChunk(0, tuple(av.VideoFrame.from_ndarray(picture, "rgb24") for picture in pictures))

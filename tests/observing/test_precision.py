@@ -21,20 +21,20 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.comparison.compare import compare
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observers.avhubert.dictionary import Dictionary
-from tlbench.observers.avhubert.inference import Reader as AVHubertReader
+from tlbench.observers.avhubert.inference import ConformerInference as AVHubertReader
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.observer import AVHubert as AVHubertObserver
 from tlbench.observers.avhubert.view import VIEWS as AVHUBERT_VIEWS
 from tlbench.observers.conformer.decode import forced
-from tlbench.observers.conformer.inference import Reader as ConformerReader
+from tlbench.observers.conformer.inference import ConformerInference as ConformerReader
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Watcher
+from tlbench.observing.observer import ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
@@ -56,9 +56,9 @@ def avhubert(*, half: bool, device: str | torch.device = "cpu", similarity: bool
     )
 
 
-def watched(reader: AVHubertReader, name: str) -> Watcher:
+def watched(reader: AVHubertReader, name: str) -> ClipState:
     watcher = reader.watch(Clip(name, transcript="x"), None)
-    for frames in Footage(CLIPS / f"{name}_pert.mp4", 2**30).frames():
+    for frames in VideoReader(CLIPS / f"{name}_pert.mp4", 2**30).frames():
         watcher.see(frames, None, None)
     return watcher
 

@@ -16,27 +16,27 @@ from tests.factories.media_factory import tone, write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, write_boxes
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.observing import registry
 from tlbench.observing.cache import Cache
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import Needs, Observer, Watcher
-from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.preflight.clip import Expected
 
 
-class Counting(Watcher):
+class Counting(ClipState):
     def __init__(self) -> None:
         self.seen: list[int] = []
         self.real: list[int] = []
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -62,10 +62,10 @@ class Counter(Observer):
         Counter.loads += 1
         return cls()
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Counting()
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [
             Evidence(self.name, {"seen": np.array(watcher.seen), "real": np.array(watcher.real)})
             for watcher in watchers
@@ -99,7 +99,7 @@ def codes(observation: Observation) -> set[str]:
 
 
 def look(plan: Plan, clip: Clip) -> Observation:
-    (found,) = Bench(plan).observe([clip])
+    (found,) = ObserverRunner(plan).observe([clip])
     return found
 
 
@@ -114,13 +114,13 @@ def test_every_frame_of_both_videos_is_shown_once_and_in_order(plan: Plan, tmp_p
 
 def test_a_file_is_decoded_once_however_many_look(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    begin = Footage._decoded
+    begin = VideoReader._decoded
 
-    def counted(self: Footage):  # type: ignore[no-untyped-def]
+    def counted(self: VideoReader):  # type: ignore[no-untyped-def]
         decoded.append(self.path.name)
         yield from begin(self)
 
-    monkeypatch.setattr(Footage, "_decoded", counted)
+    monkeypatch.setattr(VideoReader, "_decoded", counted)
     look(plan, clip_of(tmp_path))
     assert sorted(decoded) == ["gen.mp4", "ref.mp4"]
 
@@ -251,15 +251,15 @@ class Framer(Counter):
     name = "framer"
     needs = Needs(boxes=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Boxing()
 
 
 class Boxing(Counting):
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -299,13 +299,13 @@ def test_a_file_is_decoded_once_even_if_boxes_have_to_be_found_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
-    begin = Footage._decoded
+    begin = VideoReader._decoded
 
-    def counted(self: Footage):  # type: ignore[no-untyped-def]
+    def counted(self: VideoReader):  # type: ignore[no-untyped-def]
         decoded.append(self.path.name)
         yield from begin(self)
 
-    monkeypatch.setattr(Footage, "_decoded", counted)
+    monkeypatch.setattr(VideoReader, "_decoded", counted)
     plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
     clip = clip_of(tmp_path)
     look(plan, clip)
@@ -393,20 +393,20 @@ def test_a_run_of_a_huge_picture_stays_small(tmp_path: Path) -> None:
     """Two videos side by side, of each a run looked at and a run in the making: 256 MiB at most."""
     for width, height, run in ((160, 160, 32), (1920, 1080, 7), (3840, 2160, 1)):
         path = write_clip(tmp_path / f"{width}.mp4", frames=2, width=width, height=height)
-        footage = Footage(path)
+        footage = VideoReader(path)
         assert footage.run == run
         (first, *_) = footage.frames()
         assert run * (first.rgb.nbytes // len(first)) * 3 // 2 <= 64 * 2**20
 
 
-class Guided(Watcher):
+class Guided(ClipState):
     def __init__(self) -> None:
         self.guides: list[np.ndarray] = []
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -424,10 +424,10 @@ class Steadied(Counter):
     name = "framer"
     needs = Needs(boxes=True, framing=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Guided()
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in watchers if isinstance(w, Guided)]
 
 

@@ -15,14 +15,14 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import ClipError
 from tlbench.media.scaling import Size, same_aspect
-from tlbench.media.video import Frames, write_video
+from tlbench.media.video import FrameChunk, write_video
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, GuideSource
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import ClipState, Needs, Observer
 from tlbench.observing.registry import observer_class, observer_names
-from tlbench.observing.runner import Bench, ObserverPlan, Plan
+from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.observing.view_checks import check_view_frames, face_framed
 from tlbench.preflight.clip import Expected, check_clip
 from tlbench.scoring.score import _auto_view
@@ -58,14 +58,14 @@ def real(videos: dict[Size, Path]) -> Path:
     return path
 
 
-class Guided(Watcher):
+class Guided(ClipState):
     def __init__(self) -> None:
         self.seen: list[list[np.ndarray]] = []
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -89,10 +89,10 @@ class Framer(Observer):
     ) -> Observer:
         return cls()
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Guided()
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         names = ("boxes", "reference_boxes", "placements", "reference_placements")
         return [
             Evidence(self.name, dict(zip(names, map(np.concatenate, zip(*w.seen, strict=True)), strict=True)))
@@ -176,7 +176,7 @@ def clip_of(folder: Path, generated: Path, real: Path, *, given: bool = True) ->
 def look(folder: Path, clip: Clip, rule: BoxRule, *names: str) -> Observation:
     plans = tuple(ObserverPlan(name, ("face",) if name == "pixels" else ("all",)) for name in names or NAMES)
     expected = Expected(boxes_of_each=rule.source == "generated")
-    (found,) = Bench(Plan(plans, rule, folder / "cache", expected=expected)).observe([clip])
+    (found,) = ObserverRunner(Plan(plans, rule, folder / "cache", expected=expected)).observe([clip])
     return found
 
 
@@ -281,7 +281,7 @@ def test_of_the_same_size_both_videos_have_the_same_boxes_and_keys_of_before(
 ) -> None:
     """A key has a field for the size only where sizes differ, so evidence of good input is never made anew."""
     rule = BoxRule("haar", source=source)
-    bench = Bench(Plan((ObserverPlan("pixels", ("face",)),), rule, tmp_path / "cache"))
+    bench = ObserverRunner(Plan((ObserverPlan("pixels", ("face",)),), rule, tmp_path / "cache"))
     clip = clip_of(tmp_path, videos[REAL], real)
     bench.observe([clip, replace(clip, generated=videos[320, 240])])
     assert set(keys[0]) == {"observer", "decoding", "generated", "reference", "boxes"}
@@ -295,12 +295,12 @@ def test_evidence_kept_from_before_of_another_size_is_not_used(
     """Its boxes were not scaled."""
     clip = clip_of(tmp_path, videos[80, 60], real)
     plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
-    bench = Bench(plan)
+    bench = ObserverRunner(plan)
     bench.observe([clip])
     old = {name: value for name, value in keys[0].items() if name != "scaled"}
     wrong = {"evidence": Evidence("pixels", {"frames": 1}).to_json(), "frames": 1}
     bench.cache.write(old, wrong)
-    assert Bench(plan).observe([clip])[0].evidence["pixels"].number("frames") == FRAMES
+    assert ObserverRunner(plan).observe([clip])[0].evidence["pixels"].number("frames") == FRAMES
 
 
 def test_another_aspect_is_a_warning_where_nobody_looks_for_a_face(

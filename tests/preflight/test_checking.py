@@ -17,8 +17,8 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.media.video import read_video, write_video
 from tlbench.observing.face_boxes import BoxRule, GuideSource
-from tlbench.observing.runner import Bench, ObserverPlan, Plan
-from tlbench.preflight.check import Report
+from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.preflight.check import CheckReport
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.faces import FACE_CODES
 
@@ -63,7 +63,7 @@ def write(folder: Path, made: Pictures, real: Pictures | None, boxes: Sequence[i
     )
 
 
-def checked(folder: Path, boxes_from: GuideSource = "reference", face: str | None = None) -> Report:
+def checked(folder: Path, boxes_from: GuideSource = "reference", face: str | None = None) -> CheckReport:
     boxes = folder / "boxes" if (folder / "boxes").is_dir() else None
     return check(
         folder / "made",
@@ -138,7 +138,7 @@ def test_it_says_what_a_run_says(tmp_path: Path, case: str) -> None:
     rule = BoxRule("haar", source=source)
     expected = Expected(boxes_of_each=source == "generated")
     plan = Plan((ObserverPlan("pixels", ("face",)),), rule, tmp_path / "other", expected=expected)
-    (run,) = Bench(plan).observe([clip])
+    (run,) = ObserverRunner(plan).observe([clip])
     assert of_faces(report.findings) == of_faces(run.findings)
 
 
@@ -156,7 +156,7 @@ def test_faces_that_the_real_video_itself_lacks_are_told_once(tmp_path: Path, so
         tmp_path / "other",
         expected=Expected(boxes_of_each=source == "generated"),
     )
-    assert of_faces(report.findings) == of_faces(Bench(plan).observe([clip])[0].findings)
+    assert of_faces(report.findings) == of_faces(ObserverRunner(plan).observe([clip])[0].findings)
 
 
 def test_a_run_after_it_does_not_search_again(tmp_path: Path, cache: Path, bright: Bright) -> None:
@@ -164,7 +164,7 @@ def test_a_run_after_it_does_not_search_again(tmp_path: Path, cache: Path, brigh
     checked(tmp_path)
     assert bright.searches > 0
     bright.searches = 0
-    Bench(Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), cache)).observe([clip])
+    ObserverRunner(Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), cache)).observe([clip])
     assert bright.searches == 0
 
 

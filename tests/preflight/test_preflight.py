@@ -21,7 +21,7 @@ from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.preflight.check import Report, check_selection
+from tlbench.preflight.check import CheckReport, check_selection
 from tlbench.preflight.clip import Expected, check_clip
 from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, of_failure, one_line
 from tlbench.preflight.sound import SAME_SPEECH, hear, likeness, loudness, silence_frames
@@ -89,7 +89,7 @@ class World:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         self.options["manifest"] = path
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         return check(self.made, self.dataset, self.real, workers=1, **self.options)
 
 
@@ -99,7 +99,7 @@ def world(healthy: Path, tmp_path: Path) -> World:
     return World(tmp_path / "world")
 
 
-def codes(report: Report) -> set[str]:
+def codes(report: CheckReport) -> set[str]:
     return {found.code for found in report.findings}
 
 

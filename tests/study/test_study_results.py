@@ -16,9 +16,9 @@ from tlbench.study.answers import (
     GROUND_TRUTH,
     Answers,
     Check,
-    Reading,
     Score,
     StudyResult,
+    TranscriptionAnswer,
     evaluate,
     krippendorff_alpha,
     mean_interval,
@@ -115,7 +115,7 @@ def test_one_participant_has_a_mean_but_no_interval() -> None:
 
 def test_words_chosen_are_an_accuracy_with_its_chance_and_sentences_typed_a_word_error_rate() -> None:
     chosen = tuple(
-        Reading(who, "Wav2Lip", f"c{clip}", "bottle", "bottle" if clip < 3 else "butter", 4)
+        TranscriptionAnswer(who, "Wav2Lip", f"c{clip}", "bottle", "bottle" if clip < 3 else "butter", 4)
         for who in range(3)
         for clip in range(4)
     )
@@ -124,9 +124,9 @@ def test_words_chosen_are_an_accuracy_with_its_chance_and_sentences_typed_a_word
     assert study.chance == 0.25
 
     typed = (
-        Reading(0, "Wav2Lip", "c0", "set white by k", "SET white, by K!", 0),
-        Reading(1, "Wav2Lip", "c1", "bin blue", "", 0),
-        Reading(2, "Wav2Lip", "c2", "lay green now", "lay grey now please", 0),
+        TranscriptionAnswer(0, "Wav2Lip", "c0", "set white by k", "SET white, by K!", 0),
+        TranscriptionAnswer(1, "Wav2Lip", "c1", "bin blue", "", 0),
+        TranscriptionAnswer(2, "Wav2Lip", "c2", "lay green now", "lay grey now please", 0),
     )
     study = evaluate(answers(3, readings=typed), settings=QUICK)
     assert value(study, "Wav2Lip", "word_errors") == pytest.approx(100 * (0 + 2 + 2) / 9)

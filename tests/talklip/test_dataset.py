@@ -12,7 +12,7 @@ from tests.factories.media_factory import picture, tone, write_clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.talklip.dataset import FACE_SIDE, Faces, MaterialBook, Spell, face_of, placed
+from tlbench.talklip.dataset import FACE_SIDE, Faces, Spell, TalkLipDataset, face_of, placed
 
 FIXED = BoxRule("fixed", fixed=(30, 20, 130, 150))
 
@@ -39,8 +39,8 @@ def make_set(root: Path, side: int = 160, sample_rate: int = 16000, channels: in
 
 def prepared(
     root: Path, cache: Path, boxes: BoxRule = FIXED, shortest: int = 10, spell: Spell | None = None
-) -> MaterialBook:
-    book = MaterialBook(load_dataset("lrs2", root, split="train"), boxes, cache, shortest=shortest, spell=spell)
+) -> TalkLipDataset:
+    book = TalkLipDataset(load_dataset("lrs2", root, split="train"), boxes, cache, shortest=shortest, spell=spell)
     book.prepare(lambda done, total: None)
     return book
 
@@ -156,7 +156,7 @@ def test_frames_of_another_size_are_framed_and_faces_keep_the_video_s_detail(tmp
     np.save(boxes / "a.npy", np.array([[100, 60, 200, 180]] * 12))
     (tmp_path / "list.csv").write_text("id,reference,transcript,generated\na,frames/a.mp4,blue boats,frames/a.mp4\n")
     selection = load_dataset("folder", None, manifest=tmp_path / "list.csv", boxes=boxes)
-    book = MaterialBook(selection, BoxRule("haar"), tmp_path / "cache", shortest=10)
+    book = TalkLipDataset(selection, BoxRule("haar"), tmp_path / "cache", shortest=10)
     book.prepare(lambda done, total: None)
     clip = book[0]
     framed = clip.frames()

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tlbench.errors import TlbenchError
-from tlbench.talklip.divergence_guard import Guard, GuardRule, first_not_finite
+from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_not_finite
 
-RULE = GuardRule(limit=30.0, window=3, patience=2)
+RULE = DivergenceGuardConfig(limit=30.0, window=3, patience=2)
 
 
-def guard() -> Guard:
-    return Guard(RULE, ("real", "fake"))
+def guard() -> DivergenceGuard:
+    return DivergenceGuard(RULE, ("real", "fake"))
 
 
 def test_losses_of_a_healthy_training_pass() -> None:

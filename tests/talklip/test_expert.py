@@ -13,10 +13,10 @@ from tlbench.checkpoints.package import Package, own_package
 from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.expert import HearingEncoder, build_audio_encoder
 from tlbench.observers.avhubert.model import AVHubert
-from tlbench.observers.avhubert.train import BASE, SIZES, AVHubertLearner
+from tlbench.observers.avhubert.train import BASE, SIZES, TrainableAVHubert
 from tlbench.observing.registry import observer_class
-from tlbench.training.expert import Sight, Teacher
-from tlbench.training.trainable import Curriculum
+from tlbench.training.expert import Expert, ExpertPreprocessing
+from tlbench.training.trainable import LabelInventory
 
 TEXTS = ("BLUE BOATS", "RED CARS AGAIN")
 READER = {"encoder_layers": 3, "encoder_width": 32, "encoder_ffn": 48, "encoder_heads": 2, "visual_width": 4}
@@ -24,20 +24,20 @@ SMALL = {**SIZES["tiny"].to_json(), **READER}
 
 
 def package(view: str = "avhubert-small-mouth@1") -> Package:
-    learner = AVHubertLearner.begin(SMALL, Curriculum(TEXTS, (), ()), seed=0)
+    learner = TrainableAVHubert.begin(SMALL, LabelInventory(TEXTS, (), ()), seed=0)
     return own_package(learner.package(), view, {}, half=False)
 
 
-def teacher(view: str = "avhubert-small-mouth@1") -> Teacher:
+def teacher(view: str = "avhubert-small-mouth@1") -> Expert:
     return observer_class("avhubert").teacher(package(view), Path("expert"))
 
 
 @pytest.fixture(scope="module")
-def expert() -> Teacher:
+def expert() -> Expert:
     return teacher()
 
 
-def lips(expert: Teacher) -> torch.Tensor:
+def lips(expert: Expert) -> torch.Tensor:
     torch.manual_seed(0)
     pictures = torch.randn(2, 1, 6, expert.side, expert.side)
     pictures[1, :, 4:] = 0
@@ -50,13 +50,13 @@ HIDDEN = torch.arange(6) >= torch.tensor([6, 4])[:, None]
 @pytest.mark.parametrize(
     ("view", "sight"),
     [
-        ("avhubert-lrs2-center@1", Sight(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)),
-        ("avhubert-face-framed@1", Sight(160, True, (36, 36, 124, 124), 88, 0.421, 0.165)),
-        ("avhubert-small-mouth@1", Sight(160, False, (48, 60, 112, 124), 48, 0.421, 0.165)),
-        ("avhubert-small-face-framed@1", Sight(160, True, (48, 60, 112, 124), 48, 0.421, 0.165)),
+        ("avhubert-lrs2-center@1", ExpertPreprocessing(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)),
+        ("avhubert-face-framed@1", ExpertPreprocessing(160, True, (36, 36, 124, 124), 88, 0.421, 0.165)),
+        ("avhubert-small-mouth@1", ExpertPreprocessing(160, False, (48, 60, 112, 124), 48, 0.421, 0.165)),
+        ("avhubert-small-face-framed@1", ExpertPreprocessing(160, True, (48, 60, 112, 124), 48, 0.421, 0.165)),
     ],
 )
-def test_it_sees_as_its_view_does(view: str, sight: Sight) -> None:
+def test_it_sees_as_its_view_does(view: str, sight: ExpertPreprocessing) -> None:
     assert teacher(view).sight == sight
 
 
@@ -67,7 +67,7 @@ def test_a_published_file_which_names_no_view_was_fine_tuned_on_the_middle_of_lr
     assert found.sight.window == (36, 36, 124, 124)
 
 
-def test_nothing_of_it_learns_and_the_gradient_passes_through_it(expert: Teacher) -> None:
+def test_nothing_of_it_learns_and_the_gradient_passes_through_it(expert: Expert) -> None:
     pictures = lips(expert).requires_grad_()
     loss = expert.charge(pictures, HIDDEN, expert.padded([expert.tokens(text) for text in TEXTS]))
     torch.autograd.backward(loss.smoothed)
@@ -77,9 +77,9 @@ def test_nothing_of_it_learns_and_the_gradient_passes_through_it(expert: Teacher
     assert not any(parameter.requires_grad for parameter in expert.network.parameters())
 
 
-def test_a_tenth_of_the_gradient_reaches_the_pictures_as_published(expert: Teacher) -> None:
+def test_a_tenth_of_the_gradient_reaches_the_pictures_as_published(expert: Expert) -> None:
     gradients = []
-    whole = AVHubertLearner.restore(package(), Path("expert"), Curriculum(TEXTS, (), ()), 0).network.model.eval()
+    whole = TrainableAVHubert.restore(package(), Path("expert"), LabelInventory(TEXTS, (), ()), 0).network.model.eval()
     for see in (lambda seen: expert.see(seen, None), lambda seen: whole.encode(seen, None, None)):
         pictures = lips(expert).requires_grad_()
         see(pictures)[..., 0].sum().backward()
@@ -88,7 +88,7 @@ def test_a_tenth_of_the_gradient_reaches_the_pictures_as_published(expert: Teach
     torch.testing.assert_close(gradients[0], 0.1 * gradients[1])
 
 
-def test_charging_is_seeing_and_reading(expert: Teacher) -> None:
+def test_charging_is_seeing_and_reading(expert: Expert) -> None:
     pictures = lips(expert)
     tokens = expert.padded([expert.tokens(text) for text in TEXTS])
     seen = expert.see(pictures, HIDDEN)
@@ -99,7 +99,7 @@ def test_charging_is_seeing_and_reading(expert: Teacher) -> None:
     assert int(tokens.max()) < expert.vocabulary
 
 
-def test_a_clip_is_charged_the_same_whoever_is_beside_it(expert: Teacher) -> None:
+def test_a_clip_is_charged_the_same_whoever_is_beside_it(expert: Expert) -> None:
     pictures = lips(expert)
     rows = [expert.tokens(text) for text in TEXTS]
     together = expert.charge(pictures, HIDDEN, expert.padded(rows)).smoothed
@@ -110,13 +110,13 @@ def test_a_clip_is_charged_the_same_whoever_is_beside_it(expert: Teacher) -> Non
     torch.testing.assert_close(together, sum(alone), rtol=1e-5, atol=0)
 
 
-def test_text_of_another_vocabulary_is_refused_and_a_stray_sign_is_not(expert: Teacher) -> None:
+def test_text_of_another_vocabulary_is_refused_and_a_stray_sign_is_not(expert: Expert) -> None:
     assert expert.tokens("blue boats!") == [*expert.tokens("blue boats")[:-1], 3, 2]  # the unknown token, as published
     with pytest.raises(TlbenchError, match=r"'ΓΕΙΑ ΣΟΥ': \d+ of its \d+ pieces are unknown .* another vocabulary"):
         expert.tokens("ΓΕΙΑ ΣΟΥ")
 
 
-def test_its_audio_encoder_is_a_copy_that_hears_as_it_does(expert: Teacher) -> None:
+def test_its_audio_encoder_is_a_copy_that_hears_as_it_does(expert: Expert) -> None:
     encoder = expert.audio_encoder().eval()
     speech = torch.randn(2, 104, 6)
     heard = encoder(speech, HIDDEN)
@@ -131,7 +131,7 @@ def test_its_audio_encoder_is_a_copy_that_hears_as_it_does(expert: Teacher) -> N
     assert torch.equal(model.encode(None, speech, HIDDEN), before)
 
 
-def test_its_audio_encoder_drops_features_in_training_alone(expert: Teacher) -> None:
+def test_its_audio_encoder_drops_features_in_training_alone(expert: Expert) -> None:
     encoder = expert.audio_encoder()
     speech = torch.randn(1, 104, 6)
     encoder.train()
@@ -140,7 +140,7 @@ def test_its_audio_encoder_drops_features_in_training_alone(expert: Teacher) -> 
     assert torch.equal(encoder(speech, None), encoder(speech, None))
 
 
-def test_the_last_blocks_of_its_audio_encoder_can_be_tuned(expert: Teacher) -> None:
+def test_the_last_blocks_of_its_audio_encoder_can_be_tuned(expert: Expert) -> None:
     encoder = expert.audio_encoder()
     assert isinstance(encoder, HearingEncoder)
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
@@ -150,7 +150,7 @@ def test_the_last_blocks_of_its_audio_encoder_can_be_tuned(expert: Teacher) -> N
     assert len(list(encoder.tunable(12))) == 3 * len(last)
 
 
-def test_an_audio_encoder_is_rebuilt_from_its_tensors_and_sizes(expert: Teacher) -> None:
+def test_an_audio_encoder_is_rebuilt_from_its_tensors_and_sizes(expert: Expert) -> None:
     encoder = expert.audio_encoder().eval()
     again = observer_class("avhubert").audio_encoder(encoder.state_dict(), encoder.sizes(), "mine").eval()
     speech = torch.randn(1, 104, 6)
@@ -159,13 +159,13 @@ def test_an_audio_encoder_is_rebuilt_from_its_tensors_and_sizes(expert: Teacher)
 
 
 @pytest.mark.parametrize("wrong", [{"encoder_heads": 5}, {"encoder_heads": 0}, {"encoder_heads": None}])
-def test_absurd_sizes_are_refused(expert: Teacher, wrong: dict[str, object]) -> None:
+def test_absurd_sizes_are_refused(expert: Expert, wrong: dict[str, object]) -> None:
     encoder = expert.audio_encoder()
     with pytest.raises(TlbenchError, match="weights of mine: its audio encoder is not AV-HuBERT's"):
         observer_class("avhubert").audio_encoder(encoder.state_dict(), {**encoder.sizes(), **wrong}, "mine")
 
 
-def test_a_stated_size_can_not_ask_for_more_than_the_tensors_are(expert: Teacher) -> None:
+def test_a_stated_size_can_not_ask_for_more_than_the_tensors_are(expert: Expert) -> None:
     encoder = expert.audio_encoder()
     sizes = {**encoder.sizes(), "encoder_ffn": 2**40}
     assert observer_class("avhubert").audio_encoder(encoder.state_dict(), sizes, "mine").sizes() == encoder.sizes()
@@ -186,7 +186,7 @@ def test_tensors_of_something_else_are_refused() -> None:
         build_audio_encoder(HearingEncoder(SIZES["tiny"]).state_dict(), {"layers": 3}, "x.pth")
 
 
-def test_its_features_are_cut_or_padded_at_the_end(expert: Teacher) -> None:
+def test_its_features_are_cut_or_padded_at_the_end(expert: Expert) -> None:
     samples = np.random.default_rng(0).integers(-3000, 3000, 640 * 10).astype(np.int16)
     longer, shorter = expert.audio_features(samples, 14), expert.audio_features(samples, 7)
     assert longer.shape == (14, 104)

@@ -21,14 +21,14 @@ from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio, sound_form
-from tlbench.media.video import Frames, read_video, write_video
+from tlbench.media.video import FrameChunk, read_video, write_video
 from tlbench.observing import face_boxes as boxing
 from tlbench.talklip import generate as generating
 from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generate import Generated, find_face, generate_dataset, generate_video, speak_over
 from tlbench.talklip.generator import TalkLip, dims_for
-from tlbench.talklip.inference import Speaker
+from tlbench.talklip.inference import TalkLipInference
 
 WIDTH, HEIGHT, FRAMES = 160, 128, 10
 BOX = [40, 16, 120, 112]
@@ -94,7 +94,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in files(folder) if name.endswith(".mp4")}
 
 
-def its_own_face(self: Speaker, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+def its_own_face(self: TalkLipInference, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
     return poses.astype(np.float32)
 
 
@@ -118,7 +118,7 @@ def test_a_generator_that_repeats_the_true_face_gives_the_reference(
     generate: Generate, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Colours, boxes and order of frames: anything exchanged on the way would show."""
-    monkeypatch.setattr(Speaker, "speak", its_own_face)
+    monkeypatch.setattr(TalkLipInference, "speak", its_own_face)
     generate(tmp_path / "out")
     for name in ("a", "b", "deep er/c"):
         truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
@@ -130,11 +130,11 @@ def test_the_first_face_is_the_identity_of_all_frames_or_each_its_own(
 ) -> None:
     told: list[tuple[int, bool]] = []
 
-    def speak(self: Speaker, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    def speak(self: TalkLipInference, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
         told.append((len(identity), bool((identity == poses).all())))
         return its_own_face(self, heard, poses, identity)
 
-    monkeypatch.setattr(Speaker, "speak", speak)
+    monkeypatch.setattr(TalkLipInference, "speak", speak)
     generate(tmp_path / "first", limit=1)
     assert told == [(1, False), (1, False)]
     told.clear()
@@ -405,7 +405,7 @@ def test_ones_own_face_speaks_as_long_as_the_sound(
     said: str,
 ) -> None:
     monkeypatch.setattr(generating, "load_detector", lambda rule: OneFace())
-    monkeypatch.setattr(Speaker, "speak", its_own_face)
+    monkeypatch.setattr(TalkLipInference, "speak", its_own_face)
     video, speech = own_face(tmp_path, frames, seconds)
     out, lines = tmp_path / "out" / "said.mp4", list[str]()
     assert generate_video(checkpoint, video, speech, out, device="cpu", say=lines.append) == count
@@ -467,9 +467,9 @@ class _StillFootage:
     def __init__(self, count: int) -> None:
         self.path, self.count = Path("still.mp4"), count
 
-    def frames(self) -> Iterator[Frames]:
+    def frames(self) -> Iterator[FrameChunk]:
         picture = av.VideoFrame.from_ndarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-        return (Frames(start, (picture,) * 20) for start in range(0, self.count, 20))
+        return (FrameChunk(start, (picture,) * 20) for start in range(0, self.count, 20))
 
 
 class _Recorder:

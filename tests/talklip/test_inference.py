@@ -11,7 +11,7 @@ from tlbench.media.filterbank import log_filterbanks, stack_filterbanks, stacked
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.expert import HearingEncoder
 from tlbench.talklip.generator import TalkLip, dims_for
-from tlbench.talklip.inference import Speaker, feature_rows, folded
+from tlbench.talklip.inference import TalkLipInference, feature_rows, folded
 from tlbench.talklip.layers import Convolution, Upsampling
 
 EAR = Dims(encoder_layers=2, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
@@ -42,7 +42,7 @@ def pictures(frames: int) -> np.ndarray:
 @pytest.mark.parametrize("audio", ["local", "global"])
 def test_it_says_what_the_network_says(audio: str) -> None:
     network, samples, poses = generator(audio), speech(9 * 640), pictures(9)
-    speaker = Speaker(network, CPU)
+    speaker = TalkLipInference(network, CPU)
     made = speaker.speak(speaker.hear(samples, 9, "end"), poses, poses[:1])
     pose = poses.copy()
     pose[:, 48:] = 0
@@ -62,7 +62,7 @@ def test_it_says_what_the_network_says(audio: str) -> None:
 @pytest.mark.parametrize("audio", ["local", "global"])
 def test_half_precision_paints_nearly_the_same_in_all_256_levels(audio: str) -> None:
     network, samples, poses = generator(audio), speech(9 * 640), pictures(9)
-    full, half = (Speaker(network, CPU, half=half) for half in (False, True))
+    full, half = (TalkLipInference(network, CPU, half=half) for half in (False, True))
     expected, made = (one.speak(one.hear(samples, 9, "end"), poses, poses[:1]) for one in (full, half))
     assert made.dtype == np.float32
     assert 0 < np.abs(made - expected).mean() < 2
@@ -80,7 +80,7 @@ def test_folding_leaves_no_normalisation_behind_and_its_network_alone() -> None:
 
 @pytest.mark.parametrize("run", [1, 3, 7])
 def test_runs_of_any_length_give_the_same_faces(run: int) -> None:
-    speaker, poses = Speaker(generator("local"), CPU), pictures(7)
+    speaker, poses = TalkLipInference(generator("local"), CPU), pictures(7)
     heard = speaker.hear(speech(7 * 640), 7, "end")
     whole = speaker.speak(heard, poses, poses)
     parts = [speaker.speak(heard[i : i + run], poses[i : i + run], poses[i : i + run]) for i in range(0, 7, run)]
@@ -88,7 +88,7 @@ def test_runs_of_any_length_give_the_same_faces(run: int) -> None:
 
 
 def test_the_lower_half_of_the_pose_is_not_looked_at() -> None:
-    speaker, poses = Speaker(generator("local"), CPU), pictures(2)
+    speaker, poses = TalkLipInference(generator("local"), CPU), pictures(2)
     heard = speaker.hear(speech(1280), 2, "end")
     hidden = poses.copy()
     hidden[:, 48:] = 99
@@ -110,7 +110,7 @@ def test_too_much_sound_is_cut_at_both_ends_as_published(frames: int, first: int
     assert rows == 25
     told = []
     network.audio_encoder.w2v_model.register_forward_pre_hook(lambda _, inputs: told.append(inputs))  # type: ignore[union-attr]
-    speaker = Speaker(network, CPU)
+    speaker = TalkLipInference(network, CPU)
     whole = stacked_filterbanks(samples, max(rows, frames))
     expected = speaker._network.audio_encoder.w2v_model.hear(  # type: ignore[union-attr,operator]
         torch.from_numpy(whole[first : first + frames].T.copy())[None]
@@ -120,7 +120,7 @@ def test_too_much_sound_is_cut_at_both_ends_as_published(frames: int, first: int
 
 
 def test_cut_at_the_end_begins_with_the_sound() -> None:
-    speaker = Speaker(generator("global"), CPU)
+    speaker = TalkLipInference(generator("global"), CPU)
     samples = speech(25 * 640)
     ended = speaker.hear(samples, 20, "end")
     assert not torch.equal(ended, speaker.hear(samples, 20, "both-ends"))

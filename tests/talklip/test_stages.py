@@ -7,25 +7,25 @@ import json
 import pytest
 
 from tlbench.errors import TlbenchError
-from tlbench.talklip.stages import DONE, FROZEN, LISTENING, READING, StageRule, Stages
+from tlbench.talklip.stages import DONE, FROZEN, LISTENING, READING, Stages, StageSchedule
 
 
 def test_patience_forgives_five_judgements_and_the_sixth_ends_the_stage() -> None:
-    stages = Stages(StageRule())
+    stages = Stages(StageSchedule())
     assert [stages.judged(l1) for l1 in (0.5, 0.4, 0.41, 0.42, 0.43, 0.44, 0.45)] == [False] * 7
     assert stages.judged(0.46)
     assert (stages.stage, stages.waited) == (LISTENING, 0)
 
 
 def test_the_best_of_all_stages_counts_not_of_each() -> None:
-    stages = Stages(StageRule(patience=1))
+    stages = Stages(StageSchedule(patience=1))
     changed = [stages.judged(l1) for l1 in (0.2, 0.3, 0.3, 0.25, 0.24)]
     assert changed == [False, False, True, False, True]  # 0.25 is better than the stage's first, not than the best
     assert (stages.stage, stages.best) == (READING, 0.2)
 
 
 def test_the_third_stages_end_is_the_training_s() -> None:
-    stages = Stages(StageRule(patience=1))
+    stages = Stages(StageSchedule(patience=1))
     stages.judged(0.1)
     for _ in range(6):
         stages.judged(0.1)
@@ -33,8 +33,8 @@ def test_the_third_stages_end_is_the_training_s() -> None:
 
 
 def test_stages_that_change_nothing_are_passed_over_under_patience() -> None:
-    assert Stages(StageRule(idle=(FROZEN,))).stage == LISTENING
-    stages = Stages(StageRule(patience=1, idle=(FROZEN, READING)))
+    assert Stages(StageSchedule(idle=(FROZEN,))).stage == LISTENING
+    stages = Stages(StageSchedule(patience=1, idle=(FROZEN, READING)))
     assert stages.stage == LISTENING
     for l1 in (0.1, 0.2, 0.3):
         stages.judged(l1)
@@ -42,7 +42,7 @@ def test_stages_that_change_nothing_are_passed_over_under_patience() -> None:
 
 
 def test_fixed_steps_end_stages_whatever_is_judged() -> None:
-    stages = Stages(StageRule((3, 2, 1), patience=1, idle=(FROZEN,)))
+    stages = Stages(StageSchedule((3, 2, 1), patience=1, idle=(FROZEN,)))
     assert stages.rule.total == 6
     reached = []
     for step in range(7):
@@ -53,13 +53,13 @@ def test_fixed_steps_end_stages_whatever_is_judged() -> None:
 
 
 def test_a_stage_of_no_steps_is_left_at_once() -> None:
-    stages = Stages(StageRule((0, 0, 4)))
+    stages = Stages(StageSchedule((0, 0, 4)))
     assert stages.at_step(0)
     assert stages.stage == READING
 
 
 def test_a_kept_position_is_gone_on_from() -> None:
-    stages, again = Stages(StageRule()), Stages(StageRule())
+    stages, again = Stages(StageSchedule()), Stages(StageSchedule())
     for l1 in (0.3, 0.2, 0.25):
         stages.judged(l1)
     again.restore(json.loads(json.dumps(stages.to_json())))
@@ -69,9 +69,9 @@ def test_a_kept_position_is_gone_on_from() -> None:
 @pytest.mark.parametrize("steps", [(0, 0, 0), (5, -1, 5)])
 def test_stages_without_steps_are_refused(steps: tuple[int, int, int]) -> None:
     with pytest.raises(TlbenchError, match=r"give three numbers .* \(--stage-steps\)"):
-        StageRule(steps)
+        StageSchedule(steps)
 
 
 def test_patience_of_nothing_is_refused() -> None:
     with pytest.raises(TlbenchError, match=r"patience 0: must be at least 1"):
-        StageRule(patience=0)
+        StageSchedule(patience=0)

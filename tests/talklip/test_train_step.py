@@ -18,9 +18,9 @@ from tests.golden.talklip_inputs import PICKED, inputs
 from tests.golden.test_avhubert_encoder import TINY
 from tests.golden.test_talklip import network
 from tlbench.errors import TlbenchError
-from tlbench.talklip.batches import SHORTEST, Batch, Picking, picked_in_training, picked_in_validation
+from tlbench.talklip.batches import SHORTEST, Batch, FrameMasking, picked_in_training, picked_in_validation
 from tlbench.talklip.train_step import Recipe, adversarial, contrastive, hybrid, pictures_loss
-from tlbench.training.expert import Sight
+from tlbench.training.expert import ExpertPreprocessing
 
 
 def golden_batch() -> Batch:
@@ -53,7 +53,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_generated_faces_are_pasted_as_the_original_pastes_them(shared: Path, threads: int) -> None:
     """To the bit by several threads, as the golden was made; by one, torch interpolates in another order (1.2e-6)."""
     patches = torch.from_numpy(np.random.RandomState(21).random_sample((15, 3, 96, 96)).astype(np.float32))
-    seen = hybrid(Sight(160, False, (36, 36, 124, 124), 88, 0.421, 0.165), golden_batch(), patches)
+    seen = hybrid(ExpertPreprocessing(160, False, (36, 36, 124, 124), 88, 0.421, 0.165), golden_batch(), patches)
     with np.load(shared / "golden" / "talklip" / "tiny_forward.npz") as golden:
         np.testing.assert_allclose(seen.numpy(), golden["hybrid_processed"], rtol=0, atol=0 if threads > 1 else 3e-6)
 
@@ -95,7 +95,7 @@ def test_other_masks_are_runs_of_their_own_length_as_often_as_told(share: float,
     rng = np.random.default_rng(0)
     for frames in (SHORTEST, 58):
         for _ in range(20):
-            picked, others = picked_in_training(frames, rng, Picking(share, run))
+            picked, others = picked_in_training(frames, rng, FrameMasking(share, run))
             starts = picked.reshape(-1, run)[:, 0]
             assert (picked.reshape(-1, run) == starts[:, None] + np.arange(run)).all()
             assert 1 <= len(starts) <= max(int(frames * share), 1)
@@ -103,7 +103,7 @@ def test_other_masks_are_runs_of_their_own_length_as_often_as_told(share: float,
             assert (np.diff(starts) >= run).all()
             assert len(others) == len(picked)
     # Each frame but the first begins a run if all are asked for and runs are single frames.
-    assert picked_in_training(20, rng, Picking(1.0, 1))[0].tolist() == list(range(1, 20))
+    assert picked_in_training(20, rng, FrameMasking(1.0, 1))[0].tolist() == list(range(1, 20))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_other_masks_are_runs_of_their_own_length_as_often_as_told(share: float,
 )
 def test_masks_that_leave_nothing_are_refused(share: float, run: int, message: str) -> None:
     with pytest.raises(TlbenchError, match=message):
-        Picking(share, run)
+        FrameMasking(share, run)
 
 
 def test_the_discriminators_losses_are_the_codes_or_as_printed() -> None:

@@ -22,17 +22,17 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.talklip.batches import BatchMaker
 from tlbench.talklip.checkpoint import load_discriminator, load_generator
-from tlbench.talklip.dataset import Faces, Material, MaterialBook
-from tlbench.talklip.divergence_guard import GuardRule
+from tlbench.talklip.dataset import Faces, TalkLipDataset, TrainingClip
+from tlbench.talklip.divergence_guard import DivergenceGuardConfig
 from tlbench.talklip.generator import AHEAD_FRAMES, TalkLip, dims_for
-from tlbench.talklip.stages import StageRule
+from tlbench.talklip.stages import StageSchedule
 from tlbench.talklip.train import Devices, TrainedReference, train_reference
-from tlbench.talklip.train_step import Recipe, Update
-from tlbench.talklip.trainer import Pace
+from tlbench.talklip.train_step import Recipe, TrainStep
+from tlbench.talklip.trainer import TrainLoopConfig
 
 TEXTS = {"train": ("BLUE BOATS", "RED CARS", "BLUE CARS", "RED BOATS AGAIN"), "val": ("BLUE BOATS",)}
-QUICK = Pace(batch_clips=2, validate_every=3, save_every=2)
-STAGES = StageRule((2, 2, 2))
+QUICK = TrainLoopConfig(batch_clips=2, validate_every=3, save_every=2)
+STAGES = StageSchedule((2, 2, 2))
 CPU = Devices("cpu")
 
 
@@ -146,9 +146,9 @@ def test_a_kill_between_two_states_costs_steps_but_changes_nothing(whole: Path, 
     class Killed(BaseException):
         pass
 
-    call, calls = Update.__call__, 0
+    call, calls = TrainStep.__call__, 0
 
-    def killed(self: Update, batches: Any) -> dict[str, Tensor]:
+    def killed(self: TrainStep, batches: Any) -> dict[str, Tensor]:
         nonlocal calls
         calls += 1
         losses = call(self, batches)
@@ -157,7 +157,7 @@ def test_a_kill_between_two_states_costs_steps_but_changes_nothing(whole: Path, 
         return losses
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Update, "__call__", killed)
+        patch.setattr(TrainStep, "__call__", killed)
         with pytest.raises(Killed):
             train(tmp_path)
     assert state(tmp_path)["at"]["step"] == 3
@@ -166,7 +166,7 @@ def test_a_kill_between_two_states_costs_steps_but_changes_nothing(whole: Path, 
 
 
 def test_batches_that_are_accumulated_are_one_step(train: Train, tmp_path: Path) -> None:
-    trained = train(tmp_path, pace=replace(QUICK, batch_clips=1, accumulate=2), stages=StageRule((1, 0, 0)))
+    trained = train(tmp_path, pace=replace(QUICK, batch_clips=1, accumulate=2), stages=StageSchedule((1, 0, 0)))
     assert trained.step == 1
 
 
@@ -215,16 +215,16 @@ def test_stages_let_learn_what_they_are_to(train: Train, tmp_path: Path) -> None
     def moved(variant: str, stages: tuple[int, int, int]) -> set[str]:
         out = tmp_path / f"{variant}-{stages}"
         before: dict[str, Tensor] = {}
-        enter = Update.enter
+        enter = TrainStep.enter
 
-        def spy(self: Update, **stage: bool) -> None:
+        def spy(self: TrainStep, **stage: bool) -> None:
             if not before:
                 before.update({name: tensor.clone() for name, tensor in self.generator.state_dict().items()})
             enter(self, **stage)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Update, "enter", spy)
-            train(out, variant, stages=StageRule(stages))
+            patch.setattr(TrainStep, "enter", spy)
+            train(out, variant, stages=StageSchedule(stages))
         after = state(out)["generator"]
         return {name.split(".")[0] for name, tensor in before.items() if not torch.equal(tensor, after[name])}
 
@@ -237,7 +237,7 @@ def test_stages_let_learn_what_they_are_to(train: Train, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("variant", ["l+c", "base-no-lip", "base-no-lip-gan"])
 def test_other_variants_are_charged_for_what_is_theirs(train: Train, tmp_path: Path, variant: str) -> None:
-    train(tmp_path, variant, stages=StageRule((0, 0, 1)))
+    train(tmp_path, variant, stages=StageSchedule((0, 0, 1)))
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert ("contrast" in line) == (variant == "l+c")
     assert ("lip" in line) == (variant == "l+c")
@@ -246,24 +246,24 @@ def test_other_variants_are_charged_for_what_is_theirs(train: Train, tmp_path: P
 
 def test_a_lip_reader_that_can_not_read_the_truth_is_said_before_the_first_step(train: Train, tmp_path: Path) -> None:
     said: list[str] = []
-    train(tmp_path, "l", stages=StageRule((0, 0, 1)), notice=said.append)
+    train(tmp_path, "l", stages=StageSchedule((0, 0, 1)), notice=said.append)
     (line,) = [line for line in said if "the lip reader is charged" in line]
     assert "has nothing to teach; was it taught other words? (--expert)" in line  # its weights are chance
 
 
 def test_a_discriminator_that_runs_away_is_gone_back_from(train: Train, tmp_path: Path) -> None:
-    call = Update.__call__
+    call = TrainStep.__call__
     calls = []
 
-    def sick(self: Update, batches: Any) -> dict[str, Tensor]:
+    def sick(self: TrainStep, batches: Any) -> dict[str, Tensor]:
         losses = call(self, batches)
         calls.append(1)
         return {**losses, "fake": torch.tensor(100.0)} if len(calls) in (4, 5) else losses
 
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Update, "__call__", sick)
-        trained = train(tmp_path, guard=GuardRule(limit=30, window=2), notice=said.append)
+        patch.setattr(TrainStep, "__call__", sick)
+        trained = train(tmp_path, guard=DivergenceGuardConfig(limit=30, window=2), notice=said.append)
     assert (trained.step, trained.done) == (6, True)
     (back,) = [line for line in said if "went back" in line]
     assert back.startswith("step 5: fake is 100.0 over 2 steps: the discriminator has run away; went back to step 3")
@@ -274,10 +274,10 @@ def test_a_discriminator_that_runs_away_is_gone_back_from(train: Train, tmp_path
 
 
 def test_a_generator_that_is_no_longer_finite_is_never_kept(train: Train, tmp_path: Path) -> None:
-    call = Update.__call__
+    call = TrainStep.__call__
     calls = []
 
-    def sick(self: Update, batches: Any) -> dict[str, Tensor]:
+    def sick(self: TrainStep, batches: Any) -> dict[str, Tensor]:
         losses = call(self, batches)
         calls.append(1)
         if len(calls) == 2:
@@ -286,7 +286,7 @@ def test_a_generator_that_is_no_longer_finite_is_never_kept(train: Train, tmp_pa
         return losses
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Update, "__call__", sick)
+        patch.setattr(TrainStep, "__call__", sick)
         trained = train(tmp_path, "base-no-lip")
     assert trained.done
     assert len(calls) > 6
@@ -295,9 +295,9 @@ def test_a_generator_that_is_no_longer_finite_is_never_kept(train: Train, tmp_pa
 
 def test_a_training_that_goes_off_again_and_again_gives_up(train: Train, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Update, "__call__", lambda self, batches: {"l1": torch.tensor(float("nan"))})
+        patch.setattr(TrainStep, "__call__", lambda self, batches: {"l1": torch.tensor(float("nan"))})
         with pytest.raises(TlbenchError, match=r"went off 3 times after step 0 \(l1 is nan\)"):
-            train(tmp_path, "base-no-lip", guard=GuardRule(patience=2))
+            train(tmp_path, "base-no-lip", guard=DivergenceGuardConfig(patience=2))
 
 
 def test_a_folder_of_another_training_says_what_is_different(whole: Path, train: Train) -> None:
@@ -396,8 +396,8 @@ def test_four_clips_are_learned_by_heart(train: Train, tmp_path: Path) -> None:
         "base-no-lip-gan",
         recipe_changes={"learning_rate": 2e-3},
         size="miniature",
-        pace=Pace(batch_clips=4, validate_every=1000, save_every=1000),
-        stages=StageRule((150, 0, 0)),
+        pace=TrainLoopConfig(batch_clips=4, validate_every=1000, save_every=1000),
+        stages=StageSchedule((150, 0, 0)),
     )
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     losses = [line["l1"] for line in lines if "l1" in line]
@@ -407,31 +407,31 @@ def test_four_clips_are_learned_by_heart(train: Train, tmp_path: Path) -> None:
 
 def test_a_generator_with_a_local_ear_is_told_how_far_ahead_it_learned_to_hear(train: Train, tmp_path: Path) -> None:
     """What speaks later is the package: if it heard two frames later than it learned to, lips would lag."""
-    train(tmp_path, "base-no-lip-gan", stages=StageRule((1, 0, 0)))
+    train(tmp_path, "base-no-lip-gan", stages=StageSchedule((1, 0, 0)))
     generator = load_generator(tmp_path / "last")
     assert generator.dims.ahead_frames == AHEAD_FRAMES
     sound = tone(0.8).reshape(-1)
     faces = Faces.of(np.zeros((20, 96, 96, 3), np.uint8))
-    clip = Material(Clip("a"), faces, np.tile([0, 0, 9, 9], (20, 1)), sound, [], lambda: np.zeros(0))
+    clip = TrainingClip(Clip("a"), faces, np.tile([0, 0, 9, 9], (20, 1)), sound, [], lambda: np.zeros(0))
     learned = BatchMaker(None, None, generator.dims.ahead_frames).whole(clip, 0, 20).audio
     assert (learned.numpy() == generator.audio_features(sound, 20)).all()
 
 
 def test_the_learning_rate_fades_over_the_last_steps(train: Train, tmp_path: Path) -> None:
     rates = []
-    call = Update.__call__
+    call = TrainStep.__call__
 
-    def watched(self: Update, batches: Any) -> dict[str, Tensor]:
+    def watched(self: TrainStep, batches: Any) -> dict[str, Tensor]:
         rates.append([group["lr"] for optimiser in self.optimisers.values() for group in optimiser.param_groups])
         return call(self, batches)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Update, "__call__", watched)
+        patch.setattr(TrainStep, "__call__", watched)
         train(
             tmp_path,
             "base-no-lip",
             {"learning_rate": 0.01, "judge_rate": 0.002, "fade": 0.5},
-            stages=StageRule((2, 2, 4)),
+            stages=StageSchedule((2, 2, 4)),
         )
     left = [1.0] * 5 + [0.75, 0.5, 0.25]
     assert rates == [pytest.approx([0.01 * share, 0.002 * share]) for share in left]
@@ -439,7 +439,7 @@ def test_the_learning_rate_fades_over_the_last_steps(train: Train, tmp_path: Pat
 
 def test_a_learning_rate_can_not_fade_towards_no_known_end(train: Train, tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match=r"needs to know how many steps there are \(--stage-steps\)"):
-        train(tmp_path, "base-no-lip", {"fade": 0.5}, stages=StageRule())
+        train(tmp_path, "base-no-lip", {"fade": 0.5}, stages=StageSchedule())
     with pytest.raises(TlbenchError, match=r"can't fade over 1\.5 of all steps"):
         Recipe("l", fade=1.5)
 
@@ -447,7 +447,7 @@ def test_a_learning_rate_can_not_fade_towards_no_known_end(train: Train, tmp_pat
 def test_batch_norms_keep_their_statistics_from_the_step_they_are_told(train: Train, tmp_path: Path) -> None:
     def statistics(steps: int) -> dict[str, Tensor]:
         out = tmp_path / str(steps)
-        train(out, "base-no-lip-gan", {"settled_from": 2}, stages=StageRule((steps, 0, 0)))
+        train(out, "base-no-lip-gan", {"settled_from": 2}, stages=StageSchedule((steps, 0, 0)))
         kept = state(out)["generator"]
         return {name: kept[name] for name in kept if "running" in name or name == "output_block.1.bias"}
 
@@ -461,14 +461,14 @@ def test_batch_norms_keep_their_statistics_from_the_step_they_are_told(train: Tr
 
 def test_frames_are_decoded_only_for_a_lip_reader(train: Train, tmp_path: Path) -> None:
     decoded = []
-    frames = MaterialBook._frames
+    frames = TalkLipDataset._frames
 
-    def watched(self: MaterialBook, clip: Clip, squares: np.ndarray) -> np.ndarray:
+    def watched(self: TalkLipDataset, clip: Clip, squares: np.ndarray) -> np.ndarray:
         decoded.append(clip.id)
         return frames(self, clip, squares)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MaterialBook, "_frames", watched)
+        patch.setattr(TalkLipDataset, "_frames", watched)
         train(tmp_path / "base", "base-no-lip")
         assert decoded == []
         train(tmp_path / "l", "l", pace=replace(QUICK, validate_every=100))
@@ -494,10 +494,10 @@ def test_a_generator_too_narrow_to_copy_is_refused(train: Train, tmp_path: Path)
 
 
 def test_a_training_may_begin_from_another_generator(train: Train, tmp_path: Path, expert: Path) -> None:
-    train(tmp_path / "bare", "l", stages=StageRule((1, 0, 0)))
+    train(tmp_path / "bare", "l", stages=StageSchedule((1, 0, 0)))
     learned = load_generator(tmp_path / "bare" / "last").state_dict()
     none = replace(QUICK, validate_every=1)
-    begun = {"begin_from": tmp_path / "bare" / "last", "size": None, "stages": StageRule((1, 0, 0)), "pace": none}
+    begun = {"begin_from": tmp_path / "bare" / "last", "size": None, "stages": StageSchedule((1, 0, 0)), "pace": none}
     still = {"learning_rate": 1e-12, "settled_from": 0}
     train(tmp_path / "more", "base-no-lip", still, **begun)
     further = load_generator(tmp_path / "more" / "last").state_dict()
@@ -511,9 +511,9 @@ def test_a_training_may_begin_from_another_generator(train: Train, tmp_path: Pat
 
 
 def test_contrastive_learning_may_be_new_to_a_generator_that_is_begun_from(train: Train, tmp_path: Path) -> None:
-    train(tmp_path / "bare", "base-no-lip-gan", stages=StageRule((1, 0, 0)))
+    train(tmp_path / "bare", "base-no-lip-gan", stages=StageSchedule((1, 0, 0)))
     more = train(
-        tmp_path / "more", "l+c", begin_from=tmp_path / "bare" / "last", size=None, stages=StageRule((0, 0, 1))
+        tmp_path / "more", "l+c", begin_from=tmp_path / "bare" / "last", size=None, stages=StageSchedule((0, 0, 1))
     )
     assert load_generator(more.last).dims.contrast_width > 0
 
@@ -528,6 +528,6 @@ def test_contrastive_learning_may_be_new_to_a_generator_that_is_begun_from(train
 def test_a_generator_that_can_not_be_begun_from_is_refused(
     train: Train, tmp_path: Path, variant: str, changed: dict[str, Any], message: str
 ) -> None:
-    train(tmp_path / "bare", "base-no-lip-gan", stages=StageRule((1, 0, 0)))
+    train(tmp_path / "bare", "base-no-lip-gan", stages=StageSchedule((1, 0, 0)))
     with pytest.raises(TlbenchError, match=message):
         train(tmp_path / "more", variant, begin_from=tmp_path / "bare" / "last", **changed)

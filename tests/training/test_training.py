@@ -23,11 +23,11 @@ from tlbench.observers.avhubert.checkpoint import load
 from tlbench.observers.avhubert.view import VIEWS
 from tlbench.observing.domain import check_domain, domain_of
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.loop import Report
-from tlbench.training.sample_dataset import LessonBook, LessonRule, frame_labels
+from tlbench.training.loop import TrainingReport
+from tlbench.training.sample_dataset import SampleDataset, SampleSpec, frame_labels
 from tlbench.training.schedule import Schedule
-from tlbench.training.train_observer import Trained, train_observer
-from tlbench.training.trainable import Curriculum
+from tlbench.training.train_observer import TrainedObserver, train_observer
+from tlbench.training.trainable import LabelInventory
 
 QUICK = Schedule(steps=6, batch_frames=30, learning_rate=1e-3, warmup=2, validate_every=3)
 
@@ -42,7 +42,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def train(root: Path, out: Path, cache: Path, schedule: Schedule = QUICK, max_seconds: float | None = None) -> Trained:
+def train(
+    root: Path, out: Path, cache: Path, schedule: Schedule = QUICK, max_seconds: float | None = None
+) -> TrainedObserver:
     return train_observer(
         "avhubert",
         "lrs2",
@@ -97,7 +99,7 @@ def test_a_package_is_named_by_what_decides_its_numbers(whole: Path, root: Path,
 def test_an_interrupted_training_ends_with_the_same_weights(
     whole: Path, root: Path, cache: Path, tmp_path: Path
 ) -> None:
-    def stop(report: Report) -> None:
+    def stop(report: TrainingReport) -> None:
         if report.step == 3:
             raise KeyboardInterrupt
 
@@ -185,8 +187,8 @@ def test_what_can_not_be_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def book(root: Path, cache: Path, view: View) -> LessonBook:
-    made = LessonBook(load_dataset("lrs2", root, split="train"), LessonRule(view, BoxRule(), listens=True), cache)
+def book(root: Path, cache: Path, view: View) -> SampleDataset:
+    made = SampleDataset(load_dataset("lrs2", root, split="train"), SampleSpec(view, BoxRule(), listens=True), cache)
     made.prepare(lambda done, total: None)
     return made
 
@@ -200,7 +202,7 @@ def test_lessons_are_the_views_pictures_before_they_are_normalised(root: Path, c
     assert lesson.samples is not None
     assert abs(len(lesson.samples) / 16000 - 13 / 25) < 0.1
     assert lesson.labels is None  # LRS2 has no times
-    assert lessons.curriculum() == Curriculum(tuple(SENTENCES["train"].values()), (), ())
+    assert lessons.curriculum() == LabelInventory(tuple(SENTENCES["train"].values()), (), ())
 
 
 def test_lessons_are_made_once(root: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from tlbench.files import write_text_atomically
 from tlbench.generation.controls import (
     CODEC,
     Control,
-    Double,
+    StandIn,
     checked_boxes,
     donors,
     read_scene,
@@ -38,7 +38,7 @@ from tlbench.generation.controls import (
     write_scene,
 )
 from tlbench.generation.faults import VERSION, Fault, double_of, find_faults
-from tlbench.generation.stand_ins import Pairing, envelope, pair_up
+from tlbench.generation.stand_ins import StandInMatch, envelope, pair_up
 from tlbench.media.video import read_video
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.cache import Cache, content_key, content_sha256
@@ -245,7 +245,7 @@ class _Desk:
         self.progress = progress
         self.clips = {clip.id: clip for clip in selection.clips}
         self.finder = BoxFinder(setup.plan.boxes, Cache(setup.plan.cache / "boxes"))
-        self.doubles: dict[str, dict[str, Pairing]] = {}
+        self.doubles: dict[str, dict[str, StandInMatch]] = {}
         self._donors: dict[str, str] = {}
         self._sha256: dict[str, str] = {}
         self._told: set[tuple[str, str, str]] = set()
@@ -334,7 +334,7 @@ class _Desk:
     def _donor(self, clip: Clip) -> Clip:
         return self.clips[self._donors[clip.id]]
 
-    def _pairing(self, clip: Clip, control: Control) -> Pairing:
+    def _pairing(self, clip: Clip, control: Control) -> StandInMatch:
         pairing = self.doubles[control.needs_double].get(clip.id)
         if pairing is None:
             raise ClipError(
@@ -396,7 +396,7 @@ class _Desk:
             return [error]
         failures = []
         donor: np.ndarray | None = None
-        doubles: dict[str, Double] = {}
+        doubles: dict[str, StandIn] = {}
         for order in orders:
             control = order.control
             try:
@@ -411,13 +411,13 @@ class _Desk:
                 failures.append(error)
         return failures
 
-    def _double(self, clip: Clip, control: Control, count: int, boxes: Mapping[str, np.ndarray]) -> Double:
+    def _double(self, clip: Clip, control: Control, count: int, boxes: Mapping[str, np.ndarray]) -> StandIn:
         pairing = self._pairing(clip, control)
         other = self.clips[pairing.id]
         assert other.reference is not None  # it has speech
         frames = read_video(other.reference)
         place = pairing.place[np.minimum(np.arange(count), len(pairing.place) - 1)]
-        return double_of(Double(frames, _boxes_of(other, boxes, len(frames))), place)
+        return double_of(StandIn(frames, _boxes_of(other, boxes, len(frames))), place)
 
     def _done(self, fault: Fault, size: float, orders: Mapping[str, _Order]) -> Result | None:
         """The result of an earlier run, if it was made of the same videos with the same eyes."""

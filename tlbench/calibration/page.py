@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from tlbench.calibration.verdicts import Calibration, Point, Side
+from tlbench.calibration.verdicts import Calibration, FaultPoint, FaultSide
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
-from tlbench.tables.table_format import SYMBOLS, Cell, Grid, Sheet, clean, draw_markdown, draw_terminal
+from tlbench.tables.table_format import SYMBOLS, Cell, Document, Table, clean, draw_markdown, draw_terminal
 
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _TITLES = {"paper": "paper: the published arithmetic", "sound": "sound: what it should have been"}
@@ -80,7 +80,7 @@ def calibration_page(calibration: Calibration) -> str:
     return "\n".join(parts)
 
 
-def verdict_text(side: Side, unit: str = "") -> str:
+def verdict_text(side: FaultSide, unit: str = "") -> str:
     """``sees``, ``from 2 px``, ``to 8 px``, ``blind``, ``prefers``, ``?``."""
     size = "" if side.since is None else f"{side.since:g} {unit}".strip()
     return {
@@ -99,7 +99,7 @@ def shown_metrics(calibration: Calibration, all_metrics: bool) -> list[Metric]:
     return headline if headline and not all_metrics else list(calibration.metrics)
 
 
-def _sheet(calibration: Calibration, all_metrics: bool) -> Sheet:
+def _sheet(calibration: Calibration, all_metrics: bool) -> Document:
     metrics = shown_metrics(calibration, all_metrics)
     columns = [(fault, place) for fault in calibration.faults for place in range(len(fault.sides))]
     head = (Cell("metric"), *(_head(fault, place) for fault, place in columns))
@@ -119,9 +119,9 @@ def _sheet(calibration: Calibration, all_metrics: bool) -> Sheet:
         f" ({clean(calibration.selection)} only)" if calibration.selection else ""
     )
     title = f"Does the metric see the fault? {calibration.clips} clips"
-    grid = Grid(title, head, tuple(sections), kept=(0,), left=(0,))
+    grid = Table(title, head, tuple(sections), kept=(0,), left=(0,))
     notes = [*_NOTES, *_failure_notes(calibration), *(clean(line) for line in calibration.left_out)]
-    return Sheet(heading, (grid,), tuple(notes))
+    return Document(heading, (grid,), tuple(notes))
 
 
 def _head(fault: Fault, place: int) -> Cell:
@@ -129,7 +129,7 @@ def _head(fault: Fault, place: int) -> Cell:
     return Cell(f"{fault.label}{', ' if name else ''}{name}", f"to {sizes[-1]:g} {fault.unit}")
 
 
-def _cell(side: Side) -> Cell:
+def _cell(side: FaultSide) -> Cell:
     if side.correlation is None:
         return Cell("-")
     ends = "" if side.low is None or side.high is None else f"[{_signed(side.low)}, {_signed(side.high)}]"
@@ -183,7 +183,7 @@ def _numbers(calibration: Calibration, fault: Fault) -> Iterable[str]:
     yield ""
 
 
-def _number_cell(metric: Metric, point: Point) -> str:
+def _number_cell(metric: Metric, point: FaultPoint) -> str:
     if point.value is None:
         return "-"
     ends = (

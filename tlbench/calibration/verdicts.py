@@ -44,7 +44,7 @@ Verdict = Literal["sees", "sees from", "sees up to", "blind", "prefers", "unknow
 
 
 @dataclass(frozen=True)
-class Point:
+class FaultPoint:
     """One metric at one size of a fault, in the unit of the metric.
 
     Attributes
@@ -73,7 +73,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Side:
+class FaultSide:
     """One metric on one side of no fault.
 
     Attributes
@@ -110,8 +110,8 @@ class Curve:
     fault: str
     metric: Metric
     protocol: str
-    points: tuple[Point, ...]
-    sides: tuple[Side, ...]
+    points: tuple[FaultPoint, ...]
+    sides: tuple[FaultSide, ...]
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def make_curves(fault: Fault, none: Result, grown: Mapping[float, Result], setti
         Of the clips with it; of the same clips and metrics.
     """
     metrics = none.metrics
-    points: dict[str, list[Point]] = {metric.key: [] for metric in metrics}
+    points: dict[str, list[FaultPoint]] = {metric.key: [] for metric in metrics}
     for size in fault.sizes:
         result = none if size == fault.none else grown[size]
         ids = [clip.id for clip in result.clips if clip.id in none.by_id]
@@ -251,7 +251,7 @@ def make_curves(fault: Fault, none: Result, grown: Mapping[float, Result], setti
             row, difference = result.row(metric.key), differences[metric.key]
             low, high = difference.low, difference.high
             points[metric.key].append(
-                Point(
+                FaultPoint(
                     size=size,
                     value=row.value,
                     low=row.low,
@@ -276,7 +276,7 @@ def make_curves(fault: Fault, none: Result, grown: Mapping[float, Result], setti
 
 
 def mark_of(metric: Metric, low: float | None, high: float | None, units: int) -> Mark:
-    """Which way a paired interval says that a metric went; see :class:`Point`."""
+    """Which way a paired interval says that a metric went; see :class:`FaultPoint`."""
     if low is None or high is None or units < 2:
         return "unknown"
     if low <= 0 <= high:
@@ -285,7 +285,7 @@ def mark_of(metric: Metric, low: float | None, high: float | None, units: int) -
 
 
 def judge(sizes: Sequence[float], marks: Sequence[Mark]) -> tuple[Verdict, float | None]:
-    """The verdict on one side, from its sizes and marks by growing fault; see :class:`Side`."""
+    """The verdict on one side, from its sizes and marks by growing fault; see :class:`FaultSide`."""
     last = marks[-1]
     if last == "unknown":
         return "unknown", None
@@ -302,11 +302,11 @@ def _side(
     name: str,
     sizes: tuple[float, ...],
     metric: Metric,
-    points: Iterable[Point],
+    points: Iterable[FaultPoint],
     none: Result,
     grown: Mapping[float, Result],
     settings: IntervalSettings,
-) -> Side:
+) -> FaultSide:
     marks = {point.size: point.mark for point in points}
     verdict, since = judge(sizes, [marks[size] for size in sizes])
     results = [none, *(grown[size] for size in sizes)]
@@ -320,13 +320,13 @@ def _side(
     ids = [clip_id for clip_id, there in zip(ids, scored, strict=True) if there]
     correlations = correlations[scored]
     if not ids:
-        return Side(name, sizes, None, None, None, 0, verdict, since)
+        return FaultSide(name, sizes, None, None, None, 0, verdict, since)
     units = group_units(ids, [none.by_id[clip_id].speaker for clip_id in ids], settings.cluster)
     sums = units.sums(np.stack([correlations, np.ones(len(ids))], axis=1))
     ratio = Ratio(sums[:, 0], sums[:, 1], lambda mean: mean, 1.0)
     interval = bootstrap_intervals([ratio], units.name, settings)[0]
     low, high = (interval.low, interval.high) if interval is not None else (None, None)
-    return Side(name, sizes, ratio.total, low, high, len(ids), verdict, since)
+    return FaultSide(name, sizes, ratio.total, low, high, len(ids), verdict, since)
 
 
 def _clip_correlation(metric: Metric, clip_id: str, results: Sequence[Result]) -> float:

@@ -20,7 +20,7 @@ from tlbench.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tlbench.preflight.check import Report
+    from tlbench.preflight.check import CheckReport
     from tlbench.preflight.findings import Finding
 
 NAMED_CLIPS = 3  # of one code; --json has them all
@@ -104,7 +104,7 @@ def command(
     context.exit(report.exit_code)
 
 
-def _print(report: Report, console: Console) -> None:
+def _print(report: CheckReport, console: Console) -> None:
     """Findings grouped by code, the worst first, then one line that sums up."""
     from itertools import groupby
 

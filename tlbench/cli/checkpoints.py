@@ -13,7 +13,7 @@ from tlbench.cli.options import json_option
 if TYPE_CHECKING:
     from tlbench.checkpoints.card import Card
     from tlbench.checkpoints.package import Package
-    from tlbench.verify import Comparison, HalfEffect
+    from tlbench.verify import GroundTruthCheck, HalfEffect
 
 
 @click.group()
@@ -226,7 +226,7 @@ def _effect(found: HalfEffect) -> str:
     )
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(found: GroundTruthCheck) -> str:
     interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
     said = "in the interval" if found.agrees else "NOT in the interval"
     what = f"{found.metric} of ground truth, {found.scored} of {found.expected} clips"

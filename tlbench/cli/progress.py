@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from tlbench.observing.observation import Observation
-    from tlbench.training.loop import Report
+    from tlbench.training.loop import TrainingReport
 
 QUIET_SECONDS = 30.0  # without a terminal, a line this often says that the run is alive
 
@@ -148,7 +148,7 @@ class TrainingProgress:
         """Lessons that are ready."""
         self._show("lessons", done, total, "")
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: TrainingReport) -> None:
         """Where the training is."""
         losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
         figures = f"epoch {report.epoch}, {losses}, {report.frames_per_second:.0f} frames/s"

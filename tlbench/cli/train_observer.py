@@ -13,7 +13,7 @@ from tlbench.cli.options import cache_option, json_option, read_size
 
 if TYPE_CHECKING:
     from tlbench.training.devices import Precision
-    from tlbench.training.train_observer import Trained
+    from tlbench.training.train_observer import TrainedObserver
 
 
 @click.command()
@@ -164,7 +164,7 @@ def command(
         context.exit(1)
 
 
-def _print(trained: Trained, as_json: bool) -> None:
+def _print(trained: TrainedObserver, as_json: bool) -> None:
     if as_json:
         about = {
             "best": str(trained.best),

@@ -225,11 +225,11 @@ def command(
     """
     from tlbench.cli.options import given_weights
     from tlbench.cli.progress import TrainingProgress
-    from tlbench.talklip.batches import Picking
-    from tlbench.talklip.stages import StageRule
-    from tlbench.talklip.train import Devices, Parts, train_reference
+    from tlbench.talklip.batches import FrameMasking
+    from tlbench.talklip.stages import StageSchedule
+    from tlbench.talklip.train import Devices, Splits, train_reference
     from tlbench.talklip.train_step import Recipe
-    from tlbench.talklip.trainer import Pace
+    from tlbench.talklip.trainer import TrainLoopConfig
 
     if threads is not None:
         import torch
@@ -261,10 +261,10 @@ def command(
             expert=expert,
             begin_from=begin_from,
             size=None if size is None else read_size(size),
-            stages=StageRule(_stage_steps(stage_steps), patience),
-            pace=Pace(batch_clips, accumulate, validate_every, judged_clips, save_every, seed),
-            picking=Picking(mask_share, mask_run),
-            parts=Parts(train_split, val_split, train_list, val_list),
+            stages=StageSchedule(_stage_steps(stage_steps), patience),
+            pace=TrainLoopConfig(batch_clips, accumulate, validate_every, judged_clips, save_every, seed),
+            picking=FrameMasking(mask_share, mask_run),
+            parts=Splits(train_split, val_split, train_list, val_list),
             boxes=boxes,
             detector=detector,
             smooth=smooth,

@@ -57,7 +57,7 @@ class NotComparable:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SystemStatus:
     """What must be known of one of the two before its numbers are quoted.
 
     Attributes
@@ -101,7 +101,7 @@ class Comparison:
         Clips left out because the other result has no such clip.
     other_reference : int
         Clips left out because the same id stands for different reference videos.
-    standing_a, standing_b : Standing
+    standing_a, standing_b : SystemStatus
         What must be known of each.
     not_read : tuple of (str, str)
         Systems with metrics by which they are read no better than by a reader that does not look.
@@ -116,8 +116,8 @@ class Comparison:
     only_a: int
     only_b: int
     other_reference: int
-    standing_a: Standing
-    standing_b: Standing
+    standing_a: SystemStatus
+    standing_b: SystemStatus
     not_read: tuple[tuple[str, str], ...] = ()
 
     def as_dicts(self) -> list[dict[str, Any]]:
@@ -241,9 +241,9 @@ def compare(
     )
 
 
-def _standing(result: Result, compared: Sequence[str]) -> Standing:
+def _standing(result: Result, compared: Sequence[str]) -> SystemStatus:
     findings = [found for clip_id in compared for found in result.by_id[clip_id].findings]
-    return Standing(
+    return SystemStatus(
         result.complete,
         result.strict,
         result.expected,

@@ -65,7 +65,7 @@ class Entrant:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairedTest:
     """Two entrants told apart by their clips: ``p_value`` is of the paired test, not yet corrected."""
 
     a: str
@@ -74,7 +74,7 @@ class Pair:
 
 
 def rank(
-    entrants: Sequence[Entrant], better: Direction, pairs: Sequence[Pair] = (), level: float = 0.95
+    entrants: Sequence[Entrant], better: Direction, pairs: Sequence[PairedTest] = (), level: float = 0.95
 ) -> dict[str, int]:
     """Ranks by entrant key, from 1; see the rule above. The order of entrants and pairs does not matter.
 
@@ -84,7 +84,7 @@ def rank(
         Of one protocol.
     better : "higher", "lower" or "none"
         A metric without a direction ranks nobody: the mapping is empty.
-    pairs : sequence of Pair
+    pairs : sequence of PairedTest
         From :func:`paired_tests`. Pairs that aren't there are judged by their intervals.
     level : float
         0.95 calls a difference shown if its corrected p is below 0.05.
@@ -122,7 +122,7 @@ def _apart(winner: Entrant, loser: Entrant, better: Direction) -> bool:
     return winner.low > loser.high if better == "higher" else winner.high < loser.low
 
 
-def paired_tests(entrants: Sequence[Entrant], metric: Metric) -> list[Pair]:
+def paired_tests(entrants: Sequence[Entrant], metric: Metric) -> list[PairedTest]:
     """Paired permutation tests of every two entrants that have per-clip tallies of a metric.
 
     A pair whose difference has no p value (no common clip, two infinite values) is left out. Every pair gets the p
@@ -141,7 +141,7 @@ def paired_tests(entrants: Sequence[Entrant], metric: Metric) -> list[Pair]:
         for a, b in product(one, other):
             p_value = paired_difference(a.result, b.result, metric, a.settings).p_value
             if p_value is not None:
-                found.append(Pair(a.key, b.key, p_value))
+                found.append(PairedTest(a.key, b.key, p_value))
     return found
 
 
@@ -165,7 +165,7 @@ def _scored(key: str, result: Result, metric: Metric) -> _Scored:
     return _Scored(key, result, tuple(clip.id for clip in clips), labels, settings)
 
 
-def _tests_over_same_clips(members: Sequence[_Scored], metric: Metric) -> list[Pair]:
+def _tests_over_same_clips(members: Sequence[_Scored], metric: Metric) -> list[PairedTest]:
     """As :func:`paired_difference` for every two, from one draw of swaps.
 
     A swap of a and b takes from a what the swapped units of a hold and gives it what those of b hold. So the sums over
@@ -199,5 +199,5 @@ def _tests_over_same_clips(members: Sequence[_Scored], metric: Metric) -> list[P
             rounding = 1e-11 * max(abs(x.total), abs(y.total))
             p_value = permutation_p_value(delta, differences, units.count, rounding)
         if p_value is not None:
-            found.append(Pair(members[i].key, members[j].key, p_value))
+            found.append(PairedTest(members[i].key, members[j].key, p_value))
     return found

@@ -45,7 +45,7 @@ class LrwClip:
 
 
 @dataclass(frozen=True)
-class Pair:
+class AudioVideoPair:
     """Whose speech and whose face are put together.
 
     Attributes
@@ -163,22 +163,22 @@ def read_lrw_list(path: Path) -> list[LrwClip]:
     return _unique(path, clips)
 
 
-def read_wav2lip_pairs(path: Path) -> list[Pair]:
+def read_wav2lip_pairs(path: Path) -> list[AudioVideoPair]:
     """Wav2Lip's ``evaluation/test_filelists/{lrs2,lrs3,lrw}.txt``: ``AUDIO VIDEO`` a line, without extensions.
 
     The audio comes **first** (``gen_videos_from_filelist.py`` of Rudrabha/Wav2Lip). A blank line has a number too,
     and stops that script; here it is an error, so that numbers and files can't slip apart.
     """
-    return [Pair(number, first, second) for number, first, second in _two_columns(path)]
+    return [AudioVideoPair(number, first, second) for number, first, second in _two_columns(path)]
 
 
-def read_resynced_pairs(path: Path) -> list[Pair]:
+def read_resynced_pairs(path: Path) -> list[AudioVideoPair]:
     """ReSyncED's ``random_pairs.txt`` and ``tts_pairs.txt``: ``VIDEO AUDIO`` a line, with extensions.
 
     The video comes **first** here, the other way round than in the lists beside it (``real_videos_inference.py`` of
     Rudrabha/Wav2Lip).
     """
-    return [Pair(number, second, first) for number, first, second in _two_columns(path)]
+    return [AudioVideoPair(number, second, first) for number, first, second in _two_columns(path)]
 
 
 def read_subset(path: Path) -> list[ListedClip]:

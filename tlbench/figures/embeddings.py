@@ -17,7 +17,7 @@ PANEL_INCHES = 2.5
 
 
 @dataclass(frozen=True)
-class Panel:
+class EmbeddingPanel:
     """One generator's embeddings.
 
     Attributes
@@ -37,7 +37,7 @@ class Panel:
     told_apart: float
 
 
-def draw_embeddings(words: tuple[str, str], panels: Sequence[Panel], path: Path) -> None:
+def draw_embeddings(words: tuple[str, str], panels: Sequence[EmbeddingPanel], path: Path) -> None:
     """Write the panels as a PNG.
 
     Axes have no ticks: t-SNE keeps who is whose neighbour and no distances.

@@ -14,12 +14,12 @@ from tlbench.datasets.dataset import Selection, Span, load_dataset
 from tlbench.datasets.matching import ClipNames
 from tlbench.datasets.word_times import word_times
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.figures.embeddings import Panel, draw_embeddings
+from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings
 from tlbench.figures.figure_files import check_png
-from tlbench.figures.snapshots import Moment, Row, draw_snapshots
+from tlbench.figures.snapshots import Moment, SnapshotRow, draw_snapshots
 from tlbench.media.audio import read_audio
 from tlbench.media.filterbank import SAMPLE_RATE
-from tlbench.media.video import FRAMES_PER_SECOND, Footage
+from tlbench.media.video import FRAMES_PER_SECOND, VideoReader
 from tlbench.talklip.generator import TalkLip
 
 SNAPSHOTS = 8
@@ -32,7 +32,7 @@ Count = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Heard:
+class EmbeddingSpread:
     """What :func:`plot_embeddings` found of one checkpoint.
 
     Attributes
@@ -41,7 +41,7 @@ class Heard:
     counts : (int, int)
         Occurrences of either word.
     told_apart : float
-        See :class:`tlbench.figures.embeddings.Panel`.
+        See :class:`tlbench.figures.embeddings.EmbeddingPanel`.
     """
 
     name: str
@@ -106,18 +106,18 @@ def plot_snapshots(
     truth = found[0].reference
     if truth is None:
         raise TlbenchError(f"clip {clip_id}: has no reference video to be put on top; choose a data set that has")
-    length_seconds = sum(len(run) for run in Footage(truth, 0).frames()) / FRAMES_PER_SECOND
+    length_seconds = sum(len(run) for run in VideoReader(truth, 0).frames()) / FRAMES_PER_SECOND
     times = _moments(at_seconds, count, begin_seconds, end_seconds, length_seconds, clip_id)
     numbers = [floor(seconds * FRAMES_PER_SECOND + 1e-6) for seconds in times]
-    rows, missing = [Row("Ground truth", _frames(truth, numbers))], []
+    rows, missing = [SnapshotRow("Ground truth", _frames(truth, numbers))], []
     for name, one in zip(titles, found, strict=False):
         try:
             if one.generated is None:
                 raise ClipError("missing", "has no video of this clip")
-            rows.append(Row(name, _frames(one.generated, numbers)))
+            rows.append(SnapshotRow(name, _frames(one.generated, numbers)))
         except ClipError as error:
             missing.append(f"{name}: {error}")
-            rows.append(Row(name, note=error.message[:80]))
+            rows.append(SnapshotRow(name, note=error.message[:80]))
     moments = _labelled(selections[0], found[0], times) if labels else [Moment(seconds) for seconds in times]
     said = found[0].transcript or found[0].word or ""
     draw_snapshots(f"{clip_id}   {said}".strip(), moments, rows, out)
@@ -138,7 +138,7 @@ def plot_embeddings(
     each: int = EACH_WORD,
     seed: int = 0,
     progress: Count | None = None,
-) -> list[Heard]:
+) -> list[EmbeddingSpread]:
     """Draw what generators hear in two words that are easily confused: a panel a checkpoint, a point an occurrence.
 
     As in the paper (Sec. 4.6): the audio embeddings of the frames in which a word is said are summed, and the sums are
@@ -181,10 +181,10 @@ def plot_embeddings(
             if progress is not None:
                 progress(number * len(spans) + done, len(checkpoints) * len(spans))
         points = np.stack(sums)
-        panels.append(Panel(name, place(points), labels, told_apart(points, labels)))
+        panels.append(EmbeddingPanel(name, place(points), labels, told_apart(points, labels)))
     draw_embeddings((first, second), panels, out)
     counts = len(occurrences[0]), len(occurrences[1])
-    return [Heard(panel.title, counts, panel.told_apart) for panel in panels]
+    return [EmbeddingSpread(panel.title, counts, panel.told_apart) for panel in panels]
 
 
 def told_apart(points: np.ndarray, labels: np.ndarray) -> float:
@@ -285,7 +285,7 @@ def _moments(
 def _frames(path: Path, numbers: Sequence[int]) -> tuple[np.ndarray | None, ...]:
     """The frames of these numbers; None for those beyond the end. Raises ClipError."""
     found: dict[int, np.ndarray] = {}
-    for run in Footage(path, 0).frames():
+    for run in VideoReader(path, 0).frames():
         for number in set(numbers).intersection(range(run.start, run.start + len(run))):
             found[number] = run.rgb[number - run.start].copy()
     return tuple(found.get(number) for number in numbers)

@@ -34,7 +34,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Row:
+class SnapshotRow:
     """A system's frames.
 
     Attributes
@@ -51,7 +51,7 @@ class Row:
     note: str = ""
 
 
-def draw_snapshots(title: str, moments: Sequence[Moment], rows: Sequence[Row], path: Path) -> None:
+def draw_snapshots(title: str, moments: Sequence[Moment], rows: Sequence[SnapshotRow], path: Path) -> None:
     """Write the strips as a PNG.
 
     Raises TlbenchError if ``path`` is no PNG, or can't be written.

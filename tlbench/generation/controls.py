@@ -22,7 +22,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.nearest_mouth import Gallery, mouth_halves
+from tlbench.generation.nearest_mouth import MouthIndex, mouth_halves
 from tlbench.media.audio import read_audio
 from tlbench.media.blending import softness
 from tlbench.media.video import read_video, write_video
@@ -35,7 +35,7 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 
 
 @dataclass(frozen=True)
-class Double:
+class StandIn:
     """The pictures of another clip, brought to a scene's length: frame t is shown when the scene shows its frame t.
 
     Attributes
@@ -50,7 +50,7 @@ class Double:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ControlScene:
     """A reference clip as a control receives it and gives it back.
 
     Attributes
@@ -60,7 +60,7 @@ class Scene:
     boxes : (T, 4) int64 x1 y1 x2 y2, or None unless the control needs them
     donor : (M,) int16, or None unless the control needs it
         The speech of another clip.
-    double : Double, or None unless the control needs it
+    double : StandIn, or None unless the control needs it
         Another clip's face.
     mouths : T pictures (h, w, 3) uint8 RGB of any size, or None unless the control needs them
         What others' mouths look like when the same is heard.
@@ -70,7 +70,7 @@ class Scene:
     samples: np.ndarray | None = None
     boxes: np.ndarray | None = None
     donor: np.ndarray | None = None
-    double: Double | None = None
+    double: StandIn | None = None
     mouths: tuple[np.ndarray, ...] | None = None
 
 
@@ -107,7 +107,7 @@ class Control(ABC):
         return CRF
 
     @abstractmethod
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         """The scene with the fault. The input is not changed."""
 
 
@@ -118,7 +118,7 @@ class GroundTruth(Control):
     written = False
     excused = frozenset({"same-file", "identical", "identical-pictures", "ground-truth-as-system"})
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         return scene
 
 
@@ -127,7 +127,7 @@ class Reencoded(Control):
     base = "reencoded"
     description = f"the reference, written again as H.264 (CRF {CRF}) with AAC sound"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         return scene
 
 
@@ -144,7 +144,7 @@ class FrozenMouth(Control):
     def name(self) -> str:
         return _with_share(self.base, self.share)
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         frames = scene.frames.copy()
         halves = _mouth_halves(scene)
         frozen = middle(len(frames), self.share)
@@ -168,7 +168,7 @@ class GreyedMouth(Control):
     description = "the lower half of the face box is plain grey (128)"
     needs_boxes = True
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         frames = scene.frames.copy()
         for frame, half in zip(frames, _mouth_halves(scene), strict=True):
             frame[half] = 128
@@ -184,7 +184,7 @@ class NearestMouth(Control):
     needs_boxes = True
     needs_mouths = True
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         assert scene.mouths is not None  # needs_mouths
         frames = scene.frames.copy()
         for frame, half, mouth in zip(frames, _mouth_halves(scene), scene.mouths, strict=True):
@@ -205,7 +205,7 @@ class Static(Control):
     base = "static"
     description = "the first frame, repeated"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         return replace(scene, frames=np.repeat(scene.frames[:1], len(scene.frames), axis=0))
 
 
@@ -223,7 +223,7 @@ class SwappedAudio(Control):
     def name(self) -> str:
         return _with_share(self.base, self.share)
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         assert scene.donor is not None  # needs_donor
         own = scene.samples
         samples = np.zeros(len(scene.frames) * SAMPLES_PER_FRAME if own is None else len(own), np.int16)
@@ -247,7 +247,7 @@ class Blurred(Control):
     def name(self) -> str:
         return self.base if self.sigma_px == Blurred.sigma_px else f"{self.base}-{self.sigma_px:g}"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         blurred = [cv2.GaussianBlur(frame, (0, 0), self.sigma_px) for frame in scene.frames]
         return replace(scene, frames=np.stack(blurred))
 
@@ -268,7 +268,7 @@ class Shifted(Control):
     def name(self) -> str:
         return self.base if self.frames == Shifted.frames else f"{self.base}{self.frames:+d}"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         count = len(scene.frames)
         if abs(self.frames) >= count:
             raise ClipError(
@@ -387,7 +387,7 @@ def make_controls(
     chosen = [found for found in map(control, dict.fromkeys(kinds)) if found.written]
     folders = {kind.name: out / kind.name for kind in chosen}
     other = donors([clip.id for clip in clips], seed) if any(kind.needs_donor for kind in chosen) else {}
-    gallery = Gallery(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
+    gallery = MouthIndex(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
     for kind in chosen:
         _open_folder(folders[kind.name], kind, seed, other, gallery, boxes_by)
     by_id = {clip.id: clip for clip in clips}
@@ -409,7 +409,7 @@ def _make(
     kinds: Sequence[Control],
     folders: dict[str, Path],
     boxes_of: Callable[[Clip], np.ndarray],
-    gallery: Gallery | None,
+    gallery: MouthIndex | None,
 ) -> list[tuple[Control, ClipError]]:
     """Write one clip's controls; what could not be made is returned."""
     if not kinds:
@@ -434,13 +434,13 @@ def _make(
     return failures
 
 
-def write_scene(path: Path, scene: Scene, crf: int) -> None:
+def write_scene(path: Path, scene: ControlScene, crf: int) -> None:
     """Encode a scene as all controls are encoded. Raises TlbenchError if it can't be written."""
     _make_folder(path.parent)
     write_video(path, scene.frames, FRAMES_PER_SECOND, scene.samples, SAMPLE_RATE, CODEC, crf)
 
 
-def read_scene(clip: Clip) -> Scene:
+def read_scene(clip: Clip) -> ControlScene:
     """The reference's frames, and its sound if it has any. Raises ClipError if it can't be read."""
     if clip.reference is None:
         raise ClipError("missing", f"clip {clip.id}: controls are made from the reference, and there is none")
@@ -450,7 +450,7 @@ def read_scene(clip: Clip) -> Scene:
         if error.code != "no-audio":
             raise
         samples = None
-    return Scene(read_video(clip.reference), samples)
+    return ControlScene(read_video(clip.reference), samples)
 
 
 def read_speech(donor: Clip) -> np.ndarray:
@@ -460,7 +460,7 @@ def read_speech(donor: Clip) -> np.ndarray:
     return read_audio(donor.reference, SAMPLE_RATE)
 
 
-def _mouths(clip: Clip, scene: Scene, gallery: Gallery) -> tuple[np.ndarray, ...]:
+def _mouths(clip: Clip, scene: ControlScene, gallery: MouthIndex) -> tuple[np.ndarray, ...]:
     if scene.samples is None:
         raise ClipError("no-audio", f"clip {clip.id}: the reference has no sound to find mouths by")
     return gallery.mouths(clip, scene.samples, len(scene.frames))
@@ -473,7 +473,7 @@ def checked_boxes(clip: Clip, boxes: np.ndarray, count: int) -> np.ndarray:
     return boxes
 
 
-def _mouth_halves(scene: Scene) -> list[tuple[slice, slice]]:
+def _mouth_halves(scene: ControlScene) -> list[tuple[slice, slice]]:
     assert scene.boxes is not None  # needs_boxes
     return mouth_halves(scene.boxes, *scene.frames.shape[1:3])
 
@@ -492,7 +492,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _open_folder(
-    folder: Path, kind: Control, seed: int, other: dict[str, str], gallery: Gallery | None, boxes_by: str
+    folder: Path, kind: Control, seed: int, other: dict[str, str], gallery: MouthIndex | None, boxes_by: str
 ) -> None:
     """Make the folder of a kind, or see that it was made in the same way."""
     recipe: dict[str, object] = {"control": kind.name, "codec": CODEC, "crf": CRF}

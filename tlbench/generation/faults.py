@@ -23,11 +23,11 @@ from tlbench.generation.controls import (
     SPOILT_FACE,
     Blurred,
     Control,
-    Double,
+    ControlScene,
     FrozenMouth,
     Reencoded,
-    Scene,
     Shifted,
+    StandIn,
     SwappedAudio,
     middle,
 )
@@ -52,7 +52,7 @@ class LateSound(Control):
     def name(self) -> str:
         return f"{self.base}{self.frames:+g}"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         own = _sound(scene)
         late = np.zeros_like(own)
         samples = min(round(self.frames * SAMPLES_PER_FRAME), len(own))
@@ -70,7 +70,7 @@ class Coarse(Control):
     def name(self) -> str:
         return f"{self.base}-{self.factor:g}"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         height, width = scene.frames.shape[1:3]
         small = max(1, round(width / self.factor)), max(1, round(height / self.factor))
         coarse = [
@@ -96,7 +96,7 @@ class Compressed(Control):
     def crf(self) -> int:
         return self.rate_factor
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         return scene
 
 
@@ -112,7 +112,7 @@ class Noisy(Control):
     def name(self) -> str:
         return f"{self.base}-{self.sigma_levels:g}"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         rng = np.random.default_rng(SEED)
         frames = np.empty_like(scene.frames)
         for made, frame in zip(frames, scene.frames, strict=True):
@@ -134,7 +134,7 @@ class NoisySound(Control):
     def name(self) -> str:
         return f"{self.base}-{self.ratio:g}"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         own = _sound(scene).astype(np.float64)
         noise = np.random.default_rng(SEED).standard_normal(len(own))
         noisy = own + self.ratio * np.sqrt(np.square(own).mean()) * noise
@@ -159,7 +159,7 @@ class ScaledMotion(Control):
     def name(self) -> str:
         return f"{self.base}-{self.amplitude:g}"
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         regions = _mouths(scene)
         wide, high = (max(1, round(np.median([r[i + 2] - r[i] for r in regions]))) for i in (0, 1))
         patch: Region = (0.0, 0.0, float(wide), float(high))
@@ -195,7 +195,7 @@ class _Doubled(Control):
     def part(self, frames: np.ndarray, boxes: np.ndarray) -> list[Region]:
         raise NotImplementedError
 
-    def apply(self, scene: Scene) -> Scene:
+    def apply(self, scene: ControlScene) -> ControlScene:
         assert scene.boxes is not None  # needs_boxes
         assert scene.double is not None  # needs_double
         own, others = self.part(scene.frames, scene.boxes), self.part(scene.double.frames, scene.double.boxes)
@@ -239,7 +239,7 @@ def _levels(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
-def _sound(scene: Scene) -> np.ndarray:
+def _sound(scene: ControlScene) -> np.ndarray:
     if scene.samples is None:
         raise ClipError("no-audio", "the reference has no sound to put a fault into; leave the faults of sound out")
     return scene.samples
@@ -257,12 +257,12 @@ def _lower_faces(boxes: np.ndarray) -> list[Region]:
     ]
 
 
-def _mouths(scene: Scene) -> list[Region]:
+def _mouths(scene: ControlScene) -> list[Region]:
     assert scene.boxes is not None  # needs_boxes
     return _lower_faces(scene.boxes)
 
 
-def _window(region: Region, scene: Scene) -> tuple[slice, slice]:
+def _window(region: Region, scene: ControlScene) -> tuple[slice, slice]:
     rows, columns = window(region, *scene.frames.shape[1:3])
     if rows.start >= rows.stop or columns.start >= columns.stop:
         raise ClipError("empty-crop", "a face box has no part of the mouth inside the frame; mend the boxes")
@@ -455,7 +455,7 @@ def find_faults(words: Iterable[str] | None) -> tuple[Fault, ...]:
     return tuple(fault for fault in FAULTS if fault.name in wanted)
 
 
-def double_of(scene: Double, place: np.ndarray) -> Double:
+def double_of(scene: StandIn, place: np.ndarray) -> StandIn:
     """A double's frames in the order of ``place`` (T,), which of its frames is shown when; beyond its end, the last."""
     shown = np.clip(place, 0, len(scene.frames) - 1)
-    return Double(scene.frames[shown], scene.boxes[np.clip(place, 0, len(scene.boxes) - 1)])
+    return StandIn(scene.frames[shown], scene.boxes[np.clip(place, 0, len(scene.boxes) - 1)])

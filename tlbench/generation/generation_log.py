@@ -26,7 +26,7 @@ _LONGEST = 200  # characters of what is handed on
 
 
 @dataclass(frozen=True)
-class Made:
+class ClipProvenance:
     """What one video was made of.
 
     Attributes
@@ -53,7 +53,7 @@ class Made:
         return "given" if self.boxes.startswith("given:") else self.boxes
 
 
-class Note:
+class GenerationLog:
     """A folder's note, opened to be gone on with. Nothing is written before :meth:`write` or :meth:`add`.
 
     Parameters
@@ -78,7 +78,7 @@ class Note:
         make_folder(folder)
         self.clips = self._opened(folder)
 
-    def add(self, clip_id: str, made: Made) -> None:
+    def add(self, clip_id: str, made: ClipProvenance) -> None:
         """Take down a video that is written. It is in the file after :meth:`write`, or soon."""
         self.clips[clip_id] = made
         if time.monotonic() - self._written > PAUSE_SECONDS:
@@ -93,7 +93,7 @@ class Note:
         )
         self._written = time.monotonic()
 
-    def _opened(self, folder: Path) -> dict[str, Made]:
+    def _opened(self, folder: Path) -> dict[str, ClipProvenance]:
         if not self.path.is_file():
             if any(folder.rglob("*.mp4")):
                 raise TlbenchError(
@@ -161,7 +161,7 @@ def origin_of(folder: Path) -> dict[str, Any] | None:
     return {name: value for name, value in found.items() if value}
 
 
-def _made(data: object) -> Made | None:
+def _made(data: object) -> ClipProvenance | None:
     fields = _object(data)
     reference, audio, boxes = (fields.get(name) for name in ("reference", "audio", "boxes"))
     frames, faceless = fields.get("frames"), fields.get("faceless_frames")
@@ -169,7 +169,7 @@ def _made(data: object) -> Made | None:
         return None
     if not isinstance(frames, int) or not isinstance(faceless, int):
         return None
-    return Made(reference, audio, boxes, frames, faceless)
+    return ClipProvenance(reference, audio, boxes, frames, faceless)
 
 
 def _object(data: object) -> dict[str, Any]:

@@ -23,7 +23,7 @@ KEPT_CLIPS = 256  # whose mouths stay in memory, about 1 MB each
 SAMPLES_PER_FRAME = 640  # 16 kHz, 25 frames a second
 
 
-class Gallery:
+class MouthIndex:
     """The mouths of a set of clips, found by what is heard. Nothing is drawn by chance.
 
     Parameters

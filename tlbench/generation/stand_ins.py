@@ -25,7 +25,7 @@ MOST = 200  # candidates that are looked at for a clip; of more, every so-maniet
 
 
 @dataclass(frozen=True)
-class Pairing:
+class StandInMatch:
     """Which clip is whose double.
 
     Attributes
@@ -98,7 +98,7 @@ def pair_up(
     envelopes: Mapping[str, np.ndarray],
     of: str,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Pairing]:
+) -> dict[str, StandInMatch]:
     """For each clip the one whose speech is loud when its own is: of those that say the least of the same words.
 
     Parameters
@@ -131,13 +131,13 @@ def pair_up(
     return found
 
 
-def _best(ids: Sequence[str], envelopes: Mapping[str, np.ndarray], own: np.ndarray) -> Pairing:
+def _best(ids: Sequence[str], envelopes: Mapping[str, np.ndarray], own: np.ndarray) -> StandInMatch:
     alike = {other: _correlation(own, _stretched(envelopes[other], len(own))) for other in ids}
     near = sorted(ids, key=lambda other: (-alike[other], other))[:CANDIDATES]
     warped = []
     for other in near:
         place = warp(own, envelopes[other])
-        warped.append(Pairing(other, place, _correlation(own, envelopes[other][place])))
+        warped.append(StandInMatch(other, place, _correlation(own, envelopes[other][place])))
     return max(warped, key=lambda pairing: pairing.likeness)
 
 

@@ -19,7 +19,7 @@ from tlbench.leaderboard.submission import (
     told_of,
 )
 from tlbench.metrics.catalogue import all_metrics, find_metric
-from tlbench.tables.table_format import Cell, Grid, Sheet, clean, draw_markdown, markdown_text
+from tlbench.tables.table_format import Cell, Document, Table, clean, draw_markdown, markdown_text
 
 TITLES = {
     "sound": "sound: to compare systems by",
@@ -41,7 +41,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedNumber:
     """One number of one system, and where it stands.
 
     Attributes
@@ -72,7 +72,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Table:
+class BoardTable:
     """All numbers of one arithmetic of a data set.
 
     Attributes
@@ -84,7 +84,7 @@ class Table:
         The protocols of each column.
     sections : tuple of (label, entries)
         ``computed``, ``published``, ``ceilings and floors``: never ranked together.
-    standings : mapping of file to mapping of metric key to Standing
+    standings : mapping of file to mapping of metric key to RankedNumber
     notes : tuple of str
         How to read it, one line each.
     """
@@ -93,7 +93,7 @@ class Table:
     columns: Mapping[str, Column]
     ways: Mapping[str, tuple[str, ...]]
     sections: tuple[tuple[str, tuple[Entry, ...]], ...]
-    standings: Mapping[str, Mapping[str, Standing]]
+    standings: Mapping[str, Mapping[str, RankedNumber]]
     notes: tuple[str, ...]
 
     @property
@@ -112,7 +112,7 @@ class Board:
 
     dataset: str
     entries: tuple[Entry, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[BoardTable, ...]
 
 
 def make_board(dataset: str, entries: Sequence[Entry]) -> Board:
@@ -173,11 +173,11 @@ def count_kinds(entries: Iterable[Entry]) -> dict[str, int]:
     return {kind: counts[kind] for kind in KINDS}
 
 
-def _numbers(submission: Submission) -> dict[str, Standing]:
+def _numbers(submission: Submission) -> dict[str, RankedNumber]:
     if isinstance(submission, Published):
-        return {f.metric: Standing(f.value, None, None, submission.protocol(f), False) for f in submission.figures}
+        return {f.metric: RankedNumber(f.value, None, None, submission.protocol(f), False) for f in submission.figures}
     return {
-        row.metric.key: Standing(
+        row.metric.key: RankedNumber(
             row.value,
             row.low,
             row.high,
@@ -191,8 +191,8 @@ def _numbers(submission: Submission) -> dict[str, Standing]:
 
 
 def _table(
-    arithmetic: str, keys: Sequence[str], entries: Sequence[Entry], numbers: Mapping[str, Mapping[str, Standing]]
-) -> Table:
+    arithmetic: str, keys: Sequence[str], entries: Sequence[Entry], numbers: Mapping[str, Mapping[str, RankedNumber]]
+) -> BoardTable:
     columns = {key: figure_columns()[key] for key in keys}
     shown = [entry for entry in entries if any(key in numbers[entry.file] for key in keys)]
     ways = {key: _ways(own[key].protocol for own in numbers.values() if key in own) for key in keys}
@@ -213,14 +213,14 @@ def _table(
         for label, members in sections.items()
         if members
     )
-    return Table(arithmetic, columns, ways, ordered, standings, tuple(_notes(columns, shown, standings, ways)))
+    return BoardTable(arithmetic, columns, ways, ordered, standings, tuple(_notes(columns, shown, standings, ways)))
 
 
-def _sheet(table: Table) -> Sheet:
+def _sheet(table: BoardTable) -> Document:
     drawn = tuple((label, tuple(_row(entry, table) for entry in members)) for label, members in table.sections)
     head = (Cell("system"), *(Cell(c.label + ARROWS[c.better], c.unit) for c in table.columns.values()))
-    grid = Grid("value (rank) [interval]", head, drawn, kept=(0,), left=(0,))
-    return Sheet(TITLES[table.arithmetic], (grid,), table.notes)
+    grid = Table("value (rank) [interval]", head, drawn, kept=(0,), left=(0,))
+    return Document(TITLES[table.arithmetic], (grid,), table.notes)
 
 
 def _ways(protocols: Iterable[str]) -> tuple[str, ...]:
@@ -230,7 +230,7 @@ def _ways(protocols: Iterable[str]) -> tuple[str, ...]:
 
 
 def _ranks(
-    key: str, column: Column, entries: Iterable[Entry], numbers: Mapping[str, Mapping[str, Standing]]
+    key: str, column: Column, entries: Iterable[Entry], numbers: Mapping[str, Mapping[str, RankedNumber]]
 ) -> dict[str, int]:
     """Rank by file among the systems whose number was made in the same way; nobody is ranked alone."""
     leagues: dict[str, list[Entrant]] = {}
@@ -250,7 +250,7 @@ def _ranks(
 
 
 def _place(
-    entry: Entry, columns: Mapping[str, Column], standings: Mapping[str, Mapping[str, Standing]]
+    entry: Entry, columns: Mapping[str, Column], standings: Mapping[str, Mapping[str, RankedNumber]]
 ) -> tuple[bool, float, str, str]:
     """Where a row stands: by the first column in which anything stands for it to be sorted by, then by name."""
     own = standings[entry.file]
@@ -261,7 +261,7 @@ def _place(
     return key not in own, worth, entry.submission.name.lower(), entry.file
 
 
-def _row(entry: Entry, table: Table) -> tuple[Cell, ...]:
+def _row(entry: Entry, table: BoardTable) -> tuple[Cell, ...]:
     cells = [Cell(entry.submission.name)]
     for key, column in table.columns.items():
         number = table.standings[entry.file].get(key)
@@ -276,7 +276,7 @@ def _row(entry: Entry, table: Table) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def shown_interval(number: Standing, digits: int) -> str:
+def shown_interval(number: RankedNumber, digits: int) -> str:
     """``[low, high]``, or "" where there is none."""
     return "" if number.low is None else f"[{shown(number.low, digits)}, {shown(number.high, digits)}]"
 
@@ -299,7 +299,7 @@ def shown(value: float | None, digits: int) -> str:
 def _notes(
     columns: Mapping[str, Column],
     entries: Sequence[Entry],
-    numbers: Mapping[str, Mapping[str, Standing]],
+    numbers: Mapping[str, Mapping[str, RankedNumber]],
     ways: Mapping[str, Sequence[str]],
 ) -> list[str]:
     notes = ["(1): rank; 1 plus how many systems are shown to be better, so equal ranks are ties."]

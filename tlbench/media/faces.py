@@ -20,7 +20,7 @@ from cv2.data import haarcascades
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.followed import FOUND, FollowedFace, fill_gaps
 from tlbench.media.scaling import Size, scale_boxes
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 
 LARGEST_PX = 2**20  # no picture is wider; a coordinate beyond it is not one
 # What NumPy raises on a file that is no array, of objects, or of a header made to break its parser.
@@ -237,14 +237,14 @@ class Boxes:
         return replace(self, xyxy=scale_boxes(self.xyxy, size, wanted), followed=followed)
 
 
-def find_boxes(runs: Iterable[Frames], detector: FaceDetector, smooth: int = 0) -> Boxes:
+def find_boxes(runs: Iterable[FrameChunk], detector: FaceDetector, smooth: int = 0) -> Boxes:
     """Find the best face of every frame, run by run, so that only one run's frames are needed at a time.
 
     Nobody looks whether there are several people; :func:`tlbench.media.people.find_people` does.
 
     Parameters
     ----------
-    runs : iterable of Frames
+    runs : iterable of FrameChunk
         The video in order. S3FD wants runs of 32 frames, as the original had.
     detector : FaceDetector
     smooth : int
@@ -269,7 +269,7 @@ def check_smooth(smooth: int) -> None:
         raise TlbenchError(f"boxes can't be smoothed over {smooth} frames; give an odd number, or 0 for none")
 
 
-def best_faces(runs: Iterable[Frames], detector: FaceDetector) -> tuple[np.ndarray, np.ndarray]:
+def best_faces(runs: Iterable[FrameChunk], detector: FaceDetector) -> tuple[np.ndarray, np.ndarray]:
     """The best face of each frame, (T, 4) float64, NaN where there is none; and the centred box of each, (T, 4) int64.
 
     Raises ClipError ``no-frames`` if there is not one frame.

@@ -30,7 +30,7 @@ import numpy as np
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import LARGEST_PX, NOT_NPY
 from tlbench.media.mouth_patch import POINTS
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 
 DETECTOR = "dlib68"  # enters protocol ids and cache keys
 UPSAMPLED_BELOW_PX = 480  # shorter side of the frame: dlib finds faces from 80 pixels on, or 40 in a doubled frame
@@ -91,12 +91,12 @@ def _bad(path: Path, fault: str) -> ClipError:
     return ClipError("bad-landmarks", f"landmarks {path.name} {fault}; {wanted}")
 
 
-def find_landmarks(runs: Iterable[Frames]) -> np.ndarray:
+def find_landmarks(runs: Iterable[FrameChunk]) -> np.ndarray:
     """Find the landmarks of the surest face of every frame.
 
     Parameters
     ----------
-    runs : iterable of Frames
+    runs : iterable of FrameChunk
         The video in order.
 
     Returns

@@ -20,7 +20,7 @@ from tlbench.errors import TlbenchError
 from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import Boxes, FaceDetector, as_boxes, best_faces, check_smooth
 from tlbench.media.followed import GAP_FRAMES, FollowedFace, fill_gaps
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 
 SEARCH_EVERY = 20  # frames: who is there for a shorter time may go unseen, and does not matter to the one followed
 OVERLAP_MIN = 0.2  # of the union: less is a jump. At 25 frames a second a face moves by a few pixels
@@ -29,7 +29,7 @@ SUPPORT_FRAMES = 3  # a face found in fewer frames is taken for a mistake of the
 START_FRAMES = 5  # faces found within so many frames of the first one were there at first
 SPEED_FRAMES = 5  # a face's speed is that of its last so many boxes
 
-Runs = Callable[[], Iterable[Frames]]  # begins a pass through a video
+Runs = Callable[[], Iterable[FrameChunk]]  # begins a pass through a video
 
 
 def check_choice(face: str) -> None:
@@ -70,7 +70,7 @@ def find_people(runs: Runs, detector: FaceDetector, smooth: int = 0, face: str =
     return as_boxes(best, centre, followed, detector.name, smooth)
 
 
-def _counted(runs: Iterable[Frames], detector: FaceDetector, counts: list[int]) -> Iterator[Frames]:
+def _counted(runs: Iterable[FrameChunk], detector: FaceDetector, counts: list[int]) -> Iterator[FrameChunk]:
     """The same runs; how many faces each frame looked at shows is added to ``counts``."""
     for run in runs:
         looked_at = [row for row in range(len(run)) if (run.start + row) % SEARCH_EVERY == 0]
@@ -130,7 +130,7 @@ class _Person:
 
 
 def _follow(
-    runs: Iterable[Frames], detector: FaceDetector, best: np.ndarray, centre: np.ndarray, face: str
+    runs: Iterable[FrameChunk], detector: FaceDetector, best: np.ndarray, centre: np.ndarray, face: str
 ) -> FollowedFace:
     """One person's face among all faces of all frames."""
     faces: list[np.ndarray] = []

@@ -7,13 +7,13 @@ from itertools import islice
 
 import numpy as np
 
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 
 HELD_BYTES = 256 * 2**20  # of frames that wait to be played backwards
 
 
 def to_and_fro(
-    video: Footage, frames: int, count: int, held_bytes: int = HELD_BYTES
+    video: VideoReader, frames: int, count: int, held_bytes: int = HELD_BYTES
 ) -> Iterator[tuple[int, np.ndarray]]:
     """``count`` frames of a video of so many: 0 1 2 3 2 1 0 1 ... for four; each with its number.
 
@@ -33,7 +33,7 @@ def to_and_fro(
             given += 1
 
 
-def _there_and_back(video: Footage, frames: int, held_bytes: int) -> Iterator[tuple[int, np.ndarray]]:
+def _there_and_back(video: VideoReader, frames: int, held_bytes: int) -> Iterator[tuple[int, np.ndarray]]:
     """0 1 2 3 2 1"""
     yield from _numbered(video)
     held_frames = max(1, held_bytes // (3 * video.info.width * video.info.height))
@@ -45,6 +45,6 @@ def _there_and_back(video: Footage, frames: int, held_bytes: int) -> Iterator[tu
         end = begin
 
 
-def _numbered(video: Footage) -> Iterator[tuple[int, np.ndarray]]:
+def _numbered(video: VideoReader) -> Iterator[tuple[int, np.ndarray]]:
     for run in video.frames():
         yield from zip(range(run.start, run.start + len(run)), run.rgb, strict=True)

@@ -107,7 +107,7 @@ class VideoInfo:
 
 
 @dataclass(frozen=True)
-class Pace:
+class FrameTiming:
     """When the pictures of a stream are shown, as far as conversion to 25 frames/s needs to know."""
 
     frames_per_second: float
@@ -217,10 +217,10 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     return stream
 
 
-def even_pace(count: int, nominal: float) -> Pace:
+def even_pace(count: int, nominal: float) -> FrameTiming:
     """The pace of ``count`` pictures that are evenly spaced at ``nominal`` pictures a second."""
     ticks = [tick_at_25(index / nominal) for index in range(count)] if nominal != FRAMES_PER_SECOND else []
-    return Pace(
+    return FrameTiming(
         frames_per_second=nominal,
         variable=False,
         even_at_25=_is_even(ticks, count, count / nominal) if ticks else True,
@@ -229,7 +229,7 @@ def even_pace(count: int, nominal: float) -> Pace:
     )
 
 
-def measured_pace(times: array[int], time_base: float, nominal: float) -> Pace:
+def measured_pace(times: array[int], time_base: float, nominal: float) -> FrameTiming:
     """The pace of pictures shown at ``times`` (any order, in units of ``time_base`` seconds).
 
     The rate is the stream's own where it agrees with the timestamps, since those may be rounded.
@@ -241,7 +241,7 @@ def measured_pace(times: array[int], time_base: float, nominal: float) -> Pace:
     if gaps and span > 0 and abs(span * nominal - len(gaps)) >= 0.5:
         rate = len(gaps) / span
     ticks = [tick_at_25((time - ordered[0]) * time_base) for time in ordered]
-    return Pace(
+    return FrameTiming(
         frames_per_second=rate,
         variable=bool(gaps) and gaps[-1] - gaps[0] > 0.5 * gaps[len(gaps) // 2],
         even_at_25=_is_even(ticks, len(ordered), span + 1 / rate),

@@ -36,10 +36,10 @@ __all__ = [
     "DECODING",
     "FRAMES_PER_SECOND",
     "AudioInfo",
-    "Footage",
-    "Frames",
+    "FrameChunk",
     "MediaError",
     "VideoInfo",
+    "VideoReader",
     "probe",
     "read_video",
     "write_video",
@@ -63,7 +63,7 @@ TURNED_BY_PLANE_IF_EVEN = frozenset({"yuv420p", "yuvj420p"})
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameChunk:
     """A run of consecutive frames of one video.
 
     Attributes
@@ -81,11 +81,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.native)
 
-    def before(self, end: int | None) -> Frames | None:
+    def before(self, end: int | None) -> FrameChunk | None:
         """The frames of this run before index ``end``; None if there is none of them."""
         if end is None or self.start + len(self) <= end:
             return self
-        return Frames(self.start, self.native[: end - self.start]) if end > self.start else None
+        return FrameChunk(self.start, self.native[: end - self.start]) if end > self.start else None
 
     @cached_property
     def rgb(self) -> np.ndarray:
@@ -105,7 +105,7 @@ class Frames:
         return rgb
 
 
-class Footage:
+class VideoReader:
     """One video file as frames at 25 a second, decoded once.
 
     The frames of a file that is itself even at 25 frames/s (``VideoInfo.even_at_25``) pass one for one. Any other is
@@ -142,7 +142,7 @@ class Footage:
         self.every_frame = every_frame
         self.decodes = 0
         self.damaged_packets = 0
-        self._kept: tuple[Frames, ...] | None = None
+        self._kept: tuple[FrameChunk, ...] | None = None
         self._kept_run = 0
         self._decoded_count: int | None = None
 
@@ -181,7 +181,7 @@ class Footage:
         frame_bytes = self.info.width * self.info.height * 9 // 2  # 4:2:0 and RGB
         return max(1, min(RUN_FRAMES, RUN_BYTES // max(1, frame_bytes)))
 
-    def frames(self, run: int | None = None) -> Iterator[Frames]:
+    def frames(self, run: int | None = None) -> Iterator[FrameChunk]:
         """The video in runs of ``run`` frames (:attr:`run` if not given), the last one shorter.
 
         Raises
@@ -198,9 +198,9 @@ class Footage:
             return iter(self._kept)
         return self._keeping(_read_ahead(_in_runs(self._paced(), run)), run)
 
-    def _keeping(self, runs: Iterator[Frames], run: int) -> Iterator[Frames]:
+    def _keeping(self, runs: Iterator[FrameChunk], run: int) -> Iterator[FrameChunk]:
         """The same runs, kept for the next pass if all of them fit."""
-        kept: list[Frames] | None = []
+        kept: list[FrameChunk] | None = []
         kept_bytes = 0
         for frames in runs:
             kept_bytes += len(frames) * _size_bytes(frames.native[0])
@@ -298,14 +298,14 @@ class Footage:
 def read_video(path: Path | str) -> np.ndarray:
     """The whole video as (T, height, width, 3) uint8 RGB at 25 frames/s: frame k is shown k/25 s after the first.
 
-    Every picture is held in memory, 3 bytes a pixel. See ``Footage`` for what is converted.
+    Every picture is held in memory, 3 bytes a pixel. See ``VideoReader`` for what is converted.
 
     Raises
     ------
     MediaError
-        As ``Footage.frames``.
+        As ``VideoReader.frames``.
     """
-    return np.concatenate([frames.rgb for frames in Footage(Path(path), budget_bytes=0).frames()])
+    return np.concatenate([frames.rgb for frames in VideoReader(Path(path), budget_bytes=0).frames()])
 
 
 def write_video(
@@ -479,7 +479,7 @@ def _size_bytes(native: av.VideoFrame) -> int:
     return sum(plane.buffer_size for plane in native.planes) + 3 * native.width * native.height
 
 
-def _read_ahead(runs: Generator[Frames, None, None]) -> Iterator[Frames]:
+def _read_ahead(runs: Generator[FrameChunk, None, None]) -> Iterator[FrameChunk]:
     """The same runs, each decoded and made RGB by a thread while the one before it is looked at.
 
     The first is begun at once, so that two videos to be looked at side by side are decoded side by side.
@@ -489,8 +489,8 @@ def _read_ahead(runs: Generator[Frames, None, None]) -> Iterator[Frames]:
 
 
 def _handed_over(
-    reader: ThreadPoolExecutor, upcoming: Future[Frames | None], runs: Generator[Frames, None, None]
-) -> Iterator[Frames]:
+    reader: ThreadPoolExecutor, upcoming: Future[FrameChunk | None], runs: Generator[FrameChunk, None, None]
+) -> Iterator[FrameChunk]:
     with reader:
         try:
             while (frames := upcoming.result()) is not None:
@@ -501,21 +501,21 @@ def _handed_over(
             runs.close()
 
 
-def _next_in_rgb(runs: Iterator[Frames]) -> Frames | None:
+def _next_in_rgb(runs: Iterator[FrameChunk]) -> FrameChunk | None:
     frames = next(runs, None)
     if frames is not None:
         frames.rgb  # noqa: B018 computed here, kept by the property
     return frames
 
 
-def _in_runs(natives: Iterable[av.VideoFrame], run: int) -> Generator[Frames, None, None]:
+def _in_runs(natives: Iterable[av.VideoFrame], run: int) -> Generator[FrameChunk, None, None]:
     gathered: list[av.VideoFrame] = []
     start = 0
     for native in natives:
         gathered.append(native)
         if len(gathered) == run:
-            yield Frames(start, tuple(gathered))
+            yield FrameChunk(start, tuple(gathered))
             start += run
             gathered = []
     if gathered:
-        yield Frames(start, tuple(gathered))
+        yield FrameChunk(start, tuple(gathered))

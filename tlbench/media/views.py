@@ -17,7 +17,7 @@ from tlbench.errors import ClipError
 from tlbench.media.face_crop import cut_face, cut_window, face_window
 from tlbench.media.jpeg import DEFAULT_BIT_RATE, JpegRoundTrip
 from tlbench.media.mouth_patch import warp
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 
 FACE_TO_FRAME_MAX = 4  # a face that is said to be larger than so many frames is a mistake in the boxes
 
@@ -226,12 +226,14 @@ class ViewStream:
         self._steps = [step for step in steps if not isinstance(step, ToBgr)]
         self._swap = not grey and wants_bgr == (self._jpeg is None)
 
-    def see(self, frames: Frames, boxes: np.ndarray | None = None, placements: np.ndarray | None = None) -> np.ndarray:
+    def see(
+        self, frames: FrameChunk, boxes: np.ndarray | None = None, placements: np.ndarray | None = None
+    ) -> np.ndarray:
         """The next run of frames.
 
         Parameters
         ----------
-        frames : Frames
+        frames : FrameChunk
             n frames, following on those of the call before.
         boxes : (n, 4), optional
             x1 y1 x2 y2 for each; needed by `CropBox` and, steadied, by `FrameFace`.

@@ -45,7 +45,7 @@ def distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> i
 
 
 @dataclass(frozen=True)
-class Step:
+class AlignmentStep:
     """One step of an alignment. ``reference`` is None for an insertion, ``hypothesis`` None for a deletion."""
 
     operation: Operation
@@ -53,17 +53,17 @@ class Step:
     hypothesis: str | None
 
 
-def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[AlignmentStep]:
     """Both word sequences side by side, for people to read. The steps that are not ``equal`` are the errors counted."""
-    steps: list[Step] = []
+    steps: list[AlignmentStep] = []
     for block in Levenshtein.opcodes(reference, hypothesis):
         told = reference[block.src_start : block.src_end]
         read = hypothesis[block.dest_start : block.dest_end]
         if block.tag == "delete":
-            steps += [Step("delete", word, None) for word in told]
+            steps += [AlignmentStep("delete", word, None) for word in told]
         elif block.tag == "insert":
-            steps += [Step("insert", None, word) for word in read]
+            steps += [AlignmentStep("insert", None, word) for word in read]
         else:
             operation: Operation = "equal" if block.tag == "equal" else "substitute"
-            steps += [Step(operation, one, other) for one, other in zip(told, read, strict=True)]
+            steps += [AlignmentStep(operation, one, other) for one, other in zip(told, read, strict=True)]
     return steps

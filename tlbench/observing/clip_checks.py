@@ -17,7 +17,7 @@ from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
 from tlbench.media.scaling import Size
 from tlbench.media.timeline import CHANGED, decoding_key
-from tlbench.media.video import DECODING, Footage, Frames
+from tlbench.media.video import DECODING, FrameChunk, VideoReader
 from tlbench.observing.face_checks import FacePlace
 from tlbench.observing.observer import Needs
 from tlbench.preflight.clip import (
@@ -143,7 +143,7 @@ class ClipChecks:
             **sha256,
         }
 
-    def read_headers(self, generated: Footage, reference: Footage | None, *, same_bytes: bool) -> None:
+    def read_headers(self, generated: VideoReader, reference: VideoReader | None, *, same_bytes: bool) -> None:
         """Check the headers of both videos, and the clip's own boxes. ``same_bytes``: whether both files are equal.
 
         Raises
@@ -166,7 +166,7 @@ class ClipChecks:
         self.frames_expected = frames_to_expect(self.clip, video, real, self.expected)
         self.done.add("headers")
 
-    def note_origins(self, generated: Footage, reference: Footage | None) -> None:
+    def note_origins(self, generated: VideoReader, reference: VideoReader | None) -> None:
         """Which of the clip's files were once read otherwise."""
         videos = {"generated": generated, "reference": reference}
         self.changed = {name for name, video in videos.items() if video is not None and video.decoding != DECODING}
@@ -185,7 +185,7 @@ class ClipChecks:
             used.add("audio")
         return CHANGED if used & self.changed else ""
 
-    def see_pictures(self, generated: Footage) -> None:
+    def see_pictures(self, generated: VideoReader) -> None:
         """Check what decoding the whole generated video has shown."""
         if "pictures" in self.done:
             return
@@ -194,7 +194,7 @@ class ClipChecks:
         )
         self.done.add("pictures")
 
-    def see_reference(self, reference: Footage) -> None:
+    def see_reference(self, reference: VideoReader) -> None:
         """Check what decoding the whole real video has shown, and when it moves; the generated one has been seen."""
         if "reference" in self.done:
             return
@@ -204,13 +204,13 @@ class ClipChecks:
         self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
         self.done.add("reference")
 
-    def see_motion(self, seen: Frames | None, real: Frames | None) -> None:
+    def see_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
         """The next runs of both videos, side by side."""
         for curve, run in ((self._motion, seen), (self._real_motion, real)):
             if run is not None:
                 curve.see(run.rgb)
 
-    def hear(self, sound: Sound | None, generated: Footage, reference: Footage | None) -> None:
+    def hear(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
         """Check what was heard of the clip. None if there is none: then the observers that need it fail and say so."""
         if sound is not None:
             real = None
@@ -268,7 +268,7 @@ class ClipChecks:
         self.done = set(self.wanted)
 
 
-def _info(reference: Footage | None, path: Any) -> VideoInfo:
+def _info(reference: VideoReader | None, path: Any) -> VideoInfo:
     if reference is None:
         raise ValueError(f"{path} is not open")
     return reference.info

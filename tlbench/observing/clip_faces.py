@@ -14,7 +14,7 @@ from tlbench.errors import ClipError
 from tlbench.media.container import MediaError
 from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.scaling import Size, same_aspect
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, embedded_detector
 from tlbench.observing.face_checks import FaceLooks, check_framing
@@ -66,7 +66,7 @@ class FaceChecker:
         elif clip.boxes is None:  # the real video is cut by boxes of its own
             try:
                 sha256 = content_sha256(clip.reference, clip.id, "reference video")
-                real = self._finder.boxes(clip, Footage(clip.reference, 0), sha256, "reference")
+                real = self._finder.boxes(clip, VideoReader(clip.reference, 0), sha256, "reference")
             except ClipError as error:
                 return [*found, finding("reference-broken", clip.id, _said(clip, error))]
             found += check_faces(clip.id, real, "reference")
@@ -84,7 +84,7 @@ class FaceChecker:
     def _boxes(self, clip: Clip) -> Boxes:
         whose = self.rule.source
         path = clip.generated if whose == "generated" else clip.reference
-        video = None if path is None else Footage(path, 0)
+        video = None if path is None else VideoReader(path, 0)
         if whose == "reference" and clip.boxes is not None:
             return self._finder.boxes(clip, video, None)
         return self._finder.boxes(clip, video, content_sha256(path, clip.id, f"{whose} video"), whose)
@@ -102,7 +102,7 @@ class FaceChecker:
         """Whether the boxes of the real video lie on the generated face; nothing where they can't be laid over it."""
         assert clip.generated is not None  # only such clips are checked
         assert clip.reference is not None
-        generated, reference = Footage(clip.generated, 0), Footage(clip.reference, 0)
+        generated, reference = VideoReader(clip.generated, 0), VideoReader(clip.reference, 0)
         try:
             looks = self._look(clip, boxes, generated, reference)
         except ClipError as error:
@@ -116,7 +116,7 @@ class FaceChecker:
         except ClipError as error:
             yield finding("reference-broken", clip.id, _said(clip, error))
 
-    def _look(self, clip: Clip, boxes: Boxes, generated: Footage, reference: Footage) -> FaceLooks | None:
+    def _look(self, clip: Clip, boxes: Boxes, generated: VideoReader, reference: VideoReader) -> FaceLooks | None:
         """The faces in a few frames of the generated video; None if the boxes can't be laid over it.
 
         Raises ClipError if it can't be decoded.
@@ -141,7 +141,7 @@ class FaceChecker:
         return looks
 
 
-def _size(video: Footage) -> Size:
+def _size(video: VideoReader) -> Size:
     return video.info.width, video.info.height
 
 

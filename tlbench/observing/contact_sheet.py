@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.face_crop import steady
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.registry import observer_class
@@ -52,7 +52,7 @@ class Strip:
 
 
 @dataclass
-class Panel:
+class ContactPanel:
     """The strips of one clip, under its id."""
 
     title: str
@@ -104,7 +104,7 @@ def draw_contact_sheet(
             strips.append(seen)
             if recipe is not None and clip.reference is not None:
                 strips.append(real)
-        panels.append(Panel(clip.id if len(systems) == 1 else f"{clip.id}: {system}", strips))
+        panels.append(ContactPanel(clip.id if len(systems) == 1 else f"{clip.id}: {system}", strips))
     contact_sheet(panels, path)
 
 
@@ -152,7 +152,7 @@ class _Look:
         # The JPEG dump spends its bits over the whole video; without it a frame does not depend on those before.
         self._carries_on = any(isinstance(step, JpegDump) for step in recipe.steps)
 
-    def see(self, run: Frames, wanted: Sequence[int]) -> None:
+    def see(self, run: FrameChunk, wanted: Sequence[int]) -> None:
         """Take the wanted frames of a run; after a ClipError, no more."""
         if self.strip.note:
             return
@@ -162,12 +162,12 @@ class _Look:
                 self.strip.pictures += [self._shown(seen[index - run.start]) for index in wanted]
             else:
                 for index in wanted:
-                    frame = Frames(index, (run.native[index - run.start],))
+                    frame = FrameChunk(index, (run.native[index - run.start],))
                     self.strip.pictures.append(self._shown(self._see(frame)[0]))
         except ClipError as error:
             self.strip = Strip((), note=error.message)
 
-    def _see(self, frames: Frames) -> np.ndarray:
+    def _see(self, frames: FrameChunk) -> np.ndarray:
         boxes, placements = (
             None
             if rows is None
@@ -199,7 +199,7 @@ def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], g
             looks.append(_Look(recipe, guides))
         except ClipError as error:
             looks.append(Strip((), note=error.message))
-    footage = Footage(video)
+    footage = VideoReader(video)
     try:
         count = sum(len(run) for run in footage.frames())
         chosen = sorted(set(np.linspace(0, count - 1, TILES).round().astype(int).tolist()))
@@ -213,7 +213,7 @@ def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], g
     return [look.strip if isinstance(look, _Look) else look for look in looks]
 
 
-def contact_sheet(panels: Sequence[Panel], path: Path) -> None:
+def contact_sheet(panels: Sequence[ContactPanel], path: Path) -> None:
     """Write panels one below the other as a PNG; see :func:`draw_contact_sheet` for ``path`` and errors."""
     if path.suffix.lower() != ".png":
         raise TlbenchError(f"a contact sheet is a PNG; {path.name!r} is none, name it {path.stem}.png")
@@ -235,7 +235,7 @@ def contact_sheet(panels: Sequence[Panel], path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _draw(panel: Panel) -> Image.Image:
+def _draw(panel: ContactPanel) -> Image.Image:
     font = ImageFont.load_default()
     heights = [max([TILE_PX // 2, *(_fitted(picture).height for picture in s.pictures)]) + GAP_PX for s in panel.strips]
     width = LABEL_PX + TILES * (TILE_PX + GAP_PX) + GAP_PX

@@ -21,9 +21,9 @@ from typing import Any
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.observing.observation import Observation
-from tlbench.observing.runner import Bench, Plan
+from tlbench.observing.runner import ObserverRunner, Plan
 
-_bench: Bench | None = None  # one a worker process, made by _start_worker
+_bench: ObserverRunner | None = None  # one a worker process, made by _start_worker
 
 
 def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
@@ -51,7 +51,7 @@ def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "
 
 def _here(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]:
     _limit_threads(plan)
-    bench = Bench(plan)
+    bench = ObserverRunner(plan)
     for batch in batches(clips, bench.clips_per_batch):
         yield from bench.observe(batch)
 
@@ -61,7 +61,7 @@ def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[O
         plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
     context = multiprocessing.get_context("spawn")  # fork would copy the matrix library's threads half-alive
     waiting: deque[Future[tuple[list[Observation], list[str]]]] = deque()
-    todo = batches(clips, Bench(plan).clips_per_batch)
+    todo = batches(clips, ObserverRunner(plan).clips_per_batch)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(plan,)) as pool:
         try:
             for batch in islice(todo, 2 * workers):
@@ -89,9 +89,9 @@ def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observa
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     gpus = 1 if plan.device.startswith("cuda") else 0
-    actor: Any = ray.remote(num_cpus=1, num_gpus=gpus)(Bench)
+    actor: Any = ray.remote(num_cpus=1, num_gpus=gpus)(ObserverRunner)
     benches: list[Any] = [actor.remote(plan) for _ in range(workers)]
-    todo = enumerate(batches(clips, Bench(plan).clips_per_batch))
+    todo = enumerate(batches(clips, ObserverRunner(plan).clips_per_batch))
     waiting = deque(benches[i % workers].observe.remote(batch) for i, batch in islice(todo, 2 * workers))
     while waiting:
         done = ray.get(waiting.popleft())
@@ -103,7 +103,7 @@ def _start_worker(plan: Plan) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once and without a word: what is concluded is kept
     _limit_threads(plan)
-    _bench = Bench(plan)
+    _bench = ObserverRunner(plan)
 
 
 def _work(batch: list[Clip]) -> tuple[list[Observation], list[str]]:

@@ -20,7 +20,7 @@ from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
 from tlbench.media.followed import FollowedFace
 from tlbench.media.people import check_choice, find_people
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 
@@ -177,7 +177,7 @@ class BoxFinder:
         return f"{self.rule.search}@{video_sha256}"
 
     def boxes(
-        self, clip: Clip, video: Footage | None, video_sha256: str | None, whose: GuideSource = "reference"
+        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, whose: GuideSource = "reference"
     ) -> Boxes:
         """The boxes of one of the clip's videos, one a frame; ``video`` is the one meant by ``whose``.
 
@@ -223,10 +223,10 @@ class BoxFinder:
         video = clip.generated if whose == "generated" else clip.reference
         sha256 = content_sha256(video, clip.id, f"{whose} video")
         assert video is not None  # content_sha256 refuses a clip without one
-        return self.boxes(clip, Footage(video, 0), sha256, whose)
+        return self.boxes(clip, VideoReader(video, 0), sha256, whose)
 
 
-def _given(path: Path, video: Footage | None) -> Boxes:
+def _given(path: Path, video: VideoReader | None) -> Boxes:
     """The boxes of a file; the size of the video's frames decides the centred box of rows without a face."""
     boxes = read_boxes(path)
     if not boxes.missing or video is None:

@@ -16,7 +16,7 @@ from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import FaceDetector
 from tlbench.media.followed import FACELESS_SHARE
 from tlbench.media.scaling import Size, scale_boxes
-from tlbench.media.video import Footage, Frames
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.preflight.faces import ABSENT_SHARE
 from tlbench.preflight.findings import Finding, finding
 
@@ -82,7 +82,7 @@ class FaceLooks:
         self.looked: list[int] = []  # frame indices
         self._places: list[np.ndarray] = []  # (4,) as FacePlace has them, of the frames that show a face
 
-    def take(self, run: Frames) -> None:
+    def take(self, run: FrameChunk) -> None:
         """The next run of frames."""
         for index in self._wanted:
             if run.start <= index < run.start + len(run):
@@ -123,7 +123,7 @@ class FaceLooks:
 
 
 def check_framing(
-    clip_id: str, looks: FaceLooks, size: Size, reference: Footage | None, reference_size: Size | None
+    clip_id: str, looks: FaceLooks, size: Size, reference: VideoReader | None, reference_size: Size | None
 ) -> Iterator[Finding]:
     """``framing`` if the boxes laid over a generated video are not where its face is; and whether it has lost its face.
 
@@ -138,7 +138,7 @@ def check_framing(
     ----------
     looks : FaceLooks
         That have seen the whole generated video, whose frames are of ``size``.
-    reference : Footage or None
+    reference : VideoReader or None
         The real video; read only if the boxes do not fit, or a frame shows no face.
     reference_size : (width, height) or None
 

@@ -12,10 +12,10 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.mouth_patch import PATCH_PX
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Observer, Watcher
+from tlbench.observing.observer import ClipState, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, Plan
 
@@ -67,7 +67,7 @@ def _key(plan: ObserverPlan, clip: Clip, frames: int) -> dict[str, Any]:
 
 
 def _observe(observer: Observer, batch: Sequence[tuple[Clip, int]]) -> Iterator[tuple[Clip, int, Evidence]]:
-    watched: list[tuple[Clip, int, Watcher]] = []
+    watched: list[tuple[Clip, int, ClipState]] = []
     for clip, frames in batch:
         try:
             watcher = observer.watch(clip, None)
@@ -83,11 +83,11 @@ def _observe(observer: Observer, batch: Sequence[tuple[Clip, int]]) -> Iterator[
             yield clip, frames, evidence
 
 
-def _show(watcher: Watcher, frames: int) -> None:
+def _show(watcher: ClipState, frames: int) -> None:
     """All frames, the same picture, with guides of every kind, none of which leads out of it."""
     picture = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), GREY, np.uint8), format="rgb24")
     mouth = np.array([[PATCH_PX / SIDE, 0, 0], [0, PATCH_PX / SIDE, 0]])  # (2, 3): pixels to the mouth patch
     for start in range(0, frames, RUN):
         count = min(RUN, frames - start)
         boxes = np.tile(np.array(FACE, np.int64), (count, 1))
-        watcher.see(Frames(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1)))
+        watcher.see(FrameChunk(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1)))

@@ -10,12 +10,12 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import CenterCrop, Resize, ResizeAntialiased, View, open_view
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import ClipState, Needs, Observer
 
-OneWatcher = TypeVar("OneWatcher", bound=Watcher)
+OneWatcher = TypeVar("OneWatcher", bound=ClipState)
 Prepared = TypeVar("Prepared")
 
 
@@ -76,7 +76,7 @@ class Crops:
         self._stream = open_view(view)
         self._runs: list[np.ndarray] = []
 
-    def take(self, frames: Frames, boxes: np.ndarray | None, placements: np.ndarray | None = None) -> None:
+    def take(self, frames: FrameChunk, boxes: np.ndarray | None, placements: np.ndarray | None = None) -> None:
         """The next run of frames. Guides may be longer: they are of both videos, of which this may be the shorter."""
         self.frames += len(frames)
         boxes, placements = (None if rows is None else rows[: len(frames)] for rows in (boxes, placements))
@@ -90,7 +90,7 @@ class Crops:
 
 
 def read_together(
-    watchers: Sequence[Watcher],
+    watchers: Sequence[ClipState],
     kind: type[OneWatcher],
     prepare: Callable[[OneWatcher], Prepared],
     read: Callable[[Sequence[OneWatcher], Sequence[Prepared]], Sequence[Evidence]],
@@ -99,7 +99,7 @@ def read_together(
 
     Parameters
     ----------
-    watchers : sequence of Watcher
+    watchers : sequence of ClipState
         All of them of ``kind``.
     prepare : callable
         What a watcher has for the network; raises ClipError if that can't be read.

@@ -11,7 +11,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.landmarks import DETECTOR, find_landmarks, read_landmarks
 from tlbench.media.mouth_patch import placements
-from tlbench.media.video import Footage
+from tlbench.media.video import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import GuideSource
@@ -38,7 +38,7 @@ class MouthFinder:
         return f"{DETECTOR}@{video_sha256}"
 
     def placements(
-        self, clip: Clip, video: Footage | None, video_sha256: str | None, whose: GuideSource = "reference"
+        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, whose: GuideSource = "reference"
     ) -> np.ndarray:
         """(T, 2, 3) float64 affine maps of one of the videos, as :func:`tlbench.media.mouth_patch.placements`.
 
@@ -69,7 +69,7 @@ class MouthFinder:
         video = clip.generated if whose == "generated" else clip.reference
         sha256 = content_sha256(video, clip.id, f"{whose} video")
         assert video is not None  # content_sha256 refuses a clip without one
-        return self.placements(clip, Footage(video, 0), sha256, whose)
+        return self.placements(clip, VideoReader(video, 0), sha256, whose)
 
 
 def mouth_mark(source: GuideSource) -> str:

@@ -1,6 +1,6 @@
 """The contract of an observer: anything that looks at a clip and returns evidence.
 
-The runner decodes a clip once and shows each run of frames to one :class:`Watcher` an observer; a watcher keeps only
+The runner decodes a clip once and shows each run of frames to one :class:`ClipState` an observer; a watcher keeps only
 what its observer needs (a small crop, a running sum, an embedding), so that memory does not grow with the video.
 When the clips of a batch have been seen, :meth:`Observer.conclude` turns their watchers into evidence. What it
 returns for one clip must not depend on which other clips are in the batch.
@@ -19,7 +19,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tlbench.checkpoints.package import Package
-    from tlbench.training.expert import AudioEncoder, Teacher
-    from tlbench.training.trainable import Learner
+    from tlbench.training.expert import AudioEncoder, Expert
+    from tlbench.training.trainable import Trainable
 
 
 HALF_NAME = "bfloat16"  # what half precision is, as protocols and cache keys state it
@@ -48,7 +48,7 @@ class Needs:
     weights: bool = False  # a checkpoint has to be found first
 
 
-class Watcher(ABC):
+class ClipState(ABC):
     """One clip in the eyes of one observer.
 
     Attributes
@@ -66,8 +66,8 @@ class Watcher(ABC):
     @abstractmethod
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -77,7 +77,7 @@ class Watcher(ABC):
 
         Parameters
         ----------
-        generated, reference : Frames or None
+        generated, reference : FrameChunk or None
             The next frames of each video, starting at the same frame index; None once that video has ended or if
             it was not asked for. When a video ends inside a run, its Frames is shorter than the other's.
         boxes : (n, 4) int64 or None
@@ -163,12 +163,12 @@ class Observer(ABC):
         raise TlbenchError(f"observer {cls.name!r} has no checkpoint to read; {path} is of no use to it")
 
     @classmethod
-    def learner(cls) -> type[Learner]:
+    def learner(cls) -> type[Trainable]:
         """How its network is trained. Raises TlbenchError if it has none, or if tlbench does not train it."""
         raise TlbenchError(f"observer {cls.name!r} is not one that can be trained")
 
     @classmethod
-    def teacher(cls, package: Package, path: Path) -> Teacher:
+    def teacher(cls, package: Package, path: Path) -> Expert:
         """Its network as something a generator learns from; ``path`` names the package in messages.
 
         Raises
@@ -194,9 +194,9 @@ class Observer(ABC):
         raise TlbenchError(f"observer {cls.name!r} has no audio encoder; the weights of {whose} are not its")
 
     @abstractmethod
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. ``samples`` is (N,) int16 at 16 kHz, or None if no audio was asked for."""
 
     @abstractmethod
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence, or the reason why there is none, for each watcher, in order."""

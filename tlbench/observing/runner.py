@@ -1,6 +1,6 @@
 """Plan to evidence: each clip is decoded once, shown to every observer that has not seen it, and kept.
 
-A :class:`Bench` is what one process needs to observe clips; :mod:`tlbench.observing.engines` decides how many there
+An :class:`ObserverRunner` is what one process needs; :mod:`tlbench.observing.engines` decides how many there
 are. A clip that fails becomes an :class:`Observation` with the reason, never a gap. Whatever was concluded is in the
 cache before the next clip begins, so a run that is killed goes on where it was.
 """
@@ -21,7 +21,7 @@ from tlbench.media.container import MediaError
 from tlbench.media.face_crop import steady
 from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
-from tlbench.media.video import DECODING, Footage, Frames
+from tlbench.media.video import DECODING, FrameChunk, VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
 from tlbench.observing.evidence import Evidence
@@ -29,7 +29,7 @@ from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, embedd
 from tlbench.observing.face_checks import FaceLooks, check_framing
 from tlbench.observing.mouth_alignment import MouthFinder
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import ClipState, Needs, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.view_checks import check_face_place, check_view_frames, looks_at_whole_frames
 from tlbench.preflight.clip import Expected
@@ -106,15 +106,15 @@ def _held(rows: np.ndarray | None, start: int, end: int) -> np.ndarray | None:
 
 
 @dataclass
-class _Sitting:
+class _ClipJob:
     """One clip on its way through the bench."""
 
     clip: Clip
     checks: ClipChecks
-    generated: Footage | None = None
-    reference: Footage | None = None
+    generated: VideoReader | None = None
+    reference: VideoReader | None = None
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)  # cache keys of what is still to be observed
-    watchers: dict[str, Watcher] = field(default_factory=dict)
+    watchers: dict[str, ClipState] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     failures: dict[str, ClipError] = field(default_factory=dict)
     generated_sha256: str | None = None
@@ -146,7 +146,7 @@ class _Sitting:
         )
 
 
-class Bench:
+class ObserverRunner:
     """The observers of a plan in one process. An observer is loaded when a clip first needs it, and once."""
 
     def __init__(self, plan: Plan) -> None:
@@ -185,9 +185,9 @@ class Bench:
         names = [observer_plan.name for observer_plan in self.plan.observers]
         return [sitting.observation(names) for sitting in sittings]
 
-    def _open(self, clip: Clip) -> _Sitting:
+    def _open(self, clip: Clip) -> _ClipJob:
         """Hash the files, check their headers, take what the cache has, and note what is left to observe."""
-        sitting = _Sitting(clip, ClipChecks(clip, self.plan.expected, self._parts))
+        sitting = _ClipJob(clip, ClipChecks(clip, self.plan.expected, self._parts))
         try:
             sitting.generated_sha256 = content_sha256(clip.generated, clip.id, "generated video")
         except ClipError as error:
@@ -219,12 +219,12 @@ class Bench:
                 sitting.cached += 1
         return sitting
 
-    def _check_headers(self, sitting: _Sitting) -> None:
+    def _check_headers(self, sitting: _ClipJob) -> None:
         """What an earlier run has found of the same files, or what their headers say."""
         clip, checks = sitting.clip, sitting.checks
         assert clip.generated is not None  # _open has hashed it
-        sitting.generated = Footage(clip.generated, 0)
-        sitting.reference = None if clip.reference is None else Footage(clip.reference, 0)
+        sitting.generated = VideoReader(clip.generated, 0)
+        sitting.reference = None if clip.reference is None else VideoReader(clip.reference, 0)
         try:
             kept = self._kept_checks.read(self._checks_key(sitting))
             if kept is not None:
@@ -243,7 +243,7 @@ class Bench:
                 )
                 self._take(sitting, found)
 
-    def _check_place(self, sitting: _Sitting) -> None:
+    def _check_place(self, sitting: _ClipJob) -> None:
         """Whether frames that are scaled whole are of a face, for those who score the clip."""
         if sitting.checks.face_place is None:
             return
@@ -251,14 +251,14 @@ class Bench:
         told = {found.code for found in sitting.findings}
         self._take(sitting, check_face_place(sitting.clip.id, shown, sitting.checks.face_place, told))
 
-    def _take(self, sitting: _Sitting, found: Finding | None) -> None:
+    def _take(self, sitting: _ClipJob, found: Finding | None) -> None:
         """Note a finding that says whom it concerns; after an error they are let go."""
         if found is not None:
             sitting.view_findings.append(found)
             for name in found.observers:
                 sitting.fail(name, ClipError(found.code, f"{found.message}; {found.fix}"))
 
-    def _checks_key(self, sitting: _Sitting) -> dict[str, Any]:
+    def _checks_key(self, sitting: _ClipJob) -> dict[str, Any]:
         clip = sitting.clip
         boxes = None if clip.boxes is None else _sha256_or_missing(clip.boxes, clip.id, "box file")
         reference = sitting.reference_sha256 or ("missing" if clip.reference is not None else None)
@@ -269,7 +269,7 @@ class Bench:
             decided["audio"] = _sha256_or_missing(clip.audio, clip.id, "audio")
         return sitting.checks.key(decided)
 
-    def _outdated(self, sitting: _Sitting, key: dict[str, Any], stored: dict[str, Any]) -> bool:
+    def _outdated(self, sitting: _ClipJob, key: dict[str, Any], stored: dict[str, Any]) -> bool:
         """Whether kept evidence was made when nobody followed a face, of a clip where that matters."""
         each = self.plan.boxes.source == "generated"  # nobody's evidence is older than this
         if each or "boxes" not in key or "faces" in stored or not self._boxes.searches(sitting.clip):
@@ -282,7 +282,7 @@ class Bench:
             self.cache.write(key, stored | {"faces": True})
         return not plain
 
-    def _note(self, sitting: _Sitting) -> None:
+    def _note(self, sitting: _ClipJob) -> None:
         """Take over what the checks have found since, and let the observers go whom an error concerns."""
         readers = [name for name in self._needs if self._reads_reference(name, sitting.clip)]
         for found in sitting.checks.findings[len(sitting.findings) :]:
@@ -292,15 +292,15 @@ class Bench:
                 for name in with_whom.observers:
                     sitting.fail(name, ClipError(found.code, f"{found.message}; {found.fix}"))
 
-    def _fail_all(self, sitting: _Sitting, error: ClipError) -> None:
+    def _fail_all(self, sitting: _ClipJob, error: ClipError) -> None:
         for plan in self.plan.observers:
             sitting.fail(plan.name, error)
 
-    def _keep_checks(self, sitting: _Sitting) -> None:
+    def _keep_checks(self, sitting: _ClipJob) -> None:
         if sitting.checks.whole:
             self._kept_checks.write(self._checks_key(sitting), sitting.checks.to_json())
 
-    def _check_alone(self, sitting: _Sitting) -> None:
+    def _check_alone(self, sitting: _ClipJob) -> None:
         """Decode a clip for its checks alone: all of its evidence was kept by a run that did not make them."""
         assert sitting.generated is not None  # it has evidence, so its files were opened
         looks = self._face_looks(sitting, self._guides_for_checks(sitting))
@@ -325,7 +325,7 @@ class Bench:
         self._note(sitting)
         self._keep_checks(sitting)
 
-    def _guides_for_checks(self, sitting: _Sitting) -> _Guides:
+    def _guides_for_checks(self, sitting: _ClipJob) -> _Guides:
         """Where faces are, for the checks alone."""
         guided = [name for name in sitting.evidence if self._needs[name].boxes]
         whose = self.plan.boxes.source
@@ -337,12 +337,12 @@ class Bench:
         return self._laid(sitting, self._guides_in(sitting, sitting.reference, whose, guided))
 
     @staticmethod
-    def _looks(sitting: _Sitting) -> bool:
+    def _looks(sitting: _ClipJob) -> bool:
         """Whether faces of the generated video are still to be looked at."""
         checks = sitting.checks
         return "framing" in checks.wanted and "framing" not in checks.done and sitting.reference is not None
 
-    def _face_looks(self, sitting: _Sitting, guides: _Guides) -> FaceLooks | None:
+    def _face_looks(self, sitting: _ClipJob, guides: _Guides) -> FaceLooks | None:
         """What looks at the faces as the generated video passes, if its boxes or their place are to be checked."""
         checks = sitting.checks
         laid = guides.boxes.face.xyxy if guides.boxes is not None and self._looks(sitting) else None
@@ -353,7 +353,7 @@ class Bench:
         frames = [count for count in (checks.frames, checks.frames_expected) if count is not None]
         return FaceLooks(self._detector, laid, min(frames, default=0))
 
-    def _see_framing(self, sitting: _Sitting, looks: FaceLooks | None) -> None:
+    def _see_framing(self, sitting: _ClipJob, looks: FaceLooks | None) -> None:
         """Once the generated video has passed: whether the boxes were laid over its face."""
         checks = sitting.checks
         found: list[Finding] = []
@@ -370,7 +370,7 @@ class Bench:
         if looks is not None and checks.places_face:
             checks.see_place(looks.place)
 
-    def _key(self, plan: ObserverPlan, sitting: _Sitting) -> dict[str, Any]:
+    def _key(self, plan: ObserverPlan, sitting: _ClipJob) -> dict[str, Any]:
         """Everything that decides the evidence, and nothing else."""
         needs = self._needs[plan.name]
         clip = sitting.clip
@@ -397,7 +397,7 @@ class Bench:
             key["word"] = clip.word
         return key
 
-    def _watch(self, sitting: _Sitting) -> None:
+    def _watch(self, sitting: _ClipJob) -> None:
         """Decode the clip once and show it to every observer that waits for it."""
         clip = sitting.clip
         names = list(sitting.keys)
@@ -429,7 +429,7 @@ class Bench:
             self._fail_all(sitting, error)
         self._keep_checks(sitting)
 
-    def _hear(self, sitting: _Sitting, generated: Footage, names: Sequence[str]) -> np.ndarray | None:
+    def _hear(self, sitting: _ClipJob, generated: VideoReader, names: Sequence[str]) -> np.ndarray | None:
         """The clip's sound for these observers, checked as it is decoded. Without any they fail."""
         checks, path = sitting.checks, sitting.clip.audio or generated.path
         due = "sound" in checks.wanted and "sound" not in checks.done
@@ -446,7 +446,9 @@ class Bench:
             self._note(sitting)
         return samples
 
-    def _guides(self, sitting: _Sitting, generated: Footage, reference: Footage | None) -> tuple[_Guides, _Guides]:
+    def _guides(
+        self, sitting: _ClipJob, generated: VideoReader, reference: VideoReader | None
+    ) -> tuple[_Guides, _Guides]:
         """Where to look in the generated and in the real video, each in its own pixels."""
         waiting = list(sitting.keys)
         if self.plan.boxes.source == "generated":
@@ -456,13 +458,15 @@ class Bench:
         real = self._guides_in(sitting, reference, "reference", waiting)
         return self._laid(sitting, real), real
 
-    def _laid(self, sitting: _Sitting, guides: _Guides) -> _Guides:
+    def _laid(self, sitting: _ClipJob, guides: _Guides) -> _Guides:
         """Those of the real video, for the generated one."""
         if not self._rescales(sitting):
             return guides
         return guides.scaled(sitting.checks.guide_size, sitting.checks.size)
 
-    def _guides_in(self, sitting: _Sitting, video: Footage | None, whose: GuideSource, names: Sequence[str]) -> _Guides:
+    def _guides_in(
+        self, sitting: _ClipJob, video: VideoReader | None, whose: GuideSource, names: Sequence[str]
+    ) -> _Guides:
         """What these observers need to know where to look in one video. Those for whom it can't be found fail."""
         clip = sitting.clip
         sha256 = sitting.generated_sha256 if whose == "generated" else sitting.reference_sha256
@@ -486,7 +490,9 @@ class Bench:
                     sitting.fail(name, error)
         return _Guides(boxes, steadied, found)
 
-    def _find_boxes(self, sitting: _Sitting, video: Footage | None, sha256: str | None, whose: GuideSource) -> Boxes:
+    def _find_boxes(
+        self, sitting: _ClipJob, video: VideoReader | None, sha256: str | None, whose: GuideSource
+    ) -> Boxes:
         """The boxes of one of a clip's videos, and what the checks say of them. Raises ClipError if there are none."""
         clip = sitting.clip
         try:
@@ -497,12 +503,12 @@ class Bench:
         self._note(sitting)
         return boxes
 
-    def _rescales(self, sitting: _Sitting) -> bool:
+    def _rescales(self, sitting: _ClipJob) -> bool:
         """Whether boxes and landmarks of the real video are laid over a generated one of another size."""
         size, guide_size = sitting.checks.size, sitting.checks.guide_size
         return self.plan.boxes.source == "reference" and guide_size is not None and size != guide_size
 
-    def _guided_by(self, identity: Callable[..., str], needs: Needs, sitting: _Sitting) -> str:
+    def _guided_by(self, identity: Callable[..., str], needs: Needs, sitting: _ClipJob) -> str:
         """What decides where an observer looks, by what a finder says of each video."""
         clip = sitting.clip
         if self.plan.boxes.source == "reference":
@@ -515,7 +521,12 @@ class Bench:
         return needs.reference or (self.plan.boxes.source == "reference" and _searches(needs, clip))
 
     def _show_all(
-        self, sitting: _Sitting, generated: Footage, reference: Footage | None, guides: _Guides, real_guides: _Guides
+        self,
+        sitting: _ClipJob,
+        generated: VideoReader,
+        reference: VideoReader | None,
+        guides: _Guides,
+        real_guides: _Guides,
     ) -> None:
         """Both videos side by side over the same frame indices, until both have ended.
 
@@ -523,7 +534,7 @@ class Bench:
         be decoded fails those who need it. Raises ClipError if the generated video can't be.
         """
         wanted = reference if any(self._needs[name].reference for name in sitting.watchers) else None
-        real_runs: Iterator[Frames] = iter(())
+        real_runs: Iterator[FrameChunk] = iter(())
         run = generated.run
         try:
             if wanted is not None:
@@ -561,14 +572,14 @@ class Bench:
             sitting.frames = frames
         self._note(sitting)
 
-    def _fail_referring(self, sitting: _Sitting, error: ClipError) -> None:
+    def _fail_referring(self, sitting: _ClipJob, error: ClipError) -> None:
         """The real video can't be decoded. That is its own fault, whoever made the generated one."""
         error = _broken_reference(error)
         for name in [name for name, needs in self._needs.items() if needs.reference]:
             sitting.fail(name, error)
 
     def _show(
-        self, sitting: _Sitting, seen: Frames | None, real: Frames | None, guides: _Guides, real_guides: _Guides
+        self, sitting: _ClipJob, seen: FrameChunk | None, real: FrameChunk | None, guides: _Guides, real_guides: _Guides
     ) -> None:
         """A run of frames of both videos, each with the guides in its own pixels."""
         runs = [run for run in (seen, real) if run is not None]
@@ -582,7 +593,7 @@ class Bench:
             except ClipError as error:
                 sitting.fail(name, error)
 
-    def _conclude(self, plan: ObserverPlan, sittings: list[_Sitting]) -> None:
+    def _conclude(self, plan: ObserverPlan, sittings: list[_ClipJob]) -> None:
         watchers = [sitting.watchers[plan.name] for sitting in sittings]
         for sitting, outcome in zip(sittings, self._observer(plan.name).conclude(watchers), strict=True):
             if isinstance(outcome, ClipError):
@@ -620,7 +631,7 @@ def _of_searched(error: ClipError, whose: GuideSource, *, given: bool) -> ClipEr
     return _broken_reference(error) if whose == "reference" and not given and isinstance(error, MediaError) else error
 
 
-def _tell_boxes(watcher: Watcher, needs: Needs, guides: _Guides, real_guides: _Guides) -> None:
+def _tell_boxes(watcher: ClipState, needs: Needs, guides: _Guides, real_guides: _Guides) -> None:
     watcher.clip_boxes = guides.boxes
     watcher.clip_reference_boxes = real_guides.boxes if needs.reference else None
 

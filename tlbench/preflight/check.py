@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What a check found.
 
     Attributes
@@ -96,7 +96,7 @@ def check_selection(
     workers: int | None = None,
     progress: Progress | None = None,
     boxes_of_each: bool = False,
-) -> Report:
+) -> CheckReport:
     """Check clips that are chosen already: all but their faces.
 
     Parameters
@@ -141,7 +141,7 @@ def check_selection(
         findings += of_clips
         findings += _check_together(clips, facts)
         checked = sum(clip.generated is not None for clip in clips)
-    return Report(
+    return CheckReport(
         tuple(worst_first(findings)),
         selection.dataset.name,
         selection.split,

@@ -21,7 +21,7 @@ from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
 from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
 from tlbench.media.scaling import same_aspect
-from tlbench.media.video import LONGEST_GAP_SECONDS, Footage
+from tlbench.media.video import LONGEST_GAP_SECONDS, VideoReader
 from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
 from tlbench.preflight.frames import (
@@ -267,7 +267,7 @@ def _check_window(clip: Clip, video: VideoInfo, expected: Expected) -> Iterator[
 def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Finding]:
     """Decode from the start: small clips to their end, large ones as far as seconds allow.
 
-    Pictures are only counted, not converted as `tlbench.media.video.Footage` does for those who look at them.
+    Pictures are only counted, not converted as `tlbench.media.video.VideoReader` does for those who look at them.
     """
     pictures = damaged = pixels = 0
     sizes = set()
@@ -335,7 +335,7 @@ def _check_motion(clip_id: str, generated: Path, reference: Path) -> Iterator[Fi
     """Whether both videos move at the same time, as far as ``MOTION_FRAMES`` and ``DECODED_PIXELS`` reach."""
     curves = []
     for path in (generated, reference):
-        video, curve = Footage(path, 0), MotionCurve()
+        video, curve = VideoReader(path, 0), MotionCurve()
         try:
             most = min(MOTION_FRAMES, DECODED_PIXELS // (video.info.width * video.info.height))
             for run in video.frames():

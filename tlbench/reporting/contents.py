@@ -20,7 +20,7 @@ EXTRA_DIGITS = 1  # of a clip's number beyond those of the table: ties are rarer
 
 
 @dataclass(frozen=True)
-class Side:
+class ReportRun:
     """One run on the page.
 
     Attributes
@@ -92,12 +92,12 @@ def _size(a: float | None, b: float | None) -> float | None:
     return abs(a - b)
 
 
-def side_json(side: Side, shown: Sequence[str] | None = None) -> dict[str, Any]:
+def side_json(side: ReportRun, shown: Sequence[str] | None = None) -> dict[str, Any]:
     """A run for the page's script: one array a column, details only of clips that have some.
 
     Parameters
     ----------
-    side : Side
+    side : ReportRun
     shown : sequence of str, optional
         Ids of the clips to hold; all if not given.
     """
@@ -146,7 +146,7 @@ def _told(clip: ClipScore) -> list[str]:
 _NOTHING = Detail()
 
 
-def _detail(side: Side, clip: ClipScore) -> Detail:
+def _detail(side: ReportRun, clip: ClipScore) -> Detail:
     return side.details.get(clip.id, _NOTHING)
 
 

@@ -74,7 +74,7 @@ _FORCED = "teacher forcing"
 
 
 @dataclass(frozen=True)
-class Reading:
+class Transcript:
     """What one observer read of a clip, beside what was said."""
 
     observer: str
@@ -86,7 +86,7 @@ class Reading:
 class Detail:
     """What is known of one clip beyond its numbers."""
 
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[Transcript, ...] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
 
 
@@ -182,20 +182,20 @@ def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _readings(evidence: Evidence) -> Iterable[Reading]:
+def _readings(evidence: Evidence) -> Iterable[Transcript]:
     values = evidence.values
     said = values.get("reference")
     if isinstance(said, str):
         for name, way in _HYPOTHESES.items():
             read = values.get(name)
             if isinstance(read, str):
-                yield Reading(evidence.observer, way, steps_of(said, read))
+                yield Transcript(evidence.observer, way, steps_of(said, read))
     word, predicted = values.get("word"), values.get("predicted")
     if isinstance(word, str) and isinstance(predicted, str):
         best = values.get("top5")
         others = ", ".join(best[1:]) if isinstance(best, list) else ""
         step: Step = word if word == predicted else [word, predicted]
-        yield Reading(evidence.observer, f"then {others}" if others else "", [step])
+        yield Transcript(evidence.observer, f"then {others}" if others else "", [step])
 
 
 def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
@@ -233,6 +233,6 @@ def _forced(record: ClipRecord, letters: dict[int, str]) -> Iterable[tuple[str, 
         yield evidence.observer, said, evidence.array("forced_ids").astype(np.int64).tolist()
 
 
-def _spelt(observer: str, said: str, ids: Sequence[int], letters: Mapping[int, str]) -> Reading:
+def _spelt(observer: str, said: str, ids: Sequence[int], letters: Mapping[int, str]) -> Transcript:
     """Numbers no transcript of the run has a letter for (the end mark, at least) are left out."""
-    return Reading(observer, _FORCED, steps_of(said, "".join(letters.get(number, "") for number in ids)))
+    return Transcript(observer, _FORCED, steps_of(said, "".join(letters.get(number, "") for number in ids)))

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from tlbench.comparison.compare import Comparison
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.reporting.blind import blind_table
-from tlbench.reporting.contents import Side, side_json, telling_metrics
+from tlbench.reporting.contents import ReportRun, side_json, telling_metrics
 from tlbench.reporting.details import CHARTS
 from tlbench.reporting.numbers import ends, head, shown_number
 from tlbench.scoring.blind_rows import UNREAD_MEANS, cannot_read, unread_mark
@@ -37,7 +37,7 @@ _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def render_page(
-    sides: Sequence[Side],
+    sides: Sequence[ReportRun],
     comparison: Comparison | None = None,
     *,
     shown: Sequence[str] | None = None,
@@ -47,7 +47,7 @@ def render_page(
 
     Parameters
     ----------
-    sides : sequence of Side
+    sides : sequence of ReportRun
         The run, and the one beside it if there is a comparison.
     comparison : Comparison, optional
         Of the two.
@@ -124,7 +124,7 @@ def _summary(result: Result) -> list[dict[str, Any]]:
     return groups
 
 
-def _comparison(comparison: Comparison, sides: Sequence[Side]) -> dict[str, Any]:
+def _comparison(comparison: Comparison, sides: Sequence[ReportRun]) -> dict[str, Any]:
     a, b = (side.result for side in sides)
     rows = []
     for row in comparison.rows:
@@ -164,7 +164,7 @@ def _comparison(comparison: Comparison, sides: Sequence[Side]) -> dict[str, Any]
     }
 
 
-def _about(side: Side) -> dict[str, Any]:
+def _about(side: ReportRun) -> dict[str, Any]:
     result = side.result
     untold = Counter(
         (who, why.code) for clip in result.clips if not clip.findings for who, why in clip.failures.items()

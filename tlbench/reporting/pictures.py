@@ -23,7 +23,7 @@ from tlbench.errors import ClipError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.video import FRAMES_PER_SECOND, Footage, write_video
+from tlbench.media.video import FRAMES_PER_SECOND, VideoReader, write_video
 from tlbench.scoring.result import ClipScore
 
 TILES = 8  # frames a strip
@@ -90,7 +90,7 @@ class Videos:
 
 def draw(path: Path, link: str, *, embed: bool) -> Picture:
     """A clip's strip, and its preview if asked. What can't be drawn is said in the caption."""
-    footage = Footage(path)
+    footage = VideoReader(path)
     try:
         count = sum(len(run) for run in footage.frames())
         wanted = sorted(set(np.linspace(0, count - 1, TILES).round().astype(int).tolist()))
@@ -102,7 +102,7 @@ def draw(path: Path, link: str, *, embed: bool) -> Picture:
     return Picture(strip, what, len(wanted), preview, link)
 
 
-def _frames(footage: Footage, wanted: Iterable[int]) -> Iterable[np.ndarray]:
+def _frames(footage: VideoReader, wanted: Iterable[int]) -> Iterable[np.ndarray]:
     """(H, W, 3) RGB of the wanted frames, in order."""
     chosen = set(wanted)
     for run in footage.frames():
@@ -138,7 +138,7 @@ def _strip(frames: np.ndarray) -> tuple[str, str]:
     return _data_uri("image/jpeg", held.getvalue()), what
 
 
-def _preview(footage: Footage, path: Path) -> str:
+def _preview(footage: VideoReader, path: Path) -> str:
     """The whole clip, small, with its sound if it has any."""
     height, width = next(iter(footage.frames())).rgb.shape[1:3]
     scale = min(1.0, PREVIEW_PX / max(height, width))

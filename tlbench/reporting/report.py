@@ -15,7 +15,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
 from tlbench.preflight.findings import Finding
-from tlbench.reporting.contents import Side, notable_clips
+from tlbench.reporting.contents import ReportRun, notable_clips
 from tlbench.reporting.details import details_of
 from tlbench.reporting.page import render_page
 from tlbench.reporting.pictures import Picture, Videos, draw
@@ -120,7 +120,7 @@ def report(
                 f"No pictures of {without} of the {len(drawn)} clips that should have some; pass the folder of the "
                 "videos that were scored with --videos"
             )
-        sides.append(Side(result, details, drawn, tuple(missing)))
+        sides.append(ReportRun(result, details, drawn, tuple(missing)))
     text = render_page(sides, comparison, shown=shown, findings=findings)
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > LARGE_BYTES:

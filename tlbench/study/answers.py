@@ -100,7 +100,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TranscriptionAnswer:
     """What somebody read from a muted clip; ``choices`` is how many words were offered, 0 if the answer was typed."""
 
     participant: int
@@ -149,7 +149,7 @@ class Answers:
     split: str
     invited: int
     scores: tuple[Score, ...]
-    readings: tuple[Reading, ...]
+    readings: tuple[TranscriptionAnswer, ...]
     checks: tuple[Check, ...]
     finished: frozenset[int]
     sources: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -158,7 +158,7 @@ class Answers:
     @property
     def begun(self) -> frozenset[int]:
         """Numbers of the participants who answered something."""
-        kinds: tuple[Sequence[Score | Reading | Check], ...] = (self.scores, self.readings, self.checks)
+        kinds: tuple[Sequence[Score | TranscriptionAnswer | Check], ...] = (self.scores, self.readings, self.checks)
         return frozenset(answer.participant for answers in kinds for answer in answers)
 
 

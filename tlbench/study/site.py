@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 
 from tlbench.study.answers import HIGHEST, LOWEST
 from tlbench.study.new_study import VIDEOS
-from tlbench.study.store import MAX_REPLY, RATED, Step, Store
+from tlbench.study.store import MAX_REPLY, RATED, Store, StudyStep
 
 COOKIE = "participant"
 COOKIE_SECONDS = 30 * 24 * 3600
@@ -173,7 +173,7 @@ def _same_origin() -> bool:
     return origin is None or urlsplit(origin).netloc == request.host
 
 
-def _page(step: Step) -> str:
+def _page(step: StudyStep) -> str:
     grades = list(enumerate(GRADES, start=LOWEST))
     if step.ask == "read":
         return render_template("read.html", step=step, longest=MAX_REPLY)

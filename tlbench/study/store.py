@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 
 from tlbench.errors import TlbenchError
-from tlbench.study.answers import SCALES, Answers, Check, Reading, Score
+from tlbench.study.answers import SCALES, Answers, Check, Score, TranscriptionAnswer
 from tlbench.study.plan import Task, Trial
 
 FILE_NAME = "study.sqlite"
@@ -97,7 +97,7 @@ class ShownVideo:
 
 
 @dataclass(frozen=True)
-class Step:
+class StudyStep:
     """What a participant has to do next.
 
     Attributes
@@ -247,7 +247,7 @@ class Store:
         )
         return bool(rows)
 
-    def step(self, participant: int) -> Step | None:
+    def step(self, participant: int) -> StudyStep | None:
         """What comes next, noted as shown; None when all is done."""
         with self._transaction() as connection:
             step = _next_step(connection, participant)
@@ -313,7 +313,9 @@ class Store:
             else:
                 scores.append(Score(_whole(who), str(condition), str(clip), str(scale), _whole(score)))
         readings = [
-            Reading(_whole(who), str(condition), str(clip), str(truth), str(reply), len(json.loads(str(offered))))
+            TranscriptionAnswer(
+                _whole(who), str(condition), str(clip), str(truth), str(reply), len(json.loads(str(offered)))
+            )
             for who, condition, clip, truth, reply, offered in self._all(
                 "SELECT r.participant, v.condition, v.clip, v.truth, r.reply, t.offered FROM replies r "
                 "JOIN trials t USING (participant, position) JOIN videos v ON v.id = t.video ORDER BY 1, r.position"
@@ -353,7 +355,7 @@ def _whole(value: object) -> int:
     return value
 
 
-def _next_step(connection: sqlite3.Connection, participant: int) -> Step | None:
+def _next_step(connection: sqlite3.Connection, participant: int) -> StudyStep | None:
     row = connection.execute(
         "SELECT t.position, (SELECT count(*) FROM trials n WHERE n.participant = t.participant), t.video, v.task, "
         "t.offered, v.truth, r.reply FROM trials t JOIN videos v ON v.id = t.video "
@@ -365,10 +367,10 @@ def _next_step(connection: sqlite3.Connection, participant: int) -> Step | None:
         return None
     position, total, video, task, offered, truth, reply = row
     if task != "read":
-        return Step(position, total, "rate", video)
+        return StudyStep(position, total, "rate", video)
     if reply is None:
-        return Step(position, total, "read", video, tuple(json.loads(offered)))
-    return Step(position, total, "judge", video, tuple(json.loads(offered)), truth, reply)
+        return StudyStep(position, total, "read", video, tuple(json.loads(offered)))
+    return StudyStep(position, total, "judge", video, tuple(json.loads(offered)), truth, reply)
 
 
 def _is_next(connection: sqlite3.Connection, participant: int, position: int, ask: str) -> bool:

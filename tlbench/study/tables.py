@@ -10,8 +10,8 @@ from tlbench.study.answers import GROUND_TRUTH, WORD_ERRORS, WORDS_READ, Correla
 from tlbench.tables.table_format import (
     SYMBOLS,
     Cell,
-    Grid,
-    Sheet,
+    Document,
+    Table,
     clean,
     draw_latex,
     draw_markdown,
@@ -49,14 +49,14 @@ def print_study(study: StudyResult, stream: TextIO, format: Format = "terminal")
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _sheet(study: StudyResult) -> Sheet:
+def _sheet(study: StudyResult) -> Document:
     answers = study.answers
     heading = f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {len(answers.begun)} participants"
     grids = [_means(study)]
     if study.contrasts:
         grids.append(_contrasts(study))
     grids += [_correlations(study, level) for level in ("videos", "methods") if _of_level(study, level)]
-    return Sheet(heading, tuple(grids), tuple(_notes(study)))
+    return Document(heading, tuple(grids), tuple(_notes(study)))
 
 
 def _head(measure: Measure) -> Cell:
@@ -71,7 +71,7 @@ def _ends(low: float | None, high: float | None, digits: int) -> str:
     return "" if low is None or high is None else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _means(study: StudyResult) -> Grid:
+def _means(study: StudyResult) -> Table:
     rows: dict[bool, list[tuple[Cell, ...]]] = {False: [], True: []}
     for condition in study.answers.conditions:
         cells = [Cell(clean(condition))]
@@ -87,10 +87,10 @@ def _means(study: StudyResult) -> Grid:
     last = (Cell("agreement (alpha)"), *(Cell("-" if alpha is None else f"{alpha:.2f}") for alpha in alphas))
     head = (Cell("method"), *map(_head, study.measures))
     sections = (("", tuple(rows[False])), ("control", tuple(rows[True])), ("raters", (last,)))
-    return Grid("What people said", head, sections, kept=(0,), left=(0,))
+    return Table("What people said", head, sections, kept=(0,), left=(0,))
 
 
-def _contrasts(study: StudyResult) -> Grid:
+def _contrasts(study: StudyResult) -> Table:
     found = {(c.a, c.b, c.measure): c for c in study.contrasts}
     rows = []
     for a, b in dict.fromkeys((c.a, c.b) for c in study.contrasts):
@@ -105,7 +105,7 @@ def _contrasts(study: StudyResult) -> Grid:
             cells.append(Cell(text, _ends(contrast.low, contrast.high, digits)))
         rows.append(tuple(cells))
     head = (Cell("difference"), *(Cell(measure.label, measure.unit) for measure in study.measures))
-    return Grid("Which differences are real", head, (("", tuple(rows)),), kept=(0,), left=(0,))
+    return Table("Which differences are real", head, (("", tuple(rows)),), kept=(0,), left=(0,))
 
 
 def _of_level(study: StudyResult, level: str) -> list[Correlation]:
@@ -113,7 +113,7 @@ def _of_level(study: StudyResult, level: str) -> list[Correlation]:
     return [c for c in study.correlations if c.level == level and c.headline]
 
 
-def _correlations(study: StudyResult, level: str) -> Grid:
+def _correlations(study: StudyResult, level: str) -> Table:
     found = {(c.metric, c.measure): c for c in _of_level(study, level)}
     rows = []
     for metric, better in dict.fromkeys((c.metric, c.better) for c in found.values()):
@@ -132,7 +132,7 @@ def _correlations(study: StudyResult, level: str) -> Grid:
         "videos": "What the observers say of the same videos (Spearman)",
         "methods": "What the observers say of the methods (Spearman)",
     }[level]
-    return Grid(title, head, (("", tuple(rows)),), kept=(0,), left=(0,))
+    return Table(title, head, (("", tuple(rows)),), kept=(0,), left=(0,))
 
 
 def _notes(study: StudyResult) -> list[str]:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from tlbench.comparison.compare import Comparison
 from tlbench.scoring.result import Result
 from tlbench.tables.table import comparison_sheet, result_sheet
-from tlbench.tables.table_format import Cell, Grid, Sheet, clean
+from tlbench.tables.table_format import Cell, Document, Table, clean
 
 _STYLE = (
     ".tlbench-sheet{overflow-x:auto;font-variant-numeric:tabular-nums}"
@@ -33,7 +33,7 @@ def result_html(result: Result) -> str:
     headline = any(metric.headline for metric in result.metrics)
     sheet = result_sheet([result], all_metrics=not headline)
     heading = f"{clean(result.name)} on {sheet.heading}"
-    return _draw(Sheet(heading, tuple(_turned(grid) for grid in sheet.grids), sheet.notes))
+    return _draw(Document(heading, tuple(_turned(grid) for grid in sheet.grids), sheet.notes))
 
 
 def comparison_html(comparison: Comparison) -> str:
@@ -41,7 +41,7 @@ def comparison_html(comparison: Comparison) -> str:
     return _draw(comparison_sheet(comparison))
 
 
-def _turned(grid: Grid) -> Grid:
+def _turned(grid: Table) -> Table:
     """A table of one system with its metrics as lines: name, value, interval. The last column stays as it is.
 
     Readers that do not look are in the notes only.
@@ -52,10 +52,10 @@ def _turned(grid: Grid) -> Grid:
         (head, Cell(cell.text), Cell(cell.aside), scored) for head, cell in zip(grid.head[1:-1], row[1:-1], strict=True)
     )
     names = (Cell("metric"), Cell("value"), Cell("interval"), grid.head[-1])
-    return Grid(grid.title, names, (("", lines),), kept=(0,), left=(0,))
+    return Table(grid.title, names, (("", lines),), kept=(0,), left=(0,))
 
 
-def _draw(sheet: Sheet) -> str:
+def _draw(sheet: Document) -> str:
     parts = [Markup("<style>{}</style><div><strong>{}</strong></div>").format(Markup(_STYLE), sheet.heading)]
     parts += [_table(grid) for grid in sheet.grids]
     if sheet.notes:
@@ -64,7 +64,7 @@ def _draw(sheet: Sheet) -> str:
     return str(Markup('<div class="tlbench-sheet">{}</div>').format(Markup("").join(parts)))
 
 
-def _table(grid: Grid) -> Markup:
+def _table(grid: Table) -> Markup:
     head = _line("th", grid.head, grid.left)
     body = Markup("").join(_line("td", row, grid.left) for _, rows in grid.sections for row in rows)
     return Markup("<table><caption>{}</caption><thead>{}</thead><tbody>{}</tbody></table>").format(

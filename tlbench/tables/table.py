@@ -16,7 +16,7 @@ from io import StringIO
 from math import isfinite
 from typing import Any, Literal, TextIO, get_args
 
-from tlbench.comparison.compare import Comparison, MetricComparison, Standing
+from tlbench.comparison.compare import Comparison, MetricComparison, SystemStatus
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
@@ -27,8 +27,8 @@ from tlbench.scoring.result import Result, Role, Row, json_number
 from tlbench.tables.table_format import (
     SYMBOLS,
     Cell,
-    Grid,
-    Sheet,
+    Document,
+    Table,
     clean,
     draw_latex,
     draw_markdown,
@@ -105,7 +105,7 @@ def render(
     return _draw(_result_sheet(shown, intervals), format, width, color, ascii_only)
 
 
-def result_sheet(results: Sequence[Result], *, all_metrics: bool = False, intervals: bool = True) -> Sheet:
+def result_sheet(results: Sequence[Result], *, all_metrics: bool = False, intervals: bool = True) -> Document:
     """Results as a sheet, to be drawn in some other form than :func:`render` knows; parameters as there."""
     return _result_sheet(_result_rows(results, all_metrics), intervals)
 
@@ -142,7 +142,7 @@ def render_comparison(
     return _draw(comparison_sheet(comparison), format, width, color, ascii_only)
 
 
-def comparison_sheet(comparison: Comparison) -> Sheet:
+def comparison_sheet(comparison: Comparison) -> Document:
     """A comparison as a sheet, to be drawn in some other form than :func:`render_comparison` knows."""
     grids = []
     for arithmetic, title in TITLES.items():
@@ -150,7 +150,7 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
         if rows:
             grids.append(_comparison_grid(title, rows))
     heading = f"a: {clean(comparison.a)}   b: {clean(comparison.b)}   {_clips(comparison.clips)} in both"
-    return Sheet(heading, tuple(grids), tuple(_comparison_notes(comparison)))
+    return Document(heading, tuple(grids), tuple(_comparison_notes(comparison)))
 
 
 def print_results(
@@ -206,7 +206,7 @@ def _put(stream: TextIO, text: str) -> None:
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _draw(sheet: Sheet, format: Format, width: int, color: bool, ascii_only: bool) -> str:
+def _draw(sheet: Document, format: Format, width: int, color: bool, ascii_only: bool) -> str:
     if format == "terminal":
         return draw_terminal(sheet, width, color, ascii_only)
     if format == "markdown":
@@ -244,9 +244,9 @@ def _items(result: Result, own: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
             yield {**item, "read": None if verdict is None else verdict.read}
 
 
-def _result_sheet(shown: _Shown, intervals: bool) -> Sheet:
+def _result_sheet(shown: _Shown, intervals: bool) -> Document:
     grids = tuple(_result_grid(shown, arithmetic, intervals) for arithmetic in TITLES if _metrics(shown, arithmetic))
-    return Sheet(_places([result for result, _ in shown]), grids, tuple(_notes(shown, intervals)))
+    return Document(_places([result for result, _ in shown]), grids, tuple(_notes(shown, intervals)))
 
 
 def _in_order(results: Sequence[Result]) -> list[Result]:
@@ -282,7 +282,7 @@ def _head(metric: Metric) -> Cell:
     return Cell(clean(metric.label) + _ARROWS[metric.better], clean(metric.unit))
 
 
-def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
+def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Table:
     metrics = _metrics(shown, arithmetic)
     letters = {metric.key: _protocol_letters(shown, metric.key) for metric in metrics}
     lines: dict[str, list[tuple[Cell, ...]]] = {role: [] for role, _ in _ROLES}
@@ -307,7 +307,7 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
     sections = [(label, tuple(lines[role])) for role, label in _ROLES if lines[role]]
     last = len(metrics) + 1
     head = (Cell("system"), *(_head(metric) for metric in metrics), Cell("scored"))
-    return Grid(TITLES[arithmetic], head, tuple(sections), kept=(0, last), left=(0,))
+    return Table(TITLES[arithmetic], head, tuple(sections), kept=(0, last), left=(0,))
 
 
 def _frames(result: Result) -> str:
@@ -499,7 +499,7 @@ def _clips(count: int) -> str:
 # Comparisons
 
 
-def _comparison_grid(title: str, rows: Sequence[MetricComparison]) -> Grid:
+def _comparison_grid(title: str, rows: Sequence[MetricComparison]) -> Table:
     lines = []
     for row in rows:
         difference, digits = row.difference, row.metric.digits
@@ -517,7 +517,7 @@ def _comparison_grid(title: str, rows: Sequence[MetricComparison]) -> Grid:
             )
         )
     head = tuple(Cell(text) for text in ("metric", "a", "b", "a - b", "a wins", "p", "verdict"))
-    return Grid(title, head, (("", tuple(lines)),), kept=(0, 6), left=(0, 6))
+    return Table(title, head, (("", tuple(lines)),), kept=(0, 6), left=(0, 6))
 
 
 def _p_value(p_value: float | None) -> str:
@@ -556,7 +556,7 @@ def _comparison_notes(comparison: Comparison) -> list[str]:
     return [clean(note) for note in notes]
 
 
-def _standing_notes(side: Standing) -> list[str]:
+def _standing_notes(side: SystemStatus) -> list[str]:
     notes = _incomplete_notes(side.in_error, side.absent, side.expected, side.strict)
     if not side.complete and not notes:
         notes.append("incomplete by what was found of the folder.")
@@ -564,7 +564,7 @@ def _standing_notes(side: Standing) -> list[str]:
     return notes + findings + info
 
 
-def _said_of(sides: Mapping[str, Standing], say: Callable[[Standing], Sequence[str]]) -> list[str]:
+def _said_of(sides: Mapping[str, SystemStatus], say: Callable[[SystemStatus], Sequence[str]]) -> list[str]:
     """Notes on the two, what is said of both once: ``a, b: ...``."""
     said: dict[str, list[str]] = {}
     for name, side in sides.items():
@@ -576,7 +576,7 @@ def _said_of(sides: Mapping[str, Standing], say: Callable[[Standing], Sequence[s
 # For programs
 
 
-def _side(of: Standing) -> dict[str, Any]:
+def _side(of: SystemStatus) -> dict[str, Any]:
     """What programs get of one of two results compared."""
     return {
         "complete": of.complete,

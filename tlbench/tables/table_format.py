@@ -9,7 +9,7 @@ from io import StringIO
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 SYMBOLS = "↑↓∞─†"  # what sheets use besides ASCII
@@ -26,7 +26,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Table:
     """One table.
 
     Attributes
@@ -49,11 +49,11 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Document:
     """Tables with a heading above and notes below."""
 
     heading: str
-    grids: tuple[Grid, ...]
+    grids: tuple[Table, ...]
     notes: tuple[str, ...]
 
 
@@ -63,7 +63,7 @@ def clean(text: str) -> str:
     return "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
 
 
-def draw_terminal(sheet: Sheet, width: int, color: bool, ascii_only: bool) -> str:
+def draw_terminal(sheet: Document, width: int, color: bool, ascii_only: bool) -> str:
     """The sheet for a terminal of ``width`` columns; what is too wide is split, never squeezed."""
     stream = StringIO()
     console = Console(
@@ -97,7 +97,7 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
-def _parts(console: Console, grid: Grid, ascii_only: bool) -> list[list[int]]:
+def _parts(console: Console, grid: Table, ascii_only: bool) -> list[list[int]]:
     """The columns of each part: as many as fit, at least one besides those repeated."""
     free = [i for i in range(len(grid.head)) if i not in grid.kept]
     parts: list[list[int]] = []
@@ -114,8 +114,8 @@ def _parts(console: Console, grid: Grid, ascii_only: bool) -> list[list[int]]:
     return [*parts, sorted([*grid.kept, *taken])]
 
 
-def _table(grid: Grid, columns: Sequence[int], width: int, ascii_only: bool) -> Table:
-    table = Table(
+def _table(grid: Table, columns: Sequence[int], width: int, ascii_only: bool) -> RichTable:
+    table = RichTable(
         box=_PLAIN_BOX if ascii_only else box.HORIZONTALS,
         show_edge=False,
         pad_edge=False,
@@ -147,7 +147,7 @@ def _lines(cell: Cell, style: str, ascii_only: bool) -> Text:
     return text
 
 
-def draw_markdown(sheet: Sheet) -> str:
+def draw_markdown(sheet: Document) -> str:
     """The sheet in Markdown, GitHub's tables."""
     lines = [f"**{markdown_text(sheet.heading)}**"]
     for grid in sheet.grids:
@@ -210,7 +210,7 @@ def _latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def draw_latex(sheet: Sheet) -> str:
+def draw_latex(sheet: Document) -> str:
     """The sheet in LaTeX: a tabular a table, for the packages booktabs and, where names need it, fontenc T1."""
     lines = [f"% {sheet.heading}"]
     for grid in sheet.grids:

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.media.mel import mel_segments, mel_spectrogram
-from tlbench.talklip.dataset import FACE_SIDE, Material
-from tlbench.training.expert import AudioEncoder, Teacher
+from tlbench.talklip.dataset import FACE_SIDE, TrainingClip
+from tlbench.training.expert import AudioEncoder, Expert
 
 VAL_STRIDE = 0.12  # train.py: of the frames, between two runs in validation
 SHORTEST = 13  # frames; with fewer the original's int(0.08 T) is 0 and it stops with an error
 
 
 @dataclass(frozen=True)
-class Picking:
+class FrameMasking:
     """Which frames of a clip are generated, and so masked for the lip reader (the paper's Sec. 3.5).
 
     Attributes
@@ -90,7 +90,7 @@ class Batch:
 
 
 def picked_in_training(
-    frames: int, rng: np.random.Generator, picking: Picking | None = None
+    frames: int, rng: np.random.Generator, picking: FrameMasking | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames to be generated, and for each the frame that lends the face: runs of five, by chance.
 
@@ -98,7 +98,7 @@ def picked_in_training(
     each run's identity is another run of the clip. Where the original draws none (clips of 12 frames and fewer), one is
     drawn. ``picking`` may say other numbers.
     """
-    picking = picking or Picking()
+    picking = picking or FrameMasking()
     places = frames - picking.run + 1  # where a run may begin
     count = min(max(int(frames * picking.share), 1), places - 1)
     starts = np.sort(rng.choice(np.arange(1, places), count, replace=False))
@@ -110,7 +110,7 @@ def picked_in_training(
     return _runs(kept, picking.run), _runs(others, picking.run)
 
 
-def picked_in_validation(frames: int, run: int = Picking.run) -> tuple[np.ndarray, np.ndarray]:
+def picked_in_validation(frames: int, run: int = FrameMasking.run) -> tuple[np.ndarray, np.ndarray]:
     """Frames to be generated, and 0 for each: the first frame lends the face, as when a finished generator speaks."""
     picked = _runs(list(range(0, frames - run + 1, max(int(frames * VAL_STRIDE), 1))), run)
     return picked, np.zeros_like(picked)
@@ -127,32 +127,36 @@ class BatchMaker:
     ----------
     ear : AudioEncoder or None
         The generator's global audio encoder; None if it has a local one.
-    teacher : Teacher or None
+    teacher : Expert or None
         Who reads what is generated.
     ahead_frames : int
         How far ahead of its frame the sound for a local audio encoder begins: what the generator's sizes say, or it
         will speak too early or too late.
-    picking : Picking or None
+    picking : FrameMasking or None
         None is as published.
     """
 
     def __init__(
-        self, ear: AudioEncoder | None, teacher: Teacher | None, ahead_frames: int = 0, picking: Picking | None = None
+        self,
+        ear: AudioEncoder | None,
+        teacher: Expert | None,
+        ahead_frames: int = 0,
+        picking: FrameMasking | None = None,
     ) -> None:
         self._ear = ear
         self._teacher = teacher
         self._ahead_frames = ahead_frames
-        self._picking = picking or Picking()
+        self._picking = picking or FrameMasking()
 
-    def training(self, clips: Sequence[Material], rng: np.random.Generator, *, read: bool = True) -> Batch:
+    def training(self, clips: Sequence[TrainingClip], rng: np.random.Generator, *, read: bool = True) -> Batch:
         """Clips with frames picked by chance, on the CPU. Without ``read`` no lip reader will look at them."""
         return self._batch(clips, [picked_in_training(len(clip), rng, self._picking) for clip in clips], read=read)
 
-    def validation(self, clip: Material) -> Batch:
+    def validation(self, clip: TrainingClip) -> Batch:
         """A clip with frames picked evenly."""
         return self._batch([clip], [picked_in_validation(len(clip), self._picking.run)], read=True)
 
-    def whole(self, clip: Material, begin: int, end: int) -> Batch:
+    def whole(self, clip: TrainingClip, begin: int, end: int) -> Batch:
         """Each frame of a clip from ``begin`` up to ``end``, to be looked at by a person.
 
         The first frame of the clip lends the face.
@@ -160,7 +164,9 @@ class BatchMaker:
         picked = np.arange(begin, min(end, len(clip)))
         return self._batch([clip], [(picked, np.zeros_like(picked))], read=False)
 
-    def _batch(self, clips: Sequence[Material], picks: Sequence[tuple[np.ndarray, np.ndarray]], *, read: bool) -> Batch:
+    def _batch(
+        self, clips: Sequence[TrainingClip], picks: Sequence[tuple[np.ndarray, np.ndarray]], *, read: bool
+    ) -> Batch:
         longest = max(len(clip) for clip in clips)
         truth = np.concatenate([clip.faces[picked] for clip, (picked, _) in zip(clips, picks, strict=True)])
         identity = np.concatenate([clip.faces[other] for clip, (_, other) in zip(clips, picks, strict=True)])
@@ -187,7 +193,7 @@ class BatchMaker:
             rows=torch.from_numpy(np.concatenate(rows)),
         )
 
-    def _hear(self, clips: Sequence[Material], picks: Sequence[np.ndarray], longest: int) -> Tensor:
+    def _hear(self, clips: Sequence[TrainingClip], picks: Sequence[np.ndarray], longest: int) -> Tensor:
         if self._ear is None:
             heard = [
                 mel_segments(mel_spectrogram(clip.samples), len(clip), self._ahead_frames)[picked]

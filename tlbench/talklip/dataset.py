@@ -28,11 +28,11 @@ from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.video import DECODING, VideoReader
 from tlbench.media.views import FrameFace, ToBgr, View, open_view
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import FOOTAGE_BYTES, ClipBook
+from tlbench.training.preprocessed import FOOTAGE_BYTES, PreprocessedDataset
 
 FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 FRAME_SIDE = 160  # pixels, of LRS2's videos
@@ -87,7 +87,7 @@ class Faces:
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingClip:
     """One clip of T frames.
 
     Attributes
@@ -115,7 +115,7 @@ class Material:
         return len(self.boxes)
 
 
-class MaterialBook(ClipBook):
+class TalkLipDataset(PreprocessedDataset):
     """The material of a part of a data set, in order.
 
     Parameters
@@ -145,11 +145,11 @@ class MaterialBook(ClipBook):
         self._tokens: list[list[int]] = []
         self.converted: dict[str, str] = {}
 
-    def __getitem__(self, index: int) -> Material:
+    def __getitem__(self, index: int) -> TrainingClip:
         clip, kept = self.clips[index], self.arrays(index)
         faces = Faces(kept["faces"], kept["ends"])
         frames = partial(self._frames, clip, kept["squares"])
-        return Material(clip, faces, kept["boxes"], kept["samples"], self._tokens[index], frames)
+        return TrainingClip(clip, faces, kept["boxes"], kept["samples"], self._tokens[index], frames)
 
     def _frames(self, clip: Clip, squares: np.ndarray) -> np.ndarray:
         """Decode a clip's frames, brought to LRS2's framing around ``squares``, (T, 4), if they have another.
@@ -158,7 +158,7 @@ class MaterialBook(ClipBook):
         """
         assert clip.reference is not None  # it would not have joined the book
         stream, frames, seen = open_view(WHOLE if self._framed else FRAMED), [], 0
-        for run in Footage(clip.reference, 0).frames():
+        for run in VideoReader(clip.reference, 0).frames():
             frames.append(stream.see(run, squares[np.minimum(run.start + np.arange(len(run)), len(squares) - 1)]))
             seen += len(run)
         if seen != len(squares):
@@ -208,7 +208,7 @@ class MaterialBook(ClipBook):
         assert clip.reference is not None  # content_sha256 refuses a clip without one
         speech = clip.audio or clip.reference
         samples = read_audio(speech)
-        video = Footage(clip.reference, FOOTAGE_BYTES)
+        video = VideoReader(clip.reference, FOOTAGE_BYTES)
         found = self.finder.boxes(clip, video, sha256)
         rows = found.of_person
         faces, places = [], []

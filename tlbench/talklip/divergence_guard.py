@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GuardRule:
+class DivergenceGuardConfig:
     """What counts as gone off.
 
     Attributes
@@ -39,17 +39,17 @@ class GuardRule:
     patience: int = 5
 
 
-class Guard:
+class DivergenceGuard:
     """Looks at each step's losses.
 
     Parameters
     ----------
-    rule : GuardRule
+    rule : DivergenceGuardConfig
     watched : iterable of str
         Names of the adversarial losses; every loss must be a finite number, these must be small as well.
     """
 
-    def __init__(self, rule: GuardRule, watched: Iterable[str]) -> None:
+    def __init__(self, rule: DivergenceGuardConfig, watched: Iterable[str]) -> None:
         self.rule = rule
         self._recent: dict[str, deque[float]] = {name: deque(maxlen=rule.window) for name in watched}
         self._tries = 0

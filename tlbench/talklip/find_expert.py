@@ -11,13 +11,13 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import Package, is_package, open_package, source_of
 from tlbench.checkpoints.weights import locate
 from tlbench.observing.registry import observer_class
-from tlbench.training.expert import Teacher
+from tlbench.training.expert import Expert
 
 PUBLISHED_READER = "avhubert"  # who reads a checkpoint file that is no package: TalkLip's experts are AV-HuBERTs
 
 
 @dataclass(frozen=True)
-class Expert:
+class FoundExpert:
     """A teacher and whose network it is.
 
     Attributes
@@ -26,18 +26,18 @@ class Expert:
         Of its card; of its file if no card is about it. What ``score --trained-with`` is to be told.
     sha256 : str
         As results name weights.
-    teacher : Teacher
+    teacher : Expert
     overlaps : tuple of str
         Observers that score this data set and are this network or its relatives, a line each.
     """
 
     name: str
     sha256: str
-    teacher: Teacher
+    teacher: Expert
     overlaps: tuple[str, ...]
 
 
-def find_expert(given: str, dataset: str) -> Expert:
+def find_expert(given: str, dataset: str) -> FoundExpert:
     """The expert of a name or a file.
 
     Parameters
@@ -56,10 +56,10 @@ def find_expert(given: str, dataset: str) -> Expert:
     path = locate(given, [card for card in cards if card.observer == PUBLISHED_READER], "expert")
     package, teacher = _opened(path)
     name = next((card.name for card in cards if card.name == given or _is_of(card, package)), path.stem)
-    return Expert(name, package.source_sha256, teacher, tuple(_overlaps(name, package, cards, dataset)))
+    return FoundExpert(name, package.source_sha256, teacher, tuple(_overlaps(name, package, cards, dataset)))
 
 
-def _opened(path: Path) -> tuple[Package, Teacher]:
+def _opened(path: Path) -> tuple[Package, Expert]:
     reader = observer_class(PUBLISHED_READER)
     package = open_package(path, reader.read_published)
     return package, observer_class(package.observer).teacher(package, path)

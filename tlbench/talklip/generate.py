@@ -22,21 +22,21 @@ from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256, write_text_atomically
 from tlbench.generation.controls import CODEC, CRF, SAMPLES_PER_FRAME
-from tlbench.generation.generation_log import FORM, Made, Note, made_with, make_folder, note_text
+from tlbench.generation.generation_log import FORM, ClipProvenance, GenerationLog, made_with, make_folder, note_text
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.faces import FaceDetector, running_median
 from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.followed import FOUND
 from tlbench.media.people import find_people
 from tlbench.media.ping_pong import to_and_fro
-from tlbench.media.video import DECODING, FRAMES_PER_SECOND, Footage, write_video
+from tlbench.media.video import DECODING, FRAMES_PER_SECOND, VideoReader, write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule, load_detector
 from tlbench.observing.observer import HALF_NAME
 from tlbench.scoring.score import Precision, choose_device
 from tlbench.talklip.checkpoint import find_generator, generator_of, open_generator
 from tlbench.talklip.dataset import face_of
-from tlbench.talklip.inference import Speaker, Trim
+from tlbench.talklip.inference import TalkLipInference, Trim
 from tlbench.talklip.pasting import paste
 
 Identity: TypeAlias = Literal["first", "same"]
@@ -103,7 +103,7 @@ class FoundFaces:
 class _Result:
     """A clip that was generated."""
 
-    made: Made
+    made: ClipProvenance
     converted: str
 
 
@@ -156,7 +156,7 @@ def generate_dataset(
         Whose picture the generator is shown besides the upper half: the clip's first frame, or the very frame, whose
         true lips it then sees.
     trim : "both-ends" or "end"
-        See :meth:`tlbench.talklip.inference.Speaker.hear`.
+        See :meth:`tlbench.talklip.inference.TalkLipInference.hear`.
     precision : "full" or "half"
         ``half``: faces are painted in bfloat16, which takes half the time where the processor or GPU has instructions
         for it, and more where not. Other pictures, so the note says so.
@@ -182,7 +182,7 @@ def generate_dataset(
     speaker = _speaker(package, checkpoint, device, precision)
     manner = _Manner(identity, trim, CRF, precision)
     recipe = _recipe(package, checkpoint, manner) | {"dataset": dataset, "boxes_folder": boxes is not None}
-    note = Note(out, recipe, _remarks(checkpoint))
+    note = GenerationLog(out, recipe, _remarks(checkpoint))
     todo = _unfinished(selection.clips, out, note, rule)
     note.write()
     outdated = {clip.id for clip in todo if clip.id in note.clips and (out / f"{clip.id}.mp4").is_file()}
@@ -239,7 +239,7 @@ class _Tally:
             self.faceless[clip.id] = made.faceless_frames, made.frames
 
 
-def _unfinished(clips: list[Clip], out: Path, note: Note, rule: BoxRule) -> list[Clip]:
+def _unfinished(clips: list[Clip], out: Path, note: GenerationLog, rule: BoxRule) -> list[Clip]:
     """The clips that are still to be made. Raises TlbenchError if others were made with other boxes."""
     found = {made.boxes for made in note.clips.values() if made.boxes_kind != "given"}
     if any(clip.boxes is None for clip in clips) and found - {rule.identity}:
@@ -269,11 +269,11 @@ def _unfinished(clips: list[Clip], out: Path, note: Note, rule: BoxRule) -> list
     return todo
 
 
-def _made_of(clip: Clip, rule: BoxRule) -> Made:
+def _made_of(clip: Clip, rule: BoxRule) -> ClipProvenance:
     """Hashes of a clip's files. Raises ClipError if one is missing."""
     boxes = rule.identity if clip.boxes is None else "given:" + content_sha256(clip.boxes, clip.id, "box file")
     audio = None if clip.audio is None else content_sha256(clip.audio, clip.id, "sound file")
-    return Made(content_sha256(clip.reference, clip.id, "reference video"), audio, boxes)
+    return ClipProvenance(content_sha256(clip.reference, clip.id, "reference video"), audio, boxes)
 
 
 def generate_video(
@@ -327,7 +327,7 @@ def generate_video(
     written_rate = min(max(rate, SAMPLE_RATE), HIGHEST_RATE)
     if (rate, channels) != (SAMPLE_RATE, 1):
         tell(f"{audio}: {_described(rate, channels)} became 16000 Hz in one channel for the generator")
-    footage = Footage(video, FOOTAGE_BYTES)
+    footage = VideoReader(video, FOOTAGE_BYTES)
     for done in footage.conversions:
         tell(f"{video}: {done}")
     faces = find_face(footage, load_detector(rule), smooth, rule.face)
@@ -365,7 +365,7 @@ def generate_video(
 
 
 def speak_over(
-    speaker: Speaker,
+    speaker: TalkLipInference,
     frames: Iterator[tuple[int, np.ndarray]],
     places: list[np.ndarray | None],
     heard: torch.Tensor,
@@ -395,7 +395,7 @@ def speak_over(
         run = list(itertools.islice(frames, speaker.run_frames))
         shown = [(row, frame, _place(places, index)) for row, (index, frame) in enumerate(run)]
         spoken = [(row, frame, box) for row, frame, box in shown if box is not None]
-        pictures = [frame.copy() for _, frame, _ in shown]  # what a Footage gave may be given again
+        pictures = [frame.copy() for _, frame, _ in shown]  # what a VideoReader gave may be given again
         if spoken:
             poses = np.stack([face_of(frame, box)[..., ::-1] for _, frame, box in spoken])
             first = poses[:1] if first is None else first
@@ -410,7 +410,7 @@ class Stopped(Exception):  # noqa: N818 nothing is wrong
     """The user wants no more."""
 
 
-def find_face(video: Footage, detector: FaceDetector, smooth: int, face: str = "largest") -> FoundFaces:
+def find_face(video: VideoReader, detector: FaceDetector, smooth: int, face: str = "largest") -> FoundFaces:
     """The face box of each frame; none where no face is found in it or within half a second.
 
     Of several people, ``face`` says whose (:func:`tlbench.media.people.find_people`). A frame without a face near
@@ -433,7 +433,9 @@ def find_face(video: Footage, detector: FaceDetector, smooth: int, face: str = "
     return FoundFaces(places, int(((away > 0) & (away <= BRIDGED_FRAMES)).sum()))
 
 
-def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, manner: _Manner, stop: Event) -> _Result:
+def _make_clip(
+    clip: Clip, path: Path, speaker: TalkLipInference, finder: BoxFinder, manner: _Manner, stop: Event
+) -> _Result:
     """Generate one clip. Raises ClipError, or Stopped."""
     if stop.is_set():
         raise Stopped
@@ -441,7 +443,7 @@ def _make_clip(clip: Clip, path: Path, speaker: Speaker, finder: BoxFinder, mann
     assert clip.reference is not None  # _made_of refuses a clip without one
     speech = clip.audio or clip.reference
     samples = read_audio(speech)
-    footage = Footage(clip.reference, FOOTAGE_BYTES)
+    footage = VideoReader(clip.reference, FOOTAGE_BYTES)
     boxes = finder.boxes(clip, footage, made.reference)
     frames = sum(len(run) for run in footage.frames()) if clip.boxes is not None else len(boxes)
     if frames > len(boxes):
@@ -496,9 +498,9 @@ def _place(places: list[np.ndarray | None], index: int) -> np.ndarray | None:
     return places[index]
 
 
-def _speaker(package: Package, checkpoint: Path, device: str, precision: Precision) -> Speaker:
+def _speaker(package: Package, checkpoint: Path, device: str, precision: Precision) -> TalkLipInference:
     chosen = torch.device(choose_device(device, networks=True))
-    return Speaker(generator_of(package, checkpoint), chosen, half=precision == "half")
+    return TalkLipInference(generator_of(package, checkpoint), chosen, half=precision == "half")
 
 
 def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, Any]:

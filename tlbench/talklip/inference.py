@@ -28,7 +28,7 @@ RUN_FRAMES, RUN_FRAMES_CUDA = 8, 64
 PAINTERS = ("face_encoder_blocks", "face_decoder_blocks", "output_block")  # the parts that are convolutions of pictures
 
 
-class Speaker:
+class TalkLipInference:
     """A generator on a device.
 
     Parameters

@@ -21,7 +21,7 @@ STAGES = 3
 
 
 @dataclass(frozen=True)
-class StageRule:
+class StageSchedule:
     """What ends a stage.
 
     Attributes
@@ -60,7 +60,7 @@ class Stages:
 
     Parameters
     ----------
-    rule : StageRule
+    rule : StageSchedule
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Stages:
         Judgements since then, or since the stage began if that was later.
     """
 
-    def __init__(self, rule: StageRule) -> None:
+    def __init__(self, rule: StageSchedule) -> None:
         self.rule = rule
         self.stage = FROZEN
         self.best: float | None = None
@@ -112,7 +112,7 @@ class Stages:
         self.stage, self.best, self.waited = kept["stage"], kept["best"], kept["waited"]
 
 
-def rule_json(rule: StageRule) -> dict[str, Any]:
+def rule_json(rule: StageSchedule) -> dict[str, Any]:
     """The rule as it stands in a training's settings."""
     kept = asdict(rule)
     return {"stage_steps": kept["steps"] and list(kept["steps"]), "patience": kept["patience"]}

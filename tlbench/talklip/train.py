@@ -20,16 +20,16 @@ from tlbench.version import VERSION
 
 if TYPE_CHECKING:
     from tlbench.checkpoints.package import Package
-    from tlbench.talklip.batches import Picking
+    from tlbench.talklip.batches import FrameMasking
     from tlbench.talklip.discriminator import Discriminator
-    from tlbench.talklip.divergence_guard import GuardRule
-    from tlbench.talklip.find_expert import Expert
+    from tlbench.talklip.divergence_guard import DivergenceGuardConfig
+    from tlbench.talklip.find_expert import FoundExpert
     from tlbench.talklip.generator import TalkLip
-    from tlbench.talklip.stages import StageRule
+    from tlbench.talklip.stages import StageSchedule
     from tlbench.talklip.train_step import Recipe
-    from tlbench.talklip.trainer import Pace
-    from tlbench.training.expert import AudioEncoder, Teacher
-    from tlbench.training.loop import Report
+    from tlbench.talklip.trainer import TrainLoopConfig
+    from tlbench.training.expert import AudioEncoder, Expert
+    from tlbench.training.loop import TrainingReport
     from tlbench.training.preprocessed import Count
 
 # May change between two parts of one training: how long and where it runs, not what it learns.
@@ -66,7 +66,7 @@ class TrainedReference:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Splits:
     """What is learned from, and what is judged by.
 
     Attributes
@@ -84,7 +84,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Begun:
+class InitCheckpoint:
     """A generator that has learned something, to begin from."""
 
     path: Path
@@ -122,11 +122,11 @@ def train_reference(
     expert: str | None = None,
     begin_from: Path | None = None,
     size: str | Mapping[str, Any] | None = None,
-    stages: StageRule | None = None,
-    pace: Pace | None = None,
-    picking: Picking | None = None,
-    guard: GuardRule | None = None,
-    parts: Parts | None = None,
+    stages: StageSchedule | None = None,
+    pace: TrainLoopConfig | None = None,
+    picking: FrameMasking | None = None,
+    guard: DivergenceGuardConfig | None = None,
+    parts: Splits | None = None,
     boxes: Path | None = None,
     detector: str = "auto",
     smooth: int = 0,
@@ -137,7 +137,7 @@ def train_reference(
     max_seconds: float | None = None,
     stop: Callable[[], bool] | None = None,
     prepared: Count | None = None,
-    tell: Callable[[Report], None] | None = None,
+    tell: Callable[[TrainingReport], None] | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> TrainedReference:
     """Train a generator, or go on with a training that was interrupted.
@@ -182,18 +182,18 @@ def train_reference(
         If an observer that scores this data set is the expert or a relative of it.
     """
     from tlbench.checkpoints.package import open_package
-    from tlbench.talklip.batches import SHORTEST, BatchMaker, Picking
+    from tlbench.talklip.batches import SHORTEST, BatchMaker, FrameMasking
     from tlbench.talklip.checkpoint import find_generator, read_published
-    from tlbench.talklip.dataset import MaterialBook
-    from tlbench.talklip.divergence_guard import GuardRule
+    from tlbench.talklip.dataset import TalkLipDataset
+    from tlbench.talklip.divergence_guard import DivergenceGuardConfig
     from tlbench.talklip.find_expert import find_expert
-    from tlbench.talklip.stages import StageRule
-    from tlbench.talklip.train_step import Update
-    from tlbench.talklip.trainer import LAST_NAME, Pace, ReferenceTraining
+    from tlbench.talklip.stages import StageSchedule
+    from tlbench.talklip.train_step import TrainStep
+    from tlbench.talklip.trainer import LAST_NAME, ReferenceTraining, TrainLoopConfig
 
     began = time.monotonic()
-    stages, pace, guard = stages or StageRule(), pace or Pace(), guard or GuardRule()
-    picking = picking or Picking()
+    stages, pace, guard = stages or StageSchedule(), pace or TrainLoopConfig(), guard or DivergenceGuardConfig()
+    picking = picking or FrameMasking()
     if recipe.fade and stages.steps is None:
         raise TlbenchError("a learning rate that fades needs to know how many steps there are (--stage-steps)")
     begun = None
@@ -204,8 +204,8 @@ def train_reference(
                 "--size and --copier out (--begin-from)"
             )
         begin_from = find_generator(begin_from, "begin-from")
-        begun = Begun(begin_from, open_package(begin_from, read_published))
-    parts, devices, say = parts or Parts(), devices or Devices(), notice or _quiet
+        begun = InitCheckpoint(begin_from, open_package(begin_from, read_published))
+    parts, devices, say = parts or Splits(), devices or Devices(), notice or _quiet
     reader = _expert(recipe, expert, dataset, find_expert)
     selections = [
         _part(dataset, data_root, split or usual, listed, boxes)
@@ -242,7 +242,7 @@ def train_reference(
     teacher = None if reader is None else reader.teacher
     folder = cache if cache is not None else default_cache()
     spell = None if teacher is None else teacher.tokens
-    books = [MaterialBook(selection, rule, folder, shortest=SHORTEST, spell=spell) for selection in selections]
+    books = [TalkLipDataset(selection, rule, folder, shortest=SHORTEST, spell=spell) for selection in selections]
     for book in books:
         book.prepare(prepared or _silent)
     converted = {**books[0].converted, **books[1].converted}
@@ -254,7 +254,7 @@ def train_reference(
     if reader is not None:
         taught_by.append(reader.name)
     training = ReferenceTraining(
-        Update(generator, discriminator, teacher, recipe, fabric),
+        TrainStep(generator, discriminator, teacher, recipe, fabric),
         BatchMaker(ear, teacher, generator.dims.ahead_frames, picking),
         books[0],
         books[1],
@@ -280,7 +280,11 @@ def train_reference(
 
 
 def build_networks(
-    recipe: Recipe, size: str | Mapping[str, Any], teacher: Teacher | None, seed: int, begun: Begun | None = None
+    recipe: Recipe,
+    size: str | Mapping[str, Any],
+    teacher: Expert | None,
+    seed: int,
+    begun: InitCheckpoint | None = None,
 ) -> tuple[TalkLip, Discriminator, AudioEncoder | None]:
     """A generator, untrained or as far as another, an untrained discriminator, and the former's global audio encoder.
 
@@ -309,7 +313,7 @@ def build_networks(
     return TalkLip(dims, ear), Discriminator(dims.width, dims.deepest), ear
 
 
-def _stated_size(size: str | Mapping[str, Any] | None, begun: Begun | None) -> str | dict[str, Any]:
+def _stated_size(size: str | Mapping[str, Any] | None, begun: InitCheckpoint | None) -> str | dict[str, Any]:
     if begun is not None:
         return dict(begun.package.config.get("generator") or {})
     if size is None:
@@ -324,7 +328,9 @@ def idle_stages(recipe: Recipe) -> tuple[int, ...]:
     return (() if recipe.hears_all else (LISTENING,)) + (() if recipe.reads else (READING,))
 
 
-def _expert(recipe: Recipe, given: str | None, dataset: str, find: Callable[[str, str], Expert]) -> Expert | None:
+def _expert(
+    recipe: Recipe, given: str | None, dataset: str, find: Callable[[str, str], FoundExpert]
+) -> FoundExpert | None:
     if recipe.reads and given is None:
         raise TlbenchError(f"variant {recipe.variant!r} learns from a lip reader; name one or give its file (--expert)")
     if not recipe.reads and given is not None:
@@ -352,7 +358,7 @@ def _silent(done: int, total: int) -> None:
     pass
 
 
-def _unheard(report: Report) -> None:
+def _unheard(report: TrainingReport) -> None:
     pass
 
 

@@ -19,7 +19,7 @@ from tlbench.errors import TlbenchError
 from tlbench.talklip.batches import Batch
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import TalkLip
-from tlbench.training.expert import Sight, Teacher
+from tlbench.training.expert import Expert, ExpertPreprocessing
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -129,14 +129,14 @@ class Recipe:
         return asdict(self)
 
 
-class Update:
+class TrainStep:
     """The networks in training and their optimisers (Adam, as published).
 
     Parameters
     ----------
     generator : TalkLip
     discriminator : Discriminator
-    teacher : Teacher or None
+    teacher : Expert or None
         Needed if the recipe reads.
     recipe : Recipe
     fabric : Fabric
@@ -149,7 +149,7 @@ class Update:
     """
 
     def __init__(
-        self, generator: TalkLip, discriminator: Discriminator, teacher: Teacher | None, recipe: Recipe, fabric: Fabric
+        self, generator: TalkLip, discriminator: Discriminator, teacher: Expert | None, recipe: Recipe, fabric: Fabric
     ) -> None:
         self.generator = generator.to(fabric.device)
         self.discriminator = discriminator.to(fabric.device)
@@ -313,7 +313,7 @@ def side_by_side(network: nn.Module) -> None:
             part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
 
 
-def hybrid(sight: Sight, batch: Batch, made: Tensor) -> Tensor:
+def hybrid(sight: ExpertPreprocessing, batch: Batch, made: Tensor) -> Tensor:
     """The clips with the generated faces pasted back, as the lip reader sees them: (B, 1, T, side, side).
 
     As ``images2avhubert`` (TalkLip ``utils/data_avhubert.py``): each face times 255 is brought to its box, bilinear

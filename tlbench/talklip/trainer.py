@@ -24,13 +24,13 @@ from tlbench.checkpoints.package import own_package, replace_package
 from tlbench.talklip.batches import Batch, BatchMaker, as_pictures
 from tlbench.talklip.checkpoint import package_of, write_official
 from tlbench.talklip.copy_init import begin_as_copier
-from tlbench.talklip.dataset import MaterialBook
-from tlbench.talklip.divergence_guard import Guard, GuardRule, first_not_finite
+from tlbench.talklip.dataset import TalkLipDataset
+from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_not_finite
 from tlbench.talklip.samples import VIDEO_FRAMES, Sample, draw_strip, write_sample_video
-from tlbench.talklip.stages import DONE, LISTENING, NAMES, READING, StageRule, Stages
-from tlbench.talklip.train_step import ADVERSARIAL, Update
+from tlbench.talklip.stages import DONE, LISTENING, NAMES, READING, Stages, StageSchedule
+from tlbench.talklip.train_step import ADVERSARIAL, TrainStep
 from tlbench.training.devices import on_cuda
-from tlbench.training.loop import Report
+from tlbench.training.loop import TrainingReport
 from tlbench.training.run_folder import NO_STATE, Sums, append_log, bad_state, cut_log, read_state, write_state
 from tlbench.training.schedule import BatchPlan
 
@@ -48,7 +48,7 @@ SAMPLE_CLIPS = 4  # of the validation part, in the strip; the first of them is t
 
 
 @dataclass(frozen=True)
-class Pace:
+class TrainLoopConfig:
     """How a training goes, apart from what it learns.
 
     Attributes
@@ -100,7 +100,7 @@ class _Batches(Dataset[Batch]):
     """Batch ``n`` of a training, made when it is asked for."""
 
     def __init__(
-        self, maker: BatchMaker, book: MaterialBook, plan: BatchPlan, chance: tuple[int, ...], *, read: bool
+        self, maker: BatchMaker, book: TalkLipDataset, plan: BatchPlan, chance: tuple[int, ...], *, read: bool
     ) -> None:
         self._maker = maker
         self._book = book
@@ -128,18 +128,18 @@ class ReferenceTraining:
 
     Parameters
     ----------
-    update : Update
+    update : TrainStep
         Networks, losses and optimisers.
     maker : BatchMaker
-    lessons, exam : MaterialBook
+    lessons, exam : TalkLipDataset
         What is learned from, and what is judged by.
     out : Path
         Its folder: state, log, packages, samples, TensorBoard's files.
-    stages : StageRule
-    pace : Pace
+    stages : StageSchedule
+    pace : TrainLoopConfig
     fabric : Fabric
         Devices and precision.
-    guard : GuardRule
+    guard : DivergenceGuardConfig
     loaders : int
         Processes that prepare batches; 0 for none besides this one.
     note : mapping
@@ -148,16 +148,16 @@ class ReferenceTraining:
 
     def __init__(
         self,
-        update: Update,
+        update: TrainStep,
         maker: BatchMaker,
-        lessons: MaterialBook,
-        exam: MaterialBook,
+        lessons: TalkLipDataset,
+        exam: TalkLipDataset,
         out: Path,
-        stages: StageRule,
-        pace: Pace,
+        stages: StageSchedule,
+        pace: TrainLoopConfig,
         fabric: Fabric,
         *,
-        guard: GuardRule,
+        guard: DivergenceGuardConfig,
         loaders: int,
         note: Mapping[str, Any],
     ) -> None:
@@ -169,7 +169,7 @@ class ReferenceTraining:
         self._stages = Stages(stages)
         self._pace = pace
         self._fabric = fabric
-        self._guard = Guard(guard, ADVERSARIAL)
+        self._guard = DivergenceGuard(guard, ADVERSARIAL)
         self._loaders = loaders
         self._note = note
         self._at = Position()
@@ -180,7 +180,7 @@ class ReferenceTraining:
 
     def run(
         self,
-        tell: Callable[[Report], None],
+        tell: Callable[[TrainingReport], None],
         notice: Callable[[str], None],
         stop: Callable[[], bool] = lambda: False,
     ) -> tuple[Position, bool]:
@@ -402,11 +402,11 @@ class ReferenceTraining:
     def _epoch(self) -> int:
         return self._plan.epoch_of(self._at.step * self._pace.accumulate * self._fabric.world_size)
 
-    def _tell(self, tell: Callable[[Report], None], sums: Sums, judged: Mapping[str, float]) -> None:
+    def _tell(self, tell: Callable[[TrainingReport], None], sums: Sums, judged: Mapping[str, float]) -> None:
         if self._fabric.global_rank != 0:
             return
         rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
-        report = Report(
+        report = TrainingReport(
             self._at.step,
             self._stages.rule.total,
             self._epoch,

@@ -38,7 +38,7 @@ class TokenLoss:
 
 
 @dataclass(frozen=True)
-class Sight:
+class ExpertPreprocessing:
     """What a teacher sees of a colour frame that is framed as LRS2 frames its speakers.
 
     The frame becomes grey, is cut to a window, brought to the size of the network's pictures (bilinear, without
@@ -105,14 +105,14 @@ class AudioEncoder(nn.Module, ABC):
         """JSON from which, with its tensors, ``Observer.audio_encoder`` builds it again."""
 
 
-class Teacher(ABC):
+class Expert(ABC):
     """A frozen lip reader. Made by ``Observer.teacher``.
 
     Attributes
     ----------
     network : nn.Module
         In evaluation, without a parameter that learns; the caller moves it to a device. Gradients pass through it.
-    sight : Sight
+    sight : ExpertPreprocessing
     vocabulary : int
         How many tokens it knows.
     width : int
@@ -120,7 +120,7 @@ class Teacher(ABC):
     """
 
     network: nn.Module
-    sight: Sight
+    sight: ExpertPreprocessing
     vocabulary: int
     width: int
 

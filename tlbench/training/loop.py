@@ -23,9 +23,9 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
 from tlbench.training.devices import on_cuda
 from tlbench.training.run_folder import NO_STATE, Sums, append_log, bad_state, cut_log, read_state, write_state
-from tlbench.training.sample_dataset import LessonBook
+from tlbench.training.sample_dataset import SampleDataset
 from tlbench.training.schedule import BatchPlan, Schedule
-from tlbench.training.trainable import TOTAL, Learner
+from tlbench.training.trainable import TOTAL, Trainable
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -35,7 +35,7 @@ LOG_EVERY = 50  # steps
 
 
 @dataclass(frozen=True)
-class Report:
+class TrainingReport:
     """Where a training is.
 
     Attributes
@@ -78,7 +78,7 @@ class _Position:
 class _Batches(Dataset[dict[str, Tensor]]):
     """Batch ``n`` of a training, made when it is asked for."""
 
-    def __init__(self, learner: Learner, book: LessonBook, plan: BatchPlan, seed: int) -> None:
+    def __init__(self, learner: Trainable, book: SampleDataset, plan: BatchPlan, seed: int) -> None:
         self._learner = learner
         self._book = book
         self._plan = plan
@@ -89,13 +89,13 @@ class _Batches(Dataset[dict[str, Tensor]]):
         return self._learner.batch([self._book[index] for index in self._plan[number]], rng)
 
 
-class Training:
+class TrainingLoop:
     """A learner on its way.
 
     Parameters
     ----------
-    learner : Learner
-    lessons, exam : LessonBook
+    learner : Trainable
+    lessons, exam : SampleDataset
         What is learned from, and what is judged by.
     out : Path
         Its folder: state, log, best package, TensorBoard's files.
@@ -114,9 +114,9 @@ class Training:
 
     def __init__(
         self,
-        learner: Learner,
-        lessons: LessonBook,
-        exam: LessonBook,
+        learner: Trainable,
+        lessons: SampleDataset,
+        exam: SampleDataset,
         out: Path,
         schedule: Schedule,
         fabric: Fabric,
@@ -141,7 +141,7 @@ class Training:
         optimiser = torch.optim.AdamW(_groups(learner.network, schedule.weight_decay), lr=schedule.learning_rate)
         self._network, self._optimiser = fabric.setup(learner.network, optimiser)
 
-    def run(self, tell: Callable[[Report], None], until: float | None = None) -> _Position:
+    def run(self, tell: Callable[[TrainingReport], None], until: float | None = None) -> _Position:
         """Train from where the folder's state is to the end, or to the moment ``until`` of ``time.monotonic()``.
 
         Raises
@@ -226,11 +226,11 @@ class Training:
             return True
         return value > self._at.best if self._metric.better == "higher" else value < self._at.best
 
-    def _tell(self, tell: Callable[[Report], None], sums: Sums, epoch: int, judged: float | None) -> None:
+    def _tell(self, tell: Callable[[TrainingReport], None], sums: Sums, epoch: int, judged: float | None) -> None:
         if self._fabric.global_rank != 0:
             return
         rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
-        report = Report(
+        report = TrainingReport(
             self._at.step, self._schedule.steps, epoch, sums.means(), sums.rate, rate, judged, self._at.best
         )
         line = {"step": report.step, "epoch": epoch, **report.losses, "learning_rate": report.rate}

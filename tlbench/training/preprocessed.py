@@ -28,7 +28,7 @@ FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes ha
 Count = Callable[[int, int], None]  # clips done, clips in all
 
 
-class ClipBook(ABC):
+class PreprocessedDataset(ABC):
     """Arrays of the clips of a part of a data set, in order.
 
     Parameters

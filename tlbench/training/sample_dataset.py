@@ -15,18 +15,18 @@ from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.face_crop import steady
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, Footage
+from tlbench.media.video import DECODING, VideoReader
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import FOOTAGE_BYTES, ClipBook
-from tlbench.training.trainable import Curriculum, Lesson
+from tlbench.training.preprocessed import FOOTAGE_BYTES, PreprocessedDataset
+from tlbench.training.trainable import LabelInventory, TrainingSample
 
 FRAMES_PER_SECOND = 25
 FORM = 1  # of a lesson's file
 
 
 @dataclass(frozen=True)
-class LessonRule:
+class SampleSpec:
     """How a clip becomes a lesson."""
 
     view: View
@@ -40,43 +40,43 @@ class LessonRule:
         return replace(self.view, steps=steps[:-1] if isinstance(steps[-1], Normalise) else steps)
 
 
-class LessonBook(ClipBook):
+class SampleDataset(PreprocessedDataset):
     """The lessons of a part of a data set, in order.
 
     Parameters
     ----------
     selection : Selection
         Reference videos are what is learned from.
-    rule : LessonRule
+    rule : SampleSpec
     cache : Path
     """
 
-    def __init__(self, selection: Selection, rule: LessonRule, cache: Path) -> None:
+    def __init__(self, selection: Selection, rule: SampleSpec, cache: Path) -> None:
         super().__init__(selection, rule.boxes, cache, "lessons")
         self._rule = rule
         self._spans: list[tuple[Span, ...]] = []
         self._numbers: dict[str, int] = {}
 
-    def curriculum(self) -> Curriculum:
+    def curriculum(self) -> LabelInventory:
         """What there is to learn."""
         labels = {span.label for spans in self._spans for span in spans}
-        return Curriculum(
+        return LabelInventory(
             tuple(clip.transcript for clip in self.clips if clip.transcript),
             tuple(sorted({clip.word for clip in self.clips if clip.word})),
             tuple(sorted(labels)),
         )
 
-    def label_by(self, curriculum: Curriculum) -> None:
+    def label_by(self, curriculum: LabelInventory) -> None:
         """Number the frames' labels as the training part does."""
         self._numbers = {label: number for number, label in enumerate(curriculum.labels)}
 
-    def __getitem__(self, index: int) -> Lesson:
+    def __getitem__(self, index: int) -> TrainingSample:
         kept = self.arrays(index)
         samples = kept["samples"] if self._rule.listens else None
         labels = frame_labels(self._spans[index], self._numbers, self.lengths[index]) if self._spans[index] else None
-        return Lesson(self.clips[index], kept["pictures"], samples, labels)
+        return TrainingSample(self.clips[index], kept["pictures"], samples, labels)
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[TrainingSample]:
         return (self[index] for index in range(len(self)))
 
     def _key(self, clip: Clip, sha256: str) -> Mapping[str, Any]:
@@ -99,7 +99,7 @@ class LessonBook(ClipBook):
 
     def _make(self, clip: Clip, sha256: str) -> Mapping[str, np.ndarray]:
         assert clip.reference is not None  # content_sha256 refuses a clip without one
-        video = Footage(clip.reference, FOOTAGE_BYTES if self._guided else 0)
+        video = VideoReader(clip.reference, FOOTAGE_BYTES if self._guided else 0)
         boxes = None
         if self._guided:
             boxes = self.finder.boxes(clip, video, sha256).face.xyxy

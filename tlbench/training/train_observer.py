@@ -21,18 +21,18 @@ from tlbench.observing.registry import observer_class
 from tlbench.training.devices import Precision, make_fabric
 from tlbench.training.preprocessed import Count
 from tlbench.training.run_folder import claim
-from tlbench.training.sample_dataset import LessonBook, LessonRule
+from tlbench.training.sample_dataset import SampleDataset, SampleSpec
 from tlbench.training.schedule import Schedule
 from tlbench.version import VERSION
 
 if TYPE_CHECKING:
-    from tlbench.training.loop import Report
+    from tlbench.training.loop import TrainingReport
 
 FREE_SETTINGS = frozenset({"steps", "validate_every", "version"})  # may change between two parts of one training
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedObserver:
     """What :func:`train_observer` did.
 
     Attributes
@@ -76,8 +76,8 @@ def train_observer(
     cache: Path | None = None,
     max_seconds: float | None = None,
     prepared: Count | None = None,
-    tell: Callable[[Report], None] | None = None,
-) -> Trained:
+    tell: Callable[[TrainingReport], None] | None = None,
+) -> TrainedObserver:
     """Train an observer, or go on with a training that was interrupted.
 
     Parameters
@@ -116,7 +116,7 @@ def train_observer(
     began = time.monotonic()
     schedule = schedule or Schedule()
     fabric = make_fabric(accelerator, devices, precision, out)
-    from tlbench.training.loop import BEST_NAME, Training
+    from tlbench.training.loop import BEST_NAME, TrainingLoop
 
     learner_class = observer_class(observer).learner()
     if start is not None:
@@ -139,7 +139,7 @@ def train_observer(
     }
     claim(out, settings, FREE_SETTINGS)
     folder = cache if cache is not None else default_cache()
-    books = [LessonBook(selection, rule, folder) for selection in (train, exam)]
+    books = [SampleDataset(selection, rule, folder) for selection in (train, exam)]
     for book in books:
         book.prepare(prepared or _silent)
     curriculum = books[0].curriculum()
@@ -150,7 +150,7 @@ def train_observer(
     else:
         package = open_package(start, observer_class(observer).read_published)
         learner = learner_class.restore(package, start, curriculum, schedule.seed)
-    training = Training(
+    training = TrainingLoop(
         learner,
         books[0],
         books[1],
@@ -165,10 +165,10 @@ def train_observer(
     )
     at = training.run(tell or _quiet, None if max_seconds is None else began + max_seconds)
     failures = {**books[0].failures, **books[1].failures}
-    return Trained(out / BEST_NAME, learner.metric, at.best, at.step, schedule.steps, failures)
+    return TrainedObserver(out / BEST_NAME, learner.metric, at.best, at.step, schedule.steps, failures)
 
 
-def _rule(observer: str, view: str, selection: Selection, listens: bool) -> LessonRule:
+def _rule(observer: str, view: str, selection: Selection, listens: bool) -> SampleSpec:
     """How clips become lessons: faces are looked for as in scoring."""
     found = observer_class(observer)
     if view not in found.views:
@@ -177,7 +177,7 @@ def _rule(observer: str, view: str, selection: Selection, listens: bool) -> Less
     if recipe is None or recipe.aligns_mouth:
         raise TlbenchError(f"{observer} can't be trained through its view {view!r}; choose another (--view)")
     boxes, _ = choose_rule(selection.fixed_box, EMBEDDED, 0, {})
-    return LessonRule(recipe, boxes, listens)
+    return SampleSpec(recipe, boxes, listens)
 
 
 def _domain(observer: str, train: Selection, view: str) -> Domain:
@@ -190,5 +190,5 @@ def _silent(done: int, total: int) -> None:
     pass
 
 
-def _quiet(report: Report) -> None:
+def _quiet(report: TrainingReport) -> None:
     pass

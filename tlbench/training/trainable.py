@@ -27,7 +27,7 @@ TOTAL = "loss"  # among the losses of a step, the one that is minimised
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSample:
     """One clip as it is learned from.
 
     Attributes
@@ -49,7 +49,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Curriculum:
+class LabelInventory:
     """What is known of the training part before the first step.
 
     Attributes
@@ -67,7 +67,7 @@ class Curriculum:
     labels: tuple[str, ...]
 
 
-class Learner(ABC):
+class Trainable(ABC):
     """An observer in training.
 
     Class attributes
@@ -94,12 +94,12 @@ class Learner(ABC):
 
     @classmethod
     @abstractmethod
-    def begin(cls, size: str | Mapping[str, Any], curriculum: Curriculum, seed: int) -> Learner:
+    def begin(cls, size: str | Mapping[str, Any], curriculum: LabelInventory, seed: int) -> Trainable:
         """An untrained network: one of ``sizes`` or a mapping of its dimensions. Raises TlbenchError if it can't be."""
 
     @classmethod
     @abstractmethod
-    def restore(cls, package: Package, path: Path, curriculum: Curriculum, seed: int) -> Learner:
+    def restore(cls, package: Package, path: Path, curriculum: LabelInventory, seed: int) -> Trainable:
         """A network that was trained before, with its vocabulary. Raises TlbenchError if the package does not fit."""
 
     @property
@@ -108,11 +108,11 @@ class Learner(ABC):
         """What is trained. Its forward takes a batch and returns named losses, scalars, ``loss`` among them."""
 
     @abstractmethod
-    def batch(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> dict[str, Tensor]:
+    def batch(self, lessons: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
         """Clips as tensors on the CPU, varied by chance as training asks for; ``frames``, (B,), counts their frames."""
 
     @abstractmethod
-    def judge(self, lessons: Iterable[Lesson], device: torch.device) -> list[Evidence]:
+    def judge(self, lessons: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
         """What the observer would say of these clips, unvaried, with the network as it is. Leaves it in training."""
 
     @abstractmethod

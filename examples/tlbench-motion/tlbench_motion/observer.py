@@ -10,10 +10,10 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import Frames
+from tlbench.media.video import FrameChunk
 from tlbench.media.views import CropBox, Grey, Resize, View, open_view
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer, Watcher
+from tlbench.observing.observer import ClipState, Needs, Observer
 
 SIDE = 48  # pixels: noise of the codec is averaged away, the opening of a mouth is not
 # The first box of the reference cuts all frames of both videos. Boxes that follow the face jitter, and a crop that
@@ -21,7 +21,7 @@ SIDE = 48  # pixels: noise of the codec is averaged away, the opening of a mouth
 VIEW = View("motion-first-box-48", 1, (CropBox("face"), Resize(SIDE, SIDE), Grey("opencv")))
 
 
-class _MotionWatcher(Watcher):
+class _MotionWatcher(ClipState):
     """Keeps the last picture of each video and one number a step from frame to frame."""
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class _MotionWatcher(Watcher):
 
     def see(
         self,
-        generated: Frames | None,
-        reference: Frames | None,
+        generated: FrameChunk | None,
+        reference: FrameChunk | None,
         boxes: np.ndarray | None,
         placements: np.ndarray | None = None,
         reference_boxes: np.ndarray | None = None,
@@ -47,7 +47,7 @@ class _MotionWatcher(Watcher):
             self._boxes = {"generated": boxes[0], "reference": own[0]}
         count = min(len(generated), len(reference))
         for name, frames in (("generated", generated), ("reference", reference)):
-            shown = Frames(frames.start, frames.native[:count])
+            shown = FrameChunk(frames.start, frames.native[:count])
             seen = open_view(VIEW).see(shown, np.tile(self._boxes[name], (count, 1)))  # (count, SIDE, SIDE) uint8
             for picture in seen[:, SIDE // 2 :].astype(np.float32):
                 # Runs follow on one another: the first picture of this run is compared with the last of the one before.
@@ -81,10 +81,10 @@ class Motion(Observer):
         """What a contact sheet shows."""
         return VIEW
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> Watcher:
+    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _MotionWatcher()
 
-    def conclude(self, watchers: Sequence[Watcher]) -> list[Evidence | ClipError]:
+    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _MotionWatcher)]
 
     def _conclude(self, watcher: _MotionWatcher) -> Evidence | ClipError:

@@ -17,9 +17,9 @@ from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, focus_words, senten
 from tlbench.datasets.synthetic.head import Head
 from tlbench.datasets.synthetic.person import Person, make_person
 from tlbench.datasets.synthetic.phonemes import SILENCE
-from tlbench.datasets.synthetic.rng import Dice
+from tlbench.datasets.synthetic.rng import StableRng
 from tlbench.datasets.synthetic.scene import Scene
-from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speaker, Speech
+from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speech, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import Times
 
 PEOPLE = {"train": 80, "val": 16, "test": 24}  # nobody is in two splits
@@ -47,8 +47,8 @@ class ClipKey:
     number: int
 
     @property
-    def dice(self) -> Dice:
-        return Dice(self.seed, self.part, self.split, self.number)
+    def dice(self) -> StableRng:
+        return StableRng(self.seed, self.part, self.split, self.number)
 
     @property
     def person(self) -> int:
@@ -95,7 +95,7 @@ class Take:
         return self._scene.film(self._shapes)
 
 
-def make_take(key: ClipKey, speaker: Speaker) -> Take:
+def make_take(key: ClipKey, speaker: SpeechSynthesizer) -> Take:
     """Say and stage one clip."""
     dice = key.dice
     who, head = _person(key.seed, key.split, key.person)
@@ -132,7 +132,7 @@ def make_take(key: ClipKey, speaker: Speaker) -> Take:
 
 @lru_cache(maxsize=_HEADS_KEPT)
 def _person(seed: int, split: str, number: int) -> tuple[Person, Head]:
-    who = make_person(Dice(seed, "person", split, number))
+    who = make_person(StableRng(seed, "person", split, number))
     return who, Head(who)
 
 

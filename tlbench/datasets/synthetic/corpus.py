@@ -34,7 +34,7 @@ import numpy as np
 
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
-from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speaker
+from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.errors import TlbenchError
 from tlbench.media.video import write_video
@@ -113,7 +113,7 @@ def render_corpus(
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise TlbenchError(f"no part {unknown[0]!r} of the synthetic corpus; there are {', '.join(PARTS)}")
-    Speaker().close()  # says at once if it can't
+    SpeechSynthesizer().close()  # says at once if it can't
     _claim(out, seed)
     keys = sizes.keys(seed, parts)
     before = _read_hashes(out) if _about(out).get("finished") else {}
@@ -200,7 +200,7 @@ def _render(out: Path, keys: Sequence[ClipKey]) -> int:
     import cv2
 
     cv2.setNumThreads(1)
-    with Speaker() as speaker:
+    with SpeechSynthesizer() as speaker:
         for key in keys:
             take = make_take(key, speaker)
             base = out / key.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 
-from tlbench.datasets.synthetic.rng import Dice
+from tlbench.datasets.synthetic.rng import StableRng
 
 SPLITS = ("train", "val", "test")
 _SHARES = {"train": 80, "val": 10, "test": 10}  # per cent of all sentences
@@ -133,7 +133,7 @@ def _places(word: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def sentence_with(word: str, dice: Dice, split: str, inside: bool = False) -> str:
+def sentence_with(word: str, dice: StableRng, split: str, inside: bool = False) -> str:
     """A sentence by chance, in small letters, that has ``word`` in it.
 
     Parameters

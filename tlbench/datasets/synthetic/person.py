@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlbench.datasets.synthetic.rng import Dice
+from tlbench.datasets.synthetic.rng import StableRng
 from tlbench.datasets.synthetic.speech import Voice
 
 Rgb = tuple[float, float, float]  # 0 to 255
@@ -76,7 +76,7 @@ class Person:
     texture: int
 
 
-def make_person(dice: Dice) -> Person:
+def make_person(dice: StableRng) -> Person:
     """A person by chance. How a sentence is spoken still varies a little from clip to clip."""
     man = dice.chance(0.5)
     skin = _skin(dice)
@@ -122,7 +122,7 @@ def make_person(dice: Dice) -> Person:
     )
 
 
-def _skin(dice: Dice) -> Rgb:
+def _skin(dice: StableRng) -> Rgb:
     place = dice.between(0, len(_SKINS) - 1)
     step = min(int(place), len(_SKINS) - 2)
     red, green, blue = _mixed(_SKINS[step], _SKINS[step + 1], place - step)

@@ -9,7 +9,7 @@ from typing import TypeVar
 _Anything = TypeVar("_Anything")
 
 
-class Dice:
+class StableRng:
     """Draws that follow from a key, such as ``("sentences", "test", 12)``, and from nothing else.
 
     Only ``Random.random`` is used, whose sequence Python promises to keep ("Notes on Reproducibility" of its manual);

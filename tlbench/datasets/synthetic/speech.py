@@ -68,7 +68,7 @@ class Speech:
         return len(self.samples) / SAMPLE_RATE
 
 
-class Speaker:
+class SpeechSynthesizer:
     """Says sentences. The same sentence, voice and seed give the same samples, whatever was said before.
 
     Raises
@@ -92,7 +92,7 @@ class Speaker:
                 f"espeak-ng gives sound at {rate} Hz instead of {SAMPLE_RATE}; run pip install -U espeakng-loader"
             )
 
-    def __enter__(self) -> Speaker:
+    def __enter__(self) -> SpeechSynthesizer:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -54,7 +54,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Point:
+class ChartPoint:
     """One system: where it stands, how sure that is, and where its page is. ``control`` is a ceiling or floor."""
 
     name: str
@@ -88,12 +88,12 @@ def span(values: Sequence[float], margin: float = 0.08) -> tuple[float, float]:
     return low - air, high + air
 
 
-def scatter(points: Sequence[Point], x: Axis, y: Axis, width: int, height: int) -> Markup:
+def scatter(points: Sequence[ChartPoint], x: Axis, y: Axis, width: int, height: int) -> Markup:
     """Named points, each a link to its page, with whiskers for intervals; better is right and up.
 
     Parameters
     ----------
-    points : sequence of Point
+    points : sequence of ChartPoint
         At least one, with finite numbers.
     x, y : Axis
     width, height : int
@@ -129,7 +129,7 @@ def _towards_better(axis: Axis) -> str:
     return "" if axis.better == "none" else ", better →"
 
 
-def _whiskers(point: Point, place: Place, across: Scale, up: Scale) -> Markup:
+def _whiskers(point: ChartPoint, place: Place, across: Scale, up: Scale) -> Markup:
     lines = []
     if point.x_ends is not None:
         ends = {"x1": across(point.x_ends[0]), "x2": across(point.x_ends[1]), "y1": place[1], "y2": place[1]}
@@ -149,7 +149,7 @@ def _leader(place: Place, label: Label) -> Markup:
     return tag("line", {"class": "leader", "x1": place[0], "y1": place[1], "x2": place[0], "y2": f"{y2:g}"})
 
 
-def _point(point: Point, name: str, place: Place, label: Label, x: Axis, y: Axis) -> Markup:
+def _point(point: ChartPoint, name: str, place: Place, label: Label, x: Axis, y: Axis) -> Markup:
     said = f"{point.name}: {x.name} {point.x:.{x.digits}f}, {y.name} {point.y:.{y.digits}f}"
     size = 5.5
     mark = tag("circle", {"class": "mark", "cx": place[0], "cy": place[1], "r": size})

@@ -11,15 +11,15 @@ from typing import Any
 from markupsafe import Markup
 
 from tlbench.datasets.dataset import dataset_class, dataset_names
-from tlbench.leaderboard.site.charts import Axis, Point, scatter
+from tlbench.leaderboard.site.charts import Axis, ChartPoint, scatter
 from tlbench.leaderboard.standings import (
     ARROWS,
     KINDS,
     TITLES,
     Board,
+    BoardTable,
     Entry,
-    Standing,
-    Table,
+    RankedNumber,
     kind_of,
     shown,
     shown_interval,
@@ -69,7 +69,7 @@ def stem(entry: Entry) -> str:
     return entry.file.removesuffix(".json")
 
 
-def table_context(board: Board, table: Table) -> dict[str, Any]:
+def table_context(board: Board, table: BoardTable) -> dict[str, Any]:
     """One table for the template: its head, its rows by group, and what is written below."""
     said = meanings()
     heads = [head(key, column, said) | {"ways": list(table.ways[key])} for key, column in table.columns.items()]
@@ -102,7 +102,7 @@ def head(key: str, column: Column, said: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def groups(table: Table) -> list[tuple[str, str, list[Entry]]]:
+def groups(table: BoardTable) -> list[tuple[str, str, list[Entry]]]:
     """Kind, label and rows of each part that is ranked by itself, as sorted by the leading column.
 
     Computed and published rows, and rows made in different ways, are apart; so no order of the rows can mix them. The
@@ -120,7 +120,7 @@ def groups(table: Table) -> list[tuple[str, str, list[Entry]]]:
     return found
 
 
-def group_label(table: Table, key: str, kind: str, way: int | None) -> str:
+def group_label(table: BoardTable, key: str, kind: str, way: int | None) -> str:
     column = table.columns[key].label
     if way is None:
         return f"{kind}, without {column}"
@@ -128,7 +128,7 @@ def group_label(table: Table, key: str, kind: str, way: int | None) -> str:
     return f"{kind}, {column} made as {letter}: {table.ways[key][way]}" if letter else kind
 
 
-def _row(board: Board, table: Table, entry: Entry) -> dict[str, Any]:
+def _row(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
     own = table.standings[entry.file]
     return {
         "name": entry.submission.name,
@@ -138,7 +138,7 @@ def _row(board: Board, table: Table, entry: Entry) -> dict[str, Any]:
     }
 
 
-def cell(table: Table, key: str, standing: Standing | None) -> dict[str, Any] | None:
+def cell(table: BoardTable, key: str, standing: RankedNumber | None) -> dict[str, Any] | None:
     """One number for the template; None where there is none."""
     if standing is None:
         return None
@@ -156,13 +156,13 @@ def cell(table: Table, key: str, standing: Standing | None) -> dict[str, Any] | 
     }
 
 
-def _with_rank(table: Table, key: str, standing: Standing) -> int:
+def _with_rank(table: BoardTable, key: str, standing: RankedNumber) -> int:
     ranks = Counter((own[key].way, own[key].rank) for own in table.standings.values() if key in own)
     return ranks[standing.way, standing.rank]
 
 
 @dataclass(frozen=True)
-class Panel:
+class ChartPanel:
     """A scatter plot, drawn for both widths: its points were all made in the same two ways."""
 
     title: str
@@ -173,7 +173,7 @@ class Panel:
     narrow: Markup
 
 
-def pictures(board: Board, table: Table, root: str = "") -> list[dict[str, Any]]:
+def pictures(board: Board, table: BoardTable, root: str = "") -> list[dict[str, Any]]:
     """The scatter plots of a table, under their headings; ``root`` leads from the page to the folder of boards.
 
     A heading without a plot means that no two systems have both numbers, made in the same ways.
@@ -189,7 +189,7 @@ def pictures(board: Board, table: Table, root: str = "") -> list[dict[str, Any]]
     return made
 
 
-def _panels(board: Board, table: Table, x: str, y: str, root: str) -> Iterable[Panel]:
+def _panels(board: Board, table: BoardTable, x: str, y: str, root: str) -> Iterable[ChartPanel]:
     """A panel for every two ways in which at least two systems have both numbers."""
     leagues: dict[tuple[int, int], list[Entry]] = {}
     for entry in _entries(table):
@@ -204,7 +204,7 @@ def _panels(board: Board, table: Table, x: str, y: str, root: str) -> Iterable[P
         kinds = {kind_of(e.submission) for e in drawn[ways]}
         made = [f"{table.columns[key].label}: {table.ways[key][way]}" for key, way in zip((x, y), ways, strict=True)]
         rest = len(table.standings) - shown_ones
-        yield Panel(
+        yield ChartPanel(
             title=f"{across.label} against {up.label}: {' and '.join(kind for kind in KINDS if kind in kinds)}",
             systems=sum(not point.control for point in points),
             made="; ".join(made),
@@ -214,13 +214,13 @@ def _panels(board: Board, table: Table, x: str, y: str, root: str) -> Iterable[P
         )
 
 
-def _entries(table: Table) -> Sequence[Entry]:
+def _entries(table: BoardTable) -> Sequence[Entry]:
     return [entry for _, members in table.sections for entry in members]
 
 
-def _point(board: Board, table: Table, entry: Entry, x: str, y: str, root: str) -> Point:
+def _point(board: Board, table: BoardTable, entry: Entry, x: str, y: str, root: str) -> ChartPoint:
     own = table.standings[entry.file]
-    return Point(
+    return ChartPoint(
         name=entry.submission.name,
         href=root + system_page(board.dataset, entry),
         x=own[x].value,
@@ -231,7 +231,7 @@ def _point(board: Board, table: Table, entry: Entry, x: str, y: str, root: str) 
     )
 
 
-def _ends(standing: Standing) -> tuple[float, float] | None:
+def _ends(standing: RankedNumber) -> tuple[float, float] | None:
     return None if standing.low is None or standing.high is None else (standing.low, standing.high)
 
 
@@ -248,7 +248,7 @@ def board_context(board: Board) -> dict[str, Any]:
     }
 
 
-def telling_panel(boards: Sequence[Board], root: str) -> tuple[str, Panel] | None:
+def telling_panel(boards: Sequence[Board], root: str) -> tuple[str, ChartPanel] | None:
     """The picture of sync against intelligibility with the most systems in it, and its data set; the first of several.
 
     Ceilings and floors do not count. None if there is no such picture.

@@ -12,7 +12,7 @@ import numpy as np
 
 from tlbench.leaderboard.site.charts import Axis, bar, histogram, strip
 from tlbench.leaderboard.site.dataset import WAYS, cell, head, meanings
-from tlbench.leaderboard.standings import TITLES, Board, Entry, Table, kind_of, shown
+from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, kind_of, shown
 from tlbench.leaderboard.submission import Column, Computed, Published, told_of
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import ErrorTally, HitTally
@@ -68,7 +68,7 @@ def _computed_facts(computed: Computed) -> list[tuple[str, str]]:
     ]
 
 
-def _figures(board: Board, table: Table, entry: Entry) -> dict[str, Any]:
+def _figures(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
     """Its numbers in one table, each among the others of its way."""
     said = meanings()
     rows = []
