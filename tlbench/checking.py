@@ -12,13 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 from tlbench.arguments import AnyPath, AnyWeights, as_path, as_weights
+from tlbench.checkpoints.catalogue import detector_card
 from tlbench.checkpoints.weights import check_names
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.clip_faces import FaceChecker
-from tlbench.observing.face_boxes import BoxRule, GuideSource, choose_rule, detector_card
+from tlbench.observing.face_boxes import BoxRule, GuideSource, choose_rule
 from tlbench.preflight.check import FACES, MOST_WORKERS, CheckReport, Progress, check_selection
 from tlbench.preflight.clip import Expected
 from tlbench.preflight.faces import FACE_CODES

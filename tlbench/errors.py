@@ -4,6 +4,11 @@ Every room may raise these; the command line prints their text without a traceba
 """
 
 
+def one_line(text: str) -> str:
+    """``text`` with everything unprintable escaped, so that a file's name can't draw on the terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class TlbenchError(Exception):
     """Something the user can mend. The message is one line: what is wrong, and the way out."""
 

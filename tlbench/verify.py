@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from tlbench.checkpoints.card import Card
+from tlbench.checkpoints.catalogue import observer_names
 from tlbench.checkpoints.package import words_of
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
@@ -28,7 +29,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
-from tlbench.observing.registry import observer_class, observer_names
+from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import Progress, choose_device, prepare, run, trained_view

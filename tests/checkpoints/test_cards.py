@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tlbench.checkpoints.card import Card, overlap, read_card
-from tlbench.checkpoints.catalogue import find_card, known_cards
+from tlbench.checkpoints.catalogue import find_card, known_cards, observer_names
 from tlbench.checkpoints.package import read_package
 from tlbench.datasets.dataset import dataset_class
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
-from tlbench.observing.registry import observer_class, observer_names
+from tlbench.observing.registry import observer_class
 from tlbench.talklip.checkpoint import GENERATOR
 
 CARDS = known_cards()

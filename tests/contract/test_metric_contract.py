@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tlbench.checkpoints.catalogue import observer_names
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics, find_metric, find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.observing.evidence import Evidence, Value
-from tlbench.observing.registry import observer_class, observer_names
+from tlbench.observing.registry import observer_class
 from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.record import ClipRecord
 from tlbench.scoring.result_file import load_result

@@ -14,13 +14,14 @@ import torch
 
 from tests.factories.media_factory import tone, write_clip
 from tests.factories.observer_weights import formula_weights
+from tlbench.checkpoints.catalogue import observer_cards, observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import Needs, Observer
-from tlbench.observing.registry import observer_cards, observer_class, observer_names
+from tlbench.observing.registry import observer_class
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.observing.test_face_checks import BRIGHT, FRAMES, Bright, clip_of
 from tests.observing.test_sizes import Framer
+from tlbench.checkpoints.catalogue import observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_crop import face_window
 from tlbench.media.scaling import Size
@@ -25,7 +26,7 @@ from tlbench.observing.face_boxes import BoxRule, embedded_detector
 from tlbench.observing.face_checks import LOOKS, FaceLooks, FacePlace, frames_to_look_at
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer
-from tlbench.observing.registry import observer_class, observer_names
+from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.observing.view_checks import LRS2_MOUTH, LRS2_SHARE, check_face_place, looks_at_whole_frames
 from tlbench.preflight.findings import Finding

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tlbench.checkpoints.catalogue import observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import ClipError
@@ -21,7 +22,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, GuideSource
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import ClipState, Needs, Observer
-from tlbench.observing.registry import observer_class, observer_names
+from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.observing.view_checks import check_view_frames, face_framed
 from tlbench.preflight.clip import Expected, check_clip

@@ -19,11 +19,11 @@ from tlbench.checking import check
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, one_line
 from tlbench.media.audio import read_audio
 from tlbench.preflight.check import CheckReport, check_selection
 from tlbench.preflight.clip import Expected, check_clip
-from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, of_failure, one_line
+from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, of_failure
 from tlbench.preflight.sound import SAME_SPEECH, hear, likeness, loudness, silence_frames
 from tlbench.preflight.texts import ALPHABET, check_texts
 

@@ -110,8 +110,8 @@ def _print(report: CheckReport, console: Console) -> None:
 
     from rich.text import Text
 
+    from tlbench.errors import one_line
     from tlbench.preflight.check import FACES
-    from tlbench.preflight.findings import one_line
 
     for code, same in groupby(report.findings, key=lambda found: found.code):
         _print_group(code, list(same), console)

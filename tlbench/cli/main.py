@@ -73,7 +73,7 @@ def _show_warning(
 
 
 def _say(what: str, line: str) -> None:
-    from tlbench.preflight.findings import one_line
+    from tlbench.errors import one_line
 
     click.echo(f"{what}: {one_line(line)}", err=True)
 

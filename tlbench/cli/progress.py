@@ -85,7 +85,7 @@ class ScoreProgress:
         self._cached += 0 < observation.cached == len(observation.evidence)
 
     def _say(self, line: str) -> None:
-        from tlbench.preflight.findings import one_line
+        from tlbench.errors import one_line
 
         self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
 

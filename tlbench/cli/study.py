@@ -61,7 +61,7 @@ def new(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.preflight.findings import one_line
+    from tlbench.errors import one_line
     from tlbench.study.new_study import new_study
 
     errors = Console(stderr=True)

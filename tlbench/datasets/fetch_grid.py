@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from tlbench.checkpoints.download import Progress, download
 from tlbench.errors import TlbenchError
+from tlbench.files import Progress, download
 
 # Zenodo record 3625687, CC BY 4.0: alignments.zip and one archive a speaker; there is no video of speaker 21.
 ADDRESS = "https://zenodo.org/records/3625687/files/{name}.zip?download=1"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from tlbench.checkpoints.card import Card, read_card
+from tlbench.checkpoints.catalogue import detector_card
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
@@ -74,11 +73,6 @@ class BoxRule:
         smooth = f"~{self.smooth}" if self.smooth else ""
         face = "" if self.face == "largest" else f"+face={self.face}"
         return f"{self.detector}{weights}{smooth}{face}"
-
-
-def detector_card() -> Card:
-    """The data sheet of S3FD's checkpoint."""
-    return read_card(Path(str(files("tlbench.media"))) / "card_s3fd.toml")
 
 
 def choose_rule(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from tlbench.errors import one_line
+
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
 # Which observers can't go on after an error: all of them, those that hear the sound, those that look at the real video
@@ -332,8 +334,3 @@ def count_clips(findings: Iterable[Finding]) -> dict[tuple[Level, str], int]:
 def _rank(level: Level, code: str) -> tuple[int, int, str]:
     """The worst level first, then the catalogue's order; codes of another version of tlbench come last."""
     return LEVELS.index(level), _PLACES.get(code, len(_PLACES)), code
-
-
-def one_line(text: str) -> str:
-    """``text`` with everything unprintable escaped, so that a file's name can't draw on the terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -20,7 +20,7 @@ import numpy as np
 
 from tlbench.arguments import AnyNames, AnyPath, AnyPaths, AnyWeights, as_names, as_path, as_paths, as_weights
 from tlbench.checkpoints.card import overlap
-from tlbench.checkpoints.catalogue import check_declared, known_cards
+from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards
 from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
@@ -43,7 +43,7 @@ from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, choose
 from tlbench.observing.mouth_alignment import MouthFinder, mouth_mark
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import HALF_NAME, Needs, Observer
-from tlbench.observing.registry import observer_cards, observer_class
+from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
 from tlbench.preflight.clip import Expected

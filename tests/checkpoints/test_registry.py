@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tlbench.checkpoints import catalogue
+from tlbench.checkpoints.catalogue import observer_cards, observer_names
 from tlbench.errors import TlbenchError
-from tlbench.observing import registry
-from tlbench.observing.registry import observer_cards, observer_class, observer_names
+from tlbench.observing.registry import observer_class
 
 
 class Point:
@@ -23,7 +24,7 @@ class Point:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Point]]:
     """What is put into it is installed."""
     points: list[Point] = []
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "tlbench.observers" else [])
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: points if group == "tlbench.observers" else [])
     observer_names.cache_clear()
     yield points
     observer_names.cache_clear()
@@ -67,7 +68,7 @@ def test_a_name_can_not_be_taken_twice(installed: list[Point]) -> None:
 def test_names_and_cards_are_known_without_importing_a_network() -> None:
     code = (
         "import sys\n"
-        "from tlbench.observing.registry import observer_cards, observer_names\n"
+        "from tlbench.checkpoints.catalogue import observer_cards, observer_names\n"
         "print(sum(len(observer_cards(name)) for name in observer_names()), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
