@@ -67,10 +67,10 @@ def original_step_by_step(path: Path, model: SyncNetModel) -> tuple[float, int]:
 def ours(path: Path, net: FastSyncNet, views: tuple[str, ...]) -> float:
     """LSE-D of one clip, of the first of ``views``."""
     observer = SyncNet(net, views, "cpu")
-    watcher = observer.watch(Clip(path.stem, generated=path), read_audio(path))
+    state = observer.start_clip(Clip(path.stem, generated=path), read_audio(path))
     for run in VideoReader(path).frames():
-        watcher.see(run, None, None)
-    (evidence,) = observer.conclude([watcher])
+        state.update(run, None, None)
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence), evidence
     return evidence.number(f"{views[0]}_lse_d")
 

@@ -36,7 +36,7 @@ class MVMClipState(ClipState):
         self.frames = 0
         self._crops = Crops(view)  # (n, 112, 112) float32
 
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -96,19 +96,19 @@ class MVMInference:
         self._words = words
         self._device = device
 
-    def watch(self, clip: Clip, word: str) -> MVMClipState:
+    def start_clip(self, clip: Clip, word: str) -> MVMClipState:
         """Begin with a clip. Raises ClipError if the network does not know its word."""
         return MVMClipState(clip, word, self._view, self._words)
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        return read_together(watchers, MVMClipState, lambda watcher: watcher.crops, self.read)
+        return read_together(states, MVMClipState, lambda state: state.crops, self.read)
 
-    def read(self, watchers: Sequence[MVMClipState], crops: Sequence[np.ndarray]) -> list[Evidence]:
+    def read(self, states: Sequence[MVMClipState], crops: Sequence[np.ndarray]) -> list[Evidence]:
         """What clips are taken for in these (29, side, side) float32 crops, normalised."""
         return [
-            Evidence("mvm", _verdict(watcher, plain, mirrored, self._words))
-            for watcher, (plain, mirrored) in zip(watchers, self._logits(crops), strict=True)
+            Evidence("mvm", _verdict(state, plain, mirrored, self._words))
+            for state, (plain, mirrored) in zip(states, self._logits(crops), strict=True)
         ]
 
     def _logits(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -126,10 +126,10 @@ class MVMInference:
         return found
 
 
-def _verdict(watcher: MVMClipState, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
-    both, alone = read_both(plain, mirrored, watcher.label), read(plain, watcher.label)
+def _verdict(state: MVMClipState, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
+    both, alone = read_both(plain, mirrored, state.label), read(plain, state.label)
     return {
-        "word": watcher.word,
+        "word": state.word,
         "predicted": words[both.top[0]],
         "predicted_plain": words[alone.top[0]],
         "rank": both.rank,

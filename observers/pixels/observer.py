@@ -42,7 +42,7 @@ class _PixelsClipState(ClipState):
         self.same_size = True
         self.numbers: dict[str, list[np.ndarray]] = {}
 
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -152,25 +152,25 @@ class Pixels(Observer):
         """How a frame becomes the region that is compared."""
         return VIEWS[view]
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _PixelsClipState(clip, self._regions)
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _PixelsClipState)]
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [self._compute(state) for state in states if isinstance(state, _PixelsClipState)]
 
-    def _conclude(self, watcher: _PixelsClipState) -> Evidence | ClipError:
-        frames = min(watcher.frames_generated, watcher.frames_reference)
+    def _compute(self, state: _PixelsClipState) -> Evidence | ClipError:
+        frames = min(state.frames_generated, state.frames_reference)
         if not frames:
             return ClipError("no-frames", "there is no frame that both videos have; look at the files")
-        arrays = {name: np.concatenate(parts) for name, parts in watcher.numbers.items()}
-        if not watcher.same_size:  # the size may change within a video: part of the frames is no evidence
+        arrays = {name: np.concatenate(parts) for name, parts in state.numbers.items()}
+        if not state.same_size:  # the size may change within a video: part of the frames is no evidence
             arrays = {name: array for name, array in arrays.items() if not name.startswith("frame_")}
         return Evidence(
             self.name,
             {
                 "frames": frames,
-                "frames_generated": watcher.frames_generated,
-                "frames_reference": watcher.frames_reference,
+                "frames_generated": state.frames_generated,
+                "frames_reference": state.frames_reference,
                 **arrays,
             },
         )

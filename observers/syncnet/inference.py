@@ -163,7 +163,7 @@ class SyncNetClipState(ClipState):
         self.faces: list[np.ndarray] = []  # (k, 5) a frame
         self._detector = detector
 
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -211,37 +211,37 @@ class SyncNetInference:
             _check_pictures(name, self._dims)
         self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
 
-    def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray) -> SyncNetClipState:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""
         window_count(FRAMES_LOST + 1, len(samples))
         lips = {prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()}
         dump = dump_of(clip, samples) if PAPER_FINDINGS in lips else Dump(0, samples)
         return SyncNetClipState(clip, samples, dump, lips, self._detector)
 
-    def conclude(self, watcher: ClipState) -> Evidence | ClipError:
+    def compute(self, state: ClipState) -> Evidence | ClipError:
         """The evidence of a clip that has been seen."""
-        assert isinstance(watcher, SyncNetClipState)
+        assert isinstance(state, SyncNetClipState)
         try:
-            seen = {prefix: lips for prefix, (_, lips) in watcher.lips.items()}
+            seen = {prefix: lips for prefix, (_, lips) in state.lips.items()}
             values: dict[str, Value] = {}
-            dump = watcher.dump
-            if dump.samples is not watcher.samples or dump.filled:
+            dump = state.dump
+            if dump.samples is not state.samples or dump.filled:
                 published = {name: seen.pop(name) for name in (PAPER_FINDINGS,) if name in seen}
-                values |= findings(self._passes, published, watcher.frames + dump.filled, dump.samples)
+                values |= findings(self._passes, published, state.frames + dump.filled, dump.samples)
             if seen or not values:
-                values |= findings(self._passes, seen, watcher.frames, watcher.samples)
+                values |= findings(self._passes, seen, state.frames, state.samples)
             if self._detector is not None:
-                values |= self._of_tracks(watcher)
+                values |= self._of_tracks(state)
         except ClipError as error:
             return error
         return Evidence("syncnet", values)
 
-    def _of_tracks(self, watcher: SyncNetClipState) -> dict[str, Value]:
+    def _of_tracks(self, state: SyncNetClipState) -> dict[str, Value]:
         """Each track by itself. The video is read a second time: what is a track is known only at its end."""
-        tracks = find_tracks(watcher.faces, FACE_TRACK.rule)
+        tracks = find_tracks(state.faces, FACE_TRACK.rule)
         seen = [Lips(self._passes, self._dims) for _ in tracks]
-        assert watcher.clip.generated is not None  # it has just been seen
-        for run in VideoReader(watcher.clip.generated, 0).frames() if tracks else ():
+        assert state.clip.generated is not None  # it has just been seen
+        for run in VideoReader(state.clip.generated, 0).frames() if tracks else ():
             for track, lips in zip(tracks, seen, strict=True):
                 crops = _crops(run, track)
                 if len(crops):
@@ -249,7 +249,7 @@ class SyncNetInference:
         found: list[tuple[Track, Sync]] = []
         common: list[Sync] = []
         for track, lips in zip(tracks, seen, strict=True):
-            samples = watcher.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
+            samples = state.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
             if len(samples) // SAMPLES_A_FRAME <= FRAMES_LOST:
                 continue  # the sound ended before this face came
             windows = window_count(len(track), len(samples))

@@ -130,10 +130,10 @@ def test_clips_are_taken_for_the_originals_words(clip: str, fast: FastMVM, formu
     item = ITEMS[clip]
     recorder = Recorder(fast)
     reader = MVMInference(cast(FastMVM, recorder), LRW, torch.device("cpu"))
-    watcher = reader.watch(Clip(clip), WORDS[item["target"]])
+    state = reader.start_clip(Clip(clip), WORDS[item["target"]])
     for frames in VideoReader(CLIPS / f"{clip}.mp4").frames():
-        watcher.see(frames, None, None)
-    (evidence,) = reader.conclude([watcher])
+        state.update(frames, None, None)
+    (evidence,) = reader.compute([state])
     (logits,) = recorder.said
     theirs, theirs_mirrored = formula[f"{clip}_logits"], formula[f"{clip}_logits_flip"]
     assert relative_error(logits, np.stack([theirs, theirs_mirrored])) < REL

@@ -65,10 +65,10 @@ def relative_error(ours: torch.Tensor | np.ndarray, theirs: torch.Tensor | np.nd
 
 def observe(fast: FastSyncNet, path: Path, views: tuple[str, ...] = ("paper", "sound")) -> Evidence:
     observer = SyncNet(fast, views, "cpu")
-    watcher = observer.watch(Clip(path.stem), read_audio(path))
+    state = observer.start_clip(Clip(path.stem), read_audio(path))
     for frames in VideoReader(path).frames():
-        watcher.see(frames, None, None)
-    (evidence,) = observer.conclude([watcher])
+        state.update(frames, None, None)
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence
 

@@ -25,11 +25,11 @@ SSIM = 1e-9  # float64 sums in another order
 
 def observe(generated: Path, reference: Path, boxes: Path) -> Evidence:
     observer = Pixels.load(None, ("face",), "cpu")  # the original looks at nothing else
-    watcher = observer.watch(Clip(generated.stem), None)
+    state = observer.start_clip(Clip(generated.stem), None)
     xyxy = read_boxes(boxes).xyxy
     for seen, real in zip(VideoReader(generated).frames(), VideoReader(reference).frames(), strict=True):
-        watcher.see(seen, real, xyxy[real.start : real.start + len(real)])
-    (evidence,) = observer.conclude([watcher])
+        state.update(seen, real, xyxy[real.start : real.start + len(real)])
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence
 

@@ -42,10 +42,10 @@ class Pocket(nn.Module):
 
 def observe(path: Path, samples: np.ndarray, run: int = 32, views: tuple[str, ...] = ("face-track",)) -> Evidence:
     observer = SyncNet(cast(FastSyncNet, Pocket()), views, "cpu")
-    watcher = observer.watch(Clip("c", generated=path), samples)
+    state = observer.start_clip(Clip("c", generated=path), samples)
     for frames in VideoReader(path).frames(run):
-        watcher.see(frames, None, None)
-    (evidence,) = observer.conclude([watcher])
+        state.update(frames, None, None)
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence), evidence
     return evidence
 

@@ -33,7 +33,7 @@ class Counting(ClipState):
         self.seen: list[int] = []
         self.real: list[int] = []
 
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -62,14 +62,14 @@ class Counter(Observer):
         Counter.loads += 1
         return cls()
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Counting()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [
-            Evidence(self.name, {"seen": np.array(watcher.seen), "real": np.array(watcher.real)})
-            for watcher in watchers
-            if isinstance(watcher, Counting)
+            Evidence(self.name, {"seen": np.array(state.seen), "real": np.array(state.real)})
+            for state in states
+            if isinstance(state, Counting)
         ]
 
 
@@ -251,12 +251,12 @@ class Framer(Counter):
     name = "framer"
     needs = Needs(boxes=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Boxing()
 
 
 class Boxing(Counting):
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -265,7 +265,7 @@ class Boxing(Counting):
         reference_boxes: np.ndarray | None = None,
         reference_placements: np.ndarray | None = None,
     ) -> None:
-        super().see(generated, reference, boxes)
+        super().update(generated, reference, boxes)
         assert boxes is not None
         self.real += boxes[:, 0].tolist()
 
@@ -403,7 +403,7 @@ class Guided(ClipState):
     def __init__(self) -> None:
         self.guides: list[np.ndarray] = []
 
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -424,11 +424,11 @@ class Steadied(Counter):
     name = "framer"
     needs = Needs(boxes=True, framing=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Guided()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in watchers if isinstance(w, Guided)]
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in states if isinstance(w, Guided)]
 
 
 class Placer(Steadied):

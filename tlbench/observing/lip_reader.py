@@ -15,7 +15,7 @@ from tlbench.media.views import CenterCrop, Resize, ResizeAntialiased, View, ope
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipState, Needs, Observer
 
-OneWatcher = TypeVar("OneWatcher", bound=ClipState)
+OneState = TypeVar("OneState", bound=ClipState)
 Prepared = TypeVar("Prepared")
 
 
@@ -90,31 +90,31 @@ class Crops:
 
 
 def read_together(
-    watchers: Sequence[ClipState],
-    kind: type[OneWatcher],
-    prepare: Callable[[OneWatcher], Prepared],
-    read: Callable[[Sequence[OneWatcher], Sequence[Prepared]], Sequence[Evidence]],
+    states: Sequence[ClipState],
+    kind: type[OneState],
+    prepare: Callable[[OneState], Prepared],
+    read: Callable[[Sequence[OneState], Sequence[Prepared]], Sequence[Evidence]],
 ) -> list[Evidence | ClipError]:
-    """What :meth:`Observer.conclude` returns: each clip is prepared, and those that can be are read together.
+    """What :meth:`Observer.compute` returns: each clip is prepared, and those that can be are read together.
 
     Parameters
     ----------
-    watchers : sequence of ClipState
+    states : sequence of ClipState
         All of them of ``kind``.
     prepare : callable
-        What a watcher has for the network; raises ClipError if that can't be read.
+        What a state has for the network; raises ClipError if that can't be read.
     read : callable
         Watchers and what was prepared of each, to their evidence in the same order. Not called for none.
     """
     said: dict[int, Evidence | ClipError] = {}
-    ready: dict[int, tuple[OneWatcher, Prepared]] = {}
-    for index, watcher in enumerate(watchers):
-        assert isinstance(watcher, kind)
+    ready: dict[int, tuple[OneState, Prepared]] = {}
+    for index, state in enumerate(states):
+        assert isinstance(state, kind)
         try:
-            ready[index] = (watcher, prepare(watcher))
+            ready[index] = (state, prepare(state))
         except ClipError as error:
             said[index] = error
     if ready:
-        found = read([watcher for watcher, _ in ready.values()], [prepared for _, prepared in ready.values()])
+        found = read([state for state, _ in ready.values()], [prepared for _, prepared in ready.values()])
         said |= dict(zip(ready, found, strict=True))
-    return [said[index] for index in range(len(watchers))]
+    return [said[index] for index in range(len(states))]

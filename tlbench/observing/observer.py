@@ -1,8 +1,8 @@
 """The contract of an observer: anything that looks at a clip and returns evidence.
 
-The runner decodes a clip once and shows each run of frames to one :class:`ClipState` an observer; a watcher keeps only
+The runner decodes a clip once and shows each run of frames to one :class:`ClipState` an observer; a state keeps only
 what its observer needs (a small crop, a running sum, an embedding), so that memory does not grow with the video.
-When the clips of a batch have been seen, :meth:`Observer.conclude` turns their watchers into evidence. What it
+When the clips of a batch have been seen, :meth:`Observer.compute` turns their states into evidence. What it
 returns for one clip must not depend on which other clips are in the batch.
 """
 
@@ -64,7 +64,7 @@ class ClipState(ABC):
     clip_reference_boxes: Boxes | None = None
 
     @abstractmethod
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -108,7 +108,7 @@ class Observer(ABC):
     default_view: ClassVar[str] = ""  # for metrics that leave the view to the run; "" if none does
     modes: ClassVar[tuple[str, ...]] = ()  # further evidence that costs extra, given only to metrics that ask for it
     has_half: ClassVar[bool] = False  # whether its network can compute in half precision; others are never asked to
-    clips_per_batch: ClassVar[int] = 1  # how many clips ``conclude`` likes to be given at once
+    clips_per_batch: ClassVar[int] = 1  # how many clips ``compute`` likes to be given at once
 
     @classmethod
     @abstractmethod
@@ -194,9 +194,9 @@ class Observer(ABC):
         raise TlbenchError(f"observer {cls.name!r} has no audio encoder; the weights of {whose} are not its")
 
     @abstractmethod
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. ``samples`` is (N,) int16 at 16 kHz, or None if no audio was asked for."""
 
     @abstractmethod
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """Evidence, or the reason why there is none, for each watcher, in order."""
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        """Evidence, or the reason why there is none, for each state, in order."""

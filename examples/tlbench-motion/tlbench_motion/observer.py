@@ -21,7 +21,7 @@ SIDE = 48  # pixels: noise of the codec is averaged away, the opening of a mouth
 VIEW = View("motion-first-box-48", 1, (CropBox("face"), Resize(SIDE, SIDE), Grey("opencv")))
 
 
-class _MotionWatcher(ClipState):
+class _MotionClipState(ClipState):
     """Keeps the last picture of each video and one number a step from frame to frame."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class _MotionWatcher(ClipState):
         self._last: dict[str, np.ndarray] = {}  # (SIDE / 2, SIDE) float32 by video
         self.steps: dict[str, list[float]] = {"generated": [], "reference": []}
 
-    def see(
+    def update(
         self,
         generated: FrameChunk | None,
         reference: FrameChunk | None,
@@ -81,13 +81,13 @@ class Motion(Observer):
         """What a contact sheet shows."""
         return VIEW
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        return _MotionWatcher()
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+        return _MotionClipState()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _MotionWatcher)]
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [self._compute(state) for state in states if isinstance(state, _MotionClipState)]
 
-    def _conclude(self, watcher: _MotionWatcher) -> Evidence | ClipError:
-        if len(watcher.steps["generated"]) < 2:
+    def _compute(self, state: _MotionClipState) -> Evidence | ClipError:
+        if len(state.steps["generated"]) < 2:
             return ClipError("too-short", "motion needs three frames that both videos have; look at the files")
-        return Evidence(self.name, {name: np.array(steps) for name, steps in watcher.steps.items()})
+        return Evidence(self.name, {name: np.array(steps) for name, steps in state.steps.items()})
