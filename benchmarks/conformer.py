@@ -33,6 +33,7 @@ from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import EOS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 FRAMES = (50, 80, 29, 75, 75)  # 309, as in the five clips on which the original was timed
 
@@ -105,7 +106,7 @@ def main() -> None:
     for number, frames in enumerate(options.frames):
         video, transcript = make_clip(frames, number)
         states.append(reader.start_clip(Clip(str(number), transcript=transcript)))
-        states[-1].update(video, None, None)
+        states[-1].update(ClipChunk(video))
     clips = [(state.crops, state.transcript) for state in states]
 
     theirs = [original_step_by_step(crops, transcript, model) for crops, transcript in clips]  # also warms both up

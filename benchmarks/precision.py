@@ -38,7 +38,7 @@ from tlbench.observers.mvm.inference import MVMInference
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.view import VIEWS as MVM_VIEWS
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 
 CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "clips"
 SAID = "PUT RED AT T FOUR NOW"
@@ -107,7 +107,7 @@ def watched(reader: AVHubertInference | ConformerInference | MVMInference, clip:
         state = reader.start_clip(clip, None)
     assert clip.generated is not None
     seen = [frame for run in VideoReader(clip.generated, 0).frames() for frame in run.native][:frames]
-    state.update(FrameChunk(0, tuple(seen)), None, None)
+    state.update(ClipChunk(FrameChunk(0, tuple(seen))))
     return state
 
 

@@ -33,6 +33,7 @@ from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "syncnet"
 SUFFIXES = {".mp4", ".mpg", ".avi", ".mov", ".mkv", ".webm"}
@@ -69,7 +70,7 @@ def ours(path: Path, net: FastSyncNet, views: tuple[str, ...]) -> float:
     observer = SyncNet(net, views, "cpu")
     state = observer.start_clip(Clip(path.stem, generated=path), read_audio(path))
     for run in VideoReader(path).frames():
-        state.update(run, None, None)
+        state.update(ClipChunk(run))
     (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence), evidence
     return evidence.number(f"{views[0]}_lse_d")

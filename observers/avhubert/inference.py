@@ -13,11 +13,10 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
-from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .beam import BeamSettings, beam_search
@@ -48,21 +47,11 @@ class AVHubertClipState(ClipState):
         self.generated = Crops(view)  # (n, 88, 88) float32
         self.reference = Crops(view)
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        if generated is not None:
-            self.generated.take(generated, boxes, placements)
-        if reference is not None:
-            own_boxes = boxes if reference_boxes is None else reference_boxes
-            own_placements = placements if reference_placements is None else reference_placements
-            self.reference.take(reference, own_boxes, own_placements)
+    def update(self, chunk: ClipChunk) -> None:
+        if chunk.generated is not None:
+            self.generated.take(chunk.generated, chunk.boxes, chunk.placements)
+        if chunk.reference is not None:
+            self.reference.take(chunk.reference, chunk.boxes_in_reference, chunk.placements_in_reference)
 
 
 class AVHubertInference:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import to_half
 
 from .decode import beam_search, ctc_greedy, forced
@@ -36,19 +34,11 @@ class ConformerClipState(ClipState):
         self._crops = Crops(View(view.name, view.version, view.steps[:-1]))
         self._check(required_frames(self.reference_ids), "its transcript needs")
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        if generated is None:
+    def update(self, chunk: ClipChunk) -> None:
+        if chunk.generated is None:
             return
-        self._check(self._crops.frames + len(generated), "it has at least")
-        self._crops.take(generated, boxes)
+        self._check(self._crops.frames + len(chunk.generated), "it has at least")
+        self._crops.take(chunk.generated, chunk.boxes)
 
     @property
     def crops(self) -> Tensor:

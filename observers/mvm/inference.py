@@ -10,11 +10,10 @@ from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, to_half
 
 from .decode import read, read_both
@@ -36,20 +35,12 @@ class MVMClipState(ClipState):
         self.frames = 0
         self._crops = Crops(view)  # (n, 112, 112) float32
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        if generated is None:
+    def update(self, chunk: ClipChunk) -> None:
+        if chunk.generated is None:
             return
-        self.frames += len(generated)
+        self.frames += len(chunk.generated)
         if self.frames <= FRAMES:  # of a clip that is too long nothing more is needed but its length
-            self._crops.take(generated, boxes)
+            self._crops.take(chunk.generated, chunk.boxes)
 
     @property
     def crops(self) -> np.ndarray:

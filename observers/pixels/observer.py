@@ -14,7 +14,7 @@ from tlbench.media.faces import Boxes
 from tlbench.media.video import FrameChunk
 from tlbench.media.views import CropBox, Resize, View, open_view
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 
 from .psnr import mean_squared_error, wrapped_psnr_db
 from .ssim import SMALLEST_SIDE, ssim_by_row
@@ -42,15 +42,8 @@ class _PixelsClipState(ClipState):
         self.same_size = True
         self.numbers: dict[str, list[np.ndarray]] = {}
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated, reference, boxes = chunk.generated, chunk.reference, chunk.boxes
         self.frames_generated += len(generated) if generated is not None else 0
         self.frames_reference += len(reference) if reference is not None else 0
         if generated is None or reference is None:
@@ -58,7 +51,7 @@ class _PixelsClipState(ClipState):
         count = min(len(generated), len(reference))
         generated, reference = _first(generated, count), _first(reference, count)
         if "face" in self._regions or "mouth" in self._regions:
-            own = boxes if reference_boxes is None else reference_boxes
+            own = chunk.boxes_in_reference
             fewest = min(0 if rows is None else len(rows) for rows in (boxes, own))
             if boxes is None or own is None or fewest < count:
                 given = reference.start + fewest

@@ -21,7 +21,7 @@ from tlbench.media.timeline import timeline
 from tlbench.media.video import FRAMES_PER_SECOND, FrameChunk, VideoReader
 from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 
 from .decode import (
     FEWEST_WINDOWS,
@@ -163,19 +163,12 @@ class SyncNetClipState(ClipState):
         self.faces: list[np.ndarray] = []  # (k, 5) a frame
         self._detector = detector
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated = chunk.generated
         if generated is None:
             return
-        # Boxes may be more: they are of both videos, of which this may be the shorter.
-        guides = None if boxes is None else boxes[: len(generated)]
+        # There may be more boxes than frames: they cover the longer of both videos.
+        boxes = None if chunk.boxes is None else chunk.boxes[: len(generated)]
         for prefix, (stream, lips) in self.lips.items():
             dumped = prefix == PAPER_FINDINGS
             before = self.dump.filled if dumped else 0
@@ -185,7 +178,7 @@ class SyncNetClipState(ClipState):
             seen = generated
             if before and not self.frames:
                 seen = FrameChunk(0, (generated.native[0],) * before + generated.native)
-            lips.take(stream.see(seen, guides))
+            lips.take(stream.see(seen, boxes))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
         self.frames += len(generated)

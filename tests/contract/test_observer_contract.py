@@ -20,7 +20,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer
+from tlbench.observing.observer import ClipChunk, Needs, Observer
 from tlbench.observing.registry import observer_class
 
 
@@ -100,9 +100,11 @@ def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | 
             )
             for generated, reference, boxes in in_runs(show, run):
                 state.update(
-                    generated,
-                    reference if needs.reference else None,
-                    boxes if needs.boxes else None,
+                    ClipChunk(
+                        generated,
+                        reference if needs.reference else None,
+                        boxes if needs.boxes else None,
+                    )
                 )
             states[number] = state
         except ClipError as error:

@@ -20,6 +20,7 @@ from tests.factories.media_factory import picture
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.video import VideoReader, write_video
+from tlbench.observing.observer import ClipChunk
 
 ROOT = Path(__file__).parents[2]
 PLUG_IN = ROOT / "examples" / "tlbench-motion"
@@ -119,7 +120,7 @@ def test_how_a_clip_is_cut_into_runs_changes_nothing(videos: Path, monkeypatch: 
         boxes = np.tile(np.array([0, 0, 96, 96]), (FRAMES, 1))
         pairs = zip(*(VideoReader(videos / name / "c0.mp4").frames(run) for name in ("other", "real")), strict=True)
         for generated, reference in pairs:
-            state.update(generated, reference, boxes[generated.start : generated.start + run])
+            state.update(ClipChunk(generated, reference, boxes[generated.start : generated.start + run]))
         said.append(motion.compute([state])[0].to_json())
     assert said[0] == said[1] == said[2]
     assert isinstance(motion.compute([motion.start_clip(Clip("none"), None)])[0], ClipError)  # there was no frame

@@ -21,6 +21,7 @@ from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.tokenizer import EOS, IDS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 GOLDEN = Path(__file__).with_name("conformer")
 CLIPS = Path(__file__).with_name("clips")
@@ -129,7 +130,7 @@ def watch(reader: ConformerInference, folder: Path, name: str) -> ConformerClipS
     transcript = (folder / f"{name.removesuffix('_pert')}.txt").read_text().splitlines()[0].strip()[7:]
     state = reader.start_clip(Clip(name, transcript=transcript))
     for frames in VideoReader(folder / f"{name}.mp4").frames():
-        state.update(frames, None, None)
+        state.update(ClipChunk(frames))
     return state
 
 

@@ -20,6 +20,7 @@ from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.view import LRW
 from tlbench.observers.mvm.words import WORDS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 GOLDEN = Path(__file__).with_name("mvm")
 CLIPS = Path(__file__).with_name("clips")
@@ -132,7 +133,7 @@ def test_clips_are_taken_for_the_originals_words(clip: str, fast: FastMVM, formu
     reader = MVMInference(cast(FastMVM, recorder), LRW, torch.device("cpu"))
     state = reader.start_clip(Clip(clip), WORDS[item["target"]])
     for frames in VideoReader(CLIPS / f"{clip}.mp4").frames():
-        state.update(frames, None, None)
+        state.update(ClipChunk(frames))
     (evidence,) = reader.compute([state])
     (logits,) = recorder.said
     theirs, theirs_mirrored = formula[f"{clip}_logits"], formula[f"{clip}_logits_flip"]

@@ -21,6 +21,7 @@ from tlbench.observers.syncnet.inference import speech_embeddings
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 GOLDEN = Path(__file__).with_name("syncnet")
 CLIPS = ("clip_a", "clip_c")
@@ -67,7 +68,7 @@ def observe(fast: FastSyncNet, path: Path, views: tuple[str, ...] = ("paper", "s
     observer = SyncNet(fast, views, "cpu")
     state = observer.start_clip(Clip(path.stem), read_audio(path))
     for frames in VideoReader(path).frames():
-        state.update(frames, None, None)
+        state.update(ClipChunk(frames))
     (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence

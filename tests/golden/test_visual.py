@@ -17,6 +17,7 @@ from tlbench.observers.pixels.observer import FACE, Pixels
 from tlbench.observers.pixels.psnr import mean_squared_error, psnr_db, wrapped_psnr_db
 from tlbench.observers.pixels.ssim import ssim
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 HERE = Path(__file__).parent
 PSNR_DB = 1e-9  # both sides are the same sums of integers; only the logarithm rounds
@@ -28,7 +29,7 @@ def observe(generated: Path, reference: Path, boxes: Path) -> Evidence:
     state = observer.start_clip(Clip(generated.stem), None)
     xyxy = read_boxes(boxes).xyxy
     for seen, real in zip(VideoReader(generated).frames(), VideoReader(reference).frames(), strict=True):
-        state.update(seen, real, xyxy[real.start : real.start + len(real)])
+        state.update(ClipChunk(seen, real, xyxy[real.start : real.start + len(real)]))
     (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence

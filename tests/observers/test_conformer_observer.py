@@ -27,6 +27,7 @@ from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.observer import Conformer
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 TEXT = "SEE 2 BOOKS"
 
@@ -50,8 +51,8 @@ def observe(
         state = watched_by.start_clip(Clip(f"s/{number}", transcript=transcript), None)
         for start in range(0, len(frames), run):
             some = FrameChunk(start, frames.native[start : start + run])
-            state.update(some, None, None if boxes is None else boxes[start : start + run])
-        state.update(None, None, None)
+            state.update(ClipChunk(some, None, None if boxes is None else boxes[start : start + run]))
+        state.update(ClipChunk())
         states.append(state)
     return watched_by.compute(states)
 
@@ -120,7 +121,7 @@ def test_bytes_are_normalised_as_the_whole_view_does_it() -> None:
     frames = video(3)
     reader = ConformerInference(formula_model(), VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     state = reader.start_clip(Clip("a", transcript="A"))
-    state.update(frames, None, None)
+    state.update(ClipChunk(frames))
     assert state.crops.dtype == torch.uint8
     whole = open_view(VIEWS["lrs2-112"]).see(frames)
     np.testing.assert_allclose(normalised(state.crops), whole, rtol=0, atol=5e-7)  # of values up to 3.5
@@ -168,9 +169,9 @@ def test_a_clip_longer_than_the_positions_is_refused_as_soon_as_that_is_known(mo
         observer().start_clip(Clip("a", transcript=TEXT), None)
     assert caught.value.code == "too-long"
     state = observer().start_clip(Clip("a", transcript="A"), None)
-    state.update(video(12), None, None)
+    state.update(ClipChunk(video(12)))
     with pytest.raises(ClipError, match="it has at least 13 frames") as caught:
-        state.update(FrameChunk(12, video(1).native), None, None)
+        state.update(ClipChunk(FrameChunk(12, video(1).native)))
     assert caught.value.code == "too-long"
 
 

@@ -25,6 +25,7 @@ from tlbench.observers.conformer.train import NOTHING, SIZES, TrainableConformer
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
+from tlbench.observing.observer import ClipChunk
 from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
 TEXTS = ("BIN BLUE", "SET RED")
@@ -90,7 +91,7 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableConformer, tmp_pat
     observer = Conformer.load(tmp_path / "mine", ("small-mouth",), "cpu")
     frames = _frames(10)
     state = observer.start_clip(Clip("a", transcript=TEXTS[0]), None)
-    state.update(frames, None, None)
+    state.update(ClipChunk(frames))
     (read,) = observer.compute([state])
     pictures = state.crops.numpy()  # type: ignore[attr-defined]
     assert pictures.shape == (10, SIDE, SIDE)

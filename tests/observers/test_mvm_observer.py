@@ -26,6 +26,7 @@ from tlbench.observers.mvm.observer import MVM
 from tlbench.observers.mvm.view import FACE_FRAMED, LRW, MEAN, STD, VIEWS
 from tlbench.observers.mvm.words import WORDS, label_of
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 
 class Pocket:
@@ -59,8 +60,8 @@ def video(frames: int, seed: int = 0, side: int = 256) -> FrameChunk:
 def watched(mvm: MVM, frames: FrameChunk, word: str = "ABOUT", run: int = 32) -> MVMClipState:
     state = mvm.start_clip(Clip("ABOUT/test/1", word=word), None)
     for start in range(0, len(frames), run):
-        state.update(FrameChunk(start, frames.native[start : start + run]), None, None)
-    state.update(None, None, None)
+        state.update(ClipChunk(FrameChunk(start, frames.native[start : start + run])))
+    state.update(ClipChunk())
     assert isinstance(state, MVMClipState)
     return state
 
@@ -208,7 +209,7 @@ def test_a_framed_face_is_followed() -> None:
         picture[10:310, 10 + shift : 310 + shift] = pattern
         frames = FrameChunk(0, (av.VideoFrame.from_ndarray(picture, format="rgb24"),))
         state = observer(view="face-framed").start_clip(Clip("a", word="ABOUT"), None)
-        state.update(frames, None, np.array([[100.0 + shift, 60, 200 + shift, 160], [0, 0, 1, 1]]))
+        state.update(ClipChunk(frames, None, np.array([[100.0 + shift, 60, 200 + shift, 160], [0, 0, 1, 1]])))
         assert isinstance(state, MVMClipState)
         crops.append(state.crops[0])
     assert crops[0].std() > 0.5

@@ -23,6 +23,7 @@ from tlbench.observers.mvm.train import NOTHING, SIZES, TrainableMVM, as_seen, c
 from tlbench.observers.mvm.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
+from tlbench.observing.observer import ClipChunk
 from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
 WORDS = ("BLUE", "GREEN", "RED", "WHITE")
@@ -112,7 +113,7 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableMVM, tmp_path: Pat
     write_package(own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=False), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
     state = observer.start_clip(Clip("a", word="WHITE"), None)
-    state.update(_frames(20), None, None)  # shorter than 29
+    state.update(ClipChunk(_frames(20)))  # shorter than 29
     (read,) = observer.compute([state])
     crops = state.crops  # type: ignore[attr-defined]
     assert crops.shape == (FRAMES, SIDE, SIDE)

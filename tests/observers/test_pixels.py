@@ -18,6 +18,7 @@ from tlbench.observers.pixels.observer import Pixels
 from tlbench.observers.pixels.psnr import mean_squared_error, psnr_db, wrapped_psnr_db
 from tlbench.observers.pixels.ssim import ssim, ssim_by_row
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 
 def as_published(a: np.ndarray, b: np.ndarray) -> float:
@@ -126,7 +127,7 @@ def look(
 ) -> Evidence | ClipError:
     observer = Pixels.load(None, regions, "cpu")
     state = observer.start_clip(Clip("c"), None)
-    state.update(ArrayFrames(0, seen), ArrayFrames(0, real), boxes)
+    state.update(ClipChunk(ArrayFrames(0, seen), ArrayFrames(0, real), boxes))
     return observer.compute([state])[0]
 
 
@@ -165,7 +166,7 @@ def test_how_a_clip_is_cut_into_runs_does_not_matter() -> None:
     state = observer.start_clip(Clip("c"), None)
     for start, stop in ((0, 1), (1, 5), (5, 7)):
         cut = slice(start, stop)
-        state.update(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes[cut])
+        state.update(ClipChunk(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes[cut]))
     (in_runs,) = observer.compute([state])
     whole = look(seen, real, boxes)
     assert isinstance(in_runs, Evidence)
@@ -220,7 +221,7 @@ def look_at_faces(seen: np.ndarray, real: np.ndarray, boxes: Boxes) -> Evidence:
     state.clip_boxes = boxes
     for start in range(0, len(seen), 2):
         cut = slice(start, start + 2)
-        state.update(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes.xyxy[cut])
+        state.update(ClipChunk(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes.xyxy[cut]))
     (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence

@@ -38,7 +38,7 @@ from tlbench.observers.syncnet.fast_model import FastSyncNet, cook_toom
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 
 CLIP = Clip("a/b")
 
@@ -80,8 +80,8 @@ def observe(observer: SyncNet, *clips: tuple[FrameChunk, np.ndarray], run: int =
     for frames, samples in clips:
         state = observer.start_clip(CLIP, samples)
         for start in range(0, len(frames), run):
-            state.update(FrameChunk(start, frames.native[start : start + run]), None, None)
-        state.update(None, None, None)
+            state.update(ClipChunk(FrameChunk(start, frames.native[start : start + run])))
+        state.update(ClipChunk())
         states.append(state)
     evidence: list[Evidence | ClipError] = observer.compute(states)
     return evidence
@@ -136,7 +136,7 @@ def test_paper_alone_fills_a_late_start_of_pictures_with_the_first(tmp_path: Pat
     observer = pocket_observer()
     state = observer.start_clip(Clip("a", generated=path), read_audio(path))
     for run in VideoReader(path, 0).frames(7):
-        state.update(run, None, None)
+        state.update(ClipChunk(run))
     (found,) = observer.compute([state])
     before, pictures = max(late, 0), video(20).native
     silence = np.zeros(640 * max(-late, 0), np.int16)

@@ -34,7 +34,7 @@ from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
@@ -59,7 +59,7 @@ def avhubert(*, half: bool, device: str | torch.device = "cpu", similarity: bool
 def watched(reader: AVHubertInference, name: str) -> ClipState:
     state = reader.start_clip(Clip(name, transcript="x"), None)
     for frames in VideoReader(CLIPS / f"{name}_pert.mp4", 2**30).frames():
-        state.update(frames, None, None)
+        state.update(ClipChunk(frames))
     return state
 
 

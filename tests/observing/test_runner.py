@@ -16,14 +16,14 @@ from tests.factories.media_factory import tone, write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, write_boxes
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video import VideoReader
 from tlbench.observing import registry
 from tlbench.observing.cache import Cache
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.preflight.clip import Expected
 
@@ -33,15 +33,8 @@ class Counting(ClipState):
         self.seen: list[int] = []
         self.real: list[int] = []
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated, reference = chunk.generated, chunk.reference
         self.seen += [] if generated is None else range(generated.start, generated.start + len(generated))
         self.real += [] if reference is None else range(reference.start, reference.start + len(reference))
 
@@ -256,18 +249,10 @@ class Framer(Counter):
 
 
 class Boxing(Counting):
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        super().update(generated, reference, boxes)
-        assert boxes is not None
-        self.real += boxes[:, 0].tolist()
+    def update(self, chunk: ClipChunk) -> None:
+        super().update(chunk)
+        assert chunk.boxes is not None
+        self.real += chunk.boxes[:, 0].tolist()
 
 
 def framing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
@@ -403,18 +388,10 @@ class Guided(ClipState):
     def __init__(self) -> None:
         self.guides: list[np.ndarray] = []
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        given = placements if boxes is None else boxes
+    def update(self, chunk: ClipChunk) -> None:
+        given = chunk.placements if chunk.boxes is None else chunk.boxes
         assert given is not None
-        assert generated is None or len(given) >= len(generated)
+        assert chunk.generated is None or len(given) >= len(chunk.generated)
         self.guides.append(given)
 
 

@@ -16,12 +16,12 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import ClipError
 from tlbench.media.scaling import Size, same_aspect
-from tlbench.media.video import FrameChunk, write_video
+from tlbench.media.video import write_video
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, GuideSource
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.observing.view_checks import check_view_frames, face_framed
@@ -63,16 +63,8 @@ class Guided(ClipState):
     def __init__(self) -> None:
         self.seen: list[list[np.ndarray]] = []
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        guides = (boxes, reference_boxes, placements, reference_placements)
+    def update(self, chunk: ClipChunk) -> None:
+        guides = (chunk.boxes, chunk.reference_boxes, chunk.placements, chunk.reference_placements)
         self.seen.append([np.zeros(0) if rows is None else rows for rows in guides])
 
 

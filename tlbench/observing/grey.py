@@ -15,7 +15,7 @@ from tlbench.media.mouth_patch import PATCH_PX
 from tlbench.media.video import FrameChunk
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, Plan
 
@@ -90,4 +90,4 @@ def _show(state: ClipState, frames: int) -> None:
     for start in range(0, frames, RUN):
         count = min(RUN, frames - start)
         boxes = np.tile(np.array(FACE, np.int64), (count, 1))
-        state.update(FrameChunk(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1)))
+        state.update(ClipChunk(FrameChunk(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1))))

@@ -29,7 +29,7 @@ from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, embedd
 from tlbench.observing.face_checks import FaceLooks, check_framing
 from tlbench.observing.mouth_alignment import MouthFinder
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.view_checks import check_face_place, check_view_frames, looks_at_whole_frames
 from tlbench.preflight.clip import Expected
@@ -583,7 +583,7 @@ class ObserverRunner:
             boxes, placements = guides.for_frames(needs, start, end)
             own = real_guides.for_frames(needs, start, end) if needs.reference else (None, None)
             try:
-                state.update(seen, real if needs.reference else None, boxes, placements, *own)
+                state.update(ClipChunk(seen, real if needs.reference else None, boxes, placements, *own))
             except ClipError as error:
                 job.fail(name, error)
 

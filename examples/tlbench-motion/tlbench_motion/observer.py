@@ -13,7 +13,7 @@ from tlbench.errors import ClipError
 from tlbench.media.video import FrameChunk
 from tlbench.media.views import CropBox, Grey, Resize, View, open_view
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 
 SIDE = 48  # pixels: noise of the codec is averaged away, the opening of a mouth is not
 # The first box of the reference cuts all frames of both videos. Boxes that follow the face jitter, and a crop that
@@ -29,21 +29,14 @@ class _MotionClipState(ClipState):
         self._last: dict[str, np.ndarray] = {}  # (SIDE / 2, SIDE) float32 by video
         self.steps: dict[str, list[float]] = {"generated": [], "reference": []}
 
-    def update(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated, reference = chunk.generated, chunk.reference
         if generated is None or reference is None:
             return  # what only one video has can't be compared
         if not self._boxes:
-            if boxes is None or not len(boxes):
+            boxes, own = chunk.boxes, chunk.boxes_in_reference
+            if boxes is None or own is None or not len(boxes):
                 raise ClipError("boxes-too-short", "motion needs a face box for the first frame; give one")
-            own = boxes if reference_boxes is None else reference_boxes
             self._boxes = {"generated": boxes[0], "reference": own[0]}
         count = min(len(generated), len(reference))
         for name, frames in (("generated", generated), ("reference", reference)):
