@@ -75,8 +75,8 @@ class _PixelsClipState(ClipState):
         self, generated: FrameChunk, reference: FrameChunk, boxes: np.ndarray, own: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The numbers of the regions of the face, (n,) each, with the boxes of the generated and of the real frames."""
-        seen = open_view(FACE).see(generated, boxes)
-        real = open_view(FACE).see(reference, own)
+        seen = open_view(FACE).apply(generated, boxes)
+        real = open_view(FACE).apply(reference, own)
         rows = ssim_by_row(real, seen)  # those of the lower half are the mouth's
         numbers: dict[str, np.ndarray] = {}
         if "face" in self._regions:

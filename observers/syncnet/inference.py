@@ -178,7 +178,7 @@ class SyncNetClipState(ClipState):
             seen = generated
             if before and not self.frames:
                 seen = FrameChunk(0, (generated.native[0],) * before + generated.native)
-            lips.take(stream.see(seen, boxes))
+            lips.take(stream.apply(seen, boxes))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
         self.frames += len(generated)
@@ -234,9 +234,9 @@ class SyncNetInference:
         tracks = find_tracks(state.faces, FACE_TRACK.rule)
         seen = [Lips(self._passes, self._dims) for _ in tracks]
         assert state.clip.generated is not None  # it has just been seen
-        for run in VideoReader(state.clip.generated, 0).frames() if tracks else ():
+        for chunk in VideoReader(state.clip.generated, 0).frames() if tracks else ():
             for track, lips in zip(tracks, seen, strict=True):
-                crops = _crops(run, track)
+                crops = _crops(chunk, track)
                 if len(crops):
                     lips.take(crops)
         found: list[tuple[Track, Sync]] = []
@@ -348,8 +348,8 @@ def _of_whole_frame(prefix: str, sync: Sync) -> dict[str, Value]:
     }
 
 
-def _crops(run: FrameChunk, track: Track) -> np.ndarray:
+def _crops(chunk: FrameChunk, track: Track) -> np.ndarray:
     """(n, 224, 224, 3) uint8 BGR: the track's face in those frames of a run that it spans."""
-    first, last = max(run.start, track.start), min(run.start + len(run), track.stop)
-    crops = [crop_track(run.rgb[index - run.start], track, index - track.start) for index in range(first, last)]
+    first, last = max(chunk.start, track.start), min(chunk.start + len(chunk), track.stop)
+    crops = [crop_track(chunk.rgb[index - chunk.start], track, index - track.start) for index in range(first, last)]
     return np.stack(crops)[..., ::-1] if crops else np.empty((0, SIDE, SIDE, 3), np.uint8)

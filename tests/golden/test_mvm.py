@@ -105,7 +105,7 @@ def test_the_fast_network_gives_the_originals_logits_mirrored_or_not(
 def test_crops_of_decoded_clips_are_the_originals_to_the_bit(clip: str, formula: dict[str, np.ndarray]) -> None:
     """Decoded by us, where the original's were by torchvision's reader."""
     grey = open_view(View("mvm-lrw-uint8", 1, LRW.steps[:-1]))
-    seen = np.concatenate([grey.see(frames) for frames in VideoReader(CLIPS / f"{clip}.mp4").frames()])
+    seen = np.concatenate([grey.apply(frames) for frames in VideoReader(CLIPS / f"{clip}.mp4").frames()])
     assert len(seen) == len(read_video(CLIPS / f"{clip}.mp4")) == 29
     np.testing.assert_array_equal(seen[[0, 14, 28]], formula[f"{clip}_gray112_u8"])
     np.testing.assert_array_equal(seen.sum(axis=(1, 2), dtype=np.int64), formula[f"{clip}_gray112_sum"])

@@ -73,7 +73,7 @@ def test_the_face_crops_are_the_original_scripts_to_the_pixel(name: str) -> None
     for file, third in ((f"{name}.mp4", "gt96_f3"), (f"{name}_pert.mp4", "sy96_f3")):
         stream = open_view(FACE)
         runs = VideoReader(HERE / "clips" / file).frames()
-        crops.append(np.concatenate([stream.see(run, boxes[run.start : run.start + len(run)]) for run in runs]))
+        crops.append(np.concatenate([stream.apply(run, boxes[run.start : run.start + len(run)]) for run in runs]))
         np.testing.assert_array_equal(crops[-1][3, :, :, ::-1], golden[f"{name}_{third}"])  # the original's are BGR
     sums = np.stack([crop.reshape(len(crop), -1).sum(axis=1, dtype=np.int64) for crop in crops], axis=1)
     np.testing.assert_array_equal(sums, golden[f"{name}_pixsums"])

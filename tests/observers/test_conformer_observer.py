@@ -123,7 +123,7 @@ def test_bytes_are_normalised_as_the_whole_view_does_it() -> None:
     state = reader.start_clip(Clip("a", transcript="A"))
     state.update(ClipChunk(frames))
     assert state.crops.dtype == torch.uint8
-    whole = open_view(VIEWS["lrs2-112"]).see(frames)
+    whole = open_view(VIEWS["lrs2-112"]).apply(frames)
     np.testing.assert_allclose(normalised(state.crops), whole, rtol=0, atol=5e-7)  # of values up to 3.5
 
 

@@ -257,5 +257,5 @@ def test_what_the_view_shows_is_what_was_learned_from() -> None:
     native = tuple(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in big)
     view = VIEWS["small-whole"]
     assert isinstance(view.steps[-1], Normalise)
-    kept = open_view(replace(view, steps=view.steps[:-1])).see(FrameChunk(0, native))
-    np.testing.assert_array_equal(as_seen(kept), open_view(view).see(FrameChunk(0, native)))
+    kept = open_view(replace(view, steps=view.steps[:-1])).apply(FrameChunk(0, native))
+    np.testing.assert_array_equal(as_seen(kept), open_view(view).apply(FrameChunk(0, native)))

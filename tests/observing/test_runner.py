@@ -378,9 +378,9 @@ def test_a_run_of_a_huge_picture_stays_small(tmp_path: Path) -> None:
     """Two videos side by side, of each a run looked at and a run in the making: 256 MiB at most."""
     for width, height, run in ((160, 160, 32), (1920, 1080, 7), (3840, 2160, 1)):
         path = write_clip(tmp_path / f"{width}.mp4", frames=2, width=width, height=height)
-        footage = VideoReader(path)
-        assert footage.run == run
-        (first, *_) = footage.frames()
+        video = VideoReader(path)
+        assert video.chunk_frames == run
+        (first, *_) = video.frames()
         assert run * (first.rgb.nbytes // len(first)) * 3 // 2 <= 64 * 2**20
 
 

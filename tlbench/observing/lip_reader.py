@@ -74,19 +74,19 @@ class Crops:
     def __init__(self, view: View) -> None:
         self.frames = 0
         self._stream = open_view(view)
-        self._runs: list[np.ndarray] = []
+        self._chunks: list[np.ndarray] = []
 
     def take(self, frames: FrameChunk, boxes: np.ndarray | None, placements: np.ndarray | None = None) -> None:
         """The next run of frames. Guides may be longer: they are of both videos, of which this may be the shorter."""
         self.frames += len(frames)
         boxes, placements = (None if rows is None else rows[: len(frames)] for rows in (boxes, placements))
-        self._runs.append(self._stream.see(frames, boxes, placements))
+        self._chunks.append(self._stream.apply(frames, boxes, placements))
 
     def all(self, clip_id: str) -> np.ndarray:
         """All of them, one a frame. Raises ClipError ``no-frames`` if there is none."""
         if not self.frames:
             raise ClipError("no-frames", f"clip {clip_id}: no frame to read; look at the file")
-        return np.concatenate(self._runs)
+        return np.concatenate(self._chunks)
 
 
 def read_together(

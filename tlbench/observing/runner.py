@@ -36,7 +36,7 @@ from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding
 from tlbench.preflight.sound import Ear
 
-FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
+KEPT_VIDEO_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
 
 
 @dataclass(frozen=True)
@@ -407,10 +407,10 @@ class ObserverRunner:
         searched = any(_searches(n, clip) and (n.reference or not each) for n in needs.values())
         generated = job.generated
         assert generated is not None
-        generated.budget_bytes = FOOTAGE_BYTES if each and any(map(_guided, needs.values())) else 0
+        generated.budget_bytes = KEPT_VIDEO_BYTES if each and any(map(_guided, needs.values())) else 0
         reference = job.reference if any(n.reference or _guided(n) for n in needs.values()) else None
         if reference is not None:
-            reference.budget_bytes = FOOTAGE_BYTES if searched else 0
+            reference.budget_bytes = KEPT_VIDEO_BYTES if searched else 0
 
         samples = self._hear(job, generated, [name for name in names if needs[name].audio])
         guides = self._guides(job, generated, reference)
@@ -528,23 +528,23 @@ class ObserverRunner:
         be decoded fails those who need it. Raises ClipError if the generated video can't be.
         """
         wanted = reference if any(self._needs[name].reference for name in job.states) else None
-        real_runs: Iterator[FrameChunk] = iter(())
-        run = generated.run
+        real_chunks: Iterator[FrameChunk] = iter(())
+        chunk_frames = generated.chunk_frames
         try:
             if wanted is not None:
-                run = min(run, wanted.run)
-                real_runs = wanted.frames(run)
+                chunk_frames = min(chunk_frames, wanted.chunk_frames)
+                real_chunks = wanted.frames(chunk_frames)
         except ClipError as error:
             self._fail_referring(job, error)
             wanted = None
-        seen_runs = generated.frames(run)
+        seen_chunks = generated.frames(chunk_frames)
         limit = job.checks.frames_expected if job.checks.surplus else None
         looks = self._face_looks(job, guides)
         frames = 0
         while job.states:
-            seen = next(seen_runs, None)
+            seen = next(seen_chunks, None)
             try:
-                real = next(real_runs, None)
+                real = next(real_chunks, None)
             except ClipError as error:
                 self._fail_referring(job, error)
                 real = wanted = None
@@ -576,8 +576,8 @@ class ObserverRunner:
         self, job: _ClipJob, seen: FrameChunk | None, real: FrameChunk | None, guides: _Guides, real_guides: _Guides
     ) -> None:
         """A run of frames of both videos, each with the guides in its own pixels."""
-        runs = [run for run in (seen, real) if run is not None]
-        start, end = runs[0].start, max(run.start + len(run) for run in runs)
+        chunks = [chunk for chunk in (seen, real) if chunk is not None]
+        start, end = chunks[0].start, max(chunk.start + len(chunk) for chunk in chunks)
         for name, state in list(job.states.items()):
             needs = self._needs[name]
             boxes, placements = guides.for_frames(needs, start, end)

@@ -338,9 +338,9 @@ def _check_motion(clip_id: str, generated: Path, reference: Path) -> Iterator[Fi
         video, curve = VideoReader(path, 0), MotionCurve()
         try:
             most = min(MOTION_FRAMES, DECODED_PIXELS // (video.info.width * video.info.height))
-            for run in video.frames():
-                curve.see(run.rgb[: most - run.start])
-                if run.start + len(run) >= most:
+            for chunk in video.frames():
+                curve.update(chunk.rgb[: most - chunk.start])
+                if chunk.start + len(chunk) >= most:
                     break
         except ClipError:  # other checks say so
             return

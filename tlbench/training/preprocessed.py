@@ -23,7 +23,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
-FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
+KEPT_VIDEO_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
 
 Count = Callable[[int, int], None]  # clips done, clips in all
 

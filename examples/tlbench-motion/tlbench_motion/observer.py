@@ -41,9 +41,9 @@ class _MotionClipState(ClipState):
         count = min(len(generated), len(reference))
         for name, frames in (("generated", generated), ("reference", reference)):
             shown = FrameChunk(frames.start, frames.native[:count])
-            seen = open_view(VIEW).see(shown, np.tile(self._boxes[name], (count, 1)))  # (count, SIDE, SIDE) uint8
+            seen = open_view(VIEW).apply(shown, np.tile(self._boxes[name], (count, 1)))  # (count, SIDE, SIDE) uint8
             for picture in seen[:, SIDE // 2 :].astype(np.float32):
-                # Runs follow on one another: the first picture of this run is compared with the last of the one before.
+                # The first picture of this chunk is compared with the last one of the chunk before.
                 if name in self._last:
                     self.steps[name].append(float(np.abs(picture - self._last[name]).mean()))
                 self._last[name] = picture
