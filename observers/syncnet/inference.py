@@ -17,8 +17,9 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.face_tracks import Track, crop_track, find_tracks
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import timeline
-from tlbench.media.video import FRAMES_PER_SECOND, FrameChunk, VideoReader
+from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import ClipChunk, ClipState

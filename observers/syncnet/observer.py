@@ -17,7 +17,7 @@ from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, sounding_seconds
-from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipState, Needs, Observer

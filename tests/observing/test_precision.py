@@ -33,12 +33,13 @@ from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.model import MVMModel
+from tlbench.observing.device import Precision
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
-from tlbench.scoring.score import RECORDS_NAME, Precision, aggregate, score
+from tlbench.scoring.score import RECORDS_NAME, aggregate, score
 from tlbench.verify import HalfEffect, half_effect
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"

@@ -18,6 +18,7 @@ import numpy as np
 from cv2.data import haarcascades
 
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path
 from tlbench.media.followed import FOUND, FollowedFace, fill_gaps
 from tlbench.media.scaling import Size, scale_boxes
 from tlbench.media.video import FrameChunk
@@ -426,10 +427,5 @@ def write_boxes(path: Path, boxes: Boxes) -> None:
     found = face.states == FOUND
     if not found.all():
         rows = np.where(found[:, None], rows, np.nan)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            np.save(file, rows, allow_pickle=False)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, rows, allow_pickle=False)

@@ -21,20 +21,20 @@ from av.container import OutputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from tlbench.errors import TlbenchError
+from tlbench.files import atomic_path
 from tlbench.media.container import MediaError, opened, packets
 from tlbench.media.probe import (
-    FRAMES_PER_SECOND,
     AudioInfo,
     VideoInfo,
     probe,
     tick_at_25,
     video_stream,
 )
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.timeline import COUNTED, decoding_key
 
 __all__ = [
     "DECODING",
-    "FRAMES_PER_SECOND",
     "AudioInfo",
     "FrameChunk",
     "MediaError",
@@ -313,7 +313,7 @@ def write_video(
     frames: Iterable[np.ndarray],
     frames_per_second: float | Fraction = FRAMES_PER_SECOND,
     samples: np.ndarray | None = None,
-    sample_rate: int = 16000,
+    sample_rate: int = SAMPLE_RATE,
     codec: str = "libx264",
     crf: int = 18,
     audio_codec: str = "aac",
@@ -344,17 +344,13 @@ def write_video(
     """
     path = Path(path)
     rate = Fraction(frames_per_second).limit_denominator(1001)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        with _created(partial, path) as container:
+        with atomic_path(path, keep_suffix=True) as temporary, _created(temporary, path) as container:
             _encode(container, path, iter(frames), rate, samples, sample_rate, codec, crf, audio_codec)
-        os.replace(partial, path)
     except (av.error.FFmpegError, OSError) as error:
         raise TlbenchError(
             f"{path}: can't write the video ({error.strerror}); check the folder, its permissions and free space"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _created(partial: Path, path: Path) -> OutputContainer:

@@ -5,7 +5,6 @@ For each clip and view, eight frames evenly spaced over the generated video, and
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path, unwritable
 from tlbench.media.face_crop import steady
 from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
@@ -224,15 +224,11 @@ def contact_sheet(panels: Sequence[ContactPanel], path: Path) -> None:
     for drawn in sheets:
         sheet.paste(drawn, (0, top))
         top += drawn.height
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.part.png")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(unfinished)
-        os.replace(unfinished, path)
+        with atomic_path(path) as temporary:
+            sheet.save(temporary, format="PNG")
     except OSError as error:
-        raise TlbenchError(f"contact sheet {path} can't be written ({error.strerror or error})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
 
 
 def _draw(panel: ContactPanel) -> Image.Image:

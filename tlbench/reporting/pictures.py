@@ -23,7 +23,8 @@ from tlbench.errors import ClipError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.video import FRAMES_PER_SECOND, VideoReader, write_video
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video import VideoReader, write_video
 from tlbench.scoring.result import ClipScore
 
 TILES = 8  # frames a strip
@@ -32,7 +33,6 @@ GAP_PX = 2
 QUALITY = 72  # of JPEG
 PREVIEW_PX = 192  # longest side
 PREVIEW_CRF = 30
-SAMPLE_RATE = 16000
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from tlbench.datasets.dataset import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
-from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, VideoReader
 from tlbench.media.views import FrameFace, ToBgr, View, open_view

@@ -25,15 +25,15 @@ from tlbench.generation.controls import CODEC, CRF, SAMPLES_PER_FRAME
 from tlbench.generation.generation_log import FORM, ClipProvenance, GenerationLog, made_with, make_folder, note_text
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.faces import FaceDetector, running_median
-from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.followed import FOUND
 from tlbench.media.people import find_people
 from tlbench.media.ping_pong import to_and_fro
-from tlbench.media.video import DECODING, FRAMES_PER_SECOND, VideoReader, write_video
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video import DECODING, VideoReader, write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
+from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule, load_detector
 from tlbench.observing.observer import HALF_NAME
-from tlbench.scoring.score import Precision, choose_device
 from tlbench.talklip.checkpoint import find_generator, generator_of, open_generator
 from tlbench.talklip.dataset import face_of
 from tlbench.talklip.inference import TalkLipInference, Trim

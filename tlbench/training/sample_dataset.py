@@ -14,6 +14,7 @@ from tlbench.datasets.dataset import Selection, Span
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.face_crop import steady
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, VideoReader
 from tlbench.media.views import Normalise, View, open_view
@@ -21,7 +22,6 @@ from tlbench.observing.face_boxes import BoxRule
 from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
 from tlbench.training.trainable import LabelInventory, TrainingSample
 
-FRAMES_PER_SECOND = 25
 FORM = 1  # of a lesson's file
 
 
