@@ -18,6 +18,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import atomic_path, unwritable
 from tlbench.media.face_crop import steady
+from tlbench.media.frame_rows import repeat_last
 from tlbench.media.video import FrameChunk, VideoReader
 from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
 from tlbench.observing.face_boxes import GuideSource
@@ -169,9 +170,7 @@ class _Look:
 
     def _apply(self, frames: FrameChunk) -> np.ndarray:
         boxes, placements = (
-            None
-            if rows is None
-            else rows[np.minimum(np.arange(frames.start, frames.start + len(frames)), len(rows) - 1)]
+            None if rows is None else repeat_last(rows, frames.start, frames.start + len(frames))
             for rows in (self._boxes, self._placements)
         )
         return self._stream.apply(frames, boxes, placements)

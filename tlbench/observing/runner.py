@@ -20,6 +20,7 @@ from tlbench.media.audio import read_audio, read_heard
 from tlbench.media.container import MediaError
 from tlbench.media.face_crop import steady
 from tlbench.media.faces import Boxes, FaceDetector
+from tlbench.media.frame_rows import repeat_last
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.media.video import DECODING, FrameChunk, VideoReader
 from tlbench.observing.cache import Cache, content_sha256
@@ -94,15 +95,12 @@ class _Guides:
         """Boxes and placements of a run of frames, as an observer needs them."""
         boxes = None
         if needs.framing:
-            boxes = _held(self.steadied, start, end)
+            boxes = None if self.steadied is None else repeat_last(self.steadied, start, end)
         elif needs.boxes and self.boxes is not None:
             boxes = self.boxes.xyxy[start:end]
-        return boxes, _held(self.placements, start, end) if needs.placements else None
-
-
-def _held(rows: np.ndarray | None, start: int, end: int) -> np.ndarray | None:
-    """Rows ``start`` to ``end``, the last one held beyond the end: a face does not vanish with its reference."""
-    return None if rows is None else rows[np.minimum(np.arange(start, end), len(rows) - 1)]
+        if self.placements is None or not needs.placements:
+            return boxes, None
+        return boxes, repeat_last(self.placements, start, end)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from tlbench.datasets.dataset import Selection, Span
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.face_crop import steady
+from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, VideoReader
@@ -107,7 +108,7 @@ class SampleDataset(PreprocessedDataset):
         stream = open_view(self._rule.pictures)
         chunks = []
         for chunk in video.frames():
-            guides = None if boxes is None else boxes[np.minimum(chunk.start + np.arange(len(chunk)), len(boxes) - 1)]
+            guides = None if boxes is None else repeat_last(boxes, chunk.start, chunk.start + len(chunk))
             chunks.append(stream.apply(chunk, guides))
         if not chunks:
             raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
