@@ -26,6 +26,7 @@ from tlbench.datasets.dataset import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
+from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.timeline import decoding_key
 from tlbench.media.video import DECODING, VideoReader
@@ -159,9 +160,7 @@ class TalkLipDataset(PreprocessedDataset):
         assert clip.reference is not None  # it would not have joined the book
         stream, frames, seen = open_view(WHOLE if self._framed else FRAMED), [], 0
         for chunk in VideoReader(clip.reference, 0).frames():
-            frames.append(
-                stream.apply(chunk, squares[np.minimum(chunk.start + np.arange(len(chunk)), len(squares) - 1)])
-            )
+            frames.append(stream.apply(chunk, repeat_last(squares, chunk.start, chunk.start + len(chunk))))
             seen += len(chunk)
         if seen != len(squares):
             raise TlbenchError(
@@ -215,14 +214,14 @@ class TalkLipDataset(PreprocessedDataset):
         rows = found.of_person
         faces, places = [], []
         for chunk in video.frames():
-            boxes = rows[np.minimum(chunk.start + np.arange(len(chunk)), len(rows) - 1)]
+            boxes = repeat_last(rows, chunk.start, chunk.start + len(chunk))
             _check_boxes(clip, boxes, *chunk.rgb.shape[1:3])
             faces += [face_of(rgb[..., ::-1], box) for rgb, box in zip(chunk.rgb, boxes, strict=True)]
             places.append(boxes)
         if not faces:
             raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
         packed, boxes = Faces.of(faces), np.concatenate(places)
-        squares = steady(rows)[np.minimum(np.arange(len(boxes)), len(rows) - 1)]
+        squares = repeat_last(steady(rows), 0, len(boxes))
         if not self._framed:
             boxes = placed(boxes, squares)
             _check_boxes(clip, boxes, FRAME_SIDE, FRAME_SIDE)
