@@ -39,7 +39,7 @@ def file_sha256(path: Path) -> str:
 def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     """A temporary path that is renamed to ``path`` when the block ends, and removed if the block raises.
 
-    So ``path`` holds either the whole new file or what was there before. The folder of ``path`` is made if needed.
+    So ``path`` holds either the whole new file or what was there before.
 
     Parameters
     ----------
@@ -50,12 +50,11 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the folder can't be made or the file can't be renamed.
+        If the file can't be renamed.
     """
     # Not tempfile's: only their owner can read its files, and a cache or a result may be shared.
     token = secrets.token_hex(8)
     temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}" if keep_suffix else f".{token}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -69,6 +68,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     Raises TlbenchError if the disk is full or the folder can't be written.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary, open(temporary, "xb") as file:
             file.write(content)
     except OSError as error:

@@ -22,7 +22,7 @@ from tlbench.errors import TlbenchError
 from tlbench.generation.controls import control, control_clips
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.scaling import Size
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 from tlbench.metrics.text import distance
 from tlbench.observing.device import choose_device
 from tlbench.observing.engines import observe

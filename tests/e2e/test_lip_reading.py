@@ -15,7 +15,7 @@ import torch
 
 from tests.factories import fairseq_factory as fairseq
 from tests.golden.formula import fill
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import open_view
 from tlbench.observers.avhubert.beam import BeamSettings, beam_search
 from tlbench.observers.avhubert.checkpoint import load

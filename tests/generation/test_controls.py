@@ -29,7 +29,8 @@ from tlbench.generation.controls import (
     make_controls,
 )
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 FRAMES, HEIGHT, WIDTH = 8, 48, 64
 WRITTEN = [kind.name for kind in CONTROLS if kind.written]

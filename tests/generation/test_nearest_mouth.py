@@ -13,7 +13,8 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import make_controls
 from tlbench.generation.nearest_mouth import MouthIndex, in_context
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 FRAMES, SIDE = 12, 64
 BOX = [8, 8, 56, 56]

@@ -16,7 +16,7 @@ from tests.factories.conformer_factory import formula_model, talkative
 from tlbench.checkpoints.package import write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import open_view
 from tlbench.observers.conformer import inference as watching
 from tlbench.observers.conformer import model

@@ -17,7 +17,7 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observers.mvm import inference as watching
 from tlbench.observers.mvm.decode import read, read_both
 from tlbench.observers.mvm.fast_model import FastMVM

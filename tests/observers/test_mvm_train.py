@@ -13,7 +13,7 @@ import torch
 from tlbench.checkpoints.package import own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.mvm.dims import PUBLISHED, Dims
 from tlbench.observers.mvm.mel import spectrum

@@ -17,12 +17,13 @@ from tlbench.datasets.clip import Clip
 from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import HaarDetector, find_boxes
 from tlbench.media.scaling import Size
-from tlbench.media.video import VideoReader, read_video, write_video
+from tlbench.media.video_reader import VideoReader, read_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.face_checks import LOOKS, SAME_FRAMING, FaceLooks, check_framing, frames_to_look_at
 from tlbench.observing.observation import Observation
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
-from tlbench.preflight.clip import Expected
+from tlbench.preflight.headers import Expected
 
 FRAMES = 40
 SIDE = 160

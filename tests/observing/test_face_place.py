@@ -20,7 +20,7 @@ from tlbench.checkpoints.catalogue import observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_crop import face_window
 from tlbench.media.scaling import Size
-from tlbench.media.video import FrameChunk, read_video
+from tlbench.media.video_reader import FrameChunk, read_video
 from tlbench.media.views import FrameFace, Resize, View, open_view
 from tlbench.observing.face_boxes import BoxRule, embedded_detector
 from tlbench.observing.face_checks import LOOKS, FaceLooks, FacePlace, frames_to_look_at

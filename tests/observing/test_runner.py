@@ -16,7 +16,7 @@ from tests.factories.media_factory import tone, write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, write_boxes
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing import registry
 from tlbench.observing.cache import Cache
 from tlbench.observing.engines import observe
@@ -25,7 +25,7 @@ from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource
 from tlbench.observing.observation import Observation
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
-from tlbench.preflight.clip import Expected
+from tlbench.preflight.headers import Expected
 
 
 class Counting(ClipState):

@@ -16,7 +16,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import ClipError
 from tlbench.media.scaling import Size, same_aspect
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, GuideSource
@@ -25,7 +25,8 @@ from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.observing.view_checks import check_view_frames, face_framed
-from tlbench.preflight.clip import Expected, check_clip
+from tlbench.preflight.clip import check_clip
+from tlbench.preflight.headers import Expected
 from tlbench.scoring.score import _auto_view
 
 REAL: Size = (160, 120)

@@ -15,12 +15,13 @@ from tests.observing.test_face_checks import FACE, FRAMES, Bright, picture, zoom
 from tlbench import check
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing.face_boxes import BoxRule, GuideSource
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.preflight.check import CheckReport
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.faces import FACE_CODES
+from tlbench.preflight.headers import Expected
 
 OF_FACES = {*FACE_CODES, "framing"}
 Pictures = list[np.ndarray]

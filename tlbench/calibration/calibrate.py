@@ -40,7 +40,7 @@ from tlbench.generation.controls import (
 from tlbench.generation.faults import VERSION, Fault, double_of, find_faults
 from tlbench.generation.stand_ins import StandInMatch, envelope, pair_up
 from tlbench.media.frame_rows import repeat_last
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder

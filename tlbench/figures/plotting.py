@@ -19,7 +19,7 @@ from tlbench.figures.figure_files import check_png
 from tlbench.figures.snapshots import Moment, SnapshotRow, draw_snapshots
 from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.talklip.generator import TalkLip
 
 SNAPSHOTS = 8

@@ -26,7 +26,8 @@ from tlbench.generation.nearest_mouth import MouthIndex, mouth_halves
 from tlbench.media.audio import read_audio
 from tlbench.media.blending import softness
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 CODEC = "libx264"
 CRF = 23  # x264's own default, so the quality most published clips were written with

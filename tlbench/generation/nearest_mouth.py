@@ -15,7 +15,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio
 from tlbench.media.filterbank import stacked_filterbanks
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 
 CONTEXT_FRAMES = 2  # on each side of a frame: 0.2 s in all, as generators with a local audio encoder hear
 MOST = 200  # clips that are looked through for one; of more, every so-manieth

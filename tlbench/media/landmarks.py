@@ -30,7 +30,7 @@ import numpy as np
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import LARGEST_PX, NOT_NPY
 from tlbench.media.mouth_patch import POINTS
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 
 DETECTOR = "dlib68"  # enters protocol ids and cache keys
 UPSAMPLED_BELOW_PX = 480  # shorter side of the frame: dlib finds faces from 80 pixels on, or 40 in a doubled frame

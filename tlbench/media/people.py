@@ -20,7 +20,7 @@ from tlbench.errors import TlbenchError
 from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import Boxes, FaceDetector, as_boxes, best_faces, check_smooth
 from tlbench.media.followed import GAP_FRAMES, FollowedFace, fill_gaps
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 
 SEARCH_EVERY = 20  # frames: who is there for a shorter time may go unseen, and does not matter to the one followed
 OVERLAP_MIN = 0.2  # of the union: less is a jump. At 25 frames a second a face moves by a few pixels

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 
 HELD_BYTES = 256 * 2**20  # of frames that wait to be played backwards
 

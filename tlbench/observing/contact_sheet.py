@@ -19,7 +19,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import atomic_path, unwritable
 from tlbench.media.face_crop import steady
 from tlbench.media.frame_rows import repeat_last
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.registry import observer_class
@@ -224,6 +224,7 @@ def contact_sheet(panels: Sequence[ContactPanel], path: Path) -> None:
         sheet.paste(drawn, (0, top))
         top += drawn.height
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             sheet.save(temporary, format="PNG")
     except OSError as error:

@@ -19,7 +19,7 @@ from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
 from tlbench.media.followed import FollowedFace
 from tlbench.media.people import check_choice, find_people
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 

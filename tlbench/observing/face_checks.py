@@ -16,7 +16,7 @@ from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import FaceDetector
 from tlbench.media.followed import FACELESS_SHARE
 from tlbench.media.scaling import Size, scale_boxes
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.preflight.faces import ABSENT_SHARE
 from tlbench.preflight.findings import Finding, finding
 

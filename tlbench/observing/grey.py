@@ -12,7 +12,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.mouth_patch import PATCH_PX
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Observer

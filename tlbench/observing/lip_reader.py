@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import CenterCrop, Resize, ResizeAntialiased, View, open_view
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipState, Needs, Observer

@@ -16,13 +16,13 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.audio import read_audio, read_heard
+from tlbench.media.audio import read_audio
 from tlbench.media.container import MediaError
 from tlbench.media.face_crop import steady
 from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
-from tlbench.media.video import DECODING, FrameChunk, VideoReader
+from tlbench.media.video_reader import DECODING, FrameChunk, VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
 from tlbench.observing.evidence import Evidence
@@ -33,9 +33,9 @@ from tlbench.observing.observation import Observation
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.view_checks import check_face_place, check_view_frames, looks_at_whole_frames
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import Finding
-from tlbench.preflight.sound import Ear
+from tlbench.preflight.headers import Expected
+from tlbench.preflight.sound import SoundMeter
 
 KEPT_VIDEO_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
 
@@ -229,7 +229,7 @@ class ObserverRunner:
                 checks.take(kept)
             else:
                 same_bytes = job.generated_sha256 == job.reference_sha256
-                checks.read_headers(job.generated, job.reference, same_bytes=same_bytes)
+                checks.check_headers(job.generated, job.reference, same_bytes=same_bytes)
                 checks.note_origins(job.generated, job.reference)
         except ClipError as error:
             self._fail_all(job, error)
@@ -305,18 +305,18 @@ class ObserverRunner:
         self._hear(job, job.generated, ())
         try:
             for seen in job.generated.frames():
-                job.checks.see_motion(seen, None)
+                job.checks.update_motion(seen, None)
                 if looks is not None:
                     looks.take(seen)
-            job.checks.see_pictures(job.generated)
+            job.checks.check_generated(job.generated)
         except ClipError as error:
             self._fail_all(job, error)
             return
         if "reference" in job.checks.wanted and job.reference is not None:
             try:
                 for real in job.reference.frames():
-                    job.checks.see_motion(None, real)
-                job.checks.see_reference(job.reference)
+                    job.checks.update_motion(None, real)
+                job.checks.check_real(job.reference)
             except ClipError as error:
                 self._fail_referring(job, error)
         self._see_framing(job, looks)
@@ -364,9 +364,9 @@ class ObserverRunner:
         # Where those who need boxes have their evidence from before, nobody has looked yet: _check_alone does.
         boxed = [*job.evidence, *job.states]
         if looked or not any(self._needs[name].boxes for name in boxed):
-            checks.see_framing(found)
+            checks.add_framing(found)
         if looks is not None and checks.places_face:
-            checks.see_place(looks.place)
+            checks.add_face_place(looks.place)
 
     def _key(self, plan: ObserverPlan, job: _ClipJob) -> dict[str, Any]:
         """Everything that decides the evidence, and nothing else."""
@@ -433,14 +433,14 @@ class ObserverRunner:
         due = "sound" in checks.wanted and "sound" not in checks.done
         if not names and not due:
             return None
-        samples, ear = None, Ear()
+        samples, meter = None, SoundMeter()
         try:
-            samples = read_heard(path, ear.take) if due else read_audio(path)
+            samples = read_audio(path, on_block=meter.update if due else None)
         except ClipError as error:
             for name in names:
                 job.fail(name, error)
         if due:
-            checks.hear(ear.sound, generated, job.reference)
+            checks.check_sound(meter.sound, generated, job.reference)
             self._note(job)
         return samples
 
@@ -491,7 +491,7 @@ class ObserverRunner:
             boxes = self._boxes.boxes(clip, video, sha256, whose)
         except ClipError as error:
             raise _of_searched(error, whose, given=clip.boxes is not None) from error
-        job.checks.see_faces(boxes, whose)
+        job.checks.add_faces(boxes, whose)
         self._note(job)
         return boxes
 
@@ -547,13 +547,13 @@ class ObserverRunner:
                 self._fail_referring(job, error)
                 real = wanted = None
             if seen is None and real is None:
-                job.checks.see_pictures(generated)
+                job.checks.check_generated(generated)
                 if wanted is not None:
-                    job.checks.see_reference(wanted)
+                    job.checks.check_real(wanted)
                 self._see_framing(job, looks)
                 break
             if wanted is not None:
-                job.checks.see_motion(seen, real)
+                job.checks.update_motion(seen, real)
             seen = None if seen is None else seen.before(limit)
             if seen is not None and looks is not None:
                 looks.take(seen)

@@ -30,7 +30,7 @@ from tlbench.generation.generation_log import origin_of
 from tlbench.generation.nearest_mouth import check_enough
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
-from tlbench.media.video import DECODING
+from tlbench.media.video_reader import DECODING
 from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
@@ -46,10 +46,10 @@ from tlbench.observing.observer import HALF_NAME, Needs, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import CATALOGUE, Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
+from tlbench.preflight.headers import Expected
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.scoring.aggregation import FROM_RECORDS, with_outdated
 from tlbench.scoring.aggregation import aggregate as aggregate_records

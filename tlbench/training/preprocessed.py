@@ -127,6 +127,7 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary, open(temporary, "xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
     except OSError as error:

@@ -37,7 +37,7 @@ from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.errors import TlbenchError
 from tlbench.files import write_bytes_atomically
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 
 FORM = 1  # raised when the same seed gives another corpus
 ABOUT_NAME, HASHES_NAME = "corpus.json", "hashes.txt"
