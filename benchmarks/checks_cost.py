@@ -71,8 +71,8 @@ class Unchecked(ClipChecks):
 def unchecked() -> Iterator[None]:
     with (
         patch("tlbench.observing.runner.ClipChecks", Unchecked),
-        patch("tlbench.observing.runner.wanted_parts", lambda needs, *, laid, whole_frame: ("headers",)),
-        patch("tlbench.observing.runner.check_view_frames", lambda *facts: None),
+        patch("tlbench.observing.clip_checker.wanted_parts", lambda needs, *, laid, whole_frame: ("headers",)),
+        patch("tlbench.observing.clip_checker.check_view_frames", lambda *facts: None),
         patch("tlbench.scoring.score._told_beforehand", lambda *facts: ([], {})),
     ):
         yield

@@ -30,8 +30,9 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import Progress, prepare, run, trained_view
 

@@ -21,9 +21,11 @@ from tlbench.media.timeline import CHANGED
 from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache
 from tlbench.observing.clip_checks import ClipChecks, wanted_parts
-from tlbench.observing.observation import Observation
+from tlbench.observing.evidence import Observation
+from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import Needs
-from tlbench.observing.runner import BoxRule, ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.preflight.clip import check_clip
 from tlbench.preflight.headers import Expected
 from tlbench.scoring.score import _not_checked
@@ -130,7 +132,7 @@ def test_sound_that_nobody_hears_is_not_checked(plan: Plan, tmp_path: Path, monk
     quiet = replace(plan, observers=plan.observers[:1])
     clip = Clip("c", write(tmp_path / "r.mp4", speech(1)), write(tmp_path / "g.mp4", speech(7)))
     with monkeypatch.context() as deaf:
-        deaf.delattr("tlbench.observing.runner.read_audio")
+        deaf.delattr("tlbench.observing.clip_checker.read_audio")
         assert not codes(look(quiet, clip)) & OF_SOUND
     assert "sound" in _not_checked(quiet)
     assert "sound" not in _not_checked(plan)
@@ -156,7 +158,7 @@ def test_sound_is_decoded_once_and_not_again_for_what_is_kept(
         decoded.append(path)
         return read_audio(path, **given)
 
-    monkeypatch.setattr("tlbench.observing.runner.read_audio", decode)
+    monkeypatch.setattr("tlbench.observing.clip_checker.read_audio", decode)
     first = look(plan, clip)
     assert decoded == [clip.generated]  # once for the observer and for the check
     look(plan, clip)

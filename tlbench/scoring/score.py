@@ -39,12 +39,12 @@ from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.contact_sheet import draw_contact_sheet
 from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.engines import observe
+from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, choose_rule
 from tlbench.observing.mouth_alignment import MouthFinder, mouth_mark
-from tlbench.observing.observation import Observation
 from tlbench.observing.observer import HALF_NAME, Needs, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
 from tlbench.preflight.findings import CATALOGUE, Finding, of_failure
 from tlbench.preflight.folder import check_file_names
