@@ -19,7 +19,8 @@ from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import TlbenchError
-from tlbench.generation.controls import control, control_clips
+from tlbench.generation.controls import control
+from tlbench.generation.write_controls import control_clips
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.scaling import Size
 from tlbench.media.video_writer import write_video

@@ -25,9 +25,10 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.controls import CONTROLS, control, control_clips, donors, make_controls
+from tlbench.generation.controls import CONTROLS, control
 from tlbench.generation.generation_log import origin_of
 from tlbench.generation.nearest_mouth import check_enough
+from tlbench.generation.write_controls import control_clips, donors, make_controls
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
 from tlbench.media.video_reader import DECODING
