@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning_fabric import Fabric
 
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.media.video_writer import write_video
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.talklip.batches import SHORTEST, Batch, BatchMaker

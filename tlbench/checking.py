@@ -15,7 +15,7 @@ from tlbench.arguments import AnyPath, AnyWeights, as_path, as_weights
 from tlbench.checkpoints.catalogue import detector_card
 from tlbench.checkpoints.weights import check_names
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.clip_faces import FaceChecker
@@ -60,7 +60,7 @@ def check(
     data_root : path or None
         The data set's folder.
     split, subset, limit, manifest, boxes
-        Which clips, and where their boxes are: see :func:`tlbench.datasets.dataset.load_dataset`.
+        Which clips, and where their boxes are: see :func:`tlbench.datasets.selection.load_dataset`.
     boxes_from : "reference" or "generated"
         As you will pass it to ``score``. With ``generated``, faces are detected in the generated videos, which may have
         any frame size.

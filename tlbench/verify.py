@@ -17,7 +17,7 @@ from tlbench.checkpoints.catalogue import observer_names
 from tlbench.checkpoints.package import words_of
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.generation.controls import control
 from tlbench.generation.write_controls import control_clips

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.fetch_grid import SPEAKERS, fetch_grid
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 
 ALIGNMENT = b"0 25000 sil\n25000 75000 bin\n"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.articulation import PARTS, SEEN, VISEMES, articulate
 from tlbench.datasets.synthetic.clips import PEOPLE, ClipKey, Take, make_take
 from tlbench.datasets.synthetic.corpus import Sizes, check_corpus, render_corpus

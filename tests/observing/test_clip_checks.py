@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import write_clip, write_sound
+from tests.factories.observer_factory import use_observers
 from tests.media.test_timeline import write_shifted
 from tests.observing.test_runner import Counter, Listener, codes, look
 from tests.preflight.test_motion import head, moved
@@ -44,8 +45,8 @@ OF_SOUND = {
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener}
-    for where in ("tlbench.observing.runner", "tlbench.scoring.score"):
-        monkeypatch.setattr(f"{where}.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
+    monkeypatch.setattr("tlbench.scoring.score.observer_class", known.__getitem__)
     return Plan((ObserverPlan("counter", ("all",)), ObserverPlan("listener", ("all",))), BoxRule(), tmp_path / "cache")
 
 

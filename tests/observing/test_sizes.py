@@ -14,7 +14,7 @@ import pytest
 from tests.factories.observer_factory import use_observers
 from tlbench.checkpoints.catalogue import observer_names
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError
 from tlbench.media.scaling import Size, same_aspect
 from tlbench.media.video_writer import write_video

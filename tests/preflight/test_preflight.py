@@ -17,8 +17,8 @@ import tlbench.preflight.check as preflight
 from tests.factories.media_factory import tone, turn_by_header, write_clip, write_sound
 from tlbench.checking import check
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError, one_line
 from tlbench.media.audio import read_audio
 from tlbench.preflight.check import CheckReport, check_selection

@@ -20,7 +20,8 @@ from tlbench.checkpoints.catalogue import find_card, known_cards
 from tlbench.checkpoints.package import Package, own_package, read_package, write_package
 from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import dataset_class, load_dataset
+from tlbench.datasets.dataset import dataset_class
+from tlbench.datasets.selection import load_dataset
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.grey import grey_evidence

@@ -14,7 +14,7 @@ import pytest
 
 import tlbench
 from tests.factories.media_factory import write_clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
 from tlbench.scoring.record import read_records

@@ -17,7 +17,7 @@ import torch
 
 from tests.factories.media_factory import picture, tone, write_clip
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio, sound_form

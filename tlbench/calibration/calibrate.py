@@ -24,7 +24,7 @@ from tlbench.calibration.curves import draw_curves
 from tlbench.calibration.page import calibration_page
 from tlbench.calibration.verdicts import FILE_NAME, Calibration, Curve, make_curves
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.generation.controls import CODEC, Control, StandIn
@@ -78,7 +78,7 @@ def calibrate(
     Parameters
     ----------
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
-        See :func:`tlbench.datasets.dataset.load_dataset`.
+        See :func:`tlbench.datasets.selection.load_dataset`.
     faults : sequence of str or Fault, optional
         Names of :data:`tlbench.generation.faults.FAULTS`, or faults with sizes of one's own; all of them if not given.
     metrics, weights, detector, smooth, face, views, device, cache

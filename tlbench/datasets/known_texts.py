@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, Source
+from tlbench.datasets.dataset import Source
+from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError
 
 LEARNED = ("train", "val")  # the splits that a reader may learn from, the first that is there

@@ -35,16 +35,6 @@ class TalkLipClip:
 
 
 @dataclass(frozen=True)
-class LrwClip:
-    """One line of an LRW list: ``ABOUT/test/ABOUT_00001``."""
-
-    id: str
-    line: int
-    word: str
-    split: str
-
-
-@dataclass(frozen=True)
 class AudioVideoPair:
     """Whose speech and whose face are put together.
 
@@ -61,7 +51,7 @@ class AudioVideoPair:
     video: str
 
 
-_AnyListed = TypeVar("_AnyListed", ListedClip, TalkLipClip, LrwClip)
+_AnyListed = TypeVar("_AnyListed", ListedClip, TalkLipClip)
 
 
 def check_clip_id(text: str, where: str) -> str:
@@ -151,18 +141,6 @@ def read_talklip_tsv(path: Path) -> list[TalkLipClip]:
     return _unique(path, clips)
 
 
-def read_lrw_list(path: Path) -> list[LrwClip]:
-    """An LRW list such as TalkLip's ``datalist/lrw_test.txt``: ``WORD/test/WORD_NNNNN`` a line, in any order."""
-    clips = []
-    for number, text in read_lines(path):
-        clip_id = check_clip_id(text, f"{path}:{number}")
-        found = re.fullmatch(r"([A-Z]+)/([a-z]+)/\1_[0-9]+", clip_id)
-        if found is None:
-            raise TlbenchError(f"{path}:{number}: {clip_id!r} is not WORD/SPLIT/WORD_NNNNN")
-        clips.append(LrwClip(clip_id, number, found[1], found[2]))
-    return _unique(path, clips)
-
-
 def read_wav2lip_pairs(path: Path) -> list[AudioVideoPair]:
     """Wav2Lip's ``evaluation/test_filelists/{lrs2,lrs3,lrw}.txt``: ``AUDIO VIDEO`` a line, without extensions.
 
@@ -170,15 +148,6 @@ def read_wav2lip_pairs(path: Path) -> list[AudioVideoPair]:
     and stops that script; here it is an error, so that numbers and files can't slip apart.
     """
     return [AudioVideoPair(number, first, second) for number, first, second in _two_columns(path)]
-
-
-def read_resynced_pairs(path: Path) -> list[AudioVideoPair]:
-    """ReSyncED's ``random_pairs.txt`` and ``tts_pairs.txt``: ``VIDEO AUDIO`` a line, with extensions.
-
-    The video comes **first** here, the other way round than in the lists beside it (``real_videos_inference.py`` of
-    Rudrabha/Wav2Lip).
-    """
-    return [AudioVideoPair(number, second, first) for number, first, second in _two_columns(path)]
 
 
 def read_subset(path: Path) -> list[ListedClip]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, Span, load_dataset
+from tlbench.datasets.dataset import Span
 from tlbench.datasets.matching import ClipNames
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.word_times import word_times
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings

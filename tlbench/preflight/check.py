@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
 from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError
 from tlbench.preflight.clip import ClipFacts, check_clip
 from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first

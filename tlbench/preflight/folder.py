@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.preflight.findings import Finding, finding
 
 # With fewer matches than this share of the files found, it is the wrong folder. A generation that stopped early has few

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from unicodedata import name as unicode_name
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.datasets.transcripts import ALPHABET as ALPHABET
 from tlbench.datasets.transcripts import bracketed, has_words, spelled, spoken, strange_characters, visible
 from tlbench.datasets.word_times import word_times

@@ -15,8 +15,9 @@ from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Dataset, Selection
+from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.known_texts import known_transcripts, known_words
+from tlbench.datasets.selection import Selection
 from tlbench.metrics.blind import GREY, BlindReading, blind_sentences, blind_words, tally_each
 from tlbench.metrics.metric import Metric
 from tlbench.observing.domain import check_checkpoint, check_domain, origin, published_on

@@ -22,8 +22,8 @@ from tlbench.checkpoints.card import overlap
 from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards
 from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import CONTROLS, control
 from tlbench.generation.generation_log import origin_of
@@ -511,7 +511,7 @@ def score_all(
     generated : path, or sequence of path
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
-        See :func:`tlbench.datasets.dataset.load_dataset`.
+        See :func:`tlbench.datasets.selection.load_dataset`.
     metrics, weights, detector, smooth, face, boxes_from, views, trained_with, device, precision, cache, allow_short
         See :func:`prepare`.
     strict : bool

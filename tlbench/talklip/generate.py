@@ -18,7 +18,7 @@ import torch
 
 from tlbench.checkpoints.package import WEIGHTS_NAME, Package
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256, write_text_atomically
 from tlbench.generation.controls import CODEC, CRF, SAMPLES_PER_FRAME

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import atomic_path
 from tlbench.observing.cache import Cache, content_key, content_sha256

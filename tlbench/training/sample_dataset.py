@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, Span
+from tlbench.datasets.dataset import Span
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.face_crop import steady
