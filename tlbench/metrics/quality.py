@@ -1,4 +1,4 @@
-"""PSNR and SSIM from the pixels observer's evidence, as published and as they should have been."""
+"""PSNR and SSIM from the evidence of the observer ``pixels``, as published and as they should have been."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REGIONS = {"face": "the face box at 96x96", "mouth": "the lower half of the fac
 
 
 def _mean_of(name: str) -> Callable[[Evidence], MeanTally]:
-    """Tally of a per-frame array; empty where the observer could not compute it."""
+    """The tally of an array with one number per frame; empty if the observer could not compute it."""
 
     def tally(evidence: Evidence) -> MeanTally:
         return _mean(evidence, name)
@@ -26,7 +26,7 @@ def _mean_of(name: str) -> Callable[[Evidence], MeanTally]:
 
 
 def _sound_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
-    """As :func:`_mean_of`, over the followed face where that is not the best one in every frame."""
+    """As :func:`_mean_of`, but of the followed face if it is not the best face in every frame."""
 
     def tally(evidence: Evidence) -> MeanTally:
         return _mean(evidence, _followed(evidence, name))

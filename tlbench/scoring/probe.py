@@ -146,7 +146,7 @@ class BlindReaders:
 
     def __init__(self, selection: Selection, metrics: Sequence[Metric], plan: Plan, seed: int = 0) -> None:
         self._clips = selection.clips
-        self._told = [metric for metric in metrics if metric.reads == "told" and is_reading(metric)]
+        self._forced = [metric for metric in metrics if metric.reads == "forced" and is_reading(metric)]
         self._plan = plan
         self._guesses: list[BlindReading] = []
         self._learned_from: list[str] = []
@@ -181,7 +181,7 @@ class BlindReaders:
         shown = [(clip, count) for clip in self._clips if (count := frames.get(clip.id))]
         seen: dict[str, dict[str, Evidence]] = {
             name: grey_evidence(self._plan, name, shown)
-            for name in dict.fromkeys(metric.observer for metric in self._told)
+            for name in dict.fromkeys(metric.observer for metric in self._forced)
         }
-        tallies = {metric.key: tally_each(metric, seen[metric.observer]) for metric in self._told}
+        tallies = {metric.key: tally_each(metric, seen[metric.observer]) for metric in self._forced}
         return BlindReading(GREY, {key: own for key, own in tallies.items() if own})
