@@ -129,7 +129,7 @@ def test_a_subset_may_be_any_list_of_single_clips(tmp_path: Path, text: str, fir
 @pytest.mark.parametrize(
     ("read", "text", "message"),
     [
-        (read_id_list, "a\nb\na\n", r"list\.txt:3: a stands already in line 1"),
+        (read_id_list, "a\nb\na\n", r"list\.txt:3: a is already in line 1"),
         (read_id_list, b"a\n\xff\xfe\n", r"list\.txt:2: not UTF-8 \(byte 0xff\)"),
         (read_id_list, "a\n../../etc/passwd\n", r"list\.txt:2: clip id '\.\./\.\./etc/passwd'"),
         (read_lrs2_list, "00002 NF\n", r"list\.txt:1: '00002' is not VIDEO/CLIP"),

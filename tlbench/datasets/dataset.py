@@ -1,4 +1,4 @@
-"""The contract of a data set, the list of those there are, and :func:`load_dataset`, which makes clips of one."""
+"""The contract of a data set, and the data sets by name."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _BUILT_IN = {
 
 @dataclass(frozen=True)
 class Source:
-    """What the user gave to find clips in.
+    """The folders and files of the user that hold a data set.
 
     Attributes
     ----------
     root : Path or None
-        The data set's folder, known to be one.
+        The data set's folder, which exists.
     manifest : Path or None
-        A list file of the kind the data set's ``manifest`` names.
+        A list file of the kind that the data set's ``manifest`` describes.
     generated : tuple of FoundFile or None
-        The video files of the folder under test, for data sets that take their clips from it.
+        The generated videos, for data sets that take their clips from them.
     """
 
     root: Path | None = None
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Span:
-    """What is said from when to when: a phoneme, or a word where only words have times."""
+    """A word or a phoneme and the time in which it is spoken."""
 
     begin_seconds: float
     end_seconds: float
@@ -59,39 +59,38 @@ class Span:
 
 
 class Dataset(ABC):
-    """A set of clips with names, splits and facts. It has no state; the user's files come in as a :class:`Source`.
+    """A data set with its splits and facts. It has no state; the user's files are passed as a :class:`Source`.
 
     Class attributes
     ----------------
     name, title : str
-        The key at the command line, and what people call it.
+        The name on the command line, and the usual name.
     layout : str
-        What the root folder looks like, for errors and help.
+        The layout of the root folder, for errors and help.
     manifest : str or None
-        What the ``manifest`` argument is to this data set; None if it takes none.
+        What the ``manifest`` argument is for this data set; None if it takes none.
     needs_root : bool
-        Whether there is nothing to load without a root.
+        Whether it needs a root folder.
     frame_size : (width, height) or None
-        Size in pixels every clip has; None if they differ.
+        Frame size in pixels of every clip; None if they differ.
     frame_count : int or None
-        Frames every clip has; None if they differ.
+        Number of frames of every clip; None if they differ.
     expected_clips : split -> int
-        How many clips the published split has; a split that is not named is unknown.
+        Number of clips of each published split, if known.
     refused_splits : split -> str
-        Splits that exist but are of no use here, and why.
+        Splits that exist but can't be used, with the reason.
     cluster : str or None
-        What ``Clip.speaker`` is: the unit within which clips are not independent. None if it is not known.
+        What ``Clip.speaker`` is: clips of the same speaker or programme are not independent. None if not known.
     boxes : "detected" or (x1, y1, x2, y2)
         Where face boxes come from if the user gives none.
     metrics : tuple of str or None
-        Metrics that make sense on this set; None for all whose needs the clips meet.
+        Metrics that make sense for this data set; None for all that its clips allow.
     own_words : bool
-        Whether its word labels are a list of its own, so that what MVM was published for (LRW's 500 words, a fixed
-        window in LRW's frames) says nothing about its clips.
+        Whether its word labels are not LRW's, so that MVM's published word list and window do not apply.
     origin : str
-        Name of the data set whose clips these are; "" for its own.
+        Name of the data set that its clips come from; "" for its own.
     anonymous : bool
-        Whether it is whatever its user has, so that its name says nothing of where its clips come from.
+        Whether it holds any clips of the user, so that its name does not say where they come from.
     licence, cite : str
     """
 
@@ -115,35 +114,35 @@ class Dataset(ABC):
 
     @abstractmethod
     def splits(self, source: Source) -> tuple[str, ...]:
-        """The splits this source holds. Raises TlbenchError if it has not the layout."""
+        """The splits in this source. Raises TlbenchError if it does not have the layout."""
 
     @abstractmethod
     def clips(self, source: Source, split: str) -> list[Clip]:
-        """All clips of a split in a fixed order, whatever order the file system lists them in.
+        """All clips of a split in a fixed order, which does not depend on the file system.
 
-        ``generated`` is filled in only if the user's manifest gives it, ``boxes`` also where the data set has them.
+        ``generated`` is set only by the user's manifest, ``boxes`` by the manifest or if the data set has them.
         """
 
     def aliases(self, clip_id: str) -> tuple[str, ...]:
-        """Further names a generated file or a subset may use for a clip, besides those of :class:`ClipNames`."""
+        """Further names for a clip in generated files or a subset, besides those of :class:`ClipNames`."""
         return ()
 
     def spans(self, source: Source, clip: Clip) -> tuple[Span, ...]:
-        """What is said when, in order, silences included; empty if the data set does not know. For training only."""
+        """Words or phonemes with times, in order, including silences; empty if not known. For training only."""
         return ()
 
     def contradictions(self, source: Source, clip: Clip) -> tuple[tuple[str, str], ...]:
-        """Where two sources of truth about a clip disagree: (code of a finding, message that names both), each."""
+        """Contradictions in what the data set says of a clip: (code of a finding, message that names both)."""
         return ()
 
     def notes(self, source: Source) -> tuple[str, ...]:
-        """What the user should know about how this source was read, a line each."""
+        """Notes for the user about how this source was read, one line each."""
         return ()
 
 
 @cache
 def dataset_names() -> dict[str, str]:
-    """Name to ``module:Class``, the built-in ones first. Others are entry points of the group ``tlbench.datasets``."""
+    """``module:Class`` by name: the built-in data sets, then the entry points of the group ``tlbench.datasets``."""
     found = dict(_BUILT_IN)
     for point in entry_points(group="tlbench.datasets"):
         if point.name in found:
@@ -155,7 +154,7 @@ def dataset_names() -> dict[str, str]:
 
 
 def dataset_class(name: str) -> type[Dataset]:
-    """The class behind a name; its module is imported now."""
+    """The data set class of a name. Imports its module. Raises TlbenchError if there is no such data set."""
     names = dataset_names()
     if name not in names:
         near = get_close_matches(name, names, n=1)

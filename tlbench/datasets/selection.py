@@ -24,9 +24,10 @@ class Selection:
     split : str
     clips : list of Clip
     extra : list of Path
-        Videos in the generated folder that belong to no clip **of the split**, so a subset does not make others extra.
+        Videos in the generated folder that belong to no clip **of the split**. Those of clips outside a subset do not
+        count.
     clips_in_split : int
-        Before ``subset`` and ``limit``.
+        Number of clips before ``subset`` and ``limit``.
     root, generated, subset, manifest, boxes, landmarks : Path or None
         As given.
     limit : int or None
@@ -49,7 +50,7 @@ class Selection:
 
     @property
     def expected(self) -> int | None:
-        """How many clips the published split has, if that is known."""
+        """Number of clips of the published split; None if not known."""
         return self.dataset.expected_clips.get(self.split)
 
     @property
@@ -67,7 +68,7 @@ class Selection:
 
     @property
     def whole(self) -> bool:
-        """Whether this is the split as published (or, where that is not known, as it was found)."""
+        """Whether this is the whole split as published (or as found, if the published number is not known)."""
         return len(self.clips) == self.clips_in_split == (self.expected or self.clips_in_split)
 
 
@@ -92,24 +93,24 @@ def load_dataset(
     root : Path or None
         The data set's folder.
     generated : Path or None
-        Folder of the videos under test; a clip without one gets None, so that whoever scores can count it.
+        Folder of the generated videos. A clip without one stays in the selection with ``generated=None``.
     split : str or None
-        None is ``test``, or the only split there is.
+        None for ``test``, or for the only split.
     subset : Path or None
-        List of clips to keep (see :func:`read_subset`); their order stays the data set's.
+        List of clips to keep (see :func:`read_subset`), in the data set's order.
     limit : int or None
-        Keep the first so many, after ``subset``.
+        Number of clips to keep, from the first, after ``subset``.
     boxes : Path or None
-        Folder of face boxes, ``<id>.npy``; every clip kept must have one unless its manifest gives it.
+        Folder of face boxes, ``<id>.npy``, one for every clip kept unless its manifest gives it.
     landmarks : Path or None
-        Folder of face landmarks, ``<id>.npy``; every clip kept must have one.
+        Folder of face landmarks, ``<id>.npy``, one for every clip kept.
     manifest : Path or None
-        The data set's own kind of list, where it takes one.
+        The data set's own kind of list, if it takes one.
 
     Raises
     ------
     TlbenchError
-        One line: what is missing or ambiguous, and which argument to mend.
+        What is missing or ambiguous, and which argument to change, in one line.
     """
     dataset = dataset_class(name)()
     if limit is not None and limit < 1:
@@ -138,7 +139,7 @@ def load_dataset(
     if generated is not None and files is not None:
         chosen, extra = _with_generated(chosen, clips, names, files, generated)
     if boxes is not None:
-        # The user's list goes before the user's folder, and that before what the data set itself has.
+        # The manifest has priority over the folder, and the folder over the data set's own boxes.
         listed = {clip.id for clip in chosen if clip.boxes is not None} if manifest is not None else set()
         found = _npy_files(chosen, names, boxes, "boxes", listed)
         chosen = [clip if clip.id in listed else replace(clip, boxes=found[clip.id]) for clip in chosen]
@@ -192,7 +193,7 @@ def _choose_split(dataset: Dataset, source: Source, split: str | None) -> str:
 
 
 def _legible(clip: Clip) -> Clip:
-    """The clip without invisible characters in what is said."""
+    """The clip without invisible characters in its transcript and word."""
     transcript, word = (None if text is None else visible(text) for text in (clip.transcript, clip.word))
     same = (transcript, word) == (clip.transcript, clip.word)
     return clip if same else replace(clip, transcript=transcript, word=word)
@@ -234,7 +235,7 @@ def _in_subset(clips: list[Clip], names: ClipNames, subset: Path, where: str) ->
 def _with_generated(
     chosen: list[Clip], clips: list[Clip], names: ClipNames, files: list[FoundFile], generated: Path
 ) -> tuple[list[Clip], list[Path]]:
-    """Clips with their generated file, and the files left over. Where a manifest names a file, that one holds."""
+    """Clips with their generated file, and the files left over. A file named by the manifest has priority."""
     named = {abspath(clip.generated) for clip in clips if clip.generated is not None}
     matched = match_files(names, (file for file in files if abspath(file.path) not in named) if named else files)
     if not matched.files and not named:
@@ -248,7 +249,7 @@ def _with_generated(
 
 
 def _deeper(names: ClipNames, files: list[FoundFile], generated: Path) -> str:
-    """A hint, if the clips lie one folder further down."""
+    """A hint if the clips are one folder further down."""
     for file in files:
         top, _, rest = file.name.partition("/")
         if rest and len(names.find(rest)) == 1:
