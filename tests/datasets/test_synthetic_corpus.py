@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic import corpus as corpus_module
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
 from tlbench.datasets.synthetic.corpus import Sizes, check_corpus, render_corpus
