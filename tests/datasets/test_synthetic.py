@@ -25,7 +25,7 @@ from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer, Vo
 from tlbench.datasets.synthetic.timings import phones_text, read_phones, read_words, transcript_text
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 
 SMALL = Sizes(train=2, val=1, test=2, word_train=0, word_val=0, word_test=0)
 

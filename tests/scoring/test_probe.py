@@ -22,9 +22,8 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import dataset_class, load_dataset
 from tlbench.metrics.catalogue import find_metrics
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.grey import grey_evidence
-from tlbench.observing.observation import Observation
 from tlbench.scoring.probe import BlindReaders, check_training, probe_clips, read_probe, unpublished
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result

@@ -20,10 +20,9 @@ from tlbench.datasets.known_texts import known_transcripts, known_words
 from tlbench.metrics.blind import GREY, BlindReading, blind_sentences, blind_words, tally_each
 from tlbench.metrics.metric import Metric
 from tlbench.observing.domain import check_checkpoint, check_domain, origin, published_on
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.grey import grey_evidence
-from tlbench.observing.observation import Observation
-from tlbench.observing.runner import Plan
+from tlbench.observing.plan import Plan
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.blind_rows import Probe, ProbeSource, probe_findings, probe_of, with_blind

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -26,30 +25,32 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.controls import CONTROLS, control, control_clips, donors, make_controls
+from tlbench.generation.controls import CONTROLS, control
 from tlbench.generation.generation_log import origin_of
 from tlbench.generation.nearest_mouth import check_enough
+from tlbench.generation.write_controls import control_clips, donors, make_controls
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
-from tlbench.media.video import DECODING
+from tlbench.media.video_reader import DECODING
 from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.contact_sheet import draw_contact_sheet
+from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.engines import observe
+from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, choose_rule
 from tlbench.observing.mouth_alignment import MouthFinder, mouth_mark
-from tlbench.observing.observation import Observation
 from tlbench.observing.observer import HALF_NAME, Needs, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import CATALOGUE, Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
+from tlbench.preflight.headers import Expected
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.scoring.aggregation import FROM_RECORDS, with_outdated
 from tlbench.scoring.aggregation import aggregate as aggregate_records
@@ -72,8 +73,6 @@ from tlbench.statistics import IntervalSettings
 RECORDS_NAME = "records.jsonl"
 BEFORE_FOLLOWING, FOLLOWED = ("haar", "s3fd"), "+followed"
 AUTO_VIEW = "auto"  # what --view takes besides names of views
-
-Precision = Literal["full", "half"]
 
 # System, the clip observed last (None while controls are written), clips done, clips in all.
 Progress = Callable[[str, Observation | None, int, int], None]
@@ -1064,19 +1063,3 @@ def _mark(selection: Selection, plan: Plan) -> str | None:
     if selection.subset is None and selection.limit is not None:
         return selection_mark(limit=selection.limit, short=short)
     return selection_mark(subset=[clip.id for clip in selection.clips], short=short)
-
-
-def choose_device(device: str, networks: bool) -> str:
-    """Where networks run. Without one there is no torch to ask, and the answer decides nothing."""
-    if re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device) is None:
-        raise TlbenchError(f"no device {device!r}; there are auto, cpu, cuda and cuda:0, cuda:1 ...")
-    if device == "cpu" or not networks:
-        return "cpu"
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "cuda" if count else "cpu"
-    if int(device.partition(":")[2] or 0) >= count:
-        raise TlbenchError(f"device {device!r}: torch sees {count} CUDA devices here; pass --device cpu or auto")
-    return device
