@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tlbench.errors import TlbenchError
+from tlbench.litter import temporary_name
 
 if TYPE_CHECKING:
     from requests import Response
@@ -109,8 +109,8 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     keep_suffix : bool
-        For writers that choose the format by the file's suffix. The temporary file is then called
-        ``.STEM.TOKEN.part.SUFFIX``, else ``.TOKEN.tmp``.
+        For writers that choose the format by the file's suffix. The temporary name then ends in ``.part.SUFFIX``,
+        else in ``.tmp``; what is left of a killed run is found by it (:mod:`tlbench.litter`).
 
     Raises
     ------
@@ -118,8 +118,8 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
         If the file can't be renamed.
     """
     # Not tempfile's: only their owner can read its files, and a cache or a result may be shared.
-    token = secrets.token_hex(8)
-    temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}" if keep_suffix else f".{token}.tmp")
+    name = temporary_name(f".part{path.suffix}", path.stem) if keep_suffix else temporary_name(".tmp")
+    temporary = path.with_name(name)
     try:
         yield temporary
         os.replace(temporary, path)
