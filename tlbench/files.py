@@ -38,6 +38,8 @@ class FileKind:
 
 # The largest is far above what anybody has: a file beyond it is a mistake or an attack, and is not read into memory.
 TEXT = FileKind("text file", 100 * 10**6)
+WORD_TIMES = FileKind("text file with word times", 2**20)
+GENERATION_LOG = FileKind("note on generated videos", 2**28)  # of LRW's 25,000 clips it has 8 MB
 JSON = FileKind("JSON file", 10**9)
 ARRAY = FileKind("array file", 10**9)  # face boxes and landmarks: an hour at 25 frames a second has 3 MB of boxes
 PICTURE = FileKind("picture", 100 * 10**6)
