@@ -6,14 +6,16 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tlbench.errors import TlbenchError
+from tlbench.litter import temporary_name
 
 if TYPE_CHECKING:
     from requests import Response
@@ -26,10 +28,75 @@ _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")  # RFC 9110, 14.
 Progress = Callable[[int, int | None], None]
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file that comes from outside, and how large one may be."""
+
+    name: str
+    most_bytes: int
+
+
+# The largest is far above what anybody has: a file beyond it is a mistake or an attack, and is not read into memory.
+TEXT = FileKind("text file", 100 * 10**6)
+WORD_TIMES = FileKind("text file with word times", 2**20)
+GENERATION_LOG = FileKind("note on generated videos", 2**28)  # of LRW's 25,000 clips it has 8 MB
+JSON = FileKind("JSON file", 10**9)
+ARRAY = FileKind("array file", 10**9)  # face boxes and landmarks: an hour at 25 frames a second has 3 MB of boxes
+PICTURE = FileKind("picture", 100 * 10**6)
+WEIGHTS = FileKind("file of weights", 50 * 10**9)
+MEDIA = FileKind("media file", 10**12)  # read in pieces
+
+_NAMES = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+
+def open_outside(path: Path, kind: FileKind) -> BinaryIO:
+    """Open a file that comes from outside for reading: a regular file, of a size that such a file can have.
+
+    What it is is asked of the opened file itself, so nobody can exchange it in between, and a named pipe without a
+    writer does not block.
+
+    Raises
+    ------
+    OSError
+        If it can't be opened, is no regular file, or is larger than ``kind`` allows; ``strerror`` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            what = next((name for test, name in _NAMES if test(about.st_mode)), "something else")
+            raise OSError(errno.EINVAL, f"it is {what}, not a regular file", str(path))
+        if about.st_size > kind.most_bytes:
+            size, most = about.st_size / 1e6, kind.most_bytes / 1e6
+            raise OSError(errno.EFBIG, f"{size:,.0f} MB, a {kind.name} of at most {most:,.0f} MB is read", str(path))
+        return os.fdopen(descriptor, "rb")
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
+def read_outside(path: Path, kind: FileKind) -> bytes:
+    """All bytes of a file that comes from outside, see :func:`open_outside`; never more than ``kind`` allows.
+
+    Raises OSError as :func:`open_outside`, also if the file has grown beyond the limit while it was read.
+    """
+    with open_outside(path, kind) as file:
+        content = file.read(kind.most_bytes + 1)
+    if len(content) > kind.most_bytes:
+        raise OSError(errno.EFBIG, f"a {kind.name} of at most {kind.most_bytes / 1e6:,.0f} MB is read", str(path))
+    return content
+
+
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes. Raises OSError if it can't be read."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_outside(path, MEDIA) as file:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
@@ -44,8 +111,8 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     keep_suffix : bool
-        For writers that choose the format by the file's suffix. The temporary file is then called
-        ``.STEM.TOKEN.part.SUFFIX``, else ``.TOKEN.tmp``.
+        For writers that choose the format by the file's suffix. The temporary name then ends in ``.part.SUFFIX``,
+        else in ``.tmp``; what is left of a killed run is found by it (:mod:`tlbench.litter`).
 
     Raises
     ------
@@ -53,8 +120,8 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
         If the file can't be renamed.
     """
     # Not tempfile's: only their owner can read its files, and a cache or a result may be shared.
-    token = secrets.token_hex(8)
-    temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}" if keep_suffix else f".{token}.tmp")
+    name = temporary_name(f".part{path.suffix}", path.stem) if keep_suffix else temporary_name(".tmp")
+    temporary = path.with_name(name)
     try:
         yield temporary
         os.replace(temporary, path)

@@ -27,6 +27,9 @@ from .unpickle import BrokenPickleError, Storage, TensorSlice, Unpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+# Far above what any checkpoint has: one entry a tensor, and about 110 bytes of pickle for each.
+MOST_ENTRIES = 200_000
+MOST_PICKLE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,14 @@ def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = {info.filename: info for info in archive.infolist()}
+            if len(entries) > MOST_ENTRIES:
+                raise BrokenPickleError(f"a zip file of {len(entries):,} entries")
             folders = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
             if len(folders) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
                 raise BrokenPickleError("a zip file, but not one of torch.save")
             folder = folders[0]
+            if entries[f"{folder}data.pkl"].file_size > MOST_PICKLE_BYTES:
+                raise BrokenPickleError("a pickle larger than that of any checkpoint")
             if f"{folder}byteorder" in entries and archive.read(f"{folder}byteorder") != b"little":
                 raise BrokenPickleError("numbers with the high byte first")
             tree = reader.read(io.BytesIO(archive.read(f"{folder}data.pkl")))

@@ -14,13 +14,23 @@ instructions write into, and call, whatever objects ``find_class`` returns.
 from __future__ import annotations
 
 import math
+import os
 import pickletools
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 LONGEST_NAME = 80  # characters of a name out of a file that are shown
+# Limits of what a pickle may make. A state dict of 1,000 tensors with Adam's state takes 125,000 instructions; the
+# largest number in torch's files is the 77-bit magic number of its older format.
+MOST_INSTRUCTIONS = 10_000_000
+MOST_VALUES = 20_000_000  # in all containers together, copies counted: 8 bytes each
+MOST_DEPTH = 100
+LONGEST_LINE = 65_536  # bytes: of the instructions that end with a line feed
+NUMBER_BITS = 128
+MOST_ARGUMENTS = 16
+MOST_DIMENSIONS = 64  # torch's own limit of a tensor
 
 
 class NotPlainDataError(Exception):
@@ -91,16 +101,32 @@ _STORAGES = {
 
 
 def _ordered_dict(*items: Any) -> dict[Any, Any]:
-    return dict(*items[:1])
+    return _dict(*items[:1])
 
 
 def _default_dict(*arguments: Any) -> dict[Any, Any]:
-    return dict(*arguments[1:2])
+    return _dict(*arguments[1:2])
+
+
+def _dict(items: Any = ()) -> dict[Any, Any]:
+    pairs = list(items.items()) if isinstance(items, dict) else [tuple(pair) for pair in items]
+    if any(len(pair) != 2 for pair in pairs):
+        raise BrokenPickleError("an item of a dict that is no pair")
+    _check_keys([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _check_keys(keys: Sequence[Any]) -> None:
+    """Only plain keys: the hash of a tuple that holds itself n times over takes 2^n steps."""
+    if not all(isinstance(key, (str, bytes, int, float, Name)) or key is None for key in keys):
+        raise BrokenPickleError("a dict whose keys are no texts or numbers")
 
 
 def _latin1_bytes(text: Any, encoding: Any) -> bytes:
     """How pickles of protocol 2 spell bytes; no other codec is run."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+    if not isinstance(text, str) or not isinstance(encoding, str):
+        raise NotPlainDataError("_codecs.encode of what is no text")
+    if encoding not in ("latin1", "latin-1"):
         raise NotPlainDataError(f"_codecs.encode to {encoding}")
     return text.encode("latin1")
 
@@ -109,6 +135,8 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_flags_and_hook
     """torch/_utils.py ``_rebuild_tensor`` and ``_rebuild_tensor_v2``, with the bounds checked."""
     if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
         raise BrokenPickleError("a tensor without a storage, shape or stride")
+    if len(shape) > MOST_DIMENSIONS:
+        raise BrokenPickleError(f"a tensor of {len(shape)} dimensions")
     if len(shape) != len(stride) or not all(type(n) is int and n >= 0 for n in (offset, *shape, *stride)):
         raise BrokenPickleError("a tensor whose shape is not made of counts")
     numel = math.prod(shape)
@@ -125,6 +153,8 @@ def _parameter(data: Any, *_flags_and_hooks: Any) -> TensorSlice:
 
 
 def _shape(sizes: Any = ()) -> tuple[Any, ...]:
+    if not isinstance(sizes, (tuple, list)) or len(sizes) > MOST_DIMENSIONS:
+        raise BrokenPickleError("a shape that is none")
     return tuple(sizes)
 
 
@@ -173,6 +203,7 @@ class Unpickler:
 
     def __init__(self, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> None:
         self.storages: dict[str, Storage] = {}
+        self._values = 0  # made so far, in all containers
         self._inert = frozenset(inert)
         self.known = self._inert | frozenset(mentioned) | _MAKERS.keys() | _STORAGES.keys()
 
@@ -189,16 +220,20 @@ class Unpickler:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # pickletools', of odd escapes in old text opcodes
-                return self._run(stream)
-        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+                value = self._run(_Bounded(stream))
+            _check_size(value)
+            return value
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError) as error:
             raise BrokenPickleError(str(error)) from error
 
-    def _run(self, stream: IO[bytes]) -> Any:
+    def _run(self, stream: _Bounded) -> Any:
         stack: list[Any] = []
         memo: dict[int, Any] = {}
         argument: Any
-        for opcode, argument, _position in pickletools.genops(stream):
+        for count, (opcode, argument, _position) in enumerate(pickletools.genops(cast("IO[bytes]", stream))):
             code = opcode.name
+            if count > MOST_INSTRUCTIONS or self._values > MOST_VALUES:
+                raise BrokenPickleError("more instructions or values than any checkpoint has")
             if code in _PUTS:
                 memo[argument] = stack[-1]
             elif code == "MEMOIZE":
@@ -206,6 +241,8 @@ class Unpickler:
             elif code in _GETS:
                 stack.append(memo[argument])
             elif code in _TEXTS or code in _BYTES or code in _ATOMS:
+                if isinstance(argument, int) and argument.bit_length() > NUMBER_BITS:
+                    raise BrokenPickleError(f"a number of {argument.bit_length()} bits")
                 stack.append(argument)
             elif code in _OLD_TEXTS:
                 stack.append(argument.encode("latin1").decode("utf-8"))
@@ -217,6 +254,7 @@ class Unpickler:
                 stack.append(_Mark())
             elif code == "TUPLE":
                 items = _pop_to_mark(stack)
+                self._values += len(items)
                 stack.append(tuple(items))
             elif code == "EMPTY_LIST":
                 stack.append([])
@@ -224,9 +262,12 @@ class Unpickler:
                 stack.append({})
             elif code in ("APPEND", "APPENDS"):
                 items = _pop(stack, 1) if code == "APPEND" else _pop_to_mark(stack)
+                self._values += len(items)
                 _top(stack, list).extend(items)
             elif code in ("SETITEM", "SETITEMS"):
                 items = _pop(stack, 2) if code == "SETITEM" else _pop_to_mark(stack)
+                self._values += len(items)
+                _check_keys(items[::2])
                 _top(stack, dict).update(zip(items[::2], items[1::2], strict=True))
             elif code == "GLOBAL":
                 module, _, name = argument.partition(" ")
@@ -250,6 +291,8 @@ class Unpickler:
         raise BrokenPickleError("no end")  # genops itself raises before this
 
     def _name(self, module: Any, name: Any) -> Name:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise BrokenPickleError("a name that is no text")
         text = f"{module}.{name}"
         if text not in self.known:
             raise NotPlainDataError(text)
@@ -259,6 +302,12 @@ class Unpickler:
         if not isinstance(called, Name) or not isinstance(arguments, tuple):
             raise BrokenPickleError("a call of what is no name")
         if called.text in _MAKERS:
+            if len(arguments) > MOST_ARGUMENTS:
+                raise BrokenPickleError(f"a call of {called.text} with {len(arguments)} arguments")
+            # What a maker copies counts: texts to bytes, dicts and shapes to new ones.
+            self._values += sum(len(one) for one in arguments if isinstance(one, (str, dict, list, tuple)))
+            if self._values > MOST_VALUES:
+                raise BrokenPickleError("more values than any checkpoint has")
             return _MAKERS[called.text](*arguments)
         if called.text in self._inert:
             return Thing(called.text, arguments)
@@ -266,6 +315,8 @@ class Unpickler:
 
     def _storage(self, identity: Any) -> Storage:
         """torch/serialization.py ``persistent_id``: ("storage", type, key, device, elements[, None])."""
+        if not isinstance(identity, tuple) or not 5 <= len(identity) <= 6:
+            raise BrokenPickleError("a storage that is described by no tuple")
         kind, dtype, key, _device, numel, *view = identity
         if kind != "storage" or not isinstance(dtype, Name) or dtype.text not in _STORAGES or view not in ([], [None]):
             raise BrokenPickleError("a storage of unknown kind")
@@ -304,3 +355,63 @@ def _build(target: Any, state: Any) -> None:
         target.state = state
     elif not isinstance(target, dict):
         raise BrokenPickleError("a state for what is no object")
+
+
+class _Bounded:
+    """A stream that gives no more than it has: a length that a pickle declares is compared with what is left."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        here = stream.tell()
+        self._end = stream.seek(0, os.SEEK_END)
+        stream.seek(here)
+
+    def read(self, size: int) -> bytes:
+        return self._stream.read(min(size, self._end - self._stream.tell()))
+
+    def readline(self) -> bytes:
+        line = self._stream.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:
+            raise BrokenPickleError(f"a line of more than {LONGEST_LINE} bytes")
+        return line
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _check_size(value: Any) -> None:
+    """Compare depth and size with the limits, as somebody meets them who walks through everything.
+
+    A container that is there several times counts each time, because a walk visits it each time: thirty tuples, each of
+    which holds the last one twice, are a billion values.
+
+    Raises BrokenPickleError beyond the limits, and for a container that holds itself.
+    """
+    sizes: dict[int, int] = {}  # by id: how many values are in a container that has been walked through
+    open_ones: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(value, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            size = 1 + sum(sizes.get(id(child), 1) for child in _children(node))
+            if size > MOST_VALUES:
+                raise BrokenPickleError("containers that hold each other many times over")
+            sizes[id(node)] = size
+            open_ones.discard(id(node))
+        elif id(node) in open_ones:
+            raise BrokenPickleError("a container that holds itself")
+        elif id(node) not in sizes:
+            children = [child for child in _children(node) if isinstance(child, (dict, list, tuple, Thing))]
+            open_ones.add(id(node))
+            if len(open_ones) > MOST_DEPTH:
+                raise BrokenPickleError(f"containers in containers, more than {MOST_DEPTH} deep")
+            stack.append((node, True))
+            stack += [(child, False) for child in children]
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    if isinstance(node, Thing):
+        return (*node.args, node.state)
+    return node if isinstance(node, (list, tuple)) else ()

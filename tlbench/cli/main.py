@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from importlib import import_module
@@ -11,6 +12,7 @@ from typing import TextIO
 
 import click
 
+from tlbench.cli import signals
 from tlbench.errors import TlbenchError
 from tlbench.version import VERSION
 
@@ -81,6 +83,7 @@ def _say(what: str, line: str) -> None:
 def main() -> None:
     """Entry point: run a command; what the user can mend is one line, without a traceback."""
     warnings.showwarning = _show_warning
+    signals.install()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names of files may hold what the terminal's encoding can't say
             stream.reconfigure(errors="backslashreplace")
@@ -95,9 +98,12 @@ def main() -> None:
     except TlbenchError as error:
         _say("error", str(error))
         status = 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; run the same command again to go on where it stopped", err=True)
-        status = 130
+    except (KeyboardInterrupt, click.Abort):  # click makes an Abort of a KeyboardInterrupt
+        click.echo(signals.WORDS.decode(), err=True, nl=False)
+        status = 128 + (signals.received() or signal.SIGINT)
+    except MemoryError:
+        _say("error", "not enough memory; use fewer --workers or shorter clips, or a machine with more of it")
+        status = 2
     except BrokenPipeError:  # `tlbench table ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0

@@ -14,6 +14,7 @@ from typing import TypeVar
 from unicodedata import category
 
 from tlbench.errors import TlbenchError
+from tlbench.files import TEXT, read_outside
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def check_clip_id(text: str, where: str) -> str:
 def read_text(path: Path, what: str) -> str:
     """A whole text file, byte order mark removed. TlbenchError if it can't be read or is not UTF-8."""
     try:
-        raw = path.read_bytes()
+        raw = read_outside(path, TEXT)
     except OSError as error:
         raise TlbenchError(f"{what} {path} can't be read ({error.strerror}); check the path") from error
     try:

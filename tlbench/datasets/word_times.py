@@ -9,8 +9,8 @@ from math import isfinite
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Span
+from tlbench.files import WORD_TIMES, read_outside
 
-MAX_BYTES = 2**20
 LRW_SECONDS = 29 / 25  # length of a clip of LRW, with the word in its middle (LRW's page: "29 frames (1.16 seconds)")
 _TABLE = ["WORD", "START", "END"]  # header of the times in text files of LRS2 and of the synthetic data set
 _DURATION = re.compile(r"^Duration:\s*([0-9]+(?:\.[0-9]+)?)\s*seconds", re.MULTILINE)  # in LRW's
@@ -45,7 +45,7 @@ def _text_of(clip: Clip) -> str:
         return ""
     path = clip.reference.with_suffix(".txt")
     try:
-        return path.read_text("utf-8", errors="replace") if path.stat().st_size <= MAX_BYTES else ""
+        return read_outside(path, WORD_TIMES).decode(errors="replace")
     except OSError:
         return ""
 

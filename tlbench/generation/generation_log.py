@@ -14,13 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tlbench.errors import TlbenchError
-from tlbench.files import write_text_atomically
+from tlbench.files import GENERATION_LOG, read_outside, write_text_atomically
 from tlbench.version import VERSION
 
 NOTE = "generation.json"
 FORM = 2  # raised when the same note stands for other pictures, or its fields change their meaning
 PAUSE_SECONDS = 2.0  # between writings: a note of LRW's 25,000 clips is 8 MB
-MAX_BYTES = 2**28
 MADE_WITH = "made_with"  # for people: another version may go on
 _LONGEST = 200  # characters of what is handed on
 
@@ -115,9 +114,7 @@ class GenerationLog:
 def read_note(path: Path) -> dict[str, Any]:
     """The JSON object in a note. Raises TlbenchError if there is none."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_outside(path, GENERATION_LOG))
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
     except (OSError, ValueError, RecursionError) as error:

@@ -18,7 +18,7 @@ import numpy as np
 from cv2.data import haarcascades
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.files import atomic_path
+from tlbench.files import ARRAY, atomic_path, open_outside
 from tlbench.media.followed import FOUND, FollowedFace, fill_gaps
 from tlbench.media.scaling import Size, scale_boxes
 from tlbench.media.video_reader import FrameChunk
@@ -389,7 +389,8 @@ def _opened(path: Path) -> np.ndarray:
     """The file's rows, (N, 4) of numbers. Raises ClipError ``bad-boxes``."""
     try:
         # Mapped, so that a header that declares more than the file holds is refused before memory is allocated.
-        rows = np.lib.format.open_memmap(path, mode="r")
+        with open_outside(path, ARRAY):
+            rows = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise ClipError("bad-boxes", f"boxes {path.name} are not there; detect them, or correct the path") from error
     except OSError as error:

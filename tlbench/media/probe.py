@@ -175,6 +175,9 @@ def probe(path: Path) -> VideoInfo:
         shown = first or video.codec_context  # both know their size and layout
         turn = orientation(first) if first else Orientation()
         on_its_side = turn.rotation_degrees in (90, 270)
+        if min(shown.width, shown.height) < 1:
+            size = f"{shown.width}x{shown.height}"
+            raise MediaError("unreadable", f"{path}: damaged header (pictures of {size}); write or copy the file again")
         return VideoInfo(
             container=container.format.name,
             codec=video.codec_context.codec.canonical_name,

@@ -20,7 +20,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from tlbench.errors import ClipError
-from tlbench.files import file_sha256, write_text_atomically
+from tlbench.files import JSON, file_sha256, read_outside, write_text_atomically
 
 SCHEMA = "tlbench.cache/1"
 
@@ -63,7 +63,7 @@ class Cache:
         """The payload stored under ``key``, or None. A damaged entry gives a warning and None."""
         path = self.path(key)
         try:
-            text = path.read_text("utf-8")
+            text = read_outside(path, JSON).decode()
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:

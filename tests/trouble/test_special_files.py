@@ -1,0 +1,70 @@
+"""What is no regular file is refused in one line, wherever a file is expected, and never waited for."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from tlbench.files import JSON, FileKind, file_sha256, open_outside, read_outside
+
+REFUSED = r"not a regular file|Too many levels|No such device"
+
+
+@pytest.fixture(params=["pipe", "zeros", "null", "socket", "folder", "loop", "pipe behind a link"])
+def special(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "special"
+    if request.param in ("pipe", "pipe behind a link"):
+        os.mkfifo(path)
+    if request.param == "pipe behind a link":
+        link = tmp_path / "link"
+        link.symlink_to(path)
+        return link
+    if request.param == "zeros":
+        path.symlink_to("/dev/zero")
+    if request.param == "null":
+        path.symlink_to("/dev/null")
+    if request.param == "socket":
+        server = socket.socket(socket.AF_UNIX)
+        here = Path.cwd()
+        os.chdir(tmp_path)  # the name of a socket has at most 108 bytes
+        try:
+            server.bind(path.name)
+        finally:
+            os.chdir(here)
+            server.close()
+    if request.param == "folder":
+        path.mkdir()
+    if request.param == "loop":
+        path.symlink_to(path)
+    return path
+
+
+def test_no_special_file_is_opened(special: Path) -> None:
+    for reading in (
+        lambda: open_outside(special, JSON),
+        lambda: read_outside(special, JSON),
+        lambda: file_sha256(special),
+    ):
+        with pytest.raises(OSError, match=r"not a regular file|Too many levels|No such device") as caught:
+            reading()
+        assert caught.value.strerror
+
+
+def test_a_file_beyond_its_kind_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * 101)
+    small = FileKind("note", 100)
+    with pytest.raises(OSError, match="a note of at most"):
+        read_outside(path, small)
+    assert read_outside(path, FileKind("note", 101)) == b"x" * 101
+
+
+def test_no_descriptor_is_left_open(special: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(OSError, match=REFUSED):
+            open_outside(special, JSON)
+    assert len(os.listdir("/proc/self/fd")) == before

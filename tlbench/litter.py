@@ -1,0 +1,111 @@
+"""Temporary files of runs that were killed: named so that a later run can tell them from those in use.
+
+A temporary name carries the host, the process and when the process started. What a process of this host left behind is
+removed once that process is gone; what another host left is removed after seven days, because nobody here can ask
+whether its process still runs. So no locks are needed, on one machine or on many that share a disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from pathlib import Path
+
+OTHER_HOSTS_SECONDS = 7 * 24 * 3600
+# .NAME.HOST-PROCESS-START-RANDOM.SUFFIX; NAME may be missing.
+_TEMPORARY = re.compile(
+    r"\.(?:.+\.)?(?P<host>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-(?P<start>[0-9]{1,20})-[0-9a-f]{8}"
+    r"\.(?:tmp|new|old|part(?:\.[A-Za-z0-9]+)?)"
+)
+
+
+@functools.cache
+def host_mark() -> str:
+    """Eight hex digits for this host, from its name; the name itself is in no file."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def temporary_name(suffix: str, name: str = "") -> str:
+    """A new name for a temporary file or folder of this process, hidden, that ends in ``suffix``.
+
+    Parameters
+    ----------
+    suffix : {'.tmp', '.new', '.old', '.part'} or '.part' with a further suffix
+    name : str
+        Of the file that is written, where people should see which.
+    """
+    process = os.getpid()
+    middle = f"{host_mark()}-{process}-{_start_of(process) or 0}-{secrets.token_hex(4)}"
+    return f".{name}.{middle}{suffix}" if name else f".{middle}{suffix}"
+
+
+def remove_litter(folder: Path, *, deep: bool = False) -> int:
+    """Remove what runs that are gone left in a folder; what a running process writes is left alone.
+
+    A file that can't be removed is left: it is in nobody's way.
+
+    Parameters
+    ----------
+    deep : bool
+        Look into the folders inside as well, at any depth; links are not followed.
+
+    Returns
+    -------
+    int
+        How many files and folders were removed.
+    """
+    removed = 0
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return 0
+    for entry in entries:
+        if _is_litter(entry):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+            removed += 1
+        elif deep and entry.is_dir(follow_symlinks=False):
+            removed += remove_litter(Path(entry.path), deep=True)
+    return removed
+
+
+def _is_litter(entry: os.DirEntry[str]) -> bool:
+    found = _TEMPORARY.fullmatch(entry.name)
+    if found is None:
+        return False
+    if found["host"] != host_mark():
+        try:
+            age_seconds = time.time() - entry.stat(follow_symlinks=False).st_mtime
+        except OSError:
+            return False
+        return age_seconds > OTHER_HOSTS_SECONDS
+    return not _is_running(int(found["process"]), int(found["start"]))
+
+
+def _is_running(process: int, start: int) -> bool:
+    """Whether a process of this host runs that started at ``start``; 0 if nobody could tell when it did."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass  # somebody else's, or no number of a process: its start decides
+    now = _start_of(process)
+    return now is None or start in (0, now)
+
+
+def _start_of(process: int) -> int | None:
+    """When a process started, in ticks since the machine did (proc(5), field 22); None where there is no ``/proc``."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
