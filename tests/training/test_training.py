@@ -167,7 +167,7 @@ def test_training_goes_on_from_a_package_with_its_size_and_vocabulary(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"observer": "pixels"}, "observer 'pixels' is not one that can be trained"),
+        ({"observer": "pixels"}, "observer 'pixels' can't be trained; choose one of avhubert, conformer, mvm, syncnet"),
         ({"size": "huge"}, "avhubert has no size 'huge'; there are tiny, small"),
         ({"size": {"encoder_layers": 2, "colour": 3}}, "avhubert: these are no dimensions of it"),
         ({"view": "sideways"}, "avhubert has no view 'sideways'; there are lrs2-center"),

@@ -138,7 +138,7 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
     from tlbench.verify import reader_of, weights_of
 
     card = find_card(name)
-    package = reader_of(card).read_published(file)
+    package = reader_of(card)(file)
     folder = out or checkpoint_folder() / card.name
     write_package(package, folder)
     weights_of(card, folder)  # warns if the card knows another hash

@@ -24,7 +24,7 @@ from tlbench.checkpoints.package import Package, open_package
 from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError
-from tlbench.observing.registry import observer_class
+from tlbench.observing.registry import capability
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
 from tlbench.training.expert import AudioEncoder, without_prefix
@@ -86,7 +86,7 @@ def generator_of(package: Package, path: Path) -> TalkLip:
     if dims.audio == "local":
         generator = TalkLip(dims)
     else:
-        encoder = observer_class(ear).audio_encoder(without_prefix(package.tensors, AUDIO), sizes, whose)
+        encoder: AudioEncoder = capability(ear, "audio_encoder")(without_prefix(package.tensors, AUDIO), sizes, whose)
         if encoder.width != dims.audio_width:
             raise TlbenchError(
                 f"weights {path}: its audio encoder is {encoder.width} wide, its configuration says {dims.audio_width}"

@@ -17,7 +17,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
-from tlbench.observing.registry import observer_class
+from tlbench.observing.registry import capability, observer_class
 from tlbench.training.devices import Precision, make_fabric
 from tlbench.training.preprocessed import Count
 from tlbench.training.run_folder import claim
@@ -27,6 +27,7 @@ from tlbench.version import VERSION
 
 if TYPE_CHECKING:
     from tlbench.training.loop import TrainingReport
+    from tlbench.training.trainable import Trainable
 
 FREE_SETTINGS = frozenset({"steps", "validate_every", "version"})  # may change between two parts of one training
 
@@ -118,7 +119,7 @@ def train_observer(
     fabric = make_fabric(accelerator, devices, precision, out)
     from tlbench.training.loop import BEST_NAME, TrainingLoop
 
-    learner_class = observer_class(observer).learner()
+    learner_class: type[Trainable] = capability(observer, "trainable")
     if start is not None:
         start = locate(start, [card for card in known_cards() if card.observer == observer], "from")
     train = load_dataset(dataset, data_root, split=train_split)
@@ -148,7 +149,7 @@ def train_observer(
     if start is None:
         learner = learner_class.begin(size, curriculum, schedule.seed)
     else:
-        package = open_package(start, observer_class(observer).read_published)
+        package = open_package(start, capability(observer, "read_published"))
         learner = learner_class.restore(package, start, curriculum, schedule.seed)
     training = TrainingLoop(
         learner,
