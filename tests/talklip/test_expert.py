@@ -24,8 +24,8 @@ SMALL = {**SIZES["tiny"].to_json(), **READER}
 
 
 def package(view: str = "avhubert-small-mouth@1") -> Package:
-    learner = TrainableAVHubert.begin(SMALL, LabelInventory(TEXTS, (), ()), seed=0)
-    return own_package(learner.package(), view, {}, half=False)
+    trainable = TrainableAVHubert.from_scratch(SMALL, LabelInventory(TEXTS, (), ()), seed=0)
+    return own_package(trainable.package(), view, {}, half=False)
 
 
 def teacher(view: str = "avhubert-small-mouth@1") -> Expert:
@@ -79,7 +79,9 @@ def test_nothing_of_it_learns_and_the_gradient_passes_through_it(expert: Expert)
 
 def test_a_tenth_of_the_gradient_reaches_the_pictures_as_published(expert: Expert) -> None:
     gradients = []
-    whole = TrainableAVHubert.restore(package(), Path("expert"), LabelInventory(TEXTS, (), ()), 0).network.model.eval()
+    whole = TrainableAVHubert.from_checkpoint(
+        package(), Path("expert"), LabelInventory(TEXTS, (), ()), 0
+    ).network.model.eval()
     for see in (lambda seen: expert.see(seen, None), lambda seen: whole.encode(seen, None, None)):
         pictures = lips(expert).requires_grad_()
         see(pictures)[..., 0].sum().backward()

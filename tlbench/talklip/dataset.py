@@ -32,7 +32,7 @@ from tlbench.media.video import DECODING, VideoReader
 from tlbench.media.views import FrameFace, ToBgr, View, open_view
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import FOOTAGE_BYTES, PreprocessedDataset
+from tlbench.training.preprocessed import FRAMES_IN_MEMORY_BYTES, PreprocessedDataset
 
 FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 FRAME_SIDE = 160  # pixels, of LRS2's videos
@@ -208,7 +208,7 @@ class TalkLipDataset(PreprocessedDataset):
         assert clip.reference is not None  # content_sha256 refuses a clip without one
         speech = clip.audio or clip.reference
         samples = read_audio(speech)
-        video = VideoReader(clip.reference, FOOTAGE_BYTES)
+        video = VideoReader(clip.reference, FRAMES_IN_MEMORY_BYTES)
         found = self.finder.boxes(clip, video, sha256)
         rows = found.of_person
         faces, places = [], []
