@@ -63,9 +63,9 @@ def ours(path: Path, lip_views: tuple[View, ...]) -> int:
     count = 0
     for seen, real in zip(generated.frames(), reference.frames(), strict=True):
         for stream, frames in zip(faces, (seen, real), strict=True):
-            count += len(stream.see(frames, boxes[frames.start : frames.start + len(frames)]))
+            count += len(stream.apply(frames, boxes[frames.start : frames.start + len(frames)]))
         for stream in lips:
-            stream.see(seen)
+            stream.apply(seen)
     return count
 
 

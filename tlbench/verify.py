@@ -20,10 +20,11 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.generation.controls import control, control_clips
-from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.scaling import Size
 from tlbench.media.video import write_video
 from tlbench.metrics.text import distance
+from tlbench.observing.device import choose_device
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, load_detector
@@ -32,7 +33,7 @@ from tlbench.observing.observer import Observer
 from tlbench.observing.registry import capability, observer_class
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.scoring.result import Result
-from tlbench.scoring.score import Progress, choose_device, prepare, run, trained_view
+from tlbench.scoring.score import Progress, prepare, run, trained_view
 
 SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
 ANY_SIZE: Size = (256, 256)  # of frames, where the view takes any

@@ -182,7 +182,7 @@ class TrainableConformer(Trainable):
         inference = ConformerInference(copy.deepcopy(self._network.model), view, device, free=False)
         evidence: list[Evidence] = []
         for chunk in batched(samples, PREDICT_CLIPS):
-            states = [inference.watch(sample.clip) for sample in chunk]
+            states = [inference.start_clip(sample.clip) for sample in chunk]
             evidence += inference.read(states, [torch.from_numpy(sample.pictures) for sample in chunk])
         return evidence
 

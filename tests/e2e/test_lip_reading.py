@@ -96,7 +96,7 @@ def plainly_read(folder: Path, clip_id: str) -> str:
     whole = tuple(
         frame for run in VideoReader(folder / "generated" / f"{clip_id}.mp4", 0).frames() for frame in run.native
     )
-    crops = open_view(LRS2_CENTER).see(FrameChunk(0, whole))
+    crops = open_view(LRS2_CENTER).apply(FrameChunk(0, whole))
     with torch.inference_mode():
         encoded = model.encode(torch.from_numpy(crops)[None, None], None, None)
         best = beam_search(model.decoder, encoded, torch.tensor([len(crops)]), BeamSettings())[0][0]

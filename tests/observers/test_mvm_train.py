@@ -23,6 +23,7 @@ from tlbench.observers.mvm.train import SIZES, TrainableMVM, address, classify, 
 from tlbench.observers.mvm.view import MEAN, STD, VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
+from tlbench.observing.observer import ClipChunk
 from tlbench.training.augment import normalise
 from tlbench.training.trainable import NO_LABEL, TOTAL, LabelInventory, TrainingSample
 
@@ -112,10 +113,10 @@ def test_a_memory_finds_what_was_put_into_it() -> None:
 def test_the_package_reads_as_it_was_judged(learned: TrainableMVM, tmp_path: Path) -> None:
     write_package(own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=False), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
-    watcher = observer.watch(Clip("a", word="WHITE"), None)
-    watcher.see(_frames(20), None, None)  # shorter than 29
-    (read,) = observer.conclude([watcher])
-    crops = watcher.crops  # type: ignore[attr-defined]
+    state = observer.start_clip(Clip("a", word="WHITE"), None)
+    state.update(ClipChunk(_frames(20)))  # shorter than 29
+    (read,) = observer.compute([state])
+    crops = state.crops  # type: ignore[attr-defined]
     assert crops.shape == (FRAMES, SIDE, SIDE)
     levels = normalise(np.arange(256, dtype=np.uint8), MEAN, STD)
     pictures = np.abs(crops[:20, ..., None] - levels).argmin(-1).astype(np.uint8)
@@ -131,9 +132,9 @@ def test_a_package_knows_its_own_words_alone(learned: TrainableMVM, tmp_path: Pa
     write_package(learned.package(), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
     with pytest.raises(ClipError, match="'ABOUT' is none of the 4 words that this MVM has learned"):
-        observer.watch(Clip("a", word="ABOUT"), None)
+        observer.start_clip(Clip("a", word="ABOUT"), None)
     with pytest.raises(ClipError, match="did you mean WHITE"):
-        observer.watch(Clip("a", word="white"), None)
+        observer.start_clip(Clip("a", word="white"), None)
 
 
 def test_judging_leaves_it_in_training(learned: TrainableMVM) -> None:

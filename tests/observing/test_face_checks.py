@@ -251,9 +251,9 @@ def test_real_faces(shared: Path, tmp_path: Path, times: float) -> None:
     left, top = (int(np.clip(at - side / times / 2, 0, side - side / times)) for at, side in ((x, width), (y, height)))
     cut = frames[:, top : top + int(height / times), left : left + int(width / times)]
     write_video(tmp_path / "made.mp4", [cv2.resize(frame, (width // 2, height // 2)) for frame in cut], crf=20)
-    footage = VideoReader(tmp_path / "made.mp4")
+    video = VideoReader(tmp_path / "made.mp4")
     looks = FaceLooks(HaarDetector(), boxes // 2, len(frames))
-    for run in footage.frames():
+    for run in video.frames():
         looks.take(run)
     found = list(check_framing("c", looks, (width // 2, height // 2), VideoReader(path), (width, height)))
     assert [told.code for told in found] == (["framing"] if times > 1 else [])

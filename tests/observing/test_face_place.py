@@ -267,7 +267,7 @@ def test_real_faces(shared: Path, speaker: str) -> None:
     (box,) = detector.detect(frames[:1])
     assert box is not None
     view = open_view(View("framed", 1, (FrameFace(SIDE),)))
-    framed = view.see(run_of(frames), np.tile(box, (len(frames), 1)))
+    framed = view.apply(run_of(frames), np.tile(box, (len(frames), 1)))
     scene = np.full((len(frames), 720, 1280, 3), 90, np.uint8)
     scene[:, 200:488, 300:660] = np.stack([cv2.resize(picture, (360, 288)) for picture in frames])
     mouth = framed[:, 66:114, 56:104].repeat(3, axis=1).repeat(3, axis=2)

@@ -16,14 +16,14 @@ from tests.factories.media_factory import tone, write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, write_boxes
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video import VideoReader
 from tlbench.observing import registry
 from tlbench.observing.cache import Cache
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource
 from tlbench.observing.observation import Observation
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
 from tlbench.preflight.clip import Expected
 
@@ -33,15 +33,8 @@ class Counting(ClipState):
         self.seen: list[int] = []
         self.real: list[int] = []
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated, reference = chunk.generated, chunk.reference
         self.seen += [] if generated is None else range(generated.start, generated.start + len(generated))
         self.real += [] if reference is None else range(reference.start, reference.start + len(reference))
 
@@ -62,14 +55,14 @@ class Counter(Observer):
         Counter.loads += 1
         return cls()
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Counting()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [
-            Evidence(self.name, {"seen": np.array(watcher.seen), "real": np.array(watcher.real)})
-            for watcher in watchers
-            if isinstance(watcher, Counting)
+            Evidence(self.name, {"seen": np.array(state.seen), "real": np.array(state.real)})
+            for state in states
+            if isinstance(state, Counting)
         ]
 
 
@@ -251,23 +244,15 @@ class Framer(Counter):
     name = "framer"
     needs = Needs(boxes=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Boxing()
 
 
 class Boxing(Counting):
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        super().see(generated, reference, boxes)
-        assert boxes is not None
-        self.real += boxes[:, 0].tolist()
+    def update(self, chunk: ClipChunk) -> None:
+        super().update(chunk)
+        assert chunk.boxes is not None
+        self.real += chunk.boxes[:, 0].tolist()
 
 
 def framing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
@@ -393,9 +378,9 @@ def test_a_run_of_a_huge_picture_stays_small(tmp_path: Path) -> None:
     """Two videos side by side, of each a run looked at and a run in the making: 256 MiB at most."""
     for width, height, run in ((160, 160, 32), (1920, 1080, 7), (3840, 2160, 1)):
         path = write_clip(tmp_path / f"{width}.mp4", frames=2, width=width, height=height)
-        footage = VideoReader(path)
-        assert footage.run == run
-        (first, *_) = footage.frames()
+        video = VideoReader(path)
+        assert video.chunk_frames == run
+        (first, *_) = video.frames()
         assert run * (first.rgb.nbytes // len(first)) * 3 // 2 <= 64 * 2**20
 
 
@@ -403,18 +388,10 @@ class Guided(ClipState):
     def __init__(self) -> None:
         self.guides: list[np.ndarray] = []
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        given = placements if boxes is None else boxes
+    def update(self, chunk: ClipChunk) -> None:
+        given = chunk.placements if chunk.boxes is None else chunk.boxes
         assert given is not None
-        assert generated is None or len(given) >= len(generated)
+        assert chunk.generated is None or len(given) >= len(chunk.generated)
         self.guides.append(given)
 
 
@@ -424,11 +401,11 @@ class Steadied(Counter):
     name = "framer"
     needs = Needs(boxes=True, framing=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Guided()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in watchers if isinstance(w, Guided)]
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in states if isinstance(w, Guided)]
 
 
 class Placer(Steadied):

@@ -31,7 +31,7 @@ def head(seed: int, frames: int = FRAMES, noise: float = 1.0, mouth: int | None 
 def curve(frames: np.ndarray, run: int = 32) -> MotionCurve:
     motion = MotionCurve()
     for start in range(0, len(frames), run):
-        motion.see(frames[start : start + run])
+        motion.update(frames[start : start + run])
     return motion
 
 

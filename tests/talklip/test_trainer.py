@@ -331,7 +331,7 @@ def test_a_full_disk_leaves_the_old_state_as_it_was(train: Train, tmp_path: Path
 def test_a_damaged_state_is_said(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "base-no-lip", stop=lambda: True)
     (tmp_path / "state.pt").write_bytes(b"PK nothing")
-    with pytest.raises(TlbenchError, match=r"state.pt: can't be gone on from .* remove it to begin again"):
+    with pytest.raises(TlbenchError, match=r"state.pt: training can't resume from it .* remove it to start again"):
         train(tmp_path, "base-no-lip")
 
 

@@ -39,6 +39,7 @@ from tlbench.generation.controls import (
 )
 from tlbench.generation.faults import VERSION, Fault, double_of, find_faults
 from tlbench.generation.stand_ins import StandInMatch, envelope, pair_up
+from tlbench.media.frame_rows import repeat_last
 from tlbench.media.video import read_video
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.cache import Cache, content_key, content_sha256
@@ -416,7 +417,7 @@ class _Desk:
         other = self.clips[pairing.id]
         assert other.reference is not None  # it has speech
         frames = read_video(other.reference)
-        place = pairing.place[np.minimum(np.arange(count), len(pairing.place) - 1)]
+        place = repeat_last(pairing.place, 0, count)
         return double_of(StandIn(frames, _boxes_of(other, boxes, len(frames))), place)
 
     def _done(self, fault: Fault, size: float, orders: Mapping[str, _Order]) -> Result | None:

@@ -19,7 +19,7 @@ from tlbench.cli.options import (
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
-    from tlbench.scoring.score import Precision
+    from tlbench.observing.device import Precision
     from tlbench.talklip.generate import Identity
     from tlbench.talklip.inference import Trim
 

@@ -24,8 +24,8 @@ from tlbench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from tlbench.observing.device import Precision
     from tlbench.observing.face_boxes import GuideSource
-    from tlbench.scoring.score import Precision
     from tlbench.tables.table import Format
 
 

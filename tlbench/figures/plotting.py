@@ -18,8 +18,8 @@ from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings
 from tlbench.figures.figure_files import check_png
 from tlbench.figures.snapshots import Moment, SnapshotRow, draw_snapshots
 from tlbench.media.audio import read_audio
-from tlbench.media.filterbank import SAMPLE_RATE
-from tlbench.media.video import FRAMES_PER_SECOND, VideoReader
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video import VideoReader
 from tlbench.talklip.generator import TalkLip
 
 SNAPSHOTS = 8

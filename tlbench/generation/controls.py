@@ -8,7 +8,6 @@ that encoder alone costs.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 from abc import ABC, abstractmethod
@@ -22,15 +21,15 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path
 from tlbench.generation.nearest_mouth import MouthIndex, mouth_halves
 from tlbench.media.audio import read_audio
 from tlbench.media.blending import softness
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video import read_video, write_video
 
 CODEC = "libx264"
 CRF = 23  # x264's own default, so the quality most published clips were written with
-FRAMES_PER_SECOND = 25
-SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 
 
@@ -512,9 +511,8 @@ def _open_folder(
                     f"{folder} holds controls made in another way (see control.json); choose another folder"
                 )
             return
-        temporary = note.with_name(f".{note.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(note)
+        with atomic_path(note) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise TlbenchError(
             f"controls can't be written to {folder} ({error.strerror}); choose another folder"

@@ -13,7 +13,8 @@ import numpy as np
 from av.filter import Graph
 
 from tlbench.media.container import MediaError, opened, packets, sound_stream
-from tlbench.media.filterbank import MEL_FILTERS, SAMPLE_RATE, mel_energies
+from tlbench.media.filterbank import MEL_FILTERS, mel_energies
+from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.timeline import timeline
 
 LONGEST_GAP_SECONDS = 600.0  # a longer hole is a broken timestamp, which would be filled with silence

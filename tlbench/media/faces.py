@@ -18,6 +18,7 @@ import numpy as np
 from cv2.data import haarcascades
 
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path
 from tlbench.media.followed import FOUND, FollowedFace, fill_gaps
 from tlbench.media.scaling import Size, scale_boxes
 from tlbench.media.video import FrameChunk
@@ -237,7 +238,7 @@ class Boxes:
         return replace(self, xyxy=scale_boxes(self.xyxy, size, wanted), followed=followed)
 
 
-def find_boxes(runs: Iterable[FrameChunk], detector: FaceDetector, smooth: int = 0) -> Boxes:
+def find_boxes(chunks: Iterable[FrameChunk], detector: FaceDetector, smooth: int = 0) -> Boxes:
     """Find the best face of every frame, run by run, so that only one run's frames are needed at a time.
 
     Nobody looks whether there are several people; :func:`tlbench.media.people.find_people` does.
@@ -259,7 +260,7 @@ def find_boxes(runs: Iterable[FrameChunk], detector: FaceDetector, smooth: int =
         If ``smooth`` is even or negative.
     """
     check_smooth(smooth)
-    best, centre = best_faces(runs, detector)
+    best, centre = best_faces(chunks, detector)
     return as_boxes(best, centre, fill_gaps(best, centre), detector.name, smooth)
 
 
@@ -269,7 +270,7 @@ def check_smooth(smooth: int) -> None:
         raise TlbenchError(f"boxes can't be smoothed over {smooth} frames; give an odd number, or 0 for none")
 
 
-def best_faces(runs: Iterable[FrameChunk], detector: FaceDetector) -> tuple[np.ndarray, np.ndarray]:
+def best_faces(chunks: Iterable[FrameChunk], detector: FaceDetector) -> tuple[np.ndarray, np.ndarray]:
     """The best face of each frame, (T, 4) float64, NaN where there is none; and the centred box of each, (T, 4) int64.
 
     Raises ClipError ``no-frames`` if there is not one frame.
@@ -277,9 +278,9 @@ def best_faces(runs: Iterable[FrameChunk], detector: FaceDetector) -> tuple[np.n
     rows: list[np.ndarray] = []
     centres: list[np.ndarray] = []
     last: np.ndarray | None = None
-    for run in runs:
-        height, width = run.rgb.shape[1:3]
-        for face in detector.detect(run.rgb, last):
+    for chunk in chunks:
+        height, width = chunk.rgb.shape[1:3]
+        for face in detector.detect(chunk.rgb, last):
             rows.append(np.full(4, np.nan) if face is None else face.astype(np.float64))
             centres.append(fallback_box(width, height))
             last = face
@@ -426,10 +427,5 @@ def write_boxes(path: Path, boxes: Boxes) -> None:
     found = face.states == FOUND
     if not found.all():
         rows = np.where(found[:, None], rows, np.nan)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            np.save(file, rows, allow_pickle=False)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, rows, allow_pickle=False)

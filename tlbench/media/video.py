@@ -21,20 +21,20 @@ from av.container import OutputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from tlbench.errors import TlbenchError
+from tlbench.files import atomic_path
 from tlbench.media.container import MediaError, opened, packets
 from tlbench.media.probe import (
-    FRAMES_PER_SECOND,
     AudioInfo,
     VideoInfo,
     probe,
     tick_at_25,
     video_stream,
 )
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.timeline import COUNTED, decoding_key
 
 __all__ = [
     "DECODING",
-    "FRAMES_PER_SECOND",
     "AudioInfo",
     "FrameChunk",
     "MediaError",
@@ -48,8 +48,8 @@ __all__ = [
 # 25 frames/s by nearest time, upright, RGB as OpenCV 4 decodes it. Part of protocol ids and of the key under which
 # evidence is kept; to be changed whenever the same file would give other frames.
 DECODING = "pyav-25fps@1"
-RUN_FRAMES = 32
-RUN_BYTES = 64 * 2**20
+CHUNK_FRAMES = 32
+CHUNK_BYTES = 64 * 2**20
 LONGEST_GAP_SECONDS = 60.0  # a longer still picture is a broken timestamp, which conversion would fill with copies
 # x264's code for AVX-512 reads memory that nothing wrote (build 165, seen at 160x128): the same frames gave other bytes
 # from one call to the next. Up to SSE4.2, which every x86-64 machine that NumPy 2 runs on has, it does not, and its
@@ -143,7 +143,7 @@ class VideoReader:
         self.decodes = 0
         self.damaged_packets = 0
         self._kept: tuple[FrameChunk, ...] | None = None
-        self._kept_run = 0
+        self._kept_chunk_frames = 0
         self._decoded_count: int | None = None
 
     @cached_property
@@ -176,12 +176,12 @@ class VideoReader:
         return self._decoded_count
 
     @property
-    def run(self) -> int:
+    def chunk_frames(self) -> int:
         """How many frames are handed out at once: 32, fewer of a large picture, so that a run stays below 64 MiB."""
         frame_bytes = self.info.width * self.info.height * 9 // 2  # 4:2:0 and RGB
-        return max(1, min(RUN_FRAMES, RUN_BYTES // max(1, frame_bytes)))
+        return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // max(1, frame_bytes)))
 
-    def frames(self, run: int | None = None) -> Iterator[FrameChunk]:
+    def frames(self, chunk_frames: int | None = None) -> Iterator[FrameChunk]:
         """The video in runs of ``run`` frames (:attr:`run` if not given), the last one shorter.
 
         Raises
@@ -190,19 +190,19 @@ class VideoReader:
             What ``probe`` raises; ``no-frames`` if nothing can be decoded, ``size-changes`` if the pictures' size
             changes on the way, ``timestamps`` if a still of more than a minute would have to be filled.
         """
-        run = self.run if run is None else run
+        count = self.chunk_frames if chunk_frames is None else chunk_frames
         if self._kept is not None:
-            if run != self._kept_run:
+            if count != self._kept_chunk_frames:
                 natives = [native for frames in self._kept for native in frames.native]
-                self._kept, self._kept_run = tuple(_in_runs(natives, run)), run
+                self._kept, self._kept_chunk_frames = tuple(_in_chunks(natives, count)), count
             return iter(self._kept)
-        return self._keeping(_read_ahead(_in_runs(self._paced(), run)), run)
+        return self._keeping(_read_ahead(_in_chunks(self._paced(), count)), count)
 
-    def _keeping(self, runs: Iterator[FrameChunk], run: int) -> Iterator[FrameChunk]:
+    def _keeping(self, chunks: Iterator[FrameChunk], chunk_frames: int) -> Iterator[FrameChunk]:
         """The same runs, kept for the next pass if all of them fit."""
         kept: list[FrameChunk] | None = []
         kept_bytes = 0
-        for frames in runs:
+        for frames in chunks:
             kept_bytes += len(frames) * _size_bytes(frames.native[0])
             if kept is not None and kept_bytes <= self.budget_bytes:
                 kept.append(frames)
@@ -210,7 +210,7 @@ class VideoReader:
                 kept = None
             yield frames
         if kept is not None:
-            self._kept, self._kept_run = tuple(kept), run
+            self._kept, self._kept_chunk_frames = tuple(kept), chunk_frames
 
     def _paced(self) -> Iterator[av.VideoFrame]:
         """The decoded pictures at 25 a second."""
@@ -313,7 +313,7 @@ def write_video(
     frames: Iterable[np.ndarray],
     frames_per_second: float | Fraction = FRAMES_PER_SECOND,
     samples: np.ndarray | None = None,
-    sample_rate: int = 16000,
+    sample_rate: int = SAMPLE_RATE,
     codec: str = "libx264",
     crf: int = 18,
     audio_codec: str = "aac",
@@ -344,17 +344,13 @@ def write_video(
     """
     path = Path(path)
     rate = Fraction(frames_per_second).limit_denominator(1001)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        with _created(partial, path) as container:
+        with atomic_path(path, keep_suffix=True) as temporary, _created(temporary, path) as container:
             _encode(container, path, iter(frames), rate, samples, sample_rate, codec, crf, audio_codec)
-        os.replace(partial, path)
     except (av.error.FFmpegError, OSError) as error:
         raise TlbenchError(
             f"{path}: can't write the video ({error.strerror}); check the folder, its permissions and free space"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _created(partial: Path, path: Path) -> OutputContainer:
@@ -479,43 +475,43 @@ def _size_bytes(native: av.VideoFrame) -> int:
     return sum(plane.buffer_size for plane in native.planes) + 3 * native.width * native.height
 
 
-def _read_ahead(runs: Generator[FrameChunk, None, None]) -> Iterator[FrameChunk]:
+def _read_ahead(chunks: Generator[FrameChunk, None, None]) -> Iterator[FrameChunk]:
     """The same runs, each decoded and made RGB by a thread while the one before it is looked at.
 
     The first is begun at once, so that two videos to be looked at side by side are decoded side by side.
     """
     reader = ThreadPoolExecutor(1, thread_name_prefix="decode")
-    return _handed_over(reader, reader.submit(_next_in_rgb, runs), runs)
+    return _handed_over(reader, reader.submit(_next_in_rgb, chunks), chunks)
 
 
 def _handed_over(
-    reader: ThreadPoolExecutor, upcoming: Future[FrameChunk | None], runs: Generator[FrameChunk, None, None]
+    reader: ThreadPoolExecutor, upcoming: Future[FrameChunk | None], chunks: Generator[FrameChunk, None, None]
 ) -> Iterator[FrameChunk]:
     with reader:
         try:
             while (frames := upcoming.result()) is not None:
-                upcoming = reader.submit(_next_in_rgb, runs)
+                upcoming = reader.submit(_next_in_rgb, chunks)
                 yield frames
         finally:  # whoever stops looking early leaves a run under way; the file is closed after it
             wait([upcoming])
-            runs.close()
+            chunks.close()
 
 
-def _next_in_rgb(runs: Iterator[FrameChunk]) -> FrameChunk | None:
-    frames = next(runs, None)
+def _next_in_rgb(chunks: Iterator[FrameChunk]) -> FrameChunk | None:
+    frames = next(chunks, None)
     if frames is not None:
         frames.rgb  # noqa: B018 computed here, kept by the property
     return frames
 
 
-def _in_runs(natives: Iterable[av.VideoFrame], run: int) -> Generator[FrameChunk, None, None]:
+def _in_chunks(natives: Iterable[av.VideoFrame], chunk_frames: int) -> Generator[FrameChunk, None, None]:
     gathered: list[av.VideoFrame] = []
     start = 0
     for native in natives:
         gathered.append(native)
-        if len(gathered) == run:
+        if len(gathered) == chunk_frames:
             yield FrameChunk(start, tuple(gathered))
-            start += run
+            start += chunk_frames
             gathered = []
     if gathered:
         yield FrameChunk(start, tuple(gathered))

@@ -226,7 +226,7 @@ class ViewStream:
         self._steps = [step for step in steps if not isinstance(step, ToBgr)]
         self._swap = not grey and wants_bgr == (self._jpeg is None)
 
-    def see(
+    def apply(
         self, frames: FrameChunk, boxes: np.ndarray | None = None, placements: np.ndarray | None = None
     ) -> np.ndarray:
         """The next run of frames.

@@ -206,9 +206,9 @@ class ClipChecks:
 
     def see_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
         """The next runs of both videos, side by side."""
-        for curve, run in ((self._motion, seen), (self._real_motion, real)):
-            if run is not None:
-                curve.see(run.rgb)
+        for curve, chunk in ((self._motion, seen), (self._real_motion, real)):
+            if chunk is not None:
+                curve.update(chunk.rgb)
 
     def hear(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
         """Check what was heard of the clip. None if there is none: then the observers that need it fail and say so."""

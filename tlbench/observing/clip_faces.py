@@ -133,8 +133,8 @@ class FaceChecker:
         if self._embedded is None:
             self._embedded = embedded_detector()
         looks = FaceLooks(self._embedded, boxes.scaled(real_size, size).face.xyxy, limit)
-        for run in generated.frames():
-            seen = run.before(limit)
+        for chunk in generated.frames():
+            seen = chunk.before(limit)
             if seen is None:
                 break
             looks.take(seen)

@@ -51,9 +51,9 @@ def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "
 
 def _here(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]:
     _limit_threads(plan)
-    bench = ObserverRunner(plan)
-    for batch in batches(clips, bench.clips_per_batch):
-        yield from bench.observe(batch)
+    runner = ObserverRunner(plan)
+    for batch in batches(clips, runner.clips_per_batch):
+        yield from runner.observe(batch)
 
 
 def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:

@@ -15,7 +15,7 @@ from tlbench.media.mouth_patch import PATCH_PX
 from tlbench.media.video import FrameChunk
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.observing.runner import ObserverPlan, Plan
 
@@ -70,24 +70,24 @@ def _observe(observer: Observer, batch: Sequence[tuple[Clip, int]]) -> Iterator[
     watched: list[tuple[Clip, int, ClipState]] = []
     for clip, frames in batch:
         try:
-            watcher = observer.watch(clip, None)
-            _show(watcher, frames)
+            state = observer.start_clip(clip, None)
+            _show(state, frames)
         except ClipError:
             continue
-        watched.append((clip, frames, watcher))
+        watched.append((clip, frames, state))
     if not watched:
         return
-    said = observer.conclude([watcher for _, _, watcher in watched])
+    said = observer.compute([state for _, _, state in watched])
     for (clip, frames, _), evidence in zip(watched, said, strict=True):
         if not isinstance(evidence, ClipError):
             yield clip, frames, evidence
 
 
-def _show(watcher: ClipState, frames: int) -> None:
+def _show(state: ClipState, frames: int) -> None:
     """All frames, the same picture, with guides of every kind, none of which leads out of it."""
     picture = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), GREY, np.uint8), format="rgb24")
     mouth = np.array([[PATCH_PX / SIDE, 0, 0], [0, PATCH_PX / SIDE, 0]])  # (2, 3): pixels to the mouth patch
     for start in range(0, frames, RUN):
         count = min(RUN, frames - start)
         boxes = np.tile(np.array(FACE, np.int64), (count, 1))
-        watcher.see(FrameChunk(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1)))
+        state.update(ClipChunk(FrameChunk(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1))))

@@ -15,7 +15,7 @@ from tlbench.media.views import CenterCrop, Resize, ResizeAntialiased, View, ope
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipState, Needs, Observer
 
-OneWatcher = TypeVar("OneWatcher", bound=ClipState)
+OneState = TypeVar("OneState", bound=ClipState)
 Prepared = TypeVar("Prepared")
 
 
@@ -74,47 +74,47 @@ class Crops:
     def __init__(self, view: View) -> None:
         self.frames = 0
         self._stream = open_view(view)
-        self._runs: list[np.ndarray] = []
+        self._chunks: list[np.ndarray] = []
 
     def take(self, frames: FrameChunk, boxes: np.ndarray | None, placements: np.ndarray | None = None) -> None:
         """The next run of frames. Guides may be longer: they are of both videos, of which this may be the shorter."""
         self.frames += len(frames)
         boxes, placements = (None if rows is None else rows[: len(frames)] for rows in (boxes, placements))
-        self._runs.append(self._stream.see(frames, boxes, placements))
+        self._chunks.append(self._stream.apply(frames, boxes, placements))
 
     def all(self, clip_id: str) -> np.ndarray:
         """All of them, one a frame. Raises ClipError ``no-frames`` if there is none."""
         if not self.frames:
             raise ClipError("no-frames", f"clip {clip_id}: no frame to read; look at the file")
-        return np.concatenate(self._runs)
+        return np.concatenate(self._chunks)
 
 
 def read_together(
-    watchers: Sequence[ClipState],
-    kind: type[OneWatcher],
-    prepare: Callable[[OneWatcher], Prepared],
-    read: Callable[[Sequence[OneWatcher], Sequence[Prepared]], Sequence[Evidence]],
+    states: Sequence[ClipState],
+    kind: type[OneState],
+    prepare: Callable[[OneState], Prepared],
+    read: Callable[[Sequence[OneState], Sequence[Prepared]], Sequence[Evidence]],
 ) -> list[Evidence | ClipError]:
-    """What :meth:`Observer.conclude` returns: each clip is prepared, and those that can be are read together.
+    """What :meth:`Observer.compute` returns: each clip is prepared, and those that can be are read together.
 
     Parameters
     ----------
-    watchers : sequence of ClipState
+    states : sequence of ClipState
         All of them of ``kind``.
     prepare : callable
-        What a watcher has for the network; raises ClipError if that can't be read.
+        What a state has for the network; raises ClipError if that can't be read.
     read : callable
         Watchers and what was prepared of each, to their evidence in the same order. Not called for none.
     """
     said: dict[int, Evidence | ClipError] = {}
-    ready: dict[int, tuple[OneWatcher, Prepared]] = {}
-    for index, watcher in enumerate(watchers):
-        assert isinstance(watcher, kind)
+    ready: dict[int, tuple[OneState, Prepared]] = {}
+    for index, state in enumerate(states):
+        assert isinstance(state, kind)
         try:
-            ready[index] = (watcher, prepare(watcher))
+            ready[index] = (state, prepare(state))
         except ClipError as error:
             said[index] = error
     if ready:
-        found = read([watcher for watcher, _ in ready.values()], [prepared for _, prepared in ready.values()])
+        found = read([state for state, _ in ready.values()], [prepared for _, prepared in ready.values()])
         said |= dict(zip(ready, found, strict=True))
-    return [said[index] for index in range(len(watchers))]
+    return [said[index] for index in range(len(states))]

@@ -1,8 +1,8 @@
 """The contract of an observer: anything that looks at a clip and returns evidence.
 
-The runner decodes a clip once and shows each run of frames to one :class:`ClipState` an observer; a watcher keeps only
+The runner decodes a clip once and shows each run of frames to one :class:`ClipState` an observer; a state keeps only
 what its observer needs (a small crop, a running sum, an embedding), so that memory does not grow with the video.
-When the clips of a batch have been seen, :meth:`Observer.conclude` turns their watchers into evidence. What it
+When the clips of a batch have been seen, :meth:`Observer.compute` turns their states into evidence. What it
 returns for one clip must not depend on which other clips are in the batch.
 """
 
@@ -40,8 +40,47 @@ class Needs:
     weights: bool = False  # a checkpoint has to be found first
 
 
+@dataclass(frozen=True)
+class ClipChunk:
+    """The next frames of a clip's videos, and where the face is in them.
+
+    Attributes
+    ----------
+    generated, reference : FrameChunk or None
+        The next frames of each video, from the same frame index on; None once that video has ended or if the observer
+        did not ask for it. The chunk in which one video ends has fewer frames of it than of the other.
+    boxes : (n, 4) int64 or None
+        Face boxes x1 y1 x2 y2 of these frames in pixels of the generated video, fewer rows once the boxes end; None if
+        the observer did not ask for boxes. For observers that need ``framing``: smoothed over the clip, and the last
+        box is repeated once they end.
+    placements : (n, 2, 3) float64 or None
+        Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, made from landmarks by
+        :mod:`tlbench.media.mouth_patch`; None if the observer did not ask for them.
+    reference_boxes, reference_placements : ndarray or None
+        The same in pixels of the real video, which may have another size, for observers that need the real video as
+        well. None if they are those of the generated video.
+    """
+
+    generated: FrameChunk | None = None
+    reference: FrameChunk | None = None
+    boxes: np.ndarray | None = None
+    placements: np.ndarray | None = None
+    reference_boxes: np.ndarray | None = None
+    reference_placements: np.ndarray | None = None
+
+    @property
+    def boxes_in_reference(self) -> np.ndarray | None:
+        """Face boxes in pixels of the real video."""
+        return self.boxes if self.reference_boxes is None else self.reference_boxes
+
+    @property
+    def placements_in_reference(self) -> np.ndarray | None:
+        """Mouth placements in pixels of the real video."""
+        return self.placements if self.reference_placements is None else self.reference_placements
+
+
 class ClipState(ABC):
-    """One clip in the eyes of one observer.
+    """What one observer keeps of one clip while the frames pass.
 
     Attributes
     ----------
@@ -56,37 +95,13 @@ class ClipState(ABC):
     clip_reference_boxes: Boxes | None = None
 
     @abstractmethod
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        """Take in the next run of frames; called in order, until both videos have ended.
-
-        Parameters
-        ----------
-        generated, reference : FrameChunk or None
-            The next frames of each video, starting at the same frame index; None once that video has ended or if
-            it was not asked for. When a video ends inside a run, its Frames is shorter than the other's.
-        boxes : (n, 4) int64 or None
-            Face boxes x1 y1 x2 y2 for the frames of this run, in the generated video's pixels, fewer once the boxes end
-            (None if not asked for). To observers that need ``framing``: steadied over the clip, the last one held once
-            they end.
-        placements : (n, 2, 3) float64 or None
-            Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, as
-            :mod:`tlbench.media.mouth_patch` makes them from landmarks (None if not asked for).
-        reference_boxes, reference_placements : ndarray or None
-            The same in the reference's pixels, which may be of another size; to observers that need the reference as
-            well. None: as those of the generated video.
+    def update(self, chunk: ClipChunk) -> None:
+        """Take the next frames; called in order until both videos have ended.
 
         Raises
         ------
         ClipError
-            If this observer can't go on with this clip. The runner shows it nothing more.
+            If the observer can't go on with this clip. The runner gives it no more frames.
         """
 
 
@@ -121,7 +136,7 @@ class Observer(ABC):
     default_view: ClassVar[str] = ""  # for metrics that leave the view to the run; "" if none does
     modes: ClassVar[tuple[str, ...]] = ()  # further evidence that costs extra, given only to metrics that ask for it
     has_half: ClassVar[bool] = False  # whether its network can compute in half precision; others are never asked to
-    clips_per_batch: ClassVar[int] = 1  # how many clips ``conclude`` likes to be given at once
+    clips_per_batch: ClassVar[int] = 1  # how many clips ``compute`` likes to be given at once
 
     read_published: ClassVar[str] = ""
     trainable: ClassVar[str] = ""
@@ -170,9 +185,9 @@ class Observer(ABC):
         return None
 
     @abstractmethod
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. ``samples`` is (N,) int16 at 16 kHz, or None if no audio was asked for."""
 
     @abstractmethod
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """Evidence, or the reason why there is none, for each watcher, in order."""
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        """Evidence, or the reason why there is none, for each state, in order."""

@@ -19,7 +19,8 @@ from tlbench.files import file_sha256
 from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.media.container import opened, packets
 from tlbench.media.faces import read_boxes
-from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, probe, video_stream
+from tlbench.media.probe import VideoInfo, probe, video_stream
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.scaling import same_aspect
 from tlbench.media.video import LONGEST_GAP_SECONDS, VideoReader
 from tlbench.preflight.faces import check_faces
@@ -35,7 +36,6 @@ from tlbench.preflight.frames import (
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
 from tlbench.preflight.sound import SAME_SPEECH, Sound, hear, likeness, silence_frames
 
-SAMPLE_RATE = 16_000  # what observers listen at
 SILENCE_FRAMES = 5.0  # leading silence beyond the real video's: a breath is shorter, padding is not
 LARGE_PIXELS = 1920 * 1080  # a picture above it takes longer to decode than to look at
 # Pictures are decoded up to so many pixels a file: LRS2's longest clip (160 x 160, 155 frames) four times over.
@@ -338,9 +338,9 @@ def _check_motion(clip_id: str, generated: Path, reference: Path) -> Iterator[Fi
         video, curve = VideoReader(path, 0), MotionCurve()
         try:
             most = min(MOTION_FRAMES, DECODED_PIXELS // (video.info.width * video.info.height))
-            for run in video.frames():
-                curve.see(run.rgb[: most - run.start])
-                if run.start + len(run) >= most:
+            for chunk in video.frames():
+                curve.update(chunk.rgb[: most - chunk.start])
+                if chunk.start + len(chunk) >= most:
                     break
         except ClipError:  # other checks say so
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tlbench.media.probe import FRAMES_PER_SECOND, VideoInfo, tick_at_25
+from tlbench.media.probe import VideoInfo, tick_at_25
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.preflight.findings import Finding, finding
 
 # AAC comes in blocks of 1024 samples: at 16 kHz a sound may be 1.6 frames longer than what was put in. LRS2's are.

@@ -56,7 +56,7 @@ class MotionCurve:
     def __init__(self) -> None:
         self._thumbnails: list[np.ndarray] = []
 
-    def see(self, rgb: np.ndarray) -> None:
+    def update(self, rgb: np.ndarray) -> None:
         """The next (n, height, width, 3) uint8 RGB frames."""
         for frame in rgb:
             small = cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.probe import FRAMES_PER_SECOND
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally

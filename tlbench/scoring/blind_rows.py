@@ -15,9 +15,9 @@ from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.metric import Metric
 from tlbench.preflight.findings import Finding, finding
 from tlbench.scoring.aggregation import make_intervals
+from tlbench.scoring.differences import Difference, paired_differences
 from tlbench.scoring.record import count, text
 from tlbench.scoring.result import ClipScore, Result, total_value
-from tlbench.statistics import Difference, paired_differences
 
 LEVEL = 0.95  # of the paired interval
 UNREAD = "†"  # behind a number that is no better than a blind reader's

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -38,6 +37,7 @@ from tlbench.metrics.protocol import Protocol, selection_mark
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.contact_sheet import draw_contact_sheet
+from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.engines import observe
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, choose_rule
 from tlbench.observing.mouth_alignment import MouthFinder, mouth_mark
@@ -72,8 +72,6 @@ from tlbench.statistics import IntervalSettings
 RECORDS_NAME = "records.jsonl"
 BEFORE_FOLLOWING, FOLLOWED = ("haar", "s3fd"), "+followed"
 AUTO_VIEW = "auto"  # what --view takes besides names of views
-
-Precision = Literal["full", "half"]
 
 # System, the clip observed last (None while controls are written), clips done, clips in all.
 Progress = Callable[[str, Observation | None, int, int], None]
@@ -1064,19 +1062,3 @@ def _mark(selection: Selection, plan: Plan) -> str | None:
     if selection.subset is None and selection.limit is not None:
         return selection_mark(limit=selection.limit, short=short)
     return selection_mark(subset=[clip.id for clip in selection.clips], short=short)
-
-
-def choose_device(device: str, networks: bool) -> str:
-    """Where networks run. Without one there is no torch to ask, and the answer decides nothing."""
-    if re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device) is None:
-        raise TlbenchError(f"no device {device!r}; there are auto, cpu, cuda and cuda:0, cuda:1 ...")
-    if device == "cpu" or not networks:
-        return "cpu"
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "cuda" if count else "cpu"
-    if int(device.partition(":")[2] or 0) >= count:
-        raise TlbenchError(f"device {device!r}: torch sees {count} CUDA devices here; pass --device cpu or auto")
-    return device

@@ -16,8 +16,8 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.controls import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.audio import read_audio
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video import read_video, write_video
 from tlbench.study.plan import Task
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlbench.media.video import FRAMES_PER_SECOND
+from tlbench.media.rates import FRAMES_PER_SECOND
 
 MAX_SHIFT = 0.08  # of the frame's height and width
 CONTRAST_STD = 0.15  # of the logarithm of the contrast

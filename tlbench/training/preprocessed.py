@@ -6,8 +6,6 @@ boxes). So a second training run, or the rest of an interrupted preparation, onl
 
 from __future__ import annotations
 
-import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +18,12 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
 # Up to this size a clip's frames stay in memory, so that it is decoded once although its boxes have to be found first.
-FRAMES_IN_MEMORY_BYTES = 96 * 2**20
+KEPT_VIDEO_BYTES = 96 * 2**20
 
 Count = Callable[[int, int], None]  # clips done, clips in all
 
@@ -132,14 +131,10 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "xb") as file:
+        with atomic_path(path) as temporary, open(temporary, "xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
-        os.replace(unfinished, path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise TlbenchError(
             f"{path.parent}: preprocessed clips can't be written ({error.strerror}); free some space"
         ) from error

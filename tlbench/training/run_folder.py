@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping, Set
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.files import write_text_atomically
+from tlbench.files import atomic_path, write_text_atomically
 
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
@@ -71,12 +69,10 @@ def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], may_change
 
 def write_state(out: Path, state: Mapping[str, Any]) -> None:
     """Replace the folder's state file. Raises TlbenchError if the disk is full; the old file is then unchanged."""
-    unfinished = out / f".{secrets.token_hex(8)}.tmp"
     try:
-        torch.save(dict(state), unfinished)
-        os.replace(unfinished, out / STATE_NAME)
+        with atomic_path(out / STATE_NAME) as temporary:
+            torch.save(dict(state), temporary)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
-        unfinished.unlink(missing_ok=True)
         raise TlbenchError(f"{out}: the training state can't be written ({error}); free some space") from error
 
 
@@ -94,7 +90,8 @@ def read_state(out: Path, device: torch.device) -> dict[str, Any] | None:
 
 def bad_state(out: Path, error: BaseException) -> TlbenchError:
     """The error for a state file that does not fit the network, or is damaged."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    unreadable = isinstance(error, (UnpicklingError, BadZipFile, EOFError)) or not str(error)
+    reason = "the file is damaged" if unreadable else str(error).splitlines()[0]
     return TlbenchError(f"{out / STATE_NAME}: training can't resume from it ({reason}); remove it to start again")
 
 

@@ -14,11 +14,13 @@ from tlbench.datasets.dataset import Selection, Span
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.face_crop import steady
+from tlbench.media.frame_rows import repeat_last
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, FRAMES_PER_SECOND, VideoReader
+from tlbench.media.video import DECODING, VideoReader
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import FRAMES_IN_MEMORY_BYTES, PreprocessedDataset
+from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
 from tlbench.training.trainable import NO_LABEL, LabelInventory, TrainingSample
 
 FORM = 1  # version of a preprocessed clip's file, part of its cache key
@@ -108,7 +110,7 @@ class SampleDataset(PreprocessedDataset):
 
     def _make(self, clip: Clip, sha256: str) -> Mapping[str, np.ndarray]:
         assert clip.reference is not None  # content_sha256 refuses a clip without a reference video
-        video = VideoReader(clip.reference, FRAMES_IN_MEMORY_BYTES if self._needs_boxes else 0)
+        video = VideoReader(clip.reference, KEPT_VIDEO_BYTES if self._needs_boxes else 0)
         boxes = None
         if self._needs_boxes:
             boxes = self.finder.boxes(clip, video, sha256).face.xyxy
@@ -116,10 +118,8 @@ class SampleDataset(PreprocessedDataset):
         stream = open_view(self._spec.uint8_view)
         chunks = []
         for chunk in video.frames():
-            rows = None  # the last box serves the frames after it
-            if boxes is not None:
-                rows = boxes[np.minimum(chunk.start + np.arange(len(chunk)), len(boxes) - 1)]
-            chunks.append(stream.see(chunk, rows))
+            rows = None if boxes is None else repeat_last(boxes, chunk.start, chunk.start + len(chunk))
+            chunks.append(stream.apply(chunk, rows))
         if not chunks:
             raise ClipError("no-frames", f"clip {clip.id}: the video has no frame to train on; check the file")
         samples = read_audio(clip.audio or clip.reference) if self._spec.needs_audio else np.zeros(0, np.int16)

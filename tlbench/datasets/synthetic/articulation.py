@@ -15,8 +15,8 @@ import numpy as np
 
 from tlbench.datasets.synthetic.phonemes import SILENCE
 from tlbench.datasets.synthetic.timings import Times
+from tlbench.media.rates import FRAMES_PER_SECOND
 
-FRAMES_PER_SECOND = 25
 # jaw: 0 shut to 1 wide open. width: -1 narrow to 1 spread. rounding: lips pushed forward. closing: lips pressed
 # together. tuck: lower lip under the upper teeth. tongue: its tip seen between or behind the teeth.
 PARTS = ("jaw", "width", "rounding", "closing", "tuck", "tongue")

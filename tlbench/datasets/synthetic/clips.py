@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tlbench.datasets.synthetic.articulation import FRAMES_PER_SECOND, articulate
+from tlbench.datasets.synthetic.articulation import articulate
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, focus_words, sentence_with
 from tlbench.datasets.synthetic.head import Head
 from tlbench.datasets.synthetic.person import Person, make_person
@@ -21,6 +21,7 @@ from tlbench.datasets.synthetic.rng import StableRng
 from tlbench.datasets.synthetic.scene import Scene
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speech, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import Times
+from tlbench.media.rates import FRAMES_PER_SECOND
 
 PEOPLE = {"train": 80, "val": 16, "test": 24}  # nobody is in two splits
 WORD_FRAMES = 29  # of a clip of the word part, as in LRW

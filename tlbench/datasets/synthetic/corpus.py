@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -37,6 +36,7 @@ from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.errors import TlbenchError
+from tlbench.files import write_bytes_atomically
 from tlbench.media.video import write_video
 
 FORM = 1  # raised when the same seed gives another corpus
@@ -205,8 +205,8 @@ def _render(out: Path, keys: Sequence[ClipKey]) -> int:
             take = make_take(key, speaker)
             base = out / key.name
             _make_folder(base.parent)
-            _write(base.with_suffix(".txt"), transcript_text(take.words).encode())
-            _write(base.with_suffix(".phones"), phones_text(take.phonemes).encode())
+            write_bytes_atomically(base.with_suffix(".txt"), transcript_text(take.words).encode())
+            write_bytes_atomically(base.with_suffix(".phones"), phones_text(take.phonemes).encode())
             _write_boxes(base.with_suffix(".npy"), take.boxes)
             video = base.with_suffix(".mp4")
             write_video(video, take.frames(), samples=take.samples, sample_rate=SAMPLE_RATE, crf=CRF)
@@ -244,10 +244,10 @@ def _finish(out: Path, seed: int, changed: dict[str, str]) -> None:
         )
         if ids:
             ids.sort(key=lambda name: name.rpartition("/")[2])
-            _write(out / f"{split}.txt", "".join(f"{name}\n" for name in ids).encode())
+            write_bytes_atomically(out / f"{split}.txt", "".join(f"{name}\n" for name in ids).encode())
     names = [path.relative_to(out).as_posix() for path in _files(out)]
     rows = "".join(f"{changed.get(name) or _sha256(out / name)}  {name}\n" for name in names)
-    _write(out / HASHES_NAME, rows.encode())
+    write_bytes_atomically(out / HASHES_NAME, rows.encode())
     clips = sum(name.endswith(".mp4") for name in rows.splitlines())
     whole = {"form": FORM, "seed": seed, "finished": True, "clips": clips, "sha256": sha256(rows.encode()).hexdigest()}
     _write_about(out, whole)
@@ -316,21 +316,11 @@ def _write_boxes(path: Path, boxes: np.ndarray) -> None:
 
     content = BytesIO()
     np.save(content, boxes)
-    _write(path, content.getvalue())
+    write_bytes_atomically(path, content.getvalue())
 
 
 def _write_about(out: Path, about: dict[str, Any]) -> None:
-    _write(out / ABOUT_NAME, (json.dumps(about, indent=1) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise TlbenchError(f"{path}: can't be written ({error.strerror}); free some space, then go on") from error
+    write_bytes_atomically(out / ABOUT_NAME, (json.dumps(about, indent=1) + "\n").encode())
 
 
 def _sha256(path: Path) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tlbench.datasets.synthetic.articulation import FRAMES_PER_SECOND
 from tlbench.datasets.synthetic.head import CX, CY, Head, Jaw
 from tlbench.datasets.synthetic.mouth import draw_mouth
 from tlbench.datasets.synthetic.person import Person
+from tlbench.media.rates import FRAMES_PER_SECOND
 
 SIDE = 160  # pixels; LRS2's frame
 FIT = 160 / 250  # pixels of the frame a pixel of the canvas: the face fills the frame as it does in LRS2
