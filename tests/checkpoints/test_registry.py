@@ -82,7 +82,7 @@ def test_an_offer_that_can_not_be_imported_is_one_line(monkeypatch: pytest.Monke
 
 def test_a_name_can_not_be_taken_twice(installed: list[Point]) -> None:
     installed.append(Point("pixels", "other.module:Pixels"))
-    with pytest.raises(TlbenchError, match="takes the name of"):
+    with pytest.raises(TlbenchError, match="has the name of"):
         observer_names()
 
 

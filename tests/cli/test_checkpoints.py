@@ -288,4 +288,4 @@ def test_a_file_that_is_not_the_published_one_is_exit_code_1_however_well_it_wor
     assert said.code == 1
     assert "NOT the published file" in said.out
     assert "self-test passed" in said.out
-    assert "is not the published 961e8696f888" in said.err
+    assert "instead of the published 961e8696f888" in said.err
