@@ -179,7 +179,7 @@ def test_an_import_says_what_it_is_and_puts_it_where_it_is_found(desk: Desk, fai
     assert "avhubert  [here, as a package]" in desk("list").out
     again = desk("import", fairseq, "--as", "avhubert")
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "exists already" in again.err
     elsewhere = desk("import", fairseq, "--as", "talklip-expert", "--out", desk.folder / "mine")
     assert elsewhere.out.splitlines() == [str(desk.folder / "mine")]
 

@@ -105,8 +105,8 @@ def _one_line(path: Path) -> Iterator[None]:
         yield
     except NotPlainDataError as error:
         raise TlbenchError(
-            f"weights {path}: holds {error.name}, which would run code; nothing of it was run. Only tensors and plain data "
-            "are read: download the published file again, or save the model's state_dict() alone"
+            f"weights {path}: holds {error.name}, which would run code; nothing of it was run. Only tensors and plain "
+            "data are read: download the published file again, or save the model's state_dict() alone"
         ) from error
     except (BrokenPickleError, RecursionError, OSError) as error:
         reason = f" ({error})" if isinstance(error, BrokenPickleError) and "damaged" in str(error) else ""

@@ -232,8 +232,8 @@ def compare_with_first(found: Weights) -> None:
     elif first != found.sha256:
         warnings.warn(
             f"weights {found.card.name}={found.path.name}: SHA-256 is {found.sha256[:12]} instead of {first[:12]}, "
-            f"that of the first file used under that name; if you meant to change it, remove its line from {KNOWN_NAME} in "
-            f"{checkpoint_folder()}",
+            f"that of the first file used under that name; if you meant to change it, remove its line "
+            f"from {KNOWN_NAME} in {checkpoint_folder()}",
             stacklevel=2,
         )
 
