@@ -165,5 +165,5 @@ def test_a_folder_is_read_and_a_file_is_given_to_the_observers_reader(tmp_path: 
     assert open_package(tmp_path / "demo.pt", read_published) is published
     assert same(open_package(tmp_path / "demo", read_published), package)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TlbenchError, match=f"holds no {ABOUT_NAME}"):
+    with pytest.raises(TlbenchError, match=f"has no {ABOUT_NAME}"):
         open_package(tmp_path / "empty", read_published)
