@@ -38,7 +38,7 @@ from tlbench.observers.syncnet.decode import (
 )
 from tlbench.observers.syncnet.fast_model import FRAMES_A_WINDOW, FastSyncNet
 from tlbench.observers.syncnet.inference import Lips, Passes, speech_embeddings
-from tlbench.observers.syncnet.train import as_seen
+from tlbench.observers.syncnet.train import as_shown
 from tlbench.observers.syncnet.view import VIEWS
 from tlbench.observing.cache import default_cache
 from tlbench.observing.face_boxes import choose_rule
@@ -64,17 +64,17 @@ class Heard:
 
 
 class Listener:
-    """A network at work on lessons."""
+    """A network at work on samples."""
 
     def __init__(self, package: Path) -> None:
         self._net = FastSyncNet(load_model(package))
         self._passes = Passes(self._net, torch.device("cpu"))
 
-    def lips(self, lesson: TrainingSample) -> torch.Tensor:
+    def lips(self, sample: TrainingSample) -> torch.Tensor:
         """(T - 4, embedding): of every window there is."""
         seen = Lips(self._passes, self._net.dims)
-        seen.take(as_seen(lesson.pictures))
-        return seen.embeddings(len(lesson.pictures) - FRAMES_A_WINDOW + 1)
+        seen.take(as_shown(sample.pictures))
+        return seen.embeddings(len(sample.pictures) - FRAMES_A_WINDOW + 1)
 
     def sync(self, lips: torch.Tensor, samples: np.ndarray) -> Sync:
         """What scoring says in ``sound`` of pictures with these lips and this sound."""
@@ -91,7 +91,7 @@ def lessons_of(arguments: argparse.Namespace) -> SampleDataset:
     boxes, _ = choose_rule(
         None if selection.dataset.boxes == "detected" else selection.dataset.boxes, "blazeface", 0, {}
     )
-    book = SampleDataset(selection, SampleSpec(view, boxes, listens=True), arguments.cache or default_cache())
+    book = SampleDataset(selection, SampleSpec(view, boxes, needs_audio=True), arguments.cache or default_cache())
     book.prepare(lambda done, total: None)
     return book
 
@@ -100,16 +100,16 @@ def listen(listener: Listener, book: SampleDataset) -> Iterator[Heard]:
     """Each clip in turn."""
     places = {clip.id: place for place, clip in enumerate(book.clips)}
     donor = donors(list(places))
-    for lesson in book:
-        other = book[places[donor[lesson.clip.id]]]
-        assert lesson.samples is not None
+    for sample in book:
+        other = book[places[donor[sample.clip.id]]]
+        assert sample.samples is not None
         assert other.samples is not None
-        lips = listener.lips(lesson)
+        lips = listener.lips(sample)
         own = {}
         for shift in SHIFTS:
             early = max(-shift, 0) * SAMPLES_A_FRAME
-            own[shift] = listener.sync(lips[max(shift, 0) :], lesson.samples[early:])
-        yield Heard(lesson.clip.id, own, listener.sync(lips, other.samples))
+            own[shift] = listener.sync(lips[max(shift, 0) :], sample.samples[early:])
+        yield Heard(sample.clip.id, own, listener.sync(lips, other.samples))
 
 
 def share(hits: list[bool]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """A training step of the reference generator against a plain one that follows the original's script line by line.
 
     python -m benchmarks.train_reference [--size published] [--frames 25] [--threads N] [--repeats 3]
-        [--precision 32-true]
+        [--precision fp32]
 
 The baseline makes what Sxjdwang/TalkLip's ``train.py`` makes in a step without the lip reader: the discriminator looks
 at the generated faces twice, once for the generator's loss and once for its own, and all gradients are computed in the
@@ -31,7 +31,7 @@ from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import AHEAD_FRAMES, TalkLip
 from tlbench.talklip.train import build_networks
 from tlbench.talklip.train_step import MOMENTUM, SQUARES, Recipe, TrainStep
-from tlbench.training.devices import Precision
+from tlbench.training.devices import FABRIC_PRECISION, Precision
 
 RECIPE = Recipe.for_variant("base-no-lip")
 
@@ -102,9 +102,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=25, help="of each of the batch's two clips")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3, help="the best counts")
-    parser.add_argument(
-        "--precision", default="32-true", choices=["32-true", "bf16-mixed"], help="ours; the baseline's is 32-true"
-    )
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="ours; the baseline's is fp32")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -123,7 +121,13 @@ def measure(book: TalkLipDataset, size: str, threads: int, repeats: int, precisi
     batch = load()
     plain = StepByStep(*build_networks(RECIPE, size, None, 0)[:2])
     generator, discriminator, _ = build_networks(RECIPE, size, None, 0)
-    ours = TrainStep(generator, discriminator, None, RECIPE, Fabric(accelerator="cpu", devices=1, precision=precision))
+    ours = TrainStep(
+        generator,
+        discriminator,
+        None,
+        RECIPE,
+        Fabric(accelerator="cpu", devices=1, precision=FABRIC_PRECISION[precision]),
+    )
     theirs, told = plain(batch), ours([batch])
     worst = max(abs(theirs[name] - float(told[name])) for name in theirs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.catalogue import observer_names
-from tlbench.checkpoints.package import words_of
+from tlbench.checkpoints.package import Package, words_of
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
@@ -32,7 +32,7 @@ from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
 from tlbench.observing.plan import ObserverPlan, Plan
-from tlbench.observing.registry import observer_class
+from tlbench.observing.registry import capability, observer_class
 from tlbench.observing.runner import ObserverRunner
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import Progress, prepare, run, trained_view
@@ -313,11 +313,11 @@ def weights_of(card: Card, path: Path | None) -> Weights:
     return replace(found, card=card)
 
 
-def reader_of(card: Card) -> type[Observer]:
-    """The observer that makes a package of a card's checkpoint. Raises TlbenchError if there is none."""
+def reader_of(card: Card) -> Callable[[Path], Package]:
+    """The function that makes a package of a card's checkpoint. Raises TlbenchError if there is none."""
     if card.observer not in observer_names():
         raise TlbenchError(f"checkpoint {card.name!r}: no observer reads it, so it can't be imported")
-    kind = observer_class(card.observer)
-    if getattr(kind.read_published, "__func__", None) is getattr(Observer.read_published, "__func__", None):
+    if not observer_class(card.observer).read_published:
         raise TlbenchError(f"checkpoint {card.name!r}: {card.observer} reads {card.file} as it is; nothing to import")
-    return kind
+    read: Callable[[Path], Package] = capability(card.observer, "read_published")
+    return read

@@ -1,17 +1,21 @@
-"""The sizes of an AV-HuBERT network, as a checkpoint's own configuration gives them."""
+"""The dimensions of an AV-HuBERT network, as a checkpoint's configuration states them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-VISUAL_WIDTH = 64  # channels of the ResNet-18's first stage (av_hubert avhubert/resnet.py); the last has 8 times those
-FUSED_FILTERBANKS = 104  # 26 log filterbanks, 4 steps stacked to one video frame (hubert_dataset.py)
+from tlbench.checkpoints.dims import NetworkDims
+
+VISUAL_WIDTH = (
+    64  # channels of the ResNet-18's first stage (av_hubert avhubert/resnet.py); the last has 8 times as many
+)
+FUSED_FILTERBANKS = 104  # 26 log filterbanks, 4 steps stacked for one video frame (hubert_dataset.py)
 
 
 @dataclass(frozen=True)
-class Dims:
-    """Sizes and switches that decide the arithmetic of inference (av_hubert ``hubert.py``, ``hubert_asr.py``).
+class Dims(NetworkDims):
+    """The options that decide the arithmetic of inference (av_hubert ``hubert.py``, ``hubert_asr.py``).
 
     Attributes
     ----------
@@ -25,28 +29,28 @@ class Dims:
     audio_features : int
         ``audio_feat_dim``, 104 as published.
     visual_width : int
-        Channels of the visual front end's first stage: 64 in everything published, fewer in our own small networks.
+        Channels of the visual front end's first stage: 64 in all published networks.
     decoder_layers, decoder_width, decoder_ffn, decoder_heads : int
-        All 0 for a checkpoint without a decoder (pre-trained only, or fine-tuned with CTC).
+        All 0 for a checkpoint without a decoder (only pre-trained, or fine-tuned with CTC).
     decoder_prenorm : bool
         ``decoder_normalize_before``.
     vocabulary : int
-        Entries of the target dictionary, special symbols included; 0 if there is no output layer.
+        Entries of the target dictionary with the special symbols; 0 without an output layer.
     embedding_scale : bool
-        Whether token embeddings are multiplied by sqrt(width): False with ``no_scale_embedding``.
+        Whether token embeddings are multiplied by sqrt(width); False with ``no_scale_embedding``.
     shared_output : bool
-        ``share_decoder_input_output_embed``: the output layer is the embedding, without a bias.
+        The output layer is the embedding, without a bias (``share_decoder_input_output_embed``).
     learned_positions : bool
         ``decoder_learned_pos``.
     ctc : bool
-        The encoder is followed by a CTC output layer (``encoder.proj``) and there is no decoder.
+        The encoder has a CTC output layer (``encoder.proj``), and there is no decoder.
     max_target_positions : int
         Longest token sequence.
     normalise_audio : bool
-        ``task.normalize``: layer normalisation over each stacked filterbank frame before the network.
+        Layer normalisation of each stacked filterbank frame before the network (``task.normalize``).
     mask_embedding, label_embeddings, label_width : int
-        Sizes of ``mask_emb`` and (rows, width) of ``label_embs_concat``, which pre-training leaves in the files and
-        nothing here reads; 0 where a file has none.
+        Size of ``mask_emb``, and (rows, width) of ``label_embs_concat``: unused tensors of pre-training that files may
+        hold; 0 where a file has none.
     """
 
     encoder_layers: int
@@ -74,12 +78,3 @@ class Dims:
     mask_embedding: int = 0
     label_embeddings: int = 0
     label_width: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Dims:
-        """The inverse of :meth:`to_json`. Raises TypeError on unknown or missing fields."""
-        return cls(**data)

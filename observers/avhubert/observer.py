@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -22,12 +22,6 @@ from tlbench.observing.observer import ClipState, Needs
 from .view import VIEWS
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from tlbench.checkpoints.package import Package
-    from tlbench.training.expert import AudioEncoder, Expert
-    from tlbench.training.trainable import Trainable
-
     from .inference import AVHubertInference
 
 SIMILARITY = "similarity"
@@ -59,6 +53,10 @@ class AVHubert(LipReader):
     answer: ClassVar[str] = "tokens"
     has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
+    read_published: ClassVar[str] = "tlbench.observers.avhubert.checkpoint:read_published"
+    trainable: ClassVar[str] = "tlbench.observers.avhubert.train:TrainableAVHubert"
+    expert: ClassVar[str] = "tlbench.observers.avhubert.expert:AVHubertExpert.of"
+    audio_encoder: ClassVar[str] = "tlbench.observers.avhubert.expert:build_audio_encoder"
 
     def __init__(self, reader: AVHubertInference) -> None:
         self._reader = reader
@@ -84,30 +82,6 @@ class AVHubert(LipReader):
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
         compared = SIMILARITY in modes
         return replace(super().needs_for(views, modes), reference=compared, audio=compared)
-
-    @classmethod
-    def read_published(cls, path: Path) -> Package:
-        from .checkpoint import read_published
-
-        return read_published(path)
-
-    @classmethod
-    def learner(cls) -> type[Trainable]:
-        from .train import TrainableAVHubert
-
-        return TrainableAVHubert
-
-    @classmethod
-    def teacher(cls, package: Package, path: Path) -> Expert:
-        from .expert import AVHubertExpert
-
-        return AVHubertExpert.of(package, path)
-
-    @classmethod
-    def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> AudioEncoder:
-        from .expert import build_audio_encoder
-
-        return build_audio_encoder(tensors, sizes, whose)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if it has no sound to compare."""

@@ -1,8 +1,8 @@
-"""AV-HuBERT in training: tokens by cross-entropy, from lips, from speech, or from both.
+"""AV-HuBERT in training: label-smoothed cross-entropy of sentencepiece tokens, from lips, from audio, or from both.
 
-The network is fine-tuned as upstream's is (facebookresearch/av_hubert ``conf/finetune/*.yaml``: label-smoothed
-cross-entropy of sentencepiece tokens, modality dropout). What upstream gets from weeks of pre-training a small network
-gets here from the data set itself where that has times: each frame is also charged with what is being said in it.
+The network is fine-tuned as in facebookresearch/av_hubert (``conf/finetune/*.yaml``: label-smoothed cross-entropy,
+modality dropout), without the pre-training. Where the data set has times, a second loss classifies the label of each
+frame; it teaches a small network what pre-training would.
 """
 
 from __future__ import annotations
@@ -15,18 +15,29 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tlbench.checkpoints.package import Package
 from tlbench.errors import TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
-from tlbench.observing.evidence import Evidence, Value
-from tlbench.training.augment import hide_spans, jitter
-from tlbench.training.trainable import TOTAL, LabelInventory, Trainable, TrainingSample
+from tlbench.observing.evidence import Evidence
+from tlbench.training.augment import augment, mask_spans, normalise
+from tlbench.training.trainable import (
+    NO_LABEL,
+    TOTAL,
+    LabelInventory,
+    Trainable,
+    TrainingSample,
+    accuracy,
+    add_dropout,
+    cpu_tensors,
+    dims_of,
+    frame_label_loss,
+    pad_rows,
+)
 
 from .beam import BeamSettings, beam_search
-from .checkpoint import TOKENIZER_FILE, network_of
+from .checkpoint import OBSERVER, TOKENIZER_FILE, network_of
 from .dictionary import PAD, SPECIAL, Dictionary
 from .dims import Dims
 from .incremental_decoder import SteppingDecoder
@@ -73,37 +84,35 @@ TINY = replace(SMALL, encoder_layers=1, encoder_width=32, encoder_ffn=64, visual
 SIZES = {
     "tiny": replace(TINY, decoder_width=32, decoder_ffn=64),
     "small": SMALL,
-    # The reference generator's training expert: not of the size of the observer that judges it.
+    # The lip-reading expert of the reference generator: of another size than the observer that scores it.
     "expert": replace(SMALL, encoder_layers=3, encoder_width=120, encoder_ffn=480, visual_width=12, decoder_width=120),
     "base": BASE,
     "large": LARGE,
 }
-VOCABULARY = 1000  # pieces at most, as av_hubert's spm1000; a data set of few words has fewer
-BEAM = 10  # while training; scoring has the protocol's
-LABEL_WEIGHT = 1.0  # of the frames' cross-entropy beside the tokens'
+VOCABULARY = 1000  # most pieces, as av_hubert's spm1000; a data set of few words has fewer
+BEAM = 10  # in validation; scoring uses the protocol's
+LABEL_WEIGHT = 1.0  # of the frame labels' cross-entropy
 DROPOUT = 0.1
-FEATURE_GRADIENT = 1.0  # upstream's 0.1 holds back a front end that is pre-trained; this one has it all to learn
-# Of all batches: lips alone, speech alone, both. Upstream drops either modality half of the time
-# (``modality_dropout: 0.5, audio_dropout: 0.5``), while it pre-trains; here the lips are what is judged.
-LIPS, SPEECH, BOTH = 0.6, 0.15, 0.25
+FEATURE_GRADIENT = 1.0  # upstream's 0.1 protects a pre-trained front end; this one starts with random weights
+# Shares of batches with video alone, audio alone and both. Upstream drops each modality in half of the batches
+# (``modality_dropout: 0.5, audio_dropout: 0.5``); here video alone is what the observer reads.
+VIDEO_SHARE, AUDIO_SHARE, BOTH_SHARE = 0.6, 0.15, 0.25
 
 
-class LearningNetwork(nn.Module):
-    """AV-HuBERT and the layer that names each frame's label, which only training has."""
+class TrainingNetwork(nn.Module):
+    """AV-HuBERT with its losses, and a linear layer for frame labels that only training has."""
 
     def __init__(self, model: AVHubert, labels: int) -> None:
         super().__init__()
         self.model = model
         self.labels = nn.Linear(model.dims.encoder_width, labels) if labels else None
-        for name, module in model.named_modules():
-            if name.endswith((".fc2", ".out_proj")):  # what each layer adds
-                module.register_forward_hook(_drop)
+        add_dropout(model, (".fc2", ".out_proj"), DROPOUT)  # the output of each sub-layer
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Losses a token and a frame, in nats; the share of tokens and frames that are right."""
-        hidden = batch["hidden"]
-        encoded = self.model.encode(batch.get("video"), batch.get("audio"), hidden)
-        logits = self.model.logits(batch["before"], encoded, hidden)
+        """Mean losses in nats (per token, per frame), and the accuracies of tokens and frame labels."""
+        padding_mask = batch["padding_mask"]
+        encoded = self.model.encode(batch.get("video"), batch.get("audio"), padding_mask)
+        logits = self.model.logits(batch["before"], encoded, padding_mask)
         tokens = label_smoothed_loss(logits, batch["tokens"])
         losses = {
             "tokens": tokens.smoothed / tokens.tokens,
@@ -111,29 +120,23 @@ class LearningNetwork(nn.Module):
         }
         losses[TOTAL] = losses["tokens"]
         if self.labels is not None:
-            named = self.labels(encoded).transpose(1, 2)  # (B, labels, T)
-            known = batch["labels"].ge(0)
-            count = known.sum().clamp(min=1)  # a batch may hold none
-            losses["labels"] = F.cross_entropy(named, batch["labels"], ignore_index=-1, reduction="sum") / count
-            losses["label_accuracy"] = (named.argmax(1).eq(batch["labels"]) & known).sum() / count
+            label_logits = self.labels(encoded).transpose(1, 2)  # (B, labels, T)
+            losses["labels"] = frame_label_loss(label_logits, batch["labels"])
+            losses["label_accuracy"] = accuracy(label_logits, batch["labels"])
             losses[TOTAL] = losses[TOTAL] + LABEL_WEIGHT * losses["labels"]
         return losses
-
-
-def _drop(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-    return F.dropout(output, DROPOUT, module.training)
 
 
 class TrainableAVHubert(Trainable):
     """See :class:`~tlbench.training.trainable.Trainable`."""
 
-    observer: ClassVar[str] = "avhubert"
+    observer: ClassVar[str] = OBSERVER
     metric: ClassVar[str] = "wer1/sound"
-    listens: ClassVar[bool] = True
+    needs_audio: ClassVar[bool] = True
     sizes: ClassVar[tuple[str, ...]] = tuple(SIZES)
 
     def __init__(self, model: AVHubert, dictionary: Dictionary, tokenizer: bytes, labels: int) -> None:
-        self._network = LearningNetwork(model, labels)
+        self._network = TrainingNetwork(model, labels)
         self._dictionary = dictionary
         self._tokenizer = tokenizer
 
@@ -145,113 +148,101 @@ class TrainableAVHubert(Trainable):
         return "small-mouth" if framed else "small-face-framed"
 
     @classmethod
-    def begin(cls, size: str | Mapping[str, Any], curriculum: LabelInventory, seed: int) -> TrainableAVHubert:
-        tokenizer = train_tokenizer(curriculum.transcripts, VOCABULARY)
+    def from_scratch(cls, size: str | Mapping[str, Any], inventory: LabelInventory, seed: int) -> TrainableAVHubert:
+        tokenizer = train_tokenizer(inventory.transcripts, VOCABULARY)
         dictionary = Dictionary(symbols_of(tokenizer), tokenizer)
-        try:
-            dims = SIZES[size] if isinstance(size, str) else Dims.from_json(dict(size))
-        except KeyError as error:
-            raise TlbenchError(f"avhubert has no size {size!r}; there are {', '.join(SIZES)}") from error
-        except TypeError as error:
-            raise TlbenchError(f"avhubert: these are no dimensions of it ({error})") from error
+        dims = dims_of(OBSERVER, SIZES, size)
         torch.manual_seed(seed)
         model = AVHubert(replace(dims, vocabulary=len(dictionary)), FEATURE_GRADIENT)
-        # As fairseq's ``Embedding`` begins: it is the output layer too, where larger numbers say nonsense loudly.
+        # As fairseq's ``Embedding``. The embedding is the output layer too, where torch's larger weights would give
+        # confident nonsense.
         nn.init.normal_(model.decoder.embed_tokens.weight, std=dims.decoder_width**-0.5)
-        return cls(model, dictionary, tokenizer, len(curriculum.labels))
+        return cls(model, dictionary, tokenizer, len(inventory.labels))
 
     @classmethod
-    def restore(cls, package: Package, path: Path, curriculum: LabelInventory, seed: int) -> TrainableAVHubert:
+    def from_checkpoint(cls, package: Package, path: Path, inventory: LabelInventory, seed: int) -> TrainableAVHubert:
         model, dictionary = network_of(package, path)
         tokenizer = package.files.get(TOKENIZER_FILE)
         if tokenizer is None or not model.dims.decoder_layers:
-            raise TlbenchError(f"{path}: this AV-HuBERT has no decoder or no tokenizer, so it can't be trained further")
+            raise TlbenchError(
+                f"{path}: this AV-HuBERT has no decoder or no tokenizer, so it can't be trained; "
+                "choose a checkpoint that was fine-tuned to write text"
+            )
         torch.manual_seed(seed)
-        return cls(model, dictionary, tokenizer, len(curriculum.labels))
+        return cls(model, dictionary, tokenizer, len(inventory.labels))
 
     @property
-    def network(self) -> LearningNetwork:
+    def network(self) -> TrainingNetwork:
         return self._network
 
-    def batch(self, lessons: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
-        modality = rng.choice(3, p=(LIPS, SPEECH, BOTH))
-        longest = max(len(lesson.pictures) for lesson in lessons)
-        tokens = [torch.tensor(self._dictionary.encode(lesson.clip.transcript or "")) for lesson in lessons]
+    def batch(self, samples: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
+        modality = rng.choice(3, p=(VIDEO_SHARE, AUDIO_SHARE, BOTH_SHARE))
+        tokens = [torch.tensor(self._dictionary.encode(sample.clip.transcript or "")) for sample in samples]
         targets = nn.utils.rnn.pad_sequence(tokens, batch_first=True, padding_value=PAD)  # (B, L)
-        lengths = torch.tensor([len(lesson.pictures) for lesson in lessons])
+        frames = torch.tensor([len(sample.pictures) for sample in samples])
         batch = {
             "tokens": targets,
             "before": shifted_targets(targets),
-            "hidden": torch.arange(longest)[None] >= lengths[:, None],  # (B, T)
-            "frames": lengths,
+            "padding_mask": torch.arange(int(frames.max()))[None] >= frames[:, None],  # (B, T)
+            "frames": frames,
         }
         if modality != 1:
-            varied = [hide_spans(jitter(lesson.pictures, rng, MEAN, STD), rng) for lesson in lessons]
-            batch["video"] = torch.from_numpy(_padded(varied, longest, 0.0))[:, None]  # (B, 1, T, H, W)
+            augmented = [mask_spans(augment(sample.pictures, rng, MEAN, STD), rng) for sample in samples]
+            batch["video"] = pad_rows(augmented, 0.0)[:, None]  # (B, 1, T, H, W)
         if modality != 0:
-            heard = [hide_spans(self._hear(lesson), rng) for lesson in lessons]
-            batch["audio"] = torch.from_numpy(_padded(heard, longest, 0.0)).transpose(1, 2)  # (B, 104, T)
+            audio_features = [mask_spans(self._audio_features(sample), rng) for sample in samples]
+            batch["audio"] = pad_rows(audio_features, 0.0).transpose(1, 2)  # (B, 104, T)
         if self._network.labels is not None:
-            named = [
-                np.full(len(lesson.pictures), -1) if lesson.labels is None else lesson.labels for lesson in lessons
+            labels = [
+                np.full(len(sample.pictures), NO_LABEL) if sample.labels is None else sample.labels
+                for sample in samples
             ]
-            batch["labels"] = torch.from_numpy(_padded(named, longest, -1))
+            batch["labels"] = pad_rows(labels, NO_LABEL)
         return batch
 
-    def _hear(self, lesson: TrainingSample) -> np.ndarray:
+    def _audio_features(self, sample: TrainingSample) -> np.ndarray:
         """(T, 104) float32."""
-        assert lesson.samples is not None  # listens
+        assert sample.samples is not None  # needs_audio
         return stacked_filterbanks(
-            lesson.samples, len(lesson.pictures), normalise=self._network.model.dims.normalise_audio
+            sample.samples, len(sample.pictures), normalise=self._network.model.dims.normalise_audio
         )
 
     @torch.no_grad()
-    def judge(self, lessons: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
+    def predict(self, samples: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
         self._network.eval()
         model = self._network.model
-        stepper = SteppingDecoder(model.decoder)
-        said = []
-        for lesson in lessons:
-            pictures = torch.from_numpy(normalised(lesson.pictures)).to(device)[None, None]
+        decoder = SteppingDecoder(model.decoder)
+        settings = BeamSettings(beam=BEAM)
+        evidence = []
+        for sample in samples:
+            pictures = torch.from_numpy(normalise(sample.pictures, MEAN, STD)).to(device)[None, None]
             encoded = model.encode(pictures, None, None)
-            best = beam_search(stepper, encoded, torch.tensor([len(lesson.pictures)]), BeamSettings(beam=BEAM))[0][0]
-            values: dict[str, Value] = {
-                "hypothesis": self._dictionary.text(best.tokens.tolist()),
-                "reference": lesson.clip.transcript or "",
-                "tokens": best.tokens,
-                "score": float(best.score),
-            }
-            said.append(Evidence("avhubert", values))
+            best = beam_search(decoder, encoded, torch.tensor([len(sample.pictures)]), settings)[0][0]
+            evidence.append(
+                Evidence(
+                    OBSERVER,
+                    {
+                        "hypothesis": self._dictionary.text(best.tokens.tolist()),
+                        "reference": sample.clip.transcript or "",
+                        "tokens": best.tokens,
+                        "score": float(best.score),
+                    },
+                )
+            )
         self._network.train()
-        return said
+        return evidence
 
     def package(self) -> Package:
         model = self._network.model
         config = {"dims": model.dims.to_json(), "dictionary": list(self._dictionary.symbols)}
-        tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-        return Package("avhubert", tensors, config, {TOKENIZER_FILE: self._tokenizer})
-
-
-def normalised(pictures: np.ndarray) -> np.ndarray:
-    """(T, H, W) uint8 to float32, as the view does."""
-    levels = ((np.arange(256) / 255.0 - MEAN) / STD).astype(np.float32)
-    seen: np.ndarray = levels[pictures]
-    return seen
-
-
-def _padded(rows: Sequence[np.ndarray], longest: int, value: float) -> np.ndarray:
-    """(B, longest, ...) of arrays (t, ...)."""
-    whole = np.full((len(rows), longest, *rows[0].shape[1:]), value, rows[0].dtype)
-    for index, row in enumerate(rows):
-        whole[index, : len(row)] = row
-    return whole
+        return Package(OBSERVER, cpu_tensors(model), config, {TOKENIZER_FILE: self._tokenizer})
 
 
 def train_tokenizer(transcripts: Sequence[str], pieces: int) -> bytes:
-    """A sentencepiece model of these texts in lower case, the same for the same texts.
+    """Train a sentencepiece model on the texts in lower case; the same texts give the same model.
 
-    Unigram pieces, as av_hubert's preparation makes them (``gen_subword.py``); fewer than asked for if the texts do
-    not hold so many. Raises TlbenchError if there is no text.
+    Unigram pieces, as in av_hubert's preparation (``gen_subword.py``); fewer than ``pieces`` if the texts have fewer.
+    Raises TlbenchError if there is no text.
     """
     from sentencepiece import SentencePieceTrainer
 
@@ -273,7 +264,7 @@ def train_tokenizer(transcripts: Sequence[str], pieces: int) -> bytes:
 
 
 def symbols_of(tokenizer: bytes) -> list[str]:
-    """The dictionary of a tokenizer: fairseq's special symbols, then its pieces in their order."""
+    """The symbols of a tokenizer's dictionary: fairseq's special symbols, then its pieces in order."""
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor()

@@ -1,40 +1,40 @@
-"""The sizes of a Conformer: as published, or of our own small networks."""
+"""The dimensions of a Conformer: the published ones, or those of a network trained with tlbench."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
 
-# Of channels. On the way back through a narrower 1x1 convolution with a stride, channels last in memory, PyTorch 2.13
-# on a CPU writes beyond its memory.
+from tlbench.checkpoints.dims import NetworkDims
+
+# Channels. In the backward pass of a narrower strided 1x1 convolution in channels-last memory, PyTorch 2.13 on a CPU
+# writes beyond its buffer.
 NARROWEST = 8
 
 
 @dataclass(frozen=True)
-class Dims:
-    """Sizes that decide the arithmetic. The defaults are those of ``evaluation/conformer_arg.txt`` and
-    ``models/visual_frontend.py`` (Sxjdwang/TalkLip), and of espnet 0.10.6 where these say nothing.
+class Dims(NetworkDims):
+    """The defaults are the published network's: ``evaluation/conformer_arg.txt`` and ``models/visual_frontend.py`` of
+    Sxjdwang/TalkLip, and espnet 0.10.6 where these state nothing.
 
     Attributes
     ----------
     side : int
-        Pixels of the square pictures.
+        Height and width of a crop, in pixels.
     visual_width : int
-        Channels of the visual front end's first stage, 8 or more; the last has 8 times those.
+        Channels of the visual front end's first stage, 8 or more; the last stage has 8 times as many.
     width, heads : int
-        ``adim``, ``aheads``: of encoder and decoder.
+        Features and attention heads of encoder and decoder (``adim``, ``aheads``).
     hidden : int
-        ``eunits``: of the feed-forward layers.
+        Width of the feed-forward layers (``eunits``).
     kernel : int
-        Frames that the encoder's convolutions see at once, an odd number (``cnn_module_kernel``).
+        Kernel of the encoder's convolutions in frames, an odd number (``cnn_module_kernel``).
     encoder_blocks, decoder_blocks : int
         ``elayers``, ``dlayers``.
 
     Raises
     ------
     ValueError
-        If a size is not a whole number above 0, or some do not fit together.
+        If a dimension is not a whole number above 0, or the dimensions do not fit together.
     """
 
     side: int = 112
@@ -48,37 +48,18 @@ class Dims:
 
     def __post_init__(self) -> None:
         if not all(type(size) is int and size > 0 for size in asdict(self).values()):
-            raise ValueError(f"sizes are whole numbers above 0; got {asdict(self)}")
+            raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
         if self.visual_width < NARROWEST:
-            raise ValueError(f"a visual width of {self.visual_width} is too narrow; take {NARROWEST} or more")
+            raise ValueError(f"visual_width {self.visual_width} is too small; use {NARROWEST} or more")
         if self.width % self.heads or self.width % 2:
-            raise ValueError(f"a width of {self.width} has to be even and to be shared by {self.heads} heads")
+            raise ValueError(f"width {self.width} must be even and divisible by the {self.heads} heads")
         if not self.kernel % 2:
-            raise ValueError(f"a kernel of {self.kernel} frames has no middle; take an odd number")
+            raise ValueError(f"kernel {self.kernel} must be an odd number of frames")
 
     @property
     def features(self) -> int:
-        """What the visual front end says of a frame: 512 numbers as published."""
+        """Width of the visual front end's output, 512 as published."""
         return 8 * self.visual_width
-
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Dims:
-        """The inverse of :meth:`to_json`; what is left out is as published.
-
-        Raises TypeError on unknown fields, ValueError on sizes that can't be.
-        """
-        unknown = sorted(set(data) - {field.name for field in fields(cls)})
-        if unknown:
-            raise TypeError(f"unknown size {unknown[0]!r}")
-        return cls(**data)
 
 
 PUBLISHED = Dims()

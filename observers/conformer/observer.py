@@ -21,9 +21,6 @@ from tlbench.observing.observer import ClipState, Needs
 from .view import VIEWS
 
 if TYPE_CHECKING:
-    from tlbench.checkpoints.package import Package
-    from tlbench.training.trainable import Trainable
-
     from .inference import ConformerInference
 
 FREE = "free"
@@ -55,6 +52,8 @@ class Conformer(LipReader):
     answer: ClassVar[str] = "forced_ids"
     has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
+    read_published: ClassVar[str] = "tlbench.observers.conformer.checkpoint:read_published"
+    trainable: ClassVar[str] = "tlbench.observers.conformer.train:TrainableConformer"
 
     def __init__(self, reader: ConformerInference) -> None:
         self._reader = reader
@@ -80,18 +79,6 @@ class Conformer(LipReader):
         model = load_model(path)
         cls.check_side(view, model.dims.side)
         return cls(ConformerInference(model, view, torch.device(device), free=FREE in modes, half=half))
-
-    @classmethod
-    def read_published(cls, path: Path) -> Package:
-        from .checkpoint import read_published
-
-        return read_published(path)
-
-    @classmethod
-    def learner(cls) -> type[Trainable]:
-        from .train import TrainableConformer
-
-        return TrainableConformer
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if that can't be spelt."""

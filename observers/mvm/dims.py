@@ -1,42 +1,42 @@
-"""The sizes of an MVM: as published, or of our own small networks."""
+"""The dimensions of an MVM: the published ones, or those of a network trained with tlbench."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
 
-# Of channels. On the way back through a narrower 1x1 convolution with a stride, channels last in memory, PyTorch 2.13
-# on a CPU writes beyond its memory.
+from tlbench.checkpoints.dims import NetworkDims
+
+# Channels. In the backward pass of a narrower strided 1x1 convolution in channels-last memory, PyTorch 2.13 on a CPU
+# writes beyond its buffer.
 NARROWEST = 8
 
 
 @dataclass(frozen=True)
-class Dims:
-    """Sizes that decide the arithmetic. The defaults are those of ms-dot-k/Multi-head-Visual-Audio-Memory
-    (``src/models``, ``train.py``).
+class Dims(NetworkDims):
+    """The defaults are the published network's: ``src/models`` and ``train.py`` of
+    ms-dot-k/Multi-head-Visual-Audio-Memory.
 
     Attributes
     ----------
     side : int
-        Pixels of the square pictures.
+        Height and width of a crop, in pixels.
     visual_width : int
-        Channels of the visual front end's first stage, 8 or more; the last has 8 times those.
+        Channels of the visual front end's first stage, 8 or more; the last stage has 8 times as many.
     hearing_width : int
-        Channels of the audio front end's first layer; the others have twice those.
+        Channels of the audio front end's first layer; the other layers have twice as many.
     features : int
-        Of a frame, seen or heard, and of a slot's value.
+        Width of a frame's visual and audio features, and of a memory slot's value.
     slots, heads : int
-        Of each memory.
+        Slots and heads of each memory.
     branch : int
-        Channels of each of the three branches of the classifier's layers.
+        Channels of each of the three branches of a temporal layer.
     words : int
-        How many there are to choose from.
+        Number of words that the network classifies.
 
     Raises
     ------
     ValueError
-        If a size is not a whole number above 0, or some do not fit together.
+        If a dimension is not a whole number above 0, or the dimensions do not fit together.
     """
 
     side: int = 112
@@ -50,31 +50,16 @@ class Dims:
 
     def __post_init__(self) -> None:
         if not all(type(size) is int and size > 0 for size in asdict(self).values()):
-            raise ValueError(f"sizes are whole numbers above 0; got {asdict(self)}")
+            raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
         if self.visual_width < NARROWEST:
-            raise ValueError(f"a visual width of {self.visual_width} is too narrow; take {NARROWEST} or more")
+            raise ValueError(f"visual_width {self.visual_width} is too small; use {NARROWEST} or more")
         if self.features % self.heads:
-            raise ValueError(f"{self.features} features can't be shared by {self.heads} heads")
+            raise ValueError(f"features {self.features} must be divisible by the {self.heads} heads")
 
     @property
     def rest(self) -> int:
-        """Pixels a side that are left where the visual front end ends: 4 as published."""
+        """Height and width of the last feature map of the visual front end, 4 as published."""
         return -(-self.side // 32)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Dims:
-        """The inverse of :meth:`to_json`; what is left out is as published.
-
-        Raises TypeError on unknown fields, ValueError on sizes that can't be.
-        """
-        unknown = sorted(set(data) - {field.name for field in fields(cls)})
-        if unknown:
-            raise TypeError(f"unknown size {unknown[0]!r}")
-        return cls(**data)
 
 
 PUBLISHED = Dims()

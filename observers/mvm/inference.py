@@ -57,10 +57,10 @@ class MVMClipState(ClipState):
                 f"clip {self.clip.id}: {self.frames} frames, MVM reads {FRAMES} at most; "
                 f"cut out the {FRAMES} around the word",
             )
-        return filled_up(self._crops.all(self.clip.id))
+        return pad_crops(self._crops.all(self.clip.id))
 
 
-def filled_up(crops: np.ndarray) -> np.ndarray:
+def pad_crops(crops: np.ndarray) -> np.ndarray:
     """(n, side, side) float32 to (29, side, side), zeros after the last."""
     whole = np.zeros((FRAMES, *crops.shape[1:]), np.float32)
     whole[: len(crops)] = crops

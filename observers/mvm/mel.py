@@ -23,7 +23,7 @@ QUIETEST = 1e-10  # AmplitudeToDB's
 EPSILON = 1e-10  # of the deviation
 
 
-def spectrum(samples: np.ndarray, frames: int) -> np.ndarray:
+def mel_spectrogram(samples: np.ndarray, frames: int) -> np.ndarray:
     """(80, 4 frames) float32 of (N,) int16 at 16 kHz; zeros after the end of the sound."""
     whole = np.zeros((FILTERBANKS, STEPS_A_FRAME * frames), np.float32)
     if len(samples) <= WINDOW // 2:  # too short to be mirrored

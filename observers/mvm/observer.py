@@ -21,9 +21,6 @@ from tlbench.observing.observer import ClipState, Needs
 from .view import VIEWS
 
 if TYPE_CHECKING:
-    from tlbench.checkpoints.package import Package
-    from tlbench.training.trainable import Trainable
-
     from .inference import MVMInference
 
 
@@ -50,6 +47,8 @@ class MVM(LipReader):
     answer: ClassVar[str] = "predicted"
     has_half: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 16
+    read_published: ClassVar[str] = "tlbench.observers.mvm.checkpoint:read_published"
+    trainable: ClassVar[str] = "tlbench.observers.mvm.train:TrainableMVM"
 
     def __init__(self, reader: MVMInference) -> None:
         self._reader = reader
@@ -76,18 +75,6 @@ class MVM(LipReader):
         model, words = load_model(path)
         cls.check_side(view, model.dims.side)
         return cls(MVMInference(FastMVM(model), view, torch.device(device), words=words, half=half))
-
-    @classmethod
-    def read_published(cls, path: Path) -> Package:
-        from .checkpoint import read_published
-
-        return read_published(path)
-
-    @classmethod
-    def learner(cls) -> type[Trainable]:
-        from .train import TrainableMVM
-
-        return TrainableMVM
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows which word it holds, or the network does not know it."""

@@ -1,40 +1,40 @@
-"""The sizes of a SyncNet: as published, or of our own small networks."""
+"""The dimensions of a SyncNet: the published ones, or those of a network trained with tlbench."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+
+from tlbench.checkpoints.dims import NetworkDims
 
 LAYERS = 6  # convolutions of each tower
 
 
 @dataclass(frozen=True)
-class Dims:
-    """Sizes that decide the arithmetic. The defaults are those of joonson/syncnet_python ``SyncNetModel.py``.
+class Dims(NetworkDims):
+    """The defaults are the published network's (joonson/syncnet_python ``SyncNetModel.py``).
 
     Attributes
     ----------
     side : int
-        Pixels of the square pictures.
+        Height and width of a picture, in pixels.
     colours : int
-        3: blue, green and red from 0 to 255, as published. 1: grey, as its view normalises it.
+        3: blue, green and red from 0 to 255, as published. 1: grey, normalised by the view.
     lips, speech : tuple of 6 int
-        Channels of the convolutions of each tower.
+        Channels of the convolutions of the lip tower and of the speech tower.
     second_stride : int
-        Of the lip tower's second convolution: 2 as published, 1 where pictures are small.
+        Stride of the lip tower's second convolution: 2 as published, 1 for small pictures.
     hidden : int
         Width of the layer before the embedding.
     embedding : int
         Width of the embedding.
     norm : float
-        Length that every embedding is brought to; 0 leaves it as it comes, as published. With a length, two embeddings
-        that have nothing to do with each other lie ``sqrt(2) * norm`` apart.
+        Every embedding is scaled to this length; 0 does not scale, as published. With a length, the expected distance
+        of two unrelated embeddings is ``sqrt(2) * norm``.
 
     Raises
     ------
     ValueError
-        If a size is not positive, a tower has not six layers, or nothing would be left of the pictures.
+        If a dimension is not positive, a tower does not have six layers, or the pictures are too small for the layers.
     """
 
     side: int = 224
@@ -49,38 +49,22 @@ class Dims:
     def __post_init__(self) -> None:
         sizes = (self.side, self.colours, self.second_stride, self.hidden, self.embedding, *self.lips, *self.speech)
         if not all(isinstance(size, int) and size > 0 for size in sizes) or self.norm < 0:
-            raise ValueError(f"sizes are whole numbers above 0; got {asdict(self)}")
+            raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
         if self.colours not in (1, 3):
-            raise ValueError(f"pictures are grey (1) or coloured (3), not of {self.colours} colours")
+            raise ValueError(f"colours is 1 (grey) or 3 (coloured), got {self.colours}")
         if len(self.lips) != LAYERS or len(self.speech) != LAYERS:
-            raise ValueError(f"towers have {LAYERS} layers; got {len(self.lips)} and {len(self.speech)}")
+            raise ValueError(f"a tower has {LAYERS} layers; got {len(self.lips)} and {len(self.speech)}")
         if self.rest < 1:
-            raise ValueError(f"of pictures of {self.side} pixels nothing is left for the last layer; take larger ones")
+            raise ValueError(f"side {self.side} leaves no pixel for the last layer; use a larger one")
 
     @property
     def rest(self) -> int:
-        """Pixels a side that the last convolution of the lip tower covers at once: 6 as published."""
+        """Kernel of the lip tower's last convolution, 6 as published: the height and width of its input."""
         side = (self.side - 7) // 2 + 1  # first convolution
         side = (side - 3) // 2 + 1  # pooling
         side = (side + 2 - 5) // self.second_stride + 1
         side = (side + 2 - 3) // 2 + 1
         return (side - 3) // 2 + 1
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Dims:
-        """The inverse of :meth:`to_json`; what is left out is as published.
-
-        Raises TypeError on unknown fields or other kinds of values, ValueError on sizes that can't be.
-        """
-        unknown = sorted(set(data) - {field.name for field in fields(cls)})
-        if unknown:
-            raise TypeError(f"unknown size {unknown[0]!r}")
-        given: dict[str, Any] = {**data, **{name: tuple(data[name]) for name in ("lips", "speech") if name in data}}
-        return cls(**given)
 
 
 PUBLISHED = Dims()

@@ -25,9 +25,6 @@ from tlbench.observing.observer import ClipState, Needs, Observer
 from .view import FACE_TRACK, VIEWS, shown
 
 if TYPE_CHECKING:
-    from tlbench.checkpoints.package import Package
-    from tlbench.training.trainable import Trainable
-
     from .fast_model import FastSyncNet
 
 
@@ -58,6 +55,8 @@ class SyncNet(Observer):
         FACE_TRACK.name: FACE_TRACK.id,
     }
     default_view: ClassVar[str] = "sound"
+    read_published: ClassVar[str] = "tlbench.observers.syncnet.checkpoint:read_published"
+    trainable: ClassVar[str] = "tlbench.observers.syncnet.train:TrainableSyncNet"
 
     @classmethod
     def fits(cls, view: str, trained: str) -> bool:
@@ -101,18 +100,6 @@ class SyncNet(Observer):
         from .fast_model import FastSyncNet
 
         return cls(FastSyncNet(load_model(weights)), views, device)
-
-    @classmethod
-    def read_published(cls, path: Path) -> Package:
-        from .checkpoint import read_published
-
-        return read_published(path)
-
-    @classmethod
-    def learner(cls) -> type[Trainable]:
-        from .train import TrainableSyncNet
-
-        return TrainableSyncNet
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip.

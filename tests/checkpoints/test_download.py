@@ -198,14 +198,14 @@ def test_a_file_that_is_there_and_right_is_left_alone(server: str, folder: Path)
     put(folder / "net.pth", b"mine")
     fetch(card(f"{server}/net", hashlib.sha256(b"mine").hexdigest()[:12]), folder)
     assert Handler.asked == []
-    with pytest.raises(TlbenchError, match=r"net\.pth is .*published is 0123; remove it and fetch again"):
+    with pytest.raises(TlbenchError, match=r"net\.pth has .*instead of the published 0123; remove it and fetch again"):
         fetch(card(f"{server}/net", "0123"), folder)
 
 
 def test_what_is_not_the_published_file_does_not_get_its_name_and_is_not_gone_on_from(
     server: str, folder: Path
 ) -> None:
-    with pytest.raises(TlbenchError, match=r"published is 0123; it was removed"):
+    with pytest.raises(TlbenchError, match=r"instead of the published 0123 and was removed"):
         fetch(card(f"{server}/net", "0123"), folder)
     assert list(folder.iterdir()) == []
 
@@ -242,7 +242,7 @@ def test_a_missing_file_and_a_missing_network_are_one_line_with_a_way_out(server
 
 
 def test_an_address_that_is_a_page_for_people_says_what_to_do_by_hand(folder: Path) -> None:
-    with pytest.raises(TlbenchError, match=r"by hand; open it in a browser and save the file as .*net\.pth"):
+    with pytest.raises(TlbenchError, match=r"is a web page; open it in a browser and save the file as .*net\.pth"):
         fetch(card("https://example-my.sharepoint.com/:u:/g/x?e=1"), folder)
 
 
@@ -274,7 +274,7 @@ def test_a_drive_that_goes_on_breaking_off_is_gone_on_from_by_the_next_call(fold
 
 @pytest.mark.parametrize("id_", ["quota", "signin"])
 def test_a_drive_that_shows_a_page_is_one_line_with_a_way_out(folder: Path, id_: str) -> None:
-    with pytest.raises(TlbenchError, match=r"Google Drive shows a page instead .*browser and save it as .*net\.pth$"):
+    with pytest.raises(TlbenchError, match=r"Google Drive sent a web page .*browser and save it as .*net\.pth$"):
         fetch(drive(id_), folder)
     assert list(folder.iterdir()) == []
 
@@ -305,7 +305,7 @@ def test_a_disk_that_fills_up_is_one_line_and_what_came_is_kept(
     def fill(there: int, total: int | None) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(TlbenchError, match=r"can't be written \(No space left on device\); make room"):
+    with pytest.raises(TlbenchError, match=r"can't be written \(No space left on device\); free some space"):
         fetch(card(f"{server}/net"), folder, fill)
     assert (folder / "net.pth.part").stat().st_size > 0
 

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tlbench.checkpoints import catalogue
 from tlbench.checkpoints.catalogue import observer_cards, observer_names
 from tlbench.errors import TlbenchError
-from tlbench.observing.registry import observer_class
+from tlbench.observing.registry import Capability, capability, observer_class
 
 
 class Point:
@@ -59,9 +60,29 @@ def test_an_observer_that_can_not_be_imported_is_one_line(installed: list[Point]
         (observer_cards("sight"), observer_class("sight"))
 
 
+@pytest.mark.parametrize("name", list(observer_names()))
+def test_what_an_observer_says_it_offers_can_be_imported(name: str) -> None:
+    for which in get_args(Capability):
+        if getattr(observer_class(name), which):
+            assert callable(capability(name, which))
+
+
+def test_what_an_observer_does_not_offer_is_one_line_with_those_that_do() -> None:
+    with pytest.raises(TlbenchError, match=r"^observer 'pixels' can't be trained; choose one of avhubert, conformer"):
+        capability("pixels", "trainable")
+    with pytest.raises(TlbenchError, match=r"^observer 'syncnet' has no audio encoder; choose one of avhubert$"):
+        capability("syncnet", "audio_encoder")
+
+
+def test_an_offer_that_can_not_be_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observer_class("mvm"), "trainable", "tlbench.observers.mvm.train:Nothing")
+    with pytest.raises(TlbenchError, match=r"observer 'mvm': tlbench.observers.mvm.train:Nothing can't be imported"):
+        capability("mvm", "trainable")
+
+
 def test_a_name_can_not_be_taken_twice(installed: list[Point]) -> None:
     installed.append(Point("pixels", "other.module:Pixels"))
-    with pytest.raises(TlbenchError, match="takes the name of"):
+    with pytest.raises(TlbenchError, match="has the name of"):
         observer_names()
 
 

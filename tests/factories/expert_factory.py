@@ -13,6 +13,6 @@ from tlbench.training.trainable import LabelInventory
 
 def write_expert(folder: Path, transcripts: Sequence[str], view: str = "small-mouth") -> Path:
     """A package of a tiny AV-HuBERT whose words are those of the transcripts. Returns its folder."""
-    learner = TrainableAVHubert.begin("tiny", LabelInventory(tuple(transcripts), (), ()), 0)
-    write_package(own_package(learner.package(), VIEWS[view].id, {}, half=False), folder)
+    trainable = TrainableAVHubert.from_scratch("tiny", LabelInventory(tuple(transcripts), (), ()), 0)
+    write_package(own_package(trainable.package(), VIEWS[view].id, {}, half=False), folder)
     return folder

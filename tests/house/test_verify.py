@@ -106,7 +106,7 @@ def test_of_a_generators_checkpoint_there_is_nothing_to_verify_or_import(tmp_pat
 
 
 def test_a_file_that_is_read_as_it_is_needs_no_import() -> None:
-    assert reader_of(find_card("talklip-expert")).name == "avhubert"
+    assert reader_of(find_card("talklip-expert")).__module__ == "tlbench.observers.avhubert.checkpoint"
     with pytest.raises(TlbenchError, match=r"reads syncnet_v2\.model as it is; nothing to import"):
         reader_of(replace(find_card("syncnet"), observer="pixels"))
 

@@ -212,7 +212,7 @@ def test_a_system_has_to_say_what_it_was_trained_with() -> None:
         submit(filed_result(), CARDS)
     with pytest.raises(TlbenchError, match="did you mean 'syncnet'"):
         submit(filed_result(), CARDS, trained_with=["syncnt"])
-    with pytest.raises(TlbenchError, match="says none, and also syncnet"):
+    with pytest.raises(TlbenchError, match="has none and also syncnet"):
         submit(filed_result(), CARDS, trained_with=["none", "syncnet"])
     assert submit(filed_result(), CARDS, trained_with=["other:ours"]).overlaps == {}
 

@@ -14,7 +14,7 @@ from tlbench.training.trainable import LabelInventory, TrainingSample
 TEXTS = ("BLUE BOATS", "RED CARS AGAIN")
 
 
-def lessons(frames: int = 20, labelled: bool = True) -> list[TrainingSample]:
+def samples(frames: int = 20, labelled: bool = True) -> list[TrainingSample]:
     rng = np.random.default_rng(0)
     made = []
     for number, text in enumerate(TEXTS):
@@ -27,51 +27,51 @@ def lessons(frames: int = 20, labelled: bool = True) -> list[TrainingSample]:
     return made
 
 
-def learner(labels: tuple[str, ...] = ("a", "b")) -> TrainableAVHubert:
-    return TrainableAVHubert.begin("tiny", LabelInventory(TEXTS, (), labels), seed=0)
+def trainable(labels: tuple[str, ...] = ("a", "b")) -> TrainableAVHubert:
+    return TrainableAVHubert.from_scratch("tiny", LabelInventory(TEXTS, (), labels), seed=0)
 
 
 def test_batches_are_of_lips_of_speech_and_of_both() -> None:
-    mine = learner()
+    mine = trainable()
     kinds = set()
     for seed in range(30):
-        batch = mine.batch(lessons(), np.random.default_rng(seed))
+        batch = mine.batch(samples(), np.random.default_rng(seed))
         kinds.add(("video" in batch, "audio" in batch))
         if "video" in batch:
             assert batch["video"].shape == (2, 1, 21, 48, 48)
         if "audio" in batch:
             assert batch["audio"].shape == (2, 104, 21)
         assert batch["frames"].tolist() == [20, 21]
-        assert batch["hidden"].sum() == 1  # the shorter clip's missing frame
+        assert batch["padding_mask"].sum() == 1  # the shorter clip's missing frame
         assert batch["labels"][0, -1] == -1
         assert torch.isfinite(mine.network(batch)["loss"])
     assert kinds == {(True, False), (False, True), (True, True)}
 
 
 def test_the_same_number_gives_the_same_batch() -> None:
-    first, again = (learner().batch(lessons(), np.random.default_rng(3)) for _ in range(2))
+    first, again = (trainable().batch(samples(), np.random.default_rng(3)) for _ in range(2))
     assert first.keys() == again.keys()
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
 def test_a_batch_without_labels_is_charged_for_its_tokens_alone() -> None:
-    mine = learner()
-    losses = mine.network(mine.batch(lessons(labelled=False), np.random.default_rng(1)))
+    mine = trainable()
+    losses = mine.network(mine.batch(samples(labelled=False), np.random.default_rng(1)))
     assert losses["labels"] == 0
     assert torch.equal(losses["loss"], losses["tokens"])
-    without = learner(labels=())
-    assert "labels" not in without.network(without.batch(lessons(labelled=False), np.random.default_rng(1)))
+    without = trainable(labels=())
+    assert "labels" not in without.network(without.batch(samples(labelled=False), np.random.default_rng(1)))
 
 
 def test_two_clips_are_soon_known_by_heart() -> None:
-    mine = learner()
+    mine = trainable()
     optimiser = torch.optim.AdamW(mine.network.parameters(), lr=3e-3)
     mine.network.train()
     for step in range(120):
         optimiser.zero_grad()
-        mine.network(mine.batch(lessons(), np.random.default_rng(step)))["loss"].backward()
+        mine.network(mine.batch(samples(), np.random.default_rng(step)))["loss"].backward()
         optimiser.step()
-    said = mine.judge(lessons(), torch.device("cpu"))
+    said = mine.predict(samples(), torch.device("cpu"))
     assert [evidence.values["hypothesis"] for evidence in said] == [text.lower() for text in TEXTS]
     assert mine.network.training
 

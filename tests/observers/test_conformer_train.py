@@ -21,20 +21,20 @@ from tlbench.observers.conformer.fast_model import PackedEncoder
 from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.observer import Conformer
 from tlbench.observers.conformer.tokenizer import EOS, required_frames, text_of
-from tlbench.observers.conformer.train import NOTHING, SIZES, TrainableConformer, picture_rows
+from tlbench.observers.conformer.train import SIZES, TrainableConformer, frontend_features
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
 from tlbench.observing.observer import ClipChunk
-from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
+from tlbench.training.trainable import NO_LABEL, TOTAL, LabelInventory, TrainingSample
 
 TEXTS = ("BIN BLUE", "SET RED")
-CURRICULUM = LabelInventory(TEXTS, (), tuple("ABCDEFGH"))
+INVENTORY = LabelInventory(TEXTS, (), tuple("ABCDEFGH"))
 CPU = torch.device("cpu")
 SIDE = 48
 
 
-def lesson(text: str, seed: int, frames: int = 20) -> TrainingSample:
+def sample(text: str, seed: int, frames: int = 20) -> TrainingSample:
     """Blocks of grey that stand still for a few frames, another row for another seed."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (-(-frames // 4), 6, 6), dtype=np.uint8).repeat(4, 0)[:frames]
@@ -42,43 +42,43 @@ def lesson(text: str, seed: int, frames: int = 20) -> TrainingSample:
     return TrainingSample(Clip(f"s/{seed}", transcript=text), pictures, None, np.arange(frames) // 4 % 8)
 
 
-LESSONS = [lesson(text, seed) for seed, text in enumerate(TEXTS)]
+SAMPLES = [sample(text, seed) for seed, text in enumerate(TEXTS)]
 
 
 @pytest.fixture(scope="module")
 def learned() -> TrainableConformer:
     """A tiny network that has seen two clips until it can spell them."""
     torch.set_num_threads(1)
-    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
+    trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
     rng = np.random.default_rng(0)
-    optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
-    learner.network.train()
+    optimiser = torch.optim.Adam(trainable.network.parameters(), 1e-2)
+    trainable.network.train()
     for _ in range(60):
-        losses = learner.network(learner.batch(LESSONS, rng))
+        losses = trainable.network(trainable.batch(SAMPLES, rng))
         losses[TOTAL].backward()
         optimiser.step()
         optimiser.zero_grad()
-    return learner
+    return trainable
 
 
-def judged(learner: TrainableConformer, lessons: list[TrainingSample]) -> float:
+def val_value(trainable: TrainableConformer, samples: list[TrainingSample]) -> float:
     metric = find_metric(TrainableConformer.metric)
-    tallies = [metric.tally(evidence) for evidence in learner.judge(lessons, CPU)]
+    tallies = [metric.tally(evidence) for evidence in trainable.predict(samples, CPU)]
     value = metric.value(sum(tallies[1:], tallies[0]))
     assert value is not None
     return value
 
 
 def test_it_spells_the_clips_it_has_learned(learned: TrainableConformer) -> None:
-    assert judged(learned, LESSONS) == 0.0
-    said = learned.judge(LESSONS, CPU)
+    assert val_value(learned, SAMPLES) == 0.0
+    said = learned.predict(SAMPLES, CPU)
     assert [text_of(evidence.array("forced_ids").tolist()) for evidence in said] == list(TEXTS)
     assert [evidence.values["reference"] for evidence in said] == list(TEXTS)
 
 
 def test_steps_lower_every_loss(learned: TrainableConformer) -> None:
-    batch = learned.batch(LESSONS, np.random.default_rng(1))
-    fresh = TrainableConformer.begin("tiny", CURRICULUM, 0)
+    batch = learned.batch(SAMPLES, np.random.default_rng(1))
+    fresh = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
     before, after = fresh.network(batch), learned.network(batch)
     for name in (TOTAL, "attention", "ctc", "labels"):
         assert float(after[name].detach()) < 0.7 * float(before[name].detach()), name
@@ -95,20 +95,20 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableConformer, tmp_pat
     (read,) = observer.compute([state])
     pictures = state.crops.numpy()  # type: ignore[attr-defined]
     assert pictures.shape == (10, SIDE, SIDE)
-    (said,) = learned.judge([TrainingSample(Clip("a", transcript=TEXTS[0]), pictures, None, None)], CPU)
+    (said,) = learned.predict([TrainingSample(Clip("a", transcript=TEXTS[0]), pictures, None, None)], CPU)
     assert isinstance(read, Evidence)
     assert read.to_json() == said.to_json()
 
 
 def test_a_half_precision_package_spells_the_same(learned: TrainableConformer, tmp_path: Path) -> None:
     package = own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=True)
-    other = TrainableConformer.restore(package, tmp_path, CURRICULUM, 0)
-    assert judged(other, LESSONS) == 0.0
+    other = TrainableConformer.from_checkpoint(package, tmp_path, INVENTORY, 0)
+    assert val_value(other, SAMPLES) == 0.0
 
 
 def test_judging_leaves_it_in_training(learned: TrainableConformer) -> None:
     before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
-    learned.judge(LESSONS, CPU)
+    learned.predict(SAMPLES, CPU)
     assert all(module.training for module in learned.network.modules())
     assert all(parameter.requires_grad for parameter in learned.network.parameters())
     for name, tensor in learned.network.state_dict().items():
@@ -118,13 +118,13 @@ def test_judging_leaves_it_in_training(learned: TrainableConformer) -> None:
 def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: TrainableConformer) -> None:
     """Lengths, padding and all: what is learned in batches is what is read alone."""
     model = learned.network.model.eval()
-    crops = [torch.from_numpy(lesson("A", seed, frames).pictures) for seed, frames in ((3, 9), (4, 14))]
+    crops = [torch.from_numpy(sample("A", seed, frames).pictures) for seed, frames in ((3, 9), (4, 14))]
     lengths = [12, 14]
     pictures = torch.zeros(2, 14, SIDE, SIDE)
     for row, clip in zip(pictures, crops, strict=True):
         row[: len(clip)] = normalised(clip)
     with torch.no_grad():
-        features = picture_rows(model.visual_frontend, pictures, [9, 14])
+        features = frontend_features(model.visual_frontend, pictures, [9, 14])
         plain = model.visual_frontend(pictures, [9, 14])
         mask = (torch.arange(14) < torch.tensor(lengths)[:, None])[:, None]
         together = model.encoder(pad_features(features, lengths), mask, apart=True)
@@ -139,47 +139,47 @@ def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: TrainableConfor
 
 
 def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
-    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
-    one, again, other = (learner.batch(LESSONS, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
+    one, again, other = (trainable.batch(SAMPLES, np.random.default_rng(seed)) for seed in (1, 1, 2))
     for name, tensor in one.items():
         assert torch.equal(tensor, again[name])
     assert not torch.equal(one["pictures"], other["pictures"])
     assert one["before"].tolist()[1] == [EOS, *one["after"].tolist()[1][:-2], EOS]
-    assert one["after"].tolist()[1][-2:] == [EOS, NOTHING]  # a character shorter than the other
+    assert one["after"].tolist()[1][-2:] == [EOS, NO_LABEL]  # a character shorter than the other
 
 
 def test_a_clip_too_short_for_its_text_gets_frames_that_count_and_have_no_label() -> None:
-    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
-    short = lesson("BIN BLUE", 5, frames=4)
+    trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
+    short = sample("BIN BLUE", 5, frames=4)
     needed = required_frames(list(range(8)))
-    batch = learner.batch([short], np.random.default_rng(0))
+    batch = trainable.batch([short], np.random.default_rng(0))
     assert batch["frames"].tolist() == [4]
     assert batch["lengths"].tolist() == [needed]
-    assert batch["labels"].tolist() == [[NOTHING] * 2 + [0] * 4 + [NOTHING] * 2]
-    losses = learner.network(batch)
+    assert batch["labels"].tolist() == [[NO_LABEL] * 2 + [0] * 4 + [NO_LABEL] * 2]
+    losses = trainable.network(batch)
     assert torch.isfinite(losses[TOTAL])
 
 
 def test_some_clips_get_such_frames_although_they_need_none() -> None:
-    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
-    lengths = [int(learner.batch(LESSONS[:1], np.random.default_rng(seed))["lengths"]) for seed in range(40)]
+    trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
+    lengths = [int(trainable.batch(SAMPLES[:1], np.random.default_rng(seed))["lengths"]) for seed in range(40)]
     assert min(lengths) == 20
     assert 4 <= sum(length > 20 for length in lengths) <= 20
 
 
 def test_without_times_there_is_nothing_to_name() -> None:
-    learner = TrainableConformer.begin("tiny", replace(CURRICULUM, labels=()), 0)
-    batch = learner.batch([replace(one, labels=None) for one in LESSONS], np.random.default_rng(0))
+    trainable = TrainableConformer.from_scratch("tiny", replace(INVENTORY, labels=()), 0)
+    batch = trainable.batch([replace(one, labels=None) for one in SAMPLES], np.random.default_rng(0))
     assert "labels" not in batch
-    assert "labels" not in learner.network(batch)
+    assert "labels" not in trainable.network(batch)
 
 
 def test_clips_without_times_may_stand_beside_others_and_alone() -> None:
-    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
-    batch = learner.batch([LESSONS[0], replace(LESSONS[1], labels=None)], np.random.default_rng(0))
-    assert (batch["labels"][1] == NOTHING).all()
-    assert float(learner.network(batch)["labels"].detach()) > 0
-    alone = learner.network(learner.batch([replace(LESSONS[1], labels=None)], np.random.default_rng(0)))
+    trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
+    batch = trainable.batch([SAMPLES[0], replace(SAMPLES[1], labels=None)], np.random.default_rng(0))
+    assert (batch["labels"][1] == NO_LABEL).all()
+    assert float(trainable.network(batch)["labels"].detach()) > 0
+    alone = trainable.network(trainable.batch([replace(SAMPLES[1], labels=None)], np.random.default_rng(0)))
     assert float(alone["labels"].detach()) == 0
     assert torch.isfinite(alone[TOTAL])
 
@@ -213,9 +213,9 @@ def test_names_are_the_published_ones_in_every_size() -> None:
 
 @pytest.mark.slow
 def test_the_published_size_takes_a_step() -> None:
-    learner = TrainableConformer.begin("published", CURRICULUM, 0)
-    big = replace(LESSONS[0], pictures=np.zeros((8, 112, 112), np.uint8), labels=None)
-    losses = learner.network(learner.batch([big], np.random.default_rng(0)))
+    trainable = TrainableConformer.from_scratch("published", INVENTORY, 0)
+    big = replace(SAMPLES[0], pictures=np.zeros((8, 112, 112), np.uint8), labels=None)
+    losses = trainable.network(trainable.batch([big], np.random.default_rng(0)))
     losses[TOTAL].backward()
     assert torch.isfinite(losses[TOTAL])
 
@@ -234,37 +234,37 @@ def test_another_view_than_the_networks_is_refused_in_one_line(learned: Trainabl
     [
         ("huge", "no size 'huge'; there are tiny, small, published"),
         ({"sides": 48}, "unknown size 'sides'"),
-        ({"width": 30, "heads": 4}, "shared by 4 heads"),
-        ({"kernel": 4}, "no middle"),
+        ({"width": 30, "heads": 4}, "divisible by the 4 heads"),
+        ({"kernel": 4}, "odd number"),
         ({"hidden": 0}, "above 0"),
         ({"hidden": 1.5}, "above 0"),
     ],
 )
 def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:
     with pytest.raises(TlbenchError, match=said) as caught:
-        TrainableConformer.begin(size, CURRICULUM, 0)
+        TrainableConformer.from_scratch(size, INVENTORY, 0)
     assert "\n" not in str(caught.value)
 
 
 def test_texts_that_can_not_be_learned_are_said_with_their_clip() -> None:
-    learner = TrainableConformer.begin("tiny", CURRICULUM, 0)
+    trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
     with pytest.raises(TlbenchError, match="clip s/9: the transcript has 'Ø'"):
-        learner.batch([lesson("Ø", 9)], np.random.default_rng(0))
+        trainable.batch([sample("Ø", 9)], np.random.default_rng(0))
     with pytest.raises(TlbenchError, match="clip s/9: the transcript is empty"):
-        learner.batch([lesson("", 9)], np.random.default_rng(0))
+        trainable.batch([sample("", 9)], np.random.default_rng(0))
     with pytest.raises(TlbenchError, match="no training clip has a transcript"):
-        TrainableConformer.begin("tiny", LabelInventory((), (), ()), 0)
+        TrainableConformer.from_scratch("tiny", LabelInventory((), (), ()), 0)
 
 
 def test_a_package_of_another_network_is_told(learned: TrainableConformer, tmp_path: Path) -> None:
     package = learned.package()
     with pytest.raises(TlbenchError, match="of observer 'mvm', not 'conformer'"):
-        TrainableConformer.restore(replace(package, observer="mvm"), tmp_path, CURRICULUM, 0)
+        TrainableConformer.from_checkpoint(replace(package, observer="mvm"), tmp_path, INVENTORY, 0)
     with pytest.raises(TlbenchError, match="its sizes can't be read"):
-        TrainableConformer.restore(replace(package, config={"dims": {"side": "48"}}), tmp_path, CURRICULUM, 0)
+        TrainableConformer.from_checkpoint(replace(package, config={"dims": {"side": "48"}}), tmp_path, INVENTORY, 0)
     with pytest.raises(TlbenchError, match="of another shape"):
-        TrainableConformer.restore(
-            Package("conformer", package.tensors, {"dims": SIZES["small"].to_json()}), tmp_path, CURRICULUM, 0
+        TrainableConformer.from_checkpoint(
+            Package("conformer", package.tensors, {"dims": SIZES["small"].to_json()}), tmp_path, INVENTORY, 0
         )
 
 

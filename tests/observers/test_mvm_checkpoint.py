@@ -11,10 +11,9 @@ import torch
 from tests.golden.formula import fill
 from tlbench.checkpoints.package import write_package
 from tlbench.errors import TlbenchError
-from tlbench.observers.mvm.checkpoint import PARTS, load_model
+from tlbench.observers.mvm.checkpoint import PARTS, load_model, read_published
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.model import MVMModel
-from tlbench.observers.mvm.observer import MVM
 from tlbench.observers.mvm.words import WORDS
 
 
@@ -49,7 +48,7 @@ def test_a_file_in_the_published_form_loads_whole(file: Path, published: dict[st
 
 
 def test_its_package_gives_the_same_network(file: Path, tmp_path: Path) -> None:
-    package = MVM.read_published(file)
+    package = read_published(file)
     assert package.observer == "mvm"
     assert package.source_file == "mvm.ckpt"
     assert len(package.source_sha256) == 64
@@ -65,7 +64,7 @@ def test_another_models_file_is_told_by_what_it_lacks(tmp_path: Path, published:
     path = tmp_path / "other.ckpt"
     torch.save({"mem_state_dict": published["mem_state_dict"], "state_dict": {"a": torch.zeros(2)}}, path)
     with pytest.raises(TlbenchError) as caught:
-        MVM.read_published(path)
+        read_published(path)
     assert "v_front_state_dict, a_front_state_dict, tcn_state_dict" in str(caught.value)
     assert "mem_state_dict," not in str(caught.value)
     assert "other.ckpt" in str(caught.value)
@@ -76,7 +75,7 @@ def test_tensors_that_are_missing_or_of_another_shape_are_named(tmp_path: Path, 
     small["mem_state_dict"] = {**published["mem_state_dict"], "value": torch.zeros(88, 512)}
     torch.save(small, tmp_path / "small.ckpt")
     with pytest.raises(TlbenchError) as caught:
-        MVM.read_published(tmp_path / "small.ckpt")
+        read_published(tmp_path / "small.ckpt")
     message = str(caught.value)
     assert "v_front.frontend.0.weight" in message
     assert "v_front.a" in message

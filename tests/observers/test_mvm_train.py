@@ -16,23 +16,24 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.mvm.dims import PUBLISHED, Dims
-from tlbench.observers.mvm.mel import spectrum
+from tlbench.observers.mvm.mel import mel_spectrogram
 from tlbench.observers.mvm.model import FRAMES, MVMModel
 from tlbench.observers.mvm.observer import MVM
-from tlbench.observers.mvm.train import NOTHING, SIZES, TrainableMVM, as_seen, classified, look_up, picture_rows
-from tlbench.observers.mvm.view import VIEWS
+from tlbench.observers.mvm.train import SIZES, TrainableMVM, address, classify, frontend_features
+from tlbench.observers.mvm.view import MEAN, STD, VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
 from tlbench.observing.observer import ClipChunk
-from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
+from tlbench.training.augment import normalise
+from tlbench.training.trainable import NO_LABEL, TOTAL, LabelInventory, TrainingSample
 
 WORDS = ("BLUE", "GREEN", "RED", "WHITE")
-CURRICULUM = LabelInventory((), WORDS, tuple("ABCDEFGH"))
+INVENTORY = LabelInventory((), WORDS, tuple("ABCDEFGH"))
 CPU = torch.device("cpu")
 SIDE = 48
 
 
-def lesson(word: str, seed: int, frames: int = FRAMES) -> TrainingSample:
+def sample(word: str, seed: int, frames: int = FRAMES) -> TrainingSample:
     """Stripes that lie or stand and move a little, and a tone, others for each word."""
     rng = np.random.default_rng(seed)
     waves = np.sin(np.arange(SIDE) / (1.5 + WORDS.index(word) // 2 if word in WORDS else 1) + rng.random((frames, 1)))
@@ -43,28 +44,28 @@ def lesson(word: str, seed: int, frames: int = FRAMES) -> TrainingSample:
     return TrainingSample(Clip(f"s/{seed}", word=word), pictures, samples, np.arange(frames) // 4 % 8)
 
 
-LESSONS = [lesson("RED", 0), lesson("GREEN", 1)]
+SAMPLES = [sample("RED", 0), sample("GREEN", 1)]
 
 
 @pytest.fixture(scope="module")
 def learned() -> TrainableMVM:
     """A tiny network that has seen two clips until it knows their words."""
     torch.set_num_threads(1)
-    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
+    trainable = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
     rng = np.random.default_rng(0)
-    optimiser = torch.optim.Adam(learner.network.parameters(), 5e-3)
-    learner.network.train()
+    optimiser = torch.optim.Adam(trainable.network.parameters(), 5e-3)
+    trainable.network.train()
     for _ in range(20):
-        losses = learner.network(learner.batch(LESSONS, rng))
+        losses = trainable.network(trainable.batch(SAMPLES, rng))
         losses[TOTAL].backward()
         optimiser.step()
         optimiser.zero_grad()
-    return learner
+    return trainable
 
 
 def test_it_names_the_words_it_has_learned(learned: TrainableMVM) -> None:
     metric = find_metric(TrainableMVM.metric)
-    said = learned.judge(LESSONS, CPU)
+    said = learned.predict(SAMPLES, CPU)
     tallies = [metric.tally(evidence) for evidence in said]
     assert metric.value(tallies[0] + tallies[1]) == 100.0
     assert [evidence.values["predicted"] for evidence in said] == ["RED", "GREEN"]
@@ -72,8 +73,8 @@ def test_it_names_the_words_it_has_learned(learned: TrainableMVM) -> None:
 
 
 def test_steps_lower_every_loss(learned: TrainableMVM) -> None:
-    batch = learned.batch(LESSONS, np.random.default_rng(1))
-    fresh = TrainableMVM.begin("tiny", CURRICULUM, 0)
+    batch = learned.batch(SAMPLES, np.random.default_rng(1))
+    fresh = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
     before, after = fresh.network(batch), learned.network(batch)
     for name in (TOTAL, "word", "word_by_sound", "rebuilding", "crowding", "heard"):
         assert float(after[name].detach()) < 0.9 * float(before[name].detach()), name
@@ -82,14 +83,14 @@ def test_steps_lower_every_loss(learned: TrainableMVM) -> None:
 
 def test_every_weight_learns() -> None:
     """Ears and memories too; what is seen does not change a memory's values, what is heard does."""
-    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
-    losses = learner.network(learner.batch(LESSONS, np.random.default_rng(0)))
+    trainable = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
+    losses = trainable.network(trainable.batch(SAMPLES, np.random.default_rng(0)))
     losses["word"].backward(retain_graph=True)
-    model = learner.network.model
+    model = trainable.network.model
     assert model.mem.value.grad is None
     assert model.mem.key.grad is not None
     losses[TOTAL].backward()
-    assert [name for name, parameter in learner.network.named_parameters() if parameter.grad is None] == []
+    assert [name for name, parameter in trainable.network.named_parameters() if parameter.grad is None] == []
 
 
 def test_a_memory_finds_what_was_put_into_it() -> None:
@@ -100,13 +101,13 @@ def test_a_memory_finds_what_was_put_into_it() -> None:
         memory.value.copy_(3 * sounds)
         memory.v_embd.weight.copy_(torch.eye(8))
         memory.v_embd.bias.zero_()
-        found = look_up(memory, sounds[None])
+        found = address(memory, sounds[None])
     torch.testing.assert_close(found.values[0], 3 * sounds, atol=1e-4, rtol=0)
     assert float(found.rebuilding) == pytest.approx(0, abs=1e-4)
     assert float(found.crowding) == pytest.approx(0, abs=1e-6)
     with torch.no_grad():
         memory.value.copy_(sounds[:1].expand(4, 8))
-        assert float(look_up(memory, sounds[None]).crowding) == pytest.approx(6)  # half of 4 x 3 pairs
+        assert float(address(memory, sounds[None]).crowding) == pytest.approx(6)  # half of 4 x 3 pairs
 
 
 def test_the_package_reads_as_it_was_judged(learned: TrainableMVM, tmp_path: Path) -> None:
@@ -117,11 +118,11 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableMVM, tmp_path: Pat
     (read,) = observer.compute([state])
     crops = state.crops  # type: ignore[attr-defined]
     assert crops.shape == (FRAMES, SIDE, SIDE)
-    levels = as_seen(np.arange(256, dtype=np.uint8))
+    levels = normalise(np.arange(256, dtype=np.uint8), MEAN, STD)
     pictures = np.abs(crops[:20, ..., None] - levels).argmin(-1).astype(np.uint8)
-    np.testing.assert_array_equal(as_seen(pictures), crops[:20])
+    np.testing.assert_array_equal(normalise(pictures, MEAN, STD), crops[:20])
     one = TrainingSample(Clip("a", word="WHITE"), pictures, np.zeros(0, np.int16), None)
-    (said,) = learned.judge([one], CPU)
+    (said,) = learned.predict([one], CPU)
     assert isinstance(read, Evidence)
     assert read.to_json() == said.to_json()
     assert set(said.values["top5"]) == set(WORDS)  # type: ignore[arg-type]
@@ -138,7 +139,7 @@ def test_a_package_knows_its_own_words_alone(learned: TrainableMVM, tmp_path: Pa
 
 def test_judging_leaves_it_in_training(learned: TrainableMVM) -> None:
     before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
-    learned.judge(LESSONS, CPU)
+    learned.predict(SAMPLES, CPU)
     assert all(module.training for module in learned.network.modules())
     assert all(parameter.requires_grad for parameter in learned.network.parameters())
     for name, tensor in learned.network.state_dict().items():
@@ -148,19 +149,19 @@ def test_judging_leaves_it_in_training(learned: TrainableMVM) -> None:
 def test_what_is_trained_is_the_model(learned: TrainableMVM) -> None:
     """The front end in another order of sums, the rest in another order of layers."""
     model = learned.network.model.eval()
-    pictures = torch.from_numpy(np.stack([as_seen(one.pictures) for one in LESSONS]))
+    pictures = torch.from_numpy(np.stack([normalise(one.pictures, MEAN, STD) for one in SAMPLES]))
     with torch.no_grad():
-        seen, theirs = picture_rows(model.v_front, pictures), model.v_front(pictures[:, None])
-        logits, expected = classified(model, seen, None), model(pictures[:, None])
+        seen, theirs = frontend_features(model.v_front, pictures), model.v_front(pictures[:, None])
+        logits, expected = classify(model, seen, None), model(pictures[:, None])
     learned.network.train()
     torch.testing.assert_close(seen, theirs, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
-    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
-    lessons = [LESSONS[0], lesson("WHITE", 2, frames=17)]
-    one, again, other = (learner.batch(lessons, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    trainable = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
+    samples = [SAMPLES[0], sample("WHITE", 2, frames=17)]
+    one, again, other = (trainable.batch(samples, np.random.default_rng(seed)) for seed in (1, 1, 2))
     for name, tensor in one.items():
         assert torch.equal(tensor, again[name])
     for name in ("pictures", "spectrum"):
@@ -169,20 +170,20 @@ def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
     assert one["spectrum"].shape == (2, 1, 80, 4 * FRAMES)
     assert one["word"].tolist() == [2, 3]
     assert (one["pictures"][1, 17:] == 0).all()
-    assert (one["labels"][1, 17:] == NOTHING).all()
+    assert (one["labels"][1, 17:] == NO_LABEL).all()
 
 
 def test_without_times_there_is_nothing_to_name() -> None:
-    learner = TrainableMVM.begin("tiny", replace(CURRICULUM, labels=()), 0)
-    batch = learner.batch([replace(one, labels=None) for one in LESSONS], np.random.default_rng(0))
+    trainable = TrainableMVM.from_scratch("tiny", replace(INVENTORY, labels=()), 0)
+    batch = trainable.batch([replace(one, labels=None) for one in SAMPLES], np.random.default_rng(0))
     assert "labels" not in batch
-    assert "labels" not in learner.network(batch)
+    assert "labels" not in trainable.network(batch)
 
 
 def test_the_spectrum_shows_a_tone_in_its_band_when_it_sounds() -> None:
     seconds = np.arange(FRAMES * 640) / 16000
     tone = np.where(seconds > 0.58, 8000 * np.sin(2 * np.pi * 1000 * seconds), 0)
-    heard = spectrum((tone + np.random.default_rng(0).normal(0, 5, len(tone))).astype(np.int16), FRAMES)
+    heard = mel_spectrogram((tone + np.random.default_rng(0).normal(0, 5, len(tone))).astype(np.int16), FRAMES)
     assert heard.shape == (80, 116)
     assert heard.dtype == np.float32
     np.testing.assert_allclose(heard.mean(1), 0, atol=0.1)  # over 117 steps it is 0
@@ -194,9 +195,9 @@ def test_the_spectrum_shows_a_tone_in_its_band_when_it_sounds() -> None:
 
 def test_the_spectrum_of_a_short_sound_is_filled_up() -> None:
     noise = np.random.default_rng(0).integers(-9000, 9000, 16000).astype(np.int16)
-    assert (spectrum(noise, FRAMES)[:, 101:] == 0).all()
-    assert (spectrum(noise[:150], FRAMES) == 0).all()
-    assert spectrum(np.tile(noise, 3), FRAMES).shape == (80, 116)
+    assert (mel_spectrogram(noise, FRAMES)[:, 101:] == 0).all()
+    assert (mel_spectrogram(noise[:150], FRAMES) == 0).all()
+    assert mel_spectrogram(np.tile(noise, 3), FRAMES).shape == (80, 116)
 
 
 def test_sizes_and_views_fit() -> None:
@@ -224,13 +225,13 @@ def test_names_are_the_published_ones_in_every_size() -> None:
 
 @pytest.mark.slow
 def test_the_published_size_takes_a_step() -> None:
-    learner = TrainableMVM.begin("published", CURRICULUM, 0)
-    lessons = [replace(one, pictures=np.zeros((FRAMES, 112, 112), np.uint8)) for one in LESSONS]
-    losses = learner.network(learner.batch(lessons, np.random.default_rng(0)))
+    trainable = TrainableMVM.from_scratch("published", INVENTORY, 0)
+    samples = [replace(one, pictures=np.zeros((FRAMES, 112, 112), np.uint8)) for one in SAMPLES]
+    losses = trainable.network(trainable.batch(samples, np.random.default_rng(0)))
     losses[TOTAL].backward()
     assert torch.isfinite(losses[TOTAL])
-    assert learner.network.model.mem.dropout.p == 0.5  # as published
-    assert not any(parameter.grad is None for parameter in learner.network.parameters())
+    assert trainable.network.model.mem.dropout.p == 0.5  # as published
+    assert not any(parameter.grad is None for parameter in trainable.network.parameters())
 
 
 def test_another_view_than_the_networks_is_refused_in_one_line(learned: TrainableMVM, tmp_path: Path) -> None:
@@ -245,39 +246,41 @@ def test_another_view_than_the_networks_is_refused_in_one_line(learned: Trainabl
     [
         ("huge", "no size 'huge'; there are tiny, small, published"),
         ({"sides": 48}, "unknown size 'sides'"),
-        ({"features": 30, "heads": 4}, "shared by 4 heads"),
+        ({"features": 30, "heads": 4}, "divisible by the 4 heads"),
         ({"slots": 0}, "above 0"),
     ],
 )
 def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:
     with pytest.raises(TlbenchError, match=said) as caught:
-        TrainableMVM.begin(size, CURRICULUM, 0)
+        TrainableMVM.from_scratch(size, INVENTORY, 0)
     assert "\n" not in str(caught.value)
 
 
 def test_clips_that_can_not_be_learned_are_named() -> None:
-    learner = TrainableMVM.begin("tiny", CURRICULUM, 0)
+    trainable = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
     rng = np.random.default_rng(0)
-    with pytest.raises(TlbenchError, match="clip s/9: 30 frames, MVM reads 29 at most"):
-        learner.batch([lesson("RED", 9, frames=30)], rng)
+    with pytest.raises(TlbenchError, match="clip s/9: 30 frames, MVM reads at most 29"):
+        trainable.batch([sample("RED", 9, frames=30)], rng)
     with pytest.raises(TlbenchError, match="clip s/9: 'PINK' is none of the 4 words"):
-        learner.batch([lesson("PINK", 9)], rng)
+        trainable.batch([sample("PINK", 9)], rng)
     with pytest.raises(TlbenchError, match="clip s/9: no word label"):
-        learner.judge([replace(lesson("RED", 9), clip=Clip("s/9"))], CPU)
+        trainable.predict([replace(sample("RED", 9), clip=Clip("s/9"))], CPU)
     with pytest.raises(TlbenchError, match="0 different words"):
-        TrainableMVM.begin("tiny", LabelInventory(("TEXT",), (), ()), 0)
+        TrainableMVM.from_scratch("tiny", LabelInventory(("TEXT",), (), ()), 0)
 
 
 def test_a_package_of_another_network_is_told(learned: TrainableMVM, tmp_path: Path) -> None:
     package = learned.package()
     with pytest.raises(TlbenchError, match="of observer 'conformer', not 'mvm'"):
-        TrainableMVM.restore(replace(package, observer="conformer"), tmp_path, CURRICULUM, 0)
+        TrainableMVM.from_checkpoint(replace(package, observer="conformer"), tmp_path, INVENTORY, 0)
     for words, said in ((["A", "B"], "2 words for 4 outputs"), (["A"] * 4, "1 words for 4"), ("ABCD", "can't be read")):
         with pytest.raises(TlbenchError, match=said):
-            TrainableMVM.restore(replace(package, config={**package.config, "words": words}), tmp_path, CURRICULUM, 0)
-    with pytest.raises(TlbenchError, match="its 4 words lack 1 of the data set's, 'PINK' among them"):
-        TrainableMVM.restore(package, tmp_path, replace(CURRICULUM, words=(*WORDS, "PINK")), 0)
-    fewer = TrainableMVM.restore(package, tmp_path, replace(CURRICULUM, words=WORDS[:2]), 0)
+            TrainableMVM.from_checkpoint(
+                replace(package, config={**package.config, "words": words}), tmp_path, INVENTORY, 0
+            )
+    with pytest.raises(TlbenchError, match="its 4 words lack 1 words of the data set, such as 'PINK'"):
+        TrainableMVM.from_checkpoint(package, tmp_path, replace(INVENTORY, words=(*WORDS, "PINK")), 0)
+    fewer = TrainableMVM.from_checkpoint(package, tmp_path, replace(INVENTORY, words=WORDS[:2]), 0)
     assert fewer.package().config["words"] == list(WORDS)
 
 

@@ -28,7 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / "small"
-    package = TrainableSyncNet.begin("tiny", LabelInventory((), (), ()), 0).package()
+    package = TrainableSyncNet.from_scratch("tiny", LabelInventory((), (), ()), 0).package()
     write_package(own_package(package, SyncNet.views["small-whole"], {}, half=True), folder)
     return folder
 

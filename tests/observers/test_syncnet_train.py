@@ -21,17 +21,17 @@ from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.inference import SyncNetInference
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
-from tlbench.observers.syncnet.train import SIZES, TINY, TrainableSyncNet, as_seen, lip_rows, speech_rows
+from tlbench.observers.syncnet.train import SIZES, TINY, TrainableSyncNet, as_shown, embed_lips, embed_speech
 from tlbench.observers.syncnet.view import VIEWS, shown
 from tlbench.observing.evidence import Evidence
 from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
-CURRICULUM = LabelInventory((), (), ())
+INVENTORY = LabelInventory((), (), ())
 CPU = torch.device("cpu")
 FRAMES = 30
 
 
-def lesson(seed: int, lag_frames: int = 0) -> TrainingSample:
+def sample(seed: int, lag_frames: int = 0) -> TrainingSample:
     """A mouth that opens as wide as the voice is loud, or so many frames later."""
     rng = np.random.default_rng(seed)
     knots = rng.uniform(0, 1, FRAMES // 2 + 12)
@@ -49,17 +49,17 @@ def lesson(seed: int, lag_frames: int = 0) -> TrainingSample:
 def learned() -> TrainableSyncNet:
     """A tiny network that has seen six clips until it knows them."""
     torch.set_num_threads(1)
-    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
-    lessons = [lesson(seed) for seed in range(6)]
+    trainable = TrainableSyncNet.from_scratch("tiny", INVENTORY, 0)
+    samples = [sample(seed) for seed in range(6)]
     rng = np.random.default_rng(0)
-    optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
-    learner.network.train()
+    optimiser = torch.optim.Adam(trainable.network.parameters(), 1e-2)
+    trainable.network.train()
     for _ in range(60):
-        losses = learner.network(learner.batch(lessons, rng))
+        losses = trainable.network(trainable.batch(samples, rng))
         losses[TOTAL].backward()
         optimiser.step()
         optimiser.zero_grad()
-    return learner
+    return trainable
 
 
 def value(key: str, said: list[Evidence]) -> float:
@@ -72,20 +72,20 @@ def value(key: str, said: list[Evidence]) -> float:
 
 def test_it_finds_the_offset_of_clips_it_has_learned_and_of_others(learned: TrainableSyncNet) -> None:
     for seeds in (range(6), range(20, 26)):
-        said = learned.judge([lesson(seed) for seed in seeds], CPU)
+        said = learned.predict([sample(seed) for seed in seeds], CPU)
         assert value("in_sync/sound", said) == 100.0
 
 
 @pytest.mark.parametrize("lag_frames", [-5, -2, 3, 5])
 def test_lips_that_lag_are_seen_to_lag_by_as_much(learned: TrainableSyncNet, lag_frames: int) -> None:
-    (said,) = learned.judge([lesson(30, lag_frames)], CPU)
+    (said,) = learned.predict([sample(30, lag_frames)], CPU)
     assert said.number("common_offset_frames") == pytest.approx(lag_frames, abs=1)
 
 
 def test_the_voice_of_another_clip_is_less_in_sync(learned: TrainableSyncNet) -> None:
-    own = [lesson(seed) for seed in range(40, 46)]
+    own = [sample(seed) for seed in range(40, 46)]
     others = [replace(one, samples=other.samples) for one, other in zip(own, own[1:] + own[:1], strict=True)]
-    theirs, ours = learned.judge(others, CPU), learned.judge(own, CPU)
+    theirs, ours = learned.predict(others, CPU), learned.predict(own, CPU)
     assert value("lse_c/sound", theirs) < value("lse_c/sound", ours)
     assert value("lse_d_zero/sound", theirs) > 2 * value("lse_d_zero/sound", ours)
     assert (value("in_sync/sound", theirs), value("in_sync/sound", ours)) == (0.0, 100.0)
@@ -93,7 +93,7 @@ def test_the_voice_of_another_clip_is_less_in_sync(learned: TrainableSyncNet) ->
 
 def test_distances_of_small_networks_are_of_the_published_ones_size(learned: TrainableSyncNet) -> None:
     """Embeddings have the length 10, so none is further than 20 from another, and two at random 14."""
-    (said,) = learned.judge([lesson(0)], CPU)
+    (said,) = learned.predict([sample(0)], CPU)
     assert 0 < said.number("common_lse_d") < 14.2
     assert said.array("common_mean_distance").max() < 20
 
@@ -102,16 +102,16 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableSyncNet, tmp_path:
     package = own_package(learned.package(), "small-whole", {}, half=False)
     write_package(package, tmp_path / "mine")
     observer = SyncNet.load(tmp_path / "mine", ("small-whole",), "cpu")
-    one = lesson(50)
+    one = sample(50)
     assert one.samples is not None
     state = observer.start_clip(one.clip, one.samples)
     for prefix, (_, lips) in state.lips.items():  # type: ignore[attr-defined]
         assert prefix == "sound"
-        lips.take(as_seen(one.pictures[:7]))
-        lips.take(as_seen(one.pictures[7:]))
+        lips.take(as_shown(one.pictures[:7]))
+        lips.take(as_shown(one.pictures[7:]))
     state.frames = FRAMES  # type: ignore[attr-defined]
     (read,) = observer.compute([state])
-    (judged,) = learned.judge([one], CPU)
+    (judged,) = learned.predict([one], CPU)
     assert isinstance(read, Evidence)
     assert read.to_json() == judged.to_json()
 
@@ -119,24 +119,24 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableSyncNet, tmp_path:
 def test_a_half_precision_package_says_nearly_the_same(learned: TrainableSyncNet, tmp_path: Path) -> None:
     write_package(own_package(learned.package(), "small-whole", {}, half=True), tmp_path / "half")
     package = own_package(learned.package(), "small-whole", {}, half=True)
-    other = TrainableSyncNet.restore(package, tmp_path / "half", CURRICULUM, 0)
-    (full,), (half,) = learned.judge([lesson(0)], CPU), other.judge([lesson(0)], CPU)
+    other = TrainableSyncNet.from_checkpoint(package, tmp_path / "half", INVENTORY, 0)
+    (full,), (half,) = learned.predict([sample(0)], CPU), other.predict([sample(0)], CPU)
     assert half.number("common_lse_d") == pytest.approx(full.number("common_lse_d"), rel=0.01)
     assert half.number("common_offset_frames") == full.number("common_offset_frames")
 
 
 def test_judging_leaves_it_in_training(learned: TrainableSyncNet) -> None:
     before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
-    learned.judge([lesson(0)], CPU)
+    learned.predict([sample(0)], CPU)
     assert learned.network.training
     for name, tensor in learned.network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
 def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
-    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
-    lessons = [lesson(0), lesson(1)]
-    one, again, other = (learner.batch(lessons, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    trainable = TrainableSyncNet.from_scratch("tiny", INVENTORY, 0)
+    samples = [sample(0), sample(1)]
+    one, again, other = (trainable.batch(samples, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.keys() == {"pictures", "speech", "frames"}
     assert one["pictures"].shape == (2, 1, 29, 56, 56)  # one window fewer than would fit, as in scoring
     assert one["speech"].shape == (2, 25, 13, 20)
@@ -146,14 +146,14 @@ def test_a_batch_follows_from_its_seed_and_is_varied_by_it() -> None:
 
 
 def test_clips_of_a_batch_are_cut_to_the_shortest_with_lips_and_speech_together() -> None:
-    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
-    long, short = lesson(0), lesson(1)
+    trainable = TrainableSyncNet.from_scratch("tiny", INVENTORY, 0)
+    long, short = sample(0), sample(1)
     assert short.samples is not None
     steps = np.repeat(np.arange(FRAMES, dtype=np.uint8)[:, None, None], 56 * 56, axis=1).reshape(FRAMES, 56, 56)
     short = replace(short, pictures=short.pictures[:20], samples=short.samples[: 20 * 640])
     begun = set()
     for seed in range(12):
-        batch = learner.batch([replace(long, pictures=steps * 6), short], np.random.default_rng(seed))
+        batch = trainable.batch([replace(long, pictures=steps * 6), short], np.random.default_rng(seed))
         assert batch["pictures"].shape[2] == 19
         assert batch["speech"].shape[1] == 15
         begun.add(float(batch["speech"][0, 0, 5, 0]))
@@ -169,10 +169,10 @@ def test_the_towers_of_training_and_of_inference_are_those_of_the_model(dims: Di
     row = shot.float().view(9, dims.side, dims.side, dims.colours).movedim(-1, 0)  # (colours, 9, side, side)
     windows = row.unfold(1, 5, 1).permute(1, 0, 4, 2, 3)  # (5, colours, 5, side, side)
     expected = model.forward_lip(windows)
-    torch.testing.assert_close(lip_rows(model, row[None])[0], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(embed_lips(model, row[None])[0], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(FastSyncNet(model).lips(shot), expected, rtol=1e-4, atol=1e-5)
     speech = torch.rand(3, 13, 20)
-    torch.testing.assert_close(speech_rows(model, speech), model.forward_aud(speech[:, None]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(embed_speech(model, speech), model.forward_aud(speech[:, None]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(FastSyncNet(model).speech(speech), model.forward_aud(speech[:, None]))
 
 
@@ -215,39 +215,41 @@ def test_another_view_than_the_networks_is_refused_in_one_line(learned: Trainabl
     [
         ("huge", "no size 'huge'; there are tiny, small, published"),
         ({"sides": 56}, "unknown size 'sides'"),
-        ({"side": 20}, "nothing is left"),
+        ({"side": 20}, "leaves no pixel"),
         ({"lips": [1, 2]}, "6 layers"),
-        ({"colours": 2}, "2 colours"),
+        ({"colours": 2}, "got 2"),
         ({"hidden": 0}, "above 0"),
     ],
 )
 def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:
     with pytest.raises(TlbenchError, match=said) as caught:
-        TrainableSyncNet.begin(size, CURRICULUM, 0)
+        TrainableSyncNet.from_scratch(size, INVENTORY, 0)
     assert "\n" not in str(caught.value)
 
 
 def test_a_clip_that_is_too_short_is_named() -> None:
-    learner = TrainableSyncNet.begin("tiny", CURRICULUM, 0)
-    short = replace(lesson(3), pictures=lesson(3).pictures[:5])
+    trainable = TrainableSyncNet.from_scratch("tiny", INVENTORY, 0)
+    short = replace(sample(3), pictures=sample(3).pictures[:5])
     with pytest.raises(TlbenchError, match="clip s/3: 5 frames of video and 30 of audio"):
-        learner.batch([lesson(0), short], np.random.default_rng(0))
+        trainable.batch([sample(0), short], np.random.default_rng(0))
     with pytest.raises(TlbenchError, match="clip s/3"):
-        learner.judge([short], CPU)
+        trainable.predict([short], CPU)
 
 
 def test_a_package_of_another_network_is_told(learned: TrainableSyncNet, tmp_path: Path) -> None:
     package = learned.package()
     with pytest.raises(TlbenchError, match="of observer 'mvm', not 'syncnet'"):
-        TrainableSyncNet.restore(replace(package, observer="mvm"), tmp_path, CURRICULUM, 0)
+        TrainableSyncNet.from_checkpoint(replace(package, observer="mvm"), tmp_path, INVENTORY, 0)
     with pytest.raises(TlbenchError, match="its sizes can't be read"):
-        TrainableSyncNet.restore(Package("syncnet", package.tensors), tmp_path, CURRICULUM, 0)
+        TrainableSyncNet.from_checkpoint(Package("syncnet", package.tensors), tmp_path, INVENTORY, 0)
     with pytest.raises(TlbenchError, match="of another shape"):
-        TrainableSyncNet.restore(replace(package, config={"dims": SIZES["small"].to_json()}), tmp_path, CURRICULUM, 0)
+        TrainableSyncNet.from_checkpoint(
+            replace(package, config={"dims": SIZES["small"].to_json()}), tmp_path, INVENTORY, 0
+        )
 
 
 def test_what_the_view_shows_is_what_was_learned_from() -> None:
-    """Through the state: frames of 160x160 become the same pictures as a lesson's."""
+    """Through the clip state: frames of 160x160 become the same pictures as a sample's."""
     import av
 
     from tlbench.media.views import Normalise, open_view
@@ -258,4 +260,4 @@ def test_what_the_view_shows_is_what_was_learned_from() -> None:
     view = VIEWS["small-whole"]
     assert isinstance(view.steps[-1], Normalise)
     kept = open_view(replace(view, steps=view.steps[:-1])).apply(FrameChunk(0, native))
-    np.testing.assert_array_equal(as_seen(kept), open_view(view).apply(FrameChunk(0, native)))
+    np.testing.assert_array_equal(as_shown(kept), open_view(view).apply(FrameChunk(0, native)))

@@ -178,11 +178,11 @@ def test_a_bundled_package_is_known_by_its_card() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ('speakers = "many"', "has a list of datasets"),
-        ('datasets = ["grid"]\nvoices = ["a"]', "has a list of datasets"),
-        ('datasets = ["grid"]\nspeakers = 3', "speakers of a domain must be texts, got 3"),
-        ('datasets = ["grid"]\nvocabulary = ["a", 1]', "vocabulary of a domain must be texts"),
-        ('datasets = ["grid"]\nframing = ["a"]', "framing of a domain must be texts"),
+        ('speakers = "many"', "has a list named datasets"),
+        ('datasets = ["grid"]\nvoices = ["a"]', "has a list named datasets"),
+        ('datasets = ["grid"]\nspeakers = 3', "speakers of a domain must be a text or a list of texts, got 3"),
+        ('datasets = ["grid"]\nvocabulary = ["a", 1]', "vocabulary of a domain must be a text"),
+        ('datasets = ["grid"]\nframing = ["a"]', "framing of a domain must be a text"),
     ],
 )
 def test_a_malformed_domain_is_an_error_that_names_the_card(tmp_path: Path, table: str, said: str) -> None:

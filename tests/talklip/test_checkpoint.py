@@ -268,6 +268,6 @@ def test_the_bundled_generator_is_found_by_its_name() -> None:
 
 def test_a_generator_that_is_nowhere_is_said_with_those_there_are() -> None:
     with pytest.raises(
-        TlbenchError, match=r"--checkpoint nobody: is no file, and no checkpoint is called so \(talklip-g, "
+        TlbenchError, match=r"--checkpoint nobody: there is no such file and no such checkpoint \(talklip-g, "
     ):
         find_generator(Path("nobody"))

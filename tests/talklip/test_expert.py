@@ -14,7 +14,7 @@ from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.expert import HearingEncoder, build_audio_encoder
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.train import BASE, SIZES, TrainableAVHubert
-from tlbench.observing.registry import observer_class
+from tlbench.observing.registry import capability, observer_class
 from tlbench.training.expert import Expert, ExpertPreprocessing
 from tlbench.training.trainable import LabelInventory
 
@@ -24,12 +24,12 @@ SMALL = {**SIZES["tiny"].to_json(), **READER}
 
 
 def package(view: str = "avhubert-small-mouth@1") -> Package:
-    learner = TrainableAVHubert.begin(SMALL, LabelInventory(TEXTS, (), ()), seed=0)
-    return own_package(learner.package(), view, {}, half=False)
+    trainable = TrainableAVHubert.from_scratch(SMALL, LabelInventory(TEXTS, (), ()), seed=0)
+    return own_package(trainable.package(), view, {}, half=False)
 
 
 def teacher(view: str = "avhubert-small-mouth@1") -> Expert:
-    return observer_class("avhubert").teacher(package(view), Path("expert"))
+    return capability("avhubert", "expert")(package(view), Path("expert"))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_it_sees_as_its_view_does(view: str, sight: ExpertPreprocessing) -> None
 def test_a_published_file_which_names_no_view_was_fine_tuned_on_the_middle_of_lrs2s_frames() -> None:
     bare = package()
     config = {name: value for name, value in bare.config.items() if name != "view"}
-    found = observer_class("avhubert").teacher(replace(bare, config=config), Path("expert"))
+    found = capability("avhubert", "expert")(replace(bare, config=config), Path("expert"))
     assert found.sight.window == (36, 36, 124, 124)
 
 
@@ -79,7 +79,9 @@ def test_nothing_of_it_learns_and_the_gradient_passes_through_it(expert: Expert)
 
 def test_a_tenth_of_the_gradient_reaches_the_pictures_as_published(expert: Expert) -> None:
     gradients = []
-    whole = TrainableAVHubert.restore(package(), Path("expert"), LabelInventory(TEXTS, (), ()), 0).network.model.eval()
+    whole = TrainableAVHubert.from_checkpoint(
+        package(), Path("expert"), LabelInventory(TEXTS, (), ()), 0
+    ).network.model.eval()
     for see in (lambda seen: expert.see(seen, None), lambda seen: whole.encode(seen, None, None)):
         pictures = lips(expert).requires_grad_()
         see(pictures)[..., 0].sum().backward()
@@ -152,7 +154,7 @@ def test_the_last_blocks_of_its_audio_encoder_can_be_tuned(expert: Expert) -> No
 
 def test_an_audio_encoder_is_rebuilt_from_its_tensors_and_sizes(expert: Expert) -> None:
     encoder = expert.audio_encoder().eval()
-    again = observer_class("avhubert").audio_encoder(encoder.state_dict(), encoder.sizes(), "mine").eval()
+    again = capability("avhubert", "audio_encoder")(encoder.state_dict(), encoder.sizes(), "mine").eval()
     speech = torch.randn(1, 104, 6)
     assert torch.equal(again(speech, None), encoder(speech, None))
     assert again.sizes() == encoder.sizes()
@@ -162,13 +164,13 @@ def test_an_audio_encoder_is_rebuilt_from_its_tensors_and_sizes(expert: Expert) 
 def test_absurd_sizes_are_refused(expert: Expert, wrong: dict[str, object]) -> None:
     encoder = expert.audio_encoder()
     with pytest.raises(TlbenchError, match="weights of mine: its audio encoder is not AV-HuBERT's"):
-        observer_class("avhubert").audio_encoder(encoder.state_dict(), {**encoder.sizes(), **wrong}, "mine")
+        capability("avhubert", "audio_encoder")(encoder.state_dict(), {**encoder.sizes(), **wrong}, "mine")
 
 
 def test_a_stated_size_can_not_ask_for_more_than_the_tensors_are(expert: Expert) -> None:
     encoder = expert.audio_encoder()
     sizes = {**encoder.sizes(), "encoder_ffn": 2**40}
-    assert observer_class("avhubert").audio_encoder(encoder.state_dict(), sizes, "mine").sizes() == encoder.sizes()
+    assert capability("avhubert", "audio_encoder")(encoder.state_dict(), sizes, "mine").sizes() == encoder.sizes()
 
 
 def test_of_a_published_audio_encoder_the_tensors_tell_the_sizes() -> None:
@@ -204,17 +206,17 @@ def test_a_reader_of_aligned_mouths_can_not_teach() -> None:
 
 def test_a_reader_without_a_tokenizer_can_not_teach() -> None:
     with pytest.raises(TlbenchError, match="expert: this AV-HuBERT has no decoder or no tokenizer"):
-        observer_class("avhubert").teacher(replace(package(), files={}), Path("expert"))
+        capability("avhubert", "expert")(replace(package(), files={}), Path("expert"))
 
 
 def test_another_observers_package_can_not_teach() -> None:
     with pytest.raises(TlbenchError, match="is of observer 'mvm'"):
-        observer_class("avhubert").teacher(replace(package(), observer="mvm"), Path("expert"))
+        capability("avhubert", "expert")(replace(package(), observer="mvm"), Path("expert"))
 
 
 @pytest.mark.parametrize("name", ["syncnet", "mvm", "pixels"])
 def test_other_observers_are_no_teachers(name: str) -> None:
     with pytest.raises(TlbenchError, match=f"observer '{name}' reads no lips"):
-        observer_class(name).teacher(package(), Path("expert"))
+        capability(name, "expert")(package(), Path("expert"))
     with pytest.raises(TlbenchError, match=f"observer '{name}' has no audio encoder"):
-        observer_class(name).audio_encoder({}, None, "expert")
+        capability(name, "audio_encoder")({}, None, "expert")

@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_the_old_state_as_it_was(train: Train, tmp_path: Path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(TlbenchError, match=r"the state can't be written .*No space left.* free some space"):
+        with pytest.raises(TlbenchError, match=r"training state can't be written .*No space left.* free some space"):
             train(tmp_path, "base-no-lip", pace=pace)
     assert (tmp_path / "state.pt").read_bytes() == before
     assert not list(tmp_path.glob(".*.tmp"))
@@ -331,7 +331,7 @@ def test_a_full_disk_leaves_the_old_state_as_it_was(train: Train, tmp_path: Path
 def test_a_damaged_state_is_said(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "base-no-lip", stop=lambda: True)
     (tmp_path / "state.pt").write_bytes(b"PK nothing")
-    with pytest.raises(TlbenchError, match=r"state.pt: can't be gone on from .* remove it to begin again"):
+    with pytest.raises(TlbenchError, match=r"state.pt: training can't resume from it .* remove it to start again"):
         train(tmp_path, "base-no-lip")
 
 
@@ -360,8 +360,8 @@ def test_an_expert_that_also_scores_is_warned_of_and_recorded(train: Train, tmp_
     [
         ("g+c", {"expert": None}, "variant 'g+c' learns from a lip reader; name one or give its file (--expert)"),
         ("base-no-lip", {"expert": "x"}, "variant 'base-no-lip' learns from no lip reader; leave --expert x out"),
-        ("g", {"expert": "nobody"}, "--expert nobody: is no file, and no checkpoint is called so"),
-        ("g", {"expert": "talklip-expert"}, "--expert talklip-expert: that checkpoint is not here"),
+        ("g", {"expert": "nobody"}, "--expert nobody: there is no such file and no such checkpoint"),
+        ("g", {"expert": "talklip-expert"}, "--expert talklip-expert: this checkpoint is not in the checkpoint folder"),
         ("g", {"size": "huge"}, "no size 'huge'; there are published, miniature, tiny"),
         ("g", {"size": {"colour": 3}}, "these are no dimensions of the generator"),
         ("g", {"devices": Devices("abacus")}, "accelerator 'abacus'"),

@@ -12,12 +12,12 @@ LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=80)
 
 def test_the_rate_rises_in_a_line_and_falls_to_a_hundredth() -> None:
     schedule = Schedule(steps=1000, warmup=100, learning_rate=1e-3)
-    assert schedule.rate(0) == 1e-5
-    assert schedule.rate(49) == 5e-4
-    assert schedule.rate(100) == 1e-3
-    rates = [schedule.rate(step) for step in range(100, 1001)]
+    assert schedule.learning_rate_at(0) == 1e-5
+    assert schedule.learning_rate_at(49) == 5e-4
+    assert schedule.learning_rate_at(100) == 1e-3
+    rates = [schedule.learning_rate_at(step) for step in range(100, 1001)]
     assert rates == sorted(rates, reverse=True)
-    assert abs(schedule.rate(1000) - 1e-5) < 1e-12
+    assert abs(schedule.learning_rate_at(1000) - 1e-5) < 1e-12
 
 
 @given(LENGTHS, st.integers(1, 1000), st.integers(0, 5), st.integers(0, 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ from tlbench.observing.face_boxes import BoxRule
 from tlbench.training.loop import TrainingReport
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec, frame_labels
 from tlbench.training.schedule import Schedule
-from tlbench.training.train_observer import TrainedObserver, train_observer
+from tlbench.training.train_observer import TrainedObserver, TrainingDevices, train_observer
 from tlbench.training.trainable import LabelInventory
 
+CPU = TrainingDevices("cpu")
 QUICK = Schedule(steps=6, batch_frames=30, learning_rate=1e-3, warmup=2, validate_every=3)
 
 
@@ -53,7 +55,7 @@ def train(
         root,
         size="tiny",
         schedule=schedule,
-        accelerator="cpu",
+        devices=CPU,
         cache=cache,
         max_seconds=max_seconds,
     )
@@ -93,7 +95,7 @@ def test_a_package_is_named_by_what_decides_its_numbers(whole: Path, root: Path,
     again = train(root, tmp_path / "again", cache)
     first, second = read_package(whole / "best"), read_package(again.best)
     assert first.source_sha256 == second.source_sha256
-    other = train(root, tmp_path / "other", cache, Schedule(**{**QUICK.to_json(), "seed": 1}))
+    other = train(root, tmp_path / "other", cache, replace(QUICK, seed=1))
     assert read_package(other.best).source_sha256 != first.source_sha256
 
 
@@ -106,7 +108,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
 
     with pytest.raises(KeyboardInterrupt):
         train_observer(
-            "avhubert", "lrs2", tmp_path, root, size="tiny", schedule=QUICK, accelerator="cpu", cache=cache, tell=stop
+            "avhubert", "lrs2", tmp_path, root, size="tiny", schedule=QUICK, devices=CPU, cache=cache, on_report=stop
         )
     halfway = torch.load(tmp_path / "state.pt", weights_only=True)
     assert halfway["step"] == 3
@@ -132,15 +134,33 @@ def test_every_judgement_is_in_the_log_once(whole: Path) -> None:
 
 def test_a_folder_of_another_training_is_not_touched(whole: Path, root: Path, cache: Path) -> None:
     before = (whole / "state.pt").read_bytes()
-    with pytest.raises(TlbenchError, match=r"holds a training with seed 0, not 7; choose another folder"):
-        train(root, whole, cache, Schedule(**{**QUICK.to_json(), "seed": 7}))
+    with pytest.raises(TlbenchError, match=r"holds a training run with seed 0, not 7; choose another folder"):
+        train(root, whole, cache, replace(QUICK, seed=7))
     assert (whole / "state.pt").read_bytes() == before
+
+
+def test_settings_have_the_names_that_folders_of_older_runs_have(whole: Path) -> None:
+    """A run that was started by an older tlbench is resumed, so no setting may change its name or value."""
+    settings = json.loads((whole / "settings.json").read_text())
+    assert settings.pop("version")
+    assert settings == {
+        **{
+            "observer": "avhubert",
+            "size": "tiny",
+            "view": "small-mouth",
+            "dataset": "lrs2",
+            "splits": ["train", "val"],
+        },
+        **{"start": None, "precision": "32-true", "devices": 1, "steps": 6, "batch_frames": 30, "learning_rate": 0.001},
+        **{"warmup": 2, "weight_decay": 0.01, "clip_norm": 1.0, "accumulate": 1, "validate_every": 3},
+        **{"judged_clips": 0, "seed": 0},
+    }
 
 
 def test_a_damaged_state_is_said(root: Path, cache: Path, tmp_path: Path) -> None:
     train(root, tmp_path, cache, max_seconds=1e-9)
     (tmp_path / "state.pt").write_bytes(b"PK nothing")
-    with pytest.raises(TlbenchError, match=r"state.pt: can't be gone on from .* remove it to begin again"):
+    with pytest.raises(TlbenchError, match=r"state.pt: training can't resume from it .* remove it to start again"):
         train(root, tmp_path, cache)
 
 
@@ -152,12 +172,12 @@ def test_training_goes_on_from_a_package_with_its_size_and_vocabulary(
         "lrs2",
         tmp_path,
         root,
-        start=whole / "best",
+        init_from=whole / "best",
         view="small-mouth",
-        schedule=Schedule(**{**QUICK.to_json(), "steps": 1}),
-        accelerator="cpu",
+        schedule=replace(QUICK, steps=1),
+        devices=CPU,
         cache=cache,
-        half=True,
+        save_fp16=True,
     )
     package = read_package(tuned.best)
     assert package.config["dims"] == read_package(whole / "best").config["dims"]
@@ -168,20 +188,20 @@ def test_training_goes_on_from_a_package_with_its_size_and_vocabulary(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"observer": "pixels"}, "observer 'pixels' is not one that can be trained"),
+        ({"observer": "pixels"}, "observer 'pixels' can't be trained; choose one of avhubert, conformer, mvm, syncnet"),
         ({"size": "huge"}, "avhubert has no size 'huge'; there are tiny, small"),
-        ({"size": {"encoder_layers": 2, "colour": 3}}, "avhubert: these are no dimensions of it"),
+        ({"size": {"encoder_layers": 2, "colour": 3}}, "avhubert can't be built with these dimensions"),
         ({"view": "sideways"}, "avhubert has no view 'sideways'; there are lrs2-center"),
-        ({"view": "mouth-aligned"}, "avhubert can't be trained through its view 'mouth-aligned'"),
+        ({"view": "mouth-aligned"}, "avhubert can't be trained with the view 'mouth-aligned'"),
         ({"train_split": "pretrain"}, "lrs2: split 'pretrain'"),
-        ({"accelerator": "abacus"}, "accelerator 'abacus'"),
+        ({"devices": TrainingDevices("abacus")}, "accelerator 'abacus'"),
     ],
 )
 def test_what_can_not_be_is_one_line(
     changed: dict[str, object], message: str, root: Path, cache: Path, tmp_path: Path
 ) -> None:
     given = {"observer": "avhubert", "dataset": "lrs2", "out": tmp_path / "out", "data_root": root, "size": "tiny"}
-    given |= {"schedule": QUICK, "accelerator": "cpu", "cache": cache}
+    given |= {"schedule": QUICK, "devices": CPU, "cache": cache}
     with pytest.raises(TlbenchError) as caught:
         train_observer(**{**given, **changed})  # type: ignore[arg-type]
     assert message in str(caught.value)
@@ -189,21 +209,23 @@ def test_what_can_not_be_is_one_line(
 
 
 def book(root: Path, cache: Path, view: View) -> SampleDataset:
-    made = SampleDataset(load_dataset("lrs2", root, split="train"), SampleSpec(view, BoxRule(), listens=True), cache)
+    made = SampleDataset(
+        load_dataset("lrs2", root, split="train"), SampleSpec(view, BoxRule(), needs_audio=True), cache
+    )
     made.prepare(lambda done, total: None)
     return made
 
 
 def test_lessons_are_the_views_pictures_before_they_are_normalised(root: Path, cache: Path) -> None:
-    lessons = book(root, cache, VIEWS["small-mouth"])
-    assert lessons.lengths == [10, 11, 12, 13]
-    lesson = lessons[3]
-    assert (lesson.clip.id, lesson.clip.transcript) == ("b/00002", "RED BOATS AGAIN")
-    assert (lesson.pictures.shape, lesson.pictures.dtype) == ((13, 48, 48), np.uint8)
-    assert lesson.samples is not None
-    assert abs(len(lesson.samples) / 16000 - 13 / 25) < 0.1
-    assert lesson.labels is None  # LRS2 has no times
-    assert lessons.curriculum() == LabelInventory(tuple(SENTENCES["train"].values()), (), ())
+    samples = book(root, cache, VIEWS["small-mouth"])
+    assert samples.lengths == [10, 11, 12, 13]
+    sample = samples[3]
+    assert (sample.clip.id, sample.clip.transcript) == ("b/00002", "RED BOATS AGAIN")
+    assert (sample.pictures.shape, sample.pictures.dtype) == ((13, 48, 48), np.uint8)
+    assert sample.samples is not None
+    assert abs(len(sample.samples) / 16000 - 13 / 25) < 0.1
+    assert sample.labels is None  # LRS2 has no times
+    assert samples.label_inventory() == LabelInventory(tuple(SENTENCES["train"].values()), (), ())
 
 
 def test_lessons_are_made_once(root: Path, tmp_path: Path) -> None:
@@ -217,19 +239,19 @@ def test_lessons_are_made_once(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_lesson_is_named(root: Path, tmp_path: Path) -> None:
-    lessons = book(root, tmp_path, VIEWS["small-mouth"])
+    samples = book(root, tmp_path, VIEWS["small-mouth"])
     for path in (tmp_path / "lessons").rglob("*.npz"):
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(TlbenchError, match=r"\.npz: is damaged .* remove it"):
-        lessons[0]
+    with pytest.raises(TlbenchError, match=r"\.npz: the file is damaged .* remove it"):
+        samples[0]
 
 
 def test_a_clip_that_can_not_be_decoded_is_left_out_and_said(tmp_path: Path, cache: Path) -> None:
     root = make_training_set(tmp_path / "set")
     (root / "main/a/00002.mp4").write_bytes(b"no video")
-    lessons = book(root, cache, VIEWS["small-mouth"])
-    assert len(lessons) == 3
-    assert list(lessons.failures) == ["a/00002"]
+    samples = book(root, cache, VIEWS["small-mouth"])
+    assert len(samples) == 3
+    assert list(samples.failures) == ["a/00002"]
 
 
 def test_a_frame_is_labelled_by_what_is_said_at_its_middle() -> None:

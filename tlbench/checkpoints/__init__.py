@@ -1,6 +1,5 @@
-"""Files of weights.
+"""Checkpoints: cards, the catalogue, downloads, safe reading of published files, and packages.
 
-In: a name, a path or a published file. Out: tensors that were read without running any code in the file, and the card
-that says what they are. Begin with ``card.py`` (the data sheet), then ``catalogue.py`` (all cards), ``weights.py``
-(which file is used) and ``state_dict.py`` (how it is read).
+In: a card's name, or a file that torch.save wrote. Out: tensors and a configuration, without running code in the file.
+Begin with :mod:`tlbench.checkpoints.card`; :mod:`tlbench.checkpoints.weights` chooses the file for an observer.
 """

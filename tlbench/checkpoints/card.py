@@ -1,4 +1,4 @@
-"""Cards: the data sheet of a checkpoint, read from the ``card*.toml`` beside its observer."""
+"""Cards: the data sheets of checkpoints, read from the ``card*.toml`` files in an observer's folder."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ else:
     import tomli as tomllib
 
 
-BUNDLED = "bundled"  # folder of packages beside the cards
+BUNDLED = "bundled"  # folder of the packages that are installed with tlbench, next to the cards
 
 
 @dataclass(frozen=True)
 class Domain:
-    """What a checkpoint was trained on, as far as it can be compared with the clips it is to look at.
+    """What a checkpoint was trained on. Scoring compares clips with it.
 
     Attributes
     ----------
     datasets : tuple of str
-        Names of data sets, as ``--dataset`` takes them; those that tlbench has not, in lower case.
+        Names of data sets, as ``--dataset`` takes them; other data sets in lower case.
     speakers : str or tuple of str
-        The names that its data set gives them, or a text such as ``many``, with which no clip is compared.
+        Names of speakers as the data set gives them, or a text such as ``many``: speakers are then not compared.
     vocabulary : str or tuple of str
-        All words of its training texts in lower case (of a word classifier: all that it can answer), or a text such as
-        ``open``, with which no transcript is compared.
+        All words of the training transcripts in lower case (of a word classifier: its classes), or a text such as
+        ``open``: transcripts are then not compared.
     framing : str
-        What its pictures showed.
+        What the pictures showed.
     """
 
     datasets: tuple[str, ...]
@@ -43,17 +43,17 @@ class Domain:
 
     @classmethod
     def from_json(cls, data: Any) -> Domain:
-        """From a mapping of lists and texts, as cards and packages hold it. Raises ValueError if it is malformed."""
+        """From the JSON or TOML of a card or package. Raises ValueError if it is malformed."""
         names = {f.name for f in fields(cls)}
         if not isinstance(data, Mapping) or set(data) - names or not isinstance(data.get("datasets"), list):
             raise ValueError(
-                f"a domain has a list of datasets and further {', '.join(sorted(names))}, got {data!r:.80}"
+                f"a domain has a list named datasets, and may have {', '.join(sorted(names))}; got {data!r:.80}"
             )
         found: dict[str, Any] = {}
         for name, value in data.items():
             listed = isinstance(value, list) and name != "framing" and all(isinstance(word, str) for word in value)
             if not listed and not isinstance(value, str):
-                raise ValueError(f"{name} of a domain must be texts, got {value!r:.80}")
+                raise ValueError(f"{name} of a domain must be a text or a list of texts, got {value!r:.80}")
             found[name] = tuple(value) if listed else value
         return cls(**found)
 
@@ -72,35 +72,35 @@ class Domain:
 
 @dataclass(frozen=True)
 class Card:
-    """What a checkpoint is, who may use it, and how to know it.
+    """The data sheet of a checkpoint.
 
-    ``sha256`` is empty where the publisher never stated one; the hash seen is then recorded with every result.
+    ``sha256`` is empty where the publisher states none. Results record the file's own hash in either case.
     """
 
-    name: str  # as given to --weights NAME=FILE
+    name: str  # as in --weights NAME=FILE
     title: str
-    observer: str  # registry name of the observer (or detector) that reads it; "" for what only generators read
-    file: str  # file name expected
+    observer: str  # registry name of the observer or detector that uses it; "" for a generator's checkpoint
+    file: str  # name of the published file
     url: str
     licence: str
     trained_on: str
-    view: str  # the view it was trained behind
+    view: str  # the view it was trained with
     sha256: str = ""  # of the whole file, or the published prefix
     size_bytes: int = 0
-    default: bool = True  # whether it is used without being named, once it lies in the checkpoint folder
-    datasets: list[str] = field(default_factory=list)  # whose clips it reads unless told otherwise; of a bundled one
-    package: Path | None = None  # where it is installed with tlbench; `bundled = true` in the file
+    default: bool = True  # used without --weights once it is in the checkpoint folder
+    datasets: list[str] = field(default_factory=list)  # data sets that a bundled one is the default for
+    package: Path | None = None  # the folder of a bundled package (`bundled = true` in the file)
     relatives: list[str] = field(default_factory=list)  # checkpoints of the same family
     reference: dict[str, float] = field(default_factory=dict)  # published values of ground truth, by metric key
-    source: str = ""  # where the facts on this card come from
-    domain: Domain | None = None  # what it was trained on; None if the card does not say
+    source: str = ""  # where these facts come from
+    domain: Domain | None = None  # what it was trained on; None if unknown
 
 
 def overlap(card: Card, trained_with: Iterable[str]) -> str | None:
-    """Why an observer is no fair judge of a system trained with these checkpoints; None if it is one.
+    """Why an observer's score of a system that was trained with these checkpoints is biased; None if it is not.
 
-    A system that was trained to please a network, or its sister, is read better by that network than by others: the
-    number is then no measure of how readable it is to anyone else.
+    A system that was trained against a network, or a relative of it, is read better by that network than by others, so
+    the score does not measure how readable its videos are in general.
     """
     for name in trained_with:
         if name == card.name:
@@ -128,7 +128,7 @@ def read_card(path: Path) -> Card:
         card = Card(**data)
     except (TypeError, ValueError) as error:
         raise TlbenchError(f"card {path}: {error}") from error
-    for name in (card.name, card.file):  # of a folder and a file in the checkpoint folder, and of nothing outside it
+    for name in (card.name, card.file):  # they name files in the checkpoint folder, and never a file outside it
         if not name or name != Path(name).name or name.startswith("."):
-            raise TlbenchError(f"card {path}: {name!r} can't name a file")
+            raise TlbenchError(f"card {path}: {name!r} is not a plain file name")
     return card

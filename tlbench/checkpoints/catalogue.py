@@ -1,7 +1,7 @@
-"""Every checkpoint that tlbench knows, and every observer that may use one.
+"""All checkpoints and observers that tlbench knows.
 
-Observers are lazy names, so that nothing is imported before it is used. A third party's observer is an entry point of
-the group ``tlbench.observers``, ``name = "package.module:Class"``, with its ``card*.toml`` files beside that module.
+Observers are named as ``"package.module:Class"`` and imported when they are first used. Another package's observer is
+an entry point of the group ``tlbench.observers``; its ``card*.toml`` files are in the folder of that module.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _BUILT_IN = {
 
 @cache
 def observer_names() -> dict[str, str]:
-    """Name to ``module:Class``, the built-in ones first. A name can't be taken twice."""
+    """Name to ``module:Class``, the built-in ones first. Raises TlbenchError if two packages use one name."""
     found = dict(_BUILT_IN)
     for point in entry_points(group="tlbench.observers"):
         if point.name in found:
             raise TlbenchError(
-                f"observer {point.name!r}: {point.value} takes the name of {found[point.name]}; uninstall one of them"
+                f"observer {point.name!r}: {point.value} has the name of {found[point.name]}; uninstall one of them"
             )
         found[point.name] = point.value
     return found
 
 
 def observer_target(name: str) -> tuple[str, str]:
-    """Module and class of an observer. Raises TlbenchError for a name that is none, naming one near it."""
+    """Module and class of an observer. Raises TlbenchError for an unknown name; the message suggests a similar one."""
     names = observer_names()
     if name not in names:
         near = get_close_matches(name, names, n=1)
@@ -50,11 +50,11 @@ def observer_target(name: str) -> tuple[str, str]:
 
 
 def observer_cards(name: str) -> list[Card]:
-    """The cards beside an observer, without importing its network; empty if it needs no checkpoint."""
+    """An observer's cards, without importing its network; an empty list if it needs no checkpoint."""
     module, _ = observer_target(name)
     package = module.rpartition(".")[0]
     if not package:
-        raise TlbenchError(f"observer {name!r}: {module} lies in no package, which its cards would stand in")
+        raise TlbenchError(f"observer {name!r}: {module} must be a module of a package, which holds its cards")
     try:
         folder = Path(str(files(package)))
     except ImportError as error:
@@ -63,31 +63,31 @@ def observer_cards(name: str) -> list[Card]:
 
 
 def detector_card() -> Card:
-    """The data sheet of S3FD's checkpoint."""
+    """The card of the face detector S3FD."""
     return read_card(Path(str(files("tlbench.media"))) / "card_s3fd.toml")
 
 
 def known_cards() -> list[Card]:
-    """All cards: observers' in the order of the registry, the face detector's, then the generators'."""
+    """All cards: those of the observers in the registry's order, of the face detector, and of the generators."""
     folder = Path(str(files("tlbench.checkpoints"))) / "cards"
     generators = [read_card(path) for path in sorted(folder.glob("*.toml"))]
     return [*(card for name in observer_names() for card in observer_cards(name)), detector_card(), *generators]
 
 
 def check_declared(names: Iterable[str], cards: Iterable[Card]) -> None:
-    """Check what a system is said to have been trained with.
+    """Check the names given to ``--trained-with``.
 
-    Known are the names of ``cards`` and their relatives, ``none`` by itself, and ``other:NAME`` for one of one's own.
+    Allowed are the names of ``cards`` and their relatives, ``other:NAME`` for any other checkpoint, or ``none`` alone.
 
     Raises
     ------
     TlbenchError
-        For another name, naming one that is near it, or for ``none`` beside others.
+        For an unknown name, with a similar one, or for ``none`` together with others.
     """
     names = list(names)
     if "none" in names and len(names) > 1:
         others = ", ".join(name for name in names if name != "none")
-        raise TlbenchError(f"--trained-with says none, and also {others}; which?")
+        raise TlbenchError(f"--trained-with has none and also {others}; give one or the other")
     known = {"none", *(name for card in cards for name in (card.name, *card.relatives))}
     for name in names:
         if name not in known and not name.startswith("other:"):
@@ -95,12 +95,12 @@ def check_declared(names: Iterable[str], cards: Iterable[Card]) -> None:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TlbenchError(
                 f"--trained-with {one_line(name)!r:.60} is no checkpoint that tlbench knows{hint} "
-                "(`tlbench checkpoints list` names them; say other:NAME for one of your own)"
+                "(`tlbench checkpoints list` names them; use other:NAME for one of your own)"
             )
 
 
 def find_card(name: str) -> Card:
-    """The card of a name. Raises TlbenchError naming those near it."""
+    """The card with this name. Raises TlbenchError for an unknown name; the message suggests a similar one."""
     cards = {card.name: card for card in known_cards()}
     if name not in cards:
         near = get_close_matches(name, cards, n=1)

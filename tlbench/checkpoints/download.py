@@ -1,33 +1,34 @@
-"""Downloads of checkpoints: resumed where they broke off, checked by hash, and in place only when whole.
+"""Downloads of checkpoints: resumed after interruptions, and renamed to their file name once the hash is right.
 
-Files on Google Drive come through gdown, whose whole business is to keep up with that site's pages of confirmation;
-everything else through requests.
+gdown downloads from Google Drive, where a confirmation page comes before large files; requests downloads the rest.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from tlbench.checkpoints.card import Card
-from tlbench.checkpoints.webpage import refuse_page
 from tlbench.checkpoints.weights import Weights, checkpoint_folder, compare_with_first
 from tlbench.errors import TlbenchError
 from tlbench.files import TIMEOUT_SECONDS, Progress, download, file_sha256, unreachable
 
-if TYPE_CHECKING:
-    pass
-
-DRIVE_RETRIES = 2  # of a connection that broke off, before it is left to the user
-PAGES = ("github.com", "sharepoint.com")  # their addresses on cards are of pages for people
+DRIVE_RETRIES = 2  # of a lost connection, before the download fails
+PAGES = ("github.com", "sharepoint.com")  # cards give pages of these sites, not files
 
 
 def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
-    """Download a card's file into ``folder``; a file that is there and right is left alone.
+    """Download a card's file into ``folder``, unless it is there already.
 
-    What has come so far is kept beside it in a file that ends in ``.part``, and the next call goes on from there.
+    An unfinished download is kept as ``FILE.part``, and the next call resumes it.
+
+    Parameters
+    ----------
+    card : Card
+    folder : Path
+    progress : callable or None
+        Called with the bytes downloaded so far and in all.
 
     Returns
     -------
@@ -37,29 +38,28 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     Raises
     ------
     TlbenchError
-        Offline or refused by the server; the address is a page for people; what came is a web page or not the
-        published file; the disk is full.
+        If there is no connection, the server refuses, the card's address is a web page, the downloaded file is a web
+        page or has another hash than the published file, or the disk is full.
 
     Warns
     -----
     UserWarning
-        If the publisher states no hash, and the file is not the one that was first seen in this checkpoint folder.
+        If the publisher states no hash, and the file is not the one first used in this checkpoint folder.
     """
     target = folder / card.file
     if target.is_file():
         sha256 = file_sha256(target)
         if not sha256.startswith(card.sha256):
             raise TlbenchError(
-                f"checkpoint {card.name!r}: SHA-256 of {target} is {sha256[:12]}, published is {card.sha256[:12]}; "
-                "remove it and fetch again"
+                f"checkpoint {card.name!r}: {target} has SHA-256 {sha256[:12]} instead of the published "
+                f"{card.sha256[:12]}; remove it and fetch again"
             )
-        _remember(card, target, sha256)
+        _compare_hash(card, target, sha256)
         return target
     host = urlparse(card.url).hostname or ""
     if any(host == page or host.endswith("." + page) for page in PAGES):
         raise TlbenchError(
-            f"checkpoint {card.name!r}: {card.url} is a page where the file has to be taken by hand; open it in a "
-            f"browser and save the file as {target}"
+            f"checkpoint {card.name!r}: {card.url} is a web page; open it in a browser and save the file as {target}"
         )
     part = folder / f"{card.file}.part"
     try:
@@ -70,12 +70,12 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
             download(f"checkpoint {card.name!r}", card.url, target, part, progress)
         sha256 = _accept(card, target, part)
         os.replace(part, target)
-    except OSError as error:  # requests' errors have been dealt with: this is the disk
+    except OSError as error:  # errors of requests are handled above: this one is the disk's
         raise TlbenchError(
-            f"checkpoint {card.name!r}: {target} can't be written ({error.strerror or error}); make room, or choose "
-            "another folder with --out"
+            f"checkpoint {card.name!r}: {target} can't be written ({error.strerror or error}); free some space, or "
+            "choose another folder with --out"
         ) from error
-    _remember(card, target, sha256)
+    _compare_hash(card, target, sha256)
     return target
 
 
@@ -90,16 +90,15 @@ def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None)
             output=str(part),
             quiet=True,
             resume=True,
-            use_cookies=False,  # what is fetched must not depend on who is signed in, and nothing is kept elsewhere
+            use_cookies=False,  # no account is used, and gdown stores no cookies
             timeout=TIMEOUT_SECONDS,
             retries=DRIVE_RETRIES,
             progress=progress,
         )
     except FileURLRetrievalError as error:
         raise TlbenchError(
-            f"checkpoint {card.name!r}: Google Drive shows a page instead of the file (too many people took it "
-            f"lately, or it wants you to sign in); try tomorrow, or open {card.url} in a browser and save it as "
-            f"{target}"
+            f"checkpoint {card.name!r}: Google Drive sent a web page instead of the file (the file's download quota is "
+            f"used up, or a sign-in is needed); try tomorrow, or open {card.url} in a browser and save it as {target}"
         ) from error
     except (DownloadError, requests.RequestException) as error:
         lost = next((e for e in (error, error.__cause__) if isinstance(e, requests.RequestException)), None)
@@ -108,25 +107,38 @@ def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None)
 
 
 def _accept(card: Card, target: Path, part: Path) -> str:
-    """The SHA-256 of what came. If it is another file it is removed: the next call could only go on from it."""
+    """The SHA-256 of the downloaded file. A wrong file is removed, so that the next call does not resume it."""
     try:
         refuse_page(part)
     except TlbenchError as error:
         part.unlink()
         raise TlbenchError(
-            f"checkpoint {card.name!r}: {card.url} gave a web page or nothing in place of the file; open it in a "
+            f"checkpoint {card.name!r}: {card.url} sent a web page or nothing instead of the file; open it in a "
             f"browser and save the file as {target}"
         ) from error
     sha256 = file_sha256(part)
     if not sha256.startswith(card.sha256):
         part.unlink()
         raise TlbenchError(
-            f"checkpoint {card.name!r}: SHA-256 of what {card.url} gave is {sha256[:12]}, published is "
-            f"{card.sha256[:12]}; it was removed. Fetch again, and if that stays so the file has changed there"
+            f"checkpoint {card.name!r}: the file from {card.url} has SHA-256 {sha256[:12]} instead of the published "
+            f"{card.sha256[:12]} and was removed; fetch again, and if this repeats, the publisher changed the file"
         )
     return sha256
 
 
-def _remember(card: Card, target: Path, sha256: str) -> None:
+def _compare_hash(card: Card, target: Path, sha256: str) -> None:
     if target.parent == checkpoint_folder():
         compare_with_first(Weights(card, target, sha256))
+
+
+def refuse_page(path: Path) -> None:
+    """Check that a file is neither empty nor a saved web page. Raises TlbenchError if it is, OSError if unreadable."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        raise TlbenchError(f"weights {path}: the file is empty; download it again")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise TlbenchError(
+            f"weights {path}: this is a web page, not a checkpoint; open the download link in a browser and save the "
+            "file itself"
+        )

@@ -1,8 +1,8 @@
-"""Packages: a checkpoint as tlbench keeps it, a folder of plain files that can be read fast and without running code.
+"""Packages: tlbench's own format of a checkpoint, a folder that is read fast and without running code.
 
-``weights.safetensors`` holds the tensors under their original names; ``package.json`` says which observer reads them,
-how large the network is, what texts it knows, and of which published file all this was made. ``tlbench checkpoints
-import`` writes one; an observer takes either the published file or its package and gives the same numbers.
+``weights.safetensors`` holds the tensors under their original names. ``package.json`` states the observer, the
+network's dimensions, its vocabulary, and the published file that the package was made from. ``tlbench checkpoints
+import`` writes one. An observer reads the published file or its package, with the same results.
 """
 
 from __future__ import annotations
@@ -15,37 +15,40 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from tlbench.checkpoints.dims import NetworkDims
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+OneDims = TypeVar("OneDims", bound=NetworkDims)
+
 WEIGHTS_NAME = "weights.safetensors"
 ABOUT_NAME = "package.json"
-FORM = 1  # of package.json; raised when its fields change their meaning
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # no folder, no hidden file, the same on every system
+FORM = 1  # version of package.json; raised when a field changes its meaning
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # no folder, no hidden file, valid on every system
 
 
 @dataclass(frozen=True)
 class Package:
-    """What an observer needs to build its network.
+    """The content of a package: what an observer needs to build its network.
 
     Attributes
     ----------
     observer : str
-        Registry name of the observer that reads it.
+        Registry name of the observer that uses it.
     tensors : mapping of str to Tensor
         By their original state-dict names, on the CPU.
     config : mapping
-        JSON: sizes, as the observer's own module understands them.
+        JSON: dimensions and vocabulary, in the observer's own form.
     files : mapping of str to bytes
         Further files by name, such as a tokenizer's model.
     source_file, source_sha256 : str
-        The published file's name and the SHA-256 of all of it: results name the weights by that, so that a package
-        and the file it was made of give one protocol.
+        The published file's name, and the SHA-256 of the whole file. Results state this hash, so that a package and
+        the file it was made from give the same protocol id.
     """
 
     observer: str
@@ -57,25 +60,24 @@ class Package:
 
 
 def is_package(path: Path) -> bool:
-    """Whether ``path`` is a folder that :func:`write_package` wrote."""
+    """Whether ``path`` is the folder of a package."""
     return (path / ABOUT_NAME).is_file()
 
 
 def write_package(package: Package, folder: Path) -> None:
-    """Write a package as a new folder; it appears whole or not at all.
+    """Write a package to a new folder, which appears complete or not at all.
 
-    Tensors are stored in the precision they have. Those that share memory, or are views of a larger block, are stored
-    each on its own: which of them are one is the network's to know.
+    Tensors keep their precision. Tensors that share memory are stored separately.
 
     Raises
     ------
     TlbenchError
-        If ``folder`` exists, a file's name is not a plain one, or the disk refuses.
+        If ``folder`` exists, a file has no plain name, or the disk is full or read-only.
     """
     from safetensors.torch import save_file
 
     if folder.exists():
-        raise TlbenchError(f"package {folder}: is there already; remove it or choose another name")
+        raise TlbenchError(f"package {folder}: exists already; remove it or choose another name")
     for name in package.files:
         _check_name(name, folder)
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
@@ -93,7 +95,9 @@ def write_package(package: Package, folder: Path) -> None:
             "config": package.config,
         }
         (unfinished / ABOUT_NAME).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        (unfinished / WEIGHTS_NAME).chmod((unfinished / ABOUT_NAME).stat().st_mode)  # safetensors lets only us read
+        (unfinished / WEIGHTS_NAME).chmod(
+            (unfinished / ABOUT_NAME).stat().st_mode
+        )  # safetensors makes it unreadable for others
         unfinished.rename(folder)
     except OSError as error:
         raise TlbenchError(f"package {folder}: can't be written ({error.strerror})") from error
@@ -102,20 +106,20 @@ def write_package(package: Package, folder: Path) -> None:
 
 
 def own_package(package: Package, view: str, trained: Mapping[str, Any], *, half: bool) -> Package:
-    """A package of a network that was trained here, with what a published file would have told about it.
+    """Complete the package of a network that tlbench trained.
 
-    There is no published file to name the weights by, so ``source_sha256`` is of what decides the numbers: names,
-    types, shapes and bytes of the tensors, the sizes, and the further files.
+    Its weights have no published file, so ``source_sha256`` is the hash of everything that decides its numbers: names,
+    types, shapes and bytes of the tensors, the configuration, and the further files.
 
     Parameters
     ----------
     package : Package
     view : str
-        Id of the observer's view it was trained behind; scoring looks through that one unless told otherwise.
+        Id of the observer's view it was trained with; scoring uses this view by default.
     trained : mapping
-        JSON: how it was trained.
+        JSON about the training.
     half : bool
-        Keep floating-point tensors in half precision.
+        Store float32 tensors in float16.
     """
     import torch
 
@@ -141,7 +145,7 @@ def own_package(package: Package, view: str, trained: Mapping[str, Any], *, half
 
 
 def replace_package(package: Package, folder: Path) -> None:
-    """:func:`write_package`, in place of a package that may be there; one of the two is always whole.
+    """:func:`write_package`, but replaces a package that exists; a complete package is there at any time.
 
     Raises TlbenchError as :func:`write_package`.
     """
@@ -157,7 +161,7 @@ def replace_package(package: Package, folder: Path) -> None:
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors wants every tensor dense and none to share memory with another."""
+    """Contiguous tensors that share no memory, as safetensors needs them."""
     seen: set[int] = set()
     separate = {}
     for name, tensor in tensors.items():
@@ -171,12 +175,12 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_package(folder: Path) -> Package:
-    """Read a package; every file's SHA-256 is compared with what was noted when it was written.
+    """Read a package and check the SHA-256 of every file against ``package.json``.
 
     Raises
     ------
     TlbenchError
-        If a file is missing, damaged or changed, or the package is of a form that this version does not know.
+        If a file is missing, damaged or changed, or the package's form is unknown to this version.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -186,7 +190,7 @@ def read_package(folder: Path) -> Package:
     try:
         tensors = load_file(folder / WEIGHTS_NAME)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise _damaged(folder, f"{WEIGHTS_NAME} is no safetensors file") from error
+        raise _damaged(folder, f"{WEIGHTS_NAME} is not a safetensors file") from error
     files = {}
     for name, sha256 in about["files"].items():
         _check_name(name, folder)
@@ -197,7 +201,7 @@ def read_package(folder: Path) -> Package:
 
 
 def source_of(folder: Path) -> tuple[str, str]:
-    """Name and SHA-256 of the published file that a package was made of, without reading its weights.
+    """Name and SHA-256 of the published file that a package was made from, without reading the weights.
 
     Raises
     ------
@@ -209,44 +213,44 @@ def source_of(folder: Path) -> tuple[str, str]:
 
 
 def view_of(folder: Path) -> str:
-    """Id of the view that a package says it was trained behind; "" if it does not say. Raises as :func:`source_of`."""
+    """Id of the view that a package was trained with; "" if it states none. Raises as :func:`source_of`."""
     config = _read_about(folder).get("config")
     view = config.get("view", "") if isinstance(config, dict) else ""
     if not isinstance(view, str):
-        raise _damaged(folder, "its view is no text")
+        raise _damaged(folder, "its view is not a text")
     return view
 
 
 def trained_of(folder: Path) -> dict[str, Any] | None:
-    """How a package was trained by tlbench; None if it was made of a published file. Raises as :func:`source_of`."""
+    """How tlbench trained a package; None if it was made from a published file. Raises as :func:`source_of`."""
     trained = _read_about(folder)["config"].get("trained")
     if trained is not None and not isinstance(trained, dict):
-        raise _damaged(folder, "how it was trained is no object")
+        raise _damaged(folder, "its training info is not a JSON object")
     return trained
 
 
 def words_of(folder: Path) -> list[str]:
-    """The words that a word classifier's package chooses from; none if it names none. Raises as :func:`source_of`."""
+    """The classes of a word classifier's package; empty if it states none. Raises as :func:`source_of`."""
     words = _read_about(folder)["config"].get("words", [])
     if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
-        raise _damaged(folder, "its words are no list of texts")
+        raise _damaged(folder, "its words are not a list of texts")
     return words
 
 
 def open_package(path: Path, read_published: Callable[[Path], Package]) -> Package:
-    """A package from its folder, or made on the spot from the published file.
+    """Read a package, or a published file as a package.
 
     Parameters
     ----------
     path : Path
-        A folder that :func:`write_package` wrote, or a published checkpoint file.
+        The folder of a package, or a published checkpoint file.
     read_published : callable
-        The observer's reader of published files.
+        The observer's function that reads a published file.
 
     Raises
     ------
     TlbenchError
-        If neither can be read; one line, naming the path.
+        If it can't be read.
     """
     if path.is_dir():
         return read_package(path)
@@ -258,17 +262,17 @@ def _read_about(folder: Path) -> dict[str, Any]:
         about = json.loads((folder / ABOUT_NAME).read_text("utf-8"))
     except FileNotFoundError as error:
         raise TlbenchError(
-            f"package {folder}: holds no {ABOUT_NAME}; give a checkpoint file, or a folder that "
+            f"package {folder}: has no {ABOUT_NAME}; give a checkpoint file, or a folder that "
             "`tlbench checkpoints import` wrote"
         ) from error
     except OSError as error:
         raise TlbenchError(f"package {folder}: {ABOUT_NAME} can't be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise _damaged(folder, f"{ABOUT_NAME} is no JSON") from error
+        raise _damaged(folder, f"{ABOUT_NAME} is not JSON") from error
     form = about.get("form") if isinstance(about, dict) else None
     if form != FORM:
         raise TlbenchError(
-            f"package {folder}: is of form {form!r}, this version reads form {FORM}; import the published file again"
+            f"package {folder}: has form {form!r}, this version reads form {FORM}; import the published file again"
         )
     source = about.get("source")
     texts = [about.get("observer"), about.get("weights_sha256")]
@@ -282,7 +286,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 def _check_name(name: str, folder: Path) -> None:
     if not _FILE_NAME.fullmatch(name) or name in (WEIGHTS_NAME, ABOUT_NAME):
-        raise TlbenchError(f"package {folder}: {name[:80]!r} is no name for a file in a package")
+        raise TlbenchError(f"package {folder}: {name[:80]!r} is not a plain file name")
 
 
 def _check_hash(folder: Path, name: str, sha256: str) -> None:
@@ -295,4 +299,18 @@ def _check_hash(folder: Path, name: str, sha256: str) -> None:
 
 
 def _damaged(folder: Path, what: str) -> TlbenchError:
-    return TlbenchError(f"package {folder}: damaged, {what}; import the published file again")
+    return TlbenchError(f"package {folder}: damaged, {what}; import or train it again")
+
+
+def check_observer(package: Package, observer: str, path: Path) -> None:
+    """Check that a package is an observer's own. Raises TlbenchError, naming ``path``, if it is not."""
+    if package.observer != observer:
+        raise TlbenchError(f"package {path}: is of observer {package.observer!r}, not {observer!r}")
+
+
+def read_dims(kind: type[OneDims], data: Any, path: Path) -> OneDims:
+    """The dimensions that a package states. Raises TlbenchError, naming ``path``, if they can't be used."""
+    try:
+        return kind.from_json(data)
+    except (TypeError, ValueError) as error:
+        raise TlbenchError(f"package {path}: its sizes can't be read ({error}); import or train it again") from error

@@ -1,7 +1,7 @@
-"""Checkpoint files to tensors, without running anything that is in them.
+"""Read checkpoint files as tensors, without running code in them.
 
-:func:`read_checkpoint` reads a bare state dict, :func:`open_checkpoint` with :func:`read_state` any other file of
-torch.save whose classes the caller can name. All refuse what else a file may hold, in one line.
+:func:`read_checkpoint` reads a file that is a state dict. :func:`open_checkpoint` and :func:`read_state` read other
+files of torch.save, whose classes the caller lists. A file with anything else is refused with a TlbenchError.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tlbench.checkpoints.download import refuse_page
 from tlbench.checkpoints.package import Package
 from tlbench.checkpoints.torch_archive import Archive, open_archive
 from tlbench.checkpoints.unpickle import BrokenPickleError, NotPlainDataError, TensorSlice, printable
-from tlbench.checkpoints.webpage import refuse_page
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
 
@@ -25,18 +25,18 @@ _NAMES_SHOWN = 3
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read a plain state dict, in torch's zip or its older format.
+    """Read a file that is a state dict, in torch's zip format or its older format.
 
     Returns
     -------
     dict of str to Tensor
-        On the CPU, mapped from the file: a change to them is not written back.
+        On the CPU, memory-mapped from the file. Changes are not written back.
 
     Raises
     ------
     TlbenchError
-        If the file can't be read, is not a checkpoint, is cut short, holds anything but tensors and plain
-        containers, or is no state dict.
+        If the file can't be read, is not a checkpoint, is incomplete, holds anything but tensors and plain containers,
+        or is not a state dict.
     """
     archive = open_checkpoint(path)
     if not isinstance(archive.tree, dict):
@@ -47,22 +47,23 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def published(package: Package, path: Path) -> Package:
-    """A package with the name and hash of the file it was read from.
+    """Add the name and the SHA-256 of the published file to a package.
 
-    Only who writes a package needs them: a run has hashed the file when it chose it, and gigabytes twice take seconds.
+    Only packages that are written to disk need them; hashing gigabytes takes seconds.
     """
     return replace(package, source_file=path.name, source_sha256=file_sha256(path))
 
 
 def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> Archive:
-    """Open any file of torch.save; :func:`read_state` gives the tensors of its parts.
+    """Open a file that torch.save wrote; :func:`read_state` reads tensors from it.
 
     Parameters
     ----------
+    path : Path
     inert : collection of str
-        Classes, ``module.name``, whose objects the file may hold; they become :class:`~.unpickle.Thing` s.
+        Classes, ``module.name``, of which the file may hold objects; they become :class:`~.unpickle.Thing` records.
     mentioned : collection of str
-        Names that may stand in the file but are never called.
+        Further names that the file may mention; they are never called.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collecti
     Raises
     ------
     TlbenchError
-        If the file can't be read, is not a checkpoint, is cut short, or names anything else.
+        If the file can't be read, is not a checkpoint, is incomplete, or mentions any other name.
     """
     try:
         refuse_page(path)
@@ -83,12 +84,12 @@ def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collecti
 
 
 def read_state(archive: Archive, part: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict that is a part of an opened checkpoint.
+    """The tensors of a state dict inside an opened checkpoint.
 
     Raises
     ------
     TlbenchError
-        If ``part`` is no state dict, or its numbers are missing or damaged.
+        If ``part`` is not a state dict, or its numbers are missing or damaged.
     """
     if not part or not all(isinstance(name, str) and isinstance(one, TensorSlice) for name, one in part.items()):
         raise TlbenchError(
@@ -105,7 +106,7 @@ def _one_line(path: Path) -> Iterator[None]:
     except NotPlainDataError as error:
         raise TlbenchError(
             f"weights {path}: holds {error.name}, which would run code; nothing of it was run. Only tensors and plain "
-            "data are read: take the file from where it is published, or save the model's state_dict() alone"
+            "data are read: download the published file again, or save the model's state_dict() alone"
         ) from error
     except (BrokenPickleError, RecursionError, OSError) as error:
         reason = f" ({error})" if isinstance(error, BrokenPickleError) and "damaged" in str(error) else ""
@@ -113,19 +114,21 @@ def _one_line(path: Path) -> Iterator[None]:
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Copy a state dict into a module whose tensors it must name and fit exactly.
+    """Copy a state dict into a module; names and shapes must be the same.
 
-    ``num_batches_tracked`` may be missing: checkpoints older than torch 0.4.1 have none, and inference reads none.
+    ``num_batches_tracked`` may be missing: checkpoints older than torch 0.4.1 lack it, and inference does not use it.
 
     Parameters
     ----------
+    module : nn.Module
+    state : mapping of str to Tensor
     name : str
-        Whose weights these are, for the message.
+        Names the weights in messages.
 
     Raises
     ------
     TlbenchError
-        Naming the tensors that are missing, unknown or of another shape.
+        If tensors are missing, unknown or of another shape; the message names them.
     """
     own = module.state_dict()
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]

@@ -1,10 +1,9 @@
-"""The two file formats of torch.save: where the pickle is, and where the numbers of each storage lie.
+"""The two file formats of torch.save: the place of the pickle, and of the numbers of each storage.
 
-Reading a file gives its tree with a :class:`~.unpickle.TensorSlice` in the place of each tensor. Only the tensors that
-are then asked for are touched, and these stay in the file, mapped into memory: of a checkpoint with an optimizer's
-state of twice the model's size nothing but the model is read, and nothing is held twice.
+Opening a file returns its content with a :class:`~.unpickle.TensorSlice` for each tensor. A tensor's numbers are read,
+memory-mapped, when the tensor is accessed. So the optimizer's state, twice as large as the model, is never read.
 
-Formats after torch/serialization.py: ``_save`` (zip, since torch 1.6) and ``_legacy_save``.
+The formats are those of torch/serialization.py: ``_save`` (zip, since torch 1.6) and ``_legacy_save``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ MOST_PICKLE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class _Span:
-    """Bytes of the file. ``crc32`` is None where the format keeps none."""
+    """A range of bytes in the file. ``crc32`` is None in the older format, which has none."""
 
     start: int
     length: int
@@ -47,7 +46,7 @@ class Archive:
     Attributes
     ----------
     tree : Any
-        What was saved, as plain data, with a TensorSlice for each tensor.
+        The saved object as plain data, with a TensorSlice for each tensor.
     """
 
     def __init__(self, path: Path, tree: Any, spans: dict[str, _Span]) -> None:
@@ -55,10 +54,10 @@ class Archive:
         self._path = path
         self._spans = spans
         self._bytes: np.ndarray | None = None
-        self._blocks: dict[str, Tensor] = {}  # storages already mapped: tensors that share one go on sharing it
+        self._blocks: dict[str, Tensor] = {}  # storages already mapped; tensors that shared one share it again
 
     def tensor(self, described: TensorSlice) -> Tensor:
-        """One tensor, on the CPU, its numbers still in the file (a change to it stays in memory).
+        """One tensor on the CPU, memory-mapped from the file. Changes to it stay in memory.
 
         Raises
         ------
@@ -83,12 +82,12 @@ class Archive:
         if span.crc32 is not None and zlib.crc32(block.data) != span.crc32:
             raise BrokenPickleError(f"the numbers of storage {storage.key} are damaged")
         if span.start % dtype.itemsize:
-            block = block.copy()  # torch wants numbers at multiples of their size
+            block = block.copy()  # torch needs aligned numbers
         return torch.from_numpy(block).view(dtype)
 
 
 def open_archive(path: Path, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> Archive:
-    """Read the tree of a file that torch.save wrote, in either format.
+    """Open a file that torch.save wrote, in either format.
 
     Parameters
     ----------
@@ -98,9 +97,9 @@ def open_archive(path: Path, inert: Collection[str] = (), mentioned: Collection[
     Raises
     ------
     NotPlainDataError
-        At the first name in the file that is not on the list.
+        If the file mentions a name that is not listed.
     BrokenPickleError
-        If this is no such file, or cut short.
+        If it is not such a file, or incomplete.
     OSError
         If it can't be read.
     """
@@ -119,12 +118,12 @@ def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
                 raise BrokenPickleError(f"a zip file of {len(entries):,} entries")
             folders = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
             if len(folders) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
-                raise BrokenPickleError("a zip file, but not one of torch.save")
+                raise BrokenPickleError("a zip file that torch.save did not write")
             folder = folders[0]
             if entries[f"{folder}data.pkl"].file_size > MOST_PICKLE_BYTES:
                 raise BrokenPickleError("a pickle larger than that of any checkpoint")
             if f"{folder}byteorder" in entries and archive.read(f"{folder}byteorder") != b"little":
-                raise BrokenPickleError("numbers with the high byte first")
+                raise BrokenPickleError("big-endian numbers")
             tree = reader.read(io.BytesIO(archive.read(f"{folder}data.pkl")))
     except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError, struct.error) as error:
         raise BrokenPickleError(str(error)) from error
@@ -133,10 +132,7 @@ def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
 
 
 def _zip_span(file: IO[bytes], info: zipfile.ZipInfo) -> _Span:
-    """An entry's bytes begin behind its local header, whose last two fields say how long the rest of it is.
-
-    zip's APPNOTE, 4.3.7.
-    """
+    """The bytes of an entry: they follow its local header, which states its own length (zip's APPNOTE, 4.3.7)."""
     file.seek(info.header_offset)
     header = file.read(30)
     size = file.seek(0, os.SEEK_END)
@@ -154,7 +150,7 @@ def _open_legacy(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
         raise BrokenPickleError("not a file of torch.save")
     system = reader.read(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise BrokenPickleError("numbers with the high byte first")
+        raise BrokenPickleError("big-endian numbers")
     tree, keys = reader.read(file), reader.read(file)
     position, size = file.tell(), file.seek(0, os.SEEK_END)
     spans = {}
@@ -165,7 +161,7 @@ def _open_legacy(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
         file.seek(position)
         length = storage.numel * getattr(torch, storage.dtype).itemsize
         if file.read(8) != storage.numel.to_bytes(8, "little") or position + 8 + length > size:
-            raise BrokenPickleError("the numbers of a storage are not as long as they should be")
+            raise BrokenPickleError("a storage of the wrong length")
         spans[key] = _Span(position + 8, length)
         position += 8 + length
     return Archive(path, tree, spans)

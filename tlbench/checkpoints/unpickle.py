@@ -1,14 +1,13 @@
-"""A pickle machine that can only make plain data, to read what torch.save wrote without running it.
+"""A pickle reader that only makes plain data: it reads what torch.save wrote without running code.
 
-A pickle is a little program: it looks up any Python name and calls it. This machine has no look-up. A name in the
-file is compared with a list; if it is on it, it becomes an inert value of this module (:class:`Name`, :class:`Thing`,
-:class:`TensorSlice`), and if not, reading ends there. Nothing that stands in a file is imported or called, and nothing
-outlives the reading of it.
+A pickle is a program that can import any Python name and call it. This reader imports nothing. It compares each name in
+the file with a list: a listed name becomes a plain record of this module (:class:`Name`, :class:`Thing`,
+:class:`TensorSlice`), and any other name ends the reading.
 
-Why not torch's own ``weights_only`` reader: it would have to be given fairseq's and omegaconf's classes, which are not
-installed here; what may be given to it, and how, has changed over the releases of torch that we support; and the
-classes one gives are global to the process. Why not a subclass of :class:`pickle.Unpickler`: its BUILD and NEWOBJ
-instructions write into, and call, whatever objects ``find_class`` returns.
+Why not torch's ``weights_only`` reader: it needs fairseq's and omegaconf's classes, which are not installed; how
+classes are allowed differs between the supported releases of torch; and allowed classes are global to the process. Why
+not a subclass of :class:`pickle.Unpickler`: its BUILD and NEWOBJ instructions write to and call whatever ``find_class``
+returns.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
-LONGEST_NAME = 80  # characters of a name out of a file that are shown
+LONGEST_NAME = 80  # characters of a name that messages show
 # Limits of what a pickle may make. A state dict of 1,000 tensors with Adam's state takes 125,000 instructions; the
 # largest number in torch's files is the 77-bit magic number of its older format.
 MOST_INSTRUCTIONS = 10_000_000
@@ -34,7 +33,7 @@ MOST_DIMENSIONS = 64  # torch's own limit of a tensor
 
 
 class NotPlainDataError(Exception):
-    """The file names something that is not on the list. ``name`` is printable and short."""
+    """The file mentions a name that is not listed. ``name`` is printable and short."""
 
     def __init__(self, name: str) -> None:
         self.name = printable(name)
@@ -42,12 +41,12 @@ class NotPlainDataError(Exception):
 
 
 def printable(name: str) -> str:
-    """A name out of a file, made fit for one line of a message."""
+    """A name from a file, shortened and without control characters, for a message."""
     return "".join(c if c.isprintable() else "?" for c in name[:LONGEST_NAME])
 
 
 class BrokenPickleError(Exception):
-    """The bytes are no pickle, end too early, or say what no file of torch.save says."""
+    """The bytes are not a pickle that torch.save wrote, or end too early."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Name:
 
 @dataclass
 class Thing:
-    """An object of a class on the list: what it was made of, and never the object itself."""
+    """A record of an object of a listed class: its class's name, its arguments and its state."""
 
     name: str
     args: tuple[Any, ...] = ()
@@ -68,7 +67,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Storage:
-    """A block of numbers elsewhere in the file. ``dtype`` is torch's name of the type, ``float32``."""
+    """A block of numbers in the file. ``dtype`` is torch's name of the type, such as ``float32``."""
 
     key: str
     dtype: str
@@ -77,7 +76,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class TensorSlice:
-    """A tensor as the file describes it; it lies inside its storage, which has been checked. Counts are elements."""
+    """A tensor as the file describes it, checked to be inside its storage. Offset and stride count elements."""
 
     storage: Storage
     offset: int
@@ -85,7 +84,7 @@ class TensorSlice:
     stride: tuple[int, ...]
 
 
-# torch/storage.py: what the names of typed storages mean.
+# torch/storage.py: typed storages and the types of their numbers.
 _STORAGES = {
     "torch.DoubleStorage": "float64",
     "torch.FloatStorage": "float32",
@@ -123,7 +122,7 @@ def _check_keys(keys: Sequence[Any]) -> None:
 
 
 def _latin1_bytes(text: Any, encoding: Any) -> bytes:
-    """How pickles of protocol 2 spell bytes; no other codec is run."""
+    """Bytes in pickles of protocol 2. Other codecs are refused."""
     if not isinstance(text, str) or not isinstance(encoding, str):
         raise NotPlainDataError("_codecs.encode of what is no text")
     if encoding not in ("latin1", "latin-1"):
@@ -148,7 +147,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_flags_and_hook
 
 def _parameter(data: Any, *_flags_and_hooks: Any) -> TensorSlice:
     if not isinstance(data, TensorSlice):
-        raise BrokenPickleError("a parameter that is no tensor")
+        raise BrokenPickleError("a parameter that is not a tensor")
     return data
 
 
@@ -180,25 +179,25 @@ _IGNORED = {"PROTO", "FRAME"}
 
 
 class _Mark:
-    """Where the items of a list, dict or tuple begin on the stack."""
+    """Marks the start of the items of a list, dict or tuple on the stack."""
 
 
 class Unpickler:
-    """Reads pickles one after the other from a stream; storages are shared between them.
+    """Reads consecutive pickles from a stream; they share storages.
 
     Parameters
     ----------
     inert : collection of str
-        Classes, ``module.name``, whose objects become :class:`Thing` s.
+        Classes, ``module.name``, whose objects become :class:`Thing` records.
     mentioned : collection of str
-        Names that may stand in the file but not be called.
+        Further names that the file may mention; they are never called.
 
     Attributes
     ----------
     known : frozenset of str
-        Every name that may stand in a file.
+        Every name that the file may mention.
     storages : dict of str to Storage
-        Every block of numbers that the pickles have spoken of.
+        Every storage that the pickles have mentioned so far.
     """
 
     def __init__(self, inert: Collection[str] = (), mentioned: Collection[str] = ()) -> None:
@@ -208,18 +207,18 @@ class Unpickler:
         self.known = self._inert | frozenset(mentioned) | _MAKERS.keys() | _STORAGES.keys()
 
     def read(self, stream: IO[bytes]) -> Any:
-        """The next pickle's value: dicts, lists, tuples, texts, numbers and this module's classes.
+        """Read the next pickle: dicts, lists, tuples, strings, numbers and this module's records.
 
         Raises
         ------
         NotPlainDataError
-            At the first name that is not on the list.
+            If it mentions a name that is not listed.
         BrokenPickleError
-            If the bytes make no sense.
+            If it is not a valid pickle.
         """
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # pickletools', of odd escapes in old text opcodes
+                warnings.simplefilter("ignore", DeprecationWarning)  # pickletools', for odd escapes
                 value = self._run(_Bounded(stream))
             _check_size(value)
             return value
@@ -288,7 +287,7 @@ class Unpickler:
                 return value
             elif code not in _IGNORED:
                 raise NotPlainDataError(f"pickle instruction {code}")
-        raise BrokenPickleError("no end")  # genops itself raises before this
+        raise BrokenPickleError("no end")  # not reached: genops raises first
 
     def _name(self, module: Any, name: Any) -> Name:
         if not isinstance(module, str) or not isinstance(name, str):
@@ -300,7 +299,7 @@ class Unpickler:
 
     def _make(self, called: Any, arguments: Any) -> Any:
         if not isinstance(called, Name) or not isinstance(arguments, tuple):
-            raise BrokenPickleError("a call of what is no name")
+            raise BrokenPickleError("a call of something that is not a name")
         if called.text in _MAKERS:
             if len(arguments) > MOST_ARGUMENTS:
                 raise BrokenPickleError(f"a call of {called.text} with {len(arguments)} arguments")
@@ -319,12 +318,12 @@ class Unpickler:
             raise BrokenPickleError("a storage that is described by no tuple")
         kind, dtype, key, _device, numel, *view = identity
         if kind != "storage" or not isinstance(dtype, Name) or dtype.text not in _STORAGES or view not in ([], [None]):
-            raise BrokenPickleError("a storage of unknown kind")
+            raise BrokenPickleError("a storage of an unknown kind")
         if not isinstance(key, str) or type(numel) is not int or numel < 0:
             raise BrokenPickleError("a storage without a name or length")
         storage = Storage(key, _STORAGES[dtype.text], numel)
         if self.storages.setdefault(key, storage) != storage:
-            raise BrokenPickleError("a storage that is described in two ways")
+            raise BrokenPickleError("a storage with two descriptions")
         return storage
 
 
@@ -345,16 +344,16 @@ def _pop_to_mark(stack: list[Any]) -> list[Any]:
 
 def _top(stack: list[Any], kind: type) -> Any:
     if type(stack[-1]) is not kind:
-        raise BrokenPickleError(f"items for what is no {kind.__name__}")
+        raise BrokenPickleError(f"items for something that is not a {kind.__name__}")
     return stack[-1]
 
 
 def _build(target: Any, state: Any) -> None:
-    """Give an object its state. A dict's is dropped: state dicts carry version numbers of modules there."""
+    """Set an object's state. The state of a dict is ignored: in state dicts it holds version numbers of modules."""
     if isinstance(target, Thing) and target.state is None:
         target.state = state
     elif not isinstance(target, dict):
-        raise BrokenPickleError("a state for what is no object")
+        raise BrokenPickleError("a state for something that is not an object")
 
 
 class _Bounded:

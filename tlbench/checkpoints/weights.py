@@ -1,4 +1,4 @@
-"""Which checkpoint file an observer or detector gets: named by the user, or found in the checkpoint folder."""
+"""The checkpoint file that an observer or detector uses: named by the user, bundled, or in the checkpoint folder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,24 @@ from tlbench.checkpoints.package import is_package, source_of, trained_of, view_
 from tlbench.errors import TlbenchError
 from tlbench.files import atomic_path, file_sha256
 
-KNOWN_NAME = "known.json"  # in the checkpoint folder: hashes of files whose publisher states none, as first seen
+KNOWN_NAME = "known.json"  # in the checkpoint folder: first seen hashes of files whose publisher states none
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A checkpoint and whose it is: the published file, or the package folder made of it.
+    """A checkpoint file or package and its card.
 
-    ``sha256`` is of the whole published file in either case, so that both give one protocol. ``package_view`` is
-    the id of the view that a package says it was trained behind; "" if it does not, or is none. ``trained`` is how a
-    package was trained by tlbench; None of any other checkpoint.
+    Attributes
+    ----------
+    card : Card
+    path : Path
+        The published file, or the folder of a package.
+    sha256 : str
+        Of the whole published file in either case, so that the file and its package give the same protocol id.
+    package_view : str
+        Id of the view that a package states; "" if it states none, or this is a file.
+    trained : mapping or None
+        How tlbench trained the package; None for any other checkpoint.
     """
 
     card: Card
@@ -39,50 +47,52 @@ class Weights:
 
     @property
     def domain(self) -> Domain | None:
-        """What it was trained on: as a package of one's own says, else as the card; None if neither does.
+        """What it was trained on: stated by the package if tlbench trained it, else by the card; None if by neither.
 
         Raises TlbenchError if the package is malformed.
         """
         if self.trained is None or self.path == self.card.package:
             return self.card.domain
-        told, dataset = self.trained.get("domain"), self.trained.get("dataset")
+        stated, dataset = self.trained.get("domain"), self.trained.get("dataset")
         try:
-            if told is None and isinstance(dataset, str):  # from before packages said more
+            if stated is None and isinstance(dataset, str):  # older packages state only the data set
                 return Domain((dataset,))
-            return None if told is None else Domain.from_json(told)
+            return None if stated is None else Domain.from_json(stated)
         except ValueError as error:
             raise TlbenchError(f"weights {self.card.name}={self.path}: {error}; train it again") from error
 
     @property
     def view(self) -> str:
-        """Id (on older cards the name) of the view it was trained behind."""
+        """Id of the view it was trained with (its name, on older cards)."""
         return self.package_view or self.card.view
 
     @property
     def as_published(self) -> bool | None:
-        """Whether the file is the card's; None if the card states no hash."""
+        """Whether the file has the card's hash; None if the card states none."""
         return self.sha256.startswith(self.card.sha256) if self.card.sha256 else None
 
 
 def checkpoint_folder() -> Path:
-    """Where checkpoints are looked for: ``$TLBENCH_CHECKPOINTS``, or the platform's data folder."""
+    """The checkpoint folder: ``$TLBENCH_CHECKPOINTS``, or a folder in the platform's user data folder."""
     given = os.environ.get("TLBENCH_CHECKPOINTS")
     return Path(given) if given else user_data_path("tlbench") / "checkpoints"
 
 
 def parse_weights(pairs: Iterable[str], cards: Iterable[Card] = ()) -> dict[str, Path]:
-    """``NAME=FILE`` words, or the ``NAME`` of a checkpoint that is here, to a mapping.
+    """Parse the values of ``--weights``: ``NAME=FILE``, or ``NAME`` for a checkpoint in the checkpoint folder.
 
-    Raises TlbenchError on another form, a name given twice, or a name whose checkpoint is not here.
+    Raises TlbenchError for another form, a name given twice, or a name whose checkpoint is not in the folder.
     """
     given: dict[str, Path] = {}
-    lying = {card.name: here(card) for card in cards}
+    found = {card.name: here(card) for card in cards}
     for pair in pairs:
         name, equals, file = pair.partition("=")
-        if not equals and name in lying:
-            if lying[name] is None:
-                raise TlbenchError(f"--weights {name}: that checkpoint is not here; give it as NAME=FILE")
-            file = str(lying[name])
+        if not equals and name in found:
+            if found[name] is None:
+                raise TlbenchError(
+                    f"--weights {name}: this checkpoint is not in the checkpoint folder; give it as NAME=FILE"
+                )
+            file = str(found[name])
         elif not equals or not name or not file:
             raise TlbenchError(f"--weights takes NAME=FILE, such as syncnet=syncnet_v2.model; got {pair!r}")
         if name in given:
@@ -92,35 +102,36 @@ def parse_weights(pairs: Iterable[str], cards: Iterable[Card] = ()) -> dict[str,
 
 
 def check_names(given: Mapping[str, Path], cards: Iterable[Card]) -> None:
-    """Raises TlbenchError if weights are given under a name that no card has."""
+    """Raises TlbenchError if ``--weights`` has a name that is not a card's."""
     names = [card.name for card in cards]
     for name in given:
         if name not in names:
             near = get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TlbenchError(
-                f"--weights {name}={given[name]}: no checkpoint is called {name!r}{hint} ({', '.join(names)})"
+                f"--weights {name}={given[name]}: there is no checkpoint {name!r}{hint} ({', '.join(names)})"
             )
 
 
 def find_weights(cards: Iterable[Card], given: Mapping[str, Path], dataset: str = "") -> Weights | None:
-    """The first of ``cards`` whose checkpoint is given, is bundled for this data set, or lies in the checkpoint folder.
+    """Choose the checkpoint of an observer. The first of these that exists:
 
-    None if there is none. A bundled one reads its own data sets and no others: a small network that was trained on GRID
-    says nothing of LRS2. A card that is no default has to be given: nobody wants WER1 by a network that was fetched for
-    another purpose. Those that are given go before those that are found. In the checkpoint folder a package, named as
-    the card, goes before the published file: it is read faster.
+    1. one of ``cards`` that ``given`` names;
+    2. one that is bundled with tlbench for this data set (a small network trained on GRID can't read LRS2);
+    3. one in the checkpoint folder, unless its card says ``default = false``; its package, in a folder with the card's
+       name, before the published file, because it is read faster.
+
+    Returns None if there is none.
 
     Raises
     ------
     TlbenchError
-        If a file was given but can't be read.
+        If a given file can't be read.
 
     Warns
     -----
     UserWarning
-        If the file is not the one the card describes, or not the one that was there before: its numbers are those of
-        another network.
+        If the file does not have the card's hash, or not the hash that was first seen: it is another network.
     """
     known = list(cards)
     for card in known:
@@ -139,7 +150,7 @@ def find_weights(cards: Iterable[Card], given: Mapping[str, Path], dataset: str 
 
 
 def here(card: Card) -> Path | None:
-    """Where a card's checkpoint lies: bundled, or in the checkpoint folder, its package before the published file."""
+    """The path of a card's checkpoint: bundled, or in the checkpoint folder (package, then file); None if missing."""
     if card.package is not None:
         return card.package if is_package(card.package) else None
     package, file = checkpoint_folder() / card.name, checkpoint_folder() / card.file
@@ -149,31 +160,34 @@ def here(card: Card) -> Path | None:
 
 
 def locate(given: Path | str, cards: Iterable[Card], option: str) -> Path:
-    """Where a checkpoint lies that is given by the name of one of some cards, or else as a file or package.
+    """The path of a checkpoint that an option gives by the name of a card, or as a file or package.
 
     Parameters
     ----------
+    given : Path or str
+    cards : iterable of Card
+        The cards whose names are allowed.
     option : str
-        By which it was given, for the errors: ``expert`` for ``--expert``.
+        The option's name without dashes, for messages: ``expert``.
 
     Raises
     ------
     TlbenchError
-        If there is neither, or the checkpoint of that name is not here.
+        If there is no such file or name, or the named checkpoint is not in the checkpoint folder.
     """
     named = {card.name: card for card in cards}
     card = named.get(str(given))
     if card is None:
         if not Path(given).exists():
-            raise TlbenchError(f"--{option} {given}: is no file, and no checkpoint is called so ({', '.join(named)})")
+            raise TlbenchError(f"--{option} {given}: there is no such file and no such checkpoint ({', '.join(named)})")
         return Path(given)
-    lies = here(card)
-    if lies is None:
+    path = here(card)
+    if path is None:
         raise TlbenchError(
-            f"--{option} {given}: that checkpoint is not here; `tlbench checkpoints list` says where to get it, or "
-            "give its file"
+            f"--{option} {given}: this checkpoint is not in the checkpoint folder; see `tlbench checkpoints list` for "
+            "where to get it, or give its file"
         )
-    return lies
+    return path
 
 
 def _checked(card: Card, path: Path) -> Weights:
@@ -188,7 +202,7 @@ def _checked(card: Card, path: Path) -> Weights:
         ) from error
     if found.as_published is False:
         warnings.warn(
-            f"weights {card.name}={path.name}: SHA-256 {found.sha256[:12]} is not the published "
+            f"weights {card.name}={path.name}: SHA-256 is {found.sha256[:12]} instead of the published "
             f"{card.sha256[:12]}; the numbers are those of another network",
             stacklevel=2,
         )
@@ -196,14 +210,19 @@ def _checked(card: Card, path: Path) -> Weights:
 
 
 def compare_with_first(found: Weights) -> None:
-    """Where the publisher states no hash, the first one seen is kept, and a file that changes later is noticed.
+    """Compare a file with the hash that was first seen under its name, if the publisher states no hash.
 
-    Raises TlbenchError if the record of hashes is damaged.
+    The first hash is stored in ``known.json`` in the checkpoint folder.
+
+    Raises
+    ------
+    TlbenchError
+        If ``known.json`` is damaged.
 
     Warns
     -----
     UserWarning
-        If this is not the file that was first used under its name.
+        If the hashes differ.
     """
     if found.card.sha256:
         return
@@ -212,29 +231,29 @@ def compare_with_first(found: Weights) -> None:
         remember_hash(found.card, found.sha256)
     elif first != found.sha256:
         warnings.warn(
-            f"weights {found.card.name}={found.path.name}: SHA-256 {found.sha256[:12]} is not the {first[:12]} of the "
-            f"first file used under that name; if the change is meant, remove its line from {KNOWN_NAME} in "
-            f"{checkpoint_folder()}",
+            f"weights {found.card.name}={found.path.name}: SHA-256 is {found.sha256[:12]} instead of {first[:12]}, "
+            f"that of the first file used under that name; if you meant to change it, remove its line "
+            f"from {KNOWN_NAME} in {checkpoint_folder()}",
             stacklevel=2,
         )
 
 
 def known_hashes() -> dict[str, str]:
-    """SHA-256 of checkpoints first seen here, by card name. Raises TlbenchError if the record is damaged."""
+    """The SHA-256 first seen of each checkpoint, by card name. Raises TlbenchError if ``known.json`` is damaged."""
     path = checkpoint_folder() / KNOWN_NAME
     try:
         kept = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise TlbenchError(f"{path}: can't be read ({error}); mend or remove it") from error
+        raise TlbenchError(f"{path}: can't be read ({error}); repair or remove it") from error
     if not isinstance(kept, dict) or not all(isinstance(value, str) for value in kept.values()):
-        raise TlbenchError(f"{path}: is no record of hashes; remove it")
+        raise TlbenchError(f"{path}: does not map names to hashes; remove it")
     return kept
 
 
 def remember_hash(card: Card, sha256: str) -> None:
-    """Keep a hash for :func:`known_hashes`. A folder that can't be written to is no reason not to score."""
+    """Store a hash for :func:`known_hashes`; does nothing if the folder can't be written to."""
     kept = {**known_hashes(), card.name: sha256}
     with suppress(OSError), atomic_path(checkpoint_folder() / KNOWN_NAME) as temporary:
         temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -138,7 +138,7 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
     from tlbench.verify import reader_of, weights_of
 
     card = find_card(name)
-    package = reader_of(card).read_published(file)
+    package = reader_of(card)(file)
     folder = out or checkpoint_folder() / card.name
     write_package(package, folder)
     weights_of(card, folder)  # warns if the card knows another hash
@@ -169,7 +169,7 @@ def _contents(package: Package) -> Iterator[str]:
 @click.option("--dataset", metavar="NAME", help="Also score its real videos and compare with what was published.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
-@click.option("--half", is_flag=True, help="Also say how many of these clips half precision reads differently.")
+@click.option("--compare-bf16", is_flag=True, help="Also count the clips that are read differently in bfloat16.")
 @click.pass_context
 def verify_command(
     context: click.Context,
@@ -178,7 +178,7 @@ def verify_command(
     dataset: str | None,
     data_root: Path | None,
     limit: int | None,
-    half: bool,
+    compare_bf16: bool,
 ) -> None:
     """Load the checkpoint NAME and try it on a made-up clip; with a data set, score its real videos too.
 
@@ -204,12 +204,12 @@ def verify_command(
     state = {True: "the published file", False: "NOT the published file", None: "no published hash to compare with"}
     click.echo(f"{name}: {weights.path}\nsha256 {weights.sha256}: {state[weights.as_published]}")
     click.echo(f"self-test passed: {self_test(weights)}")
-    if half:
+    if compare_bf16:
         click.echo(_effect(half_precision_check(weights, dataset, data_root, limit=limit)))
     well = weights.as_published is not False
     if dataset is None or data_root is None:
         context.exit(0 if well else 1)
-    if half and not has_published_value(weights.card, dataset):  # its clips were asked for by --half alone
+    if compare_bf16 and not has_published_value(weights.card, dataset):  # the clips were for --compare-bf16 only
         context.exit(0 if well else 1)
     with ScoreProgress() as progress:
         compared = published_check(weights, dataset, data_root, limit=limit, progress=progress)

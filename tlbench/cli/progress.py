@@ -129,7 +129,7 @@ class DownloadProgress:
 
 
 class TrainingProgress:
-    """Shows lessons being prepared, then steps; every judgement is a line that stays."""
+    """Shows clips being preprocessed, then training steps; each validation is printed on a line of its own."""
 
     def __init__(self) -> None:
         self.console, self._bar = _counting_bar()
@@ -145,17 +145,17 @@ class TrainingProgress:
         self._bar.stop()
 
     def prepared(self, done: int, total: int) -> None:
-        """Lessons that are ready."""
-        self._show("lessons", done, total, "")
+        """How many clips are preprocessed."""
+        self._show("preprocessing", done, total, "")
 
     def tell(self, report: TrainingReport) -> None:
-        """Where the training is."""
+        """The progress of the training run."""
         losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
         figures = f"epoch {report.epoch}, {losses}, {report.frames_per_second:.0f} frames/s"
         self._show("training", report.step, report.steps, figures)
-        if report.judged is not None:
+        if report.val_value is not None:
             best = "" if report.best is None else f", best {report.best:.4g}"
-            self.say(f"step {report.step}: {figures}; judged {report.judged:.4g}{best}")
+            self.say(f"step {report.step}: {figures}; validation {report.val_value:.4g}{best}")
 
     def _show(self, doing: str, done: int, total: int | None, figures: str) -> None:
         if doing != self._doing:

@@ -1,4 +1,4 @@
-"""``tlbench train-observer``: a lip reader or SyncNet from a data set, small or as published."""
+"""``tlbench train-observer``: train a lip reader or SyncNet on a data set."""
 
 from __future__ import annotations
 
@@ -9,71 +9,100 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
+from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.options import cache_option, json_option, read_size
 
 if TYPE_CHECKING:
     from tlbench.training.devices import Precision
     from tlbench.training.train_observer import TrainedObserver
 
+GROUPS = {
+    "Data": ("--dataset", "--data-root", "--train-split", "--val-split", "--cache"),
+    "Network": ("--size", "--view", "--init-from", "--save-fp16"),
+    "Optimisation": ("--steps", "--batch-frames", "--accumulate", "--learning-rate", "--warmup", "--seed"),
+    "Run": ("--out", "--config", "--validate-every", "--val-clips", "--max-time", "--json"),
+    "Devices": ("--accelerator", "--devices", "--precision", "--num-workers", "--threads"),
+}
 
-@click.command()
+
+@click.command(cls=GroupedCommand, groups=GROUPS)
 @click.argument("observer", metavar="avhubert|conformer|mvm|syncnet")
 @click.option("--dataset", required=True, metavar="NAME", help="synthetic, grid, lrs2, lrw, folder ...")
-@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
-@click.option("--train-split", default="train", show_default=True, metavar="NAME", help="What is learned from.")
-@click.option("--val-split", default="val", show_default=True, metavar="NAME", help="What chooses the best checkpoint.")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's folder.")
+@click.option("--train-split", default="train", show_default=True, metavar="NAME", help="The clips to train on.")
+@click.option("--val-split", default="val", show_default=True, metavar="NAME", help="Chooses the best checkpoint.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     required=True,
     metavar="FOLDER",
-    help="The training's folder; if it holds one with these settings, that one goes on.",
+    help="The run folder; a run with these settings in it is resumed.",
 )
 @click.option(
     "--size", default="small", show_default=True, metavar="NAME|FILE.json", help="A size by name, or its dimensions."
 )
-@click.option("--view", metavar="VIEW", help="What it looks through.  [default: what suits the size and the frames]")
+@click.option("--view", metavar="VIEW", help="The crop that it sees.  [default: by the size and the frames]")
 @click.option(
-    "--from",
-    "start",
+    "--init-from",
     type=click.Path(path_type=Path),
     metavar="NAME|FILE",
-    help="Fine-tune this checkpoint or package: it brings its size and its vocabulary.",
+    help="Fine-tune this checkpoint or package; its size and vocabulary are kept.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=20000, show_default=True, help="Updates of the weights.")
+@click.option("--steps", type=click.IntRange(min=1), default=20000, show_default=True, help="Optimiser steps.")
 @click.option(
     "--batch-frames",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Video frames in a batch, a device.",
+    help="Video frames in a batch, per device.",
 )
-@click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True, help="Batches to one update.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True)
+@click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True, help="Batches per step.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="The highest learning rate.",
+)
 @click.option("--warmup", type=click.IntRange(min=0), default=500, show_default=True, help="Steps until it is reached.")
 @click.option(
-    "--validate-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps; a state is saved too."
+    "--validate-every",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Steps; the state is saved each time.",
 )
 @click.option(
-    "--judged-clips", type=click.IntRange(min=0), default=0, show_default=True, help="Of the val part; 0 for all."
+    "--val-clips",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Validate on the first N clips; 0 for all.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--max-time", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES", help="Stop, all saved.")
-@click.option("--half", is_flag=True, help="Keep the package in half precision: half as large.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random numbers.")
+@click.option(
+    "--max-time",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Stop after this time, with everything saved.",
+)
+@click.option("--save-fp16", is_flag=True, help="Store the package in float16: half as large.")
 @click.option("--accelerator", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="How many of them.")
 @click.option(
     "--precision",
-    type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]),
-    default="32-true",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
     show_default=True,
-    help="Of the arithmetic while training.",
+    help="Of products in training; weights are float32.",
 )
 @click.option(
-    "--loaders", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that prepare batches."
+    "--num-workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that prepare batches."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Of the matrix library.  [default: its own]")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of PyTorch.  [default: its own]")
 @cache_option
+@config_option
 @json_option
 @click.pass_context
 def command(
@@ -86,38 +115,39 @@ def command(
     out: Path,
     size: str,
     view: str | None,
-    start: Path | None,
+    init_from: Path | None,
     steps: int,
     batch_frames: int,
     accumulate: int,
     learning_rate: float,
     warmup: int,
     validate_every: int,
-    judged_clips: int,
+    val_clips: int,
     seed: int,
     max_time: float | None,
-    half: bool,
+    save_fp16: bool,
     accelerator: str,
     devices: int,
     precision: Precision,
-    loaders: int,
+    num_workers: int,
     threads: int | None,
     cache: Path | None,
     as_json: bool,
 ) -> None:
     """Train an observer on a data set; needs the extra 'train'.
 
-    The best checkpoint by the observer's own metric on the validation part is kept as a package in OUT/best, which
-    `tlbench score --weights` takes. A training that was stopped goes on where it was when the command is run again.
+    The best checkpoint by the observer's own metric on the validation split is kept as a package in OUT/best, which
+    `tlbench score --weights` takes. Run the same command again to resume a run that was stopped; OUT/config.toml has
+    its options and can be passed to --config.
 
-    Exit codes: 0 trained to the end, 1 stopped before it (--max-time, Ctrl-C, SIGTERM), all saved, 2 could not be done.
+    Exit codes: 0 all steps are done; 1 stopped before (--max-time, Ctrl-C, SIGTERM), everything saved; 2 an error.
     """
     from tlbench.cli.progress import TrainingProgress
+    from tlbench.files import write_text_atomically
     from tlbench.training.schedule import Schedule
-    from tlbench.training.train_observer import train_observer
+    from tlbench.training.train_observer import TrainingDevices, train_observer
 
-    # A cluster that takes its machine back sends SIGTERM; it ends as Ctrl-C does, with all saved.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clusters send SIGTERM; it stops as Ctrl-C does
     if threads is not None:
         import torch
 
@@ -129,7 +159,7 @@ def command(
         warmup=warmup,
         accumulate=accumulate,
         validate_every=validate_every,
-        judged_clips=judged_clips,
+        val_clips=val_clips,
         seed=seed,
     )
     with TrainingProgress() as progress:
@@ -144,23 +174,22 @@ def command(
                 schedule=schedule,
                 train_split=train_split,
                 val_split=val_split,
-                start=start,
-                half=half,
-                accelerator=accelerator,
-                devices=devices,
-                precision=precision,
-                loaders=loaders,
+                init_from=init_from,
+                save_fp16=save_fp16,
+                devices=TrainingDevices(accelerator, devices, precision, num_workers),
                 cache=cache,
                 max_seconds=None if max_time is None else 60 * max_time,
-                prepared=progress.prepared,
-                tell=progress.tell,
+                on_prepared=progress.prepared,
+                on_report=progress.tell,
             )
         except KeyboardInterrupt:
-            click.echo(f"stopped; the same command goes on from what is saved in {out}", err=True)
+            write_text_atomically(out / CONFIG_NAME, config_text(context))
+            click.echo(f"stopped; run the same command again to resume from {out}", err=True)
             context.exit(1)
+    write_text_atomically(out / CONFIG_NAME, config_text(context))
     _print(trained, as_json)
     if trained.step < trained.steps:
-        click.echo(f"stopped at step {trained.step} of {trained.steps}; the same command goes on", err=True)
+        click.echo(f"stopped at step {trained.step} of {trained.steps}; the same command resumes", err=True)
         context.exit(1)
 
 
@@ -177,6 +206,6 @@ def _print(trained: TrainedObserver, as_json: bool) -> None:
         click.echo(json.dumps(about, indent=1))
         return
     for error in trained.failures.values():
-        click.echo(f"not learned from: {error}", err=True)
-    judged = "not judged yet" if trained.value is None else f"{trained.metric} {trained.value:.2f} on the val part"
-    click.echo(f"{trained.best}: {judged}, step {trained.step} of {trained.steps}")
+        click.echo(f"not trained on: {error}", err=True)
+    value = "not validated yet" if trained.value is None else f"{trained.metric} {trained.value:.2f} on validation"
+    click.echo(f"{trained.best}: {value}, step {trained.step} of {trained.steps}")

@@ -154,8 +154,8 @@ VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="How many of them.")
 @click.option(
     "--precision",
-    type=click.Choice(["32-true", "bf16-mixed"]),
-    default="32-true",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
     show_default=True,
     help="Of the arithmetic while training.",
 )

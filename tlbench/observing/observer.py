@@ -12,24 +12,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from tlbench.checkpoints.package import Package
-    from tlbench.training.expert import AudioEncoder, Expert
-    from tlbench.training.trainable import Trainable
-
 
 HALF_NAME = "bfloat16"  # the number type of half precision, as written in protocol ids and cache keys
 
@@ -114,7 +106,28 @@ class ClipState(ABC):
 
 
 class Observer(ABC):
-    """Takes clips and returns evidence. Built once per process by :meth:`load`."""
+    """Takes clips and returns evidence. Built once per process by :meth:`load`.
+
+    Four class attributes name what else a package offers about this observer's network. Each is a string,
+    ``"package.module:name"``, so that reading the class imports no network; "" where the observer has none.
+    :func:`tlbench.observing.registry.capability` imports them.
+
+    Attributes
+    ----------
+    read_published : str
+        A function, ``Path -> Package``: reads the published checkpoint file without running code. It raises
+        TlbenchError if the file is damaged, of another model, or holds code.
+    trainable : str
+        The subclass of :class:`tlbench.training.trainable.Trainable` that trains the network.
+    expert : str
+        A function, ``(Package, Path) -> Expert``: the network as the lip-reading expert that a generator is trained
+        with (:mod:`tlbench.training.expert`). The path is for messages. It raises TlbenchError if no generator can
+        learn from this checkpoint.
+    audio_encoder : str
+        A function, ``(tensors, sizes, name) -> AudioEncoder``: builds the frozen audio encoder that the tensors belong
+        to. ``sizes`` is what ``AudioEncoder.sizes`` returned, or None for a published file, which states none; ``name``
+        names the weights in messages. It raises TlbenchError if the tensors do not fit.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]  # raise it when the evidence changes for the same input
@@ -124,6 +137,11 @@ class Observer(ABC):
     modes: ClassVar[tuple[str, ...]] = ()  # further evidence with a cost, computed only if a metric needs it
     has_half: ClassVar[bool] = False  # whether its network can compute in half precision
     clips_per_batch: ClassVar[int] = 1  # the number of clips that ``compute`` works best with
+
+    read_published: ClassVar[str] = ""
+    trainable: ClassVar[str] = ""
+    expert: ClassVar[str] = ""
+    audio_encoder: ClassVar[str] = ""
 
     @classmethod
     @abstractmethod
@@ -165,48 +183,6 @@ class Observer(ABC):
     def recipe(cls, view: str) -> View | None:
         """The crop recipe of one of its views, for contact sheets; None for a view without one."""
         return None
-
-    @classmethod
-    def read_published(cls, path: Path) -> Package:
-        """Read the published checkpoint file as a package (tensors, configuration, texts) without running its code.
-
-        Raises
-        ------
-        TlbenchError
-            If the file is damaged, of another model, or holds code; or if this observer has no checkpoint.
-        """
-        raise TlbenchError(f"observer {cls.name!r} has no checkpoint, so it can't read {path}; leave the file out")
-
-    @classmethod
-    def learner(cls) -> type[Trainable]:
-        """How its network is trained. Raises TlbenchError if it has none, or if tlbench does not train it."""
-        raise TlbenchError(f"observer {cls.name!r} is not one that can be trained")
-
-    @classmethod
-    def teacher(cls, package: Package, path: Path) -> Expert:
-        """Its network as something a generator learns from; ``path`` names the package in messages.
-
-        Raises
-        ------
-        TlbenchError
-            If no generator can learn from this observer, or not from this checkpoint.
-        """
-        raise TlbenchError(
-            f"observer {cls.name!r} reads no lips that a generator could learn from; {path} is no expert"
-        )
-
-    @classmethod
-    def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> AudioEncoder:
-        """The audio encoder that these tensors are of, frozen; ``whose`` names them in messages.
-
-        ``sizes`` are as ``AudioEncoder.sizes`` gave them, or None for a published file, which states none.
-
-        Raises
-        ------
-        TlbenchError
-            If this observer has no ear to lend, or the tensors do not fit.
-        """
-        raise TlbenchError(f"observer {cls.name!r} has no audio encoder; the weights of {whose} are not its")
 
     @abstractmethod
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:

@@ -1,22 +1,51 @@
-"""Observer classes by name."""
+"""The class behind an observer's name, and what else its package offers."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from operator import attrgetter
+from typing import Any, Literal
 
-from tlbench.checkpoints.catalogue import observer_target
+from tlbench.checkpoints.catalogue import observer_names, observer_target
 from tlbench.errors import TlbenchError
 from tlbench.observing.observer import Observer
 
+Capability = Literal["read_published", "trainable", "expert", "audio_encoder"]
+
+_WITHOUT: dict[Capability, str] = {
+    "read_published": "has no checkpoint file to read",
+    "trainable": "can't be trained",
+    "expert": "reads no lips that a generator could learn from",
+    "audio_encoder": "has no audio encoder",
+}
+
 
 def observer_class(name: str) -> type[Observer]:
-    """The observer class of this name. Imports its module, and torch if it has a network.
+    """The class behind a name. Its module is imported; torch is not, until the observer is loaded.
 
     Raises TlbenchError if there is no such observer, or if its package can't be imported.
     """
     module, attribute = observer_target(name)
-    try:
-        found: type[Observer] = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise TlbenchError(f"observer {name!r}: {module}:{attribute} can't be imported ({error})") from error
+    found: type[Observer] = _imported(name, f"{module}:{attribute}")
     return found
+
+
+def capability(name: str, which: Capability) -> Any:
+    """The function or class that one of :class:`Observer`'s strings names, imported.
+
+    Raises TlbenchError if the observer has none (the message lists the observers that have it), or if it can't be
+    imported.
+    """
+    target = getattr(observer_class(name), which)
+    if not target:
+        having = [other for other in observer_names() if getattr(observer_class(other), which)]
+        raise TlbenchError(f"observer {name!r} {_WITHOUT[which]}; choose one of {', '.join(having)}")
+    return _imported(name, target)
+
+
+def _imported(observer: str, target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return attrgetter(attribute)(import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise TlbenchError(f"observer {observer!r}: {target} can't be imported ({error})") from error

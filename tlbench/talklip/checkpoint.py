@@ -23,7 +23,7 @@ from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError
 from tlbench.files import atomic_path
-from tlbench.observing.registry import observer_class
+from tlbench.observing.registry import capability
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
 from tlbench.training.expert import AudioEncoder, without_prefix
@@ -85,7 +85,7 @@ def generator_of(package: Package, path: Path) -> TalkLip:
     if dims.audio == "local":
         generator = TalkLip(dims)
     else:
-        encoder = observer_class(ear).audio_encoder(without_prefix(package.tensors, AUDIO), sizes, whose)
+        encoder: AudioEncoder = capability(ear, "audio_encoder")(without_prefix(package.tensors, AUDIO), sizes, whose)
         if encoder.width != dims.audio_width:
             raise TlbenchError(
                 f"weights {path}: its audio encoder is {encoder.width} wide, its configuration says {dims.audio_width}"

@@ -10,7 +10,7 @@ from tlbench.checkpoints.card import Card, overlap
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import Package, is_package, open_package, source_of
 from tlbench.checkpoints.weights import locate
-from tlbench.observing.registry import observer_class
+from tlbench.observing.registry import capability
 from tlbench.training.expert import Expert
 
 PUBLISHED_READER = "avhubert"  # who reads a checkpoint file that is no package: TalkLip's experts are AV-HuBERTs
@@ -60,9 +60,9 @@ def find_expert(given: str, dataset: str) -> FoundExpert:
 
 
 def _opened(path: Path) -> tuple[Package, Expert]:
-    reader = observer_class(PUBLISHED_READER)
-    package = open_package(path, reader.read_published)
-    return package, observer_class(package.observer).teacher(package, path)
+    package = open_package(path, capability(PUBLISHED_READER, "read_published"))
+    expert: Expert = capability(package.observer, "expert")(package, path)
+    return package, expert
 
 
 def _is_of(card: Card, package: Package) -> bool:

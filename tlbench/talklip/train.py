@@ -15,7 +15,7 @@ from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.face_boxes import BoxRule, choose_rule
-from tlbench.training.devices import Precision, make_fabric
+from tlbench.training.devices import FABRIC_PRECISION, Precision, make_fabric
 from tlbench.training.run_folder import claim
 from tlbench.version import VERSION
 
@@ -110,7 +110,7 @@ class Devices:
 
     accelerator: str = "auto"
     count: int = 1
-    precision: Precision = "32-true"
+    precision: Precision = "fp32"
     loaders: int = 0
 
 
@@ -232,7 +232,7 @@ def train_reference(
         **pace.to_json(),
         "masking": {"share": picking.share, "run": picking.run},
         "guard": {"limit": guard.limit, "window": guard.window},
-        "precision": devices.precision,
+        "precision": FABRIC_PRECISION[devices.precision],
         "devices": devices.count,
     }
     claim(out, settings, FREE_SETTINGS)

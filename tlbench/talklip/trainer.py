@@ -31,7 +31,7 @@ from tlbench.talklip.stages import DONE, LISTENING, NAMES, READING, Stages, Stag
 from tlbench.talklip.train_step import ADVERSARIAL, TrainStep
 from tlbench.training.devices import on_cuda
 from tlbench.training.loop import TrainingReport
-from tlbench.training.run_folder import NO_STATE, Sums, append_log, bad_state, cut_log, read_state, write_state
+from tlbench.training.run_folder import STATE_ERRORS, Sums, append_log, bad_state, cut_log, read_state, write_state
 from tlbench.training.schedule import BatchPlan
 
 if TYPE_CHECKING:
@@ -444,7 +444,7 @@ class ReferenceTraining:
             self._update.restore(state)
             self._at = Position(**state["at"])
             self._stages.restore(state["stages"])
-        except NO_STATE as error:
+        except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
         if self._fabric.global_rank == 0:
             cut_log(self._out, self._at.step)

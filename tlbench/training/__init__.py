@@ -1,5 +1,5 @@
-"""One training loop for every observer.
+"""Training of observers: data sets of crops, one training loop, and the contracts Trainable and Expert.
 
-In: a data set and a network that keeps the contract of ``trainable.py``. Out: a package of weights, and a run folder
-from which training goes on exactly. Begin with ``trainable.py``, then ``loop.py``.
+In: the clips of a data set and an observer's ``Trainable``. Out: a run folder with the best checkpoint as a package.
+Begin with :func:`tlbench.training.train_observer.train_observer`; :mod:`tlbench.training.loop` is the loop.
 """

@@ -1,7 +1,7 @@
-"""What is made of each clip of a data set once, and read from disk as often as it is learned from.
+"""Data sets of clips that are preprocessed once and read from the cache in every epoch.
 
-A clip's file lies in the cache under the content that decides it (bytes of the video, view, decoding, boxes), so a
-second training, or the rest of an interrupted preparation, costs a look-up.
+The cache names a clip's file by the content that decides it (the bytes of the video, the view, the decoding, the face
+boxes). So a second training run, or the rest of an interrupted preparation, only looks it up.
 """
 
 from __future__ import annotations
@@ -22,31 +22,34 @@ from tlbench.files import atomic_path
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
-KEPT_VIDEO_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
+# Up to this size a clip's frames stay in memory, so that it is decoded once although its boxes have to be found first.
+KEPT_VIDEO_BYTES = 96 * 2**20
 
 Count = Callable[[int, int], None]  # clips done, clips in all
 
 
 class PreprocessedDataset(ABC):
-    """Arrays of the clips of a part of a data set, in order.
+    """The clips of one split of a data set as arrays, in order.
 
     Parameters
     ----------
     selection : Selection
-        Reference videos are what is learned from.
+        The clips; their reference videos are used.
     boxes : BoxRule
+        Where face boxes come from.
     cache : Path
+        The cache folder.
     folder : str
-        Inside the cache, for this kind of book.
+        Name of the folder inside it for this kind of data set.
 
     Attributes
     ----------
     clips : list of Clip
-        Those that can be learned from, once :meth:`prepare` is done.
+        The clips that can be used, known after :meth:`prepare`.
     failures : dict of clip id to ClipError
-        The others.
+        The other clips.
     lengths : list of int
-        Frames of each of ``clips``.
+        Number of frames of each of ``clips``.
     """
 
     def __init__(self, selection: Selection, boxes: BoxRule, cache: Path, folder: str) -> None:
@@ -59,12 +62,12 @@ class PreprocessedDataset(ABC):
         self._files: list[Path] = []
 
     def prepare(self, progress: Count) -> None:
-        """Make what is not there yet. A clip that can't be learned from is in ``failures``.
+        """Preprocess every clip that is not in the cache yet; clips that can't be used go to ``failures``.
 
         Raises
         ------
         TlbenchError
-            If the disk is full, or no clip is left.
+            If the disk is full, or no clip can be used.
         """
         clips = self.selection.clips
         for done, clip in enumerate(clips):
@@ -81,29 +84,29 @@ class PreprocessedDataset(ABC):
             progress(done + 1, len(clips))
         if not self.clips:
             first = next(iter(self.failures.values()))
-            raise TlbenchError(f"no clip of split {self.selection.split!r} can be learned from; the first: {first}")
+            raise TlbenchError(f"no clip of split {self.selection.split!r} can be trained on; the first: {first}")
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:
-        """What :meth:`_make` made of a clip. Raises TlbenchError if its file is damaged."""
+        """The arrays of one clip, as :meth:`_make` returned them. Raises TlbenchError if its file is damaged."""
         with opened_arrays(self._files[index]) as arrays:
             return dict(arrays)
 
     @abstractmethod
     def _key(self, clip: Clip, sha256: str) -> Mapping[str, Any]:
-        """JSON of all that decides the arrays. ``sha256`` is of the video."""
+        """JSON of everything that decides the arrays; ``sha256`` is of the video."""
 
     @abstractmethod
     def _make(self, clip: Clip, sha256: str) -> Mapping[str, np.ndarray]:
-        """The arrays. Raises ClipError if there are none to be had."""
+        """Compute a clip's arrays. Raises ClipError if the clip can't be used."""
 
     @abstractmethod
     def _take(self, clip: Clip, arrays: Mapping[str, np.ndarray]) -> int:
-        """Frames of a clip that is about to join the book. Raises ClipError if it may not.
+        """Add a clip to the data set and return its number of frames. Raises ClipError if it can't be used.
 
-        Each of ``arrays`` is read when it is asked for.
+        Each of ``arrays`` is read from the file when it is accessed.
         """
 
     def _prepared(self, clip: Clip) -> Path:
@@ -117,12 +120,14 @@ class PreprocessedDataset(ABC):
 
 @contextmanager
 def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of a file, each read when it is asked for. Raises TlbenchError if the file is damaged."""
+    """The arrays of a file, each read when it is accessed. Raises TlbenchError if the file is damaged."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
-            yield kept
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
     except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
-        raise TlbenchError(f"lesson {path}: is damaged ({error}); remove it and run the same command again") from error
+        raise TlbenchError(
+            f"preprocessed clip {path}: the file is damaged ({error}); remove it and run the same command again"
+        ) from error
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -131,4 +136,6 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         with atomic_path(path) as temporary, open(temporary, "xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
     except OSError as error:
-        raise TlbenchError(f"{path.parent}: lessons can't be written ({error.strerror}); free some space") from error
+        raise TlbenchError(
+            f"{path.parent}: preprocessed clips can't be written ({error.strerror}); free some space"
+        ) from error

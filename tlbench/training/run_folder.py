@@ -1,4 +1,4 @@
-"""What a training leaves in its folder so that it can go on: settings, a log, and a state that is always whole."""
+"""The folder of a training run: its settings, its log, and a state file from which training resumes."""
 
 from __future__ import annotations
 
@@ -18,89 +18,91 @@ from tlbench.files import atomic_path, write_text_atomically
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
 SETTINGS_NAME = "settings.json"
-# What torch and the networks say of a state that is not theirs.
-NO_STATE = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError, BadZipFile)
+# What torch and the networks raise for a state file that does not fit.
+STATE_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError, BadZipFile)
 
 
-def claim(out: Path, settings: Mapping[str, Any], free: Set[str]) -> None:
-    """Make the folder this training's own, or find that it is already.
+def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:
+    """Write ``settings.json`` to a new folder, or check that the folder holds a run with the same settings.
 
     Parameters
     ----------
+    out : Path
     settings : mapping
-        JSON of all that decides the training.
-    free : set of str
-        Settings that may change between two parts of one training.
+        JSON of everything that decides the run.
+    may_change : set of str
+        Settings that may differ when a run is resumed.
 
     Raises
     ------
     TlbenchError
-        If it holds another training; says what is different.
+        If the folder holds another run; the message names the settings that differ.
     """
     path = out / SETTINGS_NAME
     text = json.dumps(settings, indent=1) + "\n"
     if path.is_file():
         try:
-            kept = json.loads(path.read_text("utf-8"))
-            differences = _differences(kept, json.loads(text), free)
+            found = json.loads(path.read_text("utf-8"))
+            differences = _differences(found, json.loads(text), may_change)
         except (ValueError, AttributeError) as error:
-            raise TlbenchError(f"{path}: is damaged; choose another folder (--out)") from error
+            raise TlbenchError(f"{path}: the file is damaged; choose another folder (--out)") from error
         if differences:
             raise TlbenchError(
-                f"{out} holds a training with {', '.join(differences)}; "
+                f"{out} holds a training run with {', '.join(differences)}; "
                 "choose another folder (--out), or the same settings"
             )
     write_text_atomically(path, text)
 
 
-def _differences(kept: Mapping[str, Any], wanted: Mapping[str, Any], free: Set[str]) -> list[str]:
-    """``seed 0, not 7`` of each setting; settings inside settings are named by both."""
-    found = []
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], may_change: Set[str]) -> list[str]:
+    """``seed 0, not 7`` for each setting that differs; ``schedule.seed 0, not 7`` for one inside another."""
+    differences = []
     for name, value in wanted.items():
-        if name in free or kept.get(name) == value:
+        if name in may_change or found.get(name) == value:
             continue
-        if isinstance(value, dict) and isinstance(kept.get(name), dict):
-            found += [f"{name}.{difference}" for difference in _differences(kept[name], value, frozenset())]
+        if isinstance(value, dict) and isinstance(found.get(name), dict):
+            differences += [f"{name}.{difference}" for difference in _differences(found[name], value, frozenset())]
         else:
-            found.append(f"{name} {kept.get(name)!r}, not {value!r}")
-    return found
+            differences.append(f"{name} {found.get(name)!r}, not {value!r}")
+    return differences
 
 
 def write_state(out: Path, state: Mapping[str, Any]) -> None:
-    """Keep a state in place of the one before. Raises TlbenchError if the disk is full; then the old one is there."""
+    """Replace the folder's state file. Raises TlbenchError if the disk is full; the old file is then unchanged."""
     try:
         with atomic_path(out / STATE_NAME) as temporary:
             torch.save(dict(state), temporary)
-    except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
-        raise TlbenchError(f"{out}: the state can't be written ({error}); free some space") from error
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
+        raise TlbenchError(f"{out}: the training state can't be written ({error}); free some space") from error
 
 
 def read_state(out: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state of a folder, or None if there is none yet. Raises TlbenchError if it is damaged."""
+    """The content of the folder's state file; None if there is none yet. Raises TlbenchError if it is damaged."""
     path = out / STATE_NAME
     if not path.is_file():
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except NO_STATE as error:
+    except STATE_ERRORS as error:
         raise bad_state(out, error) from error
     return state
 
 
 def bad_state(out: Path, error: BaseException) -> TlbenchError:
-    """What to say of a state that does not fit."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return TlbenchError(f"state {out / STATE_NAME}: can't be gone on from ({reason}); remove it to begin again")
+    """The error for a state file that does not fit the network, or is damaged."""
+    unreadable = isinstance(error, (UnpicklingError, BadZipFile, EOFError)) or not str(error)
+    reason = "the file is damaged" if unreadable else str(error).splitlines()[0]
+    return TlbenchError(f"{out / STATE_NAME}: training can't resume from it ({reason}); remove it to start again")
 
 
 def append_log(out: Path, line: Mapping[str, Any]) -> None:
-    """Add one JSON object, ``step`` among its names, to the log."""
+    """Append one JSON object to the log; it has a ``step``."""
     with open(out / LOG_NAME, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def cut_log(out: Path, step: int) -> None:
-    """A log that went on after the state of ``step`` was saved would tell the later steps twice."""
+    """Remove the log's lines of steps after ``step``, the last saved one: those steps are trained and logged again."""
     path = out / LOG_NAME
     if path.is_file():
         lines = [line for line in path.read_text("utf-8").splitlines() if _step_of(line) <= step]
@@ -110,12 +112,12 @@ def cut_log(out: Path, step: int) -> None:
 def _step_of(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line cut off by a kill
+    except (ValueError, KeyError, TypeError):  # a line that was cut off when the process was killed
         return 2**62
 
 
 class Sums:
-    """Losses, frames and time between two reports."""
+    """The sums of losses, frames and seconds between two log lines."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[float]] = {}
@@ -124,10 +126,10 @@ class Sums:
         self.rate = 0.0
 
     def add(self, losses: Mapping[str, float | Tensor]) -> None:
-        """Losses of one batch."""
+        """Add the losses of one batch."""
         for name, value in losses.items():
             self._values.setdefault(name, []).append(float(value))
 
     def means(self) -> dict[str, float]:
-        """Of each loss, over the batches that had it."""
+        """The mean of each loss over the batches that have it."""
         return {name: round(sum(values) / len(values), 5) for name, values in self._values.items()}

@@ -1,4 +1,4 @@
-"""Clips of a data set as an observer's lessons: through its view, with sound and with what is said when."""
+"""The training samples of a data set: frames through an observer's view, audio, and frame labels."""
 
 from __future__ import annotations
 
@@ -22,45 +22,55 @@ from tlbench.media.video_reader import DECODING, VideoReader
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
-from tlbench.training.trainable import LabelInventory, TrainingSample
+from tlbench.training.trainable import NO_LABEL, LabelInventory, TrainingSample
 
-FORM = 1  # of a lesson's file
+FORM = 1  # version of a preprocessed clip's file, part of its cache key
 
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """How a clip becomes a lesson."""
+    """How a clip becomes a training sample.
+
+    Attributes
+    ----------
+    view : View
+        The observer's view.
+    boxes : BoxRule
+        Where face boxes come from.
+    needs_audio : bool
+    """
 
     view: View
     boxes: BoxRule
-    listens: bool
+    needs_audio: bool
 
     @property
-    def pictures(self) -> View:
-        """The view without its last step: levels of 0 to 255 are kept, a quarter of the room."""
+    def uint8_view(self) -> View:
+        """The view without ``Normalise``, its last step: uint8 frames take a quarter of the space."""
         steps = self.view.steps
         return replace(self.view, steps=steps[:-1] if isinstance(steps[-1], Normalise) else steps)
 
 
 class SampleDataset(PreprocessedDataset):
-    """The lessons of a part of a data set, in order.
+    """The training samples of one split of a data set, in order.
 
     Parameters
     ----------
     selection : Selection
-        Reference videos are what is learned from.
-    rule : SampleSpec
+        The clips; their reference videos are used.
+    spec : SampleSpec
     cache : Path
+        The cache folder.
     """
 
-    def __init__(self, selection: Selection, rule: SampleSpec, cache: Path) -> None:
-        super().__init__(selection, rule.boxes, cache, "lessons")
-        self._rule = rule
+    def __init__(self, selection: Selection, spec: SampleSpec, cache: Path) -> None:
+        super().__init__(selection, spec.boxes, cache, "lessons")  # the folder's name in caches that exist
+        self._spec = spec
         self._spans: list[tuple[Span, ...]] = []
         self._numbers: dict[str, int] = {}
 
-    def curriculum(self) -> LabelInventory:
-        """What there is to learn."""
+    def label_inventory(self) -> LabelInventory:
+        """The texts and labels of the clips."""
         labels = {span.label for spans in self._spans for span in spans}
         return LabelInventory(
             tuple(clip.transcript for clip in self.clips if clip.transcript),
@@ -68,15 +78,15 @@ class SampleDataset(PreprocessedDataset):
             tuple(sorted(labels)),
         )
 
-    def label_by(self, curriculum: LabelInventory) -> None:
-        """Number the frames' labels as the training part does."""
-        self._numbers = {label: number for number, label in enumerate(curriculum.labels)}
+    def use_labels_of(self, inventory: LabelInventory) -> None:
+        """Number the frame labels by their place in the training set's inventory."""
+        self._numbers = {label: number for number, label in enumerate(inventory.labels)}
 
     def __getitem__(self, index: int) -> TrainingSample:
-        kept = self.arrays(index)
-        samples = kept["samples"] if self._rule.listens else None
+        arrays = self.arrays(index)
+        samples = arrays["samples"] if self._spec.needs_audio else None
         labels = frame_labels(self._spans[index], self._numbers, self.lengths[index]) if self._spans[index] else None
-        return TrainingSample(self.clips[index], kept["pictures"], samples, labels)
+        return TrainingSample(self.clips[index], arrays["pictures"], samples, labels)
 
     def __iter__(self) -> Iterator[TrainingSample]:
         return (self[index] for index in range(len(self)))
@@ -85,10 +95,10 @@ class SampleDataset(PreprocessedDataset):
         return {
             "lesson": FORM,
             "video": sha256,
-            "view": self._rule.view.id,
+            "view": self._spec.view.id,
             "decoding": DECODING + decoding_key(clip.reference, clip.audio),
-            "sound": self._rule.listens,
-            "boxes": self.finder.identity(clip, sha256) if self._guided else "",
+            "sound": self._spec.needs_audio,
+            "boxes": self.finder.identity(clip, sha256) if self._needs_boxes else "",
         }
 
     def _take(self, clip: Clip, arrays: Mapping[str, np.ndarray]) -> int:
@@ -96,32 +106,46 @@ class SampleDataset(PreprocessedDataset):
         return len(arrays["pictures"])
 
     @property
-    def _guided(self) -> bool:
-        return self._rule.view.frames_face or self._rule.view.crops
+    def _needs_boxes(self) -> bool:
+        return self._spec.view.frames_face or self._spec.view.crops
 
     def _make(self, clip: Clip, sha256: str) -> Mapping[str, np.ndarray]:
-        assert clip.reference is not None  # content_sha256 refuses a clip without one
-        video = VideoReader(clip.reference, KEPT_VIDEO_BYTES if self._guided else 0)
+        assert clip.reference is not None  # content_sha256 refuses a clip without a reference video
+        video = VideoReader(clip.reference, KEPT_VIDEO_BYTES if self._needs_boxes else 0)
         boxes = None
-        if self._guided:
+        if self._needs_boxes:
             boxes = self.finder.boxes(clip, video, sha256).face.xyxy
-            boxes = steady(boxes) if self._rule.view.frames_face else boxes
-        stream = open_view(self._rule.pictures)
+            boxes = steady(boxes) if self._spec.view.frames_face else boxes
+        stream = open_view(self._spec.uint8_view)
         chunks = []
         for chunk in video.frames():
-            guides = None if boxes is None else repeat_last(boxes, chunk.start, chunk.start + len(chunk))
-            chunks.append(stream.apply(chunk, guides))
+            rows = None if boxes is None else repeat_last(boxes, chunk.start, chunk.start + len(chunk))
+            chunks.append(stream.apply(chunk, rows))
         if not chunks:
-            raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
-        samples = read_audio(clip.audio or clip.reference) if self._rule.listens else np.zeros(0, np.int16)
+            raise ClipError("no-frames", f"clip {clip.id}: the video has no frame to train on; check the file")
+        samples = read_audio(clip.audio or clip.reference) if self._spec.needs_audio else np.zeros(0, np.int16)
         return {"pictures": np.concatenate(chunks), "samples": samples}
 
 
-def frame_labels(spans: Sequence[Span], numbers: dict[str, int], frames: int) -> np.ndarray:
-    """(frames,) int64: the number of what is said at the middle of each frame; -1 between spans and if it is new."""
-    labels = np.full(frames, -1)
+def frame_labels(spans: Sequence[Span], numbers: Mapping[str, int], frames: int) -> np.ndarray:
+    """The label of each frame: that of the span at the frame's middle.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        Begin, end (seconds) and label.
+    numbers : mapping of str to int
+        The number of each known label.
+    frames : int
+
+    Returns
+    -------
+    (frames,) int64
+        -1 between spans, and where the label is not in ``numbers``.
+    """
+    labels = np.full(frames, NO_LABEL)
     middles = (np.arange(frames) + 0.5) / FRAMES_PER_SECOND
     for span in spans:
         inside = (span.begin_seconds <= middles) & (middles < span.end_seconds)
-        labels[inside] = numbers.get(span.label, -1)
+        labels[inside] = numbers.get(span.label, NO_LABEL)
     return labels

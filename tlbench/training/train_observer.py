@@ -1,4 +1,4 @@
-"""``train_observer``: from a data set and the name of an observer to a package that it reads with."""
+"""``train_observer``: train an observer's network on a data set and keep the best checkpoint as a package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlbench.checkpoints.card import Domain
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import open_package
 from tlbench.checkpoints.weights import locate
@@ -17,8 +16,8 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
-from tlbench.observing.registry import observer_class
-from tlbench.training.devices import Precision, make_fabric
+from tlbench.observing.registry import capability, observer_class
+from tlbench.training.devices import FABRIC_PRECISION, Precision, make_fabric
 from tlbench.training.preprocessed import Count
 from tlbench.training.run_folder import claim
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec
@@ -27,25 +26,49 @@ from tlbench.version import VERSION
 
 if TYPE_CHECKING:
     from tlbench.training.loop import TrainingReport
+    from tlbench.training.trainable import LabelInventory, Trainable
 
-FREE_SETTINGS = frozenset({"steps", "validate_every", "version"})  # may change between two parts of one training
+MAY_CHANGE = frozenset({"steps", "validate_every", "version"})  # settings that may differ when a run is resumed
+
+
+@dataclass(frozen=True)
+class TrainingDevices:
+    """Where a training run computes.
+
+    Attributes
+    ----------
+    accelerator : str
+        Lightning Fabric's name: ``auto``, ``cpu``, ``cuda``.
+    devices : int
+        How many of them.
+    precision : "fp32" or "bf16"
+        ``bf16`` keeps the weights in float32 and computes products in bfloat16.
+    num_workers : int
+        Processes that prepare batches; 0 prepares them in the training process.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: Precision = "fp32"
+    num_workers: int = 0
 
 
 @dataclass(frozen=True)
 class TrainedObserver:
-    """What :func:`train_observer` did.
+    """The outcome of :func:`train_observer`.
 
     Attributes
     ----------
     best : Path
-        The package of the best judgement; its folder can be given to ``--weights``.
+        The package of the best checkpoint; ``--weights`` takes it.
     metric : str
+        Key of the metric that chose it.
     value : float or None
-        Of the best judgement, on the validation part.
+        The metric on the validation set; None if training ended before the first validation.
     step, steps : int
-        Updates done and planned.
+        Steps done and planned.
     failures : dict of clip id to ClipError
-        Clips that could not be learned from.
+        Clips that could not be used.
     """
 
     best: Path
@@ -67,128 +90,139 @@ def train_observer(
     schedule: Schedule | None = None,
     train_split: str = "train",
     val_split: str = "val",
-    start: Path | None = None,
-    half: bool = False,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: Precision = "32-true",
-    loaders: int = 0,
+    init_from: Path | None = None,
+    save_fp16: bool = False,
+    devices: TrainingDevices | None = None,
     cache: Path | None = None,
     max_seconds: float | None = None,
-    prepared: Count | None = None,
-    tell: Callable[[TrainingReport], None] | None = None,
+    on_prepared: Count | None = None,
+    on_report: Callable[[TrainingReport], None] | None = None,
 ) -> TrainedObserver:
-    """Train an observer, or go on with a training that was interrupted.
+    """Train an observer, or resume a run that was interrupted.
 
     Parameters
     ----------
     observer : str
-        ``avhubert``, ``conformer``, ``mvm`` or ``syncnet``.
+        ``avhubert``, ``conformer``, ``mvm``, ``syncnet``, or another observer with a ``trainable``.
     dataset, data_root, train_split, val_split
-        Where its lessons come from. Nothing of another split is read.
+        The clips. No other split is read.
     out : Path
-        A folder; if it holds a training with the same settings, that one is continued.
+        The run folder. If it holds a run with the same settings, that run is resumed.
     size : str or mapping
-        One of the observer's sizes, or its dimensions.
+        One of the observer's sizes by name, or the dimensions of its network.
     view : str or None
-        One of the observer's views; None is the one its size is made for.
+        One of the observer's views; None is the one for this size.
     schedule : Schedule or None
-        None is the default one.
-    start : Path or None
-        A checkpoint or package to begin with instead of chance, or the name of one that is here; its size and
-        vocabulary are kept.
-    half : bool
-        Store the package in half precision.
-    accelerator, devices, precision
-        Lightning Fabric's: ``auto``, ``cpu``, ``cuda``; how many; ``32-true``, ``bf16-mixed``, ``16-mixed``.
-    loaders : int
-        Processes that prepare batches.
+        None is the default schedule.
+    init_from : Path or None
+        Start with the weights of this checkpoint file or package (or of a known checkpoint, by name). Its size and
+        vocabulary are kept. None starts with random weights.
+    save_fp16 : bool
+        Store the package in float16.
+    devices : TrainingDevices or None
+        None is one device of Lightning Fabric's choice in float32.
     cache : Path or None
-        Where lessons are kept; None is tlbench's own.
+        Where preprocessed clips are stored; None is tlbench's cache.
     max_seconds : float or None
-        Stop after so long, with everything saved.
+        Stop after this time, with everything saved.
+    on_prepared, on_report : callable or None
+        Called with the number of clips preprocessed so far and in all; with a report every 50 steps and after each
+        validation.
 
     Raises
     ------
     TlbenchError
-        One line: the extra is not installed, the data set lacks a split, the folder holds another training ...
+        If the extra ``train`` is not installed, the data set lacks a split, the folder holds another run ...
     """
-    began = time.monotonic()
-    schedule = schedule or Schedule()
-    fabric = make_fabric(accelerator, devices, precision, out)
+    started = time.monotonic()
+    schedule, devices = schedule or Schedule(), devices or TrainingDevices()
+    fabric = make_fabric(devices.accelerator, devices.devices, devices.precision, out)
     from tlbench.training.loop import BEST_NAME, TrainingLoop
 
-    learner_class = observer_class(observer).learner()
-    if start is not None:
-        start = locate(start, [card for card in known_cards() if card.observer == observer], "from")
+    kind: type[Trainable] = capability(observer, "trainable")
+    if init_from is not None:
+        init_from = locate(init_from, [card for card in known_cards() if card.observer == observer], "init-from")
     train = load_dataset(dataset, data_root, split=train_split)
-    exam = load_dataset(dataset, data_root, split=val_split, limit=schedule.judged_clips or None)
-    chosen = view or learner_class.view_for(size, train.dataset.frame_size)
-    rule = _rule(observer, chosen, train, learner_class.listens)
+    val = load_dataset(dataset, data_root, split=val_split, limit=schedule.val_clips or None)
+    view = view or kind.view_for(size, train.dataset.frame_size)
+    spec = _sample_spec(observer, view, train, needs_audio=kind.needs_audio)
     settings = {
         "version": VERSION,
         "observer": observer,
         "size": size if isinstance(size, str) else dict(size),
-        "view": chosen,
+        "view": view,
         "dataset": dataset,
         "splits": [train_split, val_split],
-        "start": None if start is None else start.name,
-        "precision": precision,
-        "devices": devices,
+        "start": None if init_from is None else init_from.name,
+        "precision": FABRIC_PRECISION[devices.precision],
+        "devices": devices.devices,
         **schedule.to_json(),
     }
-    claim(out, settings, FREE_SETTINGS)
+    claim(out, settings, MAY_CHANGE)
     folder = cache if cache is not None else default_cache()
-    books = [SampleDataset(selection, rule, folder) for selection in (train, exam)]
-    for book in books:
-        book.prepare(prepared or _silent)
-    curriculum = books[0].curriculum()
-    for book in books:
-        book.label_by(curriculum)
-    if start is None:
-        learner = learner_class.begin(size, curriculum, schedule.seed)
-    else:
-        package = open_package(start, observer_class(observer).read_published)
-        learner = learner_class.restore(package, start, curriculum, schedule.seed)
-    training = TrainingLoop(
-        learner,
-        books[0],
-        books[1],
+    train_set, val_set = (SampleDataset(selection, spec, folder) for selection in (train, val))
+    inventory = _prepare(train_set, val_set, on_prepared or _ignore)
+    trainable = _build(observer, kind, size, init_from, inventory, schedule.seed)
+    loop = TrainingLoop(
+        trainable,
+        train_set,
+        val_set,
         out,
         schedule,
         fabric,
-        half=half,
-        loaders=loaders,
-        note={name: settings[name] for name in ("version", "dataset", "size", "steps", "seed")}
-        | {"domain": _domain(observer, train, chosen).to_json()},
-        view=observer_class(observer).views[chosen],
+        save_fp16=save_fp16,
+        num_workers=devices.num_workers,
+        training_info=_training_info(settings, observer, train, view),
+        view_id=observer_class(observer).views[view],
     )
-    at = training.run(tell or _quiet, None if max_seconds is None else began + max_seconds)
-    failures = {**books[0].failures, **books[1].failures}
-    return TrainedObserver(out / BEST_NAME, learner.metric, at.best, at.step, schedule.steps, failures)
+    progress = loop.run(on_report or _ignore, None if max_seconds is None else started + max_seconds)
+    failures = {**train_set.failures, **val_set.failures}
+    return TrainedObserver(out / BEST_NAME, trainable.metric, progress.best, progress.step, schedule.steps, failures)
 
 
-def _rule(observer: str, view: str, selection: Selection, listens: bool) -> SampleSpec:
-    """How clips become lessons: faces are looked for as in scoring."""
+def _sample_spec(observer: str, view: str, selection: Selection, *, needs_audio: bool) -> SampleSpec:
+    """How clips become samples. Faces are detected as in scoring. Raises TlbenchError if the view can't be used."""
     found = observer_class(observer)
     if view not in found.views:
         raise TlbenchError(f"{observer} has no view {view!r}; there are {', '.join(found.views)} (--view)")
     recipe = found.recipe(view)
     if recipe is None or recipe.aligns_mouth:
-        raise TlbenchError(f"{observer} can't be trained through its view {view!r}; choose another (--view)")
+        raise TlbenchError(f"{observer} can't be trained with the view {view!r}; choose another (--view)")
     boxes, _ = choose_rule(selection.fixed_box, EMBEDDED, 0, {})
-    return SampleSpec(recipe, boxes, listens)
+    return SampleSpec(recipe, boxes, needs_audio)
 
 
-def _domain(observer: str, train: Selection, view: str) -> Domain:
-    """What the network will know, so that scoring can tell clips that it does not."""
+def _prepare(train_set: SampleDataset, val_set: SampleDataset, on_prepared: Count) -> LabelInventory:
+    """Preprocess the clips and number the labels; returns the training set's texts and labels."""
+    for samples in (train_set, val_set):
+        samples.prepare(on_prepared)
+    inventory = train_set.label_inventory()
+    for samples in (train_set, val_set):
+        samples.use_labels_of(inventory)
+    return inventory
+
+
+def _build(
+    observer: str,
+    kind: type[Trainable],
+    size: str | Mapping[str, Any],
+    init_from: Path | None,
+    inventory: LabelInventory,
+    seed: int,
+) -> Trainable:
+    if init_from is None:
+        return kind.from_scratch(size, inventory, seed)
+    package = open_package(init_from, capability(observer, "read_published"))
+    return kind.from_checkpoint(package, init_from, inventory, seed)
+
+
+def _training_info(settings: Mapping[str, Any], observer: str, train: Selection, view: str) -> dict[str, Any]:
+    """What the package says of its training, with the speakers and words that scoring compares clips with."""
     needs = observer_class(observer).needs
-    return domain_of(train.dataset, train.clips, view, reads=needs.transcript or needs.word)
+    domain = domain_of(train.dataset, train.clips, view, reads=needs.transcript or needs.word)
+    info = {name: settings[name] for name in ("version", "dataset", "size", "steps", "seed")}
+    return {**info, "domain": domain.to_json()}
 
 
-def _silent(done: int, total: int) -> None:
-    pass
-
-
-def _quiet(report: TrainingReport) -> None:
+def _ignore(*_: object) -> None:
     pass

@@ -1,45 +1,50 @@
-"""The contract of a learner: how an observer's network is trained. The loop around it is :mod:`tlbench.training`.
+"""The contract ``Trainable``: how an observer's network is trained, and functions that several trainables use.
 
-A learner knows its network, what a batch of clips is to it, what a step is charged with, and how it is judged: by the
-evidence that the observer would give, so that the checkpoint kept is the best by the metric it is made for.
+A trainable builds its network, turns clips into batches, computes the losses of a batch, and predicts what the observer
+would say of a clip. The loop (:mod:`tlbench.training.loop`) keeps the checkpoint with the best value of the observer's
+own metric on these predictions.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
 
+from tlbench.checkpoints.dims import NetworkDims
+from tlbench.checkpoints.package import Package
 from tlbench.datasets.clip import Clip
+from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Evidence
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+TOTAL = "loss"  # among the named losses of a step, the one that is minimised
+NO_LABEL = -1  # of frames without a label and of padding; the losses ignore it
 
-    from tlbench.checkpoints.package import Package
-
-TOTAL = "loss"  # among the losses of a step, the one that is minimised
+OneDims = TypeVar("OneDims", bound=NetworkDims)
 
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """One clip as it is learned from.
+    """One clip of a training or validation set.
 
     Attributes
     ----------
     clip : Clip
     pictures : (T, H, W) or (T, H, W, 3) uint8
-        The reference video through the learner's view, before it is normalised.
+        The frames of the reference video through the observer's view, before they are normalised.
     samples : (N,) int16 or None
-        Its sound at 16 kHz; None if the learner does not listen.
+        The audio at 16 kHz; None if the trainable does not need audio.
     labels : (T,) int64 or None
-        What is being said during each frame, as a number into the curriculum's ``labels``; None where the data set has
-        no times.
+        The label of each frame, an index into the inventory's ``labels``; None where the data set has no times.
     """
 
     clip: Clip
@@ -50,16 +55,16 @@ class TrainingSample:
 
 @dataclass(frozen=True)
 class LabelInventory:
-    """What is known of the training part before the first step.
+    """The texts and labels of the training set, known before the first step.
 
     Attributes
     ----------
     transcripts : tuple of str
         Of the training clips that have one.
     words : tuple of str
-        Labels of word clips, each once, sorted.
+        The labels of word clips, each once, sorted.
     labels : tuple of str
-        Names of the frames' labels (phonemes, or words where only those have times); empty if nothing has times.
+        The names of the frames' labels: phonemes, or words where only words have times. Empty if nothing has times.
     """
 
     transcripts: tuple[str, ...]
@@ -68,53 +73,123 @@ class LabelInventory:
 
 
 class Trainable(ABC):
-    """An observer in training.
+    """An observer's network in training.
 
     Class attributes
     ----------------
     observer : str
-        Registry name of the observer that reads what is learned.
+        Registry name of the observer that uses the trained network.
     metric : str
         Key of the metric that decides which checkpoint is the best.
-    listens : bool
-        Whether lessons need sound.
+    needs_audio : bool
+        Whether training samples need audio.
     sizes : tuple of str
-        Names of the configurations :meth:`begin` knows.
+        Names of the sizes that :meth:`from_scratch` knows.
     """
 
     observer: ClassVar[str]
     metric: ClassVar[str]
-    listens: ClassVar[bool] = False
+    needs_audio: ClassVar[bool] = False
     sizes: ClassVar[tuple[str, ...]]
 
     @classmethod
     @abstractmethod
     def view_for(cls, size: str | Mapping[str, Any], frame_size: tuple[int, int] | None) -> str:
-        """The observer's view that suits a size and the data set's frames (width, height; None if they differ)."""
+        """The view for a network of this size on frames of (width, height) pixels; None if frame sizes differ."""
 
     @classmethod
     @abstractmethod
-    def begin(cls, size: str | Mapping[str, Any], curriculum: LabelInventory, seed: int) -> Trainable:
-        """An untrained network: one of ``sizes`` or a mapping of its dimensions. Raises TlbenchError if it can't be."""
+    def from_scratch(cls, size: str | Mapping[str, Any], inventory: LabelInventory, seed: int) -> Trainable:
+        """A network with random weights; ``size`` is one of ``sizes`` or a mapping of dimensions.
+
+        Raises TlbenchError if there is no such size, or the training set has nothing that this network learns.
+        """
 
     @classmethod
     @abstractmethod
-    def restore(cls, package: Package, path: Path, curriculum: LabelInventory, seed: int) -> Trainable:
-        """A network that was trained before, with its vocabulary. Raises TlbenchError if the package does not fit."""
+    def from_checkpoint(cls, package: Package, path: Path, inventory: LabelInventory, seed: int) -> Trainable:
+        """A network with the weights, size and vocabulary of a package; ``path`` names it in messages.
+
+        Raises TlbenchError if the package does not fit.
+        """
 
     @property
     @abstractmethod
     def network(self) -> nn.Module:
-        """What is trained. Its forward takes a batch and returns named losses, scalars, ``loss`` among them."""
+        """The module that is trained. Its forward maps a batch to named scalar losses; ``loss`` is minimised."""
 
     @abstractmethod
-    def batch(self, lessons: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
-        """Clips as tensors on the CPU, varied by chance as training asks for; ``frames``, (B,), counts their frames."""
+    def batch(self, samples: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
+        """Augmented clips as tensors on the CPU. ``frames``, (B,), has the number of frames of each clip."""
 
     @abstractmethod
-    def judge(self, lessons: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
-        """What the observer would say of these clips, unvaried, with the network as it is. Leaves it in training."""
+    def predict(self, samples: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
+        """The evidence that the observer would return for these clips with the current weights, in order.
+
+        Clips are not augmented. The network is in training mode again afterwards.
+        """
 
     @abstractmethod
     def package(self) -> Package:
-        """What the observer needs to read with this network; nothing that only training needs."""
+        """The weights and configuration that the observer needs, without what only training uses."""
+
+
+def dims_of(observer: str, sizes: Mapping[str, OneDims], size: str | Mapping[str, Any]) -> OneDims:
+    """The dimensions of a size: one of ``sizes`` by name, or dimensions as a mapping.
+
+    Raises TlbenchError if there is no such size, or the dimensions can't be used.
+    """
+    if isinstance(size, str):
+        if size not in sizes:
+            raise TlbenchError(f"{observer} has no size {size!r}; there are {', '.join(sizes)}")
+        return sizes[size]
+    kind = type(next(iter(sizes.values())))
+    try:
+        return kind.from_json(size)
+    except (TypeError, ValueError) as error:
+        raise TlbenchError(f"{observer} can't be built with these dimensions ({error})") from error
+
+
+def cpu_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """The network's state dict, detached, on the CPU."""
+    return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+
+
+def batched(samples: Iterable[TrainingSample], size: int) -> Iterator[list[TrainingSample]]:
+    """Lists of ``size`` samples, the last one shorter."""
+    remaining = iter(samples)
+    while chunk := list(islice(remaining, size)):
+        yield chunk
+
+
+def pad_rows(rows: Sequence[np.ndarray], value: float, length: int | None = None) -> Tensor:
+    """Stack arrays (n, ...) of different n to (B, length, ...), padded at the end; None is the longest n."""
+    longest = max(map(len, rows)) if length is None else length
+    padded = np.full((len(rows), longest, *rows[0].shape[1:]), value, rows[0].dtype)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return torch.from_numpy(padded)
+
+
+def accuracy(logits: Tensor, targets: Tensor) -> Tensor:
+    """The share of ``targets`` (B, ...) that have the highest of ``logits`` (B, classes, ...); NO_LABEL is ignored."""
+    labelled = targets.ne(NO_LABEL)
+    correct = logits.detach().argmax(1).eq(targets) & labelled
+    return correct.sum() / labelled.sum().clamp(min=1)
+
+
+def frame_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of (B, labels, T) logits over the labelled frames of (B, T); 0 if none has a label."""
+    total = F.cross_entropy(logits, labels, ignore_index=NO_LABEL, reduction="sum")
+    return total / labels.ne(NO_LABEL).sum().clamp(min=1)
+
+
+def add_dropout(network: nn.Module, endings: tuple[str, ...], rate: float) -> None:
+    """Apply dropout, in training mode, to the output of each module whose name ends with one of ``endings``."""
+    for name, module in network.named_modules():
+        if name.endswith(endings):
+            module.register_forward_hook(partial(_dropout, rate))
+
+
+def _dropout(rate: float, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    return F.dropout(output, rate, module.training)
