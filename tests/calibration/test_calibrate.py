@@ -88,7 +88,7 @@ def point_frames(fault: str, size: float, name: str) -> np.ndarray:
     """The video that a size's result was made of, found by its content."""
     from tlbench.files import file_sha256
 
-    wanted = load_result(Path("out/points") / fault / f"{size:g}").by_id[name].generated_sha256
+    wanted = load_result(Path("out/points") / fault / f"{size:g}").by_id[name].info.generated_sha256
     (path,) = (path for path in Path("out/work").rglob("*.mp4") if file_sha256(path) == wanted)
     return read_video(path)
 

@@ -12,6 +12,7 @@ from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import ErrorTally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.blind_rows import probe_findings, probe_of, with_blind
@@ -79,7 +80,9 @@ def make_records(count: int, *, seed: int = 0, frames: int = 29, names: Sequence
         if i == count - 1 and count > 2:
             found.pop("avhubert")
             failures["avhubert"] = Failure("no-face", "clip.mp4: no face <i>anywhere</i>")
-        made.append(ClipRecord(name, f"s{i % 7}", f"{i:064x}", "b" * 64, found, failures, frames=frames))
+        made.append(
+            ClipRecord(ClipInfo(name, f"s{i % 7}", None, f"{i:064x}", "b" * 64, frames=frames), found, failures)
+        )
     return made
 
 

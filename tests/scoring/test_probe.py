@@ -22,10 +22,12 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import dataset_class, load_dataset
 from tlbench.metrics.catalogue import find_metrics
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.grey import grey_evidence
 from tlbench.observing.observation import Observation
 from tlbench.scoring.probe import BlindReaders, check_training, probe_clips, read_probe, unpublished
+from tlbench.scoring.record import ClipRecord
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
 from tlbench.scoring.score import aggregate, prepare, score, score_all
@@ -75,8 +77,12 @@ def test_what_was_not_seen_of_the_probe_is_in_no_number() -> None:
     [wer] = find_metrics(["wer1/sound"])
     like = result([record("c0", {"reference": "a b", "hypothesis": "a b"})], (replace(wer, observer="eye"),))
     seen = [
-        Observation(Clip("c0"), {"eye": Evidence("eye", {"reference": "a b", "hypothesis": "a c"})}, frames=7),
-        Observation(Clip("c1"), {}),
+        Observation(
+            Clip("c0"),
+            ClipInfo("c0", frames=7),
+            {"eye": Evidence("eye", {"reference": "a b", "hypothesis": "a c"})},
+        ),
+        Observation(Clip("c1"), ClipInfo("c1")),
     ]
     truth = read_probe(like, seen)
     assert (truth.role, len(truth.clips), truth.expected) == ("control", 2, 2)
@@ -193,7 +199,7 @@ def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
     told = {metric.key for metric in setup.metrics if metric.reads == "told"}
     seen = grey_evidence(setup.plan, "conformer", [(clip, 8) for clip in selection.clips])
     like = result(
-        [replace(record(name, {}), frames=8, evidence={"eye": said}) for name, said in seen.items()],
+        [ClipRecord(ClipInfo(name, frames=8), {"eye": said}) for name, said in seen.items()],
         [replace(metric, observer="eye") for metric in setup.metrics if metric.reads == "told"],
     )
     own = BlindReaders(selection, setup.metrics, setup.plan).beside(like)
@@ -201,7 +207,7 @@ def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
     assert [row.name for row in own.blind.rows] == ["grey frames"]
     assert {metric.key for metric in own.blind.rows[0].metrics} == told == {"wer2/paper", "wer2/sound"}
     assert all(row.scored == len(selection.clips) for row in own.blind.rows[0].rows())
-    short = replace(like, clips=tuple(replace(clip, frames=None) for clip in like.clips))
+    short = replace(like, clips=tuple(replace(clip, info=replace(clip.info, frames=None)) for clip in like.clips))
     assert BlindReaders(selection, setup.metrics, setup.plan).beside(short).blind is None
 
 

@@ -62,7 +62,7 @@ def test_a_result_holds_every_clip_in_the_selections_order(desk: Path) -> None:
     result = pixels()
     assert result.complete
     assert [clip.id for clip in result.clips] == ["a", "b", "c", "d"]
-    assert [clip.frames for clip in result.clips] == [4, 5, 6, 7]
+    assert [clip.info.frames for clip in result.clips] == [4, 5, 6, 7]
     assert result.row("psnr/sound").value is not None
     assert [json.loads(line)["id"] for line in lines()] == ["a", "b", "c", "d"]
 

@@ -186,7 +186,7 @@ def _check_together(entries: Sequence[Entry], folder: Path) -> None:
         names[key] = entry.file
         if not isinstance(submission, Computed):
             continue
-        clips = {clip.id: clip.reference_sha256 for clip in submission.result.clips}
+        clips = {clip.id: clip.info.reference_sha256 for clip in submission.result.clips}
         for protocol in submission.result.protocols.values():
             file, theirs = leagues.setdefault(protocol.id, (entry.file, clips))
             if clips != theirs:

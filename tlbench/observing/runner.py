@@ -8,7 +8,7 @@ cache before the next clip begins, so a run that is killed goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.media.video import DECODING, FrameChunk, VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checks import ClipChecks, concerned, wanted_parts
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, embedded_detector
 from tlbench.observing.face_checks import FaceLooks, check_framing
@@ -134,14 +135,17 @@ class _ClipJob:
         """What was found, in the order of ``names``: the same whether it comes from the cache or was seen just now."""
         return Observation(
             self.clip,
+            replace(
+                ClipInfo.of(self.clip),
+                generated_sha256=self.generated_sha256,
+                reference_sha256=self.reference_sha256,
+                pictures_sha256=self.checks.pictures_sha256,
+                frames=self.frames,
+                frames_expected=self.checks.frames_expected,
+            ),
             {name: self.evidence[name] for name in names if name in self.evidence},
             {name: self.failures[name] for name in names if name in self.failures},
-            self.generated_sha256,
-            self.reference_sha256,
             (*self.findings, *self.view_findings),
-            self.frames,
-            self.checks.frames_expected,
-            self.checks.pictures_sha256,
             self.cached,
         )
 

@@ -19,6 +19,7 @@ from tlbench.datasets.dataset import Dataset, Selection
 from tlbench.datasets.known_texts import known_transcripts, known_words
 from tlbench.metrics.blind import GREY, BlindReading, blind_sentences, blind_words, tally_each
 from tlbench.metrics.metric import Metric
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.domain import check_checkpoint, check_domain, origin, published_on
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.grey import grey_evidence
@@ -106,10 +107,7 @@ def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
     }
     clips = tuple(
         ClipScore(
-            id=o.clip.id,
-            speaker=o.clip.speaker,
-            word=o.clip.word,
-            frames=o.frames,
+            ClipInfo(o.clip.id, o.clip.speaker, o.clip.word, frames=o.info.frames),
             tallies={key: own[o.clip.id] for key, own in tallies.items() if o.clip.id in own},
         )
         for o in observations
@@ -177,7 +175,7 @@ class BlindReaders:
 
     def _before_grey(self, result: Result) -> BlindReading:
         """The networks that are told the true beginning, before as many grey frames as each clip of the result has."""
-        frames = {clip.id: clip.frames for clip in result.clips}
+        frames = {clip.id: clip.info.frames for clip in result.clips}
         shown = [(clip, count) for clip in self._clips if (count := frames.get(clip.id))]
         seen: dict[str, dict[str, Evidence]] = {
             name: grey_evidence(self._plan, name, shown)

@@ -968,7 +968,7 @@ def _too_short_for_sync(observation: Observation, metrics: Sequence[Metric]) -> 
     """Whether the clip itself is too short for the ``sound`` numbers of sync, where some are asked for."""
     whom = {metric.observer for metric in metrics if metric in SYNC_METRICS and metric.arithmetic == "sound"}
     if whom:
-        yield from check_sync_length(observation.clip.id, observation.frames_expected, tuple(sorted(whom)))
+        yield from check_sync_length(observation.clip.id, observation.info.frames_expected, tuple(sorted(whom)))
 
 
 def _record(observation: Observation, told: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
@@ -985,17 +985,10 @@ def _record(observation: Observation, told: Sequence[Finding], excused: frozense
 
     failures = {name: failure(error) for name, error in observation.failures.items()}
     return ClipRecord(
-        id=clip.id,
-        speaker=clip.speaker,
-        generated_sha256=observation.generated_sha256,
-        reference_sha256=observation.reference_sha256,
+        info=observation.info,
         evidence=observation.evidence,
         failures=failures,
-        frames=observation.frames,
-        word=clip.word,
-        frames_expected=observation.frames_expected,
         findings=tuple(_findings([*told, *observation.findings], failures, clip.id, excused)),
-        pictures_sha256=observation.pictures_sha256,
     )
 
 
