@@ -22,7 +22,7 @@ from tlbench.generation.faults import Fault, Noisy, OtherWords, ScaledMotion
 from tlbench.media.video import read_video, write_video
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import run as score_selection
+from tlbench.scoring.run import run as score_selection
 
 FRAMES, HEIGHT, WIDTH = 8, 64, 64
 BOX = (8, 8, 56, 56)

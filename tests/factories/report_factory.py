@@ -16,10 +16,9 @@ from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.blind_rows import probe_findings, probe_of, with_blind
-from tlbench.scoring.record import ClipRecord, Failure, RecordWriter
+from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import RECORDS_NAME
 from tlbench.statistics import IntervalSettings
 
 METRICS = ("wer1", "lse_c/sound", "lse_d/sound", "psnr", "ssim")

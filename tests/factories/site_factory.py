@@ -16,9 +16,8 @@ from tlbench.metrics.protocol import Protocol
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
-from tlbench.scoring.record import ClipRecord, RecordWriter
+from tlbench.scoring.record import RECORDS_NAME, ClipRecord, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result, Role
-from tlbench.scoring.score import RECORDS_NAME
 from tlbench.statistics import IntervalSettings
 
 READER = "ab12cd34ef56" + "0" * 52

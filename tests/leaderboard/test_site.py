@@ -26,10 +26,9 @@ from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import HitTally
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.breakdown import break_down
-from tlbench.scoring.record import read_records
+from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import ClipScore, Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import RECORDS_NAME
 from tlbench.statistics import IntervalSettings
 
 ROOT = Path(__file__).parents[2]

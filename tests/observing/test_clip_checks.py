@@ -23,7 +23,7 @@ from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs
 from tlbench.observing.runner import BoxRule, ObserverPlan, ObserverRunner, Plan
 from tlbench.preflight.clip import Expected, check_clip
-from tlbench.scoring.score import _not_checked
+from tlbench.scoring.run import _not_checked
 
 OF_SOUND = {
     "audio-format",
@@ -39,8 +39,7 @@ OF_SOUND = {
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener}
-    for where in ("tlbench.observing.runner", "tlbench.scoring.score"):
-        monkeypatch.setattr(f"{where}.observer_class", known.__getitem__)
+    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
     return Plan((ObserverPlan("counter", ("all",)), ObserverPlan("listener", ("all",))), BoxRule(), tmp_path / "cache")
 
 

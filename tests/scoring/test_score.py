@@ -16,10 +16,14 @@ import tlbench
 from tests.factories.media_factory import write_clip
 from tlbench.datasets.dataset import load_dataset
 from tlbench.errors import TlbenchError
+from tlbench.observing.face_options import FaceOptions
 from tlbench.observing.observation import Observation
+from tlbench.scoring.aggregate_folder import aggregate
+from tlbench.scoring.options import MetricOptions
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
-from tlbench.scoring.score import aggregate, prepare, score, score_all
+from tlbench.scoring.score import score, score_all
+from tlbench.scoring.setup import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -189,10 +193,10 @@ def test_a_view_with_metrics_of_its_own_is_refused_before_anything_is_scored(des
 
 def test_no_detector_is_chosen_for_observers_that_need_no_boxes(desk: Path) -> None:
     selection = load_dataset("folder", desk / "refs", generated=desk / "gen")
-    setup = prepare(selection, metrics=["psnr"])
+    setup = prepare(selection, MetricOptions(("psnr",)))
     assert setup.plan.boxes.detector == "blazeface"
     with pytest.raises(TlbenchError, match="s3fd"):
-        prepare(selection, metrics=["psnr"], detector="s3fd")
+        prepare(selection, MetricOptions(("psnr",)), FaceOptions("s3fd"))
 
 
 @pytest.mark.parametrize("where", ["open", "write", "close"])

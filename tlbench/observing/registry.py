@@ -20,3 +20,10 @@ def observer_class(name: str) -> type[Observer]:
     except (ImportError, AttributeError) as error:
         raise TlbenchError(f"observer {name!r}: {module}:{attribute} can't be imported ({error})") from error
     return found
+
+
+def trained_view(kind: type[Observer], view: str) -> str:
+    """The name of the observer's view with this id, else of the view of the same name, else of the default view."""
+    same = [name for name, view_id in kind.views.items() if view_id == view]
+    named = view.partition("@")[0]
+    return next(iter(same), named if named in kind.views else kind.default_view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,3 +74,12 @@ class RunOptions:
     cache: Path | None = None
     seed: int = 0
     strict: bool = False
+
+
+def default_workers() -> int:
+    """Number of processes if none is given: one for each core, two at most."""
+    return min(2, os.cpu_count() or 1)
+
+
+DEFAULT_METRICS = MetricOptions()
+DEFAULT_RUN = RunOptions()

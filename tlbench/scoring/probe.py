@@ -1,8 +1,8 @@
-"""Whether the readers of a run can read: what they were trained on, what guessing gets, and a look at real clips.
+"""Whether the lip readers of a run can read its clips: their training, what guessing scores, and a few real clips.
 
-Three steps of :func:`tlbench.scoring.score.score_all`, none of which changes a number: :func:`unpublished` and
-:func:`check_training` compare checkpoints with the data set, :func:`probe_clips` and :func:`read_probe` read a few
-reference clips, and :func:`with_readers` puts blind rows and verdicts beside a result.
+None of it changes a number. :func:`unpublished` and :func:`check_training` compare checkpoints with the data set;
+:func:`tlbench.scoring.reader_check.with_readers` reads a few real clips and adds blind rows and verdicts to results
+by :class:`BlindReaders`.
 """
 
 from __future__ import annotations

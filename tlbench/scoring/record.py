@@ -17,6 +17,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.preflight.findings import Finding
 
 SCHEMA = "tlbench.record/1"
+RECORDS_NAME = "records.jsonl"  # of the file in a run's folder
 # One hour of video is 90,000 frames; SyncNet's 31 distances a window in two views are then 30 MB of base64.
 LINE_BYTES = 256 * 2**20
 

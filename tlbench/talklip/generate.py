@@ -31,9 +31,9 @@ from tlbench.media.people import find_people
 from tlbench.media.ping_pong import to_and_fro
 from tlbench.media.video import DECODING, FRAMES_PER_SECOND, VideoReader, write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
+from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule, load_detector
 from tlbench.observing.observer import HALF_NAME
-from tlbench.scoring.score import Precision, choose_device
 from tlbench.talklip.checkpoint import find_generator, generator_of, open_generator
 from tlbench.talklip.dataset import face_of
 from tlbench.talklip.inference import TalkLipInference, Trim
@@ -135,7 +135,7 @@ def generate_dataset(
     identity: Identity = "first",
     trim: Trim = "both-ends",
     device: str = "auto",
-    precision: Precision = "full",
+    precision: Precision = "fp32",
     workers: int | None = None,
     cache: Path | None = None,
     progress: Count | None = None,
@@ -157,7 +157,7 @@ def generate_dataset(
         true lips it then sees.
     trim : "both-ends" or "end"
         See :meth:`tlbench.talklip.inference.TalkLipInference.hear`.
-    precision : "full" or "half"
+    precision : "fp32" or "bf16"
         ``half``: faces are painted in bfloat16, which takes half the time where the processor or GPU has instructions
         for it, and more where not. Other pictures, so the note says so.
     workers : int, optional
@@ -288,7 +288,7 @@ def generate_video(
     face: str = "largest",
     identity: Identity = "same",
     device: str = "auto",
-    precision: Precision = "full",
+    precision: Precision = "fp32",
     say: Say | None = None,
 ) -> int:
     """Let the face in a video say what a sound file says, and write both to ``out``. Returns the number of frames.
@@ -302,7 +302,7 @@ def generate_video(
     identity : "first" or "same"
         As :func:`generate_dataset`; ``same`` is what TalkLip's ``inf_demo.py`` and Wav2Lip's ``inference.py`` do with
         a face whose own speech is not wanted.
-    precision : "full" or "half"
+    precision : "fp32" or "bf16"
         As :func:`generate_dataset`.
     say : text -> None, optional
         Told what was converted.
@@ -500,7 +500,7 @@ def _place(places: list[np.ndarray | None], index: int) -> np.ndarray | None:
 
 def _speaker(package: Package, checkpoint: Path, device: str, precision: Precision) -> TalkLipInference:
     chosen = torch.device(choose_device(device, networks=True))
-    return TalkLipInference(generator_of(package, checkpoint), chosen, half=precision == "half")
+    return TalkLipInference(generator_of(package, checkpoint), chosen, half=precision == "bf16")
 
 
 def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, Any]:
@@ -514,7 +514,7 @@ def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, An
         "frames_per_second": FRAMES_PER_SECOND,
         "decoding": DECODING,
         "encoder": {"pictures": CODEC, "crf": manner.crf, "sound": "aac"},
-    } | ({"numbers": HALF_NAME} if manner.precision == "half" else {})
+    } | ({"numbers": HALF_NAME} if manner.precision == "bf16" else {})
 
 
 def _remarks(checkpoint: Path) -> dict[str, Any]:
