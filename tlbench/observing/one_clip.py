@@ -117,8 +117,8 @@ def observe_frames(
         raise TlbenchError(f"view {view!r} of {observer} frames the face; pass its boxes, (T, 4)")
     if boxes is not None:
         boxes = steady(np.asarray(boxes)) if needs.framing else np.asarray(boxes)
-    path = None if weights is None else weights.path
-    network = kind.load(path, (view,), choose_device("auto", path is not None))
+    path, device = (None, "cpu") if weights is None else (weights.path, choose_device("auto", networks=True))
+    network = kind.load(path, (view,), device)
     state = network.watch(Clip("frames"), samples)
     state.see(as_chunk(generated), None if reference is None else as_chunk(reference), boxes)
     (outcome,) = network.conclude([state])

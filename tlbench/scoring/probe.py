@@ -34,11 +34,6 @@ PROBED = 20  # reference clips that are read to see whether the readers can read
 PROBE = "probe"  # its name while it runs
 
 
-def is_reading(metric: Metric) -> bool:
-    """Whether its number says how well something was read, so that guessing has a number too."""
-    return metric.reads != "" and metric.better != "none"
-
-
 def unpublished(
     metrics: Iterable[Metric], weights: Weights, dataset: Dataset, cards: Iterable[Card]
 ) -> Iterator[tuple[Metric, str]]:
@@ -90,14 +85,14 @@ def probe_clips(clips: Sequence[Clip], seed: int, most: int = PROBED) -> list[Cl
 
 def reading_plan(plan: Plan, metrics: Iterable[Metric]) -> Plan | None:
     """The plan with the observers alone that read; None if there is none."""
-    names = {metric.observer for metric in metrics if is_reading(metric)}
+    names = {metric.observer for metric in metrics if metric.is_reading}
     readers = tuple(observer for observer in plan.observers if observer.name in names)
     return replace(plan, observers=readers) if readers else None
 
 
 def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
     """What was seen of reference clips as a result with the reading metrics of ``like``, a result of the same run."""
-    metrics = tuple(metric for metric in like.metrics if is_reading(metric))
+    metrics = tuple(metric for metric in like.metrics if metric.is_reading)
     observations = list(seen)
     tallies = {
         metric.key: tally_each(
@@ -144,11 +139,11 @@ class BlindReaders:
 
     def __init__(self, selection: Selection, metrics: Sequence[Metric], plan: Plan, seed: int = 0) -> None:
         self._clips = selection.clips
-        self._told = [metric for metric in metrics if metric.reads == "told" and is_reading(metric)]
+        self._told = [metric for metric in metrics if metric.reads == "told" and metric.is_reading]
         self._plan = plan
         self._guesses: list[BlindReading] = []
         self._learned_from: list[str] = []
-        kinds = {metric.reads for metric in metrics if is_reading(metric)}
+        kinds = {metric.reads for metric in metrics if metric.is_reading}
         if "sentence" in kinds:
             known = known_transcripts(selection)
             self._add(blind_sentences(metrics, self._clips, known, seed), known.source)

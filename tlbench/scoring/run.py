@@ -59,7 +59,8 @@ def run(
     """
     started = datetime.now(timezone.utc)
     of_folder, of_clips = _findings_of_names_and_texts(selection, setup.plan, role)
-    of_folder += check_training(setup.metrics, setup.weights, selection)
+    if setup.weights:
+        of_folder += check_training(setup.metrics, setup.weights, selection)
     is_control = role == "control"
     result = aggregate(
         _records(selection, setup, name, options, out=out, of_clips=of_clips, excused=excused, progress=progress),

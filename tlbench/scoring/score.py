@@ -232,10 +232,12 @@ def score_folders(
 ) -> list[Result]:
     """What :func:`score_all` does, with its options as values."""
     names = _system_names(folders, name)
-    kinds = control_kinds(measured.controls)
     out = out or Path(OUT_NAME)
     selections = [data.load(folder) for folder in folders]
-    check_controls(kinds, selections[0])  # before hours are spent
+    kinds: list[str] = []
+    if measured.controls:
+        kinds = control_kinds(measured.controls)
+        check_controls(kinds, selections[0])  # before hours are spent
     setup = prepare(selections[0], measured, faces, options)
     if contact_sheet is not None:
         draw_system_sheet(dict(zip(names, selections, strict=True)), setup.plan, contact_sheet)
@@ -247,6 +249,8 @@ def score_folders(
     ]
     if kinds:
         results += score_controls(kinds, selections[0], setup, options, out=out / CONTROLS_NAME, progress=progress)
+    if not any(metric.is_reading for metric in setup.metrics):
+        return results
     with_blind_rows = with_readers(results, selections, setup, options, probe=measured.probe, progress=progress)
     for before, after in zip(results, with_blind_rows, strict=True):
         if after is not before:

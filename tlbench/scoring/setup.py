@@ -96,13 +96,8 @@ def prepare(
     check_precision(options.precision)
     metrics, left_out = _choose_metrics(selection, measured.metrics)
     names = list(dict.fromkeys(metric.observer for metric in metrics))
-    every_card = known_cards()
-    check_names(measured.weights, [card for card in every_card if card.observer])
-    check_declared(measured.trained_with, every_card)
-    check_views(measured.views, names)
-    choices = [
-        _choose_observer(name, metrics, selection, measured, options.precision, every_card=every_card) for name in names
-    ]
+    _check_names(measured, names)
+    choices = [_choose_observer(name, metrics, selection, measured, options.precision) for name in names]
     left_out += [line for choice in choices for line in choice.left_out]
     plans = [choice.plan for choice in choices if choice.plan is not None]
     if not plans:
@@ -130,12 +125,22 @@ def prepare(
         left_out=tuple(left_out),
         remarks=(
             *(line for choice in choices for line in choice.remarks),
-            *view_remarks(plans, used, metrics),
+            *(view_remarks(plans, used, metrics) if used else ()),
             *(_precision_remarks(plans) if options.precision == "bf16" else ()),
         ),
-        overlaps=tuple(overlaps(used, measured.trained_with)),
+        overlaps=tuple(overlaps(used, measured.trained_with)) if used else (),
         trained_with=tuple(measured.trained_with),
     )
+
+
+def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
+    """Raises TlbenchError for an unknown checkpoint, or a view that an observer of the run does not have."""
+    if measured.weights:
+        check_names(measured.weights, [card for card in known_cards() if card.observer])
+    if measured.trained_with:
+        check_declared(measured.trained_with, known_cards())
+    if measured.views:
+        check_views(measured.views, observers)
 
 
 def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[tuple[Metric, ...], list[str]]:
@@ -170,8 +175,6 @@ def _choose_observer(
     selection: Selection,
     measured: MetricOptions,
     precision: Precision,
-    *,
-    every_card: Sequence[Card],
 ) -> _Choice:
     """Whether an observer is used, with which checkpoint and views, and for which of the metrics."""
     cards = observer_cards(name)
@@ -182,7 +185,7 @@ def _choose_observer(
     why_not: dict[Metric, str] = {}
     if weights is not None:
         why_not = {metric: _why_unfit(metric, weights) for metric in _unfit(own, weights)}
-        why_not |= dict(unpublished(own, weights, selection.dataset, every_card))
+        why_not |= dict(unpublished(own, weights, selection.dataset, known_cards()))
         own = [metric for metric in own if metric not in why_not]
     if not own:
         return _Choice(weights=weights, left_out=tuple(why_not.values()))
