@@ -72,7 +72,7 @@ def unchecked() -> Iterator[None]:
         patch("tlbench.observing.runner.ClipChecks", Unchecked),
         patch("tlbench.observing.clip_checker.wanted_parts", lambda needs, *, laid, whole_frame: ("headers",)),
         patch("tlbench.observing.clip_checker.check_view_frames", lambda *facts: None),
-        patch("tlbench.scoring.score._told_beforehand", lambda *facts: ([], {})),
+        patch("tlbench.scoring.run._findings_of_names_and_texts", lambda *facts: ([], {})),
     ):
         yield
 

@@ -1,7 +1,7 @@
 """Generation against a loop that makes one clip at a time, as the original's script does.
 
     python -m benchmarks.generate [--size published] [--clips 2] [--frames 50] [--threads N] [--repeats 3]
-        [--precision full]
+        [--precision fp32]
 
 The baseline takes the steps of Sxjdwang/TalkLip's ``inf_test.py``: decode a clip whole, cut all faces out into one
 array of floats, send them through the network at once, resize each face and put it into a float copy of its frame,
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--precision", default="full", choices=["full", "half"], help="of tlbench; the loop's is full")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="of tlbench; the loop's is fp32")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     frames = given.clips * given.frames

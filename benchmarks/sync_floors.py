@@ -22,8 +22,7 @@ from scipy.stats import binomtest
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.sync import IN_SYNC_FRAMES
-from tlbench.scoring.record import read_records
-from tlbench.scoring.score import RECORDS_NAME
+from tlbench.scoring.record import RECORDS_NAME, read_records
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,12 @@ settings.load_profile("tlbench")
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where data sets are on the developer's machine changes no test, in this process or in those it starts."""
+    os.environ["TLBENCH_CONFIG"] = str(tmp_path_factory.mktemp("config"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The developers' shared folder (goldens of the original code, GRID clips); the test is skipped without it."""

@@ -12,7 +12,8 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
-from tlbench.scoring.score import Progress, score_all
+from tlbench.scoring.run import Progress
+from tlbench.scoring.score import score_all
 from tlbench.talklip.generate import generate_dataset
 
 CORPUS_NAME = "corpus"

@@ -32,10 +32,12 @@ from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
 from tlbench.observing.plan import ObserverPlan, Plan
-from tlbench.observing.registry import capability, observer_class
+from tlbench.observing.registry import capability, observer_class, trained_view
 from tlbench.observing.runner import ObserverRunner
+from tlbench.scoring.options import MetricOptions
 from tlbench.scoring.result import Result
-from tlbench.scoring.score import Progress, prepare, run, trained_view
+from tlbench.scoring.run import Progress, run
+from tlbench.scoring.setup import prepare
 
 SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
 ANY_SIZE: Size = (256, 256)  # of frames, where the view takes any
@@ -240,7 +242,7 @@ def has_published_value(card: Card, dataset: str) -> bool:
 def published_check(
     weights: Weights,
     dataset: str,
-    data_root: Path,
+    data_root: Path | None = None,
     *,
     limit: int | None = None,
     out: Path | None = None,
@@ -268,7 +270,7 @@ def published_check(
         )
     selection = load_dataset(dataset, data_root, limit=limit)
     chosen = replace(selection, clips=control_clips(selection.clips, "ground-truth", None))
-    setup = prepare(chosen, metrics=list(expected), weights={weights.card.name: weights.path})
+    setup = prepare(chosen, MetricOptions(tuple(expected), {weights.card.name: weights.path}))
     with tempfile.TemporaryDirectory() as folder:
         result = run(
             chosen,

@@ -25,7 +25,7 @@ from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import run as score_selection
+from tlbench.scoring.run import run as score_selection
 
 FRAMES, HEIGHT, WIDTH = 8, 64, 64
 BOX = (8, 8, 56, 56)
@@ -91,7 +91,7 @@ def point_frames(fault: str, size: float, name: str) -> np.ndarray:
     """The video that a size's result was made of, found by its content."""
     from tlbench.files import file_sha256
 
-    wanted = load_result(Path("out/points") / fault / f"{size:g}").by_id[name].generated_sha256
+    wanted = load_result(Path("out/points") / fault / f"{size:g}").by_id[name].info.generated_sha256
     (path,) = (path for path in Path("out/work").rglob("*.mp4") if file_sha256(path) == wanted)
     return read_video(path)
 

@@ -24,6 +24,7 @@ from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import MeanTally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.result import ClipScore, Result
 from tlbench.statistics import IntervalSettings
 
@@ -39,7 +40,7 @@ def result(values: Mapping[str, Sequence[float | None]]) -> Result:
     count = len(next(iter(values.values())))
     clips = tuple(
         ClipScore(
-            f"clip{number}",
+            ClipInfo(f"clip{number}"),
             tallies={
                 key: MeanTally(value, 1) for key, column in values.items() if (value := column[number]) is not None
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tlbench.cli.main import main
+from tlbench.datasets.locations import find_root
+from tlbench.errors import TlbenchError
 
 TINY = ("--part", "sentences", "--train", 0, "--val", 0, "--test", 2, "--workers", 1)
 
@@ -102,3 +105,42 @@ def test_a_folder_without_a_corpus_is_named(tlbench: Tlbench, tmp_path: Path, ma
         f"error: {root} holds no corpus.json; render a corpus with `tlbench data synth {root}`, or pass the folder of "
         "one (--data-root)"
     ]
+
+
+def test_the_list_says_licence_and_place_of_each_data_set(
+    tlbench: Tlbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TLBENCH_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("TLBENCH_GRID", str(tmp_path))
+    (tmp_path / "lrs2").mkdir()
+    assert tlbench("data", "set", "lrs2", tmp_path / "lrs2").code == 0
+    told = tlbench("data", "list").out
+    assert f"where: {tmp_path / 'lrs2'} (tlbench data set lrs2)" in told
+    assert f"where: {tmp_path} ($TLBENCH_GRID)" in told
+    assert "licence: CC BY 4.0" in told
+    items = {item["name"]: item for item in json.loads(tlbench("data", "list", "--json").out)}
+    assert items["lrs2"]["folder"] == str(tmp_path / "lrs2")
+    assert (items["lrw"]["folder"], items["lrw"]["said_by"], items["lrw"]["there"]) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("lrs3", "."), "no data set 'lrs3'"),
+        (("lrs2", "nowhere"), "nowhere is not a folder"),
+        (("folder", "."), "videos of your own"),
+    ],
+)
+def test_what_can_not_be_set_is_one_line(tlbench: Tlbench, words: tuple[str, str], message: str) -> None:
+    said = tlbench("data", "set", *words)
+    assert said.code == 2
+    assert message in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", [b"lrs2 = 3", b"lrs2 = [", b"\xff"])
+def test_a_damaged_file_of_places_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setenv("TLBENCH_CONFIG", str(tmp_path))
+    (tmp_path / "data.toml").write_bytes(content)
+    with pytest.raises(TlbenchError, match=r"data\.toml: "):
+        find_root("lrs2")

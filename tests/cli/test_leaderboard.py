@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
 
-from tests.factories.leaderboard_factory import filed_result, with_clip
+from tests.factories.leaderboard_factory import filed_result, with_info
 from tlbench.cli.main import group
 from tlbench.errors import TlbenchError
 from tlbench.leaderboard import build as leaderboard
@@ -97,7 +97,7 @@ def test_results_over_other_videos_are_not_ranked_together(tmp_path: Path) -> No
     board = tmp_path / "boards"
     file_result(board, "Mine")
     made = tmp_path / "other.json"
-    with_clip(filed_result("Other"), 4, reference_sha256="0" * 64).write(made)
+    with_info(filed_result("Other"), 4, reference_sha256="0" * 64).write(made)
     with pytest.raises(TlbenchError, match=r"made over other reference videos than .*such as clip s1/c04"):
         leaderboard.add(made, board, trained_with=["none"])
     assert not (board / "grid" / "other.json").exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.factories.dataset_factory import make_synthetic
 from tests.factories.media_factory import tone, write_clip
 
 RUN = "from tlbench.cli.main import main; main()"
@@ -41,7 +42,9 @@ def desk(clips: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def tlbench(folder: Path, *words: str, code: str = RUN) -> subprocess.CompletedProcess[str]:
+def tlbench(
+    folder: Path, *words: str, code: str = RUN, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as in a terminal of 120 columns that is not one."""
     return subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -56,6 +59,7 @@ def tlbench(folder: Path, *words: str, code: str = RUN) -> subprocess.CompletedP
             "TLBENCH_CACHE": str(folder / "cache"),
             "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
             "PYTHONIOENCODING": "utf-8",
+            **(environment or {}),
         },
         timeout=120,
     )
@@ -220,3 +224,47 @@ def test_controls_are_rows_and_are_not_made_twice(desk: Path) -> None:
     assert len(made) == 6
     assert tlbench(desk, *words).stdout == first.stdout
     assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_the_options_of_a_run_are_written_beside_its_result_and_can_be_given_back(desk: Path) -> None:
+    first = tlbench(desk, *SCORE, "--metrics", "psnr", "--seed", "3", "--name", "mine")
+    assert first.returncode == 0, first.stderr
+    kept = (desk / "tlbench-results/mine/result.json").read_bytes()
+    config = desk / "tlbench-results/mine/config.toml"
+    config.rename(desk / "again.toml")
+    again = tlbench(desk, "score", "gen", "--config", "again.toml")
+    assert again.returncode == 0, again.stderr
+    assert (
+        json.loads(kept)["metrics"] == json.loads((desk / "tlbench-results/mine/result.json").read_bytes())["metrics"]
+    )
+    assert config.read_text() == (desk / "again.toml").read_text()
+    other = tlbench(desk, "score", "gen", "--config", "again.toml", "--seed", "4")
+    assert other.returncode == 0, other.stderr
+    assert json.loads((desk / "tlbench-results/mine/result.json").read_bytes())["interval"]["seed"] == 4
+
+
+def test_help_shows_every_option_under_a_heading(desk: Path) -> None:
+    said = tlbench(desk, "score", "--help").stdout
+    headings = [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Data:", "What is measured:", "Faces:", "Run:", "Output:", "Other:"]
+    assert said.partition("Other:")[2].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]
+
+
+@pytest.mark.parametrize("command", ["score", "check"])
+def test_where_a_data_set_is_is_said_once(desk: Path, tmp_path: Path, command: str) -> None:
+    config = {"TLBENCH_CONFIG": str(tmp_path / "config")}
+    words = (command, "made", "--dataset", "synthetic")
+    make_synthetic(tmp_path / "corpus")
+    (tmp_path / "made").mkdir()
+    write_clip(tmp_path / "made" / "none.mp4", frames=3)
+    unknown = tlbench(desk, *words, environment=config)
+    assert (unknown.returncode, len(unknown.stderr.splitlines())) == (2, 1)
+    for way in ("--data-root FOLDER", "$TLBENCH_SYNTHETIC", "`tlbench data set synthetic FOLDER`"):
+        assert way in unknown.stderr
+    said = tlbench(desk, "data", "set", "synthetic", "corpus", environment=config)
+    assert said.returncode == 0, said.stderr
+    assert "none of its 1 videos is named after a clip" in tlbench(desk, *words, environment=config).stderr
+    by_variable = tlbench(desk, *words, environment=config | {"TLBENCH_SYNTHETIC": "nowhere"})
+    assert "root nowhere does not exist; check the path ($TLBENCH_SYNTHETIC)" in by_variable.stderr
+    by_option = tlbench(desk, *words, "--data-root", "there", environment=config | {"TLBENCH_SYNTHETIC": "nowhere"})
+    assert "root there does not exist; check the path (--data-root)" in by_option.stderr

@@ -24,7 +24,9 @@ HIGH = [x + 1 + 0.3 * e for x, e in zip(LOW, RNG.normal(0, 1, 40), strict=True)]
 
 
 def with_references(of: Result, references: list[str | None]) -> Result:
-    clips = tuple(replace(c, reference_sha256=r) for c, r in zip(of.clips, references, strict=True))
+    clips = tuple(
+        replace(c, info=replace(c.info, reference_sha256=r)) for c, r in zip(of.clips, references, strict=True)
+    )
     return replace(of, clips=clips)
 
 

@@ -15,6 +15,7 @@ from tlbench.metrics.catalogue import all_metrics, find_metric, find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.registry import observer_class
 from tlbench.scoring.aggregation import aggregate
@@ -128,7 +129,7 @@ def test_evidence_from_a_file_tallies_as_it_did_before(metric: Metric) -> None:
 
 def test_a_result_of_it_has_an_interval_and_comes_back_from_its_file(metric: Metric, tmp_path: Path) -> None:
     records = [
-        ClipRecord(str(i), evidence={metric.observer: evidence_of(metric.observer, damage)})
+        ClipRecord(ClipInfo(str(i)), evidence={metric.observer: evidence_of(metric.observer, damage)})
         for i, damage in enumerate((CLEAN, DAMAGED, DAMAGED, 0.5))
     ]
     protocol = Protocol.of(metric, dataset="toy", split="test", view="whole@1", decoding="pyav-25fps@1")

@@ -140,7 +140,7 @@ def test_another_view_warns_is_recorded_and_reads_something_else(desk: Path) -> 
         *("--contact-sheet", "sheet.png", "--trained-with", "talklip-expert", "--out", "framed"),
     )
     assert framed.returncode == 0, framed.stderr
-    assert "trained behind" in framed.stderr
+    assert "was trained with" in framed.stderr
     assert "observer overlap" in framed.stdout.replace("\n", " ")
     result = load_result(desk / "framed" / "generated")
     protocol = result.protocols["wer1/paper"]

@@ -76,7 +76,7 @@ def test_what_was_trained_here_reads_here(folder: Path, corpus: Path) -> None:
         *(folder, "score", "corpus/main", "--dataset", "synthetic", "--data-root", "corpus", "--metrics", "wer1,psnr"),
         *("--weights", "avhubert=run/best", "--workers", "1", "--format", "json", "--name", "truth"),
     )
-    assert "trained behind" not in scored.stderr  # it is looked through the view that the package names
+    assert "was trained with" not in scored.stderr  # it is looked through the view that the package names
     record = json.loads((folder / "tlbench-results/truth/result.json").read_text())
     assert "avhubert-small-mouth@1" in json.dumps(record)
     assert "2 of 2" in tlbench(folder, "table", "tlbench-results/truth").stdout

@@ -10,6 +10,7 @@ from typing import Any
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import MeanTally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.result import ClipScore, Result, Role
 from tlbench.statistics import IntervalSettings
@@ -31,12 +32,14 @@ def filed_result(
     """A clip a value; LSE-C is ten times SSIM."""
     clips = tuple(
         ClipScore(
-            id=f"s1/c{i:02d}",
-            speaker="s1",
-            generated_sha256=sha256(f"{name}{i}".encode()).hexdigest(),
-            reference_sha256=sha256(f"{i}".encode()).hexdigest(),
+            ClipInfo(
+                f"s1/c{i:02d}",
+                "s1",
+                generated_sha256=sha256(f"{name}{i}".encode()).hexdigest(),
+                reference_sha256=sha256(f"{i}".encode()).hexdigest(),
+                frames=75,
+            ),
             tallies={"ssim/sound": MeanTally(75 * value, 75), "lse_c/sound": MeanTally(10 * value, 1)},
-            frames=75,
         )
         for i, value in enumerate(values)
     )
@@ -65,3 +68,8 @@ def with_clip(result: Result, index: int, **changes: Any) -> Result:
     clips = list(result.clips)
     clips[index] = replace(clips[index], **changes)
     return replace(result, clips=tuple(clips))
+
+
+def with_info(result: Result, index: int, **changes: Any) -> Result:
+    """The result with the facts of one clip changed."""
+    return with_clip(result, index, info=replace(result.clips[index].info, **changes))

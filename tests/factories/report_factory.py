@@ -12,13 +12,13 @@ from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import ErrorTally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.blind_rows import probe_findings, probe_of, with_blind
-from tlbench.scoring.record import ClipRecord, Failure, RecordWriter
+from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import RECORDS_NAME
 from tlbench.statistics import IntervalSettings
 
 METRICS = ("wer1", "lse_c/sound", "lse_d/sound", "psnr", "ssim")
@@ -79,7 +79,9 @@ def make_records(count: int, *, seed: int = 0, frames: int = 29, names: Sequence
         if i == count - 1 and count > 2:
             found.pop("avhubert")
             failures["avhubert"] = Failure("no-face", "clip.mp4: no face <i>anywhere</i>")
-        made.append(ClipRecord(name, f"s{i % 7}", f"{i:064x}", "b" * 64, found, failures, frames=frames))
+        made.append(
+            ClipRecord(ClipInfo(name, f"s{i % 7}", None, f"{i:064x}", "b" * 64, frames=frames), found, failures)
+        )
     return made
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tlbench.metrics.metric import Arithmetic, Direction, Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.record import ClipRecord
@@ -89,7 +90,10 @@ def protocol_of(of: Metric, *, dataset: str = "toy", boxes: str | None = None) -
 
 def record(clip_id: str, values: Mapping[str, object], speaker: str | None = None) -> ClipRecord:
     own = sha256(clip_id.encode()).hexdigest()
-    return ClipRecord(clip_id, speaker, own, "b" * 64, {"eye": Evidence("eye", values)})  # type: ignore[arg-type]
+    return ClipRecord(
+        ClipInfo(clip_id, speaker, generated_sha256=own, reference_sha256="b" * 64),
+        {"eye": Evidence("eye", values)},
+    )  # type: ignore[arg-type]
 
 
 def levels(numbers: Sequence[float], speakers: Sequence[str | None] | None = None) -> list[ClipRecord]:

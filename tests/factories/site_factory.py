@@ -13,11 +13,11 @@ from tlbench.leaderboard import build as leaderboard
 from tlbench.leaderboard.submission import Figure, Published, to_text
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.protocol import Protocol
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
-from tlbench.scoring.record import ClipRecord, RecordWriter
+from tlbench.scoring.record import RECORDS_NAME, ClipRecord, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result, Role
-from tlbench.scoring.score import RECORDS_NAME
 from tlbench.statistics import IntervalSettings
 
 READER = "ab12cd34ef56" + "0" * 52
@@ -60,7 +60,7 @@ def records(name: str, wrong: float, count: int = 20, seed: int = 0) -> list[Cli
             ),
         }
         hashes = (sha256(f"{name}{i}".encode()).hexdigest(), sha256(f"{i}".encode()).hexdigest())
-        made.append(ClipRecord(f"s{i % 4}/c{i:02d}", f"s{i % 4}", *hashes, evidence, frames=30))
+        made.append(ClipRecord(ClipInfo(f"s{i % 4}/c{i:02d}", f"s{i % 4}", None, *hashes, frames=30), evidence))
     return made
 
 

@@ -24,11 +24,11 @@ from tlbench.leaderboard.submission import Computed, digest, parse_submission
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import HitTally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.breakdown import break_down
-from tlbench.scoring.record import read_records
+from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import ClipScore, Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import RECORDS_NAME
 from tlbench.statistics import IntervalSettings
 
 ROOT = Path(__file__).parents[2]
@@ -258,7 +258,7 @@ def lrw_like(words: Sequence[str], right: Sequence[int]) -> Computed:
     """A result of single words, read rightly or not."""
     metric = find_metric("acc/sound")
     clips = tuple(
-        ClipScore(f"c{i}", word=word, tallies={metric.key: HitTally(hit, 1)})
+        ClipScore(ClipInfo(f"c{i}", word=word), tallies={metric.key: HitTally(hit, 1)})
         for i, (word, hit) in enumerate(zip(words, right, strict=True))
     )
     place = {"dataset": "lrw", "split": "test", "decoding": "d", "view": "v@1", "weights_sha256": "0" * 64}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories.leaderboard_factory import filed_result, with_clip
+from tests.factories.leaderboard_factory import filed_result, with_clip, with_info
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.errors import TlbenchError
 from tlbench.leaderboard import submission as room
@@ -185,8 +185,8 @@ def incomplete() -> Result:
 RESULTS: list[tuple[Result, str]] = [
     (incomplete(), "incomplete: no-audio; 1 of 20 clips (s1/c03)"),
     (replace(filed_result(), expected=21), "incomplete: 1 of 21 clips not observed"),
-    (with_clip(filed_result(), 0, generated_sha256=None), "generated_sha256 None is not a SHA-256"),
-    (with_clip(filed_result(), 0, reference_sha256="x" * 64), "is not a SHA-256"),
+    (with_info(filed_result(), 0, generated_sha256=None), "generated_sha256 None is not a SHA-256"),
+    (with_info(filed_result(), 0, reference_sha256="x" * 64), "is not a SHA-256"),
     (with_clip(filed_result(), 0, tallies={"ssim/sound": MeanTally(1, 75)}), "states the interval"),
     (filed_result(dataset="lrs2"), "lrs2:test has 1,243 clips, the result has 20"),
     (filed_result(dataset="folder"), "none that others can score"),

@@ -14,7 +14,9 @@ from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observers.syncnet.train import TrainableSyncNet
-from tlbench.scoring.score import Setup, prepare, score
+from tlbench.scoring.options import MetricOptions, RunOptions
+from tlbench.scoring.score import score
+from tlbench.scoring.setup import Setup, prepare
 from tlbench.training.trainable import LabelInventory
 
 OWN = {"lse_c/sound", "lse_d/sound", "lse_d_zero/sound", "in_sync/sound", "offset_size/sound"}
@@ -42,10 +44,12 @@ def prepared(root: Path, weights: Path, *metrics: str, view: str = "") -> Setup:
         warnings.simplefilter("ignore", UserWarning)  # this is not the published file
         return prepare(
             selected(root),
-            metrics=metrics or ("lse_c", "lse_d", "in_sync"),
-            weights={"syncnet": weights},
-            views={"syncnet": view} if view else None,
-            device="cpu",
+            MetricOptions(
+                metrics or ("lse_c", "lse_d", "in_sync"),
+                {"syncnet": weights},
+                {"syncnet": view} if view else {},
+            ),
+            options=RunOptions(device="cpu"),
         )
 
 
@@ -83,11 +87,11 @@ def test_another_view_that_fits_is_taken_and_remarked_upon(root: Path, small: Pa
     setup = prepared(root, small, view="small-face-framed")
     assert set(seen(setup).values()) == {"syncnet-small-face-framed@1"}
     assert setup.plan.observers[0].needs.framing
-    assert "was trained behind syncnet-small-whole@1" in setup.remarks[0]
+    assert "was trained with syncnet-small-whole@1" in setup.remarks[0]
 
 
 def test_only_what_a_small_network_can_not_do_leaves_nothing_to_score(root: Path, small: Path) -> None:
-    with pytest.raises(TlbenchError, match="lse_c/paper left out: it looks through 'paper', which the network"):
+    with pytest.raises(TlbenchError, match="lse_c/paper left out: it uses the view 'paper', which the network"):
         prepared(root, small, "lse_c/paper")
 
 

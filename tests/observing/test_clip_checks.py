@@ -29,7 +29,7 @@ from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.runner import ObserverRunner
 from tlbench.preflight.clip import check_clip
 from tlbench.preflight.headers import Expected
-from tlbench.scoring.score import _not_checked
+from tlbench.scoring.run import _not_checked
 
 OF_SOUND = {
     "audio-format",
@@ -46,7 +46,6 @@ OF_SOUND = {
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener}
     use_observers(monkeypatch, known.__getitem__)
-    monkeypatch.setattr("tlbench.scoring.score.observer_class", known.__getitem__)
     return Plan((ObserverPlan("counter", ("all",)), ObserverPlan("listener", ("all",))), BoxRule(), tmp_path / "cache")
 
 

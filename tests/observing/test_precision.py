@@ -37,9 +37,10 @@ from tlbench.observing.device import Precision
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
-from tlbench.scoring.record import read_records
+from tlbench.scoring.aggregate_folder import aggregate
+from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import Result
-from tlbench.scoring.score import RECORDS_NAME, aggregate, score
+from tlbench.scoring.score import score
 from tlbench.verify import HalfEffect, half_effect
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
@@ -167,7 +168,7 @@ def test_a_run_in_half_precision_is_a_protocol_of_its_own_and_says_who_has_no_ha
                 out=desk / precision,
             )
 
-    full, half = scored("full"), scored("half")
+    full, half = scored("fp32"), scored("bf16")
     wer, psnr = "wer1/sound", "psnr/sound"
     assert (full.protocols[wer].numbers, half.protocols[wer].numbers) == (None, "bfloat16")
     assert full.protocols[psnr] == half.protocols[psnr]
@@ -183,11 +184,11 @@ def test_a_run_in_half_precision_is_a_protocol_of_its_own_and_says_who_has_no_ha
             record.evidence["avhubert"].number("score")
             for record in read_records(desk / precision / "gen" / RECORDS_NAME)
         ]
-        for precision in ("full", "half")
+        for precision in ("fp32", "bf16")
     ]
     assert not set(read[0]) & set(read[1])  # nothing of one came from the other's cache
     assert wer in [left.key for left in compare(full, half).not_comparable]
-    assert aggregate(desk / "half" / "gen").protocols == half.protocols
+    assert aggregate(desk / "bf16" / "gen").protocols == half.protocols
 
 
 def test_what_half_precision_changes_is_counted_in_clips_and_symbols(
@@ -208,7 +209,7 @@ def test_what_half_precision_changes_is_counted_in_clips_and_symbols(
 def test_half_precision_of_an_observer_without_one_is_one_line(desk: Path) -> None:
     with pytest.raises(TlbenchError, match="no half precision"):
         half_effect(Weights(find_card("syncnet"), desk / "net", "0" * 64), [], cache=desk / "cache")
-    with pytest.raises(TlbenchError, match="no precision 'quarter'; there are full and half"):
+    with pytest.raises(TlbenchError, match="no precision 'quarter'; there are fp32 and bf16"):
         score(desk / "gen", "folder", desk / "refs", precision="quarter")  # type: ignore[arg-type]
 
 

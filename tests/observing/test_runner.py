@@ -100,7 +100,7 @@ def look(plan: Plan, clip: Clip) -> Observation:
 def test_every_frame_of_both_videos_is_shown_once_and_in_order(plan: Plan, tmp_path: Path) -> None:
     found = look(plan, clip_of(tmp_path, frames=67, reference_frames=70))
     assert found.failures == {}
-    assert (found.frames, found.frames_expected) == (67, 70)
+    assert (found.info.frames, found.info.frames_expected) == (67, 70)
     np.testing.assert_array_equal(found.evidence["counter"].array("seen"), range(67))
     np.testing.assert_array_equal(found.evidence["counter"].array("real"), range(70))
     assert len(found.evidence["listener"].array("real")) == 0  # it asked for no reference
@@ -127,7 +127,7 @@ def test_what_was_seen_once_comes_from_the_cache_wherever_the_files_lie(plan: Pl
     second = look(plan, replace(clip, generated=moved, id="another name"))
     assert second.cached == 2
     assert Counter.loads == 0  # no observer was built
-    assert second.frames == first.frames
+    assert second.info.frames == first.info.frames
     assert second.evidence["counter"].to_json() == first.evidence["counter"].to_json()
 
 
@@ -176,7 +176,10 @@ def test_a_converted_rate_is_found_and_the_finding_survives_the_cache(plan: Plan
     write_clip(tmp_path / "gen.mp4", frames=60, frames_per_second=30, audio_codec="aac", samples=tone(2))
     first = look(plan, clip)
     assert "frame-rate" in codes(first)
-    assert (first.frames, first.frames_expected) == (40, 40)  # of 50 at 25 a second the last ten are shown to nobody
+    assert (first.info.frames, first.info.frames_expected) == (
+        40,  # of 50 at 25 a second, the last ten are not scored
+        40,
+    )
     assert look(plan, clip).findings == first.findings
 
 
@@ -321,14 +324,14 @@ def test_an_observation_is_the_same_fresh_from_the_cache_and_half_of_each(plan: 
     for other in (cached, half):
         assert list(other.evidence) == list(fresh.evidence)
         assert [e.to_json() for e in other.evidence.values()] == [e.to_json() for e in fresh.evidence.values()]
-        assert (other.findings, other.frames) == (fresh.findings, fresh.frames)
+        assert (other.findings, other.info.frames) == (fresh.findings, fresh.info.frames)
 
 
 def test_who_fails_again_does_not_change_what_is_kept_of_the_others(plan: Plan, tmp_path: Path) -> None:
     clip = clip_of(tmp_path, sound=False)
     first, second = look(plan, clip), look(plan, clip)
     assert (first.cached, second.cached) == (0, 1)
-    assert first.frames == second.frames == 40
+    assert first.info.frames == second.info.frames == 40
     assert first.failures["listener"].code == second.failures["listener"].code
 
 

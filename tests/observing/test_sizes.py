@@ -28,7 +28,7 @@ from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.view_checks import check_view_frames, face_framed
 from tlbench.preflight.clip import check_clip
 from tlbench.preflight.headers import Expected
-from tlbench.scoring.score import _auto_view
+from tlbench.scoring.view_choice import auto_view
 
 REAL: Size = (160, 120)
 SIZES: tuple[Size, ...] = ((80, 60), (160, 120), (320, 240), (214, 160), (160, 160), (120, 160), (320, 180))
@@ -376,7 +376,7 @@ def test_auto_takes_the_view_that_fits_the_frames_and_says_so(tmp_path: Path, si
         write_video(tmp_path / part / "a.mp4", scene(size), crf=10 if part == "real" else 20)
     (tmp_path / "real" / "a.txt").write_text("BIN BLUE\n")
     selection = load_dataset("folder", tmp_path / "real", generated=tmp_path / "made")
-    chosen, why = _auto_view("avhubert", None, selection.clips)
+    chosen, why = auto_view("avhubert", None, selection.clips)
     assert observer_class("avhubert").views[chosen].partition("@")[0] == view
     assert f"{size[0]}x{size[1]}" in why
     assert chosen in why

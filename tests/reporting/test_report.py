@@ -317,7 +317,7 @@ def filmed(folder: Path, count: int = 3) -> list[ClipRecord]:
     for place, record in enumerate(make_records(count)):
         path = folder / f"{record.id}.mp4"
         make_video(path, shade=60 + 40 * place)
-        records.append(replace(record, generated_sha256=file_sha256(path)))
+        records.append(replace(record, info=replace(record.info, generated_sha256=file_sha256(path))))
     return records
 
 

@@ -23,9 +23,9 @@ from tlbench.leaderboard import build as leaderboard
 from tlbench.metrics import quality
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Metric
+from tlbench.scoring.aggregate_folder import aggregate
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import aggregate
 from tlbench.tables.table import Format, render
 
 KNOWN = (LEVEL, PSNR, WER, ACC)

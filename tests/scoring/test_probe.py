@@ -23,12 +23,16 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import dataset_class
 from tlbench.datasets.selection import load_dataset
 from tlbench.metrics.catalogue import find_metrics
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.grey import grey_evidence
+from tlbench.scoring.aggregate_folder import aggregate
+from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.probe import BlindReaders, check_training, probe_clips, read_probe, unpublished
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import aggregate, prepare, score, score_all
+from tlbench.scoring.score import score, score_all
+from tlbench.scoring.setup import prepare
 
 SENTENCES = ("bbaf2n", "lrwz9a", "pgib4s", "sbwt1p")
 
@@ -75,8 +79,12 @@ def test_what_was_not_seen_of_the_probe_is_in_no_number() -> None:
     [wer] = find_metrics(["wer1/sound"])
     like = result([record("c0", {"reference": "a b", "hypothesis": "a b"})], (replace(wer, observer="eye"),))
     seen = [
-        Observation(Clip("c0"), {"eye": Evidence("eye", {"reference": "a b", "hypothesis": "a c"})}, frames=7),
-        Observation(Clip("c1"), {}),
+        Observation(
+            Clip("c0"),
+            ClipInfo("c0", frames=7),
+            {"eye": Evidence("eye", {"reference": "a b", "hypothesis": "a c"})},
+        ),
+        Observation(Clip("c1"), ClipInfo("c1")),
     ]
     truth = read_probe(like, seen)
     assert (truth.role, len(truth.clips), truth.expected) == ("control", 2, 2)
@@ -172,7 +180,7 @@ def test_before_grey_frames_a_network_is_told_the_beginning_and_no_file_is_read(
     for number, text in enumerate(root.rglob("main/*/*.txt")):
         text.write_text(f"Text:  MARY BUYS THE BREAD {'TODAY' if number else 'AGAIN'}\n")
     selection = load_dataset("synthetic", root)
-    setup = prepare(selection, metrics=["wer2"], cache=tmp_path / "cache")
+    setup = prepare(selection, MetricOptions(("wer2",)), options=RunOptions(cache=tmp_path / "cache"))
     clips = [replace(clip, reference=None, boxes=None) for clip in selection.clips]
     [wer2] = find_metrics(["wer2/sound"])
     first = grey_evidence(setup.plan, "conformer", [(clip, 9) for clip in clips])
@@ -189,7 +197,7 @@ def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
     for text in root.rglob("main/*/*.txt"):
         text.write_text("Text:  MARY BUYS THE BREAD TODAY\n")
     selection = load_dataset("synthetic", root)
-    setup = prepare(selection, metrics=["wer2", "wer2_free"], cache=tmp_path / "cache")
+    setup = prepare(selection, MetricOptions(("wer2", "wer2_free")), options=RunOptions(cache=tmp_path / "cache"))
     told = {metric.key for metric in setup.metrics if metric.reads == "forced"}
     seen = grey_evidence(setup.plan, "conformer", [(clip, 8) for clip in selection.clips])
     like = result(
@@ -201,7 +209,7 @@ def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
     assert [row.name for row in own.blind.rows] == ["grey frames"]
     assert {metric.key for metric in own.blind.rows[0].metrics} == told == {"wer2/paper", "wer2/sound"}
     assert all(row.scored == len(selection.clips) for row in own.blind.rows[0].rows())
-    short = replace(like, clips=tuple(replace(clip, frames=None) for clip in like.clips))
+    short = replace(like, clips=tuple(replace(clip, info=replace(clip.info, frames=None)) for clip in like.clips))
     assert BlindReaders(selection, setup.metrics, setup.plan).beside(short).blind is None
 
 
@@ -216,7 +224,7 @@ def trained(name: str, folder: Path, **told: object) -> Path:
 def test_a_package_trained_here_fills_no_paper_column_beside_published_values(tmp_path: Path) -> None:
     selection = load_dataset("lrs2", make_lrs2(tmp_path / "lrs2"))
     mine = trained("avhubert", tmp_path, dataset="grid")
-    setup = prepare(selection, metrics=["wer1", "cer1", "psnr"], weights={"avhubert": mine})
+    setup = prepare(selection, MetricOptions(("wer1", "cer1", "psnr"), {"avhubert": mine}))
     assert [metric.key for metric in setup.metrics if metric.observer == "avhubert"] == ["wer1/sound", "cer1/sound"]
     assert [metric.key for metric in setup.metrics if metric.observer == "pixels"] == ["psnr/paper", "psnr/sound"]
     assert any(line.startswith("wer1/paper left out: checkpoint 'avhubert' was trained by") for line in setup.left_out)
@@ -227,7 +235,7 @@ def test_a_package_trained_here_fills_no_paper_column_beside_published_values(tm
 def test_a_file_of_unknown_hash_keeps_its_paper_column_and_is_said_to_be_unverified(tmp_path: Path) -> None:
     selection = load_dataset("lrs2", make_lrs2(tmp_path / "lrs2"))
     file = formula_weights("avhubert", tmp_path)
-    setup = prepare(selection, metrics=["wer1"], weights={"avhubert": file})
+    setup = prepare(selection, MetricOptions(("wer1",), {"avhubert": file}))
     assert [metric.key for metric in setup.metrics] == ["wer1/paper", "wer1/sound"]
     assert [f.code for f in check_training(setup.metrics, setup.weights, selection)] == ["unverified-checkpoint"]
     elsewhere = replace(selection, dataset=dataset_class("grid")())
@@ -246,7 +254,7 @@ def test_columns_are_withheld_only_where_there_are_published_values(dataset: str
 
 def test_lrw_has_blind_words(tmp_path: Path) -> None:
     selection = load_dataset("lrw", make_lrw(tmp_path / "lrw"))
-    setup = prepare(selection, metrics=["acc/sound"], weights={"mvm": formula_weights("mvm", tmp_path)})
+    setup = prepare(selection, MetricOptions(("acc/sound",), {"mvm": formula_weights("mvm", tmp_path)}))
     hit = {"word": "ABOUT", "rank": 0, "rank_plain": 0}
     [acc] = find_metrics(["acc/sound"])
     like = result([record(c.id, hit) for c in selection.clips], (replace(acc, observer="eye"),))

@@ -11,20 +11,18 @@ import numpy as np
 import pytest
 
 from tlbench.errors import TlbenchError
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.record import ClipRecord, Failure, RecordWriter, read_records
+from tlbench.scoring.result_file import load_result
 
 FULL = ClipRecord(
-    id="s1/bbaf2n",
-    speaker="s1",
-    generated_sha256="a" * 64,
-    reference_sha256=None,
+    ClipInfo("s1/bbaf2n", "s1", generated_sha256="a" * 64, frames=3),
     evidence={
         "pixels": Evidence("pixels", {"psnr": np.array([30.5, math.inf, math.nan], np.float32), "lag": -math.inf})
     },
     failures={"syncnet": Failure("no-audio", "clip s1/bbaf2n: ünïcode \u2028 and\nnewline")},
     notes=("29.97 to 25 frames/s",),
-    frames=3,
 )
 
 
@@ -41,7 +39,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert psnr.dtype == np.float32
     np.testing.assert_array_equal(psnr, [30.5, math.inf, math.nan])
     assert read.evidence["pixels"].number("lag") == -math.inf
-    assert (read.failures, read.notes, read.speaker, read.frames) == (FULL.failures, FULL.notes, "s1", 3)
+    assert (read.failures, read.notes, read.info.speaker, read.info.frames) == (FULL.failures, FULL.notes, "s1", 3)
 
 
 def test_a_line_is_strict_json_and_one_line() -> None:
@@ -69,7 +67,7 @@ def test_an_interrupted_run_leaves_the_earlier_file(tmp_path: Path) -> None:
 
     def interrupted() -> None:
         with RecordWriter(path) as writer:
-            writer.write(ClipRecord("other"))
+            writer.write(ClipRecord(ClipInfo("other")))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -86,7 +84,7 @@ def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
         next(reading)
 
 
-GOOD = json.loads(ClipRecord("c").to_line())
+GOOD = json.loads(ClipRecord(ClipInfo("c")).to_line())
 
 
 @pytest.mark.parametrize(
@@ -135,3 +133,17 @@ def test_a_full_disk_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("tlbench.scoring.record.os.replace", full)
     with pytest.raises(TlbenchError, match="disk is full"):
         write(tmp_path / "records.jsonl", [FULL])
+
+
+KEPT = Path(__file__).parent / "kept"  # written before a record's facts became a ClipInfo
+
+
+def test_records_kept_from_before_are_written_byte_for_byte_the_same(tmp_path: Path) -> None:
+    kept = list(read_records(KEPT / "records.jsonl"))
+    assert {record.info.word for record in kept} == {None, "ABOUT"}
+    assert write(tmp_path / "records.jsonl", kept).read_bytes() == (KEPT / "records.jsonl").read_bytes()
+
+
+def test_a_result_kept_from_before_is_written_byte_for_byte_the_same(tmp_path: Path) -> None:
+    load_result(KEPT / "result.json").write(tmp_path / "result.json")
+    assert (tmp_path / "result.json").read_bytes() == (KEPT / "result.json").read_bytes()

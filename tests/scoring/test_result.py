@@ -18,6 +18,7 @@ from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.weights import Weights
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.metrics.tally import HitTally, MeanTally, Tally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.provenance import make_provenance, without_folders
@@ -32,8 +33,11 @@ def mixed() -> Result:
     """Three clips: one whole, one with remarks, one that failed."""
     values = {"level": np.array([1.0, 2.0]), "mse": 0.0, "edits": np.array([1, 0, 2, 2]), "hit": 1}
     whole = record("s1/a", values, "s1")
-    remarks = replace(record("s2/b", values, "s2"), notes=("29.97 to 25 frames/s",), frames=75)
-    failed = ClipRecord("s2/c", "s2", None, "b" * 64, {}, {"eye": Failure("missing", "clip s2/c: not there")})
+    remarks = record("s2/b", values, "s2")
+    remarks = replace(remarks, info=replace(remarks.info, frames=75), notes=("29.97 to 25 frames/s",))
+    failed = ClipRecord(
+        ClipInfo("s2/c", "s2", reference_sha256="b" * 64), {}, {"eye": Failure("missing", "clip s2/c: not there")}
+    )
     return result([whole, remarks, failed], KNOWN)
 
 
@@ -120,7 +124,10 @@ def test_a_clip_with_nothing_to_divide_up_is_scored_where_the_metric_says_so_and
 
 def spoken(word: str, hits: str) -> list[ClipRecord]:
     """Clips of one word, of which some are read right: 1 or 0 each."""
-    return [replace(record(f"{word}/{i:02d}", {"hit": int(hit)}), word=word) for i, hit in enumerate(hits)]
+    return [
+        replace(made, info=replace(made.info, word=word))
+        for made in (record(f"{word}/{i:02d}", {"hit": int(hit)}) for i, hit in enumerate(hits))
+    ]
 
 
 WORDS = [one for i in range(12) for one in spoken(f"WORD{i:02d}", "11111" if i % 3 else "00000")]
@@ -143,7 +150,7 @@ def test_a_metric_can_be_broken_down_by_word_and_words_survive_the_file(tmp_path
     made.write(tmp_path / "result.json")
     for one in (made, load_result(tmp_path, [ACC])):
         assert one.by_word(ACC.key) == {"WORD00": (0.0, 5), "WORD01": (100.0, 5), "WORD02": (100.0, 5)}
-    assert list(made.clips_dataframe()["word"].dropna()) == [clip.word for clip in WORDS[:15]]
+    assert list(made.clips_dataframe()["word"].dropna()) == [clip.info.word for clip in WORDS[:15]]
     with RecordWriter(tmp_path / "records.jsonl") as writer:
         for spoken_record in WORDS[:2]:
             writer.write(spoken_record)
@@ -170,7 +177,7 @@ def test_a_metric_that_refuses_a_clip_is_a_failure_with_its_reason() -> None:
 
 def test_a_record_without_the_observer_or_the_view_is_an_error() -> None:
     with pytest.raises(TlbenchError, match="clip x: its record holds nothing of observer 'eye'"):
-        result([ClipRecord("x")])
+        result([ClipRecord(ClipInfo("x"))])
     with pytest.raises(TlbenchError, match="clip x: the evidence of eye lacks 'level'"):
         result([record("x", {"other": 1.0})])
 

@@ -17,9 +17,13 @@ from tests.factories.media_factory import write_clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
+from tlbench.observing.face_options import FaceOptions
+from tlbench.scoring.aggregate_folder import aggregate
+from tlbench.scoring.options import MetricOptions
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
-from tlbench.scoring.score import aggregate, prepare, score, score_all
+from tlbench.scoring.score import score, score_all
+from tlbench.scoring.setup import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +66,7 @@ def test_a_result_holds_every_clip_in_the_selections_order(desk: Path) -> None:
     result = pixels()
     assert result.complete
     assert [clip.id for clip in result.clips] == ["a", "b", "c", "d"]
-    assert [clip.frames for clip in result.clips] == [4, 5, 6, 7]
+    assert [clip.info.frames for clip in result.clips] == [4, 5, 6, 7]
     assert result.row("psnr/sound").value is not None
     assert [json.loads(line)["id"] for line in lines()] == ["a", "b", "c", "d"]
 
@@ -189,10 +193,10 @@ def test_a_view_with_metrics_of_its_own_is_refused_before_anything_is_scored(des
 
 def test_no_detector_is_chosen_for_observers_that_need_no_boxes(desk: Path) -> None:
     selection = load_dataset("folder", desk / "refs", generated=desk / "gen")
-    setup = prepare(selection, metrics=["psnr"])
+    setup = prepare(selection, MetricOptions(("psnr",)))
     assert setup.plan.boxes.detector == "blazeface"
     with pytest.raises(TlbenchError, match="s3fd"):
-        prepare(selection, metrics=["psnr"], detector="s3fd")
+        prepare(selection, MetricOptions(("psnr",)), FaceOptions("s3fd"))
 
 
 @pytest.mark.parametrize("where", ["open", "write", "close"])

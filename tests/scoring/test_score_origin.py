@@ -16,7 +16,9 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.plan import Plan
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import Setup, prepare, score, score_all, with_origin
+from tlbench.scoring.score import score, score_all
+from tlbench.scoring.setup import Setup, prepare
+from tlbench.scoring.trained_with import with_origin
 
 READER = next(card for card in observer_cards("avhubert") if card.name == "avhubert")
 
@@ -109,8 +111,8 @@ def test_the_overlap_is_warned_of_and_recorded(folders: Path, monkeypatch: pytes
     assert [line for line in result.remarks if line.startswith("observer overlap")]
 
 
-def _with_reader(*words: Any, **options: Any) -> Setup:
-    return replace(prepare(*words, **options), weights=setup().weights)
+def _with_reader(*options: Any) -> Setup:
+    return replace(prepare(*options), weights=setup().weights)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from tests.factories.results_factory import ACC, LEVEL, PSNR, QUICK, WER, levels, metric, record, result
 from tlbench.comparison.compare import compare
 from tlbench.errors import TlbenchError
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.record import ClipRecord, Failure
 from tlbench.scoring.result import Result, Role
 from tlbench.tables.table import Format, print_results, render, render_comparison
@@ -91,7 +92,7 @@ def test_minus_zero_is_zero() -> None:
 
 
 def test_a_run_that_is_not_complete_is_marked_with_the_reasons() -> None:
-    failed = ClipRecord("f", failures={"eye": Failure("no-audio", "x")})
+    failed = ClipRecord(ClipInfo("f"), failures={"eye": Failure("no-audio", "x")})
     part = result([*levels([1.0, 2.0, 3.0]), failed], [LEVEL], expected=6, name="part")
     drawn = render([part])
     assert "3 of 6" in drawn

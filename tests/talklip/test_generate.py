@@ -191,7 +191,7 @@ def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
     with pytest.raises(TlbenchError, match=r"another generation \(identity differ"):
         generate(out, identity="same")
     with pytest.raises(TlbenchError, match=r"another generation \(numbers differ"):
-        generate(out, precision="half")
+        generate(out, precision="bf16")
     with pytest.raises(TlbenchError, match=r"another generation \(trim differ"):
         generate(out, trim="end")
     (out / "generation.json").write_text("{")

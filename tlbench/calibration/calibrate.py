@@ -36,11 +36,15 @@ from tlbench.media.video_reader import read_video
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder
+from tlbench.observing.face_options import FaceOptions
+from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.provenance import make_provenance
+from tlbench.scoring.record import RECORDS_NAME
 from tlbench.scoring.result import FILE_NAME as RESULT_NAME
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import RECORDS_NAME, Progress, Setup, prepare, run
+from tlbench.scoring.run import Progress, run
+from tlbench.scoring.setup import Setup, prepare
 from tlbench.statistics import IntervalSettings
 
 DRAWING_NAME = "curves.png"
@@ -82,8 +86,8 @@ def calibrate(
     faults : sequence of str or Fault, optional
         Names of :data:`tlbench.generation.faults.FAULTS`, or faults with sizes of one's own; all of them if not given.
     metrics, weights, detector, smooth, face, views, device, cache
-        See :func:`tlbench.scoring.score.prepare`, except that without ``metrics`` it is everything that the observers
-        whose checkpoints are here can tell, headline or not.
+        See :func:`tlbench.scoring.score.score_all`, except that without ``metrics`` it is everything that the observers
+        whose checkpoints are here can measure, headline or not.
     out : Path, optional
         ``tlbench-calibration`` if not given. Gets ``calibration.json``, ``curves.png``, ``calibration.md``, records
         in ``points/<fault>/<size>`` and the faulty videos in ``work``; the latter folder may be deleted at any time.
@@ -122,33 +126,17 @@ def calibrate(
     )
     if all(clip.reference is None for clip in selection.clips):
         raise TlbenchError(f"{dataset}: has no reference videos to put faults into")
-    setup = prepare(
-        selection,
-        metrics=metrics,
-        weights=weights,
-        detector=detector,
-        smooth=smooth,
-        face=face,
-        views=views,
-        device=device,
-        cache=cache,
-    )
+    measured = MetricOptions(None if metrics is None else tuple(metrics), dict(weights or {}), dict(views or {}))
+    looks = FaceOptions(detector, smooth, face)
+    options = RunOptions(workers, device=device, cache=cache, seed=seed)
+    setup = prepare(selection, measured, looks, options)
     left_out = [*setup.left_out]
     if metrics is None:
-        looking = {plan.name for plan in setup.plan.observers}
+        used = {plan.name for plan in setup.plan.observers}
+        every = tuple(metric.key for metric in all_metrics() if metric.observer in used)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # whatever it says was said just now
-            setup = prepare(
-                selection,
-                metrics=[metric.key for metric in all_metrics() if metric.observer in looking],
-                weights=weights,
-                detector=detector,
-                smooth=smooth,
-                face=face,
-                views=views,
-                device=device,
-                cache=cache,
-            )
+            warnings.simplefilter("ignore")  # these warnings were given just now
+            setup = prepare(selection, replace(measured, metrics=every), looks, options)
     desk = _Desk(selection, setup, out, workers, seed, progress)
     possible, impossible = desk.gather(chosen)
     left_out += impossible
@@ -466,10 +454,9 @@ class _Desk:
             replace(self.selection, clips=clips),
             self.setup,
             "no fault" if size == fault.none else f"{fault.name} {size:g}",
+            options=RunOptions(self.workers, seed=self.seed),
             role="control",
             out=folder,
-            workers=self.workers,
-            seed=self.seed,
             progress=self.progress,
             excused=fault.control(size).excused,
         )

@@ -316,7 +316,7 @@ def _side(
     correlations = correlations[scored]
     if not ids:
         return FaultSide(name, sizes, None, None, None, 0, verdict, since)
-    units = group_units(ids, [none.by_id[clip_id].speaker for clip_id in ids], settings.cluster)
+    units = group_units(ids, [none.by_id[clip_id].info.speaker for clip_id in ids], settings.cluster)
     sums = units.sums(np.stack([correlations, np.ones(len(ids))], axis=1))
     ratio = Ratio(sums[:, 0], sums[:, 1], lambda mean: mean, 1.0)
     interval = bootstrap_intervals([ratio], units.name, settings)[0]

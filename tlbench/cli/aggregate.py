@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @format_option
 def command(run: Path, metrics: str | None, table_format: Format) -> None:
     """Make the result.json in the folder RUN anew from its records.jsonl. No video is read, no model loaded."""
-    from tlbench.scoring.score import aggregate
+    from tlbench.scoring.aggregate_folder import aggregate
     from tlbench.tables.table import render
 
     result = aggregate(run, as_names(metrics))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tlbench.cli.options import (
     cache_option,
-    dataset_options,
+    data_options,
     detector_options,
     face_option,
     given_weights,
     weights_option,
 )
 
+if TYPE_CHECKING:
+    from tlbench.datasets.options import DataOptions
+
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@dataset_options
+@data_options
 @weights_option
 @detector_options
 @face_option
@@ -27,13 +31,7 @@ from tlbench.cli.options import (
 def command(
     context: click.Context,
     out: Path,
-    dataset: str,
-    data_root: Path | None,
-    split: str | None,
-    subset: Path | None,
-    limit: int | None,
-    manifest: Path | None,
-    boxes: Path | None,
+    data: DataOptions,
     weights: tuple[str, ...],
     detector: str,
     smooth: int,
@@ -56,13 +54,13 @@ def command(
         task = bar.add_task("finding faces", total=None)
         summary = make_boxes(
             out,
-            dataset,
-            data_root,
-            split=split,
-            subset=subset,
-            limit=limit,
-            manifest=manifest,
-            boxes=boxes,
+            data.dataset,
+            data.data_root,
+            split=data.split,
+            subset=data.subset,
+            limit=data.limit,
+            manifest=data.manifest,
+            boxes=data.boxes,
             weights=given_weights(weights),
             detector=detector,
             smooth=smooth,

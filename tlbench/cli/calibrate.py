@@ -4,49 +4,48 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
-    dataset_options,
+    data_and_landmark_options,
     detector_options,
+    device_option,
     face_option,
     given_weights,
     json_option,
-    landmarks_option,
+    metrics_option,
     parse_views,
+    seed_option,
     view_option,
     weights_option,
 )
 
+if TYPE_CHECKING:
+    from tlbench.datasets.options import DataOptions
+
 
 @click.command()
-@dataset_options
+@data_and_landmark_options
 @click.option("--faults", metavar="NAMES", help="With commas: shift, blur, other-words ...; another name lists all.")
-@click.option("--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper ...  [default: all there are]")
+@metrics_option
 @weights_option
 @view_option
 @detector_options
 @face_option
-@landmarks_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: tlbench-calibration]")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals, swapped sound.")
+@device_option
+@seed_option
 @cache_option
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    dataset: str,
-    data_root: Path | None,
-    split: str | None,
-    subset: Path | None,
-    limit: int | None,
-    manifest: Path | None,
-    boxes: Path | None,
+    data: DataOptions,
     faults: str | None,
     metrics: str | None,
     weights: tuple[str, ...],
@@ -54,7 +53,6 @@ def command(
     detector: str,
     smooth: int,
     face: str,
-    landmarks: Path | None,
     out: Path | None,
     workers: int,
     device: str,
@@ -76,15 +74,15 @@ def command(
 
     with ScoreProgress() as progress:
         found = calibrate(
-            dataset,
-            data_root,
+            data.dataset,
+            data.data_root,
             faults=as_names(faults),
-            split=split,
-            subset=subset,
-            limit=limit,
-            manifest=manifest,
-            boxes=boxes,
-            landmarks=landmarks,
+            split=data.split,
+            subset=data.subset,
+            limit=data.limit,
+            manifest=data.manifest,
+            boxes=data.boxes,
+            landmarks=data.landmarks,
             metrics=as_names(metrics),
             weights=given_weights(weights),
             detector=detector,

@@ -11,7 +11,7 @@ import click
 from tlbench.cli.options import (
     boxes_from_option,
     cache_option,
-    dataset_options,
+    data_options,
     given_weights,
     json_option,
     workers_option,
@@ -20,6 +20,7 @@ from tlbench.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tlbench.datasets.options import DataOptions
     from tlbench.preflight.check import CheckReport
     from tlbench.preflight.findings import Finding
 
@@ -29,7 +30,7 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 @click.command()
 @click.argument("generated", type=click.Path(path_type=Path))
-@dataset_options
+@data_options
 @boxes_from_option
 @click.option("--faces", is_flag=True, help="Look for faces too, in every frame, as score does: minutes, not seconds.")
 @click.option(
@@ -49,13 +50,7 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 def command(
     context: click.Context,
     generated: Path,
-    dataset: str,
-    data_root: Path | None,
-    split: str | None,
-    subset: Path | None,
-    limit: int | None,
-    manifest: Path | None,
-    boxes: Path | None,
+    data: DataOptions,
     boxes_from: Literal["reference", "generated"],
     faces: bool,
     detector: str | None,
@@ -81,13 +76,13 @@ def command(
         task = bar.add_task("checking", total=None)
         report = check(
             generated,
-            dataset,
-            data_root,
-            split=split,
-            subset=subset,
-            limit=limit,
-            manifest=manifest,
-            boxes=boxes,
+            data.dataset,
+            data.data_root,
+            split=data.split,
+            subset=data.subset,
+            limit=data.limit,
+            manifest=data.manifest,
+            boxes=data.boxes,
             boxes_from=boxes_from,
             faces=faces,
             detector=detector,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import json_option
+from tlbench.cli.options import data_root_option, json_option, limit_option
 
 if TYPE_CHECKING:
     from tlbench.checkpoints.card import Card
@@ -167,8 +167,8 @@ def _contents(package: Package) -> Iterator[str]:
 @click.argument("name")
 @click.option("--file", type=click.Path(path_type=Path), metavar="FILE", help="Not the one in the checkpoint folder.")
 @click.option("--dataset", metavar="NAME", help="Also score its real videos and compare with what was published.")
-@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
+@data_root_option
+@limit_option
 @click.option("--compare-bf16", is_flag=True, help="Also count the clips that are read differently in bfloat16.")
 @click.pass_context
 def verify_command(
@@ -196,8 +196,8 @@ def verify_command(
         weights_of,
     )
 
-    if (dataset is None) != (data_root is None):
-        raise TlbenchError("--dataset and --data-root belong together; pass both to score real videos")
+    if dataset is None and data_root is not None:
+        raise TlbenchError(f"--data-root {data_root}: of which data set? pass --dataset too")
     if file is None and Path(name).exists():
         raise TlbenchError(f"{name} is a file; say which checkpoint it should be: verify NAME --file {name}")
     weights = weights_of(find_card(name), file)
@@ -207,7 +207,7 @@ def verify_command(
     if compare_bf16:
         click.echo(_effect(half_precision_check(weights, dataset, data_root, limit=limit)))
     well = weights.as_published is not False
-    if dataset is None or data_root is None:
+    if dataset is None:
         context.exit(0 if well else 1)
     if compare_bf16 and not has_published_value(weights.card, dataset):  # the clips were for --compare-bf16 only
         context.exit(0 if well else 1)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
-    dataset_options,
+    data_options,
     detector_options,
     face_option,
     given_weights,
+    seed_option,
     weights_option,
 )
+
+if TYPE_CHECKING:
+    from tlbench.datasets.options import DataOptions
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@dataset_options
+@data_options
 @click.option("--kinds", default="all", show_default=True, metavar="KINDS", help="Names with commas; see below.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Whose speech is swapped in.")
+@seed_option
 @weights_option
 @detector_options
 @face_option
@@ -30,13 +35,7 @@ from tlbench.cli.options import (
 def command(
     context: click.Context,
     out: Path,
-    dataset: str,
-    data_root: Path | None,
-    split: str | None,
-    subset: Path | None,
-    limit: int | None,
-    manifest: Path | None,
-    boxes: Path | None,
+    data: DataOptions,
     kinds: str,
     seed: int,
     weights: tuple[str, ...],
@@ -61,13 +60,13 @@ def command(
         task = bar.add_task("writing controls", total=None)
         folders, failures = write_controls(
             out,
-            dataset,
-            data_root,
-            split=split,
-            subset=subset,
-            limit=limit,
-            manifest=manifest,
-            boxes=boxes,
+            data.dataset,
+            data.data_root,
+            split=data.split,
+            subset=data.subset,
+            limit=data.limit,
+            manifest=data.manifest,
+            boxes=data.boxes,
             kinds=as_names(kinds) or (),
             seed=seed,
             weights=given_weights(weights),

@@ -1,15 +1,82 @@
-"""``tlbench data``: data that anybody may have: the synthetic corpus, and GRID."""
+"""``tlbench data``: where data sets are, and those that need no licence: the synthetic corpus, and GRID."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from tlbench.cli.options import PATH, json_option
+from tlbench.errors import TlbenchError
+
+if TYPE_CHECKING:
+    from tlbench.datasets.dataset import Dataset
+    from tlbench.datasets.locations import Location
 
 
 @click.group("data")
 def command() -> None:
-    """Make and check data sets that need no licence."""
+    """Say where data sets are; make and fetch those that need no licence."""
+
+
+@command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """Every data set: its licence, and where it is on this machine."""
+    from tlbench.datasets.dataset import dataset_class, dataset_names
+    from tlbench.datasets.locations import find_root
+
+    kinds = {name: dataset_class(name) for name in dataset_names()}
+    found = {name: None if kind.anonymous else find_root(name) for name, kind in kinds.items()}
+    if not as_json:
+        for name, kind in kinds.items():
+            place = _place(kind, found[name])
+            click.echo(f"{name}\n  {kind.title}\n  licence: {kind.licence}\n  where: {place}\n")
+        return
+    items = [
+        {
+            "name": name,
+            "title": kind.title,
+            "licence": kind.licence,
+            "layout": kind.layout,
+            "folder": None if (location := found[name]) is None else str(location.folder),
+            "said_by": None if location is None else location.source,
+            "there": location is not None and location.folder.is_dir(),
+        }
+        for name, kind in kinds.items()
+    ]
+    click.echo(json.dumps(items, indent=1, ensure_ascii=False))
+
+
+def _place(kind: type[Dataset], found: Location | None) -> str:
+    """Where a data set is and who says so, or how to say it."""
+    from tlbench.datasets.locations import ways_to_say
+
+    if kind.anonymous:
+        return "videos of your own; pass --data-root or --manifest"
+    if found is None:
+        return f"not known; {ways_to_say(kind.name)}"
+    missing = "" if found.folder.is_dir() else ": there is no such folder"
+    return f"{found.folder} ({found.source}){missing}"
+
+
+@command.command("set")
+@click.argument("name")
+@click.argument("folder", type=PATH)
+def set_command(name: str, folder: Path) -> None:
+    """Say once that data set NAME is in FOLDER, for every command that takes --dataset.
+
+    The environment variable of the data set, such as TLBENCH_LRS2, wins over it, and --data-root over both.
+    """
+    from tlbench.datasets.dataset import dataset_class
+    from tlbench.datasets.locations import set_root
+
+    kind = dataset_class(name)
+    if kind.anonymous:
+        raise TlbenchError(f"data set {name!r} is videos of your own; pass their folder as --data-root")
+    click.echo(f"{name}: {folder}, written to {set_root(name, folder)}")
 
 
 @command.command("synth")

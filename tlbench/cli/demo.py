@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import cache_option, format_option, workers_option
+from tlbench.cli.options import cache_option, format_option, seed_option, workers_option
 
 if TYPE_CHECKING:
     from tlbench.tables.table import Format
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path(path_type=Path), default=Path("tlbench-demo"))
 @click.option("--sentences", type=click.IntRange(min=2), default=40, show_default=True, help="Clips of sentences.")
 @click.option("--words", type=click.IntRange(min=0), default=1, show_default=True, help="Clips of each word.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the faces and what they say."
-)
+@seed_option
 @workers_option
 @cache_option
 @format_option

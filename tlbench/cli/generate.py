@@ -58,8 +58,8 @@ OF_A_DATASET = ("data_root", "split", "subset", "limit", "manifest", "boxes", "t
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
 @click.option(
     "--precision",
-    type=click.Choice(["full", "half"]),
-    default="full",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
     show_default=True,
     help="half: faces are painted in bfloat16, for GPUs and processors that have instructions for it.",
 )

@@ -1,36 +1,109 @@
-"""Options that several commands share, so that one name means one thing everywhere."""
+"""Options that several commands share: one definition each, so that a name means the same everywhere.
+
+Options that travel together arrive as one value: ``data_options`` gives the command a
+:class:`tlbench.datasets.options.DataOptions` as ``data``, ``face_options`` a
+:class:`tlbench.observing.face_options.FaceOptions` as ``faces``, ``run_options`` a
+:class:`tlbench.scoring.options.RunOptions` as ``options``. The others arrive under their own names.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from tlbench.errors import TlbenchError
 
+if TYPE_CHECKING:
+    from tlbench.datasets.options import DataOptions
+    from tlbench.observing.face_options import FaceOptions
+    from tlbench.scoring.options import RunOptions
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+DEVICE_HELP = "auto, cpu, cuda, cuda:1 ..."
+
+
+def data_options(command: _Command) -> _Command:
+    """Add the options that choose clips, with ``--boxes``. The command gets ``data``, a DataOptions.
+
+    Whether files exist is left to the function that reads them, so that its errors name the way out.
+    """
+    return dataset_options(_as_value(_data, "data", ("boxes", *_CLIPS), command))
+
+
+def data_and_landmark_options(command: _Command) -> _Command:
+    """As :func:`data_options`, with ``--landmarks``."""
+    return dataset_options(landmarks_option(_as_value(_data, "data", ("landmarks", "boxes", *_CLIPS), command)))
 
 
 def dataset_options(command: _Command) -> _Command:
-    """Adds the options that choose clips, and ``boxes``, under the names of ``tlbench.check``'s arguments."""
+    """Add the options of :func:`clip_options` and ``--boxes``, each under its own name."""
     return clip_options(_boxes_option(command))
 
 
 def clip_options(command: _Command) -> _Command:
-    """Adds the options that choose clips; the function gets them under the names of ``tlbench.check``'s arguments.
+    """Add the options that choose clips, each under its own name.
 
-    ``dataset``, ``data_root``, ``split``, ``subset``, ``limit``, ``manifest``. Whether files exist is left to the
-    function behind the command, whose errors name the way out.
+    ``dataset``, ``data_root``, ``split``, ``subset``, ``limit`` and ``manifest``, as ``tlbench.check`` takes them.
     """
-    return _dataset_option(required=True)(_add_all(_CLIP_OPTIONS, command))
+    return dataset_option(_add_all(_CLIP_OPTIONS, command))
 
 
 def optional_dataset_options(command: _Command) -> _Command:
     """As :func:`dataset_options`, for a command that also works without a data set: ``dataset`` may be None."""
-    return _dataset_option(required=False)(_add_all(_CLIP_OPTIONS, _boxes_option(command)))
+    return optional_dataset_option(_add_all(_CLIP_OPTIONS, _boxes_option(command)))
+
+
+def face_options(command: _Command) -> _Command:
+    """Add the options of how faces are found. The command gets ``faces``, a FaceOptions."""
+    names = ("detector", "smooth", "face", "boxes_from")
+    return detector_options(face_option(boxes_from_option(_as_value(_faces, "faces", names, command))))
+
+
+def detector_options(command: _Command) -> _Command:
+    """Add the options of how face boxes are found where none are given: ``detector`` and ``smooth``."""
+    return _add_all(_DETECTOR_OPTIONS, command)
+
+
+def run_options(command: _Command) -> _Command:
+    """Add the options of how a run is done. The command gets ``options``, a RunOptions."""
+    names = ("workers", "engine", "device", "precision", "cache", "seed", "strict")
+    return _add_all(_RUN_OPTIONS, _as_value(_run, "options", names, command))
+
+
+def _as_value(build: Callable[..., Any], name: str, parts: Sequence[str], command: _Command) -> _Command:
+    """Replace the parameters ``parts`` of a command by one, ``name``, which ``build`` makes of them."""
+
+    @wraps(command)
+    def with_value(*words: Any, **given: Any) -> Any:
+        value = build(**{part: given.pop(part) for part in parts})
+        return command(*words, **{name: value}, **given)
+
+    return cast(_Command, with_value)
+
+
+def _data(dataset: str, data_root: Path | None, **rest: Any) -> DataOptions:
+    from tlbench.datasets.options import DataOptions
+
+    return DataOptions(dataset, data_root, **rest)
+
+
+def _faces(**given: Any) -> FaceOptions:
+    from tlbench.observing.face_options import FaceOptions
+
+    return FaceOptions(**given)
+
+
+def _run(workers: int | None, **rest: Any) -> RunOptions:
+    from tlbench.scoring.options import RunOptions, default_workers
+
+    return RunOptions(default_workers() if workers is None else workers, **rest)
 
 
 def _add_all(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
@@ -39,58 +112,71 @@ def _add_all(options: Sequence[Callable[[_Command], _Command]], command: _Comman
     return command
 
 
-def _dataset_option(required: bool) -> Callable[[_Command], _Command]:
-    what = "lrs2, lrw, grid, folder; another name lists all."
-    return click.option("--dataset", required=required, metavar="NAME", help=what)
-
-
-_CLIP_OPTIONS = (
-    click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies."),
-    click.option("--split", metavar="NAME", help="Which part of it.  [default: test]"),
-    click.option("--subset", type=click.Path(path_type=Path), metavar="FILE", help="Only the clips this list names."),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips."),
-    click.option(
-        "--manifest",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="List of clips: CSV or JSON Lines for folder, the data set's own form for others.",
-    ),
+_DATASET_HELP = "lrs2, lrw, grid, folder; `tlbench data list` shows all."
+dataset_option = click.option("--dataset", required=True, metavar="NAME", help=_DATASET_HELP)
+optional_dataset_option = click.option("--dataset", metavar="NAME", help=_DATASET_HELP)
+data_root_option = click.option(
+    "--data-root",
+    type=PATH,
+    metavar="FOLDER",
+    help="The data set's folder.  [default: what `tlbench data set` or its variable says, such as $TLBENCH_LRS2]",
 )
-_boxes_option = click.option(
-    "--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4)."
+split_option = click.option("--split", metavar="NAME", help="Which part of it.  [default: test]")
+limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
+manifest_option = click.option(
+    "--manifest",
+    type=PATH,
+    metavar="FILE",
+    help="List of clips: CSV or JSON Lines for folder, the data set's own form for others.",
+)
+_CLIPS = ("dataset", "data_root", "split", "subset", "limit", "manifest")
+_CLIP_OPTIONS = (
+    data_root_option,
+    split_option,
+    click.option("--subset", type=PATH, metavar="FILE", help="Only the clips in this list."),
+    limit_option,
+    manifest_option,
+)
+_boxes_option = click.option("--boxes", type=PATH, metavar="FOLDER", help="Face boxes, one .npy (T, 4) for each clip.")
+landmarks_option = click.option(
+    "--landmarks", type=PATH, metavar="FOLDER", help="Face landmarks, one .npy (T, 68, 2) for each clip."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+metrics_option = click.option(
+    "--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper, pixels, all ..."
+)
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes side by side.  [default: one a core, for score two at most]",
+    help="Number of processes.  [default: one for each core; two at most for score]",
 )
-landmarks_option = click.option(
-    "--landmarks", type=click.Path(path_type=Path), metavar="FOLDER", help="Face landmarks, one .npy a clip (T, 68, 2)."
+device_option = click.option("--device", default="auto", show_default=True, metavar="NAME", help=DEVICE_HELP)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn at random."
 )
 view_option = click.option(
     "--view",
     "views",
     multiple=True,
     metavar="OBSERVER=VIEW",
-    help="What a reader looks through: avhubert=face-framed, or =auto, which looks at the frames' size.  "
-    "[default: what its checkpoint was trained behind]",
+    help="View of an observer: avhubert=face-framed, or avhubert=auto, which decides by the size of the frames.  "
+    "[default: the one its checkpoint was trained with]",
 )
 boxes_from_option = click.option(
     "--boxes-from",
     type=click.Choice(["reference", "generated"]),
     default="reference",
     show_default=True,
-    help="generated: each video is cut by face boxes of its own; no published number is made that way.",
+    help="generated: each video is cropped by face boxes of its own; no published number is made that way.",
 )
 face_option = click.option(
     "--face",
     default="largest",
     show_default=True,
     metavar="WHICH",
-    help="Whose face is followed among several: largest, central, or its number from the left (1 is the first).",
+    help="Which of several faces is followed: largest, central, or its number from the left (1 is the first).",
 )
 weights_option = click.option(
     "--weights",
@@ -99,7 +185,7 @@ weights_option = click.option(
     help="A checkpoint, such as syncnet=syncnet_v2.model, or the name of one that is here; may be given several times.",
 )
 cache_option = click.option(
-    "--cache", type=click.Path(path_type=Path), metavar="FOLDER", help="Evidence kept.  [default: $TLBENCH_CACHE]"
+    "--cache", type=PATH, metavar="FOLDER", help="Folder of kept evidence.  [default: $TLBENCH_CACHE]"
 )
 format_option = click.option(
     "--format",
@@ -109,24 +195,42 @@ format_option = click.option(
     show_default=True,
     help="Of the table on stdout.",
 )
-
-
-def detector_options(command: _Command) -> _Command:
-    """Adds the options that decide how face boxes are found where none are given: ``detector`` and ``smooth``."""
-    return _add_all(_DETECTOR_OPTIONS, command)
-
-
 _DETECTOR_OPTIONS = (
     click.option(
         "--detector",
         type=click.Choice(["auto", "s3fd", "blazeface", "haar"]),
         default="auto",
         show_default=True,
-        help="Finds faces; auto is s3fd if its checkpoint is there, else blazeface.",
+        help="Finds faces; auto is s3fd if its checkpoint is here, else blazeface.",
     ),
     click.option(
-        "--smooth", type=click.IntRange(min=0), default=0, show_default=True, help="Median over so many frames' boxes."
+        "--smooth",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Running median of face boxes over this odd number of frames; 0 for none.",
     ),
+)
+_RUN_OPTIONS = (
+    workers_option,
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Who starts processes.",
+    ),
+    device_option,
+    click.option(
+        "--precision",
+        type=click.Choice(["fp32", "bf16"]),
+        default="fp32",
+        show_default=True,
+        help="bf16: lip readers compute in bfloat16, meant for GPUs; a protocol of its own.",
+    ),
+    cache_option,
+    seed_option,
+    click.option("--strict", is_flag=True, help="Warnings leave the result incomplete, as errors do: exit code 1."),
 )
 
 

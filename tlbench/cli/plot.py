@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.options import clip_options
+from tlbench.cli.options import (
+    clip_options,
+    data_root_option,
+    dataset_option,
+    manifest_option,
+    seed_option,
+    split_option,
+)
 from tlbench.errors import TlbenchError
 
 
@@ -18,10 +25,10 @@ def command() -> None:
 
 @command.command("snapshots")
 @click.argument("generated", type=click.Path(path_type=Path), nargs=-1)
-@click.option("--dataset", required=True, metavar="NAME", help="Whose clip it is.")
-@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
-@click.option("--split", metavar="NAME", help="Which part of it.  [default: test]")
-@click.option("--manifest", type=click.Path(path_type=Path), metavar="FILE", help="List of clips.")
+@dataset_option
+@data_root_option
+@split_option
+@manifest_option
 @click.option("--clip", required=True, metavar="ID", help="The clip to be shown.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
 @click.option("--names", metavar="A,B", help="What the rows are called.  [default: the folders' names]")
@@ -86,7 +93,7 @@ def snapshots(
 @click.option("--words", required=True, metavar="A,B", help="Two words that sound alike: MEETING,MEDIA.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
 @click.option("--names", metavar="A,B", help="What the panels are called.  [default: the files' names]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of t-SNE.")
+@seed_option
 def embeddings(
     checkpoints: tuple[Path, ...],
     dataset: str,

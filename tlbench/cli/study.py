@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import clip_options, json_option
+from tlbench.cli.options import clip_options, json_option, seed_option
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def command() -> None:
 @click.option(
     "--checks", type=click.IntRange(min=0), default=2, show_default=True, metavar="N", help="Attention checks a person."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which clips, in which order.")
+@seed_option
 def new(
     study: Path,
     methods: tuple[str, ...],

@@ -261,7 +261,7 @@ def _example(result: Result) -> str:
 
 def _same_reference(a: Result, b: Result, clip_id: str) -> bool:
     """Whether one id means one clip: in data sets of one's own, ``001`` may be anything."""
-    x, y = a.by_id[clip_id].reference_sha256, b.by_id[clip_id].reference_sha256
+    x, y = a.by_id[clip_id].info.reference_sha256, b.by_id[clip_id].info.reference_sha256
     return x is None or y is None or x == y
 
 

@@ -154,7 +154,7 @@ def _scored(key: str, result: Result, metric: Metric) -> _Scored:
     # Few resamples: the interval, which costs most, is not looked at.
     settings = replace(result.interval, resamples=100, cluster=metric.cluster or result.interval.cluster)
     by_word = settings.cluster == "word"
-    labels = tuple(clip.word if by_word else clip.speaker for clip in clips)
+    labels = tuple(clip.info.word if by_word else clip.info.speaker for clip in clips)
     return _Scored(key, result, tuple(clip.id for clip in clips), labels, settings)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset, Source, Span, dataset_class
 from tlbench.datasets.lists import check_clip_id, read_subset
+from tlbench.datasets.locations import find_root, ways_to_say
 from tlbench.datasets.matching import COMMON_SUFFIXES, OTHER_SUFFIXES, ClipNames, FoundFile, find_files, match_files
 from tlbench.datasets.transcripts import visible
 from tlbench.errors import TlbenchError
@@ -91,7 +92,7 @@ def load_dataset(
     name : str
         One of :func:`dataset_names`.
     root : Path or None
-        The data set's folder.
+        The data set's folder; if None, the one that :func:`tlbench.datasets.locations.find_root` finds.
     generated : Path or None
         Folder of the generated videos. A clip without one stays in the selection with ``generated=None``.
     split : str or None
@@ -117,10 +118,7 @@ def load_dataset(
         raise TlbenchError(f"limit {limit}: must be at least 1 (--limit)")
     if manifest is not None and dataset.manifest is None:
         raise TlbenchError(f"{name}: takes no manifest ({manifest}); to choose clips use a subset (--subset)")
-    if root is None and dataset.needs_root:
-        raise TlbenchError(f"{name}: needs its data; pass the folder with {dataset.layout} as root (--data-root)")
-    if root is not None:
-        _check_folder(root, f"{name}: root", "--data-root")
+    root = _find_folder(dataset, root)
     files = None if generated is None else _generated_files(generated)
     source = Source(root, manifest, None if files is None else tuple(files))
 
@@ -161,6 +159,16 @@ def load_dataset(
         limit,
         dataset.notes(source),
     )
+
+
+def _find_folder(dataset: Dataset, given: Path | None) -> Path | None:
+    """The data set's folder. Clips of ``folder`` are wherever the call says, so nothing else is asked for them."""
+    found = find_root(dataset.name, given) if given is not None or not dataset.anonymous else None
+    if found is None and dataset.needs_root:
+        raise TlbenchError(f"{dataset.name}: needs the folder with {dataset.layout}; {ways_to_say(dataset.name)}")
+    if found is not None:
+        _check_folder(found.folder, f"{dataset.name}: root", found.source)
+    return None if found is None else found.folder
 
 
 def _check_folder(folder: Path, what: str, option: str) -> None:

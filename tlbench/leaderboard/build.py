@@ -16,10 +16,9 @@ from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.leaderboard.submission import MAX_BYTES, Computed, Submission, read_submission, submit, to_text
 from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
-from tlbench.scoring.record import read_records
+from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import RECORDS_NAME
 from tlbench.tables.table_format import clean
 
 PAGE = "README.md"
@@ -186,7 +185,7 @@ def _check_together(entries: Sequence[Entry], folder: Path) -> None:
         names[key] = entry.file
         if not isinstance(submission, Computed):
             continue
-        clips = {clip.id: clip.reference_sha256 for clip in submission.result.clips}
+        clips = {clip.id: clip.info.reference_sha256 for clip in submission.result.clips}
         for protocol in submission.result.protocols.values():
             file, theirs = leagues.setdefault(protocol.id, (entry.file, clips))
             if clips != theirs:

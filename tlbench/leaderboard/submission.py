@@ -491,7 +491,7 @@ def _check_computed(computed: Computed) -> None:
     _check_provenance(result)
     for clip in result.clips:
         for hash_name in ("generated_sha256", "reference_sha256"):
-            value = getattr(clip, hash_name)
+            value = getattr(clip.info, hash_name)
             if value is None or not _SHA256.fullmatch(value):
                 raise TlbenchError(f"clip {clean(clip.id)}: {hash_name} {value!r:.70} is not a SHA-256; score again")
     _check_intervals(result)
@@ -502,7 +502,7 @@ def _check_complete(result: Result) -> None:
         raise TlbenchError("there is no metric or no clip in the result; score again")
     if result.selection is not None and SHORT in result.selection.split(","):
         raise TlbenchError("videos that stop early were scored (--allow-short); a leaderboard takes whole clips only")
-    real = sum(clip.generated_sha256 == clip.reference_sha256 for clip in result.clips)
+    real = sum(clip.info.generated_sha256 == clip.info.reference_sha256 for clip in result.clips)
     if result.role == "system" and 2 * real > len(result.clips):
         raise TlbenchError(
             f"{real} of {len(result.clips)} videos are the real ones; score ground truth with --controls ground-truth"
@@ -511,10 +511,10 @@ def _check_complete(result: Result) -> None:
         raise TlbenchError(
             f"incomplete: {_why_incomplete(result)}; mend that and score again, a leaderboard takes whole runs only"
         )
-    short = [clip for clip in result.clips if is_short(clip.frames or 0, clip.frames_expected or 0)]
+    short = [clip for clip in result.clips if is_short(clip.info.frames or 0, clip.info.frames_expected or 0)]
     if short:
         raise TlbenchError(
-            f"clip {clean(short[0].id)} has {short[0].frames} of {short[0].frames_expected} frames, and so "
+            f"clip {clean(short[0].id)} has {short[0].info.frames} of {short[0].info.frames_expected} frames, and so "
             f"{len(short)} of {len(result.clips)} clips; a leaderboard takes whole clips only"
         )
     if result.selection is None and result.dataset in dataset_names():

@@ -106,6 +106,11 @@ class Metric:
     def key(self) -> str:
         return f"{self.name}/{self.arithmetic}"
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether it says how well something was read, so that guessing has a number too."""
+        return self.reads != "" and self.better != "none"
+
     def value(self, tally: Tally) -> float | None:
         """The number of a (summed) tally, in the unit shown; None for an empty tally."""
         ratio = tally.value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.video_reader import VideoReader
 from tlbench.observing.clip_checks import ClipChecks, concerned
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.observer import ClipState, Needs
 from tlbench.observing.plan import Plan
@@ -68,14 +69,17 @@ class ClipJob:
         """The result, with evidence in the order of ``names``, the same from the cache as from a new observation."""
         return Observation(
             self.clip,
+            replace(
+                ClipInfo.of(self.clip),
+                generated_sha256=self.generated_sha256,
+                reference_sha256=self.reference_sha256,
+                pictures_sha256=self.checks.pictures_sha256,
+                frames=self.frames,
+                frames_expected=self.checks.frames_expected,
+            ),
             {name: self.evidence[name] for name in names if name in self.evidence},
             {name: self.failures[name] for name in names if name in self.failures},
-            self.generated_sha256,
-            self.reference_sha256,
             (*self.findings, *self.view_findings),
-            self.frames,
-            self.checks.frames_expected,
-            self.checks.pictures_sha256,
             self.cached,
         )
 

@@ -1,29 +1,29 @@
-"""On which device networks compute, and in which precision."""
+"""Where networks compute, and in which precision."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from tlbench.errors import TlbenchError
 
-Precision = Literal["full", "half"]  # float32 or bfloat16, see tlbench.observing.precision
+Precision = Literal["fp32", "bf16"]
 
 
 def choose_device(device: str, networks: bool) -> str:
-    """The torch device of a run: ``cpu``, ``cuda`` or ``cuda:N``.
+    """The torch device for a ``--device`` option.
 
     Parameters
     ----------
     device : str
-        ``auto`` is a GPU if torch finds one, else the CPU.
+        ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
     networks : bool
-        Whether a network runs at all. Without one the answer is ``cpu``, and torch is not imported.
+        Whether a network will run. If not, torch is not imported and the answer is ``cpu``.
 
     Raises
     ------
     TlbenchError
-        If there is no such device.
+        Another name, or a GPU that torch does not see.
     """
     if re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device) is None:
         raise TlbenchError(f"no device {device!r}; there are auto, cpu, cuda and cuda:0, cuda:1 ...")
@@ -37,3 +37,9 @@ def choose_device(device: str, networks: bool) -> str:
     if int(device.partition(":")[2] or 0) >= count:
         raise TlbenchError(f"device {device!r}: torch sees {count} CUDA devices here; pass --device cpu or auto")
     return device
+
+
+def check_precision(precision: str) -> None:
+    """Raises TlbenchError if there is no such precision."""
+    if precision not in get_args(Precision):
+        raise TlbenchError(f"no precision {precision!r}; there are {' and '.join(get_args(Precision))}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding
 
 Value: TypeAlias = "float | int | str | bool | list[str] | np.ndarray | None"
@@ -60,32 +61,23 @@ class Observation:
     Attributes
     ----------
     clip : Clip
+        With the paths of its files.
+    info : ClipInfo
+        Without paths. ``frames`` is None if no observer saw the video.
     evidence : dict of observer name to Evidence
     failures : dict of observer name to ClipError
         Each observer of the plan is in one of the two.
-    generated_sha256, reference_sha256 : str or None
-        Of the files' bytes; None if there is no file or it can't be read.
     findings : tuple of Finding
         Of the checks, each with the observers it concerns.
-    frames : int or None
-        Number of frames of the generated video; None if it was not decoded to the end.
-    frames_expected : int or None
-        How many it should have; None if that is not known.
-    pictures_sha256 : str or None
-        Of its coded pictures, the same in any container.
     cached : int
         How many observers' evidence came from the cache.
     """
 
     clip: Clip
+    info: ClipInfo
     evidence: dict[str, Evidence] = field(default_factory=dict)
     failures: dict[str, ClipError] = field(default_factory=dict)
-    generated_sha256: str | None = None
-    reference_sha256: str | None = None
     findings: tuple[Finding, ...] = ()
-    frames: int | None = None
-    frames_expected: int | None = None
-    pictures_sha256: str | None = None
     cached: int = 0
 
 

@@ -49,3 +49,10 @@ def _imported(observer: str, target: str) -> Any:
         return attrgetter(attribute)(import_module(module))
     except (ImportError, AttributeError) as error:
         raise TlbenchError(f"observer {observer!r}: {target} can't be imported ({error})") from error
+
+
+def trained_view(kind: type[Observer], view: str) -> str:
+    """The name of the observer's view with this id, else of the view of the same name, else of the default view."""
+    same = [name for name, view_id in kind.views.items() if view_id == view]
+    named = view.partition("@")[0]
+    return next(iter(same), named if named in kind.views else kind.default_view)

@@ -120,9 +120,9 @@ def side_json(side: ReportRun, shown: Sequence[str] | None = None) -> dict[str, 
             for metric in result.metrics
         ],
         "ids": [clip.id for clip in clips],
-        "speakers": _column([clip.speaker for clip in clips]),
-        "words": _column([clip.word for clip in clips]),
-        "frames": _column([clip.frames for clip in clips]),
+        "speakers": _column([clip.info.speaker for clip in clips]),
+        "words": _column([clip.info.word for clip in clips]),
+        "frames": _column([clip.info.frames for clip in clips]),
         "notes": _sparse([[*_told(clip), *clip.notes] for clip in clips]),
         "failures": _sparse([[[who, f.code, f.message] for who, f in clip.failures.items()] for clip in clips]),
         "readings": _sparse(

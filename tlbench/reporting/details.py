@@ -135,7 +135,11 @@ _REMEDY = "records and result are of different runs: `tlbench aggregate` makes t
 
 def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
     """Raises TlbenchError if a record does not give the tallies that the result holds of its clip."""
-    if (record.generated_sha256, record.reference_sha256) != (clip.generated_sha256, clip.reference_sha256):
+    of_record, of_result = record.info, clip.info
+    if (of_record.generated_sha256, of_record.reference_sha256) != (
+        of_result.generated_sha256,
+        of_result.reference_sha256,
+    ):
         raise TlbenchError(f"clip {record.id}: its record is of another video than its result; {_REMEDY}")
     for metric in result.metrics:
         if metric.outdated:

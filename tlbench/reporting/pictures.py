@@ -82,7 +82,7 @@ class Videos:
             raise ClipError("missing", "the video is not here")
         for path in found:
             try:
-                if clip.generated_sha256 is not None and file_sha256(path) == clip.generated_sha256:
+                if clip.info.generated_sha256 is not None and file_sha256(path) == clip.info.generated_sha256:
                     return path
             except OSError:
                 continue

@@ -19,10 +19,9 @@ from tlbench.reporting.contents import ReportRun, notable_clips
 from tlbench.reporting.details import details_of
 from tlbench.reporting.page import render_page
 from tlbench.reporting.pictures import Picture, Videos, draw
-from tlbench.scoring.record import read_records
+from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import RECORDS_NAME
 
 PAGE_NAME = "report.html"
 PICTURES = 48  # clips with a strip: about 15 kB each

@@ -14,6 +14,7 @@ from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding, is_of_dataset, of_failure
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.scoring.record import ClipRecord, Failure
@@ -55,7 +56,7 @@ def aggregate(
     contents: list[Content] = []
     for record in records:
         scores.append(_score(record, metrics))
-        contents.append(Content(record.id, record.generated_sha256, record.pictures_sha256, record.reference_sha256))
+        contents.append(_content(record.info))
     told = [*check_copies(contents), *_long_videos(scores)]
     ground_truth = check_ground_truth(len(scores), (found for clip in scores for found in clip.findings))
     if ground_truth is not None:
@@ -88,12 +89,16 @@ def aggregate(
     return result
 
 
+def _content(info: ClipInfo) -> Content:
+    return Content(info.id, info.generated_sha256, info.pictures_sha256, info.reference_sha256)
+
+
 def _without_copies(clip: ClipScore) -> ClipScore:
     return replace(clip, findings=tuple(found for found in clip.findings if found.code not in COPIES))
 
 
 def _long_videos(clips: Sequence[ClipScore]) -> list[Finding]:
-    return check_lengths({clip.id: clip.frames / FRAMES_PER_SECOND for clip in clips if clip.frames})
+    return check_lengths({clip.id: clip.info.frames / FRAMES_PER_SECOND for clip in clips if clip.info.frames})
 
 
 def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
@@ -127,16 +132,10 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         if tally.numerator or tally.denominator or metric.scores_empty:
             tallies[metric.key] = tally
     return ClipScore(
-        id=record.id,
-        speaker=record.speaker,
-        generated_sha256=record.generated_sha256,
-        reference_sha256=record.reference_sha256,
+        info=replace(record.info, pictures_sha256=None),
         tallies=tallies,
         failures=failures,
         notes=record.notes,
-        frames=record.frames,
-        word=record.word,
-        frames_expected=record.frames_expected,
         findings=tuple(findings),
     )
 
@@ -146,7 +145,7 @@ def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) ->
     clips = []
     for clip in result.clips:
         earlier = before.by_id.get(clip.id)
-        if earlier is None or earlier.generated_sha256 != clip.generated_sha256:
+        if earlier is None or earlier.info.generated_sha256 != clip.info.generated_sha256:
             keys = ", ".join(metric.key for metric in outdated)
             raise TlbenchError(
                 f"clip {clip.id}: {keys} of its video are not in the earlier result, and this tlbench makes a newer "
@@ -193,5 +192,5 @@ def make_intervals(
 
 def units_of(clips: Sequence[ClipScore], cluster: str | None) -> Units:
     """What is resampled of some clips: whole ``cluster`` s, which are words or what the data set calls its speakers."""
-    labels = [clip.word if cluster == "word" else clip.speaker for clip in clips]
+    labels = [clip.info.word if cluster == "word" else clip.info.speaker for clip in clips]
     return group_units([clip.id for clip in clips], labels, cluster)

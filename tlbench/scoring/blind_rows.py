@@ -13,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 
 from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.metric import Metric
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding, finding
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.differences import Difference, paired_differences
@@ -268,9 +269,7 @@ def _row(result: Result, reading: BlindReading) -> Result | None:
         return None
     clips = tuple(
         ClipScore(
-            id=clip.id,
-            speaker=clip.speaker,
-            word=clip.word,
+            ClipInfo(clip.id, clip.info.speaker, clip.info.word),
             tallies={m.key: own[clip.id] for m in metrics if clip.id in (own := reading.tallies[m.key])},
         )
         for clip in result.clips

@@ -96,7 +96,9 @@ def _differences_over(
         nothing = Difference(None, None, None, None, None, None, None, 0, "clips", 0)
         return {metric.key: nothing for metric in metrics}
     by_word = settings.cluster == "word"
-    units = group_units(ids, [a.by_id[i].word if by_word else a.by_id[i].speaker for i in ids], settings.cluster)
+    units = group_units(
+        ids, [a.by_id[i].info.word if by_word else a.by_id[i].info.speaker for i in ids], settings.cluster
+    )
     clips = {m.key: (_clip_sums(a, m, ids), _clip_sums(b, m, ids)) for m in metrics}  # (clips, 2) each
     pairs = {}
     for metric in metrics:

@@ -1,8 +1,8 @@
-"""Whether the readers of a run can read: what they were trained on, what guessing gets, and a look at real clips.
+"""Whether the lip readers of a run can read its clips: their training, what guessing scores, and a few real clips.
 
-Three steps of :func:`tlbench.scoring.score.score_all`, none of which changes a number: :func:`unpublished` and
-:func:`check_training` compare checkpoints with the data set, :func:`probe_clips` and :func:`read_probe` read a few
-reference clips, and :func:`with_readers` puts blind rows and verdicts beside a result.
+None of it changes a number. :func:`unpublished` and :func:`check_training` compare checkpoints with the data set;
+:func:`tlbench.scoring.reader_check.with_readers` reads a few real clips and adds blind rows and verdicts to results
+by :class:`BlindReaders`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tlbench.datasets.known_texts import known_transcripts, known_words
 from tlbench.datasets.selection import Selection
 from tlbench.metrics.blind import GREY, BlindReading, blind_sentences, blind_words, tally_each
 from tlbench.metrics.metric import Metric
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.domain import check_checkpoint, check_domain, origin, published_on
 from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.grey import grey_evidence
@@ -31,11 +32,6 @@ from tlbench.scoring.result import ClipScore, Result
 
 PROBED = 20  # reference clips that are read to see whether the readers can read this data set
 PROBE = "probe"  # its name while it runs
-
-
-def is_reading(metric: Metric) -> bool:
-    """Whether its number says how well something was read, so that guessing has a number too."""
-    return metric.reads != "" and metric.better != "none"
 
 
 def unpublished(
@@ -89,14 +85,14 @@ def probe_clips(clips: Sequence[Clip], seed: int, most: int = PROBED) -> list[Cl
 
 def reading_plan(plan: Plan, metrics: Iterable[Metric]) -> Plan | None:
     """The plan with the observers alone that read; None if there is none."""
-    names = {metric.observer for metric in metrics if is_reading(metric)}
+    names = {metric.observer for metric in metrics if metric.is_reading}
     readers = tuple(observer for observer in plan.observers if observer.name in names)
     return replace(plan, observers=readers) if readers else None
 
 
 def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
     """What was seen of reference clips as a result with the reading metrics of ``like``, a result of the same run."""
-    metrics = tuple(metric for metric in like.metrics if is_reading(metric))
+    metrics = tuple(metric for metric in like.metrics if metric.is_reading)
     observations = list(seen)
     tallies = {
         metric.key: tally_each(
@@ -106,10 +102,7 @@ def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
     }
     clips = tuple(
         ClipScore(
-            id=o.clip.id,
-            speaker=o.clip.speaker,
-            word=o.clip.word,
-            frames=o.frames,
+            ClipInfo(o.clip.id, o.clip.speaker, o.clip.word, frames=o.info.frames),
             tallies={key: own[o.clip.id] for key, own in tallies.items() if o.clip.id in own},
         )
         for o in observations
@@ -146,11 +139,11 @@ class BlindReaders:
 
     def __init__(self, selection: Selection, metrics: Sequence[Metric], plan: Plan, seed: int = 0) -> None:
         self._clips = selection.clips
-        self._forced = [metric for metric in metrics if metric.reads == "forced" and is_reading(metric)]
+        self._forced = [metric for metric in metrics if metric.reads == "forced" and metric.is_reading]
         self._plan = plan
         self._guesses: list[BlindReading] = []
         self._learned_from: list[str] = []
-        kinds = {metric.reads for metric in metrics if is_reading(metric)}
+        kinds = {metric.reads for metric in metrics if metric.is_reading}
         if "sentence" in kinds:
             known = known_transcripts(selection)
             self._add(blind_sentences(metrics, self._clips, known, seed), known.source)
@@ -177,7 +170,7 @@ class BlindReaders:
 
     def _before_grey(self, result: Result) -> BlindReading:
         """The networks that are told the true beginning, before as many grey frames as each clip of the result has."""
-        frames = {clip.id: clip.frames for clip in result.clips}
+        frames = {clip.id: clip.info.frames for clip in result.clips}
         shown = [(clip, count) for clip in self._clips if (count := frames.get(clip.id))]
         seen: dict[str, dict[str, Evidence]] = {
             name: grey_evidence(self._plan, name, shown)

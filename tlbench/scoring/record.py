@@ -12,10 +12,12 @@ from typing import IO, Any, NoReturn
 
 from tlbench.errors import TlbenchError
 from tlbench.files import unwritable
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.preflight.findings import Finding
 
 SCHEMA = "tlbench.record/1"
+RECORDS_NAME = "records.jsonl"  # of the file in a run's folder
 # One hour of video is 90,000 frames; SyncNet's 31 distances a window in two views are then 30 MB of base64.
 LINE_BYTES = 256 * 2**20
 
@@ -34,50 +36,39 @@ class ClipRecord:
 
     Attributes
     ----------
-    id : str
-    speaker : str or None
-        The unit within which clips are not independent.
-    generated_sha256, reference_sha256 : str or None
-        Of the files' bytes; None if there was no such file or nobody read it.
+    info : ClipInfo
     evidence : mapping of observer name to Evidence
     failures : mapping of observer name to Failure
     notes : tuple of str
-        Remarks of records from before there were findings; new ones have none.
-    frames, frames_expected : int or None
-        Of the generated video, as scored, and how many it should have.
-    word : str or None
-        The label of a clip of a single word.
+        Only in records written before there were findings.
     findings : tuple of Finding
         What the checks found, and every failure.
-    pictures_sha256 : str or None
-        Of the generated video's coded pictures, whatever they are wrapped in.
     """
 
-    id: str
-    speaker: str | None = None
-    generated_sha256: str | None = None
-    reference_sha256: str | None = None
+    info: ClipInfo
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    frames: int | None = None
-    word: str | None = None
-    frames_expected: int | None = None
     findings: tuple[Finding, ...] = ()
-    pictures_sha256: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The clip's id."""
+        return self.info.id
 
     def to_line(self) -> str:
         """The record as one line of strict JSON (no NaN), without the newline."""
+        info = self.info
         data = {
             "schema": SCHEMA,
-            "id": self.id,
-            "speaker": self.speaker,
-            **({} if self.word is None else {"word": self.word}),
-            "generated_sha256": self.generated_sha256,
-            "reference_sha256": self.reference_sha256,
-            **({} if self.pictures_sha256 is None else {"pictures_sha256": self.pictures_sha256}),
-            "frames": self.frames,
-            **({} if self.frames_expected is None else {"frames_expected": self.frames_expected}),
+            "id": info.id,
+            "speaker": info.speaker,
+            **({} if info.word is None else {"word": info.word}),
+            "generated_sha256": info.generated_sha256,
+            "reference_sha256": info.reference_sha256,
+            **({} if info.pictures_sha256 is None else {"pictures_sha256": info.pictures_sha256}),
+            "frames": info.frames,
+            **({} if info.frames_expected is None else {"frames_expected": info.frames_expected}),
             "notes": list(self.notes),
             **({"findings": [found.to_json() for found in self.findings]} if self.findings else {}),
             "failures": {name: [why.code, why.message] for name, why in self.failures.items()},
@@ -101,26 +92,32 @@ class ClipRecord:
             )
         try:
             return cls(
-                id=text(data["id"], "id"),
-                speaker=optional_text(data["speaker"], "speaker"),
-                generated_sha256=optional_text(data["generated_sha256"], "generated_sha256"),
-                reference_sha256=optional_text(data["reference_sha256"], "reference_sha256"),
+                info=_read_info(data),
                 evidence={name: Evidence.from_json(item) for name, item in data["evidence"].items()},
                 failures={
                     name: Failure(text(code, "failure code"), text(message, "failure message"))
                     for name, (code, message) in data["failures"].items()
                 },
                 notes=tuple(text(note, "note") for note in data["notes"]),
-                frames=optional_count(data["frames"], "frames"),
-                word=optional_text(data.get("word"), "word"),
-                frames_expected=optional_count(data.get("frames_expected"), "frames_expected"),
-                pictures_sha256=optional_text(data.get("pictures_sha256"), "pictures_sha256"),
                 findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
             )
         except KeyError as error:
             raise ValueError(f"field {error} is missing") from error
         except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"a field is not of its kind ({error})") from error
+
+
+def _read_info(data: Mapping[str, Any]) -> ClipInfo:
+    return ClipInfo(
+        id=text(data["id"], "id"),
+        speaker=optional_text(data["speaker"], "speaker"),
+        word=optional_text(data.get("word"), "word"),
+        generated_sha256=optional_text(data["generated_sha256"], "generated_sha256"),
+        reference_sha256=optional_text(data["reference_sha256"], "reference_sha256"),
+        pictures_sha256=optional_text(data.get("pictures_sha256"), "pictures_sha256"),
+        frames=optional_count(data["frames"], "frames"),
+        frames_expected=optional_count(data.get("frames_expected"), "frames_expected"),
+    )
 
 
 def refuse_constant(name: str) -> NoReturn:

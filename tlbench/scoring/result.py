@@ -24,6 +24,7 @@ from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
 from tlbench.scoring.record import Failure
 from tlbench.statistics import Interval, IntervalSettings
@@ -46,24 +47,26 @@ class ClipScore:
 
     Attributes
     ----------
-    id, speaker, generated_sha256, reference_sha256, frames, notes, word, frames_expected, findings
-        As on :class:`ClipRecord`.
+    info : ClipInfo
+        Its facts, but for ``pictures_sha256``, which result files do not keep.
     tallies : mapping of metric key to Tally
         A metric that had nothing to count in this clip is not in it.
     failures : mapping of observer name (or metric key) to Failure
+    notes : tuple of str
+        As on :class:`tlbench.scoring.record.ClipRecord`.
+    findings : tuple of Finding
     """
 
-    id: str
-    speaker: str | None = None
-    generated_sha256: str | None = None
-    reference_sha256: str | None = None
+    info: ClipInfo
     tallies: Mapping[str, Tally] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    frames: int | None = None
-    word: str | None = None
-    frames_expected: int | None = None
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The clip's id."""
+        return self.info.id
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ class Result:
 
         A clip that was not scored at all has none of its frames.
         """
-        pairs = [(clip.frames or 0, clip.frames_expected) for clip in self.clips]
+        pairs = [(clip.info.frames or 0, clip.info.frames_expected) for clip in self.clips]
         if not pairs or any(expected is None for _, expected in pairs):
             return None
         return sum(min(frames, expected or 0) for frames, expected in pairs), sum(
@@ -300,8 +303,8 @@ class Result:
         metric = self.metric(key)
         words: dict[str, list[ClipScore]] = {}
         for clip in self.clips:
-            if clip.word is not None:
-                words.setdefault(clip.word, []).append(clip)
+            if clip.info.word is not None:
+                words.setdefault(clip.info.word, []).append(clip)
         return {word: total_value(metric, words[word]) for word in sorted(words)}
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -316,10 +319,10 @@ class Result:
 
         table: dict[str, list[Any]] = {
             "clip": [clip.id for clip in self.clips],
-            "speaker": [clip.speaker for clip in self.clips],
-            "frames": [clip.frames for clip in self.clips],
-            "frames_expected": [clip.frames_expected for clip in self.clips],
-            "word": [clip.word for clip in self.clips],
+            "speaker": [clip.info.speaker for clip in self.clips],
+            "frames": [clip.info.frames for clip in self.clips],
+            "frames_expected": [clip.info.frames_expected for clip in self.clips],
+            "word": [clip.info.word for clip in self.clips],
         }
         for metric in self.metrics:
             table[metric.key] = [_clip_value(metric, clip) for clip in self.clips]
@@ -368,11 +371,11 @@ class Result:
             "metrics": {row.metric.key: self._metric_json(row) for row in self.rows()},
             "clips": {
                 "id": [clip.id for clip in self.clips],
-                "speaker": [clip.speaker for clip in self.clips],
-                "generated_sha256": [clip.generated_sha256 for clip in self.clips],
-                "reference_sha256": [clip.reference_sha256 for clip in self.clips],
-                "frames": [clip.frames for clip in self.clips],
-                "word": [clip.word for clip in self.clips],
+                "speaker": [clip.info.speaker for clip in self.clips],
+                "generated_sha256": [clip.info.generated_sha256 for clip in self.clips],
+                "reference_sha256": [clip.info.reference_sha256 for clip in self.clips],
+                "frames": [clip.info.frames for clip in self.clips],
+                "word": [clip.info.word for clip in self.clips],
                 "failures": {
                     str(i): {who: [why.code, why.message] for who, why in clip.failures.items()}
                     for i, clip in enumerate(self.clips)
@@ -386,8 +389,8 @@ class Result:
     def _findings_json(self) -> dict[str, Any]:
         """What clips of results from before there were findings do not have."""
         data: dict[str, Any] = {}
-        if any(clip.frames_expected is not None for clip in self.clips):
-            data["frames_expected"] = [clip.frames_expected for clip in self.clips]
+        if any(clip.info.frames_expected is not None for clip in self.clips):
+            data["frames_expected"] = [clip.info.frames_expected for clip in self.clips]
         if any(clip.findings for clip in self.clips):
             data["findings"] = {
                 str(i): [replace(found, clip=None).to_json() for found in clip.findings]

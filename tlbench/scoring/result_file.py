@@ -16,6 +16,7 @@ from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
+from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.blind_rows import read_blind
 from tlbench.scoring.record import Failure, count, optional_count, optional_text, refuse_constant, text
@@ -138,19 +139,21 @@ def _from_json(
     frames_expected = clips.get("frames_expected", [None] * clip_count)
     scores = tuple(
         ClipScore(
-            id=text(clip_id, "clip id"),
-            speaker=optional_text(speaker, "speaker"),
-            generated_sha256=optional_text(generated, "generated_sha256"),
-            reference_sha256=optional_text(reference, "reference_sha256"),
+            ClipInfo(
+                id=text(clip_id, "clip id"),
+                speaker=optional_text(speaker, "speaker"),
+                word=optional_text(word, "word"),
+                generated_sha256=optional_text(generated, "generated_sha256"),
+                reference_sha256=optional_text(reference, "reference_sha256"),
+                frames=optional_count(frames, "frames"),
+                frames_expected=optional_count(frames_expected[i], "frames_expected"),
+            ),
             tallies=tallies[i],
             failures={
                 who: Failure(text(code, "failure code"), text(message, "failure message"))
                 for who, (code, message) in clips["failures"].get(str(i), {}).items()
             },
             notes=tuple(text(note, "note") for note in clips["notes"].get(str(i), ())),
-            frames=optional_count(frames, "frames"),
-            word=optional_text(word, "word"),
-            frames_expected=optional_count(frames_expected[i], "frames_expected"),
             findings=tuple(
                 replace(Finding.from_json(item), clip=clip_id) for item in clips.get("findings", {}).get(str(i), ())
             ),

@@ -553,7 +553,7 @@ def check_same_videos(answers: Answers, condition: str, result: Result) -> None:
     for (shown_as, clip_id), sha256 in answers.sources.items():
         if shown_as != condition or clip_id not in result.by_id:
             continue
-        scored = result.by_id[clip_id].generated_sha256
+        scored = result.by_id[clip_id].info.generated_sha256
         if scored is not None and scored != sha256:
             raise TlbenchError(
                 f"result {result.name!r}: its clip {clip_id} is another file than the one people saw as {condition}; "

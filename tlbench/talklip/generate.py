@@ -136,7 +136,7 @@ def generate_dataset(
     identity: Identity = "first",
     trim: Trim = "both-ends",
     device: str = "auto",
-    precision: Precision = "full",
+    precision: Precision = "fp32",
     workers: int | None = None,
     cache: Path | None = None,
     progress: Count | None = None,
@@ -158,7 +158,7 @@ def generate_dataset(
         true lips it then sees.
     trim : "both-ends" or "end"
         See :meth:`tlbench.talklip.inference.TalkLipInference.hear`.
-    precision : "full" or "half"
+    precision : "fp32" or "bf16"
         ``half``: faces are painted in bfloat16, which takes half the time where the processor or GPU has instructions
         for it, and more where not. Other pictures, so the note says so.
     workers : int, optional
@@ -289,7 +289,7 @@ def generate_video(
     face: str = "largest",
     identity: Identity = "same",
     device: str = "auto",
-    precision: Precision = "full",
+    precision: Precision = "fp32",
     say: Say | None = None,
 ) -> int:
     """Let the face in a video say what a sound file says, and write both to ``out``. Returns the number of frames.
@@ -303,7 +303,7 @@ def generate_video(
     identity : "first" or "same"
         As :func:`generate_dataset`; ``same`` is what TalkLip's ``inf_demo.py`` and Wav2Lip's ``inference.py`` do with
         a face whose own speech is not wanted.
-    precision : "full" or "half"
+    precision : "fp32" or "bf16"
         As :func:`generate_dataset`.
     say : text -> None, optional
         Told what was converted.
@@ -501,7 +501,7 @@ def _place(places: list[np.ndarray | None], index: int) -> np.ndarray | None:
 
 def _speaker(package: Package, checkpoint: Path, device: str, precision: Precision) -> TalkLipInference:
     chosen = torch.device(choose_device(device, networks=True))
-    return TalkLipInference(generator_of(package, checkpoint), chosen, half=precision == "half")
+    return TalkLipInference(generator_of(package, checkpoint), chosen, half=precision == "bf16")
 
 
 def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, Any]:
@@ -515,7 +515,7 @@ def _recipe(package: Package, checkpoint: Path, manner: _Manner) -> dict[str, An
         "frames_per_second": FRAMES_PER_SECOND,
         "decoding": DECODING,
         "encoder": {"pictures": CODEC, "crf": manner.crf, "sound": "aac"},
-    } | ({"numbers": HALF_NAME} if manner.precision == "half" else {})
+    } | ({"numbers": HALF_NAME} if manner.precision == "bf16" else {})
 
 
 def _remarks(checkpoint: Path) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def breakdowns(computed: Computed) -> list[dict[str, Any]]:
         made.append(_by_word_length(computed))
     if SEEN in keys or WORDS in keys:
         made.append(_by_viseme(computed))
-    labelled = any(clip.word is not None for clip in result.clips)
+    labelled = any(clip.info.word is not None for clip in result.clips)
     accuracy = next((key for key in ("acc/sound", "acc/paper") if key in keys), None)
     if accuracy is not None and labelled:
         made += _by_label(result, accuracy)
@@ -285,7 +285,7 @@ def _misread(share: Share) -> float | None:
 def _by_label(result: Result, key: str) -> list[dict[str, Any]]:
     """For clips of single words, whose labels a result holds: no text is needed."""
     metric = result.metric(key)
-    labelled = [(clip.word, clip) for clip in result.clips if clip.word is not None]
+    labelled = [(clip.info.word, clip) for clip in result.clips if clip.info.word is not None]
     what = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
     def parted(kinds: Callable[[str], Iterable[Any]]) -> list[tuple[Any, int, float | None]]:

@@ -1,0 +1,88 @@
+"""The result of an earlier run, made again from its records. No video is read and no model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from tlbench.arguments import AnyNames, AnyPath, as_names
+from tlbench.errors import TlbenchError
+from tlbench.metrics.catalogue import find_metrics
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.protocol import Protocol
+from tlbench.scoring.aggregation import FROM_RECORDS, with_outdated
+from tlbench.scoring.aggregation import aggregate as aggregate_records
+from tlbench.scoring.blind_rows import carried
+from tlbench.scoring.record import RECORDS_NAME, read_records
+from tlbench.scoring.result import FILE_NAME, Result
+from tlbench.scoring.result_file import load_result
+
+
+def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
+    """Make the result of an earlier run again from its records.
+
+    Parameters
+    ----------
+    folder : path
+        The run's folder, with ``records.jsonl`` and ``result.json``. The latter is replaced.
+    metrics : sequence of str, optional
+        See :func:`tlbench.metrics.catalogue.find_metrics`; those of the earlier result if not given. The run must have
+        used their observers and views. If not given, numbers of older versions of metrics are kept as they are.
+
+    Raises
+    ------
+    TlbenchError
+        If a metric needs evidence that the records do not have.
+    """
+    folder = Path(folder)
+    before = load_result(folder)
+    chosen = tuple(metric for metric in before.metrics if not metric.outdated)
+    outdated = tuple(metric for metric in before.metrics if metric.outdated) if metrics is None else ()
+    if metrics is not None:
+        chosen = find_metrics(as_names(metrics))
+    result = aggregate_records(
+        read_records(folder / RECORDS_NAME),
+        chosen,
+        _protocols(before, chosen),
+        name=before.name,
+        dataset=before.dataset,
+        split=before.split,
+        expected=before.expected,
+        selection=before.selection,
+        role=before.role,
+        provenance=before.provenance,
+        interval=before.interval,
+        trained_with=before.trained_with,
+        remarks=before.remarks,
+        findings=[found for found in before.findings if found.code not in FROM_RECORDS],
+        not_checked=before.not_checked,
+        strict=before.strict,
+    )
+    if outdated:
+        result = with_outdated(result, before, outdated)
+    result = carried(before, result)
+    result.write(folder / FILE_NAME)
+    return result
+
+
+def _protocols(before: Result, metrics: Iterable[Metric]) -> dict[str, Protocol]:
+    """Protocols by metric key: each is that of an earlier metric of the same observer and view, but for the metric."""
+    known = {(metric.observer, metric.view): before.protocols[metric.key] for metric in before.metrics}
+    protocols = {}
+    for metric in metrics:
+        like = known.get((metric.observer, metric.view))
+        if like is None:
+            raise TlbenchError(
+                f"{metric.key}: this run did not use {metric.view or 'any view'} of {metric.observer!r}; "
+                "score again with --metrics"
+            )
+        protocols[metric.key] = replace(
+            like,
+            metric=metric.name,
+            version=metric.version,
+            aggregation=metric.aggregation,
+            arithmetic=metric.arithmetic,
+            rule=metric.rule or None,
+        )
+    return protocols

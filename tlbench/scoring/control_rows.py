@@ -1,0 +1,73 @@
+"""Ceilings and floors of a selection: the real clips with a known fault, scored like a system."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.selection import Selection
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.generation.controls import CONTROLS, control
+from tlbench.generation.nearest_mouth import check_enough
+from tlbench.generation.write_controls import control_clips, donors, make_controls
+from tlbench.observing.cache import Cache
+from tlbench.observing.face_boxes import BoxFinder
+from tlbench.scoring.options import RunOptions
+from tlbench.scoring.result import Result
+from tlbench.scoring.run import Progress, run
+from tlbench.scoring.setup import Setup
+
+
+def control_kinds(asked: Sequence[str]) -> list[str]:
+    """Names of controls; ``all`` alone stands for every one."""
+    return [known.name for known in CONTROLS] if tuple(asked) == ("all",) else list(dict.fromkeys(asked))
+
+
+def check_controls(kinds: Sequence[str], selection: Selection) -> None:
+    """Raises TlbenchError for a kind that does not exist, or that can't be made of these clips."""
+    asked = [control(kind) for kind in kinds]
+    if asked and any(clip.reference is None for clip in selection.clips):
+        raise TlbenchError(
+            f"{selection.dataset.name}: controls are made from reference videos, and it has none; leave --controls out"
+        )
+    if any(kind.needs_donor for kind in asked):
+        donors([clip.id for clip in selection.clips])
+    if any(kind.needs_mouths for kind in asked):
+        check_enough(selection.clips)
+
+
+def score_controls(
+    kinds: Sequence[str],
+    selection: Selection,
+    setup: Setup,
+    options: RunOptions,
+    *,
+    out: Path,
+    progress: Progress | None = None,
+) -> Iterator[Result]:
+    """Write the videos of controls to ``out/<kind>`` and score them, each result as it is done.
+
+    A clip that a control can't be made of is a UserWarning.
+    """
+    finder = BoxFinder(setup.plan.boxes, Cache(setup.plan.cache / "boxes"))
+
+    def warn(clip: Clip, kind: str, error: ClipError) -> None:
+        warnings.warn(f"control {kind}, clip {clip.id}: {error}", stacklevel=2)
+
+    folders = make_controls(
+        selection.clips,
+        out,
+        kinds,
+        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
+        boxes_by=finder.decided_by(selection.clips),
+        seed=options.seed,
+        progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
+        on_failure=warn,
+    )
+    for kind in kinds:
+        chosen = replace(selection, clips=control_clips(selection.clips, kind, folders.get(kind)))
+        excused = control(kind).excused
+        yield run(chosen, setup, kind, options, out=out / kind, role="control", excused=excused, progress=progress)

@@ -1,0 +1,181 @@
+"""One system's clips to its result: observations (cached) -> records -> tallies -> sums."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import Selection
+from tlbench.errors import ClipError
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.sync import METRICS as SYNC_METRICS
+from tlbench.observing.engines import observe
+from tlbench.observing.evidence import Observation
+from tlbench.observing.observer import HALF_NAME
+from tlbench.observing.plan import Plan
+from tlbench.preflight.findings import Finding, of_failure
+from tlbench.preflight.folder import check_file_names
+from tlbench.preflight.frames import check_sync_length
+from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
+from tlbench.scoring.aggregation import aggregate
+from tlbench.scoring.options import DEFAULT_RUN, RunOptions
+from tlbench.scoring.probe import check_training
+from tlbench.scoring.protocols import make_protocols, mark_of_selection
+from tlbench.scoring.provenance import make_provenance
+from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
+from tlbench.scoring.result import FILE_NAME, Result, Role
+from tlbench.scoring.setup import Setup
+from tlbench.statistics import IntervalSettings
+
+# Name of the system, the clip just observed (None while controls are written), clips done, clips in all.
+Progress = Callable[[str, Observation | None, int, int], None]
+
+
+def run(
+    selection: Selection,
+    setup: Setup,
+    name: str,
+    options: RunOptions = DEFAULT_RUN,
+    *,
+    out: Path,
+    role: Role = "system",
+    excused: frozenset[str] = frozenset(),
+    progress: Progress | None = None,
+) -> Result:
+    """Observe a selection, and write its records and its result to the folder ``out``.
+
+    Parameters
+    ----------
+    name : str
+        Of the system or control.
+    excused : frozenset of str
+        Codes of findings to leave out: those that a control's own fault causes.
+    progress : callable, optional
+        Called after each clip.
+    """
+    started = datetime.now(timezone.utc)
+    of_folder, of_clips = _findings_of_names_and_texts(selection, setup.plan, role)
+    if setup.weights:
+        of_folder += check_training(setup.metrics, setup.weights, selection)
+    is_control = role == "control"
+    result = aggregate(
+        _records(selection, setup, name, options, out=out, of_clips=of_clips, excused=excused, progress=progress),
+        setup.metrics,
+        make_protocols(selection, setup),
+        name=name,
+        dataset=selection.dataset.name,
+        split=selection.split,
+        expected=len(selection.clips),
+        selection=mark_of_selection(selection, setup.plan),
+        role=role,
+        interval=IntervalSettings(seed=options.seed, cluster=selection.dataset.cluster),
+        findings=[found for found in of_folder if found.code not in excused],
+        not_checked=_not_checked(setup.plan),
+        strict=options.strict,
+        trained_with=() if is_control else setup.trained_with,
+        remarks=setup.remarks if is_control else (*setup.remarks, *setup.overlaps),
+    )
+    provenance = make_provenance(
+        ["tlbench", *sys.argv[1:]],
+        setup.weights,
+        started,
+        datetime.now(timezone.utc),
+        numbers={plan.name: HALF_NAME if plan.half else "float32" for plan in setup.plan.observers if plan.weights},
+        generation=None if is_control else setup.origin,
+    )
+    result = replace(result, provenance=provenance)
+    result.write(out / FILE_NAME)
+    return result
+
+
+def _records(
+    selection: Selection,
+    setup: Setup,
+    name: str,
+    options: RunOptions,
+    *,
+    out: Path,
+    of_clips: Mapping[str, Sequence[Finding]],
+    excused: frozenset[str],
+    progress: Progress | None,
+) -> Iterator[ClipRecord]:
+    """The record of each clip, as it is observed and written."""
+    plan = replace(setup.plan, excused=excused)
+    with RecordWriter(out / RECORDS_NAME) as writer:
+        for done, observation in enumerate(observe(plan, selection.clips, options.workers, options.engine), start=1):
+            before = of_clips.get(observation.clip.id, ())
+            record = _record(observation, [*before, *_too_short_for_sync(observation, setup.metrics)], excused)
+            writer.write(record)
+            if progress is not None:
+                progress(name, observation, done, len(selection.clips))
+            yield record
+
+
+def _findings_of_names_and_texts(
+    selection: Selection, plan: Plan, role: Role
+) -> tuple[list[Finding], dict[str, list[Finding]]]:
+    """What file names and transcripts show before a video is read: findings of the folder, and of clips by id."""
+    found = [
+        one for one in check_file_names(selection) if one.clip is None and (role == "system" or one.code != "extra")
+    ]
+    if any(observer.needs.transcript or observer.needs.word for observer in plan.observers):
+        found += check_texts(selection.clips, ALPHABET, None if selection.dataset.own_words else LRW_WORDS)
+        found += check_contradictions(selection)
+    of_clips: dict[str, list[Finding]] = {}
+    for one in found:
+        if one.clip is not None:
+            of_clips.setdefault(one.clip, []).append(one)
+    return [one for one in found if one.clip is None], of_clips
+
+
+def _not_checked(plan: Plan) -> list[str]:
+    """What the run does not check, because no observer needs it."""
+    needs = [observer.needs for observer in plan.observers]
+    parts = {
+        "sound": any(need.audio for need in needs),
+        "pictures of the real videos": any(need.reference for need in needs),
+        "faces": any(need.boxes for need in needs),
+        "transcripts": any(need.transcript or need.word for need in needs),
+    }
+    return [part for part, checked in parts.items() if not checked]
+
+
+def _too_short_for_sync(observation: Observation, metrics: Sequence[Metric]) -> Iterator[Finding]:
+    """A finding if `sound` metrics of sync are measured and the clip is too short for them."""
+    whom = {metric.observer for metric in metrics if metric in SYNC_METRICS and metric.arithmetic == "sound"}
+    if whom:
+        yield from check_sync_length(observation.clip.id, observation.info.frames_expected, tuple(sorted(whom)))
+
+
+def _record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
+    """The observation without folders, which would show where its user keeps things."""
+    clip = observation.clip
+    paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
+    files = [path for path in paths if path is not None]
+
+    def failure(error: ClipError) -> Failure:
+        message = error.message
+        for path in files:
+            message = message.replace(str(path), path.name)
+        return Failure(error.code, message)
+
+    failures = {name: failure(error) for name, error in observation.failures.items()}
+    kept = [found for found in (*findings, *observation.findings) if found.code not in excused]
+    return ClipRecord(
+        info=observation.info,
+        evidence=observation.evidence,
+        failures=failures,
+        findings=(*kept, *_findings_of_failures(failures, clip.id, {found.code for found in kept})),
+    )
+
+
+def _findings_of_failures(failures: Mapping[str, Failure], clip_id: str, known: set[str]) -> Iterator[Finding]:
+    """A finding for each code of failure that no finding has yet."""
+    for code in dict.fromkeys(why.code for why in failures.values()):
+        if code not in known:
+            whom = tuple(name for name, why in failures.items() if why.code == code)
+            yield of_failure(clip_id, code, failures[whom[0]].message, whom)

@@ -1,0 +1,247 @@
+"""What a run measures and with what: the metrics, so the observers, views, checkpoints and face detector.
+
+:func:`prepare` decides all of it before the first clip is read, so that whatever can't be done is an error at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tlbench.checkpoints.card import Card
+from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards
+from tlbench.checkpoints.weights import Weights, check_names, find_weights
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.selection import Selection
+from tlbench.errors import TlbenchError
+from tlbench.metrics.catalogue import find_metrics, named_apart
+from tlbench.metrics.metric import Metric
+from tlbench.observing.cache import default_cache
+from tlbench.observing.device import Precision, check_precision, choose_device
+from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
+from tlbench.observing.observer import HALF_NAME
+from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.registry import observer_class, trained_view
+from tlbench.preflight.findings import CATALOGUE
+from tlbench.preflight.headers import Expected
+from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
+from tlbench.scoring.probe import unpublished
+from tlbench.scoring.trained_with import overlaps
+from tlbench.scoring.view_choice import AUTO_VIEW, auto_view, check_views, view_remarks
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run measures and with what, for any folder of the same data set.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+    plan : Plan
+    weights : tuple of Weights
+        The checkpoints used, detectors included.
+    left_out : tuple of str
+        Which usual metrics are not measured, and why: one line each.
+    remarks : tuple of str
+        What a reader of the numbers must know about how they were made: one line each.
+    overlaps : tuple of str
+        Which observers are related to a checkpoint the system was trained with. Controls were not trained.
+    trained_with : tuple of str
+        Checkpoints the system was trained with, as declared.
+    origin : mapping or None
+        How the videos were made, if by ``tlbench generate``; see
+        :func:`tlbench.generation.generation_log.origin_of`.
+    """
+
+    metrics: tuple[Metric, ...]
+    plan: Plan
+    weights: tuple[Weights, ...]
+    left_out: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+    overlaps: tuple[str, ...] = ()
+    trained_with: tuple[str, ...] = ()
+    origin: Mapping[str, Any] | None = None
+
+    def view(self, metric: Metric) -> str:
+        """The name of the view that a metric of this run reads."""
+        return metric.view or next(plan.views[0] for plan in self.plan.observers if plan.name == metric.observer)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What was decided about one observer; no plan if it is not used."""
+
+    metrics: tuple[Metric, ...] = ()
+    plan: ObserverPlan | None = None
+    weights: Weights | None = None
+    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def prepare(
+    selection: Selection,
+    measured: MetricOptions = DEFAULT_METRICS,
+    faces: FaceOptions = DEFAULT_FACES,
+    options: RunOptions = DEFAULT_RUN,
+) -> Setup:
+    """Decide what a run measures and with what.
+
+    Raises
+    ------
+    TlbenchError
+        Unknown names, or a metric was asked for by name and its checkpoint is not here (``all``, ``paper`` and
+        ``sound`` leave out what can't be measured).
+    """
+    check_precision(options.precision)
+    metrics, left_out = _choose_metrics(selection, measured.metrics)
+    names = list(dict.fromkeys(metric.observer for metric in metrics))
+    _check_names(measured, names)
+    choices = [_choose_observer(name, metrics, selection, measured, options.precision) for name in names]
+    left_out += [line for choice in choices for line in choice.left_out]
+    plans = [choice.plan for choice in choices if choice.plan is not None]
+    if not plans:
+        raise TlbenchError("; ".join(left_out))
+    used = [choice.weights for choice in choices if choice.weights is not None]
+    rule, detector = faces.rule(selection.fixed_box, measured.weights)  # controls need it even if no observer does
+    if detector is not None and any(plan.needs.boxes for plan in plans):
+        used.append(detector)
+    measurable = {metric.key for choice in choices for metric in choice.metrics}
+    expected = replace(
+        Expected.of(selection.dataset),
+        allow_short=measured.allow_short,
+        boxes_of_each=faces.boxes_from == "generated",
+    )
+    return Setup(
+        metrics=tuple(metric for metric in metrics if metric.key in measurable),
+        plan=Plan(
+            tuple(plans),
+            rule,
+            options.cache or default_cache(),
+            choose_device(options.device, any(plan.weights for plan in plans)),
+            expected=expected,
+        ),
+        weights=tuple(used),
+        left_out=tuple(left_out),
+        remarks=(
+            *(line for choice in choices for line in choice.remarks),
+            *(view_remarks(plans, used, metrics) if used else ()),
+            *(_precision_remarks(plans) if options.precision == "bf16" else ()),
+        ),
+        overlaps=tuple(overlaps(used, measured.trained_with)) if used else (),
+        trained_with=tuple(measured.trained_with),
+    )
+
+
+def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
+    """Raises TlbenchError for an unknown checkpoint, or a view that an observer of the run does not have."""
+    if measured.weights:
+        check_names(measured.weights, [card for card in known_cards() if card.observer])
+    if measured.trained_with:
+        check_declared(measured.trained_with, known_cards())
+    if measured.views:
+        check_views(measured.views, observers)
+
+
+def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[tuple[Metric, ...], list[str]]:
+    """The metrics asked for, or those that suit the clips, and a line if nothing about reading can be measured."""
+    if asked is not None:
+        return find_metrics(asked), []
+    usual = find_metrics(selection.dataset.metrics)
+    suited = tuple(metric for metric in usual if _has_subject(metric, selection.clips))
+    return suited, _without_texts(usual, selection.clips)
+
+
+def _has_subject(metric: Metric, clips: Iterable[Clip]) -> bool:
+    """Whether some clip has what the metric's observer needs: a word, or a transcript."""
+    needs = observer_class(metric.observer).needs
+    if needs.transcript:
+        return any(clip.transcript for clip in clips)
+    return not needs.word or any(clip.word for clip in clips)
+
+
+def _without_texts(metrics: Iterable[Metric], clips: Sequence[Clip]) -> list[str]:
+    """A line that names the metrics of reading, if no clip has a transcript or a word."""
+    if any(clip.transcript or clip.word for clip in clips):
+        return []
+    dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, clips))
+    told = f"{', '.join(dropped)} left out: no clip has a transcript, so nothing about reading is measured; for that"
+    return [f"{told} {CATALOGUE['no-transcripts'].fix.removeprefix('for word error rates ')}"] if dropped else []
+
+
+def _choose_observer(
+    name: str,
+    metrics: Sequence[Metric],
+    selection: Selection,
+    measured: MetricOptions,
+    precision: Precision,
+) -> _Choice:
+    """Whether an observer is used, with which checkpoint and views, and for which of the metrics."""
+    cards = observer_cards(name)
+    weights = find_weights(cards, measured.weights, selection.dataset.name) if cards else None
+    own = [metric for metric in metrics if metric.observer == name]
+    if cards and weights is None:
+        return _Choice(left_out=(_without_checkpoint(name, own, cards[0], measured.metrics),))
+    why_not: dict[Metric, str] = {}
+    if weights is not None:
+        why_not = {metric: _why_unfit(metric, weights) for metric in _unfit(own, weights)}
+        why_not |= dict(unpublished(own, weights, selection.dataset, known_cards()))
+        own = [metric for metric in own if metric not in why_not]
+    if not own:
+        return _Choice(weights=weights, left_out=tuple(why_not.values()))
+    view = measured.views.get(name)
+    remarks: tuple[str, ...] = ()
+    if view == AUTO_VIEW:
+        view, why = auto_view(name, weights, selection.clips)
+        remarks = (why,)
+    plan = _observer_plan(name, own, weights, view, precision)
+    return _Choice(tuple(own), plan, weights, tuple(why_not.values()), remarks)
+
+
+def _without_checkpoint(name: str, metrics: Iterable[Metric], card: Card, asked: Sequence[str] | None) -> str:
+    """Which metrics are left out for want of a checkpoint. Raises TlbenchError if one of them was asked for by name."""
+    labels = ", ".join(dict.fromkeys(metric.label for metric in metrics))
+    way_out = f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass "
+    way_out += f"--weights {card.name}={card.file}"
+    if asked is not None and any(metric.observer == name for metric in find_metrics(named_apart(asked))):
+        raise TlbenchError(f"{labels}: the checkpoint of observer {name!r} is not here; {way_out}")
+    return f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}"
+
+
+def _unfit(metrics: Iterable[Metric], weights: Weights) -> list[Metric]:
+    """Metrics with a view of their own that this network can't take, as the published view for a small network."""
+    kind = observer_class(weights.card.observer)
+    return [metric for metric in metrics if metric.view and not kind.fits(metric.view, weights.view)]
+
+
+def _why_unfit(metric: Metric, weights: Weights) -> str:
+    return (
+        f"{metric.key} left out: it uses the view {metric.view!r}, which the network of checkpoint "
+        f"{weights.card.name!r}, trained on {weights.view}, can't take"
+    )
+
+
+def _observer_plan(
+    name: str, metrics: Sequence[Metric], weights: Weights | None, view: str | None, precision: Precision
+) -> ObserverPlan:
+    """What one observer of a run does for these metrics of its own."""
+    kind = observer_class(name)
+    chosen = view or (trained_view(kind, weights.view) if weights is not None else kind.default_view)
+    named = [metric.view for metric in metrics if metric.view]
+    own = [chosen] if len(named) < len(metrics) else []
+    views = tuple(dict.fromkeys([*own, *named]))  # the run's own first: Setup.view finds it there
+    modes = tuple(sorted({metric.mode for metric in metrics if metric.mode}))
+    path, sha256 = (weights.path, weights.sha256) if weights is not None else (None, None)
+    return ObserverPlan(name, views, path, sha256, modes, half=precision == "bf16" and kind.has_half)
+
+
+def _precision_remarks(plans: Sequence[ObserverPlan]) -> Iterator[str]:
+    """Which observers compute in bfloat16, and which can't."""
+    halves, others = ([plan.name for plan in plans if plan.half is half] for half in (True, False))
+    if halves:
+        yield (
+            f"half precision ({HALF_NAME}): {', '.join(halves)}; these numbers can't be ranked with those of full "
+            "precision"
+        )
+    if others:
+        yield f"full precision all the same, as there is no half: {', '.join(others)}"
