@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from tlbench.calibration.verdicts import Calibration, FaultPoint, FaultSide
+from tlbench.document import Cell, Document, Table, clean, label_with_arrow
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
-from tlbench.tables.table_format import SYMBOLS, Cell, Document, Table, clean, draw_markdown, draw_terminal
+from tlbench.tables.markup import draw_markdown
+from tlbench.tables.terminal import print_document
 
-_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _TITLES = {"paper": "paper: the published arithmetic", "sound": "sound: what it should have been"}
-_WIDE = 160  # columns, where nobody says
 
 _NOTES = (
     "Numbers: Spearman's correlation of the size of the fault with getting worse, within each clip, mean over clips "
@@ -27,22 +26,14 @@ _NOTES = (
 
 
 def print_calibration(calibration: Calibration, stream: TextIO, all_metrics: bool = False) -> None:
-    """Write the table to a stream, as wide and with the characters it can show.
+    """Write the table to a stream, with the width, colours and characters that the stream can show.
 
     Parameters
     ----------
     all_metrics : bool
         Metrics too that are not headline metrics.
     """
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        SYMBOLS.encode(encoding)
-        ascii_only = False
-    except UnicodeEncodeError:
-        ascii_only = True
-    width = shutil.get_terminal_size((_WIDE, 24)).columns
-    text = draw_terminal(_sheet(calibration, all_metrics), width, False, ascii_only)
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    print_document(_document(calibration, all_metrics), stream)
 
 
 def calibration_page(calibration: Calibration) -> str:
@@ -52,7 +43,7 @@ def calibration_page(calibration: Calibration) -> str:
         "",
         "Made by `tlbench calibrate`. The curves are in `curves.png`, all digits in `calibration.json`.",
         "",
-        draw_markdown(_sheet(calibration, True)),
+        draw_markdown(_document(calibration, True)),
         "## Which metric is blind to what",
         "",
         *_verdict_lines(calibration),
@@ -99,7 +90,7 @@ def shown_metrics(calibration: Calibration, all_metrics: bool) -> list[Metric]:
     return headline if headline and not all_metrics else list(calibration.metrics)
 
 
-def _sheet(calibration: Calibration, all_metrics: bool) -> Document:
+def _document(calibration: Calibration, all_metrics: bool) -> Document:
     metrics = shown_metrics(calibration, all_metrics)
     columns = [(fault, place) for fault in calibration.faults for place in range(len(fault.sides))]
     head = (Cell("metric"), *(_head(fault, place) for fault, place in columns))
@@ -107,7 +98,7 @@ def _sheet(calibration: Calibration, all_metrics: bool) -> Document:
     for arithmetic, title in _TITLES.items():
         rows = [
             (
-                Cell(clean(metric.label) + _ARROWS[metric.better]),
+                Cell(clean(label_with_arrow(metric.label, metric.better))),
                 *(_cell(calibration.curve(fault.name, metric.key).sides[place]) for fault, place in columns),
             )
             for metric in metrics
@@ -119,9 +110,9 @@ def _sheet(calibration: Calibration, all_metrics: bool) -> Document:
         f" ({clean(calibration.selection)} only)" if calibration.selection else ""
     )
     title = f"Does the metric see the fault? {calibration.clips} clips"
-    grid = Table(title, head, tuple(sections), kept=(0,), left=(0,))
+    table = Table(title, head, tuple(sections), kept=(0,), left=(0,))
     notes = [*_NOTES, *_failure_notes(calibration), *(clean(line) for line in calibration.left_out)]
-    return Document(heading, (grid,), tuple(notes))
+    return Document(heading, (table,), tuple(notes))
 
 
 def _head(fault: Fault, place: int) -> Cell:
@@ -132,8 +123,10 @@ def _head(fault: Fault, place: int) -> Cell:
 def _cell(side: FaultSide) -> Cell:
     if side.correlation is None:
         return Cell("-")
-    ends = "" if side.low is None or side.high is None else f"[{_signed(side.low)}, {_signed(side.high)}]"
-    return Cell(f"{_signed(side.correlation)} {verdict_text(side)}", ends)
+    text = f"{_signed(side.correlation)} {verdict_text(side)}"
+    if side.low is None or side.high is None:
+        return Cell(text)
+    return Cell(text, f"[{_signed(side.low)}, {_signed(side.high)}]", f"±{(side.high - side.low) / 2:.2f}")
 
 
 def _signed(value: float) -> str:

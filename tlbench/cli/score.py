@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from tlbench.cli.options import (
     dataset_options,
     detector_options,
     face_option,
-    format_option,
     given_weights,
     landmarks_option,
     parse_views,
@@ -22,11 +22,12 @@ from tlbench.cli.options import (
     weights_option,
     workers_option,
 )
+from tlbench.cli.table_options import table_options
 
 if TYPE_CHECKING:
     from tlbench.observing.face_boxes import GuideSource
     from tlbench.scoring.score import Precision
-    from tlbench.tables.table import Format
+    from tlbench.tables.formats import Format
 
 
 @click.command()
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
     "--no-probe", is_flag=True, help="Do not read 20 real clips to see whether the lip readers can read this data set."
 )
 @cache_option
-@format_option
+@table_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -109,6 +110,8 @@ def command(
     no_probe: bool,
     cache: Path | None,
     table_format: Format,
+    columns: str | None,
+    no_intervals: bool,
 ) -> None:
     """Score the videos in one or more GENERATED folders and print the table.
 
@@ -119,7 +122,7 @@ def command(
     """
     from tlbench.cli.progress import ScoreProgress
     from tlbench.scoring.score import score_all
-    from tlbench.tables.table import render
+    from tlbench.tables.result_table import print_results
 
     with ScoreProgress() as progress:
         results = score_all(
@@ -155,5 +158,12 @@ def command(
             cache=cache,
             progress=progress,
         )
-    click.echo(render(results, table_format, all_metrics=metrics is not None))
+    print_results(
+        results,
+        sys.stdout,
+        table_format,
+        all_metrics=metrics is not None,
+        columns=as_names(columns),
+        intervals=not no_intervals,
+    )
     context.exit(0 if all(result.complete for result in results) else 1)

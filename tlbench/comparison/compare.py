@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.arguments import AnyNames, AnyPath, as_names
+from tlbench.comparison.comparison_table import comparison_document
+from tlbench.document import document_html
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
@@ -101,7 +103,7 @@ class Comparison:
         Clips left out because the other result has no such clip.
     other_reference : int
         Clips left out because the same id stands for different reference videos.
-    standing_a, standing_b : SystemStatus
+    status_a, status_b : SystemStatus
         What must be known of each.
     not_read : tuple of (str, str)
         Systems with metrics by which they are read no better than by a reader that does not look.
@@ -116,13 +118,13 @@ class Comparison:
     only_a: int
     only_b: int
     other_reference: int
-    standing_a: SystemStatus
-    standing_b: SystemStatus
+    status_a: SystemStatus
+    status_b: SystemStatus
     not_read: tuple[tuple[str, str], ...] = ()
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """One flat mapping a metric: what tables for programs hold."""
-        sides = {"a": self.standing_a, "b": self.standing_b}
+        sides = {"a": self.status_a, "b": self.status_b}
         told = {f"complete_{side}": of.complete for side, of in sides.items()} | {
             f"{level}_{side}": listed
             for side, of in sides.items()
@@ -161,9 +163,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from tlbench.tables.notebook import comparison_html  # it stands on tables, which stand on comparisons
-
-        return comparison_html(self)
+        return document_html(comparison_document(self))
 
 
 def compare(
@@ -230,8 +230,8 @@ def compare(
         only_a=len(a.clips) - len(common),
         only_b=len(b.clips) - len(common),
         other_reference=len(common) - len(same),
-        standing_a=_standing(a, same),
-        standing_b=_standing(b, same),
+        status_a=_status(a, same),
+        status_b=_status(b, same),
         not_read=tuple(
             (of.name, metric.key)
             for of in (a, b)
@@ -241,7 +241,7 @@ def compare(
     )
 
 
-def _standing(result: Result, compared: Sequence[str]) -> SystemStatus:
+def _status(result: Result, compared: Sequence[str]) -> SystemStatus:
     findings = [found for clip_id in compared for found in result.by_id[clip_id].findings]
     return SystemStatus(
         result.complete,

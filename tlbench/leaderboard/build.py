@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlbench.checkpoints.catalogue import known_cards
+from tlbench.document import clean
 from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
@@ -20,7 +21,6 @@ from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
 from tlbench.scoring.score import RECORDS_NAME
-from tlbench.tables.table_format import clean
 
 PAGE = "README.md"
 

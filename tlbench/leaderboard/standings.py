@@ -9,6 +9,7 @@ from math import isfinite
 from string import ascii_lowercase
 
 from tlbench.comparison.ranking import Entrant, paired_tests, rank
+from tlbench.document import Cell, Document, Table, clean
 from tlbench.leaderboard.submission import (
     Column,
     Computed,
@@ -19,7 +20,7 @@ from tlbench.leaderboard.submission import (
     told_of,
 )
 from tlbench.metrics.catalogue import all_metrics, find_metric
-from tlbench.tables.table_format import Cell, Document, Table, clean, draw_markdown, markdown_text
+from tlbench.tables.markup import draw_markdown, markdown_text
 
 TITLES = {
     "sound": "sound: to compare systems by",
@@ -131,7 +132,7 @@ def dataset_page(board: Board) -> str:
     """The page of one data set: its tables, how to read them, and the records behind them."""
     lines = [f"# {markdown_text(board.dataset)}", "", "Made by `tlbench leaderboard build` from the records beside it."]
     for table in board.tables:
-        lines += ["", f"## {table.arithmetic}", "", draw_markdown(_sheet(table)).rstrip("\n")]
+        lines += ["", f"## {table.arithmetic}", "", draw_markdown(_document(table)).rstrip("\n")]
     lines += ["", "## Records", ""]
     lines += [_about(entry) for entry in board.entries]
     return "\n".join(lines) + "\n"
@@ -216,11 +217,11 @@ def _table(
     return BoardTable(arithmetic, columns, ways, ordered, standings, tuple(_notes(columns, shown, standings, ways)))
 
 
-def _sheet(table: BoardTable) -> Document:
+def _document(table: BoardTable) -> Document:
     drawn = tuple((label, tuple(_row(entry, table) for entry in members)) for label, members in table.sections)
     head = (Cell("system"), *(Cell(c.label + ARROWS[c.better], c.unit) for c in table.columns.values()))
-    grid = Table("value (rank) [interval]", head, drawn, kept=(0,), left=(0,))
-    return Document(TITLES[table.arithmetic], (grid,), table.notes)
+    drawn_table = Table("value (rank) [interval]", head, drawn, kept=(0,), left=(0,))
+    return Document(TITLES[table.arithmetic], (drawn_table,), table.notes)
 
 
 def _ways(protocols: Iterable[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from tlbench.checkpoints.card import Card, overlap
 from tlbench.checkpoints.catalogue import check_declared
 from tlbench.datasets.dataset import dataset_class, dataset_names
+from tlbench.document import clean
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
@@ -35,7 +36,6 @@ from tlbench.scoring.record import refuse_constant
 from tlbench.scoring.result import Result, Role, dumps, result_text
 from tlbench.scoring.result_file import AGREEMENT, parse_result
 from tlbench.study.answers import SCALES
-from tlbench.tables.table_format import clean
 
 SCHEMA = "tlbench.leaderboard/1"
 # LRW's 25,000 clips in fourteen metrics take 11 MiB; GitHub refuses files above 100 MB.

@@ -25,8 +25,9 @@ from tlbench.reporting.blind import blind_table
 from tlbench.reporting.contents import ReportRun, side_json, telling_metrics
 from tlbench.reporting.details import CHARTS
 from tlbench.reporting.numbers import ends, head, shown_number
-from tlbench.scoring.blind_rows import UNREAD_MEANS, cannot_read, unread_mark
+from tlbench.scoring.blind_rows import cannot_read, unread_mark
 from tlbench.scoring.result import Result
+from tlbench.scoring.result_notes import UNREAD_MEANS
 
 _ARITHMETICS = {
     "sound": "Sound: to compare systems by",

@@ -25,6 +25,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
+from tlbench.scoring.notebook import result_html
 from tlbench.scoring.record import Failure
 from tlbench.statistics import Interval, IntervalSettings
 
@@ -342,8 +343,6 @@ class Result:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from tlbench.tables.notebook import result_html  # it stands on tables, which stand on results
-
         return result_html(self)
 
     def to_json(self) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.transcripts import has_words
+from tlbench.document import clean
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import content_sha256
 from tlbench.study.answers import GROUND_TRUTH
 from tlbench.study.plan import as_said, check_balance, draw_clips, plan_trials, words_like
 from tlbench.study.store import FILE_NAME, ShownVideo, create
 from tlbench.study.videos import real, write_shown
-from tlbench.tables.table_format import clean
 
 CODES = "codes.txt"
 VIDEOS = "videos"
