@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, Span, load_dataset
 from tlbench.datasets.matching import ClipNames
@@ -27,8 +28,6 @@ EACH_WORD = 100  # occurrences: LRW has 50 in a test split
 FEWEST = 3  # occurrences of a word below which a figure shows nothing
 PERPLEXITY = 30.0  # scikit-learn's own; of few points as many as it takes
 SILENCES = ("", "sil", "sp")
-
-Count = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def plot_embeddings(
     names: Sequence[str] = (),
     each: int = EACH_WORD,
     seed: int = 0,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> list[EmbeddingSpread]:
     """Draw what generators hear in two words that are easily confused: a panel a checkpoint, a point an occurrence.
 

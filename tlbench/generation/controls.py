@@ -20,6 +20,7 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.nearest_mouth import MouthIndex, mouth_halves
@@ -352,7 +353,7 @@ def make_controls(
     boxes_of: Callable[[Clip], np.ndarray],
     boxes_by: str = "",
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
     on_failure: Callable[[Clip, str, ClipError], None] | None = None,
 ) -> dict[str, Path]:
     """Write ``<out>/<kind>/<id>.mp4`` for each clip and kind that is not there yet.

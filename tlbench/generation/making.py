@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
@@ -14,8 +15,6 @@ from tlbench.media.faces import write_boxes
 from tlbench.media.followed import FOUND
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.face_boxes import BoxFinder, choose_rule
-
-Count = Callable[[int, int], None]  # clips done, clips in all
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def make_boxes(
     smooth: int = 0,
     face: str = "largest",
     cache: Path | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> BoxSummary:
     """Write ``<out>/<id>.npy`` for each reference video of a data set: (T, 4), x1 y1 x2 y2 of each frame.
 
@@ -107,7 +106,7 @@ def write_controls(
     smooth: int = 0,
     face: str = "largest",
     cache: Path | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> tuple[dict[str, Path], list[tuple[str, str, ClipError]]]:
     """Write controls of a data set's reference videos; see :func:`tlbench.generation.controls.make_controls`.
 

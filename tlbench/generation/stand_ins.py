@@ -8,11 +8,12 @@ that their envelope follows the clip's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.generation.controls import SAMPLES_PER_FRAME
@@ -97,7 +98,7 @@ def pair_up(
     clips: Sequence[Clip],
     envelopes: Mapping[str, np.ndarray],
     of: str,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
 ) -> dict[str, StandInMatch]:
     """For each clip the one whose speech is loud when its own is: of those that say the least of the same words.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tlbench.arguments import AnyPath, AnyPaths, as_paths
+from tlbench.arguments import AnyPath, AnyPaths, CountCallback, as_paths
 from tlbench.comparison.compare import compare
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
@@ -28,8 +28,6 @@ PAGE_NAME = "report.html"
 PICTURES = 48  # clips with a strip: about 15 kB each
 LARGE_BYTES = 30 * 2**20  # what a browser still opens without a thought
 
-Progress = Callable[[int, int], None]
-
 
 def report(
     run: AnyPath,
@@ -41,7 +39,7 @@ def report(
     embed: bool = False,
     pictures: int = PICTURES,
     limit: int | None = None,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
 ) -> Path:
     """Write the page of a run, or of two side by side, and return its path. No model is loaded.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.transcripts import has_words
@@ -66,7 +67,7 @@ def new_study(
     subset: Path | None = None,
     limit: int | None = None,
     manifest: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
 ) -> NewStudy:
     """Draw the clips of a user study and write everything it needs to a new folder.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Selection
 from tlbench.errors import ClipError, TlbenchError
@@ -24,8 +25,6 @@ from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
 FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
-
-Count = Callable[[int, int], None]  # clips done, clips in all
 
 
 class PreprocessedDataset(ABC):
@@ -59,7 +58,7 @@ class PreprocessedDataset(ABC):
         self._folder = cache / folder
         self._files: list[Path] = []
 
-    def prepare(self, progress: Count) -> None:
+    def prepare(self, progress: CountCallback) -> None:
         """Make what is not there yet. A clip that can't be learned from is in ``failures``.
 
         Raises
