@@ -20,7 +20,8 @@ from tlbench.leaderboard.site.dataset import groups
 from tlbench.leaderboard.site.page import site_pages
 from tlbench.leaderboard.site.system import breakdowns
 from tlbench.leaderboard.standings import Board, kind_of, make_board
-from tlbench.leaderboard.submission import Computed, digest, parse_submission
+from tlbench.leaderboard.submission import Computed
+from tlbench.leaderboard.submission_file import digest, parse_submission
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import HitTally

@@ -12,18 +12,10 @@ import pytest
 from tests.factories.results_factory import LEVEL, levels, result
 from tlbench.errors import TlbenchError
 from tlbench.statistics import IntervalSettings, Ratio
-from tlbench.study.answers import (
-    GROUND_TRUTH,
-    Answers,
-    Check,
-    Score,
-    StudyResult,
-    TranscriptionAnswer,
-    evaluate,
-    krippendorff_alpha,
-    mean_interval,
-    spearman,
-)
+from tlbench.study.answers import GROUND_TRUTH, Answers, Check, Score, TranscriptionAnswer
+from tlbench.study.correlations import spearman
+from tlbench.study.estimates import krippendorff_alpha, mean_interval
+from tlbench.study.results import StudyResult, evaluate
 from tlbench.study.tables import print_study, render_study
 
 QUICK = IntervalSettings(resamples=200)

@@ -20,8 +20,9 @@ from werkzeug.test import TestResponse
 from tests.factories.study_factory import METHODS, SENTENCES, make_study, make_videos
 from tlbench.errors import TlbenchError
 from tlbench.media.probe import probe
-from tlbench.study.answers import Answers, evaluate
+from tlbench.study.answers import Answers
 from tlbench.study.new_study import NewStudy
+from tlbench.study.results import evaluate
 from tlbench.study.site import make_site
 from tlbench.study.store import FILE_NAME, MAX_REPLY, Store
 

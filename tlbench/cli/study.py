@@ -157,7 +157,7 @@ def results(
 
     May be asked for while the study is being served. Exit code: 0 everybody finished, 1 not yet.
     """
-    from tlbench.study.answers import evaluate
+    from tlbench.study.results import evaluate
     from tlbench.study.store import Store
     from tlbench.study.tables import print_study
 

@@ -15,7 +15,8 @@ from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
-from tlbench.leaderboard.submission import MAX_BYTES, Computed, Submission, read_submission, submit, to_text
+from tlbench.leaderboard.submission import Computed, Submission
+from tlbench.leaderboard.submission_file import MAX_BYTES, read_submission, submit, to_text
 from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result

@@ -15,9 +15,9 @@ from tlbench.leaderboard.submission import (
     Computed,
     Published,
     Submission,
+    comes_from_relative,
     figure_columns,
-    judged_by_overlap,
-    told_of,
+    finding_facts,
 )
 from tlbench.metrics.catalogue import all_metrics, find_metric
 from tlbench.tables.markup import draw_markdown, markdown_text
@@ -183,7 +183,7 @@ def _numbers(submission: Submission) -> dict[str, RankedNumber]:
             row.low,
             row.high,
             row.protocol.id,
-            judged_by_overlap(submission, row.metric),
+            comes_from_relative(submission, row.metric),
             row.metric.outdated,
         )
         for row in submission.result.rows()
@@ -360,7 +360,7 @@ def _about(entry: Entry) -> str:
         ]
         result = submission.result
         facts = [f"{len(result.clips):,} of {result.expected:,} clips", f"tlbench {result.provenance['tlbench']}"]
-        facts += told_of(result)
+        facts += finding_facts(result)
         if result.trained_with:
             facts.append(f"trained with {', '.join(result.trained_with)}")
         facts += [said for _, said in sorted((submission.overlaps or {}).items())]

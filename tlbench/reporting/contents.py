@@ -8,13 +8,11 @@ from itertools import chain, zip_longest
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
 from tlbench.metrics.metric import Metric
 from tlbench.preflight.findings import worst_first
 from tlbench.reporting.details import CHARTS, Detail
 from tlbench.reporting.pictures import Picture
-from tlbench.scoring.result import ClipScore, Result
+from tlbench.scoring.result import ClipScore, Result, clip_value
 
 EXTRA_DIGITS = 1  # of a clip's number beyond those of the table: ties are rarer, and the page hardly grows
 
@@ -37,15 +35,6 @@ class ReportRun:
     details: Mapping[str, Detail] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
-
-
-def clip_value(metric: Metric, clip: ClipScore) -> float | None:
-    """One clip's own number, or None if the metric has none of it."""
-    tally = clip.tallies.get(metric.key)
-    if tally is None:
-        return None
-    with np.errstate(divide="ignore"):
-        return metric.value(tally)
 
 
 def telling_metrics(result: Result) -> list[Metric]:

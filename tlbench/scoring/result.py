@@ -323,7 +323,7 @@ class Result:
             "word": [clip.word for clip in self.clips],
         }
         for metric in self.metrics:
-            table[metric.key] = [_clip_value(metric, clip) for clip in self.clips]
+            table[metric.key] = [clip_value(metric, clip) for clip in self.clips]
         table["failures"] = [
             "; ".join(f"{who}: {why.code}" for who, why in clip.failures.items()) for clip in self.clips
         ]
@@ -462,7 +462,8 @@ def json_number(value: float | None) -> float | str | None:
     return value if value is None or isfinite(value) else repr(value)
 
 
-def _clip_value(metric: Metric, clip: ClipScore) -> float | None:
+def clip_value(metric: Metric, clip: ClipScore) -> float | None:
+    """A metric's number for one clip alone, in its unit; None if the metric counted nothing in the clip."""
     tally = clip.tallies.get(metric.key)
     if tally is None:
         return None

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from tlbench.errors import TlbenchError
+from tlbench.metrics.opinion import HIGHEST, LOWEST
 from tlbench.metrics.text import distance, spoken
 from tlbench.metrics.visemes import phonemes, visemes
-from tlbench.study.answers import HIGHEST, LOWEST
 
 Task = Literal["rate", "check", "read"]
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, g, redirect, render_template, request, send_file, url_for
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from tlbench.study.answers import HIGHEST, LOWEST
+from tlbench.metrics.opinion import HIGHEST, LOWEST
 from tlbench.study.new_study import VIDEOS
 from tlbench.study.store import MAX_REPLY, RATED, Store, StudyStep
 

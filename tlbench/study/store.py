@@ -16,7 +16,8 @@ from pathlib import Path
 from threading import Lock
 
 from tlbench.errors import TlbenchError
-from tlbench.study.answers import SCALES, Answers, Check, Score, TranscriptionAnswer
+from tlbench.metrics.opinion import SCALES
+from tlbench.study.answers import Answers, Check, Score, TranscriptionAnswer
 from tlbench.study.plan import Task, Trial
 
 FILE_NAME = "study.sqlite"

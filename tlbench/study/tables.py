@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Literal, TextIO
 
 from tlbench.document import Cell, Document, Table, clean, interval_cell, label_with_arrow
-from tlbench.study.answers import GROUND_TRUTH, WORD_ERRORS, WORDS_READ, Correlation, Measure, StudyResult
+from tlbench.metrics.opinion import WORD_ERRORS, WORDS_READ, Measure
+from tlbench.study.answers import GROUND_TRUTH
+from tlbench.study.correlations import Correlation
+from tlbench.study.results import StudyResult
 from tlbench.tables.formats import draw
 from tlbench.tables.terminal import DEFAULT_WIDTH, shows_color, shows_only_ascii, terminal_width, write_text
 
