@@ -94,6 +94,12 @@ def number_text(value: float | None, digits: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+def letter(index: int) -> str:
+    """The letter of an index: a ... z, aa, ab, ..."""
+    first = letter(index // 26 - 1) if index >= 26 else ""
+    return first + chr(ord("a") + index % 26)
+
+
 def interval_cell(text: str, low: float | None, high: float | None, digits: int) -> Cell:
     """A cell with a confidence interval as its detail, ``[low, high]``, and half its width as the short form."""
     if low is None or high is None:

@@ -175,7 +175,7 @@ def read_dataset(folder: Path) -> list[Entry]:
 def _check_together(entries: Sequence[Entry], folder: Path) -> None:
     """Names differ to a reader's eye, and one protocol means one set of clips."""
     names: dict[tuple[type[Submission], str], str] = {}
-    leagues: dict[str, tuple[str, dict[str, str | None]]] = {}
+    clips_of: dict[str, tuple[str, dict[str, str | None]]] = {}
     for entry in entries:
         submission = entry.submission
         key = type(submission), unicodedata.normalize("NFKC", submission.name).casefold()
@@ -189,7 +189,7 @@ def _check_together(entries: Sequence[Entry], folder: Path) -> None:
             continue
         clips = {clip.id: clip.reference_sha256 for clip in submission.result.clips}
         for protocol in submission.result.protocols.values():
-            file, theirs = leagues.setdefault(protocol.id, (entry.file, clips))
+            file, theirs = clips_of.setdefault(protocol.id, (entry.file, clips))
             if clips != theirs:
                 ids = sorted(clip for clip in {*clips, *theirs} if clips.get(clip) != theirs.get(clip))
                 raise TlbenchError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-from tlbench.document import ARROWS, Cell, Document, Table, clean, interval_cell, label_with_arrow, number_text
+from tlbench.document import ARROWS, Cell, Document, Table, clean, interval_cell, label_with_arrow, letter, number_text
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
@@ -215,13 +215,7 @@ def _value_cell(result: Result, rows: Mapping[str, Row], key: str, letters: Mapp
 def _protocol_letters(shown: _Shown, key: str) -> dict[str, str]:
     """A letter for each protocol id of a metric; empty if all rows have the same id."""
     ids = list(dict.fromkeys(rows[key].protocol.id for _, rows in shown if key in rows))
-    return {} if len(ids) < 2 else {protocol: _letter(i) for i, protocol in enumerate(ids)}
-
-
-def _letter(index: int) -> str:
-    """a ... z, aa, ab, ..."""
-    first = _letter(index // 26 - 1) if index >= 26 else ""
-    return first + chr(ord("a") + index % 26)
+    return {} if len(ids) < 2 else {protocol: letter(i) for i, protocol in enumerate(ids)}
 
 
 def _notes(shown: _Shown, intervals: bool) -> list[str]:
