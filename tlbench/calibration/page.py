@@ -64,7 +64,7 @@ def calibration_page(calibration: Calibration) -> str:
         "",
         *(line for fault in calibration.faults for line in _numbers(calibration, fault)),
     ]
-    if calibration.doubles:
+    if calibration.stand_ins:
         parts += ["## Doubles", "", *_double_lines(calibration), ""]
     if calibration.left_out:
         parts += ["## Left out", "", *(f"- {clean(line)}" for line in calibration.left_out), ""]
@@ -190,7 +190,7 @@ def _number_cell(metric: Metric, point: FaultPoint) -> str:
 
 def _double_lines(calibration: Calibration) -> Sequence[str]:
     lines = []
-    for kind, pairs in calibration.doubles.items():
+    for kind, pairs in calibration.stand_ins.items():
         alike = sorted(likeness for _, likeness in pairs.values())
         if alike:
             lines.append(
