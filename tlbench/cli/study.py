@@ -124,7 +124,7 @@ def progress(study: Path) -> None:
     from tlbench.study.store import Store
 
     with Store(study) as store:
-        for person in store.everyone():
+        for person in store.participants():
             click.echo(f"{person.code}  {person.done} of {person.total}")
 
 

@@ -15,13 +15,13 @@ class Measure:
     Attributes
     ----------
     key, label : str
-        For programs, and as in the paper's Table 2.
+        For programs, and for tables as in Table 2 of the paper.
     better : "higher" or "lower"
     unit : str
     scale : float
-        From ratio to unit.
+        Factor from the ratio to the unit.
     low, high : float
-        What the measure can reach, in its unit.
+        Least and greatest possible value, in the unit.
     """
 
     key: str
@@ -33,7 +33,7 @@ class Measure:
     high: float
 
 
-# TalkLip, Table 2, whose four columns these are. There, too, readability is a score that is given knowing the word.
+# The four columns of TalkLip, Table 2. There, too, readability is scored by people who know the word.
 SCALES = (
     Measure("quality", "VQ", "higher", "", 1.0, LOWEST, HIGHEST),
     Measure("sync", "Sync", "higher", "", 1.0, LOWEST, HIGHEST),

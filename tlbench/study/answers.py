@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tlbench.metrics.opinion import WORD_ERRORS, WORDS_READ
@@ -13,7 +13,10 @@ GROUND_TRUTH = "ground-truth"  # the condition that shows the real videos
 
 @dataclass(frozen=True)
 class Score:
-    """One 1 to 5 answer; ``scale`` is the key of one of ``SCALES``, ``condition`` a method or the ground truth."""
+    """One answer from 1 to 5.
+
+    ``scale`` is the key of one of :data:`tlbench.metrics.opinion.SCALES`, ``condition`` a method or the ground truth.
+    """
 
     participant: int
     condition: str
@@ -24,19 +27,19 @@ class Score:
 
 @dataclass(frozen=True)
 class TranscriptionAnswer:
-    """What somebody read from a muted clip; ``choices`` is how many words were offered, 0 if the answer was typed."""
+    """What a participant read from a muted clip. ``choices`` is the number of words offered, 0 for a typed answer."""
 
     participant: int
     condition: str
     clip: str
-    truth: str
+    transcript: str
     reply: str
     choices: int
 
 
 @dataclass(frozen=True)
 class Check:
-    """An attention check: the clip asks for ``wanted`` on every scale."""
+    """An attention check: the video asks for the score ``wanted`` on every scale."""
 
     participant: int
     wanted: int
@@ -44,27 +47,28 @@ class Check:
 
     @property
     def passed(self) -> bool:
+        """Whether all given scores are the wanted one."""
         return all(score == self.wanted for score in self.given)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """All that was answered in a study, and what it was about.
+    """All answers of a study, with its methods, data set and participants.
 
     Attributes
     ----------
     conditions : tuple of str
-        The methods in the order of the table; ``GROUND_TRUTH`` stands last.
+        The methods in the order of the table, then ``GROUND_TRUTH``.
     dataset, split : str
     invited : int
-        How many participants were planned.
+        Number of participants planned.
     finished : frozenset of int
         Numbers of the participants who answered everything.
     sources : mapping of (condition, clip) to str
         SHA-256 of the video file that was shown.
     hasty : mapping of participant to int
-        How many videos they answered sooner than it takes to watch them. Only said: the page does not let that happen,
-        so it is a browser without scripts, or somebody who went round the page.
+        Number of videos answered in less time than they take to play. These answers are reported and kept. The page
+        prevents them, so they come from a browser without scripts or from a request not made by the page.
     """
 
     conditions: tuple[str, ...]
@@ -72,27 +76,31 @@ class Answers:
     split: str
     invited: int
     scores: tuple[Score, ...]
-    readings: tuple[TranscriptionAnswer, ...]
+    transcriptions: tuple[TranscriptionAnswer, ...]
     checks: tuple[Check, ...]
     finished: frozenset[int]
     sources: Mapping[tuple[str, str], str] = field(default_factory=dict)
     hasty: Mapping[int, int] = field(default_factory=dict)
 
     @property
-    def begun(self) -> frozenset[int]:
-        """Numbers of the participants who answered something."""
-        kinds: tuple[Sequence[Score | TranscriptionAnswer | Check], ...] = (self.scores, self.readings, self.checks)
+    def started(self) -> frozenset[int]:
+        """Numbers of the participants who answered at least one question."""
+        kinds: tuple[Sequence[Score | TranscriptionAnswer | Check], ...] = (
+            self.scores,
+            self.transcriptions,
+            self.checks,
+        )
         return frozenset(answer.participant for answers in kinds for answer in answers)
 
 
 def answer_sums(answers: Answers) -> list[tuple[int, str, str, str, float, float]]:
-    """All answers alike: participant, condition, clip, measure, numerator, denominator."""
+    """All answers in one form: participant, condition, clip, measure, numerator, denominator."""
     items = [(a.participant, a.condition, a.clip, a.scale, float(a.score), 1.0) for a in answers.scores]
-    for a in answers.readings:
-        truth, reply = spoken(a.truth), spoken(a.reply)
+    for a in answers.transcriptions:
+        transcript, reply = spoken(a.transcript), spoken(a.reply)
         if a.choices:
-            items.append((a.participant, a.condition, a.clip, WORDS_READ.key, float(truth == reply), 1.0))
+            items.append((a.participant, a.condition, a.clip, WORDS_READ.key, float(transcript == reply), 1.0))
         else:
-            tally = count_errors(truth, reply)
+            tally = count_errors(transcript, reply)
             items.append((a.participant, a.condition, a.clip, WORD_ERRORS.key, tally.numerator, tally.denominator))
     return items

@@ -25,20 +25,20 @@ Level = Literal["videos", "methods"]  # what is a point of a correlation
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's correlation of what people said with what a metric says, on the same videos.
+    """Spearman's correlation of the answers of people with a metric on the same videos.
 
     Attributes
     ----------
     measure, metric : str
     better : str
-        ``higher`` or ``lower``: of the metric.
+        Direction of the metric: ``higher``, ``lower`` or ``none``.
     headline : bool
-        Whether the metric is one that is usually shown.
+        Whether tables show the metric by default.
     level : "videos" or "methods"
-        A point is one clip by one method, or one method.
+        Whether a point is one clip by one method, or one method.
     value : float
     low, high : float or None
-        By resampling clips; None for methods, of which there are too few.
+        Bootstrap interval over clips; None for methods, which are too few.
     points : int
     """
 
@@ -54,10 +54,10 @@ class Correlation:
 
 
 def check_same_videos(answers: Answers, condition: str, result: Result) -> None:
-    """Raises TlbenchError unless the result is of the videos that the study shows under this condition."""
+    """Raises TlbenchError unless the result was scored on the videos that the study shows under this condition."""
     if condition not in answers.conditions:
         raise TlbenchError(
-            f"result {result.name!r} is of no method of this study ({', '.join(answers.conditions)}); "
+            f"result {result.name!r} belongs to no method of this study ({', '.join(answers.conditions)}); "
             "name it: --with METHOD=result.json"
         )
     if (result.dataset, result.split) != (answers.dataset, answers.split):
@@ -79,7 +79,7 @@ def check_same_videos(answers: Answers, condition: str, result: Result) -> None:
 def correlations_of(
     answers: Answers, measures: Sequence[Measure], results: Mapping[str, Result], settings: IntervalSettings
 ) -> tuple[Correlation, ...]:
-    """Each measure with each metric that all given results made in the same way."""
+    """The correlations of each measure with each metric that has the same protocol in all given results."""
     if not results:
         return ()
     first = next(iter(results.values()))
@@ -112,7 +112,7 @@ def correlations_of(
             ]
             levels: dict[Level, list[_Point]] = {"videos": points, "methods": whole}
             for level, of in levels.items():
-                value = spearman([p.judged for p in of], [p.measured for p in of])
+                value = spearman([p.rated for p in of], [p.measured for p in of])
                 if value is None:
                     continue
                 low, high = (_spearman_interval(of, settings) if level == "videos" else None) or (None, None)
@@ -123,27 +123,27 @@ def correlations_of(
 
 @dataclass(frozen=True)
 class _Point:
-    """What is resampled together (a clip), what people said, what the metric says."""
+    """A point: the clip (resampled as a unit), the mean answer of people, the value of the metric."""
 
     unit: str
-    judged: float
+    rated: float
     measured: float
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Correlation of ranks, ties sharing theirs; None for fewer than three points or where all are one value."""
+    """Rank correlation with mean ranks for ties; None for fewer than three points or constant values."""
     if len(x) < MIN_PAIRED or min(x) == max(x) or min(y) == max(y):
         return None
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def _spearman_interval(points: Sequence[_Point], settings: IntervalSettings) -> tuple[float, float] | None:
-    """Percentile bootstrap over clips. A resample keeps the ranks of the whole, which spares ranking each anew."""
+    """Percentile bootstrap over clips. Resamples keep the ranks of the whole sample, which is faster than new ranks."""
     units = {name: i for i, name in enumerate(sorted({point.unit for point in points}))}
     if len(units) < MIN_PAIRED:
         return None
     index = [units[point.unit] for point in points]
-    x, y = rankdata([point.judged for point in points]), rankdata([point.measured for point in points])
+    x, y = rankdata([point.rated for point in points]), rankdata([point.measured for point in points])
     columns = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
     sums = np.stack([np.bincount(index, weights=column, minlength=len(units)) for column in columns.T], axis=1)
     n, sx, sy, sxx, syy, sxy = resampled_sums(sums, settings.resamples, settings.seed).T

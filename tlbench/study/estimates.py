@@ -38,7 +38,7 @@ from tlbench.study.answers import GROUND_TRUTH, Answers, answer_sums
 
 @dataclass(frozen=True)
 class Estimate:
-    """One cell of the table: a mean or a rate, in the unit of its measure; no interval where there can be none."""
+    """One cell of the table: a mean or a rate in the unit of its measure. The interval is None for one participant."""
 
     condition: str
     measure: str
@@ -51,7 +51,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Method a minus method b. ``p_adjusted`` is corrected for all pairs and measures of the study (Holm)."""
+    """Method a minus method b, in the unit of the measure.
+
+    ``p_adjusted`` is corrected for all pairs and measures of the study (Holm).
+    """
 
     a: str
     b: str
@@ -66,7 +69,10 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Krippendorff's alpha of one scale. ``items``: clips by one method that two or more rated. None: can't be told."""
+    """Krippendorff's alpha of one scale.
+
+    ``items`` counts clips of one method with two or more ratings. ``alpha`` is None where it is not defined.
+    """
 
     measure: str
     alpha: float | None
@@ -76,7 +82,7 @@ class Agreement:
 
 @dataclass
 class _Sums:
-    """Of one condition and measure, by participant: (numerator, denominator); and how many answers."""
+    """The sums of one condition and measure: (numerator, denominator) by participant, and the number of answers."""
 
     by_participant: dict[int, np.ndarray]
     answers: int = 0
@@ -120,13 +126,13 @@ def estimates_of(
 
 
 def mean_interval(ratio: Ratio, level: float, lowest: float, highest: float) -> tuple[float, float] | None:
-    """Interval of a mean or rate whose units are participants, cut to what it can reach; None for fewer than two."""
+    """Interval of a mean or rate over participants, cut to ``lowest`` and ``highest``; None for fewer than two."""
     ends = _jackknife_interval(ratio.total, ratio.without_each, level)
     return None if ends is None else (max(ends[0], lowest), min(ends[1], highest))
 
 
 def _jackknife_interval(value: float, without_each: np.ndarray, level: float) -> tuple[float, float] | None:
-    """Efron & Tibshirani 1993, equation 11.5, for the standard error; Student's t for how well few units tell it."""
+    """Standard error by Efron & Tibshirani 1993, equation 11.5, times Student's t for the small number of units."""
     count = len(without_each)
     if count < 2 or not np.isfinite(without_each).all():
         return None
@@ -141,7 +147,7 @@ def contrasts_of(
     tallies: Mapping[tuple[str, str], _Sums],
     settings: IntervalSettings,
 ) -> tuple[Contrast, ...]:
-    """Every pair of methods on every measure, over the participants who judged both."""
+    """Every pair of methods on every measure, over the participants who rated both."""
     methods = [condition for condition in answers.conditions if condition != GROUND_TRUTH]
     found: dict[str, Contrast] = {}
     for measure in measures:
@@ -161,7 +167,7 @@ def contrasts_of(
 
 
 def _contrast(a: str, b: str, measure: Measure, x: Ratio, y: Ratio, settings: IntervalSettings) -> Contrast | None:
-    """The labels a and b are swapped participant by participant for p; ``p_adjusted`` is still p."""
+    """The difference of two methods. p: labels are swapped within participants; ``p_adjusted`` is not corrected yet."""
     sums = np.stack([x.numerators, x.denominators, y.numerators, y.denominators], axis=1)  # (participants, 4)
 
     def delta_of(rows: np.ndarray) -> np.ndarray:
@@ -188,21 +194,21 @@ def agreement_of(answers: Answers, measure: Measure) -> Agreement:
 
 
 def krippendorff_alpha(items: Sequence[Sequence[int]]) -> float | None:
-    """Krippendorff's alpha for ordinal values: 1 is agreement, 0 what chance gives, below 0 contradiction.
+    """Krippendorff's alpha for ordinal values: 1 is full agreement, 0 is chance, below 0 is disagreement.
 
-    Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability": the matrix of coincidences and the ordinal metric.
-    The kept package that computes it is under the GPL, and it is a matrix of five by five; that paper's worked example
-    is a test.
+    Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability": the coincidence matrix and the ordinal metric. The
+    maintained package is under the GPL, and the matrix is only five by five. The worked example of that paper is a
+    test.
 
     Parameters
     ----------
     items : sequence of sequences of int
-        The ratings of each item, whoever gave them. Items with one rating say nothing and are left out.
+        The ratings of each item, by any raters. Items with one rating are left out.
 
     Returns
     -------
     float or None
-        None if nothing was rated twice or all ratings are one value, where agreement can't be told from a habit.
+        None if no item has two ratings or all ratings are equal.
     """
     rated = [scores for scores in items if len(scores) > 1]
     values = sorted({score for scores in rated for score in scores})
@@ -214,7 +220,7 @@ def krippendorff_alpha(items: Sequence[Sequence[int]]) -> float | None:
         counts = np.bincount([place[score] for score in scores], minlength=len(values)).astype(np.float64)
         together += (np.outer(counts, counts) - np.diag(counts)) / (len(scores) - 1)
     totals = together.sum(axis=1)  # n_c
-    # Ranks between c and k, half of c's and of k's own: sum of n_g from c to k, less (n_c + n_k) / 2, squared.
+    # Ordinal distance of c and k: the sum of n_g from c to k, minus (n_c + n_k) / 2, squared.
     middles = np.cumsum(totals) - totals / 2
     distances = np.square(middles[:, None] - middles[None, :])
     expected = float((np.outer(totals, totals) * distances).sum())

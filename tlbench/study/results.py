@@ -22,17 +22,17 @@ SCHEMA = "tlbench.study/1"
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The numbers of a study.
+    """All numbers of a study.
 
     Attributes
     ----------
     answers : Answers
-        Of those who count.
+        The answers of the participants who are not excluded.
     measures : tuple of Measure
-        The columns, in order; only those that were asked.
+        The columns in order, without those that were not asked.
     excluded : mapping of participant number to failed attention checks
     chance : float or None
-        Ratio of words read that guessing would give; None where nothing was chosen.
+        Share of words that guessing gets right; None if no words were offered.
     """
 
     answers: Answers
@@ -47,12 +47,12 @@ class StudyResult:
     chance: float | None
 
     def estimate(self, condition: str, measure: str) -> Estimate | None:
-        """The cell of a condition and measure; None if nobody answered."""
+        """The cell of a condition and measure; None without answers."""
         found = (e for e in self.estimates if (e.condition, e.measure) == (condition, measure))
         return next(found, None)
 
     def to_json(self) -> str:
-        """For programs, all digits, ending in a newline. No participant's code and no answer is in it."""
+        """JSON with all digits that ends with a newline. It contains no codes and no single answers."""
         answers = self.answers
         data = {
             "schema": SCHEMA,
@@ -61,7 +61,7 @@ class StudyResult:
             "conditions": list(answers.conditions),
             "participants": {
                 "invited": answers.invited,
-                "counted": len(answers.begun),
+                "counted": len(answers.started),
                 "finished": len(answers.finished),
                 "excluded": [{"participant": who, "failed_checks": n} for who, n in self.excluded.items()],
                 "allowed_failed_checks": self.allowed_failed_checks,
@@ -89,33 +89,37 @@ def evaluate(
     settings: IntervalSettings | None = None,
     results: Mapping[str, Result] | None = None,
 ) -> StudyResult:
-    """Answers to the numbers of a study.
+    """Compute the numbers of a study from its answers.
+
+    Participants who fail more attention checks than allowed are left out completely, as ITU-T P.808 does with its
+    trapping questions: they may have answered without watching between the checks as well.
 
     Parameters
     ----------
+    answers : Answers
     allowed_failed_checks : int
-        How many attention checks a participant may fail and still count.
+        Attention checks that a participant may fail without being left out.
     settings : IntervalSettings, optional
-        The level of all intervals; resamples and seed of the correlations'.
+        Level of all intervals; resamples and seed of the intervals of correlations.
     results : mapping of condition to Result, optional
-        What the observers said of the same videos, to correlate with.
+        Results on the same videos, to correlate with.
 
     Raises
     ------
     TlbenchError
-        If nobody answered, nobody is left, or a result is of other videos.
+        If nobody answered, all participants are left out, or a result is of other videos.
     """
     settings = settings or IntervalSettings()
-    if not answers.begun:
+    if not answers.started:
         raise TlbenchError(
             f"nobody has answered yet ({answers.invited} are invited); run `tlbench study serve` and hand out the codes"
         )
     failed = {
-        who: sum(not check.passed for check in answers.checks if check.participant == who) for who in answers.begun
+        who: sum(not check.passed for check in answers.checks if check.participant == who) for who in answers.started
     }
     excluded = {who: count for who, count in sorted(failed.items()) if count > allowed_failed_checks}
     kept = _without(answers, excluded.keys())
-    if not kept.begun:
+    if not kept.started:
         raise TlbenchError(
             f"all {len(excluded)} participants failed more than {allowed_failed_checks} attention checks; "
             "look at the clips, or allow more (--failed-checks)"
@@ -124,7 +128,7 @@ def evaluate(
         check_same_videos(answers, condition, result)
     tallies = tallies_of(kept)
     measures = tuple(m for m in (*SCALES, WORDS_READ, WORD_ERRORS) if any(key == m.key for _, key in tallies))
-    choices = [reading.choices for reading in kept.readings if reading.choices]
+    choices = [reading.choices for reading in kept.transcriptions if reading.choices]
     return StudyResult(
         answers=kept,
         settings=settings,
@@ -146,7 +150,7 @@ def _without(answers: Answers, excluded: Set[int]) -> Answers:
         split=answers.split,
         invited=answers.invited,
         scores=tuple(a for a in answers.scores if a.participant not in excluded),
-        readings=tuple(a for a in answers.readings if a.participant not in excluded),
+        transcriptions=tuple(a for a in answers.transcriptions if a.participant not in excluded),
         checks=tuple(a for a in answers.checks if a.participant not in excluded),
         finished=frozenset(who for who in answers.finished if who not in excluded),
         sources=answers.sources,

@@ -38,7 +38,7 @@ def print_study(study: StudyResult, stream: TextIO, format: Format = "terminal")
 
 def _document(study: StudyResult) -> Document:
     answers = study.answers
-    heading = f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {len(answers.begun)} participants"
+    heading = f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {len(answers.started)} participants"
     tables = [_means(study)]
     if study.contrasts:
         tables.append(_contrasts(study))
@@ -141,7 +141,7 @@ def _notes(study: StudyResult) -> list[str]:
             "Spearman: +1 the order of the people, -1 the opposite, as it should be for a metric where lower is better."
         )
     notes.append(_who(study))
-    unfinished = len(answers.begun) - len(answers.finished)
+    unfinished = len(answers.started) - len(answers.finished)
     if unfinished:
         notes.append(f"{unfinished} of those have not finished; what they answered counts.")
     if answers.hasty:
@@ -152,7 +152,7 @@ def _notes(study: StudyResult) -> list[str]:
 
 def _who(study: StudyResult) -> str:
     answers, excluded = study.answers, study.excluded
-    text = f"{len(answers.begun)} of {answers.invited} invited participants count"
+    text = f"{len(answers.started)} of {answers.invited} invited participants count"
     if not excluded:
         return text + "; none is excluded by the attention checks."
     shown: Sequence[str] = [f"{who} ({count} failed)" for who, count in excluded.items()]
