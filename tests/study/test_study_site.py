@@ -393,7 +393,7 @@ def test_a_database_of_another_version_or_kind_is_refused_with_the_way_out(made:
         with pytest.raises(TlbenchError, match=way_out):
             Store(folder)
     database.write_bytes(b"not a database at all, whatever its name says" * 40)
-    with pytest.raises(TlbenchError, match="can't be read as a study's database"):
+    with pytest.raises(TlbenchError, match="can't be read as a study"):
         Store(folder)
     with pytest.raises(TlbenchError, match="there is no study here"):
         Store(tmp_path)
