@@ -381,7 +381,7 @@ def test_a_text_that_was_changed_is_noticed(tmp_path: Path) -> None:
     lines = (tmp_path / "records.jsonl").read_text("utf-8")
     said = str(records[0].evidence["avhubert"].values["hypothesis"])
     (tmp_path / "records.jsonl").write_text(lines.replace(f'"hypothesis":"{said}"', '"hypothesis":"lies"', 1), "utf-8")
-    with pytest.raises(TlbenchError, match="gives another wer1/paper than its result"):
+    with pytest.raises(TlbenchError, match="record and result differ in wer1/paper"):
         report(tmp_path)
 
 
