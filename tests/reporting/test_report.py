@@ -228,7 +228,7 @@ def test_a_limit_leaves_the_most_notable_clips_and_the_numbers_of_all(tmp_path: 
     page = report(tmp_path, limit=6)
     assert len(data_of(page)["sides"][0]["ids"]) == 6
     text = page.read_text("utf-8")
-    assert "Shown are 6 of 40 clips" in text
+    assert "Shows 6 of 40 clips" in text
     assert f'<td class="value">{result.row("psnr/sound").value:.2f}</td>' in text
 
 

@@ -1,4 +1,4 @@
-"""A calibration as text: the table of correlations and verdicts, and the page."""
+"""A calibration as text: the table of correlations and verdicts, and the Markdown page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tlbench.tables.terminal import print_document
 _TITLES = {"paper": "paper: the published arithmetic", "sound": "sound: what it should have been"}
 
 _NOTES = (
-    "Numbers: Spearman's correlation of the size of the fault with getting worse, within each clip, mean over clips "
+    "Numbers: Spearman's correlation of the size of the fault with a worse value, within each clip, mean over clips "
     "and its interval. +1 is worse with every step, 0 no order, negative is better with a larger fault.",
-    "sees: worse than no fault at every size tried. from X: only from X on. to X: not any more at the largest. "
-    "blind: at the largest size no difference can be told. prefers: better at the largest size than without the "
-    "fault. ?: too few clips.",
-    "Worse is said where the paired interval of the difference from no fault excludes zero. For a metric without a "
+    "sees: worse than no fault at every size. from X: worse only from size X. to X: worse up to size X but not at the "
+    "largest. blind: no difference at the largest size. prefers: better at the largest size than without the fault. "
+    "?: too few clips.",
+    "Worse means that the paired interval of the difference from no fault excludes zero. For a metric without a "
     "direction, more counts as worse.",
 )
 
@@ -31,13 +31,13 @@ def print_calibration(calibration: Calibration, stream: TextIO, all_metrics: boo
     Parameters
     ----------
     all_metrics : bool
-        Metrics too that are not headline metrics.
+        Also show metrics that are not headline metrics.
     """
     print_document(_document(calibration, all_metrics), stream)
 
 
 def calibration_page(calibration: Calibration) -> str:
-    """The page in Markdown: the table, what each metric is blind to, the faults, and every curve in numbers."""
+    """The page in Markdown: the table, what each metric is blind to, the faults, and all curves as numbers."""
     parts = [
         f"# What each metric sees: {clean(calibration.dataset)}, {calibration.clips} clips",
         "",
@@ -60,12 +60,12 @@ def calibration_page(calibration: Calibration) -> str:
         "",
         "## Numbers",
         "",
-        "Each cell: the value and its interval, then what the paired difference from no fault says.",
+        "Each cell: the value, its interval, and the direction of the paired difference from no fault.",
         "",
         *(line for fault in calibration.faults for line in _numbers(calibration, fault)),
     ]
     if calibration.stand_ins:
-        parts += ["## Doubles", "", *_double_lines(calibration), ""]
+        parts += ["## Stand-ins", "", *_stand_in_lines(calibration), ""]
     if calibration.left_out:
         parts += ["## Left out", "", *(f"- {clean(line)}" for line in calibration.left_out), ""]
     return "\n".join(parts)
@@ -85,7 +85,7 @@ def verdict_text(side: FaultSide, unit: str = "") -> str:
 
 
 def shown_metrics(calibration: Calibration, all_metrics: bool) -> list[Metric]:
-    """The headline metrics, unless none of those there is one or all are asked for."""
+    """The headline metrics, or all metrics if ``all_metrics`` is set or there is no headline metric."""
     headline = [metric for metric in calibration.metrics if metric.headline]
     return headline if headline and not all_metrics else list(calibration.metrics)
 
@@ -158,7 +158,7 @@ def _verdict_lines(calibration: Calibration) -> list[str]:
             ("prefers", "better with"),
             ("partly", "sees in part"),
             ("sees", "sees"),
-            ("unknown", "can't be told"),
+            ("unknown", "not known for"),
         )
         listed = "; ".join(f"{words} {', '.join(said[group])}" for group, words in groups if group in said)
         lines.append(f"- **{metric.label}** (`{metric.key}`): {listed}.")
@@ -188,13 +188,13 @@ def _number_cell(metric: Metric, point: FaultPoint) -> str:
     return f"{point.value:.{metric.digits}f}{ends}{said}"
 
 
-def _double_lines(calibration: Calibration) -> Sequence[str]:
+def _stand_in_lines(calibration: Calibration) -> Sequence[str]:
     lines = []
     for kind, pairs in calibration.stand_ins.items():
         alike = sorted(likeness for _, likeness in pairs.values())
         if alike:
             lines.append(
-                f"- {kind}: {len(alike)} clips have one; correlation of loudness after warping: median "
+                f"- {kind}: {len(alike)} clips have a stand-in; correlation of loudness after warping: median "
                 f"{alike[len(alike) // 2]:.2f}, least {alike[0]:.2f}."
             )
     return lines
