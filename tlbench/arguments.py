@@ -1,12 +1,12 @@
-"""What the public functions take for paths, lists of paths and lists of names: also a plain string.
+"""Types of arguments that many public functions share, and their conversions.
 
-A lone string is a list of one, never a list of its letters. Names (of metrics, controls, checkpoints) are parted at
-commas as on the command line; paths never are, as a comma may be part of one.
+A path, a list of paths and a list of names may also be a plain string. A single string is a list of one item. Names (of
+metrics, controls, checkpoints) are split at commas as on the command line; paths are not, since a path may contain one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, overload
 
@@ -14,6 +14,7 @@ AnyPath: TypeAlias = Path | str
 AnyPaths: TypeAlias = AnyPath | Sequence[AnyPath]
 AnyNames: TypeAlias = str | Sequence[str]
 AnyWeights: TypeAlias = Mapping[str, AnyPath]
+CountCallback: TypeAlias = Callable[[int, int], None]  # is called with the number of items done and of all items
 
 
 @overload

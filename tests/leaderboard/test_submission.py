@@ -14,18 +14,9 @@ import pytest
 from tests.factories.leaderboard_factory import filed_result, with_clip, with_info
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.errors import TlbenchError
-from tlbench.leaderboard import submission as room
-from tlbench.leaderboard.submission import (
-    Computed,
-    Figure,
-    Published,
-    digest,
-    parse_submission,
-    read_submission,
-    submit,
-    to_json,
-    to_text,
-)
+from tlbench.leaderboard import submission_file as room
+from tlbench.leaderboard.submission import Computed, Figure, Published, comes_from_relative
+from tlbench.leaderboard.submission_file import digest, parse_submission, read_submission, submit, to_json, to_text
 from tlbench.metrics.tally import MeanTally
 from tlbench.scoring.record import Failure
 from tlbench.scoring.result import Result
@@ -225,7 +216,7 @@ def test_an_observer_the_system_was_trained_with_is_marked() -> None:
     made = submit(filed_result(), CARDS, trained_with=["syncnet"])
     ssim, lse_c = made.result.metrics
     assert list(made.overlaps or {}) == ["syncnet"]
-    assert (room.judged_by_overlap(made, ssim), room.judged_by_overlap(made, lse_c)) == (False, True)
+    assert (comes_from_relative(made, ssim), comes_from_relative(made, lse_c)) == (False, True)
 
 
 def test_an_overlap_can_not_be_left_out_of_a_record() -> None:

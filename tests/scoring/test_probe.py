@@ -29,6 +29,7 @@ from tlbench.observing.grey import grey_evidence
 from tlbench.scoring.aggregate_folder import aggregate
 from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.probe import BlindReaders, check_training, probe_clips, read_probe, unpublished
+from tlbench.scoring.record import ClipRecord
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
 from tlbench.scoring.score import score, score_all
@@ -201,7 +202,7 @@ def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
     told = {metric.key for metric in setup.metrics if metric.reads == "forced"}
     seen = grey_evidence(setup.plan, "conformer", [(clip, 8) for clip in selection.clips])
     like = result(
-        [replace(record(name, {}), frames=8, evidence={"eye": said}) for name, said in seen.items()],
+        [ClipRecord(ClipInfo(name, frames=8), {"eye": said}) for name, said in seen.items()],
         [replace(metric, observer="eye") for metric in setup.metrics if metric.reads == "forced"],
     )
     own = BlindReaders(selection, setup.metrics, setup.plan).beside(like)

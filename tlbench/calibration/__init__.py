@@ -1,5 +1,5 @@
-"""Does each metric see what it claims to see?
+"""Measures which metric notices which fault in a video.
 
-In: real clips and faults of growing size. Out: a curve, a rank correlation and a verdict for each metric and fault.
-Begin with ``calibrate.py``, then ``verdicts.py``.
+In: real videos and faults of growing size. Out: curves, rank correlations and verdicts. Begin reading with
+``calibrate.py``.
 """

@@ -124,7 +124,7 @@ def progress(study: Path) -> None:
     from tlbench.study.store import Store
 
     with Store(study) as store:
-        for person in store.everyone():
+        for person in store.participants():
             click.echo(f"{person.code}  {person.done} of {person.total}")
 
 
@@ -157,7 +157,7 @@ def results(
 
     May be asked for while the study is being served. Exit code: 0 everybody finished, 1 not yet.
     """
-    from tlbench.study.answers import evaluate
+    from tlbench.study.results import evaluate
     from tlbench.study.store import Store
     from tlbench.study.tables import print_study
 

@@ -1,4 +1,5 @@
 """Which differences between systems are real.
 
-In: results over the same clips. Out: paired tests, rankings and ties. Begin with ``compare.py``.
+In: results. Out: paired tests of two systems (``compare.py``) and ranks of many (``ranking.py``). Begin reading with
+``compare.py``.
 """

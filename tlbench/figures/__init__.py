@@ -1,5 +1,4 @@
-"""Figures for papers.
+"""Figures for papers: frames of one clip by several systems, and audio embeddings of words.
 
-In: videos of several generators, or their checkpoints. Out: snapshots of a clip and plots of audio embeddings. Begin
-with ``plotting.py``.
+In: folders of videos, or checkpoints of generators. Out: PNG files. Begin reading with ``snapshot_figure.py``.
 """

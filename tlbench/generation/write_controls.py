@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import atomic_path
@@ -19,7 +20,7 @@ from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
-from tlbench.observing.make_boxes import Count, box_finder, select_references
+from tlbench.observing.make_boxes import box_finder, select_references
 
 
 def write_controls(
@@ -39,7 +40,7 @@ def write_controls(
     smooth: int = 0,
     face: str = "largest",
     cache: Path | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> tuple[dict[str, Path], list[tuple[str, str, ClipError]]]:
     """Write controls of a data set's real videos; see :func:`make_controls`.
 

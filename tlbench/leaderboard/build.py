@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlbench.checkpoints.catalogue import known_cards
+from tlbench.document import clean
 from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
-from tlbench.leaderboard.submission import MAX_BYTES, Computed, Submission, read_submission, submit, to_text
+from tlbench.leaderboard.submission import Computed, Submission
+from tlbench.leaderboard.submission_file import MAX_BYTES, read_submission, submit, to_text
 from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
 from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
-from tlbench.tables.table_format import clean
 
 PAGE = "README.md"
 
@@ -173,7 +174,7 @@ def read_dataset(folder: Path) -> list[Entry]:
 def _check_together(entries: Sequence[Entry], folder: Path) -> None:
     """Names differ to a reader's eye, and one protocol means one set of clips."""
     names: dict[tuple[type[Submission], str], str] = {}
-    leagues: dict[str, tuple[str, dict[str, str | None]]] = {}
+    clips_of: dict[str, tuple[str, dict[str, str | None]]] = {}
     for entry in entries:
         submission = entry.submission
         key = type(submission), unicodedata.normalize("NFKC", submission.name).casefold()
@@ -187,7 +188,7 @@ def _check_together(entries: Sequence[Entry], folder: Path) -> None:
             continue
         clips = {clip.id: clip.info.reference_sha256 for clip in submission.result.clips}
         for protocol in submission.result.protocols.values():
-            file, theirs = leagues.setdefault(protocol.id, (entry.file, clips))
+            file, theirs = clips_of.setdefault(protocol.id, (entry.file, clips))
             if clips != theirs:
                 ids = sorted(clip for clip in {*clips, *theirs} if clips.get(clip) != theirs.get(clip))
                 raise TlbenchError(

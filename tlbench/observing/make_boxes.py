@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import write_boxes
 from tlbench.media.followed import FOUND
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.face_boxes import BoxFinder, choose_rule
-
-Count = Callable[[int, int], None]  # clips done, number of clips
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def make_boxes(
     smooth: int = 0,
     face: str = "largest",
     cache: Path | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> BoxSummary:
     """Write ``<out>/<id>.npy`` for each real video of a data set: (T, 4), x1 y1 x2 y2 of each frame.
 

@@ -1,4 +1,4 @@
-"""A run, or two next to each other, as one web page.
+"""A run, or two, as one web page: texts and curves of each clip from its records, and pictures from its videos.
 
-In: a result, its records and its videos. Out: one HTML file that needs nothing else. Begin with ``report.py``.
+Begin reading with ``report.py``.
 """

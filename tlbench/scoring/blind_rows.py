@@ -19,10 +19,9 @@ from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.differences import Difference, paired_differences
 from tlbench.scoring.record import count, text
 from tlbench.scoring.result import ClipScore, Result, total_value
+from tlbench.scoring.result_notes import UNREAD
 
 LEVEL = 0.95  # of the paired interval
-UNREAD = "†"  # behind a number that is no better than a blind reader's
-UNREAD_MEANS = f"{UNREAD} not read: at 95 %, paired, not better than the best reader that does not look."
 BLIND_MEANS = "blind: what a reader gets who does not look, guessing from"  # and where the guesses come from
 ProbeSource = Literal["probe", "ground-truth"]
 
@@ -197,7 +196,7 @@ def verdict_of(result: Result, key: str) -> Verdict | None:
 
 
 def unread_mark(result: Result, key: str) -> str:
-    """:data:`UNREAD` behind a number that is no reading, else nothing."""
+    """The mark :data:`tlbench.scoring.result_notes.UNREAD` behind a number that is no reading, else nothing."""
     verdict = verdict_of(result, key)
     return UNREAD if verdict is not None and not verdict.read else ""
 

@@ -26,6 +26,7 @@ from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
+from tlbench.scoring.notebook import result_html
 from tlbench.scoring.record import Failure
 from tlbench.statistics import Interval, IntervalSettings
 
@@ -325,7 +326,7 @@ class Result:
             "word": [clip.info.word for clip in self.clips],
         }
         for metric in self.metrics:
-            table[metric.key] = [_clip_value(metric, clip) for clip in self.clips]
+            table[metric.key] = [clip_value(metric, clip) for clip in self.clips]
         table["failures"] = [
             "; ".join(f"{who}: {why.code}" for who, why in clip.failures.items()) for clip in self.clips
         ]
@@ -345,8 +346,6 @@ class Result:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from tlbench.tables.notebook import result_html  # it stands on tables, which stand on results
-
         return result_html(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -466,7 +465,8 @@ def json_number(value: float | None) -> float | str | None:
     return value if value is None or isfinite(value) else repr(value)
 
 
-def _clip_value(metric: Metric, clip: ClipScore) -> float | None:
+def clip_value(metric: Metric, clip: ClipScore) -> float | None:
+    """A metric's number for one clip alone, in its unit; None if the metric counted nothing in the clip."""
     tally = clip.tallies.get(metric.key)
     if tally is None:
         return None

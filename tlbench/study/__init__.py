@@ -1,5 +1,5 @@
-"""A user study: what people say of the videos, and whether they can read them.
+"""A user study as a web page: which participant sees which clip, the videos, the site, the answers and their numbers.
 
-In: videos of several generators. Out: a web page for participants, their answers in one SQLite file, and tables of
-means, agreement and correlation. Begin with ``plan.py``, then ``store.py``, ``site.py`` and ``answers.py``.
+In: folders of videos. Out: a folder with a study, and tables of its results. Begin reading with ``new_study.py``
+(before the study) or ``results.py`` (after it).
 """

@@ -1,5 +1,5 @@
-"""A result as text.
+"""Results and comparisons as text: for a terminal, Markdown, LaTeX, CSV and JSON.
 
-In: results or a comparison. Out: a table for the terminal, Markdown, CSV, JSON or LaTeX. Begin with ``table.py``;
-``table_format.py`` draws any table and knows nothing of metrics.
+In: results and comparisons. Out: text that fits the terminal. Begin reading with ``result_table.py``; ``terminal.py``
+draws any document.
 """

@@ -7,7 +7,7 @@ boxes). So a second training run, or the rest of an interrupted preparation, onl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
@@ -24,8 +25,6 @@ from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
 # Up to this size a clip's frames stay in memory, so that it is decoded once although its boxes have to be found first.
 KEPT_VIDEO_BYTES = 96 * 2**20
-
-Count = Callable[[int, int], None]  # clips done, clips in all
 
 
 class PreprocessedDataset(ABC):
@@ -61,8 +60,8 @@ class PreprocessedDataset(ABC):
         self._folder = cache / folder
         self._files: list[Path] = []
 
-    def prepare(self, progress: Count) -> None:
-        """Preprocess every clip that is not in the cache yet; clips that can't be used go to ``failures``.
+    def prepare(self, progress: CountCallback) -> None:
+        """Make what is not there yet. A clip that can't be learned from is in ``failures``.
 
         Raises
         ------

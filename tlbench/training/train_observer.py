@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlbench.arguments import CountCallback
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import open_package
 from tlbench.checkpoints.weights import locate
@@ -18,7 +19,6 @@ from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
 from tlbench.observing.registry import capability, observer_class
 from tlbench.training.devices import FABRIC_PRECISION, Precision, make_fabric
-from tlbench.training.preprocessed import Count
 from tlbench.training.run_folder import claim
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec
 from tlbench.training.schedule import Schedule
@@ -95,7 +95,7 @@ def train_observer(
     devices: TrainingDevices | None = None,
     cache: Path | None = None,
     max_seconds: float | None = None,
-    on_prepared: Count | None = None,
+    on_prepared: CountCallback | None = None,
     on_report: Callable[[TrainingReport], None] | None = None,
 ) -> TrainedObserver:
     """Train an observer, or resume a run that was interrupted.
@@ -192,7 +192,7 @@ def _sample_spec(observer: str, view: str, selection: Selection, *, needs_audio:
     return SampleSpec(recipe, boxes, needs_audio)
 
 
-def _prepare(train_set: SampleDataset, val_set: SampleDataset, on_prepared: Count) -> LabelInventory:
+def _prepare(train_set: SampleDataset, val_set: SampleDataset, on_prepared: CountCallback) -> LabelInventory:
     """Preprocess the clips and number the labels; returns the training set's texts and labels."""
     for samples in (train_set, val_set):
         samples.prepare(on_prepared)

@@ -21,7 +21,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
@@ -45,8 +46,6 @@ CRF = 20
 CLIP_BYTES = 80_000  # about what a clip takes, with its four files
 CHUNK = 16  # clips that a process is given at once
 SUFFIXES = (".txt", ".phones", ".npy", ".mp4")  # in the order in which they are written: a clip with a video is whole
-
-Count = Callable[[int, int], None]  # clips done, clips in all
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def render_corpus(
     sizes: Sizes | None = None,
     parts: Sequence[str] = PARTS,
     workers: int | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> int:
     """Render what is not there yet.
 
@@ -144,7 +143,7 @@ def corpus_seed(root: Path) -> int:
     return int(_about(root)["seed"])
 
 
-def check_corpus(root: Path, progress: Count | None = None) -> list[str]:
+def check_corpus(root: Path, progress: CountCallback | None = None) -> list[str]:
     """What is no longer as it was rendered: a line for each file that is missing, changed, or was not there before.
 
     Raises TlbenchError if the folder holds no whole corpus.

@@ -8,17 +8,16 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
+from tlbench.document import number_text
 from tlbench.leaderboard.site.charts import Axis, bar, histogram, strip
-from tlbench.leaderboard.site.dataset import WAYS, cell, head, meanings
-from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, kind_of, shown
-from tlbench.leaderboard.submission import Column, Computed, Published, told_of
+from tlbench.leaderboard.site.dataset import DIRECTIONS, cell, head, meanings
+from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, kind_of
+from tlbench.leaderboard.submission import Column, Computed, Published, finding_facts
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import ErrorTally, HitTally
 from tlbench.metrics.visemes import VISEMES, phonemes, visemes
 from tlbench.scoring.breakdown import LONGEST, SEEN, WORDS, Share
-from tlbench.scoring.result import ClipScore, Result, Row, total_value
+from tlbench.scoring.result import ClipScore, Result, Row, clip_value, total_value
 
 ENDS = 8  # of a list of hundreds of words, at each end
 FEW = 5  # clips or words below which a rate says little
@@ -61,7 +60,7 @@ def _computed_facts(computed: Computed) -> list[tuple[str, str]]:
     part = f" ({result.selection} only)" if result.selection else ""
     return [
         ("clips", f"{len(result.clips):,} of {result.expected:,} of {result.dataset}:{result.split}{part}"),
-        *(("found", told) for told in told_of(result)),
+        *(("found", told) for told in finding_facts(result)),
         ("trained with", ", ".join(result.trained_with) or "not said"),
         *(("no fair judge", said) for said in (computed.overlaps or {}).values()),
         *(("remark", remark) for remark in result.remarks if remark not in (computed.overlaps or {}).values()),
@@ -82,10 +81,14 @@ def _figures(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
             for other in members
             if other.file != entry.file
             and key in (there := table.standings[other.file])
-            and there[key].way == own.way
+            and there[key].protocol_index == own.protocol_index
             and isfinite(there[key].value)
         ]
-        ranked = sum(s[key].rank is not None and s[key].way == own.way for s in table.standings.values() if key in s)
+        ranked = sum(
+            s[key].rank is not None and s[key].protocol_index == own.protocol_index
+            for s in table.standings.values()
+            if key in s
+        )
         place = "" if own.rank is None else f"{own.rank} of {ranked}"
         rows.append(
             {
@@ -103,8 +106,9 @@ def _strip(column: Column, own: float, others: Sequence[tuple[float, bool]]) -> 
     if not others or not isfinite(own):
         return ""
     values = [value for value, _ in others]
-    said = f"{shown(own, column.digits)} among {len(others)} others made in the same way, which run from "
-    said += f"{shown(min(values), column.digits)} to {shown(max(values), column.digits)}; {WAYS[column.better]}"
+    said = f"{number_text(own, column.digits)} among {len(others)} others made in the same way, which run from "
+    said += f"{number_text(min(values), column.digits)} to {number_text(max(values), column.digits)}; "
+    said += DIRECTIONS[column.better]
     return strip(others, own, Axis(column.label, column.unit, column.better, column.digits), said)
 
 
@@ -124,8 +128,8 @@ def _minor(row: Row) -> dict[str, Any]:
     digits = row.metric.digits
     return {
         **head(row.metric.key, _column(row.metric), meanings()),
-        "value": shown(row.value, digits),
-        "interval": "" if row.low is None else f"[{shown(row.low, digits)}, {shown(row.high, digits)}]",
+        "value": number_text(row.value, digits),
+        "interval": "" if row.low is None else f"[{number_text(row.low, digits)}, {number_text(row.high, digits)}]",
         "protocol": row.protocol.id,
     }
 
@@ -138,18 +142,10 @@ def _told_apart(result: Result) -> Iterable[Row]:
     """Rows of headline metrics; of two arithmetics with the same number for every clip, one."""
     found: list[list[float | None]] = []
     for row in sorted(result.rows(), key=lambda row: row.metric.arithmetic != "sound"):
-        values = [_clip_value(row.metric, clip) for clip in result.clips]
+        values = [clip_value(row.metric, clip) for clip in result.clips]
         if row.metric.headline and values not in found:
             found.append(values)
             yield row
-
-
-def _clip_value(metric: Metric, clip: ClipScore) -> float | None:
-    tally = clip.tallies.get(metric.key)
-    if tally is None:
-        return None
-    with np.errstate(divide="ignore"):
-        return metric.value(tally)
 
 
 def _spread(row: Row, clips: Sequence[ClipScore]) -> dict[str, Any]:
@@ -160,13 +156,13 @@ def _spread(row: Row, clips: Sequence[ClipScore]) -> dict[str, Any]:
     if all(isinstance(tally, HitTally) and tally.trials <= 1 for tally in tallies):
         hits = sum(tally.numerator for tally in tallies)
         return context | {"note": f"{metric.label}: each clip counts or does not; {hits:,.0f} of {len(tallies):,} do."}
-    values = [value for clip in clips if (value := _clip_value(metric, clip)) is not None]
+    values = [value for clip in clips if (value := clip_value(metric, clip)) is not None]
     finite = [value for value in values if isfinite(value)]
     if not finite:
         return context | {"note": f"{metric.label}: no clip has a finite number."}
     axis = Axis(metric.label, metric.unit, metric.better, metric.digits)
     mark = row.value if row.value is not None and isfinite(row.value) else None
-    chart = histogram(finite, axis, partial(shown, digits=metric.digits), mark)
+    chart = histogram(finite, axis, partial(number_text, digits=metric.digits), mark)
     infinite = len(values) - len(finite)
     note = f"{infinite:,} clips whose number is infinite are not in it." if infinite else ""
     return context | {"chart": chart, "note": note}
@@ -206,7 +202,7 @@ def _rates(
         "rows": [
             {
                 "name": name,
-                "aside": _sounds(name),
+                "detail": _sounds(name),
                 "count": f"{count:,}",
                 "few": count < FEW,
                 "rate": "-" if rate is None else f"{rate:.{digits}f}",
