@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.factories.media_factory import number_of, picture, tone
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation import write_controls
+from tlbench.generation import controls, write_controls
 from tlbench.generation.controls import (
     CONTROLS,
     Blurred,
