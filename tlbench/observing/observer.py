@@ -1,6 +1,6 @@
 """The contract of an observer: anything that takes a clip's frames and returns evidence.
 
-The runner decodes a clip once. :meth:`Observer.start_clip` makes one :class:`ClipState` for each observer, whose
+The runner decodes a clip once. :meth:`Observer.start_clip` makes one :class:`ClipState` for each observer.
 :meth:`ClipState.update` gets the frames chunk by chunk and keeps only what its observer needs (a small crop, a running
 sum, an embedding), so that memory does not grow with the video. After the clips of a batch, :meth:`Observer.compute`
 turns their states into evidence. The evidence of a clip must not depend on the other clips in the batch.

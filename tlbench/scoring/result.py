@@ -466,7 +466,7 @@ def json_number(value: float | None) -> float | str | None:
 
 
 def clip_value(metric: Metric, clip: ClipScore) -> float | None:
-    """A metric's number for one clip alone, in its unit; None if the metric counted nothing in the clip."""
+    """A metric's number for one clip; None if it did not score the clip."""
     tally = clip.tallies.get(metric.key)
     if tally is None:
         return None
