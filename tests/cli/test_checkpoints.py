@@ -192,7 +192,7 @@ def test_an_import_says_what_it_is_and_puts_it_where_it_is_found(desk: Desk, fai
         (b"PK\x03\x04 cut short", "avhubert", "x.pt"),
         (None, "avhubert", "x.pt: can't be read"),
         (b"x", "syncnet", "not a checkpoint"),
-        (b"x", "talklip-g", "no observer reads it"),
+        (b"x", "talklip-g", "no observer uses it"),
         (b"x", "avhubrt", "did you mean 'avhubert'?"),
     ],
 )
@@ -221,7 +221,7 @@ def test_verify_says_what_half_precision_reads_differently(desk: Desk, monkeypat
     monkeypatch.setattr(verifying, "self_test", lambda weights: "score 1.0")
     effect = HalfEffect(clips=8, differing=2, symbols=90, edits=3)
     monkeypatch.setattr(verifying, "half_precision_check", lambda *_, **__: effect)
-    said = desk("verify", "avhubert", "--half")
+    said = desk("verify", "avhubert", "--compare-bf16")
     assert said.code == 0, said.err
     assert "half precision: 2 of 8 clips read differently, 3 of 90 symbols" in said.out
 
@@ -233,7 +233,7 @@ def test_half_precision_is_counted_on_a_data_set_that_nothing_was_published_for(
     effect = HalfEffect(clips=8, differing=0, symbols=90, edits=0)
     monkeypatch.setattr(verifying, "half_precision_check", lambda *_, **__: effect)
     words = ("verify", "avhubert", "--file", tiny, "--dataset", "grid", "--data-root", "x")
-    assert desk(*words, "--half").code == 0
+    assert desk(*words, "--compare-bf16").code == 0
     said = desk(*words)
     assert said.code == 2
     assert "no published value of ground truth on 'grid'" in said.err

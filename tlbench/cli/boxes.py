@@ -1,4 +1,4 @@
-"""``tlbench boxes``: find the faces once and keep them as files."""
+"""``tlbench boxes``: find the faces of the real videos and write them to files."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ def command(
     face: str,
     cache: Path | None,
 ) -> None:
-    """Find the face in each frame of the reference videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
+    """Find the face in each frame of the real videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
 
-    This is the layout of TalkLip's bbx_extract.py, but that a frame without a face has a row of NaN; give the folder
-    to score, check or a manifest as --boxes.
-    Exit code: 0 every clip has boxes, 1 some have not, 2 nothing could be done.
+    The files are those of TalkLip's bbx_extract.py, except that a frame without a face has a row of NaN. Give the
+    folder to score and check as --boxes.
+
+    Exit code: 0 every clip has boxes, 1 some have none, 2 nothing could be done.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -75,5 +76,5 @@ def command(
         f"{summary.frames_without_face} of {summary.frames} frames show no face and have rows of NaN"
     )
     if summary.clips_with_several:
-        click.echo(f"{summary.clips_with_several} clips show several faces; theirs is of one person (--face {face})")
+        click.echo(f"{summary.clips_with_several} clips show several faces; boxes follow one of them (--face {face})")
     context.exit(1 if summary.failures else 0)

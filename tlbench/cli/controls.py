@@ -1,4 +1,4 @@
-"""``tlbench controls``: folders of real clips with a known fault put in."""
+"""``tlbench controls``: folders of real clips with a known fault."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ def command(
     face: str,
     cache: Path | None,
 ) -> None:
-    """Write the reference clips with a fault put in to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
+    """Write the real clips with a known fault to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
 
     KINDS: reencoded, blurred (blurred-3.5: sigma in pixels), shifted (shifted-3: frames), frozen-mouth, greyed-mouth,
-    nearest-mouth, static, swapped-audio. Videos that are there already are kept, so an interrupted run goes on.
-    Exit code: 0 all written, 1 some could not be, 2 nothing could be done.
+    nearest-mouth, static, swapped-audio. Existing videos are kept, so an interrupted run goes on where it stopped.
+
+    Exit code: 0 all were written, 1 some could not be, 2 nothing could be done.
     """
     from rich.console import Console
     from rich.progress import Progress

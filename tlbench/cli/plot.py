@@ -1,4 +1,4 @@
-"""``tlbench plot``: figures for papers, as the paper has them, of one's own generators."""
+"""``tlbench plot``: the figures of the TalkLip paper, for any generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tlbench.errors import TlbenchError
 
 @click.group("plot")
 def command() -> None:
-    """Draw what generators make of a clip, and what they hear."""
+    """Draw frames of a clip by several generators, and audio embeddings."""
 
 
 @command.command("snapshots")
@@ -29,20 +29,34 @@ def command() -> None:
 @data_root_option
 @split_option
 @manifest_option
-@click.option("--clip", required=True, metavar="ID", help="The clip to be shown.")
+@click.option("--clip", required=True, metavar="ID", help="The clip to show.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
-@click.option("--names", metavar="A,B", help="What the rows are called.  [default: the folders' names]")
+@click.option("--names", metavar="A,B", help="Names of the rows.  [default: the folders' names]")
 @click.option(
-    "--frames", "count", type=click.IntRange(1, 40), default=8, show_default=True, help="Frames, evenly spread."
+    "--frames",
+    "count",
+    type=click.IntRange(1, 40),
+    default=8,
+    show_default=True,
+    help="Number of frames.",
 )
 @click.option(
-    "--from", "begin_seconds", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Their begin."
+    "--from",
+    "begin_seconds",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="First frame.",
 )
 @click.option(
-    "--to", "end_seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="Their end.  [default: the clip's]"
+    "--to",
+    "end_seconds",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Last frame.  [default: the clip's end]",
 )
-@click.option("--at", metavar="S,S", help="The moments themselves, in seconds: 0.4,0.52,0.6.")
-@click.option("--labels/--no-labels", default=True, show_default=True, help="What is said at each moment, if known.")
+@click.option("--at", metavar="S,S", help="Times of the frames in seconds: 0.4,0.52,0.6.")
+@click.option("--labels/--no-labels", default=True, show_default=True, help="Show what is said at each time, if known.")
 @click.pass_context
 def snapshots(
     context: click.Context,
@@ -60,9 +74,9 @@ def snapshots(
     at: str | None,
     labels: bool,
 ) -> None:
-    """Draw frames of one clip: the truth on top, and a row for each folder GENERATED, like the paper's Fig. 4.
+    """Draw frames of one clip: ground truth on top, a row for each folder GENERATED, as the paper's Fig. 4.
 
-    Exit code: 0 all rows are whole, 1 a folder lacks the clip, 2 nothing could be drawn.
+    Exit code: 0 all rows were drawn, 1 a folder lacks the clip, 2 nothing could be drawn.
     """
     from tlbench.figures.plotting import plot_snapshots
 
@@ -92,7 +106,7 @@ def snapshots(
 @clip_options
 @click.option("--words", required=True, metavar="A,B", help="Two words that sound alike: MEETING,MEDIA.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
-@click.option("--names", metavar="A,B", help="What the panels are called.  [default: the files' names]")
+@click.option("--names", metavar="A,B", help="Names of the panels.  [default: the files' names]")
 @seed_option
 def embeddings(
     checkpoints: tuple[Path, ...],
@@ -107,11 +121,11 @@ def embeddings(
     names: str | None,
     seed: int,
 ) -> None:
-    """Draw what generators hear in two words, like the paper's Fig. 3, 5 and 7: one panel for each of CHECKPOINTS.
+    """Draw audio embeddings of two words, as the paper's Fig. 3, 5 and 7: one panel for each of CHECKPOINTS.
 
-    A point is a word that was said: the audio embeddings of its frames, summed, brought to the plane by t-SNE.
-    --limit is of each word. Needs the extra 'plot', and a data set that knows when words are said: lrw, grid,
-    synthetic, synthetic-words.
+    A point is one spoken word: the sum of the audio embeddings of its frames, in two dimensions by t-SNE. --limit is
+    for each word. Needs the extra 'plot', and a data set with the times of words: lrw, grid, synthetic,
+    synthetic-words.
     """
     from tlbench.cli.progress import CountProgress
     from tlbench.figures.plotting import EACH_WORD, plot_embeddings
@@ -119,7 +133,7 @@ def embeddings(
     both = as_names(words) or ()
     if len(both) != 2:
         raise TlbenchError(f"--words {words!r}: give two words, as in --words MEETING,MEDIA")
-    with CountProgress("hearing", "words") as progress:
+    with CountProgress("embedding", "words") as progress:
         heard = plot_embeddings(
             checkpoints,
             dataset,
@@ -136,7 +150,7 @@ def embeddings(
         )
     for one in heard:
         counts = " and ".join(f"{count} {word.upper()}" for count, word in zip(one.counts, both, strict=True))
-        click.echo(f"{one.name}: {counts}; {100 * one.told_apart:.0f} % have a neighbour of their own word")
+        click.echo(f"{one.name}: {counts}; {100 * one.told_apart:.0f} % have a nearest neighbour of the same word")
     click.echo(out)
 
 
