@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observers.conformer.fast_frontend import FoldedFrontend, normalised
 from tlbench.observers.conformer.fast_model import PackedEncoder
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
@@ -33,6 +33,7 @@ from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import EOS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 FRAMES = (50, 80, 29, 75, 75)  # 309, as in the five clips on which the original was timed
 
@@ -58,8 +59,8 @@ def original_step_by_step(crops: Tensor, transcript: str, model: ConformerModel)
     return written[: len(ids)].tolist()  # type: ignore[no-any-return]
 
 
-def ours(reader: ConformerInference, watchers: list[ConformerClipState]) -> list[list[int]]:
-    found = reader.conclude(watchers)
+def ours(reader: ConformerInference, states: list[ConformerClipState]) -> list[list[int]]:
+    found = reader.compute(states)
     assert all(isinstance(one, Evidence) for one in found), found
     return [one.array("forced_ids").tolist() for one in found if isinstance(one, Evidence)]
 
@@ -101,15 +102,15 @@ def main() -> None:
     model = ConformerModel().eval().requires_grad_(False)
     cpu = torch.device("cpu")
     reader, free = (ConformerInference(model, VIEWS["lrs2-112"], cpu, free=free) for free in (False, True))
-    watchers = []
+    states = []
     for number, frames in enumerate(options.frames):
         video, transcript = make_clip(frames, number)
-        watchers.append(reader.watch(Clip(str(number), transcript=transcript)))
-        watchers[-1].see(video, None, None)
-    clips = [(watcher.crops, watcher.transcript) for watcher in watchers]
+        states.append(reader.start_clip(Clip(str(number), transcript=transcript)))
+        states[-1].update(ClipChunk(video))
+    clips = [(state.crops, state.transcript) for state in states]
 
     theirs = [original_step_by_step(crops, transcript, model) for crops, transcript in clips]  # also warms both up
-    mine = ours(reader, watchers)
+    mine = ours(reader, states)
     same = sum(a == b for one, other in zip(theirs, mine, strict=True) for a, b in zip(one, other, strict=True))
     total = sum(map(len, theirs))
     assert same == total, f"{total - same} of {total} characters differ"
@@ -118,13 +119,13 @@ def main() -> None:
     features = eye([crops for crops, _ in clips])
     work: dict[str, Callable[[], object]] = {
         "original, clip by clip": lambda: [original_step_by_step(*clip, model) for clip in clips],
-        "tlbench, all at once": lambda: ours(reader, watchers),
-        "tlbench, clip by clip": lambda: [ours(reader, [watcher]) for watcher in watchers],
+        "tlbench, all at once": lambda: ours(reader, states),
+        "tlbench, clip by clip": lambda: [ours(reader, [state]) for state in states],
         "  of it, visual front end": lambda: eye([crops for crops, _ in clips]),
         "  of it, encoder": lambda: encoder(features),
     }
     if options.free:
-        work["tlbench, and free reading"] = functools.partial(free.conclude, watchers)
+        work["tlbench, and free reading"] = functools.partial(free.compute, states)
     seconds = dict.fromkeys(work, float("inf"))
     for _ in range(options.repeats):  # in turn, so that a busy moment of the machine does not hit one alone
         for name, run in work.items():

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.visual import CLIPS, read_all, took
 from tlbench.media.faces import read_boxes
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.media.views import View, open_view
 from tlbench.observers.pixels.observer import FACE
 from tlbench.observers.syncnet.view import PAPER, SOUND
@@ -63,9 +63,9 @@ def ours(path: Path, lip_views: tuple[View, ...]) -> int:
     count = 0
     for seen, real in zip(generated.frames(), reference.frames(), strict=True):
         for stream, frames in zip(faces, (seen, real), strict=True):
-            count += len(stream.see(frames, boxes[frames.start : frames.start + len(frames)]))
+            count += len(stream.apply(frames, boxes[frames.start : frames.start + len(frames)]))
         for stream in lips:
-            stream.see(seen)
+            stream.apply(seen)
     return count
 
 

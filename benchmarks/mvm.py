@@ -57,13 +57,13 @@ def plain(model: MVMModel, clips: list[np.ndarray]) -> list[str]:
 
 def ours(reader: MVMInference, clips: list[np.ndarray]) -> list[str]:
     """The same of the observer."""
-    watchers = []
+    states = []
     for index, clip in enumerate(clips):
-        watcher = MVMClipState(Clip(str(index)), WORDS[0], LRW)
-        watcher.frames = FRAMES
-        watcher._crops.append(clip)
-        watchers.append(watcher)
-    outcomes = reader.conclude(watchers)
+        state = MVMClipState(Clip(str(index)), WORDS[0], LRW)
+        state.frames = FRAMES
+        state._crops.append(clip)
+        states.append(state)
+    outcomes = reader.compute(states)
     return [str(outcome.values["predicted"]) for outcome in outcomes if isinstance(outcome, Evidence)]
 
 

@@ -23,22 +23,22 @@ import torch
 from tests.factories.observer_weights import TINY
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.metrics.text import distance
 from tlbench.observers.avhubert.dictionary import Dictionary
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.inference import MVMInference as AVHubertReader
+from tlbench.observers.avhubert.inference import AVHubertInference
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.view import VIEWS as AVHUBERT_VIEWS
-from tlbench.observers.conformer.inference import MVMInference as ConformerReader
+from tlbench.observers.conformer.inference import ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
 from tlbench.observers.mvm.fast_model import FastMVM
-from tlbench.observers.mvm.inference import MVMInference as MVMReader
+from tlbench.observers.mvm.inference import MVMInference
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.view import VIEWS as MVM_VIEWS
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 
 CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "clips"
 SAID = "PUT RED AT T FOUR NOW"
@@ -63,14 +63,14 @@ SIZES = {
 class Subject:
     """One reader: how to build it, how to begin with a clip, and which of its findings are its answer."""
 
-    build: Callable[[torch.device, bool], AVHubertReader | ConformerReader | MVMReader]
+    build: Callable[[torch.device, bool], AVHubertInference | ConformerInference | MVMInference]
     answer: str
 
 
-def avhubert(size: str) -> Callable[[torch.device, bool], AVHubertReader]:
+def avhubert(size: str) -> Callable[[torch.device, bool], AVHubertInference]:
     dims = SIZES[size]
 
-    def build(device: torch.device, half: bool) -> AVHubertReader:
+    def build(device: torch.device, half: bool) -> AVHubertInference:
         torch.manual_seed(0)
         model = AVHubert(dims)
         with torch.no_grad():  # the formula's decoder, or a tamer one, would say the same token all the time
@@ -80,41 +80,41 @@ def avhubert(size: str) -> Callable[[torch.device, bool], AVHubertReader]:
                     tensor *= 6
         symbols = ["<s>", "<pad>", "</s>", "<unk>", *(f"▁w{number}" for number in range(dims.vocabulary - 4))]
         view = AVHUBERT_VIEWS["lrs2-center"]
-        return AVHubertReader(model, Dictionary(symbols, None), view, device, similarity=False, half=half)
+        return AVHubertInference(model, Dictionary(symbols, None), view, device, similarity=False, half=half)
 
     return build
 
 
-def conformer(device: torch.device, half: bool) -> ConformerReader:
+def conformer(device: torch.device, half: bool) -> ConformerInference:
     model = ConformerModel()
     fill(model.state_dict())
-    return ConformerReader(model, CONFORMER_VIEWS["lrs2-112"], device, free=False, half=half)
+    return ConformerInference(model, CONFORMER_VIEWS["lrs2-112"], device, free=False, half=half)
 
 
-def mvm(device: torch.device, half: bool) -> MVMReader:
+def mvm(device: torch.device, half: bool) -> MVMInference:
     model = MVMModel()
     fill(model.state_dict())
-    return MVMReader(FastMVM(model.eval()), MVM_VIEWS["lrw"], device, half=half)
+    return MVMInference(FastMVM(model.eval()), MVM_VIEWS["lrw"], device, half=half)
 
 
-def watched(reader: AVHubertReader | ConformerReader | MVMReader, clip: Clip, frames: int) -> ClipState:
-    watcher: ClipState
-    if isinstance(reader, MVMReader):
-        watcher = reader.watch(clip, "ABOUT")
-    elif isinstance(reader, ConformerReader):
-        watcher = reader.watch(clip)
+def watched(reader: AVHubertInference | ConformerInference | MVMInference, clip: Clip, frames: int) -> ClipState:
+    state: ClipState
+    if isinstance(reader, MVMInference):
+        state = reader.start_clip(clip, "ABOUT")
+    elif isinstance(reader, ConformerInference):
+        state = reader.start_clip(clip)
     else:
-        watcher = reader.watch(clip, None)
+        state = reader.start_clip(clip, None)
     assert clip.generated is not None
     seen = [frame for run in VideoReader(clip.generated, 0).frames() for frame in run.native][:frames]
-    watcher.see(FrameChunk(0, tuple(seen)), None, None)
-    return watcher
+    state.update(ClipChunk(FrameChunk(0, tuple(seen))))
+    return state
 
 
 def answers(subject: Subject, clips: list[Clip], frames: int, device: torch.device, half: bool) -> list[list[object]]:
     reader = subject.build(device, half)
     found: list[list[object]] = []
-    for said in reader.conclude([watched(reader, clip, frames) for clip in clips]):
+    for said in reader.compute([watched(reader, clip, frames) for clip in clips]):
         assert isinstance(said, Evidence), said
         answer = said.values[subject.answer]
         found.append([answer] if isinstance(answer, str) else list(said.array(subject.answer)))

@@ -28,11 +28,12 @@ from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "syncnet"
 SUFFIXES = {".mp4", ".mpg", ".avi", ".mov", ".mkv", ".webm"}
@@ -67,10 +68,10 @@ def original_step_by_step(path: Path, model: SyncNetModel) -> tuple[float, int]:
 def ours(path: Path, net: FastSyncNet, views: tuple[str, ...]) -> float:
     """LSE-D of one clip, of the first of ``views``."""
     observer = SyncNet(net, views, "cpu")
-    watcher = observer.watch(Clip(path.stem, generated=path), read_audio(path))
+    state = observer.start_clip(Clip(path.stem, generated=path), read_audio(path))
     for run in VideoReader(path).frames():
-        watcher.see(run, None, None)
-    (evidence,) = observer.conclude([watcher])
+        state.update(ClipChunk(run))
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence), evidence
     return evidence.number(f"{views[0]}_lse_d")
 

@@ -23,9 +23,10 @@ from skimage.metrics import structural_similarity
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.faces import read_boxes
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "clips"
 
@@ -58,12 +59,12 @@ def original_step_by_step(path: Path) -> tuple[float, float, int]:
 
 def ours(path: Path, regions: tuple[str, ...]) -> tuple[float, float, int]:
     observer = Pixels.load(None, regions, "cpu")
-    watcher = observer.watch(Clip(path.stem), None)
+    state = observer.start_clip(Clip(path.stem), None)
     boxes = read_boxes(path.with_suffix(".npy")).xyxy
     seen, real = VideoReader(path.with_name(f"{path.stem}_pert.mp4")), VideoReader(path)
     for a, b in zip(seen.frames(), real.frames(), strict=True):
-        watcher.see(a, b, boxes[b.start : b.start + len(b)])
-    (evidence,) = observer.conclude([watcher])
+        state.update(ClipChunk(a, b, boxes[b.start : b.start + len(b)]))
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence), evidence
     wrapped, similarity = evidence.array("face_psnr_wrapped"), evidence.array("face_ssim")
     return float(wrapped.sum()), float(similarity.sum()), len(wrapped)

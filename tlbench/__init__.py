@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tlbench.comparison.compare import compare as compare
     from tlbench.datasets.clip import Clip as Clip
     from tlbench.media.audio import read_audio as read_audio
-    from tlbench.media.video import read_video as read_video
-    from tlbench.media.video import write_video as write_video
+    from tlbench.media.video_reader import read_video as read_video
+    from tlbench.media.video_writer import write_video as write_video
     from tlbench.metrics.of_frames import lse as lse
     from tlbench.metrics.of_frames import psnr as psnr
     from tlbench.metrics.of_frames import ssim as ssim
@@ -41,13 +41,13 @@ _HOME = {
     "observe": "tlbench.observing.one_clip",
     "psnr": "tlbench.metrics.of_frames",
     "read_audio": "tlbench.media.audio",
-    "read_video": "tlbench.media.video",
+    "read_video": "tlbench.media.video_reader",
     "report": "tlbench.reporting.report",
     "score": "tlbench.scoring.score",
     "score_all": "tlbench.scoring.score",
     "ssim": "tlbench.metrics.of_frames",
     "wer": "tlbench.metrics.of_texts",
-    "write_video": "tlbench.media.video",
+    "write_video": "tlbench.media.video_writer",
 }
 
 __all__ = [

@@ -8,7 +8,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,28 +35,59 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or not there.
+@contextmanager
+def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
+    """A temporary path that is renamed to ``path`` when the block ends, and removed if the block raises.
+
+    So ``path`` holds either the whole new file or what was there before.
+
+    Parameters
+    ----------
+    keep_suffix : bool
+        For writers that choose the format by the file's suffix. The temporary file is then called
+        ``.STEM.TOKEN.part.SUFFIX``, else ``.TOKEN.tmp``.
+
+    Raises
+    ------
+    OSError
+        If the file can't be renamed.
+    """
+    # Not tempfile's: only their owner can read its files, and a cache or a result may be shared.
+    token = secrets.token_hex(8)
+    temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}" if keep_suffix else f".{token}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
 
     Raises TlbenchError if the disk is full or the folder can't be written.
     """
-    # Not tempfile's: its files are their owner's alone, and a cache or a result may be shared.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary, open(temporary, "xb") as file:
+            file.write(content)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TlbenchError(
-                f"{path.parent}: the disk is full; free some space and run the same command again, "
-                "what is done already is kept"
-            ) from error
-        raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
+        raise unwritable(path, error) from error
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """:func:`write_bytes_atomically` of a text in UTF-8."""
+    write_bytes_atomically(path, text.encode())
+
+
+def unwritable(path: Path, error: OSError) -> TlbenchError:
+    """The error for a file that can't be written, with what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TlbenchError(
+            f"{path.parent}: the disk is full; free some space and run the same command again, "
+            "what is done already is kept"
+        )
+    return TlbenchError(f"{path}: can't be written ({error.strerror or error}); choose another folder")
 
 
 def download(what: str, url: str, target: Path, part: Path, progress: Progress | None = None) -> None:

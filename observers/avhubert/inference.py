@@ -13,11 +13,10 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
-from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .beam import BeamSettings, beam_search
@@ -48,21 +47,11 @@ class AVHubertClipState(ClipState):
         self.generated = Crops(view)  # (n, 88, 88) float32
         self.reference = Crops(view)
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        if generated is not None:
-            self.generated.take(generated, boxes, placements)
-        if reference is not None:
-            own_boxes = boxes if reference_boxes is None else reference_boxes
-            own_placements = placements if reference_placements is None else reference_placements
-            self.reference.take(reference, own_boxes, own_placements)
+    def update(self, chunk: ClipChunk) -> None:
+        if chunk.generated is not None:
+            self.generated.take(chunk.generated, chunk.boxes, chunk.placements)
+        if chunk.reference is not None:
+            self.reference.take(chunk.reference, chunk.boxes_in_reference, chunk.placements_in_reference)
 
 
 class AVHubertInference:
@@ -102,20 +91,20 @@ class AVHubertInference:
             )
         return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> AVHubertClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> AVHubertClipState:
         """Begin with a clip. Raises ClipError if features are to be compared and there is no sound."""
         if self._similarity and (samples is None or not len(samples)):
             raise ClipError("no-audio", f"clip {clip.id}: no audio stream (AVS compares with it); leave avs_* out")
         return AVHubertClipState(clip, samples, self._view)
 
     @torch.inference_mode()
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
         with exact_products(self._device):
-            return read_together(watchers, AVHubertClipState, self._encode, self._conclude)
+            return read_together(states, AVHubertClipState, self._encode, self._compute)
 
-    def _conclude(
-        self, watchers: Sequence[AVHubertClipState], prepared: Sequence[tuple[Tensor, dict[str, Value]]]
+    def _compute(
+        self, states: Sequence[AVHubertClipState], prepared: Sequence[tuple[Tensor, dict[str, Value]]]
     ) -> list[Evidence]:
         """Evidence of clips that are encoded, from features (T, C) and similarities of each."""
         read: dict[int, TokenHypothesis] = {}
@@ -127,19 +116,19 @@ class AVHubertInference:
                 "avhubert",
                 {
                     "hypothesis": self._dictionary.text(read[index].tokens.tolist()),
-                    "reference": watcher.clip.transcript or "",
+                    "reference": state.clip.transcript or "",
                     "tokens": read[index].tokens,
                     "score": read[index].score,
                     **similar,
                 },
             )
-            for index, (watcher, (_, similar)) in enumerate(zip(watchers, prepared, strict=True))
+            for index, (state, (_, similar)) in enumerate(zip(states, prepared, strict=True))
         ]
 
-    def _encode(self, watcher: AVHubertClipState) -> tuple[Tensor, dict[str, Value]]:
+    def _encode(self, state: AVHubertClipState) -> tuple[Tensor, dict[str, Value]]:
         """(T, C) features of the lips, and the similarities. Clips are encoded one by one: padding changes rounding."""
-        clip = watcher.clip
-        lips = self._pictures(watcher.generated.all(clip.id))
+        clip = state.clip
+        lips = self._pictures(state.generated.all(clip.id))
         longest = self._model.dims.max_target_positions - 1  # the decoder may say one token a frame, and the end mark
         if lips.shape[2] > longest:
             raise ClipError(
@@ -150,12 +139,12 @@ class AVHubertInference:
         encoded = self._fused(seen, None)
         if not self._similarity:
             return encoded, {}
-        assert watcher.samples is not None  # Reader.watch refuses a clip without
-        if not watcher.reference.frames:
+        assert state.samples is not None  # Reader.start_clip refuses a clip without
+        if not state.reference.frames:
             raise ClipError("missing", f"clip {clip.id}: no reference video to compare features with; leave avs_* out")
-        real = self._pictures(watcher.reference.all(clip.id))
+        real = self._pictures(state.reference.all(clip.id))
         real_seen = self._model.see(real)
-        heard, real_heard = (self._model.hear(self._speech(watcher.samples, video.shape[2])) for video in (lips, real))
+        heard, real_heard = (self._model.hear(self._speech(state.samples, video.shape[2])) for video in (lips, real))
         return encoded, {
             "avs_u": _similarity(self._fused(None, heard), encoded),
             "avs_m": _similarity(self._fused(seen, heard), self._fused(real_seen, real_heard)),

@@ -109,14 +109,14 @@ class AVHubert(LipReader):
 
         return build_audio_encoder(tensors, sizes, whose)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if it has no sound to compare."""
         if not clip.transcript:
             raise ClipError(
                 "no-transcript", f"clip {clip.id}: no transcript (WER needs one); leave wer1 out, or add it"
             )
-        return self._reader.watch(clip, samples)
+        return self._reader.start_clip(clip, samples)
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """What was read of each clip; beams of several clips share matrix products, but never a decision."""
-        return self._reader.conclude(watchers)
+        return self._reader.compute(states)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import to_half
 
 from .decode import beam_search, ctc_greedy, forced
@@ -36,19 +34,11 @@ class ConformerClipState(ClipState):
         self._crops = Crops(View(view.name, view.version, view.steps[:-1]))
         self._check(required_frames(self.reference_ids), "its transcript needs")
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        if generated is None:
+    def update(self, chunk: ClipChunk) -> None:
+        if chunk.generated is None:
             return
-        self._check(self._crops.frames + len(generated), "it has at least")
-        self._crops.take(generated, boxes)
+        self._check(self._crops.frames + len(chunk.generated), "it has at least")
+        self._crops.take(chunk.generated, chunk.boxes)
 
     @property
     def crops(self) -> Tensor:
@@ -84,37 +74,37 @@ class ConformerInference:
             for network in (self._eye, self._encoder, self._decoder):
                 to_half(network, whole=[model.decoder.output_layer])
 
-    def watch(self, clip: Clip) -> ConformerClipState:
+    def start_clip(self, clip: Clip) -> ConformerClipState:
         """Begin with a clip. Raises ClipError if what is said in it can't be spelt, or is too much."""
         return ConformerClipState(clip, self._view)
 
     @torch.inference_mode()
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        return read_together(watchers, ConformerClipState, lambda watcher: watcher.crops, self.read)
+        return read_together(states, ConformerClipState, lambda state: state.crops, self.read)
 
     @torch.inference_mode()
-    def read(self, watchers: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[Evidence]:
+    def read(self, states: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[Evidence]:
         """What is read of clips in these (T, side, side) uint8 crops."""
         if self._alone:
-            found = [self._read([one], [own])[0] for one, own in zip(watchers, crops, strict=True)]
+            found = [self._read([one], [own])[0] for one, own in zip(states, crops, strict=True)]
         else:
-            found = self._read(watchers, crops)
+            found = self._read(states, crops)
         return [Evidence("conformer", values) for values in found]
 
-    def _read(self, watchers: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[dict[str, Value]]:
+    def _read(self, states: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[dict[str, Value]]:
         features = self._eye(crops)
-        needed = [max(len(rows), required_frames(w.reference_ids)) for rows, w in zip(features, watchers, strict=True)]
+        needed = [max(len(rows), required_frames(w.reference_ids)) for rows, w in zip(features, states, strict=True)]
         encoded = self._encoder([pad_features([rows], [n])[0] for rows, n in zip(features, needed, strict=True)])
-        references = [torch.from_numpy(watcher.reference_ids).to(self._device) for watcher in watchers]
+        references = [torch.from_numpy(state.reference_ids).to(self._device) for state in states]
         ids = forced(self._decoder, self._decoder.look(encoded), references)
         values: list[dict[str, Value]] = [
             {
-                "reference": watcher.transcript,
+                "reference": state.transcript,
                 "forced_ids": written.cpu().numpy(),
-                "reference_ids": watcher.reference_ids,
+                "reference_ids": state.reference_ids,
             }
-            for watcher, written in zip(watchers, ids, strict=True)
+            for state, written in zip(states, ids, strict=True)
         ]
         if self._free:
             for found, free in zip(values, self._read_freely(features, encoded), strict=True):

@@ -93,14 +93,14 @@ class Conformer(LipReader):
 
         return TrainableConformer
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if that can't be spelt."""
         if clip.transcript is None:
             raise ClipError(
                 "no-transcript", f"clip {clip.id}: no transcript (WER2 needs one); leave wer2 out, or add it"
             )
-        return self._reader.watch(clip)
+        return self._reader.start_clip(clip)
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """What was read of each clip; clips share matrix products, but never a decision."""
-        return self._reader.conclude(watchers)
+        return self._reader.compute(states)

@@ -195,8 +195,8 @@ class TrainableConformer(Trainable):
 
 
 def _said_of(reader: ConformerInference, lessons: Sequence[TrainingSample]) -> list[Evidence]:
-    watchers = [reader.watch(lesson.clip) for lesson in lessons]
-    return reader.read(watchers, [torch.from_numpy(lesson.pictures) for lesson in lessons])
+    states = [reader.start_clip(lesson.clip) for lesson in lessons]
+    return reader.read(states, [torch.from_numpy(lesson.pictures) for lesson in lessons])
 
 
 def dims_of(size: str | Mapping[str, Any]) -> Dims:

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, to_half
 
 from .decode import read, read_both
@@ -36,20 +35,12 @@ class MVMClipState(ClipState):
         self.frames = 0
         self._crops = Crops(view)  # (n, 112, 112) float32
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        if generated is None:
+    def update(self, chunk: ClipChunk) -> None:
+        if chunk.generated is None:
             return
-        self.frames += len(generated)
+        self.frames += len(chunk.generated)
         if self.frames <= FRAMES:  # of a clip that is too long nothing more is needed but its length
-            self._crops.take(generated, boxes)
+            self._crops.take(chunk.generated, chunk.boxes)
 
     @property
     def crops(self) -> np.ndarray:
@@ -96,19 +87,19 @@ class MVMInference:
         self._words = words
         self._device = device
 
-    def watch(self, clip: Clip, word: str) -> MVMClipState:
+    def start_clip(self, clip: Clip, word: str) -> MVMClipState:
         """Begin with a clip. Raises ClipError if the network does not know its word."""
         return MVMClipState(clip, word, self._view, self._words)
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence or the reason for none of each clip, in order."""
-        return read_together(watchers, MVMClipState, lambda watcher: watcher.crops, self.read)
+        return read_together(states, MVMClipState, lambda state: state.crops, self.read)
 
-    def read(self, watchers: Sequence[MVMClipState], crops: Sequence[np.ndarray]) -> list[Evidence]:
+    def read(self, states: Sequence[MVMClipState], crops: Sequence[np.ndarray]) -> list[Evidence]:
         """What clips are taken for in these (29, side, side) float32 crops, normalised."""
         return [
-            Evidence("mvm", _verdict(watcher, plain, mirrored, self._words))
-            for watcher, (plain, mirrored) in zip(watchers, self._logits(crops), strict=True)
+            Evidence("mvm", _verdict(state, plain, mirrored, self._words))
+            for state, (plain, mirrored) in zip(states, self._logits(crops), strict=True)
         ]
 
     def _logits(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -126,10 +117,10 @@ class MVMInference:
         return found
 
 
-def _verdict(watcher: MVMClipState, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
-    both, alone = read_both(plain, mirrored, watcher.label), read(plain, watcher.label)
+def _verdict(state: MVMClipState, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
+    both, alone = read_both(plain, mirrored, state.label), read(plain, state.label)
     return {
-        "word": watcher.word,
+        "word": state.word,
         "predicted": words[both.top[0]],
         "predicted_plain": words[alone.top[0]],
         "rank": both.rank,

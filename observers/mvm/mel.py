@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.rates import SAMPLE_RATE
 
 from .model import FILTERBANKS
 

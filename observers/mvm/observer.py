@@ -89,12 +89,12 @@ class MVM(LipReader):
 
         return TrainableMVM
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip. Raises ClipError if nobody knows which word it holds, or the network does not know it."""
         if not clip.word:
             raise ClipError("no-word", f"clip {clip.id}: no word label (ACC needs one); leave acc out, or add it")
-        return self._reader.watch(clip, clip.word)
+        return self._reader.start_clip(clip, clip.word)
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """What each clip was taken for; who else is in the batch changes nothing."""
-        return self._reader.conclude(watchers)
+        return self._reader.compute(states)

@@ -287,8 +287,8 @@ class TrainableMVM(Trainable):
 
 
 def _said_of(reader: MVMInference, lessons: Sequence[TrainingSample]) -> list[Evidence]:
-    watchers = [reader.watch(lesson.clip, lesson.clip.word or "") for lesson in lessons]
-    return reader.read(watchers, [filled_up(as_seen(lesson.pictures)) for lesson in lessons])
+    states = [reader.start_clip(lesson.clip, lesson.clip.word or "") for lesson in lessons]
+    return reader.read(states, [filled_up(as_seen(lesson.pictures)) for lesson in lessons])
 
 
 def dims_of(size: str | Mapping[str, Any]) -> Dims:

@@ -11,10 +11,10 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import CropBox, Resize, View, open_view
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 
 from .psnr import mean_squared_error, wrapped_psnr_db
 from .ssim import SMALLEST_SIDE, ssim_by_row
@@ -42,15 +42,8 @@ class _PixelsClipState(ClipState):
         self.same_size = True
         self.numbers: dict[str, list[np.ndarray]] = {}
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated, reference, boxes = chunk.generated, chunk.reference, chunk.boxes
         self.frames_generated += len(generated) if generated is not None else 0
         self.frames_reference += len(reference) if reference is not None else 0
         if generated is None or reference is None:
@@ -58,7 +51,7 @@ class _PixelsClipState(ClipState):
         count = min(len(generated), len(reference))
         generated, reference = _first(generated, count), _first(reference, count)
         if "face" in self._regions or "mouth" in self._regions:
-            own = boxes if reference_boxes is None else reference_boxes
+            own = chunk.boxes_in_reference
             fewest = min(0 if rows is None else len(rows) for rows in (boxes, own))
             if boxes is None or own is None or fewest < count:
                 given = reference.start + fewest
@@ -82,8 +75,8 @@ class _PixelsClipState(ClipState):
         self, generated: FrameChunk, reference: FrameChunk, boxes: np.ndarray, own: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The numbers of the regions of the face, (n,) each, with the boxes of the generated and of the real frames."""
-        seen = open_view(FACE).see(generated, boxes)
-        real = open_view(FACE).see(reference, own)
+        seen = open_view(FACE).apply(generated, boxes)
+        real = open_view(FACE).apply(reference, own)
         rows = ssim_by_row(real, seen)  # those of the lower half are the mouth's
         numbers: dict[str, np.ndarray] = {}
         if "face" in self._regions:
@@ -152,25 +145,25 @@ class Pixels(Observer):
         """How a frame becomes the region that is compared."""
         return VIEWS[view]
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _PixelsClipState(clip, self._regions)
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _PixelsClipState)]
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [self._compute(state) for state in states if isinstance(state, _PixelsClipState)]
 
-    def _conclude(self, watcher: _PixelsClipState) -> Evidence | ClipError:
-        frames = min(watcher.frames_generated, watcher.frames_reference)
+    def _compute(self, state: _PixelsClipState) -> Evidence | ClipError:
+        frames = min(state.frames_generated, state.frames_reference)
         if not frames:
             return ClipError("no-frames", "there is no frame that both videos have; look at the files")
-        arrays = {name: np.concatenate(parts) for name, parts in watcher.numbers.items()}
-        if not watcher.same_size:  # the size may change within a video: part of the frames is no evidence
+        arrays = {name: np.concatenate(parts) for name, parts in state.numbers.items()}
+        if not state.same_size:  # the size may change within a video: part of the frames is no evidence
             arrays = {name: array for name, array in arrays.items() if not name.startswith("frame_")}
         return Evidence(
             self.name,
             {
                 "frames": frames,
-                "frames_generated": watcher.frames_generated,
-                "frames_reference": watcher.frames_reference,
+                "frames_generated": state.frames_generated,
+                "frames_reference": state.frames_reference,
                 **arrays,
             },
         )

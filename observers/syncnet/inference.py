@@ -17,11 +17,12 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.face_tracks import Track, crop_track, find_tracks
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import timeline
-from tlbench.media.video import FRAMES_PER_SECOND, FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 
 from .decode import (
     FEWEST_WINDOWS,
@@ -163,19 +164,12 @@ class SyncNetClipState(ClipState):
         self.faces: list[np.ndarray] = []  # (k, 5) a frame
         self._detector = detector
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated = chunk.generated
         if generated is None:
             return
-        # Boxes may be more: they are of both videos, of which this may be the shorter.
-        guides = None if boxes is None else boxes[: len(generated)]
+        # There may be more boxes than frames: they cover the longer of both videos.
+        boxes = None if chunk.boxes is None else chunk.boxes[: len(generated)]
         for prefix, (stream, lips) in self.lips.items():
             dumped = prefix == PAPER_FINDINGS
             before = self.dump.filled if dumped else 0
@@ -185,7 +179,7 @@ class SyncNetClipState(ClipState):
             seen = generated
             if before and not self.frames:
                 seen = FrameChunk(0, (generated.native[0],) * before + generated.native)
-            lips.take(stream.see(seen, guides))
+            lips.take(stream.apply(seen, boxes))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
         self.frames += len(generated)
@@ -211,45 +205,45 @@ class SyncNetInference:
             _check_pictures(name, self._dims)
         self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
 
-    def watch(self, clip: Clip, samples: np.ndarray) -> SyncNetClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray) -> SyncNetClipState:
         """Begin with a clip. Raises ClipError if there is too little sound for a single window."""
         window_count(FRAMES_LOST + 1, len(samples))
         lips = {prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()}
         dump = dump_of(clip, samples) if PAPER_FINDINGS in lips else Dump(0, samples)
         return SyncNetClipState(clip, samples, dump, lips, self._detector)
 
-    def conclude(self, watcher: ClipState) -> Evidence | ClipError:
+    def compute(self, state: ClipState) -> Evidence | ClipError:
         """The evidence of a clip that has been seen."""
-        assert isinstance(watcher, SyncNetClipState)
+        assert isinstance(state, SyncNetClipState)
         try:
-            seen = {prefix: lips for prefix, (_, lips) in watcher.lips.items()}
+            seen = {prefix: lips for prefix, (_, lips) in state.lips.items()}
             values: dict[str, Value] = {}
-            dump = watcher.dump
-            if dump.samples is not watcher.samples or dump.filled:
+            dump = state.dump
+            if dump.samples is not state.samples or dump.filled:
                 published = {name: seen.pop(name) for name in (PAPER_FINDINGS,) if name in seen}
-                values |= findings(self._passes, published, watcher.frames + dump.filled, dump.samples)
+                values |= findings(self._passes, published, state.frames + dump.filled, dump.samples)
             if seen or not values:
-                values |= findings(self._passes, seen, watcher.frames, watcher.samples)
+                values |= findings(self._passes, seen, state.frames, state.samples)
             if self._detector is not None:
-                values |= self._of_tracks(watcher)
+                values |= self._of_tracks(state)
         except ClipError as error:
             return error
         return Evidence("syncnet", values)
 
-    def _of_tracks(self, watcher: SyncNetClipState) -> dict[str, Value]:
+    def _of_tracks(self, state: SyncNetClipState) -> dict[str, Value]:
         """Each track by itself. The video is read a second time: what is a track is known only at its end."""
-        tracks = find_tracks(watcher.faces, FACE_TRACK.rule)
+        tracks = find_tracks(state.faces, FACE_TRACK.rule)
         seen = [Lips(self._passes, self._dims) for _ in tracks]
-        assert watcher.clip.generated is not None  # it has just been seen
-        for run in VideoReader(watcher.clip.generated, 0).frames() if tracks else ():
+        assert state.clip.generated is not None  # it has just been seen
+        for chunk in VideoReader(state.clip.generated, 0).frames() if tracks else ():
             for track, lips in zip(tracks, seen, strict=True):
-                crops = _crops(run, track)
+                crops = _crops(chunk, track)
                 if len(crops):
                     lips.take(crops)
         found: list[tuple[Track, Sync]] = []
         common: list[Sync] = []
         for track, lips in zip(tracks, seen, strict=True):
-            samples = watcher.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
+            samples = state.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
             if len(samples) // SAMPLES_A_FRAME <= FRAMES_LOST:
                 continue  # the sound ended before this face came
             windows = window_count(len(track), len(samples))
@@ -355,8 +349,8 @@ def _of_whole_frame(prefix: str, sync: Sync) -> dict[str, Value]:
     }
 
 
-def _crops(run: FrameChunk, track: Track) -> np.ndarray:
+def _crops(chunk: FrameChunk, track: Track) -> np.ndarray:
     """(n, 224, 224, 3) uint8 BGR: the track's face in those frames of a run that it spans."""
-    first, last = max(run.start, track.start), min(run.start + len(run), track.stop)
-    crops = [crop_track(run.rgb[index - run.start], track, index - track.start) for index in range(first, last)]
+    first, last = max(chunk.start, track.start), min(chunk.start + len(chunk), track.stop)
+    crops = [crop_track(chunk.rgb[index - chunk.start], track, index - track.start) for index in range(first, last)]
     return np.stack(crops)[..., ::-1] if crops else np.empty((0, SIDE, SIDE, 3), np.uint8)

@@ -17,7 +17,7 @@ from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, sounding_seconds
-from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipState, Needs, Observer
@@ -114,7 +114,7 @@ class SyncNet(Observer):
 
         return TrainableSyncNet
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """Begin with a clip.
 
         Raises
@@ -125,7 +125,7 @@ class SyncNet(Observer):
         """
         if samples is None:
             raise ClipError("no-audio", f"clip {clip.id}: no audio stream (LSE needs one); leave lse out, or add audio")
-        watcher = self._eye.watch(clip, samples)
+        state = self._eye.start_clip(clip, samples)
         heard_seconds = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
         if heard_seconds < LEAST_SOUND_SECONDS:
             raise ClipError(
@@ -133,8 +133,8 @@ class SyncNet(Observer):
                 f"clip {clip.id}: {heard_seconds:.2f} s of its sound rise above -60 dB of full scale, LSE needs "
                 f"{LEAST_SOUND_SECONDS:g} s; mux the speech in, or leave lse out",
             )
-        return watcher
+        return state
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """Evidence of each clip. Each is computed by itself, so it can't depend on its neighbours."""
-        return [self._eye.conclude(watcher) for watcher in watchers]
+        return [self._eye.compute(state) for state in states]

@@ -15,8 +15,8 @@ from tests.factories.results_factory import LEVEL, PSNR, QUICK, WER, levels, rec
 from tlbench.comparison.ranking import Entrant, PairedTest, paired_tests, rank
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
+from tlbench.scoring.differences import paired_difference
 from tlbench.scoring.record import ClipRecord
-from tlbench.statistics import paired_difference
 
 VALUES = st.floats(-100, 100).map(lambda x: round(x, 2))
 

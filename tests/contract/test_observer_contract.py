@@ -17,10 +17,10 @@ from tests.factories.observer_weights import formula_weights
 from tlbench.checkpoints.catalogue import observer_cards, observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import Needs, Observer
+from tlbench.observing.observer import ClipChunk, Needs, Observer
 from tlbench.observing.registry import observer_class
 
 
@@ -90,26 +90,28 @@ def in_runs(show: Show, run: int) -> Iterator[tuple[FrameChunk | None, FrameChun
 def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | ClipError]:
     """Evidence or the reason for none; anything but a ClipError comes through."""
     found: dict[int, Evidence | ClipError] = {}
-    watchers = {}
+    states = {}
     needs = needs_of(observer)
     for number, show in enumerate(shows):
         try:
-            watcher = observer.watch(
+            state = observer.start_clip(
                 Clip(f"s/{number}", generated=show.file, transcript="BIN BLUE", word="ABOUT"),
                 show.samples if needs.audio else None,
             )
             for generated, reference, boxes in in_runs(show, run):
-                watcher.see(
-                    generated,
-                    reference if needs.reference else None,
-                    boxes if needs.boxes else None,
+                state.update(
+                    ClipChunk(
+                        generated,
+                        reference if needs.reference else None,
+                        boxes if needs.boxes else None,
+                    )
                 )
-            watchers[number] = watcher
+            states[number] = state
         except ClipError as error:
             found[number] = error
-    outcomes = observer.conclude(list(watchers.values()))
-    assert len(outcomes) == len(watchers)
-    found |= dict(zip(watchers, outcomes, strict=True))
+    outcomes = observer.compute(list(states.values()))
+    assert len(outcomes) == len(states)
+    found |= dict(zip(states, outcomes, strict=True))
     return [found[number] for number in range(len(shows))]
 
 
@@ -276,7 +278,7 @@ def test_without_a_frame_nothing_is_claimed(observer: Observer, strange: dict[st
 
 
 def test_no_clips_are_no_evidence(observer: Observer) -> None:
-    assert observer.conclude([]) == []
+    assert observer.compute([]) == []
 
 
 def test_weights_are_asked_for_and_strange_ones_refused(observer: Observer, folder: Path) -> None:

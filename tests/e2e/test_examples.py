@@ -19,7 +19,9 @@ import pytest
 from tests.factories.media_factory import picture
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import VideoReader, write_video
+from tlbench.media.video_reader import VideoReader
+from tlbench.media.video_writer import write_video
+from tlbench.observing.observer import ClipChunk
 
 ROOT = Path(__file__).parents[2]
 PLUG_IN = ROOT / "examples" / "tlbench-motion"
@@ -115,14 +117,14 @@ def test_how_a_clip_is_cut_into_runs_changes_nothing(videos: Path, monkeypatch: 
     motion = import_module("tlbench_motion.observer").Motion.load(None, ("lower-face",), "cpu")
     said = []
     for run in (1, 7, FRAMES):
-        watcher = motion.watch(Clip("c0"), None)
+        state = motion.start_clip(Clip("c0"), None)
         boxes = np.tile(np.array([0, 0, 96, 96]), (FRAMES, 1))
         pairs = zip(*(VideoReader(videos / name / "c0.mp4").frames(run) for name in ("other", "real")), strict=True)
         for generated, reference in pairs:
-            watcher.see(generated, reference, boxes[generated.start : generated.start + run])
-        said.append(motion.conclude([watcher])[0].to_json())
+            state.update(ClipChunk(generated, reference, boxes[generated.start : generated.start + run]))
+        said.append(motion.compute([state])[0].to_json())
     assert said[0] == said[1] == said[2]
-    assert isinstance(motion.conclude([motion.watch(Clip("none"), None)])[0], ClipError)  # there was no frame
+    assert isinstance(motion.compute([motion.start_clip(Clip("none"), None)])[0], ClipError)  # there was no frame
 
 
 def test_the_page_on_plug_ins_shows_the_code_of_the_example() -> None:

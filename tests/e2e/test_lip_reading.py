@@ -15,7 +15,7 @@ import torch
 
 from tests.factories import fairseq_factory as fairseq
 from tests.golden.formula import fill
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import open_view
 from tlbench.observers.avhubert.beam import BeamSettings, beam_search
 from tlbench.observers.avhubert.checkpoint import load
@@ -96,7 +96,7 @@ def plainly_read(folder: Path, clip_id: str) -> str:
     whole = tuple(
         frame for run in VideoReader(folder / "generated" / f"{clip_id}.mp4", 0).frames() for frame in run.native
     )
-    crops = open_view(LRS2_CENTER).see(FrameChunk(0, whole))
+    crops = open_view(LRS2_CENTER).apply(FrameChunk(0, whole))
     with torch.inference_mode():
         encoded = model.encode(torch.from_numpy(crops)[None, None], None, None)
         best = beam_search(model.decoder, encoded, torch.tensor([len(crops)]), BeamSettings())[0][0]

@@ -24,12 +24,11 @@ from tlbench.generation.controls import (
     Static,
     SwappedAudio,
     control,
-    control_clips,
-    donors,
-    make_controls,
 )
+from tlbench.generation.write_controls import control_clips, donors, make_controls
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 FRAMES, HEIGHT, WIDTH = 8, 48, 64
 WRITTEN = [kind.name for kind in CONTROLS if kind.written]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.conformer.fast_frontend import FoldedFrontend
 from tlbench.observers.conformer.fast_model import PackedDecoder, PackedEncoder
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
@@ -21,6 +21,7 @@ from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.tokenizer import EOS, IDS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 GOLDEN = Path(__file__).with_name("conformer")
 CLIPS = Path(__file__).with_name("clips")
@@ -127,10 +128,10 @@ def test_the_originals_padded_batch_is_not_what_it_gives_for_the_clip_alone(
 
 def watch(reader: ConformerInference, folder: Path, name: str) -> ConformerClipState:
     transcript = (folder / f"{name.removesuffix('_pert')}.txt").read_text().splitlines()[0].strip()[7:]
-    watcher = reader.watch(Clip(name, transcript=transcript))
+    state = reader.start_clip(Clip(name, transcript=transcript))
     for frames in VideoReader(folder / f"{name}.mp4").frames():
-        watcher.see(frames, None, None)
-    return watcher
+        state.update(ClipChunk(frames))
+    return state
 
 
 def errors(evidence: Evidence) -> tuple[float, float]:
@@ -173,15 +174,15 @@ def test_whole_clips_read_together_score_as_the_original_script_did(
 ) -> None:
     golden = np.load(GOLDEN / f"{recorded}.npz")
     reader = ConformerInference(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
-    watchers = [watch(reader, CLIPS, f"{name}_pert" if run == "orig_pert" else name) for name in script[run]]
-    for name, watcher, evidence in zip(script[run], watchers, reader.conclude(watchers), strict=True):
-        sums = watcher.crops.sum(dim=(1, 2))
+    states = [watch(reader, CLIPS, f"{name}_pert" if run == "orig_pert" else name) for name in script[run]]
+    for name, state, evidence in zip(script[run], states, reader.compute(states), strict=True):
+        sums = state.crops.sum(dim=(1, 2))
         np.testing.assert_array_equal(sums, golden[f"{name}_gray112_sum"])
         assert isinstance(evidence, Evidence)
         np.testing.assert_array_equal(evidence.array("reference_ids"), golden[f"{name}_ys"])
         assert len(evidence.array("forced_ids")) == len(golden[f"{name}_ys"])
         assert errors(evidence) == (script[run][name]["cer"], script[run][name]["wer"])
-    crops = watchers[-1].crops  # clip_c
+    crops = states[-1].crops  # clip_c
     chosen = crops[[0, 1, len(crops) // 2, len(crops) - 1]]
     np.testing.assert_array_equal(chosen, golden["clip_c_gray112_u8"])
 
@@ -191,8 +192,8 @@ def test_whole_clips_are_encoded_as_by_the_original_script(model: ConformerModel
     golden = np.load(GOLDEN / f"{recorded}.npz")
     reader = ConformerInference(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     names = ["clip_c", "clip_a"]
-    watchers = [watch(reader, CLIPS, f"{name}_pert" if recorded.endswith("pert") else name) for name in names]
-    features = FoldedFrontend(model.visual_frontend)([watcher.crops for watcher in watchers])
+    states = [watch(reader, CLIPS, f"{name}_pert" if recorded.endswith("pert") else name) for name in names]
+    features = FoldedFrontend(model.visual_frontend)([state.crops for state in states])
     for name, encoded in zip(names, PackedEncoder(model.encoder)(features), strict=True):
         assert relative_error(encoded, golden[f"{name}_hs"]) < 1e-5
 
@@ -208,11 +209,11 @@ def test_real_speakers_score_as_the_original_script_did(
     reader = ConformerInference(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     names = ["grid_s1", "grid_s2"]
     ending = "_pert" if run == "orig_pert" else ""
-    watchers = [watch(reader, shared / "golden" / "clips", name + ending) for name in names]
-    features = FoldedFrontend(model.visual_frontend)([watcher.crops for watcher in watchers])
+    states = [watch(reader, shared / "golden" / "clips", name + ending) for name in names]
+    features = FoldedFrontend(model.visual_frontend)([state.crops for state in states])
     encoded = PackedEncoder(model.encoder)(features)
-    for name, watcher, rows, evidence in zip(names, watchers, encoded, reader.conclude(watchers), strict=True):
-        np.testing.assert_array_equal(watcher.crops.sum(dim=(1, 2)), golden[f"{name}_gray112_sum"])
+    for name, state, rows, evidence in zip(names, states, encoded, reader.compute(states), strict=True):
+        np.testing.assert_array_equal(state.crops.sum(dim=(1, 2)), golden[f"{name}_gray112_sum"])
         assert relative_error(rows, golden[f"{name}_hs"]) < 1e-5
         assert isinstance(evidence, Evidence)
         assert errors(evidence) == (script[name]["cer"], script[name]["wer"])

@@ -9,12 +9,12 @@ import pytest
 
 from tlbench.errors import ClipError
 from tlbench.media.filterbank import (
-    SAMPLE_RATE,
     log_filterbanks,
     normalised_rows,
     stack_filterbanks,
     stacked_filterbanks,
 )
+from tlbench.media.rates import SAMPLE_RATE
 
 GOLDEN = np.load(Path(__file__).with_name("avhubert_encoder") / "sound.npz")
 

@@ -12,7 +12,7 @@ import torch
 
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import VideoReader, read_video
+from tlbench.media.video_reader import VideoReader, read_video
 from tlbench.media.views import View, open_view
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.inference import MVMInference
@@ -20,6 +20,7 @@ from tlbench.observers.mvm.model import MVMModel
 from tlbench.observers.mvm.view import LRW
 from tlbench.observers.mvm.words import WORDS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 GOLDEN = Path(__file__).with_name("mvm")
 CLIPS = Path(__file__).with_name("clips")
@@ -104,7 +105,7 @@ def test_the_fast_network_gives_the_originals_logits_mirrored_or_not(
 def test_crops_of_decoded_clips_are_the_originals_to_the_bit(clip: str, formula: dict[str, np.ndarray]) -> None:
     """Decoded by us, where the original's were by torchvision's reader."""
     grey = open_view(View("mvm-lrw-uint8", 1, LRW.steps[:-1]))
-    seen = np.concatenate([grey.see(frames) for frames in VideoReader(CLIPS / f"{clip}.mp4").frames()])
+    seen = np.concatenate([grey.apply(frames) for frames in VideoReader(CLIPS / f"{clip}.mp4").frames()])
     assert len(seen) == len(read_video(CLIPS / f"{clip}.mp4")) == 29
     np.testing.assert_array_equal(seen[[0, 14, 28]], formula[f"{clip}_gray112_u8"])
     np.testing.assert_array_equal(seen.sum(axis=(1, 2), dtype=np.int64), formula[f"{clip}_gray112_sum"])
@@ -130,10 +131,10 @@ def test_clips_are_taken_for_the_originals_words(clip: str, fast: FastMVM, formu
     item = ITEMS[clip]
     recorder = Recorder(fast)
     reader = MVMInference(cast(FastMVM, recorder), LRW, torch.device("cpu"))
-    watcher = reader.watch(Clip(clip), WORDS[item["target"]])
+    state = reader.start_clip(Clip(clip), WORDS[item["target"]])
     for frames in VideoReader(CLIPS / f"{clip}.mp4").frames():
-        watcher.see(frames, None, None)
-    (evidence,) = reader.conclude([watcher])
+        state.update(ClipChunk(frames))
+    (evidence,) = reader.compute([state])
     (logits,) = recorder.said
     theirs, theirs_mirrored = formula[f"{clip}_logits"], formula[f"{clip}_logits_flip"]
     assert relative_error(logits, np.stack([theirs, theirs_mirrored])) < REL

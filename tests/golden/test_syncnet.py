@@ -14,13 +14,14 @@ import torch
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.syncnet.decode import read_sync, shifted_distances
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.inference import speech_embeddings
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 GOLDEN = Path(__file__).with_name("syncnet")
 CLIPS = ("clip_a", "clip_c")
@@ -65,10 +66,10 @@ def relative_error(ours: torch.Tensor | np.ndarray, theirs: torch.Tensor | np.nd
 
 def observe(fast: FastSyncNet, path: Path, views: tuple[str, ...] = ("paper", "sound")) -> Evidence:
     observer = SyncNet(fast, views, "cpu")
-    watcher = observer.watch(Clip(path.stem), read_audio(path))
+    state = observer.start_clip(Clip(path.stem), read_audio(path))
     for frames in VideoReader(path).frames():
-        watcher.see(frames, None, None)
-    (evidence,) = observer.conclude([watcher])
+        state.update(ClipChunk(frames))
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence
 

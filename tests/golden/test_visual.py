@@ -10,13 +10,14 @@ import pytest
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.faces import read_boxes
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.media.views import open_view
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.pixels.observer import FACE, Pixels
 from tlbench.observers.pixels.psnr import mean_squared_error, psnr_db, wrapped_psnr_db
 from tlbench.observers.pixels.ssim import ssim
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 HERE = Path(__file__).parent
 PSNR_DB = 1e-9  # both sides are the same sums of integers; only the logarithm rounds
@@ -25,11 +26,11 @@ SSIM = 1e-9  # float64 sums in another order
 
 def observe(generated: Path, reference: Path, boxes: Path) -> Evidence:
     observer = Pixels.load(None, ("face",), "cpu")  # the original looks at nothing else
-    watcher = observer.watch(Clip(generated.stem), None)
+    state = observer.start_clip(Clip(generated.stem), None)
     xyxy = read_boxes(boxes).xyxy
     for seen, real in zip(VideoReader(generated).frames(), VideoReader(reference).frames(), strict=True):
-        watcher.see(seen, real, xyxy[real.start : real.start + len(real)])
-    (evidence,) = observer.conclude([watcher])
+        state.update(ClipChunk(seen, real, xyxy[real.start : real.start + len(real)]))
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence
 
@@ -72,7 +73,7 @@ def test_the_face_crops_are_the_original_scripts_to_the_pixel(name: str) -> None
     for file, third in ((f"{name}.mp4", "gt96_f3"), (f"{name}_pert.mp4", "sy96_f3")):
         stream = open_view(FACE)
         runs = VideoReader(HERE / "clips" / file).frames()
-        crops.append(np.concatenate([stream.see(run, boxes[run.start : run.start + len(run)]) for run in runs]))
+        crops.append(np.concatenate([stream.apply(run, boxes[run.start : run.start + len(run)]) for run in runs]))
         np.testing.assert_array_equal(crops[-1][3, :, :, ::-1], golden[f"{name}_{third}"])  # the original's are BGR
     sums = np.stack([crop.reshape(len(crop), -1).sum(axis=1, dtype=np.int64) for crop in crops], axis=1)
     np.testing.assert_array_equal(sums, golden[f"{name}_pixsums"])

@@ -65,6 +65,12 @@ def test_a_room_imports_only_from_rooms_on_its_left(path: Path) -> None:
             assert room != "cli", f"{path} imports {name}; nothing imports the command line"
 
 
+@pytest.mark.parametrize("module", sorted(FOUNDATION))
+def test_the_ground_floor_imports_only_itself(module: str) -> None:
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    assert set(imports(path)) <= FOUNDATION
+
+
 @pytest.mark.parametrize("path", sources(ROOT / "observers"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_an_observer_imports_only_media_observing_and_itself(path: Path) -> None:
     parts = path.relative_to(ROOT / "observers").parts

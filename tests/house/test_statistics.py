@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.factories.results_factory import ACC, LEVEL, PSNR, QUICK, WER, levels, record, result
 from tlbench.errors import TlbenchError
 from tlbench.scoring.aggregation import make_intervals
+from tlbench.scoring.differences import paired_difference
 from tlbench.statistics import (
     IntervalSettings,
     Ratio,
@@ -21,7 +22,6 @@ from tlbench.statistics import (
     bootstrap_intervals,
     group_units,
     holm,
-    paired_difference,
     resampled_sums,
 )
 

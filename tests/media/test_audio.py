@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.factories.media_factory import tone, write_clip, write_sound
 from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.container import MediaError, packets
-from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.rates import SAMPLE_RATE
 
 RATES = [8000, 16000, 22050, 44100, 48000]
 

@@ -26,7 +26,7 @@ from tlbench.media.faces import (
     read_boxes,
     write_boxes,
 )
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 
 CLIPS = Path(__file__).parents[1] / "golden" / "s3fd"
 

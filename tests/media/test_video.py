@@ -19,7 +19,10 @@ import pytest
 from tests.factories.media_factory import number_of, picture, tone, turn_by_header, write_clip, write_sound
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import MediaError, VideoReader, probe, read_video, write_video
+from tlbench.media.container import MediaError
+from tlbench.media.probe import probe
+from tlbench.media.video_reader import VideoReader, read_video
+from tlbench.media.video_writer import write_video
 
 CONTAINERS = [
     ("clip.mp4", "libx264", "h264", "aac"),
@@ -77,17 +80,17 @@ def through_fps_filter(path: Path) -> list[int]:
         return numbers
 
 
-def numbers_in(footage: VideoReader) -> list[int]:
-    return [number_of(rgb) for frames in footage.frames() for rgb in frames.rgb]
+def numbers_in(video: VideoReader) -> list[int]:
+    return [number_of(rgb) for frames in video.frames() for rgb in frames.rgb]
 
 
 def code_of(path: Path) -> str:
     """The refusal's code, the same from ``probe`` and from ``VideoReader``, in one line that names the file."""
     with pytest.raises(MediaError) as by_probe:
         probe(path)
-    with pytest.raises(MediaError) as by_footage:
+    with pytest.raises(MediaError) as by_reader:
         list(VideoReader(path).frames())
-    assert by_probe.value.code == by_footage.value.code
+    assert by_probe.value.code == by_reader.value.code
     assert "\n" not in by_probe.value.message
     assert path.name in by_probe.value.message
     return by_probe.value.code
@@ -102,19 +105,19 @@ def test_every_container_and_codec_gives_its_frames_in_order(tmp_path, capfd, na
         tmp_path / name, codec=codec, pixel_format=pixel_format, audio_codec=audio_codec, sample_rate=sample_rate
     )
     capfd.readouterr()
-    footage = VideoReader(path)
-    assert numbers_in(footage) == list(range(10))
-    assert footage.conversions == ()
-    assert (footage.info.codec, footage.info.width, footage.info.height) == (reported, 64, 48)
-    assert (footage.info.frame_count, footage.info.frames_per_second) == (10, 25.0)
-    assert footage.info.duration_seconds == pytest.approx(0.4, abs=1e-6)
-    assert not footage.info.variable_frame_rate
-    assert not footage.info.truncated
-    assert footage.damaged_packets == 0
-    assert footage.info.audio is not None
-    assert footage.info.audio.sample_rate == sample_rate
-    assert footage.info.audio.duration_seconds == pytest.approx(0.4, abs=0.06)  # whole coded blocks
-    assert abs(footage.info.audio.start_seconds) < 0.05
+    video = VideoReader(path)
+    assert numbers_in(video) == list(range(10))
+    assert video.conversions == ()
+    assert (video.info.codec, video.info.width, video.info.height) == (reported, 64, 48)
+    assert (video.info.frame_count, video.info.frames_per_second) == (10, 25.0)
+    assert video.info.duration_seconds == pytest.approx(0.4, abs=1e-6)
+    assert not video.info.variable_frame_rate
+    assert not video.info.truncated
+    assert video.damaged_packets == 0
+    assert video.info.audio is not None
+    assert video.info.audio.sample_rate == sample_rate
+    assert video.info.audio.duration_seconds == pytest.approx(0.4, abs=0.06)  # whole coded blocks
+    assert abs(video.info.audio.start_seconds) < 0.05
     assert capfd.readouterr().err == ""
 
 
@@ -172,12 +175,12 @@ def test_rgb_of_the_golden_and_corpus_clips_is_what_opencv_decodes(shared):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_other_rates_are_converted_as_the_fps_filter_does(tmp_path, rate, suffix):
     path = write_clip(tmp_path / f"clip{suffix}", frames=33, frames_per_second=rate)
-    footage = VideoReader(path)
-    numbers = numbers_in(footage)
+    video = VideoReader(path)
+    numbers = numbers_in(video)
     assert numbers == through_fps_filter(path)
-    assert footage.info.frames_per_second == pytest.approx(float(rate), rel=1e-9)
-    assert not footage.info.variable_frame_rate
-    assert footage.conversions == (() if rate == 25 else (f"{float(rate):.4g} to 25 frames/s",))
+    assert video.info.frames_per_second == pytest.approx(float(rate), rel=1e-9)
+    assert not video.info.variable_frame_rate
+    assert video.conversions == (() if rate == 25 else (f"{float(rate):.4g} to 25 frames/s",))
     assert numbers_in(VideoReader(path, every_frame=True)) == list(range(33))
     assert abs(len(numbers) / 25 - 33 / rate) <= 0.02 + 1e-9
 
@@ -194,27 +197,27 @@ def test_avi_is_converted_by_the_rate_in_its_header(tmp_path, rate):
 def test_variable_rate_keeps_each_picture_at_its_time(tmp_path):
     times = [0, 40, 80, 300, 320, 340, 500, 501, 600, 700]
     path = write_clip(tmp_path / "clip.mp4", timestamps_ms=times)
-    footage = VideoReader(path)
-    assert footage.info.variable_frame_rate
-    numbers = numbers_in(footage)
+    video = VideoReader(path)
+    assert video.info.variable_frame_rate
+    numbers = numbers_in(video)
     # Ticks: 0 1 2 | 7.5 -> 8 | 8 | 8.5 -> 9 | 12.5 -> 13 | 13 | 15 | 17.5 -> 18, mean interval 1.94 more.
     assert numbers[:18] == [0, 1, 2, 2, 2, 2, 2, 2, 4, 5, 5, 5, 5, 7, 7, 8, 8, 8]
     assert set(numbers[18:]) == {9}
-    assert footage.conversions == (f"variable rate (mean {9 / 0.7:.4g}) to 25 frames/s",)
+    assert video.conversions == (f"variable rate (mean {9 / 0.7:.4g}) to 25 frames/s",)
 
 
 def test_lost_pictures_at_25_are_filled_so_that_sound_and_picture_keep_together(tmp_path):
     times = [40 * n for n in range(20) if n not in (7, 8, 9)]
-    footage = VideoReader(write_clip(tmp_path / "clip.mkv", frames=17, timestamps_ms=times))
-    assert numbers_in(footage) == [0, 1, 2, 3, 4, 5, 6, 6, 6, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
-    assert numbers_in(VideoReader(footage.path, every_frame=True)) == list(range(17))
+    video = VideoReader(write_clip(tmp_path / "clip.mkv", frames=17, timestamps_ms=times))
+    assert numbers_in(video) == [0, 1, 2, 3, 4, 5, 6, 6, 6, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+    assert numbers_in(VideoReader(video.path, every_frame=True)) == list(range(17))
 
 
 def test_timestamps_that_wobble_by_less_than_half_a_frame_change_nothing(tmp_path):
     times = [40 * n + (-1) ** n * (n % 9) for n in range(30)]
-    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=30, timestamps_ms=times))
-    assert numbers_in(footage) == list(range(30))
-    assert footage.conversions == ()
+    video = VideoReader(write_clip(tmp_path / "clip.mp4", frames=30, timestamps_ms=times))
+    assert numbers_in(video) == list(range(30))
+    assert video.conversions == ()
 
 
 def test_a_timestamp_that_jumps_by_an_hour_is_refused_not_filled(tmp_path):
@@ -234,15 +237,15 @@ def test_a_timestamp_that_jumps_by_an_hour_is_refused_not_filled(tmp_path):
 def test_rotated_video_is_upright_in_rgb_and_native_alike(tmp_path, degrees, arguments):
     path = write_clip(tmp_path / "clip.mp4", frames=4, rotation_degrees=degrees, **arguments)
     expected = through_opencv(path)
-    footage = VideoReader(path)
-    (frames,) = footage.frames()
+    video = VideoReader(path)
+    (frames,) = video.frames()
     np.testing.assert_array_equal(frames.rgb, expected)
     for native, upright in zip(frames.native, expected, strict=True):
         assert (native.height, native.width) == upright.shape[:2]
         np.testing.assert_array_equal(native.to_ndarray(format="bgr24", interpolation="BICUBIC")[..., ::-1], upright)
-    assert footage.info.rotation_degrees == degrees
-    assert (footage.info.height, footage.info.width) == expected.shape[1:3]
-    assert footage.conversions == (f"turned {degrees} degrees clockwise",)
+    assert video.info.rotation_degrees == degrees
+    assert (video.info.height, video.info.width) == expected.shape[1:3]
+    assert video.conversions == (f"turned {degrees} degrees clockwise",)
 
 
 def test_one_frame_video(tmp_path):
@@ -268,53 +271,53 @@ def test_one_picture_that_claims_to_stand_for_hours_is_refused(tmp_path):
 
 def test_runs_are_consecutive_and_the_last_is_shorter(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", frames=70)
-    runs = list(VideoReader(path).frames(run=32))
+    runs = list(VideoReader(path).frames(chunk_frames=32))
     assert [(frames.start, len(frames)) for frames in runs] == [(0, 32), (32, 32), (64, 6)]
     assert runs[0].rgb is runs[0].rgb
     assert runs[2].rgb.shape == (6, 48, 64, 3)
 
 
 def test_a_video_within_budget_is_decoded_once_and_its_rgb_converted_once(tmp_path):
-    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=40))
-    first = list(footage.frames())
+    video = VideoReader(write_clip(tmp_path / "clip.mp4", frames=40))
+    first = list(video.frames())
     pixels = [frames.rgb for frames in first]
-    second = list(footage.frames())
-    assert footage.decodes == 1
+    second = list(video.frames())
+    assert video.decodes == 1
     assert all(frames.rgb is rgb for frames, rgb in zip(second, pixels, strict=True))
-    assert [len(frames) for frames in footage.frames(run=15)] == [15, 15, 10]
-    assert footage.decodes == 1
+    assert [len(frames) for frames in video.frames(chunk_frames=15)] == [15, 15, 10]
+    assert video.decodes == 1
     np.testing.assert_array_equal(
-        np.concatenate([frames.rgb for frames in footage.frames(run=15)]), np.concatenate(pixels)
+        np.concatenate([frames.rgb for frames in video.frames(chunk_frames=15)]), np.concatenate(pixels)
     )
 
 
 def test_a_video_past_the_budget_is_decoded_again_and_its_frames_are_let_go(tmp_path):
     frame_bytes = 64 * 48 * 3 * 2
-    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=64), budget_bytes=20 * frame_bytes)
+    video = VideoReader(write_clip(tmp_path / "clip.mp4", frames=64), budget_bytes=20 * frame_bytes)
     first, seen = [], []
-    for frames in footage.frames(run=8):
+    for frames in video.frames(chunk_frames=8):
         first.append(frames.rgb.sum())
         seen.append(weakref.ref(frames))
     del frames
     assert [frames() for frames in seen] == [None] * 8
-    assert [frames.rgb.sum() for frames in footage.frames(run=8)] == first
-    assert footage.decodes == 2
+    assert [frames.rgb.sum() for frames in video.frames(chunk_frames=8)] == first
+    assert video.decodes == 2
 
 
 def test_a_pass_left_halfway_keeps_nothing_and_the_next_is_whole(tmp_path):
-    footage = VideoReader(write_clip(tmp_path / "clip.mp4", frames=40))
-    next(footage.frames(run=8))
-    assert sum(len(frames) for frames in footage.frames(run=8)) == 40
-    assert footage.decodes == 2
-    assert not footage.info.truncated
+    video = VideoReader(write_clip(tmp_path / "clip.mp4", frames=40))
+    next(video.frames(chunk_frames=8))
+    assert sum(len(frames) for frames in video.frames(chunk_frames=8)) == 40
+    assert video.decodes == 2
+    assert not video.info.truncated
 
 
 PEAK = """
 import resource, sys
 from pathlib import Path
-from tlbench.media.video import VideoReader
-footage = VideoReader(Path(sys.argv[1]), budget_bytes=16 * 2**20)
-print(sum(len(frames.rgb) for frames in footage.frames()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+from tlbench.media.video_reader import VideoReader
+video = VideoReader(Path(sys.argv[1]), budget_bytes=16 * 2**20)
+print(sum(len(frames.rgb) for frames in video.frames()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
@@ -444,10 +447,10 @@ def test_a_file_cut_among_its_pictures_gives_those_it_has_and_says_truncated(tmp
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * 0.6)])
     capfd.readouterr()
-    footage = VideoReader(path)
-    count = sum(len(frames) for frames in footage.frames())
+    video = VideoReader(path)
+    count = sum(len(frames) for frames in video.frames())
     assert 5 < count < 60
-    assert footage.info.truncated
+    assert video.info.truncated
     assert capfd.readouterr().err == ""
     # OpenCV leaves the pictures that the decoder still holds (up to three, to put them in order) at the cut.
     assert 0 <= count - len(through_opencv(path)) <= 3
@@ -468,11 +471,11 @@ def test_decoding_goes_on_after_damage_as_in_opencv(tmp_path):
     middle = len(data) // 2
     data[middle : middle + 100] = np.random.default_rng(1).bytes(100)
     path.write_bytes(data)
-    footage = VideoReader(path, every_frame=True)
-    count = sum(len(frames) for frames in footage.frames())
+    video = VideoReader(path, every_frame=True)
+    count = sum(len(frames) for frames in video.frames())
     assert count == len(through_opencv(path))
     assert 30 <= count <= 40
-    assert footage.damaged_packets > 0
+    assert video.damaged_packets > 0
 
 
 def test_the_naturally_damaged_corpus_clip(shared):
@@ -524,13 +527,13 @@ def test_the_tag_of_another_angle_is_ignored(tmp_path):
 def test_written_video_reads_back_in_size_rate_and_picture(tmp_path, width, height):
     frames = [picture(n, width, height) for n in range(12)]
     write_video(tmp_path / "clip.mp4", frames, samples=tone(0.48)[:, 0])
-    footage = VideoReader(tmp_path / "clip.mp4")
-    assert (footage.info.width, footage.info.height, footage.info.frame_count) == (width, height, 12)
-    assert footage.info.audio is not None
-    assert footage.info.audio.duration_seconds == pytest.approx(0.48, abs=0.07)
-    error = read_video(footage.path).astype(int) - np.stack(frames)
+    video = VideoReader(tmp_path / "clip.mp4")
+    assert (video.info.width, video.info.height, video.info.frame_count) == (width, height, 12)
+    assert video.info.audio is not None
+    assert video.info.audio.duration_seconds == pytest.approx(0.48, abs=0.07)
+    error = read_video(video.path).astype(int) - np.stack(frames)
     assert np.abs(error).mean() < 6
-    assert numbers_in(footage) == list(range(12))
+    assert numbers_in(video) == list(range(12))
 
 
 def test_written_video_is_the_same_to_the_byte_each_time_and_leaves_no_other_file(tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlbench.errors import ClipError
 from tlbench.media.face_tracks import Track, TrackRule, crop_track
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import (
     AlignMouth,
     CenterCrop,
@@ -44,7 +44,7 @@ def part(frames: FrameChunk, start: int, stop: int) -> FrameChunk:
 
 
 def seen_through(frames: FrameChunk, *steps: Step) -> np.ndarray:
-    return open_view(View("test", 1, steps)).see(frames)
+    return open_view(View("test", 1, steps)).apply(frames)
 
 
 def boxes(*edges: int) -> np.ndarray:
@@ -56,11 +56,11 @@ def test_id_is_name_and_version() -> None:
 
 
 def test_a_view_without_steps_is_the_decoded_frame(frames: FrameChunk) -> None:
-    np.testing.assert_array_equal(open_view(View("plain", 1, ())).see(frames), frames.rgb)
+    np.testing.assert_array_equal(open_view(View("plain", 1, ())).apply(frames), frames.rgb)
 
 
 def test_resize_is_opencvs_bilinear_and_bgr_comes_last(frames: FrameChunk) -> None:
-    seen = open_view(View("small", 1, (Resize(20, 30), ToBgr()))).see(frames)
+    seen = open_view(View("small", 1, (Resize(20, 30), ToBgr()))).apply(frames)
     expected = np.stack([cv2.resize(image, (30, 20)) for image in frames.rgb])[..., ::-1]
     assert seen.shape == (12, 20, 30, 3)
     np.testing.assert_array_equal(seen, expected)
@@ -70,14 +70,14 @@ def test_crop_means_what_a_slice_means(frames: FrameChunk) -> None:
     first = part(frames, 0, 1)
     crop = View("crop", 1, (CropBox("face"),))
     image = first.rgb[0]
-    np.testing.assert_array_equal(open_view(crop).see(first, boxes(4, 6, 24, 40))[0], image[6:40, 4:24])
-    np.testing.assert_array_equal(open_view(crop).see(first, boxes(50, 30, 90, 70))[0], image[30:48, 50:64])
-    np.testing.assert_array_equal(open_view(crop).see(first, boxes(-20, 6, 60, 40))[0], image[6:40, 44:60])
+    np.testing.assert_array_equal(open_view(crop).apply(first, boxes(4, 6, 24, 40))[0], image[6:40, 4:24])
+    np.testing.assert_array_equal(open_view(crop).apply(first, boxes(50, 30, 90, 70))[0], image[30:48, 50:64])
+    np.testing.assert_array_equal(open_view(crop).apply(first, boxes(-20, 6, 60, 40))[0], image[6:40, 44:60])
 
 
 def test_mouth_half_is_the_lower_half_of_the_box(frames: FrameChunk) -> None:
     first = part(frames, 0, 1)
-    seen = open_view(View("mouth", 1, (CropBox("mouth-half"),))).see(first, boxes(4, 6, 24, 41))
+    seen = open_view(View("mouth", 1, (CropBox("mouth-half"),))).apply(first, boxes(4, 6, 24, 41))
     np.testing.assert_array_equal(seen[0], first.rgb[0][23:41, 4:24])
 
 
@@ -85,13 +85,13 @@ def test_an_empty_crop_names_frame_and_box(frames: FrameChunk) -> None:
     late = FrameChunk(32, frames.native)
     given = np.array([[0, 0, 10, 10]] * 5 + [[70, 0, 90, 10]] + [[0, 0, 10, 10]] * 6)
     with pytest.raises(ClipError, match=r"frame 37: box \[70, 0, 90, 10\] leaves nothing of a 64x48 frame") as caught:
-        open_view(View("crop", 1, (CropBox("face"), Resize(8, 8)))).see(late, given)
+        open_view(View("crop", 1, (CropBox("face"), Resize(8, 8)))).apply(late, given)
     assert caught.value.code == "empty-crop"
 
 
 def test_a_crop_without_boxes_is_a_mistake_of_the_caller(frames: FrameChunk) -> None:
     with pytest.raises(ValueError, match="no boxes"):
-        open_view(View("crop", 1, (CropBox("face"),))).see(frames)
+        open_view(View("crop", 1, (CropBox("face"),))).apply(frames)
 
 
 def test_the_jpeg_dump_can_only_come_first() -> None:
@@ -102,21 +102,21 @@ def test_the_jpeg_dump_can_only_come_first() -> None:
 @pytest.mark.parametrize("run", [1, 5, 7])
 def test_how_a_clip_is_cut_into_runs_makes_no_difference(frames: FrameChunk, run: int) -> None:
     view = View("dump", 1, (JpegDump(), Resize(32, 32), ToBgr()))
-    whole = open_view(view).see(frames)
+    whole = open_view(view).apply(frames)
     stream = open_view(view)
-    cut = np.concatenate([stream.see(part(frames, start, start + run)) for start in range(0, len(frames), run)])
+    cut = np.concatenate([stream.apply(part(frames, start, start + run)) for start in range(0, len(frames), run)])
     np.testing.assert_array_equal(cut, whole)
 
 
 def test_the_jpeg_dump_changes_pixels_but_not_the_picture(frames: FrameChunk) -> None:
-    seen = open_view(View("dump", 1, (JpegDump(),))).see(frames)
+    seen = open_view(View("dump", 1, (JpegDump(),))).apply(frames)
     error = np.sqrt(np.mean((seen.astype(float) - frames.rgb) ** 2))
     assert 0.5 < error < 20  # colours swapped or ranges mixed up would give far more
 
 
 def test_each_clip_begins_anew(frames: FrameChunk) -> None:
     view = View("dump", 1, (JpegDump(),))
-    np.testing.assert_array_equal(open_view(view).see(frames), open_view(view).see(frames))
+    np.testing.assert_array_equal(open_view(view).apply(frames), open_view(view).apply(frames))
 
 
 def test_the_middle_leaves_an_odd_pixel_on_the_right_and_below(frames: FrameChunk) -> None:
@@ -196,12 +196,12 @@ def test_a_framed_face_is_the_crop_of_a_track(frames: FrameChunk) -> None:
     first = part(frames, 0, 1)
     box = np.array([[20.4, 11.3, 44.9, 35.8]])  # steadied boxes are squares with fractions
     track = Track(0, box, (box[:, :2] + box[:, 2:]) / 2, (box[:, 2] - box[:, 0]) / 2, TrackRule(crop_px=32))
-    seen = open_view(View("face", 1, (FrameFace(32),))).see(first, box)
+    seen = open_view(View("face", 1, (FrameFace(32),))).apply(first, box)
     np.testing.assert_array_equal(seen[0], crop_track(first.rgb[0], track, 0))
 
 
 def test_what_a_framed_face_lacks_is_grey(frames: FrameChunk) -> None:
-    seen = open_view(View("face", 1, (FrameFace(32),))).see(part(frames, 0, 1), boxes(40, 20, 64, 44))
+    seen = open_view(View("face", 1, (FrameFace(32),))).apply(part(frames, 0, 1), boxes(40, 20, 64, 44))
     assert (seen[0, :, -3:] == 110).all()
     assert (seen[0, -3:] == 110).all()
     assert not (seen[0, :24, :24] == 110).all(axis=-1).any()
@@ -210,20 +210,20 @@ def test_what_a_framed_face_lacks_is_grey(frames: FrameChunk) -> None:
 @pytest.mark.parametrize("box", [(200, 10, 230, 40), (10, 300, 40, 330)])
 def test_a_face_outside_its_frame_is_an_empty_crop(frames: FrameChunk, box: tuple[int, int, int, int]) -> None:
     with pytest.raises(ClipError, match="leaves nothing of a 64x48 frame") as caught:
-        open_view(View("face", 1, (FrameFace(32),))).see(part(frames, 0, 1), boxes(*box))
+        open_view(View("face", 1, (FrameFace(32),))).apply(part(frames, 0, 1), boxes(*box))
     assert caught.value.code == "empty-crop"
 
 
 def test_an_absurdly_large_face_is_refused_before_memory_is_taken(frames: FrameChunk) -> None:
     with pytest.raises(ClipError, match="a face of 1e\\+06 pixels in a 64x48 frame; mend the boxes") as caught:
-        open_view(View("face", 1, (FrameFace(32),))).see(part(frames, 0, 1), boxes(0, 0, 1_000_000, 40))
+        open_view(View("face", 1, (FrameFace(32),))).apply(part(frames, 0, 1), boxes(0, 0, 1_000_000, 40))
     assert caught.value.code == "bad-boxes"
 
 
 def test_an_aligned_mouth_is_where_its_placement_says(frames: FrameChunk) -> None:
     first = part(frames, 0, 1)
     shift = np.array([[[1.0, 0.0, 10.0], [0.0, 1.0, 20.0]]])
-    seen = open_view(View("mouth", 1, (AlignMouth(),))).see(first, None, shift)
+    seen = open_view(View("mouth", 1, (AlignMouth(),))).apply(first, None, shift)
     assert seen.shape == (1, 96, 96, 3)
     difference = first.rgb[0].astype(int) - seen[0, 20:68, 10:74]
     assert difference.min() >= 0
@@ -243,10 +243,10 @@ def test_guides_go_with_their_frames(frames: FrameChunk, run: int) -> None:
     walking = np.array([[10.0, 10.0, 30.0, 30.0]]) + np.arange(12)[:, None]
     turning = np.stack([[[1, 0.01 * t, 30], [-0.01 * t, 1, 30]] for t in range(12)])
     for view in (face, mouth):
-        whole = open_view(view).see(frames, walking, turning)
+        whole = open_view(view).apply(frames, walking, turning)
         stream = open_view(view)
         cut = [
-            stream.see(part(frames, start, start + run), walking[start : start + run], turning[start : start + run])
+            stream.apply(part(frames, start, start + run), walking[start : start + run], turning[start : start + run])
             for start in range(0, len(frames), run)
         ]
         np.testing.assert_array_equal(np.concatenate(cut), whole)

@@ -16,7 +16,7 @@ from tests.factories.conformer_factory import formula_model, talkative
 from tlbench.checkpoints.package import write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import open_view
 from tlbench.observers.conformer import inference as watching
 from tlbench.observers.conformer import model
@@ -27,6 +27,7 @@ from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.observer import Conformer
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 TEXT = "SEE 2 BOOKS"
 
@@ -45,15 +46,15 @@ def observer(*, free: bool = False, view: str = "lrs2-112") -> Conformer:
 def observe(
     watched_by: Conformer, *clips: tuple[FrameChunk, str], run: int = 32, boxes: np.ndarray | None = None
 ) -> list[Evidence | ClipError]:
-    watchers = []
+    states = []
     for number, (frames, transcript) in enumerate(clips):
-        watcher = watched_by.watch(Clip(f"s/{number}", transcript=transcript), None)
+        state = watched_by.start_clip(Clip(f"s/{number}", transcript=transcript), None)
         for start in range(0, len(frames), run):
             some = FrameChunk(start, frames.native[start : start + run])
-            watcher.see(some, None, None if boxes is None else boxes[start : start + run])
-        watcher.see(None, None, None)
-        watchers.append(watcher)
-    return watched_by.conclude(watchers)
+            state.update(ClipChunk(some, None, None if boxes is None else boxes[start : start + run]))
+        state.update(ClipChunk())
+        states.append(state)
+    return watched_by.compute(states)
 
 
 def evidence_of(found: Sequence[Evidence | ClipError]) -> list[Evidence]:
@@ -119,11 +120,11 @@ def test_bytes_are_normalised_as_the_whole_view_does_it() -> None:
     """But for the last bit: the original computes in float32 throughout, and so does the network; the view does not."""
     frames = video(3)
     reader = ConformerInference(formula_model(), VIEWS["lrs2-112"], torch.device("cpu"), free=False)
-    watcher = reader.watch(Clip("a", transcript="A"))
-    watcher.see(frames, None, None)
-    assert watcher.crops.dtype == torch.uint8
-    whole = open_view(VIEWS["lrs2-112"]).see(frames)
-    np.testing.assert_allclose(normalised(watcher.crops), whole, rtol=0, atol=5e-7)  # of values up to 3.5
+    state = reader.start_clip(Clip("a", transcript="A"))
+    state.update(ClipChunk(frames))
+    assert state.crops.dtype == torch.uint8
+    whole = open_view(VIEWS["lrs2-112"]).apply(frames)
+    np.testing.assert_allclose(normalised(state.crops), whole, rtol=0, atol=5e-7)  # of values up to 3.5
 
 
 def test_the_framed_view_cuts_out_the_face_first() -> None:
@@ -157,7 +158,7 @@ def test_a_clip_without_a_frame_fails_alone() -> None:
 )
 def test_a_clip_that_cannot_be_spelt_is_refused_at_once(transcript: str | None, code: str) -> None:
     with pytest.raises(ClipError, match="clip a/b: ") as caught:
-        observer().watch(Clip("a/b", transcript=transcript), None)
+        observer().start_clip(Clip("a/b", transcript=transcript), None)
     assert caught.value.code == code
 
 
@@ -165,12 +166,12 @@ def test_a_clip_longer_than_the_positions_is_refused_as_soon_as_that_is_known(mo
     assert model.POSITIONS == 5000
     monkeypatch.setattr(watching, "POSITIONS", 12)
     with pytest.raises(ClipError, match=r"clip a: its transcript needs 13 frames, .* reads 12 at most") as caught:
-        observer().watch(Clip("a", transcript=TEXT), None)
+        observer().start_clip(Clip("a", transcript=TEXT), None)
     assert caught.value.code == "too-long"
-    watcher = observer().watch(Clip("a", transcript="A"), None)
-    watcher.see(video(12), None, None)
+    state = observer().start_clip(Clip("a", transcript="A"), None)
+    state.update(ClipChunk(video(12)))
     with pytest.raises(ClipError, match="it has at least 13 frames") as caught:
-        watcher.see(FrameChunk(12, video(1).native), None, None)
+        state.update(ClipChunk(FrameChunk(12, video(1).native)))
     assert caught.value.code == "too-long"
 
 

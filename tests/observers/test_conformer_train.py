@@ -13,7 +13,7 @@ import torch
 from tlbench.checkpoints.package import Package, own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.conformer.dims import PUBLISHED, Dims
 from tlbench.observers.conformer.fast_frontend import normalised
@@ -25,6 +25,7 @@ from tlbench.observers.conformer.train import NOTHING, SIZES, TrainableConformer
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
+from tlbench.observing.observer import ClipChunk
 from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
 TEXTS = ("BIN BLUE", "SET RED")
@@ -89,10 +90,10 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableConformer, tmp_pat
     write_package(own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=False), tmp_path / "mine")
     observer = Conformer.load(tmp_path / "mine", ("small-mouth",), "cpu")
     frames = _frames(10)
-    watcher = observer.watch(Clip("a", transcript=TEXTS[0]), None)
-    watcher.see(frames, None, None)
-    (read,) = observer.conclude([watcher])
-    pictures = watcher.crops.numpy()  # type: ignore[attr-defined]
+    state = observer.start_clip(Clip("a", transcript=TEXTS[0]), None)
+    state.update(ClipChunk(frames))
+    (read,) = observer.compute([state])
+    pictures = state.crops.numpy()  # type: ignore[attr-defined]
     assert pictures.shape == (10, SIDE, SIDE)
     (said,) = learned.judge([TrainingSample(Clip("a", transcript=TEXTS[0]), pictures, None, None)], CPU)
     assert isinstance(read, Evidence)

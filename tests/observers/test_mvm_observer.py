@@ -17,7 +17,7 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observers.mvm import inference as watching
 from tlbench.observers.mvm.decode import read, read_both
 from tlbench.observers.mvm.fast_model import FastMVM
@@ -26,6 +26,7 @@ from tlbench.observers.mvm.observer import MVM
 from tlbench.observers.mvm.view import FACE_FRAMED, LRW, MEAN, STD, VIEWS
 from tlbench.observers.mvm.words import WORDS, label_of
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 
 class Pocket:
@@ -57,16 +58,16 @@ def video(frames: int, seed: int = 0, side: int = 256) -> FrameChunk:
 
 
 def watched(mvm: MVM, frames: FrameChunk, word: str = "ABOUT", run: int = 32) -> MVMClipState:
-    watcher = mvm.watch(Clip("ABOUT/test/1", word=word), None)
+    state = mvm.start_clip(Clip("ABOUT/test/1", word=word), None)
     for start in range(0, len(frames), run):
-        watcher.see(FrameChunk(start, frames.native[start : start + run]), None, None)
-    watcher.see(None, None, None)
-    assert isinstance(watcher, MVMClipState)
-    return watcher
+        state.update(ClipChunk(FrameChunk(start, frames.native[start : start + run])))
+    state.update(ClipChunk())
+    assert isinstance(state, MVMClipState)
+    return state
 
 
 def observe(mvm: MVM, *clips: FrameChunk, run: int = 32) -> list[Evidence | ClipError]:
-    outcomes: list[Evidence | ClipError] = mvm.conclude([watched(mvm, clip, run=run) for clip in clips])
+    outcomes: list[Evidence | ClipError] = mvm.compute([watched(mvm, clip, run=run) for clip in clips])
     return outcomes
 
 
@@ -91,7 +92,7 @@ def test_the_rank_says_where_the_label_stands() -> None:
     assert isinstance(first, Evidence)
     top = cast("list[str]", first.values["top5"])
     for place, word in enumerate(top):
-        (evidence,) = mvm.conclude([watched(mvm, video(29), word)])
+        (evidence,) = mvm.compute([watched(mvm, video(29), word)])
         assert isinstance(evidence, Evidence)
         assert evidence.values["rank"] == place
         assert evidence.values["word"] == word
@@ -133,14 +134,14 @@ def test_twenty_nine_frames_are_read_and_thirty_are_refused_with_their_number() 
 
 
 def test_of_a_clip_that_is_too_long_no_crops_are_kept() -> None:
-    watcher = watched(observer(), video(75), run=10)
-    assert watcher._crops.frames <= 29
+    state = watched(observer(), video(75), run=10)
+    assert state._crops.frames <= 29
 
 
 def test_a_clip_without_a_frame_is_refused() -> None:
     mvm = observer()
-    watcher = mvm.watch(Clip("a", word="ABOUT"), None)
-    (outcome,) = mvm.conclude([watcher])
+    state = mvm.start_clip(Clip("a", word="ABOUT"), None)
+    (outcome,) = mvm.compute([state])
     assert isinstance(outcome, ClipError)
     assert outcome.code == "no-frames"
 
@@ -166,11 +167,11 @@ def test_a_pass_holds_each_clip_and_its_mirror_image(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(watching.CLIPS_A_PASS, "cpu", 3)
     net = Pocket()
     mvm = observer(net)
-    watchers = [watched(mvm, video(29, seed)) for seed in range(2)]
-    mvm.conclude(watchers)
-    for place, watcher in enumerate(watchers):
-        np.testing.assert_array_equal(net.crops[place], watcher.crops)
-        np.testing.assert_array_equal(net.crops[3 + place], watcher.crops[..., ::-1])
+    states = [watched(mvm, video(29, seed)) for seed in range(2)]
+    mvm.compute(states)
+    for place, state in enumerate(states):
+        np.testing.assert_array_equal(net.crops[place], state.crops)
+        np.testing.assert_array_equal(net.crops[3 + place], state.crops[..., ::-1])
     assert not net.crops[[2, 5]].any()
 
 
@@ -207,10 +208,10 @@ def test_a_framed_face_is_followed() -> None:
         pattern = np.kron(np.random.RandomState(0).randint(0, 256, (20, 20, 3)), np.ones((15, 15, 1)))
         picture[10:310, 10 + shift : 310 + shift] = pattern
         frames = FrameChunk(0, (av.VideoFrame.from_ndarray(picture, format="rgb24"),))
-        watcher = observer(view="face-framed").watch(Clip("a", word="ABOUT"), None)
-        watcher.see(frames, None, np.array([[100.0 + shift, 60, 200 + shift, 160], [0, 0, 1, 1]]))
-        assert isinstance(watcher, MVMClipState)
-        crops.append(watcher.crops[0])
+        state = observer(view="face-framed").start_clip(Clip("a", word="ABOUT"), None)
+        state.update(ClipChunk(frames, None, np.array([[100.0 + shift, 60, 200 + shift, 160], [0, 0, 1, 1]])))
+        assert isinstance(state, MVMClipState)
+        crops.append(state.crops[0])
     assert crops[0].std() > 0.5
     np.testing.assert_array_equal(crops[0], crops[1])
 
@@ -224,7 +225,7 @@ def test_the_words_are_the_data_sets() -> None:
 @pytest.mark.parametrize(("word", "named"), [("about", "did you mean ABOUT?"), ("QQQ", "leave acc out")])
 def test_a_word_that_is_not_on_the_list_is_named(word: str, named: str) -> None:
     with pytest.raises(ClipError) as caught:
-        observer().watch(Clip("s/1", word=word), None)
+        observer().start_clip(Clip("s/1", word=word), None)
     assert caught.value.code == "unknown-word"
     assert repr(word) in str(caught.value)
     assert named in str(caught.value)
@@ -233,7 +234,7 @@ def test_a_word_that_is_not_on_the_list_is_named(word: str, named: str) -> None:
 
 def test_a_clip_without_a_word_is_refused_at_once() -> None:
     with pytest.raises(ClipError, match="no word label") as caught:
-        observer().watch(Clip("s/1"), None)
+        observer().start_clip(Clip("s/1"), None)
     assert caught.value.code == "no-word"
 
 

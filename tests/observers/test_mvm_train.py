@@ -13,7 +13,7 @@ import torch
 from tlbench.checkpoints.package import own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.mvm.dims import PUBLISHED, Dims
 from tlbench.observers.mvm.mel import spectrum
@@ -23,6 +23,7 @@ from tlbench.observers.mvm.train import NOTHING, SIZES, TrainableMVM, as_seen, c
 from tlbench.observers.mvm.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import shown_side
+from tlbench.observing.observer import ClipChunk
 from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 
 WORDS = ("BLUE", "GREEN", "RED", "WHITE")
@@ -111,10 +112,10 @@ def test_a_memory_finds_what_was_put_into_it() -> None:
 def test_the_package_reads_as_it_was_judged(learned: TrainableMVM, tmp_path: Path) -> None:
     write_package(own_package(learned.package(), VIEWS["small-mouth"].id, {}, half=False), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
-    watcher = observer.watch(Clip("a", word="WHITE"), None)
-    watcher.see(_frames(20), None, None)  # shorter than 29
-    (read,) = observer.conclude([watcher])
-    crops = watcher.crops  # type: ignore[attr-defined]
+    state = observer.start_clip(Clip("a", word="WHITE"), None)
+    state.update(ClipChunk(_frames(20)))  # shorter than 29
+    (read,) = observer.compute([state])
+    crops = state.crops  # type: ignore[attr-defined]
     assert crops.shape == (FRAMES, SIDE, SIDE)
     levels = as_seen(np.arange(256, dtype=np.uint8))
     pictures = np.abs(crops[:20, ..., None] - levels).argmin(-1).astype(np.uint8)
@@ -130,9 +131,9 @@ def test_a_package_knows_its_own_words_alone(learned: TrainableMVM, tmp_path: Pa
     write_package(learned.package(), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
     with pytest.raises(ClipError, match="'ABOUT' is none of the 4 words that this MVM has learned"):
-        observer.watch(Clip("a", word="ABOUT"), None)
+        observer.start_clip(Clip("a", word="ABOUT"), None)
     with pytest.raises(ClipError, match="did you mean WHITE"):
-        observer.watch(Clip("a", word="white"), None)
+        observer.start_clip(Clip("a", word="white"), None)
 
 
 def test_judging_leaves_it_in_training(learned: TrainableMVM) -> None:

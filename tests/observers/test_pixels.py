@@ -12,12 +12,13 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
 from tlbench.media.followed import FILLED, FOUND, NO_FACE, FollowedFace
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.quality import METRICS
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observers.pixels.psnr import mean_squared_error, psnr_db, wrapped_psnr_db
 from tlbench.observers.pixels.ssim import ssim, ssim_by_row
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 
 def as_published(a: np.ndarray, b: np.ndarray) -> float:
@@ -125,9 +126,9 @@ def look(
     seen: np.ndarray, real: np.ndarray, boxes: np.ndarray, regions: tuple[str, ...] = ("face", "mouth", "frame")
 ) -> Evidence | ClipError:
     observer = Pixels.load(None, regions, "cpu")
-    watcher = observer.watch(Clip("c"), None)
-    watcher.see(ArrayFrames(0, seen), ArrayFrames(0, real), boxes)
-    return observer.conclude([watcher])[0]
+    state = observer.start_clip(Clip("c"), None)
+    state.update(ClipChunk(ArrayFrames(0, seen), ArrayFrames(0, real), boxes))
+    return observer.compute([state])[0]
 
 
 def test_compared_are_as_many_frames_as_both_videos_have(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,11 +163,11 @@ def test_only_the_regions_asked_for_are_in_the_evidence(regions: tuple[str, ...]
 def test_how_a_clip_is_cut_into_runs_does_not_matter() -> None:
     real, seen, boxes = stack(1, 7), stack(2, 7), BOX.repeat(7, 0)
     observer = Pixels.load(None, ("face", "mouth", "frame"), "cpu")
-    watcher = observer.watch(Clip("c"), None)
+    state = observer.start_clip(Clip("c"), None)
     for start, stop in ((0, 1), (1, 5), (5, 7)):
         cut = slice(start, stop)
-        watcher.see(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes[cut])
-    (in_runs,) = observer.conclude([watcher])
+        state.update(ClipChunk(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes[cut]))
+    (in_runs,) = observer.compute([state])
     whole = look(seen, real, boxes)
     assert isinstance(in_runs, Evidence)
     assert isinstance(whole, Evidence)
@@ -203,7 +204,7 @@ def test_a_missing_box_names_the_frame() -> None:
 
 def test_videos_without_a_common_frame_are_a_reason_not_a_number() -> None:
     observer = Pixels.load(None, ("face",), "cpu")
-    (outcome,) = observer.conclude([observer.watch(Clip("c"), None)])
+    (outcome,) = observer.compute([observer.start_clip(Clip("c"), None)])
     assert isinstance(outcome, ClipError)
     assert outcome.code == "no-frames"
 
@@ -216,12 +217,12 @@ def follow(states: list[int], followed: np.ndarray, best: np.ndarray) -> Boxes:
 def look_at_faces(seen: np.ndarray, real: np.ndarray, boxes: Boxes) -> Evidence:
     """In runs of two frames."""
     observer = Pixels.load(None, ("face", "mouth", "frame"), "cpu")
-    watcher = observer.watch(Clip("c"), None)
-    watcher.clip_boxes = boxes
+    state = observer.start_clip(Clip("c"), None)
+    state.clip_boxes = boxes
     for start in range(0, len(seen), 2):
         cut = slice(start, start + 2)
-        watcher.see(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes.xyxy[cut])
-    (evidence,) = observer.conclude([watcher])
+        state.update(ClipChunk(ArrayFrames(start, seen[cut]), ArrayFrames(start, real[cut]), boxes.xyxy[cut]))
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence)
     return evidence
 

@@ -21,7 +21,7 @@ from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.observers.syncnet.decode import (
     FEWEST_WINDOWS,
     LEAST_SHIFT_FRAMES,
@@ -38,7 +38,7 @@ from tlbench.observers.syncnet.fast_model import FastSyncNet, cook_toom
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 
 CLIP = Clip("a/b")
 
@@ -76,14 +76,14 @@ def pocket_observer(views: Sequence[str] = ("paper", "sound")) -> SyncNet:
 
 
 def observe(observer: SyncNet, *clips: tuple[FrameChunk, np.ndarray], run: int = 32) -> list[Evidence | ClipError]:
-    watchers: list[ClipState] = []
+    states: list[ClipState] = []
     for frames, samples in clips:
-        watcher = observer.watch(CLIP, samples)
+        state = observer.start_clip(CLIP, samples)
         for start in range(0, len(frames), run):
-            watcher.see(FrameChunk(start, frames.native[start : start + run]), None, None)
-        watcher.see(None, None, None)
-        watchers.append(watcher)
-    evidence: list[Evidence | ClipError] = observer.conclude(watchers)
+            state.update(ClipChunk(FrameChunk(start, frames.native[start : start + run])))
+        state.update(ClipChunk())
+        states.append(state)
+    evidence: list[Evidence | ClipError] = observer.compute(states)
     return evidence
 
 
@@ -134,10 +134,10 @@ def late_file(path: Path, late: int, frames: int = 20) -> Path:
 def test_paper_alone_fills_a_late_start_of_pictures_with_the_first(tmp_path: Path, late: int) -> None:
     path = late_file(tmp_path / "a.mkv", late)
     observer = pocket_observer()
-    watcher = observer.watch(Clip("a", generated=path), read_audio(path))
+    state = observer.start_clip(Clip("a", generated=path), read_audio(path))
     for run in VideoReader(path, 0).frames(7):
-        watcher.see(run, None, None)
-    (found,) = observer.conclude([watcher])
+        state.update(ClipChunk(run))
+    (found,) = observer.compute([state])
     before, pictures = max(late, 0), video(20).native
     silence = np.zeros(640 * max(-late, 0), np.int16)
     dumped = FrameChunk(0, (pictures[0],) * before + pictures), np.concatenate([silence, sound(30)])
@@ -211,13 +211,13 @@ def test_six_frames_are_enough_and_five_are_not() -> None:
 
 def test_a_clip_without_sound_is_refused_at_once() -> None:
     with pytest.raises(ClipError) as caught:
-        pocket_observer().watch(CLIP, None)
+        pocket_observer().start_clip(CLIP, None)
     assert caught.value.code == "no-audio"
 
 
 def test_too_little_sound_is_refused_at_once() -> None:
     with pytest.raises(ClipError) as caught:
-        pocket_observer().watch(CLIP, sound(5.9))
+        pocket_observer().start_clip(CLIP, sound(5.9))
     assert caught.value.code == "too-short"
 
 
@@ -409,7 +409,7 @@ SILENCES = {
 @pytest.mark.parametrize("view", ["paper", "sound"])
 def test_sound_in_which_nothing_can_be_heard_is_refused_at_once(samples: np.ndarray, view: str) -> None:
     with pytest.raises(ClipError, match=r"0\.2 s") as caught:
-        pocket_observer((view,)).watch(CLIP, samples)
+        pocket_observer((view,)).start_clip(CLIP, samples)
     assert caught.value.code == "silent-audio"
 
 
@@ -417,4 +417,4 @@ def test_quiet_speech_and_a_word_in_silence_are_heard() -> None:
     quiet = (sound(50) / 60).astype(np.int16)  # a peak of some -46 dB
     word = np.where(np.arange(32000) < 6400, sound(50)[:32000], 0).astype(np.int16)
     for samples in (quiet, word):
-        pocket_observer(("sound",)).watch(CLIP, samples)
+        pocket_observer(("sound",)).start_clip(CLIP, samples)

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
-from tlbench.media.video import VideoReader, read_video, write_video
+from tlbench.media.video_reader import VideoReader, read_video
+from tlbench.media.video_writer import write_video
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.syncnet.dims import PUBLISHED
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 TRACK_KEYS = {"track_start", "track_frames", "track_lse_d", "track_lse_c", "track_offset_frames"} | {
@@ -42,10 +44,10 @@ class Pocket(nn.Module):
 
 def observe(path: Path, samples: np.ndarray, run: int = 32, views: tuple[str, ...] = ("face-track",)) -> Evidence:
     observer = SyncNet(cast(FastSyncNet, Pocket()), views, "cpu")
-    watcher = observer.watch(Clip("c", generated=path), samples)
+    state = observer.start_clip(Clip("c", generated=path), samples)
     for frames in VideoReader(path).frames(run):
-        watcher.see(frames, None, None)
-    (evidence,) = observer.conclude([watcher])
+        state.update(ClipChunk(frames))
+    (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence), evidence
     return evidence
 

@@ -13,7 +13,7 @@ import torch
 from tlbench.checkpoints.package import Package, own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import Grey
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.syncnet.dims import PUBLISHED, Dims
@@ -104,13 +104,13 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableSyncNet, tmp_path:
     observer = SyncNet.load(tmp_path / "mine", ("small-whole",), "cpu")
     one = lesson(50)
     assert one.samples is not None
-    watcher = observer.watch(one.clip, one.samples)
-    for prefix, (_, lips) in watcher.lips.items():  # type: ignore[attr-defined]
+    state = observer.start_clip(one.clip, one.samples)
+    for prefix, (_, lips) in state.lips.items():  # type: ignore[attr-defined]
         assert prefix == "sound"
         lips.take(as_seen(one.pictures[:7]))
         lips.take(as_seen(one.pictures[7:]))
-    watcher.frames = FRAMES  # type: ignore[attr-defined]
-    (read,) = observer.conclude([watcher])
+    state.frames = FRAMES  # type: ignore[attr-defined]
+    (read,) = observer.compute([state])
     (judged,) = learned.judge([one], CPU)
     assert isinstance(read, Evidence)
     assert read.to_json() == judged.to_json()
@@ -247,7 +247,7 @@ def test_a_package_of_another_network_is_told(learned: TrainableSyncNet, tmp_pat
 
 
 def test_what_the_view_shows_is_what_was_learned_from() -> None:
-    """Through the watcher: frames of 160x160 become the same pictures as a lesson's."""
+    """Through the state: frames of 160x160 become the same pictures as a lesson's."""
     import av
 
     from tlbench.media.views import Normalise, open_view
@@ -257,5 +257,5 @@ def test_what_the_view_shows_is_what_was_learned_from() -> None:
     native = tuple(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in big)
     view = VIEWS["small-whole"]
     assert isinstance(view.steps[-1], Normalise)
-    kept = open_view(replace(view, steps=view.steps[:-1])).see(FrameChunk(0, native))
-    np.testing.assert_array_equal(as_seen(kept), open_view(view).see(FrameChunk(0, native)))
+    kept = open_view(replace(view, steps=view.steps[:-1])).apply(FrameChunk(0, native))
+    np.testing.assert_array_equal(as_seen(kept), open_view(view).apply(FrameChunk(0, native)))

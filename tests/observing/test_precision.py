@@ -21,21 +21,21 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.comparison.compare import compare
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.avhubert.dictionary import Dictionary
-from tlbench.observers.avhubert.inference import AVHubertInference as AVHubertReader
+from tlbench.observers.avhubert.inference import AVHubertInference
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.observer import AVHubert as AVHubertObserver
 from tlbench.observers.avhubert.view import VIEWS as AVHUBERT_VIEWS
 from tlbench.observers.conformer.decode import forced
-from tlbench.observers.conformer.inference import ConformerInference as ConformerReader
+from tlbench.observers.conformer.inference import ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.model import MVMModel
 from tlbench.observing.device import Precision
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState
+from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 from tlbench.scoring.aggregate_folder import aggregate
 from tlbench.scoring.record import RECORDS_NAME, read_records
@@ -48,25 +48,25 @@ SMALL = replace(TINY, visual_width=4)
 META = torch.device("meta")  # shapes without numbers: mixing it with the CPU fails, as mixing a GPU with it would
 
 
-def avhubert(*, half: bool, device: str | torch.device = "cpu", similarity: bool = False) -> AVHubertReader:
+def avhubert(*, half: bool, device: str | torch.device = "cpu", similarity: bool = False) -> AVHubertInference:
     model = AVHubert(SMALL)
     fill(model.state_dict())
     symbols = ["<s>", "<pad>", "</s>", "<unk>", *(f"▁w{number}" for number in range(SMALL.vocabulary - 4))]
     view = AVHUBERT_VIEWS["lrs2-center"]
-    return AVHubertReader(
+    return AVHubertInference(
         model, Dictionary(symbols, None), view, torch.device(device), similarity=similarity, half=half
     )
 
 
-def watched(reader: AVHubertReader, name: str) -> ClipState:
-    watcher = reader.watch(Clip(name, transcript="x"), None)
+def watched(reader: AVHubertInference, name: str) -> ClipState:
+    state = reader.start_clip(Clip(name, transcript="x"), None)
     for frames in VideoReader(CLIPS / f"{name}_pert.mp4", 2**30).frames():
-        watcher.see(frames, None, None)
-    return watcher
+        state.update(ClipChunk(frames))
+    return state
 
 
-def said_by(reader: AVHubertReader, *names: str) -> list[Evidence]:
-    said = reader.conclude([watched(reader, name) for name in names])
+def said_by(reader: AVHubertInference, *names: str) -> list[Evidence]:
+    said = reader.compute([watched(reader, name) for name in names])
     assert all(isinstance(one, Evidence) for one in said)
     return [one for one in said if isinstance(one, Evidence)]
 
@@ -105,7 +105,7 @@ def test_the_conformer_in_half_precision_gives_scores_in_full(conformer: Conform
     for half in (False, True):
         model = ConformerModel().eval()
         model.load_state_dict(conformer.state_dict())
-        reader = ConformerReader(model, CONFORMER_VIEWS["lrs2-112"], device, free=True, half=half)
+        reader = ConformerInference(model, CONFORMER_VIEWS["lrs2-112"], device, free=True, half=half)
         (encoded,) = reader._encoder(reader._eye([clip]))
         assert encoded.dtype == (HALF if half else torch.float32)
         seen = reader._decoder.look([encoded])
@@ -237,7 +237,7 @@ def test_avhubert_leaves_nothing_behind_on_the_cpu(half: bool) -> None:
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_conformer_leaves_nothing_behind_on_the_cpu(half: bool) -> None:
-    reader = ConformerReader(ConformerModel(), CONFORMER_VIEWS["lrs2-112"], META, free=True, half=half)
+    reader = ConformerInference(ConformerModel(), CONFORMER_VIEWS["lrs2-112"], META, free=True, half=half)
     features = reader._eye([torch.zeros(7, 112, 112, dtype=torch.uint8), torch.zeros(3, 112, 112, dtype=torch.uint8)])
     seen = reader._decoder.look(reader._encoder(features))
     ids = forced(reader._decoder, seen, [torch.tensor([3, 4, 5]).to(META), torch.tensor([3]).to(META)])

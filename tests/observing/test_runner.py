@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import tone, write_clip
+from tests.factories.observer_factory import use_observers
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes, write_boxes
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing import registry
 from tlbench.observing.cache import Cache
 from tlbench.observing.engines import observe
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource
-from tlbench.observing.observation import Observation
-from tlbench.observing.observer import ClipState, Needs, Observer
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
-from tlbench.preflight.clip import Expected
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
+from tlbench.preflight.headers import Expected
 
 
 class Counting(ClipState):
@@ -33,15 +34,8 @@ class Counting(ClipState):
         self.seen: list[int] = []
         self.real: list[int] = []
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated, reference = chunk.generated, chunk.reference
         self.seen += [] if generated is None else range(generated.start, generated.start + len(generated))
         self.real += [] if reference is None else range(reference.start, reference.start + len(reference))
 
@@ -62,14 +56,14 @@ class Counter(Observer):
         Counter.loads += 1
         return cls()
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Counting()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [
-            Evidence(self.name, {"seen": np.array(watcher.seen), "real": np.array(watcher.real)})
-            for watcher in watchers
-            if isinstance(watcher, Counting)
+            Evidence(self.name, {"seen": np.array(state.seen), "real": np.array(state.real)})
+            for state in states
+            if isinstance(state, Counting)
         ]
 
 
@@ -83,7 +77,7 @@ class Listener(Counter):
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
     Counter.loads = 0
     return Plan((ObserverPlan("counter", ("all",)), ObserverPlan("listener", ("all",))), BoxRule(), tmp_path / "cache")
 
@@ -254,28 +248,20 @@ class Framer(Counter):
     name = "framer"
     needs = Needs(boxes=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Boxing()
 
 
 class Boxing(Counting):
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        super().see(generated, reference, boxes)
-        assert boxes is not None
-        self.real += boxes[:, 0].tolist()
+    def update(self, chunk: ClipChunk) -> None:
+        super().update(chunk)
+        assert chunk.boxes is not None
+        self.real += chunk.boxes[:, 0].tolist()
 
 
 def framing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener, "framer": Framer}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
     return replace(plan, observers=(ObserverPlan("listener", ("all",)), ObserverPlan("framer", ("all",))))
 
 
@@ -396,9 +382,9 @@ def test_a_run_of_a_huge_picture_stays_small(tmp_path: Path) -> None:
     """Two videos side by side, of each a run looked at and a run in the making: 256 MiB at most."""
     for width, height, run in ((160, 160, 32), (1920, 1080, 7), (3840, 2160, 1)):
         path = write_clip(tmp_path / f"{width}.mp4", frames=2, width=width, height=height)
-        footage = VideoReader(path)
-        assert footage.run == run
-        (first, *_) = footage.frames()
+        video = VideoReader(path)
+        assert video.chunk_frames == run
+        (first, *_) = video.frames()
         assert run * (first.rgb.nbytes // len(first)) * 3 // 2 <= 64 * 2**20
 
 
@@ -406,18 +392,10 @@ class Guided(ClipState):
     def __init__(self) -> None:
         self.guides: list[np.ndarray] = []
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        given = placements if boxes is None else boxes
+    def update(self, chunk: ClipChunk) -> None:
+        given = chunk.placements if chunk.boxes is None else chunk.boxes
         assert given is not None
-        assert generated is None or len(given) >= len(generated)
+        assert chunk.generated is None or len(given) >= len(chunk.generated)
         self.guides.append(given)
 
 
@@ -427,11 +405,11 @@ class Steadied(Counter):
     name = "framer"
     needs = Needs(boxes=True, framing=True)
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Guided()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in watchers if isinstance(w, Guided)]
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [Evidence(self.name, {"guides": np.concatenate(w.guides)}) for w in states if isinstance(w, Guided)]
 
 
 class Placer(Steadied):
@@ -443,7 +421,7 @@ class Placer(Steadied):
 
 def guided_plan(folder: Path, monkeypatch: pytest.MonkeyPatch, rule: BoxRule, *names: str) -> Plan:
     known = {"framer": Steadied, "placer": Placer}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
     return Plan(tuple(ObserverPlan(name, ("all",)) for name in names), rule, folder / "cache")
 
 
@@ -499,7 +477,7 @@ def test_faces_are_looked_for_in_the_video_that_was_asked_for(
         counted.append(len(boxes))
         return boxes
 
-    monkeypatch.setattr("tlbench.observing.runner.steady", count)
+    monkeypatch.setattr("tlbench.observing.guides.steady", count)
     rule = BoxRule("fixed", fixed=(4, 4, 60, 60), source=source)
     found = look(guided_plan(tmp_path, monkeypatch, rule, "framer"), clip_of(tmp_path, frames=40, reference_frames=42))
     assert found.failures == {}

@@ -11,21 +11,23 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.factories.observer_factory import use_observers
 from tlbench.checkpoints.catalogue import observer_names
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError
 from tlbench.media.scaling import Size, same_aspect
-from tlbench.media.video import FrameChunk, write_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.face_boxes import BoxRule, GuideSource
-from tlbench.observing.observation import Observation
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.view_checks import check_view_frames, face_framed
-from tlbench.preflight.clip import Expected, check_clip
+from tlbench.preflight.clip import check_clip
+from tlbench.preflight.headers import Expected
 from tlbench.scoring.view_choice import auto_view
 
 REAL: Size = (160, 120)
@@ -63,16 +65,8 @@ class Guided(ClipState):
     def __init__(self) -> None:
         self.seen: list[list[np.ndarray]] = []
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        guides = (boxes, reference_boxes, placements, reference_placements)
+    def update(self, chunk: ClipChunk) -> None:
+        guides = (chunk.boxes, chunk.reference_boxes, chunk.placements, chunk.reference_placements)
         self.seen.append([np.zeros(0) if rows is None else rows for rows in guides])
 
 
@@ -90,14 +84,14 @@ class Framer(Observer):
     ) -> Observer:
         return cls()
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return Guided()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         names = ("boxes", "reference_boxes", "placements", "reference_placements")
         return [
             Evidence(self.name, dict(zip(names, map(np.concatenate, zip(*w.seen, strict=True)), strict=True)))
-            for w in watchers
+            for w in states
             if isinstance(w, Guided)
         ]
 
@@ -142,7 +136,7 @@ NAMES = ("pixels", "framer", "steadied", "placer", "onlooker")
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {kind.name: kind for kind in (Framer, Steadied, Placer, Onlooker)}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", lambda name: known.get(name) or observer_class(name))
+    use_observers(monkeypatch, lambda name: known.get(name) or observer_class(name))
 
 
 @pytest.fixture
@@ -251,9 +245,11 @@ def test_what_an_earlier_run_did_not_look_at_is_looked_at_when_an_observer_is_ad
     clip = clip_of(tmp_path, videos[REAL], real, given=False)
     looked: list[str] = []
     with monkeypatch.context() as unchecked:
-        unchecked.setattr("tlbench.observing.runner.wanted_parts", lambda needs, **how: ("headers", "pictures"))
+        unchecked.setattr("tlbench.observing.clip_checker.wanted_parts", lambda needs, **how: ("headers", "pictures"))
         look(tmp_path, clip, BoxRule("haar"), "pixels")
-    monkeypatch.setattr("tlbench.observing.runner.check_framing", lambda clip_id, *given: looked.append(clip_id) or [])
+    monkeypatch.setattr(
+        "tlbench.observing.clip_checker.check_framing", lambda clip_id, *given: looked.append(clip_id) or []
+    )
     for _ in range(2):
         found = look(tmp_path, clip, BoxRule("haar"), "pixels", "onlooker")
         assert set(found.evidence) == {"pixels", "onlooker"}
@@ -282,9 +278,9 @@ def test_of_the_same_size_both_videos_have_the_same_boxes_and_keys_of_before(
 ) -> None:
     """A key has a field for the size only where sizes differ, so evidence of good input is never made anew."""
     rule = BoxRule("haar", source=source)
-    bench = ObserverRunner(Plan((ObserverPlan("pixels", ("face",)),), rule, tmp_path / "cache"))
+    runner = ObserverRunner(Plan((ObserverPlan("pixels", ("face",)),), rule, tmp_path / "cache"))
     clip = clip_of(tmp_path, videos[REAL], real)
-    bench.observe([clip, replace(clip, generated=videos[320, 240])])
+    runner.observe([clip, replace(clip, generated=videos[320, 240])])
     assert set(keys[0]) == {"observer", "decoding", "generated", "reference", "boxes"}
     assert set(keys[1]) - set(keys[0]) == ({"scaled"} if source == "reference" else set())
     assert str(keys[0]["boxes"]).startswith("given:" if source == "reference" else "haar@")
@@ -296,11 +292,11 @@ def test_evidence_kept_from_before_of_another_size_is_not_used(
     """Its boxes were not scaled."""
     clip = clip_of(tmp_path, videos[80, 60], real)
     plan = Plan((ObserverPlan("pixels", ("face",)),), BoxRule("haar"), tmp_path / "cache")
-    bench = ObserverRunner(plan)
-    bench.observe([clip])
+    runner = ObserverRunner(plan)
+    runner.observe([clip])
     old = {name: value for name, value in keys[0].items() if name != "scaled"}
     wrong = {"evidence": Evidence("pixels", {"frames": 1}).to_json(), "frames": 1}
-    bench.cache.write(old, wrong)
+    runner.cache.write(old, wrong)
     assert ObserverRunner(plan).observe([clip])[0].evidence["pixels"].number("frames") == FRAMES
 
 

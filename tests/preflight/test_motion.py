@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 from tlbench.preflight.motion import MAX_LAG_FRAMES, MotionCurve, check_picture_lag, picture_lag
 
 FRAMES = 60
@@ -31,7 +31,7 @@ def head(seed: int, frames: int = FRAMES, noise: float = 1.0, mouth: int | None 
 def curve(frames: np.ndarray, run: int = 32) -> MotionCurve:
     motion = MotionCurve()
     for start in range(0, len(frames), run):
-        motion.see(frames[start : start + run])
+        motion.update(frames[start : start + run])
     return motion
 
 

@@ -14,10 +14,10 @@ import pytest
 
 import tlbench
 from tests.factories.media_factory import write_clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
+from tlbench.observing.evidence import Observation
 from tlbench.observing.face_options import FaceOptions
-from tlbench.observing.observation import Observation
 from tlbench.scoring.aggregate_folder import aggregate
 from tlbench.scoring.options import MetricOptions
 from tlbench.scoring.record import read_records

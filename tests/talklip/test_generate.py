@@ -17,11 +17,12 @@ import torch
 
 from tests.factories.media_factory import picture, tone, write_clip
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio, sound_form
-from tlbench.media.video import FrameChunk, read_video, write_video
+from tlbench.media.video_reader import FrameChunk, read_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing import face_boxes as boxing
 from tlbench.talklip import generate as generating
 from tlbench.talklip.checkpoint import write_official
@@ -424,7 +425,7 @@ def test_ones_own_face_speaks_as_long_as_the_sound(
 
 
 def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
-    found = find_face(_StillFootage(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
+    found = find_face(_StillVideo(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
     boxes = found.places
     assert (found.bridged, found.missing) == (3 + 12, 28)
     assert [index for index, box in enumerate(boxes) if box is None] == list(range(19 + 13, 60))
@@ -437,14 +438,14 @@ def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
 
 
 def test_a_frame_without_a_face_has_the_nearest_ones_box_the_earlier_of_two() -> None:
-    found = find_face(_StillFootage(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
+    found = find_face(_StillVideo(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
     assert [int(box[0]) for box in found.places if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
     assert (found.bridged, found.missing) == (17, 0)
 
 
 def test_the_memory_for_finding_a_face_grows_with_the_video_and_not_with_its_square() -> None:
     tracemalloc.start()
-    find_face(_StillFootage(6000), OneFace(), 0)  # type: ignore[arg-type]
+    find_face(_StillVideo(6000), OneFace(), 0)  # type: ignore[arg-type]
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most_bytes < 16 * 2**20 < 6000**2
@@ -463,7 +464,7 @@ class WanderingFace(OneFace):
         return [np.array([number, 0, 100, 100]) if number in self.at else None for number in numbers]
 
 
-class _StillFootage:
+class _StillVideo:
     def __init__(self, count: int) -> None:
         self.path, self.count = Path("still.mp4"), count
 

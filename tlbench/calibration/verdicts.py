@@ -27,14 +27,9 @@ from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
+from tlbench.scoring.differences import paired_differences
 from tlbench.scoring.result import Result, json_number
-from tlbench.statistics import (
-    IntervalSettings,
-    Ratio,
-    bootstrap_intervals,
-    group_units,
-    paired_differences,
-)
+from tlbench.statistics import IntervalSettings, Ratio, bootstrap_intervals, group_units
 
 SCHEMA = "tlbench.calibration/1"
 FILE_NAME = "calibration.json"

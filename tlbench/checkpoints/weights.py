@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +17,7 @@ from platformdirs import user_data_path
 from tlbench.checkpoints.card import Card, Domain
 from tlbench.checkpoints.package import is_package, source_of, trained_of, view_of
 from tlbench.errors import TlbenchError
-from tlbench.files import file_sha256
+from tlbench.files import atomic_path, file_sha256
 
 KNOWN_NAME = "known.json"  # in the checkpoint folder: hashes of files whose publisher states none, as first seen
 
@@ -235,11 +235,6 @@ def known_hashes() -> dict[str, str]:
 
 def remember_hash(card: Card, sha256: str) -> None:
     """Keep a hash for :func:`known_hashes`. A folder that can't be written to is no reason not to score."""
-    folder = checkpoint_folder()
     kept = {**known_hashes(), card.name: sha256}
-    unfinished = folder / f".{KNOWN_NAME}.{secrets.token_hex(4)}.tmp"
-    try:
-        unfinished.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", "utf-8")
-        os.replace(unfinished, folder / KNOWN_NAME)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
+    with suppress(OSError), atomic_path(checkpoint_folder() / KNOWN_NAME) as temporary:
+        temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", "utf-8")

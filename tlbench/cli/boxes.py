@@ -10,22 +10,21 @@ import click
 from tlbench.cli.options import (
     cache_option,
     data_options,
-    detector_options,
-    face_option,
+    face_options,
     given_weights,
     weights_option,
 )
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
+    from tlbench.observing.face_options import FaceOptions
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @data_options
 @weights_option
-@detector_options
-@face_option
+@face_options
 @cache_option
 @click.pass_context
 def command(
@@ -33,9 +32,7 @@ def command(
     out: Path,
     data: DataOptions,
     weights: tuple[str, ...],
-    detector: str,
-    smooth: int,
-    face: str,
+    faces: FaceOptions,
     cache: Path | None,
 ) -> None:
     """Find the face in each frame of the real videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
@@ -48,24 +45,16 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.generation.making import make_boxes
+    from tlbench.observing.make_boxes import make_boxes
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("finding faces", total=None)
         summary = make_boxes(
             out,
-            data.dataset,
-            data.data_root,
-            split=data.split,
-            subset=data.subset,
-            limit=data.limit,
-            manifest=data.manifest,
-            boxes=data.boxes,
+            data,
+            faces,
             weights=given_weights(weights),
-            detector=detector,
-            smooth=smooth,
-            face=face,
             cache=cache,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -76,5 +65,7 @@ def command(
         f"{summary.frames_without_face} of {summary.frames} frames show no face and have rows of NaN"
     )
     if summary.clips_with_several:
-        click.echo(f"{summary.clips_with_several} clips show several faces; boxes follow one of them (--face {face})")
+        click.echo(
+            f"{summary.clips_with_several} clips show several faces; boxes follow one of them (--face {faces.face})"
+        )
     context.exit(1 if summary.failures else 0)

@@ -92,7 +92,7 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
     if card.reference:
         lines.append("  published of ground truth: " + ", ".join(f"{k} {v:g}" for k, v in card.reference.items()))
     if card.datasets:
-        lines.append(f"  used: for data set {', '.join(card.datasets)} unless told otherwise")
+        lines.append(f"  used: for data set {', '.join(card.datasets)} unless another is given")
     if card.observer and not card.default:
         lines.append(f"  used: only when named, as --weights {card.name}=FILE")
     return "\n".join(lines) + "\n"

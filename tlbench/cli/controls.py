@@ -11,8 +11,7 @@ from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
     data_options,
-    detector_options,
-    face_option,
+    face_options,
     given_weights,
     seed_option,
     weights_option,
@@ -20,6 +19,7 @@ from tlbench.cli.options import (
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
+    from tlbench.observing.face_options import FaceOptions
 
 
 @click.command()
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 @click.option("--kinds", default="all", show_default=True, metavar="KINDS", help="Names with commas; see below.")
 @seed_option
 @weights_option
-@detector_options
-@face_option
+@face_options
 @cache_option
 @click.pass_context
 def command(
@@ -39,9 +38,7 @@ def command(
     kinds: str,
     seed: int,
     weights: tuple[str, ...],
-    detector: str,
-    smooth: int,
-    face: str,
+    faces: FaceOptions,
     cache: Path | None,
 ) -> None:
     """Write the real clips with a known fault to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
@@ -54,26 +51,18 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.generation.making import write_controls
+    from tlbench.generation.write_controls import write_controls
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("writing controls", total=None)
         folders, failures = write_controls(
             out,
-            data.dataset,
-            data.data_root,
-            split=data.split,
-            subset=data.subset,
-            limit=data.limit,
-            manifest=data.manifest,
-            boxes=data.boxes,
+            data,
+            faces,
             kinds=as_names(kinds) or (),
             seed=seed,
             weights=given_weights(weights),
-            detector=detector,
-            smooth=smooth,
-            face=face,
             cache=cache,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -134,7 +134,7 @@ def embeddings(
     if len(both) != 2:
         raise TlbenchError(f"--words {words!r}: give two words, as in --words MEETING,MEDIA")
     with CountProgress("embedding", "words") as progress:
-        heard = plot_embeddings(
+        panels = plot_embeddings(
             checkpoints,
             dataset,
             data_root,
@@ -148,7 +148,7 @@ def embeddings(
             seed=seed,
             progress=progress,
         )
-    for one in heard:
+    for one in panels:
         counts = " and ".join(f"{count} {word.upper()}" for count, word in zip(one.counts, both, strict=True))
         click.echo(f"{one.name}: {counts}; {100 * one.told_apart:.0f} % have a nearest neighbour of the same word")
     click.echo(out)

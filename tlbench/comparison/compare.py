@@ -12,9 +12,10 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.scoring.blind_rows import cannot_read
+from tlbench.scoring.differences import Difference, paired_differences
 from tlbench.scoring.result import Result, finding_columns
 from tlbench.scoring.result_file import load_result
-from tlbench.statistics import Difference, holm, paired_differences
+from tlbench.statistics import holm
 
 if TYPE_CHECKING:
     import pandas as pd

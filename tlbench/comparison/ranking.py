@@ -26,16 +26,9 @@ import numpy as np
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Direction, Metric
+from tlbench.scoring.differences import paired_difference
 from tlbench.scoring.result import Result
-from tlbench.statistics import (
-    IntervalSettings,
-    Ratio,
-    group_units,
-    holm,
-    paired_difference,
-    permutation_p_value,
-    swapped_sums,
-)
+from tlbench.statistics import IntervalSettings, Ratio, group_units, holm, permutation_p_value, swapped_sums
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ def paired_tests(entrants: Sequence[Entrant], metric: Metric) -> list[PairedTest
     """Paired permutation tests of every two entrants that have per-clip tallies of a metric.
 
     A pair whose difference has no p value (no common clip, two infinite values) is left out. Every pair gets the p
-    value that :func:`tlbench.statistics.paired_difference` gives it. Entrants that scored the same clips share
+    value that :func:`tlbench.scoring.differences.paired_difference` gives it. Entrants that scored the same clips share
     the random swaps, whose sums are made once for each of them and not once for each pair: to draw swaps of LRW's
     25,000 clips is what takes the time.
     """

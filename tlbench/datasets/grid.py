@@ -11,9 +11,9 @@ from tlbench.datasets.dataset import Dataset, Source, Span
 from tlbench.datasets.lists import read_id_list, read_lines
 from tlbench.datasets.matching import find_files
 from tlbench.errors import TlbenchError
+from tlbench.media.rates import FRAMES_PER_SECOND
 
 SILENCES = frozenset({"sil", "sp"})
-FRAMES_PER_SECOND = 25
 TICKS_PER_FRAME = 1000  # alignment files count thousandths of a frame of 1/25 s
 
 # The sentence is spelled in the id's six letters: Cooke, Barker, Cunningham, Shao, JASA 120(5), 2006, table I.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlbench.errors import TlbenchError
+from tlbench.files import atomic_path, unwritable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,13 +22,9 @@ def check_png(path: Path) -> None:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all. Raises TlbenchError if it can't be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png", metadata={"Software": "tlbench"})
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
+        raise unwritable(path, error) from error

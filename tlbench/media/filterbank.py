@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tlbench.media.container import MediaError
-
-SAMPLE_RATE = 16000  # what every observer listens at
+from tlbench.media.rates import SAMPLE_RATE
 
 # python_speech_features/base.py at 0.6 (jameslyons), the defaults of ``mfcc`` and ``logfbank``.
 WINDOW_SECONDS = 0.025

@@ -30,7 +30,7 @@ import numpy as np
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import LARGEST_PX, NOT_NPY
 from tlbench.media.mouth_patch import POINTS
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 
 DETECTOR = "dlib68"  # enters protocol ids and cache keys
 UPSAMPLED_BELOW_PX = 480  # shorter side of the frame: dlib finds faces from 80 pixels on, or 40 in a doubled frame
@@ -91,7 +91,7 @@ def _bad(path: Path, fault: str) -> ClipError:
     return ClipError("bad-landmarks", f"landmarks {path.name} {fault}; {wanted}")
 
 
-def find_landmarks(runs: Iterable[FrameChunk]) -> np.ndarray:
+def find_landmarks(chunks: Iterable[FrameChunk]) -> np.ndarray:
     """Find the landmarks of the surest face of every frame.
 
     Parameters
@@ -112,7 +112,7 @@ def find_landmarks(runs: Iterable[FrameChunk]) -> np.ndarray:
         If the extra ``landmarks`` is not installed, or its predictor is not the published one.
     """
     find = _Finder()
-    found = [find(frame) for run in runs for frame in run.rgb]
+    found = [find(frame) for chunk in chunks for frame in chunk.rgb]
     if not found:
         raise ClipError("no-frames", "no landmarks: the video has no frame; re-encode it")
     return np.stack(found)

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from tlbench.media.container import MediaError
-from tlbench.media.filterbank import PREEMPHASIS, SAMPLE_RATE
+from tlbench.media.filterbank import PREEMPHASIS
+from tlbench.media.rates import SAMPLE_RATE
 
 FFT_SIZE, HOP = 800, 200  # samples; n_fft and win_size, hop_size
 MEL_BANDS = 80  # num_mels

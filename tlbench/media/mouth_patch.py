@@ -17,6 +17,7 @@ import numpy as np
 
 from tlbench.errors import ClipError
 from tlbench.media.face_crop import cut_window
+from tlbench.media.frame_rows import repeat_last
 
 PATCH_PX = 96  # crop-width, crop-height
 MEAN_PX = 256  # STD_SIZE
@@ -77,7 +78,7 @@ def placements(landmarks: np.ndarray, stable_xy: np.ndarray = STABLE_XY) -> np.n
     stable = whole[:, list(STABLE)]  # (T, 5, 2)
     smooth = np.lib.stride_tricks.sliding_window_view(stable, window, axis=0).mean(axis=-1)  # (T - window + 1, 5, 2)
     maps = np.stack([_similarity(points, stable_xy) for points in smooth])
-    maps = maps[np.minimum(np.arange(frames), len(maps) - 1)]
+    maps = repeat_last(maps, 0, frames)
     mouth = np.einsum("tij,tnj->tni", maps[:, :, :2], whole[:, MOUTH]).mean(axis=1) + maps[:, :, 2]  # (T, 2)
     half_px = PATCH_PX // 2
     # Python's round, as in the original, goes to the even neighbour: so does rint.

@@ -20,7 +20,7 @@ from tlbench.errors import TlbenchError
 from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import Boxes, FaceDetector, as_boxes, best_faces, check_smooth
 from tlbench.media.followed import GAP_FRAMES, FollowedFace, fill_gaps
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 
 SEARCH_EVERY = 20  # frames: who is there for a shorter time may go unseen, and does not matter to the one followed
 OVERLAP_MIN = 0.2  # of the union: less is a jump. At 25 frames a second a face moves by a few pixels
@@ -29,7 +29,7 @@ SUPPORT_FRAMES = 3  # a face found in fewer frames is taken for a mistake of the
 START_FRAMES = 5  # faces found within so many frames of the first one were there at first
 SPEED_FRAMES = 5  # a face's speed is that of its last so many boxes
 
-Runs = Callable[[], Iterable[FrameChunk]]  # begins a pass through a video
+Chunks = Callable[[], Iterable[FrameChunk]]  # begins a pass through a video
 
 
 def check_choice(face: str) -> None:
@@ -39,7 +39,7 @@ def check_choice(face: str) -> None:
     raise TlbenchError(f"face {face!r} is none of largest, central, or a number: 1 for the first from the left")
 
 
-def find_people(runs: Runs, detector: FaceDetector, smooth: int = 0, face: str = "largest") -> Boxes:
+def find_people(chunks: Chunks, detector: FaceDetector, smooth: int = 0, face: str = "largest") -> Boxes:
     """Find the best face of every frame, and the face of one person.
 
     Parameters
@@ -64,19 +64,21 @@ def find_people(runs: Runs, detector: FaceDetector, smooth: int = 0, face: str =
     check_smooth(smooth)
     check_choice(face)
     counts: list[int] = []
-    best, centre = best_faces(_counted(runs(), detector, counts), detector)
+    best, centre = best_faces(_counted(chunks(), detector, counts), detector)
     alone = max(counts) <= 1 and not _jumps(best) and face in ("largest", "central", "1")
-    followed = fill_gaps(best, centre, searched=len(counts)) if alone else _follow(runs(), detector, best, centre, face)
+    followed = (
+        fill_gaps(best, centre, searched=len(counts)) if alone else _follow(chunks(), detector, best, centre, face)
+    )
     return as_boxes(best, centre, followed, detector.name, smooth)
 
 
-def _counted(runs: Iterable[FrameChunk], detector: FaceDetector, counts: list[int]) -> Iterator[FrameChunk]:
+def _counted(chunks: Iterable[FrameChunk], detector: FaceDetector, counts: list[int]) -> Iterator[FrameChunk]:
     """The same runs; how many faces each frame looked at shows is added to ``counts``."""
-    for run in runs:
-        looked_at = [row for row in range(len(run)) if (run.start + row) % SEARCH_EVERY == 0]
+    for chunk in chunks:
+        looked_at = [row for row in range(len(chunk)) if (chunk.start + row) % SEARCH_EVERY == 0]
         if looked_at:
-            counts += [len(_distinct(rows)) for rows in detector.detect_all(run.rgb[looked_at], detector.sure_score)]
-        yield run
+            counts += [len(_distinct(rows)) for rows in detector.detect_all(chunk.rgb[looked_at], detector.sure_score)]
+        yield chunk
 
 
 def _jumps(best: np.ndarray) -> bool:
@@ -130,14 +132,14 @@ class _Person:
 
 
 def _follow(
-    runs: Iterable[FrameChunk], detector: FaceDetector, best: np.ndarray, centre: np.ndarray, face: str
+    chunks: Iterable[FrameChunk], detector: FaceDetector, best: np.ndarray, centre: np.ndarray, face: str
 ) -> FollowedFace:
     """One person's face among all faces of all frames."""
     faces: list[np.ndarray] = []
     size = np.zeros(2)
-    for run in runs:
-        size = np.array(run.rgb.shape[2:0:-1])
-        for rows in detector.detect_all(run.rgb, detector.sure_score / 2):
+    for chunk in chunks:
+        size = np.array(chunk.rgb.shape[2:0:-1])
+        for rows in detector.detect_all(chunk.rgb, detector.sure_score / 2):
             faces.append(_with_best(rows, best[len(faces)]))
     people = people_of(faces, detector.sure_score)
     frames = np.array([frame for person in people for frame in person.frames], dtype=np.int64)

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 
 HELD_BYTES = 256 * 2**20  # of frames that wait to be played backwards
 
@@ -46,5 +46,5 @@ def _there_and_back(video: VideoReader, frames: int, held_bytes: int) -> Iterato
 
 
 def _numbered(video: VideoReader) -> Iterator[tuple[int, np.ndarray]]:
-    for run in video.frames():
-        yield from zip(range(run.start, run.start + len(run)), run.rgb, strict=True)
+    for chunk in video.frames():
+        yield from zip(range(chunk.start, chunk.start + len(chunk)), chunk.rgb, strict=True)

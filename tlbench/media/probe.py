@@ -15,9 +15,9 @@ from av.container import InputContainer
 
 from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
 from tlbench.media.orientation import Orientation, orientation
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import COUNTED, chunk_times, has_holes
 
-FRAMES_PER_SECOND = 25  # what every observer is trained on (LRS2, LRW and GRID are all 25 frames/s)
 # Containers whose timestamps are made up by FFmpeg from a frame counter: pictures are evenly spaced by definition.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "yuv4mpegpipe"})
 MOST_PACKETS_TO_FIRST_FRAME = 64  # a stream that shows nothing for so long is asked no further by a probe

@@ -34,10 +34,11 @@ from tlbench.errors import ClipError
 from tlbench.media.container import opened, packets, picture_stream, sound_stream
 from tlbench.media.jpeg import jpeg_layout
 from tlbench.media.orientation import orientation
+from tlbench.media.rates import SAMPLE_RATE
 
 COUNTED = "avi"  # the container whose times are chunk numbers
 FILE_CLOCK = Fraction(1, 1_000_000)  # FFmpeg's AV_TIME_BASE, in which a file's start time is rounded
-SAMPLE = Fraction(1, 16_000)  # seconds
+SAMPLE = Fraction(1, SAMPLE_RATE)  # seconds
 # libswresample leaves a start that is off by less alone (async=1 sets min_comp to 0.001, libswresample/swresample.c).
 LEFT_ALONE = Fraction(1, 1000)  # seconds
 CHANGED = "+presentation"  # added to the cache keys of files that are read otherwise than they once were

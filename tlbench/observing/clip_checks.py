@@ -17,25 +17,24 @@ from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
 from tlbench.media.scaling import Size
 from tlbench.media.timeline import CHANGED, decoding_key
-from tlbench.media.video import DECODING, FrameChunk, VideoReader
+from tlbench.media.video_reader import DECODING, FrameChunk, VideoReader
 from tlbench.observing.face_checks import FacePlace
 from tlbench.observing.observer import Needs
-from tlbench.preflight.clip import (
-    Expected,
-    check_boxes,
-    check_identity,
-    check_pictures,
-    check_reference,
-    check_reference_pictures,
-    check_sound,
-    check_video,
-    frames_to_expect,
-)
 from tlbench.preflight.faces import Whose, check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
+from tlbench.preflight.headers import (
+    Expected,
+    check_boxes,
+    check_identity,
+    check_reference,
+    check_video,
+    frames_to_expect,
+)
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
+from tlbench.preflight.pictures import check_pictures, check_reference_pictures
 from tlbench.preflight.sound import Sound
+from tlbench.preflight.sound_checks import check_sound
 
 VERSION = 4  # raised when the same files would give other findings
 Part = Literal["headers", "pictures", "reference", "faces", "real-faces", "framing", "whole-frame", "sound"]
@@ -143,7 +142,7 @@ class ClipChecks:
             **sha256,
         }
 
-    def read_headers(self, generated: VideoReader, reference: VideoReader | None, *, same_bytes: bool) -> None:
+    def check_headers(self, generated: VideoReader, reference: VideoReader | None, *, same_bytes: bool) -> None:
         """Check the headers of both videos, and the clip's own boxes. ``same_bytes``: whether both files are equal.
 
         Raises
@@ -185,7 +184,7 @@ class ClipChecks:
             used.add("audio")
         return CHANGED if used & self.changed else ""
 
-    def see_pictures(self, generated: VideoReader) -> None:
+    def check_generated(self, generated: VideoReader) -> None:
         """Check what decoding the whole generated video has shown."""
         if "pictures" in self.done:
             return
@@ -194,7 +193,7 @@ class ClipChecks:
         )
         self.done.add("pictures")
 
-    def see_reference(self, reference: VideoReader) -> None:
+    def check_real(self, reference: VideoReader) -> None:
         """Check what decoding the whole real video has shown, and when it moves; the generated one has been seen."""
         if "reference" in self.done:
             return
@@ -204,13 +203,13 @@ class ClipChecks:
         self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
         self.done.add("reference")
 
-    def see_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
+    def update_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
         """The next runs of both videos, side by side."""
-        for curve, run in ((self._motion, seen), (self._real_motion, real)):
-            if run is not None:
-                curve.see(run.rgb)
+        for curve, chunk in ((self._motion, seen), (self._real_motion, real)):
+            if chunk is not None:
+                curve.update(chunk.rgb)
 
-    def hear(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
+    def check_sound(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
         """Check what was heard of the clip. None if there is none: then the observers that need it fail and say so."""
         if sound is not None:
             real = None
@@ -220,7 +219,7 @@ class ClipChecks:
             self.findings += [found for found in said if found.level != "error"]  # who minds silence says so itself
         self.done.add("sound")
 
-    def see_faces(self, boxes: Boxes, whose: Whose) -> None:
+    def add_faces(self, boxes: Boxes, whose: Whose) -> None:
         """Check the faces that were found in one of the videos; given boxes were checked with the headers.
 
         What a real video that is scored as a generated one lacks is the data set's, and told once.
@@ -231,12 +230,12 @@ class ClipChecks:
             self.findings += check_faces(self.clip.id, boxes, "reference" if self.same_bytes else whose)
         self.done.add(part)
 
-    def see_framing(self, found: Iterable[Finding]) -> None:
+    def add_framing(self, found: Iterable[Finding]) -> None:
         """Take what looking at the generated faces has shown: whether the boxes lie on them."""
         self.findings += found
         self.done.add("framing")
 
-    def see_place(self, place: FacePlace) -> None:
+    def add_face_place(self, place: FacePlace) -> None:
         """Take where the face of the generated video is. What that means depends on who looks at it."""
         self.face_place = place
         self.done.add("whole-frame")

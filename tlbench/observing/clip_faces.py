@@ -14,14 +14,14 @@ from tlbench.errors import ClipError
 from tlbench.media.container import MediaError
 from tlbench.media.faces import Boxes, FaceDetector
 from tlbench.media.scaling import Size, same_aspect
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, embedded_detector
 from tlbench.observing.face_checks import FaceLooks, check_framing
-from tlbench.preflight.clip import Expected, frames_to_expect
 from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding, finding
 from tlbench.preflight.frames import frames_at_25
+from tlbench.preflight.headers import Expected, frames_to_expect
 
 
 @dataclass
@@ -133,8 +133,8 @@ class FaceChecker:
         if self._embedded is None:
             self._embedded = embedded_detector()
         looks = FaceLooks(self._embedded, boxes.scaled(real_size, size).face.xyxy, limit)
-        for run in generated.frames():
-            seen = run.before(limit)
+        for chunk in generated.frames():
+            seen = chunk.before(limit)
             if seen is None:
                 break
             looks.take(seen)

@@ -5,7 +5,6 @@ For each clip and view, eight frames evenly spaced over the generated video, and
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path, unwritable
 from tlbench.media.face_crop import steady
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.frame_rows import repeat_last
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.registry import observer_class
@@ -152,29 +153,27 @@ class _Look:
         # The JPEG dump spends its bits over the whole video; without it a frame does not depend on those before.
         self._carries_on = any(isinstance(step, JpegDump) for step in recipe.steps)
 
-    def see(self, run: FrameChunk, wanted: Sequence[int]) -> None:
+    def update(self, chunk: FrameChunk, wanted: Sequence[int]) -> None:
         """Take the wanted frames of a run; after a ClipError, no more."""
         if self.strip.note:
             return
         try:
             if self._carries_on:
-                seen = self._see(run)
-                self.strip.pictures += [self._shown(seen[index - run.start]) for index in wanted]
+                seen = self._apply(chunk)
+                self.strip.pictures += [self._shown(seen[index - chunk.start]) for index in wanted]
             else:
                 for index in wanted:
-                    frame = FrameChunk(index, (run.native[index - run.start],))
-                    self.strip.pictures.append(self._shown(self._see(frame)[0]))
+                    frame = FrameChunk(index, (chunk.native[index - chunk.start],))
+                    self.strip.pictures.append(self._shown(self._apply(frame)[0]))
         except ClipError as error:
             self.strip = Strip((), note=error.message)
 
-    def _see(self, frames: FrameChunk) -> np.ndarray:
+    def _apply(self, frames: FrameChunk) -> np.ndarray:
         boxes, placements = (
-            None
-            if rows is None
-            else rows[np.minimum(np.arange(frames.start, frames.start + len(frames)), len(rows) - 1)]
+            None if rows is None else repeat_last(rows, frames.start, frames.start + len(frames))
             for rows in (self._boxes, self._placements)
         )
-        return self._stream.see(frames, boxes, placements)
+        return self._stream.apply(frames, boxes, placements)
 
     def _shown(self, image: np.ndarray) -> np.ndarray:
         """What people can look at: uint8, RGB or grey."""
@@ -199,15 +198,15 @@ def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], g
             looks.append(_Look(recipe, guides))
         except ClipError as error:
             looks.append(Strip((), note=error.message))
-    footage = VideoReader(video)
+    reader = VideoReader(video)
     try:
-        count = sum(len(run) for run in footage.frames())
+        count = sum(len(chunk) for chunk in reader.frames())
         chosen = sorted(set(np.linspace(0, count - 1, TILES).round().astype(int).tolist()))
-        for run in footage.frames():
-            wanted = [index for index in chosen if run.start <= index < run.start + len(run)]
+        for chunk in reader.frames():
+            wanted = [index for index in chosen if chunk.start <= index < chunk.start + len(chunk)]
             for look in looks:
                 if isinstance(look, _Look):
-                    look.see(run, wanted)
+                    look.update(chunk, wanted)
     except ClipError as error:
         return [Strip((), note=error.message) for _ in named]
     return [look.strip if isinstance(look, _Look) else look for look in looks]
@@ -224,15 +223,12 @@ def contact_sheet(panels: Sequence[ContactPanel], path: Path) -> None:
     for drawn in sheets:
         sheet.paste(drawn, (0, top))
         top += drawn.height
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.part.png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(unfinished)
-        os.replace(unfinished, path)
+        with atomic_path(path) as temporary:
+            sheet.save(temporary, format="PNG")
     except OSError as error:
-        raise TlbenchError(f"contact sheet {path} can't be written ({error.strerror or error})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
 
 
 def _draw(panel: ContactPanel) -> Image.Image:

@@ -19,7 +19,7 @@ from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
 from tlbench.media.followed import FollowedFace
 from tlbench.media.people import check_choice, find_people
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 
@@ -187,7 +187,7 @@ class BoxFinder:
         if video is None:
             raise ClipError("missing", f"clip {clip.id}: no {whose} video is there to find its face boxes in")
         if self.rule.fixed is not None and (whose == "reference" or self.rule.detector == "fixed"):
-            return fixed_boxes(self.rule.fixed, sum(len(run) for run in video.frames()))
+            return fixed_boxes(self.rule.fixed, sum(len(chunk) for chunk in video.frames()))
         key = {
             "boxes": self.identity(clip, video_sha256, whose),
             "decoding": video.decoding,
@@ -225,8 +225,8 @@ def _given(path: Path, video: VideoReader | None) -> Boxes:
     boxes = read_boxes(path)
     if not boxes.missing or video is None:
         return boxes
-    run = next(video.frames(1), None)
-    return boxes if run is None else read_boxes(path, frame_size=(run.rgb.shape[2], run.rgb.shape[1]))
+    chunk = next(video.frames(1), None)
+    return boxes if chunk is None else read_boxes(path, frame_size=(chunk.rgb.shape[2], chunk.rgb.shape[1]))
 
 
 def _to_keep(found: Boxes) -> Evidence:

@@ -16,7 +16,7 @@ from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import FaceDetector
 from tlbench.media.followed import FACELESS_SHARE
 from tlbench.media.scaling import Size, scale_boxes
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.preflight.faces import ABSENT_SHARE
 from tlbench.preflight.findings import Finding, finding
 
@@ -82,11 +82,11 @@ class FaceLooks:
         self.looked: list[int] = []  # frame indices
         self._places: list[np.ndarray] = []  # (4,) as FacePlace has them, of the frames that show a face
 
-    def take(self, run: FrameChunk) -> None:
+    def take(self, chunk: FrameChunk) -> None:
         """The next run of frames."""
         for index in self._wanted:
-            if run.start <= index < run.start + len(run):
-                picture = run.rgb[index - run.start]
+            if chunk.start <= index < chunk.start + len(chunk):
+                picture = chunk.rgb[index - chunk.start]
                 self._look(picture, index)
                 self.looked.append(index)
                 if index in self.faces:
@@ -152,10 +152,10 @@ def check_framing(
     if not looks.laid or reference is None or reference_size is None or not (misfit or faceless):
         return
     real: dict[int, np.ndarray] = {}
-    for run in reference.frames():
+    for chunk in reference.frames():
         for index in (*faceless, *(looks.faces if misfit else ())):
-            if run.start <= index < run.start + len(run):
-                faces = sure_faces(looks.detector, run.rgb[index - run.start])
+            if chunk.start <= index < chunk.start + len(chunk):
+                faces = sure_faces(looks.detector, chunk.rgb[index - chunk.start])
                 if len(faces):
                     real[index] = scale_boxes(faces, reference_size, size)
     lost = [index for index in faceless if index in real]

@@ -11,7 +11,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.landmarks import DETECTOR, find_landmarks, read_landmarks
 from tlbench.media.mouth_patch import placements
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import GuideSource

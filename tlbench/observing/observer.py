@@ -1,9 +1,9 @@
-"""The contract of an observer: anything that looks at a clip and returns evidence.
+"""The contract of an observer: anything that takes a clip's frames and returns evidence.
 
-The runner decodes a clip once and shows each run of frames to one :class:`ClipState` an observer; a watcher keeps only
-what its observer needs (a small crop, a running sum, an embedding), so that memory does not grow with the video.
-When the clips of a batch have been seen, :meth:`Observer.conclude` turns their watchers into evidence. What it
-returns for one clip must not depend on which other clips are in the batch.
+The runner decodes a clip once. :meth:`Observer.start_clip` makes one :class:`ClipState` for each observer, whose
+:meth:`ClipState.update` gets the frames chunk by chunk and keeps only what its observer needs (a small crop, a running
+sum, an embedding), so that memory does not grow with the video. After the clips of a batch, :meth:`Observer.compute`
+turns their states into evidence. The evidence of a clip must not depend on the other clips in the batch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import Boxes
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 
@@ -31,100 +31,115 @@ if TYPE_CHECKING:
     from tlbench.training.trainable import Trainable
 
 
-HALF_NAME = "bfloat16"  # what half precision is, as protocols and cache keys state it
+HALF_NAME = "bfloat16"  # the number type of half precision, as written in protocol ids and cache keys
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What an observer must be given. The runner reads nothing that nobody needs."""
+    """What an observer needs of a clip. The runner reads only what some observer needs."""
 
-    reference: bool = False  # the real video, frame by frame beside the generated one
-    boxes: bool = False  # face boxes of the reference
-    framing: bool = False  # those boxes without their jitter, to frame a face by
-    placements: bool = False  # where the mouth lies in each frame of the reference, from landmarks
+    reference: bool = False  # the frames of the real video
+    boxes: bool = False  # face boxes of the real video
+    framing: bool = False  # these boxes smoothed over time
+    placements: bool = False  # position of the mouth in each frame of the real video, from landmarks
     audio: bool = False  # 16 kHz mono samples
     transcript: bool = False
     word: bool = False
-    weights: bool = False  # a checkpoint has to be found first
+    weights: bool = False  # a checkpoint
+
+
+@dataclass(frozen=True)
+class ClipChunk:
+    """The next frames of a clip's videos, and where the face is in them.
+
+    Attributes
+    ----------
+    generated, reference : FrameChunk or None
+        The next frames of each video, from the same frame index on; None once that video has ended or if the observer
+        did not ask for it. The chunk in which one video ends has fewer frames of it than of the other.
+    boxes : (n, 4) int64 or None
+        Face boxes x1 y1 x2 y2 of these frames in pixels of the generated video, fewer rows once the boxes end; None if
+        the observer did not ask for boxes. For observers that need ``framing``: smoothed over the clip, and the last
+        box is repeated once they end.
+    placements : (n, 2, 3) float64 or None
+        Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, made from landmarks by
+        :mod:`tlbench.media.mouth_patch`; None if the observer did not ask for them.
+    reference_boxes, reference_placements : ndarray or None
+        The same in pixels of the real video, which may have another size, for observers that need the real video as
+        well. None if they are those of the generated video.
+    """
+
+    generated: FrameChunk | None = None
+    reference: FrameChunk | None = None
+    boxes: np.ndarray | None = None
+    placements: np.ndarray | None = None
+    reference_boxes: np.ndarray | None = None
+    reference_placements: np.ndarray | None = None
+
+    @property
+    def boxes_in_reference(self) -> np.ndarray | None:
+        """Face boxes in pixels of the real video."""
+        return self.boxes if self.reference_boxes is None else self.reference_boxes
+
+    @property
+    def placements_in_reference(self) -> np.ndarray | None:
+        """Mouth placements in pixels of the real video."""
+        return self.placements if self.reference_placements is None else self.reference_placements
 
 
 class ClipState(ABC):
-    """One clip in the eyes of one observer.
+    """What one observer keeps of one clip while the frames pass.
 
     Attributes
     ----------
     clip_boxes : Boxes or None
-        Those of the whole generated video, set before its first frames are shown, if the observer asked for boxes: for
-        observers that tell frames with a face from others.
+        The boxes of the whole generated video, set before the first update if the observer needs boxes. They also say
+        which frames show a face.
     clip_reference_boxes : Boxes or None
-        Those of the real video, if the observer compares with it.
+        The boxes of the real video, if the observer needs its frames.
     """
 
     clip_boxes: Boxes | None = None
     clip_reference_boxes: Boxes | None = None
 
     @abstractmethod
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
-        """Take in the next run of frames; called in order, until both videos have ended.
-
-        Parameters
-        ----------
-        generated, reference : FrameChunk or None
-            The next frames of each video, starting at the same frame index; None once that video has ended or if
-            it was not asked for. When a video ends inside a run, its Frames is shorter than the other's.
-        boxes : (n, 4) int64 or None
-            Face boxes x1 y1 x2 y2 for the frames of this run, in the generated video's pixels, fewer once the boxes end
-            (None if not asked for). To observers that need ``framing``: steadied over the clip, the last one held once
-            they end.
-        placements : (n, 2, 3) float64 or None
-            Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, as
-            :mod:`tlbench.media.mouth_patch` makes them from landmarks (None if not asked for).
-        reference_boxes, reference_placements : ndarray or None
-            The same in the reference's pixels, which may be of another size; to observers that need the reference as
-            well. None: as those of the generated video.
+    def update(self, chunk: ClipChunk) -> None:
+        """Take the next frames; called in order until both videos have ended.
 
         Raises
         ------
         ClipError
-            If this observer can't go on with this clip. The runner shows it nothing more.
+            If the observer can't go on with this clip. The runner gives it no more frames.
         """
 
 
 class Observer(ABC):
-    """Looks at clips and returns evidence. Built once a process by :meth:`load`."""
+    """Takes clips and returns evidence. Built once per process by :meth:`load`."""
 
     name: ClassVar[str]
-    version: ClassVar[int]  # raised when the evidence changes for the same input
+    version: ClassVar[int]  # raise it when the evidence changes for the same input
     needs: ClassVar[Needs]
-    views: ClassVar[Mapping[str, str]]  # name, as metrics ask for it, to id, as protocols and cache keys state it
-    default_view: ClassVar[str] = ""  # for metrics that leave the view to the run; "" if none does
-    modes: ClassVar[tuple[str, ...]] = ()  # further evidence that costs extra, given only to metrics that ask for it
-    has_half: ClassVar[bool] = False  # whether its network can compute in half precision; others are never asked to
-    clips_per_batch: ClassVar[int] = 1  # how many clips ``conclude`` likes to be given at once
+    views: ClassVar[Mapping[str, str]]  # name, as metrics use it, to id, as written in protocol ids and cache keys
+    default_view: ClassVar[str] = ""  # for metrics without a view of their own; "" if there are none
+    modes: ClassVar[tuple[str, ...]] = ()  # further evidence with a cost, computed only if a metric needs it
+    has_half: ClassVar[bool] = False  # whether its network can compute in half precision
+    clips_per_batch: ClassVar[int] = 1  # the number of clips that ``compute`` works best with
 
     @classmethod
     @abstractmethod
     def load(
         cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
     ) -> Observer:
-        """Build the observer for these of its views and modes. Raises TlbenchError if the weights do not fit.
+        """Build the observer for some of its views and modes. Raises TlbenchError if the weights do not fit.
 
-        ``half`` asks for half precision (:mod:`tlbench.observing.precision`) of an observer that :attr:`has_half`.
+        ``half``: compute in half precision (:mod:`tlbench.observing.precision`), only if :attr:`has_half`.
         """
 
     @classmethod
     def identity(
         cls, views: Sequence[str], weights_sha256: str | None, modes: Sequence[str] = (), *, half: bool = False
     ) -> str:
-        """What decides the evidence besides the clip: name, version, views, modes, weights, precision.
+        """Everything besides the clip that decides the evidence: name, version, views, modes, weights, precision.
 
         Part of the cache key.
         """
@@ -135,32 +150,32 @@ class Observer(ABC):
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """What has to be given for these views and modes; :attr:`needs` unless some of them ask for more."""
+        """The needs for these views and modes; :attr:`needs` unless some of them need more."""
         return cls.needs
 
     @classmethod
     def fits(cls, view: str, trained: str) -> bool:
-        """Whether a network trained behind the view of the id ``trained`` can look through ``view``, one of its views.
+        """Whether a network that was trained with the view of id ``trained`` can be used with ``view``.
 
-        Asked of views that a metric names; a network of another size can't see every picture.
+        Called for views that a metric names: a network may need pictures of another size.
         """
         return True
 
     @classmethod
     def recipe(cls, view: str) -> View | None:
-        """The picture recipe of one of its views, for contact sheets; None for a view that is not one."""
+        """The crop recipe of one of its views, for contact sheets; None for a view without one."""
         return None
 
     @classmethod
     def read_published(cls, path: Path) -> Package:
-        """The published checkpoint file as a package: tensors, configuration and texts, read without running code.
+        """Read the published checkpoint file as a package (tensors, configuration, texts) without running its code.
 
         Raises
         ------
         TlbenchError
             If the file is damaged, of another model, or holds code; or if this observer has no checkpoint.
         """
-        raise TlbenchError(f"observer {cls.name!r} has no checkpoint to read; {path} is of no use to it")
+        raise TlbenchError(f"observer {cls.name!r} has no checkpoint, so it can't read {path}; leave the file out")
 
     @classmethod
     def learner(cls) -> type[Trainable]:
@@ -194,9 +209,9 @@ class Observer(ABC):
         raise TlbenchError(f"observer {cls.name!r} has no audio encoder; the weights of {whose} are not its")
 
     @abstractmethod
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        """Begin with a clip. ``samples`` is (N,) int16 at 16 kHz, or None if no audio was asked for."""
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+        """The state for a new clip. ``samples`` is (N,) int16 at 16 kHz, or None if the observer needs no audio."""
 
     @abstractmethod
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """Evidence, or the reason why there is none, for each watcher, in order."""
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        """Evidence, or the error that says why there is none, for each state, in order."""

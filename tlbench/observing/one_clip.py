@@ -14,13 +14,15 @@ from tlbench.checkpoints.weights import Weights, find_weights, parse_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.face_crop import steady
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import choose_device
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_options import DEFAULT_FACES
+from tlbench.observing.observer import ClipChunk
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class, trained_view
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.runner import ObserverRunner
 
 
 def observe(
@@ -119,9 +121,9 @@ def observe_frames(
         boxes = steady(np.asarray(boxes)) if needs.framing else np.asarray(boxes)
     path, device = (None, "cpu") if weights is None else (weights.path, choose_device("auto", networks=True))
     network = kind.load(path, (view,), device)
-    state = network.watch(Clip("frames"), samples)
-    state.see(as_chunk(generated), None if reference is None else as_chunk(reference), boxes)
-    (outcome,) = network.conclude([state])
+    state = network.start_clip(Clip("frames"), samples)
+    state.update(ClipChunk(as_chunk(generated), None if reference is None else as_chunk(reference), boxes))
+    (outcome,) = network.compute([state])
     if isinstance(outcome, ClipError):
         raise outcome
     return outcome

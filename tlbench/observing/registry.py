@@ -1,4 +1,4 @@
-"""The class behind an observer's name."""
+"""Observer classes by name."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tlbench.observing.observer import Observer
 
 
 def observer_class(name: str) -> type[Observer]:
-    """The class behind a name; its module (and torch, if it has a network) is imported now.
+    """The observer class of this name. Imports its module, and torch if it has a network.
 
-    Raises TlbenchError if there is no such observer, or if the package that brings it can't be imported.
+    Raises TlbenchError if there is no such observer, or if its package can't be imported.
     """
     module, attribute = observer_target(name)
     try:

@@ -1,4 +1,4 @@
-"""What is said of a video's faces: how many of its frames show none, and whether it shows several people."""
+"""Findings about a video's faces: frames without a face, and frames with several."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tlbench.preflight.findings import Finding, finding
 
 Whose = Literal["reference", "generated"]
 FACE_CODES = ("reference-no-face", "no-face", "faces-missing", "faces-filled", "several-faces", "boxes-unmarked")
-ABSENT_SHARE = 0.1  # of the frames: with more of them without a face it is a warning
+ABSENT_SHARE = 0.1  # of the frames: more of them without a face are a warning
 
 
 def check_faces(clip_id: str, boxes: Boxes, whose: Whose) -> Iterator[Finding]:
     """Findings about the faces of one video of a clip.
 
-    A frame in a short gap between found faces counts as one with a face (:mod:`tlbench.media.followed`).
+    A frame in a short gap between found faces counts as showing the face (:mod:`tlbench.media.followed`).
 
     Parameters
     ----------
     boxes : Boxes
     whose : "reference" or "generated"
-        The video in which they were found. Without a face in more than half of its frames a generated video can't be
-        scored where it is; what the real video lacks is the data set's, and the same for every system.
+        The video in which the boxes were found. A generated video with a face in less than half of its frames can't be
+        scored by observers that need boxes. Frames without a face in the real video are the same for every system.
     """
     face = boxes.face
     count, absent = len(boxes), face.absent

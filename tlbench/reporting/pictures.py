@@ -23,7 +23,9 @@ from tlbench.errors import ClipError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.video import FRAMES_PER_SECOND, VideoReader, write_video
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video_reader import VideoReader
+from tlbench.media.video_writer import write_video
 from tlbench.scoring.result import ClipScore
 
 TILES = 8  # frames a strip
@@ -32,7 +34,6 @@ GAP_PX = 2
 QUALITY = 72  # of JPEG
 PREVIEW_PX = 192  # longest side
 PREVIEW_CRF = 30
-SAMPLE_RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -90,26 +91,26 @@ class Videos:
 
 def draw(path: Path, link: str, *, embed: bool) -> Picture:
     """A clip's strip, and its preview if asked. What can't be drawn is said in the caption."""
-    footage = VideoReader(path)
+    video = VideoReader(path)
     try:
-        count = sum(len(run) for run in footage.frames())
+        count = sum(len(chunk) for chunk in video.frames())
         wanted = sorted(set(np.linspace(0, count - 1, TILES).round().astype(int).tolist()))
-        frames = np.stack(list(_frames(footage, wanted)))
+        frames = np.stack(list(_frames(video, wanted)))
         strip, what = _strip(frames)
-        preview = _preview(footage, path) if embed else ""
+        preview = _preview(video, path) if embed else ""
     except ClipError as error:
         return Picture(caption=error.message.replace(str(path), path.name), link=link)
     return Picture(strip, what, len(wanted), preview, link)
 
 
-def _frames(footage: VideoReader, wanted: Iterable[int]) -> Iterable[np.ndarray]:
+def _frames(video: VideoReader, wanted: Iterable[int]) -> Iterable[np.ndarray]:
     """(H, W, 3) RGB of the wanted frames, in order."""
     chosen = set(wanted)
-    for run in footage.frames():
-        if chosen & set(range(run.start, run.start + len(run))):
-            for index in range(len(run)):
-                if run.start + index in chosen:
-                    yield run.rgb[index]
+    for chunk in video.frames():
+        if chosen & set(range(chunk.start, chunk.start + len(chunk))):
+            for index in range(len(chunk)):
+                if chunk.start + index in chosen:
+                    yield chunk.rgb[index]
 
 
 def _strip(frames: np.ndarray) -> tuple[str, str]:
@@ -138,12 +139,12 @@ def _strip(frames: np.ndarray) -> tuple[str, str]:
     return _data_uri("image/jpeg", held.getvalue()), what
 
 
-def _preview(footage: VideoReader, path: Path) -> str:
+def _preview(video: VideoReader, path: Path) -> str:
     """The whole clip, small, with its sound if it has any."""
-    height, width = next(iter(footage.frames())).rgb.shape[1:3]
+    height, width = next(iter(video.frames())).rgb.shape[1:3]
     scale = min(1.0, PREVIEW_PX / max(height, width))
     size = (max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2))
-    small = (cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for run in footage.frames() for frame in run.rgb)
+    small = (cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for chunk in video.frames() for frame in chunk.rgb)
     try:
         samples = read_audio(path, SAMPLE_RATE)
     except ClipError:

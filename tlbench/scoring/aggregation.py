@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.probe import FRAMES_PER_SECOND
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import Tally
@@ -69,10 +69,10 @@ def aggregate(
     for record in records:
         scores.append(_score(record, metrics))
         contents.append(_content(record.info))
-    told = [*check_copies(contents), *_long_videos(scores)]
+    found = [*check_copies(contents), *_long_videos(scores)]
     ground_truth = check_ground_truth(len(scores), (found for clip in scores for found in clip.findings))
     if ground_truth is not None:
-        told.append(ground_truth)
+        found.append(ground_truth)
         scores = [_without_copies(clip) for clip in scores]
     clips = tuple(scores)
     settings = interval or IntervalSettings()
@@ -91,7 +91,7 @@ def aggregate(
         provenance=provenance or {},
         trained_with=tuple(trained_with),
         remarks=tuple(remarks),
-        findings=(*findings, *told),
+        findings=(*findings, *found),
         not_checked=tuple(not_checked),
         strict=strict,
     )

@@ -17,9 +17,9 @@ from tlbench.metrics.metric import Metric
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding, finding
 from tlbench.scoring.aggregation import make_intervals
+from tlbench.scoring.differences import Difference, paired_differences
 from tlbench.scoring.record import count, text
 from tlbench.scoring.result import ClipScore, Result, total_value
-from tlbench.statistics import Difference, paired_differences
 
 LEVEL = 0.95  # of the paired interval
 UNREAD = "†"  # after a number that is not better than a blind reader's

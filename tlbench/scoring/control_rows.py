@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.controls import CONTROLS, control, control_clips, donors, make_controls
+from tlbench.generation.controls import CONTROLS, control
 from tlbench.generation.nearest_mouth import check_enough
+from tlbench.generation.write_controls import control_clips, donors, make_controls
 from tlbench.observing.cache import Cache
 from tlbench.observing.face_boxes import BoxFinder
 from tlbench.scoring.options import RunOptions
@@ -21,7 +22,7 @@ from tlbench.scoring.setup import Setup
 
 
 def control_kinds(asked: Sequence[str]) -> list[str]:
-    """Names of controls; ``all`` alone stands for every one."""
+    """The names of controls; ``all`` for every one."""
     return [known.name for known in CONTROLS] if tuple(asked) == ("all",) else list(dict.fromkeys(asked))
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
-from tlbench.media.video import DECODING
+from tlbench.datasets.selection import Selection
+from tlbench.media.video_reader import DECODING
 from tlbench.metrics.protocol import Protocol, selection_mark
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.mouth_alignment import mouth_mark
 from tlbench.observing.observer import HALF_NAME, Needs
+from tlbench.observing.plan import Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import Plan
 from tlbench.scoring.setup import Setup
 
 # Detectors that were there before one face was followed through a clip, and what ids of followed faces add to them.

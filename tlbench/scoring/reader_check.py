@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.observing.engines import observe
-from tlbench.observing.observation import Observation
-from tlbench.observing.runner import Plan
+from tlbench.observing.evidence import Observation
+from tlbench.observing.plan import Plan
 from tlbench.scoring.options import RunOptions
 from tlbench.scoring.probe import PROBE, BlindReaders, probe_clips, read_probe, reading_plan
 from tlbench.scoring.result import Result

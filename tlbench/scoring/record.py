@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any, NoReturn
 
 from tlbench.errors import TlbenchError
+from tlbench.files import unwritable
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.preflight.findings import Finding
@@ -88,7 +88,7 @@ class ClipRecord:
         if data["schema"] != SCHEMA:
             raise ValueError(
                 f"schema {data['schema']!r}, but this tlbench reads {SCHEMA!r}; score the clips again "
-                "(where the cache is kept, only what changed is observed anew)"
+                "(with the same cache, only what changed is observed again)"
             )
         try:
             return cls(
@@ -193,12 +193,7 @@ class RecordWriter:
             self._file = None
 
     def _unwritable(self, error: OSError) -> TlbenchError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return TlbenchError(
-                f"{self.path.parent}: the disk is full; free some space and run the same command again, "
-                "what is done already is kept"
-            )
-        return TlbenchError(f"{self.path}: can't be written ({error.strerror}); choose another folder")
+        return unwritable(self.path, error)
 
 
 def read_records(path: Path) -> Iterator[ClipRecord]:

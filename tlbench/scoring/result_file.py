@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
@@ -133,10 +133,43 @@ def _from_json(
         intervals[key] = _read_interval(key, item)
         for i, tally in _read_tallies(key, item, clip_count):
             tallies[i][key] = tally
+    if data["role"] not in roles:
+        raise ValueError(f"role {data['role']!r:.60} is neither system nor control")
+    if not isinstance(data["provenance"], dict):
+        raise ValueError("provenance is not an object")
+    result = Result(
+        name=text(data["name"], "name"),
+        dataset=text(data["dataset"], "dataset"),
+        split=text(data["split"], "split"),
+        metrics=tuple(metrics),
+        protocols=protocols,
+        clips=_read_clips(clips, tallies),
+        expected=count(data["expected"], "expected"),
+        intervals=intervals,
+        interval=_read_settings(data["interval"]),
+        selection=optional_text(data["selection"], "selection"),
+        role=cast(Role, data["role"]),
+        provenance=data["provenance"],
+        trained_with=tuple(text(name, "trained_with") for name in data.get("trained_with", ())),
+        remarks=tuple(text(remark, "remark") for remark in data.get("remarks", ())),
+        findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
+        not_checked=tuple(text(part, "not_checked") for part in data.get("not_checked", ())),
+        strict=data.get("strict", False) is True,
+    )
+    for row in result.rows():
+        _check_row(row, data["metrics"][row.metric.key])
+    if data.get("blind") is None:
+        return result
+    rows = [_blind_row(row, data, known) for row in data["blind"]["rows"]]
+    return replace(result, blind=read_blind(data["blind"], result, rows))
+
+
+def _read_clips(clips: Mapping[str, Any], tallies: Sequence[Mapping[str, Tally]]) -> tuple[ClipScore, ...]:
+    """The clips of a result, from its columns and the tallies of each clip."""
     columns = [clips[name] for name in ("id", "speaker", "generated_sha256", "reference_sha256", "frames")]
-    columns.append(clips.get("word", [None] * clip_count))
-    frames_expected = clips.get("frames_expected", [None] * clip_count)
-    scores = tuple(
+    columns.append(clips.get("word", [None] * len(tallies)))
+    frames_expected = clips.get("frames_expected", [None] * len(tallies))
+    return tuple(
         ClipScore(
             ClipInfo(
                 id=text(clip_id, "clip id"),
@@ -159,35 +192,6 @@ def _from_json(
         )
         for i, (clip_id, speaker, generated, reference, frames, word) in enumerate(zip(*columns, strict=True))
     )
-    if data["role"] not in roles:
-        raise ValueError(f"role {data['role']!r:.60} is neither system nor control")
-    if not isinstance(data["provenance"], dict):
-        raise ValueError("provenance is not an object")
-    result = Result(
-        name=text(data["name"], "name"),
-        dataset=text(data["dataset"], "dataset"),
-        split=text(data["split"], "split"),
-        metrics=tuple(metrics),
-        protocols=protocols,
-        clips=scores,
-        expected=count(data["expected"], "expected"),
-        intervals=intervals,
-        interval=_read_settings(data["interval"]),
-        selection=optional_text(data["selection"], "selection"),
-        role=cast(Role, data["role"]),
-        provenance=data["provenance"],
-        trained_with=tuple(text(name, "trained_with") for name in data.get("trained_with", ())),
-        remarks=tuple(text(remark, "remark") for remark in data.get("remarks", ())),
-        findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
-        not_checked=tuple(text(part, "not_checked") for part in data.get("not_checked", ())),
-        strict=data.get("strict", False) is True,
-    )
-    for row in result.rows():
-        _check_row(row, data["metrics"][row.metric.key])
-    if data.get("blind") is None:
-        return result
-    rows = [_blind_row(row, data, known) for row in data["blind"]["rows"]]
-    return replace(result, blind=read_blind(data["blind"], result, rows))
 
 
 def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:

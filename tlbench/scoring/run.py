@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tlbench.datasets.dataset import Selection
 from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.engines import observe
-from tlbench.observing.observation import Observation
+from tlbench.observing.evidence import Observation
 from tlbench.observing.observer import HALF_NAME
-from tlbench.observing.runner import Plan
+from tlbench.observing.plan import Plan
 from tlbench.preflight.findings import Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlbench.arguments import AnyNames, AnyPath, AnyPaths, AnyWeights, as_names, as_path, as_paths, as_weights
-from tlbench.datasets.dataset import Selection
 from tlbench.datasets.options import DataOptions
+from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError
 from tlbench.observing.device import Precision
 from tlbench.observing.face_boxes import GuideSource

@@ -13,7 +13,7 @@ from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards
 from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metrics, named_apart
 from tlbench.metrics.metric import Metric
@@ -21,10 +21,10 @@ from tlbench.observing.cache import default_cache
 from tlbench.observing.device import Precision, check_precision, choose_device
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 from tlbench.observing.observer import HALF_NAME
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class, trained_view
-from tlbench.observing.runner import ObserverPlan, Plan
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import CATALOGUE
+from tlbench.preflight.headers import Expected
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.probe import unpublished
 from tlbench.scoring.trained_with import overlaps
@@ -165,8 +165,9 @@ def _without_texts(metrics: Iterable[Metric], clips: Sequence[Clip]) -> list[str
     if any(clip.transcript or clip.word for clip in clips):
         return []
     dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, clips))
-    told = f"{', '.join(dropped)} left out: no clip has a transcript, so nothing about reading is measured; for that"
-    return [f"{told} {CATALOGUE['no-transcripts'].fix.removeprefix('for word error rates ')}"] if dropped else []
+    way_out = CATALOGUE["no-transcripts"].fix.removeprefix("for word error rates ")
+    why = "no clip has a transcript, so nothing about reading is measured; for that"
+    return [f"{', '.join(dropped)} left out: {why} {way_out}"] if dropped else []
 
 
 def _choose_observer(

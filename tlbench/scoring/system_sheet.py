@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
@@ -16,7 +16,7 @@ from tlbench.observing.cache import Cache
 from tlbench.observing.contact_sheet import draw_contact_sheet
 from tlbench.observing.face_boxes import BoxFinder, GuideSource
 from tlbench.observing.mouth_alignment import MouthFinder
-from tlbench.observing.runner import Plan
+from tlbench.observing.plan import Plan
 
 
 def draw_system_sheet(systems: Mapping[str, Selection], plan: Plan, path: Path) -> None:

@@ -11,8 +11,8 @@ from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Metric
+from tlbench.observing.plan import ObserverPlan
 from tlbench.observing.registry import observer_class, trained_view
-from tlbench.observing.runner import ObserverPlan
 from tlbench.observing.view_checks import face_framed
 
 AUTO_VIEW = "auto"  # what --view takes besides names of views

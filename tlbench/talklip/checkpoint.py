@@ -9,8 +9,6 @@ ones. Ours are written in the same form, readable by the original code at the pu
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from tlbench.checkpoints.package import Package, open_package
 from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError
+from tlbench.files import atomic_path
 from tlbench.observing.registry import observer_class
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
@@ -175,14 +174,11 @@ def write_official(
         "global_epoch": epoch,
         STATES: json.dumps({**_sizes(network), "trained": dict(trained)}),
     }
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        torch.save(content, unfinished)
-        os.replace(unfinished, path)
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise TlbenchError(f"checkpoint {path}: can't be written ({str(error).splitlines()[0]})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _sizes(network: TalkLip | Discriminator) -> dict[str, Any]:

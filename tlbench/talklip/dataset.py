@@ -22,17 +22,18 @@ import cv2
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
-from tlbench.media.filterbank import SAMPLE_RATE
+from tlbench.media.frame_rows import repeat_last
+from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, VideoReader
+from tlbench.media.video_reader import DECODING, VideoReader
 from tlbench.media.views import FrameFace, ToBgr, View, open_view
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import FOOTAGE_BYTES, PreprocessedDataset
+from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
 
 FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 FRAME_SIDE = 160  # pixels, of LRS2's videos
@@ -158,9 +159,9 @@ class TalkLipDataset(PreprocessedDataset):
         """
         assert clip.reference is not None  # it would not have joined the book
         stream, frames, seen = open_view(WHOLE if self._framed else FRAMED), [], 0
-        for run in VideoReader(clip.reference, 0).frames():
-            frames.append(stream.see(run, squares[np.minimum(run.start + np.arange(len(run)), len(squares) - 1)]))
-            seen += len(run)
+        for chunk in VideoReader(clip.reference, 0).frames():
+            frames.append(stream.apply(chunk, repeat_last(squares, chunk.start, chunk.start + len(chunk))))
+            seen += len(chunk)
         if seen != len(squares):
             raise TlbenchError(
                 f"clip {clip.id}: {clip.reference.name} has {seen} frames, not {len(squares)} as when the training "
@@ -208,19 +209,19 @@ class TalkLipDataset(PreprocessedDataset):
         assert clip.reference is not None  # content_sha256 refuses a clip without one
         speech = clip.audio or clip.reference
         samples = read_audio(speech)
-        video = VideoReader(clip.reference, FOOTAGE_BYTES)
+        video = VideoReader(clip.reference, KEPT_VIDEO_BYTES)
         found = self.finder.boxes(clip, video, sha256)
         rows = found.of_person
         faces, places = [], []
-        for run in video.frames():
-            boxes = rows[np.minimum(run.start + np.arange(len(run)), len(rows) - 1)]
-            _check_boxes(clip, boxes, *run.rgb.shape[1:3])
-            faces += [face_of(rgb[..., ::-1], box) for rgb, box in zip(run.rgb, boxes, strict=True)]
+        for chunk in video.frames():
+            boxes = repeat_last(rows, chunk.start, chunk.start + len(chunk))
+            _check_boxes(clip, boxes, *chunk.rgb.shape[1:3])
+            faces += [face_of(rgb[..., ::-1], box) for rgb, box in zip(chunk.rgb, boxes, strict=True)]
             places.append(boxes)
         if not faces:
             raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
         packed, boxes = Faces.of(faces), np.concatenate(places)
-        squares = steady(rows)[np.minimum(np.arange(len(boxes)), len(rows) - 1)]
+        squares = repeat_last(steady(rows), 0, len(boxes))
         if not self._framed:
             boxes = placed(boxes, squares)
             _check_boxes(clip, boxes, FRAME_SIDE, FRAME_SIDE)

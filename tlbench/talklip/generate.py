@@ -18,18 +18,19 @@ import torch
 
 from tlbench.checkpoints.package import WEIGHTS_NAME, Package
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256, write_text_atomically
 from tlbench.generation.controls import CODEC, CRF, SAMPLES_PER_FRAME
 from tlbench.generation.generation_log import FORM, ClipProvenance, GenerationLog, made_with, make_folder, note_text
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.faces import FaceDetector, running_median
-from tlbench.media.filterbank import SAMPLE_RATE
 from tlbench.media.followed import FOUND
 from tlbench.media.people import find_people
 from tlbench.media.ping_pong import to_and_fro
-from tlbench.media.video import DECODING, FRAMES_PER_SECOND, VideoReader, write_video
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video_reader import DECODING, VideoReader
+from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
 from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule, load_detector
@@ -46,7 +47,7 @@ Say = Callable[[str], None]
 OWN_CRF = 18  # of one's own face: visually near lossless
 HIGHEST_RATE = 48_000  # of the sound written beside one's own face
 BRIDGED_FRAMES = 12  # about half a second: a face that is lost for longer is not in the picture
-FOOTAGE_BYTES = 256 * 2**20  # a video this small is decoded once
+KEPT_VIDEO_BYTES = 256 * 2**20  # a video this small is decoded once
 
 
 @dataclass(frozen=True)
@@ -327,10 +328,10 @@ def generate_video(
     written_rate = min(max(rate, SAMPLE_RATE), HIGHEST_RATE)
     if (rate, channels) != (SAMPLE_RATE, 1):
         tell(f"{audio}: {_described(rate, channels)} became 16000 Hz in one channel for the generator")
-    footage = VideoReader(video, FOOTAGE_BYTES)
-    for done in footage.conversions:
+    reader = VideoReader(video, KEPT_VIDEO_BYTES)
+    for done in reader.conversions:
         tell(f"{video}: {done}")
-    faces = find_face(footage, load_detector(rule), smooth, rule.face)
+    faces = find_face(reader, load_detector(rule), smooth, rule.face)
     places = faces.places
     if faces.bridged:
         tell(
@@ -355,7 +356,7 @@ def generate_video(
             "faceless_frames": faces.missing,
         }
     )
-    frames = to_and_fro(footage, len(places), count)
+    frames = to_and_fro(reader, len(places), count)
     spoken = speak_over(speaker, frames, places, speaker.hear(samples, count, "end"), identity, Event())
     heard = samples if written_rate == SAMPLE_RATE else read_audio(audio, written_rate)
     make_folder(out.parent)
@@ -392,8 +393,8 @@ def speak_over(
     for begin in range(0, len(heard), speaker.run_frames):
         if stop.is_set():
             raise Stopped
-        run = list(itertools.islice(frames, speaker.run_frames))
-        shown = [(row, frame, _place(places, index)) for row, (index, frame) in enumerate(run)]
+        chunk = list(itertools.islice(frames, speaker.run_frames))
+        shown = [(row, frame, _place(places, index)) for row, (index, frame) in enumerate(chunk)]
         spoken = [(row, frame, box) for row, frame, box in shown if box is not None]
         pictures = [frame.copy() for _, frame, _ in shown]  # what a VideoReader gave may be given again
         if spoken:
@@ -443,21 +444,21 @@ def _make_clip(
     assert clip.reference is not None  # _made_of refuses a clip without one
     speech = clip.audio or clip.reference
     samples = read_audio(speech)
-    footage = VideoReader(clip.reference, FOOTAGE_BYTES)
-    boxes = finder.boxes(clip, footage, made.reference)
-    frames = sum(len(run) for run in footage.frames()) if clip.boxes is not None else len(boxes)
+    reader = VideoReader(clip.reference, KEPT_VIDEO_BYTES)
+    boxes = finder.boxes(clip, reader, made.reference)
+    frames = sum(len(chunk) for chunk in reader.frames()) if clip.boxes is not None else len(boxes)
     if frames > len(boxes):
         raise ClipError("boxes-too-short", f"clip {clip.id}: {len(boxes)} boxes for {frames} frames; find them anew")
     if boxes.missing == frames or (boxes.face.several and not boxes.face.there.any()):
         raise ClipError("no-face", f"clip {clip.id}: no face was found in any frame; give boxes, or leave it out")
     heard = speaker.hear(samples, frames, manner.trim)
-    numbered = ((run.start + row, frame) for run in footage.frames() for row, frame in enumerate(run.rgb))
+    numbered = ((chunk.start + row, frame) for chunk in reader.frames() for row, frame in enumerate(chunk.rgb))
     spoken = speak_over(speaker, numbered, list(boxes.of_person), heard, manner.identity, stop)
     make_folder(path.parent)
     for left in path.parent.glob(f".{escape(path.stem)}.*.part.mp4"):  # of a run that was killed
         left.unlink(missing_ok=True)
     write_video(path, spoken, FRAMES_PER_SECOND, samples, SAMPLE_RATE, CODEC, manner.crf)
-    converted = list(footage.conversions)
+    converted = list(reader.conversions)
     rate, channels = sound_form(speech)
     if (rate, channels) != (SAMPLE_RATE, 1):
         converted.append(f"sound of {_described(rate, channels)} to 16000 Hz in one channel")

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tlbench.media.filterbank import SAMPLE_RATE, STACKED, STEP_SECONDS, WINDOW_SECONDS
+from tlbench.media.filterbank import STACKED, STEP_SECONDS, WINDOW_SECONDS
+from tlbench.media.rates import SAMPLE_RATE
 from tlbench.observing.precision import HALF, exact_products, to_half
 from tlbench.talklip.generator import TalkLip
 from tlbench.talklip.layers import Convolution, Upsampling

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from tlbench.errors import TlbenchError
-from tlbench.media.video import write_video
+from tlbench.files import atomic_path
+from tlbench.media.video_writer import write_video
 
 COLUMNS = 8  # pictures a strip shows of a clip
 GAP_PX = 4
@@ -56,13 +55,11 @@ def draw_strip(samples: list[Sample], path: Path) -> None:
     for block in blocks:
         sheet[top : top + len(block), : block.shape[1]] = block
         top += len(block) + GAP_PX
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet[..., ::-1]).save(unfinished)
-        os.replace(unfinished, path)
+        with atomic_path(path) as temporary:
+            Image.fromarray(sheet[..., ::-1]).save(temporary, format="PNG")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise TlbenchError(f"{path}: can't be written ({error.strerror or error}); free some space") from error
 
 

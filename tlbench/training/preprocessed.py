@@ -6,8 +6,6 @@ second training, or the rest of an interrupted preparation, costs a look-up.
 
 from __future__ import annotations
 
-import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +16,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
-FOOTAGE_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
+KEPT_VIDEO_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
 
 Count = Callable[[int, int], None]  # clips done, clips in all
 
@@ -127,12 +126,9 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "xb") as file:
+        with atomic_path(path) as temporary, open(temporary, "xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
-        os.replace(unfinished, path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise TlbenchError(f"{path.parent}: lessons can't be written ({error.strerror}); free some space") from error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping, Set
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.files import write_text_atomically
+from tlbench.files import atomic_path, write_text_atomically
 
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
@@ -70,12 +68,10 @@ def _differences(kept: Mapping[str, Any], wanted: Mapping[str, Any], free: Set[s
 
 def write_state(out: Path, state: Mapping[str, Any]) -> None:
     """Keep a state in place of the one before. Raises TlbenchError if the disk is full; then the old one is there."""
-    unfinished = out / f".{secrets.token_hex(8)}.tmp"
     try:
-        torch.save(dict(state), unfinished)
-        os.replace(unfinished, out / STATE_NAME)
+        with atomic_path(out / STATE_NAME) as temporary:
+            torch.save(dict(state), temporary)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
-        unfinished.unlink(missing_ok=True)
         raise TlbenchError(f"{out}: the state can't be written ({error}); free some space") from error
 
 

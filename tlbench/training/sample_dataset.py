@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, Span
+from tlbench.datasets.dataset import Span
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.face_crop import steady
+from tlbench.media.frame_rows import repeat_last
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, VideoReader
+from tlbench.media.video_reader import DECODING, VideoReader
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import FOOTAGE_BYTES, PreprocessedDataset
+from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
 from tlbench.training.trainable import LabelInventory, TrainingSample
 
-FRAMES_PER_SECOND = 25
 FORM = 1  # of a lesson's file
 
 
@@ -99,20 +101,20 @@ class SampleDataset(PreprocessedDataset):
 
     def _make(self, clip: Clip, sha256: str) -> Mapping[str, np.ndarray]:
         assert clip.reference is not None  # content_sha256 refuses a clip without one
-        video = VideoReader(clip.reference, FOOTAGE_BYTES if self._guided else 0)
+        video = VideoReader(clip.reference, KEPT_VIDEO_BYTES if self._guided else 0)
         boxes = None
         if self._guided:
             boxes = self.finder.boxes(clip, video, sha256).face.xyxy
             boxes = steady(boxes) if self._rule.view.frames_face else boxes
         stream = open_view(self._rule.pictures)
-        runs = []
-        for run in video.frames():
-            guides = None if boxes is None else boxes[np.minimum(run.start + np.arange(len(run)), len(boxes) - 1)]
-            runs.append(stream.see(run, guides))
-        if not runs:
+        chunks = []
+        for chunk in video.frames():
+            guides = None if boxes is None else repeat_last(boxes, chunk.start, chunk.start + len(chunk))
+            chunks.append(stream.apply(chunk, guides))
+        if not chunks:
             raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
         samples = read_audio(clip.audio or clip.reference) if self._rule.listens else np.zeros(0, np.int16)
-        return {"pictures": np.concatenate(runs), "samples": samples}
+        return {"pictures": np.concatenate(chunks), "samples": samples}
 
 
 def frame_labels(spans: Sequence[Span], numbers: dict[str, int], frames: int) -> np.ndarray:

@@ -10,10 +10,10 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import CropBox, Grey, Resize, View, open_view
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 
 SIDE = 48  # pixels: noise of the codec is averaged away, the opening of a mouth is not
 # The first box of the reference cuts all frames of both videos. Boxes that follow the face jitter, and a crop that
@@ -21,7 +21,7 @@ SIDE = 48  # pixels: noise of the codec is averaged away, the opening of a mouth
 VIEW = View("motion-first-box-48", 1, (CropBox("face"), Resize(SIDE, SIDE), Grey("opencv")))
 
 
-class _MotionWatcher(ClipState):
+class _MotionClipState(ClipState):
     """Keeps the last picture of each video and one number a step from frame to frame."""
 
     def __init__(self) -> None:
@@ -29,28 +29,21 @@ class _MotionWatcher(ClipState):
         self._last: dict[str, np.ndarray] = {}  # (SIDE / 2, SIDE) float32 by video
         self.steps: dict[str, list[float]] = {"generated": [], "reference": []}
 
-    def see(
-        self,
-        generated: FrameChunk | None,
-        reference: FrameChunk | None,
-        boxes: np.ndarray | None,
-        placements: np.ndarray | None = None,
-        reference_boxes: np.ndarray | None = None,
-        reference_placements: np.ndarray | None = None,
-    ) -> None:
+    def update(self, chunk: ClipChunk) -> None:
+        generated, reference = chunk.generated, chunk.reference
         if generated is None or reference is None:
             return  # what only one video has can't be compared
         if not self._boxes:
-            if boxes is None or not len(boxes):
+            boxes, own = chunk.boxes, chunk.boxes_in_reference
+            if boxes is None or own is None or not len(boxes):
                 raise ClipError("boxes-too-short", "motion needs a face box for the first frame; give one")
-            own = boxes if reference_boxes is None else reference_boxes
             self._boxes = {"generated": boxes[0], "reference": own[0]}
         count = min(len(generated), len(reference))
         for name, frames in (("generated", generated), ("reference", reference)):
             shown = FrameChunk(frames.start, frames.native[:count])
-            seen = open_view(VIEW).see(shown, np.tile(self._boxes[name], (count, 1)))  # (count, SIDE, SIDE) uint8
+            seen = open_view(VIEW).apply(shown, np.tile(self._boxes[name], (count, 1)))  # (count, SIDE, SIDE) uint8
             for picture in seen[:, SIDE // 2 :].astype(np.float32):
-                # Runs follow on one another: the first picture of this run is compared with the last of the one before.
+                # The first picture of this chunk is compared with the last one of the chunk before.
                 if name in self._last:
                     self.steps[name].append(float(np.abs(picture - self._last[name]).mean()))
                 self._last[name] = picture
@@ -81,13 +74,13 @@ class Motion(Observer):
         """What a contact sheet shows."""
         return VIEW
 
-    def watch(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        return _MotionWatcher()
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+        return _MotionClipState()
 
-    def conclude(self, watchers: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        return [self._conclude(watcher) for watcher in watchers if isinstance(watcher, _MotionWatcher)]
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [self._compute(state) for state in states if isinstance(state, _MotionClipState)]
 
-    def _conclude(self, watcher: _MotionWatcher) -> Evidence | ClipError:
-        if len(watcher.steps["generated"]) < 2:
+    def _compute(self, state: _MotionClipState) -> Evidence | ClipError:
+        if len(state.steps["generated"]) < 2:
             return ClipError("too-short", "motion needs three frames that both videos have; look at the files")
-        return Evidence(self.name, {name: np.array(steps) for name, steps in watcher.steps.items()})
+        return Evidence(self.name, {name: np.array(steps) for name, steps in state.steps.items()})
