@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.factories.media_factory import number_of, picture, tone
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation import controls
+from tlbench.generation import controls, write_controls
 from tlbench.generation.controls import (
     CONTROLS,
     Blurred,
@@ -239,7 +239,7 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(
         decoded.append(path)
         return read_video(path)
 
-    monkeypatch.setattr(controls, "read_video", counted)
+    monkeypatch.setattr(write_controls, "read_video", counted)
     make_controls(clips, tmp_path, kinds, boxes_of=boxes_of)
     assert decoded == [clips[1].reference]
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")} == whole

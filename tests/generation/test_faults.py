@@ -168,12 +168,12 @@ def test_a_doubles_face_is_shown_in_its_place_in_the_middle_of_the_clip_only(
     kind: type[OtherWords | OtherSpeaker], part: tuple[slice, slice]
 ) -> None:
     before = with_others()
-    assert before.double is not None
+    assert before.stand_in is not None
     made = kind(0.5).apply(before).frames
     np.testing.assert_array_equal(made[:4], before.frames[:4])
     np.testing.assert_array_equal(made[12:], before.frames[12:])
     np.testing.assert_array_equal(made[:, outside(part)], before.frames[:, outside(part)])
-    shown, other = (frames[4:12, 60:68, 55:73].astype(float) for frames in (made, before.double.frames))
+    shown, other = (frames[4:12, 60:68, 55:73].astype(float) for frames in (made, before.stand_in.frames))
     assert np.corrcoef(shown.ravel(), other.ravel())[0, 1] > 0.99  # but for its mean colour
     own = before.frames[4:12, 60:68, 55:73].astype(float)
     assert abs(np.corrcoef(shown.ravel(), own.ravel())[0, 1]) < 0.2
