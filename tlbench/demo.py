@@ -1,4 +1,4 @@
-"""The whole chain on data made on the spot: talking faces are rendered, spoiled, generated anew, and read."""
+"""The demo: talking faces are rendered, given known faults, generated again by a small TalkLip, and scored."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tlbench.talklip.generate import generate_dataset
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"
 RESULTS_NAME = "results"
-# What ground truth is spoiled by, from what no reader should mind to what none can read.
+# Faults put into ground truth, from one that no reader should notice to one that none can read.
 CONTROLS = ("reencoded", "blurred", "shifted", "frozen-mouth", "static", "swapped-audio")
 _PARTS = {"synthetic": "sentences", "synthetic-words": "words"}
 _FOLDERS = {"synthetic": "main", "synthetic-words": "words"}
 GENERATOR = "talklip-gc-synthetic"  # the bundled one
-SPOKEN = "synthetic"  # the data set that it speaks
+SPOKEN = "synthetic"  # the data set it generates
 GENERATED_NAME = "generated"
-SHOWN_BESIDE = "frozen-mouth"  # whom the page of words compares ground truth with: everybody sees what is wrong there
+SHOWN_BESIDE = "frozen-mouth"  # what the page of words compares ground truth with: its fault is easy to see
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A table of the demo: a data set, its rows, ground truth first, and a page of ground truth beside another row."""
+    """A table of the demo: a data set, its rows with ground truth first, and a page that compares two of them."""
 
     dataset: str
     results: list[Result]
@@ -48,24 +48,24 @@ def render_demo(
     workers: int | None = None,
     progress: CountCallback | None = None,
 ) -> None:
-    """The first part of the demo: render the synthetic test part into ``out``.
+    """The first part of the demo: render synthetic clips into ``out``.
 
     Parameters
     ----------
     out : Path
-        Folder of the corpus, the controls and the results; one that was interrupted is continued.
+        Folder of the corpus, the controls and the results. An interrupted demo goes on where it stopped.
     sentences, words : int
-        Clips of the sentence part, and of each word of the word part, which is left out at 0 and if no bundled observer
-        reads words.
+        Number of clips of sentences, and of clips of each word. There are no words if it is 0, or if no bundled
+        observer reads words.
     seed : int
         Of the corpus.
     workers : int or None
-        Processes; None for one a core.
+        Number of processes; None for one for each core.
 
     Raises
     ------
     TlbenchError
-        If the extra ``demo`` is not installed, the folder is something else's, or the disk is full.
+        If the extra ``demo`` is not installed, the folder has other files, or the disk is full.
     """
     sizes = Sizes(train=0, val=0, test=sentences, word_train=0, word_val=0, word_test=words)
     parts = [_PARTS[name] for name in _shown() if words or _PARTS[name] != "words"]
@@ -75,7 +75,7 @@ def render_demo(
 def generate_demo(out: Path, *, cache: Path | None = None, progress: CountCallback | None = None) -> None:
     """The second part: the bundled generator speaks the sentences.
 
-    Raises TlbenchError if :func:`render_demo` was not there before, or a clip can't be generated.
+    Raises TlbenchError if :func:`render_demo` has not run, or a clip can't be generated.
     """
     made = generate_dataset(
         Path(GENERATOR),
@@ -88,21 +88,21 @@ def generate_demo(out: Path, *, cache: Path | None = None, progress: CountCallba
         progress=progress,
     )
     for clip, error in made.failures.items():
-        raise TlbenchError(f"clip {clip} of the demo can't be generated ({error}); do report this")
+        raise TlbenchError(f"clip {clip} of the demo can't be generated ({error}); please report this")
 
 
 def score_demo(
     out: Path, *, workers: int | None = None, cache: Path | None = None, progress: Progress | None = None
 ) -> list[Shown]:
-    """The third part: spoil ground truth, score it, the spoiled and the generated, and write the pages.
+    """The third part: put faults into ground truth, score all of it, and write the pages.
 
-    Raises TlbenchError if the other parts were not there before.
+    Raises TlbenchError if the other parts have not run.
     """
     tables = []
     for name in _shown():
         truth = out / CORPUS_NAME / _FOLDERS[name]
         if not truth.is_dir():
-            continue  # no words were asked for
+            continue  # there are no words
         systems = {GROUND_TRUTH: truth} | ({GENERATOR: out / GENERATED_NAME / GENERATOR} if name == SPOKEN else {})
         folder = out / RESULTS_NAME / name
         rows: list[Result] = []
@@ -134,11 +134,11 @@ def score_demo(
 
 
 def _shown() -> list[str]:
-    """Sentences always, for their pixels at least; words where somebody reads them."""
+    """The data sets of the demo: sentences, and words if a bundled observer reads them."""
     return [name for name in _PARTS if name == "synthetic" or reading_metrics(name)]
 
 
 def reading_metrics(dataset: str) -> Sequence[str]:
-    """Names of the headline metrics of observers that are bundled for a data set, pixels not among them."""
+    """Names of the headline metrics of the observers that are bundled for a data set, without pixels."""
     readers = {card.observer for card in known_cards() if card.package is not None and dataset in card.datasets}
     return list(dict.fromkeys(m.name for m in all_metrics() if m.headline and m.observer in readers))

@@ -1,4 +1,4 @@
-"""Is this checkpoint what it should be? A self-test that needs no data, and the published value on the real videos."""
+"""Checks of a checkpoint: a self-test that needs no data, and the published value on the real videos."""
 
 from __future__ import annotations
 
@@ -40,45 +40,45 @@ from tlbench.scoring.run import Progress, run
 from tlbench.scoring.setup import prepare
 
 SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
-ANY_SIZE: Size = (256, 256)  # of frames, where the view takes any
-MADE_UP_WORD = "ABOUT"  # one of LRW's
+ANY_SIZE: Size = (256, 256)  # of frames, for views that take any size
+MADE_UP_WORD = "ABOUT"  # one of LRW's words
 
 
 @dataclass(frozen=True)
 class GroundTruthCheck:
-    """What ground-truth videos score here, beside what was published of them, in the unit of the table."""
+    """A metric of the real videos, measured here and as published, in the unit of the table."""
 
     metric: str
     value: float
     low: float | None
     high: float | None
     published: float
-    scored: int  # clips that entered
-    expected: int
+    scored: int  # clips in the value
+    expected: int  # clips there should be
 
     @property
     def agrees(self) -> bool:
-        """Whether the published value lies in the interval (of one clip there is none, and nothing agrees)."""
+        """Whether the published value is in the interval; False if there is no interval, as for a single clip."""
         return self.low is not None and self.high is not None and self.low <= self.published <= self.high
 
 
 def self_test(weights: Weights) -> str:
-    """Load a checkpoint and show it a made-up clip twice.
+    """Load a checkpoint and run it on a made-up clip twice.
 
     Returns
     -------
     str
-        What it said of the clip, in a few words.
+        Its evidence about the clip, in a few words.
 
     Raises
     ------
     TlbenchError
-        If it does not load, fails on the clip, says something else the second time, or gives a number that is none.
+        If it does not load, fails on the clip, gives other evidence the second time, or a number that is not finite.
     """
     if weights.card.observer == "s3fd":
         return _detects(weights)
     if weights.card.observer not in observer_names():
-        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it, so there is nothing to verify")
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer uses it, so there is nothing to verify")
     kind = observer_class(weights.card.observer)
     view = trained_view(kind, weights.view)
     plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
@@ -86,24 +86,24 @@ def self_test(weights: Weights) -> str:
         clip = replace(made_up_clip(Path(folder), _frame_size(kind, view)), word=_known_word(weights))
         first, second = (_observe(plan, clip, Path(folder) / f"cache{turn}") for turn in (1, 2))
     if json.dumps(first.to_json()) != json.dumps(second.to_json()):
-        raise TlbenchError(f"checkpoint {weights.card.name!r}: says two things of one clip; do report this")
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: gives two answers for one clip; please report this")
     strange = [name for name, value in first.values.items() if not _finite(value)]
     if strange:
-        raise TlbenchError(f"checkpoint {weights.card.name!r}: its {strange[0]} is no finite number; damaged weights?")
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: its {strange[0]} is not finite; damaged weights?")
     return _summary(first)
 
 
 @dataclass(frozen=True)
 class HalfEffect:
-    """How a reader's answers change in half precision.
+    """How a lip reader's answers change in half precision.
 
     Attributes
     ----------
     clips, differing : int
-        Clips read in both precisions, and those whose answer is another one.
+        Number of clips read in both precisions, and of those with different answers.
     symbols, edits : int
-        Length of all answers in full precision, and the fewest edits that make them those of half precision. Symbols
-        are tokens or characters; a word classifier's answer is one symbol.
+        Length of all answers in full precision, and the fewest edits that turn them into those of half precision.
+        Symbols are tokens or characters; a word classifier's answer is one symbol.
     """
 
     clips: int
@@ -113,14 +113,14 @@ class HalfEffect:
 
 
 def half_effect(weights: Weights, clips: Sequence[Clip], *, cache: Path, device: str = "cpu") -> HalfEffect:
-    """Read clips in full and in half precision. A clip that can't be read in either is left out.
+    """Read clips in full and in half precision. A clip that can't be read in both is left out.
 
     Parameters
     ----------
     clips : sequence of Clip
         Each with a generated video, as :func:`tlbench.generation.controls.control_clips` gives the real ones.
     cache : Path
-        What is read is kept here, apart by precision.
+        Folder of kept evidence.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def half_effect(weights: Weights, clips: Sequence[Clip], *, cache: Path, device:
 def _reader(weights: Weights) -> tuple[type[LipReader], str]:
     """The observer of a checkpoint and its view. Raises TlbenchError if it has no half precision."""
     if weights.card.observer not in observer_names():
-        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer reads it")
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer uses it")
     kind = observer_class(weights.card.observer)
     if not (issubclass(kind, LipReader) and kind.has_half):
         raise TlbenchError(f"checkpoint {weights.card.name!r}: observer {kind.name!r} has no half precision")
@@ -154,9 +154,10 @@ def _reader(weights: Weights) -> tuple[type[LipReader], str]:
 def half_precision_check(
     weights: Weights, dataset: str | None, data_root: Path | None, *, limit: int | None = None
 ) -> HalfEffect:
-    """:func:`half_effect` on the real videos of a data set, or on a made-up clip without one.
+    """:func:`half_effect` on the real videos of a data set, or on a made-up clip if there is no data set.
 
-    On the device that scoring would choose. Raises TlbenchError as :func:`half_effect`, or if clips can't be listed.
+    It runs on the first GPU, or on the CPU if there is none. Raises TlbenchError as :func:`half_effect`, or if clips
+    can't be listed.
     """
     device = choose_device("auto", networks=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -171,7 +172,7 @@ def half_precision_check(
 def _answers(
     kind: type[LipReader], plan: ObserverPlan, clips: Sequence[Clip], cache: Path, device: str
 ) -> dict[str, list[object]]:
-    """What was read of each clip, as a list of symbols, by clip id."""
+    """The answer for each clip as a list of symbols, by clip id."""
     found: dict[str, list[object]] = {}
     for seen in observe(Plan((plan,), BoxRule(), cache, device), clips):
         if kind.name in seen.evidence:
@@ -181,15 +182,15 @@ def _answers(
 
 
 def _frame_size(kind: type[Observer], view: str) -> Size:
-    """Of the frames that an observer's view was made for."""
+    """The frame size that an observer's view was made for."""
     recipe = kind.recipe(view)
     return recipe.frame_sizes[0] if recipe is not None and recipe.frame_sizes else ANY_SIZE
 
 
 def made_up_clip(folder: Path, size: Size = ANY_SIZE) -> Clip:
-    """A clip of coloured noise that moves, with a hum: no face, but everything an observer may ask for.
+    """A clip of moving coloured noise with a hum: no face, but with everything an observer may need.
 
-    Its frames are of ``size`` (width, height).
+    ``size`` is (width, height) of its frames.
     """
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (SELF_TEST_FRAMES + 8, 16, 16, 3), dtype=np.uint8)
@@ -205,7 +206,7 @@ def made_up_clip(folder: Path, size: Size = ANY_SIZE) -> Clip:
 
 
 def _known_word(weights: Weights) -> str:
-    """A word that a classifier knows: the first of its package, else one of LRW's."""
+    """A word that a classifier knows: the first of its package, else one of LRW's words."""
     words = words_of(weights.path) if weights.path.is_dir() else []
     return words[0] if words else MADE_UP_WORD
 
@@ -235,7 +236,7 @@ def _summary(evidence: Evidence) -> str:
 
 
 def has_published_value(card: Card, dataset: str) -> bool:
-    """Whether the card knows what the real videos of this data set should score."""
+    """Whether the card has published values for the real videos of this data set."""
     return next(_published(card, dataset), None) is not None
 
 
@@ -248,19 +249,19 @@ def published_check(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> list[GroundTruthCheck]:
-    """Score the real videos of a data set and set them beside the values on the card.
+    """Score the real videos of a data set, to compare them with the values on the card.
 
     Parameters
     ----------
     limit : int, optional
-        Only so many clips: the interval gets wider, and the published value is of all of them.
+        Only the first clips: the interval gets wider, and the published value is of all clips.
     out : Path, optional
-        Records and result go here; a temporary folder if not given.
+        Folder for records and result; a temporary folder if not given.
 
     Raises
     ------
     TlbenchError
-        If the card has no published value for this data set, or not a single clip could be scored.
+        If the card has no published value for this data set, or no clip could be scored.
     """
     expected = dict(_published(weights.card, dataset))
     if not expected:
@@ -301,11 +302,11 @@ def _compared(result: Result, expected: dict[str, float]) -> Iterator[GroundTrut
 
 
 def weights_of(card: Card, path: Path | None) -> Weights:
-    """The checkpoint of a card: ``path``, or what is bundled or lies in the checkpoint folder.
+    """The checkpoint of a card: ``path``, else the bundled one, else the one in the checkpoint folder.
 
-    Raises TlbenchError without one.
+    Raises TlbenchError if there is none.
     """
-    named = replace(card, default=True)  # who asks for a card by its name means it
+    named = replace(card, default=True)  # the card was asked for by name
     chosen = path or card.package
     found = find_weights([named], {} if chosen is None else {card.name: chosen})
     if found is None:

@@ -192,7 +192,7 @@ def test_an_import_says_what_it_is_and_puts_it_where_it_is_found(desk: Desk, fai
         (b"PK\x03\x04 cut short", "avhubert", "x.pt"),
         (None, "avhubert", "x.pt: can't be read"),
         (b"x", "syncnet", "not a checkpoint"),
-        (b"x", "talklip-g", "no observer reads it"),
+        (b"x", "talklip-g", "no observer uses it"),
         (b"x", "avhubrt", "did you mean 'avhubert'?"),
     ],
 )

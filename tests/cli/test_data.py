@@ -54,7 +54,7 @@ def test_a_corpus_is_rendered_checked_changed_mended_and_scored(tlbench: Tlbench
     assert (made.code, made.out) == (0, f"{root}: 2 clips rendered now\n")
 
     fine = tlbench("data", "info", root)
-    assert (fine.code, fine.out) == (0, f"{root}: synthetic corpus, seed 0, as it was rendered\n")
+    assert (fine.code, fine.out) == (0, f"{root}: synthetic corpus, seed 0, unchanged\n")
 
     (root / "main/test000/00001.txt").write_text("Text:  SOMETHING ELSE\n")
     changed = tlbench("data", "info", root)

@@ -52,6 +52,7 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         **os.environ,
         "TLBENCH_CACHE": str(folder / "cache"),
         "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
+        "TLBENCH_CONFIG": str(folder / "config"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "100",
     }
@@ -61,12 +62,14 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     lines = tlbench_commands(ROOT / "README.md")
-    assert [line.split()[1] for line in lines] == ["check", "score", "score", "compare", "table", "report"]
+    assert [line.split()[1] for line in lines] == ["data", "check", "score", "score", "compare", "table", "report"]
     demo = run("tlbench demo --sentences 2 --words 0", desk)  # what `make demo` runs, with fewer clips
     assert demo.returncode == 0, demo.stderr
     assert demo.stdout.index("ground-truth") < demo.stdout.index("talklip-gc-synthetic") < demo.stdout.index("static")
     assert (desk / "tlbench-demo" / "report-synthetic.html").is_file()
-    check, score, score_both, compare, table, report = (run(line, desk) for line in lines)
+    said, check, score, score_both, compare, table, report = (run(line, desk) for line in lines)
+
+    assert said.returncode == 0, said.stderr
 
     assert check.returncode in (0, 1), check.stderr  # these clips may deserve a warning, but no error
     assert "Traceback" not in check.stderr

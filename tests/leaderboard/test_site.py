@@ -314,13 +314,13 @@ def test_a_record_counts_words_by_length_and_visemes_and_holds_no_word(tmp_path:
 CHANGES = [
     (lambda b: b["words"]["5"].__setitem__(1, 0), "sums to"),
     (lambda b: b["visemes"].pop("velar"), "sums to"),
-    (lambda b: b["words"].update({"13": [0, 0, 0]}), "no length of a word"),
-    (lambda b: b["words"].update({"05": [0, 0, 0]}), "no length of a word"),
-    (lambda b: b["visemes"].update({"<b>": [0, 0, 0]}), "no viseme"),
+    (lambda b: b["words"].update({"13": [0, 0, 0]}), "not a length of a word"),
+    (lambda b: b["words"].update({"05": [0, 0, 0]}), "not a length of a word"),
+    (lambda b: b["visemes"].update({"<b>": [0, 0, 0]}), "not a viseme"),
     (lambda b: b["words"].update({"1": [1, 2, 3]}), "impossible"),
     (lambda b: b["words"].update({"1": [1, 2]}), "damaged breakdown"),
     (lambda b: b["words"].update({"1": [True, 0, 0]}), "damaged breakdown"),
-    (lambda b: b.update(sentences=[]), "other fields"),
+    (lambda b: b.update(sentences=[]), "must have the fields words and visemes"),
 ]
 
 

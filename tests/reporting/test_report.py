@@ -263,7 +263,7 @@ def test_readers_that_do_not_look_stand_beside_the_run(tmp_path: Path) -> None:
     assert f'<td class="value">{value}<small' in table  # the best of them
     assert f"<td>{shown_number(100.0, digits)}<small" in table
     assert "† not read" in table
-    assert "blind: what a reader gets who does not look, guessing from 12 transcripts of toy:train." in table
+    assert "blind: the score of guessing without looking, from 12 transcripts of toy:train." in table
     summary = text[: text.index('id="blind"')]
     assert re.search(rf'<td class="value">{value}<span class="bad" title="† not read: [^"]+">†</span>', summary)
     assert "banner" not in text[text.index("</style>") :]

@@ -18,7 +18,14 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import ErrorTally, HitTally
-from tlbench.scoring.blind_rows import Verdict, carried, judge, probe_findings, probe_of, with_blind
+from tlbench.scoring.blind_rows import (
+    Verdict,
+    make_verdicts,
+    probe_findings,
+    probe_of,
+    with_blind,
+    with_blind_rows_of,
+)
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result, parse_result
 from tlbench.scoring.result_notes import UNREAD_MEANS
@@ -85,7 +92,7 @@ def test_nobody_reads_better_than_itself(errors: list[int]) -> None:
 
 def test_only_clips_that_both_have_are_compared() -> None:
     own, guessed = system([0, 0, 0, 6]), blind([6, 6, 6])
-    told = judge(own, list(_rows(own, guessed)))[READ.key]
+    told = make_verdicts(own, list(_rows(own, guessed)))[READ.key]
     assert (told.value, told.blind_value, told.clips) == (0.0, 100.0, 3)
 
 
@@ -154,7 +161,7 @@ def changed(data: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[st
             "low",
             "blind_value of the blind verdict on wer/paper must be a finite",
         ),
-        (("verdicts", READ.key, "blind"), "nobody", "against 'nobody', of which there is no row"),
+        (("verdicts", READ.key, "blind"), "nobody", "against 'nobody', which has no row"),
         (("verdicts", READ.key, "read"), 1, "read of the blind verdict on wer/paper must be true or false"),
         (("probe", "source"), "rumour", "probe source 'rumour' is none of"),
         (("rows", 0, "metrics", READ.key, "value"), 1.0, "wer"),
@@ -172,11 +179,11 @@ def test_a_file_that_states_something_else_than_its_tallies_is_refused(
 def test_a_result_made_anew_keeps_its_blind_rows() -> None:
     before = judged([1, 0, 2, 1], [5, 6, 5, 6])
     assert before.blind is not None
-    anew = carried(before, system([1, 0, 2, 1]))
+    anew = with_blind_rows_of(before, system([1, 0, 2, 1]))
     assert anew.blind == before.blind
-    assert carried(system([1, 1]), system([1, 1])).blind is None
+    assert with_blind_rows_of(system([1, 1]), system([1, 1])).blind is None
     other = result([record("c000", {"level": [1.0]})], (LEVEL,))
-    assert carried(before, other) is other
+    assert with_blind_rows_of(before, other) is other
 
 
 def test_a_probe_that_is_no_better_than_blind_is_a_finding_of_the_run() -> None:

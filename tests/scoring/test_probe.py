@@ -205,13 +205,13 @@ def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
         [ClipRecord(ClipInfo(name, frames=8), {"eye": said}) for name, said in seen.items()],
         [replace(metric, observer="eye") for metric in setup.metrics if metric.reads == "forced"],
     )
-    own = BlindReaders(selection, setup.metrics, setup.plan).beside(like)
+    own = BlindReaders(selection, setup.metrics, setup.plan).add_to(like)
     assert own.blind is not None
     assert [row.name for row in own.blind.rows] == ["grey frames"]
     assert {metric.key for metric in own.blind.rows[0].metrics} == told == {"wer2/paper", "wer2/sound"}
     assert all(row.scored == len(selection.clips) for row in own.blind.rows[0].rows())
     short = replace(like, clips=tuple(replace(clip, info=replace(clip.info, frames=None)) for clip in like.clips))
-    assert BlindReaders(selection, setup.metrics, setup.plan).beside(short).blind is None
+    assert BlindReaders(selection, setup.metrics, setup.plan).add_to(short).blind is None
 
 
 def trained(name: str, folder: Path, **told: object) -> Path:
@@ -259,7 +259,7 @@ def test_lrw_has_blind_words(tmp_path: Path) -> None:
     hit = {"word": "ABOUT", "rank": 0, "rank_plain": 0}
     [acc] = find_metrics(["acc/sound"])
     like = result([record(c.id, hit) for c in selection.clips], (replace(acc, observer="eye"),))
-    own = BlindReaders(selection, setup.metrics, setup.plan).beside(like)
+    own = BlindReaders(selection, setup.metrics, setup.plan).add_to(like)
     assert own.blind is not None
     assert [row.name for row in own.blind.rows] == ["most frequent word", "word by chance"]
     assert own.blind.learned_from == ("1 word labels of lrw:train",)

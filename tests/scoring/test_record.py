@@ -117,7 +117,7 @@ def test_garbage_is_named_by_file_and_line(tmp_path: Path, line: bytes, why: str
 def test_a_last_line_that_breaks_off_is_told_as_such(tmp_path: Path) -> None:
     path = write(tmp_path / "records.jsonl", [FULL, FULL])
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(TlbenchError, match=r"records\.jsonl:2: the last line breaks off"):
+    with pytest.raises(TlbenchError, match=r"records\.jsonl:2: the last line is incomplete"):
         list(read_records(path))
 
 

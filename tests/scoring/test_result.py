@@ -176,14 +176,14 @@ def test_a_metric_that_refuses_a_clip_is_a_failure_with_its_reason() -> None:
 
 
 def test_a_record_without_the_observer_or_the_view_is_an_error() -> None:
-    with pytest.raises(TlbenchError, match="clip x: its record holds nothing of observer 'eye'"):
+    with pytest.raises(TlbenchError, match="clip x: its record has nothing of observer 'eye'"):
         result([ClipRecord(ClipInfo("x"))])
     with pytest.raises(TlbenchError, match="clip x: the evidence of eye lacks 'level'"):
         result([record("x", {"other": 1.0})])
 
 
 def test_a_clip_that_is_there_twice_is_an_error() -> None:
-    with pytest.raises(TlbenchError, match="clip c00000 is there twice"):
+    with pytest.raises(TlbenchError, match="clip c00000 occurs twice"):
         result(levels([1]) * 2)
 
 
@@ -249,11 +249,11 @@ def put(value: Any, *where: str | int) -> Change:
         (put(math.nan, "metrics", "level/sound", "value"), "NaN is not JSON"),
         (put(3, "metrics", "level/sound", "scored"), "over 3 clips, but its tallies give"),
         (put([9, 9, None], "metrics", "level/sound", "fields", "total"), "metric level/sound states 1.5"),
-        (put([3.0, None, None], "metrics", "level/sound", "fields", "total"), "half a tally"),
+        (put([3.0, None, None], "metrics", "level/sound", "fields", "total"), "an incomplete tally"),
         (put([3.0, 3.0], "metrics", "level/sound", "fields", "total"), "2 values of total for 3 clips"),
         (
             put([2.5, 2, None], "metrics", "level/sound", "fields", "count"),
-            "count holds something that is not a number",
+            "count has a value that is not a number",
         ),
         (put([True, 2, None], "metrics", "level/sound", "fields", "count"), "not a number"),
         (put([-2, 2, None], "metrics", "level/sound", "fields", "count"), "impossible"),
@@ -263,7 +263,7 @@ def put(value: Any, *where: str | int) -> Change:
         (put(2.0, "metrics", "level/sound", "low"), "interval of level/sound runs from 2.0 to 1.5"),
         (put(2, "metrics", "level/sound", "version"), "its version 2, this tlbench has version 1"),
         (put({}, "metrics", "new/sound"), "metric 'new/sound' is not known"),
-        (put(["s1/a", "s1/a", "s2/c"], "clips", "id"), "clip s1/a is there twice"),
+        (put(["s1/a", "s1/a", "s2/c"], "clips", "id"), "clip s1/a occurs twice"),
         (put(["s1/a", 7, "s2/c"], "clips", "id"), "clip id must be a text"),
         (put(["s1/a"], "clips", "speaker"), "damaged result"),
         (put({"2": {"eye": 3}}, "clips", "failures"), "damaged result"),
@@ -304,7 +304,7 @@ def test_a_folder_without_result_and_a_huge_file_are_one_line(tmp_path: Path) ->
     huge = tmp_path / "huge.json"
     with open(huge, "wb") as file:
         file.truncate(3 * 2**30)  # sparse: takes no room
-    with pytest.raises(TlbenchError, match=r"3\.0 GiB is more than any result"):
+    with pytest.raises(TlbenchError, match=r"3\.0 GiB is larger than any result"):
         load_result(huge, KNOWN)
 
 

@@ -1,4 +1,4 @@
-"""``tlbench boxes``: find the faces once and keep them as files."""
+"""``tlbench boxes``: find the faces of the real videos and write them to files."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import click
 from tlbench.cli.options import (
     cache_option,
     data_options,
-    detector_options,
-    face_option,
+    face_options,
     given_weights,
     weights_option,
 )
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
+    from tlbench.observing.face_options import FaceOptions
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @data_options
 @weights_option
-@detector_options
-@face_option
+@face_options
 @cache_option
 @click.pass_context
 def command(
@@ -33,16 +32,15 @@ def command(
     out: Path,
     data: DataOptions,
     weights: tuple[str, ...],
-    detector: str,
-    smooth: int,
-    face: str,
+    faces: FaceOptions,
     cache: Path | None,
 ) -> None:
-    """Find the face in each frame of the reference videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
+    """Find the face in each frame of the real videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
 
-    This is the layout of TalkLip's bbx_extract.py, but that a frame without a face has a row of NaN; give the folder
-    to score, check or a manifest as --boxes.
-    Exit code: 0 every clip has boxes, 1 some have not, 2 nothing could be done.
+    The files are those of TalkLip's bbx_extract.py, except that a frame without a face has a row of NaN. Give the
+    folder to score and check as --boxes.
+
+    Exit code: 0 every clip has boxes, 1 some have none, 2 nothing could be done.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -54,17 +52,9 @@ def command(
         task = bar.add_task("finding faces", total=None)
         summary = make_boxes(
             out,
-            data.dataset,
-            data.data_root,
-            split=data.split,
-            subset=data.subset,
-            limit=data.limit,
-            manifest=data.manifest,
-            boxes=data.boxes,
+            data,
+            faces,
             weights=given_weights(weights),
-            detector=detector,
-            smooth=smooth,
-            face=face,
             cache=cache,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -75,5 +65,7 @@ def command(
         f"{summary.frames_without_face} of {summary.frames} frames show no face and have rows of NaN"
     )
     if summary.clips_with_several:
-        click.echo(f"{summary.clips_with_several} clips show several faces; theirs is of one person (--face {face})")
+        click.echo(
+            f"{summary.clips_with_several} clips show several faces; boxes follow one of them (--face {faces.face})"
+        )
     context.exit(1 if summary.failures else 0)

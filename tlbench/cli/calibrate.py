@@ -1,4 +1,4 @@
-"""``tlbench calibrate``: does each metric see what it claims to see?"""
+"""``tlbench calibrate``: does each metric notice the faults that it should notice?"""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def command(
     cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Put faults of growing size into real clips and see which metric notices which.
+    """Put faults of growing size into real clips and measure which metric notices which fault.
 
     Writes calibration.json, curves.png and calibration.md to OUT and prints the table of rank correlations and
-    verdicts. Sizes that are done are kept, so a run that was interrupted goes on when the same command is given again;
-    OUT/work holds the faulty videos and may be deleted.
+    verdicts. An interrupted run goes on where it stopped when the same command is given again. OUT/work has the faulty
+    videos and may be deleted.
 
     Exit code: 0 every clip was scored at every size, 1 some were not, 2 nothing could be done.
     """

@@ -1,4 +1,4 @@
-"""``tlbench check``: what is wrong with a folder of generated videos, before anything is scored."""
+"""``tlbench check``: find what is wrong with a folder of generated videos, before it is scored."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 @click.argument("generated", type=click.Path(path_type=Path))
 @data_options
 @boxes_from_option
-@click.option("--faces", is_flag=True, help="Look for faces too, in every frame, as score does: minutes, not seconds.")
-@click.option(
-    "--detector", metavar="NAME", help="With --faces, what finds them: auto, s3fd, blazeface or haar.  [default: auto]"
-)
+@click.option("--faces", is_flag=True, help="Also find the face in every frame, as score does: minutes, not seconds.")
+@click.option("--detector", metavar="NAME", help="With --faces: auto, s3fd, blazeface or haar.  [default: auto]")
 @click.option(
     "--face",
     metavar="WHICH",
-    help="With --faces, who is followed among several: largest, central, or its number from the left.  "
+    help="With --faces, which of several faces is followed: largest, central, or its number from the left.  "
     "[default: largest]",
 )
 @click.option("--weights", multiple=True, metavar="NAME=FILE", help="With --faces, a checkpoint: s3fd=FILE.")
@@ -60,10 +58,12 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Tell what is wrong with the videos in GENERATED, in seconds and without a model (--faces loads a face detector).
+    """Find what is wrong with the videos in GENERATED, in seconds and without a model (--faces loads a face detector).
 
     Missing and broken files, lengths and rates, sound that lags, copies of the real videos, transcripts that no
-    observer can spell. Exit code: 0 nothing to mend, 1 warnings, 2 errors.
+    observer can spell.
+
+    Exit code: 0 nothing to fix, 1 warnings, 2 errors.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -100,7 +100,7 @@ def command(
 
 
 def _print(report: CheckReport, console: Console) -> None:
-    """Findings grouped by code, the worst first, then one line that sums up."""
+    """Print findings grouped by code, worst first, then a summary in one line."""
     from itertools import groupby
 
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""``tlbench checkpoints``: which weights there are, where they come from, and whether they are what they should be."""
+"""``tlbench checkpoints``: list, fetch, import and verify weights."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def command() -> None:
     """List, fetch, import and verify checkpoints.
 
-    All but small ones of our own come from elsewhere; most of those are for research only.
+    tlbench brings small checkpoints of its own. The published ones come from their authors, most for research only.
     """
 
 
 @command.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """Every checkpoint tlbench knows: what for, trained on, licence, where to get it, and whether it is here."""
+    """Every known checkpoint: its use, training data, licence, address, and whether it is here."""
     import json
 
     from tlbench.checkpoints.catalogue import known_cards
@@ -67,7 +67,7 @@ def list_command(as_json: bool) -> None:
 
 
 def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
-    """A few lines about one checkpoint: a table would cut what has to be read whole, licences and addresses."""
+    """A few lines about one checkpoint; a table would cut off licences and addresses."""
     if card.sha256:
         known = f"sha256 {card.sha256[:12]} (published)"
     else:
@@ -92,7 +92,7 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
     if card.reference:
         lines.append("  published of ground truth: " + ", ".join(f"{k} {v:g}" for k, v in card.reference.items()))
     if card.datasets:
-        lines.append(f"  used: for data set {', '.join(card.datasets)} unless told otherwise")
+        lines.append(f"  used: for data set {', '.join(card.datasets)} unless another is given")
     if card.observer and not card.default:
         lines.append(f"  used: only when named, as --weights {card.name}=FILE")
     return "\n".join(lines) + "\n"
@@ -102,9 +102,9 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: $TLBENCH_CHECKPOINTS]")
 def fetch_command(names: tuple[str, ...], out: Path | None) -> None:
-    """Download checkpoints, go on where a download broke off, and check what came.
+    """Download checkpoints and check their hashes. An interrupted download goes on where it stopped.
 
-    By fetching you accept the licence that is shown.
+    By fetching a checkpoint you accept the licence that is shown.
     """
     from tlbench.checkpoints.catalogue import find_card
     from tlbench.checkpoints.download import fetch
@@ -127,10 +127,10 @@ def fetch_command(names: tuple[str, ...], out: Path | None) -> None:
 @click.option("--as", "name", required=True, metavar="NAME", help="Which checkpoint this is: avhubert, conformer, ...")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: where it is found]")
 def import_command(file: Path, name: str, out: Path | None) -> None:
-    """Make a published FILE a package: safetensors and plain text, read faster, and nothing in it can run.
+    """Convert a published FILE to a package of safetensors and plain text, which loads faster and can't run code.
 
-    The file itself is read without running what is in it; a file that holds anything but tensors and the plain data
-    such files are known to hold is refused. A package and its file give the same numbers and the same protocol.
+    The file is read without running code that may be in it, and refused if it has more than tensors and plain data. The
+    package gives the same numbers and the same protocol as the file.
     """
     from tlbench.checkpoints.catalogue import find_card
     from tlbench.checkpoints.package import write_package
@@ -148,7 +148,7 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
 
 
 def _contents(package: Package) -> Iterator[str]:
-    """What is in a package: by this a person sees that the file was the one meant."""
+    """The contents of a package, so that people can see whether it is the right file."""
     count = sum(tensor.numel() for tensor in package.tensors.values())
     yield f"{package.observer}: {count:,} numbers in {len(package.tensors)} tensors"
     for name, value in package.config.items():
@@ -165,8 +165,13 @@ def _contents(package: Package) -> Iterator[str]:
 
 @command.command("verify")
 @click.argument("name")
-@click.option("--file", type=click.Path(path_type=Path), metavar="FILE", help="Not the one in the checkpoint folder.")
-@click.option("--dataset", metavar="NAME", help="Also score its real videos and compare with what was published.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead of the file in the checkpoint folder.",
+)
+@click.option("--dataset", metavar="NAME", help="Also score its real videos and compare with the published value.")
 @data_root_option
 @limit_option
 @click.option("--compare-bf16", is_flag=True, help="Also count the clips that are read differently in bfloat16.")
@@ -180,10 +185,10 @@ def verify_command(
     limit: int | None,
     compare_bf16: bool,
 ) -> None:
-    """Load the checkpoint NAME and try it on a made-up clip; with a data set, score its real videos too.
+    """Load the checkpoint NAME and run it on a made-up clip; with a data set, score its real videos too.
 
-    Exit code: 0 all well; 1 it is not the published file, a published value lies outside of the interval, or clips
-    could not be scored; 2 it does not work.
+    Exit code: 0 all well; 1 it is not the published file, a published value is outside the interval, or clips could not
+    be scored; 2 it does not work.
     """
     from tlbench.checkpoints.catalogue import find_card
     from tlbench.cli.progress import ScoreProgress

@@ -1,4 +1,4 @@
-"""``tlbench controls``: folders of real clips with a known fault put in."""
+"""``tlbench controls``: folders of real clips with a known fault."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from tlbench.arguments import as_names
 from tlbench.cli.options import (
     cache_option,
     data_options,
-    detector_options,
-    face_option,
+    face_options,
     given_weights,
     seed_option,
     weights_option,
@@ -20,6 +19,7 @@ from tlbench.cli.options import (
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
+    from tlbench.observing.face_options import FaceOptions
 
 
 @click.command()
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 @click.option("--kinds", default="all", show_default=True, metavar="KINDS", help="Names with commas; see below.")
 @seed_option
 @weights_option
-@detector_options
-@face_option
+@face_options
 @cache_option
 @click.pass_context
 def command(
@@ -39,16 +38,15 @@ def command(
     kinds: str,
     seed: int,
     weights: tuple[str, ...],
-    detector: str,
-    smooth: int,
-    face: str,
+    faces: FaceOptions,
     cache: Path | None,
 ) -> None:
-    """Write the reference clips with a fault put in to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
+    """Write the real clips with a known fault to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
 
     KINDS: reencoded, blurred (blurred-3.5: sigma in pixels), shifted (shifted-3: frames), frozen-mouth, greyed-mouth,
-    nearest-mouth, static, swapped-audio. Videos that are there already are kept, so an interrupted run goes on.
-    Exit code: 0 all written, 1 some could not be, 2 nothing could be done.
+    nearest-mouth, static, swapped-audio. Existing videos are kept, so an interrupted run goes on where it stopped.
+
+    Exit code: 0 all were written, 1 some could not be, 2 nothing could be done.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -60,19 +58,11 @@ def command(
         task = bar.add_task("writing controls", total=None)
         folders, failures = write_controls(
             out,
-            data.dataset,
-            data.data_root,
-            split=data.split,
-            subset=data.subset,
-            limit=data.limit,
-            manifest=data.manifest,
-            boxes=data.boxes,
+            data,
+            faces,
             kinds=as_names(kinds) or (),
             seed=seed,
             weights=given_weights(weights),
-            detector=detector,
-            smooth=smooth,
-            face=face,
             cache=cache,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -109,7 +109,7 @@ def synth(
     """Render talking faces into the folder OUT; needs the extra 'demo'.
 
     The bundled observers '*-synthetic' were trained with seed 0 and the default sizes. A clip does not depend on the
-    sizes: more may be rendered later into the same folder. What was interrupted goes on.
+    sizes, so more clips may be added to the same folder later. An interrupted run goes on where it stopped.
     """
     from tlbench.cli.progress import CountProgress
     from tlbench.datasets.synthetic.corpus import PARTS, Sizes, render_corpus
@@ -139,9 +139,9 @@ def synth(
 @click.argument("root", type=click.Path(path_type=Path))
 @click.pass_context
 def info(context: click.Context, root: Path) -> None:
-    """Hash every file of the synthetic corpus in ROOT and say what has changed since it was rendered.
+    """Hash every file of the synthetic corpus in ROOT and print what has changed since it was rendered.
 
-    Exit code: 0 nothing, 1 something, 2 there is no whole corpus.
+    Exit code: 0 nothing has changed, 1 something has, 2 there is no complete corpus.
     """
     from tlbench.cli.progress import CountProgress
     from tlbench.datasets.synthetic.corpus import check_corpus, corpus_seed
@@ -151,9 +151,9 @@ def info(context: click.Context, root: Path) -> None:
     for line in problems:
         click.echo(line)
     if problems:
-        click.echo(f"{root}: {len(problems)} files are not as rendered; `tlbench data synth {root}` makes them anew")
+        click.echo(f"{root}: {len(problems)} files have changed; `tlbench data synth {root}` renders them again")
         context.exit(1)
-    click.echo(f"{root}: synthetic corpus, seed {corpus_seed(root)}, as it was rendered")
+    click.echo(f"{root}: synthetic corpus, seed {corpus_seed(root)}, unchanged")
 
 
 @command.command("fetch")
@@ -164,7 +164,8 @@ def info(context: click.Context, root: Path) -> None:
 def fetch(root: Path, speakers: str) -> None:
     """Fetch GRID, real people who read short sentences (CC BY 4.0, Zenodo 3625687), into the folder ROOT.
 
-    Some 0.5 GB a speaker. What is there is left alone, what broke off goes on. Score it with --dataset grid.
+    About 0.5 GB for each speaker. Existing files are kept, an interrupted download goes on. Score it with
+    --dataset grid.
     """
     from tlbench.arguments import as_names
     from tlbench.cli.progress import DownloadProgress

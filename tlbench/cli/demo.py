@@ -1,4 +1,4 @@
-"""``tlbench demo``: the whole chain on talking faces made on the spot."""
+"""``tlbench demo``: everything at once, on talking faces that it renders."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ def command(
     columns: str | None,
     no_intervals: bool,
 ) -> None:
-    """Render talking faces into OUT, generate and spoil them, and score all of it with what is bundled.
+    """Render talking faces into OUT, generate them again, add known faults, and score it all with bundled observers.
 
-    Needs the extra 'demo'; takes a few minutes. The table has ground truth on top, below it a generator in miniature,
-    and then what was spoiled in known ways, down to what nobody can read: whoever is not as good as the one or no
-    better than the other sees so at once.
+    Needs the extra 'demo' and takes a few minutes. The table has ground truth on top, a small TalkLip below it, and
+    then clips with known faults, from one that is hardly visible to one that nobody can read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
     from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo

@@ -1,4 +1,4 @@
-"""``tlbench``: the group of commands. Each is imported when it is asked for, so that help is instant."""
+"""``tlbench``: the group of commands. A command is imported when it is called, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Commands by module name; a command's module must be cheap to import, what it calls need not be."""
+    """Commands by the name of their module, which must be fast to import."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="tlbench")
 def group() -> None:
-    """Tell how readable generated talking faces are.
+    """Measure how readable generated talking faces are.
 
     Results go to stdout, progress and warnings to stderr.
     Exit codes: 0 all well, 1 finished but something is to be looked at, 2 could not be done.
@@ -69,7 +69,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Warnings for people are one line; those for developers (deprecations) are not for people."""
+    """Print a UserWarning as one line; other warnings are for developers and not shown."""
     if issubclass(category, UserWarning):
         _say("warning", str(message))
 
@@ -81,11 +81,11 @@ def _say(what: str, line: str) -> None:
 
 
 def main() -> None:
-    """Entry point: run a command; what the user can mend is one line, without a traceback."""
+    """Entry point: run a command. An error that the user can fix is one line, without a traceback."""
     warnings.showwarning = _show_warning
     signals.install()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # names of files may hold what the terminal's encoding can't say
+        if isinstance(stream, TextIOWrapper):  # file names may have characters that the terminal's encoding lacks
             stream.reconfigure(errors="backslashreplace")
     try:
         status = group.main(standalone_mode=False)

@@ -61,7 +61,12 @@ def optional_dataset_options(command: _Command) -> _Command:
 
 
 def face_options(command: _Command) -> _Command:
-    """Add the options of how faces are found. The command gets ``faces``, a FaceOptions."""
+    """Add the options of how faces are found in the real videos. The command gets ``faces``, a FaceOptions."""
+    return detector_options(face_option(_as_value(_faces, "faces", ("detector", "smooth", "face"), command)))
+
+
+def face_and_source_options(command: _Command) -> _Command:
+    """As :func:`face_options`, with ``--boxes-from``."""
     names = ("detector", "smooth", "face", "boxes_from")
     return detector_options(face_option(boxes_from_option(_as_value(_faces, "faces", names, command))))
 

@@ -1,4 +1,4 @@
-"""The progress bar of long commands: on stderr, with rate and time left, and quiet where nobody watches."""
+"""Progress bars of long commands on stderr, with rate and time left. Without a terminal, a line now and then."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from tlbench.observing.evidence import Observation
     from tlbench.training.loop import TrainingReport
 
-QUIET_SECONDS = 30.0  # without a terminal, a line this often says that the run is alive
+QUIET_SECONDS = 30.0  # between lines without a terminal
 
 
 def _counting_bar() -> tuple[Console, Progress]:
-    """A bar on stderr that counts, with a text of figures and the time left; it draws nothing where nobody watches."""
+    """A bar on stderr with counts, figures and the time left; it draws nothing without a terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -43,7 +43,7 @@ def _counting_bar() -> tuple[Console, Progress]:
 
 
 class ScoreProgress:
-    """Shows how far a run is, and each clip that failed as it fails."""
+    """Shows the progress of a run, and each clip that failed."""
 
     def __init__(self) -> None:
         self.console, self._bar = _counting_bar()
@@ -78,7 +78,7 @@ class ScoreProgress:
             self._say(f"{name}: {self._cached} of {total} clips came from the cache")
 
     def _tell(self, observation: Observation) -> None:
-        """Each reason once, however many observers have it."""
+        """Print each reason once, even if several observers have it."""
         clip = observation.clip.id
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
             self._say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
@@ -91,7 +91,7 @@ class ScoreProgress:
 
 
 class DownloadProgress:
-    """Shows how much of a file has come."""
+    """Shows how much of a file was downloaded."""
 
     def __init__(self, name: str) -> None:
         from rich.console import Console
@@ -169,12 +169,12 @@ class TrainingProgress:
             self.say(f"{doing}: {done}{of_all}" + (f", {figures}" if figures else ""))
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line above the bar."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class CountProgress:
-    """Shows how many of a number of things are done."""
+    """Shows how many of several things are done."""
 
     def __init__(self, doing: str, things: str) -> None:
         self._doing = doing

@@ -14,7 +14,7 @@ from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.options import (
     PATH,
     data_and_landmark_options,
-    face_options,
+    face_and_source_options,
     given_weights,
     metrics_option,
     parse_views,
@@ -65,7 +65,7 @@ GROUPS = {
 @click.option(
     "--no-probe", is_flag=True, help="Do not read 20 real clips to see whether the lip readers can read this data set."
 )
-@face_options
+@face_and_source_options
 @run_options
 @click.option("--name", metavar="NAME", help="What tables call the system.  [default: the folder's name]")
 @click.option("--out", type=PATH, metavar="FOLDER", help="Where results are written.  [default: tlbench-results]")

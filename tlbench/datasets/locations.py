@@ -36,7 +36,7 @@ class Location:
 
 
 def find_root(dataset: str, given: Path | None = None) -> Location | None:
-    """The folder of a data set, or None if nobody has said where it is.
+    """The folder of a data set, or None if it is not known.
 
     Parameters
     ----------
@@ -100,10 +100,10 @@ def _read() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TlbenchError(f"{path}: can't be read as TOML ({error}); mend or remove it") from error
+        raise TlbenchError(f"{path}: can't be read as TOML ({error}); fix or remove it") from error
     folders = {}
     for name, folder in content.items():
         if not isinstance(folder, str):
-            raise TlbenchError(f"{path}: {name} = {folder!r:.60} is not a folder; mend it with `tlbench data set`")
+            raise TlbenchError(f"{path}: {name} = {folder!r:.60} is not a folder; fix it with `tlbench data set`")
         folders[name] = folder
     return folders

@@ -155,7 +155,7 @@ def load_dataset(
 
 
 def _find_folder(dataset: Dataset, given: Path | None) -> Path | None:
-    """The data set's folder. Clips of ``folder`` are wherever the call says, so nothing else is asked for them."""
+    """The data set's folder. ``folder`` has only the one that the call names."""
     found = find_root(dataset.name, given) if given is not None or not dataset.anonymous else None
     if found is None and dataset.needs_root:
         raise TlbenchError(f"{dataset.name}: needs the folder with {dataset.layout}; {ways_to_say(dataset.name)}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.options import DataOptions
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import atomic_path
 from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlScene, control
@@ -20,25 +21,18 @@ from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
+from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 from tlbench.observing.make_boxes import box_finder, select_references
 
 
 def write_controls(
     out: Path,
-    dataset: str,
-    data_root: Path | None = None,
+    data: DataOptions,
+    faces: FaceOptions = DEFAULT_FACES,
     *,
-    split: str | None = None,
-    subset: Path | None = None,
-    limit: int | None = None,
-    manifest: Path | None = None,
-    boxes: Path | None = None,
     kinds: Sequence[str] = ("all",),
     seed: int = 0,
     weights: Mapping[str, Path] | None = None,
-    detector: str = "auto",
-    smooth: int = 0,
-    face: str = "largest",
     cache: Path | None = None,
     progress: CountCallback | None = None,
 ) -> tuple[dict[str, Path], list[tuple[str, str, ClipError]]]:
@@ -50,8 +44,8 @@ def write_controls(
     failures : list of (kind, clip id, ClipError)
     """
     chosen = [known.name for known in CONTROLS] if tuple(kinds) == ("all",) else list(kinds)
-    selection = select_references(dataset, data_root, split, subset, limit, manifest, boxes)
-    finder = box_finder(selection, detector, smooth, face, weights, cache)
+    selection = select_references(data)
+    finder = box_finder(selection, faces, weights, cache)
     failures: list[tuple[str, str, ClipError]] = []
 
     def remember(clip: Clip, kind: str, error: ClipError) -> None:

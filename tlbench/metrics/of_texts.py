@@ -50,5 +50,5 @@ def wer(
     if not said:
         raise TlbenchError("no transcript was given; a rate over no words does not exist")
     words = as_published if arithmetic == "paper" else spoken
-    counts = [count_errors(words(told), words(text)) for told, text in zip(said, read, strict=True)]
+    counts = [count_errors(words(transcript), words(text)) for transcript, text in zip(said, read, strict=True)]
     return sum(count.numerator for count in counts) / sum(count.denominator for count in counts)

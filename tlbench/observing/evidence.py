@@ -63,7 +63,7 @@ class Observation:
     clip : Clip
         With the paths of its files.
     info : ClipInfo
-        Without paths. ``frames`` is None if no observer saw the video.
+        Without paths. ``frames`` is None if the generated video was not decoded to the end.
     evidence : dict of observer name to Evidence
     failures : dict of observer name to ClipError
         Each observer of the plan is in one of the two.

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlbench.arguments import CountCallback
-from tlbench.datasets.selection import Selection, load_dataset
+from tlbench.datasets.options import DataOptions
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.faces import write_boxes
 from tlbench.media.followed import FOUND
 from tlbench.observing.cache import Cache, default_cache
-from tlbench.observing.face_boxes import BoxFinder, choose_rule
+from tlbench.observing.face_boxes import BoxFinder
+from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 
 
 @dataclass(frozen=True)
@@ -42,28 +44,20 @@ class BoxSummary:
 
 def make_boxes(
     out: Path,
-    dataset: str,
-    data_root: Path | None = None,
+    data: DataOptions,
+    faces: FaceOptions = DEFAULT_FACES,
     *,
-    split: str | None = None,
-    subset: Path | None = None,
-    limit: int | None = None,
-    manifest: Path | None = None,
-    boxes: Path | None = None,
     weights: Mapping[str, Path] | None = None,
-    detector: str = "auto",
-    smooth: int = 0,
-    face: str = "largest",
     cache: Path | None = None,
     progress: CountCallback | None = None,
 ) -> BoxSummary:
     """Write ``<out>/<id>.npy`` for each real video of a data set: (T, 4), x1 y1 x2 y2 of each frame.
 
-    The numbers are int64, or float64 with rows of NaN if some frames show no face. The arguments are those of
-    :func:`tlbench.score`. Raises TlbenchError if there are no real videos or a file can't be written.
+    The numbers are int64, or float64 with rows of NaN if some frames show no face. ``weights`` are checkpoints by name,
+    as for :func:`tlbench.score`. Raises TlbenchError if there are no real videos or a file can't be written.
     """
-    selection = select_references(dataset, data_root, split, subset, limit, manifest, boxes)
-    finder = box_finder(selection, detector, smooth, face, weights, cache)
+    selection = select_references(data)
+    finder = box_finder(selection, faces, weights, cache)
     written = frames = without_face = several = 0
     failures = {}
     for done, clip in enumerate(selection.clips, start=1):
@@ -87,30 +81,17 @@ def make_boxes(
     return BoxSummary(finder.rule.identity, written, frames, without_face, several, failures)
 
 
-def select_references(
-    dataset: str,
-    data_root: Path | None,
-    split: str | None,
-    subset: Path | None,
-    limit: int | None,
-    manifest: Path | None,
-    boxes: Path | None,
-) -> Selection:
-    selection = load_dataset(
-        dataset, data_root, split=split, subset=subset, limit=limit, manifest=manifest, boxes=boxes
-    )
+def select_references(data: DataOptions) -> Selection:
+    """The clips of a data set. Raises TlbenchError if none has a real video."""
+    selection = data.load()
     if all(clip.reference is None for clip in selection.clips):
-        raise TlbenchError(f"{dataset}: has no reference videos to work on")
+        raise TlbenchError(f"{data.dataset}: has no reference videos to work on")
     return selection
 
 
 def box_finder(
-    selection: Selection,
-    detector: str,
-    smooth: int,
-    face: str,
-    weights: Mapping[str, Path] | None,
-    cache: Path | None,
+    selection: Selection, faces: FaceOptions, weights: Mapping[str, Path] | None, cache: Path | None
 ) -> BoxFinder:
-    rule, _ = choose_rule(selection.fixed_box, detector, smooth, dict(weights or {}), face=face)
+    """What finds the face boxes of a selection, and keeps them in the cache."""
+    rule, _ = faces.rule(selection.fixed_box, weights or {})
     return BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))

@@ -13,7 +13,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.scoring.aggregation import FROM_RECORDS, with_outdated
 from tlbench.scoring.aggregation import aggregate as aggregate_records
-from tlbench.scoring.blind_rows import carried
+from tlbench.scoring.blind_rows import with_blind_rows_of
 from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result
@@ -61,7 +61,7 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
     )
     if outdated:
         result = with_outdated(result, before, outdated)
-    result = carried(before, result)
+    result = with_blind_rows_of(before, result)
     result.write(folder / FILE_NAME)
     return result
 

@@ -1,4 +1,4 @@
-"""Records to a result: tallies by the metrics, intervals by resampling whole speakers. No model is needed."""
+"""Records to a result: metrics make tallies, tallies are summed, intervals resample whole speakers. No model needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tlbench.scoring.record import ClipRecord, Failure
 from tlbench.scoring.result import ClipScore, Result, Role
 from tlbench.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
 
-# What is found by looking at all records together, so that it is found anew whenever they are aggregated.
+# Findings about all records together: they are computed whenever records are aggregated.
 FROM_RECORDS = frozenset({"duplicate", "duplicate-pictures", "long-video", "ground-truth-as-system"})
 
 
@@ -44,23 +44,35 @@ def aggregate(
     not_checked: Sequence[str] = (),
     strict: bool = False,
 ) -> Result:
-    """Records to a result, without any model. Records are taken one at a time; only their tallies are kept.
+    """Make a result from records. Records are read one at a time, and only their tallies are kept.
+
+    Parameters
+    ----------
+    records : iterable of ClipRecord
+    metrics, protocols
+        The metrics of the result, and their protocols by metric key.
+    expected : int
+        Number of clips there should be.
+    interval : IntervalSettings, optional
+        How confidence intervals are made.
+    name, dataset, split, selection, role, provenance, trained_with, remarks, findings, not_checked, strict
+        As on :class:`Result`.
 
     Raises
     ------
     TlbenchError
-        If a record holds neither evidence nor failure of an observer a metric reads, or evidence without what the
-        metric reads; if a clip is there twice; if a value is not a number.
+        If a record has neither evidence nor failure of an observer that a metric needs, or lacks a value that the
+        metric needs; if a clip occurs twice; if a metric is NaN.
     """
     scores: list[ClipScore] = []
     contents: list[Content] = []
     for record in records:
         scores.append(_score(record, metrics))
         contents.append(_content(record.info))
-    told = [*check_copies(contents), *_long_videos(scores)]
+    found = [*check_copies(contents), *_long_videos(scores)]
     ground_truth = check_ground_truth(len(scores), (found for clip in scores for found in clip.findings))
     if ground_truth is not None:
-        told.append(ground_truth)
+        found.append(ground_truth)
         scores = [_without_copies(clip) for clip in scores]
     clips = tuple(scores)
     settings = interval or IntervalSettings()
@@ -79,13 +91,13 @@ def aggregate(
         provenance=provenance or {},
         trained_with=tuple(trained_with),
         remarks=tuple(remarks),
-        findings=(*findings, *told),
+        findings=(*findings, *found),
         not_checked=tuple(not_checked),
         strict=strict,
     )
     for row in result.rows():
         if row.value is not None and math.isnan(row.value):
-            raise TlbenchError(f"metric {row.metric.key}: its value is not a number; this is a fault of the metric")
+            raise TlbenchError(f"metric {row.metric.key}: its value is NaN; this is a bug of the metric")
     return result
 
 
@@ -104,15 +116,15 @@ def _long_videos(clips: Sequence[ClipScore]) -> list[Finding]:
 def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
     tallies: dict[str, Tally] = {}
     failures, findings = dict(record.failures), list(record.findings)
-    # What is wrong with the real video alone makes its `sound` numbers worthless, for every system alike.
+    # Errors of the real video make `sound` numbers of the clip worthless for every system.
     withheld = {name for found in record.findings if is_of_dataset(found.code) for name in found.observers}
     for metric in metrics:
         evidence = record.evidence.get(metric.observer)
         if evidence is None:
             if metric.observer not in record.failures:
                 raise TlbenchError(
-                    f"clip {record.id}: its record holds nothing of observer {metric.observer!r}, which {metric.key} "
-                    "reads; score again with it, or leave the metric out"
+                    f"clip {record.id}: its record has nothing of observer {metric.observer!r}, which {metric.key} "
+                    "needs; score again with it, or leave the metric out"
                 )
             continue
         if metric.arithmetic == "sound" and metric.observer in withheld:
@@ -126,7 +138,7 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
             continue
         except KeyError as error:
             raise TlbenchError(
-                f"clip {record.id}: the evidence of {metric.observer} lacks {error}, which {metric.key} reads; "
+                f"clip {record.id}: the evidence of {metric.observer} lacks {error}, which {metric.key} needs; "
                 "score again with this metric"
             ) from error
         if tally.numerator or tally.denominator or metric.scores_empty:
@@ -141,15 +153,15 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
 
 
 def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) -> Result:
-    """A result made anew, with the numbers of an earlier one that no metric makes any more, in the earlier order."""
+    """A result with the numbers of ``before`` that are of older versions of metrics added, in the order of before."""
     clips = []
     for clip in result.clips:
         earlier = before.by_id.get(clip.id)
         if earlier is None or earlier.info.generated_sha256 != clip.info.generated_sha256:
             keys = ", ".join(metric.key for metric in outdated)
             raise TlbenchError(
-                f"clip {clip.id}: {keys} of its video are not in the earlier result, and this tlbench makes a newer "
-                "version of them; name the others (--metrics), or score again"
+                f"clip {clip.id}: the earlier result has no {keys} of its video, and this tlbench has a newer version "
+                "of them; name the other metrics (--metrics), or score again"
             )
         kept = {metric.key: earlier.tallies[metric.key] for metric in outdated if metric.key in earlier.tallies}
         clips.append(replace(clip, tallies={**clip.tallies, **kept}))
@@ -167,8 +179,8 @@ def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) ->
 def make_intervals(
     clips: Sequence[ClipScore], metrics: Sequence[Metric], settings: IntervalSettings
 ) -> dict[str, Interval | None]:
-    """Confidence intervals by metric key, each over the clips its metric scored."""
-    clips = sorted(clips, key=lambda clip: clip.id)  # sums of floats hang on their order in the last digit
+    """Confidence intervals by metric key, each over the clips that its metric scored."""
+    clips = sorted(clips, key=lambda clip: clip.id)  # the last digit of a float sum depends on the order
     groups: dict[tuple[str, tuple[int, ...]], list[Metric]] = {}
     for metric in metrics:
         key = metric.key
@@ -191,6 +203,6 @@ def make_intervals(
 
 
 def units_of(clips: Sequence[ClipScore], cluster: str | None) -> Units:
-    """What is resampled of some clips: whole ``cluster`` s, which are words or what the data set calls its speakers."""
+    """The units that are resampled: clips, or clusters of clips with the same word or speaker."""
     labels = [clip.info.word if cluster == "word" else clip.info.speaker for clip in clips]
     return group_units([clip.id for clip in clips], labels, cluster)

@@ -1,7 +1,8 @@
-"""Rows of readers that do not look, and which systems are read better than those.
+"""Rows of blind readers, which guess without looking, and which systems are read better than by guessing.
 
-A system counts as read by a metric where its paired difference from the best blind reader is on the better side of 0
-with the whole of its 95 % interval, over the clips that both have and with the units (clips, speakers) of the run.
+By a metric a system counts as read if it is better than the best blind reader: if the whole 95 % interval of their
+paired difference, over the clips that both have, is on the better side of 0. The run's units (clips, speakers) are
+resampled.
 """
 
 from __future__ import annotations
@@ -28,21 +29,22 @@ ProbeSource = Literal["probe", "ground-truth"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One metric of a system beside the best blind reader, in the unit of the metric.
+    """One metric of a system compared with the best blind reader, in the unit of the metric.
 
     Attributes
     ----------
     blind : str
         Name of the best blind reader.
     value, blind_value : float
-        Of both, over the clips that both have.
+        Of the system and of the blind reader, over the clips that both have.
     delta : float or None
         ``value - blind_value``.
     low, high : float or None
-        Its paired interval; None where there is none, as for a single clip.
+        Ends of its paired interval; None if there is none, as for a single clip.
     clips : int
+        Number of clips that both have.
     read : bool
-        Whether the system is better, with the whole interval.
+        Whether the whole interval is on the better side of 0.
     """
 
     blind: str
@@ -57,15 +59,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Probe:
-    """Whether the run's readers can read real clips of this data set.
+    """Whether the run's lip readers can read real clips of this data set.
 
     Attributes
     ----------
     source : "probe" or "ground-truth"
-        A few reference clips chosen by the seed, or the control row.
+        Which real clips were read: a few, chosen by the seed, or all, as a control.
     verdicts : mapping of metric key to Verdict
     unreadable : mapping of observer name to tuple of metric keys
-        Observers that can't be shown to read better than blind, and by which metrics.
+        Observers that are not better than blind readers, and in which metrics.
     """
 
     source: ProbeSource
@@ -75,17 +77,17 @@ class Probe:
 
 @dataclass(frozen=True)
 class Blind:
-    """What a result keeps of readers that do not look.
+    """What a result keeps about blind readers.
 
     Attributes
     ----------
     learned_from : tuple of str
         Where the guesses come from.
     rows : tuple of Result
-        One a way of guessing, of the role ``blind``, over the same clips as the result.
+        One for each way of guessing, with the role ``blind``, over the same clips as the result.
     verdicts : mapping of metric key to Verdict
     probe : Probe or None
-        None where no real clip was read.
+        None if no real clip was read.
     """
 
     learned_from: tuple[str, ...]
@@ -94,7 +96,7 @@ class Blind:
     probe: Probe | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object; :func:`tlbench.scoring.result_file.parse_result` reads it."""
+        """A JSON object, which :func:`tlbench.scoring.result_file.parse_result` reads."""
         probe = self.probe
         return {
             "learned_from": list(self.learned_from),
@@ -113,15 +115,15 @@ class Blind:
 def with_blind(
     result: Result, readings: Sequence[BlindReading], learned_from: Sequence[str], probe: Probe | None = None
 ) -> Result:
-    """The result with the rows of blind readers and a verdict for each metric that they have; as it is without any."""
+    """The result with rows of blind readers and a verdict for each of their metrics; unchanged if there are none."""
     rows = tuple(row for reading in readings if (row := _row(result, reading)) is not None)
     if not rows:
         return result
-    return replace(result, blind=Blind(tuple(learned_from), rows, judge(result, rows), probe))
+    return replace(result, blind=Blind(tuple(learned_from), rows, make_verdicts(result, rows), probe))
 
 
-def carried(before: Result, result: Result) -> Result:
-    """A result made anew of the same run, with the blind rows that the one before it had of its metrics."""
+def with_blind_rows_of(before: Result, result: Result) -> Result:
+    """A result that was made again from the same records, with the blind rows that ``before`` had for its metrics."""
     if before.blind is None:
         return result
     keys = {metric.key for metric in result.metrics}
@@ -139,12 +141,12 @@ def carried(before: Result, result: Result) -> Result:
     return with_blind(result, readings, before.blind.learned_from, before.blind.probe)
 
 
-def judge(result: Result, rows: Sequence[Result]) -> dict[str, Verdict]:
-    """A verdict by metric key, for each metric of the result that some blind reader has clips in common with."""
+def make_verdicts(result: Result, rows: Sequence[Result]) -> dict[str, Verdict]:
+    """A verdict by metric key, for each metric for which some blind reader has clips in common with the result."""
     chosen: dict[str, list[tuple[Metric, _Values]]] = {}  # by name of the best blind reader
     for metric in result.metrics:
-        beside = [(row, _common(result, row, metric.key)) for row in rows if metric.key in row.protocols]
-        shared = [(row, values) for row, values in beside if values is not None]
+        compared = [(row, _common(result, row, metric.key)) for row in rows if metric.key in row.protocols]
+        shared = [(row, values) for row, values in compared if values is not None]
         if shared:
             best, values = (min if metric.better == "lower" else max)(shared, key=lambda pair: pair[1].blind)
             chosen.setdefault(best.name, []).append((metric, values))
@@ -159,17 +161,17 @@ def judge(result: Result, rows: Sequence[Result]) -> dict[str, Verdict]:
     return {metric.key: found[metric.key] for metric in result.metrics if metric.key in found}
 
 
-def probe_of(truth: Result, source: ProbeSource) -> Probe | None:
-    """What the verdicts on real clips say of the observers; None if there are none.
+def probe_of(ground_truth: Result, source: ProbeSource) -> Probe | None:
+    """Which observers the verdicts on real clips show to be unable to read them; None if there are no verdicts.
 
-    Of an observer's metrics the headline ones decide, where there are any.
+    An observer's headline metrics decide, if it has any.
     """
-    if truth.blind is None:
+    if ground_truth.blind is None:
         return None
-    verdicts = truth.blind.verdicts
+    verdicts = ground_truth.blind.verdicts
     unreadable: dict[str, tuple[str, ...]] = {}
-    for name in dict.fromkeys(metric.observer for metric in truth.metrics):
-        own = [metric for metric in truth.metrics if metric.observer == name and metric.key in verdicts]
+    for name in dict.fromkeys(metric.observer for metric in ground_truth.metrics):
+        own = [metric for metric in ground_truth.metrics if metric.observer == name and metric.key in verdicts]
         deciding = [metric for metric in own if metric.headline] or own
         failed = tuple(m.key for m in deciding if not verdicts[m.key].read and verdicts[m.key].low is not None)
         if failed:
@@ -178,20 +180,20 @@ def probe_of(truth: Result, source: ProbeSource) -> Probe | None:
 
 
 def probe_findings(probe: Probe) -> Iterator[Finding]:
-    """``cannot-read`` for each observer that reads real clips no better than blind; about the run as a whole."""
+    """``cannot-read`` for each observer that reads real clips no better than by guessing; about the whole run."""
     for name, keys in probe.unreadable.items():
-        said = "; ".join(_beside(key, probe.verdicts[key]) for key in keys)
-        yield finding("cannot-read", None, f"observer {name!r} can't read these faces: on real clips {said}")
+        compared = "; ".join(_compared(key, probe.verdicts[key]) for key in keys)
+        yield finding("cannot-read", None, f"observer {name!r} can't read these faces: on real clips {compared}")
 
 
 def cannot_read(results: Iterable[Result]) -> list[str]:
-    """What marks a whole table or page, each once: observers that do not read the real videos either."""
+    """A line for each observer that can't read the real videos either, for the top of a table or page."""
     probes = (result.blind.probe for result in results if result.blind is not None and result.blind.probe is not None)
     return list(dict.fromkeys(f"{found.message} ({found.fix})." for probe in probes for found in probe_findings(probe)))
 
 
 def verdict_of(result: Result, key: str) -> Verdict | None:
-    """What is said of one of its metrics; None if there is no blind reader of it."""
+    """The verdict on one metric; None if no blind reader has it."""
     return None if result.blind is None else result.blind.verdicts.get(key)
 
 
@@ -201,7 +203,7 @@ def unread_mark(result: Result, key: str) -> str:
     return UNREAD if verdict is not None and not verdict.read else ""
 
 
-def _beside(key: str, verdict: Verdict) -> str:
+def _compared(key: str, verdict: Verdict) -> str:
     """``wer1/sound 77.0 against 80.1 blind (most frequent sentence), difference [-12.0, 4.0], 20 clips``."""
     ends = "no interval" if verdict.low is None or verdict.high is None else f"[{verdict.low:.1f}, {verdict.high:.1f}]"
     return (
@@ -211,15 +213,15 @@ def _beside(key: str, verdict: Verdict) -> str:
 
 
 def read_blind(data: Mapping[str, Any], result: Result, rows: Sequence[Result]) -> Blind:
-    """What :meth:`Blind.to_json` gave of a result, with its rows as they were read.
+    """The inverse of :meth:`Blind.to_json`, with rows that were read already.
 
-    Raises KeyError, TypeError or ValueError if it is malformed, or a verdict states other values than the tallies give.
+    Raises KeyError, TypeError or ValueError if it is malformed, or a verdict's values do not follow from the tallies.
     """
     verdicts = {str(key): _read_verdict(str(key), item) for key, item in data["verdicts"].items()}
     names = {row.name: row for row in rows}
     for key, verdict in verdicts.items():
         if key not in result.protocols or verdict.blind not in names:
-            raise ValueError(f"a blind verdict on {key!r:.60} against {verdict.blind!r:.60}, of which there is no row")
+            raise ValueError(f"a blind verdict on {key!r:.60} against {verdict.blind!r:.60}, which has no row")
         values = _common(result, names[verdict.blind], key)
         if values is None or not (_same(values.system, verdict.value) and _same(values.blind, verdict.blind_value)):
             raise ValueError(f"the blind verdict on {key} states other values than its tallies give")
@@ -258,11 +260,11 @@ def _read_verdict(key: str, item: Mapping[str, Any]) -> Verdict:
 
 
 def _same(computed: float, stored: float) -> bool:
-    return isclose(computed, stored, rel_tol=1e-9, abs_tol=1e-12)  # as far as the order of a sum moves it
+    return isclose(computed, stored, rel_tol=1e-9, abs_tol=1e-12)  # the order of a sum moves the last digits
 
 
 def _row(result: Result, reading: BlindReading) -> Result | None:
-    """A blind reader as a result over the same clips; None if it has nothing to say of the result's metrics."""
+    """A blind reader as a result over the same clips; None if it has none of the result's metrics."""
     metrics = tuple(metric for metric in result.metrics if reading.tallies.get(metric.key))
     if not metrics:
         return None
@@ -292,7 +294,7 @@ def _row(result: Result, reading: BlindReading) -> Result | None:
 
 @dataclass(frozen=True)
 class _Values:
-    """Of system and blind reader, over the clips that both have."""
+    """A metric of the system and of the blind reader, over the clips that both have."""
 
     system: float
     blind: float
@@ -300,7 +302,7 @@ class _Values:
 
 
 def _common(result: Result, row: Result, key: str) -> _Values | None:
-    """None if there is no such clip, or nothing was counted in them."""
+    """None if no clip has both, or nothing was counted in those that do."""
     blind = {clip.id: clip for clip in row.clips if key in clip.tallies}
     clips = [clip for clip in result.clips if key in clip.tallies and clip.id in blind]
     value, count = total_value(result.metric(key), clips)

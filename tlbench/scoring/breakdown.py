@@ -1,9 +1,9 @@
-"""Where a lip reader errs: counts by length of word and by viseme, over all clips and without a word of any transcript.
+"""Errors of lip reading by length of word and by viseme, over all clips, without any transcript.
 
-A result's tallies say how many words of a clip were misread, not which. Which is in the records of the run, and those
-hold transcripts, which many corpora don't allow to be passed on. So these counts are made from the records when a
-result is filed, and only the counts are kept. Their sums over lengths, and over visemes, are those of the clips'
-tallies: whoever reads a leaderboard's record can check that, and does.
+A result's tallies say how many words of a clip were misread, not which. The records say which, but they have the
+transcripts, which many corpora forbid to publish. So these counts are made from the records when a result is added to
+a leaderboard, and only the counts are kept. Their sums must equal the sums of the clips' tallies, which is checked when
+they are read.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tlbench.observing.evidence import Evidence
 from tlbench.scoring.record import ClipRecord, count
 from tlbench.scoring.result import Result
 
-WORDS, SEEN = "wer1/sound", "ver/sound"  # the metrics whose errors are parted
-LONGEST = 12  # letters; longer words are counted with these
+WORDS, VISEME_ERRORS = "wer1/sound", "ver/sound"  # the metrics that are broken down
+LONGEST = 12  # letters; longer words count as words of this length
 
 
 @dataclass(frozen=True)
 class Share:
-    """How one kind of word (or viseme) was read: how many were said, and how many of those were misread or missed."""
+    """Errors in one kind of word or viseme: how many were said, and how many of these were misread or missed."""
 
     said: int = 0
     substituted: int = 0
@@ -37,7 +37,7 @@ class Share:
             raise ValueError(f"{self.substituted} misread and {self.deleted} missed of {self.said} are impossible")
 
     def plus(self, operation: str) -> Share:
-        """After one more was said."""
+        """The share with one more that was said."""
         return Share(
             self.said + 1, self.substituted + (operation == "substitute"), self.deleted + (operation == "delete")
         )
@@ -45,12 +45,12 @@ class Share:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Errors of AV-HuBERT's reading, parted.
+    """Errors of AV-HuBERT by kind of word and viseme.
 
     Attributes
     ----------
     words : mapping of number of letters to Share
-        ``LONGEST`` stands for longer ones too. Empty if the result has no WER1 (sound).
+        Longer words count as ``LONGEST``. Empty if the result has no WER1 (sound).
     visemes : mapping of viseme to Share
         Empty if the result has no VER.
     """
@@ -59,7 +59,7 @@ class Breakdown:
     visemes: Mapping[str, Share] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """``said, substituted, deleted`` of each, in the order of lengths and of the list of visemes."""
+        """``[said, substituted, deleted]`` for each, in the order of lengths and of the list of visemes."""
         return {
             "words": {str(length): _counts(self.words[length]) for length in sorted(self.words)},
             "visemes": {name: _counts(self.visemes[name]) for name in _order(self.visemes)},
@@ -76,26 +76,26 @@ def _order(names: Iterable[str]) -> list[str]:
 
 
 def can_break_down(result: Result) -> bool:
-    """Whether there is anything to part."""
-    return any(metric.key in (WORDS, SEEN) for metric in result.metrics)
+    """Whether the result has a metric that can be broken down."""
+    return any(metric.key in (WORDS, VISEME_ERRORS) for metric in result.metrics)
 
 
 def break_down(records: Iterable[ClipRecord], result: Result) -> Breakdown:
-    """The counts of a run, from its records.
+    """The breakdown of a run, from its records.
 
     Parameters
     ----------
     records : iterable of ClipRecord
-        Of the run that gave the result.
+        Of the run with this result.
     result : Result
 
     Raises
     ------
     TlbenchError
-        If a record's texts don't give the clip's tally: the records are of another run.
+        If the texts of a record do not give the clip's tally: the records are of another run.
     """
     lengths: dict[int, Share] = {}
-    seen: dict[str, Share] = {}
+    by_viseme: dict[str, Share] = {}
     missing = {clip.id for clip in result.clips}
     for record in records:
         clip = result.by_id.get(record.id)
@@ -104,20 +104,20 @@ def break_down(records: Iterable[ClipRecord], result: Result) -> Breakdown:
         missing.discard(record.id)
         if WORDS in clip.tallies:
             said, read = _texts(record, result)
-            _part(said, read, clip.tallies[WORDS], lengths, _length, record.id)
-        if SEEN in clip.tallies:
+            _count_errors(said, read, clip.tallies[WORDS], lengths, _length, record.id)
+        if VISEME_ERRORS in clip.tallies:
             said, read = (visemes(phonemes(words)) for words in _texts(record, result))
-            _part(said, read, clip.tallies[SEEN], seen, str, record.id)
+            _count_errors(said, read, clip.tallies[VISEME_ERRORS], by_viseme, str, record.id)
     if missing:
         raise TlbenchError(f"clip {min(missing)} is not among the records; they are of another run")
-    return Breakdown(lengths, seen)
+    return Breakdown(lengths, by_viseme)
 
 
 def _texts(record: ClipRecord, result: Result) -> tuple[list[str], list[str]]:
-    observer = next(metric.observer for metric in result.metrics if metric.key in (WORDS, SEEN))
+    observer = next(metric.observer for metric in result.metrics if metric.key in (WORDS, VISEME_ERRORS))
     evidence: Evidence | None = record.evidence.get(observer)
     if evidence is None or not {"reference", "hypothesis"} <= set(evidence.values):
-        raise TlbenchError(f"clip {record.id}: its record holds no reading of {observer}; it is of another run")
+        raise TlbenchError(f"clip {record.id}: its record has no reading of {observer}; it is of another run")
     return spoken(str(evidence.values["reference"])), spoken(str(evidence.values["hypothesis"]))
 
 
@@ -125,7 +125,7 @@ def _length(word: str) -> int:
     return min(LONGEST, sum(character.isalnum() for character in word))
 
 
-def _part(
+def _count_errors(
     said: Sequence[str],
     read: Sequence[str],
     tally: object,
@@ -137,7 +137,7 @@ def _part(
     kinds = [step.operation for step in steps]
     counted = ErrorTally(kinds.count("substitute"), kinds.count("delete"), kinds.count("insert"), len(said))
     if counted != tally:
-        raise TlbenchError(f"clip {clip_id}: its record gives {counted}, the result {tally}; they are of two runs")
+        raise TlbenchError(f"clip {clip_id}: its record gives {counted}, the result has {tally}; they are of two runs")
     for step in steps:
         if step.reference is not None:
             name = kind(step.reference)
@@ -145,15 +145,15 @@ def _part(
 
 
 def parse_breakdown(data: Any, result: Result) -> Breakdown:
-    """A breakdown from what :meth:`Breakdown.to_json` gave, whose sums must be those of the result's clips.
+    """The inverse of :meth:`Breakdown.to_json`. Its sums must equal those of the result's clips.
 
     Raises
     ------
     TlbenchError
-        One line: what is not as it should be.
+        One line that says what is wrong.
     """
     if not isinstance(data, dict) or set(data) != {"words", "visemes"}:
-        raise TlbenchError("the breakdown has other fields than words and visemes; add the result again")
+        raise TlbenchError("the breakdown must have the fields words and visemes; add the result again")
     try:
         made = Breakdown(
             {_letters(name): _share(item) for name, item in data["words"].items()},
@@ -161,7 +161,7 @@ def parse_breakdown(data: Any, result: Result) -> Breakdown:
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise TlbenchError(f"a damaged breakdown ({error}); add the result again") from error
-    for key, shares in ((WORDS, made.words), (SEEN, made.visemes)):
+    for key, shares in ((WORDS, made.words), (VISEME_ERRORS, made.visemes)):
         tallies = [clip.tallies[key] for clip in result.clips if key in clip.tallies]
         errors = [tally for tally in tallies if isinstance(tally, ErrorTally)]
         clips = (
@@ -180,13 +180,13 @@ def parse_breakdown(data: Any, result: Result) -> Breakdown:
 
 def _letters(name: str) -> int:
     if not name.isascii() or not name.isdecimal() or name != str(int(name)) or int(name) > LONGEST:
-        raise ValueError(f"{name!r:.60} is no length of a word")
+        raise ValueError(f"{name!r:.60} is not a length of a word")
     return int(name)
 
 
 def _viseme(name: str) -> str:
     if name not in VISEMES.values():
-        raise ValueError(f"{name!r:.60} is no viseme")
+        raise ValueError(f"{name!r:.60} is not a viseme")
     return name
 
 

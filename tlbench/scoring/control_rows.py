@@ -22,7 +22,7 @@ from tlbench.scoring.setup import Setup
 
 
 def control_kinds(asked: Sequence[str]) -> list[str]:
-    """Names of controls; ``all`` alone stands for every one."""
+    """The names of controls; ``all`` for every one."""
     return [known.name for known in CONTROLS] if tuple(asked) == ("all",) else list(dict.fromkeys(asked))
 
 

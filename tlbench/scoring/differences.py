@@ -97,9 +97,8 @@ def _differences_over(
         nothing = Difference(None, None, None, None, None, None, None, 0, "clips", 0)
         return {metric.key: nothing for metric in metrics}
     by_word = settings.cluster == "word"
-    units = group_units(
-        ids, [a.by_id[i].info.word if by_word else a.by_id[i].info.speaker for i in ids], settings.cluster
-    )
+    infos = [a.by_id[i].info for i in ids]
+    units = group_units(ids, [info.word if by_word else info.speaker for info in infos], settings.cluster)
     clips = {m.key: (_clip_sums(a, m, ids), _clip_sums(b, m, ids)) for m in metrics}  # (clips, 2) each
     pairs = {}
     for metric in metrics:

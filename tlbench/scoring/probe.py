@@ -30,17 +30,17 @@ from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.blind_rows import Probe, ProbeSource, probe_findings, probe_of, with_blind
 from tlbench.scoring.result import ClipScore, Result
 
-PROBED = 20  # reference clips that are read to see whether the readers can read this data set
-PROBE = "probe"  # its name while it runs
+PROBED = 20  # real clips that are read, to find out whether the lip readers can read this data set
+PROBE = "probe"  # name of this part of the run, for progress
 
 
 def unpublished(
     metrics: Iterable[Metric], weights: Weights, dataset: Dataset, cards: Iterable[Card]
 ) -> Iterator[tuple[Metric, str]]:
-    """Metrics that a network trained by tlbench must not fill, and why.
+    """Metrics that are left out because the network was trained by tlbench, and why.
 
-    ``paper`` columns of reading, on data sets for which there are published values: beside those, the number of
-    another network says nothing.
+    These are `paper` metrics of reading on data sets with published values: another network's number can't be compared
+    with those.
     """
     if weights.trained is None or origin(dataset) not in published_on(cards):
         return
@@ -55,7 +55,7 @@ def unpublished(
 
 
 def check_training(metrics: Sequence[Metric], used: Iterable[Weights], selection: Selection) -> list[Finding]:
-    """What is to be said of the checkpoints of a run before a clip is seen; about the run as a whole."""
+    """Findings about the checkpoints of a run, before a clip is read."""
     published = origin(selection.dataset) in published_on(known_cards())
     found: list[Finding] = []
     for weights in used:
@@ -70,9 +70,9 @@ def check_training(metrics: Sequence[Metric], used: Iterable[Weights], selection
 
 
 def probe_clips(clips: Sequence[Clip], seed: int, most: int = PROBED) -> list[Clip]:
-    """Up to ``most`` clips, each with its reference as the generated video, chosen by seed and id alone.
+    """Up to ``most`` clips, each with its real video as the generated one. Seed and id decide which.
 
-    Clips without a reference, or with one that is not there, are left out.
+    Clips without a real video, or with one that does not exist, are left out.
     """
 
     def place(clip: Clip) -> tuple[bytes, str]:
@@ -84,14 +84,14 @@ def probe_clips(clips: Sequence[Clip], seed: int, most: int = PROBED) -> list[Cl
 
 
 def reading_plan(plan: Plan, metrics: Iterable[Metric]) -> Plan | None:
-    """The plan with the observers alone that read; None if there is none."""
+    """The plan with only the observers that read; None if there is none."""
     names = {metric.observer for metric in metrics if metric.is_reading}
     readers = tuple(observer for observer in plan.observers if observer.name in names)
     return replace(plan, observers=readers) if readers else None
 
 
 def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
-    """What was seen of reference clips as a result with the reading metrics of ``like``, a result of the same run."""
+    """Observations of real clips as a result with the reading metrics of ``like``, a result of the same run."""
     metrics = tuple(metric for metric in like.metrics if metric.is_reading)
     observations = list(seen)
     tallies = {
@@ -125,16 +125,16 @@ def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
 
 
 class BlindReaders:
-    """Readers that do not look, for all results of a run over the clips of one selection.
+    """Blind readers, which guess without looking, for all results of a run over the clips of one selection.
 
     Parameters
     ----------
     selection : Selection
     metrics : sequence of Metric
     plan : Plan
-        Of the run: its network is asked before grey frames, and keeps what it said in the plan's cache.
+        Of the run. Its networks read grey frames, and their evidence is kept in the plan's cache.
     seed : int
-        Of guesses by chance.
+        Of random guesses.
     """
 
     def __init__(self, selection: Selection, metrics: Sequence[Metric], plan: Plan, seed: int = 0) -> None:
@@ -155,21 +155,21 @@ class BlindReaders:
         self._guesses += readings
         self._learned_from += [source] if readings else []
 
-    def beside(self, result: Result, probe: Probe | None = None) -> Result:
-        """The result with blind rows and verdicts, and ``cannot-read`` among its findings if the probe says so."""
-        grey = self._before_grey(result)
+    def add_to(self, result: Result, probe: Probe | None = None) -> Result:
+        """The result with blind rows and verdicts, and with the finding ``cannot-read`` if the probe shows it."""
+        grey = self._on_grey_frames(result)
         readings = [*self._guesses, *([grey] if grey.tallies else [])]
-        judged = with_blind(result, readings, self._learned_from, probe)
-        if judged.blind is None or probe is None:
-            return judged
-        return replace(judged, findings=(*judged.findings, *probe_findings(probe)))
+        compared = with_blind(result, readings, self._learned_from, probe)
+        if compared.blind is None or probe is None:
+            return compared
+        return replace(compared, findings=(*compared.findings, *probe_findings(probe)))
 
-    def probe(self, truth: Result, source: ProbeSource) -> Probe | None:
-        """What a result of reference clips says of the run's readers."""
-        return probe_of(self.beside(truth), source)
+    def probe(self, ground_truth: Result, source: ProbeSource) -> Probe | None:
+        """Which lip readers of the run can read the real clips of this result."""
+        return probe_of(self.add_to(ground_truth), source)
 
-    def _before_grey(self, result: Result) -> BlindReading:
-        """The networks that are told the true beginning, before as many grey frames as each clip of the result has."""
+    def _on_grey_frames(self, result: Result) -> BlindReading:
+        """The networks that are given the true prefix, on as many grey frames as each clip of the result has."""
         frames = {clip.id: clip.info.frames for clip in result.clips}
         shown = [(clip, count) for clip in self._clips if (count := frames.get(clip.id))]
         seen: dict[str, dict[str, Evidence]] = {

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, weights, command. Nothing that names the machine, its user or its folders."""
+"""Where a result comes from: versions, weights, command; nothing about the machine, its user or its folders."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 from tlbench.checkpoints.weights import Weights
 from tlbench.version import VERSION
 
-PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # what decodes and computes
+PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # that decode and compute
 
-# Options of names, which may have a slash in them (``wer1/sound``, ``other:lab/reader``) and are no paths.
+# Options that take names. These may contain a slash (``wer1/sound``, ``other:lab/reader``), but are not paths.
 NAMES_FOLLOW = frozenset({"--metrics", "--controls", "--trained-with", "--name", "--view", "--split", "--dataset"})
 
 
@@ -33,15 +33,15 @@ def make_provenance(
     Parameters
     ----------
     command : sequence of str
-        The words of the command line; paths are cut to their last part.
+        The words of the command line. Of paths only the last part is kept.
     weights : iterable of Weights
         The checkpoints used.
     started, finished : datetime
         With time zone.
     numbers : mapping of observer to str, optional
-        In which numbers each network computed: ``float32``, ``bfloat16``.
+        Data type of each network: ``float32`` or ``bfloat16``.
     generation : mapping, optional
-        Where the videos come from, as :func:`tlbench.generation.generation_log.origin_of` found it beside them.
+        How the videos were made, see :func:`tlbench.generation.generation_log.origin_of`.
     """
     return {
         "tlbench": VERSION,
@@ -79,7 +79,7 @@ def _utc(moment: datetime) -> str:
 
 
 def command_without_folders(words: Sequence[str]) -> list[str]:
-    """A command line with its paths cut to their last part; what options that take names are given stays whole.
+    """A command line with only the last part of each path. Arguments of options that take names stay as they are.
 
     >>> command_without_folders(["tlbench", "score", "/home/me/made", "--metrics", "wer1/sound,psnr/paper"])
     ['tlbench', 'score', 'made', '--metrics', 'wer1/sound,psnr/paper']
@@ -92,7 +92,7 @@ def command_without_folders(words: Sequence[str]) -> list[str]:
 
 
 def without_folders(word: str) -> str:
-    """One word of a command line with a path in it cut to the last part; ``--opt=path`` and ``name=path`` too.
+    """One word of a command line with only the last part of its path; ``--opt=path`` and ``name=path`` too.
 
     >>> without_folders("/data/mvlrs_v1/"), without_folders("syncnet=weights/syncnet_v2.model")
     ('mvlrs_v1', 'syncnet=syncnet_v2.model')

@@ -1,4 +1,4 @@
-"""The last step of a run: rows of blind readers beside each result, and whether lip readers can read the real clips."""
+"""The last step of a run: rows of blind readers for each result, and whether lip readers can read the real clips."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def with_readers(
         found = blinds[0].probe(ground_truth, "ground-truth")
     elif probe and (probed := probe_clips(selections[0].clips, options.seed)):
         found = blinds[0].probe(read_probe(results[0], _observed(plan, probed, options, progress)), "probe")
-    return [own.beside(result, found) for own, result in zip(blinds, results, strict=True)]
+    return [own.add_to(result, found) for own, result in zip(blinds, results, strict=True)]
 
 
 def _observed(

@@ -1,4 +1,4 @@
-"""Records: one clip's evidence as one line of JSON. The stored truth, from which every number can be made again."""
+"""Records: one clip's evidence as one line of JSON, from which every number can be made again without a model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tlbench.preflight.findings import Finding
 
 SCHEMA = "tlbench.record/1"
 RECORDS_NAME = "records.jsonl"  # of the file in a run's folder
-# One hour of video is 90,000 frames; SyncNet's 31 distances a window in two views are then 30 MB of base64.
+# One hour of video has 90,000 frames; SyncNet's 31 distances for each, in two views, are 30 MB of base64.
 LINE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an observer has no evidence of a clip: ``code`` for programs, ``message`` for people."""
+    """Why an observer has no evidence about a clip: ``code`` for programs, ``message`` for people."""
 
     code: str
     message: str
@@ -32,7 +32,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """What a run found out about one clip. It names no path, host or time, so equal input gives an equal record.
+    """What a run found out about one clip. It has no path, host or time, so equal input gives an equal record.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class ClipRecord:
         if data["schema"] != SCHEMA:
             raise ValueError(
                 f"schema {data['schema']!r}, but this tlbench reads {SCHEMA!r}; score the clips again "
-                "(where the cache is kept, only what changed is observed anew)"
+                "(with the same cache, only what changed is observed again)"
             )
         try:
             return cls(
@@ -121,12 +121,12 @@ def _read_info(data: Mapping[str, Any]) -> ClipInfo:
 
 
 def refuse_constant(name: str) -> NoReturn:
-    """For ``json.loads(parse_constant=...)``: Python's NaN and Infinity are not JSON. Raises ValueError."""
+    """Raises ValueError; for ``json.loads(parse_constant=...)``, which would read NaN and Infinity otherwise."""
     raise ValueError(f"{name} is not JSON")
 
 
 def text(value: Any, name: str) -> str:
-    """``value`` if it is a text with something in it. Raises ValueError naming the field."""
+    """``value`` if it is a text that is not empty. Raises ValueError, which names the field."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a text, got {value!r:.60}")
     return value
@@ -138,7 +138,7 @@ def optional_text(value: Any, name: str) -> str | None:
 
 
 def count(value: Any, name: str) -> int:
-    """``value`` if it is a whole number of 0 or more. Raises ValueError naming the field."""
+    """``value`` if it is an integer of 0 or more. Raises ValueError, which names the field."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{name} must be a count, got {value!r:.60}")
     return value
@@ -150,10 +150,10 @@ def optional_count(value: Any, name: str) -> int | None:
 
 
 class RecordWriter:
-    """Writes records to a file as they come; one record is in memory at a time.
+    """Writes records to a file, one at a time.
 
-    A context manager. Lines go to ``<path>.partial``, which becomes ``path`` when the block ends without an
-    exception; so a file without ``.partial`` is whole.
+    A context manager. Lines are written to ``<path>.partial``, which is renamed to ``path`` if the block ends without
+    an exception, so a file without ``.partial`` is complete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -172,7 +172,7 @@ class RecordWriter:
     def write(self, record: ClipRecord) -> None:
         """Add one record. Raises TlbenchError if the disk is full."""
         if self._file is None:
-            raise ValueError("RecordWriter.write outside of its with block")
+            raise ValueError("RecordWriter.write outside its with block")
         try:
             self._file.write(record.to_line() + "\n")
         except OSError as error:
@@ -187,7 +187,7 @@ class RecordWriter:
             if kind is None:
                 os.replace(self.partial, self.path)
         except OSError as problem:
-            if kind is None:  # else the first trouble is the one to hear of
+            if kind is None:  # else the exception of the block matters more
                 raise self._unwritable(problem) from problem
         finally:
             self._file = None
@@ -197,12 +197,12 @@ class RecordWriter:
 
 
 def read_records(path: Path) -> Iterator[ClipRecord]:
-    """Records of a file, one at a time.
+    """The records of a file, one at a time.
 
     Raises
     ------
     TlbenchError
-        Naming file and line: not a record, another schema version, a last line that breaks off.
+        With file and line: not a record, another schema version, or a last line that is incomplete.
     """
     try:
         with open(path, "rb") as file:
@@ -217,8 +217,7 @@ def read_records(path: Path) -> Iterator[ClipRecord]:
                 except ValueError as error:
                     if not raw.endswith(b"\n"):
                         raise TlbenchError(
-                            f"{where}: the last line breaks off, the file was not written to its end; "
-                            "score again (what was observed is in the cache)"
+                            f"{where}: the last line is incomplete; score again (the cache has what was observed)"
                         ) from error
                     raise TlbenchError(f"{where}: not a record of this tlbench: {error}") from error
     except OSError as error:

@@ -1,8 +1,8 @@
 """Results: the numbers of one system, made from records without a model, and the file they are kept in.
 
-A result file holds every clip's tallies, so whoever gets one can check the numbers, compare two systems clip by clip
-and group them anew. Tallies are stored in columns, one array a field, because 25,000 clips times 16 metrics as objects
-would be ten times the size.
+A result file has the tallies of every clip, so its numbers can be checked, compared clip by clip with another system's
+and grouped in other ways. Tallies are stored as one array for each field: as objects, 25,000 clips with 16 metrics
+would take ten times the space.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ClipScore:
     info : ClipInfo
         Its facts, but for ``pictures_sha256``, which result files do not keep.
     tallies : mapping of metric key to Tally
-        A metric that had nothing to count in this clip is not in it.
+        Without the metrics that had nothing to count in this clip.
     failures : mapping of observer name (or metric key) to Failure
     notes : tuple of str
         As on :class:`tlbench.scoring.record.ClipRecord`.
@@ -72,7 +72,7 @@ class ClipScore:
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a result as it may be quoted, in the unit of its metric.
+    """One number of a result, ready to be quoted, in the unit of its metric.
 
     Attributes
     ----------
@@ -81,13 +81,13 @@ class Row:
     value : float or None
         None if no clip was scored.
     low, high : float or None
-        Confidence interval; None where there is none.
+        Ends of the confidence interval; None if there is none.
     scored, expected : int
-        Clips that entered, and clips there should have been.
+        Number of clips in the value, and number of clips there should be.
     unit : str or None
-        What was resampled: ``clips``, ``speakers``, ``programmes``.
+        What was resampled for the interval: ``clips``, ``speakers``, ``programmes``.
     clusters : int or None
-        How many of them.
+        Number of those units.
     """
 
     metric: Metric
@@ -108,40 +108,41 @@ class Result:
     Attributes
     ----------
     name : str
-        Of the system.
+        The name of the system.
     dataset, split : str
     metrics : tuple of Metric
     protocols : mapping of metric key to Protocol
     clips : tuple of ClipScore
     expected : int
-        How many clips the split, or the part of it that was asked for, has.
+        Number of clips in the split, or in the part of it that was asked for.
     intervals : mapping of metric key to Interval or None
     interval : IntervalSettings
-        How they were made.
+        How the intervals were made.
     selection : str or None
         Which part of the split, as in the protocols; None for all of it.
     role : "system", "control" or "blind"
-        Controls (ground truth, frozen mouth) stand apart in tables. ``blind`` is a row of another result's ``blind``.
+        Controls (ground truth, frozen mouth) are listed below the systems in tables. ``blind`` is a row of another
+        result's ``blind``.
     provenance : mapping
         Versions, weights, command: see :func:`tlbench.scoring.provenance.make_provenance`.
     trained_with : tuple of str
-        Names of the checkpoints the system was trained with, as its owner declares them.
+        Names of the checkpoints the system was trained with, as declared.
     remarks : tuple of str
-        What a reader must know of the run as a whole, such as an observer that is a relative of the training expert.
+        What a reader of the numbers must know, such as an observer that is related to the training expert.
     findings : tuple of Finding
-        Of the folder as a whole: copies, files that belong to no clip. Those of a clip are on the clip.
+        Of the whole folder: copies, files that belong to no clip. Findings of one clip are on the clip.
     not_checked : tuple of str
-        What the checks of the run did not look at.
+        What the run did not check.
     strict : bool
-        Whether warnings make the result incomplete, as its user asked.
+        Whether warnings make the result incomplete, as the user asked.
     blind : Blind or None
-        What readers get who do not look, and by which metrics the system is not read better; None where nothing was
-        read, and in results written before there were such rows.
+        What blind readers score, and in which metrics the system is not better; None if nothing was read, and in
+        results written before there were such rows.
 
     Raises
     ------
     TlbenchError
-        If a clip is there twice, there are more than expected, or a metric has no protocol.
+        If a clip occurs twice, there are more clips than expected, or a metric has no protocol.
     """
 
     name: str
@@ -166,7 +167,7 @@ class Result:
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):
             twice = Counter(clip.id for clip in self.clips).most_common(1)[0][0]
-            raise TlbenchError(f"result {self.name!r}: clip {twice} is there twice; score into a fresh folder")
+            raise TlbenchError(f"result {self.name!r}: clip {twice} occurs twice; score into a new folder")
         if len(self.clips) > self.expected:
             raise TlbenchError(f"result {self.name!r}: {len(self.clips)} clips, but only {self.expected} are expected")
         for metric in self.metrics:
@@ -180,14 +181,14 @@ class Result:
 
     @cached_property
     def _totals(self) -> dict[str, tuple[float | None, int]]:
-        """Value and number of clips scored by metric key."""
+        """Value and number of scored clips, by metric key."""
         return {metric.key: total_value(metric, self.clips) for metric in self.metrics}
 
     @property
     def complete(self) -> bool:
-        """Whether all expected clips are there and nothing kept an observer from any of them.
+        """Whether every expected clip is there and scored, without an error.
 
-        What is wrong with the data set's own files alone does not count: it is the same for every system.
+        Errors of the data set's own files do not count: they are the same for every system.
         """
         return (
             len(self.clips) == self.expected
@@ -197,12 +198,12 @@ class Result:
 
     @cached_property
     def all_findings(self) -> tuple[Finding, ...]:
-        """Findings of the folder and of all clips, the worst first."""
+        """Findings of the folder and of all clips, worst first."""
         return tuple(worst_first([*self.findings, *(found for clip in self.clips for found in clip.findings)]))
 
     @cached_property
     def clips_in_error(self) -> tuple[str, ...]:
-        """Ids of the clips that leave the result incomplete."""
+        """Ids of the clips with an error, which make the result incomplete."""
         return tuple(
             clip.id
             for clip in self.clips
@@ -217,9 +218,9 @@ class Result:
 
     @cached_property
     def frame_counts(self) -> tuple[int, int] | None:
-        """Frames that were scored and frames there should be, over all clips; None if that is not known of every clip.
+        """Frames scored and frames there should be, over all clips; None unless both are known for every clip.
 
-        A clip that was not scored at all has none of its frames.
+        A clip that was not scored counts with 0 scored frames.
         """
         pairs = [(clip.info.frames or 0, clip.info.frames_expected) for clip in self.clips]
         if not pairs or any(expected is None for _, expected in pairs):
@@ -230,12 +231,12 @@ class Result:
 
     @property
     def failure_counts(self) -> dict[str, int]:
-        """In how many clips each kind of trouble occurred, the most frequent first."""
+        """Number of clips with each code of failure, the most frequent first."""
         codes = Counter(code for clip in self.clips for code in {why.code for why in clip.failures.values()})
         return dict(codes.most_common())
 
     def metric(self, key: str) -> Metric:
-        """The metric of a key. Raises TlbenchError naming those there are."""
+        """The metric with this key. Raises TlbenchError, which names the keys there are."""
         for metric in self.metrics:
             if metric.key == key:
                 return metric
@@ -244,7 +245,7 @@ class Result:
         )
 
     def row(self, key: str) -> Row:
-        """The number of one metric. Raises TlbenchError naming the metrics there are."""
+        """The number of one metric. Raises TlbenchError, which names the keys there are."""
         metric = self.metric(key)
         value, scored = self._totals[key]
         interval = self.intervals.get(key)
@@ -265,7 +266,7 @@ class Result:
         return [self.row(metric.key) for metric in self.metrics]
 
     def as_dicts(self) -> list[dict[str, Any]]:
-        """One flat mapping a metric: what tables for programs hold."""
+        """One flat mapping for each metric, for CSV, JSON and DataFrames."""
         found = finding_columns(self.all_findings)
         frames, frames_expected = self.frame_counts or (None, None)
         return [
@@ -297,9 +298,9 @@ class Result:
         ]
 
     def by_word(self, key: str) -> dict[str, tuple[float | None, int]]:
-        """Value and number of clips scored of one metric for each word, in the order of the alphabet.
+        """Value and number of scored clips of one metric for each word, in alphabetical order.
 
-        Clips without a word label are left out. Raises TlbenchError naming the metrics there are.
+        Clips without a word label are left out. Raises TlbenchError, which names the keys there are.
         """
         metric = self.metric(key)
         words: dict[str, list[ClipScore]] = {}
@@ -309,13 +310,13 @@ class Result:
         return {word: total_value(metric, words[word]) for word in sorted(words)}
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One line a metric."""
+        """One row for each metric."""
         import pandas as pd
 
         return pd.DataFrame(self.as_dicts())
 
     def clips_dataframe(self) -> pd.DataFrame:
-        """One line a clip, one column a metric, and what failed."""
+        """One row for each clip, one column for each metric, and what failed."""
         import pandas as pd
 
         table: dict[str, list[Any]] = {
@@ -337,7 +338,7 @@ class Result:
         return pd.DataFrame(table)
 
     def __repr__(self) -> str:
-        """One line, however many clips: what stands in logs, tracebacks and at the end of a notebook's cell."""
+        """One line, for logs and tracebacks."""
         place = f"{self.dataset}:{self.split}" + (f"#{self.selection}" if self.selection else "")
         rows = [row for row in self.rows() if row.value is not None]
         numbers = ", ".join(f"{row.metric.key}={row.value:.{row.metric.digits}f}" for row in rows)
@@ -349,7 +350,7 @@ class Result:
         return result_html(self)
 
     def to_json(self) -> dict[str, Any]:
-        """The result as a JSON object: numbers first, then the clips they were made of."""
+        """The result as a JSON object: numbers first, then the clips they are made of."""
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -386,7 +387,7 @@ class Result:
         }
 
     def _findings_json(self) -> dict[str, Any]:
-        """What clips of results from before there were findings do not have."""
+        """The fields that results written before there were findings do not have."""
         data: dict[str, Any] = {}
         if any(clip.info.frames_expected is not None for clip in self.clips):
             data["frames_expected"] = [clip.info.frames_expected for clip in self.clips]
@@ -425,12 +426,12 @@ class Result:
         }
 
     def write(self, path: Path) -> None:
-        """Write the result to a file, whole or not at all. Raises TlbenchError if it can't be written."""
+        """Write the result to a file, atomically. Raises TlbenchError if it can't be written."""
         write_text_atomically(path, result_text(self.to_json()) + "\n")
 
 
 def result_text(data: Mapping[str, Any]) -> str:
-    """What :meth:`Result.to_json` gave as strict JSON, one entry a line: people can look at its head and diff two."""
+    """The object of :meth:`Result.to_json` as strict JSON, one entry on each line, so that files can be diffed."""
     inner = dict(data)
     metrics = ",\n".join(f"{dumps(key)}:{dumps(value)}" for key, value in inner.pop("metrics").items())
     clips = dumps(inner.pop("clips"))
@@ -439,14 +440,14 @@ def result_text(data: Mapping[str, Any]) -> str:
 
 
 def finding_columns(findings: Iterable[Finding]) -> dict[str, str]:
-    """``errors``, ``warnings`` and ``info`` for tables of programs: codes with their number of clips."""
+    """Columns ``errors``, ``warnings`` and ``info``: codes of findings with their number of clips."""
     counts = count_clips(findings)
     levels = {level: [(code, n) for (of, code), n in counts.items() if of == level] for level in LEVELS}
     return {f"{level}s" if level != "info" else level: _listed(codes) for level, codes in levels.items()}
 
 
 def _listed(codes: Iterable[tuple[str, int]]) -> str:
-    """``few-frames 3; damaged 1``: codes of findings with their number of clips, the worst first."""
+    """Codes of findings with their number of clips, worst first: ``few-frames 3; damaged 1``."""
     return "; ".join(f"{code} {count}" for code, count in codes)
 
 
@@ -456,12 +457,12 @@ def dumps(value: Any) -> str:
 
 
 def _exact(kind: Any, value: Any) -> int | float:
-    """A tally's field as a plain number, whatever NumPy type it was counted in."""
+    """A tally's field as a Python number, whatever its NumPy type."""
     return int(value) if kind in (int, "int") else float(value)
 
 
 def json_number(value: float | None) -> float | str | None:
-    """Infinity, which pooled PSNR reaches for identical videos, is not JSON: it becomes a text."""
+    """A number for JSON. Infinity, the PSNR of identical videos, becomes a text."""
     return value if value is None or isfinite(value) else repr(value)
 
 
@@ -475,9 +476,9 @@ def clip_value(metric: Metric, clip: ClipScore) -> float | None:
 
 
 def total_value(metric: Metric, clips: Iterable[ClipScore]) -> tuple[float | None, int]:
-    """A metric's number over clips, and how many entered it.
+    """A metric's number over clips, and the number of clips in it.
 
-    The tallies are added field by field, floats by ``fsum``: exact, so in any order of the clips the same.
+    Tallies are added field by field with ``fsum``, which is exact, so the order of the clips does not matter.
     """
     key = metric.key
     tallies = [clip.tallies[key] for clip in clips if key in clip.tallies]

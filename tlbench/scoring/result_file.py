@@ -1,10 +1,10 @@
-"""Result files, read and checked: what stands in them must follow from their clips' tallies."""
+"""Reading result files: every number in them must follow from the tallies of their clips."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
@@ -23,27 +23,28 @@ from tlbench.scoring.record import Failure, count, optional_count, optional_text
 from tlbench.scoring.result import FILE_NAME, SCHEMA, ClipScore, Result, Role, Row
 from tlbench.statistics import Interval, IntervalSettings
 
-MAX_BYTES = 2**30  # a hundred times LRW's 25,000 clips; beyond it reading would take the machine down
-AGREEMENT = 1e-9  # relative: stored and recomputed values differ by the order of a sum, not more
+MAX_BYTES = 2**30  # a hundred times the size of LRW's 25,000 clips; reading more could exhaust memory
+AGREEMENT = 1e-9  # relative; the order of a sum moves the last digits of stored and recomputed values
 
 
 def load_result(path: AnyPath, metrics: Iterable[Metric] | None = None) -> Result:
-    """Read a result file and check it: its values must follow from its tallies.
+    """Read a result file and check that its values follow from its tallies.
 
-    A number that an older version of its metric made is kept, under its own protocol id: its metric is marked as
-    ``outdated``, and no table or comparison sets it beside numbers of the version that this tlbench has.
+    A number made by an older version of its metric is kept with its own protocol id. Its metric is marked as
+    ``outdated``, and tables and comparisons keep it apart from numbers of the current version.
 
     Parameters
     ----------
     path : path
-        ``result.json``, or the folder it lies in.
+        ``result.json``, or its folder.
     metrics : iterable of Metric, optional
-        Metrics the file may hold; all known ones if not given.
+        Metrics that the file may have; all known ones if not given.
 
     Raises
     ------
     TlbenchError
-        One line: not there, not a result, of a newer version, malformed, or with values that its tallies don't give.
+        In one line: no such file, not a result, of a newer version, malformed, or values that do not follow from the
+        tallies.
     """
     file = Path(path)
     if file.is_dir():
@@ -56,7 +57,7 @@ def load_result(path: AnyPath, metrics: Iterable[Metric] | None = None) -> Resul
 
 
 def parse_result(data: Mapping[str, Any], metrics: Iterable[Metric] | None = None) -> Result:
-    """A result from what :meth:`Result.to_json` gave, checked as by :func:`load_result`; errors name no file."""
+    """The inverse of :meth:`Result.to_json`, with the checks of :func:`load_result`; errors name no file."""
     schema = data.get("schema")
     if schema != SCHEMA:
         raise TlbenchError(_other_schema(schema))
@@ -69,7 +70,7 @@ def parse_result(data: Mapping[str, Any], metrics: Iterable[Metric] | None = Non
 
 
 def result_files(path: Path) -> list[Path]:
-    """The result files a path stands for: itself, the one in a run's folder, or all of those below a folder of runs.
+    """The result files of a path: the file itself, the one of a run's folder, or all below a folder of runs.
 
     Raises TlbenchError if there is none.
     """
@@ -87,7 +88,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         size = file.stat().st_size
         if size > MAX_BYTES:
-            raise TlbenchError(f"{file}: {size / 2**30:.1f} GiB is more than any result; is it another file?")
+            raise TlbenchError(f"{file}: {size / 2**30:.1f} GiB is larger than any result; is it another file?")
         data = json.loads(file.read_bytes(), parse_constant=refuse_constant)
     except FileNotFoundError as error:
         raise TlbenchError(f"{file}: there is no such file; `tlbench score` writes it") from error
@@ -107,9 +108,7 @@ def _other_schema(schema: Any) -> str:
         return f"not a tlbench result (schema {schema!r:.60}); pass the {FILE_NAME} of a run"
     age = "a newer" if int(version) > int(own) else "an older"
     remedy = (
-        "update tlbench"
-        if int(version) > int(own)
-        else "score the same folder again (what was observed is in the cache)"
+        "update tlbench" if int(version) > int(own) else "score the same folder again (the cache has what was observed)"
     )
     return f"written by {age} tlbench: schema {schema!r}, this one reads {SCHEMA!r}; {remedy}"
 
@@ -134,10 +133,43 @@ def _from_json(
         intervals[key] = _read_interval(key, item)
         for i, tally in _read_tallies(key, item, clip_count):
             tallies[i][key] = tally
+    if data["role"] not in roles:
+        raise ValueError(f"role {data['role']!r:.60} is neither system nor control")
+    if not isinstance(data["provenance"], dict):
+        raise ValueError("provenance is not an object")
+    result = Result(
+        name=text(data["name"], "name"),
+        dataset=text(data["dataset"], "dataset"),
+        split=text(data["split"], "split"),
+        metrics=tuple(metrics),
+        protocols=protocols,
+        clips=_read_clips(clips, tallies),
+        expected=count(data["expected"], "expected"),
+        intervals=intervals,
+        interval=_read_settings(data["interval"]),
+        selection=optional_text(data["selection"], "selection"),
+        role=cast(Role, data["role"]),
+        provenance=data["provenance"],
+        trained_with=tuple(text(name, "trained_with") for name in data.get("trained_with", ())),
+        remarks=tuple(text(remark, "remark") for remark in data.get("remarks", ())),
+        findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
+        not_checked=tuple(text(part, "not_checked") for part in data.get("not_checked", ())),
+        strict=data.get("strict", False) is True,
+    )
+    for row in result.rows():
+        _check_row(row, data["metrics"][row.metric.key])
+    if data.get("blind") is None:
+        return result
+    rows = [_blind_row(row, data, known) for row in data["blind"]["rows"]]
+    return replace(result, blind=read_blind(data["blind"], result, rows))
+
+
+def _read_clips(clips: Mapping[str, Any], tallies: Sequence[Mapping[str, Tally]]) -> tuple[ClipScore, ...]:
+    """The clips of a result, from its columns and the tallies of each clip."""
     columns = [clips[name] for name in ("id", "speaker", "generated_sha256", "reference_sha256", "frames")]
-    columns.append(clips.get("word", [None] * clip_count))
-    frames_expected = clips.get("frames_expected", [None] * clip_count)
-    scores = tuple(
+    columns.append(clips.get("word", [None] * len(tallies)))
+    frames_expected = clips.get("frames_expected", [None] * len(tallies))
+    return tuple(
         ClipScore(
             ClipInfo(
                 id=text(clip_id, "clip id"),
@@ -160,39 +192,10 @@ def _from_json(
         )
         for i, (clip_id, speaker, generated, reference, frames, word) in enumerate(zip(*columns, strict=True))
     )
-    if data["role"] not in roles:
-        raise ValueError(f"role {data['role']!r:.60} is neither system nor control")
-    if not isinstance(data["provenance"], dict):
-        raise ValueError("provenance is not an object")
-    result = Result(
-        name=text(data["name"], "name"),
-        dataset=text(data["dataset"], "dataset"),
-        split=text(data["split"], "split"),
-        metrics=tuple(metrics),
-        protocols=protocols,
-        clips=scores,
-        expected=count(data["expected"], "expected"),
-        intervals=intervals,
-        interval=_read_settings(data["interval"]),
-        selection=optional_text(data["selection"], "selection"),
-        role=cast(Role, data["role"]),
-        provenance=data["provenance"],
-        trained_with=tuple(text(name, "trained_with") for name in data.get("trained_with", ())),
-        remarks=tuple(text(remark, "remark") for remark in data.get("remarks", ())),
-        findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
-        not_checked=tuple(text(part, "not_checked") for part in data.get("not_checked", ())),
-        strict=data.get("strict", False) is True,
-    )
-    for row in result.rows():
-        _check_row(row, data["metrics"][row.metric.key])
-    if data.get("blind") is None:
-        return result
-    rows = [_blind_row(row, data, known) for row in data["blind"]["rows"]]
-    return replace(result, blind=read_blind(data["blind"], result, rows))
 
 
 def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
-    """A row of ``blind``: it has names and metrics of its own, and is over the clips of the result it belongs to."""
+    """A row of ``blind``: its own name and metrics, with the clips of the result."""
     count_of = len(data["clips"]["id"])
     nothing = dict.fromkeys(("generated_sha256", "reference_sha256", "frames"), [None] * count_of)
     clips = {**data["clips"], **nothing, "failures": {}, "notes": {}}
@@ -201,9 +204,9 @@ def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[s
 
 
 def _of_version(metric: Metric, item: Mapping[str, Any], protocol: Protocol) -> Metric:
-    """What stands for an older version of a metric: its own texts and id, its value from its tallies as before.
+    """A metric of an older version: with the texts and the protocol of the file, its value from its tallies.
 
-    Raises TlbenchError for a newer version, ValueError for one that is none.
+    Raises TlbenchError for a newer version, ValueError for a version that can't be.
     """
     version = count(item["version"], "version")
     if version > metric.version:
@@ -261,7 +264,7 @@ def _read_interval(key: str, item: Mapping[str, Any]) -> Interval | None:
 
 
 def _read_tallies(key: str, item: Mapping[str, Any], clip_count: int) -> list[tuple[int, Tally]]:
-    """The tallies of one metric with the index of their clip."""
+    """The tallies of one metric, each with the index of its clip."""
     if item["tally"] is None:
         return []
     kinds = {kind.__name__: kind for kind in Tally.__subclasses__()}
@@ -275,14 +278,14 @@ def _read_tallies(key: str, item: Mapping[str, Any], clip_count: int) -> list[tu
         if len(column) != clip_count:
             raise ValueError(f"{key}: {len(column)} values of {f.name} for {clip_count} clips")
         if not {type(value) for value in column} <= kinds_of_number | {type(None)}:
-            raise ValueError(f"{key}: {f.name} holds something that is not a number")
+            raise ValueError(f"{key}: {f.name} has a value that is not a number")
         columns.append(column)
     read = []
     for i, values in enumerate(zip(*columns, strict=True)):
         if None not in values:
             read.append((i, kind(*values)))  # a tally checks its numbers itself
         elif values.count(None) < len(values):
-            raise ValueError(f"{key}: half a tally, {values}")
+            raise ValueError(f"{key}: an incomplete tally, {values}")
     return read
 
 

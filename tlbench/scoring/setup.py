@@ -165,8 +165,9 @@ def _without_texts(metrics: Iterable[Metric], clips: Sequence[Clip]) -> list[str
     if any(clip.transcript or clip.word for clip in clips):
         return []
     dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, clips))
-    told = f"{', '.join(dropped)} left out: no clip has a transcript, so nothing about reading is measured; for that"
-    return [f"{told} {CATALOGUE['no-transcripts'].fix.removeprefix('for word error rates ')}"] if dropped else []
+    way_out = CATALOGUE["no-transcripts"].fix.removeprefix("for word error rates ")
+    why = "no clip has a transcript, so nothing about reading is measured; for that"
+    return [f"{', '.join(dropped)} left out: {why} {way_out}"] if dropped else []
 
 
 def _choose_observer(

@@ -16,7 +16,7 @@ from tlbench.leaderboard.submission import Column, Computed, Published, finding_
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import ErrorTally, HitTally
 from tlbench.metrics.visemes import VISEMES, phonemes, visemes
-from tlbench.scoring.breakdown import LONGEST, SEEN, WORDS, Share
+from tlbench.scoring.breakdown import LONGEST, VISEME_ERRORS, WORDS, Share
 from tlbench.scoring.result import ClipScore, Result, Row, clip_value, total_value
 
 ENDS = 8  # of a list of hundreds of words, at each end
@@ -179,7 +179,7 @@ def breakdowns(computed: Computed) -> list[dict[str, Any]]:
     if WORDS in keys:
         made.append(_by_clip_length(result))
         made.append(_by_word_length(computed))
-    if SEEN in keys or WORDS in keys:
+    if VISEME_ERRORS in keys or WORDS in keys:
         made.append(_by_viseme(computed))
     labelled = any(clip.info.word is not None for clip in result.clips)
     accuracy = next((key for key in ("acc/sound", "acc/paper") if key in keys), None)
@@ -256,7 +256,7 @@ def _by_word_length(computed: Computed) -> dict[str, Any]:
 
 def _by_viseme(computed: Computed) -> dict[str, Any]:
     title = "By viseme"
-    if SEEN not in {metric.key for metric in computed.result.metrics}:
+    if VISEME_ERRORS not in {metric.key for metric in computed.result.metrics}:
         return _absent(title, "Not in this record: it was scored without VER (--metrics all, or ver).")
     if computed.breakdown is None:
         return _absent(title, _NO_COUNTS)
