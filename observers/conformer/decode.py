@@ -20,13 +20,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .fast_model import PackedDecoder, Said, Seen
+from .fast_model import ClipMemory, PackedDecoder, PrefixCache
 from .tokenizer import BLANK, EOS, VOCABULARY
 
 BEAM = 20
 
 
-def forced(decoder: PackedDecoder, seen: Sequence[Seen], references: Sequence[Tensor]) -> list[Tensor]:
+def forced(decoder: PackedDecoder, seen: Sequence[ClipMemory], references: Sequence[Tensor]) -> list[Tensor]:
     """Which character each clip's decoder would write next after each beginning of the true text.
 
     The argmax under the reference prefix, cut to the reference's length, as ``evaluation/teacher_force_wer.py`` has it:
@@ -41,7 +41,7 @@ def forced(decoder: PackedDecoder, seen: Sequence[Seen], references: Sequence[Te
     list of (n,) int64
     """
     prefixes = [torch.cat([reference.new_tensor([EOS]), reference[:-1]]) for reference in references]
-    return [logits.argmax(dim=-1) for logits in decoder.force(prefixes, seen)]
+    return [logits.argmax(dim=-1) for logits in decoder.teacher_forced(prefixes, seen)]
 
 
 def ctc_greedy(logits: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class _Beam:
         return parents
 
 
-def beam_search(decoder: PackedDecoder, seen: Sequence[Seen], beam: int = BEAM) -> list[Hypothesis]:
+def beam_search(decoder: PackedDecoder, seen: Sequence[ClipMemory], beam: int = BEAM) -> list[Hypothesis]:
     """The best sentence of each clip. The clips share matrix products, never a decision."""
     device = seen[0].keys[0].device
     running = [
@@ -99,7 +99,7 @@ def beam_search(decoder: PackedDecoder, seen: Sequence[Seen], beam: int = BEAM) 
         for clip in range(len(seen))
     ]
     found: dict[int, Hypothesis] = {}
-    said = Said(len(decoder.blocks))
+    said = PrefixCache(len(decoder.blocks))
     position = 0
     while running:
         rows = [len(one.ids) for one in running]

@@ -16,8 +16,7 @@ from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import to_half
 
 from .decode import beam_search, ctc_greedy, forced
-from .fast_frontend import FoldedFrontend
-from .fast_model import PackedDecoder, PackedEncoder
+from .fast_model import FusedFrontend, PackedDecoder, PackedEncoder
 from .model import POSITIONS, ConformerModel, pad_features
 from .tokenizer import ids_of, required_frames, text_of
 
@@ -61,7 +60,7 @@ class ConformerInference:
         self, model: ConformerModel, view: View, device: torch.device, *, free: bool, half: bool = False
     ) -> None:
         model = model.eval().requires_grad_(False)
-        self._eye = FoldedFrontend(model.visual_frontend).eval().requires_grad_(False).to(device)
+        self._eye = FusedFrontend(model.visual_frontend).eval().requires_grad_(False).to(device)
         self._encoder = PackedEncoder(model.encoder).to(device)
         self._decoder = PackedDecoder(model.decoder).to(device)
         self._ctc = model.ctc.to(device)
@@ -97,7 +96,7 @@ class ConformerInference:
         needed = [max(len(rows), required_frames(w.reference_ids)) for rows, w in zip(features, states, strict=True)]
         encoded = self._encoder([pad_features([rows], [n])[0] for rows, n in zip(features, needed, strict=True)])
         references = [torch.from_numpy(state.reference_ids).to(self._device) for state in states]
-        ids = forced(self._decoder, self._decoder.look(encoded), references)
+        ids = forced(self._decoder, self._decoder.memory(encoded), references)
         values: list[dict[str, Value]] = [
             {
                 "reference": state.transcript,
@@ -121,7 +120,7 @@ class ConformerInference:
         if padded:
             for index, rows in zip(padded, self._encoder([features[index] for index in padded]), strict=True):
                 bare[index] = rows
-        hypotheses = beam_search(self._decoder, self._decoder.look(bare))
+        hypotheses = beam_search(self._decoder, self._decoder.memory(bare))
         return [
             {
                 "free_hypothesis": text_of(hypothesis.ids.tolist()),

@@ -16,8 +16,7 @@ from tlbench.errors import TlbenchError
 from tlbench.media.video import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.conformer.dims import PUBLISHED, Dims
-from tlbench.observers.conformer.fast_frontend import normalised
-from tlbench.observers.conformer.fast_model import PackedEncoder
+from tlbench.observers.conformer.fast_model import PackedEncoder, normalise
 from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.observer import Conformer
 from tlbench.observers.conformer.tokenizer import EOS, required_frames, text_of
@@ -122,7 +121,7 @@ def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: TrainableConfor
     lengths = [12, 14]
     pictures = torch.zeros(2, 14, SIDE, SIDE)
     for row, clip in zip(pictures, crops, strict=True):
-        row[: len(clip)] = normalised(clip)
+        row[: len(clip)] = normalise(clip)
     with torch.no_grad():
         features = frontend_features(model.visual_frontend, pictures, [9, 14])
         plain = model.visual_frontend(pictures, [9, 14])
