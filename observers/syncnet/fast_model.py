@@ -5,7 +5,8 @@
 - The first layer is half of all the work. It uses Cook and Toom's (Winograd's) fast convolution along rows: 7 products
   for 4 output rows instead of 14 for each pair of input rows. (Lavin & Gray, "Fast algorithms for convolutional neural
   networks", CVPR 2016.) Along both axes, and in the later layers, the transforms would cost what they save.
-- Batch normalisation is fused into the weights. The rectifier comes after pooling, where a quarter of the values is left.
+- Batch normalisation is fused into the weights. The rectifier comes after pooling, where a quarter of the values is
+left.
 - Memory is channels-last, the fastest layout on a CPU for both convolutions and pooling.
 
 Networks of other sizes have small pictures; their first layer is a plain convolution that slides over the frames.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model, talkative
-from tlbench.observers.conformer.decode import beam_search, ctc_greedy, forced
+from tlbench.observers.conformer.decode import beam_search, ctc_greedy, teacher_forced_ids
 from tlbench.observers.conformer.fast_model import PackedDecoder
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import BLANK, EOS
@@ -128,7 +128,7 @@ def test_forced_characters_follow_the_true_text_and_what_comes_after_it_is_dropp
 ) -> None:
     decoder = PackedDecoder(model.decoder)
     references = [torch.tensor(ids) for ids in ([5, 9, 9], [2], [31, 1, 4, 4, 22], [1, 1])]
-    written = forced(decoder, decoder.memory(clips), references)
+    written = teacher_forced_ids(decoder, decoder.memory(clips), references)
     for clip, reference, ids in zip(clips, references, written, strict=True):
         expected = log_probabilities(model, clip, reference.tolist()).argmax(-1)
         assert ids.tolist() == expected[:-1].tolist()
