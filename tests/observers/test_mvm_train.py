@@ -131,7 +131,7 @@ def test_the_package_reads_as_it_was_judged(learned: TrainableMVM, tmp_path: Pat
 def test_a_package_knows_its_own_words_alone(learned: TrainableMVM, tmp_path: Path) -> None:
     write_package(learned.package(), tmp_path / "mine")
     observer = MVM.load(tmp_path / "mine", ("small-mouth",), "cpu")
-    with pytest.raises(ClipError, match="'ABOUT' is none of the 4 words that this MVM has learned"):
+    with pytest.raises(ClipError, match="'ABOUT' is none of the 4 words that this MVM was trained on"):
         observer.start_clip(Clip("a", word="ABOUT"), None)
     with pytest.raises(ClipError, match="did you mean WHITE"):
         observer.start_clip(Clip("a", word="white"), None)
