@@ -19,9 +19,8 @@ from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 
-from .beam import BeamSettings, beam_search
 from .checkpoint import load
-from .ctc import ctc_greedy
+from .decode import BeamSettings, beam_search, ctc_greedy
 from .dictionary import Dictionary
 from .incremental_decoder import SteppingDecoder
 from .model import AVHubert
@@ -135,7 +134,7 @@ class AVHubertInference:
                 "too-long",
                 f"clip {clip.id}: {lips.shape[2]} frames, this network reads {longest} at most; cut it into utterances",
             )
-        seen = self._model.see(lips)
+        seen = self._model.video_features(lips)
         encoded = self._fused(seen, None)
         if not self._similarity:
             return encoded, {}
@@ -143,8 +142,10 @@ class AVHubertInference:
         if not state.reference.frames:
             raise ClipError("missing", f"clip {clip.id}: no reference video to compare features with; leave avs_* out")
         real = self._pictures(state.reference.all(clip.id))
-        real_seen = self._model.see(real)
-        heard, real_heard = (self._model.hear(self._speech(state.samples, video.shape[2])) for video in (lips, real))
+        real_seen = self._model.video_features(real)
+        heard, real_heard = (
+            self._model.audio_features(self._speech(state.samples, video.shape[2])) for video in (lips, real)
+        )
         return encoded, {
             "avs_u": _similarity(self._fused(None, heard), encoded),
             "avs_m": _similarity(self._fused(seen, heard), self._fused(real_seen, real_heard)),

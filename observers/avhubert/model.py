@@ -35,11 +35,11 @@ class AVHubertModel(nn.Module):
         self.encoder = TransformerEncoder(dims)
         self.layer_norm = nn.LayerNorm(fused)
 
-    def see(self, video: Tensor) -> Tensor:
+    def video_features(self, video: Tensor) -> Tensor:
         """(B, 1, T, 88, 88) to (B, C, T): what is seen, before it meets what is heard."""
         return self._weakened(self.feature_extractor_video(video))
 
-    def hear(self, audio: Tensor) -> Tensor:
+    def audio_features(self, audio: Tensor) -> Tensor:
         """(B, 104, T) to (B, C, T): what is heard."""
         return self._weakened(self.feature_extractor_audio(audio))
 
@@ -113,17 +113,17 @@ class AVHubert(nn.Module):
         -------
         (B, T, C) float32
         """
-        seen = None if video is None else self.see(video)
-        heard = None if audio is None else self.hear(audio)
+        seen = None if video is None else self.video_features(video)
+        heard = None if audio is None else self.audio_features(audio)
         return self.fuse(seen, heard, padding_mask)
 
-    def see(self, video: Tensor) -> Tensor:
+    def video_features(self, video: Tensor) -> Tensor:
         """The first part of :meth:`encode`, which several passes can share: (B, 1, T, 88, 88) to (B, C, T)."""
-        return self.encoder.w2v_model.see(video)
+        return self.encoder.w2v_model.video_features(video)
 
-    def hear(self, audio: Tensor) -> Tensor:
+    def audio_features(self, audio: Tensor) -> Tensor:
         """As :meth:`see`, of speech: (B, 104, T) to (B, C, T)."""
-        return self.encoder.w2v_model.hear(audio)
+        return self.encoder.w2v_model.audio_features(audio)
 
     def fuse(self, seen: Tensor | None, heard: Tensor | None, padding_mask: Tensor | None) -> Tensor:
         """The rest of :meth:`encode`: (B, T, C)."""

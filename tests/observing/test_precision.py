@@ -223,7 +223,8 @@ def test_avhubert_leaves_nothing_behind_on_the_cpu(half: bool) -> None:
     lips = reader._pictures(np.zeros((6, 88, 88), np.float32))
     with torch.inference_mode():
         encoded = reader._fused(
-            reader._model.see(lips), reader._model.hear(reader._speech(np.zeros(4000, np.int16), 6))
+            reader._model.video_features(lips),
+            reader._model.audio_features(reader._speech(np.zeros(4000, np.int16), 6)),
         )
         assert (encoded.device, encoded.dtype) == (META, torch.float32)
         assert reader._stepper is not None

@@ -33,6 +33,7 @@ from .decoder import EOS, PAD, UNK, Decoder
 from .incremental_decoder import SteppingDecoder
 
 NEVER = float("-inf")
+BLANK = 0  # fairseq criterions/ctc.py: <s>, unless the task names a blank symbol, which av_hubert's does not
 
 
 @dataclass(frozen=True)
@@ -293,3 +294,25 @@ def _only(found: Tensor, token: int) -> None:
     kept = found[:, token].clone()
     found.fill_(NEVER)
     found[:, token] = kept
+
+
+def ctc_greedy(logits: Tensor, lengths: Tensor) -> list[NDArray[np.int64]]:
+    """The greedy reading of each utterance.
+
+    Parameters
+    ----------
+    logits : (B, T, V) float
+        Scores of the symbols at each frame, before or after the softmax.
+    lengths : (B,) int
+        Frames of each utterance; what comes after is padding and not read.
+
+    Returns
+    -------
+    list of (n,) int64
+        Token ids; none for an utterance of blanks.
+    """
+    readings = []
+    for symbols, length in zip(logits.argmax(2).cpu(), lengths.tolist(), strict=True):
+        merged = symbols[:length].unique_consecutive().numpy()
+        readings.append(merged[merged != BLANK])
+    return readings
