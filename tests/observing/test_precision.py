@@ -108,7 +108,7 @@ def test_the_conformer_in_half_precision_gives_scores_in_full(conformer: Conform
         (encoded,) = reader._encoder(reader._frontend([clip]))
         assert encoded.dtype == (HALF if half else torch.float32)
         seen = reader._decoder.memory([encoded])
-        scores.append(reader._decoder.force([torch.tensor([39, 7, 3])], seen)[0])
+        scores.append(reader._decoder.teacher_forced([torch.tensor([39, 7, 3])], seen)[0])
         (free,) = reader._read_freely([reader._frontend([clip])[0]], [encoded])
         assert set(free) == {"free_hypothesis", "ctc_hypothesis"}
     assert scores[1].dtype == torch.float32
