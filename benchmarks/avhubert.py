@@ -26,7 +26,7 @@ from torch import Tensor
 
 from benchmarks.peak import matrix_peak_gflops
 from tests.golden.formula import fill
-from tlbench.observers.avhubert.beam import BeamSettings, beam_search
+from tlbench.observers.avhubert.decode import BeamSettings, beam_search
 from tlbench.observers.avhubert.decoder import EOS, PAD, Attention, Decoder
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder

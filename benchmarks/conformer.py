@@ -3,7 +3,7 @@
     python -m benchmarks.conformer [--frames 50 80 29 75 75] [--threads N] [--repeats N]
 
 The baseline does, for each clip by itself, what evaluation/teacher_force_wer.py of Sxjdwang/TalkLip does: bytes to
-normalised floats, the network as written, padded features, masks, argmax under the reference prefix. Both start from
+normalise floats, the network as written, padded features, masks, argmax under the reference prefix. Both start from
 the same grey crops and end with the characters, on random weights; cutting the crops is not counted. The tokens are
 compared. Beside it: what each part of ours takes, free reading if asked for, and the share of the matrix peak measured
 in the same run.
@@ -26,8 +26,7 @@ from torch import Tensor, nn
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
 from tlbench.media.video_reader import FrameChunk
-from tlbench.observers.conformer.fast_frontend import FoldedFrontend, normalised
-from tlbench.observers.conformer.fast_model import PackedEncoder
+from tlbench.observers.conformer.fast_model import FusedFrontend, PackedEncoder, normalise
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import EOS, ids_of, required_frames
@@ -52,7 +51,7 @@ def original_step_by_step(crops: Tensor, transcript: str, model: ConformerModel)
     """The characters the decoder writes under the true prefix, as the original gets them; one clip."""
     ids = ids_of(transcript, "")
     with torch.no_grad():
-        batch = normalised(crops)[None]
+        batch = normalise(crops)[None]
         encoded, mask = model.encode(batch, [len(crops)], [max(len(crops), required_frames(ids))])
         prefix = torch.tensor([[EOS, *ids]])
         written = model.decoder(prefix, encoded, mask).argmax(dim=-1)[0]
@@ -115,7 +114,7 @@ def main() -> None:
     total = sum(map(len, theirs))
     assert same == total, f"{total - same} of {total} characters differ"
 
-    eye, encoder = FoldedFrontend(model.visual_frontend), PackedEncoder(model.encoder)
+    eye, encoder = FusedFrontend(model.visual_frontend), PackedEncoder(model.encoder)
     features = eye([crops for crops, _ in clips])
     work: dict[str, Callable[[], object]] = {
         "original, clip by clip": lambda: [original_step_by_step(*clip, model) for clip in clips],

@@ -1,1 +1,1 @@
-"""The observers that come with tlbench, a self-contained folder each; found by the registry, never imported by name."""
+"""The observers that come with tlbench, one folder each. The registry finds them; nothing imports them by name."""

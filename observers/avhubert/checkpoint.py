@@ -1,8 +1,8 @@
-"""fairseq's AV-HuBERT checkpoints to a network and its dictionary.
+"""Load AV-HuBERT and its dictionary from fairseq's checkpoints or from a package.
 
-A published file holds the training's configuration, the tensors, the task's state (dictionary and tokenizer, as
-pickled objects) and the optimizer. It is read through :mod:`tlbench.checkpoints.unpickle`: fairseq, omegaconf and
-sentencepiece classes that such files name become inert records, anything else in the file ends the reading.
+A published file holds the training configuration, the tensors, the task's state (dictionary and tokenizer as pickled
+objects) and the optimizer. It is read with :mod:`tlbench.checkpoints.unpickle`: objects of the fairseq, omegaconf and
+sentencepiece classes listed here become plain records, and any other name ends the reading.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlbench.checkpoints.package import Package, open_package
+from tlbench.checkpoints.package import Package, check_observer, open_package
 from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
 from tlbench.checkpoints.torch_archive import Archive
 from tlbench.checkpoints.unpickle import Thing, printable
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 OBSERVER = "avhubert"
 TOKENIZER_FILE = "sentencepiece.model"
-TASK_STATE_FILE = "task_state.pt"  # TalkLip's repository keeps the dictionary and tokenizer in a file of this name
+TASK_STATE_FILE = "task_state.pt"  # of TalkLip's repository: dictionary and tokenizer in a file of their own
 
-# What fairseq's files name besides tensors: those of its own Trainer.save_checkpoint with a plain and with an
-# omegaconf configuration, and argparse's for those from before hydra.
+# Classes in fairseq's files: of Trainer.save_checkpoint with a plain or an omegaconf configuration, and of argparse in
+# files from before hydra.
 _DICTIONARY = "fairseq.data.dictionary.Dictionary"
 _BPE = "fairseq.data.encoders.sentencepiece_bpe.SentencepieceBPE"
 _PROCESSOR = "sentencepiece.SentencePieceProcessor"
@@ -62,12 +62,12 @@ def load(path: Path) -> tuple[AVHubert, Dictionary]:
     Parameters
     ----------
     path : Path
-        The published file, or the package folder made of it.
+        The published file, or the folder of a package.
 
     Raises
     ------
     TlbenchError
-        If the file can't be read, is another model's, or its tensors do not fit; in one line.
+        If the file can't be read, is another model's, or its tensors do not fit.
     """
     model, dictionary = network_of(open_package(path, _read), path)
     return model.eval().requires_grad_(False), dictionary
@@ -75,8 +75,7 @@ def load(path: Path) -> tuple[AVHubert, Dictionary]:
 
 def network_of(package: Package, path: Path) -> tuple[AVHubert, Dictionary]:
     """The network of a package, and its dictionary. Raises TlbenchError, naming ``path``, if it does not fit."""
-    if package.observer != OBSERVER:
-        raise TlbenchError(f"package {path}: is of observer {package.observer!r}, not {OBSERVER!r}")
+    check_observer(package, OBSERVER, path)
     try:
         dims = Dims.from_json(package.config["dims"])
         symbols = [str(symbol) for symbol in package.config["dictionary"]]
@@ -92,17 +91,17 @@ def network_of(package: Package, path: Path) -> tuple[AVHubert, Dictionary]:
 
 
 def read_published(path: Path) -> Package:
-    """Read a checkpoint that fairseq's trainer wrote, of an AV-HuBERT in any of its three forms.
+    """Read a checkpoint of fairseq's trainer as a package.
 
-    Fine-tuned to write text (with a decoder), fine-tuned with CTC, or pre-trained only. Tensors keep their precision
-    (half in some files; they become float32 in the network, as the original computes) and get the names of the
-    fine-tuned network: a pre-trained one's are prefixed, those of newer releases of torch for weight normalisation
-    are put back. If the file has no dictionary, a ``task_state.pt`` beside it is read.
+    The network is fine-tuned with a decoder, fine-tuned with CTC, or only pre-trained. Tensors keep their precision
+    (float16 in some files; the network computes in float32, as the original) and get the names of the fine-tuned
+    network: a pre-trained network's names get a prefix, and newer torch's names of weight normalisation become the old
+    ones. If the file has no dictionary, ``task_state.pt`` in the same folder is read.
 
     Raises
     ------
     TlbenchError
-        If the file is damaged, of another model, or holds anything that could run code; in one line.
+        If the file is damaged, of another model, or holds anything that could run code.
     """
     return published(_read(path), path)
 
@@ -112,12 +111,12 @@ def _read(path: Path) -> Package:
     tree = archive.tree
     if not isinstance(tree, dict) or not isinstance(tree.get("model"), dict):
         raise TlbenchError(
-            f"weights {path}: holds no fairseq checkpoint (a part called 'model'); another model's file?"
+            f"weights {path}: holds no fairseq checkpoint (a part called 'model'); is it another model's file?"
         )
     tensors = _named_as_fine_tuned(_read_model(archive, path), path)
     config = _model_and_task(tree.get("cfg")) or _model_and_task(tree.get("args"))
     if config is None:
-        raise TlbenchError(f"weights {path}: holds no configuration (neither 'cfg' nor 'args'), so no sizes are known")
+        raise TlbenchError(f"weights {path}: holds no configuration ('cfg' or 'args'), so no sizes are known")
     dims = _Sizes(path, tensors, *config).dims()
     symbols, tokenizer, task_state_file = _texts(path, tree.get("task_state"), dims)
     return Package(
@@ -138,7 +137,7 @@ def _read_model(archive: Archive, path: Path) -> dict[str, Tensor]:
 
 
 def _named_as_fine_tuned(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Names of hubert_asr.py's AVHubertSeq2Seq, whose ``encoder.w2v_model`` is the pre-trained network."""
+    """Rename tensors as in hubert_asr.py's AVHubertSeq2Seq; its ``encoder.w2v_model`` is the pre-trained network."""
     named = {}
     for name, tensor in state.items():
         for new, old in _NEW_WEIGHT_NORM.items():
@@ -157,9 +156,9 @@ def _named_as_fine_tuned(state: Mapping[str, Tensor], path: Path) -> dict[str, T
 
 
 def _section(node: Any) -> dict[Any, Any] | None:
-    """One level of configuration as a dict, whichever of the three kinds of object the file keeps it in.
+    """One level of the configuration as a dict, from any of the three kinds of object that files use.
 
-    Only one level: the sections inside are opened as they are needed, so that a file can't send us in circles.
+    Nested sections are opened only when they are needed, so that a file with a cycle does no harm.
     """
     if isinstance(node, Thing) and isinstance(node.state, dict):
         node = node.state.get("_content") if node.name == _MAPPING else node.state if node.name == _NAMESPACE else None
@@ -172,7 +171,7 @@ def _leaf(node: Any) -> Any:
 
 
 def _model_and_task(config: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
-    """The two sections that matter; before hydra, both shared one flat list of arguments. None if there are none."""
+    """The sections for model and task; in files from before hydra, both are one list of arguments. None if missing."""
     whole = _section(config)
     if whole is None or "model" not in whole:
         return None if whole is None else (whole, whole)
@@ -181,9 +180,9 @@ def _model_and_task(config: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None
 
 
 class _Sizes:
-    """Sizes as the configuration states them, checked against the tensors before a network is built by them.
+    """The network's sizes from the configuration, checked against the tensors.
 
-    Defaults, for options that a file leaves out, are those of av_hubert hubert.py (``AVHubertConfig``), hubert_asr.py
+    The defaults of options that a file lacks are those of av_hubert hubert.py (``AVHubertConfig``), hubert_asr.py
     (``AVHubertSeq2SeqConfig``) and hubert_pretraining.py (``AVHubertPretrainingConfig``).
     """
 
@@ -269,7 +268,7 @@ class _Sizes:
     def _switch(self, config: Mapping[Any, Any], name: str, default: bool) -> bool:
         value = config.get(name, default)
         if not isinstance(value, bool):
-            raise self._unknown(name, value)  # an omegaconf reference to another option, for one
+            raise self._unknown(name, value)  # such as an omegaconf reference to another option
         return value
 
     def _size(self, tensor: str, axis: int) -> int:
@@ -279,7 +278,7 @@ class _Sizes:
         return int(shape[axis])
 
     def _left_over(self, name: str, axis: int) -> int:
-        """0 for a tensor of pre-training that this file does not have."""
+        """The size of a tensor of pre-training; 0 if the file does not have it."""
         tensor = f"encoder.w2v_model.{name}"
         return self._size(tensor, axis) if tensor in self._tensors else 0
 
@@ -306,7 +305,7 @@ class _Sizes:
 
 
 def _texts(path: Path, task_state: Any, dims: Dims) -> tuple[list[str], bytes | None, str]:
-    """Symbols, the tokenizer's model and the name of the file they were in; none for a network without an output."""
+    """The symbols, the tokenizer's model and the file they are from; empty for a network without an output layer."""
     if not dims.vocabulary:
         return [], None, ""
     where = path
@@ -315,7 +314,7 @@ def _texts(path: Path, task_state: Any, dims: Dims) -> tuple[list[str], bytes | 
         if not where.is_file():
             raise TlbenchError(
                 f"weights {path}: holds no target dictionary, so its tokens can't be read as text; put the "
-                f"{TASK_STATE_FILE} of its publisher beside it"
+                f"publisher's {TASK_STATE_FILE} into the same folder"
             )
         task_state = open_checkpoint(where, INERT, MENTIONED).tree
         if not _has_dictionary(task_state):
@@ -337,9 +336,9 @@ def _has_dictionary(task_state: Any) -> bool:
 
 
 def _tokenizer(wrapped: Any, where: Path) -> bytes | None:
-    """The sentencepiece model inside fairseq's wrapper; None if the checkpoint has none (letters, with CTC).
+    """The sentencepiece model in fairseq's wrapper; None if the checkpoint has none (CTC with letters).
 
-    Older releases of sentencepiece pickle the model's bytes alone, newer ones as ``model_proto`` beside settings.
+    Older releases of sentencepiece pickle the model's bytes, newer ones a dict with ``model_proto``.
     """
     if wrapped is None:
         return None

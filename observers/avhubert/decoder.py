@@ -1,9 +1,8 @@
-"""AV-HuBERT's transformer decoder: tokens so far and an encoded video -> scores of the next token.
+"""AV-HuBERT's transformer decoder: the tokens so far and an encoded video to logits of the next token.
 
-The plain form: whole sequences at once, differentiable, for teacher forcing and training. Searching takes
-:mod:`.stepping`, which computes the same one token at a time. Names, order and shapes of all entries of the state dict
-are the original's (facebookresearch/av_hubert ``avhubert/decoder.py`` on fairseq's ``TransformerDecoderLayer``).
-Dropout is not part of it.
+This form computes whole sequences, differentiably, for teacher forcing and training. :mod:`.incremental_decoder`
+computes the same one token at a time, for the beam search. Names, order and shapes of the state dict are the original's
+(facebookresearch/av_hubert ``avhubert/decoder.py`` and fairseq's ``TransformerDecoderLayer``). There is no dropout.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ BOS, PAD, EOS, UNK = 0, 1, 2, 3  # the first entries of every fairseq dictionary
 
 
 class LearnedPositions(nn.Embedding):
-    """One trained row a position (fairseq ``learned_positional_embedding.py``); row ``PAD`` is padding's."""
+    """Learned positional embeddings (fairseq ``learned_positional_embedding.py``); row ``PAD`` is for padding."""
 
     def __init__(self, positions: int, width: int) -> None:
         super().__init__(positions + PAD + 1, width, padding_idx=PAD)
 
     def rows(self) -> Tensor:
-        """All rows, (positions + 2, C); the first token's is row 2."""
+        """All rows, (positions + 2, C); row 2 is the first token's."""
         return self.weight
 
 
 class SinusoidalPositions(nn.Module):
     """Sines in the first half of the features, cosines in the second (fairseq ``sinusoidal_positional_embedding.py``).
 
-    Frequencies fall from 1 to 1/10000 in ``width / 2`` geometric steps. Nothing is trained; ``_float_tensor`` is an
-    entry without meaning which the original carries along.
+    Frequencies fall geometrically from 1 to 1/10000 in ``width / 2`` steps. ``_float_tensor`` is unused; it is in the
+    original's state dict.
     """
 
     table: Tensor
@@ -51,7 +50,7 @@ class SinusoidalPositions(nn.Module):
         self.register_buffer("table", table, persistent=False)
 
     def rows(self) -> Tensor:
-        """All rows, (positions + 2, C); the first token's is row 2."""
+        """All rows, (positions + 2, C); row 2 is the first token's."""
         return self.table
 
     def forward(self, positions: Tensor) -> Tensor:  # (B, L) int64 -> (B, L, C)
@@ -69,20 +68,20 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, source: Tensor, hidden: Tensor | None) -> Tensor:
-        """``x`` (B, L, C) looks at ``source`` (B, S, C'), save where ``hidden`` (broadcast to B, H, L, S) is True."""
+    def forward(self, x: Tensor, source: Tensor, masked: Tensor | None) -> Tensor:
+        """``x`` (B, L, C) attends to ``source`` (B, S, C') except where ``masked`` (broadcasts to B, H, L, S)."""
         queries, keys, values = (
             projected.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, L or S, C / H)
             for projected in (self.q_proj(x), self.k_proj(source), self.v_proj(source))
         )
-        visible = None if hidden is None else ~hidden
+        visible = None if masked is None else ~masked
         heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
         joined: Tensor = self.out_proj(heads.transpose(1, 2).flatten(2))
         return joined
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, attention to the video, two linear layers with ReLU; each added to what came in."""
+    """Self-attention, attention to the video, two linear layers with ReLU; each with a residual connection."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -107,12 +106,12 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The decoder of a checkpoint fine-tuned to write text (``AVHubertSeq2Seq.decoder``).
+    """The decoder of a checkpoint that was fine-tuned to write text (``AVHubertSeq2Seq.decoder``).
 
     Parameters
     ----------
     dims : Dims
-        Sizes; ``decoder_layers`` above 0.
+        ``decoder_layers`` must be above 0.
     """
 
     def __init__(self, dims: Dims) -> None:
@@ -130,21 +129,21 @@ class Decoder(nn.Module):
 
     @property
     def output_weight(self) -> Tensor:
-        """(V, C): the embedding itself, or ``embed_out``."""
+        """(V, C): the token embedding, or ``embed_out``."""
         return self.embed_tokens.weight if self.dims.shared_output else self.embed_out
 
     def forward(self, tokens: Tensor, encoded: Tensor, padding_mask: Tensor | None = None) -> Tensor:
-        """Scores of the next token after each token.
+        """The logits of the next token at each position.
 
         Parameters
         ----------
         tokens : (B, L) int64
-            Each row begins with ``EOS`` and may end with ``PAD``. A row's self-attention does see its padding, as the
-            original's does: what stands before is not touched by it.
+            Each row starts with ``EOS`` and may end with ``PAD``. Self-attention is causal, so padding at the end does
+            not change the positions before it.
         encoded : (B, T, C') float
             The encoder's output.
         padding_mask : (B, T) bool or None
-            True where a frame is padding.
+            True for padding.
 
         Returns
         -------

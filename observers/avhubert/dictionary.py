@@ -1,4 +1,4 @@
-"""The dictionary of an AV-HuBERT checkpoint: token numbers to text, and text to the numbers it is trained on.
+"""The dictionary of an AV-HuBERT checkpoint: token ids to text, and text to token ids.
 
 After fairseq ``data/dictionary.py`` and ``data/encoders/sentencepiece_bpe.py``, and av_hubert ``hubert_pretraining.py``
 (``LabelEncoderS2SToken``) and ``infer_s2s.py`` (``decode_fn``).
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's, in this order
-WORD_MARK = "\u2581"  # sentencepiece: a word begins here
-WORD_BORDER = "|"  # of dictionaries of letters
+WORD_MARK = "\u2581"  # sentencepiece: the start of a word
+WORD_BORDER = "|"  # between words, in dictionaries of letters
 
 
 class Dictionary:
-    """Symbols in the order of the network's outputs.
+    """The symbols of a network's outputs, in order.
 
     Parameters
     ----------
     symbols : sequence of str
-        The four special ones first; none at all for a checkpoint that was only pre-trained.
+        The four special symbols first; empty for a checkpoint that was only pre-trained.
     tokenizer : bytes or None
-        The sentencepiece model that cuts text into these symbols, for :meth:`encode`. Symbols of none of which
-        sentencepiece's word mark is a part are letters, and ``|`` stands between words.
+        The sentencepiece model for :meth:`encode`. If no symbol has sentencepiece's word mark, symbols are letters,
+        with ``|`` between words.
 
     Raises
     ------
@@ -53,21 +53,21 @@ class Dictionary:
 
     @property
     def encodes(self) -> bool:
-        """Whether :meth:`encode` has a sentencepiece model to cut text with."""
+        """Whether there is a sentencepiece model, so that :meth:`encode` works."""
         return self._processor is not None
 
     def text(self, ids: Iterable[int]) -> str:
-        """What the tokens say: begin, end and padding marks anywhere are dropped, unknown ones read ``<unk>``."""
-        spoken = [self._symbol(number) for number in ids if number not in (BOS, PAD, EOS)]
+        """The text of tokens. Begin, end and padding tokens are dropped; unknown tokens become ``<unk>``."""
+        symbols = [self._symbol(number) for number in ids if number not in (BOS, PAD, EOS)]
         if self._of_pieces:
-            return "".join(spoken).replace(" ", "").replace(WORD_MARK, " ").strip()
-        return " ".join("".join(spoken).replace(WORD_BORDER, " ").split())
+            return "".join(symbols).replace(" ", "").replace(WORD_MARK, " ").strip()
+        return " ".join("".join(symbols).replace(WORD_BORDER, " ").split())
 
     def encode(self, text: str) -> list[int]:
-        """Lower-cased text as tokens, with the end mark.
+        """The tokens of a text in lower case, with the end token.
 
-        As in the original, a piece outside the vocabulary (``é``, ``?``, mostly of characters that the training texts
-        did not have) silently becomes the unknown token; :meth:`text` gives it back as ``<unk>``.
+        As in the original, a piece outside the vocabulary (such as ``é`` or ``?``, if the training texts did not have
+        it) becomes the unknown token without a warning; :meth:`text` writes it as ``<unk>``.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Dictionary:
             If the checkpoint has no sentencepiece model.
         """
         if self._processor is None:
-            raise TlbenchError("the checkpoint has no sentencepiece model, so text can't be cut into its tokens")
+            raise TlbenchError("the checkpoint has no sentencepiece model, so text can't be tokenized")
         pieces = " ".join(self._processor.encode(text.lower(), out_type=str)).split()
         return [self._index.get(piece, UNK) for piece in pieces] + [EOS]
 

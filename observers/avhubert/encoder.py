@@ -1,8 +1,8 @@
-"""AV-HuBERT's encoder: front ends for lips and speech, their fusion, and a transformer over frames.
+"""AV-HuBERT's encoder: front ends for video and audio, and a transformer over frames.
 
 Names, order and shapes of the state dict are the original's (facebookresearch/av_hubert ``avhubert/hubert.py``,
-``AVHubertModel`` and ``SubModel``; fairseq ``wav2vec2.py``, ``TransformerEncoder``). What serves pre-training only, the
-masked-prediction heads, is not here; ``mask_emb`` and ``label_embs_concat`` are carried along because files have them.
+``AVHubertModel`` and ``SubModel``; fairseq ``wav2vec2.py``, ``TransformerEncoder``), without the heads for
+pre-training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .resnet import ResEncoder
 
 
 class VideoFrontend(nn.Module):
-    """ResNet features projected to the encoder's width: (B, 1, T, H, W) to (B, C, T)."""
+    """ResNet features, projected to the encoder's width: (B, 1, T, H, W) to (B, C, T)."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class VideoFrontend(nn.Module):
 
 
 class AudioFrontend(nn.Module):
-    """Stacked filterbanks projected to the encoder's width: (B, 104, T) to (B, C, T)."""
+    """Stacked filterbanks, projected to the encoder's width: (B, 104, T) to (B, C, T)."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -41,10 +41,10 @@ class AudioFrontend(nn.Module):
 
 
 class PositionalConvolution(nn.Conv1d):
-    """A grouped convolution over time whose weight is a direction and a length for each tap (weight norm over dim 2).
+    """A grouped convolution over time with weight normalisation over dim 2.
 
-    The original wraps nn.utils.weight_norm around it, which newer releases of torch name otherwise; here the product is
-    formed in the forward pass, so that the names stay those of the files.
+    The original uses nn.utils.weight_norm, whose tensors have other names in newer releases of torch. Here the weight
+    is computed in the forward pass, so that the names are those of the files.
     """
 
     def __init__(self, dims: Dims) -> None:
@@ -60,16 +60,16 @@ class PositionalConvolution(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight_v * (self.weight_g / _tap_lengths(self.weight_v))
         x = F.conv1d(x, weight, self.bias, padding=self.padding, groups=self.groups)
-        return x[..., :-1] if self.kernel_size[0] % 2 == 0 else x  # an even kernel gives one frame too many (SamePad)
+        return x[..., :-1] if self.kernel_size[0] % 2 == 0 else x  # an even kernel has one frame too many (SamePad)
 
 
 def _tap_lengths(weight: Tensor) -> Tensor:
-    """(out, in, k) to (1, 1, k)."""
+    """The norms (1, 1, k) of the taps of an (out, in, k) weight."""
     return weight.pow(2).sum((0, 1), keepdim=True).sqrt()
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a GELU feed-forward, with layer norms before (large models) or after them."""
+    """Self-attention and a feed-forward step with GELU, with layer norms before (large models) or after them."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -80,13 +80,13 @@ class EncoderLayer(nn.Module):
         self.fc2 = nn.Linear(dims.encoder_ffn, dims.encoder_width)
         self.final_layer_norm = nn.LayerNorm(dims.encoder_width)
 
-    def forward(self, x: Tensor, hidden: Tensor | None) -> Tensor:
-        """(B, T, C); ``hidden`` (B, 1, 1, T) is True where there is no frame to look at."""
+    def forward(self, x: Tensor, masked: Tensor | None) -> Tensor:
+        """(B, T, C) to (B, T, C); ``masked`` (B, 1, 1, T) is True for padding."""
         if self.prenorm:
             normed = self.self_attn_layer_norm(x)
-            x = x + self.self_attn(normed, normed, hidden)
+            x = x + self.self_attn(normed, normed, masked)
             return x + self._feed_forward(self.final_layer_norm(x))
-        x = self.self_attn_layer_norm(x + self.self_attn(x, x, hidden))
+        x = self.self_attn_layer_norm(x + self.self_attn(x, x, masked))
         out: Tensor = self.final_layer_norm(x + self._feed_forward(x))
         return out
 
@@ -96,7 +96,7 @@ class EncoderLayer(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """Positions from a convolution, then the layers: (B, T, C) to (B, T, C)."""
+    """A positional convolution, then the layers: (B, T, C) to (B, T, C)."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -106,13 +106,13 @@ class TransformerEncoder(nn.Module):
         self.layer_norm = nn.LayerNorm(dims.encoder_width)
 
     def forward(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
-        hidden = None
+        masked = None
         if padding_mask is not None:
             x = x.masked_fill(padding_mask[..., None], 0)
-            hidden = padding_mask[:, None, None, :]
+            masked = padding_mask[:, None, None, :]
         x = x + F.gelu(self.pos_conv(x.transpose(1, 2))).transpose(1, 2)
         if not self.prenorm:
             x = self.layer_norm(x)
         for layer in self.layers:
-            x = layer(x, hidden)
+            x = layer(x, masked)
         return self.layer_norm(x) if self.prenorm else x

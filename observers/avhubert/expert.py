@@ -59,7 +59,7 @@ class HearingEncoder(AudioEncoder):
 
     def forward(self, audio: Tensor, hidden: Tensor | None) -> Tensor:
         """(B, 104, T) to (B, T, C)."""
-        features: Tensor = self.w2v_model(None, self.w2v_model.hear(audio), hidden)
+        features: Tensor = self.w2v_model(None, self.w2v_model.audio_features(audio), hidden)
         return features
 
     def features(self, samples: np.ndarray, frames: int) -> np.ndarray:

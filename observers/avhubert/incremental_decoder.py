@@ -1,16 +1,17 @@
 """The decoder one token at a time, for many hypotheses of several utterances at once.
 
-It computes what :class:`.decoder.Decoder` does, and does not do again what is already known:
+It computes the same as :class:`.decoder.Decoder`, with cached keys and values:
 
-* Keys and values of the video are made once an utterance, not once a hypothesis. The hypotheses of an utterance stand
-  where a batch has its sequence: one product of all their queries with the utterance's keys.
-* Keys and values of the words are not moved when hypotheses change places. Each new word of a hypothesis takes a
-  *slot*; hypotheses which share a past share its slots; and a mask says which hypothesis sees which slot. Changing
-  places re-orders the rows of that mask. Slots which nobody sees any more are swept out every few steps. As hypotheses
-  of a beam share all but their last words, the slots are far fewer than hypotheses times words.
-* The projections to queries, keys and values are one matrix.
-* Features go down the columns (``weight @ features``): with as few columns as a beam has, that product is the faster
-  one. Several utterances at once make it faster still: on AVX2 200 columns go through at 1.4 times the speed of 50.
+* Keys and values of the video are computed once per utterance, not once per hypothesis. The hypotheses of an utterance
+  take the place of the sequence: one product of all their queries with the utterance's keys.
+* Keys and values of the tokens are not copied when hypotheses are reordered. Each new token of a hypothesis has a
+*slot*,
+  hypotheses with a common prefix share its slots, and a mask states which hypothesis attends to which slot. Reordering
+  changes the rows of the mask. Unused slots are removed every few steps. As the hypotheses of a beam share most tokens,
+  there are far fewer slots than hypotheses times tokens.
+* The projections to queries, keys and values are one matrix. * Features are columns (``weight @ features``), which is
+faster for the few columns of a beam. Several utterances at once
+  are faster still: with AVX2, 200 columns run at 1.4 times the speed of 50.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from torch import Tensor, nn
 
 from .decoder import PAD, Decoder, DecoderLayer
 
-SWEEP_STEPS = 4  # steps between sweeps of slots: few, as sweeping copies little and dead slots cost products
+SWEEP_STEPS = 4  # steps between removals of unused slots: a removal copies little, an unused slot costs arithmetic
 
 
 @dataclass(frozen=True)
 class _Linear:
-    """``y = weight x + bias`` on columns."""
+    """``y = weight x + bias`` for columns."""
 
     weight: Tensor  # (out, in)
     bias: Tensor  # (out, 1)
 
     @classmethod
     def of(cls, dtype: torch.dtype, *layers: nn.Linear) -> _Linear:
-        """Several layers of one input as one."""
+        """One layer that computes several layers with the same input."""
         if len(layers) == 1:
             return cls(layers[0].weight.detach().to(dtype), layers[0].bias.detach().to(dtype)[:, None])
         return cls(
@@ -77,86 +78,86 @@ class _Layer:
 
 
 class Past:
-    """What a search has behind it: U utterances with W hypotheses each, H heads of D features, P slots in use.
+    """The cached keys and values of U utterances with W hypotheses each: H heads of D features, P slots in use.
 
     Attributes
     ----------
     video : list of pairs of (U, H, T, D)
         Each layer's keys and values of the frames.
-    hidden : (U, 1, 1, T)
+    padding : (U, 1, 1, T)
         -inf for padding, else 0.
     words : list of pairs of (U, H, room, D)
         Each layer's keys and values of the slots; the first P are in use.
     visible : (U, W, P) bool
-        Which hypothesis sees which slot.
+        Which hypothesis attends to which slot.
     length : int
-        Tokens so far in every hypothesis.
+        Number of tokens of every hypothesis.
     """
 
-    def __init__(self, video: list[tuple[Tensor, Tensor]], hidden: Tensor) -> None:
+    def __init__(self, video: list[tuple[Tensor, Tensor]], padding: Tensor) -> None:
         self.video = video
-        self.hidden = hidden
+        self.padding = padding
         self.words = [(keys[:, :, :0], values[:, :, :0]) for keys, values in video]
-        self.visible = torch.zeros(len(hidden), 1, 0, dtype=torch.bool, device=hidden.device)
+        self.visible = torch.zeros(len(padding), 1, 0, dtype=torch.bool, device=padding.device)
         self.length = 0
 
     def follow(self, utterances: Tensor, parents: Tensor) -> None:
-        """Go on with some utterances, and in each with hypotheses that continue earlier ones.
+        """Keep some utterances, and replace their hypotheses by continuations of earlier ones.
 
         Parameters
         ----------
         utterances : (U',) int64
-            Rows of the utterances that stay.
+            Rows of the utterances to keep.
         parents : (U', W') int64
-            For each hypothesis from now on, the one which it continues.
+            For each new hypothesis, the one that it continues.
         """
         if len(utterances) < len(self.visible):
-            self.hidden = self.hidden[utterances]
+            self.padding = self.padding[utterances]
             self.video = [(keys[utterances], values[utterances]) for keys, values in self.video]
             self.words = [(keys[utterances], values[utterances]) for keys, values in self.words]
         self.visible = self.visible[utterances[:, None], parents]
 
     def _make_room(self) -> None:
-        """Sweep out the slots which nobody sees, and take room for those of the next steps."""
-        alive = self.visible.any(1)  # (U, P)
-        most = int(alive.sum(1).max())
-        order = alive.byte().argsort(dim=1, descending=True, stable=True)[:, :most]  # the living first
+        """Remove unused slots and allocate room for the next steps."""
+        used = self.visible.any(1)  # (U, P)
+        most = int(used.sum(1).max())
+        order = used.byte().argsort(dim=1, descending=True, stable=True)[:, :most]  # used slots first
         self.visible = self.visible.gather(2, order[:, None].expand(-1, self.visible.shape[1], -1))
         room = SWEEP_STEPS * self.visible.shape[1]
         pick = order[:, None, :, None]
         self.words = [(_swept(keys, pick, room), _swept(values, pick, room)) for keys, values in self.words]
 
     def take_slots(self) -> tuple[int, Tensor]:
-        """A new slot for every hypothesis: the first one's number, and the mask (U, 1, W, P) of 0 and -inf."""
+        """Add a slot for every hypothesis. Returns the first slot's number, and the (U, 1, W, P) mask of 0 and -inf."""
         utterances, width, used = self.visible.shape
         if used + width > self.words[0][0].shape[2]:
             self._make_room()
             used = self.visible.shape[2]
         own = torch.eye(width, dtype=torch.bool, device=self.visible.device).expand(utterances, -1, -1)
         self.visible = torch.cat([self.visible, own], dim=2)
-        mask = torch.zeros_like(self.visible, dtype=self.hidden.dtype).masked_fill_(~self.visible, -torch.inf)
+        mask = torch.zeros_like(self.visible, dtype=self.padding.dtype).masked_fill_(~self.visible, -torch.inf)
         return used, mask[:, None]
 
 
 def _swept(slots: Tensor, pick: Tensor, room: int) -> Tensor:
-    """The slots (U, H, P, D) chosen by ``pick`` (U, 1, n, 1), and behind them ``room`` for more."""
+    """The slots (U, H, P, D) that ``pick`` (U, 1, n, 1) selects, followed by ``room`` for more."""
     utterances, heads, _, size = slots.shape
-    kept = pick.shape[2]
-    swept = slots.new_empty(utterances, heads, kept + room, size)
-    torch.gather(slots, 2, pick.expand(-1, heads, -1, size), out=swept[:, :, :kept])
+    count = pick.shape[2]
+    swept = slots.new_empty(utterances, heads, count + room, size)
+    torch.gather(slots, 2, pick.expand(-1, heads, -1, size), out=swept[:, :, :count])
     return swept
 
 
 class SteppingDecoder:
-    """A decoder made ready for searching.
+    """A decoder prepared for the beam search.
 
     Parameters
     ----------
     decoder : Decoder
-        Its weights are shared where they can be; only the joined projections are copies.
+        Its weights are shared; only the joined projections are copies.
     dtype : torch.dtype or None
-        In which numbers to compute; None is the decoder's own. Half precision copies all weights but those of the last
-        layer, whose scores stay in the decoder's own numbers: symbols would be equal that are not.
+        The precision; None is the decoder's own. Lower precision copies all weights but those of the last layer, which
+        keeps the decoder's precision so that logits of different symbols do not become equal.
     """
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None) -> None:
@@ -170,13 +171,13 @@ class SteppingDecoder:
         self._norm = None if decoder.layer_norm is None else _Norm.of(self.dtype, decoder.layer_norm)
 
     def begin(self, encoded: Tensor, lengths: Tensor) -> Past:
-        """Before the first token: one hypothesis an utterance.
+        """The cache before the first token, with one hypothesis per utterance.
 
         Parameters
         ----------
         encoded : (U, T, C') float
         lengths : (U,) int
-            Frames of each utterance; the rest is padding and not looked at.
+            Number of frames of each utterance; the rest is padding.
         """
         utterances, frames, _ = encoded.shape
         columns = encoded.to(self.dtype).flatten(0, 1).t()  # (C', U T)
@@ -186,17 +187,17 @@ class SteppingDecoder:
             keys, values = made.permute(0, 3, 1, 4, 2).contiguous()  # (U, H, T, D) each
             video.append((keys, values))
         padding = torch.arange(frames, device=encoded.device) >= lengths.to(encoded.device)[:, None]
-        hidden = torch.zeros_like(padding, dtype=self.dtype).masked_fill_(padding, -torch.inf)
-        return Past(video, hidden[:, None, None])
+        mask = torch.zeros_like(padding, dtype=self.dtype).masked_fill_(padding, -torch.inf)
+        return Past(video, mask[:, None, None])
 
     def step(self, tokens: Tensor, past: Past) -> Tensor:
-        """Read one token more of each hypothesis, and give the scores of the next.
+        """Process the last token of each hypothesis; returns the logits of the next.
 
         Parameters
         ----------
         tokens : (U, W) int64
         past : Past
-            Is moved on by this token.
+            Changed: this token is added.
 
         Returns
         -------
@@ -213,10 +214,10 @@ class SteppingDecoder:
         def heads(columns: Tensor) -> Tensor:  # (C, U W) -> (U, H, W, D)
             return columns.view(self.dims.decoder_heads, -1, utterances, width).permute(2, 0, 3, 1)
 
-        def look(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:  # -> (C, U W)
-            # Contiguous, as torch takes its slow path otherwise.
-            seen = F.scaled_dot_product_attention(queries.contiguous(), keys, values, attn_mask=hidden)
-            return seen.permute(1, 3, 0, 2).reshape(-1, utterances * width)
+        def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:  # -> (C, U W)
+            # Contiguous queries: otherwise torch takes a slow path.
+            found = F.scaled_dot_product_attention(queries.contiguous(), keys, values, attn_mask=mask)
+            return found.permute(1, 3, 0, 2).reshape(-1, utterances * width)
 
         for layer, (keys, values), (video_keys, video_values) in zip(self._layers, past.words, past.video, strict=True):
             queries, own_keys, own_values = (
@@ -224,10 +225,10 @@ class SteppingDecoder:
             )
             keys[:, :, first:last] = own_keys
             values[:, :, first:last] = own_values
-            seen = look(queries, keys[:, :, :last], values[:, :, :last], mask)
-            x = self._add(layer.words_norm, x, layer.words_out(seen))
+            found = attend(queries, keys[:, :, :last], values[:, :, :last], mask)
+            x = self._add(layer.words_norm, x, layer.words_out(found))
             queries = heads(layer.video_in(self._before(layer.video_norm, x)))
-            x = self._add(layer.video_norm, x, layer.video_out(look(queries, video_keys, video_values, past.hidden)))
+            x = self._add(layer.video_norm, x, layer.video_out(attend(queries, video_keys, video_values, past.padding)))
             wide = layer.widen(self._before(layer.final_norm, x)).relu_()
             x = self._add(layer.final_norm, x, layer.narrow(wide))
         if self._norm is not None:

@@ -1,4 +1,4 @@
-"""AV-HuBERT at work on clips: frames are kept as crops, then read together, a few clips at a time."""
+"""AV-HuBERT on clips: crops are collected, then several clips are decoded in one batch."""
 
 from __future__ import annotations
 
@@ -19,27 +19,26 @@ from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 
-from .beam import BeamSettings, beam_search
 from .checkpoint import load
-from .ctc import ctc_greedy
+from .decode import BeamSettings, beam_search, ctc_greedy
 from .dictionary import Dictionary
 from .incremental_decoder import SteppingDecoder
 from .model import AVHubert
 
-# Of all self-attention keys and values of the utterances that are decoded together, if none of their beams ended.
+# Limit for the self-attention keys and values of the utterances that are decoded together, if no beam ends early.
 CACHE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class TokenHypothesis:
-    """What was read of one clip: (n,) int64 token ids, and the mean log probability of them (of frames, for CTC)."""
+    """The transcription of one clip: (n,) int64 token ids, and their mean log-probability (of frames, for CTC)."""
 
     tokens: np.ndarray
     score: float
 
 
 class AVHubertClipState(ClipState):
-    """The crops of one clip, and of its reference where features are compared."""
+    """The crops of one clip, and of its reference video if features are compared."""
 
     def __init__(self, clip: Clip, samples: np.ndarray | None, view: View) -> None:
         self.clip = clip
@@ -55,7 +54,10 @@ class AVHubertClipState(ClipState):
 
 
 class AVHubertInference:
-    """The network, its dictionary and the view of a run."""
+    """The network of a run, its dictionary and its view.
+
+    ``similarity`` also compares encoder features; ``half`` computes in bfloat16.
+    """
 
     def __init__(
         self,
@@ -72,18 +74,18 @@ class AVHubertInference:
         self._view = view
         self._device = device
         self._similarity = similarity
-        self._numbers = HALF if half else torch.float32
+        self._dtype = HALF if half else torch.float32
         self._half = half
-        self._stepper = SteppingDecoder(self._model.decoder, self._numbers) if model.dims.decoder_layers else None
-        self._settings = BeamSettings(early_stop=True)  # only the best is asked for, and that stays the same
+        self._stepper = SteppingDecoder(self._model.decoder, self._dtype) if model.dims.decoder_layers else None
+        self._settings = BeamSettings(early_stop=True)  # does not change the best hypothesis
         if half:
             to_half(self._model.encoder.w2v_model)
             if self._stepper is not None:
-                del self._model.decoder  # the stepper has its weights
+                del self._model.decoder  # the incremental decoder has its weights
 
     @classmethod
     def load(cls, weights: Path, view: View, device: str, *, similarity: bool, half: bool = False) -> AVHubertInference:
-        """Raises TlbenchError if the weights do not fit, or have no output layer and so can't read."""
+        """Load the network. Raises TlbenchError if the weights do not fit, or have no output layer."""
         model, dictionary = load(weights)
         if not model.dims.vocabulary:
             raise TlbenchError(
@@ -92,33 +94,33 @@ class AVHubertInference:
         return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> AVHubertClipState:
-        """Begin with a clip. Raises ClipError if features are to be compared and there is no sound."""
+        """The state of a new clip. Raises ClipError if features are compared and there is no audio."""
         if self._similarity and (samples is None or not len(samples)):
             raise ClipError("no-audio", f"clip {clip.id}: no audio stream (AVS compares with it); leave avs_* out")
         return AVHubertClipState(clip, samples, self._view)
 
     @torch.inference_mode()
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """Evidence or the reason for none of each clip, in order."""
+        """The evidence of each clip, or the reason why there is none, in order."""
         with exact_products(self._device):
             return read_together(states, AVHubertClipState, self._encode, self._compute)
 
     def _compute(
         self, states: Sequence[AVHubertClipState], prepared: Sequence[tuple[Tensor, dict[str, Value]]]
     ) -> list[Evidence]:
-        """Evidence of clips that are encoded, from features (T, C) and similarities of each."""
-        read: dict[int, TokenHypothesis] = {}
+        """The evidence of clips from their (T, C) features and similarities."""
+        best: dict[int, TokenHypothesis] = {}
         encoded = [features for features, _ in prepared]
         for indices in self._groups(encoded):
-            read |= dict(zip(indices, self._read([encoded[index] for index in indices]), strict=True))
+            best |= dict(zip(indices, self._decode([encoded[index] for index in indices]), strict=True))
         return [
             Evidence(
                 "avhubert",
                 {
-                    "hypothesis": self._dictionary.text(read[index].tokens.tolist()),
+                    "hypothesis": self._dictionary.text(best[index].tokens.tolist()),
                     "reference": state.clip.transcript or "",
-                    "tokens": read[index].tokens,
-                    "score": read[index].score,
+                    "tokens": best[index].tokens,
+                    "score": best[index].score,
                     **similar,
                 },
             )
@@ -126,55 +128,56 @@ class AVHubertInference:
         ]
 
     def _encode(self, state: AVHubertClipState) -> tuple[Tensor, dict[str, Value]]:
-        """(T, C) features of the lips, and the similarities. Clips are encoded one by one: padding changes rounding."""
+        """(T, C) video features, and the similarities. Clips are encoded alone, because padding changes rounding."""
         clip = state.clip
         lips = self._pictures(state.generated.all(clip.id))
-        longest = self._model.dims.max_target_positions - 1  # the decoder may say one token a frame, and the end mark
+        longest = self._model.dims.max_target_positions - 1  # at most one token per frame, and the end token
         if lips.shape[2] > longest:
             raise ClipError(
                 "too-long",
-                f"clip {clip.id}: {lips.shape[2]} frames, this network reads {longest} at most; cut it into utterances",
+                f"clip {clip.id}: {lips.shape[2]} frames, this network reads at most {longest}; cut it into utterances",
             )
-        seen = self._model.see(lips)
-        encoded = self._fused(seen, None)
+        video = self._model.video_features(lips)
+        encoded = self._fused(video, None)
         if not self._similarity:
             return encoded, {}
-        assert state.samples is not None  # Reader.start_clip refuses a clip without
+        assert state.samples is not None  # start_clip refuses a clip without audio
         if not state.reference.frames:
             raise ClipError("missing", f"clip {clip.id}: no reference video to compare features with; leave avs_* out")
         real = self._pictures(state.reference.all(clip.id))
-        real_seen = self._model.see(real)
-        heard, real_heard = (self._model.hear(self._speech(state.samples, video.shape[2])) for video in (lips, real))
+        real_video = self._model.video_features(real)
+        audio, real_audio = (
+            self._model.audio_features(self._speech(state.samples, pictures.shape[2])) for pictures in (lips, real)
+        )
         return encoded, {
-            "avs_u": _similarity(self._fused(None, heard), encoded),
-            "avs_m": _similarity(self._fused(seen, heard), self._fused(real_seen, real_heard)),
-            "avs_v": _similarity(encoded, self._fused(real_seen, None)),
+            "avs_u": _similarity(self._fused(None, audio), encoded),
+            "avs_m": _similarity(self._fused(video, audio), self._fused(real_video, real_audio)),
+            "avs_v": _similarity(encoded, self._fused(real_video, None)),
         }
 
-    def _fused(self, seen: Tensor | None, heard: Tensor | None) -> Tensor:
-        """(T, C) float32, whatever the network computes in."""
-        return self._model.fuse(seen, heard, None)[0].float()
+    def _fused(self, video: Tensor | None, audio: Tensor | None) -> Tensor:
+        """The (T, C) float32 output of the encoder."""
+        return self._model.fuse(video, audio, None)[0].float()
 
     def _pictures(self, crops: np.ndarray) -> Tensor:
-        """(1, 1, T, 88, 88), from (T, 88, 88) float32."""
-        return torch.from_numpy(crops).to(self._device, self._numbers)[None, None]
+        """(T, 88, 88) float32 to (1, 1, T, 88, 88) on the network's device, in its precision."""
+        return torch.from_numpy(crops).to(self._device, self._dtype)[None, None]
 
     def _speech(self, samples: np.ndarray, frames: int) -> Tensor:
-        """(1, 104, T)."""
+        """The (1, 104, T) stacked filterbanks of (N,) int16."""
         features = stacked_filterbanks(samples, frames, normalise=self._model.dims.normalise_audio)  # (T, 104)
-        return torch.from_numpy(features).to(self._device, self._numbers).T[None]
+        return torch.from_numpy(features).to(self._device, self._dtype).T[None]
 
     def _groups(self, encoded: Sequence[Tensor]) -> Iterator[list[int]]:
-        """Clips that are decoded together: of like length, and few enough for their beams' caches to fit.
+        """The clips of each batch: of similar length, and few enough for the caches of their beams.
 
-        In half precision each by itself: beside others its sums would be taken in another order, and that can change
-        its words.
+        In bfloat16 each clip is decoded alone: in a batch the order of its sums differs, which can change its words.
         """
         dims = self._model.dims
-        bytes_a_step = 2 * 4 * dims.decoder_layers * dims.decoder_width * self._settings.beam
+        bytes_per_step = 2 * 4 * dims.decoder_layers * dims.decoder_width * self._settings.beam
         group: list[int] = []
         for index in sorted(range(len(encoded)), key=lambda i: len(encoded[i])):
-            needed = (len(group) + 1) * len(encoded[index]) * bytes_a_step
+            needed = (len(group) + 1) * len(encoded[index]) * bytes_per_step
             if group and (self._half or needed > CACHE_BYTES):
                 yield group
                 group = []
@@ -182,14 +185,14 @@ class AVHubertInference:
         if group:
             yield group
 
-    def _read(self, encoded: Sequence[Tensor]) -> list[TokenHypothesis]:
+    def _decode(self, encoded: Sequence[Tensor]) -> list[TokenHypothesis]:
         """The best hypothesis of each (T, C) utterance."""
         if self._stepper is None:
-            return [self._read_frames(features) for features in encoded]
+            return [self._decode_ctc(features) for features in encoded]
         padded = torch.nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)  # (B, T, C)
         lengths = torch.tensor([len(features) for features in encoded])
         best = [found[0] for found in beam_search(self._stepper, padded, lengths, self._settings)]
-        if self._half:  # nobody was beside it
+        if self._half:  # it was decoded alone
             return [TokenHypothesis(hypothesis.tokens, hypothesis.score) for hypothesis in best]
         return [
             TokenHypothesis(hypothesis.tokens, self._score(hypothesis.tokens, features))
@@ -197,21 +200,21 @@ class AVHubertInference:
         ]
 
     def _score(self, tokens: np.ndarray, features: Tensor) -> float:
-        """The hypothesis' score once more, by itself: that of the search has the rounding of whoever was beside it."""
-        words = torch.from_numpy(tokens).to(features.device)
-        before = words.roll(1)[None]  # begins with the end mark, which stands last
+        """The score of a hypothesis, computed alone: the rounding of the search's score depends on the batch."""
+        target = torch.from_numpy(tokens).to(features.device)
+        before = target.roll(1)[None]  # the end token, which is last, becomes the first
         found = self._model.logits(before, features[None], None)[0].float().log_softmax(1)  # (n, V)
-        total = float(found.gather(1, words[:, None]).sum())
-        return total / float(len(words) ** self._settings.lenpen)
+        total = float(found.gather(1, target[:, None]).sum())
+        return total / float(len(target) ** self._settings.lenpen)
 
-    def _read_frames(self, features: Tensor) -> TokenHypothesis:
-        """Of a checkpoint fine-tuned with CTC: (T, C) to the best symbol of every frame."""
+    def _decode_ctc(self, features: Tensor) -> TokenHypothesis:
+        """Greedy CTC decoding of (T, C) features."""
         logits = self._model.ctc_logits(features[None])  # (1, T, V)
-        sure = logits.float().log_softmax(2).amax(2).mean()
-        return TokenHypothesis(ctc_greedy(logits, torch.tensor([len(features)]))[0], float(sure))
+        score = logits.float().log_softmax(2).amax(2).mean()
+        return TokenHypothesis(ctc_greedy(logits, torch.tensor([len(features)]))[0], float(score))
 
 
 def _similarity(one: Tensor, other: Tensor) -> float:
-    """Mean over frames of the cosine of (T, C) features, as far as both go."""
+    """The mean cosine of two (T, C) features over the frames that both have."""
     frames = min(len(one), len(other))
     return float(torch.nn.functional.cosine_similarity(one[:frames], other[:frames], dim=-1).mean())

@@ -1,4 +1,4 @@
-"""What AV-HuBERT is fine-tuned with, and what TalkLip's lip-reading expert charges its generator."""
+"""The label-smoothed loss that AV-HuBERT is fine-tuned with; also the loss of TalkLip's lip-reading expert."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from tlbench.training.expert import TokenLoss
 
 from .decoder import PAD
 
-SMOOTHING = 0.1  # av_hubert conf/finetune/*.yaml, label_smoothing; TalkLip's expert has the same
+SMOOTHING = 0.1  # av_hubert conf/finetune/*.yaml, label_smoothing; the same for TalkLip's expert
 
 
 def label_smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float = SMOOTHING) -> TokenLoss:
-    """Cross-entropy against targets that leave a little weight to every other token.
+    """Label-smoothed cross-entropy, summed over tokens.
 
-    The rule is fairseq's ``label_smoothed_nll_loss`` (criterions/label_smoothed_cross_entropy.py): with
-    ``e = smoothing / (V - 1)`` the loss is ``(1 - smoothing - e)`` times the true token's negative log probability plus
-    ``e`` times the sum of all tokens'. So the true token weighs ``1 - smoothing`` and every other ``e``. Summed, not
-    averaged: values above 90 for a sentence are usual.
+    fairseq's ``label_smoothed_nll_loss`` (criterions/label_smoothed_cross_entropy.py): with ``e = smoothing / (V - 1)``
+    the loss is ``(1 - smoothing - e)`` times the target token's negative log-probability plus ``e`` times the sum of
+    all tokens'. So the target has the weight ``1 - smoothing`` and every other token ``e``. As it is a sum, values
+    above 90 for a sentence are usual.
 
     Parameters
     ----------
@@ -25,20 +25,20 @@ def label_smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float = SMOO
     targets : (B, L) int64
         Padded with ``PAD``.
     """
-    found = logits.float().log_softmax(2)
+    logs = logits.float().log_softmax(2)
     counted = targets.ne(PAD)
-    true = -found.gather(2, targets[..., None])[..., 0][counted]
-    every = -found.sum(2)[counted]
+    target_loss = -logs.gather(2, targets[..., None])[..., 0][counted]
+    all_losses = -logs.sum(2)[counted]
     share = smoothing / (logits.shape[2] - 1)
-    chosen = found.argmax(2)[counted].eq(targets[counted])
-    smoothed = (1 - smoothing - share) * true.sum() + share * every.sum()
-    return TokenLoss(smoothed, true.sum(), int(counted.sum()), int(chosen.sum()))
+    correct = logs.argmax(2)[counted].eq(targets[counted])
+    smoothed = (1 - smoothing - share) * target_loss.sum() + share * all_losses.sum()
+    return TokenLoss(smoothed, target_loss.sum(), int(counted.sum()), int(correct.sum()))
 
 
 def shifted_targets(targets: Tensor) -> Tensor:
-    """What the decoder is given to foretell ``targets`` (B, L): the end mark first, then all but the last of each.
+    """The decoder's input for ``targets`` (B, L): each row's end token first, then its other tokens.
 
-    fairseq's collate with ``move_eos_to_beginning``: the end mark of a shorter row moves, its padding stays behind.
+    fairseq's collate with ``move_eos_to_beginning``; the padding of shorter rows stays at the end.
     """
     shifted = targets.clone()
     lengths = targets.ne(PAD).sum(1)

@@ -1,8 +1,8 @@
-"""The whole of AV-HuBERT: lips and speech to features, and features to scores of tokens.
+"""AV-HuBERT: video and audio to features, and features to logits of tokens.
 
 Names, order and shapes of the state dict are the original's (facebookresearch/av_hubert ``avhubert/hubert.py``,
-``hubert_asr.py``): ``encoder.w2v_model.*`` for the pre-trained network, ``decoder.*`` or ``encoder.proj.*`` for what
-fine-tuning adds.
+``hubert_asr.py``): ``encoder.w2v_model.*`` is the pre-trained network, ``decoder.*`` or ``encoder.proj.*`` is added by
+fine-tuning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from .encoder import AudioFrontend, TransformerEncoder, VideoFrontend
 
 
 class AVHubertModel(nn.Module):
-    """The pre-trained network without its heads for masked prediction."""
+    """The pre-trained network without its heads for masked prediction.
+
+    ``mask_emb`` and ``label_embs_concat`` are unused; files may hold them.
+    """
 
     def __init__(self, dims: Dims, feature_gradient: float) -> None:
         super().__init__()
@@ -35,42 +38,42 @@ class AVHubertModel(nn.Module):
         self.encoder = TransformerEncoder(dims)
         self.layer_norm = nn.LayerNorm(fused)
 
-    def see(self, video: Tensor) -> Tensor:
-        """(B, 1, T, 88, 88) to (B, C, T): what is seen, before it meets what is heard."""
-        return self._weakened(self.feature_extractor_video(video))
+    def video_features(self, video: Tensor) -> Tensor:
+        """(B, 1, T, 88, 88) to (B, C, T): the video features before fusion."""
+        return self._scale_gradient(self.feature_extractor_video(video))
 
-    def hear(self, audio: Tensor) -> Tensor:
-        """(B, 104, T) to (B, C, T): what is heard."""
-        return self._weakened(self.feature_extractor_audio(audio))
+    def audio_features(self, audio: Tensor) -> Tensor:
+        """(B, 104, T) to (B, C, T): the audio features before fusion."""
+        return self._scale_gradient(self.feature_extractor_audio(audio))
 
-    def forward(self, seen: Tensor | None, heard: Tensor | None, padding_mask: Tensor | None) -> Tensor:
-        """Features of what is seen, heard, or both: see :meth:`AVHubert.encode`."""
-        # An absent modality is zeros behind its projection, so not even its bias is left.
-        if seen is None:
-            if heard is None:
+    def forward(self, video: Tensor | None, audio: Tensor | None, padding_mask: Tensor | None) -> Tensor:
+        """Fuse and encode video features, audio features, or both: see :meth:`AVHubert.encode`."""
+        # A missing modality is zeros after its projection, without the projection's bias.
+        if video is None:
+            if audio is None:
                 raise ValueError("neither video nor audio was given")
-            seen = torch.zeros_like(heard)
-        if heard is None:
-            heard = torch.zeros_like(seen)
-        fused = torch.cat([heard, seen], dim=1) if self.dims.modality_fuse == "concat" else heard + seen
+            video = torch.zeros_like(audio)
+        if audio is None:
+            audio = torch.zeros_like(video)
+        fused = torch.cat([audio, video], dim=1) if self.dims.modality_fuse == "concat" else audio + video
         x = self.layer_norm(fused.transpose(1, 2))  # (B, T, 2C)
         if self.post_extract_proj is not None:
             x = self.post_extract_proj(x)
         encoded: Tensor = self.encoder(x, padding_mask)
         return encoded
 
-    def _weakened(self, features: Tensor) -> Tensor:
-        """The same numbers, with ``feature_gradient`` of the gradient (fairseq ``grad_multiply.py``)."""
+    def _scale_gradient(self, features: Tensor) -> Tensor:
+        """Unchanged features whose gradient is multiplied by ``feature_gradient`` (fairseq ``grad_multiply.py``)."""
         if self.feature_gradient != 1 and features.requires_grad:
-            features.register_hook(self._weaken)  # type: ignore[no-untyped-call]
+            features.register_hook(self._scaled)  # type: ignore[no-untyped-call]
         return features
 
-    def _weaken(self, gradient: Tensor) -> Tensor:
+    def _scaled(self, gradient: Tensor) -> Tensor:
         return gradient * self.feature_gradient
 
 
 class Encoder(nn.Module):
-    """The pre-trained network, and the output layer of a checkpoint fine-tuned with CTC."""
+    """The pre-trained network, with the output layer of a checkpoint fine-tuned with CTC."""
 
     def __init__(self, dims: Dims, feature_gradient: float) -> None:
         super().__init__()
@@ -79,15 +82,14 @@ class Encoder(nn.Module):
 
 
 class AVHubert(nn.Module):
-    """A lip reader, a speech recogniser, or both at once, as large as ``dims`` says.
+    """A network that reads video, audio, or both.
 
     Parameters
     ----------
     dims : Dims
     feature_gradient : float
-        How much of the gradient passes from the transformer back into the front ends, and through them into a video
-        that is itself being trained: 0.1 in the published networks (``feature_grad_mult``). Nothing but training
-        notices.
+        Factor of the gradient from the transformer to the front ends (and to a generated video): 0.1 in the published
+        networks (``feature_grad_mult``). It affects training only.
     """
 
     def __init__(self, dims: Dims, feature_gradient: float = 1.0) -> None:
@@ -98,45 +100,47 @@ class AVHubert(nn.Module):
             self.decoder = Decoder(dims)
 
     def encode(self, video: Tensor | None, audio: Tensor | None, padding_mask: Tensor | None) -> Tensor:
-        """Features of the last encoder layer.
+        """The output of the last encoder layer.
 
         Parameters
         ----------
         video : (B, 1, T, 88, 88) float32 or None
-            Grey and normalised; None for speech alone.
+            Grey and normalised; None for audio alone.
         audio : (B, 104, T) float32 or None
-            Stacked log filterbanks; None for lips alone.
+            Stacked log filterbanks; None for video alone.
         padding_mask : (B, T) bool or None
-            True where there is no frame.
+            True for padding.
 
         Returns
         -------
         (B, T, C) float32
         """
-        seen = None if video is None else self.see(video)
-        heard = None if audio is None else self.hear(audio)
-        return self.fuse(seen, heard, padding_mask)
+        return self.fuse(
+            None if video is None else self.video_features(video),
+            None if audio is None else self.audio_features(audio),
+            padding_mask,
+        )
 
-    def see(self, video: Tensor) -> Tensor:
-        """The first part of :meth:`encode`, which several passes can share: (B, 1, T, 88, 88) to (B, C, T)."""
-        return self.encoder.w2v_model.see(video)
+    def video_features(self, video: Tensor) -> Tensor:
+        """The first part of :meth:`encode`: (B, 1, T, 88, 88) to (B, C, T)."""
+        return self.encoder.w2v_model.video_features(video)
 
-    def hear(self, audio: Tensor) -> Tensor:
-        """As :meth:`see`, of speech: (B, 104, T) to (B, C, T)."""
-        return self.encoder.w2v_model.hear(audio)
+    def audio_features(self, audio: Tensor) -> Tensor:
+        """The first part of :meth:`encode`, for audio: (B, 104, T) to (B, C, T)."""
+        return self.encoder.w2v_model.audio_features(audio)
 
-    def fuse(self, seen: Tensor | None, heard: Tensor | None, padding_mask: Tensor | None) -> Tensor:
-        """The rest of :meth:`encode`: (B, T, C)."""
-        encoded: Tensor = self.encoder.w2v_model(seen, heard, padding_mask)
+    def fuse(self, video: Tensor | None, audio: Tensor | None, padding_mask: Tensor | None) -> Tensor:
+        """The second part of :meth:`encode`: (B, C, T) video and audio features to (B, T, C)."""
+        encoded: Tensor = self.encoder.w2v_model(video, audio, padding_mask)
         return encoded
 
     def logits(self, tokens: Tensor, encoded: Tensor, padding_mask: Tensor | None) -> Tensor:
-        """Scores of each next token: (B, L, V), for tokens (B, L) that begin with the end mark."""
+        """(B, L, V) logits of each next token, for tokens (B, L) that start with the end token."""
         scores: Tensor = self.decoder(tokens, encoded, padding_mask)
         return scores
 
     def ctc_logits(self, encoded: Tensor) -> Tensor:
-        """Scores of each frame's symbol: (B, T, V). Raises ValueError if this network has no such output."""
+        """(B, T, V) logits of each frame's symbol. Raises ValueError if the network has no CTC output layer."""
         if self.encoder.proj is None:
             raise ValueError("this AV-HuBERT was not fine-tuned with CTC")
         scores: Tensor = self.encoder.proj(encoded)

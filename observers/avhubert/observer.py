@@ -1,6 +1,6 @@
-"""AV-HuBERT as an observer: what a lip reader reads, without a sound, from the generated video.
+"""AV-HuBERT as an observer: the text that a lip reader reads from the generated video, without audio.
 
-What the network does stands in :mod:`.watching`, which is imported when the first clip needs it.
+:mod:`.inference` runs the network; it is imported when the observer is loaded.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ class AVHubert(LipReader):
     Evidence
     --------
     hypothesis, reference : str
-        What was read, and the clip's transcript as the data set writes it.
+        The text that was read, and the clip's transcript as in the data set.
     tokens : (n,) int64
-        Of the hypothesis, the end mark included.
+        Of the hypothesis, with the end token.
     score : float
-        Mean log-probability of its tokens.
-    With the mode ``similarity``, cosines of encoder features, mean over frames (after Yaman et al. 2024,
-    arXiv 2405.04327): ``avs_u`` speech against lips of the generated clip, ``avs_m`` speech and lips of the generated
-    against the reference clip, ``avs_v`` lips against lips.
+        Mean log-probability of the tokens.
+    avs_u, avs_m, avs_v : float
+        Only with the mode ``similarity``: mean cosine of encoder features over frames (after Yaman et al. 2024,
+        arXiv 2405.04327). ``avs_u`` compares audio and lips of the generated clip, ``avs_m`` audio with lips of the
+        generated and of the reference clip, ``avs_v`` the lips of both.
     """
 
     name: ClassVar[str] = "avhubert"
@@ -58,20 +59,19 @@ class AVHubert(LipReader):
     expert: ClassVar[str] = "tlbench.observers.avhubert.expert:AVHubertExpert.of"
     audio_encoder: ClassVar[str] = "tlbench.observers.avhubert.expert:build_audio_encoder"
 
-    def __init__(self, reader: AVHubertInference) -> None:
-        self._reader = reader
+    def __init__(self, inference: AVHubertInference) -> None:
+        self._inference = inference
 
     @classmethod
     def load(
         cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
     ) -> AVHubert:
-        """Build the network from the published file or its package.
+        """Load the network from the published file or a package.
 
         Raises
         ------
         TlbenchError
-            If there are no weights, they do not fit, they can't read (pre-trained only), or several views are asked
-            for: what is read through each would need a name of its own.
+            If there are no weights, they do not fit, the network is only pre-trained, or several views are given.
         """
         path, view = cls.weights_and_view(weights, views)
         from .inference import AVHubertInference
@@ -84,13 +84,13 @@ class AVHubert(LipReader):
         return replace(super().needs_for(views, modes), reference=compared, audio=compared)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if it has no sound to compare."""
+        """The state of a new clip. Raises ClipError if it has no transcript, or lacks audio for the similarities."""
         if not clip.transcript:
             raise ClipError(
                 "no-transcript", f"clip {clip.id}: no transcript (WER needs one); leave wer1 out, or add it"
             )
-        return self._reader.start_clip(clip, samples)
+        return self._inference.start_clip(clip, samples)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """What was read of each clip; beams of several clips share matrix products, but never a decision."""
-        return self._reader.compute(states)
+        """The evidence of each clip. Clips share matrix products, but do not influence each other."""
+        return self._inference.compute(states)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-WIDTH = 64  # channels of the first stage as published; each of the four stages has twice those of the one before
+WIDTH = 64  # channels of the first stage as published; each of the four stages has twice as many as the one before
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, each with its own trained PReLU."""
+    """Two 3x3 convolutions and a shortcut, each convolution with its own trained PReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -27,10 +27,10 @@ class BasicBlock(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        beside = x if self.downsample is None else self.downsample(x)
+        shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu1(self.bn1(self.conv1(x)))
         x = self.bn2(self.conv2(x))
-        joined: Tensor = self.relu2(x + beside)
+        joined: Tensor = self.relu2(x + shortcut)
         return joined
 
 
@@ -55,7 +55,7 @@ def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class ResEncoder(nn.Module):
-    """Grey video to a feature vector a frame: (B, 1, T, H, W) to (B, 8 width, T)."""
+    """Grey video to a feature vector per frame: (B, 1, T, H, W) to (B, 8 width, T)."""
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()

@@ -36,8 +36,8 @@ from tlbench.training.trainable import (
     pad_rows,
 )
 
-from .beam import BeamSettings, beam_search
 from .checkpoint import OBSERVER, TOKENIZER_FILE, network_of
+from .decode import BeamSettings, beam_search
 from .dictionary import PAD, SPECIAL, Dictionary
 from .dims import Dims
 from .incremental_decoder import SteppingDecoder

@@ -1,1 +1,1 @@
-"""Conformer: a lip reader that spells, under the true prefix as published or on its own."""
+"""Conformer: a character-level lip reader, teacher-forced as published (WER2), or with free decoding."""

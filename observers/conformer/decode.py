@@ -1,15 +1,16 @@
-"""From what was seen to characters: under the true prefix as published, or freely.
+"""Decoding: teacher forcing as published, and free decoding by beam search or CTC.
 
-Free reading is not part of the published protocol. Its rules are ours, and ``sound``'s:
+Free decoding is not part of the published protocol. Its rules are tlbench's own:
 
-- Attention beam search with espnet's defaults (espnet/espnet, ``espnet2/bin/asr_inference.py``): 20 hypotheses, a
-  hypothesis' score is the sum of its characters' log-probabilities, the end mark's included, without a bonus for
-  length. Neither a language model nor CTC takes part. As there, a hypothesis that ends takes its place from the others
-  at that step only, and no hypothesis is longer than the clip has frames.
-- It stops when no hypothesis still running has a better score than the best that has ended. Scores only fall, so the
-  answer is that of a search to the very end; espnet's own end detection gives up by a rule of thumb.
-- Blank is never chosen: it belongs to CTC.
-- CTC greedy: the best of each frame, repetitions and blanks dropped.
+- Attention beam search with espnet's defaults (espnet/espnet, ``espnet2/bin/asr_inference.py``): beam 20; the score of
+  a hypothesis is the sum of its characters' log-probabilities with the end mark's, without a length bonus, language
+  model or CTC. As in espnet, a hypothesis that ends uses a place of the beam at that step only, and no hypothesis has
+  more characters than the clip has frames.
+- The search stops when no running hypothesis has a better score than the best ended one. Scores only fall, so the
+result
+  is that of a complete search; espnet's own end detection is a heuristic.
+- The blank symbol is never chosen, because it belongs to CTC.
+- CTC greedy decoding: the best symbol of each frame, without repetitions and blanks.
 """
 
 from __future__ import annotations
@@ -20,39 +21,45 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .fast_model import PackedDecoder, Said, Seen
+from .fast_model import ClipMemory, PackedDecoder, PrefixCache
 from .tokenizer import BLANK, EOS, VOCABULARY
 
 BEAM = 20
 
 
-def forced(decoder: PackedDecoder, seen: Sequence[Seen], references: Sequence[Tensor]) -> list[Tensor]:
-    """Which character each clip's decoder would write next after each beginning of the true text.
+def teacher_forced_ids(
+    decoder: PackedDecoder, memory: Sequence[ClipMemory], references: Sequence[Tensor]
+) -> list[Tensor]:
+    """The character that the decoder predicts at each position of the reference, given the reference before it.
 
-    The argmax under the reference prefix, cut to the reference's length, as ``evaluation/teacher_force_wer.py`` has it:
-    what would follow the whole text is dropped. An end mark (39) or blank may stand anywhere.
+    This is the argmax of teacher forcing, cut to the reference's length, as in ``evaluation/teacher_force_wer.py``. It
+    may contain end marks (39) and blanks (0).
 
     Parameters
     ----------
+    decoder : PackedDecoder
+    memory : sequence of ClipMemory
+        Of each clip.
     references : sequence of (n,) int64
+        The transcript of each clip.
 
     Returns
     -------
     list of (n,) int64
     """
     prefixes = [torch.cat([reference.new_tensor([EOS]), reference[:-1]]) for reference in references]
-    return [logits.argmax(dim=-1) for logits in decoder.force(prefixes, seen)]
+    return [logits.argmax(dim=-1) for logits in decoder.teacher_forced(prefixes, memory)]
 
 
 def ctc_greedy(logits: Tensor) -> Tensor:
-    """(n,) int64 characters of (T, 40) logits."""
+    """(n,) int64 characters of (T, 40) CTC logits."""
     best: Tensor = torch.unique_consecutive(logits.argmax(dim=-1))
     return best[best != BLANK]
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """``ids`` (n,) int64 without the end mark; ``score`` is the log-probability of all of it."""
+    """``ids`` (n,) int64 without the end mark; ``score`` is the log-probability with the end mark."""
 
     ids: Tensor
     score: float
@@ -60,15 +67,15 @@ class Hypothesis:
 
 @dataclass
 class _Beam:
-    """The hypotheses of one clip that are still running, best first, and the best that has ended."""
+    """The running hypotheses of one clip, best first, and the best ended one."""
 
     clip: int
-    ids: Tensor  # (k, n) int64, the first is 39
+    ids: Tensor  # (k, n) int64; the first character is 39
     scores: Tensor  # (k,) float64
     best: Hypothesis
 
     def advance(self, logs: Tensor, beam: int, last: bool) -> Tensor:
-        """One more character by (k, 40) log-probabilities. Returns the (k',) parents of those that run on."""
+        """Append a character by (k, 40) log-probabilities. Returns the (k',) parents of the running hypotheses."""
         if last:
             only_end = torch.full_like(logs, -torch.inf)
             only_end[:, EOS] = logs[:, EOS]
@@ -79,16 +86,16 @@ class _Beam:
         ends = (characters == EOS).nonzero().flatten()
         if len(ends) and float(scores[ends[0]]) > self.best.score:
             self.best = Hypothesis(self.ids[parents[ends[0]], 1:], float(scores[ends[0]]))
-        run_on = (characters != EOS) & (scores > self.best.score)
-        parents = parents[run_on]
-        self.ids = torch.cat([self.ids[parents], characters[run_on, None]], dim=1)
-        self.scores = scores[run_on]
+        running = (characters != EOS) & (scores > self.best.score)
+        parents = parents[running]
+        self.ids = torch.cat([self.ids[parents], characters[running, None]], dim=1)
+        self.scores = scores[running]
         return parents
 
 
-def beam_search(decoder: PackedDecoder, seen: Sequence[Seen], beam: int = BEAM) -> list[Hypothesis]:
-    """The best sentence of each clip. The clips share matrix products, never a decision."""
-    device = seen[0].keys[0].device
+def beam_search(decoder: PackedDecoder, memory: Sequence[ClipMemory], beam: int = BEAM) -> list[Hypothesis]:
+    """The best sentence of each clip. Clips share matrix products, but do not influence each other."""
+    device = memory[0].keys[0].device
     running = [
         _Beam(
             clip,
@@ -96,23 +103,23 @@ def beam_search(decoder: PackedDecoder, seen: Sequence[Seen], beam: int = BEAM) 
             torch.zeros(1, dtype=torch.float64, device=device),
             Hypothesis(torch.empty(0, dtype=torch.int64, device=device), -torch.inf),
         )
-        for clip in range(len(seen))
+        for clip in range(len(memory))
     ]
     found: dict[int, Hypothesis] = {}
-    said = Said(len(decoder.blocks))
+    cache = PrefixCache(len(decoder.blocks))
     position = 0
     while running:
         rows = [len(one.ids) for one in running]
         last_characters = torch.cat([one.ids[:, -1] for one in running])
-        logits = decoder.step(last_characters, position, said, [seen[one.clip] for one in running], rows)
+        logits = decoder.step(last_characters, position, cache, [memory[one.clip] for one in running], rows)
         logs = logits.double().log_softmax(dim=-1)
         logs[:, BLANK] = -torch.inf
         parents, first = [], 0
         for one, own in zip(running, torch.split(logs, rows), strict=True):
-            parents.append(first + one.advance(own, beam, last=position == seen[one.clip].frames))
+            parents.append(first + one.advance(own, beam, last=position == memory[one.clip].frames))
             first += len(own)
         position += 1
         found |= {one.clip: one.best for one in running if not len(one.ids)}
         running = [one for one in running if len(one.ids)]
-        said.follow(torch.cat(parents))
-    return [found[clip] for clip in range(len(seen))]
+        cache.follow(torch.cat(parents))
+    return [found[clip] for clip in range(len(memory))]

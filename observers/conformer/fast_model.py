@@ -1,22 +1,29 @@
-"""Encoder and decoder for inference: several clips at once, each to rounding as by itself.
+"""The Conformer for inference: the numbers of :mod:`.model` to rounding, in less time, for several clips at once.
 
-Clips stand one behind the other in one row of frames, so that every matrix product is a large one and nothing is
-padded and masked. Only what looks along time knows where a clip ends: attention is computed clip by clip, and between
-two clips stand as many zeros as the convolution reaches. (The original pads a batch, and there a clip's end sees the
-padding: ``paper`` means its batches of one.)
+Visual front end: batch normalisation is fused into the convolutions (except the one between the two blocks of a layer,
+whose input is also used as it is), the first layer's 5 frames are channels of a 2-D convolution, memory is
+channels-last, and frames are computed a few at a time, so that intermediate values stay in the processor's cache.
 
-The layers' weights are those of the :mod:`.model` they are built from, not copies.
+Encoder and decoder: the frames of all clips are concatenated, so that matrix products are large and nothing is padded
+or masked. Attention is computed clip by clip; zeros between two clips keep convolutions apart. (The original pads a
+batch, and its convolutions see the padding after a clip's end: ``paper`` means its batches of one clip.) The layers
+share their weights with the :mod:`.model` they are made from.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+from tlbench.observing.fused_layers import conv2d, fuse, scale_and_shift
+from tlbench.observing.precision import exact_products
 
 from .model import (
     Attention,
@@ -26,9 +33,116 @@ from .model import (
     Encoder,
     EncoderBlock,
     RelativeAttention,
+    ResNetLayer,
+    VisualFrontend,
     positions,
     relative_positions,
 )
+from .view import MEAN, STD
+
+FRAMES_SEEN = 5  # by the first layer, for each frame
+AROUND = FRAMES_SEEN // 2
+FRAMES_A_PASS = 32  # best of 4, 8, 16, 32, 64 on a CPU
+MAX_PARALLEL_PASSES = 4  # each needs about 100 MB; with more cores a pass gets several
+
+Piece: TypeAlias = tuple[Tensor, int, int]  # a clip's crops, first frame, frame after the last
+
+
+def normalise(crops: Tensor) -> Tensor:
+    """uint8 to float32, in the order of operations of ``evaluation/teacher_force_wer.py`` (Sxjdwang/TalkLip)."""
+    return (crops / 255.0 - MEAN) / STD
+
+
+class _FusedLayer(nn.Module):
+    """A :class:`.model.ResNetLayer`."""
+
+    between_scale: Tensor
+    between_shift: Tensor
+    last_scale: Tensor
+
+    def __init__(self, layer: ResNetLayer) -> None:
+        super().__init__()
+        self.first = conv2d(*fuse(layer.conv1a.weight, None, layer.bn1a), layer.stride, 1)
+        self.second = conv2d(layer.conv2a.weight, None, 1, 1)
+        self.shortcut = conv2d(layer.downsample.weight, None, layer.stride, 0) if layer.stride > 1 else None
+        self.third = conv2d(*fuse(layer.conv1b.weight, None, layer.bn1b), 1, 1)
+        self.fourth = conv2d(*fuse(layer.conv2b.weight, None, layer.outbnb), 1, 1)
+        between_scale, between_shift = scale_and_shift(layer.outbna)
+        last_scale, _ = scale_and_shift(layer.outbnb)
+        self.register_buffer("between_scale", between_scale.float()[:, None, None])
+        self.register_buffer("between_shift", between_shift.float()[:, None, None])
+        self.register_buffer("last_scale", last_scale.float()[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        stream = self.second(self.first(x).relu_())
+        stream += x if self.shortcut is None else self.shortcut(x)
+        x = torch.addcmul(self.between_shift, stream, self.between_scale).relu_()
+        x = self.fourth(self.third(x).relu_())
+        return x.addcmul_(stream, self.last_scale).relu_()
+
+
+class FusedFrontend(nn.Module):
+    """A :class:`.model.VisualFrontend` with fused layers; it has its own weights."""
+
+    def __init__(self, frontend: VisualFrontend) -> None:
+        super().__init__()
+        first, norm = frontend.frontend3D[0], frontend.frontend3D[1]
+        assert isinstance(first, nn.Conv3d)
+        self.first = conv2d(*fuse(first.weight[:, 0], None, norm), 2, 3)
+        resnet = frontend.resnet
+        self.layers = nn.Sequential(*map(_FusedLayer, (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)))
+
+    def forward(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """Each clip's (T, 112, 112) uint8 crops, on any device, to its (T, 512) features on the network's device."""
+        device = self.first.weight.device
+        with exact_products(device), _workers(device) as workers:
+            features = torch.cat(list(workers.map(self._features, _passes(clips))))
+        return list(torch.split(features, [len(crops) for crops in clips]))
+
+    @torch.inference_mode()  # it holds for the calling thread only, so it is set here
+    def _features(self, pieces: Sequence[Piece]) -> Tensor:
+        """(n, 512) of all frames of the pieces."""
+        windows = torch.cat([_windows(*piece, self.first.weight.device) for piece in pieces])  # (n, 112, 112, 5)
+        x = self.first(windows.movedim(-1, 1).to(self.first.weight.dtype))  # (n, 64, 56, 56)
+        x = F.max_pool2d(x, 3, 2, 1).relu_()
+        return self.layers(x).mean(dim=(2, 3))  # type: ignore[no-any-return]
+
+
+def _workers(device: torch.device) -> ThreadPoolExecutor:
+    """The threads that compute the passes: on a CPU several passes at a time, each on cores of its own.
+
+    All cores on one pass would wait for each other after each product, very long if other processes use the machine.
+    """
+    threads = torch.get_num_threads()
+    count = min(threads, MAX_PARALLEL_PASSES) if device.type == "cpu" else 1
+    # set_num_threads applies to the calling thread: the main thread's number does not change.
+    return ThreadPoolExecutor(count, "conformer", torch.set_num_threads, (threads // count,))
+
+
+def _passes(clips: Sequence[Tensor]) -> Iterator[list[Piece]]:
+    """The frames of all clips in passes of :data:`FRAMES_A_PASS`."""
+    waiting: list[Piece] = []
+    room = FRAMES_A_PASS
+    for crops in clips:
+        start = 0
+        while start < len(crops):
+            stop = min(start + room, len(crops))
+            waiting.append((crops, start, stop))
+            room -= stop - start
+            start = stop
+            if not room:
+                yield waiting
+                waiting, room = [], FRAMES_A_PASS
+    if waiting:
+        yield waiting
+
+
+def _windows(crops: Tensor, start: int, stop: int, device: torch.device) -> Tensor:
+    """(stop - start, 112, 112, 5): the 5 frames around each frame, zeros (after normalising) outside the clip."""
+    first, last = max(0, start - AROUND), min(len(crops), stop + AROUND)
+    around = normalise(crops[first:last].to(device))
+    before, after = first - (start - AROUND), stop + AROUND - last
+    return F.pad(around, (0, 0, 0, 0, before, after)).unfold(0, FRAMES_SEEN, 1)
 
 
 def _heads(rows: Tensor, count: int) -> Tensor:
@@ -37,7 +151,7 @@ def _heads(rows: Tensor, count: int) -> Tensor:
 
 
 def _rows(heads: Tensor) -> Tensor:
-    """The inverse."""
+    """(1, heads, n, 64) to (n, 256)."""
     return heads[0].transpose(0, 1).flatten(1)
 
 
@@ -47,7 +161,7 @@ class _PackedRelativeAttention(nn.Module):
         self.of = attention
 
     def forward(self, x: Tensor, distances: Tensor, lengths: list[int]) -> Tensor:
-        """(n, 256) rows; ``distances`` of the longest clip."""
+        """(n, 256) rows of all clips; ``distances`` are the encoded relative positions of the longest clip."""
         heads = self.of.heads
         q, k, v = self.of.linear_q(x), self.of.linear_k(x), self.of.linear_v(x)
         by_content = (q + self.of.pos_bias_u.flatten()).split(lengths)
@@ -59,7 +173,7 @@ class _PackedRelativeAttention(nn.Module):
         for one, other, key, value in zip(by_content, by_distance, k.split(lengths), v.split(lengths), strict=True):
             length = len(one)
             own = _heads(p[middle - length + 1 : middle + length], heads)
-            # Row i of (T, 2 T - 1) is read from column T - 1 - i on: a view with shorter rows, no copy.
+            # Row i of (T, 2 T - 1) starts at column T - 1 - i: a strided view, without a copy.
             products = torch.matmul(_heads(other, heads), own.transpose(-2, -1)).contiguous()
             wide = 2 * length - 1
             bias = products.as_strided((1, heads, length, length), (0, length * wide, wide - 1, 1), length - 1)
@@ -69,7 +183,7 @@ class _PackedRelativeAttention(nn.Module):
 
 
 class _PackedConvolution(nn.Module):
-    """Batch normalisation is part of the kernels."""
+    """A :class:`.model.ConvolutionModule`; its batch normalisation is fused into the kernel."""
 
     kernel: Tensor
     bias: Tensor
@@ -77,17 +191,12 @@ class _PackedConvolution(nn.Module):
     def __init__(self, module: ConvolutionModule) -> None:
         super().__init__()
         self.of = module
-        norm, convolution = module.norm, module.depthwise_conv
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        assert convolution.bias is not None
-        scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = (convolution.bias.double() - norm.running_mean.double()) * scale + norm.bias.double()
-        self.register_buffer("kernel", (convolution.weight.double() * scale[:, None, None]).float())
+        kernel, bias = fuse(module.depthwise_conv.weight, module.depthwise_conv.bias, module.norm)
+        self.register_buffer("kernel", kernel.float())
         self.register_buffer("bias", bias.float())
 
     def forward(self, x: Tensor, places: Tensor, spread: int) -> Tensor:
-        """(n, 256) rows; ``places`` (n,) says where each stands in a row of ``spread`` with zeros between clips."""
+        """(n, 256) rows; ``places`` (n,) are their indices among ``spread`` frames with zeros between clips."""
         first, last = self.of.pointwise_conv1, self.of.pointwise_conv2
         gated = F.glu(F.linear(x, first.weight[..., 0], first.bias))
         width, _, size = self.kernel.shape
@@ -124,9 +233,9 @@ class PackedEncoder(nn.Module):
 
     @torch.inference_mode()
     def forward(self, clips: Sequence[Tensor]) -> list[Tensor]:
-        """Each clip's (L, 512) features, its own padding included, to (L, 256)."""
+        """Each clip's (L, 512) features, with its padding frames, to (L, 256)."""
         dims = self.of.dims
-        reach = dims.kernel // 2  # of the convolution, to each side, in frames
+        reach = dims.kernel // 2  # frames that the convolution sees to each side
         lengths = [len(features) for features in clips]
         x = self.of.embed(torch.cat(list(clips))) * math.sqrt(dims.width)
         distances = relative_positions(max(lengths), dims.width).to(x)
@@ -139,8 +248,8 @@ class PackedEncoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the decoder looks at in a clip: keys and values, (1, heads, L, 64), of each of its blocks."""
+class ClipMemory:
+    """A clip's keys and values for each decoder block's attention to the encoding, (1, heads, L, 64)."""
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
@@ -150,15 +259,15 @@ class Seen:
         return self.keys[0].shape[2]
 
 
-class Said:
-    """Keys and values, (rows, heads, n, 64), of each block for the n characters that each row of prefixes has said."""
+class PrefixCache:
+    """Each block's keys and values of the n characters of every prefix, (prefixes, heads, n, 64)."""
 
     def __init__(self, blocks: int) -> None:
         self.keys: list[Tensor | None] = [None] * blocks
         self.values: list[Tensor | None] = [None] * blocks
 
     def add(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """One more character's (rows, heads, 1, 64); returns all of this block."""
+        """Append one character's (prefixes, heads, 1, 64); returns all keys and values of this block."""
         before_k, before_v = self.keys[block], self.values[block]
         if before_k is not None and before_v is not None:
             key, value = torch.cat([before_k, key], 2), torch.cat([before_v, value], 2)
@@ -166,9 +275,9 @@ class Said:
         return key, value
 
     def follow(self, parents: Tensor) -> None:
-        """From now on row i goes on from what was row ``parents[i]``."""
-        self.keys = [None if kept is None else kept[parents] for kept in self.keys]
-        self.values = [None if kept is None else kept[parents] for kept in self.values]
+        """Replace prefix i by prefix ``parents[i]``."""
+        self.keys = [None if rows is None else rows[parents] for rows in self.keys]
+        self.values = [None if rows is None else rows[parents] for rows in self.values]
 
 
 class PackedDecoder(nn.Module):
@@ -180,78 +289,82 @@ class PackedDecoder(nn.Module):
         self.blocks = [block for block in decoder.decoders if isinstance(block, DecoderBlock)]
 
     @torch.inference_mode()
-    def look(self, clips: Sequence[Tensor]) -> list[Seen]:
-        """What there is to see in each clip's (L, 256) encoding."""
+    def memory(self, clips: Sequence[Tensor]) -> list[ClipMemory]:
+        """The keys and values of each clip's (L, 256) encoding."""
         heads = self.of.dims.heads
         lengths = [len(encoded) for encoded in clips]
         rows = torch.cat(list(clips))
         keys = [block.src_attn.linear_k(rows).split(lengths) for block in self.blocks]
         values = [block.src_attn.linear_v(rows).split(lengths) for block in self.blocks]
         return [
-            Seen(tuple(_heads(rows, heads) for rows in own_keys), tuple(_heads(rows, heads) for rows in own_values))
+            ClipMemory(
+                tuple(_heads(rows, heads) for rows in own_keys), tuple(_heads(rows, heads) for rows in own_values)
+            )
             for own_keys, own_values in zip(zip(*keys, strict=True), zip(*values, strict=True), strict=True)
         ]
 
     @torch.inference_mode()
-    def force(self, prefixes: Sequence[Tensor], seen: Sequence[Seen]) -> list[Tensor]:
-        """(n, 40) logits of what follows each beginning of each clip's (n,) int64 prefix, which begins with 39."""
+    def teacher_forced(self, prefixes: Sequence[Tensor], memory: Sequence[ClipMemory]) -> list[Tensor]:
+        """(n, 40) logits of the next character at each position of a clip's (n,) int64 prefix, which starts with 39."""
         lengths = [len(prefix) for prefix in prefixes]
         rows = torch.cat(list(prefixes))
         indices = torch.cat([torch.arange(length, device=rows.device) for length in lengths])
-        x = self._begin(rows, indices)
+        x = self._embed(rows, indices)
         for number, block in enumerate(self.blocks):
-            x = x + self._look_back(block.self_attn, block.norm1(x), lengths)
-            x = x + self._look(block.src_attn, number, block.norm2(x), seen, lengths)
+            x = x + self._self_attention(block.self_attn, block.norm1(x), lengths)
+            x = x + self._cross_attention(block.src_attn, number, block.norm2(x), memory, lengths)
             x = x + block.feed_forward(block.norm3(x))
         return list(torch.split(self._scores(x), lengths))
 
     @torch.inference_mode()
-    def step(self, characters: Tensor, position: int, said: Said, seen: Sequence[Seen], rows: list[int]) -> Tensor:
-        """One more character for every prefix of every clip.
+    def step(
+        self, characters: Tensor, position: int, cache: PrefixCache, memory: Sequence[ClipMemory], counts: list[int]
+    ) -> Tensor:
+        """The logits of the character after every prefix of every clip.
 
         Parameters
         ----------
         characters : (R,) int64
-            The last of each prefix.
+            The last character of each prefix.
         position : int
-            How many came before it.
-        said : Said
-            Of those before; it is added to.
-        seen : sequence of Seen
-        rows : list of int
-            How many consecutive prefixes belong to each clip; R in all.
+            Its index.
+        cache : PrefixCache
+            Of the characters before; the last characters are added.
+        memory : sequence of ClipMemory
+            Of each clip.
+        counts : list of int
+            Number of prefixes of each clip, R in all; the prefixes of a clip are consecutive.
 
         Returns
         -------
         (R, 40) float32
-            Logits of what follows.
         """
-        x = self._begin(characters, torch.tensor([position], device=characters.device))
+        x = self._embed(characters, torch.tensor([position], device=characters.device))
         for number, block in enumerate(self.blocks):
             attention, y = block.self_attn, block.norm1(x)
-            # (R, heads, 1, 64): here each prefix is a batch of its own
+            # (R, heads, 1, 64): each prefix is one item of a batch
             q, k, v = (
                 linear(y).view(len(y), attention.heads, 1, -1)
                 for linear in (attention.linear_q, attention.linear_k, attention.linear_v)
             )
-            found = F.scaled_dot_product_attention(q, *said.add(number, k, v))
+            found = F.scaled_dot_product_attention(q, *cache.add(number, k, v))
             x = x + attention.linear_out(found.flatten(1))
-            x = x + self._look(block.src_attn, number, block.norm2(x), seen, rows)
+            x = x + self._cross_attention(block.src_attn, number, block.norm2(x), memory, counts)
             x = x + block.feed_forward(block.norm3(x))
         return self._scores(x)
 
-    def _begin(self, characters: Tensor, indices: Tensor) -> Tensor:
-        """(n, 256) of (n,) characters at their places, (n,) or the same one for all."""
+    def _embed(self, characters: Tensor, indices: Tensor) -> Tensor:
+        """(n, 256) embeddings of (n,) characters at (n,) positions, or all at one position."""
         width = self.of.dims.width
         x = self.of.embed(characters) * math.sqrt(width)
         return x + positions(indices, width).to(x.dtype)  # type: ignore[no-any-return]
 
     def _scores(self, x: Tensor) -> Tensor:
-        """(n, 40) logits, float32 whatever the other layers compute in."""
+        """(n, 40) logits; the output layer computes in float32."""
         last = self.of.output_layer
         return last(self.of.after_norm(x).to(last.weight.dtype))  # type: ignore[no-any-return]
 
-    def _look_back(self, attention: Attention, x: Tensor, lengths: list[int]) -> Tensor:
+    def _self_attention(self, attention: Attention, x: Tensor, lengths: list[int]) -> Tensor:
         parts = (linear(x).split(lengths) for linear in (attention.linear_q, attention.linear_k, attention.linear_v))
         found = []
         for own in zip(*parts, strict=True):
@@ -259,9 +372,11 @@ class PackedDecoder(nn.Module):
             found.append(_rows(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
         return attention.linear_out(torch.cat(found))  # type: ignore[no-any-return]
 
-    def _look(self, attention: Attention, block: int, x: Tensor, seen: Sequence[Seen], lengths: list[int]) -> Tensor:
+    def _cross_attention(
+        self, attention: Attention, block: int, x: Tensor, memory: Sequence[ClipMemory], lengths: list[int]
+    ) -> Tensor:
         found = [
             _rows(F.scaled_dot_product_attention(_heads(q, attention.heads), clip.keys[block], clip.values[block]))
-            for q, clip in zip(attention.linear_q(x).split(lengths), seen, strict=True)
+            for q, clip in zip(attention.linear_q(x).split(lengths), memory, strict=True)
         ]
         return attention.linear_out(torch.cat(found))  # type: ignore[no-any-return]

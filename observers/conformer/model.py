@@ -2,9 +2,8 @@
 
 State-dict names, and sizes unless :class:`.dims.Dims` says otherwise, are those of Sxjdwang/TalkLip
 (``models/conformer_lip_reading.py``, ``models/visual_frontend.py``, ``evaluation/conformer_arg.txt``) on espnet 0.10.6,
-so that the published file loads as it is. Computed step by step as there, batches padded and masked as there.
-:mod:`.eye` and :mod:`.packed` give the same for single clips, several at once and faster. Shapes in comments are those
-of the published size.
+so that the published file loads unchanged. Every step is computed as there, with the same padding and masks.
+:mod:`.fast_model` computes the same for several clips at once, faster. Shapes in comments are of the published size.
 
 Gulati et al. 2020, "Conformer"; relative positions after Dai et al. 2019, "Transformer-XL", appendix B.
 """
@@ -20,23 +19,23 @@ from torch import Tensor, nn
 from .dims import PUBLISHED, Dims
 from .tokenizer import VOCABULARY
 
-POSITIONS = 5000  # the length of espnet's tables; the original makes them anew for a longer clip, here it is refused
+POSITIONS = 5000  # length of espnet's tables; the original extends them for a longer clip, here it is refused
 
 
 def positions(indices: Tensor, width: int = PUBLISHED.width) -> Tensor:
-    """Sines and cosines, in turn, of (n,) indices, which may be negative: (n, width) float32."""
+    """Positional encodings (n, width) float32, alternating sines and cosines, of (n,) indices that may be negative."""
     rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * -(math.log(10000.0) / width))
     angles = indices.float()[:, None] * rates.to(indices.device)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 def relative_positions(length: int, width: int = PUBLISHED.width) -> Tensor:
-    """Of the distances from length - 1 down to 1 - length (query minus key): (2 length - 1, width)."""
+    """The encodings of the distances (query - key) from length - 1 down to 1 - length: (2 length - 1, width)."""
     return positions(torch.arange(length - 1, -length, -1), width)
 
 
 class ResNetLayer(nn.Module):
-    """Two residual blocks that share one stream: what enters the first normalisation is what the second adds to."""
+    """Two residual blocks; the second block's shortcut is the first block's sum before its batch normalisation."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -60,7 +59,7 @@ class ResNetLayer(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Four layers over single frames."""
+    """Four layers, applied to each frame."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -72,33 +71,33 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, 64, 28, 28) to (n, 512)."""
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return F.avg_pool2d(x, x.shape[-1]).flatten(1)  # of 4 pixels a side as published
+        return F.avg_pool2d(x, x.shape[-1]).flatten(1)  # 4x4 pixels as published
 
 
 class VisualFrontend(nn.Module):
-    """Crops to features: a convolution over 5 frames, then each instant by itself."""
+    """Crops to features: a convolution over 5 frames, then a ResNet for each frame."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.frontend3D = nn.Sequential(
             nn.Conv3d(1, width, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
-            nn.BatchNorm2d(width, eps=1e-3),  # after the first layer the frames of all clips stand in one row
+            nn.BatchNorm2d(width, eps=1e-3),  # the frames of all clips are concatenated after the first layer
             nn.ReLU(),
             nn.MaxPool2d(3, 2, 1),
         )
         self.resnet = ResNet(width)
 
     def forward(self, crops: Tensor, frames: list[int]) -> list[Tensor]:
-        """(B, T, 112, 112) float32 to (frames, 512) of each clip; near its end what lies beyond is seen too."""
+        """(B, T, 112, 112) float32 to (frames, 512) of each clip. Its last frames see the padding after them."""
         x = self.frontend3D[0](crops[:, None]).transpose(1, 2)  # (B, T, 64, 56, 56)
         packed = torch.cat([clip[:count] for clip, count in zip(x, frames, strict=True)])
         return list(self.resnet(self.frontend3D[1:](packed)).split(frames))
 
 
 def pad_features(features: list[Tensor], lengths: list[int]) -> Tensor:
-    """Each clip's (n, 512) in the middle of ``length`` rows of zeros, more zeros behind up to the longest.
+    """Pad each clip's (n, 512) with zeros on both sides to its ``length``, then at the end to the longest: (B, L, 512).
 
-    The zeros of ``length`` count as frames: nothing masks them (``outpadding`` of the original).
+    The zeros within ``length`` count as frames and are not masked (``outpadding`` of the original).
     """
     longest = max(lengths)
     lefts = [(length - len(rows)) // 2 for rows, length in zip(features, lengths, strict=True)]
@@ -118,16 +117,16 @@ class Attention(nn.Module):
         self.linear_v = nn.Linear(width, width)
         self.linear_out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
-        """(B, n, 256) looks at (B, m, 256) where ``mask``, (B, 1 or n, m) bool, allows."""
-        q, k, v = self._heads(self.linear_q(x)), self._heads(self.linear_k(seen)), self._heads(self.linear_v(seen))
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Queries (B, n, 256) attend to (B, m, 256) where ``mask``, (B, 1 or n, m) bool, is True."""
+        q, k, v = self._heads(self.linear_q(x)), self._heads(self.linear_k(memory)), self._heads(self.linear_v(memory))
         return self._attend(q @ k.transpose(-2, -1), v, mask)
 
     def _attend(self, products: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        hidden = ~mask[:, None]
+        masked = ~mask[:, None]
         lowest = torch.finfo(products.dtype).min
-        weights = torch.softmax((products / math.sqrt(v.shape[-1])).masked_fill(hidden, lowest), dim=-1)
-        found = weights.masked_fill(hidden, 0.0) @ v  # (B, heads, n, 64)
+        weights = torch.softmax((products / math.sqrt(v.shape[-1])).masked_fill(masked, lowest), dim=-1)
+        found = weights.masked_fill(masked, 0.0) @ v  # (B, heads, n, 64)
         return self.linear_out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -136,7 +135,7 @@ class Attention(nn.Module):
 
 
 class RelativeAttention(Attention):
-    """Attention that also weighs how far apart two frames are."""
+    """Self-attention with relative positions."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__(width, heads)
@@ -145,7 +144,7 @@ class RelativeAttention(Attention):
         self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
 
     def forward(self, x: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, 256) looks at itself. ``distances`` as :func:`relative_positions` gives them."""
+        """(B, T, 256) attends to itself; ``distances`` are from :func:`relative_positions`."""
         q, k, v = self._heads(self.linear_q(x)), self._heads(self.linear_k(x)), self._heads(self.linear_v(x))
         p = self._heads(self.linear_pos(distances)[None])  # (1, heads, 2 T - 1, 64)
         by_content = (q + self.pos_bias_u[:, None]) @ k.transpose(-2, -1)
@@ -162,7 +161,7 @@ def _shifted(by_distance: Tensor) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    """Two linear layers; SiLU between them in the encoder, a rectifier in the decoder."""
+    """Two linear layers with SiLU (encoder) or ReLU (decoder) between them."""
 
     def __init__(self, width: int, hidden: int, between: nn.Module) -> None:
         super().__init__()
@@ -175,7 +174,7 @@ class FeedForward(nn.Module):
 
 
 class ConvolutionModule(nn.Module):
-    """A gate, a convolution over time for each channel by itself, and a mix of the channels."""
+    """Gated linear unit, depthwise convolution over time, batch normalisation, SiLU, pointwise convolution."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
@@ -185,7 +184,7 @@ class ConvolutionModule(nn.Module):
         self.pointwise_conv2 = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor, within: Tensor | None) -> Tensor:
-        """(B, T, 256) to (B, T, 256). Nothing is seen of what is not ``within``, (B, 1, T) bool; None sees it all."""
+        """(B, T, 256) to (B, T, 256). ``within``, (B, 1, T) bool, is False for padding, which becomes 0."""
         x = F.glu(self.pointwise_conv1(x.transpose(1, 2)), dim=1)
         if within is not None:
             x = x.masked_fill(~within, 0.0)
@@ -198,7 +197,7 @@ def _norm(width: int) -> nn.LayerNorm:
 
 
 class EncoderBlock(nn.Module):
-    """Half a feed-forward step, attention, convolution, the other half; each on what is normalised."""
+    """Half a feed-forward step, attention, convolution, half a feed-forward step; each after a layer norm."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -222,21 +221,23 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Features to what the decoder and CTC read."""
+    """Visual features to the encoding that decoder and CTC use."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
         self.dims = dims
         width = dims.width
-        self.embed = nn.Sequential(nn.Linear(dims.features, width), nn.LayerNorm(width, eps=1e-5))  # torch's own norm
+        self.embed = nn.Sequential(
+            nn.Linear(dims.features, width), nn.LayerNorm(width, eps=1e-5)
+        )  # torch's default eps
         self.encoders = nn.ModuleList(EncoderBlock(dims) for _ in range(dims.encoder_blocks))
         self.after_norm = _norm(width)
 
     def forward(self, features: Tensor, mask: Tensor, *, apart: bool = False) -> Tensor:
-        """(B, T, 512) and (B, 1, T) bool to (B, T, 256).
+        """(B, T, 512) features and a (B, 1, T) bool mask of frames to (B, T, 256).
 
-        With ``apart`` every clip is encoded as if it were alone. The original's masks are for attention only: its
-        convolutions see what fills up a shorter clip of a batch.
+        With ``apart`` the result for a clip does not depend on the padding. The original masks attention only: its
+        convolutions see the padding of the shorter clips of a batch.
         """
         width = self.dims.width
         x = self.embed(features) * math.sqrt(width)
@@ -247,7 +248,7 @@ class Encoder(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Attention to what was said, attention to what was seen, feed-forward."""
+    """Self-attention to the prefix, attention to the encoding, feed-forward."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -259,15 +260,15 @@ class DecoderBlock(nn.Module):
         self.norm2 = _norm(width)
         self.norm3 = _norm(width)
 
-    def forward(self, x: Tensor, causal: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
-        said = self.norm1(x)
-        x = x + self.self_attn(said, said, causal)
-        x = x + self.src_attn(self.norm2(x), seen, mask)
+    def forward(self, x: Tensor, causal: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        prefix = self.norm1(x)
+        x = x + self.self_attn(prefix, prefix, causal)
+        x = x + self.src_attn(self.norm2(x), memory, mask)
         return x + self.feed_forward(self.norm3(x))  # type: ignore[no-any-return]
 
 
 class Decoder(nn.Module):
-    """The next character after each prefix."""
+    """Logits of the next character at each position of a text."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -278,30 +279,30 @@ class Decoder(nn.Module):
         self.after_norm = _norm(width)
         self.output_layer = nn.Linear(width, VOCABULARY)
 
-    def forward(self, prefix: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
-        """(B, n) int64 beginning with 39, (B, T, 256) and (B, 1, T) bool to (B, n, 40) logits."""
+    def forward(self, prefix: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """(B, n) int64 that starts with 39, the encoding (B, T, 256) and its (B, 1, T) bool mask to (B, n, 40)."""
         length, width = prefix.shape[1], self.dims.width
         x = self.embed(prefix) * math.sqrt(width) + positions(torch.arange(length, device=prefix.device), width)
         causal = torch.ones(1, length, length, dtype=torch.bool, device=prefix.device).tril()
         for block in self.decoders:
-            x = block(x, causal, seen, mask)
+            x = block(x, causal, memory, mask)
         return self.output_layer(self.after_norm(x))  # type: ignore[no-any-return]
 
 
 class CTC(nn.Module):
-    """The second output: a character or blank for each frame."""
+    """The CTC output: logits of a character or blank for each frame."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.ctc_lo = nn.Linear(width, VOCABULARY)
 
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, encoded: Tensor) -> Tensor:
         """(..., T, 256) to (..., T, 40) logits."""
-        return self.ctc_lo(seen)  # type: ignore[no-any-return]
+        return self.ctc_lo(encoded)  # type: ignore[no-any-return]
 
 
 class ConformerModel(nn.Module):
-    """All of it: 52,496,656 parameters as published."""
+    """The whole network: 52,496,656 parameters as published."""
 
     def __init__(self, dims: Dims = PUBLISHED) -> None:
         super().__init__()
@@ -312,20 +313,20 @@ class ConformerModel(nn.Module):
         self.ctc = CTC(dims.width)
 
     def encode(self, crops: Tensor, frames: list[int], lengths: list[int]) -> tuple[Tensor, Tensor]:
-        """A padded batch of clips, as the original encodes it.
+        """Encode a padded batch of clips as the original does.
 
         Parameters
         ----------
         crops : (B, T, 112, 112) float32
             Normalised.
         frames, lengths : list of B int
-            How many crops a clip has, and to how many frames its features are padded.
+            The number of crops of each clip, and the number of frames that its features are padded to.
 
         Returns
         -------
-        seen : (B, L, 256) float32
+        encoded : (B, L, 256) float32
         mask : (B, 1, L) bool
-            True on the ``length`` frames of each clip.
+            True for the first ``length`` frames of each clip.
         """
         padded = pad_features(self.visual_frontend(crops, frames), lengths)
         mask = torch.arange(padded.shape[1])[None, None] < torch.tensor(lengths)[:, None, None]

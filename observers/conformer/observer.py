@@ -1,6 +1,6 @@
-"""The Conformer as an observer: which characters it would write under the true text, and what it reads freely.
+"""The Conformer as an observer: its characters under teacher forcing, and optionally free decoding.
 
-What the network does stands in :mod:`.watching`, which is imported when the first clip needs it.
+:mod:`.inference` runs the network; it is imported when the observer is loaded.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ FREE = "free"
 
 
 class Conformer(LipReader):
-    """WER2 and CER: the next character after each beginning of the true text, as published.
+    """WER2 and CER: the next character given the reference before it (teacher forcing), as published.
 
     Evidence
     --------
     reference : str
-        The clip's transcript as the data set writes it.
+        The clip's transcript as in the data set.
     reference_ids : (n,) int64
-        The same in upper case, as :mod:`.characters` numbers it; respelled where its alphabet lacks a character.
+        The same in upper case as character ids (:mod:`.tokenizer`); respelled where the alphabet lacks a character.
     forced_ids : (n,) int64
-        The character written at each place by a decoder that is told all characters before it; 39 and 0 may be among
-        them.
-    With the mode ``free``, what is read without the text, by rules of our own (:mod:`.decode`): ``free_hypothesis`` by
-    attention beam search, ``ctc_hypothesis`` from CTC's best of each frame.
+        The character that the decoder predicts at each position, given the reference before it. It may contain end
+        marks (39) and blanks (0).
+    free_hypothesis, ctc_hypothesis : str
+        Only with the mode ``free``: the text decoded without the reference, by attention beam search and by CTC
+        (:mod:`.decode`).
     """
 
     name: ClassVar[str] = "conformer"
@@ -55,20 +56,19 @@ class Conformer(LipReader):
     read_published: ClassVar[str] = "tlbench.observers.conformer.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.conformer.train:TrainableConformer"
 
-    def __init__(self, reader: ConformerInference) -> None:
-        self._reader = reader
+    def __init__(self, inference: ConformerInference) -> None:
+        self._inference = inference
 
     @classmethod
     def load(
         cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
     ) -> Conformer:
-        """Build the network from the published file or its package.
+        """Load the network from the published file or a package.
 
         Raises
         ------
         TlbenchError
-            If there are no weights, they do not fit, neither does the view, or several views are asked for: what is
-            read through each would need a name of its own.
+            If there are no weights, they do not fit, the view has another size, or several views are given.
         """
         path, view = cls.weights_and_view(weights, views)
         import torch
@@ -81,13 +81,13 @@ class Conformer(LipReader):
         return cls(ConformerInference(model, view, torch.device(device), free=FREE in modes, half=half))
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        """Begin with a clip. Raises ClipError if nobody knows what is said in it, or if that can't be spelt."""
+        """The state of a new clip. Raises ClipError if it has no transcript, or one that can't be spelled."""
         if clip.transcript is None:
             raise ClipError(
                 "no-transcript", f"clip {clip.id}: no transcript (WER2 needs one); leave wer2 out, or add it"
             )
-        return self._reader.start_clip(clip)
+        return self._inference.start_clip(clip)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """What was read of each clip; clips share matrix products, but never a decision."""
-        return self._reader.compute(states)
+        """The evidence of each clip. Clips share matrix products, but do not influence each other."""
+        return self._inference.compute(states)

@@ -43,7 +43,7 @@ from tlbench.training.trainable import (
 
 from .checkpoint import OBSERVER, network_of
 from .dims import PUBLISHED, Dims
-from .fast_frontend import AROUND, FRAMES_SEEN
+from .fast_model import AROUND, FRAMES_SEEN
 from .inference import ConformerInference
 from .model import POSITIONS, ConformerModel, VisualFrontend, pad_features
 from .tokenizer import BLANK, EOS, ids_of, required_frames

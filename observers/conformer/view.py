@@ -1,8 +1,8 @@
-"""What the Conformer sees: the middle of the whole frame, grey, 112x112.
+"""The Conformer's views: a grey 112x112 crop of the middle of the frame.
 
-``evaluation/teacher_force_wer.py`` (Sxjdwang/TalkLip at 7ed53ee): grey at the frame's own size, then 224x224, then the
-middle; rounded to uint8 at both steps. No face is looked for: LRS2's 160x160 frames are framed on one. Other videos are
-framed like them first, by ``face-framed``. Our own small networks see a smaller picture of the mouth alone.
+``evaluation/teacher_force_wer.py`` (Sxjdwang/TalkLip at 7ed53ee) converts to grey, resizes to 224x224 and cuts out the
+middle, rounding to uint8 twice. It detects no face, because LRS2's 160x160 frames are framed on one. ``face-framed``
+frames other videos in the same way first. Networks trained with tlbench see a smaller crop of the mouth.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ LRS2_SIDE = 160  # pixels
 CROP = (Grey("opencv"), Resize(224, 224), CenterCrop(112, 112))
 WHOLE = View("conformer-lrs2-112", 1, (*CROP, Normalise(MEAN, STD)))
 FACE_FRAMED = View("conformer-face-framed", 1, (FrameFace(LRS2_SIDE), *WHOLE.steps))
-# The mouth of an LRS2-framed face. The window is where the mouths of GRID's speakers (y about 90, once framed) and of
-# the synthetic talkers (about 101) have room to move.
+# The mouth of an LRS2-framed face. The window has room for the mouths of GRID's speakers (centre at y = 90 after
+# framing) and of the synthetic talkers (y = 101).
 SMALL_SIDE = 48  # pixels
 SMALL = (CropWindow(48, 60, 112, 124), Grey("opencv"), Resize(SMALL_SIDE, SMALL_SIDE), Normalise(MEAN, STD))
 SMALL_MOUTH = View("conformer-small-mouth", 1, SMALL, ((LRS2_SIDE, LRS2_SIDE),))

@@ -1,1 +1,1 @@
-"""MVM: which of 500 words a mouth says."""
+"""MVM: a classifier of 500 spoken words from the lips (ACC)."""

@@ -1,4 +1,4 @@
-"""The published file, four state dicts in one, or the package made of it or of a training, to a network."""
+"""Load MVM from the published file (four state dicts) or from a package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tlbench.checkpoints.package import Package, open_package
+from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
 from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
 from tlbench.errors import TlbenchError
 
@@ -17,21 +17,21 @@ from .model import MVMModel
 from .words import WORDS
 
 OBSERVER = "mvm"
-# train.py and test.py of the original; a package has these names without "_state_dict" in front of the tensors'.
+# The four state dicts of the file are called PART_state_dict (original train.py); in a package, PART. is a prefix.
 PARTS = ("v_front", "a_front", "mem", "tcn")
 
 
 def read_published(path: Path) -> Package:
-    """The published file as a package. Raises TlbenchError if it is damaged, holds code, or is another model's."""
+    """Read the published file as a package. Raises TlbenchError if it is damaged, holds code, or is another model's."""
     package = _read(path)
     network_of(package, path)
     return published(package, path)
 
 
 def load_model(path: Path) -> tuple[MVMModel, Sequence[str]]:
-    """The network, ready for inference, of the file or its package, and the words it chooses from.
+    """The network, ready for inference, and the words that it classifies.
 
-    Raises TlbenchError naming what does not fit.
+    Raises TlbenchError if the file does not fit.
     """
     model, words = network_of(open_package(path, _read), path)
     return model.eval().requires_grad_(False), words
@@ -39,21 +39,17 @@ def load_model(path: Path) -> tuple[MVMModel, Sequence[str]]:
 
 def network_of(package: Package, path: Path) -> tuple[MVMModel, Sequence[str]]:
     """The network of a package, and its words. Raises TlbenchError, naming ``path``, if it does not fit."""
-    if package.observer != OBSERVER:
-        raise TlbenchError(f"package {path}: is of observer {package.observer!r}, not {OBSERVER!r}")
-    try:
-        dims = Dims.from_json(package.config.get("dims", {}))  # a published file has none
-    except (TypeError, ValueError) as error:
-        raise TlbenchError(f"package {path}: its sizes can't be read ({error}); import or train it again") from error
+    check_observer(package, OBSERVER, path)
+    dims = read_dims(Dims, package.config.get("dims", {}), path)  # a published file states none
     words = _words_of(package, path, dims.words)
-    with torch.device("meta"):  # 60 million random numbers would be drawn only to be overwritten
+    with torch.device("meta"):  # without drawing 60 million random numbers
         model = MVMModel(dims).to_empty(device="cpu")
     load_into(model, package.tensors, f"{OBSERVER}, {path}")
     return model, words
 
 
 def _words_of(package: Package, path: Path, count: int) -> Sequence[str]:
-    """The package's own list; LRW's if it has none, as a published file."""
+    """The words that the package states; LRW's if it states none, like a published file."""
     words = package.config.get("words", WORDS)
     if words is not WORDS and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
         raise TlbenchError(f"package {path}: its words can't be read; train it again")
@@ -63,7 +59,7 @@ def _words_of(package: Package, path: Path, count: int) -> Sequence[str]:
 
 
 def _read(path: Path) -> Package:
-    """Optimizer states and the like, which lie beside the four dicts, are not read."""
+    """Read the four state dicts; optimizer states and other parts of the file are not read."""
     archive = open_checkpoint(path)
     tree = archive.tree if isinstance(archive.tree, dict) else {}
     missing = [f"{part}_state_dict" for part in PARTS if not isinstance(tree.get(f"{part}_state_dict"), dict)]

@@ -1,4 +1,4 @@
-"""From logits to words, as ``test.py`` of the original decides, with or without the mirrored clip."""
+"""Logits to words, as in the original's ``test.py``, with or without the mirrored clip."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network takes a clip for.
+    """The prediction for one clip.
 
     Attributes
     ----------
     top : list of int
-        The five likeliest labels, best first.
+        The five classes with the highest logits, best first.
     rank : int
-        How many labels are likelier than the true one; 0 if that is the answer.
+        How many classes have a higher logit than the true one; 0 if the prediction is right.
     """
 
     top: list[int]
     rank: int
 
 
-def read(logits: np.ndarray, label: int) -> Prediction:
-    """The reading of (words,) logits. Of equals the smaller label comes first, as ``argmax`` decides."""
+def predict(logits: np.ndarray, label: int) -> Prediction:
+    """The prediction from (words,) logits. Of equal logits the lower class comes first, as with ``argmax``."""
     ranked = np.argsort(-logits, kind="stable")
     return Prediction(ranked[:TOP].tolist(), int(np.flatnonzero(ranked == label)[0]))
 
 
-def read_both(logits: np.ndarray, mirrored: np.ndarray, label: int) -> Prediction:
-    """The reading of a clip and its mirror image (``--test_aug``), as the published accuracy was measured.
+def predict_both(logits: np.ndarray, mirrored: np.ndarray, label: int) -> Prediction:
+    """The prediction from a clip and its mirror image (``--test_aug``), as the published accuracy was measured.
 
     The logits are added, not the probabilities.
     """
-    return read(logits + mirrored, label)
+    return predict(logits + mirrored, label)

@@ -1,8 +1,8 @@
 """MVM for inference: the logits of :class:`.model.MVMModel` to rounding, in less time.
 
-What makes the difference: batch normalisation is part of the convolutions' weights, but for the one in front of each
-block, whose zero padding it must not touch; the first layer slides over 5 frames as if they were channels; channels
-come last in memory; and what each slot of a memory adds to the features is multiplied out beforehand.
+Batch normalisation is fused into the convolutions, except the one before each block, because the convolution after it
+pads with zeros. The first layer's 5 frames are channels of a 2-D convolution. Memory is channels-last. The contribution
+of each memory slot to the output is computed once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tlbench.observing.fused_layers import conv2d, fuse, linear, scale_and_shift
 from tlbench.observing.precision import exact_products
 
 from .model import (
@@ -23,26 +24,8 @@ from .model import (
     VisualFrontend,
 )
 
-FRAMES_SEEN = 5  # by the first layer, at each instant
-_FIRST_CHANNELS = 8  # of which FRAMES_SEEN are used: vectors of 8 are a third faster than 5 numbers
-
-
-def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Batch normalisation as a factor and a summand for each channel, float64."""
-    assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    return scale, norm.bias.double() - norm.running_mean.double() * scale
-
-
-def _convolution(kernel: Tensor, norm: nn.Module, stride: int, padding: int) -> nn.Conv2d:
-    """(out, in, k, k) weights with the normalisation behind them, channels last."""
-    out, channels, size, _ = kernel.shape
-    scale, shift = _scale_and_shift(norm)
-    layer = nn.Conv2d(channels, out, size, stride, padding)
-    layer.load_state_dict({"weight": kernel.double() * scale[:, None, None, None], "bias": shift})
-    return layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+FRAMES_SEEN = 5  # by the first layer, for each frame
+_FIRST_CHANNELS = 8  # FRAMES_SEEN of them are used: 8 channels are a third faster than 5
 
 
 class _Block(nn.Module):
@@ -54,22 +37,22 @@ class _Block(nn.Module):
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
-        before, first, norm, bend, second, after = block.res_layer
+        before, first, norm, prelu, second, after = block.res_layer
         assert isinstance(first, nn.Conv2d)
-        assert isinstance(bend, nn.PReLU)
+        assert isinstance(prelu, nn.PReLU)
         assert isinstance(second, nn.Conv2d)
-        scale, shift = _scale_and_shift(before)
+        scale, shift = scale_and_shift(before)
         self.register_buffer("scale", scale.float()[:, None, None])
         self.register_buffer("shift", shift.float()[:, None, None])
-        self.register_buffer("slope", bend.weight.clone())
+        self.register_buffer("slope", prelu.weight.clone())
         stride = second.stride[0]
-        self.first = _convolution(first.weight, norm, 1, 1)
-        self.second = _convolution(second.weight, after, stride, 1)
+        self.first = conv2d(*fuse(first.weight, None, norm), 1, 1)
+        self.second = conv2d(*fuse(second.weight, None, after), stride, 1)
         self.shortcut: nn.Conv2d | None = None
         if block.shortcut_layer is not None:
-            beside, norm = block.shortcut_layer
-            assert isinstance(beside, nn.Conv2d)
-            self.shortcut = _convolution(beside.weight, norm, stride, 0)
+            convolution, norm = block.shortcut_layer
+            assert isinstance(convolution, nn.Conv2d)
+            self.shortcut = conv2d(*fuse(convolution.weight, None, norm), stride, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(torch.addcmul(self.shift, x, self.scale))
@@ -77,40 +60,40 @@ class _Block(nn.Module):
         return y.add_(x if self.shortcut is None else self.shortcut(x))  # type: ignore[no-any-return]
 
 
-class _Eye(nn.Module):
+class FusedFrontend(nn.Module):
     """A :class:`.model.VisualFrontend`."""
 
     slope: Tensor
 
     def __init__(self, front: VisualFrontend) -> None:
         super().__init__()
-        first, norm, bend, _ = front.frontend
+        first, norm, prelu, _ = front.frontend
         assert isinstance(first, nn.Conv3d)
-        assert isinstance(bend, nn.PReLU)
+        assert isinstance(prelu, nn.PReLU)
         kernel = F.pad(first.weight[:, 0], (0, 0, 0, 0, 0, _FIRST_CHANNELS - FRAMES_SEEN))
-        self.first = _convolution(kernel, norm, 2, 3)
-        self.register_buffer("slope", bend.weight.clone())
+        self.first = conv2d(*fuse(kernel, None, norm), 2, 3)
+        self.register_buffer("slope", prelu.weight.clone())
         resnet = front.resnet
         pairs = (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)
         self.blocks = nn.Sequential(*(_Block(block) for pair in pairs for block in pair))  # type: ignore[arg-type]
         norm, _, _, last, self.norm = resnet.out_layer
         assert isinstance(last, nn.Linear)
-        scale, shift = _scale_and_shift(norm)
+        scale, shift = scale_and_shift(norm)
         weight = last.weight.double().view(len(last.weight), len(scale), -1)  # (512, channels, 16)
         bias = last.bias.double() + (weight * shift[:, None]).sum(dim=(1, 2))
-        weight = (weight * scale[:, None]).transpose(1, 2)  # channels last, as its input lies in memory
-        self.last = _linear(weight.flatten(1), bias)
+        weight = (weight * scale[:, None]).transpose(1, 2)  # channels last, like its input
+        self.last = linear(weight.flatten(1), bias)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, T, 112, 112) to (B, T, 512)."""
-        # The first layer gives 23 MB a clip. Of several clips at once it would be fresh memory each time, which costs
-        # half as much as the sums.
-        x = self.blocks(torch.cat([self._begin(clip) for clip in crops]))  # (n, 512, 4, 4)
+        # The first layer's output is 23 MB per clip. For several clips at once it would be newly allocated memory each
+        # time, which takes half as long as the arithmetic.
+        x = self.blocks(torch.cat([self._first_layer(clip) for clip in crops]))  # (n, 512, 4, 4)
         x = self.norm(self.last(x.movedim(1, -1).flatten(1)))
         return x.unflatten(0, crops.shape[:2])  # type: ignore[no-any-return]
 
-    def _begin(self, clip: Tensor) -> Tensor:
-        """(T, 112, 112) to (T, 64, 28, 28): what is done over 5 frames."""
+    def _first_layer(self, clip: Tensor) -> Tensor:
+        """(T, 112, 112) to (T, 64, 28, 28)."""
         around = FRAMES_SEEN // 2
         windows = clip.new_zeros(*clip.shape, _FIRST_CHANNELS)
         windows[..., :FRAMES_SEEN] = F.pad(clip, (0, 0, 0, 0, around, around)).unfold(0, FRAMES_SEEN, 1)
@@ -118,14 +101,8 @@ class _Eye(nn.Module):
         return F.max_pool2d(x, 3, 2, 1)
 
 
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.load_state_dict({"weight": weight, "bias": bias})
-    return layer
-
-
 class _Recall(nn.Module):
-    """A :class:`.model.Memory`. What each slot of each head adds to the features is multiplied out beforehand."""
+    """A :class:`.model.Memory`. The contribution of each slot of each head to the output is computed once."""
 
     key: Tensor
 
@@ -135,14 +112,14 @@ class _Recall(nn.Module):
         key = F.normalize(memory.key.double().view(memory.heads, memory.slots, -1), dim=-1)
         self.register_buffer("key", (RADIUS * key).transpose(1, 2).float().contiguous())  # (heads, 64, slots)
         weight = memory.linear.weight.double().view(-1, memory.heads, memory.value.shape[1])  # (width, heads, 512)
-        self.recall = _linear((weight @ memory.value.double().T).flatten(1), memory.linear.bias)
+        self.recall = linear((weight @ memory.value.double().T).flatten(1), memory.linear.bias)
         self.norm1, self.norm2 = memory.norm1, memory.norm2
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, width) with what the memory recalls for each frame."""
+        """(B, T, width) features plus what the memory recalls for each frame."""
         query = F.normalize(self.query(x).unflatten(-1, (self.heads, -1)), dim=-1).flatten(0, 1)  # (B T, heads, 64)
-        address = torch.softmax((query.transpose(0, 1) @ self.key).transpose(0, 1), dim=-1)  # (B T, heads, slots)
-        recalled = self.norm2(self.recall(address.flatten(1)))
+        weights = torch.softmax((query.transpose(0, 1) @ self.key).transpose(0, 1), dim=-1)  # (B T, heads, slots)
+        recalled = self.norm2(self.recall(weights.flatten(1)))
         return self.norm1(x + recalled.view(x.shape))  # type: ignore[no-any-return]
 
 
@@ -151,18 +128,18 @@ class _Branch(nn.Module):
 
     def __init__(self, branch: Branch) -> None:
         super().__init__()
-        scale, shift = _scale_and_shift(branch.batchnorm)
+        scale, shift = scale_and_shift(branch.batchnorm)
         kernel, bias = branch.conv.weight, branch.conv.bias
         assert bias is not None
         out, channels, size = kernel.shape
         dilation = branch.conv.dilation[0]
         self.conv = nn.Conv1d(channels, out, size, padding=(size - 1) * dilation // 2, dilation=dilation)
-        folded = {"weight": kernel.double() * scale[:, None, None], "bias": bias.double() * scale + shift}
-        self.conv.load_state_dict(folded)
-        self.bend = branch.non_lin
+        fused = {"weight": kernel.double() * scale[:, None, None], "bias": bias.double() * scale + shift}
+        self.conv.load_state_dict(fused)
+        self.prelu = branch.non_lin
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bend(self.conv(x))  # type: ignore[no-any-return]
+        return self.prelu(self.conv(x))  # type: ignore[no-any-return]
 
 
 class _Layer(nn.Module):
@@ -172,21 +149,21 @@ class _Layer(nn.Module):
         super().__init__()
         self.first = nn.ModuleList(map(_Branch, (layer.cbcr0_0, layer.cbcr0_1, layer.cbcr0_2)))
         self.second = nn.ModuleList(map(_Branch, (layer.cbcr1_0, layer.cbcr1_1, layer.cbcr1_2)))
-        self.shortcut, self.bend = layer.downsample, layer.relu_final
+        self.shortcut, self.prelu = layer.downsample, layer.relu_final
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.cat([branch(x) for branch in self.first], dim=1)
         y = torch.cat([branch(y) for branch in self.second], dim=1)
-        return self.bend(y.add_(self.shortcut(x)))  # type: ignore[no-any-return]
+        return self.prelu(y.add_(self.shortcut(x)))  # type: ignore[no-any-return]
 
 
 class FastMVM(nn.Module):
-    """A :class:`.model.MVMModel` without its ears, folded once."""
+    """A :class:`.model.MVMModel` without its audio front end, with fused layers."""
 
     def __init__(self, model: MVMModel) -> None:
         super().__init__()
         self.dims = model.dims
-        self.eye = _Eye(model.v_front)
+        self.frontend = FusedFrontend(model.v_front)
         self.memory = _Recall(model.mem)
         tcn = model.tcn.tcn.mb_ms_tcn
         self.layers = nn.ModuleList(map(_Layer, (tcn.layer1, tcn.layer2, tcn.layer3, tcn.layer4)))
@@ -196,9 +173,9 @@ class FastMVM(nn.Module):
 
     @torch.inference_mode()
     def forward(self, crops: Tensor) -> Tensor:
-        """(B, 29, 112, 112) normalised crops, in the network's numbers, to (B, 500) float32 logits."""
+        """(B, 29, 112, 112) normalised crops, in the network's precision, to (B, 500) float32 logits."""
         with exact_products(crops.device):
-            x = self.memory(self.eye(crops)).transpose(1, 2)  # (B, 512, 29)
+            x = self.memory(self.frontend(crops)).transpose(1, 2)  # (B, 512, 29)
             for layer, memory in zip(self.layers, self.memories, strict=False):
                 x = memory(layer(x).transpose(1, 2)).transpose(1, 2)
             x = self.layers[-1](x).mean(dim=2)

@@ -1,4 +1,4 @@
-"""MVM at work on clips: frames are kept as crops, then each clip and its mirror image go through the network."""
+"""MVM on clips: crops are collected, then the network classifies each clip and its mirror image."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, to_half
 
-from .decode import read, read_both
+from .decode import predict, predict_both
 from .fast_model import FastMVM
 from .model import FRAMES
 from .words import WORDS, label_of
 
-# A clip and its mirror image keep a CPU busy, and 58 pictures are as much as its cache likes; a GPU wants more.
-CLIPS_A_PASS = {"cpu": 1, "cuda": 16}
+# Clips in one batch. On a CPU, 58 pictures (a clip and its mirror image) are the best size for the cache.
+CLIPS_PER_BATCH = {"cpu": 1, "cuda": 16}
 
 
 class MVMClipState(ClipState):
-    """The crops of one clip, and what is said in it."""
+    """The crops of one clip and its word."""
 
     def __init__(self, clip: Clip, word: str, view: View, words: Sequence[str] = WORDS) -> None:
         self.clip = clip
@@ -39,36 +39,36 @@ class MVMClipState(ClipState):
         if chunk.generated is None:
             return
         self.frames += len(chunk.generated)
-        if self.frames <= FRAMES:  # of a clip that is too long nothing more is needed but its length
+        if self.frames <= FRAMES:  # of a clip that is too long only the length is needed
             self._crops.take(chunk.generated, chunk.boxes)
 
     @property
     def crops(self) -> np.ndarray:
-        """(29, 112, 112) float32, normalised, zeros after the last frame.
+        """(29, 112, 112) float32, normalised, with zeros after the last frame.
 
         Raises
         ------
         ClipError
-            ``no-frames``, or ``too-long``: the original fails on such a clip too.
+            ``no-frames`` or ``too-long``: the original fails on such a clip too.
         """
         if self.frames > FRAMES:
             raise ClipError(
                 "too-long",
-                f"clip {self.clip.id}: {self.frames} frames, MVM reads {FRAMES} at most; "
+                f"clip {self.clip.id}: {self.frames} frames, MVM reads at most {FRAMES}; "
                 f"cut out the {FRAMES} around the word",
             )
         return pad_crops(self._crops.all(self.clip.id))
 
 
 def pad_crops(crops: np.ndarray) -> np.ndarray:
-    """(n, side, side) float32 to (29, side, side), zeros after the last."""
+    """Pad (n, side, side) float32 with zeros at the end to (29, side, side)."""
     whole = np.zeros((FRAMES, *crops.shape[1:]), np.float32)
     whole[: len(crops)] = crops
     return whole
 
 
 class MVMInference:
-    """The network, the words it chooses from, and the view of a run."""
+    """The network of a run, the words that it classifies, and its view; ``half`` computes in bfloat16."""
 
     def __init__(
         self,
@@ -82,43 +82,43 @@ class MVMInference:
         if half:
             to_half(net, whole=[net.output])
         self._net = net.to(device)
-        self._numbers = HALF if half else torch.float32
+        self._dtype = HALF if half else torch.float32
         self._view = view
         self._words = words
         self._device = device
 
     def start_clip(self, clip: Clip, word: str) -> MVMClipState:
-        """Begin with a clip. Raises ClipError if the network does not know its word."""
+        """The state of a new clip. Raises ClipError if the network does not classify its word."""
         return MVMClipState(clip, word, self._view, self._words)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """Evidence or the reason for none of each clip, in order."""
+        """The evidence of each clip, or the reason why there is none, in order."""
         return read_together(states, MVMClipState, lambda state: state.crops, self.read)
 
     def read(self, states: Sequence[MVMClipState], crops: Sequence[np.ndarray]) -> list[Evidence]:
-        """What clips are taken for in these (29, side, side) float32 crops, normalised."""
+        """The evidence of clips with these normalised (29, side, side) float32 crops."""
         return [
-            Evidence("mvm", _verdict(state, plain, mirrored, self._words))
+            Evidence("mvm", _values(state, plain, mirrored, self._words))
             for state, (plain, mirrored) in zip(states, self._logits(crops), strict=True)
         ]
 
     def _logits(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """(2, 500) of each clip: as it is, and mirrored."""
+        """(2, 500) logits of each clip: plain and mirrored."""
         found: list[np.ndarray] = []
-        size = CLIPS_A_PASS.get(self._device.type, CLIPS_A_PASS["cuda"])
+        size = CLIPS_PER_BATCH.get(self._device.type, CLIPS_PER_BATCH["cuda"])
         for start in range(0, len(clips), size):
             batch = clips[start : start + size]
-            # Every pass has the same shape, filled up with blank clips, so that no sum is taken in another order
-            # because of who else is in it.
+            # Every batch has the same shape, padded with blank clips, so that the order of sums, and so the rounding,
+            # does not depend on the other clips.
             blank = [np.zeros_like(batch[0])] * (size - len(batch))
-            crops = torch.from_numpy(np.stack([*batch, *blank])).to(self._device, self._numbers)
+            crops = torch.from_numpy(np.stack([*batch, *blank])).to(self._device, self._dtype)
             logits: Tensor = self._net(torch.cat([crops, crops.flip(-1)])).unflatten(0, (2, size))
             found += list(logits.transpose(0, 1)[: len(batch)].cpu().numpy())
         return found
 
 
-def _verdict(state: MVMClipState, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
-    both, alone = read_both(plain, mirrored, state.label), read(plain, state.label)
+def _values(state: MVMClipState, plain: np.ndarray, mirrored: np.ndarray, words: Sequence[str]) -> dict[str, Value]:
+    both, alone = predict_both(plain, mirrored, state.label), predict(plain, state.label)
     return {
         "word": state.word,
         "predicted": words[both.top[0]],

@@ -1,9 +1,9 @@
 """MVM's four networks: visual front end, audio front end, visual-audio memory, temporal classifier.
 
 State-dict names, and sizes unless :class:`.dims.Dims` says otherwise, are those of
-ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49 (``src/models``), so that the published file loads as it is. Kim, Yeo
-& Ro, "Distinguishing Homophenes Using Multi-Head Visual-Audio Memory for Lip Reading", AAAI 2022.
-:mod:`.fast` computes the same logits in less time. Shapes in comments are those of the published size.
+ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49 (``src/models``), so that the published file loads unchanged. Kim,
+Yeo & Ro, "Distinguishing Homophenes Using Multi-Head Visual-Audio Memory for Lip Reading", AAAI 2022.
+:mod:`.fast_model` computes the same logits in less time. Shapes in comments are of the published size.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from .dims import PUBLISHED, Dims
 
-FRAMES = 29  # of a clip; a shorter one is filled up with zeros
+FRAMES = 29  # of a clip; a shorter one is padded with zeros
 RADIUS = 16.0  # sharpness of the memory's addressing; as published (test.py: --radius)
 KERNELS = (3, 5, 7)  # of the branches, in frames
 DILATIONS = (1, 2, 4, 8)  # of the four layers
-FILTERBANKS = 80  # mel bands that the audio front end hears, four steps a frame
+FILTERBANKS = 80  # mel bands of the audio front end's input, four steps per frame
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions over what has been normalised, and a shortcut beside them."""
+    """Batch normalisation and two convolutions, with a shortcut."""
 
     def __init__(self, channels_in: int, channels: int, stride: int, *, shortcut: bool) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def _pair(channels_in: int, channels: int, stride: int) -> nn.Sequential:
 
 
 class ResNet(nn.Module):
-    """Eight residual blocks over single frames, and one linear layer over all that is left of the picture."""
+    """Eight residual blocks for each frame, and one linear layer over the whole last feature map."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class ResNet(nn.Module):
 
 
 class VisualFrontend(nn.Module):
-    """Crops to features: a convolution over 5 frames, then each instant by itself."""
+    """Crops to features: a convolution over 5 frames, then a ResNet for each frame."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class VisualFrontend(nn.Module):
 
 
 class AudioFrontend(nn.Module):
-    """Log mel spectrum to features, four steps to one. Reading lips ignores it; the memory is trained with it."""
+    """Log mel spectrogram to features, four steps to one. The memory is trained with it; inference does not use it."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -119,16 +119,16 @@ class AudioFrontend(nn.Module):
 
 
 class Memory(nn.Module):
-    """What was heard while such a mouth was seen: each head addresses the slots by its share of the query.
+    """Recalls audio features from visual features: each head addresses the slots with its part of the query.
 
-    ``v_embd``, ``norm3`` and ``v_up`` take part in training only, where the values are addressed by real speech.
+    ``v_embd``, ``norm3`` and ``v_up`` are used in training only, where audio features address the values.
 
     Parameters
     ----------
     dims : Dims
     width : int or None
-        Of the features inside the classifier, which are not those of the values; the memory then has a ``v_up``. None:
-        they are.
+        Width of the visual features, for the memories inside the classifier, where it differs from the width of the
+        values; the memory then has a ``v_up``. None if both have the same width.
     """
 
     def __init__(self, dims: Dims, width: int | None = None) -> None:
@@ -150,21 +150,21 @@ class Memory(nn.Module):
         nn.init.normal_(self.value, 0, 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, width) with what the memory recalls for each frame."""
+        """(B, T, width) features plus what the memory recalls for each frame."""
         query = F.normalize(self.q_embd(x).unflatten(-1, (self.heads, -1)), dim=-1)  # (B, T, heads, 64)
         key = F.normalize(self.key.view(self.heads, self.slots, -1), dim=-1)  # (heads, slots, 64)
-        address = torch.softmax(RADIUS * torch.einsum("bthd,hsd->bths", query, key), dim=-1)
-        # What is seen finds values; only what is heard changes them (memory.py of the original detaches here too).
-        recalled = (address @ self.value.detach()).flatten(-2)  # (B, T, heads * 512)
+        weights = torch.softmax(RADIUS * torch.einsum("bthd,hsd->bths", query, key), dim=-1)
+        # Visual features do not change the values, only audio features do (the original's memory.py detaches too).
+        recalled = (weights @ self.value.detach()).flatten(-2)  # (B, T, heads * 512)
         return self.dropout(self.norm1(x + self.norm2(self.linear(recalled))))  # type: ignore[no-any-return]
 
 
 class Branch(nn.Module):
-    """A convolution over time whose output is as long as its input."""
+    """A convolution over time whose output has the length of its input."""
 
     def __init__(self, channels: int, width: int, kernel: int, dilation: int) -> None:
         super().__init__()
-        # The original pads twice as much and cuts it off again.
+        # The original pads twice as much and removes the rest.
         self.conv = nn.Conv1d(channels, width, kernel, padding=(kernel - 1) * dilation // 2, dilation=dilation)
         self.batchnorm = nn.BatchNorm1d(width)
         self.non_lin = nn.PReLU(width)
@@ -174,7 +174,7 @@ class Branch(nn.Module):
 
 
 class TemporalLayer(nn.Module):
-    """Three branches side by side, three more on what they found, and a shortcut."""
+    """Three parallel branches, three more on their output, and a shortcut."""
 
     def __init__(self, channels: int, branch: int, dilation: int) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class TemporalLayer(nn.Module):
 
 
 class TemporalNetwork(nn.Module):
-    """Four temporal layers with a memory between each two."""
+    """Four temporal layers with a memory between two of them."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ class _Classifier(nn.Module):
 
 
 class TemporalClassifier(nn.Module):
-    """Features of all frames to one logit a word."""
+    """Features of all frames to one logit per word."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -235,7 +235,7 @@ class TemporalClassifier(nn.Module):
 
 
 class MVMModel(nn.Module):
-    """The four networks of a checkpoint, named as its four state dicts are without ``_state_dict``."""
+    """The four networks of a checkpoint, with the names of its state dicts without ``_state_dict``."""
 
     def __init__(self, dims: Dims = PUBLISHED) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""MVM as an observer: which of LRW's 500 words, or of those it was trained on, it takes a clip for.
+"""MVM as an observer: its prediction among LRW's 500 words, or among the words it was trained on.
 
-What the network does stands in :mod:`.watching`, which is imported when the first clip needs it.
+:mod:`.inference` runs the network; it is imported when the observer is loaded.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class MVM(LipReader):
-    """ACC: whether the word is the right one, as published.
+    """ACC: whether the predicted word is right, as published.
 
     Evidence
     --------
     word : str
-        The clip's label.
+        The clip's word label.
     predicted, rank, top5 : str, int, list of str
-        The likeliest word, how many are likelier than the label (0 if it is right), and the five likeliest, from the
-        logits of the clip and of its mirror image together, as published.
+        The word with the highest logit, how many words have a higher logit than the label (0 if it is right), and the
+        five words with the highest logits. The logits of the clip and of its mirror image are added, as published.
     predicted_plain, rank_plain : str, int
-        Without the mirror image.
+        The same without the mirror image.
     """
 
     name: ClassVar[str] = "mvm"
@@ -50,20 +50,19 @@ class MVM(LipReader):
     read_published: ClassVar[str] = "tlbench.observers.mvm.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.mvm.train:TrainableMVM"
 
-    def __init__(self, reader: MVMInference) -> None:
-        self._reader = reader
+    def __init__(self, inference: MVMInference) -> None:
+        self._inference = inference
 
     @classmethod
     def load(
         cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
     ) -> MVM:
-        """Build the network from the published file or its package.
+        """Load the network from the published file or a package.
 
         Raises
         ------
         TlbenchError
-            If there are no weights, they do not fit, neither does the view, or several views are asked for: what is
-            read through each would need a name of its own.
+            If there are no weights, they do not fit, the view has another size, or several views are given.
         """
         path, view = cls.weights_and_view(weights, views)
         import torch
@@ -77,11 +76,11 @@ class MVM(LipReader):
         return cls(MVMInference(FastMVM(model), view, torch.device(device), words=words, half=half))
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        """Begin with a clip. Raises ClipError if nobody knows which word it holds, or the network does not know it."""
+        """The state of a new clip. Raises ClipError if it has no word label, or one that the network does not know."""
         if not clip.word:
             raise ClipError("no-word", f"clip {clip.id}: no word label (ACC needs one); leave acc out, or add it")
-        return self._reader.start_clip(clip, clip.word)
+        return self._inference.start_clip(clip, clip.word)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """What each clip was taken for; who else is in the batch changes nothing."""
-        return self._reader.compute(states)
+        """The evidence of each clip; clips do not influence each other."""
+        return self._inference.compute(states)

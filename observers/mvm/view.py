@@ -1,15 +1,15 @@
-"""What MVM sees: 29 grey pictures of the mouth, 112x112.
+"""MVM's views: grey 112x112 crops of the mouth.
 
-``src/data/vid_aud_lrw.py`` (ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49) cuts a fixed window, 20 pixels wider on
-every side than the usual 96x96 one, from LRW's 256x256 frames: around the mouth there, and mostly black of a smaller
-frame. Grey comes after shrinking. No face is looked for.
+``src/data/vid_aud_lrw.py`` (ms-dot-k/Multi-head-Visual-Audio-Memory at a902f49) cuts a fixed window from LRW's 256x256
+frames, 20 pixels wider on every side than the usual 96x96 window around the mouth; in a smaller frame most of it is
+black. It resizes before it converts to grey, and detects no face.
 
-Videos framed otherwise need ``face-framed``, a rule of our own. The public pipeline's framing puts the mouth in the
-middle of the picture, where LRW's frames have the nose and the published window reaches further down; so here the
-middle itself is cut out, as large as that window. How large a face stands in LRW's frames could not be measured here:
-224 pixels a side, with a face box of 160, is an estimate.
+Videos with another framing need ``face-framed``, a rule of tlbench's own. Framing by the face box, as in LRS2's
+pipeline, puts the mouth in the middle of the picture; LRW has the nose there, and the published window is further down.
+So ``face-framed`` cuts out the middle, with the size of that window. The size of the face in LRW's frames could not be
+measured without LRW: 224 pixels, with a face box of 160 pixels, is an estimate.
 
-Our own small networks see a smaller picture of the mouth alone, cut out of an LRS2-framed face.
+Networks trained with tlbench see a smaller crop of the mouth from an LRS2-framed face.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tlbench.media.views import CenterCrop, CropWindow, FrameFace, Grey, Normali
 
 MEAN, STD = 0.4136, 0.1700  # vid_aud_lrw.py: transforms.Normalize
 WINDOW = CropWindow(59, 95, 195, 231)  # vid_aud_lrw.py: build_tensor, without augmentation
-FRAMED_SIDE = 224  # pixels; 2.8 times half a face box, so 160 of box (media/framing.py)
+FRAMED_SIDE = 224  # pixels; 2.8 times half a face box of 160 pixels (media/face_crop.py)
 
 READ = (ResizeAntialiased(112, 112), Grey("pillow"), Normalise(MEAN, STD))
 LRW_SIDE = 256  # pixels of a frame
 LRW = View("mvm-lrw", 1, (WINDOW, *READ), ((LRW_SIDE, LRW_SIDE),))
 FACE_FRAMED = View("mvm-face-framed", 1, (FrameFace(FRAMED_SIDE), CenterCrop(136, 136), *READ))
-# The window is where the mouths of GRID's speakers (y about 90, once framed) and of the synthetic talkers (about 101)
-# have room to move.
+# The window has room for the mouths of GRID's speakers (centre at y = 90 after framing) and of the synthetic talkers
+# (y = 101).
 LRS2_SIDE = 160  # pixels of a frame
 SMALL_SIDE = 48  # pixels
 SMALL = (CropWindow(48, 60, 112, 124), Grey("opencv"), Resize(SMALL_SIDE, SMALL_SIDE), Normalise(MEAN, STD))

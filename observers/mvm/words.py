@@ -1,8 +1,8 @@
-"""The 500 words MVM knows; a word's place in the list is its output of the network.
+"""The 500 words of the published MVM; a word's index in the list is its class.
 
-Published as the sorted folder names of LRW (``vid_aud_lrw.py``). The list belongs to the weights, so it stands here as
-``words.txt`` and is never taken from a folder, which may lack some words. A network that was trained here has a list of
-its own in its package.
+The original uses the sorted folder names of LRW (``vid_aud_lrw.py``). The list belongs to the weights, so it is stored
+here in ``words.txt`` and not read from a folder, which may lack words. The package of a network that tlbench trained
+has its own list.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ WORDS: tuple[str, ...] = tuple(Path(__file__).with_name("words.txt").read_text(e
 
 
 def label_of(word: str, clip_id: str, words: Sequence[str] = WORDS) -> int:
-    """The word's place in a network's list.
+    """The class of a word.
 
     Raises
     ------
     ClipError
-        ``unknown-word`` if it is none of them.
+        ``unknown-word`` if the word is not in the list.
     """
     if word not in words:
         near = get_close_matches(word.upper(), words, n=1)
         way_out = f"did you mean {near[0]}?" if near else "leave acc out"
-        known = "500 LRW words that MVM knows" if words is WORDS else f"{len(words)} words that this MVM has learned"
+        known = "500 LRW words that MVM knows" if words is WORDS else f"{len(words)} words that this MVM was trained on"
         raise ClipError("unknown-word", f"clip {clip_id}: {word!r} is none of the {known}; {way_out}")
     return words.index(word)

@@ -1,4 +1,4 @@
-"""Plain pixels as an observer: how far the generated frames are from the real ones, and nothing about lips."""
+"""Pixel differences between generated and real frames: PSNR and SSIM, of the face, the mouth and the whole frame."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .ssim import SMALLEST_SIDE, ssim_by_row
 
 FACE_SIDE = 96  # TalkLip evaluation/visual_quality.py resizes both faces to 96x96
 MOUTH_TOP = FACE_SIDE // 2
-# The box of the reference's frame cuts both videos, without regard to the frame's edges, as published; in a video of
-# another size it is the same share of the frame.
+# Both videos are cropped by the reference's box, even beyond the frame's edges, as published. In a video of another
+# size the box is scaled.
 FACE = View("face-box-96", 1, (CropBox("face"), Resize(FACE_SIDE, FACE_SIDE)))
 VIEWS = {
     "face": FACE,
@@ -32,7 +32,7 @@ VIEWS = {
 
 
 class _PixelsClipState(ClipState):
-    """Keeps three numbers a frame and region; of a clip whose best face is not always the followed one, two more."""
+    """Three numbers per frame and region; two more if the best-scored face is not the followed one in every frame."""
 
     def __init__(self, clip: Clip, regions: Sequence[str]) -> None:
         self._clip = clip
@@ -47,7 +47,7 @@ class _PixelsClipState(ClipState):
         self.frames_generated += len(generated) if generated is not None else 0
         self.frames_reference += len(reference) if reference is not None else 0
         if generated is None or reference is None:
-            return  # compared are as many frames as both have, as published
+            return  # as many frames are compared as both videos have, as published
         count = min(len(generated), len(reference))
         generated, reference = _first(generated, count), _first(reference, count)
         if "face" in self._regions or "mouth" in self._regions:
@@ -74,10 +74,10 @@ class _PixelsClipState(ClipState):
     def _of_faces(
         self, generated: FrameChunk, reference: FrameChunk, boxes: np.ndarray, own: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The numbers of the regions of the face, (n,) each, with the boxes of the generated and of the real frames."""
+        """The values of the face and the mouth, (n,) each; ``boxes`` are the generated frames', ``own`` the real."""
         seen = open_view(FACE).apply(generated, boxes)
         real = open_view(FACE).apply(reference, own)
-        rows = ssim_by_row(real, seen)  # those of the lower half are the mouth's
+        rows = ssim_by_row(real, seen)  # the rows of the lower half are the mouth's
         numbers: dict[str, np.ndarray] = {}
         if "face" in self._regions:
             numbers |= _compared("face", seen, real, rows)
@@ -88,7 +88,7 @@ class _PixelsClipState(ClipState):
     def _of_followed(
         self, generated: FrameChunk, reference: FrameChunk, boxes: Boxes, own: Boxes
     ) -> dict[str, np.ndarray]:
-        """The numbers of the followed face, in the frames that show it; none of a video that hardly ever does."""
+        """The values of the followed face, in the frames that show it; none if few frames show it."""
         run = slice(reference.start, reference.start + len(reference))
         faceless = boxes.face.faceless or own.face.faceless
         shown = boxes.face.there[run] & own.face.there[run] & (not faceless)
@@ -101,9 +101,9 @@ class _PixelsClipState(ClipState):
 
 
 def _compared(region: str, seen: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The numbers of one region of n frames, (n,) each."""
+    """The values of one region, (n,) each."""
     numbers = {
-        # The published script subtracts the generated frame from the real one; wrapped squares do not mind the order.
+        # The published script subtracts generated from real; the wrapped squares are the same in either order.
         f"{region}_psnr_wrapped": wrapped_psnr_db(real, seen),
         f"{region}_mse": mean_squared_error(real, seen),
     }
@@ -118,12 +118,15 @@ class Pixels(Observer):
     Evidence
     --------
     frames, frames_generated, frames_reference : int
-        Compared are the first ``min`` of both.
-    For each region (``face``, ``mouth``, ``frame``), (frames,) float64: ``{region}_psnr_wrapped`` in dB,
-    ``{region}_mse`` in squared grey levels, ``{region}_ssim``. ``frame`` is left out if the videos differ in size.
-    sound_{region}_mse, sound_{region}_ssim : (faces,) float64
-        Of ``face`` and ``mouth``, cut by the box of the followed face, in the frames that show it; empty if most do
-        not. Only there if the best box is not the followed one in every frame.
+        The first ``min`` of both are compared.
+    {face,mouth,frame}_psnr_wrapped : (frames,) float64
+        In dB. ``frame`` is left out if the videos differ in size.
+    {face,mouth,frame}_mse : (frames,) float64
+        In squared grey levels.
+    {face,mouth,frame}_ssim : (frames,) float64
+    sound_{face,mouth}_mse, sound_{face,mouth}_ssim : (faces,) float64
+        Of the followed face, in the frames that show it; empty if most do not. Only if the best-scored face is not the
+        followed one in every frame.
     """
 
     name: ClassVar[str] = "pixels"
@@ -142,7 +145,7 @@ class Pixels(Observer):
 
     @classmethod
     def recipe(cls, view: str) -> View:
-        """How a frame becomes the region that is compared."""
+        """The steps that crop a frame to the region."""
         return VIEWS[view]
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
@@ -154,9 +157,9 @@ class Pixels(Observer):
     def _compute(self, state: _PixelsClipState) -> Evidence | ClipError:
         frames = min(state.frames_generated, state.frames_reference)
         if not frames:
-            return ClipError("no-frames", "there is no frame that both videos have; look at the files")
+            return ClipError("no-frames", "the videos have no frame in common; check the files")
         arrays = {name: np.concatenate(parts) for name, parts in state.numbers.items()}
-        if not state.same_size:  # the size may change within a video: part of the frames is no evidence
+        if not state.same_size:  # the size may change within a video: some frames are not enough
             arrays = {name: array for name, array in arrays.items() if not name.startswith("frame_")}
         return Evidence(
             self.name,

@@ -1,19 +1,19 @@
-"""Errors of pixels: the published uint8 arithmetic, and the mean squared error it was meant to be."""
+"""PSNR: the published uint8 arithmetic, which overflows, and the correct mean squared error."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-IDENTICAL_DB = 100.0  # what TalkLip evaluation/visual_quality.py gives two equal frames
+IDENTICAL_DB = 100.0  # of two equal frames, in TalkLip evaluation/visual_quality.py
 PEAK = 255.0
 
 
 def wrapped_psnr_db(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """PSNR as published: ``mean((a - b) ** 2)`` on uint8, where difference and square wrap modulo 256.
+    """PSNR as published: ``mean((a - b) ** 2)`` in uint8, where difference and square wrap modulo 256.
 
-    TalkLip ``evaluation/visual_quality.py`` (7ed53ee) subtracts and squares without leaving uint8. A difference of 16
-    then counts as none, and large damage saturates near 27.9 dB; docs/metrics.md shows what that does.
+    TalkLip ``evaluation/visual_quality.py`` (7ed53ee) subtracts and squares in uint8. A difference of 16 then counts as
+    none, and large errors saturate near 27.9 dB; docs/metrics.md shows the effect.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ def wrapped_psnr_db(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (n,) float64, in dB; 100 for identical frames. Never infinite: a frame all of whose wrapped squares are 0, though
-    it differs (by multiples of 16 only), has the published value 100 too.
+    (n,) float64
+        In dB; 100 for identical frames, and for frames that differ by multiples of 16 only.
     """
     difference = a - b  # uint8 on purpose
     squares = difference * difference  # uint8 on purpose
@@ -31,8 +31,8 @@ def wrapped_psnr_db(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def mean_squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) float64 mean squared error of two (n, height, width, 3) uint8 stacks; sums are exact integers."""
-    # OpenCV may take the root of the sum and square it again: rounding gives back the integer that it was.
+    """(n,) float64 mean squared errors of two (n, height, width, 3) uint8 arrays; the sums are exact integers."""
+    # OpenCV may take the root of the sum and square it again; rounding restores the integer.
     sums = np.array([round(cv2.norm(x, y, cv2.NORM_L2SQR)) for x, y in zip(a, b, strict=True)], np.float64)
     return np.asarray(sums / a[0].size)
 

@@ -1,12 +1,11 @@
-"""SSIM, equal to scikit-image's ``structural_similarity`` as the original calls it, several times faster.
+"""SSIM (Wang et al., IEEE TIP 2004), equal to scikit-image's ``structural_similarity``, several times faster.
 
-TalkLip ``evaluation/visual_quality.py`` (7ed53ee) asks for ``gaussian_weights=True`` with scikit-image's defaults for
-that: sigma 1.5 cut at 3.5 sigma (11 taps), population covariance, 255 as the range, the mean over channels and over
-the pixels whose window lies inside the image. That function filters one channel of one map at a time, edges included.
-Here all channels of the four maps lie side by side, both directions are matrix products, only where the window fits,
-and the arrays they pass through are made once for many frames. Wang et al., IEEE TIP 2004.
+TalkLip ``evaluation/visual_quality.py`` (7ed53ee) uses ``gaussian_weights=True`` with scikit-image's defaults: sigma
+1.5 truncated at 3.5 sigma (11 taps), population covariance, data range 255, and the mean over channels and over the
+pixels with a complete window. scikit-image filters one channel of one map at a time, with the edges. Here all channels
+of the four maps are filtered together, by matrix products, only where the window is complete, and buffers are reused.
 
-All is float64: in float32 the windows of flat areas lose so many digits that SSIM is wrong by up to 1e-5.
+All arithmetic is float64: in float32, cancellation in flat areas makes SSIM wrong by up to 1e-5.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ RADIUS = 5  # int(3.5 * 1.5 + 0.5), scikit-image's truncation
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
 SMALLEST_SIDE = 2 * RADIUS + 1
-# A strip's arrays should stay in the processor's cache: a 96x96 face is one strip, wider frames are cut. Narrower than
-# this a strip spends its time on the rows it shares with the next.
+# The arrays of a strip should fit into the processor's cache: a 96x96 face is one strip, larger frames are cut into
+# several. Strips with fewer rows than this spend most of the time on the rows they share with the next.
 _WINDOWS_AT_ONCE = 86 * 96
 _FEWEST_ROWS = 22
-_OUTPUTS_AT_ONCE = 16  # a band matrix is mostly zeros; cut in blocks of 16 rows, most of the zeros go
+_OUTPUTS_AT_ONCE = 16  # the band matrix is mostly zeros; blocks of 16 rows leave most of them out
 _FRAMES_PER_TASK = 8
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Structural similarity, frame by frame.
+    """The structural similarity of each frame.
 
     Parameters
     ----------
@@ -49,10 +48,10 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def ssim_by_row(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Structural similarity of each row of windows; its mean is that of the frame.
+    """The structural similarity of each row of windows; the mean over rows is the frame's SSIM.
 
-    Row ``i`` has the windows that cover the pixel rows ``i`` to ``i + 10``. So the rows from ``k`` on are those of the
-    frame cut off above pixel row ``k``, and a part of a frame costs nothing beside the whole.
+    Row ``i`` has the windows over the pixel rows ``i`` to ``i + 10``. So the rows from ``k`` on are those of the frame
+    without the pixel rows above ``k``: the SSIM of the lower part of a frame needs no further computation.
 
     Parameters
     ----------
@@ -71,14 +70,14 @@ def ssim_by_row(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     def fill(task: slice) -> None:
         _fill(rows[task], a[task], b[task])
 
-    # The products are too small to be worth the matrix library's own threads: those wait more than they work.
+    # The products are too small for the matrix library's own threads.
     with _matrix_threads().limit(limits=1, user_api="blas"):
         _wait(_threads(threads).map(fill, tasks))
     return rows
 
 
 def _fill(rows: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    """Write the rows of some frames, strip by strip. The last strip of a frame may overlap the one before."""
+    """Compute the rows of some frames, strip by strip. The last strip of a frame may overlap the one before."""
     _, height, width, channels = a.shape
     wanted = height - 2 * RADIUS
     strips = ceil(wanted / max(_FEWEST_ROWS, _WINDOWS_AT_ONCE // width))
@@ -92,13 +91,13 @@ def _fill(rows: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
 
 
 class _Strip:
-    """A strip of two frames, and room for what becomes of it: fresh memory would cost a third more time."""
+    """The buffers for one strip of two frames; allocating new ones each time would take a third more time."""
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         rows, columns = height - 2 * RADIUS, width - 2 * RADIUS
         self._sum = np.empty((height, width, channels), np.int16)
         self._difference = np.empty_like(self._sum)
-        self._maps = np.empty((4, height, channels, width))  # width last, so that both filters are products
+        self._maps = np.empty((4, height, channels, width))  # width last, so that both filters are matrix products
         maps = self._maps.reshape(4, height, channels * width)
         down = np.empty((4, rows, channels * width))
         lines = down.reshape(4, rows * channels, width)
@@ -110,8 +109,8 @@ class _Strip:
 
     def similarity(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """(rows,) float64 mean SSIM of each row of windows in two (height, width, channels) uint8 strips."""
-        # With s = x + y and d = x - y, four times a covariance is the variance of s less that of d, and so on: their
-        # filtered squares serve all terms. C2 rides on s^2 through the filter, whose weights sum to 1.
+        # With s = x + y and d = x - y, 4 cov(x, y) = var(s) - var(d), and so on: the filtered squares of s and d give
+        # all terms. C2 is added to s^2 before the filter, whose weights sum to 1.
         np.add(x, y, out=self._sum, dtype=np.int16)
         np.subtract(x, y, out=self._difference, dtype=np.int16)
         self._maps[0] = self._sum.transpose(0, 2, 1)
@@ -138,7 +137,7 @@ class _Strip:
 
 @cache
 def _blocks(side: int) -> tuple[tuple[slice, slice, np.ndarray], ...]:
-    """The filter of a side of so many pixels as blocks: which outputs, from which inputs, with which weights."""
+    """The filter for a side of this length in blocks: (output rows, input rows, weights) of each."""
     taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     taps /= taps.sum()
     outputs = side - 2 * RADIUS
@@ -153,7 +152,7 @@ def _blocks(side: int) -> tuple[tuple[slice, slice, np.ndarray], ...]:
 
 
 def _wait(results: Iterable[None]) -> None:
-    for _ in results:  # an error of a task is raised here
+    for _ in results:  # raises the error of a task
         pass
 
 
@@ -164,5 +163,5 @@ def _matrix_threads() -> ThreadpoolController:
 
 @cache
 def _threads(count: int) -> ThreadPoolExecutor:
-    """As many threads as OpenCV may use, which is what a run's engine limits."""
+    """A pool with as many threads as OpenCV may use; the run's engine limits that number."""
     return ThreadPoolExecutor(count, thread_name_prefix="ssim")

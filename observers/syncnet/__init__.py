@@ -1,1 +1,1 @@
-"""SyncNet: how well lips and speech fit in time."""
+"""SyncNet: audio-visual synchronisation, LSE-D, LSE-C and the offset."""

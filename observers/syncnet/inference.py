@@ -1,4 +1,4 @@
-"""SyncNet at work on one clip: frames become lip embeddings as they come, speech and distances follow at the end."""
+"""SyncNet on clips: lip embeddings are computed while frames arrive, speech embeddings and distances at the end."""
 
 from __future__ import annotations
 
@@ -38,52 +38,51 @@ from .decode import (
 )
 from .dims import Dims
 from .fast_model import FRAMES_A_WINDOW, MFCC_A_WINDOW, SIDE, WINDOWS_A_PASS, FastSyncNet
-from .view import COMMON_FINDINGS, FACE_TRACK, OWN_FINDINGS, PAPER_FINDINGS, VIEWS, shown
+from .view import COMMON_PREFIX, FACE_TRACK, OWN_PREFIX, PAPER_PREFIX, VIEWS, shown
 
-PASSES_SIDE_BY_SIDE = 4  # at most: each holds some 60 MB; on more cores a pass gets several
+MAX_PARALLEL_PASSES = 4  # each needs about 60 MB; with more cores a pass gets several
 
 
 class Passes:
-    """The network's passes over windows, side by side, each on a core of its own.
+    """Runs the network on batches of windows, several at a time on a CPU, each on cores of its own.
 
-    All cores on one pass would have to meet after each of its some hundred small products. Where anything else runs on
-    the machine they then wait for each other most of the time: with one of two cores taken that was five times slower
-    than this, and slower than the original's large products.
+    All cores on one batch would wait for each other after each of about a hundred small products. With another process
+    on one of two cores, that was five times slower than this, and slower than the original's large products.
     """
 
     def __init__(self, net: FastSyncNet, device: torch.device) -> None:
         self._net = net.to(device)
         self._device = device
         threads = torch.get_num_threads()
-        self._count = min(threads, PASSES_SIDE_BY_SIDE) if device.type == "cpu" else 1
+        self._count = min(threads, MAX_PARALLEL_PASSES) if device.type == "cpu" else 1
         self._pool: ThreadPoolExecutor | None = None
         if self._count > 1:
-            # PyTorch counts threads for each thread that calls it, so the caller's own number stays as it is.
+            # set_num_threads applies to the calling thread: the main thread's number does not change.
             each = threads // self._count
             self._pool = ThreadPoolExecutor(self._count, "syncnet", torch.set_num_threads, (each,))
-        self._under_way: deque[Future[Tensor]] = deque()
+        self._running: deque[Future[Tensor]] = deque()
 
     def lips(self, frames: np.ndarray) -> Future[Tensor]:
-        """Of n + 4 pictures, which must not change any more, (n, embedding) on the CPU."""
-        return self._begin(self._net.lips, torch.from_numpy(frames))
+        """The (n, embedding) lip embeddings, on the CPU, of n + 4 pictures. Do not change the array afterwards."""
+        return self._submit(self._net.lips, torch.from_numpy(frames))
 
     def speech(self, mfcc: Tensor) -> Future[Tensor]:
-        """Of (n, 13, 20) float32, (n, embedding) on the CPU."""
-        return self._begin(self._net.speech, mfcc)
+        """The (n, embedding) speech embeddings, on the CPU, of (n, 13, 20) float32 MFCC."""
+        return self._submit(self._net.speech, mfcc)
 
-    def _begin(self, tower: Callable[[Tensor], Tensor], seen: Tensor) -> Future[Tensor]:
+    def _submit(self, tower: Callable[[Tensor], Tensor], batch: Tensor) -> Future[Tensor]:
         if self._pool is None:
             done: Future[Tensor] = Future()
-            done.set_result(tower(seen.to(self._device)).cpu())
+            done.set_result(tower(batch.to(self._device)).cpu())
             return done
-        while len(self._under_way) > self._count:  # what waits takes memory: let nobody run far ahead
-            self._under_way.popleft().result()
-        self._under_way.append(self._pool.submit(tower, seen))
-        return self._under_way[-1]
+        while len(self._running) > self._count:  # waiting batches take memory
+            self._running.popleft().result()
+        self._running.append(self._pool.submit(tower, batch))
+        return self._running[-1]
 
 
 class Lips:
-    """The lip embeddings of a row of pictures; keeps no more of them than the windows to come need."""
+    """The lip embeddings of consecutive pictures; keeps only the pictures that later windows need."""
 
     def __init__(self, passes: Passes, dims: Dims) -> None:
         self._passes = passes
@@ -91,37 +90,37 @@ class Lips:
         shape = (0, dims.side, dims.side, 3) if coloured else (0, dims.side, dims.side)
         self._pending = np.empty(shape, np.uint8 if coloured else np.float32)
         self._embeddings: list[Future[Tensor]] = []
-        self._begun = 0  # windows
+        self._submitted = 0  # windows
 
     def take(self, images: np.ndarray) -> None:
-        """The next (n, side, side, 3) uint8 BGR pictures, or (n, side, side) float32 grey ones."""
+        """Add the next pictures: (n, side, side, 3) uint8 BGR, or (n, side, side) float32 grey."""
         self._pending = np.concatenate([self._pending, images])
-        # Full passes only, so that how the clip was cut into runs changes not even the rounding.
+        # Only full batches, so that the chunks of the clip do not influence the rounding.
         while len(self._pending) >= WINDOWS_A_PASS + FRAMES_LOST:
             self._embed(WINDOWS_A_PASS)
 
     def embeddings(self, windows: int) -> Tensor:
-        """(windows, embedding), of the first windows of the clip."""
-        if windows > self._begun:
-            self._embed(windows - self._begun)
+        """(windows, embedding) of the first windows of the clip."""
+        if windows > self._submitted:
+            self._embed(windows - self._submitted)
         return torch.cat([embedding.result() for embedding in self._embeddings])[:windows]
 
     def _embed(self, windows: int) -> None:
         self._embeddings.append(self._passes.lips(self._pending[: windows + FRAMES_A_WINDOW - 1]))
         self._pending = self._pending[windows:]
-        self._begun += windows
+        self._submitted += windows
 
 
 @dataclass(frozen=True)
 class Dump:
-    """What the published dump of a video has where its pictures begin after the file does.
+    """What the published commands read from a video whose pictures start later than the file.
 
     Attributes
     ----------
     filled : int
-        Copies of the first picture before it.
+        Copies of the first picture that they insert before it.
     samples : (N,) int16
-        The sound, counted from the start of the file.
+        The audio, counted from the start of the file.
     """
 
     filled: int
@@ -131,9 +130,9 @@ class Dump:
 def dump_of(clip: Clip, samples: np.ndarray) -> Dump:
     """How the published commands read a clip: ``ffmpeg -i FILE -f image2`` and ``ffmpeg -i FILE -async 1``.
 
-    Both count from the start of the file. For images ffmpeg keeps a constant rate, so it writes the first picture as
-    often as it takes to get there: ``llrintf(late + 1)`` times if more than 1.1 frames are due (``video_sync_process``
-    in fftools/ffmpeg_enc.c). Sound given separately is read as it is.
+    Both count from the start of the file. For images ffmpeg keeps a constant rate, so it repeats the first picture:
+    ``llrintf(late + 1)`` times if more than 1.1 frames are due (``video_sync_process`` in fftools/ffmpeg_enc.c). Audio
+    from a separate file is read unchanged.
     """
     if clip.generated is None:
         return Dump(0, samples)
@@ -146,7 +145,7 @@ def dump_of(clip: Clip, samples: np.ndarray) -> Dump:
 
 
 class SyncNetClipState(ClipState):
-    """One clip: its lips through each view of the whole frame, and the faces in each frame if tracks are asked for."""
+    """The lips of one clip through each view of the whole frame, and each frame's faces if tracks are needed."""
 
     def __init__(
         self,
@@ -161,7 +160,7 @@ class SyncNetClipState(ClipState):
         self.dump = dump
         self.lips = lips
         self.frames = 0
-        self.faces: list[np.ndarray] = []  # (k, 5) a frame
+        self.faces: list[np.ndarray] = []  # (k, 5) per frame
         self._detector = detector
 
     def update(self, chunk: ClipChunk) -> None:
@@ -171,15 +170,15 @@ class SyncNetClipState(ClipState):
         # There may be more boxes than frames: they cover the longer of both videos.
         boxes = None if chunk.boxes is None else chunk.boxes[: len(generated)]
         for prefix, (stream, lips) in self.lips.items():
-            dumped = prefix == PAPER_FINDINGS
+            dumped = prefix == PAPER_PREFIX
             before = self.dump.filled if dumped else 0
             samples = self.dump.samples if dumped else self.samples
             if self.frames + before >= len(samples) // SAMPLES_A_FRAME:
-                continue  # what is shown after the sound has ended can't count
-            seen = generated
+                continue  # frames after the end of the audio are not compared
+            shown_frames = generated
             if before and not self.frames:
-                seen = FrameChunk(0, (generated.native[0],) * before + generated.native)
-            lips.take(stream.apply(seen, boxes))
+                shown_frames = FrameChunk(0, (generated.native[0],) * before + generated.native)
+            lips.take(stream.apply(shown_frames, boxes))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
         self.frames += len(generated)
@@ -191,39 +190,39 @@ class SyncNetInference:
     Raises
     ------
     TlbenchError
-        If a view shows other pictures than the network sees, or two views would give findings of one name.
+        If a view shows other pictures than the network needs, or two views would have the same prefix.
     """
 
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
         self._dims = net.dims
         self._passes = Passes(net, torch.device(device))
         self._views = {_prefix(name): VIEWS[name] for name in views if name in VIEWS}
-        own = [name for name in views if name in VIEWS and _prefix(name) == OWN_FINDINGS]
+        own = [name for name in views if name in VIEWS and _prefix(name) == OWN_PREFIX]
         if len(own) > 1:
-            raise TlbenchError(f"syncnet looks through one view of the run at a time; got {', '.join(own)}")
+            raise TlbenchError(f"syncnet has one view of the run at a time; got {', '.join(own)}")
         for name in views:
             _check_pictures(name, self._dims)
         self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
 
     def start_clip(self, clip: Clip, samples: np.ndarray) -> SyncNetClipState:
-        """Begin with a clip. Raises ClipError if there is too little sound for a single window."""
+        """The state of a new clip. Raises ClipError if the audio is shorter than one window."""
         window_count(FRAMES_LOST + 1, len(samples))
         lips = {prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()}
-        dump = dump_of(clip, samples) if PAPER_FINDINGS in lips else Dump(0, samples)
+        dump = dump_of(clip, samples) if PAPER_PREFIX in lips else Dump(0, samples)
         return SyncNetClipState(clip, samples, dump, lips, self._detector)
 
     def compute(self, state: ClipState) -> Evidence | ClipError:
-        """The evidence of a clip that has been seen."""
+        """The evidence of a clip, or the reason why there is none."""
         assert isinstance(state, SyncNetClipState)
         try:
             seen = {prefix: lips for prefix, (_, lips) in state.lips.items()}
             values: dict[str, Value] = {}
             dump = state.dump
             if dump.samples is not state.samples or dump.filled:
-                published = {name: seen.pop(name) for name in (PAPER_FINDINGS,) if name in seen}
-                values |= findings(self._passes, published, state.frames + dump.filled, dump.samples)
+                published = {name: seen.pop(name) for name in (PAPER_PREFIX,) if name in seen}
+                values |= sync_values(self._passes, published, state.frames + dump.filled, dump.samples)
             if seen or not values:
-                values |= findings(self._passes, seen, state.frames, state.samples)
+                values |= sync_values(self._passes, seen, state.frames, state.samples)
             if self._detector is not None:
                 values |= self._of_tracks(state)
         except ClipError as error:
@@ -231,21 +230,21 @@ class SyncNetInference:
         return Evidence("syncnet", values)
 
     def _of_tracks(self, state: SyncNetClipState) -> dict[str, Value]:
-        """Each track by itself. The video is read a second time: what is a track is known only at its end."""
+        """The values of each track. The video is read a second time, because tracks are known only at its end."""
         tracks = find_tracks(state.faces, FACE_TRACK.rule)
-        seen = [Lips(self._passes, self._dims) for _ in tracks]
-        assert state.clip.generated is not None  # it has just been seen
+        all_lips = [Lips(self._passes, self._dims) for _ in tracks]
+        assert state.clip.generated is not None  # its frames have been read before
         for chunk in VideoReader(state.clip.generated, 0).frames() if tracks else ():
-            for track, lips in zip(tracks, seen, strict=True):
+            for track, lips in zip(tracks, all_lips, strict=True):
                 crops = _crops(chunk, track)
                 if len(crops):
                     lips.take(crops)
         found: list[tuple[Track, Sync]] = []
         common: list[Sync] = []
-        for track, lips in zip(tracks, seen, strict=True):
+        for track, lips in zip(tracks, all_lips, strict=True):
             samples = state.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
             if len(samples) // SAMPLES_A_FRAME <= FRAMES_LOST:
-                continue  # the sound ended before this face came
+                continue  # the audio ends before this track starts
             windows = window_count(len(track), len(samples))
             speech = speech_embeddings(self._passes, samples, windows)
             embeddings = lips.embeddings(windows)
@@ -263,13 +262,14 @@ class SyncNetInference:
         }
 
 
-def findings(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: np.ndarray) -> dict[str, Value]:
-    """What is said of a clip.
+def sync_values(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: np.ndarray) -> dict[str, Value]:
+    """The evidence of a clip.
 
     Parameters
     ----------
-    seen : mapping
-        Its lips through each view of the frame, by what the names of the findings begin with.
+    passes : Passes
+    seen : mapping of str to Lips
+        The lips through each view, by the prefix of the view's values.
     frames : int
     samples : (N,) int16
 
@@ -284,28 +284,28 @@ def findings(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: np.
     for prefix, seen_lips in seen.items():
         lips = seen_lips.embeddings(windows)
         values |= _of_whole_frame(prefix, read_sync(shifted_distances(lips, speech)))
-        if prefix == OWN_FINDINGS:
+        if prefix == OWN_PREFIX:
             values |= _over_common_speech(lips, speech)
     return values
 
 
 def _over_common_speech(lips: Tensor, speech: Tensor) -> dict[str, Value]:
-    """What the same windows of speech say at every shift; of a clip that is too short for it, that it is."""
+    """The values over the same speech at every shift; only a shift of 0 for a clip that is too short."""
     try:
         shift = widest_shift(len(speech))
     except ClipError:
-        return {f"{COMMON_FINDINGS}_max_shift_frames": 0}
-    values = _of_whole_frame(COMMON_FINDINGS, read_sync(common_distances(lips, speech, shift)))
+        return {f"{COMMON_PREFIX}_max_shift_frames": 0}
+    values = _of_whole_frame(COMMON_PREFIX, read_sync(common_distances(lips, speech, shift)))
     return values | {
-        f"{COMMON_FINDINGS}_max_shift_frames": shift,
-        f"{COMMON_FINDINGS}_windows": len(speech) - 2 * shift,
+        f"{COMMON_PREFIX}_max_shift_frames": shift,
+        f"{COMMON_PREFIX}_windows": len(speech) - 2 * shift,
     }
 
 
 def speech_embeddings(passes: Passes, samples: np.ndarray, windows: int) -> Tensor:
-    """(windows, embedding)."""
-    begun = [passes.speech(block) for block in torch.split(speech_blocks(samples, windows), WINDOWS_A_PASS)]
-    return torch.cat([embedding.result() for embedding in begun])
+    """The (windows, embedding) speech embeddings of the first windows of a clip."""
+    futures = [passes.speech(block) for block in torch.split(speech_blocks(samples, windows), WINDOWS_A_PASS)]
+    return torch.cat([embedding.result() for embedding in futures])
 
 
 def speech_blocks(samples: np.ndarray, windows: int) -> Tensor:
@@ -315,19 +315,19 @@ def speech_blocks(samples: np.ndarray, windows: int) -> Tensor:
 
 
 def _prefix(view: str) -> str:
-    """What the names of a view's findings begin with: ``paper``, or that of the view the run looks through."""
-    return view if view == PAPER_FINDINGS else OWN_FINDINGS
+    """The prefix of a view's values: ``paper`` for the published view, ``sound`` for the run's own view."""
+    return view if view == PAPER_PREFIX else OWN_PREFIX
 
 
 def _check_pictures(view: str, dims: Dims) -> None:
-    """Raises TlbenchError if a view shows other pictures than the network sees."""
+    """Raises TlbenchError if a view shows other pictures than the network needs."""
     wanted = (dims.side, dims.colours)
     if shown(view) != wanted:
         fitting = [other for other in VIEWS if shown(other) == wanted]
         way_out = f"choose --view syncnet={' or '.join(fitting)}" if fitting else "no view fits it"
         raise TlbenchError(
             f"syncnet: this network sees {_in_words(wanted)}, view {view!r} shows {_in_words(shown(view))}; {way_out}, "
-            "and leave out metrics that name another"
+            "and leave out metrics with another view"
         )
 
 

@@ -1,8 +1,8 @@
-"""SyncNet's two networks, as published: a lip tower over 5 frames and a speech tower over 0.2 s of MFCC.
+"""SyncNet's two networks: a lip tower over 5 frames and a speech tower over 0.2 s of MFCC.
 
-Layers and state-dict names are those of ``SyncNetModel.py`` in joonson/syncnet_python (class ``S``), and so are the
-default sizes: ``syncnet_v2.model`` loads as it is. Chung & Zisserman, "Out of time: automated lip sync in the wild",
-2016. :mod:`tlbench.observers.syncnet.fast_model` computes the same thing in about half the time.
+Layers, state-dict names and default sizes are those of ``SyncNetModel.py`` in joonson/syncnet_python (class ``S``), so
+that ``syncnet_v2.model`` loads unchanged. Chung & Zisserman, "Out of time: automated lip sync in the wild", 2016.
+:mod:`.fast_model` computes the same in about half the time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _head(features: int, hidden: int, embedding: int) -> nn.Sequential:
 
 
 class SyncNetModel(nn.Module):
-    """Embeds mouths and speech in one space; where they belong together, they lie close."""
+    """Embeds lips and speech in one space, in which matching windows are near each other."""
 
     def __init__(self, dims: Dims = PUBLISHED) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class SyncNetModel(nn.Module):
         a, b, c, d, e, f = dims.speech
         self.netcnnaud = nn.Sequential(
             *_conv2d(1, a, (3, 3), 1),
-            nn.MaxPool2d(1, 1),  # does nothing, but the numbering of the state dict counts it
+            nn.MaxPool2d(1, 1),  # without effect, but counted in the state dict's numbering
             *_conv2d(a, b, (3, 3), 1),
             nn.MaxPool2d(3, (1, 2)),
             *_conv2d(b, c, (3, 3), 1),
@@ -77,5 +77,5 @@ class SyncNetModel(nn.Module):
 
 
 def stretched(embeddings: Tensor, norm: float) -> Tensor:
-    """(B, embedding) brought to the length ``norm``, or as they are if it is 0."""
+    """(B, embedding) scaled to the length ``norm``; unchanged if it is 0."""
     return F.normalize(embeddings) * norm if norm else embeddings

@@ -1,7 +1,7 @@
-"""SyncNet as an observer: how far apart lips and speech lie, for each view and each shift.
+"""SyncNet as an observer: the distances of lips and speech, for each view and each shift.
 
-What the network does stands in :mod:`.watching`, which is imported when the first clip needs it: a run that finds all
-evidence in the cache does not wait for torch.
+:mod:`.inference` runs the network; it is imported when the observer is loaded, so that a run with all evidence in the
+cache does not import torch.
 """
 
 from __future__ import annotations
@@ -34,17 +34,23 @@ class SyncNet(Observer):
     Evidence
     --------
     windows : int
-    ``lse_d``, ``lse_c``, ``offset_frames``, ``zero_offset_distance``, ``mean_distance`` (31,), ``window_distance``,
-    ``window_distance_at_zero`` and ``window_confidence`` (windows,), see :class:`.decode.Sync`; with ``paper_`` in
-    front through the published view, with ``sound_`` through the one the run has chosen: ``sound``, or that of a small
-    network. Both with the published arithmetic.
-    The same with ``common_`` in front: through the view the run has chosen, over the same speech at every shift.
-    ``common_max_shift_frames``: how far either way, 3 to 15, so that ``common_mean_distance`` has one row a shift; 0 if
-    the clip is too short, and then there is no other ``common_`` value. ``common_windows``: how many windows of speech.
-    The curves begin that many windows after the clip does: the windows at both ends have no partner at some shift.
-    For ``face-track``, one entry a track: ``track_start``, ``track_frames``, ``track_lse_d``, ``track_lse_c``,
-    ``track_offset_frames``; ``track_common_lse_d`` and ``track_common_lse_c`` of those long enough. No face that is
-    followed long enough means no entry, not a failure.
+        Number of windows of 5 frames.
+    {paper,sound}_{lse_d,lse_c,offset_frames,zero_offset_distance} : float or int
+    {paper,sound}_mean_distance : (31,) float32
+    {paper,sound}_{window_distance,window_distance_at_zero,window_confidence} : (windows,) float32
+        See :class:`.decode.Sync`, with the published arithmetic. ``paper_`` is through the published view, ``sound_``
+        through the run's own view: ``sound``, or that of a small network.
+    common_* : as above
+        The same through the run's own view, over the same speech at every shift. The curves start
+        ``common_max_shift_frames`` windows after the clip.
+    common_max_shift_frames, common_windows : int
+        The largest shift, 3 to 15 frames, and the number of speech windows. The shift is 0 if the clip is too short;
+        there are then no other ``common_`` values.
+    track_{start,frames,offset_frames} : (tracks,) int64
+    track_{lse_d,lse_c} : (tracks,) float64
+        Only for the view ``face-track``, one entry for each track; none if no face is tracked long enough.
+    track_common_{lse_d,lse_c} : (k,) float64
+        Of the tracks that are long enough.
     """
 
     name: ClassVar[str] = "syncnet"
@@ -60,36 +66,36 @@ class SyncNet(Observer):
 
     @classmethod
     def fits(cls, view: str, trained: str) -> bool:
-        """Networks of the published size see all but the small views, small ones the small views only."""
-        behind = next((name for name, view_id in cls.views.items() if view_id == trained), cls.default_view)
-        return shown(view) == shown(behind)
+        """The published network takes the large views, a small network the small views."""
+        own = next((name for name, view_id in cls.views.items() if view_id == trained), cls.default_view)
+        return shown(view) == shown(own)
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """Boxes as well if a view frames faces."""
+        """Also face boxes if a view frames faces."""
         framed = any(VIEWS[view].frames_face for view in views if view in VIEWS)
         return replace(cls.needs, boxes=framed, framing=framed)
 
     @classmethod
     def recipe(cls, view: str) -> View | None:
-        """How a frame becomes what the network sees; a followed face is no recipe."""
+        """The steps of a view; None for ``face-track``, which is not made of steps."""
         return VIEWS.get(view)
 
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
         from .inference import SyncNetInference
 
-        self._eye = SyncNetInference(net, views, device)
+        self._inference = SyncNetInference(net, views, device)
 
     @classmethod
     def load(
         cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
     ) -> SyncNet:
-        """Load the published network, or a package.
+        """Load the network from the published file or a package.
 
         Raises
         ------
         TlbenchError
-            If there are no weights, if they do not fit, or if the views do not fit them.
+            If there are no weights, they do not fit, or a view shows other pictures than the network needs.
         """
         if weights is None:
             card = read_card(Path(__file__).with_name("card.toml"))
@@ -102,26 +108,26 @@ class SyncNet(Observer):
         return cls(FastSyncNet(load_model(weights)), views, device)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        """Begin with a clip.
+        """The state of a new clip.
 
         Raises
         ------
         ClipError
-            ``no-audio``; ``silent-audio`` if less than one window of it can be heard, since silence fits any mouth;
-            ``too-short`` if there is too little for a single window.
+            ``no-audio``; ``silent-audio`` if less than one window is audible, because silence matches any mouth;
+            ``too-short`` if the audio is shorter than one window.
         """
         if samples is None:
             raise ClipError("no-audio", f"clip {clip.id}: no audio stream (LSE needs one); leave lse out, or add audio")
-        state = self._eye.start_clip(clip, samples)
-        heard_seconds = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
-        if heard_seconds < LEAST_SOUND_SECONDS:
+        state = self._inference.start_clip(clip, samples)
+        audible_seconds = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
+        if audible_seconds < LEAST_SOUND_SECONDS:
             raise ClipError(
                 "silent-audio",
-                f"clip {clip.id}: {heard_seconds:.2f} s of its sound rise above -60 dB of full scale, LSE needs "
+                f"clip {clip.id}: {audible_seconds:.2f} s of its audio are above -60 dB of full scale, LSE needs "
                 f"{LEAST_SOUND_SECONDS:g} s; mux the speech in, or leave lse out",
             )
         return state
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """Evidence of each clip. Each is computed by itself, so it can't depend on its neighbours."""
-        return [self._eye.compute(state) for state in states]
+        """The evidence of each clip; each is computed alone."""
+        return [self._inference.compute(state) for state in states]

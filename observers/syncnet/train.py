@@ -36,9 +36,9 @@ from .checkpoint import OBSERVER, network_of
 from .decode import window_count
 from .dims import PUBLISHED, Dims
 from .fast_model import FRAMES_A_WINDOW, FastSyncNet
-from .inference import Lips, Passes, findings, speech_blocks
+from .inference import Lips, Passes, speech_blocks, sync_values
 from .model import SyncNetModel, stretched
-from .view import COMMON_FINDINGS, LRS2_SIDE, MEAN, OWN_FINDINGS, STD
+from .view import COMMON_PREFIX, LRS2_SIDE, MEAN, OWN_PREFIX, STD
 
 NORM = 10.0  # the expected distance of two unrelated embeddings is then 14, about that of the published network
 SMALL = Dims(
@@ -168,10 +168,10 @@ class TrainableSyncNet(Trainable):
             lips = Lips(passes, model.dims)
             lips.take(as_shown(sample.pictures))
             try:
-                values = findings(passes, {OWN_FINDINGS: lips}, len(sample.pictures), sample.samples)
+                values = sync_values(passes, {OWN_PREFIX: lips}, len(sample.pictures), sample.samples)
             except ClipError as error:
                 raise TlbenchError(f"clip {sample.clip.id}: {error}") from error
-            if not values[f"{COMMON_FINDINGS}_max_shift_frames"]:
+            if not values[f"{COMMON_PREFIX}_max_shift_frames"]:
                 raise TlbenchError(
                     f"clip {sample.clip.id}: too short for validation; leave it out of the validation split"
                 )

@@ -17,8 +17,8 @@ from tests.factories import fairseq_factory as fairseq
 from tests.golden.formula import fill
 from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import open_view
-from tlbench.observers.avhubert.beam import BeamSettings, beam_search
 from tlbench.observers.avhubert.checkpoint import load
+from tlbench.observers.avhubert.decode import BeamSettings, beam_search
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.view import LRS2_CENTER

@@ -1,19 +1,25 @@
-"""A tiny LRS2-framed data set of made-up pictures and tones: enough for whatever trains on files."""
+"""Tiny training data: a data set of files framed as LRS2's, and training samples of made-up pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from tests.factories.media_factory import tone, write_clip
+from tlbench.datasets.clip import Clip
+from tlbench.training.trainable import LabelInventory, TrainingSample
 
 SENTENCES = {
     "train": {"a/00001": "BLUE BOATS", "a/00002": "RED CARS", "b/00001": "BLUE CARS", "b/00002": "RED BOATS AGAIN"},
     "val": {"c/00001": "BLUE BOATS", "c/00002": "RED CARS"},
 }
+INVENTORY = LabelInventory(("BIN BLUE", "SET RED"), ("BLUE", "GREEN", "RED"), ("a", "b", "c"))
+SIDES = {"syncnet": 56}  # pixels of the tiny network's pictures; 48 for the others
 
 
 def make_training_set(root: Path) -> Path:
-    """``root`` in LRS2's layout: four clips to learn from, two to judge by, 10 to 13 frames each."""
+    """``root`` in LRS2's layout: four training clips and two validation clips of 10 to 13 frames."""
     for split, clips in SENTENCES.items():
         for number, (clip_id, text) in enumerate(clips.items()):
             video = root / "main" / f"{clip_id}.mp4"
@@ -23,3 +29,17 @@ def make_training_set(root: Path) -> Path:
             video.with_suffix(".txt").write_text(f"Text:  {text}\n")
         (root / f"{split}.txt").write_text("".join(f"{clip_id}\n" for clip_id in clips))
     return root
+
+
+def training_samples(observer: str, frames: int = 26) -> list[TrainingSample]:
+    """Two samples of noise for an observer's tiny network; the second has one frame more."""
+    side = SIDES.get(observer, 48)
+    samples = []
+    for number, text in enumerate(INVENTORY.transcripts):
+        rng = np.random.default_rng(number)
+        pictures = rng.integers(0, 256, (frames + number, side, side), dtype=np.uint8)
+        audio = rng.integers(-9000, 9000, 640 * (frames + number), dtype=np.int16)
+        labels = rng.integers(0, len(INVENTORY.labels), frames + number)
+        clip = Clip(f"s/{number}", transcript=text, word=INVENTORY.words[number])
+        samples.append(TrainingSample(clip, pictures, audio, labels))
+    return samples

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.golden.formula import fill
-from tlbench.observers.avhubert.beam import BeamSettings, Hypothesis, beam_search
+from tlbench.observers.avhubert.decode import BeamSettings, Hypothesis, beam_search
 from tlbench.observers.avhubert.decoder import Decoder
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder

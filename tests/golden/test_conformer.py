@@ -14,8 +14,7 @@ from torch import Tensor
 from tests.factories.conformer_factory import formula_model
 from tlbench.datasets.clip import Clip
 from tlbench.media.video_reader import VideoReader
-from tlbench.observers.conformer.fast_frontend import FoldedFrontend
-from tlbench.observers.conformer.fast_model import PackedDecoder, PackedEncoder
+from tlbench.observers.conformer.fast_model import FusedFrontend, PackedDecoder, PackedEncoder
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.tokenizer import EOS, IDS, ids_of, required_frames
@@ -109,7 +108,7 @@ def test_clips_packed_together_equal_the_original_on_each_alone(
     encoded = PackedEncoder(model.encoder)(features)
     decoder = PackedDecoder(model.decoder)
     prefixes = [torch.tensor([EOS, *formula[f"{case}_ys"][0]]) for case in SINGLE]
-    logits = decoder.force(prefixes, decoder.look(encoded))
+    logits = decoder.teacher_forced(prefixes, decoder.memory(encoded))
     for case, rows, written in zip(SINGLE, encoded, logits, strict=True):
         assert relative_error(rows, formula[f"{case}_encoder"][0]) < 1e-5
         assert relative_error(written, formula[f"{case}_logits"][0]) < 1e-5
@@ -193,7 +192,7 @@ def test_whole_clips_are_encoded_as_by_the_original_script(model: ConformerModel
     reader = ConformerInference(model, VIEWS["lrs2-112"], torch.device("cpu"), free=False)
     names = ["clip_c", "clip_a"]
     states = [watch(reader, CLIPS, f"{name}_pert" if recorded.endswith("pert") else name) for name in names]
-    features = FoldedFrontend(model.visual_frontend)([state.crops for state in states])
+    features = FusedFrontend(model.visual_frontend)([state.crops for state in states])
     for name, encoded in zip(names, PackedEncoder(model.encoder)(features), strict=True):
         assert relative_error(encoded, golden[f"{name}_hs"]) < 1e-5
 
@@ -210,7 +209,7 @@ def test_real_speakers_score_as_the_original_script_did(
     names = ["grid_s1", "grid_s2"]
     ending = "_pert" if run == "orig_pert" else ""
     states = [watch(reader, shared / "golden" / "clips", name + ending) for name in names]
-    features = FoldedFrontend(model.visual_frontend)([state.crops for state in states])
+    features = FusedFrontend(model.visual_frontend)([state.crops for state in states])
     encoded = PackedEncoder(model.encoder)(features)
     for name, state, rows, evidence in zip(names, states, encoded, reader.compute(states), strict=True):
         np.testing.assert_array_equal(state.crops.sum(dim=(1, 2)), golden[f"{name}_gray112_sum"])

@@ -72,7 +72,7 @@ def test_a_missing_sense_is_not_the_same_as_silence_or_a_grey_picture() -> None:
 @torch.inference_mode()
 def test_a_missing_sense_is_zeros_behind_its_projection() -> None:
     model = network(PRETRAINED)
-    seen, heard = model.see(lips()), model.hear(speech())
+    seen, heard = model.video_features(lips()), model.audio_features(speech())
     assert torch.equal(model.encode(lips(), None, None), model.fuse(seen, torch.zeros_like(seen), None))
     assert torch.equal(model.encode(None, speech(), None), model.fuse(torch.zeros_like(heard), heard, None))
 
@@ -99,7 +99,7 @@ def test_fusion_by_adding_has_no_second_projection() -> None:
     model = network(replace(PRETRAINED, modality_fuse="add"))
     assert not any("post_extract_proj" in name for name in model.state_dict())
     assert model.encoder.w2v_model.layer_norm.weight.shape == (16,)
-    heard = model.hear(speech())
+    heard = model.audio_features(speech())
     assert torch.equal(model.encode(None, speech(), None), model.fuse(heard / 2, heard / 2, None))
 
 
@@ -187,8 +187,8 @@ def test_leftovers_of_pretraining_are_there_only_if_the_file_has_them() -> None:
 def test_the_order_in_memory_which_is_faster_without_gradients_changes_only_rounding() -> None:
     model = network(PRETRAINED)
     with torch.inference_mode():
-        fast = model.see(lips())
-    plain = model.see(lips()).detach()
+        fast = model.video_features(lips())
+    plain = model.video_features(lips()).detach()
     # 1.2e-6 of the largest measured; each of the two is 1e-6 from the same in float64.
     torch.testing.assert_close(plain, fast, rtol=0, atol=1e-5 * float(plain.abs().max()))
 

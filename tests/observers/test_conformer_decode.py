@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model, talkative
-from tlbench.observers.conformer.decode import beam_search, ctc_greedy, forced
+from tlbench.observers.conformer.decode import beam_search, ctc_greedy, teacher_forced_ids
 from tlbench.observers.conformer.fast_model import PackedDecoder
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import BLANK, EOS
@@ -67,7 +67,7 @@ def plain_search(model: ConformerModel, clip: Tensor, beam: int) -> tuple[list[i
 def test_clips_read_together_read_what_a_plain_search_reads_in_each(
     model: ConformerModel, speaking: PackedDecoder, clips: list[Tensor], beam: int
 ) -> None:
-    found = beam_search(speaking, speaking.look(clips), beam)
+    found = beam_search(speaking, speaking.memory(clips), beam)
     for clip, hypothesis in zip(clips, found, strict=True):
         ids, total = plain_search(model, clip, beam)
         assert hypothesis.ids.tolist() == ids
@@ -82,7 +82,7 @@ def test_a_beam_as_wide_as_all_sentences_finds_the_best_of_them(model: Conformer
     prefixes = torch.cat([torch.full((len(pairs), 1), EOS), pairs], dim=1)
     with talkative(8.0):
         decoder = PackedDecoder(model.decoder)
-        (found,) = beam_search(decoder, decoder.look([clip]), beam=40**2)
+        (found,) = beam_search(decoder, decoder.memory([clip]), beam=40**2)
         with torch.inference_mode():
             mask = torch.ones(1, 1, 2, dtype=torch.bool)
             logs = model.decoder(prefixes, clip.expand(len(pairs), 2, 256), mask).double().log_softmax(-1)
@@ -102,23 +102,23 @@ def test_a_beam_as_wide_as_all_sentences_finds_the_best_of_them(model: Conformer
 def test_its_score_is_the_log_probability_of_the_whole_sentence_and_its_end(
     model: ConformerModel, speaking: PackedDecoder, clips: list[Tensor]
 ) -> None:
-    for clip, found in zip(clips, beam_search(speaking, speaking.look(clips)), strict=True):
+    for clip, found in zip(clips, beam_search(speaking, speaking.memory(clips)), strict=True):
         assert found.score == pytest.approx(score(model, clip, found.ids.tolist()), abs=1e-4)
 
 
 def test_no_sentence_is_longer_than_the_clip_has_frames(model: ConformerModel, clips: list[Tensor]) -> None:
     with talkative(50.0):  # it would never end
         decoder = PackedDecoder(model.decoder)
-        found = beam_search(decoder, decoder.look(clips), 3)
+        found = beam_search(decoder, decoder.memory(clips), 3)
     assert [len(hypothesis.ids) for hypothesis in found] == [len(clip) for clip in clips]
     for hypothesis in found:
         assert not set(hypothesis.ids.tolist()) & {BLANK, EOS}
 
 
 def test_who_else_is_read_changes_nothing(speaking: PackedDecoder, clips: list[Tensor]) -> None:
-    together = beam_search(speaking, speaking.look(clips))
+    together = beam_search(speaking, speaking.memory(clips))
     for clip, among_others in zip(clips, together, strict=True):
-        (alone,) = beam_search(speaking, speaking.look([clip]))
+        (alone,) = beam_search(speaking, speaking.memory([clip]))
         assert alone.ids.tolist() == among_others.ids.tolist()
         assert alone.score == pytest.approx(among_others.score, rel=1e-5)
 
@@ -128,7 +128,7 @@ def test_forced_characters_follow_the_true_text_and_what_comes_after_it_is_dropp
 ) -> None:
     decoder = PackedDecoder(model.decoder)
     references = [torch.tensor(ids) for ids in ([5, 9, 9], [2], [31, 1, 4, 4, 22], [1, 1])]
-    written = forced(decoder, decoder.look(clips), references)
+    written = teacher_forced_ids(decoder, decoder.memory(clips), references)
     for clip, reference, ids in zip(clips, references, written, strict=True):
         expected = log_probabilities(model, clip, reference.tolist()).argmax(-1)
         assert ids.tolist() == expected[:-1].tolist()

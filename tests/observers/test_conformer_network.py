@@ -9,8 +9,14 @@ import torch
 from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model, noise
-from tlbench.observers.conformer.fast_frontend import FRAMES_A_PASS, FoldedFrontend, normalised
-from tlbench.observers.conformer.fast_model import PackedDecoder, PackedEncoder, Said
+from tlbench.observers.conformer.fast_model import (
+    FRAMES_A_PASS,
+    FusedFrontend,
+    PackedDecoder,
+    PackedEncoder,
+    PrefixCache,
+    normalise,
+)
 from tlbench.observers.conformer.model import ConformerModel, pad_features, positions, relative_positions
 from tlbench.observers.conformer.tokenizer import EOS
 
@@ -53,20 +59,20 @@ def everything(length: int) -> Tensor:
 def test_the_eye_sees_what_the_plain_front_end_sees(model: ConformerModel) -> None:
     crops = noise(FRAMES_A_PASS + 5)
     with torch.inference_mode():
-        plain = model.visual_frontend(normalised(crops)[None], [len(crops)])[0]
-    assert_equal_to_rounding(FoldedFrontend(model.visual_frontend)([crops])[0], plain)
+        plain = model.visual_frontend(normalise(crops)[None], [len(crops)])[0]
+    assert_equal_to_rounding(FusedFrontend(model.visual_frontend)([crops])[0], plain)
 
 
 def test_clips_seen_together_are_seen_as_alone(model: ConformerModel) -> None:
     """One ends inside a pass, one spans two, one is a single frame: no clip sees its neighbours."""
-    eye = FoldedFrontend(model.visual_frontend)
+    eye = FusedFrontend(model.visual_frontend)
     clips = [noise(5, 1), noise(FRAMES_A_PASS, 2), noise(1, 3), noise(3, 4)]
     for together, clip in zip(eye(clips), clips, strict=True):
         assert_equal_to_rounding(together, eye([clip])[0])
 
 
 def test_passes_side_by_side_change_nothing_and_leave_the_callers_threads_alone(model: ConformerModel) -> None:
-    eye, clips = FoldedFrontend(model.visual_frontend), [noise(FRAMES_A_PASS, 5), noise(9, 6)]
+    eye, clips = FusedFrontend(model.visual_frontend), [noise(FRAMES_A_PASS, 5), noise(9, 6)]
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -92,7 +98,9 @@ def test_clips_spelt_together_are_spelt_as_alone(
     model: ConformerModel, encoded: list[Tensor], prefixes: list[Tensor]
 ) -> None:
     decoder = PackedDecoder(model.decoder)
-    for together, clip, prefix in zip(decoder.force(prefixes, decoder.look(encoded)), encoded, prefixes, strict=True):
+    for together, clip, prefix in zip(
+        decoder.teacher_forced(prefixes, decoder.memory(encoded)), encoded, prefixes, strict=True
+    ):
         with torch.inference_mode():
             plain = model.decoder(prefix[None], clip[None], everything(len(clip)))[0]
         assert_equal_to_rounding(together, plain)
@@ -102,19 +110,19 @@ def test_character_by_character_is_as_all_at_once(
     model: ConformerModel, encoded: list[Tensor], prefixes: list[Tensor]
 ) -> None:
     decoder = PackedDecoder(model.decoder)
-    seen = decoder.look(encoded)
+    seen = decoder.memory(encoded)
     # Two prefixes of the first clip and three of the third; after 4 characters they go on from one another.
     rows = {0: [prefixes[2], prefixes[2].flip(0)], 2: [prefixes[2], prefixes[2].roll(1), prefixes[2].roll(2)]}
     parents = [1, 1, 2, 4, 2]
     ids = torch.stack([*rows[0], *rows[2]])
-    said = Said(len(decoder.blocks))
+    said = PrefixCache(len(decoder.blocks))
     logits = torch.empty(0)
     for position in range(8):
         logits = decoder.step(ids[:, position], position, said, [seen[0], seen[2]], [2, 3])
         if position == 3:
             ids = torch.cat([ids[parents, :4], ids[:, 4:]], dim=1)
             said.follow(torch.tensor(parents))
-    whole = decoder.force(list(ids[:, :8]), [seen[0]] * 2 + [seen[2]] * 3)
+    whole = decoder.teacher_forced(list(ids[:, :8]), [seen[0]] * 2 + [seen[2]] * 3)
     for stepwise, at_once in zip(logits, whole, strict=True):
         assert_equal_to_rounding(stepwise, at_once[-1])
 

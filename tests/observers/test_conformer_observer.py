@@ -21,7 +21,7 @@ from tlbench.media.views import open_view
 from tlbench.observers.conformer import inference as watching
 from tlbench.observers.conformer import model
 from tlbench.observers.conformer.checkpoint import load_model, read_published
-from tlbench.observers.conformer.fast_frontend import normalised
+from tlbench.observers.conformer.fast_model import normalise
 from tlbench.observers.conformer.inference import ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.observer import Conformer
@@ -124,7 +124,7 @@ def test_bytes_are_normalised_as_the_whole_view_does_it() -> None:
     state.update(ClipChunk(frames))
     assert state.crops.dtype == torch.uint8
     whole = open_view(VIEWS["lrs2-112"]).apply(frames)
-    np.testing.assert_allclose(normalised(state.crops), whole, rtol=0, atol=5e-7)  # of values up to 3.5
+    np.testing.assert_allclose(normalise(state.crops), whole, rtol=0, atol=5e-7)  # of values up to 3.5
 
 
 def test_the_framed_view_cuts_out_the_face_first() -> None:
@@ -165,7 +165,7 @@ def test_a_clip_that_cannot_be_spelt_is_refused_at_once(transcript: str | None, 
 def test_a_clip_longer_than_the_positions_is_refused_as_soon_as_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.POSITIONS == 5000
     monkeypatch.setattr(watching, "POSITIONS", 12)
-    with pytest.raises(ClipError, match=r"clip a: its transcript needs 13 frames, .* reads 12 at most") as caught:
+    with pytest.raises(ClipError, match=r"clip a: its transcript needs 13 frames, .* reads at most 12") as caught:
         observer().start_clip(Clip("a", transcript=TEXT), None)
     assert caught.value.code == "too-long"
     state = observer().start_clip(Clip("a", transcript="A"), None)

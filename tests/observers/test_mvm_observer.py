@@ -19,7 +19,7 @@ from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video_reader import FrameChunk
 from tlbench.observers.mvm import inference as watching
-from tlbench.observers.mvm.decode import read, read_both
+from tlbench.observers.mvm.decode import predict, predict_both
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.inference import MVMClipState, MVMInference
 from tlbench.observers.mvm.observer import MVM
@@ -102,15 +102,15 @@ def test_the_mirror_image_is_added_in_logits_and_can_change_the_answer() -> None
     plain, mirrored = np.zeros(500, np.float32), np.zeros(500, np.float32)
     plain[[3, 7]] = 2, 3
     mirrored[[3, 7]] = 2, 0
-    assert (read(plain, 3).top[0], read(plain, 3).rank) == (7, 1)
-    assert (read_both(plain, mirrored, 3).top[:2], read_both(plain, mirrored, 3).rank) == ([3, 7], 0)
+    assert (predict(plain, 3).top[0], predict(plain, 3).rank) == (7, 1)
+    assert (predict_both(plain, mirrored, 3).top[:2], predict_both(plain, mirrored, 3).rank) == ([3, 7], 0)
 
 
 def test_of_equal_logits_the_first_label_wins_as_in_argmax() -> None:
     logits = np.zeros(500, np.float32)
-    assert read(logits, 0).rank == 0
-    assert read(logits, 499).rank == 499
-    assert read(logits, 4).top == [0, 1, 2, 3, 4]
+    assert predict(logits, 0).rank == 0
+    assert predict(logits, 499).rank == 499
+    assert predict(logits, 4).top == [0, 1, 2, 3, 4]
 
 
 def test_a_short_clip_is_filled_up_with_zeros_after_normalising() -> None:
@@ -155,7 +155,7 @@ def test_a_clip_says_the_same_alone_and_among_others(monkeypatch: pytest.MonkeyP
     clips = [video(frames, seed) for seed, frames in enumerate((29, 12, 40, 29, 3))]
     alone = [as_json(observe(observer(), clip)) for clip in clips]
     for size in (1, 2, 4):
-        monkeypatch.setitem(watching.CLIPS_A_PASS, "cpu", size)
+        monkeypatch.setitem(watching.CLIPS_PER_BATCH, "cpu", size)
         net = Pocket()
         together = observe(observer(net), *clips)
         assert [as_json([outcome]) for outcome in together] == alone
@@ -164,7 +164,7 @@ def test_a_clip_says_the_same_alone_and_among_others(monkeypatch: pytest.MonkeyP
 
 
 def test_a_pass_holds_each_clip_and_its_mirror_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(watching.CLIPS_A_PASS, "cpu", 3)
+    monkeypatch.setitem(watching.CLIPS_PER_BATCH, "cpu", 3)
     net = Pocket()
     mvm = observer(net)
     states = [watched(mvm, video(29, seed)) for seed in range(2)]

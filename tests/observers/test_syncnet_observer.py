@@ -295,7 +295,9 @@ def test_a_file_in_the_published_form_loads(tmp_path: Path) -> None:
     torch.save(state, file, _use_new_zipfile_serialization=False)
     observer = SyncNet.load(file, ("sound",), "cpu")
     speech = torch.rand(2, 13, 20)
-    torch.testing.assert_close(observer._eye._passes.speech(speech).result(), FastSyncNet(model.eval()).speech(speech))
+    torch.testing.assert_close(
+        observer._inference._passes.speech(speech).result(), FastSyncNet(model.eval()).speech(speech)
+    )
 
 
 def test_another_models_file_is_told_by_its_tensors(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tlbench.observers.avhubert.inference import AVHubertInference
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.observer import AVHubert as AVHubertObserver
 from tlbench.observers.avhubert.view import VIEWS as AVHUBERT_VIEWS
-from tlbench.observers.conformer.decode import forced
+from tlbench.observers.conformer.decode import teacher_forced_ids
 from tlbench.observers.conformer.inference import ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.view import VIEWS as CONFORMER_VIEWS
@@ -106,11 +106,11 @@ def test_the_conformer_in_half_precision_gives_scores_in_full(conformer: Conform
         model = ConformerModel().eval()
         model.load_state_dict(conformer.state_dict())
         reader = ConformerInference(model, CONFORMER_VIEWS["lrs2-112"], device, free=True, half=half)
-        (encoded,) = reader._encoder(reader._eye([clip]))
+        (encoded,) = reader._encoder(reader._frontend([clip]))
         assert encoded.dtype == (HALF if half else torch.float32)
-        seen = reader._decoder.look([encoded])
-        scores.append(reader._decoder.force([torch.tensor([39, 7, 3])], seen)[0])
-        (free,) = reader._read_freely([reader._eye([clip])[0]], [encoded])
+        seen = reader._decoder.memory([encoded])
+        scores.append(reader._decoder.teacher_forced([torch.tensor([39, 7, 3])], seen)[0])
+        (free,) = reader._read_freely([reader._frontend([clip])[0]], [encoded])
         assert set(free) == {"free_hypothesis", "ctc_hypothesis"}
     assert scores[1].dtype == torch.float32
     assert not torch.equal(*scores)
@@ -224,7 +224,8 @@ def test_avhubert_leaves_nothing_behind_on_the_cpu(half: bool) -> None:
     lips = reader._pictures(np.zeros((6, 88, 88), np.float32))
     with torch.inference_mode():
         encoded = reader._fused(
-            reader._model.see(lips), reader._model.hear(reader._speech(np.zeros(4000, np.int16), 6))
+            reader._model.video_features(lips),
+            reader._model.audio_features(reader._speech(np.zeros(4000, np.int16), 6)),
         )
         assert (encoded.device, encoded.dtype) == (META, torch.float32)
         assert reader._stepper is not None
@@ -238,9 +239,11 @@ def test_avhubert_leaves_nothing_behind_on_the_cpu(half: bool) -> None:
 @pytest.mark.parametrize("half", [False, True])
 def test_the_conformer_leaves_nothing_behind_on_the_cpu(half: bool) -> None:
     reader = ConformerInference(ConformerModel(), CONFORMER_VIEWS["lrs2-112"], META, free=True, half=half)
-    features = reader._eye([torch.zeros(7, 112, 112, dtype=torch.uint8), torch.zeros(3, 112, 112, dtype=torch.uint8)])
-    seen = reader._decoder.look(reader._encoder(features))
-    ids = forced(reader._decoder, seen, [torch.tensor([3, 4, 5]).to(META), torch.tensor([3]).to(META)])
+    features = reader._frontend(
+        [torch.zeros(7, 112, 112, dtype=torch.uint8), torch.zeros(3, 112, 112, dtype=torch.uint8)]
+    )
+    seen = reader._decoder.memory(reader._encoder(features))
+    ids = teacher_forced_ids(reader._decoder, seen, [torch.tensor([3, 4, 5]).to(META), torch.tensor([3]).to(META)])
     assert {one.device for one in (*features, *seen[0].keys, *ids)} == {META}
 
 

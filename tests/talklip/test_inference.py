@@ -112,7 +112,7 @@ def test_too_much_sound_is_cut_at_both_ends_as_published(frames: int, first: int
     network.audio_encoder.w2v_model.register_forward_pre_hook(lambda _, inputs: told.append(inputs))  # type: ignore[union-attr]
     speaker = TalkLipInference(network, CPU)
     whole = stacked_filterbanks(samples, max(rows, frames))
-    expected = speaker._network.audio_encoder.w2v_model.hear(  # type: ignore[union-attr,operator]
+    expected = speaker._network.audio_encoder.w2v_model.audio_features(  # type: ignore[union-attr,operator]
         torch.from_numpy(whole[first : first + frames].T.copy())[None]
     )
     speaker.hear(samples, frames, "both-ends")

@@ -1,20 +1,19 @@
-"""The beam search of AV-HuBERT: fairseq's rules, on the fast steps of :mod:`.stepping`.
+"""Decoding of AV-HuBERT: fairseq's beam search with :mod:`.incremental_decoder`, and greedy CTC.
 
-The rules are those of ``SequenceGenerator`` as facebookresearch/av_hubert carries it
+The rules of the beam search are those of ``SequenceGenerator`` in facebookresearch/av_hubert
 (``avhubert/sequence_generator.py``) with fairseq's ``search.BeamSearch``:
 
-* Every step looks at the best ``2 beam`` continuations of all hypotheses of an utterance by their summed log
-  probabilities. Those of the first ``beam`` of them that are ``</s>`` are finished; a ``</s>`` among the other half is
-  dropped; the first ``beam`` continuations which are not ``</s>`` go on.
-* ``<pad>`` is never chosen, ``</s>`` not before ``min_len`` tokens, and nothing else at the greatest length.
-* An utterance is done when ``beam`` hypotheses are finished, or at the greatest length. What its last step finishes
-  beyond ``beam`` is dropped, the worst candidates first.
-* A finished hypothesis' score is its summed log probability over (tokens, ``</s>`` included) ** ``lenpen``. Hypotheses
-  are sorted by it; of equal ones the one finished first stands first.
-* Equal sums within a step are ordered as ``torch.topk`` leaves them.
+* Each step takes the best ``2 beam`` continuations of an utterance's hypotheses by summed log-probability. A ``</s>``
+  among the first ``beam`` of them finishes its hypothesis, a ``</s>`` among the others is dropped, and the first
+  ``beam`` other continuations go on.
+* ``<pad>`` is never chosen, ``</s>`` not before ``min_len`` tokens, and only ``</s>`` at the maximum length.
+* An utterance is done when ``beam`` hypotheses are finished, or at the maximum length. If its last step finishes more,
+  the worst are dropped.
+* The score of a finished hypothesis is its summed log-probability over (number of tokens with ``</s>``) ** ``lenpen``.
+  Hypotheses are sorted by score; of equal scores, the one finished earlier comes first.
+* Equal sums within a step have the order of ``torch.topk``.
 
-Utterances of a batch share matrix products and nothing else, so that who else is in the batch changes no more than the
-rounding.
+The utterances of a batch share matrix products; the batch influences rounding only.
 """
 
 from __future__ import annotations
@@ -33,34 +32,36 @@ from .decoder import EOS, PAD, UNK, Decoder
 from .incremental_decoder import SteppingDecoder
 
 NEVER = float("-inf")
+BLANK = 0  # fairseq criterions/ctc.py: <s>, unless the task names a blank symbol, which av_hubert's does not
 
 
 @dataclass(frozen=True)
 class BeamSettings:
-    """How to search. The defaults are the published protocol's (Sxjdwang/TalkLip, av_hubert ``conf/s2s_decode.yaml``).
+    """Settings of the beam search. The defaults are the published protocol's (Sxjdwang/TalkLip, av_hubert
+    ``conf/s2s_decode.yaml``).
 
     Attributes
     ----------
     beam : int
-        Hypotheses kept; more than the vocabulary less one makes no difference.
+        Number of hypotheses; at most the size of the vocabulary - 1 has an effect.
     max_len_a, max_len_b : float, int
-        The greatest length is ``int(max_len_a * frames + max_len_b)`` tokens without ``</s>``, or as many as the
-        decoder has positions for, less one.
+        The maximum length is ``int(max_len_a * frames + max_len_b)`` tokens without ``</s>``, and at most the number of
+        the decoder's positions - 1.
     min_len : int
-        Fewest tokens before ``</s>``; at least 1.
+        Minimum number of tokens before ``</s>``, 1 or more.
     lenpen : float
         Exponent of the length in the score.
     unkpen : float
-        Subtracted from the log probability of ``<unk>``.
+        Subtracted from the log-probability of ``<unk>``.
     normalise : bool
-        False leaves sums of log probabilities as scores (fairseq ``--unnormalized``).
+        False uses the summed log-probability as the score (fairseq ``--unnormalized``).
     temperature : float
-        Divides the decoder's scores before the softmax.
+        Divides the logits before the softmax.
     no_repeat_ngram : int
-        Forbids a second copy of any run of so many tokens (the leading ``</s>`` counts); 0 forbids nothing.
+        Forbids repeating an n-gram of this length (the leading ``</s>`` counts); 0 allows all.
     early_stop : bool
-        Stop as soon as no hypothesis can become better than the best finished one. The best hypothesis is the same, the
-        others may be fewer. See :func:`best_possible_score` for why.
+        Stop when no hypothesis can become better than the best finished one. The best hypothesis stays the same, the
+        others may be fewer; see :func:`best_possible_score`.
     """
 
     beam: int = 50
@@ -88,7 +89,7 @@ class BeamSettings:
             )
 
     def longest(self, frames: int, positions: int) -> int:
-        """Most tokens, ``</s>`` not counted, for an utterance of ``frames``. Raises TlbenchError below ``min_len``."""
+        """The maximum length of an utterance, without ``</s>``. Raises TlbenchError if it is below ``min_len``."""
         most = min(int(self.max_len_a * frames + self.max_len_b), positions - 1)
         if most < self.min_len:
             raise TlbenchError(
@@ -99,16 +100,16 @@ class BeamSettings:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One reading of an utterance.
+    """A finished hypothesis of an utterance.
 
     Attributes
     ----------
     tokens : (n,) int64
         Ends with ``EOS``.
     score : float
-        What hypotheses are sorted by.
+        Hypotheses are sorted by it.
     positional_scores : (n,) float32
-        Log probability of each token, after unk penalty and temperature.
+        Log-probability of each token, after unk penalty and temperature.
     """
 
     tokens: NDArray[np.int64]
@@ -124,62 +125,63 @@ def beam_search(
     prefixes: Sequence[Sequence[int]] | None = None,
     counted: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
-    """Read utterances.
+    """Decode utterances.
 
     Parameters
     ----------
     decoder : Decoder or SteppingDecoder
-        A ``Decoder`` is made ready for searching at each call; who calls often should keep a ``SteppingDecoder``.
+        From a ``Decoder`` each call makes a ``SteppingDecoder``; for several calls, pass one.
     encoded : (B, T, C') float
         The encoder's output, on the decoder's device.
     lengths : (B,) int
-        Frames of each utterance; the rest is padding.
+        Number of frames of each utterance; the rest is padding.
     settings : BeamSettings
     prefixes : list of token lists or None
-        With what the hypotheses of each utterance have to begin (may be empty; no special symbols).
+        Tokens that the hypotheses of each utterance must start with (may be empty; no special symbols).
     counted : list of int or None
-        How many frames count for the greatest length; None for ``lengths``. The original counts the longest utterance
-        of the padded batch, and with sound, (B, F, T), takes F for T: 104. Give these to get its numbers.
+        Number of frames for the maximum length; None for ``lengths``. The original uses the longest utterance of the
+        padded batch, and with audio, (B, F, T), uses F = 104 by mistake. Pass these to reproduce its numbers.
 
     Returns
     -------
     list of lists of Hypothesis
-        One list an utterance, the best first.
+        One list for each utterance, the best first.
 
     Raises
     ------
     TlbenchError
-        An utterance too short for ``min_len``, a special symbol in a prefix, or weights that give no probability.
+        If an utterance is too short for ``min_len``, a prefix has a special symbol, or all logits are NaN or infinite.
     """
     stepper = decoder if isinstance(decoder, SteppingDecoder) else SteppingDecoder(decoder)
     frames = lengths.tolist() if counted is None else list(counted)
     longest = [settings.longest(n, stepper.dims.max_target_positions) for n in frames]
     starts = [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in frames]
     if any(token <= UNK for start in starts for token in start):
-        raise TlbenchError("a prefix of the beam search holds a special symbol; only words may be forced")
+        raise TlbenchError("a prefix of the beam search has a special symbol; use tokens of words only")
     with torch.inference_mode():
         return _Search(stepper, settings, longest, starts).run(encoded, lengths)
 
 
 def best_possible_score(settings: BeamSettings, total: float, tokens: int, longest: int) -> float:
-    """The highest score any continuation of a hypothesis can come to.
+    """The highest score that any continuation of a hypothesis can have.
 
-    A continuation adds log probabilities, and none is above 0: a log softmax is ``x - (max + log(sum))`` with ``sum``
-    at least 1, which is never above 0, not even rounded, and the unk penalty only lowers it (that is why it may not be
-    negative). So its sum is at most ``total``, itself at most 0, and it ends with ``tokens + 1`` to ``longest + 1``
-    tokens (``</s>`` counted). Of a fixed sum of at most 0, the score ``total / n ** lenpen`` is monotone in n: it rises
-    for ``lenpen`` above 0 and falls for one below. So its maximum is at one of the two ends; rounding keeps that order.
+    A continuation adds log-probabilities, and none is above 0: a log softmax is ``x - (max + log(sum))`` with ``sum``
+    at least 1, which is at most 0 even when rounded, and the unk penalty only lowers it (it may not be negative). So
+    the sum of a continuation is at most ``total``, which is at most 0, and it has ``tokens + 1`` to ``longest + 1``
+    tokens with ``</s>``. For a fixed sum of at most 0, the score ``total / n ** lenpen`` is monotone in n: it rises
+    with n for a positive ``lenpen`` and falls for a negative one. So its maximum is at one of the two ends; rounding
+    keeps the order.
 
-    Where this bound, taken of the best hypothesis alive, is no higher than the best finished score, whatever may yet be
-    finished is sorted behind that one, for of equal scores the earlier stands first: it stays the best.
+    If this bound for the best running hypothesis is not above the best finished score, that finished hypothesis stays
+    the best, because of equal scores the earlier one comes first.
 
     Parameters
     ----------
     settings : BeamSettings
     total : float
-        Summed log probabilities so far.
+        Summed log-probability so far.
     tokens, longest : int
-        Tokens so far, and at most, both without ``</s>``.
+        Number of tokens so far, and at most, both without ``</s>``.
     """
     return max(float(_score(settings, torch.tensor(total), n)) for n in (tokens + 1, longest + 1))
 
@@ -189,10 +191,10 @@ def _score(settings: BeamSettings, totals: Tensor, tokens: int) -> Tensor:
 
 
 class _Search:
-    """One call's search. Probabilities stay on their device; the rules, on few candidates, are carried out on the CPU.
+    """The state of one call. Probabilities stay on their device; the rules run on the CPU, on few candidates.
 
-    U are the utterances not done yet, W the hypotheses of each. An utterance with fewer (under a prefix there is but
-    one) is filled up with rows whose sum is -inf: these can be neither chosen nor finished.
+    U is the number of utterances that are not done, W the number of hypotheses of each. An utterance with fewer (with a
+    prefix there is only one) has further rows with the sum -inf, which are never chosen or finished.
     """
 
     def __init__(
@@ -209,14 +211,14 @@ class _Search:
         past = self.stepper.begin(encoded, lengths)
         active = list(range(len(self.longest)))
         tokens = torch.full((len(active), 1, 1), EOS)  # (U, W, step + 1)
-        sums = torch.zeros(len(active), 1, 1)  # (U, W, step + 1) summed log probabilities, 0 before the first token
+        sums = torch.zeros(len(active), 1, 1)  # (U, W, step + 1) summed log-probabilities, 0 before the first token
         step = 0
         while active:
             logits = self.stepper.step(tokens[:, :, -1].to(encoded.device), past)
             scores, parents, words = self._candidates(self._allowed(logits, tokens, active, step), sums[:, :, -1])
             ends = words.eq(EOS) & scores.ne(NEVER)
             self._finish(active, ends, scores, parents, tokens, sums, step)
-            order = ends.byte().argsort(dim=1, stable=True)[:, : self.beam]  # those that go on, best first
+            order = ends.byte().argsort(dim=1, stable=True)[:, : self.beam]  # the continuations that go on, best first
             scores, parents, words = (found.gather(1, order) for found in (scores, parents, words))
             step += 1
             stay = [row for row, which in enumerate(active) if self._goes_on(which, float(scores[row, 0]), step)]
@@ -226,7 +228,7 @@ class _Search:
             rows = torch.tensor(stay)
             width = int(scores[rows].ne(NEVER).sum(1).max())
             if not scores[rows, 0].ne(NEVER).all():
-                raise TlbenchError("the decoder gives no token a probability: its weights hold NaN or infinity")
+                raise TlbenchError("the decoder's logits are NaN or infinite; its weights are damaged")
             scores, parents, words = (found[rows, :width] for found in (scores, parents, words))
             past.follow(rows.to(encoded.device), parents.to(encoded.device))
             tokens = torch.cat([tokens[rows[:, None], parents], words[..., None]], dim=2)
@@ -234,7 +236,7 @@ class _Search:
         return [sorted(found, key=lambda hypothesis: -hypothesis.score) for found in self.finished]  # stable
 
     def _allowed(self, logits: Tensor, tokens: Tensor, active: list[int], step: int) -> Tensor:
-        """Log probabilities (U, W, V) float32 with all that may not come next at -inf."""
+        """(U, W, V) float32 log-probabilities, -inf for every token that is not allowed next."""
         settings = self.settings
         found = torch.log_softmax(logits.float() / settings.temperature, dim=2)
         found.masked_fill_(found.isnan(), NEVER)
@@ -256,7 +258,7 @@ class _Search:
         return found
 
     def _candidates(self, found: Tensor, sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best sums (U, k), the hypotheses which they continue, and their tokens, on the CPU."""
+        """The best sums (U, k), the hypotheses that they continue, and their tokens, on the CPU."""
         utterances, width, vocabulary = found.shape
         totals = (found + sums.to(found.device)[..., None]).view(utterances, -1)
         scores, places = totals.topk(min(2 * self.beam, width * vocabulary), dim=1)
@@ -266,7 +268,7 @@ class _Search:
     def _finish(
         self, active: list[int], ends: Tensor, scores: Tensor, parents: Tensor, tokens: Tensor, sums: Tensor, step: int
     ) -> None:
-        """Take the hypotheses that have just ended; ``ends``, ``scores`` and ``parents`` are (U, k)."""
+        """Store the hypotheses that end in this step; ``ends``, ``scores`` and ``parents`` are (U, k)."""
         ranked = _score(self.settings, scores, step + 1)
         for row, rank in ends[:, : self.beam].nonzero().tolist():
             finished = self.finished[active[row]]
@@ -278,7 +280,7 @@ class _Search:
             finished.append(Hypothesis(whole.numpy(), float(ranked[row, rank]), trail.diff().numpy()))
 
     def _goes_on(self, which: int, best_alive: float, tokens: int) -> bool:
-        """Whether an utterance is not done; its best hypothesis alive has ``tokens`` with the sum ``best_alive``."""
+        """Whether an utterance goes on; ``tokens`` and ``best_alive`` are of its best running hypothesis."""
         finished, longest = self.finished[which], self.longest[which]
         if len(finished) == self.beam or tokens > longest:
             return False
@@ -289,7 +291,31 @@ class _Search:
 
 
 def _only(found: Tensor, token: int) -> None:
-    """Leave of the log probabilities (W, V) only one token's."""
+    """Set all of the (W, V) log-probabilities to -inf but one token's."""
     kept = found[:, token].clone()
     found.fill_(NEVER)
     found[:, token] = kept
+
+
+def ctc_greedy(logits: Tensor, lengths: Tensor) -> list[NDArray[np.int64]]:
+    """Greedy CTC decoding as in fairseq's validation (``criterions/ctc.py``).
+
+    The best symbol of each frame, repetitions merged, blanks dropped.
+
+    Parameters
+    ----------
+    logits : (B, T, V) float
+        Of the symbols at each frame, before or after the softmax.
+    lengths : (B,) int
+        Number of frames of each utterance; the rest is padding.
+
+    Returns
+    -------
+    list of (n,) int64
+        Token ids; empty for an utterance of blanks.
+    """
+    decoded = []
+    for symbols, length in zip(logits.argmax(2).cpu(), lengths.tolist(), strict=True):
+        merged = symbols[:length].unique_consecutive().numpy()
+        decoded.append(merged[merged != BLANK])
+    return decoded

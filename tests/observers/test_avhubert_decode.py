@@ -10,8 +10,7 @@ import torch
 
 from tests.golden.formula import fill
 from tlbench.errors import TlbenchError
-from tlbench.observers.avhubert.beam import BeamSettings, Hypothesis, beam_search
-from tlbench.observers.avhubert.ctc import ctc_greedy
+from tlbench.observers.avhubert.decode import BeamSettings, Hypothesis, beam_search, ctc_greedy
 from tlbench.observers.avhubert.decoder import EOS, PAD, Decoder
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.incremental_decoder import SWEEP_STEPS, SteppingDecoder
