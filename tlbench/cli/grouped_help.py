@@ -1,0 +1,44 @@
+"""Help texts of commands with many options: options under headings, and those that only a config file may give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from tlbench.cli.config_file import ConfigOnlyOption
+
+CONFIG_ONLY_HEADING = "Only in --config FILE.toml, with _ for -"
+
+
+class GroupedCommand(click.Command):
+    """A command whose ``--help`` lists its options under headings: ``click.command(cls=GroupedCommand, groups=...)``.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of str
+        Heading to long names, such as ``{"Data": ("--dataset", "--split")}``, in the order they are shown. An option of
+        no group is shown last, under ``Other``.
+    """
+
+    def __init__(self, *args: Any, groups: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.groups = groups
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section for each heading."""
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        flags = {name: option for option in options if not isinstance(option, ConfigOnlyOption) for name in option.opts}
+        grouped = [name for names in self.groups.values() for name in names]
+        others = [name for name, option in flags.items() if not set(option.opts) & set(grouped)]
+        sections: dict[str, list[click.Option]] = {
+            **{heading: [flags[name] for name in names] for heading, names in self.groups.items()},
+            "Other": list(dict.fromkeys(flags[name] for name in others)),
+            CONFIG_ONLY_HEADING: [option for option in options if isinstance(option, ConfigOnlyOption)],
+        }
+        for heading, members in sections.items():
+            records = [record for option in members if (record := option.get_help_record(ctx)) is not None]
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
