@@ -13,7 +13,7 @@ from tlbench.metrics.catalogue import all_metrics
 from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import Progress, score_all
-from tlbench.talklip.generate import generate_dataset
+from tlbench.talklip.generate_dataset import generate_dataset
 
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"

@@ -20,7 +20,7 @@ from tlbench.figures import plotting
 from tlbench.figures.plotting import plot_embeddings, plot_snapshots, told_apart
 from tlbench.figures.snapshots import Moment, SnapshotRow
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.expert import HearingEncoder
+from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.generator import TalkLip, dims_for
 
@@ -125,7 +125,9 @@ def test_words_that_the_data_set_times_are_taken_and_silences_are_not(tmp_path: 
 def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    ear = HearingEncoder(Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2))
+    ear = AVHubertAudioEncoder(
+        Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
+    )
     networks = {
         "local": TalkLip(dims_for("tiny", "local", 0, 0)),
         "global": TalkLip(dims_for("tiny", "global", 16, 0), ear),

@@ -21,7 +21,14 @@ ROOMS = [
     *("media", "datasets", "checkpoints", "preflight", "observing", "generation", "metrics", "scoring", "comparison"),
     *("tables", "training", "talklip", "figures", "reporting", "study", "leaderboard", "calibration", "cli"),
 ]
-FOUNDATION = {"tlbench.arguments", "tlbench.errors", "tlbench.files", "tlbench.statistics", "tlbench.version"}
+FOUNDATION = {
+    "tlbench.arguments",
+    "tlbench.errors",
+    "tlbench.files",
+    "tlbench.files_of_before",
+    "tlbench.statistics",
+    "tlbench.version",
+}
 WHOLE_JOBS = {"tlbench.checking", "tlbench.demo", "tlbench.verify"}  # they call every room but cli
 # Imports that still have to turn.
 WRONG_WAY = {

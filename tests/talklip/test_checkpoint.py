@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tlbench.checkpoints.package import own_package, read_package, write_package
 from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.expert import HearingEncoder
+from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.talklip.checkpoint import (
     find_generator,
     load_discriminator,
@@ -45,7 +45,7 @@ def sharing_numbers(network: nn.Module) -> dict[str, Tensor]:
 def published_talklip(contrast_width: int) -> dict[str, Tensor]:
     with torch.device("meta"):
         dims = GeneratorDims("global", audio_width=64, contrast_width=contrast_width)
-        return sharing_numbers(TalkLip(dims, HearingEncoder(EAR)))
+        return sharing_numbers(TalkLip(dims, AVHubertAudioEncoder(EAR)))
 
 
 def official(path: Path, state: dict[str, Tensor], prefix: str = "") -> Path:
@@ -63,8 +63,8 @@ def official(path: Path, state: dict[str, Tensor], prefix: str = "") -> Path:
 
 def tiny(audio: str = "global", seen: int = 16) -> TalkLip:
     torch.manual_seed(0)
-    dims = dims_for("tiny", "local" if audio == "local" else "global", heard=64, seen=seen)
-    return TalkLip(dims, None if audio == "local" else HearingEncoder(EAR)).eval()
+    dims = dims_for("tiny", "local" if audio == "local" else "global", audio_width=64, contrast_width=seen)
+    return TalkLip(dims, None if audio == "local" else AVHubertAudioEncoder(EAR)).eval()
 
 
 def faces_of(generator: TalkLip) -> Tensor:
@@ -216,7 +216,7 @@ def code(path: Path) -> Path:
         (other_shapes, "tensors .* of another shape"),
         (no_ear, "its audio encoder is not AV-HuBERT's .*pos_conv"),
         (no_tensors, "no plain state dict"),
-        (bad_entry, "'tlbench' is no JSON"),
+        (bad_entry, "'tlbench' is not a JSON"),
         (odd_sizes, "configuration is not a generator's"),
         (code, "not a checkpoint|would run code"),
     ],
@@ -234,14 +234,14 @@ def test_a_generator_is_no_discriminator(tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match="is a generator"):
         load_discriminator(tmp_path / "g.pth")
     write_package(package_of(tiny("local"), {}), tmp_path / "g")
-    with pytest.raises(TlbenchError, match="is of 'talklip', not of 'talklip-discriminator'"):
+    with pytest.raises(TlbenchError, match="holds 'talklip', not 'talklip-discriminator'"):
         load_discriminator(tmp_path / "g")
 
 
 def test_a_discriminator_of_absurd_size_is_refused(tmp_path: Path) -> None:
     judging = package_of(Discriminator(1 / 16, 8), {})
     write_package(replace(judging, config={"discriminator": {"width": 1e6}}), tmp_path / "d")
-    with pytest.raises(TlbenchError, match="no such discriminator: width 1000000"):
+    with pytest.raises(TlbenchError, match="discriminator of width 1000000"):
         load_discriminator(tmp_path / "d")
 
 
@@ -255,7 +255,7 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pyte
         raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed\nat line 7")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(TlbenchError, match=r"can't be written .*file write failed\)$"):
+    with pytest.raises(TlbenchError, match=r"can't be written .*file write failed\); free some space$"):
         write_official(tiny("local"), path, step=2, epoch=0, trained={})
     assert path.read_bytes() == old
     assert [left.name for left in tmp_path.iterdir()] == ["g.pth"]

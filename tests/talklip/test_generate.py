@@ -1,4 +1,4 @@
-"""Generated videos: the reference's pictures and sound with other faces, made once, and only in one way a folder."""
+"""Generated videos: the reference's frames and audio with other faces, written once, and in one way for a folder."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.video import FrameChunk, read_video, write_video
 from tlbench.observing import face_boxes as boxing
-from tlbench.talklip import generate as generating
+from tlbench.talklip import generate_dataset as dataset_module
+from tlbench.talklip import generate_video as video_module
 from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.discriminator import Discriminator
-from tlbench.talklip.generate import Generated, find_face, generate_dataset, generate_video, speak_over
+from tlbench.talklip.generate_dataset import GeneratedDataset, generate_dataset
+from tlbench.talklip.generate_video import generate_video, track_face
+from tlbench.talklip.generated_clip import generate_frames
 from tlbench.talklip.generator import TalkLip, dims_for
 from tlbench.talklip.inference import TalkLipInference
 
 WIDTH, HEIGHT, FRAMES = 160, 128, 10
 BOX = [40, 16, 120, 112]
 
-Generate = Callable[..., Generated]
+Generate = Callable[..., GeneratedDataset]
 
 
 class OneFace:
@@ -79,7 +82,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def generate(checkpoint: Path, real: Path, tmp_path: Path) -> Generate:
-    def run(out: Path, **changes: object) -> Generated:
+    def run(out: Path, **changes: object) -> GeneratedDataset:
         words: dict[str, object] = {"boxes": real / "boxes", "device": "cpu", "cache": tmp_path / "cache"}
         return generate_dataset(checkpoint, out, "folder", real / "videos", **{**words, **changes})  # type: ignore[arg-type]
 
@@ -94,7 +97,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in files(folder) if name.endswith(".mp4")}
 
 
-def its_own_face(self: TalkLipInference, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+def its_own_face(
+    self: TalkLipInference, audio_features: torch.Tensor, poses: np.ndarray, identity: np.ndarray
+) -> np.ndarray:
     return poses.astype(np.float32)
 
 
@@ -118,7 +123,7 @@ def test_a_generator_that_repeats_the_true_face_gives_the_reference(
     generate: Generate, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Colours, boxes and order of frames: anything exchanged on the way would show."""
-    monkeypatch.setattr(TalkLipInference, "speak", its_own_face)
+    monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     generate(tmp_path / "out")
     for name in ("a", "b", "deep er/c"):
         truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
@@ -130,11 +135,13 @@ def test_the_first_face_is_the_identity_of_all_frames_or_each_its_own(
 ) -> None:
     told: list[tuple[int, bool]] = []
 
-    def speak(self: TalkLipInference, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    def generate_faces(
+        self: TalkLipInference, audio_features: torch.Tensor, poses: np.ndarray, identity: np.ndarray
+    ) -> np.ndarray:
         told.append((len(identity), bool((identity == poses).all())))
-        return its_own_face(self, heard, poses, identity)
+        return its_own_face(self, audio_features, poses, identity)
 
-    monkeypatch.setattr(TalkLipInference, "speak", speak)
+    monkeypatch.setattr(TalkLipInference, "generate", generate_faces)
     generate(tmp_path / "first", limit=1)
     assert told == [(1, False), (1, False)]
     told.clear()
@@ -190,7 +197,7 @@ def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
     with pytest.raises(TlbenchError, match=r"another generation \(identity differ"):
         generate(out, identity="same")
     with pytest.raises(TlbenchError, match=r"another generation \(numbers differ"):
-        generate(out, precision="half")
+        generate(out, precision="bf16")
     with pytest.raises(TlbenchError, match=r"another generation \(trim differ"):
         generate(out, trim="end")
     (out / "generation.json").write_text("{")
@@ -272,9 +279,9 @@ def test_a_video_of_what_is_another_file_by_now_is_made_anew(
         selection = load_dataset(*words, **options)  # type: ignore[arg-type]
         return replace(selection, clips=[replace(selection.clips[0], audio=sound), selection.clips[1]])
 
-    monkeypatch.setattr(generating, "load_dataset", of_another_sound)
+    monkeypatch.setattr(dataset_module, "load_dataset", of_another_sound)
 
-    def run() -> Generated:
+    def run() -> GeneratedDataset:
         return generate_dataset(checkpoint, out, "folder", videos, boxes=real / "boxes", device="cpu")
 
     assert (run().written, run().written) == (2, 0)
@@ -404,8 +411,8 @@ def test_ones_own_face_speaks_as_long_as_the_sound(
     count: int,
     said: str,
 ) -> None:
-    monkeypatch.setattr(generating, "load_detector", lambda rule: OneFace())
-    monkeypatch.setattr(TalkLipInference, "speak", its_own_face)
+    monkeypatch.setattr(video_module, "load_detector", lambda rule: OneFace())
+    monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     video, speech = own_face(tmp_path, frames, seconds)
     out, lines = tmp_path / "out" / "said.mp4", list[str]()
     assert generate_video(checkpoint, video, speech, out, device="cpu", say=lines.append) == count
@@ -424,27 +431,29 @@ def test_ones_own_face_speaks_as_long_as_the_sound(
 
 
 def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
-    found = find_face(_StillFootage(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
-    boxes = found.places
-    assert (found.bridged, found.missing) == (3 + 12, 28)
+    found = track_face(_StillFootage(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
+    boxes = found.boxes
+    assert (found.filled, found.missing) == (3 + 12, 28)
     assert [index for index, box in enumerate(boxes) if box is None] == list(range(19 + 13, 60))
-    speaker = _Recorder()
+    inference = _Recorder()
     frames = [np.full((HEIGHT, WIDTH, 3), 50, np.uint8)] * 60
-    made = list(speak_over(speaker, iter(enumerate(frames)), boxes, torch.zeros(60, 1), "same", threading.Event()))  # type: ignore[arg-type]
+    made = list(
+        generate_frames(inference, iter(enumerate(frames)), boxes, torch.zeros(60, 1), "same", threading.Event())
+    )  # type: ignore[arg-type]
     changed = [index for index, frame in enumerate(made) if (frame != 50).any()]
     assert changed == list(range(32))
     assert all((frame == 50).all() for frame in frames)
 
 
 def test_a_frame_without_a_face_has_the_nearest_ones_box_the_earlier_of_two() -> None:
-    found = find_face(_StillFootage(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
-    assert [int(box[0]) for box in found.places if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
-    assert (found.bridged, found.missing) == (17, 0)
+    found = track_face(_StillFootage(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
+    assert [int(box[0]) for box in found.boxes if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
+    assert (found.filled, found.missing) == (17, 0)
 
 
 def test_the_memory_for_finding_a_face_grows_with_the_video_and_not_with_its_square() -> None:
     tracemalloc.start()
-    find_face(_StillFootage(6000), OneFace(), 0)  # type: ignore[arg-type]
+    track_face(_StillFootage(6000), OneFace(), 0)  # type: ignore[arg-type]
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most_bytes < 16 * 2**20 < 6000**2
@@ -475,7 +484,7 @@ class _StillFootage:
 class _Recorder:
     run_frames = 8
 
-    def speak(self, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    def generate(self, audio_features: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
         return np.full(poses.shape, 200, np.float32)
 
 
@@ -484,7 +493,7 @@ def test_own_faces_that_can_not_be_done(checkpoint: Path, tmp_path: Path, monkey
     out = tmp_path / "out.mp4"
     with pytest.raises(ClipError, match="no face was found"):
         generate_video(checkpoint, video, speech, out, detector="haar", device="cpu")
-    monkeypatch.setattr(generating, "load_detector", lambda rule: OneFace())
+    monkeypatch.setattr(video_module, "load_detector", lambda rule: OneFace())
     with pytest.raises(ClipError, match="no sound"):
         generate_video(checkpoint, video, video, out, device="cpu")
     with pytest.raises(ClipError):

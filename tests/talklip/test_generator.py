@@ -10,7 +10,7 @@ import torch
 
 from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.expert import HearingEncoder
+from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.observers.avhubert.train import SIZES as READERS
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import MINIATURE, PUBLISHED, GeneratorDims, TalkLip, dims_for
@@ -22,34 +22,34 @@ def small(audio: str, seen: int = 0) -> TalkLip:
     torch.manual_seed(0)
     if audio == "local":
         return TalkLip(dims_for("tiny", "local", 0, seen))
-    return TalkLip(dims_for("tiny", "global", 16, seen), HearingEncoder(EAR))
+    return TalkLip(dims_for("tiny", "global", 16, seen), AVHubertAudioEncoder(EAR))
 
 
-def test_a_global_one_hears_whole_utterances_and_paints_the_frames_asked_for() -> None:
+def test_a_global_one_encodes_whole_utterances_and_generates_the_selected_frames() -> None:
     generator = small("global").eval()
     audio, faces = torch.randn(2, 104, 7), torch.rand(3, 6, 96, 96)
-    hidden = torch.arange(7) >= torch.tensor([7, 5])[:, None]
-    painted = generator(audio, hidden, torch.tensor([0, 6, 7 + 4]), faces)
-    assert painted.shape == (3, 3, 96, 96)
-    assert 0 < float(painted.min().detach()) <= float(painted.max().detach()) < 1
+    padding_mask = torch.arange(7) >= torch.tensor([7, 5])[:, None]
+    generated = generator(audio, padding_mask, torch.tensor([0, 6, 7 + 4]), faces)
+    assert generated.shape == (3, 3, 96, 96)
+    assert 0 < float(generated.min().detach()) <= float(generated.max().detach()) < 1
     alone = generator.audio_embedding(audio[1:, :, :5], None, torch.tensor([4]))
-    together = generator.audio_embedding(audio, hidden, torch.tensor([11]))
+    together = generator.audio_embedding(audio, padding_mask, torch.tensor([11]))
     torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
 
 
-def test_a_local_one_hears_a_segment_a_frame() -> None:
+def test_a_local_one_encodes_one_segment_for_each_frame() -> None:
     generator = small("local", seen=16).eval()
     segments, faces = torch.randn(2, 1, 80, 16), torch.rand(2, 6, 96, 96)
-    heard = generator.audio_embedding(segments, None, None)
-    assert heard.shape == (2, generator.dims.heard)
-    torch.testing.assert_close(generator.paint(heard, faces), generator(segments, None, None, faces))
-    projected = generator.sync_net(heard)
+    audio_embedding = generator.audio_embedding(segments, None, None)
+    assert audio_embedding.shape == (2, generator.dims.audio_embedding_width)
+    torch.testing.assert_close(generator.paint(audio_embedding, faces), generator(segments, None, None, faces))
+    projected = generator.sync_net(audio_embedding)
     assert projected.shape == (2, 16)
     torch.testing.assert_close(projected.norm(dim=1), torch.ones(2))
 
 
-def test_a_global_one_wants_to_know_which_frames() -> None:
-    with pytest.raises(ValueError, match="say which of their frames"):
+def test_a_global_one_needs_the_index_of_the_frames() -> None:
+    with pytest.raises(ValueError, match="needs the index of the frames"):
         small("global").audio_embedding(torch.randn(1, 104, 7), None, None)
 
 
@@ -83,7 +83,7 @@ def test_the_miniature_with_its_ear_is_below_5_mb_in_half_precision() -> None:
     reader = READERS["expert"]
     with torch.device("meta"):
         dims = dims_for("miniature", "global", reader.encoder_width, reader.encoder_width)
-        generator = TalkLip(dims, HearingEncoder(reader))
+        generator = TalkLip(dims, AVHubertAudioEncoder(reader))
     assert 2 * sum(tensor.numel() for tensor in generator.state_dict().values()) < 5e6
     assert dims.embedding == MINIATURE.deepest
 
@@ -119,7 +119,7 @@ def test_sizes_are_json() -> None:
     ],
 )
 def test_absurd_sizes_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"no such generator|audio encoder"):
+    with pytest.raises(ValueError, match=r"sizes of a generator out of range|audio encoder"):
         replace(PUBLISHED, **wrong)  # type: ignore[arg-type]
 
 
@@ -130,7 +130,7 @@ def test_an_unknown_size_is_named() -> None:
 
 def test_an_encoder_that_does_not_belong_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="local audio encoder was given"):
-        TalkLip(PUBLISHED, HearingEncoder(EAR))
+        TalkLip(PUBLISHED, AVHubertAudioEncoder(EAR))
     with pytest.raises(ValueError, match="global audio encoder was given None"):
         TalkLip(GeneratorDims("global", audio_width=16))
 

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.golden.talklip_inputs import PICKED, inputs
+from tests.golden.talklip_inputs import SELECTED, inputs
 from tlbench.errors import ClipError
-from tlbench.talklip.dataset import face_of
+from tlbench.talklip.dataset import crop_face
 from tlbench.talklip.pasting import paste
 
 
@@ -31,7 +31,7 @@ def test_the_true_face_put_back_is_the_frame_within_the_error_of_resizing(
     frame = smooth_picture(160, 200)
     box = np.array([left, top, left + width, top + height])
     made = frame.copy()
-    paste(made, box, face_of(frame, box).astype(np.float32))
+    paste(made, box, crop_face(frame, box).astype(np.float32))
     slope = 4  # levels that a pixel's place is worth: half a pixel of either size, and a level of rounding
     assert np.abs(made.astype(int) - frame).max() <= slope
     outside = np.ones((160, 200), bool)
@@ -39,10 +39,10 @@ def test_the_true_face_put_back_is_the_frame_within_the_error_of_resizing(
     np.testing.assert_array_equal(made[outside], frame[outside])
 
 
-def test_a_face_of_96_pixels_comes_back_to_the_bit() -> None:
+def test_a_crop_face_96_pixels_comes_back_to_the_bit() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     made = frame.copy()
-    paste(made, np.array([20, 30, 116, 126]), face_of(frame, np.array([20, 30, 116, 126])).astype(np.float32))
+    paste(made, np.array([20, 30, 116, 126]), crop_face(frame, np.array([20, 30, 116, 126])).astype(np.float32))
     np.testing.assert_array_equal(made, frame)
 
 
@@ -74,7 +74,7 @@ def test_frames_equal_those_of_the_original_code(shared: Path) -> None:
         (0, 9, golden["hybrid_full_frames_clip0_2_9"][1]),
         (1, 3, golden["hybrid_full_frame_clip1_3"][0]),
     ]:
-        row = (0 if clip == 0 else len(PICKED[0])) + PICKED[clip].tolist().index(frame)
+        row = (0 if clip == 0 else len(SELECTED[0])) + SELECTED[clip].tolist().index(frame)
         made = given.videos[clip][frame].copy()
         paste(made, given.boxes[clip][frame], np.ascontiguousarray(faces[row].transpose(1, 2, 0)) * 255)
         difference = expected - made  # the original cuts to whole numbers when it writes
@@ -83,5 +83,5 @@ def test_frames_equal_those_of_the_original_code(shared: Path) -> None:
 
 
 def test_a_box_outside_the_frame_is_refused() -> None:
-    with pytest.raises(ClipError, match="leaves nothing"):
+    with pytest.raises(ClipError, match="is outside its frame"):
         paste(np.zeros((50, 50, 3), np.uint8), np.array([60, 10, 90, 40]), np.zeros((96, 96, 3), np.float32))

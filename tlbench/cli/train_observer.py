@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="How many of them.")
 @click.option(
     "--precision",
-    type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]),
-    default="32-true",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
     show_default=True,
     help="Of the arithmetic while training.",
 )

@@ -1,4 +1,4 @@
-"""The devices that a training runs on."""
+"""The devices and the precision of a training run, through Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -10,13 +10,28 @@ from tlbench.errors import TlbenchError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["fp32", "bf16"]
+# Lightning Fabric's names, which settings.json of a run states. "bf16-mixed": weights float32, products bfloat16.
+FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 def make_fabric(accelerator: str, devices: int, precision: Precision, out: Path) -> Fabric:
-    """Lightning Fabric, launched, with TensorBoard's files in ``out/tensorboard``.
+    """Launch Lightning Fabric; TensorBoard's files go to ``out/tensorboard``.
 
-    Raises TlbenchError if the extra is not installed, or these devices are not there.
+    Parameters
+    ----------
+    accelerator : str
+        ``auto``, ``cpu``, ``cuda`` or another name that Lightning Fabric knows.
+    devices : int
+        How many of them.
+    precision : "fp32" or "bf16"
+    out : Path
+        The run folder.
+
+    Raises
+    ------
+    TlbenchError
+        If the extra ``train`` is not installed, or the machine does not have these devices.
     """
     try:
         from lightning_fabric import Fabric
@@ -26,7 +41,12 @@ def make_fabric(accelerator: str, devices: int, precision: Precision, out: Path)
     except ImportError as error:
         raise TlbenchError(f"training needs more packages ({error.name}): pip install 'tlbench[train]'") from error
     try:
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision, loggers=[logger])
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=devices,
+            precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]  # a Literal there
+            loggers=[logger],
+        )
     except (ValueError, RuntimeError) as error:
         raise TlbenchError(
             f"accelerator {accelerator!r}, {devices} devices, precision {precision!r}: {error}"
@@ -36,5 +56,5 @@ def make_fabric(accelerator: str, devices: int, precision: Precision, out: Path)
 
 
 def on_cuda(fabric: Fabric) -> bool:
-    """Whether batches are copied to a GPU, which is faster from pinned memory."""
+    """Whether batches go to a GPU, which copies faster from pinned memory."""
     return bool(fabric.device.type == "cuda")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
+from tlbench.files_of_before import settings_now
 
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
@@ -44,8 +45,8 @@ def claim(out: Path, settings: Mapping[str, Any], free: Set[str]) -> None:
     if path.is_file():
         try:
             kept = json.loads(path.read_text("utf-8"))
-            differences = _differences(kept, json.loads(text), free)
-        except (ValueError, AttributeError) as error:
+            differences = _differences(settings_now(kept), settings_now(json.loads(text)), free)
+        except (ValueError, TypeError, AttributeError) as error:
             raise TlbenchError(f"{path}: is damaged; choose another folder (--out)") from error
         if differences:
             raise TlbenchError(

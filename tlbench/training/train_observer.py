@@ -18,7 +18,7 @@ from tlbench.observing.cache import default_cache
 from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
 from tlbench.observing.registry import observer_class
-from tlbench.training.devices import Precision, make_fabric
+from tlbench.training.devices import FABRIC_PRECISION, Precision, make_fabric
 from tlbench.training.preprocessed import Count
 from tlbench.training.run_folder import claim
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec
@@ -71,7 +71,7 @@ def train_observer(
     half: bool = False,
     accelerator: str = "auto",
     devices: int = 1,
-    precision: Precision = "32-true",
+    precision: Precision = "fp32",
     loaders: int = 0,
     cache: Path | None = None,
     max_seconds: float | None = None,
@@ -100,7 +100,7 @@ def train_observer(
     half : bool
         Store the package in half precision.
     accelerator, devices, precision
-        Lightning Fabric's: ``auto``, ``cpu``, ``cuda``; how many; ``32-true``, ``bf16-mixed``, ``16-mixed``.
+        Lightning Fabric's: ``auto``, ``cpu``, ``cuda``; how many; ``fp32``, ``bf16``.
     loaders : int
         Processes that prepare batches.
     cache : Path or None
@@ -133,7 +133,7 @@ def train_observer(
         "dataset": dataset,
         "splits": [train_split, val_split],
         "start": None if start is None else start.name,
-        "precision": precision,
+        "precision": FABRIC_PRECISION[precision],
         "devices": devices,
         **schedule.to_json(),
     }
