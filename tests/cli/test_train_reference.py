@@ -63,6 +63,8 @@ def resolved(words: list[str]) -> dict[str, Any]:
 # The command lines that the documentation gave before there were recipes, in the options of today.
 MINIATURE = """--size miniature --init copy --freeze-bn-from 0 --mouth-weight 8 --adam-beta1 0.9 --learning-rate 4e-4
     --warmup 100 --lr-decay-fraction 0.3 --batch-clips 12 --stage-steps 4800,0,0 --validate-every 400 --val-clips 40"""
+ADAPT = """--freeze-bn-from 0 --mouth-weight 8 --adam-beta1 0.9 --learning-rate 4e-4 --warmup 50
+    --lr-decay-fraction 0.3 --batch-clips 12 --stage-steps 1500,0,0 --validate-every 300 --val-clips 40"""
 FINETUNE = """--freeze-bn-from 0 --mouth-weight 8 --adam-beta1 0.9 --learning-rate 3e-4 --warmup 50
     --lr-decay-fraction 0.5 --batch-clips 2 --stage-steps 0,0,500 --validate-every 125 --val-clips 40"""
 
@@ -85,7 +87,12 @@ def test_a_folder_is_trained_on_and_its_config_can_be_given_back(given: list[str
 
 @pytest.mark.parametrize(
     ("recipe", "words", "masking"),
-    [("miniature", MINIATURE, (0.01, 2)), ("miniature-finetune", FINETUNE, (0.08, 5)), ("published", "", (0.08, 5))],
+    [
+        ("miniature", MINIATURE, (0.01, 2)),
+        ("miniature-finetune", FINETUNE, (0.08, 5)),
+        ("miniature-adapt", ADAPT, (0.01, 2)),
+        ("published", "", (0.08, 5)),
+    ],
 )
 def test_a_recipe_is_the_command_line_that_it_replaces(recipe: str, words: str, masking: tuple[float, int]) -> None:
     written_out = resolved(words.split())

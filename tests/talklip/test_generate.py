@@ -183,22 +183,22 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(
     assert files(out) == ["a.mp4", "b.mp4", "deep er/c.mp4", "generation.json"]
 
 
-def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
+def test_the_log_says_how_videos_were_generated_and_other_ways_are_refused(
     generate: Generate, checkpoint: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     generate(out, limit=1)
-    note = json.loads((out / "generation.json").read_text("utf-8"))
-    assert note["checkpoint_file"] == "tiny.pth"
-    assert len(note["checkpoint"]["sha256"]) == 64
-    assert note["checkpoint"]["config"]["trained"] == {"variant": "l"}
-    assert note["encoder"] == {"pictures": "libx264", "crf": 23, "sound": "aac"}
-    assert (note["identity"], note["trim"], note["dataset"]) == ("first", "both-ends", "folder")
-    with pytest.raises(TlbenchError, match=r"another generation \(identity differ"):
+    log = json.loads((out / "generation.json").read_text("utf-8"))
+    assert log["checkpoint_file"] == "tiny.pth"
+    assert len(log["checkpoint"]["sha256"]) == 64
+    assert log["checkpoint"]["config"]["trained"] == {"variant": "l"}
+    assert log["encoder"] == {"pictures": "libx264", "crf": 23, "sound": "aac"}
+    assert (log["identity"], log["trim"], log["dataset"]) == ("first", "both-ends", "folder")
+    with pytest.raises(TlbenchError, match=r"generated otherwise \(identity differ"):
         generate(out, identity="same")
-    with pytest.raises(TlbenchError, match=r"another generation \(numbers differ"):
+    with pytest.raises(TlbenchError, match=r"generated otherwise \(numbers differ"):
         generate(out, precision="bf16")
-    with pytest.raises(TlbenchError, match=r"another generation \(trim differ"):
+    with pytest.raises(TlbenchError, match=r"generated otherwise \(trim differ"):
         generate(out, trim="end")
     (out / "generation.json").write_text("{")
     with pytest.raises(TlbenchError, match="can't be read"):
@@ -208,7 +208,7 @@ def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
         generate(out)
 
 
-def test_the_note_says_which_boxes_each_clip_had_wherever_they_come_from(
+def test_the_log_says_which_boxes_each_clip_had_wherever_they_come_from(
     checkpoint: Path, real: Path, tmp_path: Path, generate: Generate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Boxes that a list of clips brings are given ones, as those of a folder are."""
@@ -218,10 +218,10 @@ def test_the_note_says_which_boxes_each_clip_had_wherever_they_come_from(
     monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace(without=(2, 3)))
     words = {"device": "cpu", "cache": tmp_path / "cache", "detector": "haar"}
     done = generate_dataset(checkpoint, tmp_path / "out", "folder", manifest=tmp_path / "list.csv", **words)  # type: ignore[arg-type]
-    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
-    assert note["boxes"] == "given+haar"
-    assert note["clips"]["a"]["boxes"] == f"given:{file_sha256(real / 'boxes' / 'a.npy')}"
-    assert note["clips"]["b"] == {
+    log = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert log["boxes"] == "given+haar"
+    assert log["clips"]["a"]["boxes"] == f"given:{file_sha256(real / 'boxes' / 'a.npy')}"
+    assert log["clips"]["b"] == {
         "reference": file_sha256(real / "videos" / "b.mp4"),
         "audio": None,
         "boxes": "haar",
@@ -238,7 +238,7 @@ def test_two_sets_of_boxes_are_not_mixed(generate: Generate, real: Path, tmp_pat
     assert generate(out, boxes=others, limit=2).kept == 2  # the same boxes in another folder
     np.save(others / "b.npy", np.load(others / "b.npy") + 1)
     before = contents(out), (out / "generation.json").read_bytes()
-    with pytest.raises(TlbenchError, match=r"clip b was made with other face boxes .*give those again.*--out"):
+    with pytest.raises(TlbenchError, match=r"clip b was generated with other face boxes .*give the same boxes.*--out"):
         generate(out, boxes=others)
     with pytest.raises(TlbenchError, match="boxes_folder differ"):
         generate(out, boxes=None, detector="haar")
@@ -251,7 +251,7 @@ def test_two_ways_of_finding_boxes_are_not_mixed(
     monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace())
     generate(tmp_path / "out", boxes=None, detector="haar", limit=1)
     (tmp_path / "list.txt").write_text("b\n")
-    with pytest.raises(TlbenchError, match=r"boxes by haar, and now they would be by haar~3; give the same --detector"):
+    with pytest.raises(TlbenchError, match=r"boxes by haar, now they would be by haar~3; give the same --detector"):
         generate(tmp_path / "out", boxes=None, detector="haar", smooth=3, subset=tmp_path / "list.txt")
     assert generate(tmp_path / "out", boxes=None, detector="haar", subset=tmp_path / "list.txt").written == 1
 
@@ -263,8 +263,8 @@ def test_a_renamed_checkpoint_is_the_same_one(generate: Generate, checkpoint: Pa
     words = {"boxes": real / "boxes", "device": "cpu"}
     done = generate_dataset(renamed, tmp_path / "out", "folder", real / "videos", **words)  # type: ignore[arg-type]
     assert (done.written, done.kept) == (2, 1)
-    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
-    assert note["checkpoint_file"] == "renamed.pth"
+    log = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert log["checkpoint_file"] == "renamed.pth"
 
 
 @pytest.mark.parametrize("which", ["reference", "audio"])
@@ -303,9 +303,9 @@ def test_a_video_that_the_note_knows_nothing_of_is_made_anew(generate: Generate,
     out = tmp_path / "out"
     generate(out, limit=2)
     whole = contents(out)
-    note = json.loads((out / "generation.json").read_text("utf-8"))
-    note["clips"] = {"a": {"reference": 3}, "b": note["clips"]["b"]}
-    (out / "generation.json").write_text(json.dumps(note))
+    log = json.loads((out / "generation.json").read_text("utf-8"))
+    log["clips"] = {"a": {"reference": 3}, "b": log["clips"]["b"]}
+    (out / "generation.json").write_text(json.dumps(log))
     (out / "a.mp4").write_bytes(b"of a run that was killed before it could take it down")
     done = generate(out, limit=2)
     assert (done.written, done.kept) == (1, 1)
@@ -400,9 +400,9 @@ def own_face(tmp_path: Path, frames: int, seconds: float) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(
     ("frames", "seconds", "count", "said"),
-    [(6, 0.56, 14, "played to and fro"), (20, 0.4, 10, "10 are left out"), (10, 0.4, 10, "")],
+    [(6, 0.56, 14, "played forwards and backwards"), (20, 0.4, 10, "10 are left out"), (10, 0.4, 10, "")],
 )
-def test_ones_own_face_speaks_as_long_as_the_sound(
+def test_a_single_video_is_as_long_as_its_audio(
     checkpoint: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -420,18 +420,18 @@ def test_ones_own_face_speaks_as_long_as_the_sound(
     order = [*range(frames), *range(frames - 2, 0, -1)]
     shown = [order[index % len(order)] for index in range(count)]
     assert np.abs(made.astype(int) - truth[shown]).mean(axis=(1, 2, 3)).max() < 3
-    assert lines[0].endswith("44100 Hz in 2 channels became 16000 Hz in one channel for the generator")
+    assert lines[0].endswith("44100 Hz in 2 channels converted to 16000 Hz in one channel for the generator")
     assert len(lines) == 1 + bool(said)
     assert said in lines[-1]
     assert sound_form(out) == (44100, 1)
-    note = json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))
-    assert (note["identity"], note["bridged_frames"], note["faceless_frames"]) == ("same", 0, 0)
-    assert note["video"] == {"file": "me.mp4", "sha256": file_sha256(video)}
+    log = json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))
+    assert (log["identity"], log["bridged_frames"], log["faceless_frames"]) == ("same", 0, 0)
+    assert log["video"] == {"file": "me.mp4", "sha256": file_sha256(video)}
     assert files(tmp_path / "out") == ["said.mp4", "said.mp4.json"]
 
 
-def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
-    found = track_face(_StillFootage(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
+def test_frames_far_from_any_face_are_not_changed() -> None:
+    found = track_face(_StillVideo(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
     boxes = found.boxes
     assert (found.filled, found.missing) == (3 + 12, 28)
     assert [index for index, box in enumerate(boxes) if box is None] == list(range(19 + 13, 60))
@@ -445,15 +445,15 @@ def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
     assert all((frame == 50).all() for frame in frames)
 
 
-def test_a_frame_without_a_face_has_the_nearest_ones_box_the_earlier_of_two() -> None:
-    found = track_face(_StillFootage(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
+def test_a_frame_without_a_face_gets_the_nearest_box_the_earlier_of_two() -> None:
+    found = track_face(_StillVideo(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
     assert [int(box[0]) for box in found.boxes if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
     assert (found.filled, found.missing) == (17, 0)
 
 
 def test_the_memory_for_finding_a_face_grows_with_the_video_and_not_with_its_square() -> None:
     tracemalloc.start()
-    track_face(_StillFootage(6000), OneFace(), 0)  # type: ignore[arg-type]
+    track_face(_StillVideo(6000), OneFace(), 0)  # type: ignore[arg-type]
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most_bytes < 16 * 2**20 < 6000**2
@@ -472,7 +472,7 @@ class WanderingFace(OneFace):
         return [np.array([number, 0, 100, 100]) if number in self.at else None for number in numbers]
 
 
-class _StillFootage:
+class _StillVideo:
     def __init__(self, count: int) -> None:
         self.path, self.count = Path("still.mp4"), count
 
@@ -488,7 +488,9 @@ class _Recorder:
         return np.full(poses.shape, 200, np.float32)
 
 
-def test_own_faces_that_can_not_be_done(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_videos_that_can_not_be_generated(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     video, speech = own_face(tmp_path, 4, 0.2)
     out = tmp_path / "out.mp4"
     with pytest.raises(ClipError, match="no face was found"):
@@ -501,7 +503,7 @@ def test_own_faces_that_can_not_be_done(checkpoint: Path, tmp_path: Path, monkey
     with pytest.raises(TlbenchError, match=r"no video container|\.mp4"):
         generate_video(checkpoint, video, speech, tmp_path / "out.xyz", device="cpu")
     out.write_bytes(b"mine")
-    with pytest.raises(TlbenchError, match="is there already"):
+    with pytest.raises(TlbenchError, match=r"exists; remove it or choose another name"):
         generate_video(checkpoint, video, speech, out, device="cpu")
     assert out.read_bytes() == b"mine"
     assert files(tmp_path) == ["me.mp4", "out.mp4", "speech.mkv"]
