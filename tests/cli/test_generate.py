@@ -106,7 +106,7 @@ def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "nothing to generate from"),
         (("--video", "me.mp4"), "nothing to generate from"),
@@ -119,12 +119,12 @@ def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
     ],
 )
 def test_what_can_not_be_done_is_one_line(
-    generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+    generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = generate("--checkpoint", "nothing.pth", "--out", "out", "--device", "cpu", *words)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
     assert not (tmp_path / "out").exists()

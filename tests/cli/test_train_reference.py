@@ -156,9 +156,9 @@ def test_a_signal_lets_the_step_end_and_saves(given: list[str], tmp_path: Path, 
         time.sleep(0.2)
     time.sleep(1)
     running.send_signal(sent)
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 1, said
-    assert "everything is saved; the same command continues" in said
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 1, stderr
+    assert "everything is saved; the same command continues" in stderr
 
 
 @pytest.mark.parametrize("words", ["1,2", "1,2,x", "a"])

@@ -24,7 +24,7 @@ from tlbench.talklip.generator import GeneratorDims, TalkLip
 
 FOLDER = Path(__file__).with_name("talklip")
 TOLERANCE = 1e-5  # absolute, of values around 1; measured 3.1e-6 (audio embedding), 3.6e-7 (faces)
-KEPT = [0, 7, 14]  # of the picked faces, beside this test
+KEPT = [0, 7, 14]  # of the selected faces, kept next to this test
 AUDIO = {"tiny": TINY, "base": BASE}
 
 
@@ -47,7 +47,7 @@ def tiny() -> TalkLip:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Discriminator:
+def discriminator() -> Discriminator:
     discriminator = Discriminator().eval()
     fill(discriminator.state_dict())
     return discriminator
@@ -98,27 +98,27 @@ def test_each_stage_sees_what_the_originals_sees(tiny: TalkLip, batch: Inputs) -
 
 
 @torch.inference_mode()
-def test_tiny_paints_the_originals_faces(tiny: TalkLip, judge: Discriminator, batch: Inputs) -> None:
+def test_tiny_generates_the_originals_faces(tiny: TalkLip, discriminator: Discriminator, batch: Inputs) -> None:
     golden = np.load(FOLDER / "tiny_forward.npz")
-    painted = tiny(batch.audio, batch.padding_mask, batch.index[KEPT], batch.faces[KEPT])
-    close(painted, golden["gen_eval_out_0_7_14"])
-    close(judge(painted), golden["disc_gen"][KEPT])
-    close(judge(batch.real[KEPT]), golden["disc_gt"][KEPT])
+    generated = tiny(batch.audio, batch.padding_mask, batch.index[KEPT], batch.faces[KEPT])
+    close(generated, golden["gen_eval_out_0_7_14"])
+    close(discriminator(generated), golden["disc_gen"][KEPT])
+    close(discriminator(batch.real[KEPT]), golden["disc_gt"][KEPT])
     expected = -np.log(golden["disc_gen"][KEPT]).mean()
-    assert float(judge.perceptual(painted)) == pytest.approx(expected, abs=1e-6)
+    assert float(discriminator.perceptual(generated)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["tiny", "base"])
-def test_all_recorded_faces(shared: Path, judge: Discriminator, batch: Inputs, size: str) -> None:
+def test_all_recorded_faces(shared: Path, discriminator: Discriminator, batch: Inputs, size: str) -> None:
     golden = dict(np.load(shared / "golden" / "talklip" / f"{size}_forward.npz"))
     model = network(AUDIO[size])
     fill(model.state_dict())
     check_audio(model, batch, golden)
     check_looking(model, batch, golden)
     with torch.inference_mode():
-        painted = model(batch.audio, batch.padding_mask, batch.index, batch.faces)
-        close(painted, golden["gen_eval_out"])
-        close(judge(painted), golden["disc_gen"])
-        close(judge(batch.real), golden["disc_gt"])
-        assert float(judge.perceptual(painted)) == pytest.approx(float(golden["perceptual_gen"]), abs=1e-6)
+        generated = model(batch.audio, batch.padding_mask, batch.index, batch.faces)
+        close(generated, golden["gen_eval_out"])
+        close(discriminator(generated), golden["disc_gen"])
+        close(discriminator(batch.real), golden["disc_gt"])
+        assert float(discriminator.perceptual(generated)) == pytest.approx(float(golden["perceptual_gen"]), abs=1e-6)

@@ -4,7 +4,7 @@ The goldens are the body of Sxjdwang/TalkLip ``train.py`` with every loss switch
 the tiny audio encoder (three of the fifteen faces); the others need the shared folder.
 
 Adam's first step is the learning rate in the direction of each gradient's sign, however large it is. The new weights
-therefore say little about how much each loss counts; gradient norms and the push on the faces do.
+therefore say little about how much each loss counts; gradient norms and the gradient on the faces do.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def test_the_published_size(shared: Path, monkeypatch: pytest.MonkeyPatch, case:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["tiny", "base"])
 def test_what_follows_an_audio_encoder_that_drops(shared: Path, size: str) -> None:
-    """Which units the original dropped can't be drawn again here, so the step begins with what its encoder said."""
+    """The original's dropout can't be repeated here, so the step starts from the recorded output of its encoder."""
     golden = in_shared(shared, size, "drop_ft0")
     spoken = torch.from_numpy(golden.arrays["enc_audio"]).transpose(0, 1).flatten(0, 1)  # (B * T, C)
     check_all(take_step(size, audio_features=spoken[inputs().index]), golden)

@@ -28,7 +28,7 @@ from tlbench.talklip.checkpoint import (
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip, dims_for
 
-EAR = Dims(encoder_layers=2, encoder_width=64, encoder_ffn=32, encoder_heads=1, visual_width=2)
+ENCODER = Dims(encoder_layers=2, encoder_width=64, encoder_ffn=32, encoder_heads=1, visual_width=2)
 
 
 def sharing_numbers(network: nn.Module) -> dict[str, Tensor]:
@@ -45,7 +45,7 @@ def sharing_numbers(network: nn.Module) -> dict[str, Tensor]:
 def published_talklip(contrast_width: int) -> dict[str, Tensor]:
     with torch.device("meta"):
         dims = GeneratorDims("global", audio_width=64, contrast_width=contrast_width)
-        return sharing_numbers(TalkLip(dims, AVHubertAudioEncoder(EAR)))
+        return sharing_numbers(TalkLip(dims, AVHubertAudioEncoder(ENCODER)))
 
 
 def official(path: Path, state: dict[str, Tensor], prefix: str = "") -> Path:
@@ -64,17 +64,17 @@ def official(path: Path, state: dict[str, Tensor], prefix: str = "") -> Path:
 def tiny(audio: str = "global", seen: int = 16) -> TalkLip:
     torch.manual_seed(0)
     dims = dims_for("tiny", "local" if audio == "local" else "global", audio_width=64, contrast_width=seen)
-    return TalkLip(dims, None if audio == "local" else AVHubertAudioEncoder(EAR)).eval()
+    return TalkLip(dims, None if audio == "local" else AVHubertAudioEncoder(ENCODER)).eval()
 
 
 def faces_of(generator: TalkLip) -> Tensor:
     torch.manual_seed(1)
     faces = torch.rand(2, 6, 96, 96)
     if generator.dims.audio == "local":
-        painted: Tensor = generator.eval()(torch.randn(2, 1, 80, 16), None, None, faces)
+        generated: Tensor = generator.eval()(torch.randn(2, 1, 80, 16), None, None, faces)
     else:
-        painted = generator.eval()(torch.randn(1, 104, 9), None, torch.tensor([2, 7]), faces)
-    return painted
+        generated = generator.eval()(torch.randn(1, 104, 9), None, torch.tensor([2, 7]), faces)
+    return generated
 
 
 @pytest.mark.parametrize("contrast_width", [0, 64], ids=["without the contrastive layer", "with it"])
@@ -172,7 +172,7 @@ def another_model(path: Path) -> Path:
     return path
 
 
-def judge(path: Path) -> Path:
+def a_discriminator(path: Path) -> Path:
     write_official(Discriminator(1 / 16, 8), path, step=1, epoch=0, trained={})
     return path
 
@@ -181,7 +181,7 @@ def other_shapes(path: Path) -> Path:
     return official(path, dict(tiny("local").state_dict()))
 
 
-def no_ear(path: Path) -> Path:
+def no_encoder(path: Path) -> Path:
     state = {name: tensor for name, tensor in published_talklip(0).items() if "pos_conv" not in name}
     return official(path, state)
 
@@ -208,22 +208,24 @@ def code(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (damaged, "cut short"),
         (another_model, "another model's file, not a generator of TalkLip or Wav2Lip .*netcnnaud"),
-        (judge, "is a discriminator"),
+        (a_discriminator, "is a discriminator"),
         (other_shapes, "tensors .* of another shape"),
-        (no_ear, "its audio encoder is not AV-HuBERT's .*pos_conv"),
+        (no_encoder, "its audio encoder is not AV-HuBERT's .*pos_conv"),
         (no_tensors, "no plain state dict"),
         (bad_entry, "'tlbench' is not a JSON"),
         (odd_sizes, "configuration is not a generator's"),
         (code, "not a checkpoint|would run code"),
     ],
 )
-def test_what_is_no_generator_is_refused_in_one_line(tmp_path: Path, make: Callable[[Path], Path], says: str) -> None:
+def test_what_is_no_generator_is_refused_in_one_line(
+    tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
     path = make(tmp_path / "file.pth")
-    with pytest.raises(TlbenchError, match=says) as caught:
+    with pytest.raises(TlbenchError, match=message) as caught:
         load_generator(path)
     assert "file.pth" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -239,8 +241,8 @@ def test_a_generator_is_no_discriminator(tmp_path: Path) -> None:
 
 
 def test_a_discriminator_of_absurd_size_is_refused(tmp_path: Path) -> None:
-    judging = package_of(Discriminator(1 / 16, 8), {})
-    write_package(replace(judging, config={"discriminator": {"width": 1e6}}), tmp_path / "d")
+    package = package_of(Discriminator(1 / 16, 8), {})
+    write_package(replace(package, config={"discriminator": {"width": 1e6}}), tmp_path / "d")
     with pytest.raises(TlbenchError, match="discriminator of width 1000000"):
         load_discriminator(tmp_path / "d")
 

@@ -19,8 +19,8 @@ from tlbench.training.expert import Expert, ExpertPreprocessing
 from tlbench.training.trainable import LabelInventory
 
 TEXTS = ("BLUE BOATS", "RED CARS AGAIN")
-READER = {"encoder_layers": 3, "encoder_width": 32, "encoder_ffn": 48, "encoder_heads": 2, "visual_width": 4}
-SMALL = {**SIZES["tiny"].to_json(), **READER}
+ENCODER = {"encoder_layers": 3, "encoder_width": 32, "encoder_ffn": 48, "encoder_heads": 2, "visual_width": 4}
+SMALL = {**SIZES["tiny"].to_json(), **ENCODER}
 
 
 def package(view: str = "avhubert-small-mouth@1") -> Package:

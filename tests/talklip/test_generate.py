@@ -108,11 +108,14 @@ def test_each_clip_becomes_a_video_of_its_length_size_and_sound(generate: Genera
     assert (done.written, done.kept, done.frames, done.failures) == (3, 0, 39, {})
     assert files(tmp_path / "out") == ["a.mp4", "b.mp4", "deep er/c.mp4", "generation.json"]
     for name in ("a", "b", "deep er/c"):
-        truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
-        assert made.shape == truth.shape
+        real_frames, generated = (
+            read_video(real / "videos" / f"{name}.mp4"),
+            read_video(tmp_path / "out" / f"{name}.mp4"),
+        )
+        assert generated.shape == real_frames.shape
         x1, y1, x2, y2 = BOX
-        inside = np.abs(made[:, y1:y2, x1:x2].astype(int) - truth[:, y1:y2, x1:x2]).mean()
-        outside = np.abs(made[:, : y1 - 4].astype(int) - truth[:, : y1 - 4]).mean()
+        inside = np.abs(generated[:, y1:y2, x1:x2].astype(int) - real_frames[:, y1:y2, x1:x2]).mean()
+        outside = np.abs(generated[:, : y1 - 4].astype(int) - real_frames[:, : y1 - 4]).mean()
         assert inside > 20 > 8 > outside
         kept, sound = (read_audio(folder / f"{name}.mp4") for folder in (real / "videos", tmp_path / "out"))
         both = min(len(kept), len(sound))
@@ -126,27 +129,30 @@ def test_a_generator_that_repeats_the_true_face_gives_the_reference(
     monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     generate(tmp_path / "out")
     for name in ("a", "b", "deep er/c"):
-        truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
-        assert np.abs(made.astype(int) - truth).mean(axis=(1, 2, 3)).max() < 3
+        real_frames, generated = (
+            read_video(real / "videos" / f"{name}.mp4"),
+            read_video(tmp_path / "out" / f"{name}.mp4"),
+        )
+        assert np.abs(generated.astype(int) - real_frames).mean(axis=(1, 2, 3)).max() < 3
 
 
 def test_the_first_face_is_the_identity_of_all_frames_or_each_its_own(
     generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[int, bool]] = []
+    calls: list[tuple[int, bool]] = []
 
     def generate_faces(
         self: TalkLipInference, audio_features: torch.Tensor, poses: np.ndarray, identity: np.ndarray
     ) -> np.ndarray:
-        told.append((len(identity), bool((identity == poses).all())))
+        calls.append((len(identity), bool((identity == poses).all())))
         return its_own_face(self, audio_features, poses, identity)
 
     monkeypatch.setattr(TalkLipInference, "generate", generate_faces)
     generate(tmp_path / "first", limit=1)
-    assert told == [(1, False), (1, False)]
-    told.clear()
+    assert calls == [(1, False), (1, False)]
+    calls.clear()
     generate(tmp_path / "same", limit=1, identity="same")
-    assert told == [(8, True), (2, True)]
+    assert calls == [(8, True), (2, True)]
 
 
 def test_what_a_clip_becomes_does_not_depend_on_the_others(generate: Generate, tmp_path: Path) -> None:
@@ -399,7 +405,7 @@ def own_face(tmp_path: Path, frames: int, seconds: float) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("frames", "seconds", "count", "said"),
+    ("frames", "seconds", "count", "message"),
     [(6, 0.56, 14, "played forwards and backwards"), (20, 0.4, 10, "10 are left out"), (10, 0.4, 10, "")],
 )
 def test_a_single_video_is_as_long_as_its_audio(
@@ -409,20 +415,20 @@ def test_a_single_video_is_as_long_as_its_audio(
     frames: int,
     seconds: float,
     count: int,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(video_module, "load_detector", lambda rule: OneFace())
     monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     video, speech = own_face(tmp_path, frames, seconds)
     out, lines = tmp_path / "out" / "said.mp4", list[str]()
     assert generate_video(checkpoint, video, speech, out, device="cpu", say=lines.append) == count
-    made, truth = read_video(out), read_video(video)
+    generated, real_frames = read_video(out), read_video(video)
     order = [*range(frames), *range(frames - 2, 0, -1)]
     shown = [order[index % len(order)] for index in range(count)]
-    assert np.abs(made.astype(int) - truth[shown]).mean(axis=(1, 2, 3)).max() < 3
+    assert np.abs(generated.astype(int) - real_frames[shown]).mean(axis=(1, 2, 3)).max() < 3
     assert lines[0].endswith("44100 Hz in 2 channels converted to 16000 Hz in one channel for the generator")
-    assert len(lines) == 1 + bool(said)
-    assert said in lines[-1]
+    assert len(lines) == 1 + bool(message)
+    assert message in lines[-1]
     assert sound_form(out) == (44100, 1)
     log = json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))
     assert (log["identity"], log["bridged_frames"], log["faceless_frames"]) == ("same", 0, 0)
@@ -437,10 +443,10 @@ def test_frames_far_from_any_face_are_not_changed() -> None:
     assert [index for index, box in enumerate(boxes) if box is None] == list(range(19 + 13, 60))
     inference = _Recorder()
     frames = [np.full((HEIGHT, WIDTH, 3), 50, np.uint8)] * 60
-    made = list(
+    generated = list(
         generate_frames(inference, iter(enumerate(frames)), boxes, torch.zeros(60, 1), "same", threading.Event())
     )  # type: ignore[arg-type]
-    changed = [index for index, frame in enumerate(made) if (frame != 50).any()]
+    changed = [index for index, frame in enumerate(generated) if (frame != 50).any()]
     assert changed == list(range(32))
     assert all((frame == 50).all() for frame in frames)
 
@@ -460,7 +466,7 @@ def test_the_memory_for_finding_a_face_grows_with_the_video_and_not_with_its_squ
 
 
 class WanderingFace(OneFace):
-    """Seen in few frames; its left edge says in which."""
+    """A face in few frames; its left edge is the number of the frame."""
 
     def __init__(self, at: tuple[int, ...]) -> None:
         super().__init__()

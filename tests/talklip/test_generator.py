@@ -1,4 +1,4 @@
-"""The generator's sizes and seams; that it equals the original stands in tests/golden/test_talklip.py."""
+"""The generator's sizes and interfaces; tests/golden/test_talklip.py compares it with the original."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tlbench.observers.avhubert.train import SIZES as READERS
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import MINIATURE, PUBLISHED, GeneratorDims, TalkLip, dims_for
 
-EAR = Dims(encoder_layers=3, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
+ENCODER = Dims(encoder_layers=3, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
 
 
 def small(audio: str, seen: int = 0) -> TalkLip:
     torch.manual_seed(0)
     if audio == "local":
         return TalkLip(dims_for("tiny", "local", 0, seen))
-    return TalkLip(dims_for("tiny", "global", 16, seen), AVHubertAudioEncoder(EAR))
+    return TalkLip(dims_for("tiny", "global", 16, seen), AVHubertAudioEncoder(ENCODER))
 
 
 def test_a_global_one_encodes_whole_utterances_and_generates_the_selected_frames() -> None:
@@ -80,10 +80,10 @@ def test_sound_becomes_what_its_encoder_takes(audio: str) -> None:
 
 
 def test_the_miniature_with_its_ear_is_below_5_mb_in_half_precision() -> None:
-    reader = READERS["expert"]
+    encoder_dims = READERS["expert"]
     with torch.device("meta"):
-        dims = dims_for("miniature", "global", reader.encoder_width, reader.encoder_width)
-        generator = TalkLip(dims, AVHubertAudioEncoder(reader))
+        dims = dims_for("miniature", "global", encoder_dims.encoder_width, encoder_dims.encoder_width)
+        generator = TalkLip(dims, AVHubertAudioEncoder(encoder_dims))
     assert 2 * sum(tensor.numel() for tensor in generator.state_dict().values()) < 5e6
     assert dims.embedding == MINIATURE.deepest
 
@@ -130,23 +130,23 @@ def test_an_unknown_size_is_named() -> None:
 
 def test_an_encoder_that_does_not_belong_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="local audio encoder was given"):
-        TalkLip(PUBLISHED, AVHubertAudioEncoder(EAR))
+        TalkLip(PUBLISHED, AVHubertAudioEncoder(ENCODER))
     with pytest.raises(ValueError, match="global audio encoder was given None"):
         TalkLip(GeneratorDims("global", audio_width=16))
 
 
 def test_a_discriminator_looks_at_the_lower_half_alone() -> None:
-    judge = Discriminator(1 / 16, 8)
+    discriminator = Discriminator(1 / 16, 8)
     face = torch.rand(1, 3, 96, 96, requires_grad=True)
-    torch.autograd.backward(judge.logits(face).sum())
+    torch.autograd.backward(discriminator.logits(face).sum())
     assert face.grad is not None
     assert (face.grad[:, :, :48] == 0).all()
     assert (face.grad[:, :, 48:] != 0).any()
 
 
 def test_a_generator_is_charged_the_less_the_more_real_its_faces_look() -> None:
-    judge = Discriminator(1 / 16, 8)
+    discriminator = Discriminator(1 / 16, 8)
     faces = torch.rand(2, 3, 96, 96)
-    assert float(judge.perceptual(faces).detach()) == pytest.approx(
-        -float(judge(faces).log().mean().detach()), rel=1e-5
+    assert float(discriminator.perceptual(faces).detach()) == pytest.approx(
+        -float(discriminator(faces).log().mean().detach()), rel=1e-5
     )

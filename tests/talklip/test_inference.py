@@ -43,7 +43,7 @@ def pictures(frames: int) -> np.ndarray:
 def test_it_says_what_the_network_says(audio: str) -> None:
     network, samples, poses = generator(audio), speech(9 * 640), pictures(9)
     inference = TalkLipInference(network, CPU)
-    made = inference.generate(inference.encode_audio(samples, 9, "end"), poses, poses[:1])
+    generated = inference.generate(inference.encode_audio(samples, 9, "end"), poses, poses[:1])
     pose = poses.copy()
     pose[:, 48:] = 0
     both = np.concatenate([pose, np.repeat(poses[:1], 9, axis=0)], axis=-1)
@@ -53,20 +53,20 @@ def test_it_says_what_the_network_says(audio: str) -> None:
         if audio == "local":
             expected = network(features, None, None, faces)
         else:
-            hidden = torch.zeros(1, 9, dtype=torch.bool)
-            expected = network(features.T[None], hidden, torch.arange(9), faces)
-    np.testing.assert_allclose(made, 255 * expected.permute(0, 2, 3, 1).numpy(), atol=2e-3)
-    assert made.std(axis=0).max() > 0.01  # the frames do differ
+            changed = torch.zeros(1, 9, dtype=torch.bool)
+            expected = network(features.T[None], changed, torch.arange(9), faces)
+    np.testing.assert_allclose(generated, 255 * expected.permute(0, 2, 3, 1).numpy(), atol=2e-3)
+    assert generated.std(axis=0).max() > 0.01  # the frames do differ
 
 
 @pytest.mark.parametrize("audio", ["local", "global"])
 def test_half_precision_paints_nearly_the_same_in_all_256_levels(audio: str) -> None:
     network, samples, poses = generator(audio), speech(9 * 640), pictures(9)
     full, half = (TalkLipInference(network, CPU, half=half) for half in (False, True))
-    expected, made = (one.generate(one.encode_audio(samples, 9, "end"), poses, poses[:1]) for one in (full, half))
-    assert made.dtype == np.float32
-    assert 0 < np.abs(made - expected).mean() < 2
-    assert len(np.unique(made)) > 256  # as bfloat16 there are 128 levels between 128 and 256, and all are even
+    expected, generated = (one.generate(one.encode_audio(samples, 9, "end"), poses, poses[:1]) for one in (full, half))
+    assert generated.dtype == np.float32
+    assert 0 < np.abs(generated - expected).mean() < 2
+    assert len(np.unique(generated)) > 256  # as bfloat16 there are 128 levels between 128 and 256, and all are even
 
 
 def test_folding_leaves_no_normalisation_behind_and_its_network_alone() -> None:
@@ -81,22 +81,27 @@ def test_folding_leaves_no_normalisation_behind_and_its_network_alone() -> None:
 @pytest.mark.parametrize("run", [1, 3, 7])
 def test_runs_of_any_length_give_the_same_faces(run: int) -> None:
     inference, poses = TalkLipInference(generator("local"), CPU), pictures(7)
-    heard = inference.encode_audio(speech(7 * 640), 7, "end")
-    whole = inference.generate(heard, poses, poses)
-    parts = [inference.generate(heard[i : i + run], poses[i : i + run], poses[i : i + run]) for i in range(0, 7, run)]
+    audio_features = inference.encode_audio(speech(7 * 640), 7, "end")
+    whole = inference.generate(audio_features, poses, poses)
+    parts = [
+        inference.generate(audio_features[i : i + run], poses[i : i + run], poses[i : i + run])
+        for i in range(0, 7, run)
+    ]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=2e-3)
 
 
 def test_the_lower_half_of_the_pose_is_not_looked_at() -> None:
     inference, poses = TalkLipInference(generator("local"), CPU), pictures(2)
-    heard = inference.encode_audio(speech(1280), 2, "end")
-    hidden = poses.copy()
-    hidden[:, 48:] = 99
+    audio_features = inference.encode_audio(speech(1280), 2, "end")
+    changed = poses.copy()
+    changed[:, 48:] = 99
     np.testing.assert_array_equal(
-        inference.generate(heard, poses, poses[:1]), inference.generate(heard, hidden, poses[:1])
+        inference.generate(audio_features, poses, poses[:1]), inference.generate(audio_features, changed, poses[:1])
     )
-    hidden[:, 47] = 99
-    assert not np.array_equal(inference.generate(heard, poses, poses[:1]), inference.generate(heard, hidden, poses[:1]))
+    changed[:, 47] = 99
+    assert not np.array_equal(
+        inference.generate(audio_features, poses, poses[:1]), inference.generate(audio_features, changed, poses[:1])
+    )
 
 
 @pytest.mark.parametrize("samples", [1, 399, 400, 401, 640, 16000, 17041])

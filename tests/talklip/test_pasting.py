@@ -30,20 +30,20 @@ def test_the_true_face_put_back_is_the_frame_within_the_error_of_resizing(
 ) -> None:
     frame = smooth_picture(160, 200)
     box = np.array([left, top, left + width, top + height])
-    made = frame.copy()
-    paste(made, box, crop_face(frame, box).astype(np.float32))
+    pasted = frame.copy()
+    paste(pasted, box, crop_face(frame, box).astype(np.float32))
     slope = 4  # levels that a pixel's place is worth: half a pixel of either size, and a level of rounding
-    assert np.abs(made.astype(int) - frame).max() <= slope
+    assert np.abs(pasted.astype(int) - frame).max() <= slope
     outside = np.ones((160, 200), bool)
     outside[max(top, 0) : top + height, max(left, 0) : left + width] = False
-    np.testing.assert_array_equal(made[outside], frame[outside])
+    np.testing.assert_array_equal(pasted[outside], frame[outside])
 
 
 def test_a_crop_face_96_pixels_comes_back_to_the_bit() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
-    made = frame.copy()
-    paste(made, np.array([20, 30, 116, 126]), crop_face(frame, np.array([20, 30, 116, 126])).astype(np.float32))
-    np.testing.assert_array_equal(made, frame)
+    pasted = frame.copy()
+    paste(pasted, np.array([20, 30, 116, 126]), crop_face(frame, np.array([20, 30, 116, 126])).astype(np.float32))
+    np.testing.assert_array_equal(pasted, frame)
 
 
 def test_levels_are_cut_to_whole_numbers_as_published() -> None:
@@ -75,9 +75,9 @@ def test_frames_equal_those_of_the_original_code(shared: Path) -> None:
         (1, 3, golden["hybrid_full_frame_clip1_3"][0]),
     ]:
         row = (0 if clip == 0 else len(SELECTED[0])) + SELECTED[clip].tolist().index(frame)
-        made = given.videos[clip][frame].copy()
-        paste(made, given.boxes[clip][frame], np.ascontiguousarray(faces[row].transpose(1, 2, 0)) * 255)
-        difference = expected - made  # the original cuts to whole numbers when it writes
+        pasted = given.videos[clip][frame].copy()
+        paste(pasted, given.boxes[clip][frame], np.ascontiguousarray(faces[row].transpose(1, 2, 0)) * 255)
+        difference = expected - pasted  # the original truncates to whole numbers when it writes
         assert difference.min() > -1e-3
         assert difference.max() < 1 + 1e-3
 

@@ -1,4 +1,4 @@
-"""When a training of the reference generator goes on to its next stage."""
+"""When a stage of the reference generator's training ends."""
 
 from __future__ import annotations
 

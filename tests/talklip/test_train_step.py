@@ -1,4 +1,4 @@
-"""One step of training, and the picking of frames, against the original's numbers and by hand."""
+"""The losses of a step and the selection of frames, compared with the original's numbers and with direct formulas."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_generated_faces_are_pasted_as_the_original_pastes_them(shared: Path, threads: int) -> None:
-    """To the bit by several threads, as the golden was made; by one, torch interpolates in another order (1.2e-6)."""
+    """Exact on several threads, as the golden was recorded; on one, torch interpolates in another order (1.2e-6)."""
     patches = torch.from_numpy(np.random.RandomState(21).random_sample((15, 3, 96, 96)).astype(np.float32))
     seen = expert_input(ExpertPreprocessing(160, False, (36, 36, 124, 124), 88, 0.421, 0.165), golden_batch(), patches)
     with np.load(shared / "golden" / "talklip" / "tiny_forward.npz") as golden:
@@ -72,12 +72,12 @@ def test_contrastive_learning_is_the_originals(shared: Path) -> None:
 def test_training_picks_runs_of_five_that_do_not_overlap(frames: int) -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
-        picked, others = training_frames(frames, rng)
-        starts = picked.reshape(-1, 5)[:, 0]
-        assert (picked.reshape(-1, 5) == starts[:, None] + np.arange(5)).all()
+        selected, others = training_frames(frames, rng)
+        starts = selected.reshape(-1, 5)[:, 0]
+        assert (selected.reshape(-1, 5) == starts[:, None] + np.arange(5)).all()
         assert 1 <= len(starts) <= max(int(frames * 0.08), 1)
         assert starts.min() >= 1
-        assert picked.max() < frames
+        assert selected.max() < frames
         assert (np.diff(starts) >= 5).all()
         assert others.min() >= 0
         assert others.max() < frames
@@ -85,8 +85,8 @@ def test_training_picks_runs_of_five_that_do_not_overlap(frames: int) -> None:
 
 
 def test_validation_picks_evenly_and_the_first_frame_lends_the_face() -> None:
-    picked, others = validation_frames(75)
-    assert picked.reshape(-1, 5)[:, 0].tolist() == [0, 9, 18, 27, 36, 45, 54, 63]
+    selected, others = validation_frames(75)
+    assert selected.reshape(-1, 5)[:, 0].tolist() == [0, 9, 18, 27, 36, 45, 54, 63]
     assert not others.any()
 
 
@@ -95,14 +95,14 @@ def test_other_masks_are_runs_of_their_own_length_as_often_as_told(probability: 
     rng = np.random.default_rng(0)
     for frames in (MIN_FRAMES, 58):
         for _ in range(20):
-            picked, others = training_frames(frames, rng, FrameMasking(probability, length))
-            starts = picked.reshape(-1, length)[:, 0]
-            assert (picked.reshape(-1, length) == starts[:, None] + np.arange(length)).all()
+            selected, others = training_frames(frames, rng, FrameMasking(probability, length))
+            starts = selected.reshape(-1, length)[:, 0]
+            assert (selected.reshape(-1, length) == starts[:, None] + np.arange(length)).all()
             assert 1 <= len(starts) <= max(int(frames * probability), 1)
-            assert picked.max() < frames
+            assert selected.max() < frames
             assert (np.diff(starts) >= length).all()
-            assert len(others) == len(picked)
-    # Each frame but the first begins a run if all are asked for and runs are single frames.
+            assert len(others) == len(selected)
+    # With probability 1 and runs of one frame, every frame but the first is selected.
     assert training_frames(20, rng, FrameMasking(1.0, 1))[0].tolist() == list(range(1, 20))
 
 
@@ -156,12 +156,14 @@ def test_learning_rates_stay_as_published_and_fade_when_told() -> None:
 @pytest.mark.parametrize("weight", [1.0, 8.0])
 def test_the_mouths_pixels_count_so_many_times_in_a_weighted_mean(weight: float) -> None:
     torch.manual_seed(0)
-    made, truth = torch.rand(2, 3, 96, 96), torch.rand(2, 3, 96, 96)
+    generated, target = torch.rand(2, 3, 96, 96), torch.rand(2, 3, 96, 96)
     weights = torch.ones(96, 96)
     weights[56:94, 20:76] = weight
-    off = (made - truth).abs()
-    by_hand = (off * weights).sum() / (weights.expand_as(off)).sum()
-    assert float(reconstruction_loss(off.mean(), made, truth, weight)) == pytest.approx(float(by_hand), rel=1e-5)
+    difference = (generated - target).abs()
+    by_hand = (difference * weights).sum() / (weights.expand_as(difference)).sum()
+    assert float(reconstruction_loss(difference.mean(), generated, target, weight)) == pytest.approx(
+        float(by_hand), rel=1e-5
+    )
 
 
 def test_weights_out_of_range_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Training the reference generator on a few made-up clips: what is kept, resumed, gone back from, and refused."""
+"""Training the reference generator on a few synthetic clips: files, resuming, rollbacks, and refused options."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CPU = Devices("cpu")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """LRS2's layout, with boxes beside it: nothing in these pictures is a face."""
+    """Clips without faces in LRS2's layout; their boxes are given."""
     root = tmp_path_factory.mktemp("lrs2")
     for split, texts in TEXTS.items():
         for number, text in enumerate(texts):
@@ -153,7 +153,7 @@ def assert_same(one: Any, other: Any, where: str = "state") -> None:
 
 
 @pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)])
-def test_a_training_that_is_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(
+def test_a_training_that_is_stopped_and_resumed_ends_exactly_as_one_that_was_not(
     whole: Path, train: Train, tmp_path: Path, after: int
 ) -> None:
     steps = iter(range(100))
@@ -177,7 +177,7 @@ def test_a_kill_between_two_states_costs_steps_but_changes_nothing(whole: Path, 
         calls += 1
         losses = call(self, batches)
         if calls == 4:
-            raise Killed  # the generator has moved, the step was never told
+            raise Killed  # the weights have changed, but the step is not counted
         return losses
 
     with pytest.MonkeyPatch.context() as patch:
@@ -189,7 +189,7 @@ def test_a_kill_between_two_states_costs_steps_but_changes_nothing(whole: Path, 
     assert_same(state(whole), state(tmp_path))
 
 
-def test_a_training_that_was_begun_before_its_settings_were_renamed_goes_on(train: Train, tmp_path: Path) -> None:
+def test_a_training_with_old_names_of_settings_is_continued(train: Train, tmp_path: Path) -> None:
     before = Path(__file__).parents[1] / "files_of_before" / "reference_settings.json"
     optim = OptimConfig(4e-4, 2e-4, 0.9, 3, 0.3, 1)
     given = {
@@ -209,7 +209,7 @@ def test_batches_that_are_accumulated_are_one_step(train: Train, tmp_path: Path)
     assert trained.step == 1
 
 
-def test_the_last_package_speaks_and_says_how_it_was_trained(whole: Path, expert: Path) -> None:
+def test_the_last_package_loads_and_says_how_it_was_trained(whole: Path, expert: Path) -> None:
     generator = load_generator(whole / "last")
     assert (generator.dims.audio, generator.dims.contrast_width) == ("global", 32)
     trained = read_package(whole / "last").config["trained"]
@@ -218,7 +218,7 @@ def test_the_last_package_speaks_and_says_how_it_was_trained(whole: Path, expert
     assert trained["expert"]["sha256"] == read_package(expert).source_sha256
 
 
-def test_the_same_networks_lie_in_files_of_the_originals_form(whole: Path) -> None:
+def test_the_same_networks_are_in_files_of_the_originals_format(whole: Path) -> None:
     kept = state(whole)
     content = torch.load(whole / "generator.pth", weights_only=True)
     assert (content["global_step"], content["optimizer"]) == (6, None)
@@ -228,13 +228,13 @@ def test_the_same_networks_lie_in_files_of_the_originals_form(whole: Path) -> No
         assert torch.equal(tensor, kept["discriminator"][name]), name
 
 
-def test_log_tensorboard_and_samples_tell_of_each_judgement(whole: Path) -> None:
+def test_log_tensorboard_and_samples_have_each_validation(whole: Path) -> None:
     lines = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
-    judged = [line for line in lines if "val_l1" in line]
-    assert [line["step"] for line in judged] == [3, 6]
-    assert all(line["val_lip_per_token"] > 0 and line["val_contrast"] > 0 for line in judged)
-    assert "lip" not in judged[0]  # the third stage begins with step 5
-    assert judged[1]["lip_per_token"] > 0
+    validations = [line for line in lines if "val_l1" in line]
+    assert [line["step"] for line in validations] == [3, 6]
+    assert all(line["val_lip_per_token"] > 0 and line["val_contrast"] > 0 for line in validations)
+    assert "lip" not in validations[0]  # the third stage begins with step 5
+    assert validations[1]["lip_per_token"] > 0
     assert [(line["step"], line["stage"]) for line in lines if "stage" in line and "l1" not in line] == [
         (2, 1),
         (4, 2),
@@ -250,7 +250,7 @@ def test_log_tensorboard_and_samples_tell_of_each_judgement(whole: Path) -> None
 
 
 @pytest.mark.slow
-def test_stages_let_learn_what_they_are_to(train: Train, tmp_path: Path) -> None:
+def test_each_stage_trains_its_own_parameters(train: Train, tmp_path: Path) -> None:
     def moved(variant: str, stages: tuple[int, int, int]) -> set[str]:
         out = tmp_path / f"{variant}-{stages}"
         before: dict[str, Tensor] = {}
@@ -275,7 +275,7 @@ def test_stages_let_learn_what_they_are_to(train: Train, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("variant", ["l+c", "base-no-lip", "base-no-lip-gan"])
-def test_other_variants_are_charged_for_what_is_theirs(train: Train, tmp_path: Path, variant: str) -> None:
+def test_other_variants_have_their_own_losses(train: Train, tmp_path: Path, variant: str) -> None:
     train(tmp_path, variant, stages=StageSchedule((0, 0, 1)))
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert ("contrast" in line) == (variant == "l+c")
@@ -283,14 +283,16 @@ def test_other_variants_are_charged_for_what_is_theirs(train: Train, tmp_path: P
     assert ("fake" in line) == (variant != "base-no-lip-gan")
 
 
-def test_a_lip_reader_that_can_not_read_the_truth_is_said_before_the_first_step(train: Train, tmp_path: Path) -> None:
-    said: list[str] = []
-    train(tmp_path, "l", stages=StageSchedule((0, 0, 1)), notice=said.append)
-    (line,) = [line for line in said if "the expert's loss on" in line]
+def test_an_expert_that_can_not_read_real_videos_is_reported_before_the_first_step(
+    train: Train, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    train(tmp_path, "l", stages=StageSchedule((0, 0, 1)), notice=lines.append)
+    (line,) = [line for line in lines if "the expert's loss on" in line]
     assert "can't read these videos, so a generator learns nothing from it; take another (--expert)" in line
 
 
-def test_a_discriminator_that_runs_away_is_gone_back_from(train: Train, tmp_path: Path) -> None:
+def test_a_diverged_discriminator_is_rolled_back(train: Train, tmp_path: Path) -> None:
     call = TrainStep.__call__
     calls = []
 
@@ -299,12 +301,12 @@ def test_a_discriminator_that_runs_away_is_gone_back_from(train: Train, tmp_path
         calls.append(1)
         return {**losses, "fake": torch.tensor(100.0)} if len(calls) in (4, 5) else losses
 
-    said: list[str] = []
+    lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainStep, "__call__", sick)
-        trained = train(tmp_path, guard=DivergenceGuardConfig(limit=30, window=2), notice=said.append)
+        trained = train(tmp_path, guard=DivergenceGuardConfig(limit=30, window=2), notice=lines.append)
     assert (trained.step, trained.done) == (6, True)
-    (back,) = [line for line in said if "went back" in line]
+    (back,) = [line for line in lines if "went back" in line]
     assert back.startswith("step 5: fake is 100.0 over 2 steps: the discriminator has diverged; went back to step 3")
     events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     (event,) = [line for line in events if "went_back_from" in line]
@@ -312,7 +314,7 @@ def test_a_discriminator_that_runs_away_is_gone_back_from(train: Train, tmp_path
     assert state(tmp_path)["at"]["tries"] == 1
 
 
-def test_a_generator_that_is_no_longer_finite_is_never_kept(train: Train, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_never_saved(train: Train, tmp_path: Path) -> None:
     call = TrainStep.__call__
     calls = []
 
@@ -332,7 +334,7 @@ def test_a_generator_that_is_no_longer_finite_is_never_kept(train: Train, tmp_pa
     assert all(tensor.isfinite().all() for tensor in state(tmp_path)["generator"].values())
 
 
-def test_a_training_that_goes_off_again_and_again_gives_up(train: Train, tmp_path: Path) -> None:
+def test_a_training_that_diverges_again_and_again_gives_up(train: Train, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainStep, "__call__", lambda self, batches: {"l1": torch.tensor(float("nan"))})
         with pytest.raises(TlbenchError, match=r"diverged 3 times after step 0 \(l1 is nan\)"):
@@ -368,14 +370,14 @@ def test_a_full_disk_leaves_the_old_state_as_it_was(train: Train, tmp_path: Path
     assert train(tmp_path, "base-no-lip", loop=loop).done
 
 
-def test_a_damaged_state_is_said(train: Train, tmp_path: Path) -> None:
+def test_a_damaged_state_is_reported(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "base-no-lip", stop=lambda: True)
     (tmp_path / "state.pt").write_bytes(b"PK nothing")
     with pytest.raises(TlbenchError, match=r"state.pt: can't be gone on from .* remove it to begin again"):
         train(tmp_path, "base-no-lip")
 
 
-def test_time_that_is_up_leaves_everything_saved(train: Train, tmp_path: Path) -> None:
+def test_max_seconds_leaves_everything_saved(train: Train, tmp_path: Path) -> None:
     trained = train(tmp_path, "base-no-lip", max_seconds=1e-9)
     assert (trained.step, trained.l1, trained.done) == (0, None, False)
     assert state(tmp_path)["at"]["step"] == 0
@@ -415,7 +417,7 @@ def test_an_expert_that_also_scores_is_warned_of_and_recorded(train: Train, tmp_
         ("g", {"devices": Devices("abacus")}, "accelerator 'abacus'"),
     ],
 )
-def test_what_can_not_be_is_one_line(
+def test_contradicting_options_are_refused_in_one_line(
     variant: str,
     changed: dict[str, Any],
     message: str,
@@ -435,10 +437,9 @@ def test_a_variant_that_the_paper_does_not_have_is_refused() -> None:
         LossConfig.for_variant("x")
 
 
-# Copying the given upper half and painting the best constant lower half scores 0.032 on these clips: only below that
-# has anything been learned by heart.
+# Copying the upper half and the best constant lower half gives L1 0.032 on these clips; only a lower one shows fitting.
 @pytest.mark.slow
-def test_four_clips_are_learned_by_heart(train: Train, tmp_path: Path) -> None:
+def test_four_clips_can_be_fitted(train: Train, tmp_path: Path) -> None:
     train(
         tmp_path,
         "base-no-lip-gan",
@@ -449,12 +450,12 @@ def test_four_clips_are_learned_by_heart(train: Train, tmp_path: Path) -> None:
     )
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     losses = [line["l1"] for line in lines if "l1" in line]
-    assert losses[0] > 0.06  # the mean of the first 50 steps: nothing was known by heart from the start
+    assert losses[0] > 0.06  # the mean of the first 50 steps
     assert losses[-1] < 0.03
 
 
-def test_a_generator_with_a_local_ear_is_told_how_far_ahead_it_learned_to_hear(train: Train, tmp_path: Path) -> None:
-    """What speaks later is the package: if it heard two frames later than it learned to, lips would lag."""
+def test_a_local_audio_encoder_has_the_same_offset_in_inference_as_in_training(train: Train, tmp_path: Path) -> None:
+    """Inference uses the package: with audio two frames later than in training, lips would lag."""
     train(tmp_path, "base-no-lip-gan", stages=StageSchedule((1, 0, 0)))
     generator = load_generator(tmp_path / "last")
     assert generator.dims.ahead_frames == AHEAD_FRAMES
@@ -465,7 +466,7 @@ def test_a_generator_with_a_local_ear_is_told_how_far_ahead_it_learned_to_hear(t
     assert (learned.numpy() == generator.audio_features(sound, 20)).all()
 
 
-def test_the_learning_rate_fades_over_the_last_steps(train: Train, tmp_path: Path) -> None:
+def test_the_learning_rates_decay_over_the_last_steps(train: Train, tmp_path: Path) -> None:
     rates = []
     call = TrainStep.__call__
 
@@ -485,14 +486,14 @@ def test_the_learning_rate_fades_over_the_last_steps(train: Train, tmp_path: Pat
     assert rates == [pytest.approx([0.01 * share, 0.002 * share]) for share in left]
 
 
-def test_a_learning_rate_can_not_fade_towards_no_known_end(train: Train, tmp_path: Path) -> None:
+def test_decay_needs_a_fixed_number_of_steps(train: Train, tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match=r"needs a fixed number of steps \(--lr-decay-fraction, --stage-steps\)"):
         train(tmp_path, "base-no-lip", OptimConfig(lr_decay_fraction=0.5), stages=StageSchedule())
     with pytest.raises(TlbenchError, match=r"decay over 1\.5 of all steps"):
         OptimConfig(lr_decay_fraction=1.5)
 
 
-def test_batch_norms_keep_their_statistics_from_the_step_they_are_told(train: Train, tmp_path: Path) -> None:
+def test_batch_norms_are_frozen_from_the_given_step(train: Train, tmp_path: Path) -> None:
     def statistics(steps: int) -> dict[str, Tensor]:
         out = tmp_path / str(steps)
         train(out, "base-no-lip-gan", OptimConfig(freeze_bn_from=2), stages=StageSchedule((steps, 0, 0)))
@@ -507,7 +508,7 @@ def test_batch_norms_keep_their_statistics_from_the_step_they_are_told(train: Tr
     assert not torch.equal(two["output_block.1.bias"], four["output_block.1.bias"])  # it still learns
 
 
-def test_frames_are_decoded_only_for_a_lip_reader(train: Train, tmp_path: Path) -> None:
+def test_frames_are_decoded_only_for_an_expert(train: Train, tmp_path: Path) -> None:
     decoded = []
     frames = TalkLipDataset._frames
 
@@ -537,9 +538,9 @@ def test_a_miniature_may_be_initialised_as_a_copy(train: Train, tmp_path: Path) 
     shown = torch.rand(2, 6, 96, 96, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
     shown[:, :3, 48:] = 0
     with torch.no_grad():
-        made = generator(torch.zeros(2, 1, 80, 16), None, None, shown)
+        generated = generator(torch.zeros(2, 1, 80, 16), None, None, shown)
     copied = torch.cat([shown[:, :3, :48], shown[:, 3:, 48:]], dim=2)
-    assert float((made - copied).abs().mean()) < 0.06  # noise as a guess would be 0.25 away, another picture 0.2
+    assert float((generated - copied).abs().mean()) < 0.06  # random faces would differ by 0.25, another face by 0.2
 
 
 def test_a_generator_too_narrow_to_copy_is_refused(train: Train, tmp_path: Path) -> None:
@@ -566,7 +567,7 @@ def test_a_generator_may_be_trained_further(train: Train, tmp_path: Path, expert
     assert read_package(tmp_path / "more" / "last").config["trained"]["trained_with"] == [expert.name]
 
 
-def test_contrastive_learning_may_be_new_to_a_generator_that_is_trained_further(train: Train, tmp_path: Path) -> None:
+def test_the_contrastive_layer_may_be_new_to_a_generator_that_is_trained_further(train: Train, tmp_path: Path) -> None:
     train(tmp_path / "bare", "base-no-lip-gan", stages=StageSchedule((1, 0, 0)))
     model = {"init_from": tmp_path / "bare" / "last", "size": None}
     more = train(tmp_path / "more", "l+c", model=model, stages=StageSchedule((0, 0, 1)))
