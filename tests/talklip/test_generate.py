@@ -421,7 +421,7 @@ def test_a_single_video_is_as_long_as_its_audio(
     monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     video, speech = own_face(tmp_path, frames, seconds)
     out, lines = tmp_path / "out" / "said.mp4", list[str]()
-    assert generate_video(checkpoint, video, speech, out, device="cpu", say=lines.append) == count
+    assert generate_video(checkpoint, video, speech, out, device="cpu", notify=lines.append) == count
     generated, real_frames = read_video(out), read_video(video)
     order = [*range(frames), *range(frames - 2, 0, -1)]
     shown = [order[index % len(order)] for index in range(count)]

@@ -287,7 +287,7 @@ def test_an_expert_that_can_not_read_real_videos_is_reported_before_the_first_st
     train: Train, tmp_path: Path
 ) -> None:
     lines: list[str] = []
-    train(tmp_path, "l", stages=StageSchedule((0, 0, 1)), notice=lines.append)
+    train(tmp_path, "l", stages=StageSchedule((0, 0, 1)), notify=lines.append)
     (line,) = [line for line in lines if "the expert's loss on" in line]
     assert "can't read these videos, so a generator learns nothing from it; take another (--expert)" in line
 
@@ -304,7 +304,7 @@ def test_a_diverged_discriminator_is_rolled_back(train: Train, tmp_path: Path) -
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainStep, "__call__", sick)
-        trained = train(tmp_path, guard=DivergenceGuardConfig(limit=30, window=2), notice=lines.append)
+        trained = train(tmp_path, guard=DivergenceGuardConfig(limit=30, window=2), notify=lines.append)
     assert (trained.step, trained.done) == (6, True)
     (back,) = [line for line in lines if "went back" in line]
     assert back.startswith("step 5: fake is 100.0 over 2 steps: the discriminator has diverged; went back to step 3")

@@ -161,6 +161,6 @@ def _generate_video(options: dict[str, Any]) -> None:
         identity=options["identity"] or "same",
         device=options["device"],
         precision=options["precision"],
-        say=lambda line: click.echo(line, err=True),
+        notify=lambda line: click.echo(line, err=True),
     )
     click.echo(f"{options['out']}: {frames} frames, {frames / 25:g} s")

@@ -278,10 +278,10 @@ def command(context: click.Context, /, **options: Any) -> None:
             devices=_devices(options),
             max_seconds=None if options["max_time"] is None else 60 * options["max_time"],
             hooks=Hooks(
-                started=lambda: write_text_atomically(out / CONFIG_NAME, config_text(context)),
-                prepared=progress.prepared,
-                tell=progress.tell,
-                notice=progress.say,
+                on_start=lambda: write_text_atomically(out / CONFIG_NAME, config_text(context)),
+                on_prepared=progress.prepared,
+                on_report=progress.tell,
+                notify=progress.say,
                 stop=_StopSignal(),
             ),
         )

@@ -62,7 +62,7 @@ class GenerationLog:
         Created if it does not exist.
     entry : mapping
         JSON: what decides the frames of all clips.
-    remarks : mapping
+    extra : mapping
         JSON: further fields, which may differ from those in the file, such as the name of the checkpoint's file.
 
     Raises
@@ -71,9 +71,9 @@ class GenerationLog:
         If the folder can't be written, has videos but no log, or has a log with another entry.
     """
 
-    def __init__(self, folder: Path, entry: Mapping[str, Any], remarks: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, entry: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
         self.path = folder / LOG_NAME
-        self._entry, self._remarks = {"form": FORMAT, **entry}, dict(remarks)
+        self._entry, self._extra = {"form": FORMAT, **entry}, dict(extra)
         self._written = 0.0
         make_folder(folder)
         self.clips = self._read_clips(folder)
@@ -87,7 +87,7 @@ class GenerationLog:
     def write(self) -> None:
         """Write the file."""
         kinds = sorted({provenance.boxes_kind for provenance in self.clips.values()})
-        content = {**self._entry, **self._remarks, "boxes": "+".join(kinds)}
+        content = {**self._entry, **self._extra, "boxes": "+".join(kinds)}
         clips = {name: asdict(provenance) for name, provenance in self.clips.items()}
         write_text_atomically(self.path, log_text({**content, "clips": clips}))
         self._written = time.monotonic()

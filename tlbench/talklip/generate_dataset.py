@@ -150,7 +150,7 @@ def generate_dataset(
     generator = OpenGenerator.open(checkpoint, device, precision)
     config = GenerationConfig(identity, trim, CRF, precision)
     entry = generator.log_entry(config) | {"dataset": dataset, "boxes_folder": boxes is not None}
-    log = GenerationLog(out, entry, generator.log_remarks())
+    log = GenerationLog(out, entry, generator.log_extra())
     finder = BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))
     return _generate_all(selection.clips, out, generator, finder, config, log, workers, progress or (lambda *_: None))
 

@@ -33,7 +33,7 @@ from tlbench.talklip.generated_clip import (
     generate_frames,
 )
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 CRF = 18  # visually near lossless
 MAX_SAMPLE_RATE = 48_000  # of the audio that is written
@@ -74,7 +74,7 @@ def generate_video(
     identity: Identity = "same",
     device: str = "auto",
     precision: Precision = "fp32",
-    say: Say | None = None,
+    notify: Notify | None = None,
 ) -> int:
     """Write ``out``: the face of a video says what is said in a sound file. Returns the number of frames.
 
@@ -89,7 +89,7 @@ def generate_video(
         Wav2Lip's ``inference.py`` do.
     precision : "fp32" or "bf16"
         As there.
-    say : text -> None, optional
+    notify : text -> None, optional
         Gets a line for each conversion.
 
     Raises
@@ -97,7 +97,7 @@ def generate_video(
     TlbenchError
         If no face is found, a file can't be read, or ``out`` exists.
     """
-    say = say or (lambda _: None)
+    notify = notify or (lambda _: None)
     log_path = out.with_name(f"{out.name}.json")
     for path in (out, log_path):
         if path.exists():
@@ -106,11 +106,11 @@ def generate_video(
     generator = OpenGenerator.open(checkpoint, device, precision)
     config = GenerationConfig(identity, "end", CRF, precision)
     samples = read_audio(audio)
-    rate = _written_rate(audio, say)
+    rate = _written_rate(audio, notify)
     reader = VideoReader(video, VIDEO_BYTES)
     track = track_face(reader, load_detector(rule), smooth, rule.face)
     count = -(-len(samples) // SAMPLES_PER_FRAME)
-    _report(video, reader, track, count, say)
+    _report(video, reader, track, count, notify)
     entry = {"form": FORMAT} | generator.log_entry(config) | _files_entry(video, audio, rule.identity, track)
     frames = to_and_fro(reader, len(track.boxes), count)
     audio_features = generator.inference.encode_audio(samples, count, "end")
@@ -118,7 +118,7 @@ def generate_video(
     written_samples = samples if rate == SAMPLE_RATE else read_audio(audio, rate)
     make_folder(out.parent)
     write_video(out, generated, FRAMES_PER_SECOND, written_samples, rate, CODEC, config.crf)
-    write_text_atomically(log_path, log_text(entry | generator.log_remarks()))
+    write_text_atomically(log_path, log_text(entry | generator.log_extra()))
     return count
 
 
@@ -148,27 +148,27 @@ def track_face(video: VideoReader, detector: FaceDetector, smooth: int, face: st
     return FaceTrack(kept, int(((distance > 0) & (distance <= MAX_GAP)).sum()))
 
 
-def _written_rate(audio: Path, say: Say) -> int:
+def _written_rate(audio: Path, notify: Notify) -> int:
     """The sample rate of the written audio; reports the conversion for the generator."""
     rate, channels = sound_form(audio)
     if (rate, channels) != (SAMPLE_RATE, 1):
-        say(f"{audio}: {audio_form(rate, channels)} converted to 16000 Hz in one channel for the generator")
+        notify(f"{audio}: {audio_form(rate, channels)} converted to 16000 Hz in one channel for the generator")
     return min(max(rate, SAMPLE_RATE), MAX_SAMPLE_RATE)
 
 
-def _report(video: Path, reader: VideoReader, track: FaceTrack, count: int, say: Say) -> None:
+def _report(video: Path, reader: VideoReader, track: FaceTrack, count: int, notify: Notify) -> None:
     """Report what happens to the frames of the video; ``count`` of them are written."""
     frames = len(track.boxes)
     for conversion in reader.conversions:
-        say(f"{video}: {conversion}")
+        notify(f"{video}: {conversion}")
     if track.filled:
-        say(f"{video}: {track.filled} of {frames} frames have no face and get the box of the nearest frame with one")
+        notify(f"{video}: {track.filled} of {frames} frames have no face and get the box of the nearest frame with one")
     if track.missing:
-        say(f"{video}: {track.missing} of {frames} frames have no face and are not changed")
+        notify(f"{video}: {track.missing} of {frames} frames have no face and are not changed")
     if count > frames:
-        say(f"{video}: has {frames} frames, the speech needs {count}; played forwards and backwards")
+        notify(f"{video}: has {frames} frames, the speech needs {count}; played forwards and backwards")
     elif count < frames:
-        say(f"{video}: cut to the {count} frames of the speech, {frames - count} are left out")
+        notify(f"{video}: cut to the {count} frames of the speech, {frames - count} are left out")
 
 
 def _files_entry(video: Path, audio: Path, boxes: str, track: FaceTrack) -> dict[str, Any]:

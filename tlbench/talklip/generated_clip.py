@@ -87,7 +87,7 @@ class OpenGenerator:
             "encoder": {"pictures": CODEC, "crf": config.crf, "sound": "aac"},
         } | ({"numbers": HALF_NAME} if config.precision == "bf16" else {})
 
-    def log_remarks(self) -> dict[str, Any]:
+    def log_extra(self) -> dict[str, Any]:
         """Further fields for the log, which may change when a run is continued."""
         versions = made_with({"torch": str(torch.__version__), "av": av.__version__})
         return {"checkpoint_file": self.checkpoint.name} | versions

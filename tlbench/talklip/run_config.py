@@ -180,20 +180,20 @@ class Hooks:
 
     Attributes
     ----------
-    started : callable
+    on_start : callable
         Called once the run folder is known to belong to this training.
-    prepared : callable
+    on_prepared : callable
         Gets the number of clips prepared and of all clips.
-    tell : callable
+    on_report : callable
         Gets reports.
-    notice : callable
+    notify : callable
         Gets lines that a person should see.
     stop : callable
         Called after each step; True stops the training, with everything saved.
     """
 
-    started: Callable[[], None] = lambda: None
-    prepared: Count = lambda done, total: None
-    tell: Callable[[TrainingReport], None] = lambda report: None
-    notice: Callable[[str], None] = lambda line: None
+    on_start: Callable[[], None] = lambda: None
+    on_prepared: Count = lambda done, total: None
+    on_report: Callable[[TrainingReport], None] = lambda report: None
+    notify: Callable[[str], None] = lambda line: None
     stop: Callable[[], bool] = lambda: False

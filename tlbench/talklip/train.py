@@ -102,8 +102,8 @@ def train_reference(
     hooks = hooks or Hooks()
     setup = _Setup.of(data, model, training, devices or Devices())
     claim(out, setup.settings(), FREE_SETTINGS)
-    hooks.started()
-    hooks.notice("settings " + json.dumps(setup.settings()))
+    hooks.on_start()
+    hooks.notify("settings " + json.dumps(setup.settings()))
     for line in setup.overlaps:
         warnings.warn(f"{line}; its score will not tell how readable this generator is to others", stacklevel=2)
     trainer, datasets = setup.trainer(out, hooks)
@@ -111,13 +111,13 @@ def train_reference(
     def stop() -> bool:
         return hooks.stop() or (max_seconds is not None and time.monotonic() >= began + max_seconds)
 
-    at, done = trainer.run(hooks.tell, hooks.notice, stop)
+    position, done = trainer.run(hooks.on_report, hooks.notify, stop)
     failures: dict[str, ClipError] = {}
     converted: dict[str, str] = {}
     for dataset in datasets:
         failures |= dataset.failures
         converted |= dataset.converted
-    return TrainedReference(out / LAST_NAME, at.l1, at.step, done, failures, converted)
+    return TrainedReference(out / LAST_NAME, position.l1, position.step, done, failures, converted)
 
 
 def build_networks(
@@ -222,7 +222,7 @@ class _Setup:
         size = "published" if self.model.size is None else self.model.size
         return size if isinstance(size, str) else dict(size)
 
-    def package_note(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         """How the generator is trained, for its package, under the names that packages have had from the start."""
         settings = self.settings()
         trained_with = [] if self.init is None else self.init.trained_with
@@ -262,7 +262,7 @@ class _Setup:
             guard=training.guard,
             num_workers=devices.num_workers,
             init=self.model.init,
-            note=self.package_note(),
+            provenance=self.provenance(),
         )
         return trainer, (train_set, val_set)
 
@@ -271,12 +271,12 @@ class _Setup:
         train_set, val_set = (
             TalkLipDataset(clips, self.rule, cache, min_frames=MIN_FRAMES, tokenize=tokenize) for clips in self.clips
         )
-        train_set.prepare(hooks.prepared)
-        val_set.prepare(hooks.prepared)
+        train_set.prepare(hooks.on_prepared)
+        val_set.prepare(hooks.on_prepared)
         converted = {**train_set.converted, **val_set.converted}
         if converted:
             clip, form = next(iter(converted.items()))
-            hooks.notice(f"audio of {len(converted)} clips converted to 16 kHz mono (the first: {clip}, {form})")
+            hooks.notify(f"audio of {len(converted)} clips converted to 16 kHz mono (the first: {clip}, {form})")
         return train_set, val_set
 
 

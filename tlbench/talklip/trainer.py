@@ -115,8 +115,8 @@ class ReferenceTraining:
     init : "random" or "copy"
         ``copy`` changes the generator's weights by :func:`tlbench.talklip.copy_init.init_as_copy` before the first
         step.
-    note : mapping
-        JSON for the package's configuration: how it was trained.
+    provenance : mapping
+        JSON for the package: how the generator is trained.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class ReferenceTraining:
         guard: DivergenceGuardConfig,
         num_workers: int,
         init: Init,
-        note: Mapping[str, Any],
+        provenance: Mapping[str, Any],
     ) -> None:
         self._train_step = train_step
         self._maker = maker
@@ -145,8 +145,8 @@ class ReferenceTraining:
         self._fabric = fabric
         self._guard = DivergenceGuard(guard, ADVERSARIAL)
         self._init = init
-        self._note = note
-        self._at = Position()
+        self._provenance = provenance
+        self._position = Position()
         self._state_is_consistent = True  # False during a step
         self._saved_step = -1  # step of the saved state
         # As in the original, a batch is a fixed number of clips at random, whatever their lengths.
@@ -155,17 +155,17 @@ class ReferenceTraining:
 
     def run(
         self,
-        tell: Callable[[TrainingReport], None],
-        notice: Callable[[str], None],
+        on_report: Callable[[TrainingReport], None],
+        notify: Callable[[str], None],
         stop: Callable[[], bool] = lambda: False,
     ) -> tuple[Position, bool]:
         """Train from the state in the run folder to the end, or until ``stop`` returns True between two steps.
 
         Parameters
         ----------
-        tell : callable
+        on_report : callable
             Gets a report every 50 steps and after each validation.
-        notice : callable
+        notify : callable
             Gets a line when a stage begins and after a rollback.
 
         Returns
@@ -180,20 +180,20 @@ class ReferenceTraining:
         """
         if not self._resume():
             self._start()
-            self._check_expert(notice)
+            self._check_expert(notify)
             self._save()
         self._enter_stage()
         if self._stages.stage != DONE and self._fabric.global_rank == 0:
-            notice(described(self._stages.stage))
+            notify(described(self._stages.stage))
         try:
-            self._train(tell, notice, stop)
+            self._train(on_report, notify, stop)
         finally:
             if self._state_is_consistent:
                 self._save()
-        return self._at, self._stages.stage == DONE
+        return self._position, self._stages.stage == DONE
 
     def _train(
-        self, tell: Callable[[TrainingReport], None], notice: Callable[[str], None], stop: Callable[[], bool]
+        self, on_report: Callable[[TrainingReport], None], notify: Callable[[str], None], stop: Callable[[], bool]
     ) -> None:
         """The loop over steps."""
         config, sums, batches = self._config, Sums(), self._batches()
@@ -202,22 +202,22 @@ class ReferenceTraining:
             began = time.monotonic()
             divergence = self._step(batches, sums)
             if divergence is not None:
-                self._roll_back(divergence, notice)
+                self._roll_back(divergence, notify)
                 sums, batches = Sums(), self._batches()
                 continue
             sums.seconds += time.monotonic() - began
             stage = self._stages.stage
-            self._stages.at_step(self._at.step)
-            validates = self._at.step % config.validate_every == 0 or self._stages.stage == DONE
+            self._stages.at_step(self._position.step)
+            validates = self._position.step % config.validate_every == 0 or self._stages.stage == DONE
             val_losses = self._validate() if validates else {}
             self._state_is_consistent = True
             if self._stages.stage != stage:
-                self._enter_stage(notice)
+                self._enter_stage(notify)
                 batches = self._batches()
-            if self._stages.stage != stage or validates or self._at.step % config.save_every == 0:
+            if self._stages.stage != stage or validates or self._position.step % config.save_every == 0:
                 self._save()
-            if validates or self._at.step % LOG_EVERY == 0:
-                self._report(tell, sums, val_losses)
+            if validates or self._position.step % LOG_EVERY == 0:
+                self._report(on_report, sums, val_losses)
                 sums = Sums()
 
     def _start(self) -> None:
@@ -229,7 +229,7 @@ class ReferenceTraining:
             batch = self._maker.training(clips, rng, use_expert=False).to(self._fabric.device)
             init_as_copy(self._train_step.generator, batch)
 
-    def _check_expert(self, notice: Callable[[str], None]) -> None:
+    def _check_expert(self, notify: Callable[[str], None]) -> None:
         """Report the expert's loss of real videos, and warn if it can't read them."""
         expert = self._train_step.expert
         if expert is None or self._fabric.global_rank != 0:
@@ -242,54 +242,56 @@ class ReferenceTraining:
         )
         if loss > chance / 2:
             line += ": it can't read these videos, so a generator learns nothing from it; take another (--expert)"
-        self._notify(notice, line, {"truth_lip_per_token": round(loss, 5)})
+        self._notify(notify, line, {"truth_lip_per_token": round(loss, 5)})
 
     def _step(self, batches: Iterator[Batch], sums: Sums) -> str | None:
         """Train by one step. Returns why the training diverged, or None."""
-        torch.manual_seed((self._config.seed * 1009 + self._at.tries) * 1_000_003 + self._at.step)  # for dropout
+        torch.manual_seed(
+            (self._config.seed * 1009 + self._position.tries) * 1_000_003 + self._position.step
+        )  # for dropout
         accumulated = [next(batches) for _ in range(self._config.accumulate)]
-        self._train_step.prepare_step(self._at.step, self._stages.schedule.total)
+        self._train_step.prepare_step(self._position.step, self._stages.schedule.total)
         means = self._fabric.all_reduce(self._train_step(accumulated), reduce_op="mean")
         assert isinstance(means, dict)
         losses = {name: float(value) for name, value in means.items()}
         sums.add(losses)
         sums.frames += sum(len(batch.faces) for batch in accumulated)
-        self._at.step += 1
+        self._position.step += 1
         return self._guard.check(losses)
 
     def _batches(self) -> Iterator[Batch]:
         """The batches from the next step on."""
-        first = self._at.step * self._config.accumulate
-        return self._loader.batches_from(first, self._at.tries, use_expert=self._train_step.use_expert)
+        first = self._position.step * self._config.accumulate
+        return self._loader.batches_from(first, self._position.tries, use_expert=self._train_step.use_expert)
 
-    def _enter_stage(self, notice: Callable[[str], None] | None = None) -> None:
+    def _enter_stage(self, notify: Callable[[str], None] | None = None) -> None:
         """Set what is trained in the present stage."""
         stage = self._stages.stage
         self._train_step.set_stage(train_audio=stage >= AUDIO_TRAINED, use_expert=stage >= EXPERT_USED)
-        if notice is not None and stage not in self._stages.schedule.idle:
-            self._notify(notice, described(stage), {"stage": stage})
+        if notify is not None and stage not in self._stages.schedule.idle:
+            self._notify(notify, described(stage), {"stage": stage})
 
-    def _roll_back(self, reason: str, notice: Callable[[str], None]) -> None:
+    def _roll_back(self, reason: str, notify: Callable[[str], None]) -> None:
         """Return to the saved state, and draw other batches from there on."""
-        diverged = self._at.step
-        tries = self._at.tries + 1
+        diverged = self._position.step
+        tries = self._position.tries + 1
         self._resume()
-        self._at.tries = tries
-        self._guard.rolled_back(reason, self._at.step)
+        self._position.tries = tries
+        self._guard.rolled_back(reason, self._position.step)
         self._enter_stage()
         self._saved_step = -1  # the number of rollbacks is part of the state
         self._save()
         self._state_is_consistent = True
         self._notify(
-            notice,
-            f"step {diverged}: {reason}; went back to step {self._at.step}, other batches are drawn from there",
+            notify,
+            f"step {diverged}: {reason}; went back to step {self._position.step}, other batches are drawn from there",
             {"went_back_from": diverged, "reason": reason},
         )
 
-    def _notify(self, notice: Callable[[str], None], line: str, event: Mapping[str, Any]) -> None:
+    def _notify(self, notify: Callable[[str], None], line: str, event: Mapping[str, Any]) -> None:
         if self._fabric.global_rank == 0:
-            append_log(self._out, {"step": self._at.step, **event})
-            notice(line)
+            append_log(self._out, {"step": self._position.step, **event})
+            notify(line)
 
     def _validate(self) -> dict[str, float]:
         """Mean losses on the validation set, after writing packages and samples; none if ``l1`` is not finite."""
@@ -301,37 +303,37 @@ class ReferenceTraining:
             return {}
         if self._fabric.global_rank == 0:
             self._publish(losses)
-            self._validation.write_samples(self._out / SAMPLES_NAME, f"{self._at.step:07d}")
+            self._validation.write_samples(self._out / SAMPLES_NAME, f"{self._position.step:07d}")
         self._fabric.barrier()
-        self._at.l1 = losses["l1"]
+        self._position.l1 = losses["l1"]
         self._stages.validated(losses["l1"])
         return losses
 
     def _publish(self, losses: Mapping[str, float]) -> None:
         """Write the networks as packages and in the original's format."""
-        trained = {**self._note, "step": self._at.step, "stage": self._stages.stage, "judged": dict(losses)}
+        trained = {**self._provenance, "step": self._position.step, "stage": self._stages.stage, "judged": dict(losses)}
         package = package_of(self._train_step.generator, trained)
         replace_package(own_package(package, "", trained, half=False), self._out / LAST_NAME)
-        step, epoch = self._at.step, self._epoch
+        step, epoch = self._position.step, self._epoch
         write_official(self._train_step.generator, self._out / GENERATOR_NAME, step, epoch, trained)
         write_official(self._train_step.discriminator, self._out / DISCRIMINATOR_NAME, step, epoch, trained)
 
     @property
     def _epoch(self) -> int:
-        return self._plan.epoch_of(self._at.step * self._config.accumulate * self._fabric.world_size)
+        return self._plan.epoch_of(self._position.step * self._config.accumulate * self._fabric.world_size)
 
-    def _report(self, tell: Callable[[TrainingReport], None], sums: Sums, val_losses: Mapping[str, float]) -> None:
-        """Report the mean losses since the last report to ``tell``, the log and TensorBoard."""
+    def _report(self, on_report: Callable[[TrainingReport], None], sums: Sums, val_losses: Mapping[str, float]) -> None:
+        """Report the mean losses since the last report to ``on_report``, the log and TensorBoard."""
         if self._fabric.global_rank != 0:
             return
         frame_rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
         optim, total = self._train_step.optim, self._stages.schedule.total
         report = TrainingReport(
-            self._at.step,
+            self._position.step,
             total,
             self._epoch,
             sums.means(),
-            optim.learning_rate * optim.lr_scale(self._at.step, total),
+            optim.learning_rate * optim.lr_scale(self._position.step, total),
             frame_rate,
             val_losses.get("l1"),
             self._stages.best,
@@ -341,20 +343,20 @@ class ReferenceTraining:
         line |= {f"val_{name}": value for name, value in val_losses.items()}
         append_log(self._out, line)
         self._fabric.log_dict({name: value for name, value in line.items() if name != "step"}, step=report.step)
-        tell(report)
+        on_report(report)
 
     def _save(self) -> None:
         """Write the state, unless this step's is written already or the training is diverging."""
         state = self._train_step.state()
         finite = all(first_not_finite(state[name]) is None for name in self._train_step.networks)
-        if self._at.step == self._saved_step or not self._guard.is_calm or not finite:
+        if self._position.step == self._saved_step or not self._guard.is_calm or not finite:
             return
         if self._fabric.global_rank == 0:
-            write_state(self._out, {**state, "at": asdict(self._at), "stages": self._stages.to_json()})
+            write_state(self._out, {**state, "at": asdict(self._position), "stages": self._stages.to_json()})
         self._fabric.barrier()
-        if self._at.step > self._saved_step >= 0:
+        if self._position.step > self._saved_step >= 0:
             self._guard.state_saved()
-        self._saved_step = self._at.step
+        self._saved_step = self._position.step
 
     def _resume(self) -> bool:
         """Continue from the saved state; False if there is none."""
@@ -363,11 +365,11 @@ class ReferenceTraining:
             return False
         try:
             self._train_step.restore(state)
-            self._at = Position(**state["at"])
+            self._position = Position(**state["at"])
             self._stages.restore(state["stages"])
         except NO_STATE as error:
             raise bad_state(self._out, error) from error
         if self._fabric.global_rank == 0:
-            cut_log(self._out, self._at.step)
-        self._saved_step = self._at.step
+            cut_log(self._out, self._position.step)
+        self._saved_step = self._position.step
         return True
