@@ -4,8 +4,8 @@
                                    [--frames N] [--device cpu|cuda]
 
 Reads real clips twice, in float32 and in bfloat16, by networks whose weights are made by the formula of the golden
-tests, AV-HuBERT's by chance. Such a network has not learned anything: its scores lie nearer to each other than a
-trained one's, so that it is an easier victim of rounding. With a real checkpoint, `tlbench checkpoints verify NAME
+tests, AV-HuBERT's at random. Such a network is untrained: its scores are closer together than those of a trained
+one, so rounding changes more of them. With a real checkpoint, `tlbench checkpoints verify NAME
 --half --dataset ...` counts the same. Clips are cut to N frames, because a CPU without instructions for bfloat16 is
 several times slower by it.
 """

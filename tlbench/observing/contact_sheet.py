@@ -95,8 +95,8 @@ def draw_contact_sheet(
         (name, clips[i]) for i in range(clips_shown) for name, clips in systems.items() if i < len(clips)
     ):
         named = [(name, view, observer_class(name).recipe(view)) for name, view in looks]
-        generated = _strips(clip.generated, named, _Guides(clip, "generated", boxes_of, placements_of))
-        reference = _strips(clip.reference, named, _Guides(clip, "reference", boxes_of, placements_of))
+        generated = _strips(clip.generated, named, _ClipGuides(clip, "generated", boxes_of, placements_of))
+        reference = _strips(clip.reference, named, _ClipGuides(clip, "reference", boxes_of, placements_of))
         strips = []
         for (name, view, recipe), seen, real in zip(named, generated, reference, strict=True):
             heading = (f"{name} {view}", *(() if recipe is None else (recipe.id,)))
@@ -108,7 +108,7 @@ def draw_contact_sheet(
     contact_sheet(panels, path)
 
 
-class _Guides:
+class _ClipGuides:
     """Where to look in the frames of one of a clip's videos, found when a view first asks."""
 
     def __init__(
@@ -144,7 +144,7 @@ class _Guides:
 class _Look:
     """One view opened on one video; what it saw of the wanted frames."""
 
-    def __init__(self, recipe: View, guides: _Guides) -> None:
+    def __init__(self, recipe: View, guides: _ClipGuides) -> None:
         self.strip = Strip(())
         self._stream = open_view(recipe)
         self._recipe = recipe
@@ -186,7 +186,7 @@ class _Look:
         return image
 
 
-def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], guides: _Guides) -> list[Strip]:
+def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], guides: _ClipGuides) -> list[Strip]:
     """One strip a look; the video is decoded once for all of them if it is short, else twice."""
     if video is None:
         return [Strip((), note="there is no such video") for _ in named]

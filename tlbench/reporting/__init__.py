@@ -1,1 +1,4 @@
-"""One run as one web page: what its records say of each clip, pictures from the videos, and the page around them."""
+"""A run, or two next to each other, as one web page.
+
+In: a result, its records and its videos. Out: one HTML file that needs nothing else. Begin with ``report.py``.
+"""

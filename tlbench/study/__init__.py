@@ -1,1 +1,5 @@
-"""A user study as a web page: who sees which clip (plan), the clips (videos), the answers (store), the page (site)."""
+"""A user study: what people say of the videos, and whether they can read them.
+
+In: videos of several generators. Out: a web page for participants, their answers in one SQLite file, and tables of
+means, agreement and correlation. Begin with ``plan.py``, then ``store.py``, ``site.py`` and ``answers.py``.
+"""

@@ -1,7 +1,5 @@
-"""The reference generator, TalkLip: networks, losses, training on a data set, and generation of videos.
+"""TalkLip, the generator of the paper: networks, losses, training and inference.
 
-Training takes reference videos with transcripts and an expert (:mod:`tlbench.training.expert`), and writes a package;
-generation takes that package and reference videos, or a video and a sound file, and writes videos to be scored.
-Begin with :mod:`~tlbench.talklip.train` and :mod:`~tlbench.talklip.train_step`, or with
-:mod:`~tlbench.talklip.generate_dataset`.
+In: a data set, a variant and a lip reader as expert. Out: a generator, and the videos it makes. Begin with
+``generator.py``, then ``train_step.py`` and ``trainer.py``, or ``generate_dataset.py``.
 """

@@ -54,7 +54,9 @@ class BatchLoader:
         """This device's batches from number ``number`` on, on the device."""
         devices = self._fabric.world_size
         mine = (batch * devices + self._fabric.global_rank for batch in itertools.count(number))
-        dataset = _Batches(self._maker, self._train_set, self._plan, (self._seed, 1, rollbacks), use_expert=use_expert)
+        dataset = _TalkLipBatches(
+            self._maker, self._train_set, self._plan, (self._seed, 1, rollbacks), use_expert=use_expert
+        )
         loader = DataLoader(
             dataset,
             batch_size=None,
@@ -65,7 +67,7 @@ class BatchLoader:
         return (batch.to(self._fabric.device) for batch in loader)
 
 
-class _Batches(Dataset[Batch]):
+class _TalkLipBatches(Dataset[Batch]):
     """Batch ``number`` of a training, made when it is needed."""
 
     def __init__(

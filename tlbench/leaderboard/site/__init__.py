@@ -1,1 +1,1 @@
-"""The leaderboards as a static site: pages that need nothing else, opened from a folder or served from anywhere."""
+"""The leaderboards as a static site: pages that load nothing, from a folder or a server."""
