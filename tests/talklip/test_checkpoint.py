@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,6 @@ from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.talklip.checkpoint import (
     find_generator,
-    load_discriminator,
     load_generator,
     open_generator,
     package_of,
@@ -97,12 +97,6 @@ def test_a_published_wav2lip_is_read_though_its_names_begin_with_module(tmp_path
     assert not hasattr(generator, "sync_net")
 
 
-def test_a_published_discriminator_is_read(tmp_path: Path) -> None:
-    with torch.device("meta"):
-        state = sharing_numbers(Discriminator())
-    assert list(load_discriminator(official(tmp_path / "disc.pth", state)).state_dict()) == list(state)
-
-
 def test_a_bare_state_dict_is_read_too(tmp_path: Path) -> None:
     with torch.device("meta"):
         state = sharing_numbers(TalkLip(PUBLISHED))
@@ -133,10 +127,13 @@ def test_our_own_file_has_the_originals_form_and_gives_the_same_faces(tmp_path: 
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_discriminator_of_ours_comes_back(tmp_path: Path) -> None:
+def test_a_discriminator_is_written_in_the_originals_format(tmp_path: Path) -> None:
     discriminator = Discriminator(1 / 16, 8)
     write_official(discriminator, tmp_path / "disc.pth", step=1, epoch=0, trained={})
-    again = load_discriminator(tmp_path / "disc.pth")
+    content = torch.load(tmp_path / "disc.pth", weights_only=True)
+    assert json.loads(content["tlbench"])["discriminator"] == {"width": 1 / 16, "deepest": 8}
+    again = Discriminator(1 / 16, 8)
+    again.load_state_dict(content["state_dict"])
     faces = torch.rand(1, 3, 96, 96)
     assert torch.equal(again(faces), discriminator(faces))
 
@@ -231,20 +228,10 @@ def test_what_is_no_generator_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_generator_is_no_discriminator(tmp_path: Path) -> None:
-    write_official(tiny("local"), tmp_path / "g.pth", step=1, epoch=0, trained={})
-    with pytest.raises(TlbenchError, match="is a generator"):
-        load_discriminator(tmp_path / "g.pth")
-    write_package(package_of(tiny("local"), {}), tmp_path / "g")
-    with pytest.raises(TlbenchError, match="holds 'talklip', not 'talklip-discriminator'"):
-        load_discriminator(tmp_path / "g")
-
-
-def test_a_discriminator_of_absurd_size_is_refused(tmp_path: Path) -> None:
-    package = package_of(Discriminator(1 / 16, 8), {})
-    write_package(replace(package, config={"discriminator": {"width": 1e6}}), tmp_path / "d")
-    with pytest.raises(TlbenchError, match="discriminator of width 1000000"):
-        load_discriminator(tmp_path / "d")
+def test_a_package_of_something_else_is_refused(tmp_path: Path) -> None:
+    write_package(replace(package_of(tiny("local"), {}), observer="mvm"), tmp_path / "g")
+    with pytest.raises(TlbenchError, match="holds 'mvm', not 'talklip'"):
+        load_generator(tmp_path / "g")
 
 
 def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of generators and discriminators: published files, and those trained here.
+"""Checkpoints of generators: published files, and those trained here, with their discriminators.
 
 TalkLip's and Wav2Lip's files are written by their ``train.py``: a state dict under ``state_dict``, with the state of
 the optimizer and the step; the names in Wav2Lip's begin with ``module.``. They state no sizes and have the published
@@ -30,7 +30,7 @@ from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
 from tlbench.training.expert import AudioEncoder, without_prefix
 
-GENERATOR, DISCRIMINATOR = "talklip", "talklip-discriminator"  # `observer` of a package
+GENERATOR = "talklip"  # `observer` of a package
 GENERATORS = ("talklip-g", "wav2lip")  # prefixes of the names of generators' cards
 ENTRY = "tlbench"  # added to files of the original's format
 PARALLEL = "module."  # prefix that torch.nn.DataParallel gives every name
@@ -76,7 +76,8 @@ def generator_of(package: Package, path: Path) -> TalkLip:
 
     Raises TlbenchError, naming ``path``, if the package is of another model or its sizes do not fit.
     """
-    _check_kind(package, GENERATOR, path)
+    if package.observer != GENERATOR:
+        raise TlbenchError(f"package {path}: holds {package.observer!r}, not {GENERATOR!r}")
     try:
         dims = GeneratorDims.from_json(package.config["generator"])
         audio = package.config.get("audio") or {}
@@ -134,28 +135,10 @@ def generator_to_finetune(
     return generator
 
 
-def load_discriminator(path: Path) -> Discriminator:
-    """Load a discriminator for training: from a published file, one written here, or a package.
-
-    Raises TlbenchError as :func:`load_generator`.
-    """
-    package = open_package(path, _read_discriminator)
-    _check_kind(package, DISCRIMINATOR, path)
-    try:
-        discriminator = Discriminator(**package.config["discriminator"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise TlbenchError(f"weights {path}: its configuration is not a discriminator's ({error})") from error
-    load_into(discriminator, package.tensors, f"{DISCRIMINATOR}, {path}")
-    return discriminator
-
-
-def package_of(network: TalkLip | Discriminator, trained: Mapping[str, Any]) -> Package:
-    """A network as a package, with its tensors copied to the CPU; ``trained`` is JSON for the configuration."""
-    return Package(
-        GENERATOR if isinstance(network, TalkLip) else DISCRIMINATOR,
-        {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()},
-        {**_sizes(network), "trained": dict(trained)},
-    )
+def package_of(generator: TalkLip, trained: Mapping[str, Any]) -> Package:
+    """A generator as a package, with its tensors copied to the CPU; ``trained`` is JSON for the configuration."""
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in generator.state_dict().items()}
+    return Package(GENERATOR, tensors, {**_sizes(generator), "trained": dict(trained)})
 
 
 def write_official(
@@ -204,24 +187,11 @@ def _read_generator(path: Path) -> Package:
     if "binary_pred.0.weight" in tensors:
         raise TlbenchError(f"weights {path}: is a discriminator; give a generator")
     if "face_decoder_blocks.0.0.conv_block.0.weight" not in tensors:
-        raise _other_model(path, "generator", tensors)
+        raise TlbenchError(
+            f"weights {path}: is another model's file, not a generator of TalkLip or Wav2Lip (its first tensor is "
+            f"{next(iter(tensors))[:80]!r})"
+        )
     return Package(GENERATOR, tensors, config or {"generator": _published_dims(tensors, path).to_json()})
-
-
-def _read_discriminator(path: Path) -> Package:
-    tensors, config = _read(path)
-    if "face_decoder_blocks.0.0.conv_block.0.weight" in tensors:
-        raise TlbenchError(f"weights {path}: is a generator; give a discriminator")
-    if "binary_pred.0.weight" not in tensors:
-        raise _other_model(path, "discriminator", tensors)
-    return Package(DISCRIMINATOR, tensors, config or {"discriminator": {}})
-
-
-def _other_model(path: Path, wanted: str, tensors: Mapping[str, Tensor]) -> TlbenchError:
-    first = next(iter(tensors))[:80]
-    return TlbenchError(
-        f"weights {path}: is another model's file, not a {wanted} of TalkLip or Wav2Lip (its first tensor is {first!r})"
-    )
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -262,8 +232,3 @@ def _published_dims(tensors: Mapping[str, Tensor], path: Path) -> GeneratorDims:
         )
     except (IndexError, ValueError) as error:
         raise TlbenchError(f"weights {path}: another model's file, or changed ({error})") from error
-
-
-def _check_kind(package: Package, wanted: str, path: Path) -> None:
-    if package.observer != wanted:
-        raise TlbenchError(f"package {path}: holds {package.observer!r}, not {wanted!r}")
