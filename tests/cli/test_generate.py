@@ -33,7 +33,7 @@ def generate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file in the form of Wav2Lip's, at its size; one block of numbers is behind all its tensors."""
+    """A file in Wav2Lip's format and size; all its tensors share one block."""
     path = tmp_path_factory.mktemp("weights") / "wav2lip.pth"
     with torch.device("meta"):
         state = Wav2Lip().state_dict()

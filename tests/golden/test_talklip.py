@@ -93,7 +93,7 @@ def test_the_tiny_audio_encoder_is_the_originals(tiny: TalkLip, batch: Inputs) -
     check_audio(tiny, batch, dict(np.load(FOLDER / "tiny_forward.npz")))
 
 
-def test_each_stage_sees_what_the_originals_sees(tiny: TalkLip, batch: Inputs) -> None:
+def test_each_stage_of_the_face_encoder_is_the_originals(tiny: TalkLip, batch: Inputs) -> None:
     check_looking(tiny, batch, dict(np.load(FOLDER / "tiny_forward.npz")))
 
 

@@ -166,7 +166,7 @@ def check_faces(step: Step, golden: Golden) -> None:
     np.testing.assert_allclose(found, golden.arrays["syntim"], rtol=0, atol=3e-5)
 
 
-def check_pushes(step: Step, golden: Golden) -> None:
+def check_face_gradients(step: Step, golden: Golden) -> None:
     """The gradient on the faces is the four losses' gradients, weighted as published.
 
     Solved for the four weights, so that each is measured by itself: the lips' is so small beside L1's that no gradient
@@ -190,7 +190,7 @@ def check_pushes(step: Step, golden: Golden) -> None:
 
 
 def matched(step: Step) -> Tensor:
-    """The gradient of contrastive learning on the faces."""
+    """The gradient of the contrastive loss on the faces."""
     faces = step.generated.detach().requires_grad_()
     batch = golden_batch()
     video_features = step.expert.encode(expert_input(PREPROCESSING, batch, faces), batch.padding_mask)
@@ -214,7 +214,7 @@ def check_norms(found: Mapping[str, Tensor], expected: Mapping[str, float]) -> N
 
 
 def check_leak(step: Step, golden: Golden) -> None:
-    """What the generator's loss leaves in the discriminator: all that its own two losses do not explain."""
+    """The gradient that the generator's loss leaves in the discriminator: the rest after its own two losses."""
     discriminator = Discriminator()
     fill(discriminator.state_dict())
     own = nn.functional.softplus(-discriminator.logits(inputs().real)).mean()
@@ -241,7 +241,7 @@ def check_weights(step: Step, golden: Golden) -> None:
 def check_all(step: Step, golden: Golden) -> None:
     check_losses(step, golden)
     check_faces(step, golden)
-    check_pushes(step, golden)
+    check_face_gradients(step, golden)
     check_norms(step.gradients["generator"], golden.numbers["gen_grad_norms"])
     check_leak(step, golden)
     check_weights(step, golden)
@@ -255,8 +255,8 @@ def test_the_faces_are(step: Step, golden: Golden) -> None:
     check_faces(step, golden)
 
 
-def test_each_loss_pushes_the_faces_with_its_published_weight(step: Step, golden: Golden) -> None:
-    check_pushes(step, golden)
+def test_each_loss_has_its_published_weight_in_the_gradient_of_the_faces(step: Step, golden: Golden) -> None:
+    check_face_gradients(step, golden)
 
 
 def test_the_generators_gradients_are(step: Step, golden: Golden) -> None:
@@ -281,7 +281,7 @@ def test_the_published_size(shared: Path, monkeypatch: pytest.MonkeyPatch, case:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["tiny", "base"])
-def test_what_follows_an_audio_encoder_that_drops(shared: Path, size: str) -> None:
+def test_a_step_after_an_audio_encoder_with_dropout(shared: Path, size: str) -> None:
     """The original's dropout can't be repeated here, so the step starts from the recorded output of its encoder."""
     golden = in_shared(shared, size, "drop_ft0")
     spoken = torch.from_numpy(golden.arrays["enc_audio"]).transpose(0, 1).flatten(0, 1)  # (B * T, C)

@@ -32,7 +32,7 @@ ENCODER = Dims(encoder_layers=2, encoder_width=64, encoder_ffn=32, encoder_heads
 
 
 def sharing_numbers(network: nn.Module) -> dict[str, Tensor]:
-    """A state dict of the network's names and shapes, all of them parts of one block, so that its file is small."""
+    """A state dict with the network's names and shapes whose tensors share one block, so that its file is small."""
     state = network.state_dict()
     with torch.device("cpu"):
         block = torch.rand(100 + max(tensor.numel() for tensor in state.values()))
@@ -104,7 +104,7 @@ def test_a_bare_state_dict_is_read_too(tmp_path: Path) -> None:
     assert load_generator(tmp_path / "bare.pth").dims == PUBLISHED
 
 
-def test_a_published_file_is_named_and_hashed_for_who_writes_a_package(tmp_path: Path) -> None:
+def test_a_published_file_is_read_with_its_name_and_hash(tmp_path: Path) -> None:
     package = read_published(official(tmp_path / "talklip.pth", published_talklip(64)))
     assert package.source_file == "talklip.pth"
     assert len(package.source_sha256) == 64
@@ -112,7 +112,7 @@ def test_a_published_file_is_named_and_hashed_for_who_writes_a_package(tmp_path:
 
 @pytest.mark.parametrize("audio", ["global", "local"])
 @torch.no_grad()
-def test_our_own_file_has_the_originals_form_and_gives_the_same_faces(tmp_path: Path, audio: str) -> None:
+def test_a_written_file_has_the_originals_format_and_gives_the_same_faces(tmp_path: Path, audio: str) -> None:
     generator = tiny(audio)
     path = tmp_path / "checkpoint_step000000007.pth"
     write_official(generator, path, step=7, epoch=1, trained={"variant": "g+c"})
@@ -149,7 +149,7 @@ def test_a_package_in_half_precision_gives_nearly_the_same_faces(tmp_path: Path,
     assert float((faces_of(again) - faces_of(generator)).abs().max()) < 2e-3
 
 
-def test_a_package_does_not_change_while_its_network_learns_on() -> None:
+def test_a_package_does_not_change_while_its_network_is_trained() -> None:
     generator = tiny("local")
     package = package_of(generator, {})
     before = package.tensors["output_block.1.bias"].clone()
@@ -218,7 +218,7 @@ def code(path: Path) -> Path:
         (code, "not a checkpoint|would run code"),
     ],
 )
-def test_what_is_no_generator_is_refused_in_one_line(
+def test_files_that_are_no_generator_are_refused_in_one_line(
     tmp_path: Path, make: Callable[[Path], Path], message: str
 ) -> None:
     path = make(tmp_path / "file.pth")
@@ -255,7 +255,7 @@ def test_the_bundled_generator_is_found_by_its_name() -> None:
     assert (generator.dims.audio, generator.dims.width) == ("global", 0.125)
 
 
-def test_a_generator_that_is_nowhere_is_said_with_those_there_are() -> None:
+def test_a_missing_generator_is_named_with_those_that_exist() -> None:
     with pytest.raises(
         TlbenchError, match=r"--checkpoint nobody: is no file, and no checkpoint is called so \(talklip-g, "
     ):

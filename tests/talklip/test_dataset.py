@@ -1,4 +1,4 @@
-"""What a generator learns from: faces, frames and sound of clips, and which clips are left out."""
+"""Training data of a generator: faces, frames and audio of clips, and which clips are left out."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_faces_are_cut_from_the_frames_and_resized_as_the_original_does(tmp_path
     assert abs(frames[0, 100, 80].astype(int) - picture(0, 160, 160)[100, 80, ::-1]).max() < 20  # BGR
 
 
-def test_a_second_look_costs_no_decoding(tmp_path: Path) -> None:
+def test_a_prepared_clip_is_not_decoded_again(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     prepared(root, tmp_path / "cache")
     files = list((tmp_path / "cache" / "material").rglob("*.npz"))
@@ -70,7 +70,7 @@ def test_a_second_look_costs_no_decoding(tmp_path: Path) -> None:
     assert [path.stat().st_mtime_ns for path in (tmp_path / "cache" / "material").rglob("*.npz")] == [changed]
 
 
-def test_faces_are_packed_without_loss_and_unpacked_by_row() -> None:
+def test_faces_are_encoded_without_loss_and_decoded_by_row() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, FACE_SIDE, FACE_SIDE, 3), np.uint8)
     faces = Faces.encode(pictures)
     assert len(faces) == 5
@@ -81,13 +81,13 @@ def test_faces_are_packed_without_loss_and_unpacked_by_row() -> None:
 
 
 def test_the_cache_takes_less_than_a_third_of_the_pixels(tmp_path: Path) -> None:
-    """Of frames and faces that were kept as they are, 77 kB a frame; sound is 1.3 kB of it."""
+    """Raw frames and faces have 77 kB a frame; the audio is 1.3 kB of it."""
     prepared(make_set(tmp_path), tmp_path / "cache")
     (file,) = (tmp_path / "cache" / "material").rglob("*.npz")
     assert file.stat().st_size < 20 * 160 * 160 * 3 / 3
 
 
-def test_a_video_that_changes_under_a_training_is_said(tmp_path: Path) -> None:
+def test_a_video_that_changes_during_a_training_is_refused(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     clip = prepared(root, tmp_path / "cache")[0]
     write_clip(
@@ -99,7 +99,7 @@ def test_a_video_that_changes_under_a_training_is_said(tmp_path: Path) -> None:
         clip.frames()
 
 
-def test_a_box_that_passes_the_edge_is_cut_there() -> None:
+def test_a_box_outside_the_frame_is_cropped_at_its_edge() -> None:
     frame = np.arange(160 * 160 * 3, dtype=np.int64).reshape(160, 160, 3).astype(np.uint8)
     face = crop_face(frame, np.array([100, 110, 190, 200]))
     assert (face == cv2.resize(frame[110:160, 100:160], (FACE_SIDE, FACE_SIDE))).all()
@@ -120,7 +120,7 @@ def test_tokens_are_the_experts(tmp_path: Path) -> None:
     assert prepared(root, tmp_path / "cache")[0].tokens == []
 
 
-def test_sound_of_another_rate_in_two_channels_is_converted_and_said(tmp_path: Path) -> None:
+def test_audio_of_another_rate_in_two_channels_is_converted_and_reported(tmp_path: Path) -> None:
     dataset = prepared(make_set(tmp_path, sample_rate=44100, channels=2), tmp_path / "cache")
     assert dataset.converted == {"a/00001": "44100 Hz in 2 channels"}
     assert abs(len(dataset[0].samples) / 16000 - 0.8) < 0.1
@@ -131,12 +131,12 @@ def test_a_clip_without_a_face_is_left_out(tmp_path: Path) -> None:
         prepared(make_set(tmp_path), tmp_path / "cache", BoxRule("haar"))
 
 
-def test_a_clip_shorter_than_the_mask_is_left_out(tmp_path: Path) -> None:
+def test_a_clip_shorter_than_the_minimum_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match=r"clip a/00001: has 20 frames; at least 21 are needed"):
         prepared(make_set(tmp_path), tmp_path / "cache", min_frames=21)
 
 
-def test_words_that_the_expert_can_not_spell_are_said(tmp_path: Path) -> None:
+def test_words_unknown_to_the_expert_are_reported(tmp_path: Path) -> None:
     def tokenize(text: str) -> list[int]:
         raise TlbenchError(f"text {text!r}: another vocabulary")
 
@@ -144,7 +144,7 @@ def test_words_that_the_expert_can_not_spell_are_said(tmp_path: Path) -> None:
         prepared(make_set(tmp_path), tmp_path / "cache", tokenize=tokenize)
 
 
-def test_a_clip_without_text_is_left_out_only_if_it_is_read(tmp_path: Path) -> None:
+def test_a_clip_without_transcript_is_left_out_only_with_an_expert(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     (root / "main/a/00001.txt").unlink()
     assert len(prepared(root, tmp_path / "cache")) == 1

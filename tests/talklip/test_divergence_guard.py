@@ -23,13 +23,13 @@ def test_losses_of_a_healthy_training_pass() -> None:
     assert guard.is_calm
 
 
-def test_a_discriminator_at_the_end_of_its_scale_is_noticed_once_it_stays_there() -> None:
+def test_a_discriminator_that_stays_above_the_limit_has_diverged() -> None:
     guard = make_guard()
     reasons = [guard.check({"real": 0.0, "fake": value}) for value in (0.7, 100.0, 0.5, 98.5, 100.0)]
     assert reasons[:4] == [None, None, None, "fake is 98.5 over 3 steps: the discriminator has diverged"]
 
 
-def test_one_odd_batch_is_forgiven_but_no_state_is_kept_then() -> None:
+def test_a_single_batch_above_the_limit_is_tolerated_but_no_state_is_saved_then() -> None:
     guard = make_guard()
     for value in (0.7, 0.7, 80.0):
         assert guard.check({"real": 0.7, "fake": value}) is None
@@ -40,11 +40,11 @@ def test_one_odd_batch_is_forgiven_but_no_state_is_kept_then() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_is_noticed_at_once(value: float) -> None:
+def test_a_loss_that_is_not_finite_is_divergence(value: float) -> None:
     assert make_guard().check({"l1": value}) == f"l1 is {value}"
 
 
-def test_steps_without_a_discriminator_do_not_trouble_it() -> None:
+def test_steps_without_a_discriminator_pass() -> None:
     guard = make_guard()
     assert all(guard.check({"l1": 0.2}) is None for _ in range(9))
     assert guard.is_calm

@@ -40,7 +40,7 @@ Generate = Callable[..., GeneratedDataset]
 
 
 class OneFace:
-    """A detector that knows where the face is; in the frames named there is none."""
+    """A detector that always finds the same face, except in the given frames."""
 
     name, sure_score = "one", 0.0
 
@@ -122,10 +122,10 @@ def test_each_clip_becomes_a_video_of_its_length_size_and_sound(generate: Genera
         assert np.corrcoef(kept[:both], sound[:both])[0, 1] > 0.98
 
 
-def test_a_generator_that_repeats_the_true_face_gives_the_reference(
+def test_a_generator_that_returns_the_real_face_gives_the_reference(
     generate: Generate, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Colours, boxes and order of frames: anything exchanged on the way would show."""
+    """Exchanged colours, boxes or frames would show."""
     monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     generate(tmp_path / "out")
     for name in ("a", "b", "deep er/c"):
@@ -155,7 +155,7 @@ def test_the_first_face_is_the_identity_of_all_frames_or_each_its_own(
     assert calls == [(8, True), (2, True)]
 
 
-def test_what_a_clip_becomes_does_not_depend_on_the_others(generate: Generate, tmp_path: Path) -> None:
+def test_the_result_for_a_clip_does_not_depend_on_the_others(generate: Generate, tmp_path: Path) -> None:
     generate(tmp_path / "all")
     generate(tmp_path / "side by side", workers=3)
     (tmp_path / "list.txt").write_text("deep er/c\n")
@@ -165,7 +165,7 @@ def test_what_a_clip_becomes_does_not_depend_on_the_others(generate: Generate, t
     assert contents(tmp_path / "one") == {"deep er/c.mp4": whole["deep er/c.mp4"]}
 
 
-def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(
+def test_an_interrupted_run_leaves_no_partial_file_and_is_continued(
     generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -217,7 +217,7 @@ def test_the_log_says_how_videos_were_generated_and_other_ways_are_refused(
 def test_the_log_says_which_boxes_each_clip_had_wherever_they_come_from(
     checkpoint: Path, real: Path, tmp_path: Path, generate: Generate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Boxes that a list of clips brings are given ones, as those of a folder are."""
+    """Boxes from a manifest are given boxes, like those of a folder."""
     (tmp_path / "list.csv").write_text(
         f"id,reference,boxes\na,{real}/videos/a.mp4,{real}/boxes/a.npy\nb,{real}/videos/b.mp4,\n"
     )
@@ -274,7 +274,7 @@ def test_a_renamed_checkpoint_is_the_same_one(generate: Generate, checkpoint: Pa
 
 
 @pytest.mark.parametrize("which", ["reference", "audio"])
-def test_a_video_of_what_is_another_file_by_now_is_made_anew(
+def test_a_video_of_a_changed_file_is_generated_again(
     checkpoint: Path, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     videos, sound, out = tmp_path / "videos", tmp_path / "sound.mp4", tmp_path / "out"
@@ -305,7 +305,7 @@ def test_a_video_of_what_is_another_file_by_now_is_made_anew(
     assert run().kept == 2
 
 
-def test_a_video_that_the_note_knows_nothing_of_is_made_anew(generate: Generate, tmp_path: Path) -> None:
+def test_a_video_that_is_not_in_the_log_is_generated_again(generate: Generate, tmp_path: Path) -> None:
     out = tmp_path / "out"
     generate(out, limit=2)
     whole = contents(out)
@@ -318,7 +318,7 @@ def test_a_video_that_the_note_knows_nothing_of_is_made_anew(generate: Generate,
     assert contents(out) == whole
 
 
-def test_another_checkpoint_is_another_generation(generate: Generate, real: Path, tmp_path: Path) -> None:
+def test_a_folder_of_another_checkpoint_is_refused(generate: Generate, real: Path, tmp_path: Path) -> None:
     generate(tmp_path / "out", limit=1)
     other = tmp_path / "tiny.pth"
     write_official(TalkLip(dims_for("tiny", "local", 0, 0)), other, 2, 1, {"variant": "l"})
@@ -334,7 +334,7 @@ def test_a_checkpoint_that_is_no_generator_is_refused_before_anything_is_written
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_wrong_with_a_clip_is_told_and_the_others_are_made(
+def test_a_failed_clip_is_reported_and_the_others_are_generated(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, boxes = tmp_path / "real", tmp_path / "boxes"
@@ -356,7 +356,7 @@ def test_what_is_wrong_with_a_clip_is_told_and_the_others_are_made(
     assert files(tmp_path / "out") == ["fine.mp4", "generation.json"]
 
 
-def test_a_clip_without_a_face_is_told(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_clip_without_a_face_is_reported(checkpoint: Path, tmp_path: Path) -> None:
     write_clip(tmp_path / "real.mp4", frames=5, width=96, height=96, samples=tone(0.2), audio_codec="aac")
     done = generate_dataset(
         checkpoint, tmp_path / "out", "folder", tmp_path, detector="haar", device="cpu", cache=tmp_path / "cache"
@@ -364,7 +364,7 @@ def test_a_clip_without_a_face_is_told(checkpoint: Path, tmp_path: Path) -> None
     assert done.failures["real"].code == "no-face"
 
 
-def test_conversions_are_told(checkpoint: Path, tmp_path: Path) -> None:
+def test_conversions_are_reported(checkpoint: Path, tmp_path: Path) -> None:
     root, boxes = tmp_path / "real", tmp_path / "boxes"
     root.mkdir()
     boxes.mkdir()

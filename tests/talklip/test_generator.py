@@ -54,7 +54,7 @@ def test_a_global_one_needs_the_index_of_the_frames() -> None:
 
 
 @pytest.mark.parametrize(("blocks", "learning"), [(0, set()), (1, {2}), (2, {1, 2}), (12, {0, 1, 2})])
-def test_only_the_last_blocks_of_a_global_audio_encoder_learn(blocks: int, learning: set[int]) -> None:
+def test_only_the_last_blocks_of_a_global_audio_encoder_are_trained(blocks: int, learning: set[int]) -> None:
     generator = small("global")
     generator.tune_audio(12)
     generator.tune_audio(blocks)
@@ -64,14 +64,14 @@ def test_only_the_last_blocks_of_a_global_audio_encoder_learn(blocks: int, learn
     assert all(parameter.grad is not None for parameter in generator.face_decoder_blocks.parameters())
 
 
-def test_a_local_audio_encoder_always_learns() -> None:
+def test_a_local_audio_encoder_is_always_trained() -> None:
     generator = small("local")
     generator.tune_audio(0)
     assert all(parameter.requires_grad for parameter in generator.parameters())
 
 
 @pytest.mark.parametrize("audio", ["global", "local"])
-def test_sound_becomes_what_its_encoder_takes(audio: str) -> None:
+def test_audio_features_fit_the_audio_encoder(audio: str) -> None:
     generator = small(audio)
     samples = np.random.default_rng(0).integers(-3000, 3000, 640 * 10).astype(np.int16)
     features = generator.audio_features(samples, 10)
@@ -79,7 +79,7 @@ def test_sound_becomes_what_its_encoder_takes(audio: str) -> None:
     assert features.shape == ((10, 1, 80, 16) if audio == "local" else (10, 104))
 
 
-def test_the_miniature_with_its_ear_is_below_5_mb_in_half_precision() -> None:
+def test_the_miniature_with_its_audio_encoder_is_below_5_mb_in_half_precision() -> None:
     encoder_dims = READERS["expert"]
     with torch.device("meta"):
         dims = dims_for("miniature", "global", encoder_dims.encoder_width, encoder_dims.encoder_width)
@@ -88,8 +88,8 @@ def test_the_miniature_with_its_ear_is_below_5_mb_in_half_precision() -> None:
     assert dims.embedding == MINIATURE.deepest
 
 
-def test_the_miniatures_first_stage_can_hand_on_the_colours_of_two_pictures() -> None:
-    """Six of them; an eighth of the published 16 channels would be two."""
+def test_the_miniatures_first_stage_has_a_channel_for_each_colour_of_two_faces() -> None:
+    """Six are needed; an eighth of the published 16 channels would be two."""
     with torch.device("meta"):
         generator = TalkLip(dims_for("miniature", "local", 0, 0))
     assert generator.state_dict()["face_encoder_blocks.0.0.conv_block.0.weight"].shape == (8, 6, 7, 7)
@@ -128,14 +128,14 @@ def test_an_unknown_size_is_named() -> None:
         dims_for("huge", "local", 0, 0)
 
 
-def test_an_encoder_that_does_not_belong_is_a_mistake() -> None:
+def test_an_encoder_of_the_other_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="local audio encoder was given"):
         TalkLip(PUBLISHED, AVHubertAudioEncoder(ENCODER))
     with pytest.raises(ValueError, match="global audio encoder was given None"):
         TalkLip(GeneratorDims("global", audio_width=16))
 
 
-def test_a_discriminator_looks_at_the_lower_half_alone() -> None:
+def test_a_discriminator_uses_the_lower_half_only() -> None:
     discriminator = Discriminator(1 / 16, 8)
     face = torch.rand(1, 3, 96, 96, requires_grad=True)
     torch.autograd.backward(discriminator.logits(face).sum())
@@ -144,7 +144,7 @@ def test_a_discriminator_looks_at_the_lower_half_alone() -> None:
     assert (face.grad[:, :, 48:] != 0).any()
 
 
-def test_a_generator_is_charged_the_less_the_more_real_its_faces_look() -> None:
+def test_the_perceptual_loss_is_minus_the_log_probability_of_real() -> None:
     discriminator = Discriminator(1 / 16, 8)
     faces = torch.rand(2, 3, 96, 96)
     assert float(discriminator.perceptual(faces).detach()) == pytest.approx(

@@ -40,7 +40,7 @@ def pictures(frames: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("audio", ["local", "global"])
-def test_it_says_what_the_network_says(audio: str) -> None:
+def test_inference_gives_the_output_of_the_network(audio: str) -> None:
     network, samples, poses = generator(audio), speech(9 * 640), pictures(9)
     inference = TalkLipInference(network, CPU)
     generated = inference.generate(inference.encode_audio(samples, 9, "end"), poses, poses[:1])
@@ -60,7 +60,7 @@ def test_it_says_what_the_network_says(audio: str) -> None:
 
 
 @pytest.mark.parametrize("audio", ["local", "global"])
-def test_half_precision_paints_nearly_the_same_in_all_256_levels(audio: str) -> None:
+def test_half_precision_gives_nearly_the_same_faces_in_all_256_levels(audio: str) -> None:
     network, samples, poses = generator(audio), speech(9 * 640), pictures(9)
     full, half = (TalkLipInference(network, CPU, half=half) for half in (False, True))
     expected, generated = (one.generate(one.encode_audio(samples, 9, "end"), poses, poses[:1]) for one in (full, half))
@@ -69,7 +69,7 @@ def test_half_precision_paints_nearly_the_same_in_all_256_levels(audio: str) -> 
     assert len(np.unique(generated)) > 256  # as bfloat16 there are 128 levels between 128 and 256, and all are even
 
 
-def test_folding_leaves_no_normalisation_behind_and_its_network_alone() -> None:
+def test_folding_removes_every_normalisation_and_does_not_change_the_network() -> None:
     network = generator("local")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     quick = fold_batch_norms(network)
@@ -90,7 +90,7 @@ def test_runs_of_any_length_give_the_same_faces(run: int) -> None:
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=2e-3)
 
 
-def test_the_lower_half_of_the_pose_is_not_looked_at() -> None:
+def test_the_lower_half_of_the_pose_is_not_used() -> None:
     inference, poses = TalkLipInference(generator("local"), CPU), pictures(2)
     audio_features = inference.encode_audio(speech(1280), 2, "end")
     changed = poses.copy()
@@ -110,8 +110,8 @@ def test_rows_are_counted_as_filterbanks_are_made(samples: int) -> None:
 
 
 @pytest.mark.parametrize(("frames", "first"), [(20, 2), (24, 0), (23, 1), (25, 0), (28, 0)])
-def test_too_much_sound_is_cut_at_both_ends_as_published(frames: int, first: int) -> None:
-    """inf_test.py: with n rows too many, n // 2 go from the front; missing ones are zeros at the end."""
+def test_longer_audio_is_cut_at_both_ends_as_published(frames: int, first: int) -> None:
+    """inf_test.py: with n rows too many, n // 2 are cut at the start; missing rows are zeros at the end."""
     samples, network = speech(25 * 640), generator("global")
     rows = feature_rows(len(samples))
     assert rows == 25
@@ -126,7 +126,7 @@ def test_too_much_sound_is_cut_at_both_ends_as_published(frames: int, first: int
     torch.testing.assert_close(inputs_seen[-1][1], expected, rtol=0, atol=1e-6)
 
 
-def test_cut_at_the_end_begins_with_the_sound() -> None:
+def test_audio_cut_at_the_end_keeps_its_start() -> None:
     inference = TalkLipInference(generator("global"), CPU)
     samples = speech(25 * 640)
     ended = inference.encode_audio(samples, 20, "end")

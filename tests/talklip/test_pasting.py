@@ -17,7 +17,7 @@ from tlbench.talklip.pasting import paste
 
 
 def smooth_picture(height: int, width: int) -> np.ndarray:
-    """Slopes of a few levels a pixel, other ones in each colour, that resizing can't change by much."""
+    """Gradients of a few levels a pixel, different in each colour, so that resizing changes little."""
     rows, columns = np.mgrid[0:height, 0:width]
     return np.stack([rows * 250 / height, columns * 250 / width, (rows + columns) * 250 / (height + width)], -1).astype(
         np.uint8
@@ -25,7 +25,7 @@ def smooth_picture(height: int, width: int) -> np.ndarray:
 
 
 @given(st.integers(-30, 100), st.integers(-30, 100), st.integers(40, 200), st.integers(40, 200))
-def test_the_true_face_put_back_is_the_frame_within_the_error_of_resizing(
+def test_pasting_the_real_face_gives_the_frame_within_the_error_of_resizing(
     left: int, top: int, width: int, height: int
 ) -> None:
     frame = smooth_picture(160, 200)
@@ -39,21 +39,21 @@ def test_the_true_face_put_back_is_the_frame_within_the_error_of_resizing(
     np.testing.assert_array_equal(pasted[outside], frame[outside])
 
 
-def test_a_crop_face_96_pixels_comes_back_to_the_bit() -> None:
+def test_a_face_of_96_pixels_is_pasted_back_exactly() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     pasted = frame.copy()
     paste(pasted, np.array([20, 30, 116, 126]), crop_face(frame, np.array([20, 30, 116, 126])).astype(np.float32))
     np.testing.assert_array_equal(pasted, frame)
 
 
-def test_levels_are_cut_to_whole_numbers_as_published() -> None:
+def test_levels_are_truncated_as_published() -> None:
     frame = np.zeros((96, 96, 3), np.uint8)
     paste(frame, np.array([0, 0, 96, 96]), np.full((96, 96, 3), 7.99, np.float32))
     assert np.unique(frame).tolist() == [7]
 
 
 def test_it_resizes_as_the_published_code_does() -> None:
-    """torchvision's bilinear resizing of tensors, without antialiasing, in shrinking and in growing."""
+    """torchvision's bilinear resizing of tensors without antialiasing, to smaller and to larger sizes."""
     face = np.random.default_rng(0).random((96, 96, 3), dtype=np.float32) * 255
     for width, height in [(50, 70), (96, 130), (131, 95)]:
         frame = np.zeros((140, 140, 3), np.uint8)

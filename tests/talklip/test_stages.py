@@ -10,7 +10,7 @@ from tlbench.errors import TlbenchError
 from tlbench.talklip.stages import AUDIO_FROZEN, AUDIO_TRAINED, DONE, EXPERT_USED, Stages, StageSchedule
 
 
-def test_patience_forgives_five_judgements_and_the_sixth_ends_the_stage() -> None:
+def test_patience_tolerates_five_validations_and_the_sixth_ends_the_stage() -> None:
     stages = Stages(StageSchedule())
     assert [stages.validated(l1) for l1 in (0.5, 0.4, 0.41, 0.42, 0.43, 0.44, 0.45)] == [False] * 7
     assert stages.validated(0.46)
@@ -32,7 +32,7 @@ def test_the_third_stages_end_is_the_training_s() -> None:
     assert stages.stage == DONE
 
 
-def test_stages_that_change_nothing_are_passed_over_under_patience() -> None:
+def test_patience_skips_idle_stages() -> None:
     assert Stages(StageSchedule(idle=(AUDIO_FROZEN,))).stage == AUDIO_TRAINED
     stages = Stages(StageSchedule(patience=1, idle=(AUDIO_FROZEN, EXPERT_USED)))
     assert stages.stage == AUDIO_TRAINED
@@ -41,7 +41,7 @@ def test_stages_that_change_nothing_are_passed_over_under_patience() -> None:
     assert stages.stage == DONE
 
 
-def test_fixed_steps_end_stages_whatever_is_judged() -> None:
+def test_fixed_steps_end_stages_whatever_the_validation_loss() -> None:
     stages = Stages(StageSchedule((3, 2, 1), patience=1, idle=(AUDIO_FROZEN,)))
     assert stages.schedule.total == 6
     reached = []
@@ -52,13 +52,13 @@ def test_fixed_steps_end_stages_whatever_is_judged() -> None:
     assert reached == [0, 0, 0, 1, 1, 2, 3]
 
 
-def test_a_stage_of_no_steps_is_left_at_once() -> None:
+def test_a_stage_of_no_steps_is_skipped() -> None:
     stages = Stages(StageSchedule((0, 0, 4)))
     assert stages.at_step(0)
     assert stages.stage == EXPERT_USED
 
 
-def test_a_kept_position_is_gone_on_from() -> None:
+def test_a_saved_stage_is_restored() -> None:
     stages, again = Stages(StageSchedule()), Stages(StageSchedule())
     for l1 in (0.3, 0.2, 0.25):
         stages.validated(l1)
@@ -72,6 +72,6 @@ def test_stages_without_steps_are_refused(steps: tuple[int, int, int]) -> None:
         StageSchedule(steps)
 
 
-def test_patience_of_nothing_is_refused() -> None:
+def test_a_patience_of_0_is_refused() -> None:
     with pytest.raises(TlbenchError, match=r"patience 0: must be at least 1"):
         StageSchedule(patience=0)

@@ -43,7 +43,7 @@ def golden_batch() -> Batch:
 
 @pytest.fixture(params=[1, 2])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """How many threads torch computes by."""
+    """The number of threads of torch."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -69,7 +69,7 @@ def test_contrastive_learning_is_the_originals(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("frames", [13, 25, 75, 300])
-def test_training_picks_runs_of_five_that_do_not_overlap(frames: int) -> None:
+def test_training_selects_runs_of_five_that_do_not_overlap(frames: int) -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         selected, others = training_frames(frames, rng)
@@ -84,14 +84,14 @@ def test_training_picks_runs_of_five_that_do_not_overlap(frames: int) -> None:
         assert (others.reshape(-1, 5)[:, 0] != starts).all()
 
 
-def test_validation_picks_evenly_and_the_first_frame_lends_the_face() -> None:
+def test_validation_selects_evenly_with_the_first_frame_as_identity() -> None:
     selected, others = validation_frames(75)
     assert selected.reshape(-1, 5)[:, 0].tolist() == [0, 9, 18, 27, 36, 45, 54, 63]
     assert not others.any()
 
 
 @pytest.mark.parametrize(("probability", "length"), [(0.02, 5), (0.3, 3), (1.0, 1), (1.0, 11)])
-def test_other_masks_are_runs_of_their_own_length_as_often_as_told(probability: float, length: int) -> None:
+def test_other_masks_have_their_own_length_and_probability(probability: float, length: int) -> None:
     rng = np.random.default_rng(0)
     for frames in (MIN_FRAMES, 58):
         for _ in range(20):
@@ -110,7 +110,7 @@ def test_other_masks_are_runs_of_their_own_length_as_often_as_told(probability: 
     ("probability", "length", "message"),
     [(0.0, 5, "probability 0.0"), (1.1, 5, "probability 1.1"), (0.1, 0, "length 0"), (0.1, 12, "length 12")],
 )
-def test_masks_that_leave_nothing_are_refused(probability: float, length: int, message: str) -> None:
+def test_masks_out_of_range_are_refused(probability: float, length: int, message: str) -> None:
     with pytest.raises(TlbenchError, match=message):
         FrameMasking(probability, length)
 
@@ -134,17 +134,17 @@ def test_the_discriminators_losses_are_the_codes_or_as_printed() -> None:
         assert (gradients[2] < 0).all()
 
 
-def test_printed_losses_end_where_the_codes_logarithm_ends() -> None:
+def test_printed_losses_are_clamped_like_the_codes_logarithm() -> None:
     sure = gan_losses(torch.full((2, 1), 5e3), torch.full((2, 1), -5e3), "paper")
     assert (float(sure["real"]), float(sure["fake"])) == (-100, -100)
 
 
-def test_a_form_of_the_losses_that_nobody_wrote_is_refused() -> None:
+def test_an_unknown_form_of_the_losses_is_refused() -> None:
     with pytest.raises(TlbenchError, match="no form 'book'"):
         LossConfig("l", gan_form="book")  # type: ignore[arg-type]
 
 
-def test_learning_rates_stay_as_published_and_fade_when_told() -> None:
+def test_learning_rates_are_constant_as_published_or_have_warmup_and_decay() -> None:
     assert [OptimConfig().lr_scale(step, 10) for step in (0, 9, 100)] == [1.0] * 3
     assert OptimConfig(lr_decay_fraction=0.4).lr_scale(9, None) == 1.0
     left = [OptimConfig(lr_decay_fraction=0.4).lr_scale(step, 10) for step in (0, 6, 7, 8, 9, 10, 11)]
@@ -154,7 +154,7 @@ def test_learning_rates_stay_as_published_and_fade_when_told() -> None:
 
 
 @pytest.mark.parametrize("weight", [1.0, 8.0])
-def test_the_mouths_pixels_count_so_many_times_in_a_weighted_mean(weight: float) -> None:
+def test_the_reconstruction_loss_is_a_weighted_mean(weight: float) -> None:
     torch.manual_seed(0)
     generated, target = torch.rand(2, 3, 96, 96), torch.rand(2, 3, 96, 96)
     weights = torch.ones(96, 96)
