@@ -24,12 +24,12 @@ from tlbench.cli.options import (
     weights_option,
 )
 from tlbench.errors import TlbenchError
+from tlbench.talklip.train_config import GAN_FORMS, INITS, VARIANTS, LossConfig, OptimConfig
 
 if TYPE_CHECKING:
     from tlbench.talklip.run_config import DataConfig, Devices, ModelConfig, TrainingConfig
     from tlbench.talklip.train import TrainedReference
 
-VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 GROUPS = {
     "Settings from files": ("--recipe", "--config"),
     "Data": (
@@ -85,7 +85,7 @@ def read_stage_steps(
 @click.option("--expert", metavar="NAME|FILE", help="The lip reader that the losses are computed with; not for bases.")
 @click.option(
     "--init",
-    type=click.Choice(["random", "copy"]),
+    type=click.Choice(INITS),
     default="random",
     show_default=True,
     help="Weights of a new generator; copy: it copies the faces it is given, for miniatures.",
@@ -211,7 +211,7 @@ def read_stage_steps(
 @click.option(
     "--gan-form",
     cls=ConfigOnlyOption,
-    type=click.Choice(["code", "paper"]),
+    type=click.Choice(GAN_FORMS),
     default="code",
     show_default=True,
     help="Adversarial losses as in the published code, or as printed in the paper (Eq. 2 and 3).",
@@ -319,7 +319,6 @@ def training_config(options: Mapping[str, Any]) -> TrainingConfig:
     from tlbench.talklip.batches import FrameMasking
     from tlbench.talklip.run_config import TrainingConfig
     from tlbench.talklip.stages import StageSchedule
-    from tlbench.talklip.train_config import LossConfig, OptimConfig
     from tlbench.talklip.trainer import TrainLoopConfig
 
     published = LossConfig.for_variant(options["variant"])

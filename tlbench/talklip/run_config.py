@@ -152,7 +152,7 @@ class TrainingConfig:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object, without the parts that have no influence on the weights of a step."""
+        """The settings as JSON, as ``settings.json`` of the run folder has them."""
         return {
             "loss": self.loss.to_json(),
             "optim": self.optim.to_json(),
