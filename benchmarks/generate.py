@@ -1,13 +1,12 @@
-"""Generation against a loop that makes one clip at a time, as the original's script does.
+"""Speed of generation, compared with a loop over clips as in the original's script.
 
     python -m benchmarks.generate [--size published] [--clips 2] [--frames 50] [--threads N] [--repeats 3]
         [--precision fp32]
 
-The baseline takes the steps of Sxjdwang/TalkLip's ``inf_test.py``: decode a clip whole, cut all faces out into one
-array of floats, send them through the network at once, resize each face and put it into a float copy of its frame,
-write an MPEG-4 avi by OpenCV, then decode that again and encode it as H.264 with the sound into the mp4. Both begin
-with the same files, boxes and random weights of a local generator, and end with finished videos. What both made is
-compared, so that nothing was won by making something else.
+The baseline takes the steps of Sxjdwang/TalkLip's ``inf_test.py``: decode a whole clip, crop all faces into one array
+of floats, run the network on all of them, resize each face and copy it into a float copy of its frame, write an MPEG-4
+avi with OpenCV, then decode that and encode it as H.264 with the audio into an mp4. Both use the same files, boxes and
+random weights of a local generator, and both write finished videos, which are compared.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
 from tlbench.talklip.checkpoint import load_generator, write_official
-from tlbench.talklip.generate import generate_dataset
+from tlbench.talklip.generate_dataset import generate_dataset
 from tlbench.talklip.generator import SIZES, TalkLip
 
 WIDTH = HEIGHT = 160
@@ -36,7 +35,7 @@ BOX = (32, 32, 128, 140)
 
 
 def make_clips(folder: Path, clips: int, frames: int) -> None:
-    """Moving stripes with noise as sound, and boxes: the work does not depend on what is to be seen."""
+    """Videos of moving stripes with noise as audio, and boxes; the content does not change the time."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     for number in range(clips):
@@ -52,7 +51,7 @@ def make_clips(folder: Path, clips: int, frames: int) -> None:
 
 
 def write_generator(size: str, path: Path) -> None:
-    """Random weights whose layers neither die nor overflow."""
+    """A generator with random weights."""
     torch.manual_seed(0)
     network = TalkLip(SIZES[size])
     write_official(network, path, 0, 0, {})
@@ -105,7 +104,7 @@ def mux_again(avi: Path, samples: np.ndarray, path: Path) -> None:
 
 
 def seconds(job: Callable[[], object]) -> tuple[float, float]:
-    """By the clock, and of processors: the latter tells more on a machine that others use."""
+    """Wall-clock time and CPU time of a job; the latter is more reliable on a shared machine."""
     begin, begin_cpu = time.perf_counter(), time.process_time()
     job()
     return time.perf_counter() - begin, time.process_time() - begin_cpu
@@ -139,11 +138,9 @@ def main() -> None:
                 f"one clip at a time {frames / before[0]:6.1f} frames/s, tlbench {frames / after[0]:6.1f}", flush=True
             )
         made, wanted = (read_video(folder / f"{whose}0" / "0.mp4").astype(int) for whose in ("quick", "plain"))
-        by_clock, by_cpu = np.median(ratios, axis=0)
-        print(
-            f"median {by_clock:.2f} times, in processor time {by_cpu:.2f}; {given.size} size, {given.threads} threads"
-        )
-        print(f"mean difference of the videos: {np.abs(made - wanted).mean():.2f} levels (the avi's own loss is in it)")
+        wall, cpu = np.median(ratios, axis=0)
+        print(f"median speed-up {wall:.2f}, in CPU time {cpu:.2f}; {given.size} size, {given.threads} threads")
+        print(f"mean difference of the videos: {np.abs(made - wanted).mean():.2f} levels (including the avi's loss)")
 
 
 if __name__ == "__main__":

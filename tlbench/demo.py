@@ -15,7 +15,7 @@ from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
 from tlbench.scoring.run import Progress
 from tlbench.scoring.score import score_all
-from tlbench.talklip.generate import generate_dataset
+from tlbench.talklip.generate_dataset import generate_dataset
 
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"

@@ -1,4 +1,4 @@
-"""AV-HuBERT as the lip-reading expert of TalkLip's training, and its transformer as TalkLip's audio encoder."""
+"""AV-HuBERT as the lip-reading expert of TalkLip's training, and its transformer as TalkLip's global audio encoder."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from .view import LRS2_CENTER, LRS2_SIDE, VIEWS
 
 FEATURE_GRADIENT = 0.1  # feature_grad_mult of AV-HuBERT's pre-training, which TalkLip's expert keeps (its config.yaml)
 DROPOUT = 0.1  # of the audio encoder's layers in training (TalkLip config.yaml, w2v_args.model.dropout)
-HEAD_WIDTH = 64  # of one attention head in every published AV-HuBERT; tensors don't tell it
+HEAD_WIDTH = 64  # of one attention head in every published AV-HuBERT; it can't be derived from the tensors
 
 
-class HearingEncoder(AudioEncoder):
-    """AV-HuBERT without a picture: see :class:`~tlbench.training.expert.AudioEncoder`.
+class AVHubertAudioEncoder(AudioEncoder):
+    """AV-HuBERT without video input: see :class:`~tlbench.training.expert.AudioEncoder`.
 
-    The part that sees is carried along untouched, because TalkLip's files have it. In training, what each layer adds
-    passes a dropout of 0.1, as in the original (whose layer drop of 0.05 is left out); in evaluation nothing does.
+    The visual front end is kept, because TalkLip's files contain it, but not used. In training the output of each
+    sublayer passes a dropout of 0.1, as in the original; the original's layer drop of 0.05 is left out.
 
     Parameters
     ----------
     dims : Dims
-        The decoder's sizes are not looked at.
+        The decoder's sizes are ignored.
     """
 
     observer: ClassVar[str] = OBSERVER
@@ -54,16 +54,16 @@ class HearingEncoder(AudioEncoder):
         self.dims = dims
         self.w2v_model = AVHubertModel(dims, 1.0)
         for name, module in self.w2v_model.named_modules():
-            if name.endswith((".fc2", ".out_proj")):  # what each layer adds
+            if name.endswith((".fc2", ".out_proj")):  # the last layer before each residual addition
                 module.register_forward_hook(_drop)
 
-    def forward(self, audio: Tensor, hidden: Tensor | None) -> Tensor:
+    def forward(self, audio: Tensor, padding_mask: Tensor | None) -> Tensor:
         """(B, 104, T) to (B, T, C)."""
-        features: Tensor = self.w2v_model(None, self.w2v_model.audio_features(audio), hidden)
+        features: Tensor = self.w2v_model(None, self.w2v_model.audio_features(audio), padding_mask)
         return features
 
     def features(self, samples: np.ndarray, frames: int) -> np.ndarray:
-        """(frames, 104) stacked log filterbanks, cut or padded at the end, each row normalised if the network is so."""
+        """(frames, 104) stacked log filterbanks, cut or padded at the end, rows normalised if the network needs it."""
         return stacked_filterbanks(samples, frames, normalise=self.dims.normalise_audio)
 
     def tunable(self, count: int) -> Iterator[Parameter]:
@@ -79,25 +79,28 @@ def _drop(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return F.dropout(output, DROPOUT, module.training)
 
 
-def build_audio_encoder(tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> HearingEncoder:
-    """The encoder that these tensors (``w2v_model.*``) are of, with all parameters frozen.
+def build_audio_encoder(
+    tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, name: str
+) -> AVHubertAudioEncoder:
+    """Build the encoder that tensors named ``w2v_model.*`` belong to, with all parameters frozen.
 
     Parameters
     ----------
     sizes : mapping or None
-        As :meth:`HearingEncoder.sizes` gave them. What tensors can tell is taken from the tensors, so that no statement
-        can ask for more than the file holds. None for a published file, which states nothing: its heads are 64 wide and
-        its layer norms come first, as in every published AV-HuBERT.
-    whose : str
-        For messages.
+        What :meth:`AVHubertAudioEncoder.sizes` returned. A size that follows from the shape of a tensor is taken from
+        there, so that a wrong statement can't ask for more memory than the file has. None for a published file, which
+        states no sizes: its attention heads are 64 wide and its layer norms come first, as in every published
+        AV-HuBERT.
+    name : str
+        Names the weights in messages.
 
     Raises
     ------
     TlbenchError
-        If the tensors are not of such a network.
+        If the tensors are not those of such an encoder.
     """
     try:
-        dims = _measured(tensors)
+        dims = _dims_of(tensors)
         if sizes is not None:
             stated = Dims.from_json(dict(sizes))
             dims = replace(
@@ -109,14 +112,14 @@ def build_audio_encoder(tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] 
         if dims.encoder_heads < 1 or dims.encoder_width % dims.encoder_heads:
             raise ValueError(f"{dims.encoder_heads} heads of {dims.encoder_width} features")
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise TlbenchError(f"weights of {whose}: its audio encoder is not AV-HuBERT's ({error})") from error
-    encoder = HearingEncoder(dims)
-    load_into(encoder, tensors, f"{whose}, audio encoder")
+        raise TlbenchError(f"weights of {name}: its audio encoder is not AV-HuBERT's ({error})") from error
+    encoder = AVHubertAudioEncoder(dims)
+    load_into(encoder, tensors, f"{name}, audio encoder")
     return encoder.requires_grad_(False)
 
 
-def _measured(tensors: Mapping[str, Tensor]) -> Dims:
-    """Raises KeyError, IndexError or ValueError if a tensor that tells a size is missing or shaped otherwise."""
+def _dims_of(tensors: Mapping[str, Tensor]) -> Dims:
+    """Sizes from the shapes of tensors. Raises KeyError, IndexError or ValueError if one is missing or does not fit."""
     shapes = {name.removeprefix("w2v_model."): tuple(tensor.shape) for name, tensor in tensors.items()}
     layers = {match[1] for name in shapes if (match := re.match(r"encoder\.layers\.(\d+)\.", name))}
     ffn, width = shapes["encoder.layers.0.fc1.weight"]
@@ -143,10 +146,10 @@ def _measured(tensors: Mapping[str, Tensor]) -> Dims:
 class AVHubertExpert(Expert):
     """See :class:`~tlbench.training.expert.Expert`."""
 
-    def __init__(self, model: AVHubert, dictionary: Dictionary, sight: ExpertPreprocessing) -> None:
+    def __init__(self, model: AVHubert, dictionary: Dictionary, preprocessing: ExpertPreprocessing) -> None:
         model.encoder.w2v_model.feature_gradient = FEATURE_GRADIENT
         self.network = model.eval().requires_grad_(False)
-        self.sight = sight
+        self.preprocessing = preprocessing
         self.vocabulary = len(dictionary)
         self.width = model.dims.encoder_width
         self._model = model
@@ -154,21 +157,21 @@ class AVHubertExpert(Expert):
 
     @classmethod
     def of(cls, package: Package, path: Path) -> AVHubertExpert:
-        """The teacher in a package.
+        """The expert in a package.
 
         Raises
         ------
         TlbenchError
-            If the package is another observer's, its network does not write text by a decoder or has no tokenizer, or
-            it was trained behind pictures that are not cut from the frame.
+            If the package is another observer's, its network has no decoder or no tokenizer, or it was trained with a
+            view that can't be applied to generated frames.
         """
         model, dictionary = network_of(package, path)
         if not model.dims.decoder_layers or not dictionary.encodes:
             raise TlbenchError(
-                f"weights {path}: this AV-HuBERT has no decoder or no tokenizer, so no generator can learn from it; "
-                "take a checkpoint that was fine-tuned to write text"
+                f"weights {path}: this AV-HuBERT has no decoder or no tokenizer, so it can't be an expert; "
+                "take a checkpoint that was fine-tuned to transcribe"
             )
-        return cls(model, dictionary, _sight(package.config.get("view"), path))
+        return cls(model, dictionary, _preprocessing(package.config.get("view"), path))
 
     def audio_features(self, samples: np.ndarray, frames: int) -> np.ndarray:
         return stacked_filterbanks(samples, frames, normalise=self._model.dims.normalise_audio)
@@ -179,42 +182,42 @@ class AVHubertExpert(Expert):
         if 2 * unknown >= len(found) - 1 > 0:  # the end mark is always known
             raise TlbenchError(
                 f"text {text[:60]!r}: {unknown} of its {len(found) - 1} pieces are unknown to the lip-reading expert, "
-                "which was taught another vocabulary; take an expert that was trained on this data set"
+                "which has another vocabulary; take an expert that was trained on this data set"
             )
         return found
 
-    def padded(self, sentences: Sequence[Sequence[int]]) -> Tensor:
+    def pad(self, sentences: Sequence[Sequence[int]]) -> Tensor:
         rows = [torch.tensor(list(sentence), dtype=torch.int64) for sentence in sentences]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
-    def see(self, pictures: Tensor, hidden: Tensor | None) -> Tensor:
-        return self._model.encode(pictures, None, hidden)
+    def encode(self, frames: Tensor, padding_mask: Tensor | None) -> Tensor:
+        return self._model.encode(frames, None, padding_mask)
 
-    def read(self, seen: Tensor, hidden: Tensor | None, tokens: Tensor) -> TokenLoss:
-        logits = self._model.logits(shifted_targets(tokens), seen, hidden)
+    def loss(self, video_features: Tensor, padding_mask: Tensor | None, tokens: Tensor) -> TokenLoss:
+        logits = self._model.logits(shifted_targets(tokens), video_features, padding_mask)
         return label_smoothed_loss(logits, tokens)
 
-    def audio_encoder(self) -> HearingEncoder:
+    def audio_encoder(self) -> AVHubertAudioEncoder:
         state = {f"w2v_model.{name}": tensor for name, tensor in self._model.encoder.w2v_model.state_dict().items()}
         return build_audio_encoder(state, self._model.dims.to_json(), "the lip-reading expert")
 
 
-def _sight(view_id: object, path: Path) -> ExpertPreprocessing:
-    """What is seen through a view, step by step; a published file names none and was fine-tuned on LRS2's middle."""
+def _preprocessing(view_id: object, path: Path) -> ExpertPreprocessing:
+    """A view's steps as preprocessing; a published file names no view and was fine-tuned on LRS2's middle 88x88."""
     views = {view.id: view for view in VIEWS.values()}
     view = views.get(str(view_id)) if view_id else LRS2_CENTER
     found = None if view is None else _of_view(view)
     if found is None:
         usable = ", ".join(known for known, each in views.items() if _of_view(each))
         raise TlbenchError(
-            f"weights {path}: was trained behind the view {view_id}, through which no generated face can be shown to "
-            f"it as it is learned; take a lip reader of one of the views {usable}"
+            f"weights {path}: was trained with the view {view_id}, which can't be applied to generated frames during "
+            f"training; take a lip reader trained with one of the views {usable}"
         )
     return found
 
 
 def _of_view(view: View) -> ExpertPreprocessing | None:
-    """None for a view with a step that a picture being learned can't take."""
+    """None for a view with a step that can't be applied to a generated frame."""
     frames_face, side = False, LRS2_SIDE
     left, top, right, bottom = 0, 0, LRS2_SIDE, LRS2_SIDE
     mean = std = 0.0

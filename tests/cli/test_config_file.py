@@ -102,5 +102,6 @@ def test_a_setting_of_config_files_has_no_flag(command: click.Command) -> None:
 def test_help_shows_the_options_under_their_headings(command: click.Command) -> None:
     text = invoke(command, "--help").stdout
     headings = [line.strip() for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Data:", "Training:", "Other:", "Only in --config FILE.toml, with _ for -:"]
+    assert headings == ["Data:", "Training:", "Other:", "Only in --config FILE.toml:"]
+    assert "\n  seed INTEGER  Of all drawing." in text
     assert text.count("--steps") == text.count("--weights") == text.count("--help") == 1

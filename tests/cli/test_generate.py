@@ -33,7 +33,7 @@ def generate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file in the form of Wav2Lip's, at its size; one block of numbers is behind all its tensors."""
+    """A file in Wav2Lip's format and size; all its tensors share one block."""
     path = tmp_path_factory.mktemp("weights") / "wav2lip.pth"
     with torch.device("meta"):
         state = Wav2Lip().state_dict()
@@ -53,21 +53,21 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_published_generator_makes_a_folder_and_goes_on(
+def test_a_published_generator_writes_a_folder_and_continues(
     generate: Run, published: Path, real: Path, tmp_path: Path
 ) -> None:
     clips = ("--dataset", "folder", "--data-root", real / "videos", "--boxes", real / "boxes")
     words = ("--checkpoint", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
     assert generate(*words) == (0, f"1 videos of 3 frames in {tmp_path / 'out'}\n", "")
-    assert generate(*words) == (0, f"0 videos of 0 frames in {tmp_path / 'out'}, 1 were there\n", "")
+    assert generate(*words) == (0, f"0 videos of 0 frames in {tmp_path / 'out'}, 1 existed already\n", "")
     code, out, err = generate(*words, "--identity", "same")
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert "another generation (identity differ" in err
+    assert "generated otherwise (identity differ" in err
 
 
-def test_frames_without_a_face_and_changed_files_are_told(
+def test_frames_without_a_face_and_changed_files_are_reported(
     generate: Run, published: Path, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Blinking:
@@ -85,11 +85,11 @@ def test_frames_without_a_face_and_changed_files_are_told(
     shutil.copytree(real / "videos", root)
     clips = ("--dataset", "folder", "--data-root", root, "--detector", "haar", "--cache", tmp_path / "cache")
     words = ("--checkpoint", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
-    assert generate(*words)[2] == "no face: a: in 1 of 3 frames; the middle of the picture stood in\n"
+    assert generate(*words)[2] == "no face: a: in 1 of 3 frames; they got a box in the middle\n"
     write_clip(root / "a.mp4", frames=4, width=96, height=96, samples=tone(0.16), audio_codec="aac")
     code, out, err = generate(*words)
     assert (code, out) == (0, f"1 videos of 4 frames in {tmp_path / 'out'}\n")
-    assert err.endswith("made anew: 1 videos whose reference or sound has changed\n")
+    assert err.endswith("generated again: 1 videos whose reference or audio file has changed\n")
 
 
 def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
@@ -106,7 +106,7 @@ def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "nothing to generate from"),
         (("--video", "me.mp4"), "nothing to generate from"),
@@ -119,12 +119,12 @@ def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
     ],
 )
 def test_what_can_not_be_done_is_one_line(
-    generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+    generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = generate("--checkpoint", "nothing.pth", "--out", "out", "--device", "cpu", *words)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
     assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,14 @@ from click.testing import CliRunner
 pytest.importorskip("lightning_fabric", reason="training needs the extra 'train'")
 
 from tests.factories.media_factory import tone, write_clip
-from tlbench.cli.train_reference import command
+from tlbench.cli.config_file import config_text
+from tlbench.cli.train_reference import command, training_config
 from tlbench.errors import TlbenchError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 @pytest.fixture(scope="module")
@@ -47,22 +54,94 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(word) for option in options.items() for word in option]
 
 
-def test_a_folder_is_trained_on_and_its_settings_are_told(given: list[str], tmp_path: Path) -> None:
+def resolved(words: list[str]) -> dict[str, Any]:
+    """Every option of a command line, as its config."""
+    with command.make_context("train-reference", [*words, "--dataset", "synthetic", "--out", "runs/x"]) as context:
+        return tomllib.loads(config_text(context))
+
+
+# The command lines that the documentation gave before there were recipes, in the options of today.
+MINIATURE = """--size miniature --init copy --freeze-bn-from 0 --mouth-weight 8 --adam-beta1 0.9 --learning-rate 4e-4
+    --warmup 100 --lr-decay-fraction 0.3 --batch-clips 12 --stage-steps 4800,0,0 --validate-every 400 --val-clips 40"""
+ADAPT = """--freeze-bn-from 0 --mouth-weight 8 --adam-beta1 0.9 --learning-rate 4e-4 --warmup 50
+    --lr-decay-fraction 0.3 --batch-clips 12 --stage-steps 1500,0,0 --validate-every 300 --val-clips 40"""
+FINETUNE = """--freeze-bn-from 0 --mouth-weight 8 --adam-beta1 0.9 --learning-rate 3e-4 --warmup 50
+    --lr-decay-fraction 0.5 --batch-clips 2 --stage-steps 0,0,500 --validate-every 125 --val-clips 40"""
+
+
+def test_a_folder_is_trained_on_and_its_config_can_be_given_back(given: list[str], tmp_path: Path) -> None:
     done = CliRunner().invoke(command, [*given, "--stage-steps", "1,0,1", "--out", str(tmp_path), "--json"])
     assert done.exit_code == 0, done.output
     about = json.loads(done.stdout)
     assert (about["step"], about["done"], about["not_learned_from"]) == (2, True, {})
     assert about["last"] == str(tmp_path / "last")
     kept = json.loads((tmp_path / "settings.json").read_text())
-    assert kept["recipe"]["variant"] == "base-no-lip-gan"
-    assert json.dumps(kept["recipe"]) in done.stderr
+    assert kept["loss"]["variant"] == "base-no-lip-gan"
+    assert json.dumps(kept["loss"]) in done.stderr
+    assert "stage 1 of 3: pictures only" in done.stderr
+    again = CliRunner().invoke(command, ["--config", str(tmp_path / "config.toml")])
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["step"] == 2
+    assert tomllib.loads((tmp_path / "config.toml").read_text())["stage_steps"] == [1, 0, 1]
 
 
-def test_a_training_that_time_cuts_off_ends_with_1_and_is_gone_on_with(given: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "words", "masking"),
+    [
+        ("miniature", MINIATURE, (0.01, 2)),
+        ("miniature-finetune", FINETUNE, (0.08, 5)),
+        ("miniature-adapt", ADAPT, (0.01, 2)),
+        ("published", "", (0.08, 5)),
+    ],
+)
+def test_a_recipe_is_the_command_line_that_it_replaces(recipe: str, words: str, masking: tuple[float, int]) -> None:
+    written_out = resolved(words.split())
+    written_out |= {"mask_probability": masking[0], "mask_length": masking[1]}  # no longer on the command line
+    found = resolved(["--recipe", recipe])
+    if recipe == "published":
+        assert found.pop("size") == "published"  # which is what a generator without a size has
+    assert found == written_out
+
+
+def test_the_training_of_a_recipe_is_what_it_says() -> None:
+    with command.make_context("x", ["--recipe", "miniature", "--dataset", "synthetic", "--out", "x"]) as context:
+        settings = training_config(context.params).to_json()
+    assert settings["masking"] == {"probability": 0.01, "length": 2}
+    assert (settings["stage_steps"], settings["batch_clips"], settings["val_clips"]) == ([4800, 0, 0], 12, 40)
+    assert settings["loss"] == {
+        "variant": "g+c",
+        "lip_weight": 1e-5,
+        "contrast_weight": 1e-3,
+        "gan_weight": 0.07,
+        "gan_form": "code",
+        "mouth_weight": 8,
+    }
+    assert settings["optim"] == {
+        "learning_rate": 4e-4,
+        "discriminator_lr": 1e-4,
+        "adam_beta1": 0.9,
+        "warmup_steps": 100,
+        "lr_decay_fraction": 0.3,
+        "freeze_bn_from": 0,
+    }
+
+
+def test_a_config_without_three_stages_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("stage_steps = [1, 2]\n")
+    done = CliRunner().invoke(command, ["--dataset", "x", "--out", "x", "--config", str(tmp_path / "c.toml")])
+    assert "--stage-steps [1, 2]: give three numbers" in str(done.exception)
+
+
+def test_help_has_a_heading_for_every_option() -> None:
+    text = CliRunner().invoke(command, ["--help"]).stdout
+    assert "\nOther:\n  -h, --help" in text or "\nOther:\n  --help" in text
+
+
+def test_a_training_that_runs_out_of_time_ends_with_1_and_is_continued(given: list[str], tmp_path: Path) -> None:
     words = [*given, "--stage-steps", "1,0,0", "--out", str(tmp_path)]
     stopped = CliRunner().invoke(command, [*words, "--max-time", "1e-9"])
     assert stopped.exit_code == 1
-    assert "stopped at step 0, all saved; the same command goes on" in stopped.stderr
+    assert "stopped at step 0, everything is saved; the same command continues" in stopped.stderr
     assert CliRunner().invoke(command, words).exit_code == 0
 
 
@@ -77,9 +156,9 @@ def test_a_signal_lets_the_step_end_and_saves(given: list[str], tmp_path: Path, 
         time.sleep(0.2)
     time.sleep(1)
     running.send_signal(sent)
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 1, said
-    assert "all saved; the same command goes on" in said
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 1, stderr
+    assert "everything is saved; the same command continues" in stderr
 
 
 @pytest.mark.parametrize("words", ["1,2", "1,2,x", "a"])
@@ -92,4 +171,4 @@ def test_stages_that_are_no_three_numbers_are_refused(given: list[str], tmp_path
 def test_a_folder_without_lists_is_refused(given: list[str], tmp_path: Path) -> None:
     words = [word for pair in zip(given[::2], given[1::2], strict=True) if "list" not in pair[0] for word in pair]
     done = CliRunner().invoke(command, [*words, "--out", str(tmp_path)])
-    assert "folder has one part only" in str(done.exception)
+    assert "a folder has one split only" in str(done.exception)

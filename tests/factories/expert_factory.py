@@ -1,4 +1,4 @@
-"""A lip reader that has learned nothing, small enough to train a generator against in a test."""
+"""An untrained lip reader, small enough to be the expert in a test."""
 
 from __future__ import annotations
 

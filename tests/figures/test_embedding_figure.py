@@ -15,7 +15,7 @@ from tlbench.errors import TlbenchError
 from tlbench.figures import embedding_figure
 from tlbench.figures.embedding_figure import plot_embeddings, same_word_share
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.expert import HearingEncoder
+from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.generator import TalkLip, dims_for
 
@@ -24,7 +24,9 @@ from tlbench.talklip.generator import TalkLip, dims_for
 def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    ear = HearingEncoder(Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2))
+    ear = AVHubertAudioEncoder(
+        Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
+    )
     networks = {
         "local": TalkLip(dims_for("tiny", "local", 0, 0)),
         "global": TalkLip(dims_for("tiny", "global", 16, 0), ear),

@@ -1,4 +1,4 @@
-"""What TalkLip's goldens were made of, by formula: two clips of 20 and 14 frames, 15 picked frames in all."""
+"""What TalkLip's goldens were made of, by formula: two clips of 20 and 14 frames, 15 selected frames in all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 FRAMES = (20, 14)
-PICKED = (np.array([2, 3, 4, 5, 6, 9, 10, 11, 12, 13]), np.array([3, 4, 5, 6, 7]))
+SELECTED = (np.array([2, 3, 4, 5, 6, 9, 10, 11, 12, 13]), np.array([3, 4, 5, 6, 7]))
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Inputs:
     ----------
     audio : (2, 104, 20) float32
         The second clip is shorter; zeros follow it.
-    hidden : (2, 20) bool
+    padding_mask : (2, 20) bool
     index : (15,) int64
-        Of the picked frames in the flattened batch.
+        Of the selected frames in the flattened batch.
     faces, real : (15, 6 or 3, 96, 96) float32
     videos : list of (T, 160, 160, 3) uint8
     boxes : list of (T, 4) int64
-        Some reach over the frame.
+        Some are partly outside the frame.
     tokens : (2, 12) int64
         Padded with 1.
     """
 
     audio: Tensor
-    hidden: Tensor
+    padding_mask: Tensor
     index: Tensor
     faces: Tensor
     real: Tensor
@@ -43,10 +43,10 @@ class Inputs:
 
 def inputs(seed: int = 11) -> Inputs:
     rng = np.random.RandomState(seed)
-    picked = sum(map(len, PICKED))
-    heard = [rng.standard_normal((frames, 104)).astype(np.float32) for frames in FRAMES]
-    real = rng.random_sample((picked, 3, 96, 96)).astype(np.float32)
-    identity = rng.random_sample((picked, 3, 96, 96)).astype(np.float32)
+    selected = sum(map(len, SELECTED))
+    features = [rng.standard_normal((frames, 104)).astype(np.float32) for frames in FRAMES]
+    real = rng.random_sample((selected, 3, 96, 96)).astype(np.float32)
+    identity = rng.random_sample((selected, 3, 96, 96)).astype(np.float32)
     videos = [rng.randint(0, 256, size=(frames, 160, 160, 3)).astype(np.uint8) for frames in FRAMES]
     boxes = []
     for frames in FRAMES:
@@ -59,15 +59,15 @@ def inputs(seed: int = 11) -> Inputs:
     audio = torch.zeros(2, 104, longest)
     tokens = torch.ones(2, 12, dtype=torch.int64)
     for row, (frames, seed_of_text, length) in enumerate(zip(FRAMES, (5, 6), (12, 7), strict=True)):
-        audio[row, :, :frames] = torch.from_numpy(heard[row]).T
+        audio[row, :, :frames] = torch.from_numpy(features[row]).T
         words = np.random.RandomState(seed_of_text).randint(4, 1000, size=length - 1)
         tokens[row, :length] = torch.from_numpy(np.append(words, 2))
     pose = real.copy()
     pose[:, :, 48:] = 0
     return Inputs(
         audio=audio,
-        hidden=torch.arange(longest) >= torch.tensor(FRAMES)[:, None],
-        index=torch.from_numpy(np.concatenate([frames + longest * row for row, frames in enumerate(PICKED)])),
+        padding_mask=torch.arange(longest) >= torch.tensor(FRAMES)[:, None],
+        index=torch.from_numpy(np.concatenate([frames + longest * row for row, frames in enumerate(SELECTED)])),
         faces=torch.from_numpy(np.concatenate([pose, identity], axis=1)),
         real=torch.from_numpy(real),
         videos=videos,

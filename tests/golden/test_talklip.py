@@ -18,20 +18,20 @@ from tests.golden.formula import fill
 from tests.golden.talklip_inputs import Inputs, inputs
 from tests.golden.test_avhubert_encoder import BASE, TINY
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.expert import HearingEncoder
+from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import GeneratorDims, TalkLip
 
 FOLDER = Path(__file__).with_name("talklip")
 TOLERANCE = 1e-5  # absolute, of values around 1; measured 3.1e-6 (audio embedding), 3.6e-7 (faces)
-KEPT = [0, 7, 14]  # of the picked faces, beside this test
+KEPT = [0, 7, 14]  # of the selected faces, kept next to this test
 AUDIO = {"tiny": TINY, "base": BASE}
 
 
 def network(audio: Dims) -> TalkLip:
     width = audio.encoder_width
     dims = GeneratorDims("global", audio_width=width, contrast_width=width)
-    return TalkLip(dims, HearingEncoder(audio)).eval()
+    return TalkLip(dims, AVHubertAudioEncoder(audio)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def tiny() -> TalkLip:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Discriminator:
+def discriminator() -> Discriminator:
     discriminator = Discriminator().eval()
     fill(discriminator.state_dict())
     return discriminator
@@ -73,51 +73,52 @@ def close(found: torch.Tensor, golden: np.ndarray) -> None:
 
 
 @torch.inference_mode()
-def check_hearing(model: TalkLip, batch: Inputs, golden: dict[str, np.ndarray]) -> None:
+def check_audio(model: TalkLip, batch: Inputs, golden: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(batch.index, golden["audio_idx"])
-    np.testing.assert_array_equal(batch.hidden, golden["padding_mask"])
-    heard = model.audio_encoder(batch.audio, batch.hidden)  # (B, T, C)
-    close(heard.transpose(0, 1), golden["gen_eval_audio_embedding"])
-    picked = model.audio_embedding(batch.audio, batch.hidden, batch.index)
-    close(picked, golden["gen_eval_audio_embedding"].transpose(1, 0, 2).reshape(-1, model.dims.heard)[batch.index])
+    np.testing.assert_array_equal(batch.padding_mask, golden["padding_mask"])
+    features = model.audio_encoder(batch.audio, batch.padding_mask)  # (B, T, C)
+    close(features.transpose(0, 1), golden["gen_eval_audio_embedding"])
+    selected = model.audio_embedding(batch.audio, batch.padding_mask, batch.index)
+    embeddings = golden["gen_eval_audio_embedding"].transpose(1, 0, 2).reshape(-1, model.dims.audio_embedding_width)
+    close(selected, embeddings[batch.index])
 
 
 @torch.inference_mode()
 def check_looking(model: TalkLip, batch: Inputs, golden: dict[str, np.ndarray]) -> None:
-    for stage, seen in enumerate(model.look(batch.faces[:2])):
+    for stage, seen in enumerate(model.encode_faces(batch.faces[:2])):
         close(seen.flatten(1)[:, :64], golden[f"face_feat{stage}_slice"])
 
 
-def test_tiny_hears_what_the_original_hears(tiny: TalkLip, batch: Inputs) -> None:
-    check_hearing(tiny, batch, dict(np.load(FOLDER / "tiny_forward.npz")))
+def test_the_tiny_audio_encoder_is_the_originals(tiny: TalkLip, batch: Inputs) -> None:
+    check_audio(tiny, batch, dict(np.load(FOLDER / "tiny_forward.npz")))
 
 
-def test_each_stage_sees_what_the_originals_sees(tiny: TalkLip, batch: Inputs) -> None:
+def test_each_stage_of_the_face_encoder_is_the_originals(tiny: TalkLip, batch: Inputs) -> None:
     check_looking(tiny, batch, dict(np.load(FOLDER / "tiny_forward.npz")))
 
 
 @torch.inference_mode()
-def test_tiny_paints_the_originals_faces(tiny: TalkLip, judge: Discriminator, batch: Inputs) -> None:
+def test_tiny_generates_the_originals_faces(tiny: TalkLip, discriminator: Discriminator, batch: Inputs) -> None:
     golden = np.load(FOLDER / "tiny_forward.npz")
-    painted = tiny(batch.audio, batch.hidden, batch.index[KEPT], batch.faces[KEPT])
-    close(painted, golden["gen_eval_out_0_7_14"])
-    close(judge(painted), golden["disc_gen"][KEPT])
-    close(judge(batch.real[KEPT]), golden["disc_gt"][KEPT])
+    generated = tiny(batch.audio, batch.padding_mask, batch.index[KEPT], batch.faces[KEPT])
+    close(generated, golden["gen_eval_out_0_7_14"])
+    close(discriminator(generated), golden["disc_gen"][KEPT])
+    close(discriminator(batch.real[KEPT]), golden["disc_gt"][KEPT])
     expected = -np.log(golden["disc_gen"][KEPT]).mean()
-    assert float(judge.perceptual(painted)) == pytest.approx(expected, abs=1e-6)
+    assert float(discriminator.perceptual(generated)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["tiny", "base"])
-def test_all_recorded_faces(shared: Path, judge: Discriminator, batch: Inputs, size: str) -> None:
+def test_all_recorded_faces(shared: Path, discriminator: Discriminator, batch: Inputs, size: str) -> None:
     golden = dict(np.load(shared / "golden" / "talklip" / f"{size}_forward.npz"))
     model = network(AUDIO[size])
     fill(model.state_dict())
-    check_hearing(model, batch, golden)
+    check_audio(model, batch, golden)
     check_looking(model, batch, golden)
     with torch.inference_mode():
-        painted = model(batch.audio, batch.hidden, batch.index, batch.faces)
-        close(painted, golden["gen_eval_out"])
-        close(judge(painted), golden["disc_gen"])
-        close(judge(batch.real), golden["disc_gt"])
-        assert float(judge.perceptual(painted)) == pytest.approx(float(golden["perceptual_gen"]), abs=1e-6)
+        generated = model(batch.audio, batch.padding_mask, batch.index, batch.faces)
+        close(generated, golden["gen_eval_out"])
+        close(discriminator(generated), golden["disc_gen"])
+        close(discriminator(batch.real), golden["disc_gt"])
+        assert float(discriminator.perceptual(generated)) == pytest.approx(float(golden["perceptual_gen"]), abs=1e-6)

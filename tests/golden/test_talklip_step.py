@@ -4,7 +4,7 @@ The goldens are the body of Sxjdwang/TalkLip ``train.py`` with every loss switch
 the tiny audio encoder (three of the fifteen faces); the others need the shared folder.
 
 Adam's first step is the learning rate in the direction of each gradient's sign, however large it is. The new weights
-therefore say little about how much each loss counts; gradient norms and the push on the faces do.
+therefore say little about how much each loss counts; gradient norms and the gradient on the faces do.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ from tests.golden.talklip_inputs import inputs
 from tests.golden.test_avhubert_encoder import network as reader
 from tests.golden.test_talklip import AUDIO, KEPT, network
 from tests.talklip.test_train_step import golden_batch
-from tlbench.observers.avhubert import expert as teaching
+from tlbench.observers.avhubert import expert as avhubert_expert
 from tlbench.observers.avhubert.dictionary import SPECIAL, Dictionary
 from tlbench.talklip.batches import Batch
 from tlbench.talklip.discriminator import Discriminator
-from tlbench.talklip.train_step import Recipe, TrainStep, contrastive, hybrid
+from tlbench.talklip.losses import contrastive_loss, expert_input
+from tlbench.talklip.train_config import LossConfig, OptimConfig
+from tlbench.talklip.train_step import TrainStep
 from tlbench.training.expert import ExpertPreprocessing
 
 FOLDER = Path(__file__).with_name("talklip_step")
-SIGHT = ExpertPreprocessing(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)
+PREPROCESSING = ExpertPreprocessing(160, False, (36, 36, 124, 124), 88, 0.421, 0.165)
 SEED = 1234  # of the negatives' draw, the goldens' README
 LOSSES = {
     "l1": "l1",
@@ -71,45 +73,47 @@ class Golden:
 class Step:
     """Our own step.
 
-    Losses, the faces with their gradient, speech as the contrastive layer gave it, the teacher, gradients before the
-    optimisers, state dicts after them.
+    Losses, the generated faces with their gradient, the output of the contrastive layer, the expert, gradients before
+    the optimiser steps, state dicts after them.
     """
 
-    told: Mapping[str, Tensor]
-    made: Tensor
+    losses: Mapping[str, Tensor]
+    generated: Tensor
     projected: Tensor
-    teacher: teaching.AVHubertTeacher
+    expert: avhubert_expert.AVHubertExpert
     gradients: Mapping[str, Mapping[str, Tensor]]
     after: Mapping[str, Mapping[str, Tensor]]
 
 
 class Watched(TrainStep):
-    """An update whose faces keep their gradient. ``heard`` replaces what the audio encoder says, if it is given."""
+    """A step whose faces keep their gradient. ``audio_features`` replaces the audio encoder's output, if given."""
 
-    made: Tensor
+    generated: Tensor
     projected: Tensor
-    heard: Tensor | None = None
+    audio_features: Tensor | None = None
 
-    def make(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        if self.heard is None:
-            heard, self.made = super().make(batch)
+    def generate(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        if self.audio_features is None:
+            audio_features, self.generated = super().generate(batch)
         else:
-            heard, self.made = self.heard, self.generator.paint(self.heard, batch.faces)
-        self.made.retain_grad()
-        self.projected = self.generator.sync_net(heard).detach()
-        return heard, self.made
+            audio_features = self.audio_features
+            self.generated = self.generator.paint(audio_features, batch.faces)
+        self.generated.retain_grad()
+        self.projected = self.generator.sync_net(audio_features).detach()
+        return audio_features, self.generated
 
 
-def take_step(size: str, *, audio_learns: bool = False, heard: Tensor | None = None) -> Step:
+def take_step(size: str, *, train_audio: bool = False, audio_features: Tensor | None = None) -> Step:
     model = reader(AUDIO[size])
     symbols = Dictionary([*SPECIAL, *map(str, range(len(SPECIAL), AUDIO[size].vocabulary))])
     generator, discriminator = network(AUDIO[size]), Discriminator()
     fill(generator.state_dict())
     fill(discriminator.state_dict())
-    teacher = teaching.AVHubertTeacher(model, symbols, SIGHT)
-    update = Watched(generator, discriminator, teacher, Recipe.for_variant("g+c"), Fabric(accelerator="cpu"))
-    update.enter(audio_learns=audio_learns, lips_are_read=True)
-    update.heard = heard
+    expert = avhubert_expert.AVHubertExpert(model, symbols, PREPROCESSING)
+    loss, fabric = LossConfig.for_variant("g+c"), Fabric(accelerator="cpu")
+    train_step = Watched(generator, discriminator, expert, loss, OptimConfig(), fabric)
+    train_step.set_stage(train_audio=train_audio, use_expert=True)
+    train_step.audio_features = audio_features
     gradients: dict[str, dict[str, Tensor]] = {}
 
     def watch(name: str, learns: nn.Module) -> None:
@@ -120,14 +124,14 @@ def take_step(size: str, *, audio_learns: bool = False, heard: Tensor | None = N
                 if parameter.grad is not None
             }
 
-        update.optimisers[name].register_step_pre_hook(keep)
+        train_step.optimisers[name].register_step_pre_hook(keep)
 
-    for name, learns in update.networks.items():
+    for name, learns in train_step.networks.items():
         watch(name, learns)
     torch.manual_seed(SEED)
-    told = update([golden_batch()])
-    after = {name: learns.state_dict() for name, learns in update.networks.items()}
-    return Step(told, update.made, update.projected, teacher, gradients, after)
+    losses = train_step([golden_batch()])
+    after = {name: learns.state_dict() for name, learns in train_step.networks.items()}
+    return Step(losses, train_step.generated, train_step.projected, expert, gradients, after)
 
 
 def in_shared(shared: Path, size: str, case: str) -> Golden:
@@ -150,48 +154,48 @@ def step() -> Step:
 
 def check_losses(step: Step, golden: Golden) -> None:
     for ours, theirs in LOSSES.items():
-        assert float(step.told[ours]) == pytest.approx(golden.numbers[theirs], rel=LOSS_TOLERANCE), ours
+        assert float(step.losses[ours]) == pytest.approx(golden.numbers[theirs], rel=LOSS_TOLERANCE), ours
     tokens = golden.numbers["logs"]["ntokens"]
-    assert float(step.told["lip_per_token"]) == pytest.approx(golden.numbers["lip_loss"] / tokens, rel=LOSS_TOLERANCE)
+    assert float(step.losses["lip_per_token"]) == pytest.approx(golden.numbers["lip_loss"] / tokens, rel=LOSS_TOLERANCE)
 
 
 def check_faces(step: Step, golden: Golden) -> None:
     # Batch norms in training divide by the spread of 15 faces: more rounding than in evaluation. Measured 4.3e-6 by
     # AVX2 and, in 3 of 82,944 values above 1e-5, 1.13e-5 by AVX-512, whose sums torch takes in another order.
-    found = step.made.detach().numpy()[golden.kept]
+    found = step.generated.detach().numpy()[golden.kept]
     np.testing.assert_allclose(found, golden.arrays["syntim"], rtol=0, atol=3e-5)
 
 
-def check_pushes(step: Step, golden: Golden) -> None:
+def check_face_gradients(step: Step, golden: Golden) -> None:
     """The gradient on the faces is the four losses' gradients, weighted as published.
 
     Solved for the four weights, so that each is measured by itself: the lips' is so small beside L1's that no gradient
     norm would tell if it were missing. The lips' gradient is the recorded one; the goldens hold no contrastive one by
     itself, so that is ours.
     """
-    judge = Discriminator()
-    fill(judge.state_dict())
-    faces = step.made.detach().requires_grad_()
-    (pleased,) = torch.autograd.grad(judge.perceptual(faces), faces)
+    discriminator = Discriminator()
+    fill(discriminator.state_dict())
+    faces = step.generated.detach().requires_grad_()
+    (pleased,) = torch.autograd.grad(discriminator.perceptual(faces), faces)
     nearer = (faces.detach() - inputs().real).sign() / faces.numel()
     lip = torch.from_numpy(golden.arrays["grad_lip_wrt_syntim"])
     parts = [nearer[golden.kept], lip, pleased[golden.kept], matched(step)[golden.kept]]
     columns = torch.stack([part.flatten().double() for part in parts], dim=1)
     sizes = columns.norm(dim=0)
-    assert step.made.grad is not None
-    whole = step.made.grad[golden.kept].flatten().double()
+    assert step.generated.grad is not None
+    whole = step.generated.grad[golden.kept].flatten().double()
     weights = torch.linalg.lstsq(columns / sizes, whole[:, None]).solution[:, 0] / sizes
     # L1, lips, discriminator, contrast. Measured 4e-6 off, relative, at most (tiny).
     np.testing.assert_allclose(weights, [1 - 1e-5 - 0.07, 1e-5, 0.07, 1e-3], rtol=1e-3)
 
 
 def matched(step: Step) -> Tensor:
-    """The gradient of contrastive learning on the faces."""
-    faces = step.made.detach().requires_grad_()
+    """The gradient of the contrastive loss on the faces."""
+    faces = step.generated.detach().requires_grad_()
     batch = golden_batch()
-    seen = step.teacher.see(hybrid(SIGHT, batch, faces), batch.hidden)
+    video_features = step.expert.encode(expert_input(PREPROCESSING, batch, faces), batch.padding_mask)
     torch.manual_seed(SEED)
-    loss = contrastive(seen.flatten(0, 1)[batch.index], step.projected)
+    loss = contrastive_loss(video_features.flatten(0, 1)[batch.index], step.projected)
     (gradient,) = torch.autograd.grad(loss, faces)
     return gradient
 
@@ -210,15 +214,15 @@ def check_norms(found: Mapping[str, Tensor], expected: Mapping[str, float]) -> N
 
 
 def check_leak(step: Step, golden: Golden) -> None:
-    """What the generator's loss leaves in the discriminator: all that its own two losses do not explain."""
-    judge = Discriminator()
-    fill(judge.state_dict())
-    own = nn.functional.softplus(-judge.logits(inputs().real)).mean()
-    own = own + nn.functional.softplus(judge.logits(step.made.detach())).mean()
+    """The gradient that the generator's loss leaves in the discriminator: the rest after its own two losses."""
+    discriminator = Discriminator()
+    fill(discriminator.state_dict())
+    own = nn.functional.softplus(-discriminator.logits(inputs().real)).mean()
+    own = own + nn.functional.softplus(discriminator.logits(step.generated.detach())).mean()
     own.backward()
     found = step.gradients["discriminator"]
     leaked = {}
-    for name, parameter in judge.named_parameters():
+    for name, parameter in discriminator.named_parameters():
         assert parameter.grad is not None
         leaked[name] = found[name] - parameter.grad
     check_norms(leaked, golden.numbers["disc_grad_norms_before_disc_backward"])
@@ -237,7 +241,7 @@ def check_weights(step: Step, golden: Golden) -> None:
 def check_all(step: Step, golden: Golden) -> None:
     check_losses(step, golden)
     check_faces(step, golden)
-    check_pushes(step, golden)
+    check_face_gradients(step, golden)
     check_norms(step.gradients["generator"], golden.numbers["gen_grad_norms"])
     check_leak(step, golden)
     check_weights(step, golden)
@@ -251,8 +255,8 @@ def test_the_faces_are(step: Step, golden: Golden) -> None:
     check_faces(step, golden)
 
 
-def test_each_loss_pushes_the_faces_with_its_published_weight(step: Step, golden: Golden) -> None:
-    check_pushes(step, golden)
+def test_each_loss_has_its_published_weight_in_the_gradient_of_the_faces(step: Step, golden: Golden) -> None:
+    check_face_gradients(step, golden)
 
 
 def test_the_generators_gradients_are(step: Step, golden: Golden) -> None:
@@ -268,17 +272,17 @@ def test_the_new_weights_are(step: Step, golden: Golden) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "audio_learns"), [("nodrop_ft0", False), ("nodrop_ft1", True)])
-def test_the_published_size(shared: Path, monkeypatch: pytest.MonkeyPatch, case: str, audio_learns: bool) -> None:
+@pytest.mark.parametrize(("case", "train_audio"), [("nodrop_ft0", False), ("nodrop_ft1", True)])
+def test_the_published_size(shared: Path, monkeypatch: pytest.MonkeyPatch, case: str, train_audio: bool) -> None:
     """ft1: the last three blocks of the audio encoder learn too."""
-    monkeypatch.setattr(teaching, "DROPOUT", 0.0)
-    check_all(take_step("base", audio_learns=audio_learns), in_shared(shared, "base", case))
+    monkeypatch.setattr(avhubert_expert, "DROPOUT", 0.0)
+    check_all(take_step("base", train_audio=train_audio), in_shared(shared, "base", case))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["tiny", "base"])
-def test_what_follows_an_audio_encoder_that_drops(shared: Path, size: str) -> None:
-    """Which units the original dropped can't be drawn again here, so the step begins with what its encoder said."""
+def test_a_step_after_an_audio_encoder_with_dropout(shared: Path, size: str) -> None:
+    """The original's dropout can't be repeated here, so the step starts from the recorded output of its encoder."""
     golden = in_shared(shared, size, "drop_ft0")
     spoken = torch.from_numpy(golden.arrays["enc_audio"]).transpose(0, 1).flatten(0, 1)  # (B * T, C)
-    check_all(take_step(size, heard=spoken[inputs().index]), golden)
+    check_all(take_step(size, audio_features=spoken[inputs().index]), golden)

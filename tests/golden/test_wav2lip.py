@@ -63,8 +63,8 @@ def test_names_order_and_shapes_are_the_originals(name: str, network: type[nn.Mo
 def test_faces_one_by_one_and_clips_of_faces(golden: dict[str, np.ndarray]) -> None:
     wav2lip = filled(Wav2Lip())
     assert isinstance(wav2lip, Wav2Lip)
-    close(wav2lip.speak(mel((3, 1, 80, 16))[:1], face((3, 6, 96, 96))[:1]), golden["out4d_0"])
-    clips = wav2lip.speak(mel((2, 5, 1, 80, 16))[:, 1:3], face((2, 6, 5, 96, 96))[:, :, 1:3])
+    close(wav2lip.generate(mel((3, 1, 80, 16))[:1], face((3, 6, 96, 96))[:1]), golden["out4d_0"])
+    clips = wav2lip.generate(mel((2, 5, 1, 80, 16))[:, 1:3], face((2, 6, 5, 96, 96))[:, :, 1:3])
     close(clips[..., ::6, ::6], golden["out5d_thin"][:, :, 1:3])
 
 

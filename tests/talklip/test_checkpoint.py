@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +16,9 @@ from torch import Tensor, nn
 from tlbench.checkpoints.package import own_package, read_package, write_package
 from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.expert import HearingEncoder
+from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.talklip.checkpoint import (
     find_generator,
-    load_discriminator,
     load_generator,
     open_generator,
     package_of,
@@ -28,11 +28,11 @@ from tlbench.talklip.checkpoint import (
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip, dims_for
 
-EAR = Dims(encoder_layers=2, encoder_width=64, encoder_ffn=32, encoder_heads=1, visual_width=2)
+ENCODER = Dims(encoder_layers=2, encoder_width=64, encoder_ffn=32, encoder_heads=1, visual_width=2)
 
 
 def sharing_numbers(network: nn.Module) -> dict[str, Tensor]:
-    """A state dict of the network's names and shapes, all of them parts of one block, so that its file is small."""
+    """A state dict with the network's names and shapes whose tensors share one block, so that its file is small."""
     state = network.state_dict()
     with torch.device("cpu"):
         block = torch.rand(100 + max(tensor.numel() for tensor in state.values()))
@@ -45,7 +45,7 @@ def sharing_numbers(network: nn.Module) -> dict[str, Tensor]:
 def published_talklip(contrast_width: int) -> dict[str, Tensor]:
     with torch.device("meta"):
         dims = GeneratorDims("global", audio_width=64, contrast_width=contrast_width)
-        return sharing_numbers(TalkLip(dims, HearingEncoder(EAR)))
+        return sharing_numbers(TalkLip(dims, AVHubertAudioEncoder(ENCODER)))
 
 
 def official(path: Path, state: dict[str, Tensor], prefix: str = "") -> Path:
@@ -63,18 +63,18 @@ def official(path: Path, state: dict[str, Tensor], prefix: str = "") -> Path:
 
 def tiny(audio: str = "global", seen: int = 16) -> TalkLip:
     torch.manual_seed(0)
-    dims = dims_for("tiny", "local" if audio == "local" else "global", heard=64, seen=seen)
-    return TalkLip(dims, None if audio == "local" else HearingEncoder(EAR)).eval()
+    dims = dims_for("tiny", "local" if audio == "local" else "global", audio_width=64, contrast_width=seen)
+    return TalkLip(dims, None if audio == "local" else AVHubertAudioEncoder(ENCODER)).eval()
 
 
 def faces_of(generator: TalkLip) -> Tensor:
     torch.manual_seed(1)
     faces = torch.rand(2, 6, 96, 96)
     if generator.dims.audio == "local":
-        painted: Tensor = generator.eval()(torch.randn(2, 1, 80, 16), None, None, faces)
+        generated: Tensor = generator.eval()(torch.randn(2, 1, 80, 16), None, None, faces)
     else:
-        painted = generator.eval()(torch.randn(1, 104, 9), None, torch.tensor([2, 7]), faces)
-    return painted
+        generated = generator.eval()(torch.randn(1, 104, 9), None, torch.tensor([2, 7]), faces)
+    return generated
 
 
 @pytest.mark.parametrize("contrast_width", [0, 64], ids=["without the contrastive layer", "with it"])
@@ -97,12 +97,6 @@ def test_a_published_wav2lip_is_read_though_its_names_begin_with_module(tmp_path
     assert not hasattr(generator, "sync_net")
 
 
-def test_a_published_discriminator_is_read(tmp_path: Path) -> None:
-    with torch.device("meta"):
-        state = sharing_numbers(Discriminator())
-    assert list(load_discriminator(official(tmp_path / "disc.pth", state)).state_dict()) == list(state)
-
-
 def test_a_bare_state_dict_is_read_too(tmp_path: Path) -> None:
     with torch.device("meta"):
         state = sharing_numbers(TalkLip(PUBLISHED))
@@ -110,7 +104,7 @@ def test_a_bare_state_dict_is_read_too(tmp_path: Path) -> None:
     assert load_generator(tmp_path / "bare.pth").dims == PUBLISHED
 
 
-def test_a_published_file_is_named_and_hashed_for_who_writes_a_package(tmp_path: Path) -> None:
+def test_a_published_file_is_read_with_its_name_and_hash(tmp_path: Path) -> None:
     package = read_published(official(tmp_path / "talklip.pth", published_talklip(64)))
     assert package.source_file == "talklip.pth"
     assert len(package.source_sha256) == 64
@@ -118,7 +112,7 @@ def test_a_published_file_is_named_and_hashed_for_who_writes_a_package(tmp_path:
 
 @pytest.mark.parametrize("audio", ["global", "local"])
 @torch.no_grad()
-def test_our_own_file_has_the_originals_form_and_gives_the_same_faces(tmp_path: Path, audio: str) -> None:
+def test_a_written_file_has_the_originals_format_and_gives_the_same_faces(tmp_path: Path, audio: str) -> None:
     generator = tiny(audio)
     path = tmp_path / "checkpoint_step000000007.pth"
     write_official(generator, path, step=7, epoch=1, trained={"variant": "g+c"})
@@ -133,10 +127,13 @@ def test_our_own_file_has_the_originals_form_and_gives_the_same_faces(tmp_path: 
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_discriminator_of_ours_comes_back(tmp_path: Path) -> None:
+def test_a_discriminator_is_written_in_the_originals_format(tmp_path: Path) -> None:
     discriminator = Discriminator(1 / 16, 8)
     write_official(discriminator, tmp_path / "disc.pth", step=1, epoch=0, trained={})
-    again = load_discriminator(tmp_path / "disc.pth")
+    content = torch.load(tmp_path / "disc.pth", weights_only=True)
+    assert json.loads(content["tlbench"])["discriminator"] == {"width": 1 / 16, "deepest": 8}
+    again = Discriminator(1 / 16, 8)
+    again.load_state_dict(content["state_dict"])
     faces = torch.rand(1, 3, 96, 96)
     assert torch.equal(again(faces), discriminator(faces))
 
@@ -152,7 +149,7 @@ def test_a_package_in_half_precision_gives_nearly_the_same_faces(tmp_path: Path,
     assert float((faces_of(again) - faces_of(generator)).abs().max()) < 2e-3
 
 
-def test_a_package_does_not_change_while_its_network_learns_on() -> None:
+def test_a_package_does_not_change_while_its_network_is_trained() -> None:
     generator = tiny("local")
     package = package_of(generator, {})
     before = package.tensors["output_block.1.bias"].clone()
@@ -172,7 +169,7 @@ def another_model(path: Path) -> Path:
     return path
 
 
-def judge(path: Path) -> Path:
+def a_discriminator(path: Path) -> Path:
     write_official(Discriminator(1 / 16, 8), path, step=1, epoch=0, trained={})
     return path
 
@@ -181,7 +178,7 @@ def other_shapes(path: Path) -> Path:
     return official(path, dict(tiny("local").state_dict()))
 
 
-def no_ear(path: Path) -> Path:
+def no_encoder(path: Path) -> Path:
     state = {name: tensor for name, tensor in published_talklip(0).items() if "pos_conv" not in name}
     return official(path, state)
 
@@ -208,41 +205,33 @@ def code(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (damaged, "cut short"),
         (another_model, "another model's file, not a generator of TalkLip or Wav2Lip .*netcnnaud"),
-        (judge, "is a discriminator"),
+        (a_discriminator, "is a discriminator"),
         (other_shapes, "tensors .* of another shape"),
-        (no_ear, "its audio encoder is not AV-HuBERT's .*pos_conv"),
+        (no_encoder, "its audio encoder is not AV-HuBERT's .*pos_conv"),
         (no_tensors, "no plain state dict"),
-        (bad_entry, "'tlbench' is no JSON"),
+        (bad_entry, "'tlbench' is not a JSON"),
         (odd_sizes, "configuration is not a generator's"),
         (code, "not a checkpoint|would run code"),
     ],
 )
-def test_what_is_no_generator_is_refused_in_one_line(tmp_path: Path, make: Callable[[Path], Path], says: str) -> None:
+def test_files_that_are_no_generator_are_refused_in_one_line(
+    tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
     path = make(tmp_path / "file.pth")
-    with pytest.raises(TlbenchError, match=says) as caught:
+    with pytest.raises(TlbenchError, match=message) as caught:
         load_generator(path)
     assert "file.pth" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_generator_is_no_discriminator(tmp_path: Path) -> None:
-    write_official(tiny("local"), tmp_path / "g.pth", step=1, epoch=0, trained={})
-    with pytest.raises(TlbenchError, match="is a generator"):
-        load_discriminator(tmp_path / "g.pth")
-    write_package(package_of(tiny("local"), {}), tmp_path / "g")
-    with pytest.raises(TlbenchError, match="is of 'talklip', not of 'talklip-discriminator'"):
-        load_discriminator(tmp_path / "g")
-
-
-def test_a_discriminator_of_absurd_size_is_refused(tmp_path: Path) -> None:
-    judging = package_of(Discriminator(1 / 16, 8), {})
-    write_package(replace(judging, config={"discriminator": {"width": 1e6}}), tmp_path / "d")
-    with pytest.raises(TlbenchError, match="no such discriminator: width 1000000"):
-        load_discriminator(tmp_path / "d")
+def test_a_package_of_something_else_is_refused(tmp_path: Path) -> None:
+    write_package(replace(package_of(tiny("local"), {}), observer="mvm"), tmp_path / "g")
+    with pytest.raises(TlbenchError, match="holds 'mvm', not 'talklip'"):
+        load_generator(tmp_path / "g")
 
 
 def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +244,7 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pyte
         raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed\nat line 7")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(TlbenchError, match=r"can't be written .*file write failed\)$"):
+    with pytest.raises(TlbenchError, match=r"can't be written .*file write failed\); free some space$"):
         write_official(tiny("local"), path, step=2, epoch=0, trained={})
     assert path.read_bytes() == old
     assert [left.name for left in tmp_path.iterdir()] == ["g.pth"]
@@ -266,7 +255,7 @@ def test_the_bundled_generator_is_found_by_its_name() -> None:
     assert (generator.dims.audio, generator.dims.width) == ("global", 0.125)
 
 
-def test_a_generator_that_is_nowhere_is_said_with_those_there_are() -> None:
+def test_a_missing_generator_is_named_with_those_that_exist() -> None:
     with pytest.raises(
         TlbenchError, match=r"--checkpoint nobody: there is no such file and no such checkpoint \(talklip-g, "
     ):

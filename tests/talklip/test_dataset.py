@@ -1,4 +1,4 @@
-"""What a generator learns from: faces, frames and sound of clips, and which clips are left out."""
+"""Training data of a generator: faces, frames and audio of clips, and which clips are left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.factories.media_factory import picture, tone, write_clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.talklip.dataset import FACE_SIDE, Faces, Spell, TalkLipDataset, face_of, placed
+from tlbench.talklip.dataset import FACE_SIDE, Faces, TalkLipDataset, Tokenize, boxes_in_crop, crop_face
 
 FIXED = BoxRule("fixed", fixed=(30, 20, 130, 150))
 
@@ -38,17 +38,19 @@ def make_set(root: Path, side: int = 160, sample_rate: int = 16000, channels: in
 
 
 def prepared(
-    root: Path, cache: Path, boxes: BoxRule = FIXED, shortest: int = 10, spell: Spell | None = None
+    root: Path, cache: Path, boxes: BoxRule = FIXED, min_frames: int = 10, tokenize: Tokenize | None = None
 ) -> TalkLipDataset:
-    book = TalkLipDataset(load_dataset("lrs2", root, split="train"), boxes, cache, shortest=shortest, spell=spell)
-    book.prepare(lambda done, total: None)
-    return book
+    dataset = TalkLipDataset(
+        load_dataset("lrs2", root, split="train"), boxes, cache, min_frames=min_frames, tokenize=tokenize
+    )
+    dataset.prepare(lambda done, total: None)
+    return dataset
 
 
 def test_faces_are_cut_from_the_frames_and_resized_as_the_original_does(tmp_path: Path) -> None:
-    book = prepared(make_set(tmp_path), tmp_path / "cache")
-    clip = book[0]
-    assert book.lengths == [20]
+    dataset = prepared(make_set(tmp_path), tmp_path / "cache")
+    clip = dataset[0]
+    assert dataset.lengths == [20]
     frames = clip.frames()
     assert frames.shape == (20, 160, 160, 3)
     assert frames.dtype == np.uint8
@@ -58,19 +60,19 @@ def test_faces_are_cut_from_the_frames_and_resized_as_the_original_does(tmp_path
     assert abs(frames[0, 100, 80].astype(int) - picture(0, 160, 160)[100, 80, ::-1]).max() < 20  # BGR
 
 
-def test_a_second_look_costs_no_decoding(tmp_path: Path) -> None:
+def test_a_prepared_clip_is_not_decoded_again(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     prepared(root, tmp_path / "cache")
     files = list((tmp_path / "cache" / "material").rglob("*.npz"))
     assert len(files) == 1
     changed = files[0].stat().st_mtime_ns
-    prepared(root, tmp_path / "cache", shortest=5, spell=lambda text: [4, 2])
+    prepared(root, tmp_path / "cache", min_frames=5, tokenize=lambda text: [4, 2])
     assert [path.stat().st_mtime_ns for path in (tmp_path / "cache" / "material").rglob("*.npz")] == [changed]
 
 
-def test_faces_are_packed_without_loss_and_unpacked_by_row() -> None:
+def test_faces_are_encoded_without_loss_and_decoded_by_row() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, FACE_SIDE, FACE_SIDE, 3), np.uint8)
-    faces = Faces.of(pictures)
+    faces = Faces.encode(pictures)
     assert len(faces) == 5
     rows = np.array([4, 0, 0, 2])
     assert (faces[rows] == pictures[rows]).all()
@@ -79,47 +81,49 @@ def test_faces_are_packed_without_loss_and_unpacked_by_row() -> None:
 
 
 def test_the_cache_takes_less_than_a_third_of_the_pixels(tmp_path: Path) -> None:
-    """Of frames and faces that were kept as they are, 77 kB a frame; sound is 1.3 kB of it."""
+    """Raw frames and faces have 77 kB a frame; the audio is 1.3 kB of it."""
     prepared(make_set(tmp_path), tmp_path / "cache")
     (file,) = (tmp_path / "cache" / "material").rglob("*.npz")
     assert file.stat().st_size < 20 * 160 * 160 * 3 / 3
 
 
-def test_a_video_that_changes_under_a_training_is_said(tmp_path: Path) -> None:
+def test_a_video_that_changes_during_a_training_is_refused(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     clip = prepared(root, tmp_path / "cache")[0]
     write_clip(
         root / "main" / "a" / "00001.mp4", frames=19, width=160, height=160, samples=tone(0.8), audio_codec="aac"
     )
-    with pytest.raises(TlbenchError, match=r"clip a/00001: 00001.mp4 has 19 frames, not 20 as when the training began"):
+    with pytest.raises(
+        TlbenchError, match=r"clip a/00001: 00001.mp4 has 19 frames, not 20 as at the start of the training"
+    ):
         clip.frames()
 
 
-def test_a_box_that_passes_the_edge_is_cut_there() -> None:
+def test_a_box_outside_the_frame_is_cropped_at_its_edge() -> None:
     frame = np.arange(160 * 160 * 3, dtype=np.int64).reshape(160, 160, 3).astype(np.uint8)
-    face = face_of(frame, np.array([100, 110, 190, 200]))
+    face = crop_face(frame, np.array([100, 110, 190, 200]))
     assert (face == cv2.resize(frame[110:160, 100:160], (FACE_SIDE, FACE_SIDE))).all()
-    with pytest.raises(ClipError, match="leaves nothing of its frame"):
-        face_of(frame, np.array([160, 0, 200, 50]))
+    with pytest.raises(ClipError, match="is outside its frame"):
+        crop_face(frame, np.array([160, 0, 200, 50]))
 
 
 def test_boxes_follow_their_frames_into_lrs2_s_framing() -> None:
     square = np.array([[100.0, 50.0, 200.0, 150.0]])  # half a side is 50 px: a window of 140 from (80, 50)
-    inside = placed(np.array([[110, 60, 190, 150]]), square)
+    inside = boxes_in_crop(np.array([[110, 60, 190, 150]]), square)
     scale = 160 / 140
     assert inside.tolist() == [[round(30 * scale), round(10 * scale), round(110 * scale), round(100 * scale)]]
 
 
 def test_tokens_are_the_experts(tmp_path: Path) -> None:
     root = make_set(tmp_path)
-    assert prepared(root, tmp_path / "cache", spell=lambda text: [len(text), 2])[0].tokens == [10, 2]
+    assert prepared(root, tmp_path / "cache", tokenize=lambda text: [len(text), 2])[0].tokens == [10, 2]
     assert prepared(root, tmp_path / "cache")[0].tokens == []
 
 
-def test_sound_of_another_rate_in_two_channels_is_converted_and_said(tmp_path: Path) -> None:
-    book = prepared(make_set(tmp_path, sample_rate=44100, channels=2), tmp_path / "cache")
-    assert book.converted == {"a/00001": "44100 Hz in 2 channels"}
-    assert abs(len(book[0].samples) / 16000 - 0.8) < 0.1
+def test_audio_of_another_rate_in_two_channels_is_converted_and_reported(tmp_path: Path) -> None:
+    dataset = prepared(make_set(tmp_path, sample_rate=44100, channels=2), tmp_path / "cache")
+    assert dataset.converted == {"a/00001": "44100 Hz in 2 channels"}
+    assert abs(len(dataset[0].samples) / 16000 - 0.8) < 0.1
 
 
 def test_a_clip_without_a_face_is_left_out(tmp_path: Path) -> None:
@@ -127,25 +131,25 @@ def test_a_clip_without_a_face_is_left_out(tmp_path: Path) -> None:
         prepared(make_set(tmp_path), tmp_path / "cache", BoxRule("haar"))
 
 
-def test_a_clip_shorter_than_the_mask_is_left_out(tmp_path: Path) -> None:
-    with pytest.raises(TlbenchError, match=r"clip a/00001: 20 frames are too few to pick and mask from; 21 are needed"):
-        prepared(make_set(tmp_path), tmp_path / "cache", shortest=21)
+def test_a_clip_shorter_than_the_minimum_is_left_out(tmp_path: Path) -> None:
+    with pytest.raises(TlbenchError, match=r"clip a/00001: has 20 frames; at least 21 are needed"):
+        prepared(make_set(tmp_path), tmp_path / "cache", min_frames=21)
 
 
-def test_words_that_the_expert_can_not_spell_are_said(tmp_path: Path) -> None:
-    def spell(text: str) -> list[int]:
+def test_words_unknown_to_the_expert_are_reported(tmp_path: Path) -> None:
+    def tokenize(text: str) -> list[int]:
         raise TlbenchError(f"text {text!r}: another vocabulary")
 
     with pytest.raises(TlbenchError, match=r"clip a/00001: text 'BLUE BOATS': another vocabulary"):
-        prepared(make_set(tmp_path), tmp_path / "cache", spell=spell)
+        prepared(make_set(tmp_path), tmp_path / "cache", tokenize=tokenize)
 
 
-def test_a_clip_without_text_is_left_out_only_if_it_is_read(tmp_path: Path) -> None:
+def test_a_clip_without_transcript_is_left_out_only_with_an_expert(tmp_path: Path) -> None:
     root = make_set(tmp_path)
     (root / "main/a/00001.txt").unlink()
     assert len(prepared(root, tmp_path / "cache")) == 1
-    with pytest.raises(TlbenchError, match=r"clip a/00001: the lip reader has no text to compare with"):
-        prepared(root, tmp_path / "cache", spell=lambda text: [2])
+    with pytest.raises(TlbenchError, match=r"clip a/00001: has no transcript, which the expert needs"):
+        prepared(root, tmp_path / "cache", tokenize=lambda text: [2])
 
 
 def test_frames_of_another_size_are_framed_and_faces_keep_the_video_s_detail(tmp_path: Path) -> None:
@@ -156,9 +160,9 @@ def test_frames_of_another_size_are_framed_and_faces_keep_the_video_s_detail(tmp
     np.save(boxes / "a.npy", np.array([[100, 60, 200, 180]] * 12))
     (tmp_path / "list.csv").write_text("id,reference,transcript,generated\na,frames/a.mp4,blue boats,frames/a.mp4\n")
     selection = load_dataset("folder", None, manifest=tmp_path / "list.csv", boxes=boxes)
-    book = TalkLipDataset(selection, BoxRule("haar"), tmp_path / "cache", shortest=10)
-    book.prepare(lambda done, total: None)
-    clip = book[0]
+    dataset = TalkLipDataset(selection, BoxRule("haar"), tmp_path / "cache", min_frames=10)
+    dataset.prepare(lambda done, total: None)
+    clip = dataset[0]
     framed = clip.frames()
     assert framed.shape == (12, 160, 160, 3)
     assert len(clip.faces) == 12

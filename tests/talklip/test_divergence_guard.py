@@ -13,60 +13,60 @@ from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardCon
 RULE = DivergenceGuardConfig(limit=30.0, window=3, patience=2)
 
 
-def guard() -> DivergenceGuard:
+def make_guard() -> DivergenceGuard:
     return DivergenceGuard(RULE, ("real", "fake"))
 
 
 def test_losses_of_a_healthy_training_pass() -> None:
-    watching = guard()
-    assert all(watching.look({"l1": 0.1, "real": 0.7, "fake": value}) is None for value in (0.7, 3.0, 9.0, 12.0))
-    assert watching.calm
+    guard = make_guard()
+    assert all(guard.check({"l1": 0.1, "real": 0.7, "fake": value}) is None for value in (0.7, 3.0, 9.0, 12.0))
+    assert guard.is_calm
 
 
-def test_a_discriminator_at_the_end_of_its_scale_is_noticed_once_it_stays_there() -> None:
-    watching = guard()
-    said = [watching.look({"real": 0.0, "fake": value}) for value in (0.7, 100.0, 0.5, 98.5, 100.0)]
-    assert said[:4] == [None, None, None, "fake is 98.5 over 3 steps: the discriminator has run away"]
+def test_a_discriminator_that_stays_above_the_limit_has_diverged() -> None:
+    guard = make_guard()
+    reasons = [guard.check({"real": 0.0, "fake": value}) for value in (0.7, 100.0, 0.5, 98.5, 100.0)]
+    assert reasons[:4] == [None, None, None, "fake is 98.5 over 3 steps: the discriminator has diverged"]
 
 
-def test_one_odd_batch_is_forgiven_but_no_state_is_kept_then() -> None:
-    watching = guard()
+def test_a_single_batch_above_the_limit_is_tolerated_but_no_state_is_saved_then() -> None:
+    guard = make_guard()
     for value in (0.7, 0.7, 80.0):
-        assert watching.look({"real": 0.7, "fake": value}) is None
-    assert not watching.calm
+        assert guard.check({"real": 0.7, "fake": value}) is None
+    assert not guard.is_calm
     for _ in range(3):
-        watching.look({"real": 0.7, "fake": 0.7})
-    assert watching.calm
+        guard.check({"real": 0.7, "fake": 0.7})
+    assert guard.is_calm
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_is_noticed_at_once(value: float) -> None:
-    assert guard().look({"l1": value}) == f"l1 is {value}"
+def test_a_loss_that_is_not_finite_is_divergence(value: float) -> None:
+    assert make_guard().check({"l1": value}) == f"l1 is {value}"
 
 
-def test_steps_without_a_discriminator_do_not_trouble_it() -> None:
-    watching = guard()
-    assert all(watching.look({"l1": 0.2}) is None for _ in range(9))
-    assert watching.calm
+def test_steps_without_a_discriminator_pass() -> None:
+    guard = make_guard()
+    assert all(guard.check({"l1": 0.2}) is None for _ in range(9))
+    assert guard.is_calm
 
 
-def test_a_state_is_gone_back_to_only_so_often() -> None:
-    watching = guard()
-    watching.went_back("fake is 100.0", 500)
-    watching.went_back("fake is 100.0", 500)
+def test_rollbacks_to_the_same_state_are_limited() -> None:
+    guard = make_guard()
+    guard.rolled_back("fake is 100.0", 500)
+    guard.rolled_back("fake is 100.0", 500)
     with pytest.raises(
-        TlbenchError, match=r"went off 3 times after step 500 \(fake is 100.0\); .* lower learning rate"
+        TlbenchError, match=r"diverged 3 times after step 500 \(fake is 100.0\); .* lower learning rate"
     ):
-        watching.went_back("fake is 100.0", 500)
+        guard.rolled_back("fake is 100.0", 500)
 
 
-def test_a_new_state_begins_the_count_anew_and_going_back_forgets_what_was_seen() -> None:
-    watching = guard()
+def test_a_saved_state_resets_the_count_and_a_rollback_forgets_recent_losses() -> None:
+    guard = make_guard()
     for _ in range(4):
-        watching.look({"fake": 90.0})
-        watching.went_back("fake is 90.0", 0)
-        watching.went_on()
-    assert watching.calm
+        guard.check({"fake": 90.0})
+        guard.rolled_back("fake is 90.0", 0)
+        guard.state_saved()
+    assert guard.is_calm
 
 
 def test_the_first_tensor_that_is_not_finite_is_named() -> None:

@@ -1,4 +1,4 @@
-"""Generated videos: the reference's pictures and sound with other faces, made once, and only in one way a folder."""
+"""Generated videos: the reference's frames and audio with other faces, written once, and in one way for a folder."""
 
 from __future__ import annotations
 
@@ -24,21 +24,24 @@ from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.video_reader import FrameChunk, read_video
 from tlbench.media.video_writer import write_video
 from tlbench.observing import face_boxes as boxing
-from tlbench.talklip import generate as generating
+from tlbench.talklip import generate_dataset as dataset_module
+from tlbench.talklip import generate_video as video_module
 from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.discriminator import Discriminator
-from tlbench.talklip.generate import Generated, find_face, generate_dataset, generate_video, speak_over
+from tlbench.talklip.generate_dataset import GeneratedDataset, generate_dataset
+from tlbench.talklip.generate_video import generate_video, track_face
+from tlbench.talklip.generated_clip import generate_frames
 from tlbench.talklip.generator import TalkLip, dims_for
 from tlbench.talklip.inference import TalkLipInference
 
 WIDTH, HEIGHT, FRAMES = 160, 128, 10
 BOX = [40, 16, 120, 112]
 
-Generate = Callable[..., Generated]
+Generate = Callable[..., GeneratedDataset]
 
 
 class OneFace:
-    """A detector that knows where the face is; in the frames named there is none."""
+    """A detector that always finds the same face, except in the given frames."""
 
     name, sure_score = "one", 0.0
 
@@ -80,7 +83,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def generate(checkpoint: Path, real: Path, tmp_path: Path) -> Generate:
-    def run(out: Path, **changes: object) -> Generated:
+    def run(out: Path, **changes: object) -> GeneratedDataset:
         words: dict[str, object] = {"boxes": real / "boxes", "device": "cpu", "cache": tmp_path / "cache"}
         return generate_dataset(checkpoint, out, "folder", real / "videos", **{**words, **changes})  # type: ignore[arg-type]
 
@@ -95,7 +98,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in files(folder) if name.endswith(".mp4")}
 
 
-def its_own_face(self: TalkLipInference, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+def its_own_face(
+    self: TalkLipInference, audio_features: torch.Tensor, poses: np.ndarray, identity: np.ndarray
+) -> np.ndarray:
     return poses.astype(np.float32)
 
 
@@ -104,46 +109,54 @@ def test_each_clip_becomes_a_video_of_its_length_size_and_sound(generate: Genera
     assert (done.written, done.kept, done.frames, done.failures) == (3, 0, 39, {})
     assert files(tmp_path / "out") == ["a.mp4", "b.mp4", "deep er/c.mp4", "generation.json"]
     for name in ("a", "b", "deep er/c"):
-        truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
-        assert made.shape == truth.shape
+        real_frames, generated = (
+            read_video(real / "videos" / f"{name}.mp4"),
+            read_video(tmp_path / "out" / f"{name}.mp4"),
+        )
+        assert generated.shape == real_frames.shape
         x1, y1, x2, y2 = BOX
-        inside = np.abs(made[:, y1:y2, x1:x2].astype(int) - truth[:, y1:y2, x1:x2]).mean()
-        outside = np.abs(made[:, : y1 - 4].astype(int) - truth[:, : y1 - 4]).mean()
+        inside = np.abs(generated[:, y1:y2, x1:x2].astype(int) - real_frames[:, y1:y2, x1:x2]).mean()
+        outside = np.abs(generated[:, : y1 - 4].astype(int) - real_frames[:, : y1 - 4]).mean()
         assert inside > 20 > 8 > outside
         kept, sound = (read_audio(folder / f"{name}.mp4") for folder in (real / "videos", tmp_path / "out"))
         both = min(len(kept), len(sound))
         assert np.corrcoef(kept[:both], sound[:both])[0, 1] > 0.98
 
 
-def test_a_generator_that_repeats_the_true_face_gives_the_reference(
+def test_a_generator_that_returns_the_real_face_gives_the_reference(
     generate: Generate, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Colours, boxes and order of frames: anything exchanged on the way would show."""
-    monkeypatch.setattr(TalkLipInference, "speak", its_own_face)
+    """Exchanged colours, boxes or frames would show."""
+    monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     generate(tmp_path / "out")
     for name in ("a", "b", "deep er/c"):
-        truth, made = read_video(real / "videos" / f"{name}.mp4"), read_video(tmp_path / "out" / f"{name}.mp4")
-        assert np.abs(made.astype(int) - truth).mean(axis=(1, 2, 3)).max() < 3
+        real_frames, generated = (
+            read_video(real / "videos" / f"{name}.mp4"),
+            read_video(tmp_path / "out" / f"{name}.mp4"),
+        )
+        assert np.abs(generated.astype(int) - real_frames).mean(axis=(1, 2, 3)).max() < 3
 
 
 def test_the_first_face_is_the_identity_of_all_frames_or_each_its_own(
     generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[int, bool]] = []
+    calls: list[tuple[int, bool]] = []
 
-    def speak(self: TalkLipInference, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
-        told.append((len(identity), bool((identity == poses).all())))
-        return its_own_face(self, heard, poses, identity)
+    def generate_faces(
+        self: TalkLipInference, audio_features: torch.Tensor, poses: np.ndarray, identity: np.ndarray
+    ) -> np.ndarray:
+        calls.append((len(identity), bool((identity == poses).all())))
+        return its_own_face(self, audio_features, poses, identity)
 
-    monkeypatch.setattr(TalkLipInference, "speak", speak)
+    monkeypatch.setattr(TalkLipInference, "generate", generate_faces)
     generate(tmp_path / "first", limit=1)
-    assert told == [(1, False), (1, False)]
-    told.clear()
+    assert calls == [(1, False), (1, False)]
+    calls.clear()
     generate(tmp_path / "same", limit=1, identity="same")
-    assert told == [(8, True), (2, True)]
+    assert calls == [(8, True), (2, True)]
 
 
-def test_what_a_clip_becomes_does_not_depend_on_the_others(generate: Generate, tmp_path: Path) -> None:
+def test_the_result_for_a_clip_does_not_depend_on_the_others(generate: Generate, tmp_path: Path) -> None:
     generate(tmp_path / "all")
     generate(tmp_path / "side by side", workers=3)
     (tmp_path / "list.txt").write_text("deep er/c\n")
@@ -153,7 +166,7 @@ def test_what_a_clip_becomes_does_not_depend_on_the_others(generate: Generate, t
     assert contents(tmp_path / "one") == {"deep er/c.mp4": whole["deep er/c.mp4"]}
 
 
-def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(
+def test_an_interrupted_run_leaves_no_partial_file_and_is_continued(
     generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -177,22 +190,22 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on(
     assert files(out) == ["a.mp4", "b.mp4", "deep er/c.mp4", "generation.json"]
 
 
-def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
+def test_the_log_says_how_videos_were_generated_and_other_ways_are_refused(
     generate: Generate, checkpoint: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     generate(out, limit=1)
-    note = json.loads((out / "generation.json").read_text("utf-8"))
-    assert note["checkpoint_file"] == "tiny.pth"
-    assert len(note["checkpoint"]["sha256"]) == 64
-    assert note["checkpoint"]["config"]["trained"] == {"variant": "l"}
-    assert note["encoder"] == {"pictures": "libx264", "crf": 23, "sound": "aac"}
-    assert (note["identity"], note["trim"], note["dataset"]) == ("first", "both-ends", "folder")
-    with pytest.raises(TlbenchError, match=r"another generation \(identity differ"):
+    log = json.loads((out / "generation.json").read_text("utf-8"))
+    assert log["checkpoint_file"] == "tiny.pth"
+    assert len(log["checkpoint"]["sha256"]) == 64
+    assert log["checkpoint"]["config"]["trained"] == {"variant": "l"}
+    assert log["encoder"] == {"pictures": "libx264", "crf": 23, "sound": "aac"}
+    assert (log["identity"], log["trim"], log["dataset"]) == ("first", "both-ends", "folder")
+    with pytest.raises(TlbenchError, match=r"generated otherwise \(identity differ"):
         generate(out, identity="same")
-    with pytest.raises(TlbenchError, match=r"another generation \(numbers differ"):
+    with pytest.raises(TlbenchError, match=r"generated otherwise \(numbers differ"):
         generate(out, precision="bf16")
-    with pytest.raises(TlbenchError, match=r"another generation \(trim differ"):
+    with pytest.raises(TlbenchError, match=r"generated otherwise \(trim differ"):
         generate(out, trim="end")
     (out / "generation.json").write_text("{")
     with pytest.raises(TlbenchError, match="can't be read"):
@@ -202,20 +215,20 @@ def test_the_note_says_how_it_was_made_and_no_other_way_is_mixed_in(
         generate(out)
 
 
-def test_the_note_says_which_boxes_each_clip_had_wherever_they_come_from(
+def test_the_log_says_which_boxes_each_clip_had_wherever_they_come_from(
     checkpoint: Path, real: Path, tmp_path: Path, generate: Generate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Boxes that a list of clips brings are given ones, as those of a folder are."""
+    """Boxes from a manifest are given boxes, like those of a folder."""
     (tmp_path / "list.csv").write_text(
         f"id,reference,boxes\na,{real}/videos/a.mp4,{real}/boxes/a.npy\nb,{real}/videos/b.mp4,\n"
     )
     monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace(without=(2, 3)))
     words = {"device": "cpu", "cache": tmp_path / "cache", "detector": "haar"}
     done = generate_dataset(checkpoint, tmp_path / "out", "folder", manifest=tmp_path / "list.csv", **words)  # type: ignore[arg-type]
-    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
-    assert note["boxes"] == "given+haar"
-    assert note["clips"]["a"]["boxes"] == f"given:{file_sha256(real / 'boxes' / 'a.npy')}"
-    assert note["clips"]["b"] == {
+    log = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert log["boxes"] == "given+haar"
+    assert log["clips"]["a"]["boxes"] == f"given:{file_sha256(real / 'boxes' / 'a.npy')}"
+    assert log["clips"]["b"] == {
         "reference": file_sha256(real / "videos" / "b.mp4"),
         "audio": None,
         "boxes": "haar",
@@ -232,7 +245,7 @@ def test_two_sets_of_boxes_are_not_mixed(generate: Generate, real: Path, tmp_pat
     assert generate(out, boxes=others, limit=2).kept == 2  # the same boxes in another folder
     np.save(others / "b.npy", np.load(others / "b.npy") + 1)
     before = contents(out), (out / "generation.json").read_bytes()
-    with pytest.raises(TlbenchError, match=r"clip b was made with other face boxes .*give those again.*--out"):
+    with pytest.raises(TlbenchError, match=r"clip b was generated with other face boxes .*give the same boxes.*--out"):
         generate(out, boxes=others)
     with pytest.raises(TlbenchError, match="boxes_folder differ"):
         generate(out, boxes=None, detector="haar")
@@ -245,7 +258,7 @@ def test_two_ways_of_finding_boxes_are_not_mixed(
     monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace())
     generate(tmp_path / "out", boxes=None, detector="haar", limit=1)
     (tmp_path / "list.txt").write_text("b\n")
-    with pytest.raises(TlbenchError, match=r"boxes by haar, and now they would be by haar~3; give the same --detector"):
+    with pytest.raises(TlbenchError, match=r"boxes by haar, now they would be by haar~3; give the same --detector"):
         generate(tmp_path / "out", boxes=None, detector="haar", smooth=3, subset=tmp_path / "list.txt")
     assert generate(tmp_path / "out", boxes=None, detector="haar", subset=tmp_path / "list.txt").written == 1
 
@@ -257,12 +270,12 @@ def test_a_renamed_checkpoint_is_the_same_one(generate: Generate, checkpoint: Pa
     words = {"boxes": real / "boxes", "device": "cpu"}
     done = generate_dataset(renamed, tmp_path / "out", "folder", real / "videos", **words)  # type: ignore[arg-type]
     assert (done.written, done.kept) == (2, 1)
-    note = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
-    assert note["checkpoint_file"] == "renamed.pth"
+    log = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
+    assert log["checkpoint_file"] == "renamed.pth"
 
 
 @pytest.mark.parametrize("which", ["reference", "audio"])
-def test_a_video_of_what_is_another_file_by_now_is_made_anew(
+def test_a_video_of_a_changed_file_is_generated_again(
     checkpoint: Path, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     videos, sound, out = tmp_path / "videos", tmp_path / "sound.mp4", tmp_path / "out"
@@ -273,9 +286,9 @@ def test_a_video_of_what_is_another_file_by_now_is_made_anew(
         selection = load_dataset(*words, **options)  # type: ignore[arg-type]
         return replace(selection, clips=[replace(selection.clips[0], audio=sound), selection.clips[1]])
 
-    monkeypatch.setattr(generating, "load_dataset", of_another_sound)
+    monkeypatch.setattr(dataset_module, "load_dataset", of_another_sound)
 
-    def run() -> Generated:
+    def run() -> GeneratedDataset:
         return generate_dataset(checkpoint, out, "folder", videos, boxes=real / "boxes", device="cpu")
 
     assert (run().written, run().written) == (2, 0)
@@ -293,20 +306,20 @@ def test_a_video_of_what_is_another_file_by_now_is_made_anew(
     assert run().kept == 2
 
 
-def test_a_video_that_the_note_knows_nothing_of_is_made_anew(generate: Generate, tmp_path: Path) -> None:
+def test_a_video_that_is_not_in_the_log_is_generated_again(generate: Generate, tmp_path: Path) -> None:
     out = tmp_path / "out"
     generate(out, limit=2)
     whole = contents(out)
-    note = json.loads((out / "generation.json").read_text("utf-8"))
-    note["clips"] = {"a": {"reference": 3}, "b": note["clips"]["b"]}
-    (out / "generation.json").write_text(json.dumps(note))
+    log = json.loads((out / "generation.json").read_text("utf-8"))
+    log["clips"] = {"a": {"reference": 3}, "b": log["clips"]["b"]}
+    (out / "generation.json").write_text(json.dumps(log))
     (out / "a.mp4").write_bytes(b"of a run that was killed before it could take it down")
     done = generate(out, limit=2)
     assert (done.written, done.kept) == (1, 1)
     assert contents(out) == whole
 
 
-def test_another_checkpoint_is_another_generation(generate: Generate, real: Path, tmp_path: Path) -> None:
+def test_a_folder_of_another_checkpoint_is_refused(generate: Generate, real: Path, tmp_path: Path) -> None:
     generate(tmp_path / "out", limit=1)
     other = tmp_path / "tiny.pth"
     write_official(TalkLip(dims_for("tiny", "local", 0, 0)), other, 2, 1, {"variant": "l"})
@@ -322,7 +335,7 @@ def test_a_checkpoint_that_is_no_generator_is_refused_before_anything_is_written
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_wrong_with_a_clip_is_told_and_the_others_are_made(
+def test_a_failed_clip_is_reported_and_the_others_are_generated(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, boxes = tmp_path / "real", tmp_path / "boxes"
@@ -344,7 +357,7 @@ def test_what_is_wrong_with_a_clip_is_told_and_the_others_are_made(
     assert files(tmp_path / "out") == ["fine.mp4", "generation.json"]
 
 
-def test_a_clip_without_a_face_is_told(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_clip_without_a_face_is_reported(checkpoint: Path, tmp_path: Path) -> None:
     write_clip(tmp_path / "real.mp4", frames=5, width=96, height=96, samples=tone(0.2), audio_codec="aac")
     done = generate_dataset(
         checkpoint, tmp_path / "out", "folder", tmp_path, detector="haar", device="cpu", cache=tmp_path / "cache"
@@ -352,7 +365,7 @@ def test_a_clip_without_a_face_is_told(checkpoint: Path, tmp_path: Path) -> None
     assert done.failures["real"].code == "no-face"
 
 
-def test_conversions_are_told(checkpoint: Path, tmp_path: Path) -> None:
+def test_conversions_are_reported(checkpoint: Path, tmp_path: Path) -> None:
     root, boxes = tmp_path / "real", tmp_path / "boxes"
     root.mkdir()
     boxes.mkdir()
@@ -393,66 +406,68 @@ def own_face(tmp_path: Path, frames: int, seconds: float) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("frames", "seconds", "count", "said"),
-    [(6, 0.56, 14, "played to and fro"), (20, 0.4, 10, "10 are left out"), (10, 0.4, 10, "")],
+    ("frames", "seconds", "count", "message"),
+    [(6, 0.56, 14, "played forwards and backwards"), (20, 0.4, 10, "10 are left out"), (10, 0.4, 10, "")],
 )
-def test_ones_own_face_speaks_as_long_as_the_sound(
+def test_a_single_video_is_as_long_as_its_audio(
     checkpoint: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     frames: int,
     seconds: float,
     count: int,
-    said: str,
+    message: str,
 ) -> None:
-    monkeypatch.setattr(generating, "load_detector", lambda rule: OneFace())
-    monkeypatch.setattr(TalkLipInference, "speak", its_own_face)
+    monkeypatch.setattr(video_module, "load_detector", lambda rule: OneFace())
+    monkeypatch.setattr(TalkLipInference, "generate", its_own_face)
     video, speech = own_face(tmp_path, frames, seconds)
     out, lines = tmp_path / "out" / "said.mp4", list[str]()
-    assert generate_video(checkpoint, video, speech, out, device="cpu", say=lines.append) == count
-    made, truth = read_video(out), read_video(video)
+    assert generate_video(checkpoint, video, speech, out, device="cpu", notify=lines.append) == count
+    generated, real_frames = read_video(out), read_video(video)
     order = [*range(frames), *range(frames - 2, 0, -1)]
     shown = [order[index % len(order)] for index in range(count)]
-    assert np.abs(made.astype(int) - truth[shown]).mean(axis=(1, 2, 3)).max() < 3
-    assert lines[0].endswith("44100 Hz in 2 channels became 16000 Hz in one channel for the generator")
-    assert len(lines) == 1 + bool(said)
-    assert said in lines[-1]
+    assert np.abs(generated.astype(int) - real_frames[shown]).mean(axis=(1, 2, 3)).max() < 3
+    assert lines[0].endswith("44100 Hz in 2 channels converted to 16000 Hz in one channel for the generator")
+    assert len(lines) == 1 + bool(message)
+    assert message in lines[-1]
     assert sound_form(out) == (44100, 1)
-    note = json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))
-    assert (note["identity"], note["bridged_frames"], note["faceless_frames"]) == ("same", 0, 0)
-    assert note["video"] == {"file": "me.mp4", "sha256": file_sha256(video)}
+    log = json.loads((tmp_path / "out" / "said.mp4.json").read_text("utf-8"))
+    assert (log["identity"], log["bridged_frames"], log["faceless_frames"]) == ("same", 0, 0)
+    assert log["video"] == {"file": "me.mp4", "sha256": file_sha256(video)}
     assert files(tmp_path / "out") == ["said.mp4", "said.mp4.json"]
 
 
-def test_frames_that_show_no_face_for_long_stay_as_they_are() -> None:
-    found = find_face(_StillVideo(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
-    boxes = found.places
-    assert (found.bridged, found.missing) == (3 + 12, 28)
+def test_frames_far_from_any_face_are_not_changed() -> None:
+    found = track_face(_StillVideo(60), OneFace(without=tuple(range(5, 8)) + tuple(range(20, 60))), 0)  # type: ignore[arg-type]
+    boxes = found.boxes
+    assert (found.filled, found.missing) == (3 + 12, 28)
     assert [index for index, box in enumerate(boxes) if box is None] == list(range(19 + 13, 60))
-    speaker = _Recorder()
+    inference = _Recorder()
     frames = [np.full((HEIGHT, WIDTH, 3), 50, np.uint8)] * 60
-    made = list(speak_over(speaker, iter(enumerate(frames)), boxes, torch.zeros(60, 1), "same", threading.Event()))  # type: ignore[arg-type]
-    changed = [index for index, frame in enumerate(made) if (frame != 50).any()]
+    generated = list(
+        generate_frames(inference, iter(enumerate(frames)), boxes, torch.zeros(60, 1), "same", threading.Event())
+    )  # type: ignore[arg-type]
+    changed = [index for index, frame in enumerate(generated) if (frame != 50).any()]
     assert changed == list(range(32))
     assert all((frame == 50).all() for frame in frames)
 
 
-def test_a_frame_without_a_face_has_the_nearest_ones_box_the_earlier_of_two() -> None:
-    found = find_face(_StillVideo(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
-    assert [int(box[0]) for box in found.places if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
-    assert (found.bridged, found.missing) == (17, 0)
+def test_a_frame_without_a_face_gets_the_nearest_box_the_earlier_of_two() -> None:
+    found = track_face(_StillVideo(20), WanderingFace(at=(3, 9, 16)), 0)  # type: ignore[arg-type]
+    assert [int(box[0]) for box in found.boxes if box is not None] == [3] * 7 + [9] * 6 + [16] * 7
+    assert (found.filled, found.missing) == (17, 0)
 
 
 def test_the_memory_for_finding_a_face_grows_with_the_video_and_not_with_its_square() -> None:
     tracemalloc.start()
-    find_face(_StillVideo(6000), OneFace(), 0)  # type: ignore[arg-type]
+    track_face(_StillVideo(6000), OneFace(), 0)  # type: ignore[arg-type]
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most_bytes < 16 * 2**20 < 6000**2
 
 
 class WanderingFace(OneFace):
-    """Seen in few frames; its left edge says in which."""
+    """A face in few frames; its left edge is the number of the frame."""
 
     def __init__(self, at: tuple[int, ...]) -> None:
         super().__init__()
@@ -476,16 +491,18 @@ class _StillVideo:
 class _Recorder:
     run_frames = 8
 
-    def speak(self, heard: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    def generate(self, audio_features: torch.Tensor, poses: np.ndarray, identity: np.ndarray) -> np.ndarray:
         return np.full(poses.shape, 200, np.float32)
 
 
-def test_own_faces_that_can_not_be_done(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_videos_that_can_not_be_generated(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     video, speech = own_face(tmp_path, 4, 0.2)
     out = tmp_path / "out.mp4"
     with pytest.raises(ClipError, match="no face was found"):
         generate_video(checkpoint, video, speech, out, detector="haar", device="cpu")
-    monkeypatch.setattr(generating, "load_detector", lambda rule: OneFace())
+    monkeypatch.setattr(video_module, "load_detector", lambda rule: OneFace())
     with pytest.raises(ClipError, match="no sound"):
         generate_video(checkpoint, video, video, out, device="cpu")
     with pytest.raises(ClipError):
@@ -493,7 +510,7 @@ def test_own_faces_that_can_not_be_done(checkpoint: Path, tmp_path: Path, monkey
     with pytest.raises(TlbenchError, match=r"no video container|\.mp4"):
         generate_video(checkpoint, video, speech, tmp_path / "out.xyz", device="cpu")
     out.write_bytes(b"mine")
-    with pytest.raises(TlbenchError, match="is there already"):
+    with pytest.raises(TlbenchError, match=r"exists; remove it or choose another name"):
         generate_video(checkpoint, video, speech, out, device="cpu")
     assert out.read_bytes() == b"mine"
     assert files(tmp_path) == ["me.mp4", "out.mp4", "speech.mkv"]

@@ -1,4 +1,4 @@
-"""When a training of the reference generator goes on to its next stage."""
+"""When a stage of the reference generator's training ends."""
 
 from __future__ import annotations
 
@@ -7,63 +7,63 @@ import json
 import pytest
 
 from tlbench.errors import TlbenchError
-from tlbench.talklip.stages import DONE, FROZEN, LISTENING, READING, Stages, StageSchedule
+from tlbench.talklip.stages import AUDIO_FROZEN, AUDIO_TRAINED, DONE, EXPERT_USED, Stages, StageSchedule
 
 
-def test_patience_forgives_five_judgements_and_the_sixth_ends_the_stage() -> None:
+def test_patience_tolerates_five_validations_and_the_sixth_ends_the_stage() -> None:
     stages = Stages(StageSchedule())
-    assert [stages.judged(l1) for l1 in (0.5, 0.4, 0.41, 0.42, 0.43, 0.44, 0.45)] == [False] * 7
-    assert stages.judged(0.46)
-    assert (stages.stage, stages.waited) == (LISTENING, 0)
+    assert [stages.validated(l1) for l1 in (0.5, 0.4, 0.41, 0.42, 0.43, 0.44, 0.45)] == [False] * 7
+    assert stages.validated(0.46)
+    assert (stages.stage, stages.waited) == (AUDIO_TRAINED, 0)
 
 
 def test_the_best_of_all_stages_counts_not_of_each() -> None:
     stages = Stages(StageSchedule(patience=1))
-    changed = [stages.judged(l1) for l1 in (0.2, 0.3, 0.3, 0.25, 0.24)]
+    changed = [stages.validated(l1) for l1 in (0.2, 0.3, 0.3, 0.25, 0.24)]
     assert changed == [False, False, True, False, True]  # 0.25 is better than the stage's first, not than the best
-    assert (stages.stage, stages.best) == (READING, 0.2)
+    assert (stages.stage, stages.best) == (EXPERT_USED, 0.2)
 
 
 def test_the_third_stages_end_is_the_training_s() -> None:
     stages = Stages(StageSchedule(patience=1))
-    stages.judged(0.1)
+    stages.validated(0.1)
     for _ in range(6):
-        stages.judged(0.1)
+        stages.validated(0.1)
     assert stages.stage == DONE
 
 
-def test_stages_that_change_nothing_are_passed_over_under_patience() -> None:
-    assert Stages(StageSchedule(idle=(FROZEN,))).stage == LISTENING
-    stages = Stages(StageSchedule(patience=1, idle=(FROZEN, READING)))
-    assert stages.stage == LISTENING
+def test_patience_skips_idle_stages() -> None:
+    assert Stages(StageSchedule(idle=(AUDIO_FROZEN,))).stage == AUDIO_TRAINED
+    stages = Stages(StageSchedule(patience=1, idle=(AUDIO_FROZEN, EXPERT_USED)))
+    assert stages.stage == AUDIO_TRAINED
     for l1 in (0.1, 0.2, 0.3):
-        stages.judged(l1)
+        stages.validated(l1)
     assert stages.stage == DONE
 
 
-def test_fixed_steps_end_stages_whatever_is_judged() -> None:
-    stages = Stages(StageSchedule((3, 2, 1), patience=1, idle=(FROZEN,)))
-    assert stages.rule.total == 6
+def test_fixed_steps_end_stages_whatever_the_validation_loss() -> None:
+    stages = Stages(StageSchedule((3, 2, 1), patience=1, idle=(AUDIO_FROZEN,)))
+    assert stages.schedule.total == 6
     reached = []
     for step in range(7):
         stages.at_step(step)
-        assert not stages.judged(1.0 + step)
+        assert not stages.validated(1.0 + step)
         reached.append(stages.stage)
     assert reached == [0, 0, 0, 1, 1, 2, 3]
 
 
-def test_a_stage_of_no_steps_is_left_at_once() -> None:
+def test_a_stage_of_no_steps_is_skipped() -> None:
     stages = Stages(StageSchedule((0, 0, 4)))
     assert stages.at_step(0)
-    assert stages.stage == READING
+    assert stages.stage == EXPERT_USED
 
 
-def test_a_kept_position_is_gone_on_from() -> None:
+def test_a_saved_stage_is_restored() -> None:
     stages, again = Stages(StageSchedule()), Stages(StageSchedule())
     for l1 in (0.3, 0.2, 0.25):
-        stages.judged(l1)
+        stages.validated(l1)
     again.restore(json.loads(json.dumps(stages.to_json())))
-    assert (again.stage, again.best, again.waited) == (FROZEN, 0.2, 1)
+    assert (again.stage, again.best, again.waited) == (AUDIO_FROZEN, 0.2, 1)
 
 
 @pytest.mark.parametrize("steps", [(0, 0, 0), (5, -1, 5)])
@@ -72,6 +72,6 @@ def test_stages_without_steps_are_refused(steps: tuple[int, int, int]) -> None:
         StageSchedule(steps)
 
 
-def test_patience_of_nothing_is_refused() -> None:
+def test_a_patience_of_0_is_refused() -> None:
     with pytest.raises(TlbenchError, match=r"patience 0: must be at least 1"):
         StageSchedule(patience=0)

@@ -48,6 +48,13 @@ class ConfigOnlyOption(click.Option):
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         pass
 
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        flag, space, metavar = record[0].partition(" ")
+        return _key(flag) + space + metavar, record[1]
+
 
 def config_option(command: _Command) -> _Command:
     """Add ``--config FILE.toml`` to a command.
@@ -150,7 +157,12 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
 def _options(command: click.Command) -> dict[str, click.Option]:
     """Key of a config file to option; ``--config`` and ``--recipe`` are no keys."""
     options = [option for option in command.params if isinstance(option, click.Option) and option.expose_value]
-    return {max(option.opts, key=len).lstrip("-").replace("-", "_"): option for option in options}
+    return {_key(max(option.opts, key=len)): option for option in options}
+
+
+def _key(flag: str) -> str:
+    """The key of an option in a config file."""
+    return flag.lstrip("-").replace("-", "_")
 
 
 def _values(content: Mapping[str, Any], command: click.Command, source: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 
 from tlbench.cli.config_file import ConfigOnlyOption
 
-CONFIG_ONLY_HEADING = "Only in --config FILE.toml, with _ for -"
+CONFIG_ONLY_HEADING = "Only in --config FILE.toml"
 
 
 class GroupedCommand(click.Command):

@@ -1,105 +1,124 @@
-"""``tlbench train-reference``: the reference generator, TalkLip, in the variants of its paper."""
+"""``tlbench train-reference``: trains the reference generator, TalkLip, in the variants of its paper."""
 
 from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlbench.cli.options import cache_option, detector_options, face_option, json_option, read_size, weights_option
+from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option, config_text, recipe_option
+from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.options import (
+    cache_option,
+    detector_options,
+    face_option,
+    given_weights,
+    json_option,
+    read_size,
+    weights_option,
+)
 from tlbench.errors import TlbenchError
+from tlbench.talklip.train_config import GAN_FORMS, INITS, VARIANTS, LossConfig, OptimConfig
 
 if TYPE_CHECKING:
+    from tlbench.talklip.run_config import DataConfig, Devices, ModelConfig, TrainingConfig
     from tlbench.talklip.train import TrainedReference
-    from tlbench.talklip.train_step import GanForm
-    from tlbench.training.devices import Precision
 
-VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
+GROUPS = {
+    "Settings from files": ("--recipe", "--config"),
+    "Data": (
+        *("--dataset", "--data-root", "--train-split", "--val-split", "--train-list", "--val-list"),
+        *("--boxes", "--detector", "--smooth", "--face", "--weights", "--cache"),
+    ),
+    "Model": ("--variant", "--size", "--expert", "--init", "--init-from"),
+    "Optimisation": (
+        *("--batch-clips", "--learning-rate", "--discriminator-lr", "--adam-beta1", "--warmup", "--lr-decay-fraction"),
+        *("--freeze-bn-from", "--lip-weight", "--contrast-weight", "--gan-weight", "--mouth-weight", "--seed"),
+    ),
+    "Stages and validation": ("--stage-steps", "--validate-every", "--val-clips", "--max-time"),
+    "Devices": ("--accelerator", "--devices", "--precision", "--num-workers", "--threads"),
+    "Output": ("--out", "--json"),
+}
 
 
-@click.command()
+def read_stage_steps(
+    context: click.Context, option: click.Parameter, value: str | list[int] | None
+) -> tuple[int, int, int] | None:
+    """``A,B,C`` of the command line, or the array of three numbers of a config file."""
+    if value is None:
+        return None
+    try:
+        first, second, third = (int(word) for word in (value.split(",") if isinstance(value, str) else value))
+    except (TypeError, ValueError) as error:
+        raise TlbenchError(f"--stage-steps {value}: give three numbers, such as 1000,500,500") from error
+    return first, second, third
+
+
+@click.command(cls=GroupedCommand, groups=GROUPS)
+@recipe_option("tlbench.talklip")
+@config_option
 @click.option("--dataset", required=True, metavar="NAME", help="synthetic, grid, lrs2, folder ...")
-@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set lies.")
-@click.option("--train-split", metavar="NAME", help="What is learned from.  [default: train]")
-@click.option("--val-split", metavar="NAME", help="What is judged by.  [default: val]")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set is.")
+@click.option("--train-split", metavar="NAME", help="The training set.  [default: train]")
+@click.option("--val-split", metavar="NAME", help="The validation set.  [default: val]")
 @click.option("--train-list", type=click.Path(path_type=Path), metavar="FILE", help="Only these clips of it.")
 @click.option("--val-list", type=click.Path(path_type=Path), metavar="FILE", help="Only these clips of it.")
+@click.option("--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4).")
+@detector_options
+@face_option
+@weights_option
+@cache_option
 @click.option(
     "--variant",
     type=click.Choice(VARIANTS),
     default="g+c",
     show_default=True,
-    help="Local or global audio encoder, with contrastive learning or not; the bases learn without a lip reader.",
-)
-@click.option(
-    "--expert", metavar="NAME|FILE", help="The lip reader it learns from; not for the two bases.  [see docs/reference]"
-)
-@click.option(
-    "--begin-from",
-    type=click.Path(path_type=Path),
-    metavar="FILE|FOLDER",
-    help="A generator to learn more from, such as OUT/last of another training or a published file.",
+    help="Local or global audio encoder, with or without contrastive loss; the bases are trained without an expert.",
 )
 @click.option("--size", metavar="published|miniature|tiny|FILE.json", help="Of the networks.  [default: published]")
+@click.option("--expert", metavar="NAME|FILE", help="The lip reader that the losses are computed with; not for bases.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FOLDER",
-    help="The training's folder; if it holds one with these settings, that one goes on.",
-)
-@click.option(
-    "--stage-steps",
-    metavar="A,B,C",
-    help="Updates of each of the three stages.  [default: by patience, as published]",
-)
-@click.option(
-    "--patience",
-    type=click.IntRange(min=1),
-    default=5,
+    "--init",
+    type=click.Choice(INITS),
+    default="random",
     show_default=True,
-    help="Judgements without a new best before the next stage.",
+    help="Weights of a new generator; copy: it copies the faces it is given, for miniatures.",
 )
 @click.option(
-    "--validate-every", type=click.IntRange(min=1), default=3000, show_default=True, help="Steps between judgements."
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="NAME|FILE|FOLDER",
+    help="Train this generator further, such as OUT/last of another training or a published file.",
 )
 @click.option(
-    "--judged-clips", type=click.IntRange(min=0), default=0, show_default=True, help="Of the val part; 0 for all."
+    "--batch-clips", type=click.IntRange(min=1), default=8, show_default=True, help="Clips in a batch, on each device."
 )
-@click.option("--save-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps between states.")
-@click.option("--batch-clips", type=click.IntRange(min=1), default=8, show_default=True, help="In a batch, a device.")
-@click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True, help="Batches to one update.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True)
 @click.option(
-    "--judge-rate",
+    "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
     default=1e-4,
     show_default=True,
-    help="The discriminator's own learning rate.",
+    help="Of the generator.",
 )
 @click.option(
-    "--momentum",
+    "--discriminator-lr",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="Learning rate of the discriminator.",
+)
+@click.option(
+    "--adam-beta1",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.5,
     show_default=True,
-    help="Adam's first beta.",
-)
-@click.option(
-    "--copier",
-    "copies",
-    is_flag=True,
-    help="Begin with a generator that copies the pictures it is given: for miniatures.",
-)
-@click.option(
-    "--settled-from",
-    type=click.IntRange(min=0),
-    metavar="STEP",
-    help="From this step on the generator's batch norms keep their statistics: for batches of few people.",
+    help="Adam's first beta, of both networks.",
 )
 @click.option(
     "--warmup",
@@ -107,211 +126,252 @@ VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
     default=0,
     show_default=True,
     metavar="STEPS",
-    help="Let the learning rate rise over the first steps.",
+    help="The learning rates rise linearly over the first steps.",
 )
 @click.option(
-    "--fade",
+    "--lr-decay-fraction",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    metavar="SHARE",
-    help="Let the learning rate fall to 0 over this share of all steps, the last ones.",
+    metavar="FRACTION",
+    help="The learning rates fall linearly to 0 over this fraction of all steps, the last ones.",
 )
-@click.option("--lip-weight", type=click.FloatRange(min=0), help="Of the lip reader's loss.  [default: 1e-5]")
-@click.option("--contrast-weight", type=click.FloatRange(min=0), help="Of contrastive learning.  [default: 1e-3]")
-@click.option("--gan-weight", type=click.FloatRange(min=0), help="Of the discriminator.  [default: 0.07]")
 @click.option(
-    "--gan-form",
-    type=click.Choice(["code", "paper"]),
-    default="code",
-    show_default=True,
-    help="The discriminator's losses as in the published code, or as the paper prints them (Eq. 2 and 3).",
+    "--freeze-bn-from",
+    type=click.IntRange(min=0),
+    metavar="STEP",
+    help="From this step on the generator's batch norms keep their statistics.  [default: never]",
 )
+@click.option("--lip-weight", type=click.FloatRange(min=0), help="Of the expert's loss.  [default: 1e-5]")
+@click.option("--contrast-weight", type=click.FloatRange(min=0), help="Of the contrastive loss.  [default: 1e-3]")
+@click.option("--gan-weight", type=click.FloatRange(min=0), help="Of the discriminator's loss.  [default: 0.07]")
 @click.option(
     "--mouth-weight",
     type=click.FloatRange(min=1),
     default=1.0,
     show_default=True,
-    help="How many times a pixel around the mouth counts in the pictures' loss.",
+    help="Of a pixel around the mouth in the reconstruction loss; other pixels have 1.",
 )
 @click.option(
-    "--mask-share",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.08,
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights, batches and dropout."
+)
+@click.option(
+    "--stage-steps",
+    type=click.UNPROCESSED,
+    callback=read_stage_steps,
+    metavar="A,B,C",
+    help="Steps of each stage.  [default: by patience]",
+)
+@click.option(
+    "--validate-every",
+    type=click.IntRange(min=1),
+    default=3000,
     show_default=True,
-    help="Of a clip's frames, so many begin a run that is generated (the paper's p).",
+    metavar="STEPS",
+    help="Steps between validations.",
 )
 @click.option(
-    "--mask-run", type=click.IntRange(1, 11), default=5, show_default=True, help="Frames of such a run (its M)."
+    "--val-clips", type=click.IntRange(min=0), default=0, show_default=True, help="Clips to validate on; 0 for all."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--max-time", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES", help="Stop, all saved.")
-@click.option("--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4).")
-@detector_options
-@face_option
-@weights_option
+@click.option(
+    "--max-time",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Stop after this time, with everything saved.",
+)
 @click.option("--accelerator", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda.")
-@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="How many of them.")
+@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="The number of devices.")
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of the arithmetic while training.",
+    help="bf16: mixed precision, for GPUs and processors with bfloat16 instructions.",
 )
 @click.option(
-    "--loaders", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that prepare batches."
+    "--num-workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that prepare batches."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Of the matrix library.  [default: its own]")
-@cache_option
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of torch.  [default: torch's own]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="The run folder; a training in it with the same settings is continued.",
+)
 @json_option
+@click.option(
+    "--accumulate",
+    cls=ConfigOnlyOption,
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Batches whose gradients are added before a step.",
+)
+@click.option(
+    "--gan-form",
+    cls=ConfigOnlyOption,
+    type=click.Choice(GAN_FORMS),
+    default="code",
+    show_default=True,
+    help="Adversarial losses as in the published code, or as printed in the paper (Eq. 2 and 3).",
+)
+@click.option(
+    "--mask-probability",
+    cls=ConfigOnlyOption,
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.08,
+    show_default=True,
+    help="Fraction of frames at which a run of generated frames begins (the paper's p).",
+)
+@click.option(
+    "--mask-length",
+    cls=ConfigOnlyOption,
+    type=click.IntRange(1, 11),
+    default=5,
+    show_default=True,
+    help="Frames of such a run (the paper's M).",
+)
+@click.option(
+    "--patience",
+    cls=ConfigOnlyOption,
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Validations without a new best before a stage ends, if stage_steps is not given.",
+)
+@click.option(
+    "--save-every",
+    cls=ConfigOnlyOption,
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Steps between states.",
+)
 @click.pass_context
-def command(
-    context: click.Context,
-    dataset: str,
-    data_root: Path | None,
-    train_split: str | None,
-    val_split: str | None,
-    train_list: Path | None,
-    val_list: Path | None,
-    variant: str,
-    expert: str | None,
-    begin_from: Path | None,
-    size: str | None,
-    out: Path,
-    stage_steps: str | None,
-    patience: int,
-    validate_every: int,
-    judged_clips: int,
-    save_every: int,
-    batch_clips: int,
-    accumulate: int,
-    learning_rate: float,
-    judge_rate: float,
-    momentum: float,
-    copies: bool,
-    settled_from: int | None,
-    warmup: int,
-    fade: float,
-    lip_weight: float | None,
-    contrast_weight: float | None,
-    gan_weight: float | None,
-    gan_form: GanForm,
-    mouth_weight: float,
-    mask_share: float,
-    mask_run: int,
-    seed: int,
-    max_time: float | None,
-    boxes: Path | None,
-    detector: str,
-    smooth: int,
-    face: str,
-    weights: tuple[str, ...],
-    accelerator: str,
-    devices: int,
-    precision: Precision,
-    loaders: int,
-    threads: int | None,
-    cache: Path | None,
-    as_json: bool,
-) -> None:
+def command(context: click.Context, /, **options: Any) -> None:
     """Train the reference generator, TalkLip; needs the extra 'train'.
 
-    Three stages, as published: the audio encoder stands still, then it learns, then the lip reader's loss is added.
-    What it has learned last is kept as a package in OUT/last, which `tlbench generate --checkpoint` takes. A training
-    that was stopped goes on where it was when the command is run again.
+    It has three stages, as published: the audio encoder is frozen, then its last blocks are trained, then the expert's
+    losses are added. The generator of the last validation is kept as a package in OUT/last, which
+    `tlbench generate --checkpoint` takes; OUT/config.toml has every option, for --config. A training that was stopped
+    is continued by the same command.
 
-    Exit codes: 0 trained to the end, 1 stopped before it (--max-time, Ctrl-C, SIGTERM), all saved, 2 could not be done.
+    Exit codes: 0 trained to the end, 1 stopped before (--max-time, Ctrl-C, SIGTERM) with everything saved, 2 not done.
     """
-    from tlbench.cli.options import given_weights
     from tlbench.cli.progress import TrainingProgress
-    from tlbench.talklip.batches import FrameMasking
-    from tlbench.talklip.stages import StageSchedule
-    from tlbench.talklip.train import Devices, Splits, train_reference
-    from tlbench.talklip.train_step import Recipe
-    from tlbench.talklip.trainer import TrainLoopConfig
+    from tlbench.files import write_text_atomically
+    from tlbench.talklip.run_config import Hooks
+    from tlbench.talklip.train import train_reference
 
-    if threads is not None:
+    if options["threads"] is not None:
         import torch
 
-        torch.set_num_threads(threads)
-    published = Recipe.for_variant(variant)
-    recipe = replace(
-        published,
-        lip=published.lip if lip_weight is None else lip_weight,
-        contrast=published.contrast if contrast_weight is None else contrast_weight,
-        gan=published.gan if gan_weight is None else gan_weight,
-        learning_rate=learning_rate,
-        judge_rate=judge_rate,
-        momentum=momentum,
-        warmup=warmup,
-        fade=fade,
-        copies=copies,
-        settled_from=settled_from,
-        gan_form=gan_form,
-        mouth=mouth_weight,
-    )
-    stop = _StopSign()
+        torch.set_num_threads(options["threads"])
+    out: Path = options["out"]
     with TrainingProgress() as progress:
         trained = train_reference(
-            dataset,
-            recipe,
+            _data(options),
+            _model(options),
+            training_config(options),
             out,
-            data_root,
-            expert=expert,
-            begin_from=begin_from,
-            size=None if size is None else read_size(size),
-            stages=StageSchedule(_stage_steps(stage_steps), patience),
-            pace=TrainLoopConfig(batch_clips, accumulate, validate_every, judged_clips, save_every, seed),
-            picking=FrameMasking(mask_share, mask_run),
-            parts=Splits(train_split, val_split, train_list, val_list),
-            boxes=boxes,
-            detector=detector,
-            smooth=smooth,
-            face=face,
-            weights=given_weights(weights),
-            devices=Devices(accelerator, devices, precision, loaders),
-            cache=cache,
-            max_seconds=None if max_time is None else 60 * max_time,
-            stop=stop,
-            prepared=progress.prepared,
-            tell=progress.tell,
-            notice=progress.say,
+            devices=_devices(options),
+            max_seconds=None if options["max_time"] is None else 60 * options["max_time"],
+            hooks=Hooks(
+                on_start=lambda: write_text_atomically(out / CONFIG_NAME, config_text(context)),
+                on_prepared=progress.prepared,
+                on_report=progress.tell,
+                notify=progress.say,
+                stop=_StopSignal(),
+            ),
         )
-    _print(trained, as_json)
+    _print(trained, options["as_json"])
     if not trained.done:
-        click.echo(f"stopped at step {trained.step}, all saved; the same command goes on", err=True)
+        click.echo(f"stopped at step {trained.step}, everything is saved; the same command continues", err=True)
         context.exit(1)
 
 
-class _StopSign:
-    """Set by Ctrl-C, and by the SIGTERM of a cluster that takes its machine back: the step under way is finished first.
+def _data(options: Mapping[str, Any]) -> DataConfig:
+    from tlbench.talklip.run_config import DataConfig, Splits
 
-    A second Ctrl-C does not wait; what was saved last is then what is gone on from.
+    return DataConfig(
+        options["dataset"],
+        options["data_root"],
+        Splits(options["train_split"], options["val_split"], options["train_list"], options["val_list"]),
+        options["boxes"],
+        options["detector"],
+        options["smooth"],
+        options["face"],
+        given_weights(options["weights"]),
+        options["cache"],
+    )
+
+
+def _model(options: Mapping[str, Any]) -> ModelConfig:
+    from tlbench.talklip.run_config import ModelConfig
+
+    size = None if options["size"] is None else read_size(options["size"])
+    return ModelConfig(options["expert"], options["init"], options["init_from"], size)
+
+
+def training_config(options: Mapping[str, Any]) -> TrainingConfig:
+    """How the networks are trained, from the command's parameters."""
+    from tlbench.talklip.batches import FrameMasking
+    from tlbench.talklip.run_config import TrainingConfig
+    from tlbench.talklip.stages import StageSchedule
+    from tlbench.talklip.trainer import TrainLoopConfig
+
+    published = LossConfig.for_variant(options["variant"])
+    weights = {
+        name: options[name] for name in ("lip_weight", "contrast_weight", "gan_weight") if options[name] is not None
+    }
+    return TrainingConfig(
+        replace(published, gan_form=options["gan_form"], mouth_weight=options["mouth_weight"], **weights),
+        OptimConfig(
+            options["learning_rate"],
+            options["discriminator_lr"],
+            options["adam_beta1"],
+            options["warmup"],
+            options["lr_decay_fraction"],
+            options["freeze_bn_from"],
+        ),
+        StageSchedule(options["stage_steps"], options["patience"]),
+        TrainLoopConfig(
+            options["batch_clips"],
+            options["accumulate"],
+            options["validate_every"],
+            options["val_clips"],
+            options["save_every"],
+            options["seed"],
+        ),
+        FrameMasking(options["mask_probability"], options["mask_length"]),
+    )
+
+
+def _devices(options: Mapping[str, Any]) -> Devices:
+    from tlbench.talklip.run_config import Devices
+
+    return Devices(options["accelerator"], options["devices"], options["precision"], options["num_workers"])
+
+
+class _StopSignal:
+    """True after Ctrl-C, or after the SIGTERM that a cluster sends; the present step is finished first.
+
+    A second Ctrl-C stops at once; the training then continues from the last saved state.
     """
 
     def __init__(self) -> None:
-        self._seen = False
+        self._received = False
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._see)
+            signal.signal(number, self._receive)
 
-    def _see(self, number: int, frame: FrameType | None) -> None:
-        if self._seen:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._received:
             raise KeyboardInterrupt
-        self._seen = True
+        self._received = True
 
     def __call__(self) -> bool:
-        return self._seen
-
-
-def _stage_steps(given: str | None) -> tuple[int, int, int] | None:
-    if given is None:
-        return None
-    try:
-        first, second, third = (int(word) for word in given.split(","))
-    except ValueError as error:
-        raise TlbenchError(f"--stage-steps {given}: give three numbers, such as 1000,500,500") from error
-    return first, second, third
+        return self._received
 
 
 def _print(trained: TrainedReference, as_json: bool) -> None:
@@ -327,6 +387,6 @@ def _print(trained: TrainedReference, as_json: bool) -> None:
         click.echo(json.dumps(about, indent=1))
         return
     for error in trained.failures.values():
-        click.echo(f"not learned from: {error}", err=True)
-    judged = "not judged yet" if trained.l1 is None else f"L1 {trained.l1:.4f} on the val part"
-    click.echo(f"{trained.last}: {judged}, step {trained.step}")
+        click.echo(f"left out: {error}", err=True)
+    l1 = "not validated yet" if trained.l1 is None else f"validation L1 {trained.l1:.4f}"
+    click.echo(f"{trained.last}: {l1}, step {trained.step}")

@@ -1,7 +1,7 @@
-"""The note beside generated videos: how all of them were made, and each of what.
+"""``generation.json`` in a folder of generated videos: how they were generated, and from which files.
 
-It is written by ``tlbench generate``, which goes on by it, and read by ``tlbench score``, which hands on where the
-videos come from. Whoever reads one must expect anything in it.
+``tlbench generate`` writes it and uses it to continue a run; ``tlbench score`` copies the origin of the videos from it
+into its results. The file may come from anybody, so nothing in it is trusted.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from tlbench.errors import TlbenchError
 from tlbench.files import GENERATION_LOG, read_outside, write_text_atomically
 from tlbench.version import VERSION
 
-NOTE = "generation.json"
-FORM = 2  # raised when the same note stands for other pictures, or its fields change their meaning
-PAUSE_SECONDS = 2.0  # between writings: a note of LRW's 25,000 clips is 8 MB
-MADE_WITH = "made_with"  # for people: another version may go on
-_LONGEST = 200  # characters of what is handed on
+LOG_NAME = "generation.json"
+FORMAT = 2  # raised when the same entries give other frames, or change their meaning
+WRITE_SECONDS = 2.0  # between two writes: the file for LRW's 25,000 clips has 8 MB
+MADE_WITH = "made_with"  # versions, for people; a run may be continued by others
+_MAX_CHARACTERS = 200  # of a text that is copied into results
 
 
 @dataclass(frozen=True)
 class ClipProvenance:
-    """What one video was made of.
+    """What one video was generated from.
 
     Attributes
     ----------
     reference : str
         SHA-256 of the reference video.
     audio : str or None
-        SHA-256 of the sound's file if that is another one.
+        SHA-256 of the audio file, if that is not the reference video.
     boxes : str
-        ``given:`` and the SHA-256 of the clip's own boxes, or the rule by which they were found.
+        ``given:`` and the SHA-256 of the clip's box file, or the rule by which boxes were found.
     frames, faceless_frames : int
-        The latter of the former showed no face, and a box that stood in.
+        The number of frames, and of those without a face, whose box was filled in.
     """
 
     reference: str
@@ -53,112 +53,112 @@ class ClipProvenance:
 
 
 class GenerationLog:
-    """A folder's note, opened to be gone on with. Nothing is written before :meth:`write` or :meth:`add`.
+    """The log of a folder, new or continued. It is written by :meth:`write` and :meth:`add` only.
 
     Parameters
     ----------
     folder : Path
-        Is made if it is not there.
-    recipe : mapping
-        JSON: what decides the pictures of all clips.
-    remarks : mapping
-        JSON: further fields, which may differ from what is there: a checkpoint's file may be renamed.
+        Created if it does not exist.
+    entry : mapping
+        JSON: what decides the frames of all clips.
+    extra : mapping
+        JSON: further fields, which may differ from those in the file, such as the name of the checkpoint's file.
 
     Raises
     ------
     TlbenchError
-        If the folder can't be written, holds videos without a note, or a note of another recipe.
+        If the folder can't be written, has videos but no log, or has a log with another entry.
     """
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], remarks: Mapping[str, Any]) -> None:
-        self.path = folder / NOTE
-        self._recipe, self._remarks = {"form": FORM, **recipe}, dict(remarks)
+    def __init__(self, folder: Path, entry: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
+        self.path = folder / LOG_NAME
+        self._entry, self._extra = {"form": FORMAT, **entry}, dict(extra)
         self._written = 0.0
         make_folder(folder)
-        self.clips = self._opened(folder)
+        self.clips = self._read_clips(folder)
 
-    def add(self, clip_id: str, made: ClipProvenance) -> None:
-        """Take down a video that is written. It is in the file after :meth:`write`, or soon."""
-        self.clips[clip_id] = made
-        if time.monotonic() - self._written > PAUSE_SECONDS:
+    def add(self, clip_id: str, provenance: ClipProvenance) -> None:
+        """Add a video. It is in the file after the next :meth:`write`, or within seconds."""
+        self.clips[clip_id] = provenance
+        if time.monotonic() - self._written > WRITE_SECONDS:
             self.write()
 
     def write(self) -> None:
-        """Bring the file up to date."""
-        kinds = sorted({made.boxes_kind for made in self.clips.values()})
-        content = {**self._recipe, **self._remarks, "boxes": "+".join(kinds)}
-        write_text_atomically(
-            self.path, note_text({**content, "clips": {name: asdict(made) for name, made in self.clips.items()}})
-        )
+        """Write the file."""
+        kinds = sorted({provenance.boxes_kind for provenance in self.clips.values()})
+        content = {**self._entry, **self._extra, "boxes": "+".join(kinds)}
+        clips = {name: asdict(provenance) for name, provenance in self.clips.items()}
+        write_text_atomically(self.path, log_text({**content, "clips": clips}))
         self._written = time.monotonic()
 
-    def _opened(self, folder: Path) -> dict[str, ClipProvenance]:
+    def _read_clips(self, folder: Path) -> dict[str, ClipProvenance]:
         if not self.path.is_file():
             if any(folder.rglob("*.mp4")):
                 raise TlbenchError(
-                    f"{folder} holds videos, and no {NOTE} that says how they were made; choose another folder"
+                    f"{folder} has videos but no {LOG_NAME} that says how; choose another folder (--out)"
                 )
             return {}
-        there = read_note(self.path)
-        wanted = json.loads(json.dumps(self._recipe))
-        different = [key for key in wanted if there.get(key) != wanted[key]]
+        kept = read_log(self.path)
+        wanted = json.loads(json.dumps(self._entry))
+        different = [key for key in wanted if kept.get(key) != wanted[key]]
         if different:
             raise TlbenchError(
-                f"{folder} holds another generation ({', '.join(different)} differ, see {NOTE}); choose another folder"
+                f"{folder} has videos that were generated otherwise ({', '.join(different)} differ, see {LOG_NAME}); "
+                "choose another folder (--out)"
             )
-        clips = there.get("clips")
+        clips = kept.get("clips")
         entries = clips.items() if isinstance(clips, dict) else ()
-        return {name: made for name, data in entries if (made := _made(data)) is not None}
+        return {name: provenance for name, data in entries if (provenance := _provenance(data)) is not None}
 
 
-def read_note(path: Path) -> dict[str, Any]:
-    """The JSON object in a note. Raises TlbenchError if there is none."""
+def read_log(path: Path) -> dict[str, Any]:
+    """The JSON object in a log. Raises TlbenchError if the file can't be read or has none."""
     try:
         content = json.loads(read_outside(path, GENERATION_LOG))
         if not isinstance(content, dict):
-            raise ValueError("it holds no JSON object")
+            raise ValueError("it has no JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise TlbenchError(f"{path}: can't be read ({error}); choose another folder") from error
+        raise TlbenchError(f"{path}: can't be read ({error}); choose another folder (--out)") from error
     return content
 
 
-def note_text(content: Mapping[str, Any]) -> str:
-    """A note as it is written."""
+def log_text(content: Mapping[str, Any]) -> str:
+    """The text of a log."""
     return json.dumps(dict(content), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def origin_of(folder: Path) -> dict[str, Any] | None:
-    """Where a folder's videos come from, for results: a JSON object; None if it has no note.
+    """Where a folder's videos come from, as a JSON object for results; None if the folder has no log.
 
-    ``checkpoint`` (file, sha256), ``tlbench``, ``identity``, ``trim``, ``boxes``, and, of a checkpoint that was trained
-    here, ``variant``, ``expert`` (name, sha256) and ``trained_with``. What a note does not tell, or not as it should,
-    is left out.
+    The names are ``checkpoint`` (file, sha256), ``tlbench``, ``identity``, ``trim``, ``boxes``, and for a checkpoint
+    that was trained here ``variant``, ``expert`` (name, sha256) and ``trained_with``. A value that is missing or of
+    another type is left out.
 
     Raises
     ------
     TlbenchError
-        If there is a note, and it can't be read.
+        If there is a log that can't be read.
     """
-    path = folder / NOTE
+    path = folder / LOG_NAME
     if not path.is_file():
         return None
-    note = read_note(path)
-    checkpoint = _object(note.get("checkpoint"))
+    log = read_log(path)
+    checkpoint = _object(log.get("checkpoint"))
     trained = _object(_object(checkpoint.get("config")).get("trained"))
     recipe, expert = _object(trained.get("recipe")), _object(trained.get("expert"))
-    named = trained.get("trained_with")
+    names = trained.get("trained_with")
     found = {
-        "checkpoint": _texts({"file": _last_part(note.get("checkpoint_file")), "sha256": checkpoint.get("sha256")}),
-        **_texts({"tlbench": _object(note.get(MADE_WITH)).get("tlbench")}),
-        **_texts({name: note.get(name) for name in ("identity", "trim", "boxes")}),
+        "checkpoint": _texts({"file": _last_part(log.get("checkpoint_file")), "sha256": checkpoint.get("sha256")}),
+        **_texts({"tlbench": _object(log.get(MADE_WITH)).get("tlbench")}),
+        **_texts({name: log.get(name) for name in ("identity", "trim", "boxes")}),
         **_texts({"variant": trained.get("variant", recipe.get("variant"))}),
         "expert": _texts({name: expert.get(name) for name in ("name", "sha256")}),
-        "trained_with": [name for name in named if _is_text(name)] if isinstance(named, list) else [],
+        "trained_with": [name for name in names if _is_text(name)] if isinstance(names, list) else [],
     }
     return {name: value for name, value in found.items() if value}
 
 
-def _made(data: object) -> ClipProvenance | None:
+def _provenance(data: object) -> ClipProvenance | None:
     fields = _object(data)
     reference, audio, boxes = (fields.get(name) for name in ("reference", "audio", "boxes"))
     frames, faceless = fields.get("frames"), fields.get("faceless_frames")
@@ -178,7 +178,7 @@ def _last_part(name: object) -> str | None:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= _MAX_CHARACTERS and value.isprintable()
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
@@ -186,13 +186,15 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def made_with(libraries: Mapping[str, str]) -> dict[str, Any]:
-    """The entry that says which versions made it."""
+    """The field with the versions of tlbench and of other libraries."""
     return {MADE_WITH: {"tlbench": VERSION, **libraries}}
 
 
 def make_folder(folder: Path) -> None:
-    """Raises TlbenchError if it can't be made."""
+    """Create a folder. Raises TlbenchError if it can't be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TlbenchError(f"videos can't be written to {folder} ({error.strerror}); choose another folder") from error
+        raise TlbenchError(
+            f"videos can't be written to {folder} ({error.strerror}); choose another folder (--out)"
+        ) from error

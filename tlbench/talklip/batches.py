@@ -1,4 +1,4 @@
-"""Clips as one batch of tensors, with the frames that are picked from each and the faces a generator is given."""
+"""Clips as batches of tensors: the frames to be generated, the faces that the generator is given, and the audio."""
 
 from __future__ import annotations
 
@@ -14,65 +14,70 @@ from tlbench.media.mel import mel_segments, mel_spectrogram
 from tlbench.talklip.dataset import FACE_SIDE, TrainingClip
 from tlbench.training.expert import AudioEncoder, Expert
 
-VAL_STRIDE = 0.12  # train.py: of the frames, between two runs in validation
-SHORTEST = 13  # frames; with fewer the original's int(0.08 T) is 0 and it stops with an error
+VALIDATION_STRIDE = 0.12  # train.py: distance between two runs in validation, as a fraction of the clip's frames
+MIN_FRAMES = 13  # with fewer the original's int(0.08 T) is 0 and it stops with an error
 
 
 @dataclass(frozen=True)
 class FrameMasking:
-    """Which frames of a clip are generated, and so masked for the lip reader (the paper's Sec. 3.5).
+    """Which frames of a clip are generated in training, and so masked for the expert (the paper's Sec. 3.5).
 
     Attributes
     ----------
-    share : float
-        p: of all frames, so many begin a run; 0.08 as published (TalkLip ``train.py``, ``prob``).
-    run : int
-        M: frames of a run, its first among them; 5 as published (``length``).
+    probability : float
+        p: the fraction of all frames that a run of generated frames begins at; 0.08 as published (TalkLip ``train.py``,
+        ``prob``).
+    length : int
+        M: frames of a run; 5 as published (``length``).
 
     Raises
     ------
     TlbenchError
-        If nothing could be picked so, or nothing else would be left.
+        If no frame would be selected, or a clip of ``MIN_FRAMES`` frames is too short for a run.
     """
 
-    share: float = 0.08
-    run: int = 5
+    probability: float = 0.08
+    length: int = 5
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise TlbenchError(f"a share of {self.share} of all frames can't be picked; give more than 0, 1 at most")
-        if not 1 <= self.run <= SHORTEST - 2:
-            raise TlbenchError(f"runs of {self.run} frames: clips may have {SHORTEST}; give 1 to {SHORTEST - 2}")
+        if not 0 < self.probability <= 1:
+            raise TlbenchError(f"mask probability {self.probability}: give more than 0, at most 1 (mask_probability)")
+        if not 1 <= self.length <= MIN_FRAMES - 2:
+            raise TlbenchError(
+                f"mask length {self.length}: clips may have only {MIN_FRAMES} frames; give 1 to {MIN_FRAMES - 2} "
+                "(mask_length)"
+            )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from. N frames are picked from B clips of up to T frames.
+    """The tensors of a step: N selected frames of B clips of up to T frames.
 
     Attributes
     ----------
     faces : (N, 6, 96, 96) float32
-        BGR / 255: the face with its lower half black, then another picture of the person.
-    truth : (N, 3, 96, 96) float32
+        BGR / 255: the face with its lower half black, then the identity, another face of the same clip.
+    target : (N, 3, 96, 96) float32
+        BGR / 255: the real face.
     audio : (B, F, T) float32 for a global audio encoder, (N, 1, 80, 16) for a local one
-    hidden : (B, T) bool
-        True where a clip has no frame.
+    padding_mask : (B, T) bool
+        True for padding.
     index : (N,) int64
-        Of the picked frames in the flattened (B, T).
+        Of the selected frames in the flattened (B, T).
     tokens : (B, L) int64
-        Padded; (B, 0) if nobody reads.
+        The transcripts, padded; (B, 0) without an expert.
     frames : (M, 160, 160, 3) uint8
-        Of all clips, one after the other, BGR; M is 0 if nobody looks at them.
+        BGR, of all clips one after the other; M is 0 if no expert uses them.
     boxes : (N, 4) int64
-        Of the picked frames.
+        Face boxes of the selected frames, x1 y1 x2 y2.
     rows : (N,) int64
-        Of the picked frames in ``frames``.
+        Of the selected frames in ``frames``.
     """
 
     faces: Tensor
-    truth: Tensor
+    target: Tensor
     audio: Tensor
-    hidden: Tensor
+    padding_mask: Tensor
     index: Tensor
     tokens: Tensor
     frames: Tensor
@@ -80,141 +85,134 @@ class Batch:
     rows: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """The batch on a device."""
         moved = {field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)}
         return replace(self, **moved)
 
     def pin_memory(self) -> Batch:
-        """The same in memory that a GPU can fetch from by itself; torch's loader asks for it."""
+        """The batch in pinned memory; called by torch's loader."""
         return replace(self, **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
 
 
-def picked_in_training(
-    frames: int, rng: np.random.Generator, picking: FrameMasking | None = None
+def training_frames(
+    frames: int, rng: np.random.Generator, masking: FrameMasking | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frames to be generated, and for each the frame that lends the face: runs of five, by chance.
+    """Frames to be generated, and for each the frame that gives the identity, both (N,) int64.
 
-    As ``train.py``: 8 % of the frames are drawn as starts, those nearer than five to the one before are dropped, and
-    each run's identity is another run of the clip. Where the original draws none (clips of 12 frames and fewer), one is
-    drawn. ``picking`` may say other numbers.
+    As ``train.py``: 8 % of the frames are drawn as the starts of runs of five, starts nearer than five frames to the
+    one before are dropped, and the identities of a run are another run of the clip. The original draws no start from
+    clips of 12 frames and fewer; here at least one is drawn. ``masking`` may give other numbers.
     """
-    picking = picking or FrameMasking()
-    places = frames - picking.run + 1  # where a run may begin
-    count = min(max(int(frames * picking.share), 1), places - 1)
-    starts = np.sort(rng.choice(np.arange(1, places), count, replace=False))
-    kept = [int(starts[0])]
-    for start in starts[1:]:
-        if start - kept[-1] >= picking.run:
-            kept.append(int(start))
-    others = [int(rng.choice(np.delete(np.arange(places), start))) for start in kept]
-    return _runs(kept, picking.run), _runs(others, picking.run)
+    masking = masking or FrameMasking()
+    starts_end = frames - masking.length + 1  # runs start before this frame
+    count = min(max(int(frames * masking.probability), 1), starts_end - 1)
+    drawn = np.sort(rng.choice(np.arange(1, starts_end), count, replace=False))
+    starts = [int(drawn[0])]
+    for start in drawn[1:]:
+        if start - starts[-1] >= masking.length:
+            starts.append(int(start))
+    identities = [int(rng.choice(np.delete(np.arange(starts_end), start))) for start in starts]
+    return _runs(starts, masking.length), _runs(identities, masking.length)
 
 
-def picked_in_validation(frames: int, run: int = FrameMasking.run) -> tuple[np.ndarray, np.ndarray]:
-    """Frames to be generated, and 0 for each: the first frame lends the face, as when a finished generator speaks."""
-    picked = _runs(list(range(0, frames - run + 1, max(int(frames * VAL_STRIDE), 1))), run)
-    return picked, np.zeros_like(picked)
+def validation_frames(frames: int, length: int = FrameMasking.length) -> tuple[np.ndarray, np.ndarray]:
+    """Evenly spaced runs of frames to be generated, and 0 for each: the first frame gives the identity, as in tests."""
+    selected = _runs(list(range(0, frames - length + 1, max(int(frames * VALIDATION_STRIDE), 1))), length)
+    return selected, np.zeros_like(selected)
 
 
-def _runs(starts: list[int], frames: int) -> np.ndarray:
-    return (np.array(starts)[:, None] + np.arange(frames)).reshape(-1)
+def _runs(starts: list[int], length: int) -> np.ndarray:
+    return (np.array(starts)[:, None] + np.arange(length)).reshape(-1)
 
 
 class BatchMaker:
-    """Turns clips into batches.
+    """Makes batches of clips.
 
     Parameters
     ----------
-    ear : AudioEncoder or None
+    audio_encoder : AudioEncoder or None
         The generator's global audio encoder; None if it has a local one.
-    teacher : Expert or None
-        Who reads what is generated.
+    expert : Expert or None
     ahead_frames : int
-        How far ahead of its frame the sound for a local audio encoder begins: what the generator's sizes say, or it
-        will speak too early or too late.
-    picking : FrameMasking or None
-        None is as published.
+        How many frames before its frame the input of a local audio encoder begins. It must be the generator's, or
+        lips and speech will be out of sync.
+    masking : FrameMasking or None
+        None for the published one.
     """
 
     def __init__(
         self,
-        ear: AudioEncoder | None,
-        teacher: Expert | None,
+        audio_encoder: AudioEncoder | None,
+        expert: Expert | None,
         ahead_frames: int = 0,
-        picking: FrameMasking | None = None,
+        masking: FrameMasking | None = None,
     ) -> None:
-        self._ear = ear
-        self._teacher = teacher
+        self._audio_encoder = audio_encoder
+        self._expert = expert
         self._ahead_frames = ahead_frames
-        self._picking = picking or FrameMasking()
+        self._masking = masking or FrameMasking()
 
-    def training(self, clips: Sequence[TrainingClip], rng: np.random.Generator, *, read: bool = True) -> Batch:
-        """Clips with frames picked by chance, on the CPU. Without ``read`` no lip reader will look at them."""
-        return self._batch(clips, [picked_in_training(len(clip), rng, self._picking) for clip in clips], read=read)
+    def training(self, clips: Sequence[TrainingClip], rng: np.random.Generator, *, use_expert: bool = True) -> Batch:
+        """Clips with randomly selected frames, on the CPU. Without ``use_expert`` whole frames are not decoded."""
+        selections = [training_frames(len(clip), rng, self._masking) for clip in clips]
+        return self._batch(clips, selections, use_expert=use_expert)
 
     def validation(self, clip: TrainingClip) -> Batch:
-        """A clip with frames picked evenly."""
-        return self._batch([clip], [picked_in_validation(len(clip), self._picking.run)], read=True)
+        """A clip with evenly spaced runs of frames."""
+        return self._batch([clip], [validation_frames(len(clip), self._masking.length)], use_expert=True)
 
-    def whole(self, clip: TrainingClip, begin: int, end: int) -> Batch:
-        """Each frame of a clip from ``begin`` up to ``end``, to be looked at by a person.
-
-        The first frame of the clip lends the face.
-        """
-        picked = np.arange(begin, min(end, len(clip)))
-        return self._batch([clip], [(picked, np.zeros_like(picked))], read=False)
+    def all_frames(self, clip: TrainingClip, begin: int, end: int) -> Batch:
+        """Every frame of a clip from ``begin`` up to ``end``, for sample videos. The first frame gives the identity."""
+        selected = np.arange(begin, min(end, len(clip)))
+        return self._batch([clip], [(selected, np.zeros_like(selected))], use_expert=False)
 
     def _batch(
-        self, clips: Sequence[TrainingClip], picks: Sequence[tuple[np.ndarray, np.ndarray]], *, read: bool
+        self, clips: Sequence[TrainingClip], selections: Sequence[tuple[np.ndarray, np.ndarray]], *, use_expert: bool
     ) -> Batch:
         longest = max(len(clip) for clip in clips)
-        truth = np.concatenate([clip.faces[picked] for clip, (picked, _) in zip(clips, picks, strict=True)])
-        identity = np.concatenate([clip.faces[other] for clip, (_, other) in zip(clips, picks, strict=True)])
-        pose = truth.copy()
+        selected = [frames for frames, _ in selections]
+        target = np.concatenate([clip.faces[frames] for clip, frames in zip(clips, selected, strict=True)])
+        identity = np.concatenate([clip.faces[other] for clip, (_, other) in zip(clips, selections, strict=True)])
+        pose = target.copy()
         pose[:, FACE_SIDE // 2 :] = 0
-        index = [picked + longest * row for row, (picked, _) in enumerate(picks)]
-        begins = np.cumsum([0, *(len(clip) for clip in clips)])
-        rows = [picked + begin for begin, (picked, _) in zip(begins, picks, strict=False)]
+        first_rows = np.cumsum([0, *(len(clip) for clip in clips)])[:-1]
+        boxes = [clip.boxes[frames] for clip, frames in zip(clips, selected, strict=True)]
+        no_tokens, no_frames = torch.zeros(len(clips), 0, dtype=torch.int64), torch.zeros(0, 0, 0, 3, dtype=torch.uint8)
+        decode = use_expert and self._expert is not None
         return Batch(
-            faces=as_faces(np.concatenate([pose, identity], axis=-1)),
-            truth=as_faces(truth),
-            audio=self._hear(clips, [picked for picked, _ in picks], longest),
-            hidden=torch.arange(longest)[None] >= torch.tensor([len(clip) for clip in clips])[:, None],
-            index=torch.from_numpy(np.concatenate(index)),
-            tokens=self._teacher.padded([clip.tokens for clip in clips])
-            if self._teacher is not None
-            else torch.zeros(len(clips), 0, dtype=torch.int64),
-            frames=torch.from_numpy(np.concatenate([clip.frames() for clip in clips]))
-            if read and self._teacher is not None
-            else torch.zeros(0, 0, 0, 3, dtype=torch.uint8),
-            boxes=torch.from_numpy(
-                np.concatenate([clip.boxes[picked] for clip, (picked, _) in zip(clips, picks, strict=True)])
+            faces=to_float(np.concatenate([pose, identity], axis=-1)),
+            target=to_float(target),
+            audio=self._audio(clips, selected, longest),
+            padding_mask=torch.arange(longest)[None] >= torch.tensor([len(clip) for clip in clips])[:, None],
+            index=torch.from_numpy(np.concatenate([frames + longest * row for row, frames in enumerate(selected)])),
+            tokens=no_tokens if self._expert is None else self._expert.pad([clip.tokens for clip in clips]),
+            frames=torch.from_numpy(np.concatenate([clip.frames() for clip in clips])) if decode else no_frames,
+            boxes=torch.from_numpy(np.concatenate(boxes)),
+            rows=torch.from_numpy(
+                np.concatenate([first + frames for first, frames in zip(first_rows, selected, strict=True)])
             ),
-            rows=torch.from_numpy(np.concatenate(rows)),
         )
 
-    def _hear(self, clips: Sequence[TrainingClip], picks: Sequence[np.ndarray], longest: int) -> Tensor:
-        if self._ear is None:
-            heard = [
-                mel_segments(mel_spectrogram(clip.samples), len(clip), self._ahead_frames)[picked]
-                for clip, picked in zip(clips, picks, strict=True)
+    def _audio(self, clips: Sequence[TrainingClip], selected: Sequence[np.ndarray], longest: int) -> Tensor:
+        if self._audio_encoder is None:
+            segments = [
+                mel_segments(mel_spectrogram(clip.samples), len(clip), self._ahead_frames)[frames]
+                for clip, frames in zip(clips, selected, strict=True)
             ]
-            return torch.from_numpy(np.concatenate(heard))
-        whole = np.zeros((len(clips), longest, 0), np.float32)
-        for row, clip in enumerate(clips):
-            features = self._ear.features(clip.samples, len(clip))  # (T, F)
-            if not whole.size:
-                whole = np.zeros((len(clips), longest, features.shape[1]), np.float32)
-            whole[row, : len(clip)] = features
-        return torch.from_numpy(whole).transpose(1, 2)
+            return torch.from_numpy(np.concatenate(segments))
+        features = [self._audio_encoder.features(clip.samples, len(clip)) for clip in clips]  # (T, F) each
+        padded = np.zeros((len(clips), longest, features[0].shape[1]), np.float32)
+        for row, of_clip in enumerate(features):
+            padded[row, : len(of_clip)] = of_clip
+        return torch.from_numpy(padded).transpose(1, 2)
 
 
-def as_pictures(faces: Tensor) -> np.ndarray:
-    """(N, C, H, W) float between 0 and 1 to (N, H, W, C) uint8, cut off as the original's ``astype`` does."""
+def to_uint8(faces: Tensor) -> np.ndarray:
+    """(N, C, H, W) float between 0 and 1 to (N, H, W, C) uint8, truncated as the original's ``astype`` does."""
     levels: np.ndarray = (faces.float() * 255).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     return levels
 
 
-def as_faces(pictures: np.ndarray) -> Tensor:
+def to_float(pictures: np.ndarray) -> Tensor:
     """(N, H, W, C) uint8 to (N, C, H, W) float32 between 0 and 1."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255

@@ -1,10 +1,10 @@
-"""How a miniature generator begins: as one that copies what it is given, instead of as noise.
+"""Weights for a miniature generator to start from: it copies the faces it is given.
 
-A generator that knows nothing spends most of an afternoon on a single core on learning that a face looks like itself;
-until then nothing of the mouth is learned. So the first stage's batch norm and the output block get weights that hand
-the colours on: the upper half of the picture whose lower half is black, and the lower half of the other picture. What
-skip connections bring into the decoder is made quieter, or what is heard drowns in it before it has told anything. The
-other weights stay as drawn, and everything goes on learning. The published generator does not begin so.
+On one core a randomly initialised generator spends most of an afternoon on learning that a face looks like itself, and
+learns nothing about the mouth before that. Here the first encoder stage and the output block get weights that pass the
+colours through: the upper half of the face with the black lower half, and the lower half of the identity. The skip
+connections into the decoder are scaled down, so that the audio embedding is not drowned by them. All other weights stay
+random, and every weight is trained. The published generator is not initialised like this.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from tlbench.talklip.generator import TalkLip
 
 COLOURS = FACES // 2
-OTHERS = 0.1  # of what was drawn, where all that is not copied meets the picture: enough to learn by, not to disturb
-HUSH = -4.0  # one colour of a quarter or more where the first picture is not black hides the other picture
-SEEN_LESS = 0.1  # of what was drawn for the skip connections: what is heard passes by each of them on its way up
+OTHER_SCALE = 0.1  # of the random weights of the output block: small against the copied colours, large enough to learn
+LOWER_HALF_SUPPRESSION = -4.0  # weight of each pose colour: where the pose is not black, the ReLU removes the identity
+SKIP_SCALE = 0.1  # of the random weights of skip connections, which the audio embedding passes at every stage
 SLOPE = 4.8  # of the line through 0.5 that is nearest to the inverse of a sigmoid between 0.1 and 0.9
 
 
 @torch.no_grad()
-def begin_as_copier(generator: TalkLip, batch: Batch) -> None:
-    """Give a generator that has learned nothing the weights of a copier, and its batch norms a batch's statistics.
+def init_as_copy(generator: TalkLip, batch: Batch) -> None:
+    """Make an untrained generator copy its input; its batch norms get the statistics of a batch.
 
     Raises
     ------
     TlbenchError
-        If it is too narrow: the first stage and the output block must have six channels for the colours of two
-        pictures.
+        If the first stage or the output block has fewer than the six channels that the colours of two faces need.
     """
     first, first_norm = _convolution(generator, "face_encoder_blocks.0.0.conv_block")
     out, out_norm = _convolution(generator, "output_block.0.conv_block")
@@ -45,42 +44,48 @@ def begin_as_copier(generator: TalkLip, batch: Batch) -> None:
     assert last.bias is not None
     assert first.bias is not None
     assert out.bias is not None
-    seen = first.out_channels
-    if min(seen, out.out_channels) < FACES:
+    channels = first.out_channels
+    if min(channels, out.out_channels) < FACES:
         raise TlbenchError(
-            f"a generator of {seen} channels at its first stage can't begin as a copier; {FACES} are needed (--size)"
+            f"a generator with {channels} channels in its first stage can't be initialised as a copy; {FACES} are "
+            "needed (--size, --init)"
         )
+    _scale_random_weights(generator, out, last)
     middle = first.kernel_size[0] // 2
     first.weight[:FACES] = 0
     first.bias[:FACES] = 0
-    out.weight.mul_(OTHERS)
-    out.weight[:FACES] *= OTHERS
-    out.bias[:FACES] = 0
-    for block, below in zip(generator.face_decoder_blocks[1:], generator.face_decoder_blocks, strict=False):
-        handed_up = _width(below)
-        up = block.get_submodule("0.conv_block.0")
-        assert isinstance(up, nn.ConvTranspose2d)
-        up.weight[handed_up:] *= SEEN_LESS  # (in, out, 3, 3)
-    beside = out.in_channels - seen  # where the first stage's channels lie behind the last one's
+    skip = out.in_channels - channels  # the first stage's channels come after the last decoder stage's
     for colour in range(FACES):
         first.weight[colour, colour, middle, middle] = 1
-        out.weight[colour, beside + colour, 1, 1] = 1
-    out.weight[COLOURS:FACES, beside : beside + COLOURS, 1, 1] = HUSH
-    last.weight.mul_(OTHERS)
+        out.weight[colour, skip + colour, 1, 1] = 1
+    out.weight[COLOURS:FACES, skip : skip + COLOURS, 1, 1] = LOWER_HALF_SUPPRESSION
     last.bias.fill_(-SLOPE / 2)
     for colour in range(COLOURS):
         last.weight[colour, [colour, colour + COLOURS]] = SLOPE
     for norm in (first_norm, out_norm):
-        _measure(generator, batch)
+        _measure_statistics(generator, batch)
         assert norm.running_var is not None
         assert norm.running_mean is not None
         norm.weight[:FACES] = (norm.running_var[:FACES] + norm.eps).sqrt()
         norm.bias[:FACES] = norm.running_mean[:FACES]
-    _measure(generator, batch)
+    _measure_statistics(generator, batch)
 
 
-def _width(block: nn.Module) -> int:
-    """Channels that a block of the decoder hands up."""
+def _scale_random_weights(generator: TalkLip, out: nn.Conv2d, last: nn.Conv2d) -> None:
+    """Scale the random weights of the output block and of the decoder's skip connections down."""
+    assert out.bias is not None
+    out.weight.mul_(OTHER_SCALE)
+    out.weight[:FACES] *= OTHER_SCALE
+    out.bias[:FACES] = 0
+    last.weight.mul_(OTHER_SCALE)
+    for block, below in zip(generator.face_decoder_blocks[1:], generator.face_decoder_blocks, strict=False):
+        upsampling = block.get_submodule("0.conv_block.0")
+        assert isinstance(upsampling, nn.ConvTranspose2d)
+        upsampling.weight[_output_channels(below) :] *= SKIP_SCALE  # (in, out, 3, 3)
+
+
+def _output_channels(block: nn.Module) -> int:
+    """Output channels of a decoder block."""
     norm = block.get_submodule("0.conv_block.1")
     assert isinstance(norm, nn.BatchNorm2d)
     return norm.num_features
@@ -93,16 +98,16 @@ def _convolution(generator: TalkLip, name: str) -> tuple[nn.Conv2d, nn.BatchNorm
     return convolution, norm
 
 
-def _measure(generator: TalkLip, batch: Batch) -> None:
-    """Let the batch norms take a batch's statistics for their own."""
-    norms = [part for part in generator.modules() if isinstance(part, nn.BatchNorm2d)]
-    usual = [norm.momentum for norm in norms]
-    training = [(part, part.training) for part in generator.modules()]
+def _measure_statistics(generator: TalkLip, batch: Batch) -> None:
+    """Set the running statistics of all batch norms to those of a batch."""
+    norms = [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    modes = [(module, module.training) for module in generator.modules()]
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
-    generator.paint(generator.audio_embedding(batch.audio, batch.hidden, batch.index), batch.faces)
-    for norm, momentum in zip(norms, usual, strict=True):
+    generator.paint(generator.audio_embedding(batch.audio, batch.padding_mask, batch.index), batch.faces)
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    for part, was in training:
-        part.training = was
+    for module, mode in modes:
+        module.training = mode

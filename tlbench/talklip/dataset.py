@@ -1,13 +1,12 @@
-"""Clips as a generator learns from them: the face in every frame, the frame around it, and the sound.
+"""Training data of a generator: the face in every frame, the frames around it, and the audio of each clip.
 
-The faces are what is generated (96x96, TalkLip ``train.py`` and Wav2Lip); the frames are what the lip reader is shown
-once a generated face has been pasted back. Where videos are not framed as LRS2's are, 160x160 around the face, the
-frames are brought to that framing first, because that is what lip readers know; faces are cut from the video itself.
+The faces are the generator's targets (96x96, TalkLip ``train.py`` and Wav2Lip); the frames are what the expert is given
+after generated faces have been pasted into them. Videos that do not have LRS2's framing, 160x160 around the face, are
+brought to that framing for the expert; faces are cropped from the original video.
 
-What is kept in the cache is small, and exact. Faces lie there as PNG, about 10 kB each, and only those are unpacked
-that a step picks. Frames do not lie there at all: a video is its own best compression, a frame of H.264 is read in half
-the time of the same frame as PNG, and only a lip reader looks at them. As plain pixels both took 77 to 104 kB a frame,
-20 GB for 4000 clips.
+The cache keeps faces as PNG, lossless and about 10 kB each, and only the selected ones are decoded for a step. Frames
+are not kept: decoding them from the video takes half the time of decoding PNG, and only an expert needs them. As raw
+pixels both took 77 to 104 kB a frame, 20 GB for 4000 clips.
 """
 
 from __future__ import annotations
@@ -37,28 +36,28 @@ from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
 
 FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 FRAME_SIDE = 160  # pixels, of LRS2's videos
-FORM = 2  # of a clip's arrays
-PACKING = (cv2.IMWRITE_PNG_COMPRESSION, 1)  # the quickest; level 9 saves little
-WHOLE = View("reference-whole", 1, (ToBgr(),))
-FRAMED = View("reference-framed", 1, (FrameFace(FRAME_SIDE), ToBgr()))
+FORMAT = 2  # version of the arrays in the cache
+PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)  # the fastest; level 9 saves little
+WHOLE_FRAME = View("reference-whole", 1, (ToBgr(),))
+FACE_FRAMED = View("reference-framed", 1, (FrameFace(FRAME_SIDE), ToBgr()))
 
-Spell = Callable[[str], list[int]]
+Tokenize = Callable[[str], list[int]]
 
 
 class Faces:
-    """Faces of a clip, (T, 96, 96, 3) uint8 BGR, packed without loss: ``faces[rows]`` unpacks those rows.
+    """Faces of a clip as PNG files; ``faces[rows]`` decodes those rows to (n, 96, 96, 3) uint8 BGR.
 
     Parameters
     ----------
     packed : (N,) uint8
-        PNG files, one after the other.
+        T PNG files, one after the other.
     ends : (T,) int64
-        Where each of them ends.
+        The end of each file in ``packed``.
 
     Raises
     ------
     TlbenchError
-        From ``faces[rows]``, if what was packed is damaged.
+        From ``faces[rows]``, if a file is damaged.
     """
 
     def __init__(self, packed: np.ndarray, ends: np.ndarray) -> None:
@@ -66,25 +65,25 @@ class Faces:
         self.ends = ends
 
     @classmethod
-    def of(cls, pictures: Iterable[np.ndarray]) -> Faces:
-        """Pack pictures, (96, 96, 3) uint8 BGR each."""
-        files = [cv2.imencode(".png", picture, PACKING)[1] for picture in pictures]
+    def encode(cls, faces: Iterable[np.ndarray]) -> Faces:
+        """Encode faces, (96, 96, 3) uint8 BGR each."""
+        files = [cv2.imencode(".png", face, PNG_OPTIONS)[1] for face in faces]
         return cls(np.concatenate(files), np.cumsum([len(file) for file in files]))
 
     def __len__(self) -> int:
         return len(self.ends)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return np.stack([self._unpacked(int(row)) for row in rows])
+        return np.stack([self._decoded(int(row)) for row in rows])
 
-    def _unpacked(self, row: int) -> np.ndarray:
+    def _decoded(self, row: int) -> np.ndarray:
         begin = int(self.ends[row - 1]) if row else 0
-        picture = cv2.imdecode(self.packed[begin : self.ends[row]], cv2.IMREAD_COLOR)
-        if picture is None:
+        face = cv2.imdecode(self.packed[begin : self.ends[row]], cv2.IMREAD_COLOR)
+        if face is None:
             raise TlbenchError(
-                f"face {row} of a clip is damaged in the cache; remove its folder material and run again"
+                f"face {row} of a clip is damaged in the cache; remove the cache's folder 'material' and run again"
             )
-        return np.asarray(picture)
+        return np.asarray(face)
 
 
 @dataclass(frozen=True)
@@ -96,13 +95,13 @@ class TrainingClip:
     clip : Clip
     faces : Faces
     boxes : (T, 4) int64
-        x1 y1 x2 y2 of each face in the frames; x2 and y2 may pass the edge.
+        x1 y1 x2 y2 of each face in ``frames``; x2 and y2 may be outside the frame.
     samples : (N,) int16
         16 kHz.
     tokens : list of int
-        What is said, as the lip reader spells it; empty if there is none.
+        The transcript; empty without an expert.
     frames : callable
-        Decodes the frames, (T, 160, 160, 3) uint8 BGR.
+        Takes no argument and decodes the frames, (T, 160, 160, 3) uint8 BGR.
     """
 
     clip: Clip
@@ -117,7 +116,7 @@ class TrainingClip:
 
 
 class TalkLipDataset(PreprocessedDataset):
-    """The material of a part of a data set, in order.
+    """The clips of one split of a data set, in order; ``dataset[index]`` is a :class:`TrainingClip`.
 
     Parameters
     ----------
@@ -125,24 +124,24 @@ class TalkLipDataset(PreprocessedDataset):
         Its reference videos.
     boxes : BoxRule
     cache : Path
-    shortest : int
-        Frames that a clip must have.
-    spell : callable or None
-        Turns a transcript into token numbers, or raises TlbenchError; None if nobody reads what is generated.
+    min_frames : int
+        Shorter clips are left out.
+    tokenize : callable or None
+        Transcript to token numbers; raises TlbenchError if it can't. None without an expert.
 
     Attributes
     ----------
     converted : dict of clip id to str
-        Clips whose sound was not 16 kHz in one channel, and what it was.
+        Clips with audio other than 16 kHz mono, and the form of their audio.
     """
 
     def __init__(
-        self, selection: Selection, boxes: BoxRule, cache: Path, *, shortest: int, spell: Spell | None = None
+        self, selection: Selection, boxes: BoxRule, cache: Path, *, min_frames: int, tokenize: Tokenize | None = None
     ) -> None:
         super().__init__(selection, boxes, cache, "material")
-        self._framed = selection.dataset.frame_size == (FRAME_SIDE, FRAME_SIDE)
-        self._shortest = shortest
-        self._spell = spell
+        self._lrs2_framing = selection.dataset.frame_size == (FRAME_SIDE, FRAME_SIDE)
+        self._min_frames = min_frames
+        self._tokenize = tokenize
         self._tokens: list[list[int]] = []
         self.converted: dict[str, str] = {}
 
@@ -153,55 +152,58 @@ class TalkLipDataset(PreprocessedDataset):
         return TrainingClip(clip, faces, kept["boxes"], kept["samples"], self._tokens[index], frames)
 
     def _frames(self, clip: Clip, squares: np.ndarray) -> np.ndarray:
-        """Decode a clip's frames, brought to LRS2's framing around ``squares``, (T, 4), if they have another.
+        """Decode a clip's frames, in LRS2's framing around ``squares``, (T, 4).
 
-        Raises TlbenchError if the video is no longer what it was.
+        Raises TlbenchError if the number of frames is no longer the same.
         """
-        assert clip.reference is not None  # it would not have joined the book
-        stream, frames, seen = open_view(WHOLE if self._framed else FRAMED), [], 0
+        assert clip.reference is not None  # other clips are left out
+        stream, frames, count = open_view(WHOLE_FRAME if self._lrs2_framing else FACE_FRAMED), [], 0
         for chunk in VideoReader(clip.reference, 0).frames():
             frames.append(stream.apply(chunk, repeat_last(squares, chunk.start, chunk.start + len(chunk))))
-            seen += len(chunk)
-        if seen != len(squares):
+            count += len(chunk)
+        if count != len(squares):
             raise TlbenchError(
-                f"clip {clip.id}: {clip.reference.name} has {seen} frames, not {len(squares)} as when the training "
-                "began; bring the old file back, or begin again"
+                f"clip {clip.id}: {clip.reference.name} has {count} frames, not {len(squares)} as at the start of "
+                "the training; restore the file, or train in another folder (--out)"
             )
         return np.concatenate(frames)
 
     def _key(self, clip: Clip, sha256: str) -> Mapping[str, Any]:
         return {
-            "material": FORM,
+            "material": FORMAT,
             "video": sha256,
             "decoding": DECODING + decoding_key(clip.reference, clip.audio),
             "boxes": self.finder.identity(clip, sha256),
-            "framed": self._framed,
+            "framed": self._lrs2_framing,
             "sound": "" if clip.audio is None else content_sha256(clip.audio, clip.id, "sound"),
         }
 
     def _take(self, clip: Clip, arrays: Mapping[str, np.ndarray]) -> int:
         frames = len(arrays["boxes"])
         if int(arrays["missing"]) == frames:
-            raise ClipError("no-face", f"clip {clip.id}: no face was found in any frame; give boxes, or leave it out")
-        if frames < self._shortest:
+            raise ClipError(
+                "no-face",
+                f"clip {clip.id}: no face was found in any frame; give boxes (--boxes), or leave the clip out",
+            )
+        if frames < self._min_frames:
             raise ClipError(
                 "too-short",
-                f"clip {clip.id}: {frames} frames are too few to pick and mask from; {self._shortest} are needed",
+                f"clip {clip.id}: has {frames} frames; at least {self._min_frames} are needed",
             )
         rate, channels = (int(number) for number in arrays["sound"])
-        tokens = self._spelt(clip)
+        tokens = self._tokens_of(clip)
         if (rate, channels) != (SAMPLE_RATE, 1):
             self.converted[clip.id] = f"{rate} Hz in {channels} channels" if channels > 1 else f"{rate} Hz"
         self._tokens.append(tokens)
         return frames
 
-    def _spelt(self, clip: Clip) -> list[int]:
-        if self._spell is None:
+    def _tokens_of(self, clip: Clip) -> list[int]:
+        if self._tokenize is None:
             return []
         if not clip.transcript:
-            raise ClipError("no-transcript", f"clip {clip.id}: the lip reader has no text to compare with")
+            raise ClipError("no-transcript", f"clip {clip.id}: has no transcript, which the expert needs")
         try:
-            return self._spell(clip.transcript)
+            return self._tokenize(clip.transcript)
         except TlbenchError as error:
             raise ClipError("unknown-text", f"clip {clip.id}: {error}") from error
 
@@ -212,18 +214,18 @@ class TalkLipDataset(PreprocessedDataset):
         video = VideoReader(clip.reference, KEPT_VIDEO_BYTES)
         found = self.finder.boxes(clip, video, sha256)
         rows = found.of_person
-        faces, places = [], []
+        faces, box_rows = [], []
         for chunk in video.frames():
             boxes = repeat_last(rows, chunk.start, chunk.start + len(chunk))
             _check_boxes(clip, boxes, *chunk.rgb.shape[1:3])
-            faces += [face_of(rgb[..., ::-1], box) for rgb, box in zip(chunk.rgb, boxes, strict=True)]
-            places.append(boxes)
+            faces += [crop_face(rgb[..., ::-1], box) for rgb, box in zip(chunk.rgb, boxes, strict=True)]
+            box_rows.append(boxes)
         if not faces:
-            raise ClipError("no-frames", f"clip {clip.id}: no frame to learn from; look at the file")
-        packed, boxes = Faces.of(faces), np.concatenate(places)
+            raise ClipError("no-frames", f"clip {clip.id}: the video has no frames; check the file")
+        packed, boxes = Faces.encode(faces), np.concatenate(box_rows)
         squares = repeat_last(steady(rows), 0, len(boxes))
-        if not self._framed:
-            boxes = placed(boxes, squares)
+        if not self._lrs2_framing:
+            boxes = boxes_in_crop(boxes, squares)
             _check_boxes(clip, boxes, FRAME_SIDE, FRAME_SIDE)
         return {
             "boxes": boxes,
@@ -236,28 +238,28 @@ class TalkLipDataset(PreprocessedDataset):
         }
 
 
-def face_of(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """The face in a box, (96, 96, 3) uint8: cut at the frame's edge and resized as ``croppatch`` in ``train.py``.
+def crop_face(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Crop the face in a box and resize it to (96, 96, 3) uint8, as ``croppatch`` in ``train.py``.
 
-    There x2 and y2 are both held to the frame's width, which is its height as well in LRS2; here each to its own.
-    Raises ClipError if nothing of the box lies in the frame.
+    There both x2 and y2 are limited to the frame's width, which equals its height in LRS2; here x2 is limited to the
+    width and y2 to the height. Raises ClipError if the box is outside the frame.
     """
     x1, y1, x2, y2 = (max(int(edge), 0) for edge in box)
     face = frame[y1:y2, x1:x2]
     if face.size == 0:
-        raise ClipError("bad-boxes", f"box {x1},{y1},{x2},{y2} leaves nothing of its frame; mend the boxes")
+        raise ClipError("bad-boxes", f"box {x1},{y1},{x2},{y2} is outside its frame; correct the boxes")
     return np.asarray(cv2.resize(face, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_LINEAR))
 
 
-def placed(boxes: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """(n, 4) int64: where boxes lie once their frames are brought to LRS2's framing around ``squares``, (n, 4)."""
+def boxes_in_crop(boxes: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Boxes after their frames have been brought to LRS2's framing around ``squares``, (n, 4): (n, 4) int64."""
     rows = []
     for box, (x, y, half_px) in zip(boxes.astype(np.float64), centres_and_halves(squares), strict=True):
         left, top, right, bottom = face_window(x, y, half_px)
-        shrunk = np.array([FRAME_SIDE / (right - left), FRAME_SIDE / (bottom - top)] * 2)
-        rows.append((box - [left, top, left, top]) * shrunk)
-    whole: np.ndarray = np.clip(np.rint(np.stack(rows)), 0, None).astype(np.int64)
-    return whole
+        scale = np.array([FRAME_SIDE / (right - left), FRAME_SIDE / (bottom - top)] * 2)
+        rows.append((box - [left, top, left, top]) * scale)
+    rounded: np.ndarray = np.clip(np.rint(np.stack(rows)), 0, None).astype(np.int64)
+    return rounded
 
 
 def _check_boxes(clip: Clip, boxes: np.ndarray, height: int, width: int) -> None:
@@ -265,5 +267,5 @@ def _check_boxes(clip: Clip, boxes: np.ndarray, height: int, width: int) -> None
     if outside.any():
         edges = ",".join(map(str, boxes[outside.argmax()]))
         raise ClipError(
-            "bad-boxes", f"clip {clip.id}: box {edges} leaves nothing of frame {outside.argmax()}; mend the boxes file"
+            "bad-boxes", f"clip {clip.id}: box {edges} is outside frame {outside.argmax()}; correct the boxes file"
         )

@@ -1,7 +1,7 @@
-"""The judge of whether a mouth looks real (TalkLip, Table 6; Wav2Lip's quality discriminator has the same network).
+"""The discriminator of real and generated faces (TalkLip, Table 6); Wav2Lip's quality discriminator is the same.
 
-Names, order and shapes of the state dict are those of Sxjdwang/TalkLip ``models/talklip.py``, ``TalkLip_disc_qual``,
-whose strides stand where Table 6 gives others.
+Names, order and shapes of the state dict are those of Sxjdwang/TalkLip ``models/talklip.py``, ``TalkLip_disc_qual``.
+Where its strides differ from Table 6, the code's are used.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ CHANNELS = (32, 64, 128, 256, 512, 512, 512)  # as published
 
 
 class Discriminator(nn.Module):
-    """Looks at the lower half of a face.
+    """Classifies the lower half of a face as real or generated.
 
     Parameters
     ----------
     width : float
-        What the published numbers of channels are multiplied by.
+        Factor on the published numbers of channels, more than 0 and at most 4.
     deepest : int
-        No stage has more channels than this.
+        The largest number of channels of a stage.
 
     Raises
     ------
     ValueError
-        If there is no such size.
+        If a size is out of range.
     """
 
     def __init__(self, width: float = 1.0, deepest: int = 512) -> None:
         super().__init__()
         if not 0 < width <= 4 or not 0 < deepest < 2**16:
-            raise ValueError(f"no such discriminator: width {width}, deepest {deepest}")
+            raise ValueError(f"discriminator of width {width}, deepest {deepest}: out of range")
         self.width, self.deepest = width, deepest
         c = [min(max(round(count * width), 1), deepest) for count in CHANNELS]
         self.face_encoder_blocks = nn.ModuleList(
@@ -51,7 +51,7 @@ class Discriminator(nn.Module):
         self.binary_pred = nn.Sequential(nn.Conv2d(c[6], 1, 1), nn.Sigmoid())
 
     def forward(self, faces: Tensor) -> Tensor:
-        """How likely each face is real: (N, 3, 96, 96) BGR / 255 to (N, 1)."""
+        """Probability that each face is real: (N, 3, 96, 96) BGR / 255 to (N, 1)."""
         return torch.sigmoid(self.logits(faces))
 
     def logits(self, faces: Tensor) -> Tensor:
@@ -59,11 +59,11 @@ class Discriminator(nn.Module):
         x = faces[:, :, faces.shape[2] // 2 :]
         for block in self.face_encoder_blocks:
             x = block(x)
-        found: Tensor = self.binary_pred[0](x)
-        return found.flatten(1)
+        logits: Tensor = self.binary_pred[0](x)
+        return logits.flatten(1)
 
     def perceptual(self, faces: Tensor) -> Tensor:
-        """What a generator is charged for faces that are seen to be made, a mean over them in nats (a scalar).
+        """The generator's adversarial loss, a mean over faces in nats (a scalar).
 
         The original's ``perceptual_forward``: binary cross-entropy against "real".
         """

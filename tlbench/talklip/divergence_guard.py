@@ -1,8 +1,8 @@
-"""Notices that a generator's training has gone off, so that it can go back to where it was still well.
+"""Detects that a generator's training has diverged, so that it can go back to an earlier state.
 
-The original's discriminator now and then runs away: its losses jump to about 100, which is where binary cross-entropy
-ends (torch clamps the logarithm at -100), and never come back. TalkLip's README tells the reader to watch for it, stop,
-and resume from an older checkpoint by hand. Here the guard watches.
+Now and then the discriminator's losses jump to about 100, where binary cross-entropy ends (torch clamps the logarithm
+at -100), and never fall again. TalkLip's README asks the reader to watch for it, to stop, and to resume from an older
+checkpoint by hand.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DivergenceGuardConfig:
-    """What counts as gone off.
+    """What counts as diverged.
 
     Attributes
     ----------
     limit : float
-        Nats. A discriminator that is merely winning costs the generator less than 10; one that has run away, 100.
+        Nats. A discriminator that only wins gives the generator a loss below 10; one that has diverged, 100.
     window : int
-        Steps whose median is compared with the limit, so that an odd batch is forgiven.
+        Steps whose median is compared with the limit, so that a single batch above it is tolerated.
     patience : int
-        Times a training goes back to the same state before it gives up.
+        The number of rollbacks to the same state before the training is given up.
     """
 
     limit: float = 30.0
@@ -40,59 +40,56 @@ class DivergenceGuardConfig:
 
 
 class DivergenceGuard:
-    """Looks at each step's losses.
+    """Checks the losses of every step.
 
     Parameters
     ----------
-    rule : DivergenceGuardConfig
-    watched : iterable of str
-        Names of the adversarial losses; every loss must be a finite number, these must be small as well.
+    config : DivergenceGuardConfig
+    adversarial : iterable of str
+        Names of the losses that are compared with the limit. Every loss must be finite.
     """
 
-    def __init__(self, rule: DivergenceGuardConfig, watched: Iterable[str]) -> None:
-        self.rule = rule
-        self._recent: dict[str, deque[float]] = {name: deque(maxlen=rule.window) for name in watched}
-        self._tries = 0
+    def __init__(self, config: DivergenceGuardConfig, adversarial: Iterable[str]) -> None:
+        self.config = config
+        self._recent: dict[str, deque[float]] = {name: deque(maxlen=config.window) for name in adversarial}
+        self._rollbacks = 0
 
-    def look(self, losses: Mapping[str, float]) -> str | None:
-        """Why this step's losses show that the training has gone off; None if they don't."""
+    def check(self, losses: Mapping[str, float]) -> str | None:
+        """Why the losses of this step show that the training has diverged; None if they don't."""
         for name, value in losses.items():
             if not math.isfinite(value):
                 return f"{name} is {value}"
         for name, recent in self._recent.items():
             if name in losses:
                 recent.append(losses[name])
-            usual = median_low(recent) if len(recent) == self.rule.window else 0.0
-            if usual > self.rule.limit:
-                return f"{name} is {usual:.1f} over {self.rule.window} steps: the discriminator has run away"
+            median = median_low(recent) if len(recent) == self.config.window else 0.0
+            if median > self.config.limit:
+                return f"{name} is {median:.1f} over {self.config.window} steps: the discriminator has diverged"
         return None
 
     @property
-    def calm(self) -> bool:
-        """Whether the present state is worth going back to: no adversarial loss is on its way up to the limit."""
-        return all(value <= self.rule.limit for recent in self._recent.values() for value in recent)
+    def is_calm(self) -> bool:
+        """Whether no recent adversarial loss is above the limit, so that the present state may be kept."""
+        return all(value <= self.config.limit for recent in self._recent.values() for value in recent)
 
-    def went_back(self, reason: str, step: int) -> None:
-        """Begin anew after a return to ``step``.
-
-        Raises TlbenchError if the same state has been returned to too often.
-        """
+    def rolled_back(self, reason: str, step: int) -> None:
+        """Report a rollback to ``step``. Raises TlbenchError after too many to the same state."""
         for recent in self._recent.values():
             recent.clear()
-        self._tries += 1
-        if self._tries > self.rule.patience:
+        self._rollbacks += 1
+        if self._rollbacks > self.config.patience:
             raise TlbenchError(
-                f"the training went off {self._tries} times after step {step} ({reason}); go on from there with a "
-                "lower learning rate in another folder"
+                f"the training diverged {self._rollbacks} times after step {step} ({reason}); start again in another "
+                "folder with a lower learning rate (--learning-rate, --init-from)"
             )
 
-    def went_on(self) -> None:
-        """A new state is kept: what happened before it no longer counts."""
-        self._tries = 0
+    def state_saved(self) -> None:
+        """Report that a later state was saved; rollbacks to the one before no longer count."""
+        self._rollbacks = 0
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Name of the first floating-point tensor that holds an infinity or no number; None if all are well."""
+    """Name of the first floating-point tensor with an infinity or a NaN; None if there is none."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             return name

@@ -1,4 +1,4 @@
-"""The lip reader that a generator learns from: found by name or file, and compared with those that will score."""
+"""Finds the expert by name or file, and compares it with the observers that score the data set."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from tlbench.checkpoints.weights import locate
 from tlbench.observing.registry import capability
 from tlbench.training.expert import Expert
 
-PUBLISHED_READER = "avhubert"  # who reads a checkpoint file that is no package: TalkLip's experts are AV-HuBERTs
+PUBLISHED_OBSERVER = "avhubert"  # reads checkpoint files that are no packages: TalkLip's experts are AV-HuBERTs
 
 
 @dataclass(frozen=True)
 class FoundExpert:
-    """A teacher and whose network it is.
+    """An expert, and which network it is.
 
     Attributes
     ----------
     name : str
-        Of its card; of its file if no card is about it. What ``score --trained-with`` is to be told.
+        Of its card, or of its file if no card describes it; the name that ``score --trained-with`` takes.
     sha256 : str
-        As results name weights.
-    teacher : Expert
+        Of its weights, as in results.
+    expert : Expert
     overlaps : tuple of str
-        Observers that score this data set and are this network or its relatives, a line each.
+        One line for each observer that scores this data set and is this network or was trained like it.
     """
 
     name: str
     sha256: str
-    teacher: Expert
+    expert: Expert
     overlaps: tuple[str, ...]
 
 
 def find_expert(given: str, dataset: str) -> FoundExpert:
-    """The expert of a name or a file.
+    """Find and load an expert.
 
     Parameters
     ----------
     given : str
-        A checkpoint's name, if it is here; else a package's folder or a published file.
+        The name of a checkpoint, the folder of a package, or a published file.
     dataset : str
-        Whose clips will be generated and scored.
+        The data set that is generated and scored.
 
     Raises
     ------
     TlbenchError
-        If there is none, or no generator can learn from it.
+        If there is none, or it can't be an expert.
     """
     cards = known_cards()
-    path = locate(given, [card for card in cards if card.observer == PUBLISHED_READER], "expert")
-    package, teacher = _opened(path)
+    path = locate(given, [card for card in cards if card.observer == PUBLISHED_OBSERVER], "expert")
+    package, expert = _opened(path)
     name = next((card.name for card in cards if card.name == given or _is_of(card, package)), path.stem)
-    return FoundExpert(name, package.source_sha256, teacher, tuple(_overlaps(name, package, cards, dataset)))
+    return FoundExpert(name, package.source_sha256, expert, tuple(_overlaps(name, package, cards, dataset)))
 
 
 def _opened(path: Path) -> tuple[Package, Expert]:
-    package = open_package(path, capability(PUBLISHED_READER, "read_published"))
+    package = open_package(path, capability(PUBLISHED_OBSERVER, "read_published"))
     expert: Expert = capability(package.observer, "expert")(package, path)
     return package, expert
 
 
 def _is_of(card: Card, package: Package) -> bool:
-    """Whether a package is the one that a card describes."""
+    """Whether a card describes this package."""
     if card.observer != package.observer:
         return False
     if card.package is not None:
@@ -81,5 +81,5 @@ def _overlaps(name: str, package: Package, cards: list[Card], dataset: str) -> I
             continue
         if _is_of(card, package):
             yield f"observer overlap: the expert is observer {card.name!r} itself"
-        elif said := overlap(card, [name]):
-            yield said
+        elif line := overlap(card, [name]):
+            yield line

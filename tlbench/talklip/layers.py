@@ -1,7 +1,7 @@
-"""The convolutions that Wav2Lip and TalkLip are made of.
+"""The convolution blocks of Wav2Lip and TalkLip.
 
-Names inside a block are the originals' (Rudrabha/Wav2Lip and Sxjdwang/TalkLip, ``models/conv.py``): ``conv_block.0`` is
-the convolution, ``conv_block.1`` its batch normalisation.
+Names inside a block are those of the originals (Rudrabha/Wav2Lip and Sxjdwang/TalkLip, ``models/conv.py``):
+``conv_block.0`` is the convolution, ``conv_block.1`` its batch normalisation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Pair = int | tuple[int, int]
 
 
 class Convolution(nn.Module):
-    """Convolution, batch normalisation, ReLU; with ``residual``, what came in is added before the ReLU."""
+    """Convolution, batch normalisation, ReLU; with ``residual`` the input is added before the ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: Pair, stride: Pair = 1, padding: int = 0, *, residual: bool = False
@@ -23,12 +23,12 @@ class Convolution(nn.Module):
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.conv_block(x)
-        return F.relu(found + x if self.residual else found)
+        out: Tensor = self.conv_block(x)
+        return F.relu(out + x if self.residual else out)
 
 
 class Upsampling(nn.Module):
-    """Transposed 3x3 convolution, batch normalisation, ReLU: twice the size, or from 1x1 to 3x3 with ``first``."""
+    """Transposed 3x3 convolution, batch normalisation, ReLU: doubles the size; with ``first`` 1x1 becomes 3x3."""
 
     def __init__(self, inputs: int, outputs: int, *, first: bool = False) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Upsampling(nn.Module):
 
 
 class PlainConvolution(nn.Module):
-    """Convolution and leaky ReLU, of discriminators."""
+    """Convolution and leaky ReLU, without batch normalisation; for discriminators."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: Pair = 1, padding: int = 0) -> None:
         super().__init__()
@@ -53,6 +53,6 @@ class PlainConvolution(nn.Module):
 
 
 def with_residuals(first: nn.Module, channels: int, count: int) -> nn.Sequential:
-    """``first``, then ``count`` residual 3x3 convolutions that keep its size."""
-    kept = (Convolution(channels, channels, 3, 1, 1, residual=True) for _ in range(count))
-    return nn.Sequential(first, *kept)
+    """``first``, followed by ``count`` residual 3x3 convolutions of the same size."""
+    residuals = (Convolution(channels, channels, 3, 1, 1, residual=True) for _ in range(count))
+    return nn.Sequential(first, *residuals)

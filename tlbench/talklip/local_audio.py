@@ -1,6 +1,6 @@
 """The audio encoder of the local variants: 0.2 s of mel spectrogram to one embedding (TalkLip, Table 3).
 
-It is Wav2Lip's (Rudrabha/Wav2Lip ``models/wav2lip.py``), with the same names: ``audio_encoder.<n>.conv_block.*``.
+It is Wav2Lip's (Rudrabha/Wav2Lip ``models/wav2lip.py``), with its state-dict names ``audio_encoder.<n>.conv_block.*``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from tlbench.talklip.layers import Convolution
 
 
 def local_audio_encoder(channels: tuple[int, int, int, int, int]) -> nn.Sequential:
-    """(N, 1, 80, 16) to (N, C, 1, 1).
+    """A network from (N, 1, 80, 16) mel segments to (N, C, 1, 1) embeddings.
 
     Parameters
     ----------
     channels : tuple of int
-        Of its five stages; 32, 64, 128, 256, 512 as published. The last is C.
+        Of the five stages; 32, 64, 128, 256, 512 as published. The last is C.
     """
     one, two, three, four, five = channels
     return nn.Sequential(

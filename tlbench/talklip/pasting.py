@@ -1,7 +1,7 @@
-"""Generated faces put back where they came from, as TalkLip's generation scripts do.
+"""Pastes generated faces into their frames, as TalkLip's generation scripts do.
 
 After ``emb_roi2im`` (Sxjdwang/TalkLip ``utils/data_avhubert.py``) and ``inf_test.py``: the whole face box is replaced,
-the face is brought to its size bilinearly without antialiasing, and levels are cut to whole numbers, not rounded.
+the face is resized to the box (bilinear, without antialiasing), and levels are truncated to whole numbers, not rounded.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from tlbench.errors import ClipError
 
 
 def paste(frame: np.ndarray, box: np.ndarray, face: np.ndarray) -> None:
-    """Put a face into its box of a frame, in place.
+    """Paste a face into its box of a frame, in place.
 
     Parameters
     ----------
     frame : (H, W, 3) uint8
     box : (4,) int64 x1 y1 x2 y2
-        x2 and y2 may pass the frame's edges: the face fills the part that is inside, for it was cut from that
-        (:func:`~tlbench.talklip.dataset.face_of`).
+        x2 and y2 may be outside the frame: the face fills the part inside, which it was cropped from
+        (:func:`~tlbench.talklip.dataset.crop_face`).
     face : (96, 96, 3) float32
-        0 to 255, its colours in the order of the frame's.
+        0 to 255, with the frame's order of colours.
 
     Raises
     ------
     ClipError
-        ``bad-boxes`` if nothing of the box lies in the frame.
+        ``bad-boxes`` if the box is outside the frame.
     """
     x1, y1, x2, y2 = (max(int(edge), 0) for edge in box)
-    place = frame[y1:y2, x1:x2]
-    if place.size == 0:
-        raise ClipError("bad-boxes", f"box {x1},{y1},{x2},{y2} leaves nothing of its frame; mend the boxes")
-    height, width = place.shape[:2]
+    region = frame[y1:y2, x1:x2]
+    if region.size == 0:
+        raise ClipError("bad-boxes", f"box {x1},{y1},{x2},{y2} is outside its frame; correct the boxes")
+    height, width = region.shape[:2]
     resized = cv2.resize(face, (width, height), interpolation=cv2.INTER_LINEAR)
-    place[...] = np.clip(resized, 0, 255).astype(np.uint8)
+    region[...] = np.clip(resized, 0, 255).astype(np.uint8)

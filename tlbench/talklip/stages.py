@@ -1,9 +1,11 @@
-"""When a training of the reference generator changes its lessons: three stages, by patience or by the clock of steps.
+"""The three stages of TalkLip's training, and when one ends.
 
-TalkLip is trained in stages (Sxjdwang/TalkLip ``train.py``, ``status_manager`` and ``train``): first the pictures alone
-while the audio encoder stands still, then its last blocks learn too, then the lip reader speaks up. The original goes
-on when the validation part's L1 has not fallen for more than five judgements in a row; the best of all stages counts,
-not of each. A miniature that has an afternoon gives each stage a number of steps instead.
+TalkLip is trained in stages (Sxjdwang/TalkLip ``train.py``, ``status_manager`` and ``train``): first with the audio
+encoder frozen, then the encoder's last blocks are trained too, then the expert's losses are added. The original goes on
+when the L1 of the validation set has not fallen for more than five validations in a row, compared with the best of all
+stages. A fixed number of steps for each stage is the alternative, for small trainings.
+
+Stages are numbered from 0 here, in states and in logs, and shown to people from 1.
 """
 
 from __future__ import annotations
@@ -14,8 +16,12 @@ from typing import Any
 
 from tlbench.errors import TlbenchError
 
-FROZEN, LISTENING, READING, DONE = range(4)
-NAMES = ("audio frozen", "audio learns", "lips are read", "done")
+AUDIO_FROZEN, AUDIO_TRAINED, EXPERT_USED, DONE = range(4)
+NAMES = (
+    "pictures only, a pre-trained audio encoder is frozen",
+    "the last blocks of the audio encoder are trained too",
+    "the expert's losses are added",
+)
 PATIENCE = 5  # train.py: status_manager(5)
 STAGES = 3
 
@@ -27,13 +33,13 @@ class StageSchedule:
     Attributes
     ----------
     steps : tuple of int or None
-        Updates of each of the three stages; None for patience.
+        Steps of each of the three stages; None for patience.
     patience : int
-        So many judgements in a row may pass without a new best; the next one ends the stage (``train.py`` compares with
-        ``>``).
+        Validations in a row without a new best that are tolerated; the next one ends the stage (``train.py`` compares
+        with ``>``).
     idle : tuple of int
-        Stages that change nothing for this training, such as an audio encoder's that has no blocks to tune: under
-        patience they are passed over. Under fixed steps they are not, so that all variants learn equally long.
+        Stages that change nothing for this variant, such as the second for a local audio encoder. Patience skips them;
+        fixed steps do not, so that all variants are trained equally long.
     """
 
     steps: tuple[int, int, int] | None = None
@@ -47,60 +53,60 @@ class StageSchedule:
                 "(--stage-steps)"
             )
         if self.patience < 1:
-            raise TlbenchError(f"patience {self.patience}: must be at least 1 (--patience)")
+            raise TlbenchError(f"patience {self.patience}: must be at least 1 (patience)")
 
     @property
     def total(self) -> int | None:
-        """Updates in all; None if patience decides."""
+        """Steps of all stages; None if patience decides."""
         return None if self.steps is None else sum(self.steps)
 
 
 class Stages:
-    """Where a training stands among its stages.
+    """The stage that a training is in.
 
     Parameters
     ----------
-    rule : StageSchedule
+    schedule : StageSchedule
 
     Attributes
     ----------
     stage : int
-        ``FROZEN``, ``LISTENING``, ``READING`` or ``DONE``.
+        ``AUDIO_FROZEN``, ``AUDIO_TRAINED``, ``EXPERT_USED`` or ``DONE``.
     best : float or None
-        The lowest L1 judged so far.
+        The lowest validation L1 so far.
     waited : int
-        Judgements since then, or since the stage began if that was later.
+        Validations since then, or since the stage began if that was later.
     """
 
-    def __init__(self, rule: StageSchedule) -> None:
-        self.rule = rule
-        self.stage = FROZEN
+    def __init__(self, schedule: StageSchedule) -> None:
+        self.schedule = schedule
+        self.stage = AUDIO_FROZEN
         self.best: float | None = None
         self.waited = 0
-        self._pass_idle()
+        self._skip_idle()
 
     def at_step(self, step: int) -> bool:
-        """Tell how many updates are done; True if another stage has begun. Only fixed steps listen to it."""
-        if self.rule.steps is None:
+        """Report the number of steps done; True if a stage ended. Changes nothing under patience."""
+        if self.schedule.steps is None:
             return False
-        ends = (sum(self.rule.steps[: stage + 1]) for stage in range(STAGES))
+        ends = (sum(self.schedule.steps[: stage + 1]) for stage in range(STAGES))
         before, self.stage = self.stage, sum(step >= end for end in ends)
         return self.stage != before
 
-    def judged(self, l1: float) -> bool:
-        """Tell the validation part's L1; True if another stage has begun. Only patience listens to it."""
+    def validated(self, l1: float) -> bool:
+        """Report the validation L1; True if a stage ended. Under fixed steps only ``best`` and ``waited`` change."""
         if self.best is None or l1 < self.best:
             self.best, self.waited = l1, 0
         else:
             self.waited += 1
-        if self.rule.steps is not None or self.waited <= self.rule.patience:
+        if self.schedule.steps is not None or self.waited <= self.schedule.patience:
             return False
         self.stage, self.waited = self.stage + 1, 0
-        self._pass_idle()
+        self._skip_idle()
         return True
 
-    def _pass_idle(self) -> None:
-        while self.rule.steps is None and self.stage in self.rule.idle:
+    def _skip_idle(self) -> None:
+        while self.schedule.steps is None and self.stage in self.schedule.idle:
             self.stage += 1
 
     def to_json(self) -> dict[str, Any]:
@@ -108,5 +114,10 @@ class Stages:
         return {"stage": self.stage, "best": self.best, "waited": self.waited}
 
     def restore(self, kept: Mapping[str, Any]) -> None:
-        """Go on from :meth:`to_json`. Raises KeyError if that is not what it is."""
+        """Continue from :meth:`to_json`. Raises KeyError if a name is missing."""
         self.stage, self.best, self.waited = kept["stage"], kept["best"], kept["waited"]
+
+
+def described(stage: int) -> str:
+    """A stage as it is shown to people: ``stage 1 of 3: ...``."""
+    return "all stages done" if stage == DONE else f"stage {stage + 1} of {STAGES}: {NAMES[stage]}"

@@ -1,35 +1,34 @@
-"""The loop around the generator's steps: stages, judgements, a guard, and a state from which it goes on exactly.
+"""The training loop of the generator: steps, stages, validation, rollbacks after divergence, and states.
 
-As in :mod:`tlbench.training.loop`, nothing in a step depends on what came before it but weights and the optimisers'
-memory: which clips are in its batch, which frames are picked and masked and what is dropped follow from the seed, the
-step's number and how often the guard has gone back. So a training that was killed and resumed ends with the weights of
-one that was not (on the same device and number of devices).
+As in :mod:`tlbench.training.loop`, a step depends on what came before it only through the weights and the optimisers'
+states. The clips of its batch, the frames that are selected and masked, and dropout follow from the seed, the number of
+the step and the number of rollbacks. So a training that was interrupted and continued ends with the weights of one that
+was not (on the same device and the same number of devices).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tlbench.checkpoints.package import own_package, replace_package
-from tlbench.talklip.batches import Batch, BatchMaker, as_pictures
+from tlbench.talklip.batches import Batch, BatchMaker
 from tlbench.talklip.checkpoint import package_of, write_official
-from tlbench.talklip.copy_init import begin_as_copier
+from tlbench.talklip.copy_init import init_as_copy
 from tlbench.talklip.dataset import TalkLipDataset
 from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_not_finite
-from tlbench.talklip.samples import VIDEO_FRAMES, Sample, draw_strip, write_sample_video
-from tlbench.talklip.stages import DONE, LISTENING, NAMES, READING, Stages, StageSchedule
+from tlbench.talklip.loader import BatchLoader
+from tlbench.talklip.stages import AUDIO_TRAINED, DONE, EXPERT_USED, Stages, StageSchedule, described
+from tlbench.talklip.train_config import Init
 from tlbench.talklip.train_step import ADVERSARIAL, TrainStep
-from tlbench.training.devices import on_cuda
+from tlbench.talklip.validation import Validation
 from tlbench.training.loop import TrainingReport
 from tlbench.training.run_folder import STATE_ERRORS, Sums, append_log, bad_state, cut_log, read_state, write_state
 from tlbench.training.schedule import BatchPlan
@@ -38,38 +37,36 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 LAST_NAME = "last"
-OFFICIAL = {"generator": "generator.pth", "discriminator": "discriminator.pth"}  # in the original's form
+GENERATOR_NAME, DISCRIMINATOR_NAME = "generator.pth", "discriminator.pth"  # in the original's format
 SAMPLES_NAME = "samples"
 LOG_EVERY = 50  # steps
-SAMPLE_FRAMES = 25  # that are generated at once
-COPIED_CLIPS = 24  # whose faces a copier's batch norms are measured by
-TRIED_CLIPS = 10  # of the val part, to see whether the lip reader can read them
-SAMPLE_CLIPS = 4  # of the validation part, in the strip; the first of them is the video
+COPY_CLIPS = 24  # clips whose faces give the batch norms of `init_as_copy` their statistics
+CHECKED_CLIPS = 10  # clips of the validation set that show whether the expert can read them
 
 
 @dataclass(frozen=True)
 class TrainLoopConfig:
-    """How a training goes, apart from what it learns.
+    """Batches, validation and states.
 
     Attributes
     ----------
     batch_clips : int
-        On each device; 8 as published (TalkLip ``train.py``, ``--batch_size``).
+        Clips in a batch, on each device; 8 as published (TalkLip ``train.py``, ``--batch_size``).
     accumulate : int
-        Batches whose gradients are added before the weights change: a larger batch in the same memory.
+        Batches whose gradients are added before a step: larger batches in the same memory.
     validate_every : int
-        Steps between two judgements, 3000 as published (``--ckpt_interval``).
-    judged_clips : int
-        Of the validation part, the first so many are judged; 0 for all.
+        Steps between validations; 3000 as published (``--ckpt_interval``).
+    val_clips : int
+        Clips that are validated on, the first of the validation set; 0 for all.
     save_every : int
-        Steps between two states, which is also how far the guard goes back at most.
+        Steps between states; also the largest number of steps that a rollback loses.
     seed : int
     """
 
     batch_clips: int = 8
     accumulate: int = 1
     validate_every: int = 3000
-    judged_clips: int = 0
+    val_clips: int = 0
     save_every: int = 500
     seed: int = 0
 
@@ -80,15 +77,16 @@ class TrainLoopConfig:
 
 @dataclass
 class Position:
-    """How far a training is; what a state has besides tensors and stages.
+    """How far a training is; kept in its state.
 
     Attributes
     ----------
     step : int
+        Steps done.
     tries : int
-        How often the guard has gone back: the same steps are then made with other chances.
+        The number of rollbacks; batches after one are drawn anew.
     l1 : float or None
-        Of the last judgement.
+        Of the last validation.
     """
 
     step: int = 0
@@ -96,357 +94,282 @@ class Position:
     l1: float | None = None
 
 
-class _TalkLipBatches(Dataset[Batch]):
-    """Batch ``n`` of a training, made when it is asked for."""
-
-    def __init__(
-        self, maker: BatchMaker, book: TalkLipDataset, plan: BatchPlan, chance: tuple[int, ...], *, read: bool
-    ) -> None:
-        self._maker = maker
-        self._book = book
-        self._plan = plan
-        self._chance = chance
-        self._read = read
-
-    def __getitem__(self, number: int) -> Batch:
-        rng = np.random.default_rng((*self._chance, number))
-        return self._maker.training([self._book[index] for index in self._plan[number]], rng, read=self._read)
-
-
-class _Numbers(Sampler[int]):
-    """The numbers of the batches to come."""
-
-    def __init__(self, numbers: Iterable[int]) -> None:
-        self._numbers = numbers
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers)
-
-
 class ReferenceTraining:
-    """A generator on its way.
+    """A training of the generator.
 
     Parameters
     ----------
-    update : TrainStep
+    train_step : TrainStep
         Networks, losses and optimisers.
     maker : BatchMaker
-    lessons, exam : TalkLipDataset
-        What is learned from, and what is judged by.
+    train_set, val_set : TalkLipDataset
     out : Path
-        Its folder: state, log, packages, samples, TensorBoard's files.
-    stages : StageSchedule
-    pace : TrainLoopConfig
+        The run folder: state, log, packages, samples, TensorBoard's files.
+    schedule : StageSchedule
+    config : TrainLoopConfig
     fabric : Fabric
         Devices and precision.
     guard : DivergenceGuardConfig
-    loaders : int
-        Processes that prepare batches; 0 for none besides this one.
-    note : mapping
-        JSON that goes into the package's configuration: how it was made.
+    num_workers : int
+        Processes that prepare batches; 0 for none but this one.
+    init : "random" or "copy"
+        ``copy`` changes the generator's weights by :func:`tlbench.talklip.copy_init.init_as_copy` before the first
+        step.
+    provenance : mapping
+        JSON for the package: how the generator is trained.
     """
 
     def __init__(
         self,
-        update: TrainStep,
+        train_step: TrainStep,
         maker: BatchMaker,
-        lessons: TalkLipDataset,
-        exam: TalkLipDataset,
+        train_set: TalkLipDataset,
+        val_set: TalkLipDataset,
         out: Path,
-        stages: StageSchedule,
-        pace: TrainLoopConfig,
+        schedule: StageSchedule,
+        config: TrainLoopConfig,
         fabric: Fabric,
         *,
         guard: DivergenceGuardConfig,
-        loaders: int,
-        note: Mapping[str, Any],
+        num_workers: int,
+        init: Init,
+        provenance: Mapping[str, Any],
     ) -> None:
-        self._update = update
+        self._train_step = train_step
         self._maker = maker
-        self._lessons = lessons
-        self._exam = exam
+        self._train_set = train_set
+        self._validation = Validation(train_step, maker, val_set, config.val_clips, fabric.device)
         self._out = out
-        self._stages = Stages(stages)
-        self._pace = pace
+        self._stages = Stages(schedule)
+        self._config = config
         self._fabric = fabric
         self._guard = DivergenceGuard(guard, ADVERSARIAL)
-        self._loaders = loaders
-        self._note = note
-        self._at = Position()
-        self._settled = True  # between two steps: a state may be kept
-        self._saved = -1  # the step of the state that is kept
-        # Clips of any length count alike, as in the original: a batch is so many of them at random.
-        self._plan = BatchPlan([1] * len(lessons), pace.batch_clips, pace.seed)
+        self._init = init
+        self._provenance = provenance
+        self._position = Position()
+        self._state_is_consistent = True  # False during a step
+        self._saved_step = -1  # step of the saved state
+        # As in the original, a batch is a fixed number of clips at random, whatever their lengths.
+        self._plan = BatchPlan([1] * len(train_set), config.batch_clips, config.seed)
+        self._loader = BatchLoader(maker, train_set, self._plan, config.seed, num_workers, fabric)
 
     def run(
         self,
-        tell: Callable[[TrainingReport], None],
-        notice: Callable[[str], None],
+        on_report: Callable[[TrainingReport], None],
+        notify: Callable[[str], None],
         stop: Callable[[], bool] = lambda: False,
     ) -> tuple[Position, bool]:
-        """Train from where the folder's state is to the end, or until ``stop`` says so between two steps.
+        """Train from the state in the run folder to the end, or until ``stop`` returns True between two steps.
 
         Parameters
         ----------
-        tell : callable
-            Gets a report every 50 steps and with each judgement.
-        notice : callable
-            Gets a line when a stage begins and when the guard goes back.
+        on_report : callable
+            Gets a report every 50 steps and after each validation.
+        notify : callable
+            Gets a line when a stage begins and after a rollback.
 
         Returns
         -------
         Position, bool
-            Where it is, and whether the last stage is over.
+            How far the training is, and whether the last stage is over.
 
         Raises
         ------
         TlbenchError
-            If the state is damaged, the disk is full, or the training goes off again and again.
+            If the state is damaged, the disk is full, or the training diverges again and again.
         """
         if not self._resume():
-            self._begin()
-            self._try_teacher(notice)
+            self._start()
+            self._check_expert(notify)
             self._save()
         self._enter_stage()
-        sums, loader = Sums(), self._loader()
+        if self._stages.stage != DONE and self._fabric.global_rank == 0:
+            notify(described(self._stages.stage))
         try:
-            while self._stages.stage != DONE and not stop():
-                self._settled = False
-                began = time.monotonic()
-                reason = self._one_step(loader, sums)
-                if reason is not None:
-                    self._go_back(reason, notice)
-                    sums, loader = Sums(), self._loader()
-                    continue
-                sums.seconds += time.monotonic() - began
-                stage = self._stages.stage
-                self._stages.at_step(self._at.step)
-                judging = self._at.step % self._pace.validate_every == 0 or self._stages.stage == DONE
-                judged = self._judge() if judging else {}
-                self._settled = True
-                if self._stages.stage != stage:
-                    self._enter_stage(notice)
-                    loader = self._loader()
-                if self._stages.stage != stage or judging or self._at.step % self._pace.save_every == 0:
-                    self._save()
-                if judging or self._at.step % LOG_EVERY == 0:
-                    self._tell(tell, sums, judged)
-                    sums = Sums()
+            self._train(on_report, notify, stop)
         finally:
-            if self._settled:
+            if self._state_is_consistent:
                 self._save()
-        return self._at, self._stages.stage == DONE
+        return self._position, self._stages.stage == DONE
 
-    def _begin(self) -> None:
-        """What comes before the first step."""
+    def _train(
+        self, on_report: Callable[[TrainingReport], None], notify: Callable[[str], None], stop: Callable[[], bool]
+    ) -> None:
+        """The loop over steps."""
+        config, sums, batches = self._config, Sums(), self._batches()
+        while self._stages.stage != DONE and not stop():
+            self._state_is_consistent = False
+            began = time.monotonic()
+            divergence = self._step(batches, sums)
+            if divergence is not None:
+                self._roll_back(divergence, notify)
+                sums, batches = Sums(), self._batches()
+                continue
+            sums.seconds += time.monotonic() - began
+            stage = self._stages.stage
+            self._stages.at_step(self._position.step)
+            validates = self._position.step % config.validate_every == 0 or self._stages.stage == DONE
+            val_losses = self._validate() if validates else {}
+            self._state_is_consistent = True
+            if self._stages.stage != stage:
+                self._enter_stage(notify)
+                batches = self._batches()
+            if self._stages.stage != stage or validates or self._position.step % config.save_every == 0:
+                self._save()
+            if validates or self._position.step % LOG_EVERY == 0:
+                self._report(on_report, sums, val_losses)
+                sums = Sums()
+
+    def _start(self) -> None:
+        """Prepare the first step of a new training."""
         self._stages.at_step(0)
-        if self._update.recipe.copies:
-            clips = [self._lessons[index] for index in range(min(len(self._lessons), COPIED_CLIPS))]
-            rng = np.random.default_rng((self._pace.seed, 2))
-            begin_as_copier(
-                self._update.generator, self._maker.training(clips, rng, read=False).to(self._fabric.device)
-            )
+        if self._init == "copy":
+            clips = [self._train_set[index] for index in range(min(len(self._train_set), COPY_CLIPS))]
+            rng = np.random.default_rng((self._config.seed, 2))
+            batch = self._maker.training(clips, rng, use_expert=False).to(self._fabric.device)
+            init_as_copy(self._train_step.generator, batch)
 
-    def _try_teacher(self, notice: Callable[[str], None]) -> None:
-        """Say what the lip reader charges for true videos: one that can't read those has nothing to teach."""
-        teacher = self._update.teacher
-        if teacher is None or self._fabric.global_rank != 0:
+    def _check_expert(self, notify: Callable[[str], None]) -> None:
+        """Report the expert's loss of real videos, and warn if it can't read them."""
+        expert = self._train_step.expert
+        if expert is None or self._fabric.global_rank != 0:
             return
-        clips = [self._exam[index] for index in range(min(len(self._exam), TRIED_CLIPS))]
-        charges = [self._update.charged_truth(self._maker.validation(clip).to(self._fabric.device)) for clip in clips]
-        charge, guess = float(np.mean(charges)), math.log(teacher.vocabulary)
+        losses = self._validation.ground_truth_losses(CHECKED_CLIPS)
+        loss, chance = float(np.mean(losses)), math.log(expert.vocabulary)
         line = (
-            f"the lip reader is charged {charge:.2f} nats a token by the truth ({len(clips)} clips of the val part); "
-            f"a guess among its {teacher.vocabulary} tokens is {guess:.2f}"
+            f"the expert's loss on {len(losses)} real videos of the validation set is {loss:.2f} nats a token; "
+            f"guessing among its {expert.vocabulary} tokens gives {chance:.2f}"
         )
-        if charge > guess / 2:
-            line += ": it can't read these videos and has nothing to teach; was it taught other words? (--expert)"
-        self._say(notice, line, {"truth_lip_per_token": round(charge, 5)})
+        if loss > chance / 2:
+            line += ": it can't read these videos, so a generator learns nothing from it; take another (--expert)"
+        self._notify(notify, line, {"truth_lip_per_token": round(loss, 5)})
 
-    def _one_step(self, loader: Iterator[Batch], sums: Sums) -> str | None:
-        """Change the weights once. Returns why the training has gone off; None if it has not."""
-        torch.manual_seed((self._pace.seed * 1009 + self._at.tries) * 1_000_003 + self._at.step)  # what is dropped
-        batches = [next(loader) for _ in range(self._pace.accumulate)]
-        self._update.at_step(self._at.step, self._left)
-        losses = self._update(batches)
-        means = self._fabric.all_reduce(losses, reduce_op="mean")
+    def _step(self, batches: Iterator[Batch], sums: Sums) -> str | None:
+        """Train by one step. Returns why the training diverged, or None."""
+        torch.manual_seed(
+            (self._config.seed * 1009 + self._position.tries) * 1_000_003 + self._position.step
+        )  # for dropout
+        accumulated = [next(batches) for _ in range(self._config.accumulate)]
+        self._train_step.prepare_step(self._position.step, self._stages.schedule.total)
+        means = self._fabric.all_reduce(self._train_step(accumulated), reduce_op="mean")
         assert isinstance(means, dict)
-        told = {name: float(value) for name, value in means.items()}
-        sums.add(told)
-        sums.frames += sum(len(batch.faces) for batch in batches)
-        self._at.step += 1
-        return self._guard.look(told)
+        losses = {name: float(value) for name, value in means.items()}
+        sums.add(losses)
+        sums.frames += sum(len(batch.faces) for batch in accumulated)
+        self._position.step += 1
+        return self._guard.check(losses)
 
-    def _loader(self) -> Iterator[Batch]:
-        """Batches from the next step on, prepared ahead by ``loaders`` processes."""
-        devices, first = self._fabric.world_size, self._at.step * self._pace.accumulate
-        mine = (number * devices + self._fabric.global_rank for number in itertools.count(first))
-        chance, read = (self._pace.seed, 1, self._at.tries), self._update.lips_are_read
-        batches = _TalkLipBatches(self._maker, self._lessons, self._plan, chance, read=read)
-        loader = DataLoader(
-            batches,
-            batch_size=None,
-            sampler=_Numbers(mine),
-            num_workers=self._loaders,
-            pin_memory=on_cuda(self._fabric),
-        )
-        return (batch.to(self._fabric.device) for batch in loader)
+    def _batches(self) -> Iterator[Batch]:
+        """The batches from the next step on."""
+        first = self._position.step * self._config.accumulate
+        return self._loader.batches_from(first, self._position.tries, use_expert=self._train_step.use_expert)
 
-    def _enter_stage(self, notice: Callable[[str], None] | None = None) -> None:
-        """Let learn what learns in this stage, and charge what is charged in it."""
+    def _enter_stage(self, notify: Callable[[str], None] | None = None) -> None:
+        """Set what is trained in the present stage."""
         stage = self._stages.stage
-        self._update.enter(audio_learns=stage >= LISTENING, lips_are_read=stage >= READING)
-        if notice is not None and stage not in self._stages.rule.idle:
-            self._say(notice, f"stage {stage} of 3: {NAMES[stage]}", {"stage": stage})
+        self._train_step.set_stage(train_audio=stage >= AUDIO_TRAINED, use_expert=stage >= EXPERT_USED)
+        if notify is not None and stage not in self._stages.schedule.idle:
+            self._notify(notify, described(stage), {"stage": stage})
 
-    def _go_back(self, reason: str, notice: Callable[[str], None]) -> None:
-        """Return to the state that was kept last, and take other chances from there."""
-        gone = self._at.step
-        tries = self._at.tries + 1
+    def _roll_back(self, reason: str, notify: Callable[[str], None]) -> None:
+        """Return to the saved state, and draw other batches from there on."""
+        diverged = self._position.step
+        tries = self._position.tries + 1
         self._resume()
-        self._at.tries = tries
-        self._guard.went_back(reason, self._at.step)
+        self._position.tries = tries
+        self._guard.rolled_back(reason, self._position.step)
         self._enter_stage()
-        self._saved = -1  # how often it has gone back is part of the state
+        self._saved_step = -1  # the number of rollbacks is part of the state
         self._save()
-        self._settled = True
-        self._say(
-            notice,
-            f"step {gone}: {reason}; went back to step {self._at.step}, to go on from there with other chances",
-            {"went_back_from": gone, "reason": reason},
+        self._state_is_consistent = True
+        self._notify(
+            notify,
+            f"step {diverged}: {reason}; went back to step {self._position.step}, other batches are drawn from there",
+            {"went_back_from": diverged, "reason": reason},
         )
 
-    def _say(self, notice: Callable[[str], None], line: str, event: Mapping[str, Any]) -> None:
+    def _notify(self, notify: Callable[[str], None], line: str, event: Mapping[str, Any]) -> None:
         if self._fabric.global_rank == 0:
-            append_log(self._out, {"step": self._at.step, **event})
-            notice(line)
+            append_log(self._out, {"step": self._position.step, **event})
+            notify(line)
 
-    def _judge(self) -> dict[str, float]:
-        """Losses on the validation part, ``l1`` among them, which tells the stages; none if it is no number.
-
-        Packages, files of the original's form and samples of the networks as they are.
-        """
-        means: dict[str, float] = {}
+    def _validate(self) -> dict[str, float]:
+        """Mean losses on the validation set, after writing packages and samples; none if ``l1`` is not finite."""
+        losses: dict[str, float] = {}
         if self._fabric.global_rank == 0:
-            means = self._judged()
-        means = self._fabric.broadcast(means)
-        if not math.isfinite(means["l1"]):
+            losses = self._validation.losses()
+        losses = self._fabric.broadcast(losses)
+        if not math.isfinite(losses["l1"]):
             return {}
         if self._fabric.global_rank == 0:
-            self._publish(means)
-            self._draw()
+            self._publish(losses)
+            self._validation.write_samples(self._out / SAMPLES_NAME, f"{self._position.step:07d}")
         self._fabric.barrier()
-        self._at.l1 = means["l1"]
-        self._stages.judged(means["l1"])
-        return means
+        self._position.l1 = losses["l1"]
+        self._stages.validated(losses["l1"])
+        return losses
 
-    @torch.no_grad()
-    def _judged(self) -> dict[str, float]:
-        """Mean losses a clip over the validation part, its frames picked as the original picks them there.
-
-        The lip reader is asked in every stage, so that it can be seen how far pictures alone get.
-        """
-        update, sums = self._update, Sums()
-        networks = update.networks.values()
-        for network in networks:
-            network.eval()
-        for index in range(min(len(self._exam), self._pace.judged_clips or len(self._exam))):
-            batch = self._maker.validation(self._exam[index]).to(self._fabric.device)
-            torch.manual_seed(index)  # contrastive negatives
-            with self._fabric.autocast():
-                heard, made = update.make(batch)
-                losses = {"l1": (made.float() - batch.truth).abs().mean()}
-                if update.teacher is not None:
-                    losses |= update.read(batch, heard, made)
-            sums.add(losses)
-        update.train()
-        return sums.means()
-
-    def _publish(self, means: Mapping[str, float]) -> None:
-        """The networks as packages and in the original's form."""
-        trained = {**self._note, "step": self._at.step, "stage": self._stages.stage, "judged": dict(means)}
-        update = self._update
-        replace_package(
-            own_package(package_of(update.generator, trained), "", trained, half=False), self._out / LAST_NAME
-        )
-        epoch = self._epoch
-        write_official(update.generator, self._out / OFFICIAL["generator"], self._at.step, epoch, trained)
-        write_official(update.discriminator, self._out / OFFICIAL["discriminator"], self._at.step, epoch, trained)
-
-    @torch.no_grad()
-    def _draw(self) -> None:
-        """A strip of the first validation clips, and the first of them as a video."""
-        update, samples = self._update, []
-        update.generator.eval()
-        for index in range(min(len(self._exam), SAMPLE_CLIPS)):
-            clip = self._exam[index]
-            made, given, truth = [], [], []
-            for begin in range(0, min(len(clip), VIDEO_FRAMES), SAMPLE_FRAMES):
-                batch = self._maker.whole(clip, begin, min(begin + SAMPLE_FRAMES, VIDEO_FRAMES)).to(self._fabric.device)
-                made.append(as_pictures(update.make(batch)[1]))
-                given.append(as_pictures(batch.faces))
-                truth.append(as_pictures(batch.truth))
-            pose, identity = np.split(np.concatenate(given), 2, axis=-1)
-            samples.append(Sample(identity, pose, np.concatenate(made), np.concatenate(truth), clip.samples))
-        update.train()
-        folder = self._out / SAMPLES_NAME
-        draw_strip(samples, folder / f"{self._at.step:07d}.png")
-        write_sample_video(samples[0], folder / f"{self._at.step:07d}.mp4")
-
-    @property
-    def _left(self) -> float:
-        """How much of the learning rates is left for the next step."""
-        return self._update.recipe.left_at(self._at.step, self._stages.rule.total)
+    def _publish(self, losses: Mapping[str, float]) -> None:
+        """Write the networks as packages and in the original's format."""
+        trained = {**self._provenance, "step": self._position.step, "stage": self._stages.stage, "judged": dict(losses)}
+        package = package_of(self._train_step.generator, trained)
+        replace_package(own_package(package, "", trained, half=False), self._out / LAST_NAME)
+        step, epoch = self._position.step, self._epoch
+        write_official(self._train_step.generator, self._out / GENERATOR_NAME, step, epoch, trained)
+        write_official(self._train_step.discriminator, self._out / DISCRIMINATOR_NAME, step, epoch, trained)
 
     @property
     def _epoch(self) -> int:
-        return self._plan.epoch_of(self._at.step * self._pace.accumulate * self._fabric.world_size)
+        return self._plan.epoch_of(self._position.step * self._config.accumulate * self._fabric.world_size)
 
-    def _tell(self, tell: Callable[[TrainingReport], None], sums: Sums, judged: Mapping[str, float]) -> None:
+    def _report(self, on_report: Callable[[TrainingReport], None], sums: Sums, val_losses: Mapping[str, float]) -> None:
+        """Report the mean losses since the last report to ``on_report``, the log and TensorBoard."""
         if self._fabric.global_rank != 0:
             return
-        rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
+        frame_rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
+        optim, total = self._train_step.optim, self._stages.schedule.total
         report = TrainingReport(
-            self._at.step,
-            self._stages.rule.total,
+            self._position.step,
+            total,
             self._epoch,
             sums.means(),
-            self._update.recipe.learning_rate * self._left,
-            rate,
-            judged.get("l1"),
+            optim.learning_rate * optim.lr_scale(self._position.step, total),
+            frame_rate,
+            val_losses.get("l1"),
             self._stages.best,
         )
         line = {"step": report.step, "epoch": report.epoch, "stage": self._stages.stage, **report.losses}
-        line |= {"frames_per_second": round(rate, 1), **{f"val_{name}": value for name, value in judged.items()}}
+        line |= {"frames_per_second": round(frame_rate, 1)}
+        line |= {f"val_{name}": value for name, value in val_losses.items()}
         append_log(self._out, line)
         self._fabric.log_dict({name: value for name, value in line.items() if name != "step"}, step=report.step)
-        tell(report)
+        on_report(report)
 
     def _save(self) -> None:
-        """Keep the state, unless it is kept already or is not worth going back to."""
-        state = self._update.state()
-        worth = self._guard.calm and all(first_not_finite(state[name]) is None for name in self._update.networks)
-        if self._at.step == self._saved or not worth:
+        """Write the state, unless this step's is written already or the training is diverging."""
+        state = self._train_step.state()
+        finite = all(first_not_finite(state[name]) is None for name in self._train_step.networks)
+        if self._position.step == self._saved_step or not self._guard.is_calm or not finite:
             return
         if self._fabric.global_rank == 0:
-            write_state(self._out, {**state, "at": asdict(self._at), "stages": self._stages.to_json()})
+            write_state(self._out, {**state, "at": asdict(self._position), "stages": self._stages.to_json()})
         self._fabric.barrier()
-        if self._at.step > self._saved >= 0:
-            self._guard.went_on()
-        self._saved = self._at.step
+        if self._position.step > self._saved_step >= 0:
+            self._guard.state_saved()
+        self._saved_step = self._position.step
 
     def _resume(self) -> bool:
-        """Take up the state that was kept; False if there is none."""
+        """Continue from the saved state; False if there is none."""
         state = read_state(self._out, self._fabric.device)
         if state is None:
             return False
         try:
-            self._update.restore(state)
-            self._at = Position(**state["at"])
+            self._train_step.restore(state)
+            self._position = Position(**state["at"])
             self._stages.restore(state["stages"])
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
         if self._fabric.global_rank == 0:
-            cut_log(self._out, self._at.step)
-        self._saved = self._at.step
+            cut_log(self._out, self._position.step)
+        self._saved_step = self._position.step
         return True

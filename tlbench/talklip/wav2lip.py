@@ -1,4 +1,4 @@
-"""Wav2Lip, whose generator TalkLip's came from: the forms its own code calls, and its sync expert.
+"""Wav2Lip: its generator, which TalkLip's was derived from, with the interface of its own code, and its sync expert.
 
 After Rudrabha/Wav2Lip ``models/wav2lip.py`` and ``models/syncnet.py``, with their state-dict names. The quality
 discriminator is :class:`~tlbench.talklip.discriminator.Discriminator` on :func:`frames_first`.
@@ -14,39 +14,39 @@ from tlbench.talklip.layers import Convolution
 
 
 class Wav2Lip(TalkLip):
-    """TalkLip's generator with the local audio encoder, called as Wav2Lip's is."""
+    """TalkLip's generator with the local audio encoder and the input shapes of Wav2Lip's code."""
 
     def __init__(self, dims: GeneratorDims = PUBLISHED) -> None:
         super().__init__(dims)
 
-    def speak(self, mels: Tensor, faces: Tensor) -> Tensor:
-        """Faces that say it.
+    def generate(self, mels: Tensor, faces: Tensor) -> Tensor:
+        """Generate faces.
 
         Parameters
         ----------
         mels : (B, 1, 80, 16) or (B, T, 1, 80, 16) float32
         faces : (B, 6, 96, 96) or (B, 6, T, 96, 96) float32
-            BGR / 255, masked face first.
+            BGR / 255, the face with its lower half black first.
 
         Returns
         -------
         (B, 3, 96, 96) or (B, 3, T, 96, 96) float32
         """
         if faces.ndim == 4:
-            painted: Tensor = self(mels, None, None, faces)
-            return painted
+            generated: Tensor = self(mels, None, None, faces)
+            return generated
         clips = len(faces)
-        painted = self(mels.transpose(0, 1).flatten(0, 1), None, None, frames_first(faces))
-        return painted.view(-1, clips, *painted.shape[1:]).permute(1, 2, 0, 3, 4)
+        generated = self(mels.transpose(0, 1).flatten(0, 1), None, None, frames_first(faces))
+        return generated.view(-1, clips, *generated.shape[1:]).permute(1, 2, 0, 3, 4)
 
 
 def frames_first(faces: Tensor) -> Tensor:
-    """(B, C, T, H, W) to (T * B, C, H, W): the first frame of every clip, then the second."""
+    """(B, C, T, H, W) to (T * B, C, H, W): first frames of all clips, then second frames, and so on."""
     return faces.permute(2, 0, 1, 3, 4).flatten(0, 1)
 
 
 class ColourSyncNet(nn.Module):
-    """Wav2Lip's lip-sync expert: five lower halves of faces, and 0.2 s of speech, to embeddings of unit length."""
+    """Wav2Lip's lip-sync expert: embeddings of five lower halves of faces and of 0.2 s of speech, of unit length."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,5 +78,5 @@ class ColourSyncNet(nn.Module):
 
 
 def _stage(inputs: int, outputs: int, kernel: int, stride: int | tuple[int, int], residuals: int) -> list[Convolution]:
-    kept = [Convolution(outputs, outputs, 3, 1, 1, residual=True) for _ in range(residuals)]
-    return [Convolution(inputs, outputs, kernel, stride, 1), *kept]
+    residual_blocks = [Convolution(outputs, outputs, 3, 1, 1, residual=True) for _ in range(residuals)]
+    return [Convolution(inputs, outputs, kernel, stride, 1), *residual_blocks]

@@ -1,8 +1,8 @@
-"""The contract of a teacher: a lip reader's network as something a generator learns from.
+"""The contract of an expert: a frozen lip reader that a generator is trained with.
 
-A reader that scores looks at finished videos; a teacher is shown pictures that are still being learned, says what the
-reader would have charged for them, and hands the gradient back. It also lends what it knows of speech: the generator's
-audio encoder begins as a copy of the reader's.
+An observer scores finished videos. An expert is given the frames that a generator makes during training, returns the
+cross-entropy of the transcript, and passes the gradient back to the frames. A generator with a global audio encoder
+starts from a copy of the expert's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TokenLoss:
     likelihood : Tensor
         Plain cross-entropy, a scalar in nats.
     tokens, correct : int
-        How many were scored, and how many of them the network would have chosen.
+        The number of tokens, and of those that the network gives the highest probability.
     """
 
     smoothed: Tensor
@@ -39,21 +39,21 @@ class TokenLoss:
 
 @dataclass(frozen=True)
 class ExpertPreprocessing:
-    """What a teacher sees of a colour frame that is framed as LRS2 frames its speakers.
+    """How a colour frame in LRS2's framing becomes the input of an expert.
 
-    The frame becomes grey, is cut to a window, brought to the size of the network's pictures (bilinear, without
-    antialiasing) and normalised.
+    The frame is converted to grey, cropped to a window, resized to the network's input (bilinear, without antialiasing)
+    and normalised.
 
     Attributes
     ----------
     frame_side : int
-        Pixels of the square frame that ``window`` lies in: 160 as LRS2's.
+        Width and height of the frame that ``window`` refers to, in pixels: 160 as in LRS2.
     frames_face : bool
-        Whether videos are brought to that framing by their face boxes first; False where they have it.
+        Whether videos are first brought to that framing by their face boxes; False for data sets that have it.
     window : (left, top, right, bottom)
-        Pixels of that frame; the middle 88x88, ``(36, 36, 124, 124)``, as published.
+        The crop, in pixels of that frame; the middle 88x88, ``(36, 36, 124, 124)``, as published.
     side : int
-        Pixels of the network's square pictures; 88 as published, so that nothing is resized.
+        Width and height of the network's input, in pixels; 88 as published, so that nothing is resized.
     mean, std : float
         Of grey levels between 0 and 1.
     """
@@ -67,18 +67,18 @@ class ExpertPreprocessing:
 
 
 class AudioEncoder(nn.Module, ABC):
-    """Speech to one feature vector a video frame, looking at the whole utterance; trainable.
+    """A trainable network that turns a whole utterance into one feature vector for each video frame.
 
-    Its state dict is named as in TalkLip's files behind ``audio_encoder.``: ``w2v_model.*`` for AV-HuBERT's.
+    Its state dict has the names that TalkLip's files have after ``audio_encoder.``: ``w2v_model.*`` for AV-HuBERT's.
 
     Attributes
     ----------
     observer : str
         Registry name of the observer that builds it.
     width : int
-        Of its features.
+        Size of a feature vector.
     blocks : int
-        How many transformer blocks it has.
+        The number of transformer blocks.
     """
 
     observer: ClassVar[str]
@@ -86,58 +86,58 @@ class AudioEncoder(nn.Module, ABC):
     blocks: int
 
     @abstractmethod
-    def forward(self, audio: Tensor, hidden: Tensor | None) -> Tensor:
-        """(B, F, T) float32 features, ``hidden`` (B, T) True where there is no frame, to (B, T, width)."""
+    def forward(self, audio: Tensor, padding_mask: Tensor | None) -> Tensor:
+        """(B, F, T) float32 audio features to (B, T, width); ``padding_mask`` is (B, T) bool, True for padding."""
 
     @abstractmethod
     def features(self, samples: np.ndarray, frames: int) -> np.ndarray:
-        """What it hears of (N,) int16 samples at 16 kHz beside so many video frames: (frames, F) float32.
+        """The input features of a clip, (frames, F) float32, from (N,) int16 samples at 16 kHz.
 
         Raises MediaError if there are no samples.
         """
 
     @abstractmethod
     def tunable(self, count: int) -> Iterator[Parameter]:
-        """Parameters of its last ``count`` transformer blocks, or of all it has if they are fewer."""
+        """The parameters of the last ``count`` transformer blocks, or of all blocks if there are fewer."""
 
     @abstractmethod
     def sizes(self) -> dict[str, Any]:
-        """JSON from which, with its tensors, ``Observer.audio_encoder`` builds it again."""
+        """JSON from which, together with the tensors, the observer's ``audio_encoder`` builds it again."""
 
 
 class Expert(ABC):
-    """A frozen lip reader. Made by ``Observer.teacher``.
+    """A frozen lip reader. An observer that can be one builds it from a package.
 
     Attributes
     ----------
     network : nn.Module
-        In evaluation, without a parameter that learns; the caller moves it to a device. Gradients pass through it.
-    sight : ExpertPreprocessing
+        In evaluation mode, without trainable parameters; the caller moves it to a device. Gradients pass through it.
+    preprocessing : ExpertPreprocessing
     vocabulary : int
-        How many tokens it knows.
+        The number of tokens.
     width : int
-        Of what :meth:`see` returns.
+        Size of the feature vectors that :meth:`encode` returns.
     """
 
     network: nn.Module
-    sight: ExpertPreprocessing
+    preprocessing: ExpertPreprocessing
     vocabulary: int
     width: int
 
     @property
     def side(self) -> int:
-        """Pixels of its square pictures."""
-        return self.sight.side
+        """Width and height of its input frames, in pixels."""
+        return self.preprocessing.side
 
     @property
     def mean(self) -> float:
-        """Of grey levels between 0 and 1."""
-        return self.sight.mean
+        """Mean that its input is normalised by, of grey levels between 0 and 1."""
+        return self.preprocessing.mean
 
     @property
     def std(self) -> float:
-        """Of grey levels between 0 and 1."""
-        return self.sight.std
+        """Standard deviation that its input is normalised by, of grey levels between 0 and 1."""
+        return self.preprocessing.std
 
     @abstractmethod
     def audio_features(self, samples: np.ndarray, frames: int) -> np.ndarray:
@@ -145,40 +145,40 @@ class Expert(ABC):
 
     @abstractmethod
     def tokens(self, text: str) -> list[int]:
-        """Text as token numbers, the end mark last.
+        """Text to token numbers, with the end-of-sentence token last.
 
         Raises
         ------
         TlbenchError
-            If it does not know at least half of the pieces that the text falls into: it reads another language, or
-            was taught other words, and can't judge how readable these are.
+            If half of the pieces of the text or more are unknown tokens: the expert was trained on another language or
+            vocabulary, and its loss would say nothing about these videos.
         """
 
     @abstractmethod
-    def padded(self, sentences: Sequence[Sequence[int]]) -> Tensor:
-        """Token numbers of several texts in one (B, L) int64 tensor, padded as :meth:`charge` expects."""
+    def pad(self, sentences: Sequence[Sequence[int]]) -> Tensor:
+        """Token numbers of several texts as one (B, L) int64 tensor, padded as :meth:`loss` expects."""
 
     @abstractmethod
-    def see(self, pictures: Tensor, hidden: Tensor | None) -> Tensor:
-        """Features of the lips alone, differentiable: (B, 1, T, side, side) float32 to (B, T, width).
+    def encode(self, frames: Tensor, padding_mask: Tensor | None) -> Tensor:
+        """Video features, differentiable: (B, 1, T, side, side) float32 to (B, T, width).
 
-        ``hidden`` is (B, T) bool, True where there is no frame; the pictures there have to be zeros, for the first
-        layer looks at neighbouring frames too.
+        ``padding_mask`` is (B, T) bool, True for padding. Padded frames must be zeros, because the first layer also
+        looks at neighbouring frames.
         """
 
     @abstractmethod
-    def read(self, seen: Tensor, hidden: Tensor | None, tokens: Tensor) -> TokenLoss:
-        """What it charges for (B, L) padded tokens, given what it has seen: differentiable."""
+    def loss(self, video_features: Tensor, padding_mask: Tensor | None, tokens: Tensor) -> TokenLoss:
+        """Cross-entropy of (B, L) padded tokens given the video features; differentiable."""
 
-    def charge(self, pictures: Tensor, hidden: Tensor | None, tokens: Tensor) -> TokenLoss:
-        """:meth:`see`, then :meth:`read`. Who needs what was seen as well calls the two: seeing takes the time."""
-        return self.read(self.see(pictures, hidden), hidden, tokens)
+    def encode_and_loss(self, frames: Tensor, padding_mask: Tensor | None, tokens: Tensor) -> TokenLoss:
+        """:meth:`encode`, then :meth:`loss`. To use the video features as well, call the two: encoding takes long."""
+        return self.loss(self.encode(frames, padding_mask), padding_mask, tokens)
 
     @abstractmethod
     def audio_encoder(self) -> AudioEncoder:
-        """A trainable copy of the part that hears, with the weights it has now; all parameters frozen at first."""
+        """A trainable copy of its audio encoder with the present weights; all parameters are frozen at first."""
 
 
 def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix``, named by what follows it."""
+    """The tensors whose names begin with ``prefix``, without the prefix."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

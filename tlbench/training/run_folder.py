@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tlbench.errors import TlbenchError
 from tlbench.files import atomic_path, write_text_atomically
+from tlbench.files_of_before import settings_now
 
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
@@ -43,8 +44,8 @@ def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:
     if path.is_file():
         try:
             found = json.loads(path.read_text("utf-8"))
-            differences = _differences(found, json.loads(text), may_change)
-        except (ValueError, AttributeError) as error:
+            differences = _differences(settings_now(found), settings_now(json.loads(text)), may_change)
+        except (ValueError, TypeError, AttributeError) as error:
             raise TlbenchError(f"{path}: the file is damaged; choose another folder (--out)") from error
         if differences:
             raise TlbenchError(

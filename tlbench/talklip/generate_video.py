@@ -1,0 +1,184 @@
+"""Generates a single video: the face of one video with the speech of a sound file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import write_text_atomically
+from tlbench.generation.controls import CODEC, SAMPLES_PER_FRAME
+from tlbench.generation.generation_log import FORMAT, log_text, make_folder
+from tlbench.media.audio import read_audio, sound_form
+from tlbench.media.faces import FaceDetector, running_median
+from tlbench.media.followed import FOUND
+from tlbench.media.people import find_people
+from tlbench.media.ping_pong import to_and_fro
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video_reader import VideoReader
+from tlbench.media.video_writer import write_video
+from tlbench.observing.cache import content_sha256
+from tlbench.observing.face_boxes import choose_rule, load_detector
+from tlbench.talklip.generated_clip import (
+    VIDEO_BYTES,
+    GenerationConfig,
+    Identity,
+    OpenGenerator,
+    Precision,
+    audio_form,
+    generate_frames,
+)
+
+Notify = Callable[[str], None]
+
+CRF = 18  # visually near lossless
+MAX_SAMPLE_RATE = 48_000  # of the audio that is written
+MAX_GAP = 12  # frames, about half a second: frames without a face that are nearer to one with a face get its box
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """The face box of each frame of a video.
+
+    Attributes
+    ----------
+    boxes : list of (4,) int64 or None
+        None for a frame that has no face, nor any frame near it.
+    filled : int
+        Frames without a face that have the box of a near frame.
+    """
+
+    boxes: list[np.ndarray | None]
+    filled: int
+
+    @property
+    def missing(self) -> int:
+        """Frames without a box."""
+        return sum(box is None for box in self.boxes)
+
+
+def generate_video(
+    checkpoint: Path,
+    video: Path,
+    audio: Path,
+    out: Path,
+    *,
+    weights: Mapping[str, Path] | None = None,
+    detector: str = "auto",
+    smooth: int = 0,
+    face: str = "largest",
+    identity: Identity = "same",
+    device: str = "auto",
+    precision: Precision = "fp32",
+    notify: Notify | None = None,
+) -> int:
+    """Write ``out``: the face of a video says what is said in a sound file. Returns the number of frames.
+
+    A video shorter than the speech is played forwards and backwards, a longer one is cut. Frames are converted to 25 a
+    second. For the generator the audio is converted to 16 kHz mono; it is written in mono at its own rate. Frames
+    without a face are not changed. ``<out>.json`` says how the video was generated.
+
+    Parameters
+    ----------
+    identity : "first" or "same"
+        As in :func:`tlbench.talklip.generate_dataset.generate_dataset`. ``same`` is what TalkLip's ``inf_demo.py`` and
+        Wav2Lip's ``inference.py`` do.
+    precision : "fp32" or "bf16"
+        As there.
+    notify : text -> None, optional
+        Gets a line for each conversion.
+
+    Raises
+    ------
+    TlbenchError
+        If no face is found, a file can't be read, or ``out`` exists.
+    """
+    notify = notify or (lambda _: None)
+    log_path = out.with_name(f"{out.name}.json")
+    for path in (out, log_path):
+        if path.exists():
+            raise TlbenchError(f"{path} exists; remove it or choose another name (--out)")
+    rule, _ = choose_rule(None, detector, smooth, dict(weights or {}), face=face)
+    generator = OpenGenerator.open(checkpoint, device, precision)
+    config = GenerationConfig(identity, "end", CRF, precision)
+    samples = read_audio(audio)
+    rate = _written_rate(audio, notify)
+    reader = VideoReader(video, VIDEO_BYTES)
+    track = track_face(reader, load_detector(rule), smooth, rule.face)
+    count = -(-len(samples) // SAMPLES_PER_FRAME)
+    _report(video, reader, track, count, notify)
+    entry = {"form": FORMAT} | generator.log_entry(config) | _files_entry(video, audio, rule.identity, track)
+    frames = to_and_fro(reader, len(track.boxes), count)
+    audio_features = generator.inference.encode_audio(samples, count, "end")
+    generated = generate_frames(generator.inference, frames, track.boxes, audio_features, identity, Event())
+    written_samples = samples if rate == SAMPLE_RATE else read_audio(audio, rate)
+    make_folder(out.parent)
+    write_video(out, generated, FRAMES_PER_SECOND, written_samples, rate, CODEC, config.crf)
+    write_text_atomically(log_path, log_text(entry | generator.log_extra()))
+    return count
+
+
+def track_face(video: VideoReader, detector: FaceDetector, smooth: int, face: str = "largest") -> FaceTrack:
+    """The face box of each frame; None where no face is found within half a second.
+
+    Of several people, ``face`` says whose (:func:`tlbench.media.people.find_people`). A frame without a face gets the
+    box of the nearest frame with one, the earlier of two equally near. Raises ClipError ``no-face`` if no frame has a
+    face.
+    """
+    found = find_people(video.frames, detector, face=face).face
+    with_face = np.flatnonzero(found.states == FOUND)
+    if not len(with_face):
+        raise ClipError(
+            "no-face", f"{video.path}: no face was found in any frame; use a video with a larger, frontal face"
+        )
+    frames = np.arange(len(found))
+    following = np.searchsorted(with_face, frames)
+    earlier = with_face[np.maximum(following - 1, 0)]
+    later = with_face[np.minimum(following, len(with_face) - 1)]
+    nearest = np.where(np.abs(frames - earlier) <= np.abs(later - frames), earlier, later)  # (T,)
+    boxes = found.xyxy[nearest]
+    if smooth:
+        boxes = running_median(boxes, smooth, "edge").astype(np.int64)
+    distance = np.abs(frames - nearest)
+    kept = [None if distance[frame] > MAX_GAP else boxes[frame] for frame in frames]
+    return FaceTrack(kept, int(((distance > 0) & (distance <= MAX_GAP)).sum()))
+
+
+def _written_rate(audio: Path, notify: Notify) -> int:
+    """The sample rate of the written audio; reports the conversion for the generator."""
+    rate, channels = sound_form(audio)
+    if (rate, channels) != (SAMPLE_RATE, 1):
+        notify(f"{audio}: {audio_form(rate, channels)} converted to 16000 Hz in one channel for the generator")
+    return min(max(rate, SAMPLE_RATE), MAX_SAMPLE_RATE)
+
+
+def _report(video: Path, reader: VideoReader, track: FaceTrack, count: int, notify: Notify) -> None:
+    """Report what happens to the frames of the video; ``count`` of them are written."""
+    frames = len(track.boxes)
+    for conversion in reader.conversions:
+        notify(f"{video}: {conversion}")
+    if track.filled:
+        notify(f"{video}: {track.filled} of {frames} frames have no face and get the box of the nearest frame with one")
+    if track.missing:
+        notify(f"{video}: {track.missing} of {frames} frames have no face and are not changed")
+    if count > frames:
+        notify(f"{video}: has {frames} frames, the speech needs {count}; played forwards and backwards")
+    elif count < frames:
+        notify(f"{video}: cut to the {count} frames of the speech, {frames - count} are left out")
+
+
+def _files_entry(video: Path, audio: Path, boxes: str, track: FaceTrack) -> dict[str, Any]:
+    """What the video was generated from, as JSON for its log."""
+    return {
+        "video": {"file": video.name, "sha256": content_sha256(video, video.name, "video")},
+        "audio": {"file": audio.name, "sha256": content_sha256(audio, audio.name, "sound")},
+        "boxes": boxes,
+        "frames": len(track.boxes),
+        "bridged_frames": track.filled,
+        "faceless_frames": track.missing,
+    }

@@ -1,0 +1,101 @@
+"""The batches of a training, prepared ahead of the steps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from tlbench.talklip.batches import Batch, BatchMaker
+from tlbench.talklip.dataset import TalkLipDataset
+from tlbench.training.devices import on_cuda
+from tlbench.training.schedule import BatchPlan
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class BatchLoader:
+    """Loads the batches of a training; batch n depends only on the seed, on n and on the number of rollbacks.
+
+    Parameters
+    ----------
+    maker : BatchMaker
+    train_set : TalkLipDataset
+    plan : BatchPlan
+        The clips of each batch.
+    seed : int
+    num_workers : int
+        Processes that prepare batches; 0 for none but this one.
+    fabric : Fabric
+        Each of its devices gets batches of its own.
+    """
+
+    def __init__(
+        self,
+        maker: BatchMaker,
+        train_set: TalkLipDataset,
+        plan: BatchPlan,
+        seed: int,
+        num_workers: int,
+        fabric: Fabric,
+    ) -> None:
+        self._maker = maker
+        self._train_set = train_set
+        self._plan = plan
+        self._seed = seed
+        self._num_workers = num_workers
+        self._fabric = fabric
+
+    def batches_from(self, number: int, rollbacks: int, *, use_expert: bool) -> Iterator[Batch]:
+        """This device's batches from number ``number`` on, on the device."""
+        devices = self._fabric.world_size
+        mine = (batch * devices + self._fabric.global_rank for batch in itertools.count(number))
+        dataset = _TalkLipBatches(
+            self._maker, self._train_set, self._plan, (self._seed, 1, rollbacks), use_expert=use_expert
+        )
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=_Numbers(mine),
+            num_workers=self._num_workers,
+            pin_memory=on_cuda(self._fabric),
+        )
+        return (batch.to(self._fabric.device) for batch in loader)
+
+
+class _TalkLipBatches(Dataset[Batch]):
+    """Batch ``number`` of a training, made when it is needed."""
+
+    def __init__(
+        self,
+        maker: BatchMaker,
+        train_set: TalkLipDataset,
+        plan: BatchPlan,
+        seed: tuple[int, ...],
+        *,
+        use_expert: bool,
+    ) -> None:
+        self._maker = maker
+        self._train_set = train_set
+        self._plan = plan
+        self._seed = seed
+        self._use_expert = use_expert
+
+    def __getitem__(self, number: int) -> Batch:
+        rng = np.random.default_rng((*self._seed, number))
+        clips = [self._train_set[index] for index in self._plan[number]]
+        return self._maker.training(clips, rng, use_expert=self._use_expert)
+
+
+class _Numbers(Sampler[int]):
+    """The numbers of the batches, without end."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = numbers
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)

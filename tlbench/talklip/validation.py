@@ -1,0 +1,87 @@
+"""Validation of a generator in training: mean losses on the validation set, and samples to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tlbench.talklip.batches import BatchMaker, to_uint8
+from tlbench.talklip.dataset import TalkLipDataset
+from tlbench.talklip.samples import VIDEO_FRAMES, Sample, draw_strip, write_sample_video
+from tlbench.talklip.train_step import TrainStep
+from tlbench.training.run_folder import Sums
+
+SAMPLE_FRAMES = 25  # generated at once
+SAMPLE_CLIPS = 4  # in the strip; the first of them is the video
+
+
+class Validation:
+    """The validation set, and how its batches are made.
+
+    Parameters
+    ----------
+    train_step : TrainStep
+        Has the networks.
+    maker : BatchMaker
+    val_set : TalkLipDataset
+    clips : int
+        The number of clips that losses are computed on, the first ones; 0 for all.
+    device : torch.device
+    """
+
+    def __init__(
+        self, train_step: TrainStep, maker: BatchMaker, val_set: TalkLipDataset, clips: int, device: torch.device
+    ) -> None:
+        self._train_step = train_step
+        self._maker = maker
+        self._val_set = val_set
+        self._clips = min(len(val_set), clips or len(val_set))
+        self._device = device
+
+    def ground_truth_losses(self, clips: int) -> list[float]:
+        """The expert's loss of the real videos of the first clips, nats a token, one for each clip."""
+        first = [self._val_set[index] for index in range(min(len(self._val_set), clips))]
+        return [self._train_step.ground_truth_loss(self._maker.validation(clip).to(self._device)) for clip in first]
+
+    @torch.no_grad()
+    def losses(self) -> dict[str, float]:
+        """Mean losses over clips, of frames selected as the original selects them in validation.
+
+        The expert's losses are computed in every stage, to show how far a training without them gets.
+        """
+        train_step, sums = self._train_step, Sums()
+        for network in train_step.networks.values():
+            network.eval()
+        for index in range(self._clips):
+            batch = self._maker.validation(self._val_set[index]).to(self._device)
+            torch.manual_seed(index)  # for the negatives of the contrastive loss
+            with train_step.autocast():
+                audio_features, generated = train_step.generate(batch)
+                losses = {"l1": (generated.float() - batch.target).abs().mean()}
+                if train_step.expert is not None:
+                    losses |= train_step.expert_losses(batch, audio_features, generated)
+            sums.add(losses)
+        train_step.train()
+        return sums.means()
+
+    @torch.no_grad()
+    def write_samples(self, folder: Path, name: str) -> None:
+        """Write ``<name>.png``, a strip of the first clips, and ``<name>.mp4``, the first clip."""
+        self._train_step.generator.eval()
+        samples = [self._sample(index) for index in range(min(len(self._val_set), SAMPLE_CLIPS))]
+        self._train_step.train()
+        draw_strip(samples, folder / f"{name}.png")
+        write_sample_video(samples[0], folder / f"{name}.mp4")
+
+    def _sample(self, index: int) -> Sample:
+        clip = self._val_set[index]
+        generated, inputs, target = [], [], []
+        for begin in range(0, min(len(clip), VIDEO_FRAMES), SAMPLE_FRAMES):
+            batch = self._maker.all_frames(clip, begin, min(begin + SAMPLE_FRAMES, VIDEO_FRAMES)).to(self._device)
+            generated.append(to_uint8(self._train_step.generate(batch)[1]))
+            inputs.append(to_uint8(batch.faces))
+            target.append(to_uint8(batch.target))
+        pose, identity = np.split(np.concatenate(inputs), 2, axis=-1)
+        return Sample(identity, pose, np.concatenate(generated), np.concatenate(target), clip.samples)
