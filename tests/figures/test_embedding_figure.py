@@ -24,7 +24,8 @@ from tlbench.talklip.generator import TalkLip, dims_for
 def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    ear = AVHubertAudioEncoder(
+    dims = Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
+    ear = AVHubertAudioEncoder(dims)
         Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
     )
     networks = {
