@@ -652,7 +652,7 @@ def _with_readers(
     for selection in [*selections, *[selections[0]] * (len(results) - len(selections))]:
         asked = tuple(replace(clip, generated=None) for clip in selection.clips)
         if asked not in readers:  # folders without a data set have clips of their own
-            readers[asked] = BlindReaders(selection, setup.metrics, plan, seed)
+            readers[asked] = BlindReaders(selection, setup.metrics, plan, seed, setup.weights)
         blinds.append(readers[asked])
     blind = blinds[0]
     truth = next((r for r in results if r.role == "control" and r.name == "ground-truth"), None)

@@ -5,9 +5,12 @@ training sentence has a fifth of the words right. A lip reader's number means so
 
 Sentences are guessed in three ways (the most frequent one, at every place of the sentence the most frequent word,
 another sentence by chance), words in two (the most frequent, one by chance). Where the texts are those of the clips
-themselves, each clip is guessed from the others. Of equally frequent ones the first by a hash is taken, and chance is
-drawn by clip id: no guess depends on the order of the clips. By a hash and not by the alphabet, because the first clips
-of a split (``--limit``) mostly are the first of the alphabet, where such a guess would be right by no merit of its own.
+themselves, each clip is guessed from the others, and a reader of words chooses among those that it can answer: without
+its own, a word of a balanced split is always the rarest, so that leaving out alone would never guess it.
+
+Of equally frequent ones the first by a hash is taken, and chance is drawn by clip id: no guess depends on the order of
+the clips. By a hash and not by the alphabet, because the first clips of a split (``--limit``) mostly are the first of
+the alphabet, where such a guess would be right by no merit of its own.
 
 How the Conformer of WER2 does, which is told the true beginning, can't be guessed from texts: its network is asked
 before grey pictures (:mod:`tlbench.observing.grey`).
@@ -176,21 +179,36 @@ def blind_sentences(
 
 
 def blind_words(
-    metrics: Sequence[Metric], clips: Sequence[Clip], known: KnownTexts, seed: int = 0
+    metrics: Sequence[Metric],
+    clips: Sequence[Clip],
+    known: KnownTexts,
+    seed: int = 0,
+    vocabulary: Sequence[str] = (),
 ) -> list[BlindReading]:
     """What guesses of word labels get by those of the metrics whose ``reads`` is ``word``; see blind_sentences.
 
     The most frequent word comes with all others behind it in the order of how often they occur, which is what a metric
     over the first five asks; by chance every word that occurs is as likely as any other.
+
+    Parameters
+    ----------
+    metrics, clips, known, seed
+    vocabulary : sequence of str
+        All words that the reader can answer, in upper or lower case; empty if nobody knows. Where ``known`` is of the
+        clips themselves, chance is among these, and so is the most frequent word if none occurs more often than others.
     """
     asked = [metric for metric in metrics if metric.reads == "word" and metric.better != "none"]
     labelled = {clip.id: clip.word for clip in clips if clip.word}
-    ranking = _Ranking(known.texts)
+    learned = _Ranking(known.texts)
+    prior = _Ranking(_spelled(vocabulary, [*known.texts, *labelled.values()]) if known.own else ())
+    balanced = len(set(learned.counts.values())) <= 1
+    frequent, frequent_own = (prior, False) if prior.keys and balanced else (learned, known.own)
+    by_chance, chance_own = (prior, False) if prior.keys else (learned, known.own)
     ranks: dict[str, dict[str, int]] = {FREQUENT_WORD: {}, CHANCE_WORD: {}}
     for clip_id, word in labelled.items():
-        ranks[FREQUENT_WORD][clip_id] = ranking.place(word, without=known.own)
-        choices = ranking.known(word, without=known.own)
-        there = ranking.counts[word] > (1 if known.own else 0)
+        ranks[FREQUENT_WORD][clip_id] = frequent.place(word, without=frequent_own)
+        choices = by_chance.known(word, without=chance_own)
+        there = by_chance.counts[word] > (1 if chance_own else 0)
         # In an order by chance any word has each place equally often.
         ranks[CHANCE_WORD][clip_id] = draw(seed, clip_id) % choices if there else NEVER
     readings = []
@@ -204,6 +222,12 @@ def blind_words(
             tallies[metric.key] = tally_each(metric, evidence)
         readings.append(BlindReading(name, tallies))
     return readings if asked and labelled else []
+
+
+def _spelled(vocabulary: Iterable[str], labels: Iterable[str]) -> set[str]:
+    """The words of a vocabulary in the case that the labels have."""
+    cased = {label.lower(): label for label in labels}
+    return {cased.get(word.lower(), word) for word in vocabulary}
 
 
 def tally_each(metric: Metric, evidence: Mapping[str, Evidence]) -> dict[str, Tally]:
