@@ -22,7 +22,6 @@ from tlbench.arguments import AnyNames, AnyPath, AnyPaths, AnyWeights, as_names,
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.controls import CONTROLS, control, control_clips, donors, make_controls
 from tlbench.datasets.dataset import Selection, load_dataset
-from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.datasets.neighbours import check_enough
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.probe import probe
@@ -934,7 +933,7 @@ def _told_beforehand(selection: Selection, plan: Plan, role: Role) -> tuple[list
         told for told in check_file_names(selection) if told.clip is None and (role == "system" or told.code != "extra")
     ]
     if any(observer.needs.transcript or observer.needs.word for observer in plan.observers):
-        found += check_texts(selection.clips, ALPHABET, None if selection.dataset.own_words else LRW_WORDS)
+        found += check_texts(selection.clips, ALPHABET, None)  # who reads words says which it does not know
         found += check_contradictions(selection)
     of_clips: dict[str, list[Finding]] = {}
     for told in found:

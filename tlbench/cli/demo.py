@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Render talking faces into OUT, generate and spoil them, and score all of it with what is bundled.
 
-    Needs the extra 'demo'; takes a few minutes. The table has ground truth on top, below it a generator in miniature,
+    Needs the extra 'demo'; takes a few minutes. The table has a generator in miniature on top, below it ground truth,
     and then what was spoiled in known ways, down to what nobody can read: whoever is not as good as the one or no
     better than the other sees so at once.
     """

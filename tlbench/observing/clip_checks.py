@@ -37,7 +37,7 @@ from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
 from tlbench.preflight.sound import Sound
 
-VERSION = 4  # raised when the same files would give other findings
+VERSION = 5  # raised when the same files would give other findings
 Part = Literal["headers", "pictures", "reference", "faces", "real-faces", "framing", "whole-frame", "sound"]
 
 
@@ -292,8 +292,10 @@ def concerned(found: Finding, needs: Mapping[str, Needs], reads_reference: Seque
         "reference": [name for name in needs if name in reads_reference],
         "boxes": [name for name, need in needs.items() if need.boxes],
         "framing": [name for name, need in needs.items() if need.boxes or need.placements or need.reference],
+        "words": [name for name, need in needs.items() if need.word],
         "none": [],
     }
-    if kind.concerns == "framing" and not whom["framing"]:  # nobody looks where the other video's face is
+    # Nobody of the run looks where the other video's face is, or reads a word: what is scored stands.
+    if kind.concerns in ("framing", "words") and not whom[kind.concerns]:
         return replace(found, level="warning")
     return replace(found, observers=tuple(whom[kind.concerns]))

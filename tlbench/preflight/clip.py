@@ -261,7 +261,7 @@ def _check_window(clip: Clip, video: VideoInfo, expected: Expected) -> Iterator[
             yield finding("word-window", clip.id, message)
     elif expected.frame_size is not None and size != expected.frame_size:
         message = f"{_by(size)}; views that cut a window were made for the data set's {_by(expected.frame_size)}"
-        yield finding("view-frame", clip.id, message, "warning")
+        yield finding("view-frame", clip.id, message)
 
 
 def _check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Finding]:
