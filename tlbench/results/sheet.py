@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 SYMBOLS = "↑↓∞─†"  # what sheets use besides ASCII
+NOTHING = "-"  # the text of a cell without a number
 _PLAIN = str.maketrans({"↑": "^", "↓": "v", "∞": "inf", "─": "-", "†": "!"})
 _PLAIN_BOX = box.Box(" -- \n    \n -- \n    \n -- \n -- \n    \n -- \n", ascii=True)
 
@@ -39,6 +40,8 @@ class Grid:
         Columns that are repeated in each part where the table is too wide for one.
     left : tuple of int
         Columns of text; the others are numbers and stand to the right.
+    partial : tuple of str
+        Labels of sections whose rows are left out of a part of the table in which they have no number.
     """
 
     title: str
@@ -46,6 +49,7 @@ class Grid:
     sections: tuple[tuple[str, tuple[tuple[Cell, ...], ...]], ...]
     kept: tuple[int, ...]
     left: tuple[int, ...]
+    partial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,11 @@ def _parts(console: Console, grid: Grid, ascii_only: bool) -> list[list[int]]:
     return [*parts, sorted([*grid.kept, *taken])]
 
 
+def _has_number(grid: Grid, row: Sequence[Cell], columns: Sequence[int]) -> bool:
+    """Whether a row has anything to say in columns that are not repeated in each part."""
+    return any(row[column].text != NOTHING for column in columns if column not in grid.kept)
+
+
 def _table(grid: Grid, columns: Sequence[int], width: int, ascii_only: bool) -> Table:
     table = Table(
         box=_PLAIN_BOX if ascii_only else box.HORIZONTALS,
@@ -132,10 +141,11 @@ def _table(grid: Grid, columns: Sequence[int], width: int, ascii_only: bool) -> 
             max_width=max(12, width // 3) if left else None,
         )
     for label, rows in grid.sections:
-        if label:
+        shown = [row for row in rows if label not in grid.partial or _has_number(grid, row, columns)]
+        if label and shown:
             table.add_section()
             table.add_row(Text(label, style="italic dim"))
-        for row in rows:
+        for row in shown:
             table.add_row(*(_lines(row[i], "", ascii_only) for i in columns))
     return table
 

@@ -25,6 +25,7 @@ from tlbench.results.blind import BLIND_MEANS, UNREAD_MEANS, cannot_read, unread
 from tlbench.results.compare import Comparison, MetricComparison, Standing
 from tlbench.results.result import Result, Role, Row, json_number
 from tlbench.results.sheet import (
+    NOTHING,
     SYMBOLS,
     Cell,
     Grid,
@@ -45,7 +46,8 @@ TITLES = {
 }
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _CEILING = "ground-truth"  # the control that stands first
-_ROLES: tuple[tuple[Role, str], ...] = (("system", ""), ("control", "controls"), ("blind", "blind"))
+_BLIND = "blind"
+_ROLES: tuple[tuple[Role, str], ...] = (("system", ""), ("control", "controls"), ("blind", _BLIND))
 _WIDE = 120  # columns, where the output is no terminal
 
 
@@ -294,7 +296,7 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
         for metric in metrics:
             row = rows.get(metric.key)
             if row is None:
-                cells.append(Cell("-"))
+                cells.append(Cell(NOTHING))
                 continue
             letter = letters[metric.key].get(row.protocol.id, "")
             within = ", ".join(text for text in (letter, "old" if row.metric.outdated else "") if text)
@@ -307,7 +309,7 @@ def _result_grid(shown: _Shown, arithmetic: str, intervals: bool) -> Grid:
     sections = [(label, tuple(lines[role])) for role, label in _ROLES if lines[role]]
     last = len(metrics) + 1
     head = (Cell("system"), *(_head(metric) for metric in metrics), Cell("scored"))
-    return Grid(TITLES[arithmetic], head, tuple(sections), kept=(0, last), left=(0,))
+    return Grid(TITLES[arithmetic], head, tuple(sections), kept=(0, last), left=(0,), partial=(_BLIND,))
 
 
 def _frames(result: Result) -> str:
