@@ -48,6 +48,7 @@ _INVISIBLE = dict.fromkeys(
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘‛ʼʻʽˈʹ´`′‵՚"), "'")
 # What a transcriber adds in brackets: [music], (laughs), <noise>, {NS}. Innermost first, so that nested ones go too.
 _ANNOTATION = re.compile(r"\[[^][]*\]|\([^()]*\)|\{[^{}]*\}|<[^<>]*>|【[^【】]*】|〔[^〔〕]*〕")
+_PLAIN_TEXT = re.compile("[A-Za-z0-9 ]*")
 
 
 def visible(text: str) -> str:
@@ -71,6 +72,12 @@ def spoken(text: str) -> list[str]:
     A hyphen or slash parts words, an invisible character does not. Digits are kept as written: whether "10" was read
     as "ten" can't be settled here.
     """
+    if _PLAIN_TEXT.fullmatch(text):  # most are, and 46,000 transcripts of LRS2's training part take half the time
+        return text.lower().split()
+    return _spoken_of_any(text)
+
+
+def _spoken_of_any(text: str) -> list[str]:
     text = visible(text)
     # Before and after: NFKC takes the acute accent, which some type for an apostrophe, apart, and finds one in U+0149.
     plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).lower()
