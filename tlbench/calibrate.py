@@ -48,7 +48,7 @@ from tlbench.results.reading import load_result
 from tlbench.results.result import FILE_NAME as RESULT_NAME
 from tlbench.results.result import Result
 from tlbench.results.statistics import IntervalSettings
-from tlbench.scoring import RECORDS_NAME, Progress, Setup, prepare, run
+from tlbench.scoring import BEFORE_FOLLOWING, FOLLOWED, RECORDS_NAME, Progress, Setup, prepare, run
 
 DRAWING_NAME = "curves.png"
 PAGE_NAME = "calibration.md"
@@ -321,10 +321,20 @@ class _Desk:
         if control.needs_double:
             double = self.clips[self._pairing(clip, control).id]
             recipe["double"] = self._reference_sha256(double)
-            recipe["double_boxes"] = self.finder.identity(double, self._reference_sha256(double))
+            recipe["double_boxes"] = self._boxes_by(double)
         if control.needs_boxes:
-            recipe["boxes"] = self.finder.identity(clip, self._reference_sha256(clip))
+            recipe["boxes"] = self._boxes_by(clip)
         return recipe
+
+    def _boxes_by(self, clip: Clip) -> str:
+        """What decides the boxes of a clip's face, which is followed where they are detected."""
+        identity = self.finder.identity(clip, self._reference_sha256(clip))
+        return identity + (self._followed if self.finder.searches(clip) else "")
+
+    @property
+    def _followed(self) -> str:
+        """With the detectors that were there before faces were followed, keys say that they are."""
+        return FOLLOWED if self.finder.rule.detector in BEFORE_FOLLOWING else ""
 
     def _reference_sha256(self, clip: Clip) -> str:
         if clip.id not in self._sha256:
@@ -459,7 +469,7 @@ class _Desk:
             for clip in self.selection.clips
             for path in (clip.boxes, clip.landmarks)
         ]
-        return content_key({"given": given, "rule": self.finder.rule.identity})
+        return content_key({"given": given, "rule": self.finder.rule.identity + self._followed})
 
     def _score(self, fault: Fault, size: float, orders: Mapping[str, _Order]) -> Result:
         folder = self._place(fault, size)

@@ -130,6 +130,7 @@ def write_controls(
         chosen,
         boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
         boxes_by=finder.decided_by(selection.clips),
+        given_boxes=finder.given_sha256(selection.clips),
         seed=seed,
         progress=progress,
         on_failure=remember,

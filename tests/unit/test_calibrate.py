@@ -19,6 +19,7 @@ from tlbench.datasets.controls import Blurred, FrozenMouth, Reencoded, Shifted, 
 from tlbench.datasets.faults import Fault, Noisy, OtherWords, ScaledMotion
 from tlbench.errors import TlbenchError
 from tlbench.media.video import read_video, write_video
+from tlbench.observing.cache import content_key
 from tlbench.results.calibration import Calibration
 from tlbench.results.reading import load_result
 from tlbench.results.record import read_records
@@ -137,6 +138,27 @@ def test_a_mouth_frozen_throughout_is_the_control_of_that_name(desk: Path) -> No
     folder = make_controls(clips, desk / "controls", ["frozen-mouth"], boxes_of=boxes_of)["frozen-mouth"]
     for name in CLIPS:
         np.testing.assert_array_equal(read_video(folder / f"{name}.mp4"), point_frames("frozen-mouth", 1, name))
+
+
+@pytest.mark.parametrize(("detector", "mark"), [("haar", "+followed"), ("blazeface", "")])
+def test_kept_videos_say_that_faces_are_followed_where_they_once_were_not(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, detector: str, mark: str
+) -> None:
+    keys: list[Any] = []
+
+    def noted(what: Any) -> str:
+        keys.append(what)
+        return content_key(what)
+
+    monkeypatch.setattr("tlbench.calibrate.content_key", noted)
+    run([FROZEN], boxes=None, detector=detector)
+    made_by = {key["boxes"] for key in keys if "control" in key and "boxes" in key}
+    assert len(made_by) == len(CLIPS)
+    assert all(name.startswith(f"{detector}@") and name.endswith(mark) for name in made_by)
+    assert any(key.get("rule") == f"{detector}{mark}" for key in keys)
+    keys.clear()
+    run([FROZEN], detector=detector, out=Path("other"))  # given boxes are nobody's to follow
+    assert all(key["boxes"].startswith("given:") for key in keys if "control" in key and "boxes" in key)
 
 
 def test_less_motion_is_seen_by_ssim_of_the_mouth(desk: Path) -> None:

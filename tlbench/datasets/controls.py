@@ -12,10 +12,11 @@ import os
 import random
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -31,6 +32,7 @@ CODEC = "libx264"
 CRF = 23  # x264's own default, so the quality most published clips were written with
 FRAMES_PER_SECOND = 25
 SAMPLE_RATE = 16_000
+GIVEN_BOXES = "given_boxes"  # in control.json: by clip id the SHA-256 of the file its boxes were given in
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 
 
@@ -350,6 +352,7 @@ def make_controls(
     *,
     boxes_of: Callable[[Clip], np.ndarray],
     boxes_by: str = "",
+    given_boxes: Mapping[str, str] = MappingProxyType({}),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[Clip, str, ClipError], None] | None = None,
@@ -367,6 +370,8 @@ def make_controls(
         Face boxes of a clip's reference; called only where a kind needs them.
     boxes_by : str
         What decides these boxes: stands in ``control.json`` of the kinds that need them.
+    given_boxes : mapping of clip id to str
+        SHA-256 of the file in which a clip's boxes were given: stands there as well.
     seed : int
         Decides whose speech ``swapped-audio`` takes.
     progress : (done, total) -> None, optional
@@ -388,7 +393,14 @@ def make_controls(
     other = donors([clip.id for clip in clips], seed) if any(kind.needs_donor for kind in chosen) else {}
     gallery = Gallery(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
     for kind in chosen:
-        _open_folder(folders[kind.name], kind, seed, other, gallery, boxes_by)
+        recipe: dict[str, Any] = {"control": kind.name, "codec": CODEC, "crf": CRF}
+        if kind.needs_donor:
+            recipe |= {"seed": seed, "donors": other}
+        if kind.needs_mouths and gallery is not None:
+            recipe |= {"gallery": gallery.ids}
+        if kind.needs_boxes and boxes_by:
+            recipe["boxes"] = boxes_by
+        _open_folder(folders[kind.name], recipe, given_boxes if kind.needs_boxes else {})
     by_id = {clip.id: clip for clip in clips}
     for done, clip in enumerate(clips, start=1):
         donor = by_id[other[clip.id]] if other else None
@@ -490,31 +502,38 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _open_folder(
-    folder: Path, kind: Control, seed: int, other: dict[str, str], gallery: Gallery | None, boxes_by: str
-) -> None:
-    """Make the folder of a kind, or see that it was made in the same way."""
-    recipe: dict[str, object] = {"control": kind.name, "codec": CODEC, "crf": CRF}
-    if kind.needs_donor:
-        recipe |= {"seed": seed, "donors": other}
-    if kind.needs_mouths and gallery is not None:
-        recipe |= {"gallery": gallery.ids}
-    if kind.needs_boxes and boxes_by:
-        recipe["boxes"] = boxes_by
-    text = json.dumps(recipe, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+def _open_folder(folder: Path, recipe: Mapping[str, Any], given_boxes: Mapping[str, str]) -> None:
+    """Make a folder of controls, or see that it was made in the same way.
+
+    Of boxes that are given with clips, those of a clip must be the same: other clips may be added.
+    """
     note = folder / "control.json"
     _make_folder(folder)
     try:
-        if note.is_file():
-            if note.read_bytes() != text.encode():
+        before = _read_note(note) if note.is_file() else None
+        kept = {} if before is None else before.pop(GIVEN_BOXES, {})
+        if before is not None:
+            others = any(kept.get(clip_id, sha256) != sha256 for clip_id, sha256 in given_boxes.items())
+            if before != json.loads(json.dumps(recipe)) or others or bool(kept) != bool(given_boxes):
                 raise TlbenchError(
                     f"{folder} holds controls made in another way (see control.json); choose another folder"
                 )
-            return
+            if kept.keys() >= given_boxes.keys():
+                return
+        whole = {**recipe, GIVEN_BOXES: {**kept, **given_boxes}} if given_boxes else recipe
         temporary = note.with_name(f".{note.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
         temporary.replace(note)
     except OSError as error:
         raise TlbenchError(
             f"controls can't be written to {folder} ({error.strerror}); choose another folder"
         ) from error
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    """What ``control.json`` says; nothing if it is malformed, which is another way than any."""
+    try:
+        said = json.loads(note.read_bytes())
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) and isinstance(said.get(GIVEN_BOXES, {}), dict) else {}

@@ -7,6 +7,7 @@ a user asks for it is each video cut by boxes of its own, and then the protocol 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -217,6 +218,15 @@ class BoxFinder:
         fixed = self.rule.fixed is not None
         found = "fixed:" + ",".join(map(str, self.rule.fixed or ())) if fixed else self.rule.search
         return "+".join(sorted({"given" if clip.boxes is not None else found for clip in clips}))
+
+    def given_sha256(self, clips: Iterable[Clip]) -> dict[str, str]:
+        """By clip id the SHA-256 of the file of boxes given with it, where there is one that can be read."""
+        found = {}
+        for clip in clips:
+            if clip.boxes is not None:
+                with suppress(ClipError):  # who needs them says so
+                    found[clip.id] = content_sha256(clip.boxes, clip.id, "box file")
+        return found
 
     def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> Boxes:
         """:meth:`boxes` of a clip whose video nobody has opened yet."""
