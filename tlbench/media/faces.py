@@ -237,32 +237,6 @@ class Boxes:
         return replace(self, xyxy=scale_boxes(self.xyxy, size, wanted), followed=followed)
 
 
-def find_boxes(runs: Iterable[Frames], detector: FaceDetector, smooth: int = 0) -> Boxes:
-    """Find the best face of every frame, run by run, so that only one run's frames are needed at a time.
-
-    Nobody looks whether there are several people; :func:`tlbench.media.people.find_people` does.
-
-    Parameters
-    ----------
-    runs : iterable of Frames
-        The video in order. S3FD wants runs of 32 frames, as the original had.
-    detector : FaceDetector
-    smooth : int
-        Width in frames, odd, of a running median over each coordinate; 0 for none, as published. The ends repeat
-        the first and the last box.
-
-    Raises
-    ------
-    ClipError
-        ``no-frames`` if there is not one frame.
-    TlbenchError
-        If ``smooth`` is even or negative.
-    """
-    check_smooth(smooth)
-    best, centre = best_faces(runs, detector)
-    return as_boxes(best, centre, fill_gaps(best, centre), detector.name, smooth)
-
-
 def check_smooth(smooth: int) -> None:
     """Raises TlbenchError if boxes can't be smoothed over so many frames."""
     if smooth < 0 or (smooth and smooth % 2 == 0):

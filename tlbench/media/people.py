@@ -48,7 +48,8 @@ def find_people(runs: Runs, detector: FaceDetector, smooth: int = 0, face: str =
         Gives the video from its beginning, in order; called twice if there are several people.
     detector : FaceDetector
     smooth : int
-        As :func:`tlbench.media.faces.find_boxes`.
+        Width in frames, odd, of a running median over each coordinate; 0 for none, as published. The ends repeat
+        the first and the last box.
     face : str
         Which face is followed where there are several: ``largest`` (of equally large ones the most central),
         ``central``, or its number from the left, ``1`` the first, in the first frame that shows so many. A video that
