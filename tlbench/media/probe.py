@@ -7,6 +7,7 @@ import itertools
 import os
 from array import array
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from av.container import InputContainer
 
 from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
 from tlbench.media.orientation import Orientation, orientation
-from tlbench.media.timeline import COUNTED, chunk_times, has_holes
+from tlbench.media.timeline import COUNTED, SoundBefore, begins_late, chunk_times, has_holes
 
 FRAMES_PER_SECOND = 25  # what every observer is trained on (LRS2, LRW and GRID are all 25 frames/s)
 # Containers whose timestamps are made up by FFmpeg from a frame counter: pictures are evenly spaced by definition.
@@ -137,15 +138,18 @@ def probe(path: Path) -> VideoInfo:
         hidden = tried = 0
         cut = False
         first: av.VideoFrame | None = None
+        before = SoundBefore()
         sound_start: int | None = None
         sound_end = 0
         for packet in packets(container, *streams):
             if packet.stream_index != video.index:
                 if packet.pts is not None:
+                    before.hear(packet)
                     sound_start = packet.pts if sound_start is None else sound_start
                     sound_end = max(sound_end, packet.pts + (packet.duration or 0))
                 continue
             digest.update(memoryview(packet))
+            before.seen = True
             cut = packet.is_corrupt  # a last packet that the file's end cuts is marked so
             if packet.is_discard:
                 hidden += 1
@@ -166,7 +170,8 @@ def probe(path: Path) -> VideoInfo:
                 raise MediaError("truncated", f"{path}: cut before its first picture; write or copy the file again")
             raise MediaError("no-frames", f"{path}: its video stream holds no pictures; write the file again")
         if counted:
-            times = array("q", chunk_times(times))
+            if begins_late(times, before.seconds, Fraction(video.time_base or 1)):
+                times = array("q", chunk_times(times))
             untimed = not has_holes(times)
         time_base = float(video.time_base or 1)
         nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)

@@ -13,8 +13,9 @@ Where FFmpeg stores or makes up the time of the first picture:
   decoder gives.
 - AVI has no times. Its chunks are counted, each lasting one frame, and a picture stays while empty chunks follow. A
   picture track that starts late can't begin with empty chunks: FFmpeg writes the first picture at once and the empty
-  chunks after it (``write_skip_frames`` in libavformat/avienc.c). So a gap behind the first picture is taken as its
-  late start.
+  chunks after it (``write_skip_frames`` in libavformat/avienc.c), which looks like a first picture that stays. The
+  order of the file tells: tracks are written in step, so before a picture that is late there is as much sound
+  (:func:`begins_late`). Without sound nothing is late, and the first picture stays.
 - The delay of a sound encoder (AAC's priming) is cut by FFmpeg where the file declares it: by an edit list, Matroska's
   codec delay or a LAME header. Where it does not (MPEG-TS, AVI), that lead-in is played, and counts.
 """
@@ -26,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -97,8 +99,9 @@ def timeline(path: Path) -> Timeline:
     if picture is not None:
         plain &= not orientation(picture).mirrored and jpeg_layout(picture.format) == "yuvj420p"
     if counted and picture_start is not None:
-        numbers = _chunks(path)
-        picture_start = _counted_start(numbers, lead_in) * clocks[0]
+        numbers, heard = _chunks(path)
+        late = begins_late(numbers, heard, clocks[0])
+        picture_start = _counted_start(numbers, late, lead_in) * clocks[0]
         plain &= not has_holes(numbers)
     origin = picture_start if picture_start is not None else sound_start
     # The file's start is rounded to whole microseconds; where it is the origin, it is taken as it is.
@@ -174,12 +177,58 @@ def _are_first(container: InputContainer, pictures: av.VideoStream | None, sound
     )
 
 
-def _chunks(path: Path) -> list[int]:
-    """The numbers of the chunks that hold a picture, of a file that counts them."""
+@dataclass
+class SoundBefore:
+    """How much sound precedes the first picture in the order of a file.
+
+    Attributes
+    ----------
+    seconds : Fraction or None
+        The time of the sound that follows the first picture; of the last sound if none does; None without sound.
+    seen : bool
+        Whether the first picture has come.
+    """
+
+    seconds: Fraction | None = None
+    seen: bool = False
+    _known: bool = False
+
+    def hear(self, packet: av.Packet[Any]) -> None:
+        """The next packet of sound."""
+        if packet.pts is not None and not self._known:
+            self.seconds = packet.pts * Fraction(packet.time_base or 0)
+            self._known = self.seen
+
+
+def _chunks(path: Path) -> tuple[list[int], Fraction | None]:
+    """The numbers of the chunks that hold a picture, of a file that counts them; seconds of sound before the first."""
+    numbers: list[int] = []
+    before = SoundBefore()
     with opened(path) as container:
-        stream = picture_stream(container)
+        stream, sound = picture_stream(container), sound_stream(container)
         assert stream is not None  # the caller has seen it
-        return [packet.dts or 0 for packet in packets(container, stream)]
+        for packet in packets(container, *(track for track in (stream, sound) if track is not None)):
+            if packet.stream_index == stream.index:
+                numbers.append(packet.dts or 0)
+                before.seen = True
+            else:
+                before.hear(packet)
+    return numbers, before.seconds
+
+
+def begins_late(numbers: Sequence[int], heard: Fraction | None, chunk: Fraction) -> bool:
+    """Whether a gap behind the first picture of counted chunks is its late start, and not a picture that stays.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Of the chunks that hold a picture.
+    heard : Fraction or None
+        :attr:`SoundBefore.seconds`.
+    chunk : Fraction
+        Seconds that a chunk lasts.
+    """
+    return heard is not None and heard >= (chunk_times(numbers)[0] - Fraction(1, 2)) * chunk
 
 
 def has_holes(numbers: Sequence[int]) -> bool:
@@ -187,12 +236,11 @@ def has_holes(numbers: Sequence[int]) -> bool:
     return any(after - before > 1 for before, after in itertools.pairwise(numbers))
 
 
-def _counted_start(numbers: Sequence[int], lead_in: bool) -> int:
+def _counted_start(numbers: Sequence[int], late: bool, lead_in: bool) -> int:
     """The number of the chunk with which the pictures begin. ``lead_in``: the sound may begin with its encoder's."""
     begin = chunk_times(numbers)[0]
-    late = begin - numbers[0]
-    one_frame = len(numbers) > 2 and late <= numbers[2] - numbers[1]
-    return numbers[0] if lead_in and one_frame else begin
+    one_frame = len(numbers) > 2 and begin - numbers[0] <= numbers[2] - numbers[1]
+    return begin if late and not (lead_in and one_frame) else numbers[0]
 
 
 def chunk_times(numbers: Sequence[int]) -> list[int]:
