@@ -264,6 +264,34 @@ def test_nothing_is_found_where_there_is_no_face(detector: BlazeFaceDetector) ->
         assert detector.detect(rgb[None].astype(np.uint8)) == [None], name
 
 
+def test_what_the_mesh_does_not_agree_upon_is_looked_at_in_a_mirror(
+    astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = placed(astronaut[20:220, 120:320], 200, 300, (0.3, 0.5), 180)
+    detector = BlazeFaceDetector()
+    plain = detector.find(picture)
+    mirrored: list[int] = []
+    confirmed = detector._confirmed_in_mirror
+
+    def counted(frame: np.ndarray, weak: list[Face]) -> list[Face]:
+        mirrored.append(len(weak))
+        return confirmed(frame, weak)
+
+    monkeypatch.setattr(detector, "_confirmed_in_mirror", counted)
+    assert detector.find(picture) is not None
+    assert mirrored == []  # what is found at once is not looked at again
+    monkeypatch.setattr("tlbench.media.blazeface._is_clear", lambda window, candidate: False)
+    monkeypatch.setattr(detector, "_confirmed", lambda frame, face: False)
+    found = detector.find(picture)
+    assert len(mirrored) == 1
+    assert mirrored[0] >= 1
+    assert plain is not None
+    assert found is not None
+    assert overlap(plain.square, found.square[None])[0] > 0.8  # in the picture, not in its mirror
+    monkeypatch.setattr("tlbench.media.blazeface.MIRRORED_FLAG", 1.01)
+    assert detector.find(picture) is None
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (2, 3), (20, 20)])
 def test_tiny_frames_hold_no_face(detector: BlazeFaceDetector, shape: tuple[int, int]) -> None:
     assert detector.detect(np.zeros((1, *shape, 3), dtype=np.uint8)) == [None]
