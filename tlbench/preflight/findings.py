@@ -216,6 +216,7 @@ _KINDS = (
         of_dataset=True,
     ),
     Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
+    Kind("alignment-shared", "warning", "put each clip's own alignment there; the word times of both are left unused"),
     Kind("bad-alignment", "warning", "copy the alignment from the data set again; its word times are left unused"),
     Kind("no-word-times", "info", "nothing; training that needs word times leaves these clips out"),
     Kind("texts-disagree", "warning", "look which is said; the transcript is what readings are compared with"),
