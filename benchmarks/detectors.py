@@ -11,8 +11,12 @@ A hit is a box that overlaps the labelled one by 0.4 or more (intersection over 
 are taken as they are; blazeface's and haar's are fitted (their docstrings say how).
 
 Turned faces are rendered: the face mesh gives the depth of 468 points, which is spread over the head, fades to nothing
-around it and turns the picture's pixels about a vertical axis; the labelled box turns with them. Tilted faces are
-rotated in the picture's plane. Small faces are the pictures shrunk into a wide grey frame.
+around it and turns the picture's pixels about a vertical axis; the labelled box turns with them. Each face is turned by
+eight angles of up to 50 degrees, drawn by the seed, and the pictures are told apart by where they look in the end: the
+head's turn as the mesh measures it in the source, plus the angle. What a source hides can't be rendered: pictures that
+are turned back, nearer to the front than a source that is turned by more than 10 degrees, show a cheek that is drawn
+out of a few pixels, and have a column of their own. Tilted faces are rotated in the picture's plane. Small faces are
+the pictures shrunk into a wide grey frame.
 
 Pictures without a face, in equal parts: crops of scikit-image's and scikit-learn's sample pictures (people's heads cut
 off); the same, blurred; what lies beside the face in FOLDER's pictures, mirrored until it fills a frame; noise of
@@ -23,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +40,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from sklearn.datasets import load_sample_images
 
 from tlbench.media.blazeface import FACE_SCORE, BlazeFaceDetector, framed, overlap
-from tlbench.media.face_mesh import FaceMesh
+from tlbench.media.face_mesh import FaceMesh, head_turn_degrees
 from tlbench.media.faces import FaceDetector, HaarDetector
 
 HIT = 0.4
@@ -44,6 +49,9 @@ SAMPLES = (  # all without a person
     *("brick", "cell", "clock", "coffee", "coins", "colorwheel", "grass", "gravel", "hubble_deep_field", "logo"),
     *("immunohistochemistry", "moon", "page", "retina", "rocket", "text"),
 )
+TURNS, FURTHEST = 8, 50.0  # pictures of each face that are turned, and by how many degrees at most
+YAWS = (0, 15, 30, 45, 60, 90)  # degrees that part the columns of turned faces
+TURNED_BACK, SEEN_TURNED = "turned back", 10.0  # where the source is turned by more than so many degrees
 Picture = tuple[np.ndarray, np.ndarray]  # (H, W, 3) uint8 RGB and the face's (4,) float64 x1 y1 x2 y2
 
 
@@ -172,13 +180,15 @@ def turned(picture: Picture, depth: np.ndarray, degrees: float) -> Picture:
     return out, np.array([face.min(), box[1], face.max(), box[3]])
 
 
-def depth_of(mesh: FaceMesh, detector: BlazeFaceDetector, picture: Picture) -> np.ndarray | None:
-    """(H, W) depth of the head in pixels, 0 a third of a face around the mesh; None where no face is found."""
+def points_of(mesh: FaceMesh, detector: BlazeFaceDetector, picture: Picture) -> np.ndarray | None:
+    """(468, 3) the mesh of a face; None where no face is found."""
     frame, _ = picture
     face = detector.find(frame)
-    if face is None:
-        return None
-    points = mesh.find(frame, face.square, *face.points[:2]).points
+    return None if face is None else mesh.find(frame, face.square, *face.points[:2]).points
+
+
+def depth_of(points: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """(H, W) depth of the head in pixels, 0 a third of a face around the mesh."""
     height, width = frame.shape[:2]
     flat, z = points[:, :2], points[:, 2].max() - points[:, 2]
     x, y = np.meshgrid(np.arange(width), np.arange(height))
@@ -298,17 +308,32 @@ def milliseconds(work: Callable[[], object], frames: int) -> float:
 def parts(faces: list[Picture], seed: int) -> dict[str, list[Picture]]:
     """The sets of pictures with a face, by their name in the table."""
     rng = np.random.default_rng(seed)
-    mesh, detector = FaceMesh(), BlazeFaceDetector()
-    depths = [(face, depth_of(mesh, detector, face)) for face in faces]
-    named = {"one face": faces}
-    for degrees in (15, 30, 45):
-        both = (-degrees, degrees)
-        named[f"turned {degrees}°"] = [turned(f, d, angle) for f, d in depths if d is not None for angle in both]
+    named = {"one face": faces, **turned_parts(faces, seed)}
     for degrees in (15, 30):
         named[f"tilted {degrees}°"] = [tilted(face, angle) for face in faces for angle in (-degrees, degrees)]
     for height, width, share in ((720, 1280, 0.2), (720, 1280, 0.1), (1080, 1920, 0.1)):
         named[f"{share:.0%} of {height}p"] = [small(face, rng, height, width, share) for face in faces]
     return named
+
+
+def turned_parts(faces: list[Picture], seed: int) -> dict[str, list[Picture]]:
+    """Turned faces by where they look in the end, and those that are turned back."""
+    rng = np.random.default_rng([seed, TURNS])
+    mesh, detector = FaceMesh(), BlazeFaceDetector()
+    names = [f"looking {low}-{high}°" for low, high in itertools.pairwise(YAWS)]
+    named: dict[str, list[Picture]] = {name: [] for name in (*names, TURNED_BACK)}
+    for face in faces:
+        angles = rng.uniform(-FURTHEST, FURTHEST, TURNS)
+        points = points_of(mesh, detector, face)
+        if points is None:
+            continue
+        depth, source = depth_of(points, face[0]), head_turn_degrees(points)
+        for angle in angles:
+            final = abs(source + angle)
+            back = abs(source) > SEEN_TURNED and final < abs(source)
+            name = TURNED_BACK if back else names[int(np.searchsorted(YAWS, final, side="right")) - 1]
+            named[name].append(turned(face, depth, float(angle)))
+    return {name: pictures for name, pictures in named.items() if pictures}
 
 
 def main() -> None:

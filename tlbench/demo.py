@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tlbench.arguments import CountCallback
 from tlbench.checkpoints.catalogue import known_cards
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
 from tlbench.errors import TlbenchError
+from tlbench.generation.write_controls import make_controls
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
@@ -20,8 +25,9 @@ from tlbench.talklip.generate_dataset import generate_dataset
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"
 RESULTS_NAME = "results"
-# Faults put into ground truth, from one that no reader should notice to one that none can read.
-CONTROLS = ("reencoded", "blurred", "shifted", "frozen-mouth", "static", "swapped-audio")
+REENCODED = "reencoded"
+# Ground truth, and faults put into it, from one that no reader should notice to one that none can read.
+CONTROLS = (GROUND_TRUTH, REENCODED, "blurred", "shifted", "frozen-mouth", "static", "swapped-audio")
 _PARTS = {"synthetic": "sentences", "synthetic-words": "words"}
 _FOLDERS = {"synthetic": "main", "synthetic-words": "words"}
 GENERATOR = "talklip-gc-synthetic"  # the bundled one
@@ -32,7 +38,7 @@ SHOWN_BESIDE = "frozen-mouth"  # what the page of words compares ground truth wi
 
 @dataclass(frozen=True)
 class Shown:
-    """A table of the demo: a data set, its rows with ground truth first, and a page that compares two of them."""
+    """A table of the demo: a data set, its rows with the system first, and a page that compares two of them."""
 
     dataset: str
     results: list[Result]
@@ -96,6 +102,8 @@ def score_demo(
 ) -> list[Shown]:
     """The third part: put faults into ground truth, score all of it, and write the pages.
 
+    Ground truth is the control of that name, not a system: real videos that are scored as a system give a warning.
+
     Raises TlbenchError if the other parts have not run.
     """
     tables = []
@@ -103,34 +111,37 @@ def score_demo(
         truth = out / CORPUS_NAME / _FOLDERS[name]
         if not truth.is_dir():
             continue  # there are no words
-        systems = {GROUND_TRUTH: truth} | ({GENERATOR: out / GENERATED_NAME / GENERATOR} if name == SPOKEN else {})
         folder = out / RESULTS_NAME / name
-        rows: list[Result] = []
-        floors: list[Result] = []
-        for row, videos in systems.items():
-            own, *made = score_all(
-                [videos],
-                name,
-                out / CORPUS_NAME,
-                split="test",
-                metrics=[*reading_metrics(name), "psnr", "ssim"],
-                controls=CONTROLS if row == GROUND_TRUTH else (),
-                name=row,
-                out=folder,
-                workers=workers,
-                cache=cache,
-                progress=progress,
-            )
-            rows.append(own)
-            floors += made
-        page = report(
-            folder / GROUND_TRUTH,
-            folder / GENERATOR if GENERATOR in systems else folder / "controls" / SHOWN_BESIDE,
-            out=out / f"report-{name}.html",
-            videos=list(systems.values()),
+        system = GENERATOR if name == SPOKEN else REENCODED  # no bundled generator makes words
+        videos = out / GENERATED_NAME / system
+        if system == REENCODED:
+            clips = load_dataset(name, out / CORPUS_NAME, split="test").clips
+            make_controls(clips, videos.parent, [REENCODED], boxes_of=_no_boxes)
+        rows = score_all(
+            [videos],
+            name,
+            out / CORPUS_NAME,
+            split="test",
+            metrics=[*reading_metrics(name), "psnr", "ssim"],
+            controls=[kind for kind in CONTROLS if kind != system],
+            name=system,
+            out=folder,
+            workers=workers,
+            cache=cache,
+            progress=progress,
         )
-        tables.append(Shown(name, [*rows, *floors], page))
+        page = report(
+            folder / "controls" / GROUND_TRUTH,
+            folder / GENERATOR if system == GENERATOR else folder / "controls" / SHOWN_BESIDE,
+            out=out / f"report-{name}.html",
+            videos=[truth, videos],
+        )
+        tables.append(Shown(name, rows, page))
     return tables
+
+
+def _no_boxes(clip: Clip) -> np.ndarray:
+    raise AssertionError(f"{clip.id}: writing a clip again needs no box")
 
 
 def _shown() -> list[str]:

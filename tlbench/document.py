@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 SYMBOLS = "↑↓∞─†±"  # the characters of tables that are not ASCII
 ARROWS = {"higher": "↑", "lower": "↓", "none": ""}  # by the direction in which a metric is better
+NOTHING = "-"  # the text of a cell without a number
 _ASCII = str.maketrans({"↑": "^", "↓": "v", "∞": "inf", "─": "-", "†": "!", "±": "+-"})
 
 
@@ -50,6 +51,8 @@ class Table:
         Columns repeated in each block if the table is too wide for the terminal.
     left : tuple of int
         Columns of text, aligned to the left. The others hold numbers and are aligned to the right.
+    partial : tuple of str
+        Labels of sections whose rows are left out of a block in which they have no number.
     """
 
     title: str
@@ -57,6 +60,7 @@ class Table:
     sections: tuple[tuple[str, tuple[tuple[Cell, ...], ...]], ...]
     kept: tuple[int, ...]
     left: tuple[int, ...]
+    partial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,11 @@ class MVMClipState(ClipState):
         Raises
         ------
         ClipError
-            ``no-frames`` or ``too-long``: the original fails on such a clip too.
+            ``no-frames`` or ``word-length``: the original fails on such a clip too.
         """
         if self.frames > FRAMES:
             raise ClipError(
-                "too-long",
+                "word-length",
                 f"clip {self.clip.id}: {self.frames} frames, MVM reads at most {FRAMES}; "
                 f"cut out the {FRAMES} around the word",
             )

@@ -23,6 +23,7 @@ from tlbench.generation.faults import Fault
 from tlbench.generation.write_controls import make_controls
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
+from tlbench.observing.cache import content_key
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result_file import load_result
 from tlbench.scoring.run import run as score_selection
@@ -140,6 +141,27 @@ def test_a_mouth_frozen_throughout_is_the_control_of_that_name(desk: Path) -> No
     folder = make_controls(clips, desk / "controls", ["frozen-mouth"], boxes_of=boxes_of)["frozen-mouth"]
     for name in CLIPS:
         np.testing.assert_array_equal(read_video(folder / f"{name}.mp4"), point_frames("frozen-mouth", 1, name))
+
+
+@pytest.mark.parametrize(("detector", "mark"), [("haar", "+followed"), ("blazeface", "")])
+def test_kept_videos_say_that_faces_are_followed_where_they_once_were_not(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, detector: str, mark: str
+) -> None:
+    keys: list[Any] = []
+
+    def noted(what: Any) -> str:
+        keys.append(what)
+        return content_key(what)
+
+    monkeypatch.setattr("tlbench.calibrate.content_key", noted)
+    run([FROZEN], boxes=None, detector=detector)
+    made_by = {key["boxes"] for key in keys if "control" in key and "boxes" in key}
+    assert len(made_by) == len(CLIPS)
+    assert all(name.startswith(f"{detector}@") and name.endswith(mark) for name in made_by)
+    assert any(key.get("rule") == f"{detector}{mark}" for key in keys)
+    keys.clear()
+    run([FROZEN], detector=detector, out=Path("other"))  # given boxes are nobody's to follow
+    assert all(key["boxes"].startswith("given:") for key in keys if "control" in key and "boxes" in key)
 
 
 def test_less_motion_is_seen_by_ssim_of_the_mouth(desk: Path) -> None:

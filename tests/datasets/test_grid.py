@@ -88,6 +88,27 @@ def test_an_alignment_that_contradicts_the_id_is_told_and_not_used(tmp_path: Pat
     assert "'bin blue at f two now'" in found.message
 
 
+@pytest.mark.parametrize("places", [("s1", "s2"), ("alignments/s1", "alignments/s2"), ("s1", "alignments/s2")])
+def test_an_alignment_that_two_speakers_share_is_told_and_used_by_neither(
+    tmp_path: Path, places: tuple[str, str]
+) -> None:
+    touch(tmp_path, "s1/bbaf2n.mpg", "s2/bbaf2n.mpg", "s2/lrab1s.mpg", *(f"{place}/bbaf2n.align" for place in places))
+    for place in places:
+        (tmp_path / place / "bbaf2n.align").write_text(BBAF2N)
+    selection = load_dataset("grid", tmp_path)
+    found = [told for told in check_contradictions(selection) if told.code != "no-word-times"]
+    assert [(told.code, told.clip) for told in found] == [
+        ("alignment-shared", "s1/bbaf2n"),
+        ("alignment-shared", "s2/bbaf2n"),
+    ]
+    assert "s2/bbaf2n" in found[0].message
+    assert [selection.spans(clip) for clip in selection.clips] == [()] * 3
+    assert selection.clips[0].transcript == "bin blue at f two now"
+    (tmp_path / places[1] / "bbaf2n.align").write_text(BBAF2N.replace("23750", "23500"))
+    assert [told.code for told in check_contradictions(selection)] == ["no-word-times"]
+    assert all(selection.spans(clip) for clip in selection.clips[:2])
+
+
 @pytest.mark.parametrize("text", [BBAF2N, BBAF2N.upper(), BBAF2N.replace("two", "2"), "0 75000 sil\n"])
 def test_another_spelling_of_the_same_words_is_no_contradiction(tmp_path: Path, text: str) -> None:
     touch(tmp_path, "s1/bbaf2n.mpg", "s1/bbaf2n.align")

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.transcripts import ALPHABET, bracketed, has_words, spelled, spoken, strange_characters, visible
+from tlbench.datasets.transcripts import (
+    ALPHABET,
+    _spoken_of_any,
+    bracketed,
+    has_words,
+    spelled,
+    spoken,
+    strange_characters,
+    visible,
+)
 from tlbench.errors import ClipError
 from tlbench.metrics.catalogue import all_metrics, find_metric
 from tlbench.metrics.tally import Tally
@@ -60,6 +69,11 @@ def test_invisible_characters_are_no_part_of_a_text(text: str, marks: list[tuple
 def test_plain_text_is_left_as_it_is(text: str) -> None:
     assert visible(text) == text
     assert spelled(text).split() == [word.upper() for word in spoken(text)]
+
+
+@given(st.text() | st.text(st.sampled_from("abZ09  '-")))
+def test_the_short_way_for_plain_text_gives_the_same_words(text: str) -> None:
+    assert spoken(text) == _spoken_of_any(text)
 
 
 @given(st.text())

@@ -65,7 +65,8 @@ def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     assert [line.split()[1] for line in lines] == ["data", "check", "score", "score", "compare", "table", "report"]
     demo = run("tlbench demo --sentences 2 --words 0", desk)  # what `make demo` runs, with fewer clips
     assert demo.returncode == 0, demo.stderr
-    assert demo.stdout.index("ground-truth") < demo.stdout.index("talklip-gc-synthetic") < demo.stdout.index("static")
+    assert demo.stdout.index("talklip-gc-synthetic") < demo.stdout.index("ground-truth") < demo.stdout.index("static")
+    assert "ground-truth-as-system" not in demo.stdout + demo.stderr
     assert (desk / "tlbench-demo" / "report-synthetic.html").is_file()
     said, check, score, score_both, compare, table, report = (run(line, desk) for line in lines)
 

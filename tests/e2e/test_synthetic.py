@@ -83,8 +83,10 @@ def test_what_was_trained_here_reads_here(folder: Path, corpus: Path) -> None:
 
 
 @pytest.mark.slow  # 107 clips of words; the README's test runs a demo of sentences, and CI the whole demo
-def test_the_demo_has_ground_truth_on_top_and_floors_below(folder: Path) -> None:
+def test_the_demo_has_a_system_above_ground_truth_and_floors_below(folder: Path) -> None:
     said = tlbench(folder, "demo", "show", "--sentences", "2", "--workers", "1", "--format", "csv")
     rows = [line.split(",")[0] for line in said.stdout.splitlines()]
-    assert rows.index("ground-truth") < rows.index("static")
-    assert (folder / "show/results/synthetic/ground-truth/result.json").is_file()
+    assert rows.index("talklip-gc-synthetic") < rows.index("ground-truth") < rows.index("static")
+    assert rows.count("reencoded") > 1  # the system of words, a control of sentences
+    assert (folder / "show/results/synthetic/controls/ground-truth/result.json").is_file()
+    assert "ground-truth-as-system" not in said.stdout + said.stderr

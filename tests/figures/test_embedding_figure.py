@@ -26,8 +26,6 @@ def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.manual_seed(0)
     dims = Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
     ear = AVHubertAudioEncoder(dims)
-        Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2)
-    )
     networks = {
         "local": TalkLip(dims_for("tiny", "local", 0, 0)),
         "global": TalkLip(dims_for("tiny", "global", 16, 0), ear),

@@ -259,6 +259,26 @@ def test_controls_of_other_boxes_are_not_continued_where_boxes_decide(clips: lis
         make_controls(clips, tmp_path, kinds, boxes_of=boxes_of, boxes_by="blazeface")
 
 
+def test_given_boxes_of_a_clip_must_be_the_same_and_other_clips_may_be_added(clips: list[Clip], tmp_path: Path) -> None:
+    def make(count: int, given: dict[str, str]) -> None:
+        make_controls(
+            clips[:count], tmp_path, ["static", "greyed-mouth"], boxes_of=boxes_of, boxes_by="given", given_boxes=given
+        )
+
+    notes = [tmp_path / kind / "control.json" for kind in ("greyed-mouth", "static")]
+    make(1, {"a": "1" * 64})
+    make(2, {"a": "1" * 64, "b": "2" * 64})
+    make(1, {"a": "1" * 64})
+    told = [json.loads(note.read_text()).get("given_boxes") for note in notes]
+    assert told == [{"a": "1" * 64, "b": "2" * 64}, None]  # boxes decide nothing in `static`
+    for other in ({"a": "3" * 64}, {}):
+        with pytest.raises(TlbenchError, match="made in another way"):
+            make(1, other)
+    notes[0].write_text("{")
+    with pytest.raises(TlbenchError, match="made in another way"):
+        make(1, {"a": "1" * 64})
+
+
 def test_video_only_controls_work_on_a_clip_without_sound(tmp_path: Path) -> None:
     write_video(tmp_path / "mute.mp4", scene().frames)
     make_controls([Clip("mute", tmp_path / "mute.mp4")], tmp_path / "out", ["static"], boxes_of=boxes_of)

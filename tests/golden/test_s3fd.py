@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from torch import Tensor
 
+from tests.factories.boxes_factory import best_boxes
 from tests.golden.formula import fill
-from tlbench.media.faces import find_boxes
 from tlbench.media.s3fd import FACE_SCORE, S3FD, S3FDDetector, candidates, suppress
 from tlbench.media.video_reader import VideoReader
 
@@ -125,7 +125,7 @@ def test_a_frames_box_is_the_same_in_another_batch(detector: S3FDDetector) -> No
 def test_boxes_of_a_clip_are_exactly_bbx_extracts(run: str, state: dict[str, Tensor]) -> None:
     weights, clip = run.split(":")
     detector = S3FDDetector(shifted(state, {"w0": 0.0, "wm1.5": -1.5, "none": -6.0}[weights]))
-    boxes = find_boxes(VideoReader(FOLDER / f"{clip}.mp4").frames(32), detector)
+    boxes = best_boxes(VideoReader(FOLDER / f"{clip}.mp4").frames(32), detector)
     assert boxes.xyxy.dtype == np.int64
     assert boxes.xyxy.tolist() == GOLDEN["bbx_extract"][run]["boxes"]
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data as pictures
 
+from tests.factories.boxes_factory import best_boxes
 from tests.media.test_faces import as_runs, drawn_head
 from tlbench.errors import TlbenchError
 from tlbench.media.blazeface import (
@@ -34,7 +35,6 @@ from tlbench.media.blazeface import (
 )
 from tlbench.media.bundled_model import BundledModel
 from tlbench.media.face_mesh import FACE_LANDMARK, LOWER_LIP, UPPER_LIP, FaceMesh
-from tlbench.media.faces import find_boxes
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_a_face_is_followed_when_a_better_one_comes(detector: BlazeFaceDetector,
 def test_a_moving_face_is_followed_and_one_that_jumps_is_found_again(detector: BlazeFaceDetector) -> None:
     head = drawn_head(1)[0]
     moved = np.stack([np.roll(head, 2 * step, axis=1) for step in range(8)])
-    found = find_boxes(as_runs(moved, 3), detector).xyxy
+    found = best_boxes(as_runs(moved, 3), detector).xyxy
     assert np.abs(found[:, 0] - found[0, 0] - 2 * np.arange(8)).max() <= 4
     stage = np.zeros((2, 200, 400, 3), dtype=np.uint8)
     stage[0, 20:180, 10:170] = head
@@ -252,7 +252,7 @@ def test_a_moving_face_is_followed_and_one_that_jumps_is_found_again(detector: B
 def test_a_still_face_keeps_its_box_under_noise(detector: BlazeFaceDetector, astronaut: np.ndarray) -> None:
     rng = np.random.default_rng(0)
     noisy = np.clip(astronaut[None] + rng.normal(0, 4, (6, 512, 512, 3)), 0, 255).astype(np.uint8)
-    xyxy = find_boxes(as_runs(noisy, 2), detector).xyxy
+    xyxy = best_boxes(as_runs(noisy, 2), detector).xyxy
     assert np.ptp(xyxy[1:], axis=0).max() <= 2
 
 
@@ -262,6 +262,34 @@ def test_nothing_is_found_where_there_is_no_face(detector: BlazeFaceDetector) ->
         picture = np.asarray(getattr(pictures, name)())
         rgb = np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture
         assert detector.detect(rgb[None].astype(np.uint8)) == [None], name
+
+
+def test_what_the_mesh_does_not_agree_upon_is_looked_at_in_a_mirror(
+    astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = placed(astronaut[20:220, 120:320], 200, 300, (0.3, 0.5), 180)
+    detector = BlazeFaceDetector()
+    plain = detector.find(picture)
+    mirrored: list[int] = []
+    confirmed = detector._confirmed_in_mirror
+
+    def counted(frame: np.ndarray, weak: list[Face]) -> list[Face]:
+        mirrored.append(len(weak))
+        return confirmed(frame, weak)
+
+    monkeypatch.setattr(detector, "_confirmed_in_mirror", counted)
+    assert detector.find(picture) is not None
+    assert mirrored == []  # what is found at once is not looked at again
+    monkeypatch.setattr("tlbench.media.blazeface._is_clear", lambda window, candidate: False)
+    monkeypatch.setattr(detector, "_confirmed", lambda frame, face: False)
+    found = detector.find(picture)
+    assert len(mirrored) == 1
+    assert mirrored[0] >= 1
+    assert plain is not None
+    assert found is not None
+    assert overlap(plain.square, found.square[None])[0] > 0.8  # in the picture, not in its mirror
+    monkeypatch.setattr("tlbench.media.blazeface.MIRRORED_FLAG", 1.01)
+    assert detector.find(picture) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (2, 3), (20, 20)])

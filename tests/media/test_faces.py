@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.factories.boxes_factory import best_boxes
 from tests.golden.formula import fill
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
@@ -21,7 +22,6 @@ from tlbench.media.faces import (
     FaceDetector,
     HaarDetector,
     fallback_box,
-    find_boxes,
     fixed_boxes,
     read_boxes,
     write_boxes,
@@ -59,7 +59,7 @@ class Scripted:
         return [None if face is None else np.array(face, dtype=np.int64) for face in now]
 
     def detect_all(self, frames: np.ndarray, min_score: float) -> list[np.ndarray]:
-        raise AssertionError("find_boxes asks for the best face only")
+        raise AssertionError("best_boxes asks for the best face only")
 
 
 # What every detector promises.
@@ -106,15 +106,15 @@ def test_detector_finds_nothing_in_a_blank_frame(detector: FaceDetector) -> None
 
 def test_boxes_do_not_depend_on_how_the_video_is_cut(detector: FaceDetector) -> None:
     frames = drawn_head(4, SIDE)
-    whole = find_boxes(as_runs(frames, 4), detector)
-    cut = find_boxes(as_runs(frames, 3), detector)
+    whole = best_boxes(as_runs(frames, 4), detector)
+    cut = best_boxes(as_runs(frames, 3), detector)
     assert whole.missing == cut.missing
     np.testing.assert_array_equal(whole.xyxy, cut.xyxy)
 
 
 def test_a_still_video_keeps_its_box(detector: FaceDetector) -> None:
     still = np.repeat(drawn_head(1, SIDE), 4, axis=0)
-    xyxy = find_boxes(as_runs(still, 2), detector).xyxy
+    xyxy = best_boxes(as_runs(still, 2), detector).xyxy
     # Haar searches frame 0 whole and the others in finer steps near the box before, which may move it by a pixel.
     assert np.abs(np.diff(xyxy[1:], axis=0)).max() <= 1
 
@@ -145,7 +145,7 @@ def test_detect_all_is_best_first_above_the_score_and_begins_with_the_best_face(
 def test_haar_follows_a_moving_face() -> None:
     head = drawn_head(1)[0]
     moved = np.stack([np.roll(head, 2 * step, axis=1) for step in range(8)])
-    found = find_boxes(as_runs(moved, 3), HaarDetector()).xyxy
+    found = best_boxes(as_runs(moved, 3), HaarDetector()).xyxy
     assert np.abs(found[:, 0] - found[0, 0] - 2 * np.arange(8)).max() <= 3
 
 
@@ -201,15 +201,15 @@ def test_embedded_detectors_find_every_frame_of_real_clips(
     shared: Path, embedded: type[BlazeFaceDetector] | type[HaarDetector]
 ) -> None:
     for clip in ("data/grid-original/s10/bbab8n.mpg", "golden/clips/grid_s1_pert.mp4", "golden/clips/grid_s2.mp4"):
-        assert find_boxes(VideoReader(shared / clip).frames(32), embedded()).missing == 0, clip
+        assert best_boxes(VideoReader(shared / clip).frames(32), embedded()).missing == 0, clip
 
 
-# find_boxes.
+# best_boxes.
 
 
 def test_a_frame_without_a_face_gets_the_centred_box_and_is_counted() -> None:
     video = np.zeros((3, 120, 161, 3), dtype=np.uint8)
-    boxes = find_boxes(as_runs(video, 2), Scripted([[1, 2, 30, 40], None, [5, 6, 70, 80]]))
+    boxes = best_boxes(as_runs(video, 2), Scripted([[1, 2, 30, 40], None, [5, 6, 70, 80]]))
     assert boxes.xyxy.tolist() == [[1, 2, 30, 40], [32, 12, 128, 108], [5, 6, 70, 80]]
     assert boxes.xyxy.dtype == np.int64
     assert (boxes.missing, boxes.source, len(boxes)) == (1, "scripted", 3)
@@ -217,7 +217,7 @@ def test_a_frame_without_a_face_gets_the_centred_box_and_is_counted() -> None:
 
 def test_the_detector_is_told_the_box_before_each_run_unless_there_was_none() -> None:
     scripted = Scripted([[1, 1, 9, 9], [2, 2, 9, 9], [3, 3, 9, 9], None, [4, 4, 9, 9]])
-    find_boxes(as_runs(np.zeros((5, 96, 96, 3), dtype=np.uint8), 2), scripted)
+    best_boxes(as_runs(np.zeros((5, 96, 96, 3), dtype=np.uint8), 2), scripted)
     assert scripted.asked == [(2, None), (2, [2, 2, 9, 9]), (1, None)]
 
 
@@ -238,26 +238,26 @@ def test_smoothing_removes_a_single_wrong_box() -> None:
     faces: list[list[int] | None] = [[10, 20, 60, 80]] * 7
     faces[3] = [90, 5, 95, 9]
     video = np.zeros((7, 96, 96, 3), dtype=np.uint8)
-    assert find_boxes(as_runs(video, 4), Scripted(list(faces)), smooth=3).xyxy.tolist() == [[10, 20, 60, 80]] * 7
-    assert find_boxes(as_runs(video, 4), Scripted(list(faces))).xyxy.tolist() == faces
+    assert best_boxes(as_runs(video, 4), Scripted(list(faces)), smooth=3).xyxy.tolist() == [[10, 20, 60, 80]] * 7
+    assert best_boxes(as_runs(video, 4), Scripted(list(faces))).xyxy.tolist() == faces
 
 
 def test_smoothing_is_a_running_median_whose_ends_repeat() -> None:
     xs = [5, 1, 4, 2, 9, 3]
     video = np.zeros((6, 96, 96, 3), dtype=np.uint8)
-    found = find_boxes(as_runs(video, 6), Scripted([[x, x, 50 + x, 50 + x] for x in xs]), smooth=3)
+    found = best_boxes(as_runs(video, 6), Scripted([[x, x, 50 + x, 50 + x] for x in xs]), smooth=3)
     assert found.xyxy[:, 0].tolist() == [5, 4, 2, 4, 3, 3]
 
 
 @pytest.mark.parametrize("smooth", [2, -1])
 def test_smoothing_over_an_even_or_negative_number_is_refused(smooth: int) -> None:
     with pytest.raises(TlbenchError, match=str(smooth)):
-        find_boxes(iter(()), Scripted([]), smooth=smooth)
+        best_boxes(iter(()), Scripted([]), smooth=smooth)
 
 
 def test_a_video_without_frames_is_a_clip_error() -> None:
     with pytest.raises(ClipError) as caught:
-        find_boxes(iter(()), Scripted([]))
+        best_boxes(iter(()), Scripted([]))
     assert caught.value.code == "no-frames"
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.factories.boxes_factory import best_boxes
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import HaarDetector, find_boxes
+from tlbench.media.faces import HaarDetector
 from tlbench.media.landmarks import MODELS, PREDICTOR, find_landmarks, published_predictor, read_landmarks
 from tlbench.media.video_reader import FrameChunk, VideoReader
 
@@ -106,7 +107,7 @@ def test_landmarks_lie_on_the_face() -> None:
     run = next(VideoReader(CLIPS / "clip_c256.mp4").frames(4))
     found = find_landmarks([run])
     assert found.shape == (4, 68, 2)
-    x1, y1, x2, y2 = find_boxes([run], HaarDetector()).xyxy.T
+    x1, y1, x2, y2 = best_boxes([run], HaarDetector()).xyxy.T
     mouth, eyes = found[:, 48:68].mean(axis=1), found[:, 36:48].mean(axis=1)  # (4, 2) each
     assert ((x1 < mouth[:, 0]) & (mouth[:, 0] < x2)).all()
     assert ((y1 + y2 < 2 * mouth[:, 1]) & (mouth[:, 1] < y2)).all()

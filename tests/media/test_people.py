@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.factories.boxes_factory import best_boxes
 from tlbench.errors import TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.faces import Boxes, HaarDetector, fallback_box, find_boxes, read_boxes, write_boxes
+from tlbench.media.faces import Boxes, HaarDetector, fallback_box, read_boxes, write_boxes
 from tlbench.media.followed import FILLED, FOUND, GAP_FRAMES, NO_FACE, fill_gaps, gap_states
 from tlbench.media.people import find_people
 from tlbench.media.video_reader import FrameChunk, VideoReader
@@ -163,7 +164,7 @@ def test_a_face_that_is_always_there_has_the_same_boxes_as_without_following(ste
     lefts = np.clip(60 + np.cumsum(steps), 0, WIDTH - 40)
     runs = video([(int(left), 30, 40) for left in lefts])
     detector = Colours()
-    boxes, plain = find_people(runs, detector), find_boxes(runs(), detector)
+    boxes, plain = find_people(runs, detector), best_boxes(runs(), detector)
     assert boxes.plain
     np.testing.assert_array_equal(boxes.xyxy, plain.xyxy)
     np.testing.assert_array_equal(boxes.face.xyxy, plain.xyxy)

@@ -179,6 +179,42 @@ def test_empty_chunks_of_an_avi_hold_the_picture_before_them(tmp_path):
     assert decoding_key(path) == CHANGED
 
 
+@pytest.mark.parametrize("gap", [2, 6, 9])
+@pytest.mark.parametrize("first", ["late", "held", "held, mute", "late, mute"])
+def test_a_first_picture_of_an_avi_that_stays_is_not_one_that_is_late(tmp_path, first, gap):
+    """In the chunks' numbers both look the same; the order of the file tells them apart."""
+    held, mute = first.startswith("held"), first.endswith("mute")
+    places = [*([0] if held else []), *range(gap, gap + 20)]
+    with av.open(str(tmp_path / "a.avi"), "w") as out:
+        video = out.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        waiting = []
+        for number, place in enumerate(places):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts, frame.time_base = place, Fraction(1, 25)
+            waiting += video.encode(frame)
+        waiting += video.encode()
+        if not mute:
+            sound = out.add_stream("pcm_s16le", rate=16_000, layout="mono")
+            for begin in range(0, (gap + 20) * 640, 640):
+                block = av.AudioFrame.from_ndarray(np.full((1, 640), begin // 640, np.int16), "s16", "mono")
+                block.sample_rate, block.time_base, block.pts = 16_000, Fraction(1, 16_000), begin
+                waiting += sound.encode(block)
+        out.start_encoding()
+        for packet in sorted(waiting, key=lambda packet: packet.dts * packet.time_base):
+            out.mux(packet)
+    shown = [number_of(frame) for frame in read_video(tmp_path / "a.avi")]
+    if held:
+        assert shown == [0] * gap + list(range(1, 21))
+    elif mute:  # nothing says that it is late, and FFmpeg shows it from the file's start
+        assert shown == [0] * (gap + 1) + list(range(1, 20))
+    else:
+        assert shown == list(range(20))
+    if not mute:
+        assert read_audio(tmp_path / "a.avi")[0] == (0 if held else gap)
+    assert decoding_key(tmp_path / "a.avi") == CHANGED
+
+
 @given(st.lists(st.integers(1, 5), min_size=3, max_size=30), st.integers(0, 10))
 def test_chunk_times_move_the_first_picture_only(steps, begin):
     numbers = list(itertools.accumulate(steps, initial=begin))

@@ -21,6 +21,7 @@ from tlbench.metrics.blind import (
     FREQUENT_WORD,
     FREQUENT_WORDS,
     NEVER,
+    BlindReading,
     SentenceGuesses,
     blind_sentences,
     blind_words,
@@ -142,6 +143,43 @@ def test_a_word_is_ranked_as_if_its_clip_had_never_been_there(labels: list[str])
         alone = dict(zip((FREQUENT_WORD, CHANCE_WORD), blind_words([acc], [clip], known(others)), strict=True))
         for name in whole:
             assert whole[name].tallies["acc/sound"][clip.id] == alone[name].tallies["acc/sound"][clip.id]
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_a_balanced_split_of_words_is_guessed_from_the_readers_own_words(each: int) -> None:
+    """Left out alone, each word would be the rarest: a reader who knows the words would get nothing at all."""
+    [acc] = find_metrics(["acc/sound"])
+    vocabulary = [f"word{i}" for i in range(40)]
+    labels = [word.upper() for word in vocabulary for _ in range(each)]
+    clips = [Clip(f"c{i:03}", word=word) for i, word in enumerate(labels)]
+    known_words = known(labels, own=True)
+    assert hits_of(blind_words([acc], clips, known_words)[0], len(clips)) == 0
+    frequent, chance = blind_words([acc], clips, known_words, vocabulary=vocabulary)
+    assert hits_of(frequent, len(clips)) == each  # one word of 40
+    by_seed = [hits_of(blind_words([acc], clips, known_words, s, vocabulary)[1], len(clips)) for s in range(200)]
+    assert 0.8 < sum(by_seed) / 200 / each < 1.2
+    assert chance.tallies == blind_words([acc], clips, known_words, vocabulary=vocabulary)[1].tallies
+
+
+def test_a_word_that_the_reader_can_not_answer_is_never_guessed() -> None:
+    [acc] = find_metrics(["acc/sound"])
+    clips = [Clip("a", word="A"), Clip("b", word="B")]
+    for seed in range(30):
+        for reading in blind_words([acc], clips, known(["A", "B"], own=True), seed, ["B"]):
+            assert {c: t.numerator for c, t in reading.tallies["acc/sound"].items()} == {"a": 0, "b": 1}
+
+
+def test_the_readers_words_change_nothing_where_there_are_training_texts() -> None:
+    [acc] = find_metrics(["acc/sound"])
+    clips = [Clip("a", word="A"), Clip("b", word="B")]
+    texts = known(["A", "A", "B"])
+    assert blind_words([acc], clips, texts) == blind_words([acc], clips, texts, vocabulary=["A", "B", "C"])
+
+
+def hits_of(reading: BlindReading, clips: int) -> int:
+    tallies = reading.tallies["acc/sound"]
+    assert len(tallies) == clips
+    return int(sum(tally.numerator for tally in tallies.values()))
 
 
 def test_words_are_ranked_by_how_often_they_occur_and_unknown_ones_never_hit() -> None:

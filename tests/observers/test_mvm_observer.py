@@ -128,7 +128,7 @@ def test_twenty_nine_frames_are_read_and_thirty_are_refused_with_their_number() 
     assert isinstance(fits, Evidence)
     for outcome, frames in ((too_long, 30), (far_too_long, 75)):
         assert isinstance(outcome, ClipError)
-        assert outcome.code == "too-long"
+        assert outcome.code == "word-length"
         assert f"{frames} frames" in str(outcome)
         assert "29" in str(outcome)
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.factories.boxes_factory import best_boxes
 from tests.factories.media_factory import tone
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_tracks import overlap
-from tlbench.media.faces import HaarDetector, find_boxes
+from tlbench.media.faces import HaarDetector
 from tlbench.media.scaling import Size
 from tlbench.media.video_reader import VideoReader, read_video
 from tlbench.media.video_writer import write_video
@@ -248,7 +249,7 @@ def test_real_faces(shared: Path, tmp_path: Path, times: float) -> None:
     path = sorted((shared / "data" / "grid-original" / "s4").glob("*.mpg"))[0]
     frames = read_video(path)
     height, width = frames.shape[1:3]
-    boxes = find_boxes(VideoReader(path).frames(), HaarDetector()).xyxy
+    boxes = best_boxes(VideoReader(path).frames(), HaarDetector()).xyxy
     x, y = (boxes[:, :2].mean(0) + boxes[:, 2:].mean(0)) / 2
     left, top = (int(np.clip(at - side / times / 2, 0, side - side / times)) for at, side in ((x, width), (y, height)))
     cut = frames[:, top : top + int(height / times), left : left + int(width / times)]

@@ -317,10 +317,10 @@ def test_check_tells_the_sizes(videos: dict[Size, Path], real: Path, size: Size)
         assert told[expected].message == f"{size[0]}x{size[1]}, the real video 160x120"
 
 
-def test_check_warns_of_windows_where_the_data_set_has_one_size(videos: dict[Size, Path], real: Path) -> None:
+def test_check_tells_of_windows_where_the_data_set_has_one_size(videos: dict[Size, Path], real: Path) -> None:
     for size in SIZES:
         found = check_clip(Clip("c", real, videos[size]), Expected(frame_size=REAL)).findings
-        assert [told.level for told in found if told.code == "view-frame"] == ([] if size == REAL else ["warning"])
+        assert [told.level for told in found if told.code == "view-frame"] == ([] if size == REAL else ["error"])
 
 
 WINDOWED = [

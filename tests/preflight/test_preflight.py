@@ -578,6 +578,7 @@ ELSEWHERE = {"too-large", "unreadable-audio", "no-face", "faces-missing", "sever
 ELSEWHERE |= {"face-framing"}
 ELSEWHERE |= {"pictures-late"}
 ELSEWHERE |= {"too-short"}
+ELSEWHERE |= {"alignment-shared"}  # takes two speakers: test_datasets_grid.py
 # What a checkpoint was trained on, which `check` does not know: test_domain.py and test_probing.py.
 ELSEWHERE |= {"other-dataset", "other-speakers", "other-vocabulary", "unverified-checkpoint", "cannot-read"}
 

@@ -275,3 +275,17 @@ def test_a_comparison_by_an_observer_that_can_not_read_says_so_first() -> None:
     data = json.loads(render_comparison(comparison, "json"))
     assert data["sides"]["a"]["cannot_read"] == data["sides"]["b"]["cannot_read"]
     assert "can't read" not in render_comparison(compare(judged([1, 0] * 5), judged([1, 1] * 5, name="other")))
+
+
+def test_a_part_of_a_split_table_without_readers_has_no_blind_rows() -> None:
+    """They would stand there with dashes alone. A system stays in every part, whatever it has."""
+    read = replace(READ, arithmetic="sound")
+    others = tuple(replace(LEVEL, name=f"level{number}", label=f"LEVEL {number}") for number in range(8))
+    own = [record(f"c{i:03d}", {"edits": [1, 0, 0, 6], "level": [1.0]}) for i in range(4)]
+    whole = with_blind(result(own, (read, *others)), [blind([5, 4, 5, 4], key=read.key)], ["a test"])
+    pieces = render([whole], width=60, all_metrics=True).partition("↑ higher")[0].split("sound: ")[1:]
+    assert len(pieces) > 2
+    assert all(whole.name in piece for piece in pieces)
+    assert ["most frequent" in piece for piece in pieces] == [read.label in piece for piece in pieces]
+    assert ["blind" in piece for piece in pieces] == [read.label in piece for piece in pieces]
+    assert "most frequent sentence" in render([whole], width=300)

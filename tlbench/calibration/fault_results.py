@@ -87,7 +87,7 @@ class FaultResults:
             for clip in self._run.selection.clips
             for path in (clip.boxes, clip.landmarks)
         ]
-        return content_key({"given": given, "rule": self._videos.finder.rule.identity})
+        return content_key({"given": given, "rule": self._videos.finder.rule.identity + self._videos.followed})
 
     def _score(self, fault: Fault, size: float, planned: Mapping[str, PlannedVideo]) -> Result:
         folder = self._folder(fault, size)

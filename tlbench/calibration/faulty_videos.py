@@ -22,6 +22,7 @@ from tlbench.media.frame_rows import repeat_last
 from tlbench.media.video_reader import read_video
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder
+from tlbench.scoring.protocols import BEFORE_FOLLOWING, FOLLOWED
 from tlbench.scoring.run import Progress
 from tlbench.scoring.setup import Setup
 
@@ -180,10 +181,20 @@ class FaultyVideos:
         if control.needs_stand_in:
             other, _ = self._sources.stand_in(clip, control)
             recipe["double"] = self._reference_sha256(other)
-            recipe["double_boxes"] = self.finder.identity(other, self._reference_sha256(other))
+            recipe["double_boxes"] = self._boxes_by(other)
         if control.needs_boxes:
-            recipe["boxes"] = self.finder.identity(clip, self._reference_sha256(clip))
+            recipe["boxes"] = self._boxes_by(clip)
         return recipe
+
+    def _boxes_by(self, clip: Clip) -> str:
+        """What decides the boxes of a clip; detected boxes follow a face."""
+        identity = self.finder.identity(clip, self._reference_sha256(clip))
+        return identity + (self.followed if self.finder.searches(clip) else "")
+
+    @property
+    def followed(self) -> str:
+        """A mark in keys for detectors that were in use before faces were followed."""
+        return FOLLOWED if self.finder.rule.detector in BEFORE_FOLLOWING else ""
 
     def _reference_sha256(self, clip: Clip) -> str:
         if clip.id not in self._sha256:

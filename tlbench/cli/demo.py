@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Render talking faces into OUT, generate them again, add known faults, and score it all with bundled observers.
 
-    Needs the extra 'demo' and takes a few minutes. The table has ground truth on top, a small TalkLip below it, and
+    Needs the extra 'demo' and takes a few minutes. The table has a small TalkLip on top, ground truth below it, and
     then clips with known faults, from one that is hardly visible to one that nobody can read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress

@@ -33,7 +33,8 @@ class Grid(Dataset):
     """``sN/<clip>.mpg`` as the corpus ships it, or re-encoded in any container.
 
     The transcript is what the id spells; of other names it is the alignment's. Word times are in ``<clip>.align``
-    beside the video or in ``alignments/sN/``; those that contradict the id are not used. Splits are
+    beside the video or in ``alignments/sN/``; those that contradict the id, or are another
+    speaker's as well, are not used. Splits are
     ``split_<name>.txt`` in the root, one ``sN/<clip>`` a line; ``all`` is always there.
     """
 
@@ -79,7 +80,7 @@ class Grid(Dataset):
         assert source.root is not None  # needs_root
         assert clip.reference is not None  # set by clips
         alignment = _readable(_alignment(source.root, clip.id, clip.reference))
-        if contradiction(clip.id, alignment) is not None:
+        if contradiction(clip.id, alignment) is not None or shared_alignment(source.root, clip) is not None:
             return ()
         return tuple(
             Span(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND, "sil" if word.lower() in SILENCES else word)
@@ -87,7 +88,8 @@ class Grid(Dataset):
         )
 
     def contradictions(self, source: Source, clip: Clip) -> tuple[tuple[str, str], ...]:
-        """An alignment that says another sentence than the id, can't be read, or is not there though others are.
+        """An alignment that says another sentence than the id, is another speaker's too, can't be read, or is not there
+        though others are.
 
         Folders of the public archive are known to be mixed up: reported in lhotse-speech/lhotse, issues 1501 and 1502.
         """
@@ -101,7 +103,10 @@ class Grid(Dataset):
             told = contradiction(clip.id, parse_alignment(path))
         except TlbenchError as error:
             return (("bad-alignment", str(error).replace(str(path), path.name)),)
-        return () if told is None else (("alignment-contradicts-id", told),)
+        if told is not None:
+            return (("alignment-contradicts-id", told),)
+        other = shared_alignment(source.root, clip)
+        return () if other is None else (("alignment-shared", f"byte for byte, it is that of {other} as well"),)
 
 
 def transcript_of_id(name: str) -> str | None:
@@ -154,11 +159,33 @@ def contradiction(clip_id: str, alignment: Alignment) -> str | None:
     return f"its alignment says {aligned!r}, its id spells {spelled!r}; the id is the transcript, word times are unused"
 
 
+def shared_alignment(root: Path, clip: Clip) -> str | None:
+    """The id of another speaker's clip whose alignment has the same bytes; None if there is none.
+
+    All speakers read the same sentences, but no two at the same times to a thousandth of a frame in every word: one of
+    the two has the other's file. Which one nobody can tell, so neither's word times are used.
+    """
+    assert clip.reference is not None  # set by Grid.clips
+    path = _alignment(root, clip.id, clip.reference)
+    if path is None or not words_of(_readable(path)):
+        return None
+    content = path.read_bytes()
+    for folder in (*_speakers(root), *_speaker_folders(root / "alignments")):
+        other = folder / path.name
+        if folder.name != clip.speaker and other.is_file() and other.read_bytes() == content:
+            return f"{folder.name}/{path.stem}"
+    return None
+
+
+def _speaker_folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    folders = (folder for folder in root.iterdir() if re.fullmatch(r"s[0-9]+", folder.name) and folder.is_dir())
+    return sorted(folders, key=lambda folder: int(folder.name[1:]))
+
+
 def _speakers(root: Path) -> list[Path]:
-    folders = sorted(
-        (folder for folder in root.iterdir() if re.fullmatch(r"s[0-9]+", folder.name) and folder.is_dir()),
-        key=lambda folder: int(folder.name[1:]),
-    )
+    folders = _speaker_folders(root)
     if not folders:
         raise TlbenchError(
             f"grid: root {root} holds no speaker folder s1, s2, ...; pass the folder with {Grid.layout} (--data-root)"

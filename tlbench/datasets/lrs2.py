@@ -64,9 +64,13 @@ def read_transcript(path: Path) -> str | None:
     An empty file gives an empty transcript. A first line of another form is an error; the original scripts would cut
     off its first letters.
     """
-    if not path.exists():
-        return None
-    first = read_text(path, "transcript").partition("\n")[0].removesuffix("\r")
+    try:
+        text = read_text(path, "transcript")
+    except TlbenchError as error:
+        if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
+            return None
+        raise
+    first = text.partition("\n")[0].removesuffix("\r")
     if first and not first.startswith(_PREFIX):
         raise TlbenchError(f"{path}:1: {first[:20]!r} does not begin with {_PREFIX!r} as LRS2's transcripts do")
     return first.removeprefix(_PREFIX)

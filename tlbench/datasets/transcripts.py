@@ -47,6 +47,7 @@ _INVISIBLE = dict.fromkeys(
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘‛ʼʻʽˈʹ´`′‵՚"), "'")
 # Annotations in brackets: [music], (laughs), <noise>, {NS}. Matched innermost first, so that nested ones are found.
 _ANNOTATION = re.compile(r"\[[^][]*\]|\([^()]*\)|\{[^{}]*\}|<[^<>]*>|【[^【】]*】|〔[^〔〕]*〕")
+_PLAIN_TEXT = re.compile("[A-Za-z0-9 ]*")
 
 
 def visible(text: str) -> str:
@@ -70,6 +71,12 @@ def spoken(text: str) -> list[str]:
     A hyphen or slash separates words, an invisible character does not. Digits are kept as written, since it is not
     known how they are spoken.
     """
+    if _PLAIN_TEXT.fullmatch(text):  # most are, and 46,000 transcripts of LRS2's training part take half the time
+        return text.lower().split()
+    return _spoken_of_any(text)
+
+
+def _spoken_of_any(text: str) -> list[str]:
     text = visible(text)
     # Before and after NFKC, which decomposes the acute accent (sometimes typed as an apostrophe) and U+0149.
     plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).lower()

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.files import atomic_path
+from tlbench.files import JSON, read_outside, write_text_atomically
 from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlScene, control
 from tlbench.generation.nearest_mouth import MouthIndex
 from tlbench.media.audio import read_audio
@@ -23,6 +25,8 @@ from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 from tlbench.observing.make_boxes import box_finder, select_references
+
+GIVEN_BOXES = "given_boxes"  # in control.json: by clip id the SHA-256 of the file its boxes were given in
 
 
 def write_controls(
@@ -57,6 +61,7 @@ def write_controls(
         chosen,
         boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
         boxes_by=finder.decided_by(selection.clips),
+        given_boxes=finder.given_sha256(selection.clips),
         seed=seed,
         progress=progress,
         on_failure=remember,
@@ -105,6 +110,7 @@ def make_controls(
     *,
     boxes_of: Callable[[Clip], np.ndarray],
     boxes_by: str = "",
+    given_boxes: Mapping[str, str] = MappingProxyType({}),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[Clip, str, ClipError], None] | None = None,
@@ -122,6 +128,8 @@ def make_controls(
         Face boxes of a clip's real video; called only if a kind needs them.
     boxes_by : str
         What decides these boxes, written to ``control.json`` of the kinds that need them.
+    given_boxes : mapping of clip id to str
+        SHA-256 of the file in which a clip's boxes were given, written there as well.
     seed : int
         Decides which clip's speech ``swapped-audio`` takes.
     progress : (done, total) -> None, optional
@@ -143,7 +151,14 @@ def make_controls(
     other = donors([clip.id for clip in clips], seed) if any(kind.needs_donor for kind in chosen) else {}
     mouth_index = MouthIndex(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
     for kind in chosen:
-        _open_folder(folders[kind.name], kind, seed, other, mouth_index, boxes_by)
+        recipe: dict[str, Any] = {"control": kind.name, "codec": CODEC, "crf": CRF}
+        if kind.needs_donor:
+            recipe |= {"seed": seed, "donors": other}
+        if kind.needs_mouths and mouth_index is not None:
+            recipe |= {"gallery": mouth_index.ids}
+        if kind.needs_boxes and boxes_by:
+            recipe["boxes"] = boxes_by
+        _open_folder(folders[kind.name], recipe, given_boxes if kind.needs_boxes else {})
     by_id = {clip.id: clip for clip in clips}
     for done, clip in enumerate(clips, start=1):
         donor = by_id[other[clip.id]] if other else None
@@ -236,30 +251,36 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _open_folder(
-    folder: Path, kind: Control, seed: int, other: dict[str, str], mouth_index: MouthIndex | None, boxes_by: str
-) -> None:
-    """Make the folder of a kind, or check that it was made with the same settings."""
-    recipe: dict[str, object] = {"control": kind.name, "codec": CODEC, "crf": CRF}
-    if kind.needs_donor:
-        recipe |= {"seed": seed, "donors": other}
-    if kind.needs_mouths and mouth_index is not None:
-        recipe |= {"gallery": mouth_index.ids}
-    if kind.needs_boxes and boxes_by:
-        recipe["boxes"] = boxes_by
-    text = json.dumps(recipe, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+def _open_folder(folder: Path, recipe: Mapping[str, Any], given_boxes: Mapping[str, str]) -> None:
+    """Make a folder of controls, or check that it was made with the same settings.
+
+    Given boxes of a clip must be the same; other clips may be added.
+    """
     note = folder / "control.json"
     _make_folder(folder)
     try:
-        if note.is_file():
-            if note.read_bytes() != text.encode():
+        before = _read_note(note) if note.is_file() else None
+        kept = {} if before is None else before.pop(GIVEN_BOXES, {})
+        if before is not None:
+            others = any(kept.get(clip_id, sha256) != sha256 for clip_id, sha256 in given_boxes.items())
+            if before != json.loads(json.dumps(recipe)) or others or bool(kept) != bool(given_boxes):
                 raise TlbenchError(
                     f"{folder} holds controls made in another way (see control.json); choose another folder"
                 )
-            return
-        with atomic_path(note) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            if kept.keys() >= given_boxes.keys():
+                return
+        whole = {**recipe, GIVEN_BOXES: {**kept, **given_boxes}} if given_boxes else recipe
+        write_text_atomically(note, json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     except OSError as error:
         raise TlbenchError(
             f"controls can't be written to {folder} ({error.strerror}); choose another folder"
         ) from error
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    """The content of ``control.json``; empty, and so different from any other, if it is malformed."""
+    try:
+        content = json.loads(read_outside(note, JSON))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and isinstance(content.get(GIVEN_BOXES, {}), dict) else {}

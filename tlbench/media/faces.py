@@ -238,32 +238,6 @@ class Boxes:
         return replace(self, xyxy=scale_boxes(self.xyxy, size, wanted), followed=followed)
 
 
-def find_boxes(chunks: Iterable[FrameChunk], detector: FaceDetector, smooth: int = 0) -> Boxes:
-    """Find the best face of every frame, chunk by chunk.
-
-    This does not check for several people; :func:`tlbench.media.people.find_people` does.
-
-    Parameters
-    ----------
-    chunks : iterable of FrameChunk
-        The video in order. For S3FD in chunks of 32 frames, as in the original.
-    detector : FaceDetector
-    smooth : int
-        Width in frames, odd, of a running median over each coordinate; 0 for none, as published. At the ends the first
-        and the last box are repeated.
-
-    Raises
-    ------
-    ClipError
-        ``no-frames`` if the video has no frame.
-    TlbenchError
-        If ``smooth`` is even or negative.
-    """
-    check_smooth(smooth)
-    best, centre = best_faces(chunks, detector)
-    return as_boxes(best, centre, fill_gaps(best, centre), detector.name, smooth)
-
-
 def check_smooth(smooth: int) -> None:
     """Raises TlbenchError if ``smooth``, the window in frames, is negative or even."""
     if smooth < 0 or (smooth and smooth % 2 == 0):

@@ -48,7 +48,8 @@ def find_people(chunks: Chunks, detector: FaceDetector, smooth: int = 0, face: s
         Returns the chunks of the video from the beginning; called twice if there are several people.
     detector : FaceDetector
     smooth : int
-        As :func:`tlbench.media.faces.find_boxes`.
+        Width in frames, odd, of a running median over each coordinate; 0 for none, as published. The ends repeat
+        the first and the last box.
     face : str
         The face to follow if there are several: ``largest`` (of equally large ones the most central), ``central``, or
         its number from the left, from ``1``, in the first frame with so many faces. A video without such a frame has no

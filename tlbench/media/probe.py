@@ -7,6 +7,7 @@ import itertools
 import os
 from array import array
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from av.container import InputContainer
 from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
 from tlbench.media.orientation import Orientation, orientation
 from tlbench.media.rates import FRAMES_PER_SECOND
-from tlbench.media.timeline import COUNTED, chunk_times, has_holes
+from tlbench.media.timeline import COUNTED, SoundBefore, begins_late, chunk_times, has_holes
 
 # Containers without timestamps: FFmpeg makes them from a frame counter, so pictures are evenly spaced by definition.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "yuv4mpegpipe"})
@@ -138,7 +139,8 @@ def probe(path: Path) -> VideoInfo:
                 raise MediaError("truncated", f"{path}: cut before its first picture; write or copy the file again")
             raise MediaError("no-frames", f"{path}: its video stream holds no pictures; write the file again")
         if counted:
-            times = array("q", chunk_times(times))
+            if begins_late(times, scan.sound_before, Fraction(video.time_base or 1)):
+                times = array("q", chunk_times(times))
             untimed = not has_holes(times)
         time_base = float(video.time_base or 1)
         nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
@@ -193,6 +195,8 @@ class _Scan:
         Of the coded pictures.
     sound_start, sound_end : int
         In units of the sound's time base; ``sound_start`` is None without sound.
+    sound_before : Fraction or None
+        Seconds of sound before the first picture, in the order of the file.
     """
 
     times: array[int]
@@ -203,6 +207,7 @@ class _Scan:
     sha256: str
     sound_start: int | None
     sound_end: int
+    sound_before: Fraction | None
 
 
 def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStream | None) -> _Scan:
@@ -215,15 +220,18 @@ def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStrea
     hidden = tried = 0
     cut = False
     first: av.VideoFrame | None = None
+    before = SoundBefore()
     sound_start: int | None = None
     sound_end = 0
     for packet in packets(container, *streams):
         if packet.stream_index != video.index:
             if packet.pts is not None:
+                before.add(packet)
                 sound_start = packet.pts if sound_start is None else sound_start
                 sound_end = max(sound_end, packet.pts + (packet.duration or 0))
             continue
         digest.update(memoryview(packet))
+        before.seen = True
         cut = packet.is_corrupt  # set on a last packet that is cut off by the end of the file
         if packet.is_discard:
             hidden += 1
@@ -236,7 +244,7 @@ def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStrea
             first = _first(video, packet)
     if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
         first = _first(video, None)
-    return _Scan(times, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end)
+    return _Scan(times, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end, before.seconds)
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:

@@ -13,8 +13,9 @@ How FFmpeg gives the time of the first picture:
   decoder gives.
 - AVI has no timestamps. Its chunks are counted, each lasts one frame, and empty chunks repeat the picture before. A
   video track that starts late can't begin with empty chunks, so FFmpeg writes the first picture at once and the empty
-  chunks after it (``write_skip_frames`` in libavformat/avienc.c). A gap after the first picture therefore counts as a
-  late start.
+  chunks after it (``write_skip_frames`` in libavformat/avienc.c), which looks like a first picture that stays. The
+  order of the file shows which it is: tracks are interleaved, so a late picture comes after as much sound
+  (:func:`begins_late`). Without sound nothing is late, and the first picture stays.
 - The delay of an audio encoder (AAC's priming) is cut by FFmpeg if the file declares it: by an edit list, Matroska's
   codec delay or a LAME header. Otherwise (MPEG-TS, AVI) it is played, and counts.
 """
@@ -26,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -97,8 +99,9 @@ def timeline(path: Path) -> Timeline:
     if picture is not None:
         plain &= not orientation(picture).mirrored and jpeg_layout(picture.format) == "yuvj420p"
     if counted and picture_start is not None:
-        numbers = _chunks(path)
-        picture_start = _counted_start(numbers, lead_in) * clocks[0]
+        numbers, sound_before = _chunks(path)
+        late = begins_late(numbers, sound_before, clocks[0])
+        picture_start = _counted_start(numbers, late, lead_in) * clocks[0]
         plain &= not has_holes(numbers)
     origin = picture_start if picture_start is not None else sound_start
     # The file's start is rounded to microseconds: if it equals the origin within that, it is used instead.
@@ -174,12 +177,58 @@ def _are_first(container: InputContainer, pictures: av.VideoStream | None, sound
     )
 
 
-def _chunks(path: Path) -> list[int]:
-    """The numbers of the chunks with a picture, in a file that counts chunks."""
+@dataclass
+class SoundBefore:
+    """How much sound precedes the first picture in the order of a file.
+
+    Attributes
+    ----------
+    seconds : Fraction or None
+        The time of the sound that follows the first picture; of the last sound if none does; None without sound.
+    seen : bool
+        Whether the first picture has come.
+    """
+
+    seconds: Fraction | None = None
+    seen: bool = False
+    _known: bool = False
+
+    def add(self, packet: av.Packet[Any]) -> None:
+        """Count the next packet of sound."""
+        if packet.pts is not None and not self._known:
+            self.seconds = packet.pts * Fraction(packet.time_base or 0)
+            self._known = self.seen
+
+
+def _chunks(path: Path) -> tuple[list[int], Fraction | None]:
+    """The numbers of the chunks with a picture, in a file that counts chunks, and the seconds of sound before them."""
+    numbers: list[int] = []
+    before = SoundBefore()
     with opened(path) as container:
-        stream = picture_stream(container)
+        stream, sound = picture_stream(container), sound_stream(container)
         assert stream is not None  # checked by the caller
-        return [packet.dts or 0 for packet in packets(container, stream)]
+        for packet in packets(container, *(track for track in (stream, sound) if track is not None)):
+            if packet.stream_index == stream.index:
+                numbers.append(packet.dts or 0)
+                before.seen = True
+            else:
+                before.add(packet)
+    return numbers, before.seconds
+
+
+def begins_late(numbers: Sequence[int], sound_before: Fraction | None, chunk: Fraction) -> bool:
+    """Whether a gap after the first picture of counted chunks means a late start, and not a picture that stays.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Of the chunks that hold a picture.
+    sound_before : Fraction or None
+        :attr:`SoundBefore.seconds`.
+    chunk : Fraction
+        Seconds that a chunk lasts.
+    """
+    return sound_before is not None and sound_before >= (chunk_times(numbers)[0] - Fraction(1, 2)) * chunk
 
 
 def has_holes(numbers: Sequence[int]) -> bool:
@@ -187,12 +236,11 @@ def has_holes(numbers: Sequence[int]) -> bool:
     return any(after - before > 1 for before, after in itertools.pairwise(numbers))
 
 
-def _counted_start(numbers: Sequence[int], lead_in: bool) -> int:
+def _counted_start(numbers: Sequence[int], late: bool, lead_in: bool) -> int:
     """The number of the chunk at which the pictures begin. ``lead_in``: whether the sound may have an encoder delay."""
     begin = chunk_times(numbers)[0]
-    late = begin - numbers[0]
-    one_frame = len(numbers) > 2 and late <= numbers[2] - numbers[1]
-    return numbers[0] if lead_in and one_frame else begin
+    one_frame = len(numbers) > 2 and begin - numbers[0] <= numbers[2] - numbers[1]
+    return begin if late and not (lead_in and one_frame) else numbers[0]
 
 
 def chunk_times(numbers: Sequence[int]) -> list[int]:

@@ -5,12 +5,12 @@ frequent training sentence has a fifth of the words right. A lip reader's number
 
 Sentences are guessed in three ways (the most frequent sentence, the most frequent word at each position, a random
 sentence), words in two (the most frequent word, a random word). If the texts are those of the clips themselves, each
-clip is guessed from the other clips. Of equally frequent texts the first by a hash is taken, and random choices depend
-on the clip id, so no guess depends on the order of the clips. The hash replaces alphabetical order, because the first
-clips of a split (``--limit``) are often the first by alphabet, where such a guess would be right without merit.
+clip is guessed from the other clips, and words are guessed among those that the observer can answer: without its own
+text, a word of a balanced split is always the rarest, so it would never be guessed.
 
-The score of the teacher-forced Conformer of WER2 can't be guessed from texts; its blind row is the network on grey
-pictures (:mod:`tlbench.observing.grey`).
+Of equally frequent texts the first by a hash is taken, and random choices depend on the clip id, so no guess depends on
+the order of the clips. The hash replaces alphabetical order, because the first clips of a split (``--limit``) are often
+the first by alphabet, where such a guess would be right without merit.
 """
 
 from __future__ import annotations
@@ -177,21 +177,37 @@ def blind_sentences(
 
 
 def blind_words(
-    metrics: Sequence[Metric], clips: Sequence[Clip], known: KnownTexts, seed: int = 0
+    metrics: Sequence[Metric],
+    clips: Sequence[Clip],
+    known: KnownTexts,
+    seed: int = 0,
+    vocabulary: Sequence[str] = (),
 ) -> list[BlindReading]:
     """The scores of guessed word labels, for the metrics with ``reads="word"``; see :func:`blind_sentences`.
 
     The guess by frequency ranks all words by how often they occur, for metrics over the first five. The random guess
     ranks all words that occur in a random order.
+
+    Parameters
+    ----------
+    metrics, clips, known, seed
+    vocabulary : sequence of str
+        All words that the observer can answer, in upper or lower case; empty if they are not known. If ``known`` is of
+        the clips themselves, the random guess is among these, and so is the most frequent word if all words occur
+        equally often.
     """
     asked = [metric for metric in metrics if metric.reads == "word" and metric.better != "none"]
     labelled = {clip.id: clip.word for clip in clips if clip.word}
-    ranking = _Ranking(known.texts)
+    learned = _Ranking(known.texts)
+    prior = _Ranking(_spelled(vocabulary, [*known.texts, *labelled.values()]) if known.own else ())
+    balanced = len(set(learned.counts.values())) <= 1
+    frequent, frequent_own = (prior, False) if prior.keys and balanced else (learned, known.own)
+    by_chance, chance_own = (prior, False) if prior.keys else (learned, known.own)
     ranks: dict[str, dict[str, int]] = {FREQUENT_WORD: {}, CHANCE_WORD: {}}
     for clip_id, word in labelled.items():
-        ranks[FREQUENT_WORD][clip_id] = ranking.place(word, without=known.own)
-        choices = ranking.known(word, without=known.own)
-        there = ranking.counts[word] > (1 if known.own else 0)
+        ranks[FREQUENT_WORD][clip_id] = frequent.place(word, without=frequent_own)
+        choices = by_chance.known(word, without=chance_own)
+        there = by_chance.counts[word] > (1 if chance_own else 0)
         # In a random order each rank is equally likely.
         ranks[CHANCE_WORD][clip_id] = draw(seed, clip_id) % choices if there else NEVER
     readings = []
@@ -205,6 +221,12 @@ def blind_words(
             tallies[metric.key] = tally_each(metric, evidence)
         readings.append(BlindReading(name, tallies))
     return readings if asked and labelled else []
+
+
+def _spelled(vocabulary: Iterable[str], labels: Iterable[str]) -> set[str]:
+    """The words of a vocabulary in the case that the labels have."""
+    cased = {label.lower(): label for label in labels}
+    return {cased.get(word.lower(), word) for word in vocabulary}
 
 
 def tally_each(metric: Metric, evidence: Mapping[str, Evidence]) -> dict[str, Tally]:

@@ -36,7 +36,7 @@ from tlbench.preflight.pictures import check_pictures, check_reference_pictures
 from tlbench.preflight.sound import Sound
 from tlbench.preflight.sound_checks import check_sound
 
-VERSION = 4  # raise it when the same files give other findings
+VERSION = 5  # raise it when the same files give other findings
 Part = Literal["headers", "pictures", "reference", "faces", "real-faces", "framing", "whole-frame", "sound"]
 
 
@@ -291,8 +291,10 @@ def concerned(found: Finding, needs: Mapping[str, Needs], reads_reference: Seque
         "reference": [name for name in needs if name in reads_reference],
         "boxes": [name for name, need in needs.items() if need.boxes],
         "framing": [name for name, need in needs.items() if need.boxes or need.placements or need.reference],
+        "words": [name for name, need in needs.items() if need.word],
         "none": [],
     }
-    if kind.concerns == "framing" and not whom["framing"]:  # no observer uses the other video's position
+    # No observer uses the other video's position, or reads a word: what is scored is right.
+    if kind.concerns in ("framing", "words") and not whom[kind.concerns]:
         return replace(found, level="warning")
     return replace(found, observers=tuple(whom[kind.concerns]))

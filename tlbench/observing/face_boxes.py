@@ -7,6 +7,7 @@ Boxes of the real video are used for both videos, so that a badly generated face
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -210,6 +211,15 @@ class BoxFinder:
         fixed = self.rule.fixed is not None
         found = "fixed:" + ",".join(map(str, self.rule.fixed or ())) if fixed else self.rule.search
         return "+".join(sorted({"given" if clip.boxes is not None else found for clip in clips}))
+
+    def given_sha256(self, clips: Iterable[Clip]) -> dict[str, str]:
+        """By clip id, the SHA-256 of the box file given with the clip, if there is one that can be read."""
+        found = {}
+        for clip in clips:
+            if clip.boxes is not None:
+                with suppress(ClipError):  # raised again where the boxes are needed
+                    found[clip.id] = content_sha256(clip.boxes, clip.id, "box file")
+        return found
 
     def of_clip(self, clip: Clip, role: GuideSource = "reference") -> Boxes:
         """:meth:`boxes` of a clip with a video that is not opened yet."""

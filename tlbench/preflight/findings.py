@@ -14,9 +14,9 @@ Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
 # Which observers do not score the clip after an error: all of them; those that need sound; those that use the real
 # video, for its pictures or for face boxes; those that need boxes; "framing": those that need boxes or compare both
-# videos, which then have to show the same part of the scene. "none": no observer is concerned, but the run is
-# incomplete.
-Concern = Literal["all", "sound", "reference", "boxes", "framing", "none"]
+# videos, which then have to show the same part of the scene; those that read a single word. "none": no observer is
+# concerned, but the run is incomplete.
+Concern = Literal["all", "sound", "reference", "boxes", "framing", "words", "none"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ _KINDS = (
     Kind("rotated", "info", "nothing; the turn in the header is applied before scoring, as players do"),
     Kind("large-frame", "info", "nothing; decoding takes long"),
     # Sound
-    Kind("no-audio", "warning", "mux the speech in; LSE and offset need it", "sound"),
+    Kind("no-audio", "error", "mux the speech in; LSE and offset need it", "sound"),
     Kind("unreadable-audio", "error", "write the sound again; LSE and offset need it", "sound"),
     Kind("silent-audio", "error", "mux the speech in; silence fits any mouth, LSE leaves the clip out", "sound"),
     Kind(
@@ -219,14 +219,20 @@ _KINDS = (
         of_dataset=True,
     ),
     Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
+    Kind("alignment-shared", "warning", "put each clip's own alignment there; the word times of both are left unused"),
     Kind("bad-alignment", "warning", "copy the alignment from the data set again; its word times are left unused"),
     Kind("no-word-times", "info", "nothing; training that needs word times leaves these clips out"),
     Kind("texts-disagree", "warning", "look which is said; the transcript is what readings are compared with"),
     Kind("digits", "info", "write numbers as words, as readers do; in digits they count as read wrong"),
     Kind("annotation", "warning", "take out of the transcript what nobody says"),
-    Kind("unknown-word", "warning", "spell the label as LRW does; word accuracy leaves these clips out"),
-    Kind("word-window", "warning", "score it with --view mvm=face-framed, which finds the face first"),
-    Kind("word-length", "warning", "cut out the 29 frames around the word; word accuracy leaves longer clips out"),
+    Kind("unknown-word", "error", "spell the label as LRW does; word accuracy leaves these clips out", "words"),
+    Kind("word-window", "error", "score it with --view mvm=face-framed, which finds the face first", "words"),
+    Kind(
+        "word-length",
+        "error",
+        "cut out the 29 frames around the word; word accuracy leaves longer clips out",
+        "words",
+    ),
     # Face boxes
     Kind("bad-boxes", "error", "write (frames, 4) whole numbers x1 y1 x2 y2 as .npy: run `tlbench boxes`", "boxes"),
     Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again", "boxes"),
@@ -295,13 +301,13 @@ CATALOGUE = {kind.code: kind for kind in _KINDS}
 _PLACES = {code: place for place, code in enumerate(CATALOGUE)}
 
 
-def finding(code: str, clip: str | None, message: str, level: Level | None = None) -> Finding:
-    """A finding of a kind in the catalogue, with the kind's level if none is given.
+def finding(code: str, clip: str | None, message: str) -> Finding:
+    """A finding of a kind in the catalogue, at the kind's level: the same in ``check`` and in ``score``.
 
     Line breaks and control characters in the message are escaped.
     """
     kind = CATALOGUE[code]
-    return Finding(level or kind.level, clip, code, one_line(message), kind.fix)
+    return Finding(kind.level, clip, code, one_line(message), kind.fix)
 
 
 def of_failure(clip: str, code: str, message: str, observers: tuple[str, ...]) -> Finding:

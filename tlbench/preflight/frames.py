@@ -72,7 +72,8 @@ def check_frame_count(
         yield finding("single-frame", clip_id, "one frame only" + (f", {source} {expected}" if expected else ""))
     elif expected is not None and is_short(frames, expected):
         message = f"{frames} of {expected} frames of {source}: it stops early"
-        yield finding("few-frames", clip_id, message, "warning" if allow_short else None)
+        found = finding("few-frames", clip_id, message)
+        yield replace(found, level="warning") if allow_short else found
     elif expected is not None and frames != expected:
         yield finding("frame-count", clip_id, f"{frames} frames, {source} {expected}")
 

@@ -183,7 +183,7 @@ def check_window(clip: Clip, video: VideoInfo, expected: Expected) -> Iterator[F
             yield finding("word-window", clip.id, message)
     elif expected.frame_size is not None and size != expected.frame_size:
         message = f"{by(size)}; views that cut a window were made for the data set's {by(expected.frame_size)}"
-        yield finding("view-frame", clip.id, message, "warning")
+        yield finding("view-frame", clip.id, message)
 
 
 def _rate(video: VideoInfo) -> str:

@@ -63,6 +63,7 @@ def score_controls(
         kinds,
         boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
         boxes_by=finder.decided_by(selection.clips),
+        given_boxes=finder.given_sha256(selection.clips),
         seed=options.seed,
         progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
         on_failure=warn,

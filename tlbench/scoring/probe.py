@@ -17,6 +17,7 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.known_texts import known_transcripts, known_words
+from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.datasets.selection import Selection
 from tlbench.metrics.blind import GREY, BlindReading, blind_sentences, blind_words, tally_each
 from tlbench.metrics.metric import Metric
@@ -124,6 +125,19 @@ def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
     )
 
 
+def answers(metrics: Iterable[Metric], used: Iterable[Weights], dataset: Dataset) -> tuple[str, ...]:
+    """All words that the run's reader of words can answer, as its checkpoint says; empty if that does not say.
+
+    A checkpoint without a list of words is the published one, of LRW's 500, unless the data set has words of its own.
+    """
+    readers = {metric.observer for metric in metrics if metric.reads == "word"}
+    domains = [weights.domain for weights in used if weights.card.observer in readers]
+    listed = [domain.vocabulary for domain in domains if domain is not None and not isinstance(domain.vocabulary, str)]
+    if listed:
+        return tuple(dict.fromkeys(word for words in listed for word in words))
+    return () if dataset.own_words else LRW_WORDS
+
+
 class BlindReaders:
     """Blind readers, which guess without looking, for all results of a run over the clips of one selection.
 
@@ -134,10 +148,19 @@ class BlindReaders:
     plan : Plan
         Of the run. Its networks read grey frames, and their evidence is kept in the plan's cache.
     seed : int
-        Of random guesses.
+        Of guesses by chance.
+    used : iterable of Weights
+        Checkpoints of the run: they say which words a reader of words can answer.
     """
 
-    def __init__(self, selection: Selection, metrics: Sequence[Metric], plan: Plan, seed: int = 0) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        metrics: Sequence[Metric],
+        plan: Plan,
+        seed: int = 0,
+        used: Iterable[Weights] = (),
+    ) -> None:
         self._clips = selection.clips
         self._forced = [metric for metric in metrics if metric.reads == "forced" and metric.is_reading]
         self._plan = plan
@@ -149,7 +172,9 @@ class BlindReaders:
             self._add(blind_sentences(metrics, self._clips, known, seed), known.source)
         if "word" in kinds:
             known = known_words(selection)
-            self._add(blind_words(metrics, self._clips, known, seed), known.source)
+            words = answers(metrics, used, selection.dataset)
+            source = f"{known.source}; the reader's {len(words):,} words" if known.own and words else known.source
+            self._add(blind_words(metrics, self._clips, known, seed, words), source)
 
     def _add(self, readings: Sequence[BlindReading], source: str) -> None:
         self._guesses += readings

@@ -39,7 +39,7 @@ def with_readers(
     for selection in [*selections, *[selections[0]] * (len(results) - len(selections))]:
         clips = tuple(replace(clip, generated=None) for clip in selection.clips)
         if clips not in readers:  # folders without a data set have clips of their own
-            readers[clips] = BlindReaders(selection, setup.metrics, plan, options.seed)
+            readers[clips] = BlindReaders(selection, setup.metrics, plan, options.seed, setup.weights)
         blinds.append(readers[clips])
     ground_truth = next((r for r in results if r.role == "control" and r.name == "ground-truth"), None)
     found = None

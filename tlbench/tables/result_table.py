@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-from tlbench.document import ARROWS, Cell, Document, Table, clean, interval_cell, label_with_arrow, letter, number_text
+from tlbench.document import (
+    ARROWS,
+    NOTHING,
+    Cell,
+    Document,
+    Table,
+    clean,
+    interval_cell,
+    label_with_arrow,
+    letter,
+    number_text,
+)
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
@@ -193,19 +204,20 @@ def _table(shown: _Shown, arithmetic: str, intervals: bool) -> Table:
         cells += [_value_cell(result, rows, metric.key, letters[metric.key], intervals) for metric in metrics]
         cells.append(Cell(f"{most:,} of {result.expected:,}"))
         if counts_frames:
-            cells.append(Cell("-" if result.frame_counts is None else "{:,} of {:,}".format(*result.frame_counts)))
+            cells.append(Cell(NOTHING if result.frame_counts is None else "{:,} of {:,}".format(*result.frame_counts)))
         lines[result.role].append(tuple(cells))
     sections = tuple((label, tuple(lines[role])) for role, label in _ROLES if lines[role])
     heads = [Cell(clean(label_with_arrow(metric.label, metric.better)), clean(metric.unit)) for metric in metrics]
     counts = [Cell("scored"), Cell("frames")] if counts_frames else [Cell("scored")]
-    return Table(TITLES[arithmetic], (Cell("system"), *heads, *counts), sections, kept=(0,), left=(0,))
+    head = (Cell("system"), *heads, *counts)
+    return Table(TITLES[arithmetic], head, sections, kept=(0,), left=(0,), partial=("blind",))
 
 
 def _value_cell(result: Result, rows: Mapping[str, Row], key: str, letters: Mapping[str, str], intervals: bool) -> Cell:
     """A value with its marks: letter of the protocol, old version, fewer clips scored, not read better than blind."""
     row = rows.get(key)
     if row is None:
-        return Cell("-")
+        return Cell(NOTHING)
     marks = ", ".join(mark for mark in (letters.get(row.protocol.id), "old" if row.metric.outdated else "") if mark)
     text = number_text(row.value, row.metric.digits) + (f" ({marks})" if marks else "")
     text += ("*" if row.scored < most_scored(rows) else "") + unread_mark(result, key)

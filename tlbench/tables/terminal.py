@@ -13,7 +13,7 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from tlbench.document import SYMBOLS, Cell, Document, Table, to_ascii
+from tlbench.document import NOTHING, SYMBOLS, Cell, Document, Table, to_ascii
 
 DEFAULT_WIDTH = 120  # columns of an output that is not a terminal
 _GAP = 2  # blanks between columns
@@ -206,13 +206,19 @@ def _block_lines(table: Table, block: Sequence[_Column], short: bool, rule: str)
     yield from _row_lines([[Text()] * (height - len(lines)) + lines for lines in head], table, block)
     yield across
     for number, (label, rows) in enumerate(table.sections):
-        if number:
+        shown = [row for row in rows if label not in table.partial or _has_number(table, row, block)]
+        if number and shown:
             yield across
-        if label:
+        if label and shown:
             yield from (Text(part, style="italic dim") for part in chop_cells(label, len(across)))
-        for row in rows:
+        for row in shown:
             cells = [_cell_lines(row[c.index], c, short, c.index in table.left) for c in block]
             yield from _row_lines(cells, table, block)
+
+
+def _has_number(table: Table, row: Sequence[Cell], block: Sequence[_Column]) -> bool:
+    """Whether a row has a number in the columns that belong to this block alone."""
+    return any(row[column.index].text != NOTHING for column in block if column.index not in table.kept)
 
 
 def _head_lines(cell: Cell, column: _Column) -> list[Text]:
