@@ -12,7 +12,7 @@ import pytest
 
 from tests.factories.boxes_factory import best_boxes
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import HaarDetector
+from tlbench.media.haar import HaarDetector
 from tlbench.media.landmarks import MODELS, PREDICTOR, find_landmarks, published_predictor, read_landmarks
 from tlbench.media.video_reader import FrameChunk, VideoReader
 

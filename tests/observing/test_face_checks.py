@@ -16,7 +16,7 @@ from tests.factories.boxes_factory import best_boxes
 from tests.factories.media_factory import tone
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_tracks import overlap
-from tlbench.media.faces import HaarDetector
+from tlbench.media.haar import HaarDetector
 from tlbench.media.scaling import Size
 from tlbench.media.video_reader import VideoReader, read_video
 from tlbench.media.video_writer import write_video

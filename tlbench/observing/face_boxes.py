@@ -17,8 +17,10 @@ from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
+from tlbench.media.box_files import read_boxes
+from tlbench.media.faces import Boxes, FaceDetector, fixed_boxes
 from tlbench.media.followed import FollowedFace
+from tlbench.media.haar import HaarDetector
 from tlbench.media.people import check_choice, find_people
 from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256

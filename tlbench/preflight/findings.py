@@ -137,7 +137,7 @@ _KINDS = (
     Kind(
         "few-frames",
         "error",
-        "generate the whole clip, or pass --allow-short, role numbers no leaderboard takes",
+        "generate the whole clip, or pass --allow-short, whose numbers no leaderboard takes",
     ),
     Kind("frame-count", "warning", "generate as many frames as the real video has; only frames that both have count"),
     Kind("frame-rate", "warning", "write 25 frames a second; otherwise frames are dropped or repeated to get there"),

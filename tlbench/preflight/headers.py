@@ -12,7 +12,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
-from tlbench.media.faces import read_boxes
+from tlbench.media.box_files import read_boxes
 from tlbench.media.probe import VideoInfo, probe
 from tlbench.media.scaling import by, same_aspect
 from tlbench.media.video_reader import LONGEST_GAP_SECONDS
