@@ -100,7 +100,9 @@ class _PixelsClipState(ClipState):
             self.numbers.setdefault(name, []).append(values)
 
 
-def _compared(region: str, generated: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None) -> dict[str, np.ndarray]:
+def _compared(
+    region: str, generated: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None
+) -> dict[str, np.ndarray]:
     """The values of one region, (n,) each."""
     numbers = {
         # The published script subtracts generated from real; the wrapped squares are the same in either order.

@@ -262,7 +262,9 @@ class SyncNetInference:
         }
 
 
-def sync_values(passes: Passes, lips_by_prefix: Mapping[str, Lips], frames: int, samples: np.ndarray) -> dict[str, Value]:
+def sync_values(
+    passes: Passes, lips_by_prefix: Mapping[str, Lips], frames: int, samples: np.ndarray
+) -> dict[str, Value]:
     """The evidence of a clip.
 
     Parameters
