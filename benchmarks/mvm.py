@@ -19,12 +19,14 @@ import torch
 
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
+from tlbench.observers.mvm.dims import PUBLISHED
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.inference import MVMClipState, MVMInference
-from tlbench.observers.mvm.model import FRAMES, SIDE, MVMModel
+from tlbench.observers.mvm.model import FRAMES, MVMModel
 from tlbench.observers.mvm.view import LRW
 from tlbench.observers.mvm.words import WORDS
-from tlbench.observing.evidence import Evidence
+
+SIDE = PUBLISHED.side  # pixels
 
 
 def gflop_a_clip(model: MVMModel) -> float:
@@ -56,15 +58,9 @@ def plain(model: MVMModel, clips: list[np.ndarray]) -> list[str]:
 
 
 def ours(reader: MVMInference, clips: list[np.ndarray]) -> list[str]:
-    """The same of the observer."""
-    states = []
-    for index, clip in enumerate(clips):
-        state = MVMClipState(Clip(str(index)), WORDS[0], LRW)
-        state.frames = FRAMES
-        state._crops.append(clip)
-        states.append(state)
-    outcomes = reader.compute(states)
-    return [str(outcome.values["predicted"]) for outcome in outcomes if isinstance(outcome, Evidence)]
+    """The same with the observer."""
+    states = [MVMClipState(Clip(str(index)), WORDS[0], LRW) for index in range(len(clips))]
+    return [str(evidence.values["predicted"]) for evidence in reader.read(states, clips)]
 
 
 def main() -> None:

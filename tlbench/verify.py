@@ -265,7 +265,7 @@ def published_check(
     """
     expected = dict(_published(weights.card, dataset))
     if not expected:
-        known = ", ".join(sorted({key.partition("_")[0] for key in weights.card.reference})) or "none"
+        known = ", ".join(sorted({key.partition("_")[0] for key in weights.card.published_values})) or "none"
         raise TlbenchError(
             f"checkpoint {weights.card.name!r}: no published value of ground truth on {dataset!r} ({known} known)"
         )
@@ -287,7 +287,7 @@ def published_check(
 
 def _published(card: Card, dataset: str) -> Iterator[tuple[str, float]]:
     """Metric key and value of a card's reference entries such as ``lrs2_wer1``."""
-    for key, value in card.reference.items():
+    for key, value in card.published_values.items():
         where, _, name = key.partition("_")
         if where == dataset:
             yield f"{name}/paper", value

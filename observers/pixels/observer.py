@@ -75,14 +75,14 @@ class _PixelsClipState(ClipState):
         self, generated: FrameChunk, reference: FrameChunk, boxes: np.ndarray, own: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The values of the face and the mouth, (n,) each; ``boxes`` are the generated frames', ``own`` the real."""
-        seen = open_view(FACE).apply(generated, boxes)
-        real = open_view(FACE).apply(reference, own)
-        rows = ssim_by_row(real, seen)  # the rows of the lower half are the mouth's
+        face = open_view(FACE).apply(generated, boxes)
+        real_face = open_view(FACE).apply(reference, own)
+        rows = ssim_by_row(real_face, face)  # the rows of the lower half are the mouth's
         numbers: dict[str, np.ndarray] = {}
         if "face" in self._regions:
-            numbers |= _compared("face", seen, real, rows)
+            numbers |= _compared("face", face, real_face, rows)
         if "mouth" in self._regions:
-            numbers |= _compared("mouth", seen[:, MOUTH_TOP:], real[:, MOUTH_TOP:], rows[:, MOUTH_TOP:])
+            numbers |= _compared("mouth", face[:, MOUTH_TOP:], real_face[:, MOUTH_TOP:], rows[:, MOUTH_TOP:])
         return numbers
 
     def _of_followed(
@@ -100,12 +100,14 @@ class _PixelsClipState(ClipState):
             self.numbers.setdefault(name, []).append(values)
 
 
-def _compared(region: str, seen: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None) -> dict[str, np.ndarray]:
+def _compared(
+    region: str, generated: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None
+) -> dict[str, np.ndarray]:
     """The values of one region, (n,) each."""
     numbers = {
         # The published script subtracts generated from real; the wrapped squares are the same in either order.
-        f"{region}_psnr_wrapped": wrapped_psnr_db(real, seen),
-        f"{region}_mse": mean_squared_error(real, seen),
+        f"{region}_psnr_wrapped": wrapped_psnr_db(real, generated),
+        f"{region}_mse": mean_squared_error(real, generated),
     }
     if ssim_rows is not None:
         numbers[f"{region}_ssim"] = ssim_rows.mean(axis=1)

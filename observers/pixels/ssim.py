@@ -86,8 +86,8 @@ def _fill(rows: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     starts = [min(start, wanted - outputs) for start in range(0, wanted, outputs)]
     for frame in range(len(a)):
         for start in starts:
-            seen = slice(start, start + outputs + 2 * RADIUS)
-            rows[frame, start : start + outputs] = strip.similarity(a[frame, seen], b[frame, seen])
+            span = slice(start, start + outputs + 2 * RADIUS)
+            rows[frame, start : start + outputs] = strip.similarity(a[frame, span], b[frame, span])
 
 
 class _Strip:
@@ -104,8 +104,8 @@ class _Strip:
         self._means = np.empty((4, rows, channels * columns))
         means = self._means.reshape(4, rows * channels, columns)
         self._spare = np.empty((2, rows, channels * columns))
-        self._down = [(w, maps[:, seen], down[:, made]) for made, seen, w in _blocks(height)]
-        self._across = [(lines[:, :, seen], w.T, means[:, :, made]) for made, seen, w in _blocks(width)]
+        self._down = [(w, maps[:, inputs], down[:, outputs]) for outputs, inputs, w in _blocks(height)]
+        self._across = [(lines[:, :, inputs], w.T, means[:, :, outputs]) for outputs, inputs, w in _blocks(width)]
 
     def similarity(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """(rows,) float64 mean SSIM of each row of windows in two (height, width, channels) uint8 strips."""
@@ -117,8 +117,8 @@ class _Strip:
         self._maps[1] = self._difference.transpose(0, 2, 1)
         np.multiply(self._maps[:2], self._maps[:2], out=self._maps[2:])
         self._maps[2] += 2 * C2
-        for weights, seen, made in (*self._down, *self._across):
-            np.matmul(weights, seen, out=made)
+        for weights, inputs, outputs in (*self._down, *self._across):
+            np.matmul(weights, inputs, out=outputs)
         sum_squared, difference_squared, sum_variance, difference_variance = self._means
         luminance, structure = self._spare
         np.multiply(self._means[:2], self._means[:2], out=self._means[:2])

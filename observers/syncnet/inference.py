@@ -215,14 +215,14 @@ class SyncNetInference:
         """The evidence of a clip, or the reason why there is none."""
         assert isinstance(state, SyncNetClipState)
         try:
-            seen = {prefix: lips for prefix, (_, lips) in state.lips.items()}
+            lips_by_prefix = {prefix: lips for prefix, (_, lips) in state.lips.items()}
             values: dict[str, Value] = {}
             dump = state.dump
             if dump.samples is not state.samples or dump.filled:
-                published = {name: seen.pop(name) for name in (PAPER_PREFIX,) if name in seen}
+                published = {name: lips_by_prefix.pop(name) for name in (PAPER_PREFIX,) if name in lips_by_prefix}
                 values |= sync_values(self._passes, published, state.frames + dump.filled, dump.samples)
-            if seen or not values:
-                values |= sync_values(self._passes, seen, state.frames, state.samples)
+            if lips_by_prefix or not values:
+                values |= sync_values(self._passes, lips_by_prefix, state.frames, state.samples)
             if self._detector is not None:
                 values |= self._of_tracks(state)
         except ClipError as error:
@@ -262,13 +262,15 @@ class SyncNetInference:
         }
 
 
-def sync_values(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: np.ndarray) -> dict[str, Value]:
+def sync_values(
+    passes: Passes, lips_by_prefix: Mapping[str, Lips], frames: int, samples: np.ndarray
+) -> dict[str, Value]:
     """The evidence of a clip.
 
     Parameters
     ----------
     passes : Passes
-    seen : mapping of str to Lips
+    lips_by_prefix : mapping of str to Lips
         The lips through each view, by the prefix of the view's values.
     frames : int
     samples : (N,) int16
@@ -281,8 +283,8 @@ def sync_values(passes: Passes, seen: Mapping[str, Lips], frames: int, samples: 
     windows = window_count(frames, len(samples))
     values: dict[str, Value] = {"windows": windows}
     speech = speech_embeddings(passes, samples, windows)
-    for prefix, seen_lips in seen.items():
-        lips = seen_lips.embeddings(windows)
+    for prefix, lips_of_view in lips_by_prefix.items():
+        lips = lips_of_view.embeddings(windows)
         values |= _of_whole_frame(prefix, read_sync(shifted_distances(lips, speech)))
         if prefix == OWN_PREFIX:
             values |= _over_common_speech(lips, speech)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import open_view
 from tlbench.observers.avhubert.checkpoint import load
 from tlbench.observers.avhubert.decode import BeamSettings, beam_search
-from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.avhubert.view import LRS2_CENTER
 from tlbench.scoring.result_file import load_result
@@ -30,26 +30,9 @@ RUN = "from tlbench.cli.main import main; main()"
 
 
 def write_published(path: Path) -> None:
-    """A fairseq file of a small network with formula weights, as large as ``fairseq_factory``'s configuration says."""
+    """A fairseq file of a small network with formula weights, of the sizes in ``fairseq_factory``."""
     tokenizer, symbols = fairseq.train_tokenizer()
-    model = AVHubert(
-        Dims(
-            encoder_layers=2,
-            encoder_width=16,
-            encoder_ffn=24,
-            encoder_heads=4,
-            positional_kernel=8,
-            positional_groups=4,
-            decoder_layers=1,
-            decoder_width=16,
-            decoder_ffn=20,
-            decoder_heads=2,
-            vocabulary=len(symbols),
-            embedding_scale=False,
-            max_target_positions=512,
-            mask_embedding=104,
-        )
-    )
+    model = AVHubert(replace(fairseq.DIMS, vocabulary=len(symbols)))
     state = model.state_dict()
     fill(state)
     with torch.no_grad():  # an end that is likelier: sentences of several lengths

@@ -1,4 +1,4 @@
-"""The Conformer with weights made by the formula: 52 million numbers, so once for all tests."""
+"""The Conformer with formula weights: 52 million numbers, so it is made once for all tests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.golden.formula import fill
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import EOS
 
-SURER = 4.0  # a power of two, so that it goes without a trace
+CONFIDENCE = 4.0  # a power of two, so that dividing by it restores the weights exactly
 
 
 @cache
 def formula_model() -> ConformerModel:
-    """Not to be changed by anybody."""
+    """The network; tests must not change it."""
     model = ConformerModel()
     fill(model.state_dict())
     return model.eval().requires_grad_(False)
@@ -25,15 +25,15 @@ def formula_model() -> ConformerModel:
 
 @contextmanager
 def talkative(less: float = 4.0) -> Iterator[ConformerModel]:
-    """The formula's decoder, surer of what it says and later to end it: as it is, it says nothing at all."""
+    """The network with larger logits and a lower one for the end mark; with the formula weights it writes no text."""
     model = formula_model()
     output = model.decoder.output_layer
-    output.weight *= SURER
+    output.weight *= CONFIDENCE
     output.bias[EOS] -= less
     try:
         yield model
     finally:
-        output.weight /= SURER
+        output.weight /= CONFIDENCE
         output.bias[EOS] += less
 
 

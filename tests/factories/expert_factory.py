@@ -1,4 +1,4 @@
-"""An untrained lip reader, small enough to be the expert in a test."""
+"""An untrained lip reader, small enough to train a generator against in a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tlbench.training.trainable import LabelInventory
 
 
 def write_expert(folder: Path, transcripts: Sequence[str], view: str = "small-mouth") -> Path:
-    """A package of a tiny AV-HuBERT whose words are those of the transcripts. Returns its folder."""
+    """Write a package of a tiny AV-HuBERT with the words of the transcripts as its vocabulary; returns the folder."""
     trainable = TrainableAVHubert.from_scratch("tiny", LabelInventory(tuple(transcripts), (), ()), 0)
     write_package(own_package(trainable.package(), VIEWS[view].id, {}, half=False), folder)
     return folder

@@ -1,7 +1,7 @@
 """Checkpoint files as fairseq's trainer writes them, made without fairseq.
 
-The classes such a file names are stood in for by empty ones of the same qualified names. They are in ``sys.modules``
-only while the file is being written, so that a reader which needs them to be importable fails its tests.
+Empty classes replace those that such a file names. They are in ``sys.modules`` only while the file is written, so that
+a reader that needs to import them fails its tests.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from tlbench.observers.avhubert.dims import Dims
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 CLASSES = (
@@ -52,12 +54,28 @@ DECODER = {
     "no_scale_embedding": True,
     "max_target_positions": 512,
 }
+# The sizes that these two configurations state; the vocabulary is the tokenizer's.
+DIMS = Dims(
+    encoder_layers=2,
+    encoder_width=16,
+    encoder_ffn=24,
+    encoder_heads=4,
+    positional_kernel=8,
+    positional_groups=4,
+    decoder_layers=1,
+    decoder_width=16,
+    decoder_ffn=20,
+    decoder_heads=2,
+    embedding_scale=False,
+    max_target_positions=512,
+    mask_embedding=104,
+)
 LETTERS = [*SPECIAL, "|", *"etaoin"]
 Kind = Literal["dict", "dictconfig", "args"]
 
 
 def fine_tuned_config() -> dict[str, Any]:
-    """Of a network with a decoder; ``ENCODER`` stands where fairseq keeps the pre-training's own configuration."""
+    """Of a network with a decoder; ``ENCODER`` is where fairseq stores the configuration of the pre-training."""
     task = {"normalize": True, "labels": ["wrd"]}
     return {"model": {**DECODER, "w2v_args": {"model": dict(ENCODER), "task": dict(task)}}, "task": task}
 

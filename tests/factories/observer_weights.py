@@ -1,4 +1,4 @@
-"""Weights made by the formula for every observer that has a network, as a file it would be given."""
+"""Formula weights for every observer with a network, as a checkpoint file or a package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TINY = Dims(
 
 
 def formula_weights(name: str, folder: Path) -> Path:
-    """A file or package for the observer ``name``, written to ``folder``. KeyError for one that nobody has put here."""
+    """Write a file or package for the observer ``name`` to ``folder``. Raises KeyError for an unknown observer."""
     return _WRITERS[name](folder)
 
 

@@ -51,7 +51,7 @@ def lrs2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def given(name: str, path: Path, **published: float) -> Weights:
     card = find_card(name)
-    return Weights(replace(card, reference=published) if published else card, path, "0" * 64)
+    return Weights(replace(card, published_values=published) if published else card, path, "0" * 64)
 
 
 @pytest.mark.parametrize("name", ["avhubert", "syncnet"])

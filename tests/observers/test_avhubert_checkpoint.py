@@ -21,22 +21,6 @@ from tlbench.observers.avhubert.dictionary import Dictionary
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.model import AVHubert
 
-DIMS = Dims(
-    encoder_layers=2,
-    encoder_width=16,
-    encoder_ffn=24,
-    encoder_heads=4,
-    positional_kernel=8,
-    positional_groups=4,
-    decoder_layers=1,
-    decoder_width=16,
-    decoder_ffn=20,
-    decoder_heads=2,
-    embedding_scale=False,
-    max_target_positions=512,
-    mask_embedding=104,
-)
-
 
 @pytest.fixture(scope="module")
 def tokenizer() -> tuple[bytes, list[str]]:
@@ -67,7 +51,7 @@ def test_every_kind_of_file_is_read(
     package = read_published(path)
     assert list(package.tensors) == list(state)
     assert all(torch.equal(package.tensors[name], tensor) for name, tensor in state.items())
-    expected = {**DIMS.to_json(), "vocabulary": len(symbols)}
+    expected = {**fairseq.DIMS.to_json(), "vocabulary": len(symbols)}
     assert package.config["dims"] == expected
     assert package.config["dictionary"] == symbols
     assert package.files == {TOKENIZER_FILE: model}
@@ -201,7 +185,7 @@ def test_a_package_of_another_observer_is_refused(tmp_path: Path) -> None:
 def whole_network(path: Path, tokenizer: tuple[bytes, list[str]], change: Callable[[Tensor], Tensor]) -> AVHubert:
     """A file of a whole small network, its tensors changed; and the network it was made of."""
     model, symbols = tokenizer
-    network = AVHubert(replace(DIMS, vocabulary=len(symbols)))
+    network = AVHubert(replace(fairseq.DIMS, vocabulary=len(symbols)))
     fill(network.state_dict())
     state = {name: change(tensor) for name, tensor in network.state_dict().items()}
     fairseq.write_checkpoint(path, state, fairseq.fine_tuned_config(), symbols, model)
@@ -275,7 +259,7 @@ def test_a_run_does_not_hash_the_file_it_reads(
 ) -> None:
     model, symbols = tokenizer
     path = tmp_path / "net.pt"
-    state = AVHubert(replace(DIMS, vocabulary=len(symbols))).state_dict()
+    state = AVHubert(replace(fairseq.DIMS, vocabulary=len(symbols))).state_dict()
     fairseq.write_checkpoint(path, state, fairseq.fine_tuned_config(), symbols, model)
     hashed: list[Path] = []
     monkeypatch.setattr("tlbench.checkpoints.state_dict.file_sha256", lambda file: hashed.append(file) or "0" * 64)

@@ -1,4 +1,4 @@
-"""Learning rates and batches: what a seed and a step decide, and nothing else."""
+"""The learning rate of each step and the clips of each batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tlbench.training.schedule import BatchPlan, Schedule, epoch_batches
 LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=80)
 
 
-def test_the_rate_rises_in_a_line_and_falls_to_a_hundredth() -> None:
+def test_the_learning_rate_rises_linearly_and_falls_to_a_hundredth() -> None:
     schedule = Schedule(steps=1000, warmup=100, learning_rate=1e-3)
     assert schedule.learning_rate_at(0) == 1e-5
     assert schedule.learning_rate_at(49) == 5e-4

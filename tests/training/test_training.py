@@ -1,4 +1,4 @@
-"""Training an observer on a few tiny clips: what is kept, what is resumed, and what is refused."""
+"""Training an observer on a few tiny clips: the run folder, resuming, errors, and the data set of samples."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_time_that_is_up_leaves_everything_saved(root: Path, cache: Path, tmp_pa
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 0
 
 
-def test_every_judgement_is_in_the_log_once(whole: Path) -> None:
+def test_every_validation_is_in_the_log_once(whole: Path) -> None:
     lines = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "wer1/sound" in line] == [3, 6]
     assert all(line["loss"] > 0 and line["learning_rate"] > 0 for line in lines)

@@ -91,7 +91,7 @@ class Card:
     datasets: list[str] = field(default_factory=list)  # data sets that a bundled one is the default for
     package: Path | None = None  # the folder of a bundled package (`bundled = true` in the file)
     relatives: list[str] = field(default_factory=list)  # checkpoints of the same family
-    reference: dict[str, float] = field(default_factory=dict)  # published values of ground truth, by metric key
+    published_values: dict[str, float] = field(default_factory=dict)  # of ground truth, by metric key
     source: str = ""  # where these facts come from
     domain: Domain | None = None  # what it was trained on; None if unknown
 

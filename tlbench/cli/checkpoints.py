@@ -52,7 +52,7 @@ def list_command(as_json: bool) -> None:
                     "relatives": card.relatives,
                     "used_unnamed": bool(card.observer) and card.default,
                     "bundled_for": card.datasets,
-                    "published": card.reference,
+                    "published": card.published_values,
                     "sha256": card.sha256 or None,
                     "sha256_first_seen": first_seen.get(card.name),
                     "size_bytes": card.size_bytes or None,
@@ -89,8 +89,10 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
         lines.append(f"  clips compared with: {card.domain}")
     if card.view:
         lines.append(f"  sees: {card.view}")
-    if card.reference:
-        lines.append("  published of ground truth: " + ", ".join(f"{k} {v:g}" for k, v in card.reference.items()))
+    if card.published_values:
+        lines.append(
+            "  published of ground truth: " + ", ".join(f"{k} {v:g}" for k, v in card.published_values.items())
+        )
     if card.datasets:
         lines.append(f"  used: for data set {', '.join(card.datasets)} unless another is given")
     if card.observer and not card.default:

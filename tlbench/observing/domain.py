@@ -101,7 +101,7 @@ def domain_of(dataset: Dataset, clips: Iterable[Clip], framing: str, *, reads: b
 
 def published_on(cards: Iterable[Card]) -> frozenset[str]:
     """Names of the data sets for which cards state a published value: ``lrs2_wer1`` is one for ``lrs2``."""
-    return frozenset(key.partition("_")[0] for card in cards for key in card.reference)
+    return frozenset(key.partition("_")[0] for card in cards for key in card.published_values)
 
 
 def check_checkpoint(weights: Weights) -> Iterator[Finding]:
