@@ -1,4 +1,4 @@
-"""``tlbench calibrate``: does each metric see what it claims to see?"""
+"""``tlbench calibrate``: which metric notices which fault?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tlbench.cli.options import (
 @click.command()
 @dataset_options
 @click.option("--faults", metavar="NAMES", help="With commas: shift, blur, other-words ...; another name lists all.")
-@click.option("--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper ...  [default: all there are]")
+@click.option("--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper ...  [default: all]")
 @weights_option
 @view_option
 @detector_options
@@ -34,7 +34,9 @@ from tlbench.cli.options import (
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: tlbench-calibration]")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of intervals, swapped sound.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of intervals and of swapped sound."
+)
 @cache_option
 @json_option
 @click.pass_context
@@ -62,11 +64,11 @@ def command(
     cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Put faults of growing size into real clips and see which metric notices which.
+    """Put faults of growing size into real clips and measure which metric notices which fault.
 
     Writes calibration.json, curves.png and calibration.md to OUT and prints the table of rank correlations and
-    verdicts. Sizes that are done are kept, so a run that was interrupted goes on when the same command is given again;
-    OUT/work holds the faulty videos and may be deleted.
+    verdicts. An interrupted run continues when the same command is given again. OUT/work has the faulty videos and may
+    be deleted.
 
     Exit code: 0 every clip was scored at every size, 1 some were not, 2 nothing could be done.
     """

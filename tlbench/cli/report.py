@@ -1,4 +1,4 @@
-"""``tlbench report``: a run, or two side by side, as one web page."""
+"""``tlbench report``: one run, or two side by side, as a web page."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ import click
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FOLDER",
-    help="Where the videos lie that were scored; may be given several times.",
+    help="Folder of the scored videos; may be given several times.",
 )
 @click.option(
     "--check",
     type=click.Path(path_type=Path),
     metavar="FILE.json",
-    help="What `tlbench check --json` printed: shown as warnings.",
+    help="Output of `tlbench check --json`, to show its findings.",
 )
-@click.option("--embed", is_flag=True, help="Put small previews of the videos into the page.")
+@click.option("--embed", is_flag=True, help="Include small previews of the videos.")
 @click.option(
     "--pictures",
     type=click.IntRange(min=0),
     default=48,
     show_default=True,
     metavar="N",
-    help="Clips shown in pictures: the worst, the best, the most changed.",
+    help="Clips with pictures: the worst, best, or most changed.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the N most notable clips.  [default: all]")
 def command(
@@ -44,10 +44,10 @@ def command(
     pictures: int,
     limit: int | None,
 ) -> None:
-    """Write one web page of RUN (its folder or result.json), beside OTHER if given, and print where it is.
+    """Write a web page of RUN (its folder or result.json), compared with OTHER if given, and print its path.
 
-    Numbers with intervals, warnings, worst and best clips, and of each clip what was read, curves and film strips. No
-    model is loaded and the page loads nothing: it can be opened from a disk and sent by mail. It holds transcripts.
+    It shows numbers with intervals, findings, the worst and best clips, and for each clip the words read, curves and
+    film strips. It is one file that loads nothing else. It contains transcripts.
     """
     from tlbench.cli.progress import CountProgress
     from tlbench.reporting.report import report

@@ -1,4 +1,4 @@
-"""``tlbench study``: what people say of the videos, and whether they can read them."""
+"""``tlbench study``: how people rate videos, and whether they can read them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,46 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Run a user study: draw clips, show them to people, tell what they said.
+    """Run a user study: draw clips, show them to people, and print the results.
 
-    The questions are those of the TalkLip paper's Table 2, and reading itself is tried besides.
+    The questions are those of Table 2 of the TalkLip paper, and people also try to read the lips.
     """
 
 
 @command.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option(
-    "--method", "methods", multiple=True, required=True, metavar="NAME=DIR", help="Generated videos; for each method."
+    "--method",
+    "methods",
+    multiple=True,
+    required=True,
+    metavar="NAME=DIR",
+    help="Folder of generated videos, for each method.",
 )
 @clip_options
-@click.option("--clips", type=click.IntRange(min=1), required=True, metavar="N", help="To be rated, with sound.")
+@click.option("--clips", type=click.IntRange(min=1), required=True, metavar="N", help="Clips to rate, with sound.")
 @click.option(
-    "--reading-clips", type=click.IntRange(min=0), metavar="N", help="To be read, without.  [default: as many]"
+    "--reading-clips",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Clips to read, without sound.  [default: as --clips]",
 )
-@click.option("--participants", type=click.IntRange(min=1), required=True, metavar="P")
+@click.option("--participants", type=click.IntRange(min=1), required=True, metavar="P", help="Number of participants.")
 @click.option(
-    "--checks", type=click.IntRange(min=0), default=2, show_default=True, metavar="N", help="Attention checks a person."
+    "--checks",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Attention checks for each participant.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which clips, in which order.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the choice of clips and their order.",
+)
 def new(
     study: Path,
     methods: tuple[str, ...],
@@ -56,7 +75,7 @@ def new(
 ) -> None:
     """Draw the clips of a study and write them to the folder STUDY.
 
-    The real videos are added as a control. Prints the participants' codes, a line each; they are in STUDY/codes.txt.
+    The real videos are added as a control. Prints the codes of the participants, which are also in STUDY/codes.txt.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -96,23 +115,24 @@ def new(
 
 @command.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free port."
 )
-@click.option("--name", metavar="HOST", help="Answer to this name too: that of a proxy on this machine.")
+@click.option("--name", metavar="HOST", help="Also answer to this host name, of a proxy on this machine.")
 def serve(study: Path, host: str, port: int, name: str | None) -> None:
-    """Show the study in STUDY as a web page, until Ctrl-C.
+    """Serve the study in STUDY as a web page, until Ctrl-C.
 
-    Answers are kept as they are given; stop and start as you like. Only this machine reaches the page unless another
-    --host is given: then whoever can reach the address may try codes, and nothing on the way is encrypted.
+    Answers are stored as they are given, so the server can be stopped and started at any time. Only this machine
+    reaches the page unless --host is given. Then everybody who reaches the address can try codes, and nothing is
+    encrypted.
     """
     from tlbench.study.server import is_loopback, serve_study
 
     def ready(address: str) -> None:
         click.echo(f"the study is at {address}; Ctrl-C stops it")
         if not is_loopback(host):
-            click.echo("warning: other machines can reach it, and nothing on the way is encrypted", err=True)
+            click.echo("warning: other machines can reach it, and nothing is encrypted", err=True)
 
     serve_study(study, host, port, name, ready=ready)
 
@@ -120,7 +140,7 @@ def serve(study: Path, host: str, port: int, name: str | None) -> None:
 @command.command()
 @click.argument("study", type=click.Path(path_type=Path))
 def progress(study: Path) -> None:
-    """Print the code of each participant of STUDY and how many of the videos are answered: whom to remind."""
+    """Print the code of each participant of STUDY and how many videos are answered."""
     from tlbench.study.store import Store
 
     with Store(study) as store:
@@ -135,10 +155,14 @@ def progress(study: Path) -> None:
     "given",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="A method's result file, to correlate with; for each method.",
+    help="Result file of a method, to correlate with; for each method.",
 )
 @click.option(
-    "--failed-checks", type=click.IntRange(min=0), default=0, show_default=True, help="Allowed to who still counts."
+    "--failed-checks",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Attention checks that a counted participant may fail.",
 )
 @click.option(
     "--format",
@@ -146,16 +170,16 @@ def progress(study: Path) -> None:
     type=click.Choice(["terminal", "markdown", "latex"]),
     default="terminal",
     show_default=True,
-    help="Of the table on stdout.",
+    help="Format of the table.",
 )
 @json_option
 @click.pass_context
 def results(
     context: click.Context, study: Path, given: tuple[str, ...], failed_checks: int, table_format: Format, as_json: bool
 ) -> None:
-    """Print what the participants of STUDY said: means with intervals, differences, agreement.
+    """Print the results of STUDY: means with intervals, differences, agreement.
 
-    May be asked for while the study is being served. Exit code: 0 everybody finished, 1 not yet.
+    Works while the study is served. Exit code: 0 all participants finished, 1 not yet.
     """
     from tlbench.study.results import evaluate
     from tlbench.study.store import Store
@@ -172,7 +196,7 @@ def results(
 
 
 def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, Result]:
-    """Result files by condition: as named, else by the name that stands in the file."""
+    """Result files by condition: the given name, or the name in the file."""
     from tlbench.scoring.result_file import load_result
 
     found: dict[str, Result] = {}
@@ -188,7 +212,7 @@ def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, R
 
 
 def _methods(words: tuple[str, ...]) -> dict[str, Path]:
-    """What ``--method`` says. Raises TlbenchError on another form or a name given twice."""
+    """The folders of ``--method`` by name. Raises TlbenchError on another form or a repeated name."""
     methods: dict[str, Path] = {}
     for word in words:
         name, equals, folder = word.partition("=")
