@@ -175,7 +175,7 @@ def test_a_record_in_the_wrong_place_is_refused(tmp_path: Path) -> None:
 def test_an_empty_board_is_said_to_be_empty(tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match="no such folder"):
         leaderboard.check(tmp_path / "none")
-    with pytest.raises(TlbenchError, match="there is no record"):
+    with pytest.raises(TlbenchError, match="has no record"):
         leaderboard.build(tmp_path)
 
 

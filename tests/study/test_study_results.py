@@ -197,7 +197,7 @@ def test_the_table_has_the_papers_columns_and_the_control_apart() -> None:
 
 def test_answers_that_came_too_soon_are_told_of_but_count() -> None:
     study = evaluate(answers(hasty={3: 2, 5: 1}), settings=QUICK)
-    assert "3 answers came sooner than their video can be watched (participants 3, 5)" in render_study(study)
+    assert "3 answers were given before the video could have ended (participants 3, 5)" in render_study(study)
     assert len(study.answers.started) == 12
 
 
