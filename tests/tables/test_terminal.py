@@ -64,6 +64,13 @@ def test_every_column_is_in_one_block_and_the_first_in_all() -> None:
     assert words.count("system") == 5
 
 
+def test_a_long_name_continues_at_a_blank() -> None:
+    name = "Base without lip and GAN loss, miniature"
+    table = Table("t", (Cell("system"), Cell("M")), (("", ((Cell(name), Cell("1.25")),)),), (0,), (0,))
+    lines = draw_terminal(Document("h", (table,), ()), 60).splitlines()
+    assert lines[-2:] == ["Base without lip and GAN loss,  1.25", "miniature"]
+
+
 def test_a_label_longer_than_the_table_continues_on_the_next_line() -> None:
     table = Table("t", (Cell("x"), Cell("y")), (("a label that is long", ((Cell("a"), Cell("1")),)),), (0,), (0,))
     lines = draw_terminal(Document("h", (table,), ()), 60).splitlines()

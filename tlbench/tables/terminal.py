@@ -238,8 +238,15 @@ def _pad(text: str, width: int) -> str:
 
 
 def _fold(text: str, width: int) -> list[str]:
-    """The text in pieces of at most ``width`` columns; one empty piece of an empty text."""
-    return chop_cells(text, width) if cell_len(text) > width else [text]
+    """The text in pieces of at most ``width`` columns, split at blanks if possible; one piece of an empty text."""
+    pieces = []
+    while cell_len(text) > width:
+        piece = chop_cells(text, width)[0]
+        blank = piece.rfind(" ") if text[len(piece)] != " " else len(piece)
+        end = blank if blank > 0 else len(piece)
+        pieces.append(text[:end])
+        text = text[end:].lstrip(" ")
+    return [*pieces, text]
 
 
 def _row_lines(cells: Sequence[list[Text]], table: Table, block: Sequence[_Column]) -> Iterator[Text]:
