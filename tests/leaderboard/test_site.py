@@ -153,9 +153,9 @@ def test_pages_of_records_that_are_gone_are_deleted_and_other_files_are_not(boar
 
 def test_a_folder_with_other_things_in_it_is_left_alone(boards: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work", "utf-8")
-    with pytest.raises(TlbenchError, match="there is something else"):
+    with pytest.raises(TlbenchError, match="is not a folder of an older site"):
         leaderboard.build(boards, tmp_path)
-    with pytest.raises(TlbenchError, match="there is something else"):
+    with pytest.raises(TlbenchError, match="is not a folder of an older site"):
         leaderboard.build(boards, tmp_path / "thesis.tex")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -98,7 +98,7 @@ def check(context: click.Context, board: Path) -> None:
     for path in differing:
         click.echo(str(path))
     click.echo(
-        "these differ from what the records give; run: tlbench leaderboard build" if differing else "all agree",
+        "these differ from the records; run: tlbench leaderboard build" if differing else "all agree",
         err=True,
     )
     context.exit(1 if differing else 0)

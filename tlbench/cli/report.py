@@ -24,7 +24,7 @@ import click
     metavar="FILE.json",
     help="Output of `tlbench check --json`, shown as warnings.",
 )
-@click.option("--embed", is_flag=True, help="Put small previews of the videos into the page.")
+@click.option("--embed", is_flag=True, help="Include small previews of the videos.")
 @click.option(
     "--pictures",
     type=click.IntRange(min=0),

@@ -48,7 +48,7 @@ def command() -> None:
     metavar="N",
     help="Clips to read, without.  [default: as many]",
 )
-@click.option("--participants", type=click.IntRange(min=1), required=True, metavar="P")
+@click.option("--participants", type=click.IntRange(min=1), required=True, metavar="P", help="Number of participants.")
 @click.option(
     "--checks",
     type=click.IntRange(min=0),
@@ -174,7 +174,7 @@ def progress(study: Path) -> None:
     type=click.Choice(["terminal", "markdown", "latex"]),
     default="terminal",
     show_default=True,
-    help="Of the table on stdout.",
+    help="Format of the table.",
 )
 @json_option
 @click.pass_context
@@ -216,7 +216,7 @@ def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, R
 
 
 def _methods(words: tuple[str, ...]) -> dict[str, Path]:
-    """What ``--method`` says. Raises TlbenchError on another form or a name given twice."""
+    """The folders of ``--method`` by name. Raises TlbenchError on another form or a repeated name."""
     methods: dict[str, Path] = {}
     for word in words:
         name, equals, folder = word.partition("=")

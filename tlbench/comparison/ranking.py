@@ -2,8 +2,8 @@
 
 The rank of a system is 1 plus the number of systems that are shown to be better. The best number always has rank 1, and
 so has every system that is not shown to be worse; equal ranks are ties. The rule is that of Chiang et al. 2024,
-"Chatbot Arena", section 4, with a permutation test. Counting the better systems avoids chains of ties: "not shown to
-differ from the next one" is not transitive.
+"Chatbot Arena", section 4, with a permutation test. Counting the better systems avoids chains of ties, since "not shown
+to differ from the next one" is not transitive.
 
 A system is shown to be better in one of these cases:
 

@@ -1,10 +1,10 @@
-"""Submissions: the records of a leaderboard. One schema, two kinds, and neither is taken at its word.
+"""The records of a leaderboard as data.
 
-A ``computed`` record holds a whole result: per-clip tallies, clip ids and SHA-256 of the videos. There is no
-transcript, no hypothesis, no video and no path in it, because the corpora are licensed; which words and visemes were
-misread is kept as counts over all clips. Every number is made anew from the tallies when the record is read. A
-``published`` record holds figures out of a paper, says which table each is from, and can't be checked by anybody here;
-so its protocol is the place where it was printed, and no computed number shares it.
+A ``computed`` record has a whole result: tallies of each clip, clip ids and the SHA-256 of the videos. It has no
+transcripts, hypotheses, videos or paths, because the corpora are licensed; misread words and visemes are counts over
+all clips. Every number is computed again from the tallies when the record is read. A ``published`` record has figures
+of a paper and the table that each is from. They can't be checked, so their protocol is the place where they were
+printed, which no computed number shares.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tlbench.scoring.result import Result, Role
 
 @dataclass(frozen=True)
 class Figure:
-    """One number as a paper prints it: ``metric`` is a key such as ``psnr/paper`` or ``study/realness``."""
+    """One number of a paper. ``metric`` is a key such as ``psnr/paper`` or ``study/realness``."""
 
     metric: str
     value: float
@@ -35,21 +35,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Published:
-    """One system's figures out of a paper.
+    """The figures of one system in a paper.
 
     Attributes
     ----------
     name, dataset : str
     role : "system" or "control"
     source : str
-        Short key of the paper, in lower case with hyphens; part of what stands for a protocol.
+        Short key of the paper, in lower case with hyphens; part of its protocol.
     title, url : str
-        Of the paper.
+        Title and web address of the paper.
     figures : tuple of Figure
     trained_on : str or None
-        As the paper says.
+        The training data named by the paper.
     collected_from : str or None
-        Whose paper the figures were copied from; they are another's measurements, so they are never ranked with others.
+        The paper that the figures were copied from. They were measured by others, so they are ranked on their own.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Published:
     collected_from: str | None = None
 
     def protocol(self, figure: Figure) -> str:
-        """What stands for a protocol id: where the figure was printed and who measured it."""
+        """The protocol of a figure: where it was printed and who measured it."""
         collected = "" if self.collected_from is None else f"/collected from {self.collected_from}"
         return f"published[{self.source}/{figure.table}{collected}]"
 
@@ -74,18 +74,18 @@ class Published:
 
 @dataclass(frozen=True)
 class Computed:
-    """One system's result.
+    """The result of one system.
 
     Attributes
     ----------
     result : Result
-        Complete; its ``trained_with`` is what the owner declares.
+        A complete result. ``trained_with`` is declared by the owner of the system.
     paper, code : str or None
         Web addresses.
     overlaps : mapping of weights name to str
-        Observers that are no fair judge of the system, and why.
+        Observers that are related to a model that the system was trained with, with the reason.
     breakdown : Breakdown or None
-        Where the lip reader errs; None where the run's records were not at hand.
+        Which words and visemes are misread; None if the records of the run were not given.
     """
 
     result: Result
@@ -115,7 +115,7 @@ Submission: TypeAlias = "Computed | Published"
 
 
 def slug(name: str) -> str:
-    """A file name made of a system's name. Raises TlbenchError if no letter or digit is left.
+    """A file name made from the name of a system. Raises TlbenchError if it has no letter or digit.
 
     >>> slug("TalkLip (g+c)")
     'talklip-g-c'
@@ -123,14 +123,14 @@ def slug(name: str) -> str:
     found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not found:
         raise TlbenchError(
-            f"name {clean(name)!r} has no letter a-z or digit to name its file by; pass another (--name)"
+            f"name {clean(name)!r} has no letter a-z and no digit for a file name; pass another (--name)"
         )
     return found
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a number is, for the head of a table."""
+    """The label, unit, direction and decimals of a column."""
 
     label: str
     unit: str
@@ -139,7 +139,7 @@ class Column:
 
 
 def figure_columns() -> dict[str, Column]:
-    """What a number may be of, by key: every metric, and the scales of the user study (``study/...``)."""
+    """The possible columns by key: all metrics, and the scales of the user study (``study/...``)."""
     columns: dict[str, Column] = {m.key: Column(m.label, m.unit, m.better, m.digits) for m in all_metrics()}
     return columns | {f"study/{scale.key}": Column(scale.label, scale.unit, scale.better, 2) for scale in SCALES}
 
@@ -152,20 +152,20 @@ def weights_of(result: Result) -> Mapping[str, Mapping[str, Any]]:
 
 
 def finding_facts(result: Result) -> list[str]:
-    """What a leaderboard says of a result besides its numbers: frames that are missing, and findings by code."""
-    told = []
+    """Facts that a leaderboard shows with the numbers of a result: missing frames, and findings by code."""
+    facts = []
     frames = result.frame_counts
     if frames is not None and frames[0] < frames[1]:
-        told.append(f"frames {frames[0]:,} of {frames[1]:,}")
+        facts.append(f"frames {frames[0]:,} of {frames[1]:,}")
     for level in ("error", "warning"):
         codes = [f"{code} {count:,}" for (of, code), count in count_clips(result.all_findings).items() if of == level]
         if codes:
-            told.append(f"{level}s: {', '.join(codes)}")
-    return told
+            facts.append(f"{level}s: {', '.join(codes)}")
+    return facts
 
 
 def comes_from_relative(computed: Computed, metric: Metric) -> bool:
-    """Whether a metric of a system comes from an observer that is no fair judge of it."""
+    """Whether the observer of a metric is related to a model that the system was trained with."""
     weights = computed.result.protocols[metric.key].weights
     return weights is not None and any(
         str(item.get("sha256")).startswith(weights)

@@ -70,7 +70,7 @@ def check_computed(computed: Computed) -> None:
     _check_address(computed.code, "--code")
     if not _FOLDER.fullmatch(result.dataset) or result.dataset == "folder":
         raise TlbenchError(
-            f"dataset {clean(result.dataset)!r:.60} is none that others can score; leaderboards are per public data set"
+            f"dataset {clean(result.dataset)!r:.60} is not public; leaderboards are for public data sets"
         )
     _check_complete(result)
     _check_protocols(result)
@@ -87,7 +87,7 @@ def _check_complete(result: Result) -> None:
     if not result.metrics or not result.clips:
         raise TlbenchError("there is no metric or no clip in the result; score again")
     if result.selection is not None and SHORT in result.selection.split(","):
-        raise TlbenchError("videos that stop early were scored (--allow-short); a leaderboard takes whole clips only")
+        raise TlbenchError("videos that stop early were scored (--allow-short); leaderboards take whole clips only")
     real = sum(clip.info.generated_sha256 == clip.info.reference_sha256 for clip in result.clips)
     if result.role == "system" and 2 * real > len(result.clips):
         raise TlbenchError(
@@ -95,13 +95,13 @@ def _check_complete(result: Result) -> None:
         )
     if not result.complete:
         raise TlbenchError(
-            f"incomplete: {_why_incomplete(result)}; mend that and score again, a leaderboard takes whole runs only"
+            f"incomplete: {_why_incomplete(result)}; repair that and score again; leaderboards take complete runs only"
         )
     short = [clip for clip in result.clips if is_short(clip.info.frames or 0, clip.info.frames_expected or 0)]
     if short:
         raise TlbenchError(
             f"clip {clean(short[0].id)} has {short[0].info.frames} of {short[0].info.frames_expected} frames, and so "
-            f"{len(short)} of {len(result.clips)} clips; a leaderboard takes whole clips only"
+            f"{len(short)} of {len(result.clips)} clips; leaderboards take whole clips only"
         )
     if result.selection is None and result.dataset in dataset_names():
         published = dataset_class(result.dataset).expected_clips.get(result.split)
@@ -115,11 +115,11 @@ def _check_complete(result: Result) -> None:
             raise TlbenchError(f"{row.metric.key} scored no clip; score again without it (--metrics)")
 
 
-NAMED_CLIPS = 3  # of those that keep a result out of a leaderboard
+NAMED_CLIPS = 3  # clips named in the message of an incomplete result
 
 
 def _why_incomplete(result: Result) -> str:
-    """What is wrong, and of which clips."""
+    """The errors by code, and the clips that have them."""
     codes = [
         f"{clean(code)} {count}"
         for (level, code), count in count_clips(result.all_findings).items()
@@ -127,14 +127,14 @@ def _why_incomplete(result: Result) -> str:
     ]
     codes = codes or [clean(code) for code in result.failure_counts]
     clips = [clean(clip_id) for clip_id in result.clips_in_error]
-    told = [", ".join(codes)] if codes else []
+    parts = [", ".join(codes)] if codes else []
     if clips:
         more = ", ..." if len(clips) > NAMED_CLIPS else ""
-        told.append(f"{len(clips)} of {result.expected} clips ({', '.join(clips[:NAMED_CLIPS])}{more})")
+        parts.append(f"{len(clips)} of {result.expected} clips ({', '.join(clips[:NAMED_CLIPS])}{more})")
     absent = result.expected - len(result.clips)
     if absent:
-        told.append(f"{absent} of {result.expected} clips not observed")
-    return "; ".join(told) or "of the folder"
+        parts.append(f"{absent} of {result.expected} clips not observed")
+    return "; ".join(parts) or "of the folder"
 
 
 def _check_protocols(result: Result) -> None:
@@ -145,7 +145,7 @@ def _check_protocols(result: Result) -> None:
             raise TlbenchError(f"protocol {protocol.id} is of another data set, split or part than the result")
         metric = result.metric(key)
         if (protocol.version, protocol.aggregation) != (metric.version, metric.aggregation):
-            raise TlbenchError(f"protocol {protocol.id} is not known to this tlbench: {key} is made in another way")
+            raise TlbenchError(f"protocol {protocol.id} is not known to this tlbench, whose {key} differs")
         if protocol.weights is not None and not any(sha256.startswith(protocol.weights) for sha256 in weights):
             raise TlbenchError(f"protocol {protocol.id} names weights that the provenance does not; score again")
 
@@ -161,7 +161,7 @@ def _check_provenance(result: Result) -> None:
 
 
 def _check_intervals(result: Result) -> None:
-    """Intervals follow from the clips and the seed, so they are made anew and compared too."""
+    """Computes the intervals again from the clips and the seed, and compares them."""
     if result.interval.resamples > 20_000:
         raise TlbenchError(f"{result.interval.resamples:,} resamples are more than 20,000; score again with fewer")
     made = make_intervals(result.clips, result.metrics, result.interval)

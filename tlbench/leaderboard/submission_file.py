@@ -39,26 +39,27 @@ def submit(
     trained_with: Sequence[str] = (),
     breakdown: Breakdown | None = None,
 ) -> Computed:
-    """A result as it may be filed, checked in every respect.
+    """A record made from a result, with all checks.
 
     Parameters
     ----------
     result : Result
     cards : iterable of Card
-        All known checkpoints: an observer that is a relative of what the system was trained with is marked.
+        All known checkpoints. Observers related to a model that the system was trained with are marked.
     name : str, optional
-        What the leaderboard calls the system; the result's own name if not given.
+        Name of the system on the leaderboard; the name of the result if not given.
     paper, code : str, optional
         Web addresses.
     trained_with : sequence of str
-        Checkpoints the system was trained with, besides those the result declares; ``none`` says that there are none.
+        Checkpoints that the system was trained with, in addition to those declared by the result; ``none`` if there are
+        none.
     breakdown : Breakdown, optional
-        Of the same run.
+        The breakdown of the same run.
 
     Raises
     ------
     TlbenchError
-        One line: what is amiss, and the way out.
+        If the result can't be a record: one line with the reason and the way out.
     """
     declared = tuple(dict.fromkeys((*result.trained_with, *trained_with)))
     if result.role == "system" and not declared:
@@ -75,7 +76,7 @@ def submit(
 
 
 def _without_texts(result: Result) -> Result:
-    """The result with the codes of its findings alone: their messages may quote transcripts and name files."""
+    """The result without the messages of its findings, which may quote transcripts and name files."""
 
     def bare(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
         return tuple(replace(found, message="") for found in findings)
@@ -95,7 +96,7 @@ def _overlaps(result: Result, cards: Iterable[Card]) -> dict[str, str]:
 
 
 def to_text(submission: Submission) -> str:
-    """A record as the text of its file: strict JSON, one entry a line, with the digest of all the rest."""
+    """A record as the text of its file: strict JSON with one entry a line, and a digest of all other fields."""
     data = to_json(submission)
     lines = [f"{dumps(key)}:{dumps(value)}" for key, value in data.items() if key != "result"]
     lines.append(f'"digest":{dumps(digest(data))}')
@@ -138,7 +139,7 @@ def to_json(submission: Submission) -> dict[str, Any]:
 
 
 def digest(data: Mapping[str, Any]) -> str:
-    """SHA-256 of a record's content, whatever its spacing and order of fields."""
+    """SHA-256 of the content of a record, independent of spacing and the order of fields."""
     rest = {key: value for key, value in data.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()).hexdigest()
 
@@ -149,20 +150,20 @@ def read_submission(path: Path, cards: Iterable[Card]) -> Submission:
     Raises
     ------
     TlbenchError
-        One line naming the file: not there, too large, not a record, of another schema, with unknown fields or NaN,
-        changed after it was filed, or with numbers that its clips don't give.
+        If the file is missing, too large, no record, of another schema, has unknown fields or NaN, was changed after it
+        was filed, or has numbers that its clips don't give; names the file.
     """
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise TlbenchError(
-                f"{path}: {size / 2**20:.0f} MiB, and a record may have {MAX_BYTES >> 20} MiB; score fewer metrics"
+                f"{path}: {size / 2**20:.0f} MiB, the limit is {MAX_BYTES >> 20} MiB; score fewer metrics"
             )
         data = json.loads(path.read_bytes(), parse_constant=refuse_constant, object_pairs_hook=_once)
     except OSError as error:
         raise TlbenchError(f"{path}: can't be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise TlbenchError(f"{path}: not a JSON record ({error}); file it with `tlbench leaderboard add`") from error
+        raise TlbenchError(f"{path}: not a JSON record ({error}); add it with `tlbench leaderboard add`") from error
     try:
         return parse_submission(data, cards)
     except TlbenchError as error:
@@ -170,17 +171,17 @@ def read_submission(path: Path, cards: Iterable[Card]) -> Submission:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object in which each name stands once: else two readers might see two different numbers."""
+    """An object without repeated names, which different readers of JSON would read differently."""
     twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
     if twice:
-        raise ValueError(f"field {twice[0]!r:.60} stands there twice")
+        raise ValueError(f"field {twice[0]!r:.60} is given twice")
     return dict(pairs)
 
 
 def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
     """A record from its JSON object; see :func:`read_submission`."""
     if not isinstance(data, dict) or not str(data.get("schema")).startswith("tlbench.leaderboard/"):
-        raise TlbenchError("not a leaderboard record; file a result with `tlbench leaderboard add`")
+        raise TlbenchError("not a leaderboard record; add a result with `tlbench leaderboard add`")
     if data["schema"] != SCHEMA:
         raise TlbenchError(
             f"schema {data['schema']!r:.60}, but this tlbench reads {SCHEMA!r}; use the tlbench that wrote it, "
@@ -197,7 +198,7 @@ def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
     try:
         fits = data["digest"] == digest(data)
     except ValueError as error:  # 1e999 is JSON, and infinite
-        raise TlbenchError("holds a number that is not finite; add the result again") from error
+        raise TlbenchError("has a number that is not finite; add the result again") from error
     if not fits:
         raise TlbenchError("changed after it was filed (its digest does not fit); add the result again")
     if data["kind"] == "published":
@@ -219,7 +220,7 @@ def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
     )
     if data["overlaps"] != computed.overlaps:
         raise TlbenchError(
-            f"states the overlaps {data['overlaps']!r:.80}, but what it declares and the cards give "
+            f"states the overlaps {data['overlaps']!r:.80}, but its declaration and the cards give "
             f"{computed.overlaps!r:.80}; add the result again"
         )
     check_computed(computed)
@@ -271,25 +272,27 @@ def _text_or_none(value: Any, field: str) -> str | None:
     return None if value is None else _text(value, field)
 
 
-def _first_difference(stored: Any, made: Any, where: str) -> str | None:
-    """Where a stored JSON value and the one made anew part, in one line; None if they agree."""
-    if isinstance(stored, dict) and isinstance(made, dict):
+def _first_difference(stored: Any, computed: Any, where: str) -> str | None:
+    """The first difference between a stored JSON value and the computed one, in one line; None if they agree."""
+    if isinstance(stored, dict) and isinstance(computed, dict):
         for key in stored:
-            if key not in made:
+            if key not in computed:
                 return f"unknown field {clean(key)!r:.60} in {where}"
-        for key in made:
+        for key in computed:
             if key not in stored:
                 return f"field {key!r} is missing from {where}"
-        return next((d for key in made if (d := _first_difference(stored[key], made[key], f"{where}.{key}"))), None)
-    if isinstance(stored, list) and isinstance(made, list):
-        if len(stored) != len(made):
-            return f"{where} has {len(stored)} entries, its clips give {len(made)}"
-        if stored == made:
+        return next(
+            (d for key in computed if (d := _first_difference(stored[key], computed[key], f"{where}.{key}"))), None
+        )
+    if isinstance(stored, list) and isinstance(computed, list):
+        if len(stored) != len(computed):
+            return f"{where} has {len(stored)} entries, its clips give {len(computed)}"
+        if stored == computed:
             return None
-        pairs = enumerate(zip(stored, made, strict=True))
+        pairs = enumerate(zip(stored, computed, strict=True))
         return next((d for i, (x, y) in pairs if (d := _first_difference(x, y, f"{where}[{i}]"))), None)
-    if isinstance(stored, float) and isinstance(made, float):
-        same = math.isclose(stored, made, rel_tol=AGREEMENT, abs_tol=1e-12)
+    if isinstance(stored, float) and isinstance(computed, float):
+        same = math.isclose(stored, computed, rel_tol=AGREEMENT, abs_tol=1e-12)
     else:
-        same = stored == made and isinstance(stored, bool) == isinstance(made, bool)
-    return None if same else f"{where} states {stored!r:.80}, but its clips give {made!r:.80}"
+        same = stored == computed and isinstance(stored, bool) == isinstance(computed, bool)
+    return None if same else f"{where} states {stored!r:.80}, but its clips give {computed!r:.80}"
