@@ -1,12 +1,12 @@
-"""Arguments of the public functions: paths, lists of paths and lists of names, which may be plain strings.
+"""Types of arguments that many public functions share, and their conversions.
 
-A single string is a list of one. Names (of metrics, controls, checkpoints) are split at commas, as on the command line;
-paths are not, because they may contain commas.
+A path, a list of paths and a list of names may also be a plain string. A single string is a list of one item. Names (of
+metrics, controls, checkpoints) are split at commas as on the command line; paths are not, since a path may contain one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, overload
 
@@ -14,6 +14,7 @@ AnyPath: TypeAlias = Path | str
 AnyPaths: TypeAlias = AnyPath | Sequence[AnyPath]
 AnyNames: TypeAlias = str | Sequence[str]
 AnyWeights: TypeAlias = Mapping[str, AnyPath]
+CountCallback: TypeAlias = Callable[[int, int], None]  # is called with the number of items done and of all items
 
 
 @overload

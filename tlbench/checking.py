@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
-from tlbench.arguments import AnyPath, AnyWeights, as_path, as_weights
+from tlbench.arguments import AnyPath, AnyWeights, CountCallback, as_path, as_weights
 from tlbench.checkpoints.catalogue import detector_card
 from tlbench.checkpoints.weights import check_names
 from tlbench.datasets.clip import Clip
@@ -20,7 +20,7 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.clip_faces import FaceChecker
 from tlbench.observing.face_boxes import BoxRule, GuideSource, choose_rule
-from tlbench.preflight.check import FACES, MOST_WORKERS, CheckReport, Progress, check_selection
+from tlbench.preflight.check import FACES, MOST_WORKERS, CheckReport, check_selection
 from tlbench.preflight.faces import FACE_CODES
 from tlbench.preflight.findings import CATALOGUE, Finding, worst_first
 from tlbench.preflight.headers import Expected
@@ -47,7 +47,7 @@ def check(
     cache: AnyPath | None = None,
     alphabet: frozenset[str] | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
 ) -> CheckReport:
     """Check a folder of generated videos against the data set they were made for.
 
@@ -114,7 +114,7 @@ def check(
 
 
 def _with_faces(
-    report: CheckReport, selection: Selection, checker: FaceChecker, workers: int, progress: Progress | None
+    report: CheckReport, selection: Selection, checker: FaceChecker, workers: int, progress: CountCallback | None
 ) -> CheckReport:
     """The report with the findings about faces, and with the clips left out of the face checks."""
     began = time.monotonic()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlbench.arguments import CountCallback
 from tlbench.checkpoints.catalogue import known_cards
-from tlbench.datasets.synthetic.corpus import Count, Sizes, render_corpus
+from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.reporting.report import report
@@ -45,7 +46,7 @@ def render_demo(
     words: int = 1,
     seed: int = 0,
     workers: int | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> None:
     """The first part of the demo: render synthetic clips into ``out``.
 
@@ -71,7 +72,7 @@ def render_demo(
     render_corpus(out / CORPUS_NAME, seed=seed, sizes=sizes, parts=parts, workers=workers, progress=progress)
 
 
-def generate_demo(out: Path, *, cache: Path | None = None, progress: Count | None = None) -> None:
+def generate_demo(out: Path, *, cache: Path | None = None, progress: CountCallback | None = None) -> None:
     """The second part: the bundled generator makes the clips of sentences again.
 
     Raises TlbenchError if :func:`render_demo` has not run, or a clip can't be generated.

@@ -176,8 +176,8 @@ def test_what_is_done_is_not_done_again_even_without_its_videos(desk: Path, monk
         raise AssertionError("nothing is to be made or observed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tlbench.calibration.calibrate.write_scene", refuse)
-        patch.setattr("tlbench.calibration.calibrate.run", refuse)
+        patch.setattr("tlbench.calibration.faulty_videos.write_scene", refuse)
+        patch.setattr("tlbench.calibration.fault_results.run", refuse)
         again = run([BLUR, SHIFT])
     assert again.curves == first.curves
     more = run([BLUR, SHIFT, FROZEN])  # and a further fault is made alone
@@ -195,7 +195,7 @@ def test_an_interrupted_run_goes_on_where_it_was(desk: Path, monkeypatch: pytest
         scored.append(name)
         return score_selection(selection, setup, name, **rest)
 
-    monkeypatch.setattr("tlbench.calibration.calibrate.run", dies)
+    monkeypatch.setattr("tlbench.calibration.fault_results.run", dies)
     with pytest.raises(KeyboardInterrupt):
         run([BLUR])
     assert not Path("out/calibration.json").exists()
@@ -261,7 +261,7 @@ def test_faults_that_need_a_speaker_are_left_out_aloud_where_none_is_named(desk:
     ):
         run(["other-words"])
     with (
-        pytest.warns(UserWarning, match="there is one clip only"),
+        pytest.warns(UserWarning, match="there is only one clip"),
         pytest.raises(TlbenchError, match="none of the faults"),
     ):
         run([SOUND], limit=1)
@@ -278,7 +278,7 @@ def test_the_mouth_of_another_utterance_comes_from_the_same_speaker(desk: Path) 
     manifest = with_speakers(desk, "s1", "s1", "s2")
     with pytest.warns(UserWarning, match="clip c: no clip of same speaker"):
         found = run([words], manifest=manifest)
-    assert {own: other for own, (other, _) in found.doubles["same speaker"].items()} == {"a": "b", "b": "a"}
+    assert {own: other for own, (other, _) in found.stand_ins["same speaker"].items()} == {"a": "b", "b": "a"}
     assert found.failures == {"other-words": {"1": {"missing": 1}}}
     assert found.curve("other-words", "psnr/sound").points[1].mark == "worse"
 
@@ -287,7 +287,7 @@ def test_the_mouth_of_another_utterance_comes_from_the_same_speaker(desk: Path) 
     ("faults", "said"),
     [
         (["blurr"], "did you mean 'blur'"),
-        ([BLUR, "blur"], "asked for twice"),
+        ([BLUR, "blur"], "given twice"),
         ([], "no fault was asked for"),
         ([Fault("a/b", "x", "px", 0, (0, 1), Blurred, "")], "can't name a folder"),
     ],

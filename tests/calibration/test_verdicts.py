@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from tlbench.calibration.curves import draw_curves
 from tlbench.calibration.page import calibration_page, print_calibration
-from tlbench.calibration.verdicts import Calibration, Mark, judge, make_curves, mark_of, spearman
+from tlbench.calibration.verdicts import Calibration, Mark, decide_verdict, make_curves, mark_of, spearman
 from tlbench.errors import TlbenchError
 from tlbench.generation.controls import Blurred
 from tlbench.generation.faults import Fault
@@ -90,7 +90,7 @@ MARKS: dict[str, Mark] = {"w": "worse", "b": "better", "=": "same", "?": "unknow
 def test_the_verdict_hangs_on_the_largest_size_and_then_on_the_others(
     marks: str, verdict: tuple[str, float | None]
 ) -> None:
-    assert judge([1, 2, 3], [MARKS[mark] for mark in marks]) == verdict
+    assert decide_verdict([1, 2, 3], [MARKS[mark] for mark in marks]) == verdict
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_metric_that_does_not_move_is_blind() -> None:
     assert (side.verdict, side.correlation, side.low, side.high) == ("blind", 0.0, 0.0, 0.0)
 
 
-def test_the_two_sides_of_no_fault_are_judged_apart() -> None:
+def test_the_two_sides_of_no_fault_are_decide_verdictd_apart() -> None:
     none = falling(0)
     grown = {-2.0: none, -1.0: none, 1.0: falling(0.1), 2.0: falling(0.2)}
     early, late = make_curves(SHIFT, none, grown, SETTINGS)[0].sides

@@ -84,7 +84,7 @@ def test_a_page_without_records_is_taken_away(tmp_path: Path) -> None:
 def test_a_name_is_taken_once_however_it_is_spelled(tmp_path: Path) -> None:
     board = tmp_path / "boards"
     file_result(board, "Mine")
-    with pytest.raises(TlbenchError, match="a record of that name is there"):
+    with pytest.raises(TlbenchError, match="a record of that name exists"):
         file_result(board, "MINE")
     made = tmp_path / "again.json"
     filed_result("Mine", [0.9] * 20).write(made)
@@ -98,7 +98,7 @@ def test_results_over_other_videos_are_not_ranked_together(tmp_path: Path) -> No
     file_result(board, "Mine")
     made = tmp_path / "other.json"
     with_info(filed_result("Other"), 4, reference_sha256="0" * 64).write(made)
-    with pytest.raises(TlbenchError, match=r"made over other reference videos than .*such as clip s1/c04"):
+    with pytest.raises(TlbenchError, match=r"computed on other real videos than .*such as clip s1/c04"):
         leaderboard.add(made, board, trained_with=["none"])
     assert not (board / "grid" / "other.json").exists()
 
@@ -164,7 +164,7 @@ def test_a_record_in_the_wrong_place_is_refused(tmp_path: Path) -> None:
     board = tmp_path / "boards"
     path = file_result(board, "Mine")
     path.rename(path.with_name("winner.json"))
-    with pytest.raises(TlbenchError, match=r"belongs into mine\.json"):
+    with pytest.raises(TlbenchError, match=r"must be in mine\.json"):
         leaderboard.check(board)
     (board / "lrs2").mkdir()
     path.with_name("winner.json").rename(board / "lrs2" / "mine.json")
@@ -173,9 +173,9 @@ def test_a_record_in_the_wrong_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_board_is_said_to_be_empty(tmp_path: Path) -> None:
-    with pytest.raises(TlbenchError, match="there is no such folder"):
+    with pytest.raises(TlbenchError, match="no such folder"):
         leaderboard.check(tmp_path / "none")
-    with pytest.raises(TlbenchError, match="there is no record"):
+    with pytest.raises(TlbenchError, match="has no record"):
         leaderboard.build(tmp_path)
 
 

@@ -60,7 +60,7 @@ def test_new_prints_the_codes_and_writes_them_beside_the_study(
     assert len(set(codes)) == 4
     assert all(re.fullmatch("[2-9A-Z]{8}", code) for code in codes)
     assert (tmp_path / "deep" / "study" / "codes.txt").read_text().split() == codes
-    assert "4 participants are no multiple of 3 conditions" in " ".join(printed.err.split())
+    assert "4 participants are not a multiple of 3 conditions" in " ".join(printed.err.split())
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["study"]
 
 
@@ -110,7 +110,7 @@ def test_clips_that_a_method_lacks_are_not_drawn_and_named(
     assert new(tmp_path / "study", tmp_path / "data" / "clips.csv", *words) == 0
     note = " ".join(capsys.readouterr().err.split())
     assert "drawn from 8 of 10 clips" in note
-    assert "b lacks 2 of 10 (speaker/secretclip00 for one)" in note
+    assert "b lacks 2 of 10 (such as speaker/secretclip00)" in note
 
 
 def test_a_video_that_can_not_be_read_is_named_and_leaves_nothing_behind(manifest: Path, tmp_path: Path) -> None:
@@ -126,13 +126,13 @@ def test_clips_without_words_can_not_be_read(manifest: Path, tmp_path: Path) -> 
     silent = manifest.with_name("silent.csv")
     lines = (line.rsplit(",", 1)[0] for line in manifest.read_text().splitlines())
     silent.write_text("\n".join(lines) + "\n")
-    with pytest.raises(TlbenchError, match=r"nothing is known of what its clips say.*--reading-clips 0"):
+    with pytest.raises(TlbenchError, match=r"the texts of its clips are not known.*--reading-clips 0"):
         new(tmp_path / "study", silent, "--clips", "3", "--participants", "3")
 
 
 def test_a_folder_that_holds_something_is_left_alone(manifest: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(TlbenchError, match="there is something here already"):
+    with pytest.raises(TlbenchError, match="is not an empty folder"):
         new(tmp_path, manifest, "--clips", "3", "--participants", "3")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -276,7 +276,7 @@ def test_the_observers_results_of_the_same_folders_are_correlated_with(
         tlbench(*words, *given, *given[:2])
     with pytest.raises(TlbenchError, match="another file than the one people saw as Quixote"):
         tlbench(*words, "--with", f"Quixote={files[0]}")
-    with pytest.raises(TlbenchError, match=r"'method0' is of no method of this study.*name it"):
+    with pytest.raises(TlbenchError, match=r"'method0' belongs to no method of this study.*name it"):
         tlbench(*words, "--with", str(files[0]))
 
 

@@ -16,7 +16,8 @@ from tlbench.comparison.compare import compare
 from tlbench.errors import TlbenchError
 from tlbench.preflight.findings import finding
 from tlbench.scoring.result import Result
-from tlbench.tables.table import Format, render_comparison
+from tlbench.tables.comparison_table import render_comparison
+from tlbench.tables.formats import Format
 
 RNG = np.random.default_rng(0)
 LOW = list(RNG.normal(0, 1, 40))
@@ -133,8 +134,8 @@ def test_findings_of_the_clips_compared_are_counted_and_named_worst_first() -> N
         result(levels(HIGH[:4]), name="theirs"), {"c00001": "frame-count", "c00002": "few-frames", "c00003": "framing"}
     )
     comparison = compare(a, b)
-    assert [f.code for f in comparison.standing_a.findings] == ["frame-count", "rescaled"]
-    assert [f.code for f in comparison.standing_b.findings] == ["few-frames", "framing", "frame-count"]
+    assert [f.code for f in comparison.status_a.findings] == ["frame-count", "rescaled"]
+    assert [f.code for f in comparison.status_b.findings] == ["few-frames", "framing", "frame-count"]
     shown = " ".join(render_comparison(comparison).split())
     said = [
         "a: incomplete: 1 clip of 6 with an error.",
@@ -177,7 +178,9 @@ def test_an_incomplete_result_is_said_so_in_every_form(format: Format) -> None:
 def test_what_makes_a_folder_incomplete_and_strict_warnings_are_said() -> None:
     whole = result(levels(LOW[:4]))
     twice = found_in(whole, {}, folder="duplicate")
-    assert "a: incomplete by what was found of the folder" in " ".join(render_comparison(compare(twice, whole)).split())
+    assert "a: incomplete because of a finding of the folder" in " ".join(
+        render_comparison(compare(twice, whole)).split()
+    )
     strict = replace(found_in(whole, {"c00001": "frame-count"}), strict=True)
     shown = " ".join(render_comparison(compare(whole, strict)).split())
     assert "b: incomplete: 1 clip of 4 with an error or a warning (--strict)" in shown

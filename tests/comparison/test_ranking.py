@@ -98,7 +98,7 @@ def test_protocols_are_never_ranked_together() -> None:
 
 
 def test_one_system_twice_is_refused() -> None:
-    with pytest.raises(TlbenchError, match="'a' is there twice"):
+    with pytest.raises(TlbenchError, match="'a' is given twice"):
         rank([Entrant("a", 1.0, "p"), Entrant("a", 2.0, "p")], "higher")
 
 

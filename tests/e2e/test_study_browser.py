@@ -115,24 +115,24 @@ def test_a_study_is_done_by_keyboard_alone_and_every_answer_is_kept(browser: Bro
         seen.append(kind)
         content = page.content()
         assert not any(name in content for name in (*METHODS, "Zorro", "secretclip", "ground-truth"))
-        if kind != "judge":
+        if kind != "readability":
             watched(page)
         if kind == "rate":
             for key in "425":
                 page.keyboard.press(key)
-        elif kind == "judge":
+        elif kind == "readability":
             page.keyboard.press("1")
         else:
             page.keyboard.type("set white 12 r")  # letters and digits are text here, not keys
         page.keyboard.press("Enter")
         next_page(page, asked)
-    assert seen == ["rate"] * 4 + ["read", "judge"] * 3
+    assert seen == ["rate"] * 4 + ["read", "readability"] * 3
     expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
     kept = study.answers()
     by_scale = {scale: {s.score for s in kept.scores if s.scale == scale} for scale in ("quality", "sync", "realness")}
     assert by_scale == {"quality": {4}, "sync": {2}, "realness": {5}}
     assert {s.score for s in kept.scores if s.scale == "readability"} == {1}
-    assert {r.reply for r in kept.readings} == {"set white 12 r"}
+    assert {r.reply for r in kept.transcriptions} == {"set white 12 r"}
     assert complaints == []
     page.close()
 
@@ -164,7 +164,7 @@ def test_words_are_chosen_by_touch_on_a_phone_where_nothing_runs_off_the_side(
         asked = asks(page)
         kind = asked.split()[0]
         assert page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 0
-        if kind != "judge":
+        if kind != "readability":
             watched(page)
         for group in page.locator("[data-question]").all():
             target = group.locator("label").nth(1)
@@ -175,7 +175,7 @@ def test_words_are_chosen_by_touch_on_a_phone_where_nothing_runs_off_the_side(
         page.get_by_role("button", name="Next").tap()
         next_page(page, asked)
     expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
-    assert len(word_study.answers().readings) == 3
+    assert len(word_study.answers().transcriptions) == 3
     assert complaints == []
     context.close()
 

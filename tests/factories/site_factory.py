@@ -10,7 +10,8 @@ import numpy as np
 
 from tests.factories.leaderboard_factory import SYNCNET
 from tlbench.leaderboard import build as leaderboard
-from tlbench.leaderboard.submission import Figure, Published, to_text
+from tlbench.leaderboard.submission import Figure, Published
+from tlbench.leaderboard.submission_file import to_text
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.protocol import Protocol
 from tlbench.observing.clip_info import ClipInfo

@@ -20,7 +20,8 @@ from tlbench.leaderboard.site.dataset import groups
 from tlbench.leaderboard.site.page import site_pages
 from tlbench.leaderboard.site.system import breakdowns
 from tlbench.leaderboard.standings import Board, kind_of, make_board
-from tlbench.leaderboard.submission import Computed, digest, parse_submission
+from tlbench.leaderboard.submission import Computed
+from tlbench.leaderboard.submission_file import digest, parse_submission
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import HitTally
@@ -152,9 +153,9 @@ def test_pages_of_records_that_are_gone_are_deleted_and_other_files_are_not(boar
 
 def test_a_folder_with_other_things_in_it_is_left_alone(boards: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work", "utf-8")
-    with pytest.raises(TlbenchError, match="there is something else"):
+    with pytest.raises(TlbenchError, match="is not a folder of an older site"):
         leaderboard.build(boards, tmp_path)
-    with pytest.raises(TlbenchError, match="there is something else"):
+    with pytest.raises(TlbenchError, match="is not a folder of an older site"):
         leaderboard.build(boards, tmp_path / "thesis.tex")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -420,3 +421,10 @@ def test_the_papers_figures_have_their_pages(tmp_path: Path) -> None:
     assert "TalkLip (g+c): LSE-C" in made["boards/lrw.html"]
     assert "ACC" in made["boards/lrw.html"]
     assert "RI" in made["boards/talklip-user-study.html"]
+
+
+def test_a_number_of_a_system_says_which_direction_is_better(site: Path) -> None:
+    page = next((site / "boards").glob("*/*.html")).read_text("utf-8")
+    tips = re.findall(r'<th scope="row" data-tip="([^"]*)"', page)
+    assert tips
+    assert all(tip.endswith(("is better.", "no direction.")) for tip in tips)

@@ -14,18 +14,9 @@ import pytest
 from tests.factories.leaderboard_factory import filed_result, with_clip, with_info
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.errors import TlbenchError
-from tlbench.leaderboard import submission as room
-from tlbench.leaderboard.submission import (
-    Computed,
-    Figure,
-    Published,
-    digest,
-    parse_submission,
-    read_submission,
-    submit,
-    to_json,
-    to_text,
-)
+from tlbench.leaderboard import submission_file as room
+from tlbench.leaderboard.submission import Computed, Figure, Published, comes_from_relative
+from tlbench.leaderboard.submission_file import digest, parse_submission, read_submission, submit, to_json, to_text
 from tlbench.metrics.tally import MeanTally
 from tlbench.scoring.record import Failure
 from tlbench.scoring.result import Result
@@ -149,7 +140,7 @@ def test_a_published_record_with_bad_figures_is_refused(figures: Any, said: str)
     ("text", "said"),
     [
         ('{"schema":NaN}', "NaN is not JSON"),
-        ('{"schema":"tlbench.leaderboard/1","schema":"x"}', "field 'schema' stands there twice"),
+        ('{"schema":"tlbench.leaderboard/1","schema":"x"}', "field 'schema' is given twice"),
         ("[" * 100_000, "not a JSON record"),
         ("[]", "not a leaderboard record"),
         ("", "not a JSON record"),
@@ -174,7 +165,7 @@ def test_a_huge_record_is_refused_before_it_is_read(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(room, "MAX_BYTES", 2**20)
     path = tmp_path / "x.json"
     path.write_bytes(b" " * (2**20 + 1))
-    with pytest.raises(TlbenchError, match="a record may have 1 MiB"):
+    with pytest.raises(TlbenchError, match="the limit is 1 MiB"):
         read_submission(path, CARDS)
 
 
@@ -189,13 +180,13 @@ RESULTS: list[tuple[Result, str]] = [
     (with_info(filed_result(), 0, reference_sha256="x" * 64), "is not a SHA-256"),
     (with_clip(filed_result(), 0, tallies={"ssim/sound": MeanTally(1, 75)}), "states the interval"),
     (filed_result(dataset="lrs2"), "lrs2:test has 1,243 clips, the result has 20"),
-    (filed_result(dataset="folder"), "none that others can score"),
-    (filed_result(dataset="../up"), "none that others can score"),
+    (filed_result(dataset="folder"), "is not public; leaderboards are for public data sets"),
+    (filed_result(dataset="../up"), "is not public; leaderboards are for public data sets"),
     (filed_result("x" * 81), "81 characters"),
     (filed_result("a\nb"), "control characters"),
     (filed_result("a\u202eb"), "control characters"),
     (filed_result("   "), "1 to 80"),
-    (filed_result("唇"), "no letter a-z or digit"),
+    (filed_result("唇"), "no letter a-z and no digit"),
 ]
 
 
@@ -225,7 +216,7 @@ def test_an_observer_the_system_was_trained_with_is_marked() -> None:
     made = submit(filed_result(), CARDS, trained_with=["syncnet"])
     ssim, lse_c = made.result.metrics
     assert list(made.overlaps or {}) == ["syncnet"]
-    assert (room.judged_by_overlap(made, ssim), room.judged_by_overlap(made, lse_c)) == (False, True)
+    assert (comes_from_relative(made, ssim), comes_from_relative(made, lse_c)) == (False, True)
 
 
 def test_an_overlap_can_not_be_left_out_of_a_record() -> None:

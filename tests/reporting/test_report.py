@@ -228,7 +228,7 @@ def test_a_limit_leaves_the_most_notable_clips_and_the_numbers_of_all(tmp_path: 
     page = report(tmp_path, limit=6)
     assert len(data_of(page)["sides"][0]["ids"]) == 6
     text = page.read_text("utf-8")
-    assert "Shown are 6 of 40 clips" in text
+    assert "Shows 6 of 40 clips" in text
     assert f'<td class="value">{result.row("psnr/sound").value:.2f}</td>' in text
 
 
@@ -381,7 +381,7 @@ def test_a_text_that_was_changed_is_noticed(tmp_path: Path) -> None:
     lines = (tmp_path / "records.jsonl").read_text("utf-8")
     said = str(records[0].evidence["avhubert"].values["hypothesis"])
     (tmp_path / "records.jsonl").write_text(lines.replace(f'"hypothesis":"{said}"', '"hypothesis":"lies"', 1), "utf-8")
-    with pytest.raises(TlbenchError, match="gives another wer1/paper than its result"):
+    with pytest.raises(TlbenchError, match="record and result differ in wer1/paper"):
         report(tmp_path)
 
 

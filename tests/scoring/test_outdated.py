@@ -26,7 +26,8 @@ from tlbench.metrics.metric import Metric
 from tlbench.scoring.aggregate_folder import aggregate
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
-from tlbench.tables.table import Format, render
+from tlbench.tables.formats import Format
+from tlbench.tables.result_table import render
 
 KNOWN = (LEVEL, PSNR, WER, ACC)
 

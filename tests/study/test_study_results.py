@@ -12,18 +12,10 @@ import pytest
 from tests.factories.results_factory import LEVEL, levels, result
 from tlbench.errors import TlbenchError
 from tlbench.statistics import IntervalSettings, Ratio
-from tlbench.study.answers import (
-    GROUND_TRUTH,
-    Answers,
-    Check,
-    Score,
-    StudyResult,
-    TranscriptionAnswer,
-    evaluate,
-    krippendorff_alpha,
-    mean_interval,
-    spearman,
-)
+from tlbench.study.answers import GROUND_TRUTH, Answers, Check, Score, TranscriptionAnswer
+from tlbench.study.correlations import spearman
+from tlbench.study.estimates import krippendorff_alpha, mean_interval
+from tlbench.study.results import StudyResult, evaluate
 from tlbench.study.tables import print_study, render_study
 
 QUICK = IntervalSettings(resamples=200)
@@ -53,7 +45,7 @@ def answers(
         split="test",
         invited=participants,
         scores=tuple(scores),
-        readings=(),
+        transcriptions=(),
         checks=(),
         finished=frozenset(range(participants)),
     )
@@ -119,7 +111,7 @@ def test_words_chosen_are_an_accuracy_with_its_chance_and_sentences_typed_a_word
         for who in range(3)
         for clip in range(4)
     )
-    study = evaluate(answers(3, readings=chosen), settings=QUICK)
+    study = evaluate(answers(3, transcriptions=chosen), settings=QUICK)
     assert value(study, "Wav2Lip", "words_read") == 75.0
     assert study.chance == 0.25
 
@@ -128,7 +120,7 @@ def test_words_chosen_are_an_accuracy_with_its_chance_and_sentences_typed_a_word
         TranscriptionAnswer(1, "Wav2Lip", "c1", "bin blue", "", 0),
         TranscriptionAnswer(2, "Wav2Lip", "c2", "lay green now", "lay grey now please", 0),
     )
-    study = evaluate(answers(3, readings=typed), settings=QUICK)
+    study = evaluate(answers(3, transcriptions=typed), settings=QUICK)
     assert value(study, "Wav2Lip", "word_errors") == pytest.approx(100 * (0 + 2 + 2) / 9)
     assert study.chance is None
 
@@ -206,7 +198,7 @@ def test_the_table_has_the_papers_columns_and_the_control_apart() -> None:
 def test_answers_that_came_too_soon_are_told_of_but_count() -> None:
     study = evaluate(answers(hasty={3: 2, 5: 1}), settings=QUICK)
     assert "3 answers came sooner than their video can be watched (participants 3, 5)" in render_study(study)
-    assert len(study.answers.begun) == 12
+    assert len(study.answers.started) == 12
 
 
 def test_a_terminal_without_arrows_gets_others_and_names_keep_their_letters_as_escapes() -> None:
@@ -260,7 +252,7 @@ def test_a_metric_of_noise_has_an_interval_across_zero() -> None:
 def test_a_result_of_other_videos_is_refused() -> None:
     given = answers()
     mine = result(levels([1.0, 2.0]), name="Wav2Lip")
-    with pytest.raises(TlbenchError, match=r"of no method of this study .*--with METHOD=result.json"):
+    with pytest.raises(TlbenchError, match=r"belongs to no method of this study .*--with METHOD=result.json"):
         evaluate(given, results={"TalkLip": mine})
     with pytest.raises(TlbenchError, match="toy:test, the study of lrs2:test"):
         evaluate(replace(given, dataset="lrs2"), results={"Wav2Lip": mine})

@@ -20,8 +20,9 @@ from werkzeug.test import TestResponse
 from tests.factories.study_factory import METHODS, SENTENCES, make_study, make_videos
 from tlbench.errors import TlbenchError
 from tlbench.media.probe import probe
-from tlbench.study.answers import Answers, evaluate
+from tlbench.study.answers import Answers
 from tlbench.study.new_study import NewStudy
+from tlbench.study.results import evaluate
 from tlbench.study.site import make_site
 from tlbench.study.store import FILE_NAME, MAX_REPLY, Store
 
@@ -106,7 +107,7 @@ def fields(page: TestResponse) -> dict[str, str]:
 def answer(client: FlaskClient, page: TestResponse, score: int = 3, reply: str = "bin blue") -> TestResponse:
     """Answer whatever the page asks; the next page."""
     asked = fields(page)
-    scales = {"rate": ("quality", "sync", "realness"), "judge": ("readability",), "read": ()}[asked["ask"]]
+    scales = {"rate": ("quality", "sync", "realness"), "readability": ("readability",), "read": ()}[asked["ask"]]
     given = {**dict.fromkeys(scales, str(score)), "reply": reply}
     done = client.post("/answer", data={**asked, **given})
     assert done.status_code == 303
@@ -122,15 +123,15 @@ def go_through(client: FlaskClient, score: int = 3) -> list[str]:
     return asked
 
 
-def test_a_participant_rates_then_reads_then_judges_what_was_read(study: Running) -> None:
+def test_a_participant_rates_then_reads_then_rates_what_was_read(study: Running) -> None:
     client = study.enter()
-    assert go_through(client) == ["rate"] * 4 + ["read", "judge"] * 3
+    assert go_through(client) == ["rate"] * 4 + ["read", "readability"] * 3
     assert "All done" in client.get("/").text
     kept = study.answers()
     assert kept.finished == {0}
     assert len(kept.scores) == 3 * 3 + 3
-    assert {reading.reply for reading in kept.readings} == {"bin blue"}
-    assert {reading.truth for reading in kept.readings} <= set(SENTENCES)
+    assert {reading.reply for reading in kept.transcriptions} == {"bin blue"}
+    assert {reading.transcript for reading in kept.transcriptions} <= set(SENTENCES)
     assert len(kept.checks) == 1
     assert kept.hasty == {0: 7}  # nobody watched anything here
 
@@ -153,9 +154,9 @@ def test_words_are_chosen_among_those_offered_and_others_refused(word_study: Run
     assert client.post("/answer", data={**fields(page), "reply": "elephant"}).status_code == 400
     assert client.post("/answer", data={**fields(page), "nothing": "1"}).status_code == 400
     assert "What was said" in answer(client, page, reply=offered[2]).text
-    (reading,) = word_study.answers().readings
+    (reading,) = word_study.answers().transcriptions
     assert (reading.reply, reading.choices) == (offered[2], 6)
-    assert reading.truth in offered
+    assert reading.transcript in offered
 
 
 def test_no_name_of_a_method_a_clip_or_a_file_is_ever_sent(study: Running, manifest: Path) -> None:
@@ -212,7 +213,7 @@ def test_two_participants_at_once_do_not_mix(study: Running) -> None:
 def test_an_answer_is_kept_before_the_next_page_whatever_happens_to_the_server(study: Running) -> None:
     client = study.enter()
     answer(client, client.get("/next"))
-    assert len(study.answers().begun) == 1  # read by another connection, as after a crash
+    assert len(study.answers().started) == 1  # read by another connection, as after a crash
 
 
 def test_answers_off_the_scale_are_refused(study: Running) -> None:
@@ -225,7 +226,7 @@ def test_answers_off_the_scale_are_refused(study: Running) -> None:
     assert client.post("/answer", data=fields(page)).status_code == 400
     assert client.post("/answer", data={**whole, "position": "9"}).status_code == 303  # not its turn: nothing is kept
     assert fields(client.get("/next")) == fields(page)
-    assert not study.answers().begun
+    assert not study.answers().started
 
 
 def test_what_is_typed_is_text_whatever_it_looks_like(study: Running) -> None:
@@ -235,7 +236,7 @@ def test_what_is_typed_is_text_whatever_it_looks_like(study: Running) -> None:
     page = answer(client, page, reply=nasty)
     assert "<script>alert" not in page.text
     assert "&lt;script&gt;alert(1)" in page.text
-    assert study.answers().readings[0].reply == nasty
+    assert study.answers().transcriptions[0].reply == nasty
 
 
 def test_a_reply_is_neither_empty_by_accident_nor_a_book(study: Running) -> None:
@@ -385,14 +386,14 @@ def test_a_database_of_another_version_or_kind_is_refused_with_the_way_out(made:
     for change, way_out in (
         ("user_version = 2", "update tlbench"),
         ("user_version = 0", "finish it with the tlbench that made it"),
-        ("application_id = 7", "not a study's"),
+        ("application_id = 7", "not of a study"),
     ):
         with closing(sqlite3.connect(database)) as connection:
             connection.execute(f"PRAGMA {change}")
         with pytest.raises(TlbenchError, match=way_out):
             Store(folder)
     database.write_bytes(b"not a database at all, whatever its name says" * 40)
-    with pytest.raises(TlbenchError, match="can't be read as a study's database"):
+    with pytest.raises(TlbenchError, match="can't be read as a study"):
         Store(folder)
     with pytest.raises(TlbenchError, match="there is no study here"):
         Store(tmp_path)

@@ -1,1 +1,5 @@
-"""Does each metric see what it claims to see?"""
+"""Measures which metric notices which fault in a video.
+
+In: real videos and faults of growing size. Out: curves, rank correlations and verdicts. Begin reading with
+``calibrate.py``.
+"""

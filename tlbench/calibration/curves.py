@@ -1,4 +1,4 @@
-"""A calibration as a figure: one panel a metric and fault."""
+"""Draws a calibration as a figure with one panel for each metric and fault."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.calibration.page import shown_metrics, verdict_text
 from tlbench.calibration.verdicts import Calibration, Curve
+from tlbench.document import label_with_arrow
 from tlbench.figures.figure_files import save_png
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
@@ -16,12 +17,11 @@ from tlbench.metrics.metric import Metric
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette, which people who see few colours can tell apart; the published arithmetic is dashed besides.
+# Okabe and Ito's palette, which is safe for colour-blind readers. The published arithmetic is also dashed.
 COLOURS = {"sound": "#0072B2", "paper": "#D55E00"}
 DASHES: dict[str, Literal["-", "--"]] = {"sound": "-", "paper": "--"}
-SHADE = "#efece4"  # where the metric is blind, or better with the fault
+SHADE = "#efece4"  # background where the metric is blind or better with the fault
 PANEL_INCHES = (1.55, 1.15)
-_ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 _STYLE: dict[Any, Any] = {
     "font.size": 7.0,
     "axes.linewidth": 0.5,
@@ -38,20 +38,20 @@ _STYLE: dict[Any, Any] = {
 def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False) -> None:
     """Draw all curves to a PNG: rows are metrics, columns faults.
 
-    The line is the metric's value over all clips, the band its interval, the dotted line no fault. The two arithmetics
-    of one metric share a panel. In a panel's corner stands the rank correlation with getting worse and the verdict.
+    The line is the value of the metric over all clips, the band its interval, the dotted line no fault. The two
+    arithmetics of one metric share a panel. The corner of a panel shows the rank correlation and the verdict.
 
     Parameters
     ----------
     path : Path
-        Written under a temporary name first.
+        A ``.png``, written under a temporary name first.
     all_metrics : bool
-        Metrics too that are not headline metrics.
+        Also draw metrics that are not headline metrics.
 
     Raises
     ------
     TlbenchError
-        If it can't be written.
+        If the file can't be written.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -68,7 +68,7 @@ def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False)
             for fault, axes in zip(columns, line, strict=True):
                 _panel(axes, fault, [calibration.curve(fault.name, metric.key) for metric in metrics])
             unit = f"\n({metrics[0].unit})" if metrics[0].unit else ""
-            line[0].set_ylabel(f"{metrics[0].label} {_ARROWS[metrics[0].better]}{unit}".strip(), fontsize=7.5)
+            line[0].set_ylabel(label_with_arrow(metrics[0].label, metrics[0].better) + unit, fontsize=7.5)
         for fault, top, bottom in zip(columns, grid[0], grid[-1], strict=True):
             top.set_title(fault.label, fontsize=8, fontweight="bold")
             bottom.set_xlabel(fault.unit)
@@ -85,7 +85,7 @@ def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False)
 
 
 def _rows(metrics: Sequence[Metric]) -> list[list[Metric]]:
-    """Metrics by name: the two arithmetics of one are drawn together."""
+    """Metrics by name, since the two arithmetics of one metric share a panel."""
     by_name: dict[str, list[Metric]] = {}
     for metric in metrics:
         by_name.setdefault(metric.name, []).append(metric)
@@ -117,8 +117,8 @@ def _panel(axes: Axes, fault: Fault, curves: Sequence[Curve]) -> None:
             alpha=0.18,
             linewidth=0,
         )
-    last = curves[-1]  # of two arithmetics the sound one, as in the catalogue
-    said = "\n".join(
+    last = curves[-1]  # the sound one of two arithmetics, by the order of the catalogue
+    text = "\n".join(
         f"{side.correlation:+.2f} {verdict_text(side)}" + (f" ({side.name})" if side.name else "")
         for side in last.sides
         if side.correlation is not None
@@ -127,12 +127,12 @@ def _panel(axes: Axes, fault: Fault, curves: Sequence[Curve]) -> None:
         if side.verdict in ("blind", "prefers"):
             ends = sorted((places[fault.none], places[side.sizes[-1]]))
             axes.axvspan(*ends, color=SHADE, linewidth=0, zorder=-1)
-    axes.text(0.03, 0.98, said, transform=axes.transAxes, va="top", ha="left", fontsize=5.0, color="0.25")
+    axes.text(0.03, 0.98, text, transform=axes.transAxes, va="top", ha="left", fontsize=5.0, color="0.25")
     axes.margins(x=0.06, y=0.25 if len(last.sides) > 1 else 0.15)
 
 
 def _ticks(axes: Axes, fault: Fault) -> None:
-    """Sizes stand at even distances; of many, every other is named, no fault always."""
+    """Ticks at even distances. Of more than seven sizes every other one is labelled, always with no fault."""
     step = 2 if len(fault.sizes) > 7 else 1
     start = fault.sizes.index(fault.none) % step
     shown = range(start, len(fault.sizes), step)

@@ -1,58 +1,49 @@
-"""A calibration as text: the table of correlations and verdicts, and the page."""
+"""A calibration as text: the table of correlations and verdicts, and the Markdown page."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from tlbench.calibration.verdicts import Calibration, FaultPoint, FaultSide
+from tlbench.document import Cell, Document, Table, clean, label_with_arrow
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
-from tlbench.tables.table_format import SYMBOLS, Cell, Document, Table, clean, draw_markdown, draw_terminal
+from tlbench.tables.markup import draw_markdown
+from tlbench.tables.terminal import print_document
 
-_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _TITLES = {"paper": "paper: the published arithmetic", "sound": "sound: what it should have been"}
-_WIDE = 160  # columns, where nobody says
 
 _NOTES = (
-    "Numbers: Spearman's correlation of the size of the fault with getting worse, within each clip, mean over clips "
+    "Numbers: Spearman's correlation of the size of the fault with a worse value, within each clip, mean over clips "
     "and its interval. +1 is worse with every step, 0 no order, negative is better with a larger fault.",
-    "sees: worse than no fault at every size tried. from X: only from X on. to X: not any more at the largest. "
-    "blind: at the largest size no difference can be told. prefers: better at the largest size than without the "
-    "fault. ?: too few clips.",
-    "Worse is said where the paired interval of the difference from no fault excludes zero. For a metric without a "
+    "sees: worse than no fault at every size. from X: worse only from size X. to X: worse up to size X but not at the "
+    "largest. blind: no difference at the largest size. prefers: better at the largest size than without the fault. "
+    "?: too few clips.",
+    "Worse means that the paired interval of the difference from no fault excludes zero. For a metric without a "
     "direction, more counts as worse.",
 )
 
 
 def print_calibration(calibration: Calibration, stream: TextIO, all_metrics: bool = False) -> None:
-    """Write the table to a stream, as wide and with the characters it can show.
+    """Write the table to a stream, with the width, colours and characters that the stream can show.
 
     Parameters
     ----------
     all_metrics : bool
-        Metrics too that are not headline metrics.
+        Also show metrics that are not headline metrics.
     """
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        SYMBOLS.encode(encoding)
-        ascii_only = False
-    except UnicodeEncodeError:
-        ascii_only = True
-    width = shutil.get_terminal_size((_WIDE, 24)).columns
-    text = draw_terminal(_sheet(calibration, all_metrics), width, False, ascii_only)
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    print_document(_document(calibration, all_metrics), stream)
 
 
 def calibration_page(calibration: Calibration) -> str:
-    """The page in Markdown: the table, what each metric is blind to, the faults, and every curve in numbers."""
+    """The page in Markdown: the table, what each metric is blind to, the faults, and all curves as numbers."""
     parts = [
         f"# What each metric sees: {clean(calibration.dataset)}, {calibration.clips} clips",
         "",
         "Made by `tlbench calibrate`. The curves are in `curves.png`, all digits in `calibration.json`.",
         "",
-        draw_markdown(_sheet(calibration, True)),
+        draw_markdown(_document(calibration, True)),
         "## Which metric is blind to what",
         "",
         *_verdict_lines(calibration),
@@ -69,12 +60,12 @@ def calibration_page(calibration: Calibration) -> str:
         "",
         "## Numbers",
         "",
-        "Each cell: the value and its interval, then what the paired difference from no fault says.",
+        "Each cell: the value, its interval, and the direction of the paired difference from no fault.",
         "",
         *(line for fault in calibration.faults for line in _numbers(calibration, fault)),
     ]
-    if calibration.doubles:
-        parts += ["## Doubles", "", *_double_lines(calibration), ""]
+    if calibration.stand_ins:
+        parts += ["## Stand-ins", "", *_stand_in_lines(calibration), ""]
     if calibration.left_out:
         parts += ["## Left out", "", *(f"- {clean(line)}" for line in calibration.left_out), ""]
     return "\n".join(parts)
@@ -94,12 +85,12 @@ def verdict_text(side: FaultSide, unit: str = "") -> str:
 
 
 def shown_metrics(calibration: Calibration, all_metrics: bool) -> list[Metric]:
-    """The headline metrics, unless none of those there is one or all are asked for."""
+    """The headline metrics, or all metrics if ``all_metrics`` is set or there is no headline metric."""
     headline = [metric for metric in calibration.metrics if metric.headline]
     return headline if headline and not all_metrics else list(calibration.metrics)
 
 
-def _sheet(calibration: Calibration, all_metrics: bool) -> Document:
+def _document(calibration: Calibration, all_metrics: bool) -> Document:
     metrics = shown_metrics(calibration, all_metrics)
     columns = [(fault, place) for fault in calibration.faults for place in range(len(fault.sides))]
     head = (Cell("metric"), *(_head(fault, place) for fault, place in columns))
@@ -107,7 +98,7 @@ def _sheet(calibration: Calibration, all_metrics: bool) -> Document:
     for arithmetic, title in _TITLES.items():
         rows = [
             (
-                Cell(clean(metric.label) + _ARROWS[metric.better]),
+                Cell(clean(label_with_arrow(metric.label, metric.better))),
                 *(_cell(calibration.curve(fault.name, metric.key).sides[place]) for fault, place in columns),
             )
             for metric in metrics
@@ -119,9 +110,9 @@ def _sheet(calibration: Calibration, all_metrics: bool) -> Document:
         f" ({clean(calibration.selection)} only)" if calibration.selection else ""
     )
     title = f"Does the metric see the fault? {calibration.clips} clips"
-    grid = Table(title, head, tuple(sections), kept=(0,), left=(0,))
+    table = Table(title, head, tuple(sections), kept=(0,), left=(0,))
     notes = [*_NOTES, *_failure_notes(calibration), *(clean(line) for line in calibration.left_out)]
-    return Document(heading, (grid,), tuple(notes))
+    return Document(heading, (table,), tuple(notes))
 
 
 def _head(fault: Fault, place: int) -> Cell:
@@ -132,8 +123,10 @@ def _head(fault: Fault, place: int) -> Cell:
 def _cell(side: FaultSide) -> Cell:
     if side.correlation is None:
         return Cell("-")
-    ends = "" if side.low is None or side.high is None else f"[{_signed(side.low)}, {_signed(side.high)}]"
-    return Cell(f"{_signed(side.correlation)} {verdict_text(side)}", ends)
+    text = f"{_signed(side.correlation)} {verdict_text(side)}"
+    if side.low is None or side.high is None:
+        return Cell(text)
+    return Cell(text, f"[{_signed(side.low)}, {_signed(side.high)}]", f"±{(side.high - side.low) / 2:.2f}")
 
 
 def _signed(value: float) -> str:
@@ -165,7 +158,7 @@ def _verdict_lines(calibration: Calibration) -> list[str]:
             ("prefers", "better with"),
             ("partly", "sees in part"),
             ("sees", "sees"),
-            ("unknown", "can't be told"),
+            ("unknown", "not known for"),
         )
         listed = "; ".join(f"{words} {', '.join(said[group])}" for group, words in groups if group in said)
         lines.append(f"- **{metric.label}** (`{metric.key}`): {listed}.")
@@ -195,13 +188,13 @@ def _number_cell(metric: Metric, point: FaultPoint) -> str:
     return f"{point.value:.{metric.digits}f}{ends}{said}"
 
 
-def _double_lines(calibration: Calibration) -> Sequence[str]:
+def _stand_in_lines(calibration: Calibration) -> Sequence[str]:
     lines = []
-    for kind, pairs in calibration.doubles.items():
+    for kind, pairs in calibration.stand_ins.items():
         alike = sorted(likeness for _, likeness in pairs.values())
         if alike:
             lines.append(
-                f"- {kind}: {len(alike)} clips have one; correlation of loudness after warping: median "
+                f"- {kind}: {len(alike)} clips have a stand-in; correlation of loudness after warping: median "
                 f"{alike[len(alike) // 2]:.2f}, least {alike[0]:.2f}."
             )
     return lines

@@ -1,14 +1,14 @@
-"""What a metric does as a fault grows: curves, rank correlations and a verdict. Needs results, no model and no video.
+"""How a metric changes as a fault grows: curves, rank correlations and a verdict, from results alone.
 
 Rules:
 
-* Everything is paired with the same clips without the fault, which went through the same encoder.
-* A metric **sees** a fault at a size if the paired interval of the difference lies wholly on the worse side of zero.
-  Intervals are not corrected for how many sizes there are: a verdict asks for several of them, not for one.
-* Each side of no fault (a picture that is early, one that is late) is judged by itself.
-* The rank correlation (Spearman) is taken within each clip, between how far a size is from no fault (rank) and the
-  clip's value, and then averaged over clips. So a clip that is hard to read from the start hides nothing. Its sign is
-  turned so that +1 says: worse with every step. A clip whose value never moves has correlation 0.
+* Every size is paired with the same clips without the fault, which were encoded in the same way.
+* A metric **sees** a fault at a size if the whole paired interval of the difference is on the worse side of zero.
+  Intervals are not corrected for the number of sizes, since a verdict needs several of them.
+* Each side of no fault (early and late pictures, for example) has its own verdict.
+* The rank correlation (Spearman) is taken within each clip, between the rank of the size and the clip's value, and
+  then averaged over clips, so that a clip that is hard to read even without the fault hides nothing. Its sign is such
+  that +1 means worse with every step. A clip with constant values has correlation 0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from tlbench.files import write_text_atomically
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
 from tlbench.scoring.differences import paired_differences
-from tlbench.scoring.result import Result, json_number
+from tlbench.scoring.result import Result, clip_value
+from tlbench.scoring.result_json import json_number
 from tlbench.statistics import IntervalSettings, Ratio, bootstrap_intervals, group_units
 
 SCHEMA = "tlbench.calibration/1"
@@ -46,13 +47,13 @@ class FaultPoint:
     ----------
     size : float
     value, low, high : float or None
-        The number over all clips that were scored, and its interval.
+        The number over all scored clips, and its interval.
     delta, delta_low, delta_high : float or None
-        Less that of the same clips without the fault, and the paired interval.
+        The difference from the same clips without the fault, and its paired interval.
     clips : int
-        How many clips are in the difference.
+        The number of clips in the difference.
     mark : str
-        ``worse`` or ``better`` than no fault, ``same`` if that can't be told, ``unknown`` without an interval, ``none``
+        ``worse`` or ``better`` than no fault, ``same`` if neither is shown, ``unknown`` without an interval, ``none``
         for no fault itself. For a metric without a direction, more is ``worse``.
     """
 
@@ -74,16 +75,16 @@ class FaultSide:
     Attributes
     ----------
     name : str
-        ``late``, ``damped``; "" if the fault has one side only.
+        ``late``, ``damped``; "" if the fault has only one side.
     sizes : tuple of float
         From the smallest fault to the largest.
     correlation, low, high : float or None
-        Spearman's, turned so that +1 is worse with every step; with its interval over clips (or speakers).
+        Spearman's correlation, where +1 means worse with every step, and its interval over clips (or speakers).
     clips : int
-        How many clips are in it: those scored at every size.
+        The number of clips in the correlation: those scored at every size.
     verdict : str
-        ``sees``: worse at every size. ``sees from``: from ``since`` on to the largest. ``sees up to``: worse at some
-        sizes, ``since`` the last of them, but not at the largest. ``prefers``: better at the largest.
+        ``sees``: worse at every size. ``sees from``: worse from the size ``since`` up to the largest. ``sees up to``:
+        worse at some sizes, the last of which is ``since``, but not at the largest. ``prefers``: better at the largest.
         ``blind``: none of these. ``unknown``: no interval at the largest size.
     since : float or None
     """
@@ -100,7 +101,7 @@ class FaultSide:
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric along one fault: ``points`` by growing size, ``sides`` one or two."""
+    """One metric along one fault: ``points`` in the order of growing size, and one or two ``sides``."""
 
     fault: str
     metric: Metric
@@ -117,21 +118,22 @@ class Calibration:
     ----------
     dataset, split : str
     selection : str or None
-        Which part of the split; None for all of it.
+        The part of the split; None for all of it.
     clips : int
-        How many clips were asked for.
+        The number of clips asked for.
     faults : tuple of Fault
     metrics : tuple of Metric
     curves : tuple of Curve
         By fault, then by metric.
     interval : IntervalSettings
     records : mapping of fault and size to path
-        Where the records lie, relative to the file: ``{"blur": {"0.5": "points/blur/0.5/records.jsonl"}}``.
+        Where the records are, relative to the file: ``{"blur": {"0.5": "points/blur/0.5/records.jsonl"}}``.
     failures : mapping of fault and size to {code: clips}
-        Only where there are any.
-    doubles : mapping of kind to {clip id: [double's id, likeness]}
+        Only sizes with failures.
+    stand_ins : mapping of kind to {clip id: (id of the stand-in, likeness)}
+        Clips whose faces were used for other clips. The key in files is ``doubles``.
     left_out : tuple of str
-        Faults and metrics that could not be tried, and why: one line each.
+        Faults and metrics that could not be tried, with the reason, one line each.
     provenance : mapping
     """
 
@@ -145,7 +147,7 @@ class Calibration:
     interval: IntervalSettings
     records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     failures: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
-    doubles: Mapping[str, Mapping[str, tuple[str, float]]] = field(default_factory=dict)
+    stand_ins: Mapping[str, Mapping[str, tuple[str, float]]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -165,7 +167,7 @@ class Calibration:
         )
 
     def to_json(self) -> str:
-        """Strict JSON with all digits."""
+        """The calibration as strict JSON with all digits."""
         data = {
             "schema": SCHEMA,
             "dataset": self.dataset,
@@ -188,14 +190,14 @@ class Calibration:
             "curves": [_curve_json(curve) for curve in self.curves],
             "records": self.records,
             "failures": self.failures,
-            "doubles": self.doubles,
+            "doubles": self.stand_ins,
             "left_out": self.left_out,
             "provenance": self.provenance,
         }
         return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the file. Raises TlbenchError if it can't be."""
+        """Write the JSON file. Raises TlbenchError if it can't be written."""
         write_text_atomically(path, self.to_json())
 
 
@@ -231,10 +233,12 @@ def make_curves(fault: Fault, none: Result, grown: Mapping[float, Result], setti
 
     Parameters
     ----------
+    fault : Fault
     none : Result
-        Of the clips without the fault.
+        The result of the clips without the fault.
     grown : mapping of size to Result
-        Of the clips with it; of the same clips and metrics.
+        The results of the same clips with the fault, for the same metrics.
+    settings : IntervalSettings
     """
     metrics = none.metrics
     points: dict[str, list[FaultPoint]] = {metric.key: [] for metric in metrics}
@@ -271,7 +275,7 @@ def make_curves(fault: Fault, none: Result, grown: Mapping[float, Result], setti
 
 
 def mark_of(metric: Metric, low: float | None, high: float | None, units: int) -> Mark:
-    """Which way a paired interval says that a metric went; see :class:`FaultPoint`."""
+    """The direction of a difference by its paired interval over ``units`` (clips or speakers); see FaultPoint."""
     if low is None or high is None or units < 2:
         return "unknown"
     if low <= 0 <= high:
@@ -279,8 +283,8 @@ def mark_of(metric: Metric, low: float | None, high: float | None, units: int) -
     return "worse" if (low > 0) == (metric.better != "higher") else "better"
 
 
-def judge(sizes: Sequence[float], marks: Sequence[Mark]) -> tuple[Verdict, float | None]:
-    """The verdict on one side, from its sizes and marks by growing fault; see :class:`FaultSide`."""
+def decide_verdict(sizes: Sequence[float], marks: Sequence[Mark]) -> tuple[Verdict, float | None]:
+    """The verdict on one side from its sizes and marks, the smallest fault first; see :class:`FaultSide`."""
     last = marks[-1]
     if last == "unknown":
         return "unknown", None
@@ -303,7 +307,7 @@ def _side(
     settings: IntervalSettings,
 ) -> FaultSide:
     marks = {point.size: point.mark for point in points}
-    verdict, since = judge(sizes, [marks[size] for size in sizes])
+    verdict, since = decide_verdict(sizes, [marks[size] for size in sizes])
     results = [none, *(grown[size] for size in sizes)]
     ids = sorted(
         clip.id
@@ -325,11 +329,10 @@ def _side(
 
 
 def _clip_correlation(metric: Metric, clip_id: str, results: Sequence[Result]) -> float:
-    """Spearman's correlation of growing fault and getting worse within one clip; nan if the clip has no value."""
+    """Spearman's correlation of a growing fault and a worse value within one clip; nan if the clip has no value."""
     values = []
     for result in results:
-        with np.errstate(divide="ignore"):
-            value = metric.value(result.by_id[clip_id].tallies[metric.key])
+        value = clip_value(metric, result.by_id[clip_id])
         if value is None:
             return float("nan")
         values.append(value)
@@ -337,7 +340,7 @@ def _clip_correlation(metric: Metric, clip_id: str, results: Sequence[Result]) -
 
 
 def spearman(values: Sequence[float]) -> float:
-    """Spearman's rank correlation of values with their order; ties have their mean rank, constant values give 0."""
+    """Spearman's rank correlation of values with their order. Ties get their mean rank; constant values give 0."""
     ranks = rankdata(_rounded(values))
     if np.ptp(ranks) == 0:
         return 0.0
@@ -346,7 +349,7 @@ def spearman(values: Sequence[float]) -> float:
 
 
 def _rounded(values: Sequence[float]) -> np.ndarray:
-    """Values of one order of magnitude that differ by rounding only are ties."""
+    """The values rounded to 1e-12 of the largest, so that values that differ by rounding only are ties."""
     array = np.asarray(values, np.float64)
     finite = np.abs(array[np.isfinite(array)])
     step = 1e-12 * finite.max() if finite.size and finite.max() > 0 else 0.0

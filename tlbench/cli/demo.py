@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.options import cache_option, format_option, seed_option, workers_option
+from tlbench.arguments import as_names
+from tlbench.cli.options import cache_option, seed_option, workers_option
+from tlbench.cli.table_options import table_options
 
 if TYPE_CHECKING:
-    from tlbench.tables.table import Format
+    from tlbench.tables.formats import Format
 
 
 @click.command()
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 @seed_option
 @workers_option
 @cache_option
-@format_option
+@table_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -31,6 +34,8 @@ def command(
     workers: int | None,
     cache: Path | None,
     table_format: Format,
+    columns: str | None,
+    no_intervals: bool,
 ) -> None:
     """Render talking faces into OUT, generate them again, add known faults, and score it all with bundled observers.
 
@@ -39,7 +44,7 @@ def command(
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
     from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo
-    from tlbench.tables.table import render
+    from tlbench.tables.result_table import print_results
 
     with CountProgress("rendering", "clips") as rendering:
         render_demo(out, sentences=sentences, words=words, seed=seed, workers=workers, progress=rendering)
@@ -48,7 +53,7 @@ def command(
     with ScoreProgress() as progress:
         tables = score_demo(out, workers=workers, cache=cache, progress=progress)
     for shown in tables:
-        click.echo(render(shown.results, table_format, all_metrics=False))
+        print_results(shown.results, sys.stdout, table_format, columns=as_names(columns), intervals=not no_intervals)
     for shown in tables:
         click.echo(f"page: {shown.page}", err=True)
     click.echo(f"results: {out / RESULTS_NAME}", err=True)

@@ -1,4 +1,4 @@
-"""``tlbench plot``: the figures of the TalkLip paper, for any generator."""
+"""``tlbench plot``: the figures of the paper for other generators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tlbench.errors import TlbenchError
 
 @click.group("plot")
 def command() -> None:
-    """Draw frames of a clip by several generators, and audio embeddings."""
+    """Draw frames of generated clips, or the audio embeddings of words."""
 
 
 @command.command("snapshots")
@@ -29,7 +29,7 @@ def command() -> None:
 @data_root_option
 @split_option
 @manifest_option
-@click.option("--clip", required=True, metavar="ID", help="The clip to show.")
+@click.option("--clip", required=True, metavar="ID", help="The clip to draw.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
 @click.option("--names", metavar="A,B", help="Names of the rows.  [default: the folders' names]")
 @click.option(
@@ -38,25 +38,20 @@ def command() -> None:
     type=click.IntRange(1, 40),
     default=8,
     show_default=True,
-    help="Number of frames.",
+    help="How many, evenly spaced.",
 )
 @click.option(
-    "--from",
-    "begin_seconds",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="First frame.",
+    "--from", "begin_seconds", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Time of the first."
 )
 @click.option(
     "--to",
     "end_seconds",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Last frame.  [default: the clip's end]",
+    help="Time of the last.  [default: clip's end]",
 )
-@click.option("--at", metavar="S,S", help="Times of the frames in seconds: 0.4,0.52,0.6.")
-@click.option("--labels/--no-labels", default=True, show_default=True, help="Show what is said at each time, if known.")
+@click.option("--at", metavar="S,S", help="Times of the frames in seconds instead: 0.4,0.52,0.6.")
+@click.option("--labels/--no-labels", default=True, show_default=True, help="Label frames with phoneme and word.")
 @click.pass_context
 def snapshots(
     context: click.Context,
@@ -74,11 +69,11 @@ def snapshots(
     at: str | None,
     labels: bool,
 ) -> None:
-    """Draw frames of one clip: ground truth on top, a row for each folder GENERATED, as the paper's Fig. 4.
+    """Draw frames of one clip, as Fig. 4 of the paper: the real video on top and one row for each folder GENERATED.
 
-    Exit code: 0 all rows were drawn, 1 a folder lacks the clip, 2 nothing could be drawn.
+    Exit code: 0 all rows are complete, 1 a folder lacks the clip, 2 nothing could be drawn.
     """
-    from tlbench.figures.plotting import plot_snapshots
+    from tlbench.figures.snapshot_figure import plot_snapshots
 
     missing = plot_snapshots(
         generated,
@@ -104,7 +99,7 @@ def snapshots(
 @command.command("embeddings")
 @click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True)
 @clip_options
-@click.option("--words", required=True, metavar="A,B", help="Two words that sound alike: MEETING,MEDIA.")
+@click.option("--words", required=True, metavar="A,B", help="Two words that sound similar: MEETING,MEDIA.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
 @click.option("--names", metavar="A,B", help="Names of the panels.  [default: the files' names]")
 @seed_option
@@ -121,20 +116,20 @@ def embeddings(
     names: str | None,
     seed: int,
 ) -> None:
-    """Draw audio embeddings of two words, as the paper's Fig. 3, 5 and 7: one panel for each of CHECKPOINTS.
+    """Draw the audio embeddings of two words, as Fig. 3, 5 and 7 of the paper: one panel for each of CHECKPOINTS.
 
-    A point is one spoken word: the sum of the audio embeddings of its frames, in two dimensions by t-SNE. --limit is
-    for each word. Needs the extra 'plot', and a data set with the times of words: lrw, grid, synthetic,
-    synthetic-words.
+    Each point is one occurrence of a word: the sum of the audio embeddings of its frames, projected by t-SNE. --limit
+    counts the occurrences of each word. Needs the extra 'plot' and a data set with the times of words: lrw, grid,
+    synthetic, synthetic-words.
     """
     from tlbench.cli.progress import CountProgress
-    from tlbench.figures.plotting import EACH_WORD, plot_embeddings
+    from tlbench.figures.embedding_figure import EACH_WORD, plot_embeddings
 
     both = as_names(words) or ()
     if len(both) != 2:
         raise TlbenchError(f"--words {words!r}: give two words, as in --words MEETING,MEDIA")
     with CountProgress("embedding", "words") as progress:
-        panels = plot_embeddings(
+        spreads = plot_embeddings(
             checkpoints,
             dataset,
             data_root,
@@ -148,9 +143,9 @@ def embeddings(
             seed=seed,
             progress=progress,
         )
-    for one in panels:
+    for one in spreads:
         counts = " and ".join(f"{count} {word.upper()}" for count, word in zip(one.counts, both, strict=True))
-        click.echo(f"{one.name}: {counts}; {100 * one.told_apart:.0f} % have a nearest neighbour of the same word")
+        click.echo(f"{one.name}: {counts}; {100 * one.same_word_share:.0f} % have a nearest neighbour of the same word")
     click.echo(out)
 
 

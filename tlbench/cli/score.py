@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from tlbench.cli.options import (
     PATH,
     data_and_landmark_options,
     face_and_source_options,
-    format_option,
     given_weights,
     metrics_option,
     parse_views,
@@ -22,12 +22,13 @@ from tlbench.cli.options import (
     view_option,
     weights_option,
 )
+from tlbench.cli.table_options import table_options
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
     from tlbench.observing.face_options import FaceOptions
     from tlbench.scoring.options import RunOptions
-    from tlbench.tables.table import Format
+    from tlbench.tables.formats import Format
 
 GROUPS = {
     "Data": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest"),
@@ -42,7 +43,7 @@ GROUPS = {
     ),
     "Faces": ("--boxes", "--landmarks", "--detector", "--smooth", "--face", "--boxes-from"),
     "Run": ("--workers", "--engine", "--device", "--precision", "--seed", "--strict", "--cache", "--config"),
-    "Output": ("--name", "--out", "--contact-sheet", "--format"),
+    "Output": ("--name", "--out", "--contact-sheet", "--format", "--columns", "--no-intervals"),
 }
 
 
@@ -71,7 +72,7 @@ GROUPS = {
 @click.option(
     "--contact-sheet", type=PATH, metavar="FILE.png", help="Draw what each observer is shown of the first clips."
 )
-@format_option
+@table_options
 @config_option
 @click.pass_context
 def command(
@@ -91,6 +92,8 @@ def command(
     out: Path | None,
     contact_sheet: Path | None,
     table_format: Format,
+    columns: str | None,
+    no_intervals: bool,
 ) -> None:
     """Score the videos in one or more GENERATED folders and print the table.
 
@@ -104,7 +107,7 @@ def command(
     from tlbench.files import write_text_atomically
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import OUT_NAME, score_folders
-    from tlbench.tables.table import render
+    from tlbench.tables.result_table import print_results
 
     out = out or Path(OUT_NAME)
     measured = MetricOptions(
@@ -131,5 +134,12 @@ def command(
     for result in results:
         if result.role == "system":
             write_text_atomically(out / result.name / CONFIG_NAME, config_text(context))
-    click.echo(render(results, table_format, all_metrics=metrics is not None))
+    print_results(
+        results,
+        sys.stdout,
+        table_format,
+        all_metrics=metrics is not None,
+        columns=as_names(columns),
+        intervals=not no_intervals,
+    )
     context.exit(0 if all(result.complete for result in results) else 1)

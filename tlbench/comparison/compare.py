@@ -1,4 +1,4 @@
-"""Two systems on the same clips: which differences are real."""
+"""Compares two systems on the same clips and tests which differences are real."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.arguments import AnyNames, AnyPath, as_names
+from tlbench.comparison.comparison_table import comparison_document
+from tlbench.document import document_html
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
@@ -31,9 +33,9 @@ class MetricComparison:
     ----------
     metric : Metric
     protocol : Protocol
-        That of both.
+        The protocol of both systems.
     difference : Difference
-        Its values are over the common clips, so they may differ from those of the two results.
+        Over the common clips, so its values may differ from those of the two results.
     p_adjusted : float or None
         Corrected by Holm for all metrics of the comparison.
     verdict : str
@@ -50,7 +52,7 @@ class MetricComparison:
 
 @dataclass(frozen=True)
 class NotComparable:
-    """A metric that was left out, with the protocol id on each side; None where a side lacks the metric."""
+    """A metric that was left out, with its protocol id in each result; None if a result lacks the metric."""
 
     key: str
     a: str | None
@@ -59,20 +61,20 @@ class NotComparable:
 
 @dataclass(frozen=True)
 class SystemStatus:
-    """What must be known of one of the two before its numbers are quoted.
+    """What a reader has to know of one of the two systems before quoting its numbers.
 
     Attributes
     ----------
     complete : bool
-        Whether its result is: every expected clip is there and has no error.
+        Whether its result is complete: every expected clip was scored without an error.
     strict : bool
-        Whether warnings count as errors in it, as its user asked.
+        Whether warnings count as errors in its result (``--strict``).
     expected, in_error, absent : int
-        Clips that should be there, that leave it incomplete, and that were not observed at all.
+        Clips that are expected, that have an error, and that were not observed at all.
     findings : tuple of Finding
-        Of the run as a whole and of the clips compared, the worst first.
+        Findings of the run and of the compared clips, the worst first.
     cannot_read : tuple of str
-        Observers that do not read the real videos any better than a reader that does not look, a line each.
+        Observers that read the real videos no better than a blind reader, one line each.
     """
 
     complete: bool
@@ -86,26 +88,25 @@ class SystemStatus:
 
 @dataclass(frozen=True)
 class Comparison:
-    """System a beside system b.
+    """The comparison of systems a and b.
 
     Attributes
     ----------
     a, b : str
         Names of the systems.
     level : float
-        1 minus the level of significance, after correction; also of the intervals.
+        Confidence level of the intervals, and 1 minus the significance level of the corrected p values.
     rows : tuple of MetricComparison
     not_comparable : tuple of NotComparable
     clips : int
-        In both results, with the same reference.
+        Clips in both results with the same real video.
     only_a, only_b : int
-        Clips left out because the other result has no such clip.
+        Clips left out because the other result does not have them.
     other_reference : int
-        Clips left out because the same id stands for different reference videos.
-    standing_a, standing_b : SystemStatus
-        What must be known of each.
+        Clips left out because the same id has different real videos.
+    status_a, status_b : SystemStatus
     not_read : tuple of (str, str)
-        Systems with metrics by which they are read no better than by a reader that does not look.
+        Name of a system and key of a metric by which it is read no better than by the best blind reader.
     """
 
     a: str
@@ -117,14 +118,14 @@ class Comparison:
     only_a: int
     only_b: int
     other_reference: int
-    standing_a: SystemStatus
-    standing_b: SystemStatus
+    status_a: SystemStatus
+    status_b: SystemStatus
     not_read: tuple[tuple[str, str], ...] = ()
 
     def as_dicts(self) -> list[dict[str, Any]]:
-        """One flat mapping a metric: what tables for programs hold."""
-        sides = {"a": self.standing_a, "b": self.standing_b}
-        told = {f"complete_{side}": of.complete for side, of in sides.items()} | {
+        """One flat mapping a metric, for CSV and JSON."""
+        sides = {"a": self.status_a, "b": self.status_b}
+        status = {f"complete_{side}": of.complete for side, of in sides.items()} | {
             f"{level}_{side}": listed
             for side, of in sides.items()
             for level, listed in finding_columns(of.findings).items()
@@ -149,22 +150,20 @@ class Comparison:
                 "resampled": row.difference.unit,
                 "clusters": row.difference.units,
                 "protocol": row.protocol.id,
-                **told,
+                **status,
             }
             for row in self.rows
         ]
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One line a metric."""
+        """A data frame with one row a metric."""
         import pandas as pd
 
         return pd.DataFrame(self.as_dicts())
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from tlbench.tables.notebook import comparison_html  # it stands on tables, which stand on comparisons
-
-        return comparison_html(self)
+        """The table and its notes as HTML for a notebook."""
+        return document_html(comparison_document(self))
 
 
 def compare(
@@ -172,15 +171,15 @@ def compare(
 ) -> Comparison:
     """Compare two results clip by clip.
 
-    Only metrics whose protocol ids are equal are compared, and only clips that both scored. The p values are corrected
-    over all metrics compared (Holm), so that looking at more of them does not find more differences by chance.
+    Only metrics with equal protocol ids are compared, on the clips that both scored. The p values are corrected over
+    all compared metrics (Holm), so that more metrics do not find more differences by chance.
 
     Parameters
     ----------
     a, b : Result or path
-        Results, or the folders that they lie in. Resamples, seed and cluster are taken from ``a.interval``.
+        Results, or their files or folders. Resamples, seed and cluster are taken from ``a.interval``.
     level : float
-        0.95 calls a difference real if its corrected p is below 0.05.
+        At 0.95 a difference is real if its corrected p is below 0.05.
     metrics : str or sequence of str, optional
         Keys of the metrics to compare; the headline metrics of both if not given.
 
@@ -206,7 +205,7 @@ def compare(
     compared, left_out = _comparable(a, b, as_names(metrics))
     if not compared:
         raise TlbenchError(
-            f"{a.name!r} and {b.name!r} have no metric made in the same way{_first_reason(a, b, left_out)}"
+            f"{a.name!r} and {b.name!r} have no metric with the same protocol{_first_reason(a, b, left_out)}"
         )
     differences = paired_differences(a, b, compared, same, settings)
     p_values = {key: d.p_value for key, d in differences.items() if d.p_value is not None}
@@ -231,8 +230,8 @@ def compare(
         only_a=len(a.clips) - len(common),
         only_b=len(b.clips) - len(common),
         other_reference=len(common) - len(same),
-        standing_a=_standing(a, same),
-        standing_b=_standing(b, same),
+        status_a=_status(a, same),
+        status_b=_status(b, same),
         not_read=tuple(
             (of.name, metric.key)
             for of in (a, b)
@@ -242,7 +241,7 @@ def compare(
     )
 
 
-def _standing(result: Result, compared: Sequence[str]) -> SystemStatus:
+def _status(result: Result, compared: Sequence[str]) -> SystemStatus:
     findings = [found for clip_id in compared for found in result.by_id[clip_id].findings]
     return SystemStatus(
         result.complete,
@@ -260,13 +259,13 @@ def _example(result: Result) -> str:
 
 
 def _same_reference(a: Result, b: Result, clip_id: str) -> bool:
-    """Whether one id means one clip: in data sets of one's own, ``001`` may be anything."""
+    """Whether an id means the same clip in both: in private data sets, ``001`` may be any clip."""
     x, y = a.by_id[clip_id].info.reference_sha256, b.by_id[clip_id].info.reference_sha256
     return x is None or y is None or x == y
 
 
 def _comparable(a: Result, b: Result, keys: Sequence[str] | None) -> tuple[list[Metric], list[NotComparable]]:
-    """Metrics of equal protocol, in a's order, and the others."""
+    """The metrics with equal protocols in the order of ``a``, and the other ones."""
     if keys is None:
         wanted = {m.key: m for m in (*a.metrics, *b.metrics) if m.headline}
     else:

@@ -1,19 +1,19 @@
-"""Ranking: who is shown to be better than whom, and nobody is told apart by chance.
+"""Ranks systems by differences that are shown to be real.
 
-A system's rank is 1 plus how many systems are shown to be better than it. The best number always has rank 1, and so
-has everybody who can't be told from it; equal ranks are ties. (The rule is that of Chiang et al. 2024, "Chatbot Arena",
-section 4, with a test of our own kind.) Counting the better ones needs no chain of ties, which a mere "not told from
-its neighbour" would need: that relation is not transitive.
+The rank of a system is 1 plus the number of systems that are shown to be better. The best number always has rank 1, and
+so has every system that is not shown to be worse; equal ranks are ties. The rule is that of Chiang et al. 2024,
+"Chatbot Arena", section 4, with a permutation test. Counting the better systems avoids chains of ties, since "not shown
+to differ from the next one" is not transitive.
 
-Shown to be better means, in this order:
+A system is shown to be better in one of these cases:
 
-* both have per-clip tallies: the paired permutation test, corrected over all such pairs (Holm), says so;
-* both have an interval: the intervals don't overlap, and touching counts as overlap (stricter than a test needs to be);
-* both are a published figure without an interval: the figure is better. There is nothing else to go by, and whoever
-  shows such a rank has to say so;
-* one has an interval and the other none: nothing is shown.
+* Both have per-clip tallies: by the paired permutation test, corrected over all such pairs (Holm).
+* Both have an interval: the intervals do not overlap. Touching counts as overlap, which is stricter than a test.
+* Both are published figures without an interval: the figure is better. Nothing else is known, and tables with such
+  ranks say so.
+* If only one has an interval, nothing is shown.
 
-Only entrants of one protocol are ranked together.
+Only entrants with the same protocol are ranked together.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Entrant:
     Attributes
     ----------
     key : str
-        What tells entrants apart.
+        Unique name of the entrant.
     value : float
         In the unit of the metric; may be infinite.
     protocol : str
-        How the number was made: a protocol id, or where it was published.
+        Protocol id, or where the number was published.
     low, high : float or None
-        Confidence interval; None where there is none.
+        Confidence interval; None if there is none.
     result : Result or None
-        Where its per-clip tallies are.
+        The result with the per-clip tallies; None for a published figure.
     """
 
     key: str
@@ -59,7 +59,7 @@ class Entrant:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two entrants told apart by their clips: ``p_value`` is of the paired test, not yet corrected."""
+    """The paired test of two entrants. ``p_value`` is not corrected yet."""
 
     a: str
     b: str
@@ -69,31 +69,31 @@ class PairedTest:
 def rank(
     entrants: Sequence[Entrant], better: Direction, pairs: Sequence[PairedTest] = (), level: float = 0.95
 ) -> dict[str, int]:
-    """Ranks by entrant key, from 1; see the rule above. The order of entrants and pairs does not matter.
+    """Ranks by entrant key, from 1, by the rule above. The order of entrants and pairs does not matter.
 
     Parameters
     ----------
     entrants : sequence of Entrant
-        Of one protocol.
+        All with the same protocol.
     better : "higher", "lower" or "none"
-        A metric without a direction ranks nobody: the mapping is empty.
+        Without a direction there are no ranks, and the mapping is empty.
     pairs : sequence of PairedTest
-        From :func:`paired_tests`. Pairs that aren't there are judged by their intervals.
+        From :func:`paired_tests`. Missing pairs are compared by their intervals.
     level : float
-        0.95 calls a difference shown if its corrected p is below 0.05.
+        At 0.95 a difference is shown if its corrected p is below 0.05.
 
     Raises
     ------
     TlbenchError
-        If the entrants were scored in different ways, or one is there twice.
+        If the entrants have different protocols, or two have the same key.
     """
     protocols = sorted({entrant.protocol for entrant in entrants})
     if len(protocols) > 1:
-        raise TlbenchError(f"can't rank across protocols: {protocols[0]} and {protocols[1]}; rank each by itself")
+        raise TlbenchError(f"can't rank across protocols: {protocols[0]} and {protocols[1]}; rank each on its own")
     keys = [entrant.key for entrant in entrants]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise TlbenchError(f"{twice[0]!r} is there twice; rank each system once")
+        raise TlbenchError(f"{twice[0]!r} is given twice; rank each system once")
     if better == "none":
         return {}
     corrected = holm({"\n".join(sorted((pair.a, pair.b))): pair.p_value for pair in pairs})
@@ -103,12 +103,12 @@ def rank(
             continue
         winner, loser = (a, b) if (a.value > b.value) == (better == "higher") else (b, a)
         p_value = corrected.get("\n".join(sorted((a.key, b.key))))
-        if p_value < 1 - level if p_value is not None else _apart(winner, loser, better):
+        if p_value < 1 - level if p_value is not None else _clearly_better(winner, loser, better):
             beaten[loser.key] += 1
     return {key: 1 + count for key, count in beaten.items()}
 
 
-def _apart(winner: Entrant, loser: Entrant, better: Direction) -> bool:
+def _clearly_better(winner: Entrant, loser: Entrant, better: Direction) -> bool:
     if winner.low is None or winner.high is None or loser.low is None or loser.high is None:
         bare = winner.low is None and loser.low is None
         return bare and winner.result is None and loser.result is None
@@ -118,10 +118,10 @@ def _apart(winner: Entrant, loser: Entrant, better: Direction) -> bool:
 def paired_tests(entrants: Sequence[Entrant], metric: Metric) -> list[PairedTest]:
     """Paired permutation tests of every two entrants that have per-clip tallies of a metric.
 
-    A pair whose difference has no p value (no common clip, two infinite values) is left out. Every pair gets the p
-    value that :func:`tlbench.scoring.differences.paired_difference` gives it. Entrants that scored the same clips share
-    the random swaps, whose sums are made once for each of them and not once for each pair: to draw swaps of LRW's
-    25,000 clips is what takes the time.
+    A pair without a p value (no common clip, two infinite values) is left out. Every pair gets the p value that
+    :func:`tlbench.scoring.differences.paired_difference` gives. Entrants with the same clips share the random swaps,
+    since drawing swaps of the 25,000 clips of LRW takes most of the time: their sums are computed once for each entrant
+    and not once for each pair.
     """
     with_clips = sorted((e for e in entrants if e.result is not None), key=lambda entrant: entrant.key)
     alike: dict[object, list[_Scored]] = {}
@@ -140,7 +140,7 @@ def paired_tests(entrants: Sequence[Entrant], metric: Metric) -> list[PairedTest
 
 @dataclass(frozen=True)
 class _Scored:
-    """What one entrant's clips have of a metric: which were scored, and what they are resampled and swapped by."""
+    """The clips of one entrant scored by a metric, and the labels by which they are resampled and swapped."""
 
     key: str
     result: Result
@@ -151,7 +151,7 @@ class _Scored:
 
 def _scored(key: str, result: Result, metric: Metric) -> _Scored:
     clips = sorted((clip for clip in result.clips if metric.key in clip.tallies), key=lambda clip: clip.id)
-    # Few resamples: the interval, which costs most, is not looked at.
+    # Few resamples, since the interval, which takes the most time, is not used.
     settings = replace(result.interval, resamples=100, cluster=metric.cluster or result.interval.cluster)
     by_word = settings.cluster == "word"
     labels = tuple(clip.info.word if by_word else clip.info.speaker for clip in clips)
@@ -159,10 +159,10 @@ def _scored(key: str, result: Result, metric: Metric) -> _Scored:
 
 
 def _tests_over_same_clips(members: Sequence[_Scored], metric: Metric) -> list[PairedTest]:
-    """As :func:`paired_difference` for every two, from one draw of swaps.
+    """As :func:`paired_difference` for every two entrants, with the same random swaps for all pairs.
 
-    A swap of a and b takes from a what the swapped units of a hold and gives it what those of b hold. So the sums over
-    the swapped units of each are enough for all pairs.
+    A swap exchanges the swapped units of a and b, so the sums over the swapped and the other units of each entrant are
+    enough for all pairs.
     """
     first = members[0]
     if len(members) < 2 or not first.ids:
@@ -174,9 +174,9 @@ def _tests_over_same_clips(members: Sequence[_Scored], metric: Metric) -> list[P
         sums = units.sums(np.array([(tally.numerator, tally.denominator) for tally in tallies], dtype=np.float64))
         ratios.append(Ratio(sums[:, 0], sums[:, 1], metric.finish, metric.scale))
     nothing = np.zeros(units.count)
-    beside = [column for ratio in ratios for column in (nothing, nothing, ratio.numerators, ratio.denominators)]
-    swapped = swapped_sums(np.stack(beside, axis=1), first.settings.seed).reshape(-1, len(members), 2, 2)
-    inside, outside = swapped[:, :, 0], swapped[:, :, 1]  # (swaps, members, 2): of the swapped units, of the others
+    columns = [column for ratio in ratios for column in (nothing, nothing, ratio.numerators, ratio.denominators)]
+    swapped = swapped_sums(np.stack(columns, axis=1), first.settings.seed).reshape(-1, len(members), 2, 2)
+    inside, outside = swapped[:, :, 0], swapped[:, :, 1]  # each (swaps, members, 2): swapped units, other units
     found = []
     for i, j in combinations(range(len(members)), 2):
         x, y = ratios[i], ratios[j]

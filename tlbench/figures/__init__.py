@@ -1,1 +1,4 @@
-"""Figures for papers."""
+"""Figures for papers: frames of one clip by several systems, and audio embeddings of words.
+
+In: folders of videos, or checkpoints of generators. Out: PNG files. Begin reading with ``snapshot_figure.py``.
+"""

@@ -1,4 +1,4 @@
-"""Audio embeddings of two words drawn in the plane, as in the paper's Fig. 3, 5 and 7: a panel a generator."""
+"""Draws audio embeddings of two words in the plane, one panel a generator, as Fig. 3, 5 and 7 of the paper."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tlbench.figures.figure_files import check_png, save_png
 
-# Okabe and Ito's vermilion and blue; the paper has red and blue. The form differs too, for whoever sees no colours.
+# Okabe and Ito's vermilion and blue (the paper has red and blue). The markers differ for readers who see no colours.
 COLOURS = ("#D55E00", "#0072B2")
 MARKERS = ("o", "^")
 PANEL_INCHES = 2.5
@@ -24,25 +24,25 @@ class EmbeddingPanel:
     ----------
     title : str
     places : (N, 2) float
-        Of the embeddings in the plane.
+        Positions of the embeddings in the plane.
     labels : (N,) int
         0 for the first word, 1 for the second.
-    told_apart : float
-        Share of embeddings whose nearest neighbour, in the full space, is the same word.
+    same_word_share : float
+        Share of embeddings whose nearest neighbour in the full space is of the same word.
     """
 
     title: str
     places: np.ndarray
     labels: np.ndarray
-    told_apart: float
+    same_word_share: float
 
 
 def draw_embeddings(words: tuple[str, str], panels: Sequence[EmbeddingPanel], path: Path) -> None:
     """Write the panels as a PNG.
 
-    Axes have no ticks: t-SNE keeps who is whose neighbour and no distances.
+    Axes have no ticks, since t-SNE keeps neighbours but not distances.
 
-    Raises TlbenchError if ``path`` is no PNG, or can't be written.
+    Raises TlbenchError if ``path`` does not end in .png or can't be written.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -62,7 +62,9 @@ def draw_embeddings(words: tuple[str, str], panels: Sequence[EmbeddingPanel], pa
                     linewidths=0, label=f"{word} ({len(chosen)})",
                 )  # fmt: skip
             axes.set_title(panel.title, fontsize=8, fontweight="bold")
-            axes.set_xlabel(f"{100 * panel.told_apart:.0f} % have a neighbour of their own word", fontsize=6.5)
+            axes.set_xlabel(
+                f"{100 * panel.same_word_share:.0f} % have a nearest neighbour of the same word", fontsize=6.5
+            )
             axes.set_xticks([])
             axes.set_yticks([])
             axes.margins(0.08)

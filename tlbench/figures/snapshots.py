@@ -1,4 +1,4 @@
-"""Snapshots of one clip, as in the paper's Fig. 4: a row a system, a column a moment, the truth on top."""
+"""Draws frames of one clip as Fig. 4 of the paper: one row a system, one column a moment, the real video on top."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Moment:
     Attributes
     ----------
     seconds : float
-        When, from the clip's begin.
+        Time since the start of the clip.
     sound, word : str
-        What is said then: a phoneme, and the word it is in. Empty where it is not known, or silence.
+        The phoneme spoken at that time and the word it belongs to. "" if unknown or silent.
     """
 
     seconds: float
@@ -41,9 +41,9 @@ class SnapshotRow:
     ----------
     name : str
     frames : tuple of (H, W, 3) uint8 RGB or None
-        One a moment; None where the video has ended.
+        One a moment; None after the end of the video.
     note : str
-        What is written in their place if there are none.
+        Written instead of the frames if there are none.
     """
 
     name: str
@@ -52,9 +52,9 @@ class SnapshotRow:
 
 
 def draw_snapshots(title: str, moments: Sequence[Moment], rows: Sequence[SnapshotRow], path: Path) -> None:
-    """Write the strips as a PNG.
+    """Write the rows of frames as a PNG.
 
-    Raises TlbenchError if ``path`` is no PNG, or can't be written.
+    Raises TlbenchError if ``path`` does not end in .png or can't be written.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -100,12 +100,12 @@ def draw_snapshots(title: str, moments: Sequence[Moment], rows: Sequence[Snapsho
                 if frame is None:
                     axes.text(0.5, 0.5, "ended", ha="center", va="center", color="0.5", fontsize=6.5)
                 else:
-                    axes.imshow(frame, interpolation="lanczos")  # one of another shape gets margins
+                    axes.imshow(frame, interpolation="lanczos")  # a frame of another shape gets margins
         save_png(figure, path)
 
 
 def _folded(name: str) -> str:
-    """A system's name in lines that fit the margin."""
+    """A name in at most three lines that fit the margin."""
     import textwrap
 
     return "\n".join(textwrap.wrap(name, 15)[:3])

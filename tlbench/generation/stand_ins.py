@@ -7,11 +7,12 @@ frame; the best are warped in time (dynamic time warping, Sakoe and Chiba 1978) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.generation.controls import SAMPLES_PER_FRAME
@@ -95,7 +96,7 @@ def match_stand_ins(
     clips: Sequence[Clip],
     envelopes: Mapping[str, np.ndarray],
     of: str,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
 ) -> dict[str, StandInMatch]:
     """The best stand-in of each clip: the most similar envelope among the clips that share the fewest words with it.
 

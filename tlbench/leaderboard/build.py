@@ -1,6 +1,6 @@
-"""Leaderboards: file a result, build the tables from the records, and tell whether both still agree.
+"""Adds results to leaderboards, builds the tables from the records, and checks that both agree.
 
-``<board>/<data set>/<system>.json`` are the truth, the ``README.md`` files are made of them.
+The records are ``<board>/<data set>/<system>.json``. The ``README.md`` files are made from them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlbench.checkpoints.catalogue import known_cards
+from tlbench.document import clean
 from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
-from tlbench.leaderboard.submission import MAX_BYTES, Computed, Submission, read_submission, submit, to_text
+from tlbench.leaderboard.submission import Computed, Submission
+from tlbench.leaderboard.submission_file import MAX_BYTES, read_submission, submit, to_text
 from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
 from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
-from tlbench.tables.table_format import clean
 
 PAGE = "README.md"
 
@@ -34,27 +35,27 @@ def add(
     trained_with: Sequence[str] = (),
     replace: bool = False,
 ) -> Path:
-    """File a result; parameters as for :func:`tlbench.leaderboard.submission.submit`.
+    """Add a result; further parameters as for :func:`tlbench.leaderboard.submission_file.submit`.
 
     Parameters
     ----------
     result : path
-        ``result.json`` or the folder it lies in. The ``records.jsonl`` beside it, if there, tells where the lip reader
-        errs; only counts are kept of it.
+        ``result.json`` or its folder. ``records.jsonl`` in the same folder, if there, gives the counts of misread words
+        and visemes.
     board : path
         The folder of leaderboards.
     replace : bool
-        Take the place of a record of the same name.
+        Replace a record of the same name.
 
     Returns
     -------
     path
-        Of the record.
+        The path of the record.
 
     Raises
     ------
     TlbenchError
-        If the result can't be filed, the name is taken, or its clips are not those of the others.
+        If the result can't be added, the name is taken, or its clips differ from those of other records.
     """
     scored = load_result(result)
     made = submit(
@@ -71,7 +72,7 @@ def add(
     others = [entry for entry in there if entry.file != file.name]
     if len(others) < len(there) and not replace:
         raise TlbenchError(
-            f"{file}: a record of that name is there; take another name (--name), or --replace if it is yours"
+            f"{file}: a record of that name exists; choose another name (--name), or --replace if it is yours"
         )
     _check_together([*others, Entry(file.name, made)], board / made.dataset)
     write_text_atomically(file, to_text(made))
@@ -86,21 +87,21 @@ def _breakdown(result: Result, records: Path) -> Breakdown | None:
     except TlbenchError as error:
         line = str(error)
         named = line if line.startswith(str(records)) else f"{records}: {line}"
-        raise TlbenchError(f"{named}; take that file away, or put the right one there") from error
+        raise TlbenchError(f"{named}; remove that file or replace it with the right one") from error
 
 
 def build(board: Path, site: Path | None = None) -> list[Path]:
-    """Write the tables of all records, and the static site if there is a folder for it.
+    """Write the tables of all records, and the static site if a folder is given.
 
     Returns
     -------
     list of path
-        The files that were written because they were new or other, and those that were deleted.
+        The files that were written because they are new or changed, and those that were deleted.
 
     Raises
     ------
     TlbenchError
-        On a record that is not as it should be, before anything is written; if ``site`` holds other things than a site.
+        On an invalid record, before anything is written; if ``site`` contains something other than a site.
     """
     boards = _boards(board)
     made, strays = _tables(board, boards), _strays(board)
@@ -120,7 +121,7 @@ def build(board: Path, site: Path | None = None) -> list[Path]:
 
 
 def check(board: Path) -> list[Path]:
-    """The files that a build would write or delete, none if all is as it should be. Every record is checked too."""
+    """The files that a build would write or delete. Every record is checked too."""
     return [path for path, text in _tables(board, _boards(board)).items() if _read(path) != text] + _strays(board)
 
 
@@ -134,24 +135,24 @@ def _tables(board: Path, boards: Sequence[Board]) -> dict[Path, str]:
 
 
 def _other_pages(site: Path, made: Mapping[Path, str]) -> list[Path]:
-    """Pages of an older build that are no more. Raises TlbenchError if the folder holds somebody else's files."""
+    """Pages of an older build that no longer exist. Raises TlbenchError if the folder has other files."""
     front = site / FRONT
     if not site.exists():
         return []
     if not site.is_dir() or (any(site.iterdir()) and MARK not in (_read(front) or "")):
-        raise TlbenchError(f"--site {site}: there is something else; name a new folder, or that of an older site")
+        raise TlbenchError(f"--site {site}: is not a folder of an older site; name a new folder or an older site")
     return [
         path for path in sorted(site.glob(f"{BOARDS}/**/*.html")) if path not in made and MARK in (_read(path) or "")
     ]
 
 
 def read_board(board: Path) -> Mapping[str, list[Entry]]:
-    """Records by data set. Raises TlbenchError on the first that is not as it should be, or if there is none."""
+    """Records by data set. Raises TlbenchError on the first invalid record, or if there is none."""
     if not board.is_dir():
-        raise TlbenchError(f"{board}: there is no such folder; name the folder of leaderboards (--board)")
+        raise TlbenchError(f"{board}: no such folder; name the folder of leaderboards (--board)")
     folders = sorted(path for path in board.iterdir() if path.is_dir() and any(path.glob("*.json")))
     if not folders:
-        raise TlbenchError(f"{board}: there is no record below it; `tlbench leaderboard add` files one")
+        raise TlbenchError(f"{board}: has no record; `tlbench leaderboard add` adds one")
     return {folder.name: read_dataset(folder) for folder in folders}
 
 
@@ -164,40 +165,40 @@ def read_dataset(folder: Path) -> list[Entry]:
         if submission.dataset != folder.name:
             raise TlbenchError(f"{path}: a record of data set {submission.dataset!r}; move it to that folder")
         if path.stem != submission.slug:
-            raise TlbenchError(f"{path}: the record of {clean(submission.name)!r} belongs into {submission.slug}.json")
+            raise TlbenchError(f"{path}: the record of {clean(submission.name)!r} must be in {submission.slug}.json")
         entries.append(Entry(path.name, submission))
     _check_together(entries, folder)
     return entries
 
 
 def _check_together(entries: Sequence[Entry], folder: Path) -> None:
-    """Names differ to a reader's eye, and one protocol means one set of clips."""
+    """Raises TlbenchError if two names look equal, or one protocol was computed on different clips."""
     names: dict[tuple[type[Submission], str], str] = {}
-    leagues: dict[str, tuple[str, dict[str, str | None]]] = {}
+    clips_of: dict[str, tuple[str, dict[str, str | None]]] = {}
     for entry in entries:
         submission = entry.submission
         key = type(submission), unicodedata.normalize("NFKC", submission.name).casefold()
         if key in names:
             raise TlbenchError(
                 f"{folder / entry.file}: {folder / names[key]} has the name {clean(submission.name)!r} too; "
-                "take another (--name)"
+                "choose another (--name)"
             )
         names[key] = entry.file
         if not isinstance(submission, Computed):
             continue
         clips = {clip.id: clip.info.reference_sha256 for clip in submission.result.clips}
         for protocol in submission.result.protocols.values():
-            file, theirs = leagues.setdefault(protocol.id, (entry.file, clips))
+            file, theirs = clips_of.setdefault(protocol.id, (entry.file, clips))
             if clips != theirs:
                 ids = sorted(clip for clip in {*clips, *theirs} if clips.get(clip) != theirs.get(clip))
                 raise TlbenchError(
-                    f"{folder / entry.file}: made over other reference videos than {folder / file}, such as clip "
+                    f"{folder / entry.file}: computed on other real videos than {folder / file}, such as clip "
                     f"{clean(ids[0])}; score the data set as it was published"
                 )
 
 
 def _read(path: Path) -> str | None:
-    """A page's text; None if it is not there or could never be one."""
+    """The text of a page; None if the file does not exist, is too large or is not UTF-8."""
     try:
         if path.stat().st_size > MAX_BYTES:
             return None
@@ -211,5 +212,5 @@ def _read(path: Path) -> str | None:
 
 
 def _strays(board: Path) -> list[Path]:
-    """Pages of data sets that have no record any more."""
+    """Pages of data sets without records."""
     return [path for path in sorted(board.glob(f"*/{PAGE}")) if not any(path.parent.glob("*.json"))]

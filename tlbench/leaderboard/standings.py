@@ -1,32 +1,33 @@
-"""Standings: who stands where by what number, and that as Markdown. The same records always give the same text."""
+"""Leaderboard tables: the numbers of all systems with their ranks, and the tables in Markdown.
+
+The same records always give the same text.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
-from string import ascii_lowercase
 
 from tlbench.comparison.ranking import Entrant, paired_tests, rank
+from tlbench.document import Cell, Document, Table, clean, label_with_arrow, letter, number_text
 from tlbench.leaderboard.submission import (
     Column,
     Computed,
     Published,
     Submission,
+    comes_from_relative,
     figure_columns,
-    judged_by_overlap,
-    told_of,
+    finding_facts,
 )
 from tlbench.metrics.catalogue import all_metrics, find_metric
-from tlbench.tables.table_format import Cell, Document, Table, clean, draw_markdown, markdown_text
+from tlbench.tables.markup import draw_markdown, markdown_text
 
 TITLES = {
     "sound": "sound: to compare systems by",
     "paper": "paper: the published arithmetic, to compare with the literature",
     "study": "study: what people said, from 1 to 5",
 }
-ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 MARK = "†"
 OLD = "old"
 KINDS = ("computed", "published", "ceilings and floors")
@@ -42,23 +43,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class RankedNumber:
-    """One number of one system, and where it stands.
+    """One number of one system, with its rank.
 
     Attributes
     ----------
     value : float
     low, high : float or None
-        Its interval; None where there is none.
+        Confidence interval; None if there is none.
     protocol : str
-        How it was made: a protocol id, or where it was published.
+        Protocol id, or where the number was published.
     overlap : bool
-        Whether it comes from an observer that is no fair judge of the system.
+        Whether the observer is, or is related to, a model that the system was trained with.
     outdated : bool
-        Whether an older version of the metric made it.
-    way : int
-        Place of ``protocol`` among those of the column, the most frequent first.
+        Whether an older version of the metric gave the number.
+    protocol_index : int
+        Index of ``protocol`` in ``BoardTable.protocols``.
     rank : int or None
-        Among the systems of the same way; None for ceilings and floors, and for whoever stands alone.
+        Rank among the systems with the same protocol; None for ceilings and floors, and for a system without others.
     """
 
     value: float
@@ -67,7 +68,7 @@ class RankedNumber:
     protocol: str
     overlap: bool
     outdated: bool = False
-    way: int = 0
+    protocol_index: int = 0
     rank: int | None = None
 
 
@@ -80,35 +81,35 @@ class BoardTable:
     arithmetic : str
         A key of ``TITLES``.
     columns : mapping of metric key to Column
-    ways : mapping of metric key to tuple of str
-        The protocols of each column.
+    protocols : mapping of metric key to tuple of str
+        The protocols of each column, the most frequent first.
     sections : tuple of (label, entries)
-        ``computed``, ``published``, ``ceilings and floors``: never ranked together.
+        ``computed``, ``published``, ``ceilings and floors``, which are not ranked together.
     standings : mapping of file to mapping of metric key to RankedNumber
     notes : tuple of str
-        How to read it, one line each.
+        How to read the table, one line each.
     """
 
     arithmetic: str
     columns: Mapping[str, Column]
-    ways: Mapping[str, tuple[str, ...]]
+    protocols: Mapping[str, tuple[str, ...]]
     sections: tuple[tuple[str, tuple[Entry, ...]], ...]
     standings: Mapping[str, Mapping[str, RankedNumber]]
     notes: tuple[str, ...]
 
     @property
     def leading(self) -> str:
-        """The key of the column it is sorted by."""
+        """The key of the column by which the table is sorted: the first with a direction."""
         return next((key for key, column in self.columns.items() if column.better != "none"), next(iter(self.columns)))
 
-    def letter(self, key: str, way: int) -> str:
-        """What marks a way of the column; "" if there is one only."""
-        return _letter(way) if len(self.ways[key]) > 1 else ""
+    def letter(self, key: str, protocol_index: int) -> str:
+        """The letter that marks a protocol of the column; "" if the column has only one protocol."""
+        return letter(protocol_index) if len(self.protocols[key]) > 1 else ""
 
 
 @dataclass(frozen=True)
 class Board:
-    """The records of one data set, and the tables made of them."""
+    """The records of one data set, and the tables made from them."""
 
     dataset: str
     entries: tuple[Entry, ...]
@@ -116,7 +117,7 @@ class Board:
 
 
 def make_board(dataset: str, entries: Sequence[Entry]) -> Board:
-    """Ranks everybody: the one costly step, done once for all pages."""
+    """Ranks all systems of a data set. This is the only slow step and is done once for all pages."""
     numbers = {entry.file: _numbers(entry.submission) for entry in entries}
     tables = []
     for arithmetic in TITLES:
@@ -128,17 +129,17 @@ def make_board(dataset: str, entries: Sequence[Entry]) -> Board:
 
 
 def dataset_page(board: Board) -> str:
-    """The page of one data set: its tables, how to read them, and the records behind them."""
+    """The Markdown page of one data set: its tables, how to read them, and its records."""
     lines = [f"# {markdown_text(board.dataset)}", "", "Made by `tlbench leaderboard build` from the records beside it."]
     for table in board.tables:
-        lines += ["", f"## {table.arithmetic}", "", draw_markdown(_sheet(table)).rstrip("\n")]
+        lines += ["", f"## {table.arithmetic}", "", draw_markdown(_document(table)).rstrip("\n")]
     lines += ["", "## Records", ""]
     lines += [_about(entry) for entry in board.entries]
     return "\n".join(lines) + "\n"
 
 
 def front_page(boards: Sequence[Board]) -> str:
-    """The page of all data sets."""
+    """The Markdown page that lists all data sets."""
     head = (Cell("data set"), Cell("computed"), Cell("published"), Cell("ceilings and floors"))
     rows = []
     for board in sorted(boards, key=lambda board: board.dataset):
@@ -161,14 +162,14 @@ def front_page(boards: Sequence[Board]) -> str:
 
 
 def kind_of(submission: Submission) -> str:
-    """In which part of a table a record stands: one of ``KINDS``."""
+    """The section of a table that a record belongs to: one of ``KINDS``."""
     if submission.role == "control":
         return "ceilings and floors"
     return "computed" if isinstance(submission, Computed) else "published"
 
 
 def count_kinds(entries: Iterable[Entry]) -> dict[str, int]:
-    """How many records there are of each kind, in the order of ``KINDS``."""
+    """The number of records of each kind, in the order of ``KINDS``."""
     counts = Counter(kind_of(entry.submission) for entry in entries)
     return {kind: counts[kind] for kind in KINDS}
 
@@ -182,7 +183,7 @@ def _numbers(submission: Submission) -> dict[str, RankedNumber]:
             row.low,
             row.high,
             row.protocol.id,
-            judged_by_overlap(submission, row.metric),
+            comes_from_relative(submission, row.metric),
             row.metric.outdated,
         )
         for row in submission.result.rows()
@@ -195,11 +196,11 @@ def _table(
 ) -> BoardTable:
     columns = {key: figure_columns()[key] for key in keys}
     shown = [entry for entry in entries if any(key in numbers[entry.file] for key in keys)]
-    ways = {key: _ways(own[key].protocol for own in numbers.values() if key in own) for key in keys}
+    protocols = {key: _by_frequency(own[key].protocol for own in numbers.values() if key in own) for key in keys}
     ranks = {key: _ranks(key, columns[key], shown, numbers) for key in keys}
     standings = {
         entry.file: {
-            key: replace(found, way=ways[key].index(found.protocol), rank=ranks[key].get(entry.file))
+            key: replace(found, protocol_index=protocols[key].index(found.protocol), rank=ranks[key].get(entry.file))
             for key, found in numbers[entry.file].items()
             if key in columns
         }
@@ -213,52 +214,53 @@ def _table(
         for label, members in sections.items()
         if members
     )
-    return BoardTable(arithmetic, columns, ways, ordered, standings, tuple(_notes(columns, shown, standings, ways)))
+    notes = tuple(_notes(columns, shown, standings, protocols))
+    return BoardTable(arithmetic, columns, protocols, ordered, standings, notes)
 
 
-def _sheet(table: BoardTable) -> Document:
+def _document(table: BoardTable) -> Document:
     drawn = tuple((label, tuple(_row(entry, table) for entry in members)) for label, members in table.sections)
-    head = (Cell("system"), *(Cell(c.label + ARROWS[c.better], c.unit) for c in table.columns.values()))
-    grid = Table("value (rank) [interval]", head, drawn, kept=(0,), left=(0,))
-    return Document(TITLES[table.arithmetic], (grid,), table.notes)
+    head = (Cell("system"), *(Cell(label_with_arrow(c.label, c.better), c.unit) for c in table.columns.values()))
+    drawn_table = Table("value (rank) [interval]", head, drawn, kept=(0,), left=(0,))
+    return Document(TITLES[table.arithmetic], (drawn_table,), table.notes)
 
 
-def _ways(protocols: Iterable[str]) -> tuple[str, ...]:
+def _by_frequency(protocols: Iterable[str]) -> tuple[str, ...]:
     """Each protocol once, the most frequent first."""
     counts = Counter(protocols)
-    return tuple(sorted(counts, key=lambda way: (-counts[way], way)))
+    return tuple(sorted(counts, key=lambda protocol: (-counts[protocol], protocol)))
 
 
 def _ranks(
     key: str, column: Column, entries: Iterable[Entry], numbers: Mapping[str, Mapping[str, RankedNumber]]
 ) -> dict[str, int]:
-    """Rank by file among the systems whose number was made in the same way; nobody is ranked alone."""
-    leagues: dict[str, list[Entrant]] = {}
+    """Ranks by file among the systems with the same protocol. A system without others of its protocol has no rank."""
+    comparable_groups: dict[str, list[Entrant]] = {}
     for entry in entries:
         number = numbers[entry.file].get(key)
         if number is None or entry.submission.role == "control":
             continue
         result = entry.submission.result if isinstance(entry.submission, Computed) else None
         entrant = Entrant(entry.file, number.value, number.protocol, number.low, number.high, result)
-        leagues.setdefault(number.protocol, []).append(entrant)
+        comparable_groups.setdefault(number.protocol, []).append(entrant)
     found: dict[str, int] = {}
-    for league in leagues.values():
-        if len(league) > 1:
-            with_clips = any(entrant.result is not None for entrant in league)
-            found |= rank(league, column.better, paired_tests(league, find_metric(key)) if with_clips else ())
+    for group in comparable_groups.values():
+        if len(group) > 1:
+            with_clips = any(entrant.result is not None for entrant in group)
+            found |= rank(group, column.better, paired_tests(group, find_metric(key)) if with_clips else ())
     return found
 
 
 def _place(
     entry: Entry, columns: Mapping[str, Column], standings: Mapping[str, Mapping[str, RankedNumber]]
 ) -> tuple[bool, float, str, str]:
-    """Where a row stands: by the first column in which anything stands for it to be sorted by, then by name."""
+    """What rows are sorted by: the number in the first column with a direction, then the name."""
     own = standings[entry.file]
     key = next((key for key in columns if columns[key].better != "none"), next(iter(columns)))
-    worth = 0.0
+    sort_value = 0.0
     if key in own:
-        worth = -own[key].value if columns[key].better == "higher" else own[key].value
-    return key not in own, worth, entry.submission.name.lower(), entry.file
+        sort_value = -own[key].value if columns[key].better == "higher" else own[key].value
+    return key not in own, sort_value, entry.submission.name.lower(), entry.file
 
 
 def _row(entry: Entry, table: BoardTable) -> tuple[Cell, ...]:
@@ -268,39 +270,26 @@ def _row(entry: Entry, table: BoardTable) -> tuple[Cell, ...]:
         if number is None:
             cells.append(Cell("-"))
             continue
-        place = ("" if number.rank is None else str(number.rank)) + table.letter(key, number.way)
+        place = ("" if number.rank is None else str(number.rank)) + table.letter(key, number.protocol_index)
         within = [text for text in (place, OLD if number.outdated else "") if text]
         bracketed = f" ({', '.join(within)})" if within else ""
         mark = MARK if number.overlap else ""
-        cells.append(Cell(shown(number.value, column.digits) + bracketed + mark, shown_interval(number, column.digits)))
+        cells.append(
+            Cell(number_text(number.value, column.digits) + bracketed + mark, shown_interval(number, column.digits))
+        )
     return tuple(cells)
 
 
 def shown_interval(number: RankedNumber, digits: int) -> str:
-    """``[low, high]``, or "" where there is none."""
-    return "" if number.low is None else f"[{shown(number.low, digits)}, {shown(number.high, digits)}]"
-
-
-def _letter(index: int) -> str:
-    """a to z, then aa, ab ..."""
-    rest, last = divmod(index, 26)
-    return (_letter(rest - 1) if rest else "") + ascii_lowercase[last]
-
-
-def shown(value: float | None, digits: int) -> str:
-    """A number as people read it: ``-`` for none, the sign of infinity."""
-    if value is None:
-        return "-"
-    if not isfinite(value):
-        return "∞" if value > 0 else "-∞"
-    return f"{value:.{digits}f}"
+    """``[low, high]``, or "" without an interval."""
+    return "" if number.low is None else f"[{number_text(number.low, digits)}, {number_text(number.high, digits)}]"
 
 
 def _notes(
     columns: Mapping[str, Column],
     entries: Sequence[Entry],
     numbers: Mapping[str, Mapping[str, RankedNumber]],
-    ways: Mapping[str, Sequence[str]],
+    protocols: Mapping[str, Sequence[str]],
 ) -> list[str]:
     notes = ["(1): rank; 1 plus how many systems are shown to be better, so equal ranks are ties."]
     computed = [entry.submission for entry in entries if isinstance(entry.submission, Computed)]
@@ -316,7 +305,7 @@ def _notes(
             "Published figures have no interval: their ranks are the mere order of the figures, and differences may be "
             "chance."
         )
-    if any(len(ways[key]) > 1 for key in columns):
+    if any(len(protocols[key]) > 1 for key in columns):
         notes.append("Letters after the rank: made in different ways, ranked each by itself and not to be compared.")
     old = sorted({columns[key].label for own in numbers.values() for key, number in own.items() if number.outdated})
     if old:
@@ -330,20 +319,22 @@ def _notes(
         notes.append(f"{MARK}: the observer is, or is a relative of, what the system was trained with: no fair judge.")
     listed: dict[str, list[str]] = {}
     for key in columns:
-        several = len(ways[key]) > 1
-        text = "; ".join((f"{_letter(i)} " if several else "") + clean(way) for i, way in enumerate(ways[key]))
+        several = len(protocols[key]) > 1
+        text = "; ".join(
+            (f"{letter(i)} " if several else "") + clean(protocol) for i, protocol in enumerate(protocols[key])
+        )
         listed.setdefault(text, []).append(columns[key].label)
     notes += [f"{', '.join(labels)}: {text}" for text, labels in listed.items()]
     return notes
 
 
 def _note_of(key: str) -> str:
-    """What a reader of a column has to know; scales of the study and most metrics have no such note."""
+    """The note of a metric; "" for the scales of the study and for most metrics."""
     return next((metric.note for metric in all_metrics() if metric.key == key), "")
 
 
 def _about(entry: Entry) -> str:
-    """What is known of one system, as an item of a list. Addresses hold no brackets: they were checked."""
+    """What is known of one system, as a Markdown list item. Addresses were checked to hold no brackets."""
     submission = entry.submission
     links = [f"[record]({entry.file})"]
     if isinstance(submission, Published):
@@ -359,7 +350,7 @@ def _about(entry: Entry) -> str:
         ]
         result = submission.result
         facts = [f"{len(result.clips):,} of {result.expected:,} clips", f"tlbench {result.provenance['tlbench']}"]
-        facts += told_of(result)
+        facts += finding_facts(result)
         if result.trained_with:
             facts.append(f"trained with {', '.join(result.trained_with)}")
         facts += [said for _, said in sorted((submission.overlaps or {}).items())]

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.datasets.selection import Selection
@@ -33,8 +34,6 @@ CLIPS_A_TASK = 8  # clips handed to a process at once, to save communication
 FACES = "faces"
 # Not part of these checks: the real videos are not decoded, and no detector is loaded.
 NOT_CHECKED = ("pictures of the real videos", FACES)
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def check_selection(
     *,
     alphabet: frozenset[str] | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
     boxes_of_each: bool = False,
 ) -> CheckReport:
     """Check selected clips, except their faces.

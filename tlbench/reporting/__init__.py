@@ -1,1 +1,4 @@
-"""One run as one web page: what its records say of each clip, pictures from the videos, and the page around them."""
+"""A run, or two, as one web page: texts and curves of each clip from its records, and pictures from its videos.
+
+Begin reading with ``report.py``.
+"""

@@ -1,4 +1,4 @@
-"""Readers that do not look, on the page: what they get of the same clips, and by how much the run is better."""
+"""The table of blind readers: their numbers on the same clips, and by how much the run is better."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tlbench.scoring.result import Result
 
 
 def blind_table(result: Result) -> dict[str, Any] | None:
-    """A line a metric, a column a blind reader; None if the result has no such rows."""
+    """One line a metric, one column a blind reader; None if the result has no blind rows."""
     blind = result.blind
     if blind is None:
         return None

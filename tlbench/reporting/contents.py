@@ -1,4 +1,4 @@
-"""What the page holds: a result as compact columns, and which of its clips are shown in pictures."""
+"""The data of the page: a result as compact columns, and the choice of clips shown in pictures."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from itertools import chain, zip_longest
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
 from tlbench.metrics.metric import Metric
 from tlbench.preflight.findings import worst_first
 from tlbench.reporting.details import CHARTS, Detail
 from tlbench.reporting.pictures import Picture
-from tlbench.scoring.result import ClipScore, Result
+from tlbench.scoring.result import ClipScore, Result, clip_value
 
-EXTRA_DIGITS = 1  # of a clip's number beyond those of the table: ties are rarer, and the page hardly grows
+EXTRA_DIGITS = 1  # decimals of a clip's number beyond those of the table, so that fewer clips tie
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,10 @@ class ReportRun:
     ----------
     result : Result
     details : mapping of clip id to Detail
-        Empty if the records are not there.
+        Empty without records.
     pictures : mapping of clip id to Picture
     missing : tuple of str
-        What the page can't show, and what would mend it: one line each.
+        What the page can't show, with the way out, one line each.
     """
 
     result: Result
@@ -39,35 +37,26 @@ class ReportRun:
     missing: tuple[str, ...] = ()
 
 
-def clip_value(metric: Metric, clip: ClipScore) -> float | None:
-    """One clip's own number, or None if the metric has none of it."""
-    tally = clip.tallies.get(metric.key)
-    if tally is None:
-        return None
-    with np.errstate(divide="ignore"):
-        return metric.value(tally)
-
-
-def telling_metrics(result: Result) -> list[Metric]:
-    """Metrics by which clips are worst or best: headline metrics with a direction, or any with one."""
+def ranking_metrics(result: Result) -> list[Metric]:
+    """Metrics that rank clips: headline metrics with a direction, or any metric with one."""
     directed = [metric for metric in result.metrics if metric.better != "none"]
     return [metric for metric in directed if metric.headline] or directed
 
 
 def notable_clips(result: Result, other: Result | None, count: int) -> list[str]:
-    """Ids of at most ``count`` clips: worst and best by each telling metric in turn, with two runs those most changed.
+    """Ids of at most ``count`` clips to show: worst and best by each ranking metric, or with two runs the most changed.
 
-    What every metric puts first comes first, so that a small number still has something of each.
+    The first clips of all metrics come first, so that a small count has some of each.
     """
     orders = []
-    for metric in telling_metrics(result):
+    for metric in ranking_metrics(result):
         values = {clip.id: clip_value(metric, clip) for clip in result.clips}
         if other is not None:
             if metric.key not in other.protocols:
                 continue
             others = {clip.id: clip_value(metric, clip) for clip in other.clips}
             ranked = _by_value(
-                (clip_id, _size(value, others[clip_id])) for clip_id, value in values.items() if clip_id in others
+                (clip_id, _change(value, others[clip_id])) for clip_id, value in values.items() if clip_id in others
             )[::-1]
             orders.append(ranked)
             continue
@@ -84,22 +73,22 @@ def _by_value(values: Iterable[tuple[str, float | None]]) -> list[str]:
     return [clip_id for _, clip_id in sorted(known)]
 
 
-def _size(a: float | None, b: float | None) -> float | None:
+def _change(a: float | None, b: float | None) -> float | None:
     if a is None or b is None:
         return None
-    if a == b:  # both infinite, too
+    if a == b:  # also if both are infinite
         return 0.0
     return abs(a - b)
 
 
 def side_json(side: ReportRun, shown: Sequence[str] | None = None) -> dict[str, Any]:
-    """A run for the page's script: one array a column, details only of clips that have some.
+    """A run for the script of the page: one array a column, and details of the clips that have any.
 
     Parameters
     ----------
     side : ReportRun
     shown : sequence of str, optional
-        Ids of the clips to hold; all if not given.
+        Ids of the clips to include; all if not given.
     """
     result = side.result
     clips = result.clips if shown is None else [result.by_id[i] for i in shown if i in result.by_id]
@@ -123,7 +112,7 @@ def side_json(side: ReportRun, shown: Sequence[str] | None = None) -> dict[str, 
         "speakers": _column([clip.info.speaker for clip in clips]),
         "words": _column([clip.info.word for clip in clips]),
         "frames": _column([clip.info.frames for clip in clips]),
-        "notes": _sparse([[*_told(clip), *clip.notes] for clip in clips]),
+        "notes": _sparse([[*_finding_lines(clip), *clip.notes] for clip in clips]),
         "failures": _sparse([[[who, f.code, f.message] for who, f in clip.failures.items()] for clip in clips]),
         "readings": _sparse(
             [[[r.observer, r.way, r.steps] for r in _detail(side, clip).readings] for clip in clips],
@@ -137,8 +126,8 @@ def side_json(side: ReportRun, shown: Sequence[str] | None = None) -> dict[str, 
     }
 
 
-def _told(clip: ClipScore) -> list[str]:
-    """A clip's findings as lines, the worst first; those that are failures are shown as such."""
+def _finding_lines(clip: ClipScore) -> list[str]:
+    """The findings of a clip as lines, the worst first, without those that are listed as failures."""
     failed = {why.code for why in clip.failures.values()}
     return [f"{f.level}, {f.code}: {f.message}" for f in worst_first(clip.findings) if f.code not in failed]
 
@@ -151,16 +140,17 @@ def _detail(side: ReportRun, clip: ClipScore) -> Detail:
 
 
 def _rounded(value: float | None, digits: int) -> float | str | None:
-    """Infinity is not JSON: it becomes a text."""
+    """The value with few decimals. Infinity becomes a text, since JSON has none."""
     if value is None or not isfinite(value):
         return value if value is None else repr(value)
     return round(value, digits + EXTRA_DIGITS)
 
 
 def _column(values: Sequence[Any]) -> Sequence[Any] | None:
-    """None if nothing is in it."""
+    """The values, or None if all are None."""
     return values if any(value is not None for value in values) else None
 
 
 def _sparse(values: Sequence[Any]) -> dict[str, Any]:
+    """The values that are not empty, by their index."""
     return {str(place): value for place, value in enumerate(values) if value}

@@ -1,8 +1,7 @@
-"""What a record says of a clip beyond its tallies: texts side by side, and curves over time or offset.
+"""Details of a clip from its record: transcripts word by word, and curves over time or offset.
 
-All of it comes from the evidence that is kept, without a model. Curves are stored as one byte a point, because they are
-for the eye: on a chart of a hundred pixels 254 steps between the least and the greatest value can't be told from exact
-ones, and 25,000 clips stay a few megabytes.
+All details come from stored evidence, without a model. Curves are stored with one byte a point: on a chart a hundred
+pixels high, 254 steps between the least and the greatest value look exact, and 25,000 clips take only a few megabytes.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from tlbench.observing.evidence import Evidence
 from tlbench.scoring.record import ClipRecord
 from tlbench.scoring.result import ClipScore, Result
 
-# A step of an alignment: a word that is equal in both, or [said, read] with 0 for none.
+# A step of an alignment: a word that is equal in both texts, or [transcript, hypothesis] with 0 for no word.
 Step: TypeAlias = "str | list[str | int]"
-# Least and greatest value, and base64 of one byte a point: 0 to 254 between them, 255 where there is none.
+# Least value, greatest value, and base64 of one byte a point: 0 to 254 between the two, 255 for no value.
 Curve: TypeAlias = "list[float | str]"
 
 LEVELS = 254
 GAP = 255
-IDENTICAL_DB = 100.0  # what identical frames count as in the metrics' own mean, and so the top of the chart
-AGREEMENT = 1e-9  # relative: as between a result's values and its tallies
+IDENTICAL_DB = 100.0  # PSNR of identical frames in the mean of the metrics, and so the top of the chart
+AGREEMENT = 1e-9  # relative, as between the values of a result and its tallies
 _PEAK_SQUARED = 255.0**2
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A kind of curve: ``name`` in details, a title for people, what lies along it (``frame`` or ``offset``)."""
+    """A kind of curve: its ``name`` in details, its title, and its axis ``along`` (``frame`` or ``offset``)."""
 
     name: str
     title: str
@@ -43,7 +42,7 @@ class Chart:
     unit: str = ""
 
 
-_ARITHMETICS = {"common": "", "paper": " (published view)"}  # what the names of SyncNet's findings begin with
+_ARITHMETICS = {"common": "", "paper": " (published view)"}  # prefixes of the names in SyncNet's evidence
 _REGIONS = ("face", "mouth", "frame")
 CHARTS: tuple[Chart, ...] = (
     *(
@@ -64,7 +63,7 @@ CHARTS: tuple[Chart, ...] = (
     ),
 )
 
-# Which text of an observer is set against its ``reference``, and how it was read.
+# Texts in evidence that are aligned with the transcript, and how they were decoded.
 _HYPOTHESES = {
     "hypothesis": "",
     "free_hypothesis": "free beam search",
@@ -75,7 +74,7 @@ _FORCED = "teacher forcing"
 
 @dataclass(frozen=True)
 class Transcript:
-    """What one observer read of a clip, beside what was said."""
+    """A transcript aligned with the hypothesis of one observer. ``way`` says how it was decoded."""
 
     observer: str
     way: str
@@ -84,7 +83,7 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Detail:
-    """What is known of one clip beyond its numbers."""
+    """Transcripts and curves of one clip."""
 
     readings: tuple[Transcript, ...] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
@@ -93,13 +92,13 @@ class Detail:
 def details_of(records: Iterable[ClipRecord], result: Result) -> dict[str, Detail]:
     """The details of a result's clips by id.
 
-    The records must be those the result was made of: each is tallied again and compared, since a text beside a number
-    it does not give would mislead.
+    The records must be those that the result was made from. Each is tallied again and compared, so that no text is
+    shown next to a number that it does not give.
 
     Raises
     ------
     TlbenchError
-        Naming the clip: records of another run, a record that was changed, or damaged evidence.
+        If the records are of another run, a record was changed, or evidence is damaged; names the clip.
     """
     found: dict[str, Detail] = {}
     forced: dict[str, list[tuple[str, str, list[int]]]] = {}
@@ -107,7 +106,9 @@ def details_of(records: Iterable[ClipRecord], result: Result) -> dict[str, Detai
     for record in records:
         clip = result.by_id.get(record.id)
         if clip is None or record.id in found:
-            raise TlbenchError(f"clip {record.id}: {'not in the result' if clip is None else 'there twice'}; {_REMEDY}")
+            raise TlbenchError(
+                f"clip {record.id}: {'not in the result' if clip is None else 'in the records twice'}; {_REMEDY}"
+            )
         check_record(record, clip, result)
         try:
             found[record.id] = Detail(
@@ -120,27 +121,25 @@ def details_of(records: Iterable[ClipRecord], result: Result) -> dict[str, Detai
     if len(found) < len(result.clips):
         absent = next(clip.id for clip in result.clips if clip.id not in found)
         raise TlbenchError(f"clip {absent}: in the result, but not in its records; {_REMEDY}")
-    # Only now are all letters known.
+    # All records are needed to know all letters.
     return {
         clip_id: Detail(
-            (*detail.readings, *(_spelt(*one, letters=letters) for one in forced[clip_id])),
+            (*detail.readings, *(_forced_transcript(*one, letters=letters) for one in forced[clip_id])),
             detail.curves,
         )
         for clip_id, detail in found.items()
     }
 
 
-_REMEDY = "records and result are of different runs: `tlbench aggregate` makes the result anew from the records"
+_REMEDY = "records and result are of different runs: `tlbench aggregate` makes the result again from the records"
 
 
 def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
-    """Raises TlbenchError if a record does not give the tallies that the result holds of its clip."""
+    """Raises TlbenchError if a record does not give the tallies of its clip in the result."""
     of_record, of_result = record.info, clip.info
-    if (of_record.generated_sha256, of_record.reference_sha256) != (
-        of_result.generated_sha256,
-        of_result.reference_sha256,
-    ):
-        raise TlbenchError(f"clip {record.id}: its record is of another video than its result; {_REMEDY}")
+    hashes = (of_record.generated_sha256, of_record.reference_sha256)
+    if hashes != (of_result.generated_sha256, of_result.reference_sha256):
+        raise TlbenchError(f"clip {record.id}: its record and its result are of different videos; {_REMEDY}")
     for metric in result.metrics:
         if metric.outdated:
             continue  # the evidence gives the newer version's number
@@ -156,19 +155,19 @@ def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
         numbers = (0.0, 0.0) if tally is None else (tally.numerator, tally.denominator)
         stored = (0.0, 0.0) if kept is None else (kept.numerator, kept.denominator)
         if not all(isclose(x, y, rel_tol=AGREEMENT, abs_tol=1e-12) for x, y in zip(numbers, stored, strict=True)):
-            raise TlbenchError(f"clip {record.id}: its record gives another {metric.key} than its result; {_REMEDY}")
+            raise TlbenchError(f"clip {record.id}: record and result differ in {metric.key}; {_REMEDY}")
 
 
-def steps_of(said: str, read: str) -> list[Step]:
-    """Two texts word by word, split as the published word error rate splits them."""
+def steps_of(transcript: str, hypothesis: str) -> list[Step]:
+    """Two texts aligned word by word, split into words as the published word error rate does."""
     return [
         step.reference if step.operation == "equal" and step.reference else [step.reference or 0, step.hypothesis or 0]
-        for step in align(as_published(said), as_published(read))
+        for step in align(as_published(transcript), as_published(hypothesis))
     ]
 
 
 def encode_curve(values: Sequence[float] | np.ndarray) -> Curve | None:
-    """A curve for the page; None if it has no finite point."""
+    """A curve (N,) for the page; None without a finite value."""
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1:
         raise ValueError(f"a curve has one number a point, got shape {numbers.shape}")
@@ -214,8 +213,8 @@ def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.minimum(10 * np.log10(_PEAK_SQUARED / values), IDENTICAL_DB)
         if chart.along == "offset":
-            values = values[::-1]  # the first row is the greatest offset; charts run from the least to the greatest
-        if name == "common_window_confidence":  # the windows at both ends were compared at no shift
+            values = values[::-1]  # evidence starts with the greatest offset, charts with the least
+        if name == "common_window_confidence":  # the windows at both ends were not compared
             values = np.pad(values, int(evidence.number("common_max_shift_frames")), constant_values=np.nan)
         curve = encode_curve(values)
         if curve is not None:
@@ -223,9 +222,9 @@ def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
 
 
 def _forced(record: ClipRecord, letters: dict[int, str]) -> Iterable[tuple[str, str, list[int]]]:
-    """Observer, what was said, and the numbers of the letters it wrote under teacher forcing.
+    """Observer, transcript, and the token ids of the letters that it predicted under teacher forcing.
 
-    The record holds what was said both as text and as numbers: that tells which number is which letter.
+    Also fills ``letters``, the letter of each token id: the record has the transcript both as text and as token ids.
     """
     for evidence in record.evidence.values():
         said = evidence.values.get("reference")
@@ -237,6 +236,6 @@ def _forced(record: ClipRecord, letters: dict[int, str]) -> Iterable[tuple[str, 
         yield evidence.observer, said, evidence.array("forced_ids").astype(np.int64).tolist()
 
 
-def _spelt(observer: str, said: str, ids: Sequence[int], letters: Mapping[int, str]) -> Transcript:
-    """Numbers no transcript of the run has a letter for (the end mark, at least) are left out."""
+def _forced_transcript(observer: str, said: str, ids: Sequence[int], letters: Mapping[int, str]) -> Transcript:
+    """The predicted letters as a transcript. Token ids without a known letter, such as the end mark, are left out."""
     return Transcript(observer, _FORCED, steps_of(said, "".join(letters.get(number, "") for number in ids)))

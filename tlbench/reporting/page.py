@@ -1,8 +1,8 @@
-"""The page: one HTML file that needs nothing else, with the clips as data for its own script.
+"""The page: one HTML file that needs nothing else, with the clips as data for its script.
 
-Names and transcripts come from others. Jinja2 escapes what it writes; the data for the script is JSON in which no
-character can end the element; the script writes text only as text; and a policy in the page's head lets nothing run
-but the page's own script and nothing load from anywhere.
+Names and transcripts may come from strangers. Jinja2 escapes what it writes; the data of the script is JSON without
+characters that could end the element; the script writes text only as text; and a content security policy in the head of
+the page allows only its own script to run and nothing to load.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from markupsafe import Markup
 from tlbench.comparison.compare import Comparison
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.reporting.blind import blind_table
-from tlbench.reporting.contents import ReportRun, side_json, telling_metrics
+from tlbench.reporting.contents import ReportRun, ranking_metrics, side_json
 from tlbench.reporting.details import CHARTS
 from tlbench.reporting.numbers import ends, head, shown_number
-from tlbench.scoring.blind_rows import UNREAD_MEANS, cannot_read, unread_mark
+from tlbench.scoring.blind_rows import cannot_read, unread_mark
 from tlbench.scoring.result import Result
+from tlbench.scoring.result_notes import UNREAD_MEANS
 
 _ARITHMETICS = {
     "sound": "Sound: to compare systems by",
     "paper": "Paper: the published arithmetic, to compare with the literature",
 }
-# In JSON these can stand only inside texts, where they may be written so.
+# In JSON these characters occur only inside texts, where they may be escaped.
 _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
@@ -48,13 +49,13 @@ def render_page(
     Parameters
     ----------
     sides : sequence of ReportRun
-        The run, and the one beside it if there is a comparison.
+        The run, and the second run if there is a comparison.
     comparison : Comparison, optional
-        Of the two.
+        The comparison of the two runs.
     shown : sequence of str, optional
-        Ids of the clips on the page; all if not given. The numbers of the summary are over all clips in any case.
+        Ids of the clips on the page; all if not given. The summary is always over all clips.
     findings : sequence of Finding, optional
-        Of ``tlbench check``, which looks at more than a run does; None if it is not known.
+        Findings of ``tlbench check``, which checks more than a run; None if there are none to show.
     """
     result = sides[0].result
     static = files("tlbench.reporting") / "static"
@@ -66,11 +67,11 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    telling = telling_metrics(result)
+    ranking = ranking_metrics(result)
     data = {
         "sides": [side_json(side, shown) for side in sides],
         "charts": [asdict(chart) for chart in CHARTS],
-        "primary": next((m.key for m in telling if m.unit == "%"), telling[0].key if telling else None),
+        "primary": next((m.key for m in ranking if m.unit == "%"), ranking[0].key if ranking else None),
     }
     return environment.get_template("report.html").render(
         title=" and ".join(side.result.name for side in sides),
@@ -93,7 +94,7 @@ def render_page(
 
 
 def script_json(data: Mapping[str, Any]) -> str:
-    """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
+    """JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
     return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
 
 
@@ -146,9 +147,9 @@ def _comparison(comparison: Comparison, sides: Sequence[ReportRun]) -> dict[str,
             }
         )
     left_out = [
-        f"{item.key}: only one of the two has it"
+        f"{item.key}: only one of the two runs has it"
         if item.a is None or item.b is None
-        else f"{item.key}: made differently, {item.a} and {item.b}"
+        else f"{item.key}: the protocols differ, {item.a} and {item.b}"
         for item in comparison.not_comparable
     ]
     return {
@@ -166,9 +167,9 @@ def _comparison(comparison: Comparison, sides: Sequence[ReportRun]) -> dict[str,
 
 def _about(side: ReportRun) -> dict[str, Any]:
     result = side.result
-    untold = Counter(
+    failures = Counter(
         (who, why.code) for clip in result.clips if not clip.findings for who, why in clip.failures.items()
-    ).most_common()  # of a result from before there were findings
+    ).most_common()  # of a result older than findings
     notes = Counter(note for clip in result.clips for note in set(clip.notes)).most_common()
     counts = result.frame_counts
     absent = result.expected - len(result.clips)
@@ -177,7 +178,7 @@ def _about(side: ReportRun) -> dict[str, Any]:
         "role": result.role,
         "complete": result.complete,
         "remarks": result.remarks,
-        "failed": [{"who": who, "code": code, "count": f"{count:,}"} for (who, code), count in untold],
+        "failed": [{"who": who, "code": code, "count": f"{count:,}"} for (who, code), count in failures],
         "findings": _grouped(result.all_findings),
         "frames": "" if counts is None else f"{counts[0]:,} of {counts[1]:,}",
         "short": counts is not None and counts[0] < counts[1],
@@ -192,7 +193,7 @@ def _about(side: ReportRun) -> dict[str, Any]:
 
 
 def _grouped(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings by code, the worst first. Clips of which the same is said share a line; nothing is left out."""
+    """Findings by code, the worst first. Clips with the same message share a line; nothing is left out."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for found in worst_first(findings):
         groups.setdefault((found.level, found.code), []).append(found)

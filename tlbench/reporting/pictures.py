@@ -1,6 +1,6 @@
 """Pictures of a clip from its video: a film strip of the mouth, and a small preview that plays.
 
-A video is used only if its bytes are those that were scored, so a page can't show one thing and count another.
+A video is used only if its bytes are those that were scored, so that a page never shows another video than it counts.
 """
 
 from __future__ import annotations
@@ -23,34 +23,35 @@ from tlbench.errors import ClipError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.scoring.result import ClipScore
 
 TILES = 8  # frames a strip
-TILE_PX = 88  # width of one
+TILE_PX = 88  # width of a frame
 GAP_PX = 2
-QUALITY = 72  # of JPEG
+QUALITY = 72  # of the JPEG
 PREVIEW_PX = 192  # longest side
 PREVIEW_CRF = 30
+SAMPLE_RATE = 16000
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a page shows of one clip's video.
+    """The pictures of one clip on the page.
 
     Attributes
     ----------
     strip : str
         A data URI, or "".
     caption : str
-        What the strip shows, or why there is none.
+        What the strip shows, or why there is no strip.
     tiles : int
     preview : str
         A data URI of a small video, or "".
     link : str
-        Where the video itself lies, as seen from the page, or "".
+        Path of the video itself relative to the page, or "".
     """
 
     strip: str = ""
@@ -60,12 +61,13 @@ class Picture:
     link: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        said = {"strip": self.strip, "caption": self.caption, "tiles": self.tiles}
-        return {name: value for name, value in (said | {"preview": self.preview, "link": self.link}).items() if value}
+        """The fields that are not empty."""
+        fields = {"strip": self.strip, "caption": self.caption, "tiles": self.tiles}
+        return {name: value for name, value in (fields | {"preview": self.preview, "link": self.link}).items() if value}
 
 
 class Videos:
-    """The videos below some folders, asked for by clip and known by their bytes."""
+    """Finds the scored video of a clip below some folders, by its name and its bytes."""
 
     def __init__(self, folders: Sequence[Path], ids: Sequence[str]) -> None:
         self._names = ClipNames(ids, lambda clip_id: ())
@@ -76,7 +78,7 @@ class Videos:
         return [match_files(self._names, find_files(folder)).files for folder in self._folders]
 
     def find(self, clip: ClipScore) -> Path:
-        """The video that was scored. Raises ClipError ``missing`` or ``other-bytes`` with one line for the page."""
+        """The scored video of a clip. Raises ClipError ``missing`` or ``other-bytes`` with one line for the page."""
         found = [files[clip.id] for files in self._files if clip.id in files]
         if not found:
             raise ClipError("missing", "the video is not here")
@@ -86,38 +88,38 @@ class Videos:
                     return path
             except OSError:
                 continue
-        raise ClipError("other-bytes", f"{found[0].name} is not the video that was scored: its bytes are others")
+        raise ClipError("other-bytes", f"{found[0].name} is not the video that was scored: its bytes differ")
 
 
 def draw(path: Path, link: str, *, embed: bool) -> Picture:
-    """A clip's strip, and its preview if asked. What can't be drawn is said in the caption."""
-    video = VideoReader(path)
+    """The strip of a video, and its preview if ``embed``. The caption says what can't be drawn."""
+    reader = VideoReader(path)
     try:
-        count = sum(len(chunk) for chunk in video.frames())
+        count = sum(len(run) for run in reader.frames())
         wanted = sorted(set(np.linspace(0, count - 1, TILES).round().astype(int).tolist()))
-        frames = np.stack(list(_frames(video, wanted)))
+        frames = np.stack(list(_frames(reader, wanted)))
         strip, what = _strip(frames)
-        preview = _preview(video, path) if embed else ""
+        preview = _preview(reader, path) if embed else ""
     except ClipError as error:
         return Picture(caption=error.message.replace(str(path), path.name), link=link)
     return Picture(strip, what, len(wanted), preview, link)
 
 
-def _frames(video: VideoReader, wanted: Iterable[int]) -> Iterable[np.ndarray]:
+def _frames(reader: VideoReader, wanted: Iterable[int]) -> Iterable[np.ndarray]:
     """(H, W, 3) RGB of the wanted frames, in order."""
     chosen = set(wanted)
-    for chunk in video.frames():
-        if chosen & set(range(chunk.start, chunk.start + len(chunk))):
-            for index in range(len(chunk)):
-                if chunk.start + index in chosen:
-                    yield chunk.rgb[index]
+    for run in reader.frames():
+        if chosen & set(range(run.start, run.start + len(run))):
+            for index in range(len(run)):
+                if run.start + index in chosen:
+                    yield run.rgb[index]
 
 
 def _strip(frames: np.ndarray) -> tuple[str, str]:
-    """The strip as a data URI, and what it shows.
+    """The strip of (N, H, W, 3) uint8 RGB frames as a data URI, and what it shows.
 
-    The crop is for people: the lower half of the face as BlazeFace sees it in these frames, the same in all of
-    them (their median), so that what moves is the mouth. What each observer was shown is its view's business.
+    All frames get the same crop, so that only the mouth moves: the lower half of the median face box that BlazeFace
+    finds in them. It is not the crop of any observer.
     """
     boxes = [box for box in BlazeFaceDetector().detect(frames) if box is not None]
     height, width = frames.shape[1:3]
@@ -134,17 +136,17 @@ def _strip(frames: np.ndarray) -> tuple[str, str]:
     for place, frame in enumerate(frames):
         tile = cv2.resize(frame[y1:y2, x1:x2], (TILE_PX, tile_height), interpolation=cv2.INTER_AREA)
         strip.paste(Image.fromarray(tile), (place * (TILE_PX + GAP_PX), 0))
-    held = BytesIO()
-    strip.save(held, "JPEG", quality=QUALITY, optimize=True)
-    return _data_uri("image/jpeg", held.getvalue()), what
+    buffer = BytesIO()
+    strip.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return _data_uri("image/jpeg", buffer.getvalue()), what
 
 
-def _preview(video: VideoReader, path: Path) -> str:
-    """The whole clip, small, with its sound if it has any."""
-    height, width = next(iter(video.frames())).rgb.shape[1:3]
+def _preview(reader: VideoReader, path: Path) -> str:
+    """The whole video in a small size, with its sound if it has any, as a data URI."""
+    height, width = next(iter(reader.frames())).rgb.shape[1:3]
     scale = min(1.0, PREVIEW_PX / max(height, width))
     size = (max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2))
-    small = (cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for chunk in video.frames() for frame in chunk.rgb)
+    small = (cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for run in reader.frames() for frame in run.rgb)
     try:
         samples = read_audio(path, SAMPLE_RATE)
     except ClipError:

@@ -1,15 +1,15 @@
-"""A run, or two, as a page: what is read, which clips are shown in pictures, and the file that is written."""
+"""Writes the page of a run or of two: reads results, records and videos, chooses clips, and writes the file."""
 
 from __future__ import annotations
 
 import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tlbench.arguments import AnyPath, AnyPaths, as_paths
+from tlbench.arguments import AnyPath, AnyPaths, CountCallback, as_paths
 from tlbench.comparison.compare import compare
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
@@ -25,9 +25,7 @@ from tlbench.scoring.result_file import load_result
 
 PAGE_NAME = "report.html"
 PICTURES = 48  # clips with a strip: about 15 kB each
-LARGE_BYTES = 30 * 2**20  # what a browser still opens without a thought
-
-Progress = Callable[[int, int], None]
+LARGE_BYTES = 30 * 2**20  # above this size browsers are slow
 
 
 def report(
@@ -40,36 +38,36 @@ def report(
     embed: bool = False,
     pictures: int = PICTURES,
     limit: int | None = None,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
 ) -> Path:
-    """Write the page of a run, or of two side by side, and return its path. No model is loaded.
+    """Write the page of a run, or of two runs side by side, and return its path. Needs no model.
 
     Parameters
     ----------
     run, other : path
-        Run folders, or their ``result.json``. Texts and curves come from the ``records.jsonl`` beside it; without that
-        the page has numbers alone, and says so.
+        Run folders, or their ``result.json``. Texts and curves come from ``records.jsonl`` in the same folder. Without
+        it the page has only numbers, and says so.
     out : path, optional
-        ``report.html`` in the run's folder if not given.
+        ``report.html`` in the folder of the run if not given.
     videos : path, or sequence of path
-        Folders of the videos that were scored, of both runs, and the run's own folder besides (controls lie there). A
+        Folders of the scored videos of both runs. The folders of the runs, which contain controls, are searched too. A
         video is used only if its bytes are those that were scored.
     check : path, optional
-        What ``tlbench check --json`` printed: its findings are shown.
+        A file with the output of ``tlbench check --json``; its findings are shown.
     embed : bool
-        Put small previews of the videos into the page, of the clips that have pictures.
+        Include small previews of the videos of clips that have pictures.
     pictures : int
-        How many clips are shown in pictures: the worst and best by each metric in turn, with ``other`` those that
-        changed most.
+        Number of clips with pictures: the worst and best by each metric in turn; with ``other``, those that changed
+        most.
     limit : int, optional
-        How many clips the page holds at all, chosen in the same way; all of them if not given.
+        Number of clips on the page, chosen in the same way; all if not given.
     progress : (done, total) -> None, optional
         Called after each video.
 
     Raises
     ------
     TlbenchError
-        One line: no such file, another schema version, a file that was changed, two runs without a clip in common.
+        If a file is missing, was changed or has another schema version, or two runs have no clip in common.
 
     Warns
     -----
@@ -80,46 +78,20 @@ def report(
     results = [load_result(path) for path in paths]
     comparison = compare(*results) if len(results) == 2 else None
     findings = None if check is None else read_findings(Path(check))
-    beside = results[1] if len(results) == 2 else None
-    shown = None if limit is None else notable_clips(results[0], beside, limit)
-    chosen = notable_clips(results[0], beside, pictures)
+    second = results[1] if len(results) == 2 else None
+    shown = None if limit is None else notable_clips(results[0], second, limit)
+    chosen = notable_clips(results[0], second, pictures)
     if shown is not None:
         chosen = [clip_id for clip_id in chosen if clip_id in set(shown)]
     folders = [_folder(path) for path in paths]
     page = Path(out) if out is not None else folders[0] / PAGE_NAME
-    _check_page(page, paths)
+    _check_page(page)
 
-    total, done = len(results) * len(chosen), 0
-    sides = []
-    for result, folder in zip(results, folders, strict=True):
-        missing: list[str] = []
-        records = folder / RECORDS_NAME
-        details = {}
-        if records.is_file():
-            try:
-                details = details_of(read_records(records), result)
-            except TlbenchError as error:
-                raise TlbenchError(_naming(records, str(error))) from error
-        else:
-            missing.append(
-                f"No texts and no curves: there is no {RECORDS_NAME} beside {FILE_NAME}. Copy it there from the run's "
-                "folder, or score again (what was observed is in the cache)"
-            )
-        finder = Videos([*as_paths(videos), folder], [clip.id for clip in result.clips])
-        drawn: dict[str, Picture] = {}
-        for clip_id in chosen:
-            if clip_id in result.by_id:
-                drawn[clip_id] = _picture(finder, result, clip_id, page.parent, embed)
-            done += 1
-            if progress is not None:
-                progress(done, total)
-        without = sum(not picture.strip for picture in drawn.values())
-        if without:
-            missing.append(
-                f"No pictures of {without} of the {len(drawn)} clips that should have some; pass the folder of the "
-                "videos that were scored with --videos"
-            )
-        sides.append(ReportRun(result, details, drawn, tuple(missing)))
+    steps = _Steps(len(results) * len(chosen), progress)
+    sides = [
+        _report_run(result, folder, [*as_paths(videos), folder], chosen, page.parent, embed, steps)
+        for result, folder in zip(results, folders, strict=True)
+    ]
     text = render_page(sides, comparison, shown=shown, findings=findings)
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > LARGE_BYTES:
@@ -131,12 +103,64 @@ def report(
     return page
 
 
+class _Steps:
+    """Counts the videos of all runs for the progress callback."""
+
+    def __init__(self, total: int, progress: CountCallback | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._done = 0
+
+    def next(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _report_run(
+    result: Result,
+    folder: Path,
+    videos: Sequence[Path],
+    chosen: Sequence[str],
+    page_folder: Path,
+    embed: bool,
+    steps: _Steps,
+) -> ReportRun:
+    """One run for the page: the details of its records, if there are any, and pictures of the chosen clips."""
+    missing: list[str] = []
+    records = folder / RECORDS_NAME
+    details = {}
+    if records.is_file():
+        try:
+            details = details_of(read_records(records), result)
+        except TlbenchError as error:
+            raise TlbenchError(_naming(records, str(error))) from error
+    else:
+        missing.append(
+            f"No texts and no curves: there is no {RECORDS_NAME} next to {FILE_NAME}. Copy it there from the folder of "
+            "the run, or score again (the evidence is in the cache)"
+        )
+    finder = Videos(videos, [clip.id for clip in result.clips])
+    drawn: dict[str, Picture] = {}
+    for clip_id in chosen:
+        if clip_id in result.by_id:
+            drawn[clip_id] = _picture(finder, result, clip_id, page_folder, embed)
+        steps.next()
+    without = sum(not picture.strip for picture in drawn.values())
+    if without:
+        missing.append(
+            f"No pictures of {without} of the {len(drawn)} clips that should have some; pass the folder of the "
+            "videos that were scored with --videos"
+        )
+    return ReportRun(result, details, drawn, tuple(missing))
+
+
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _check_page(page: Path, runs: Sequence[Path]) -> None:
-    """Raises TlbenchError if writing the page would destroy what it is made of, or is a folder."""
+def _check_page(page: Path) -> None:
+    """Raises TlbenchError unless the page can be a new HTML file."""
     if page.is_dir():
         raise TlbenchError(f"--out {page} is a folder; name a file, such as {page / PAGE_NAME}")
     if page.suffix.lower() not in (".html", ".htm"):
@@ -144,29 +168,29 @@ def _check_page(page: Path, runs: Sequence[Path]) -> None:
 
 
 def _naming(path: Path, line: str) -> str:
-    """Errors of reading name file and line already; those of comparing do not."""
+    """An error message that begins with the file."""
     return line if line.startswith(str(path)) else f"{path}: {line}"
 
 
-def _picture(finder: Videos, result: Result, clip_id: str, beside: Path, embed: bool) -> Picture:
+def _picture(finder: Videos, result: Result, clip_id: str, page_folder: Path, embed: bool) -> Picture:
     try:
         path = finder.find(result.by_id[clip_id])
     except ClipError as error:
         return Picture(caption=error.message)
-    return draw(path, _link(path, beside), embed=embed)
+    return draw(path, _link(path, page_folder), embed=embed)
 
 
-def _link(path: Path, beside: Path) -> str:
-    """From the page to a file, as a relative address; "" where there is none (another drive)."""
+def _link(path: Path, page_folder: Path) -> str:
+    """The relative address of a file from the page; "" if there is none, as on another drive."""
     try:
-        relative = os.path.relpath(path.resolve(), beside.resolve())
+        relative = os.path.relpath(path.resolve(), page_folder.resolve())
     except ValueError:
         return ""
-    return "./" + quote(relative.replace(os.sep, "/"))  # "./": a name with a colon in it is no scheme
+    return "./" + quote(relative.replace(os.sep, "/"))  # "./", so that a name with a colon is not taken for a scheme
 
 
 def read_findings(path: Path) -> list[Finding]:
-    """The findings of ``tlbench check --json``. Raises TlbenchError if the file is something else."""
+    """The findings in the output of ``tlbench check --json``. Raises TlbenchError if the file is something else."""
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:

@@ -20,10 +20,9 @@ from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.differences import Difference, paired_differences
 from tlbench.scoring.record import count, text
 from tlbench.scoring.result import ClipScore, Result, total_value
+from tlbench.scoring.result_notes import UNREAD
 
 LEVEL = 0.95  # of the paired interval
-UNREAD = "†"  # after a number that is not better than a blind reader's
-UNREAD_MEANS = f"{UNREAD} not read: not better than the best blind reader (paired difference, 95 %)."
 BLIND_MEANS = "blind: the score of guessing without looking, from"  # and where the guesses come from
 ProbeSource = Literal["probe", "ground-truth"]
 
@@ -199,7 +198,7 @@ def verdict_of(result: Result, key: str) -> Verdict | None:
 
 
 def unread_mark(result: Result, key: str) -> str:
-    """:data:`UNREAD` for a number that is not better than a blind reader's, else nothing."""
+    """:data:`tlbench.scoring.result_notes.UNREAD` if the number is not better than a blind reader's, else nothing."""
     verdict = verdict_of(result, key)
     return UNREAD if verdict is not None and not verdict.read else ""
 

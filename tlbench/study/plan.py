@@ -1,10 +1,10 @@
-"""Who sees which clip, by which method, in which order. No files, no names that a participant sees.
+"""Decides which participant sees which clip by which method, and in which order.
 
-A study has *conditions*: the methods and, as a control, the real videos. A participant sees each clip once, so that no
-clip is judged beside itself, and each condition equally often. By a Latin square the condition of a clip moves on by
-one from participant to participant, so that over as many participants as conditions every clip is shown in every
-condition. Attention checks stand at random places between the rated clips; the read clips come in a part of their own,
-and are others than the rated ones, whose words were heard.
+The *conditions* of a study are the methods and, as a control, the real videos. A participant sees each clip once, so
+that ratings of a clip do not influence each other, and each condition equally often. In a Latin square the condition of
+a clip changes from one participant to the next, so that as many participants as there are conditions see every clip in
+every condition. Attention checks are at random positions between the rated clips. The clips to read follow in a part of
+their own and are never rated clips, since rated clips have sound.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from tlbench.errors import TlbenchError
+from tlbench.metrics.opinion import HIGHEST, LOWEST
 from tlbench.metrics.text import distance, spoken
 from tlbench.metrics.visemes import phonemes, visemes
-from tlbench.study.answers import HIGHEST, LOWEST
 
 Task = Literal["rate", "check", "read"]
 
-OFFERED_WORDS = 6  # the true one among them: guessing gives 17 %
+OFFERED_WORDS = 6  # with the right one; guessing gets 17 % right
 _Item = TypeVar("_Item")
 
 
@@ -32,7 +32,8 @@ class Item:
     Attributes
     ----------
     task : "rate", "check" or "read"
-        Judged on three scales; judged on three scales as the video itself asks; read without sound.
+        ``rate`` and ``check`` are rated on three scales, ``check`` with the score shown in the video; ``read`` has no
+        sound and is read.
     condition, clip : str
     """
 
@@ -43,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Trial:
-    """One video before one participant; ``offered`` are the words to choose from, if there are any to choose."""
+    """One video shown to one participant. ``offered`` are the words to choose from; empty if the answer is typed."""
 
     item: Item
     offered: tuple[str, ...] = ()
@@ -51,7 +52,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The clips of a study, by what is done with them; ``checks`` gives the score that each check asks for."""
+    """The clips of a study by task. ``checks`` maps each clip of an attention check to the score it asks for."""
 
     rated: tuple[str, ...]
     read: tuple[str, ...]
@@ -61,21 +62,22 @@ class Drawn:
 def draw_clips(
     rateable: Sequence[str], readable: Sequence[str], rated: int, read: int, checks: int, seed: int
 ) -> Drawn:
-    """Draw the clips of each part, none twice.
+    """Draw the clips of each part. No clip is in two parts.
 
     Parameters
     ----------
     rateable : sequence of str
         Ids of the clips that every condition has.
     readable : sequence of str
-        Those of them of which it is known what is said.
+        Those with a known text.
     rated, read, checks : int
-        How many of each.
+        Number of clips of each part.
+    seed : int
 
     Raises
     ------
     TlbenchError
-        If there are too few.
+        If there are too few clips.
     """
     if len(rateable) < rated + read + checks or len(readable) < read:
         raise TlbenchError(
@@ -93,7 +95,7 @@ def draw_clips(
 
 
 def check_balance(clips: int, conditions: Sequence[str], option: str) -> None:
-    """Raises TlbenchError unless so many clips can be shared evenly by the conditions."""
+    """Raises TlbenchError unless the number of clips is a multiple of the number of conditions."""
     count = len(conditions)
     if clips % count:
         below, above = clips // count * count, (clips // count + 1) * count
@@ -107,14 +109,14 @@ def check_balance(clips: int, conditions: Sequence[str], option: str) -> None:
 def plan_trials(
     drawn: Drawn, conditions: Sequence[str], participants: int, offered: Mapping[str, tuple[str, ...]], seed: int
 ) -> list[list[Trial]]:
-    """The trials of each participant in order: rated clips with the checks between them, then the clips to read.
+    """The trials of each participant in order: rated clips with attention checks between them, then clips to read.
 
     Parameters
     ----------
     conditions : sequence of str
-        Attention checks are shown under the last one.
+        Attention checks show the last one.
     offered : mapping of clip id to words
-        For clips whose word is chosen.
+        The words to choose from, for clips of single words.
     seed : int
         The same seed, clips and conditions give the same plan.
     """
@@ -135,7 +137,7 @@ def plan_trials(
 def _in_blocks(
     task: Task, clips: Sequence[str], square: Sequence[str], participant: int, generator: random.Random
 ) -> list[Item]:
-    """Blocks of one clip of each condition, so that nobody is fresh for one method and tired for another."""
+    """Blocks with one clip of each condition, so that fatigue affects all methods equally."""
     by_condition: dict[str, list[Item]] = {condition: [] for condition in square}
     for row, clip in enumerate(clips):
         condition = square[(row + participant) % len(square)]
@@ -145,7 +147,7 @@ def _in_blocks(
 
 
 def _spread(items: list[Item], checks: Sequence[Item], generator: random.Random) -> None:
-    """Put the checks in, each into a stretch of its own, none first."""
+    """Insert the checks, one in each of equal stretches of the items, never as the first item."""
     order = shuffled(list(checks), generator)
     length = len(items)
     for number in reversed(range(len(order))):
@@ -154,10 +156,10 @@ def _spread(items: list[Item], checks: Sequence[Item], generator: random.Random)
 
 
 def words_like(word: str, vocabulary: Sequence[str], count: int = OFFERED_WORDS) -> tuple[str, ...]:
-    """The word and the others that look most like it on the lips, ``count`` in all, or as many as there are.
+    """The word and the words most similar to it on the lips, ``count`` in all or as many as there are.
 
-    Words that look the same (pat, bat) are not offered: between these nobody can choose by eye. Likeness is the
-    fewest changes between the words' visemes, then between their sounds.
+    Words that look the same (pat, bat) are not offered, since lip reading can't distinguish them. Similarity is the
+    edit distance of the visemes, then of the phonemes.
     """
     sounds = phonemes([word])
     seen = visemes(sounds)
@@ -171,12 +173,15 @@ def words_like(word: str, vocabulary: Sequence[str], count: int = OFFERED_WORDS)
 
 
 def as_said(text: str) -> str:
-    """A label or transcript as people see it: lower case, no punctuation."""
+    """A label or transcript as shown to participants: lower case, no punctuation."""
     return " ".join(spoken(text))
 
 
 def shuffled(items: list[_Item], generator: random.Random) -> list[_Item]:
-    """A new list in random order (Fisher and Yates). Only ``random()`` gives the same in every version of Python."""
+    """A new list in random order (Fisher and Yates).
+
+    Uses ``random()`` only, which gives the same numbers in every version of Python.
+    """
     order = list(items)
     for last in range(len(order) - 1, 0, -1):
         chosen = int(generator.random() * (last + 1))

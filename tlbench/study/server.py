@@ -1,4 +1,4 @@
-"""The study's web server: waitress, which is plain Python and made to face people, in front of the site."""
+"""The web server of a study: waitress, a WSGI server in plain Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tlbench.errors import TlbenchError
 from tlbench.study.store import Store
 
-THREADS = 8  # participants whose videos load at the same moment; the others wait their turn
+THREADS = 8  # requests served at the same time; others wait
 MAX_REQUEST = 64 * 1024  # bytes
 
 
@@ -27,18 +27,18 @@ def serve_study(
     Parameters
     ----------
     host : str
-        The address to listen on. By default nobody but this machine reaches it.
+        The address to listen on. By default only this machine reaches it.
     port : int
-        0 takes a free one.
+        0 takes a free port.
     name : str, optional
-        What people type where a proxy on this machine stands in front, ``study.example.org``.
+        The host name of a reverse proxy on this machine, such as ``study.example.org``.
     ready : str -> None
-        Called with the address once it answers.
+        Called with the address when the server listens.
 
     Raises
     ------
     TlbenchError
-        If there is no study, the extra ``study`` is not installed, or the port is taken.
+        If the folder has no study, the extra ``study`` is not installed, or the port is in use.
     """
     try:
         from waitress.server import create_server
@@ -57,18 +57,18 @@ def serve_study(
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises TlbenchError if the port is taken or the address is not this machine's."""
+    """A listening socket. Raises TlbenchError if the port is in use or the address does not belong to this machine."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        reason = (error.strerror or str(error)).partition(" (")[0]  # Python adds the address once more
+        reason = (error.strerror or str(error)).partition(" (")[0]  # Python repeats the address
         raise TlbenchError(
             f"can't listen on {host} port {port} ({reason}); choose another (--port; 0 takes a free one)"
         ) from error
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

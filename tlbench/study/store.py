@@ -1,7 +1,7 @@
-"""The study's database: one SQLite file, which holds the plan and every answer as soon as it is given.
+"""The database of a study: one SQLite file with the plan and all answers, written as soon as they are given.
 
-Write-ahead logging lets ``tlbench study results`` read while people answer; within the server one connection behind a
-lock does all the writing, and SQLite's own lock keeps a second server from interleaving.
+Write-ahead logging lets ``tlbench study results`` read while people answer. Within the server one connection with a
+lock does all the writing. SQLite's own lock keeps a second server from interleaving.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from pathlib import Path
 from threading import Lock
 
 from tlbench.errors import TlbenchError
-from tlbench.study.answers import SCALES, Answers, Check, Score, TranscriptionAnswer
+from tlbench.metrics.opinion import SCALES
+from tlbench.study.answers import Answers, Check, Score, TranscriptionAnswer
 from tlbench.study.plan import Task, Trial
 
 FILE_NAME = "study.sqlite"
-APPLICATION_ID = 0x746C6273  # "tlbs": SQLite's own mark for whose file it is
+APPLICATION_ID = 0x746C6273  # "tlbs": the field of SQLite files that names their application
 VERSION = 1
 BUSY_SECONDS = 10
 RATED = tuple(scale.key for scale in SCALES if scale.key != "readability")
-MAX_REPLY = 300  # characters; the longest LRS2 sentences are half of it
+MAX_REPLY = 300  # characters; the longest LRS2 sentences have half as many
 
 _SCHEMA = f"""
 CREATE TABLE study (dataset TEXT NOT NULL, split TEXT NOT NULL, conditions TEXT NOT NULL, seed INTEGER NOT NULL);
@@ -69,7 +70,7 @@ CREATE TABLE replies (
 
 @dataclass(frozen=True)
 class ShownVideo:
-    """One video file of the study, under the random name that participants see.
+    """One video file of the study. Its id is the random name that participants see.
 
     Attributes
     ----------
@@ -77,13 +78,13 @@ class ShownVideo:
     task, condition, clip : str
         As in :class:`tlbench.study.plan.Item`.
     sha256 : str
-        Of the file that it was made from.
+        Hash of the generated or real video that it was made from.
     seconds : float
         Its length.
-    truth : str or None
-        What is said, for a video that is read.
+    transcript : str or None
+        The text of a video to read. The column of the database is called ``truth``.
     wanted : int or None
-        What an attention check asks for.
+        The score that an attention check asks for.
     """
 
     id: str
@@ -92,25 +93,25 @@ class ShownVideo:
     clip: str
     sha256: str
     seconds: float
-    truth: str | None = None
+    transcript: str | None = None
     wanted: int | None = None
 
 
 @dataclass(frozen=True)
 class StudyStep:
-    """What a participant has to do next.
+    """The next step of a participant.
 
     Attributes
     ----------
     position, total : int
-        The trial, counted from 0, and how many there are.
-    ask : "rate", "read" or "judge"
-        Judge: say how readable it was, now that the truth is shown. An attention check is a ``rate``.
+        Index of the trial, from 0, and the number of trials.
+    ask : "rate", "read" or "readability"
+        ``rate`` includes attention checks. ``readability`` asks how well the shown text can be read from the lips.
     video : str
     offered : tuple of str
-        Words to choose from; empty where the answer is typed.
-    truth, reply : str or None
-        Only for ``judge``.
+        Words to choose from; empty if the answer is typed.
+    transcript, reply : str or None
+        Only for ``readability``.
     """
 
     position: int
@@ -118,13 +119,13 @@ class StudyStep:
     ask: str
     video: str
     offered: tuple[str, ...] = ()
-    truth: str | None = None
+    transcript: str | None = None
     reply: str | None = None
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far one participant is."""
+class ParticipantProgress:
+    """The number of trials that one participant has done."""
 
     number: int
     code: str
@@ -142,7 +143,7 @@ def create(
     codes: Sequence[str],
     plans: Sequence[Sequence[Trial]],
 ) -> None:
-    """Write the database of a new study. ``plans`` holds the trials of each participant, ``codes`` their codes."""
+    """Write the database of a new study: ``plans`` has the trials of each participant, ``codes`` the codes."""
     ids = {(video.task, video.condition, video.clip): video.id for video in videos}
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -156,7 +157,7 @@ def create(
         )
         connection.executemany(
             "INSERT INTO videos VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(v.id, v.task, v.condition, v.clip, v.sha256, v.seconds, v.truth, v.wanted) for v in videos],
+            [(v.id, v.task, v.condition, v.clip, v.sha256, v.seconds, v.transcript, v.wanted) for v in videos],
         )
         connection.executemany("INSERT INTO participants VALUES (?, ?)", enumerate(codes))
         connection.executemany(
@@ -173,9 +174,9 @@ def create(
 
 
 class Store:
-    """A study's database, open. May be used by several threads. ``reads``: whether clips are to be read.
+    """The open database of a study. Several threads may use it. ``reads`` says whether the study has clips to read.
 
-    Raises TlbenchError if there is none, it is not a study's, or it is of another version.
+    Raises TlbenchError if there is no database, or it belongs to something else or to another version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -205,9 +206,9 @@ class Store:
             mark = self._connection.execute("PRAGMA application_id").fetchone()[0]
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error as error:
-            raise TlbenchError(f"{path}: can't be read as a study's database ({error}); is it another file?") from error
+            raise TlbenchError(f"{path}: can't be read as a study ({error}); is it another file?") from error
         if mark != APPLICATION_ID:
-            raise TlbenchError(f"{path}: an SQLite file, but not a study's; pass the folder that `study new` made")
+            raise TlbenchError(f"{path}: an SQLite file, but not of a study; pass the folder that `study new` made")
         if version != VERSION:
             remedy = "update tlbench" if version > VERSION else "finish it with the tlbench that made it"
             raise TlbenchError(f"{path}: a study of version {version}, this tlbench has version {VERSION}; {remedy}")
@@ -219,12 +220,13 @@ class Store:
         self.close()
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing, one writer at a time."""
-        with self._lock, self._connection:  # the connection commits, or rolls back what an error cut short
+        """A transaction: all of it is written or nothing, by one writer at a time."""
+        with self._lock, self._connection:  # commits, or rolls back on an error
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 
@@ -236,19 +238,19 @@ class Store:
             raise TlbenchError(f"{self.folder / FILE_NAME}: damaged ({error}); restore it from a copy") from error
 
     def participant(self, code: str) -> int | None:
-        """The number behind a code; None if there is no such code."""
+        """The number of the participant with a code; None if there is no such code."""
         found = self._all("SELECT number FROM participants WHERE code = ?", (code,))
         return int(str(found[0][0])) if found else None
 
     def may_see(self, participant: int, video: str) -> bool:
-        """Whether the participant's plan shows this video, and its turn has come."""
+        """Whether the video is in the participant's plan and has been reached."""
         rows = self._all(
             "SELECT 1 FROM trials WHERE participant = ? AND video = ? AND shown_at IS NOT NULL", (participant, video)
         )
         return bool(rows)
 
     def step(self, participant: int) -> StudyStep | None:
-        """What comes next, noted as shown; None when all is done."""
+        """The next step, which is marked as shown; None when all is done."""
         with self._transaction() as connection:
             step = _next_step(connection, participant)
             if step is not None:
@@ -259,13 +261,13 @@ class Store:
         return step
 
     def progress(self, participant: int) -> tuple[int, int]:
-        """How many trials are done, and how many there are."""
+        """The number of trials done, and of all trials."""
         found = self._all("SELECT count(done_at), count(*) FROM trials WHERE participant = ?", (participant,))
         done, total = found[0]
         return int(str(done)), int(str(total))
 
     def rate(self, participant: int, position: int, scores: Mapping[str, int]) -> bool:
-        """Keep the scores of a video (all of ``RATED``). False if that is not what is asked next: kept already."""
+        """Store the scores of a video (all of ``RATED``). False if another step is next, as after a second click."""
         with self._transaction() as connection:
             if not _is_next(connection, participant, position, "rate"):
                 return False
@@ -273,7 +275,7 @@ class Store:
         return True
 
     def reply(self, participant: int, position: int, reply: str) -> bool:
-        """Keep what was read. False if that is not what is asked next. Raises ValueError for a word not offered."""
+        """Store a transcription. False if another step is next. Raises ValueError for a word that was not offered."""
         with self._transaction() as connection:
             step = _next_step(connection, participant)
             if step is None or (step.position, step.ask) != (position, "read"):
@@ -283,24 +285,24 @@ class Store:
             connection.execute("INSERT INTO replies VALUES (?, ?, ?)", (participant, position, reply))
         return True
 
-    def judge(self, participant: int, position: int, score: int) -> bool:
-        """Keep how readable it was. False if that is not what is asked next."""
+    def rate_readability(self, participant: int, position: int, score: int) -> bool:
+        """Store the score of readability. False if another step is next."""
         with self._transaction() as connection:
-            if not _is_next(connection, participant, position, "judge"):
+            if not _is_next(connection, participant, position, "readability"):
                 return False
             _keep_scores(connection, participant, position, {"readability": score})
         return True
 
-    def everyone(self) -> list[Progress]:
-        """All participants, in the order they were made."""
+    def participants(self) -> list[ParticipantProgress]:
+        """All participants with their progress, in the order of their numbers."""
         rows = self._all(
             "SELECT number, code, count(done_at), count(*) FROM participants JOIN trials ON participant = number "
             "GROUP BY number ORDER BY number"
         )
-        return [Progress(*row) for row in rows]  # type: ignore[arg-type]
+        return [ParticipantProgress(*row) for row in rows]  # type: ignore[arg-type]
 
     def answers(self) -> Answers:
-        """Everything that was answered. Raises TlbenchError if the database is damaged."""
+        """All answers. Raises TlbenchError if the database is damaged."""
         dataset, split, conditions, _ = self._all("SELECT * FROM study")[0]
         scores: list[Score] = []
         asked: dict[tuple[object, object], tuple[int, list[int]]] = {}
@@ -312,16 +314,16 @@ class Store:
                 asked.setdefault((who, position), (_whole(wanted), []))[1].append(_whole(score))
             else:
                 scores.append(Score(_whole(who), str(condition), str(clip), str(scale), _whole(score)))
-        readings = [
+        transcriptions = [
             TranscriptionAnswer(
-                _whole(who), str(condition), str(clip), str(truth), str(reply), len(json.loads(str(offered)))
+                _whole(who), str(condition), str(clip), str(transcript), str(reply), len(json.loads(str(offered)))
             )
-            for who, condition, clip, truth, reply, offered in self._all(
+            for who, condition, clip, transcript, reply, offered in self._all(
                 "SELECT r.participant, v.condition, v.clip, v.truth, r.reply, t.offered FROM replies r "
                 "JOIN trials t USING (participant, position) JOIN videos v ON v.id = t.video ORDER BY 1, r.position"
             )
         ]
-        everyone = self.everyone()
+        participants = self.participants()
         sources = {
             (str(condition), str(clip)): str(sha256)
             for condition, clip, sha256 in self._all("SELECT condition, clip, sha256 FROM videos")
@@ -337,11 +339,11 @@ class Store:
             conditions=tuple(json.loads(str(conditions))),
             dataset=str(dataset),
             split=str(split),
-            invited=len(everyone),
+            invited=len(participants),
             scores=tuple(scores),
-            readings=tuple(readings),
+            transcriptions=tuple(transcriptions),
             checks=tuple(Check(_whole(who), wanted, tuple(given)) for (who, _), (wanted, given) in asked.items()),
-            finished=frozenset(p.number for p in everyone if p.done == p.total),
+            finished=frozenset(p.number for p in participants if p.done == p.total),
             sources=sources,
             hasty=hasty,
         )
@@ -350,7 +352,7 @@ class Store:
 def _whole(value: object) -> int:
     if not isinstance(value, int):
         raise TlbenchError(
-            f"the study's database holds {value!r:.60} where a whole number belongs; restore it from a copy"
+            f"the database of the study has {value!r:.60} instead of a whole number; restore it from a copy"
         )
     return value
 
@@ -365,12 +367,12 @@ def _next_step(connection: sqlite3.Connection, participant: int) -> StudyStep | 
     ).fetchone()
     if row is None:
         return None
-    position, total, video, task, offered, truth, reply = row
+    position, total, video, task, offered, transcript, reply = row
     if task != "read":
         return StudyStep(position, total, "rate", video)
     if reply is None:
         return StudyStep(position, total, "read", video, tuple(json.loads(offered)))
-    return StudyStep(position, total, "judge", video, tuple(json.loads(offered)), truth, reply)
+    return StudyStep(position, total, "readability", video, tuple(json.loads(offered)), transcript, reply)
 
 
 def _is_next(connection: sqlite3.Connection, participant: int, position: int, ask: str) -> bool:

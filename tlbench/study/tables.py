@@ -2,73 +2,56 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from typing import Literal, TextIO
 
-from tlbench.study.answers import GROUND_TRUTH, WORD_ERRORS, WORDS_READ, Correlation, Measure, StudyResult
-from tlbench.tables.table_format import (
-    SYMBOLS,
-    Cell,
-    Document,
-    Table,
-    clean,
-    draw_latex,
-    draw_markdown,
-    draw_terminal,
-    plain,
-)
+from tlbench.document import Cell, Document, Table, clean, interval_cell, label_with_arrow
+from tlbench.metrics.opinion import WORD_ERRORS, WORDS_READ, Measure
+from tlbench.study.answers import GROUND_TRUTH
+from tlbench.study.correlations import Correlation
+from tlbench.study.results import StudyResult
+from tlbench.tables.formats import draw
+from tlbench.tables.terminal import DEFAULT_WIDTH, shows_color, shows_only_ascii, terminal_width, write_text
 
 Format = Literal["terminal", "markdown", "latex"]
-_ARROWS = {"higher": " ↑", "lower": " ↓"}
-_WIDE = 120  # columns
 
 
 def render_study(
-    study: StudyResult, format: Format = "terminal", *, width: int = _WIDE, ascii_only: bool = False
+    study: StudyResult,
+    format: Format = "terminal",
+    *,
+    width: int = DEFAULT_WIDTH,
+    color: bool = False,
+    ascii_only: bool = False,
 ) -> str:
-    """The tables as text, ending in a newline."""
-    sheet = _sheet(study)
-    if format == "latex":
-        return draw_latex(sheet)
-    if format == "markdown":
-        return plain(draw_markdown(sheet)) if ascii_only else draw_markdown(sheet)
-    return draw_terminal(sheet, width, False, ascii_only)
+    """The tables of a study as text that ends with a newline; parameters as for tables of results."""
+    return draw(_document(study), format, width, color, ascii_only)
 
 
 def print_study(study: StudyResult, stream: TextIO, format: Format = "terminal") -> None:
-    """Write the tables to a stream, as wide and with the characters it can show."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        SYMBOLS.encode(encoding)
-        ascii_only = False
-    except UnicodeEncodeError:
-        ascii_only = True
-    width = shutil.get_terminal_size((_WIDE, 24)).columns
-    text = render_study(study, format, width=width, ascii_only=ascii_only)
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    """Write the tables to a stream, with the width, colours and characters that the stream can show."""
+    text = render_study(
+        study, format, width=terminal_width(), color=shows_color(stream), ascii_only=shows_only_ascii(stream)
+    )
+    write_text(stream, text)
 
 
-def _sheet(study: StudyResult) -> Document:
+def _document(study: StudyResult) -> Document:
     answers = study.answers
-    heading = f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {len(answers.begun)} participants"
-    grids = [_means(study)]
+    heading = f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {len(answers.started)} participants"
+    tables = [_means(study)]
     if study.contrasts:
-        grids.append(_contrasts(study))
-    grids += [_correlations(study, level) for level in ("videos", "methods") if _of_level(study, level)]
-    return Document(heading, tuple(grids), tuple(_notes(study)))
+        tables.append(_contrasts(study))
+    tables += [_correlations(study, level) for level in ("videos", "methods") if _of_level(study, level)]
+    return Document(heading, tuple(tables), tuple(_notes(study)))
 
 
 def _head(measure: Measure) -> Cell:
-    return Cell(measure.label + _ARROWS[measure.better], measure.unit)
+    return Cell(label_with_arrow(measure.label, measure.better), measure.unit)
 
 
 def _digits(measure: Measure) -> int:
     return 1 if measure.unit == "%" else 2
-
-
-def _ends(low: float | None, high: float | None, digits: int) -> str:
-    return "" if low is None or high is None else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _means(study: StudyResult) -> Table:
@@ -80,7 +63,7 @@ def _means(study: StudyResult) -> Table:
             if found is None:
                 cells.append(Cell("-"))
             else:
-                cells.append(Cell(f"{found.value:.{digits}f}", _ends(found.low, found.high, digits)))
+                cells.append(interval_cell(f"{found.value:.{digits}f}", found.low, found.high, digits))
         rows[condition == GROUND_TRUTH].append(tuple(cells))
     agreement = {found.measure: found.alpha for found in study.agreement}
     alphas = [agreement.get(measure.key) for measure in study.measures]
@@ -102,7 +85,7 @@ def _contrasts(study: StudyResult) -> Table:
                 continue
             real = "*" if contrast.p_adjusted < 1 - study.settings.level else ""
             text = f"{contrast.delta:+.{digits}f}{real}"
-            cells.append(Cell(text, _ends(contrast.low, contrast.high, digits)))
+            cells.append(interval_cell(text, contrast.low, contrast.high, digits))
         rows.append(tuple(cells))
     head = (Cell("difference"), *(Cell(measure.label, measure.unit) for measure in study.measures))
     return Table("Which differences are real", head, (("", tuple(rows)),), kept=(0,), left=(0,))
@@ -117,7 +100,7 @@ def _correlations(study: StudyResult, level: str) -> Table:
     found = {(c.metric, c.measure): c for c in _of_level(study, level)}
     rows = []
     for metric, better in dict.fromkeys((c.metric, c.better) for c in found.values()):
-        cells = [Cell(clean(metric) + _ARROWS.get(better, ""))]
+        cells = [Cell(clean(label_with_arrow(metric, better)))]
         points = 0
         for measure in study.measures:
             correlation = found.get((metric, measure.key))
@@ -125,7 +108,7 @@ def _correlations(study: StudyResult, level: str) -> Table:
                 cells.append(Cell("-"))
                 continue
             points = max(points, correlation.points)
-            cells.append(Cell(f"{correlation.value:+.2f}", _ends(correlation.low, correlation.high, 2)))
+            cells.append(interval_cell(f"{correlation.value:+.2f}", correlation.low, correlation.high, 2))
         rows.append((*cells, Cell(str(points))))
     head = (Cell("metric"), *(Cell(measure.label) for measure in study.measures), Cell(level))
     title = {
@@ -158,7 +141,7 @@ def _notes(study: StudyResult) -> list[str]:
             "Spearman: +1 the order of the people, -1 the opposite, as it should be for a metric where lower is better."
         )
     notes.append(_who(study))
-    unfinished = len(answers.begun) - len(answers.finished)
+    unfinished = len(answers.started) - len(answers.finished)
     if unfinished:
         notes.append(f"{unfinished} of those have not finished; what they answered counts.")
     if answers.hasty:
@@ -169,7 +152,7 @@ def _notes(study: StudyResult) -> list[str]:
 
 def _who(study: StudyResult) -> str:
     answers, excluded = study.answers, study.excluded
-    text = f"{len(answers.begun)} of {answers.invited} invited participants count"
+    text = f"{len(answers.started)} of {answers.invited} invited participants count"
     if not excluded:
         return text + "; none is excluded by the attention checks."
     shown: Sequence[str] = [f"{who} ({count} failed)" for who, count in excluded.items()]

@@ -1,8 +1,7 @@
-"""The videos that are shown: every condition through one encoder, so that nothing but the pictures tells them apart.
+"""The videos shown to participants: all conditions are encoded in the same way, so that only the pictures differ.
 
-Browsers play H.264 and AAC in MP4 and little else that generators write; and a file's name, tags, size of sound or
-encoder would tell a curious participant which method it is. The clips to read are written without any sound: what is
-not sent can't be heard.
+Browsers play H.264 and AAC in MP4 and few other formats that generators write. The name, tags, size of the sound or
+encoder of a file could also show a participant which method it is. Clips to read are written without sound.
 """
 
 from __future__ import annotations
@@ -22,41 +21,41 @@ from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
 from tlbench.study.plan import Task
 
-CRF = 14  # below the 18 that is visually near lossless: the study is about the generators, not about this encoder
-CHECK_WIDTH = 480  # pixels, at least, so that what a check asks can be read whatever the clip's own size
+CRF = 14  # better than 18, which is visually near lossless: the study is about generators, not about this encoder
+CHECK_WIDTH = 480  # pixels; smaller videos of attention checks are enlarged so that the text can be read
 
 
 def write_shown(path: Path, clip: Clip, task: Task, wanted: int | None = None) -> float:
-    """Write what a participant sees of ``clip.generated``; returns its length in seconds.
+    """Write the video that participants see of ``clip.generated``. Returns its length in seconds.
 
     Parameters
     ----------
     task : "rate", "check" or "read"
         ``read`` leaves the sound out.
     wanted : int, optional
-        For ``check``: the score that is written on the picture.
+        For ``check``: the score written on the picture.
 
     Raises
     ------
     TlbenchError
         If the video can't be read or written.
     """
-    assert clip.generated is not None  # only clips that every condition has are drawn
+    assert clip.generated is not None  # every condition has the drawn clips
     try:
         frames = read_video(clip.generated)
         samples = None if task == "read" else _sound(clip)
     except ClipError as error:
-        raise TlbenchError(f"{error}; mend the file, or leave the clip out (--subset)") from error
+        raise TlbenchError(f"{error}; repair the file or leave the clip out (--subset)") from error
     height, width = (size // 2 * 2 for size in frames.shape[1:3])  # odd sizes would be 4:4:4, which few browsers play
     frames = np.ascontiguousarray(frames[:, :height, :width])
     if wanted is not None:
-        frames = _asking(frames, wanted)
+        frames = _with_request(frames, wanted)
     write_video(path, frames, FRAMES_PER_SECOND, samples, SAMPLE_RATE, "libx264", CRF)
     return len(frames) / FRAMES_PER_SECOND
 
 
 def _sound(clip: Clip) -> np.ndarray:
-    """The video's own sound; where it has none, the speech that it was made from."""
+    """Samples of the video's sound, or of the speech that it was made from if it has none."""
     for source in (clip.generated, clip.audio, clip.reference):
         if source is None:
             continue
@@ -65,11 +64,11 @@ def _sound(clip: Clip) -> np.ndarray:
         except ClipError as error:
             if error.code != "no-audio":
                 raise
-    raise ClipError("no-audio", f"clip {clip.id}: neither the video nor its reference has sound, and sync is asked for")
+    raise ClipError("no-audio", f"clip {clip.id}: neither it nor the real video has sound, which rating sync needs")
 
 
-def _asking(frames: np.ndarray, wanted: int) -> np.ndarray:
-    """The frames with the request written over their lower part, enlarged where it would be too small to read."""
+def _with_request(frames: np.ndarray, wanted: int) -> np.ndarray:
+    """The frames with the request of an attention check over their lower part, enlarged if they are small."""
     height, width = frames.shape[1:3]
     factor = max(1, -(-CHECK_WIDTH // width))
     size = (width * factor, height * factor)
@@ -81,7 +80,7 @@ def _asking(frames: np.ndarray, wanted: int) -> np.ndarray:
 
 
 def _band(width: int, height: int, lines: Sequence[str]) -> np.ndarray:
-    """Lines of text, black on white, as large as fits (OpenCV's own font: no font file is needed)."""
+    """Lines of text, black on white, as large as fits, in OpenCV's built-in font."""
     font, line_height = cv2.FONT_HERSHEY_DUPLEX, height // len(lines)
     sizes = [cv2.getTextSize(line, font, 1.0, 1)[0] for line in lines]
     scale = min(0.92 * width / max(w for w, _ in sizes), 0.45 * line_height / max(h for _, h in sizes))
@@ -94,5 +93,5 @@ def _band(width: int, height: int, lines: Sequence[str]) -> np.ndarray:
 
 
 def real(clip: Clip) -> Clip:
-    """The real video in the place of a generated one."""
+    """A clip with its real video as the generated one."""
     return replace(clip, generated=clip.reference, audio=None)

@@ -16,6 +16,7 @@ import av
 import numpy as np
 import torch
 
+from tlbench.arguments import CountCallback
 from tlbench.checkpoints.package import WEIGHTS_NAME, Package
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
@@ -41,7 +42,6 @@ from tlbench.talklip.inference import TalkLipInference, Trim
 from tlbench.talklip.pasting import paste
 
 Identity: TypeAlias = Literal["first", "same"]
-Count = Callable[[int, int], None]  # clips done, clips in all
 Say = Callable[[str], None]
 
 OWN_CRF = 18  # of one's own face: visually near lossless
@@ -139,7 +139,7 @@ def generate_dataset(
     precision: Precision = "fp32",
     workers: int | None = None,
     cache: Path | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> Generated:
     """Write ``<out>/<id>.mp4`` for each reference video of a data set: its pictures, its sound, and generated faces.
 

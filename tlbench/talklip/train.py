@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.dataset import dataset_class
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from tlbench.talklip.trainer import TrainLoopConfig
     from tlbench.training.expert import AudioEncoder, Expert
     from tlbench.training.loop import TrainingReport
-    from tlbench.training.preprocessed import Count
 
 # May change between two parts of one training: how long and where it runs, not what it learns.
 FREE_SETTINGS = frozenset({"version", "stage_steps", "patience", "save_every", "expert_file"})
@@ -137,7 +137,7 @@ def train_reference(
     cache: Path | None = None,
     max_seconds: float | None = None,
     stop: Callable[[], bool] | None = None,
-    prepared: Count | None = None,
+    prepared: CountCallback | None = None,
     tell: Callable[[TrainingReport], None] | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> TrainedReference:

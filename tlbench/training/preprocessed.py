@@ -7,7 +7,7 @@ second training, or the rest of an interrupted preparation, costs a look-up.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
@@ -23,8 +24,6 @@ from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
 KEPT_VIDEO_BYTES = 96 * 2**20  # a clip this small is decoded once even if boxes have to be found first
-
-Count = Callable[[int, int], None]  # clips done, clips in all
 
 
 class PreprocessedDataset(ABC):
@@ -58,7 +57,7 @@ class PreprocessedDataset(ABC):
         self._folder = cache / folder
         self._files: list[Path] = []
 
-    def prepare(self, progress: Count) -> None:
+    def prepare(self, progress: CountCallback) -> None:
         """Make what is not there yet. A clip that can't be learned from is in ``failures``.
 
         Raises

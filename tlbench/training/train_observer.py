@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlbench.arguments import CountCallback
 from tlbench.checkpoints.card import Domain
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import open_package
@@ -19,7 +20,6 @@ from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
 from tlbench.observing.registry import observer_class
 from tlbench.training.devices import Precision, make_fabric
-from tlbench.training.preprocessed import Count
 from tlbench.training.run_folder import claim
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec
 from tlbench.training.schedule import Schedule
@@ -75,7 +75,7 @@ def train_observer(
     loaders: int = 0,
     cache: Path | None = None,
     max_seconds: float | None = None,
-    prepared: Count | None = None,
+    prepared: CountCallback | None = None,
     tell: Callable[[TrainingReport], None] | None = None,
 ) -> TrainedObserver:
     """Train an observer, or go on with a training that was interrupted.

@@ -21,7 +21,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from tlbench.arguments import CountCallback
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
@@ -45,8 +46,6 @@ CRF = 20
 CLIP_BYTES = 80_000  # approximate size of a clip's four files
 CHUNK = 16  # clips given to a process at once
 SUFFIXES = (".txt", ".phones", ".npy", ".mp4")  # in the order of writing: a clip with a video is complete
-
-Count = Callable[[int, int], None]  # clips done, number of clips
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def render_corpus(
     sizes: Sizes | None = None,
     parts: Sequence[str] = PARTS,
     workers: int | None = None,
-    progress: Count | None = None,
+    progress: CountCallback | None = None,
 ) -> int:
     """Render the clips that do not exist yet.
 
@@ -149,7 +148,7 @@ def corpus_seed(root: Path) -> int:
     return int(_about(root)["seed"])
 
 
-def check_corpus(root: Path, progress: Count | None = None) -> list[str]:
+def check_corpus(root: Path, progress: CountCallback | None = None) -> list[str]:
     """A line for each file that is missing, changed, or was not rendered.
 
     Raises TlbenchError if the folder holds no finished corpus.

@@ -1,1 +1,1 @@
-"""The leaderboards as a static site: pages that need nothing else, opened from a folder or served from anywhere."""
+"""The static site of leaderboards: pages that need nothing else, opened from a folder or served by any server."""

@@ -1,4 +1,4 @@
-"""Charts as SVG text. Names come from strangers: everything that is written is escaped here, at the one place."""
+"""Charts as SVG text. Names come from strangers, so :func:`tag` escapes everything that is written."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from markupsafe import Markup, escape
 
 from tlbench.metrics.metric import Direction
 
-FONT = 13  # pixels: a chart is drawn at the size it is shown at
-LETTER = 0.57  # width of a letter in that font's size, rather too wide than too narrow
-NARROW = 500  # pixels of a chart below which names are cut shorter
+FONT = 13  # pixels; charts are shown at the size at which they are drawn
+LETTER = 0.57  # average width of a letter, in font sizes, on the wide side
+NARROW = 500  # pixels; in narrower charts names are cut shorter
 BINS = 24
-ROUNDS = 6  # of choosing places for names; more change nothing that is seen
+ROUNDS = 6  # of placing names; more rounds change nothing visible
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Place = tuple[float, float]
-Label = tuple[float, float, str]  # x, y of the baseline, and the text's anchor
+Label = tuple[float, float, str]  # x, y of the baseline, and the anchor of the text
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What is measured along one side. Better is right, or up, whichever way the numbers run."""
+    """An axis of a chart. Better values are to the right or above, also for metrics where lower is better."""
 
     label: str
     unit: str
@@ -32,17 +32,18 @@ class Axis:
 
     @property
     def name(self) -> str:
+        """The label with its unit."""
         return self.label + (f" ({self.unit})" if self.unit else "")
 
     def scale(self, values: Sequence[float], begin: float, end: float) -> Scale:
-        """From values to pixels, the worst at ``begin`` and the best at ``end``, with some air."""
+        """The scale from values to pixels, the worst at ``begin`` and the best at ``end``, with a margin."""
         low, high = span(values)
         return Scale(low, high, end, begin) if self.better == "lower" else Scale(low, high, begin, end)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A straight line from values to pixels."""
+    """A linear scale from values to pixels."""
 
     low: float
     high: float
@@ -55,7 +56,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class ChartPoint:
-    """One system: where it stands, how sure that is, and where its page is. ``control`` is a ceiling or floor."""
+    """One system: its two values with intervals, and the address of its page. ``control`` is a ceiling or floor."""
 
     name: str
     href: str
@@ -67,14 +68,14 @@ class ChartPoint:
 
 
 def tag(name: str, attributes: Mapping[str, object], *children: str) -> Markup:
-    """One element. Children that are Markup stand as they are; others are escaped, as attributes are."""
+    """One element. Attributes and children are escaped, except for children that are Markup."""
     given = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in attributes.items())
     inside = Markup("").join(escape(child) for child in children)
     return Markup("<{0}{1}>{2}</{0}>").format(name, given, inside)
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about as many as wanted, in steps of 1, 2 or 5."""
+    """Round numbers from ``low`` to ``high``, about ``wanted`` of them, in steps of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / wanted
     power = 10.0 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
@@ -82,14 +83,14 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 def span(values: Sequence[float], margin: float = 0.08) -> tuple[float, float]:
-    """Least and greatest with some air around; never empty."""
+    """Least and greatest value with a margin; never an empty range."""
     low, high = min(values), max(values)
-    air = margin * (high - low) or abs(low) * 0.05 or 1.0
-    return low - air, high + air
+    extra = margin * (high - low) or abs(low) * 0.05 or 1.0
+    return low - extra, high + extra
 
 
 def scatter(points: Sequence[ChartPoint], x: Axis, y: Axis, width: int, height: int) -> Markup:
-    """Named points, each a link to its page, with whiskers for intervals; better is right and up.
+    """A scatter plot of named points, each a link to a page, with whiskers for intervals. Better is right and up.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def _whiskers(point: ChartPoint, place: Place, across: Scale, up: Scale) -> Mark
 
 
 def _leader(place: Place, label: Label) -> Markup:
-    """A line from a point to its name, if that stands far off."""
+    """A line from a point to its name, if the name is far away."""
     off = label[1] - 4 - place[1]
     if abs(off) < 24:
         return Markup("")
@@ -163,10 +164,10 @@ def _point(point: ChartPoint, name: str, place: Place, label: Label, x: Axis, y:
 
 
 def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> list[Label]:
-    """Where each name stands beside its point, so that as little as possible lies upon anything else.
+    """The position of each name near its point, with as little overlap as possible.
 
-    Each in turn takes the place at which it covers least; then all choose again knowing the others' places, until
-    nobody moves. A place further off counts as covering a little, and to reach out of the frame costs most.
+    Each name in turn takes the position with the least overlap. This is repeated with the positions of all others until
+    no name moves. Positions further away cost a little, and leaving the frame costs most.
     """
     points = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
     chosen: list[Label | None] = [None] * len(names)
@@ -177,10 +178,10 @@ def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> l
             taken = [box for j, box in enumerate(boxes) if j != i and box is not None]
             taken += [point for j, point in enumerate(points) if j != i]
             best = float("inf")
-            for dearness, label in enumerate(_choices(x, y)):
+            for distance, label in enumerate(_choices(x, y)):
                 box = _extent(name, label)
                 outside = sum(max(0.0, over) for over in _over(box, frame))
-                cost = 1000 * outside + 3 * sum(_common(box, other) for other in taken) + 2 * dearness
+                cost = 1000 * outside + 3 * sum(_common(box, other) for other in taken) + 2 * distance
                 if cost < best - 1e-9:
                     best, chosen[i], boxes[i] = cost, label, box
         if chosen == before:
@@ -189,7 +190,7 @@ def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> l
 
 
 def _choices(x: float, y: float) -> list[Label]:
-    """Beside the point, above, below, at its corners, and further and further above and below; the best first."""
+    """Possible positions, the best first: next to the point, above, below, at its corners, then further away."""
     near: list[Label] = [(x + 9, y + 4, "start"), (x - 9, y + 4, "end"), (x, y - 10, "middle"), (x, y + 19, "middle")]
     near += [(x + 6 * sx, y + 4 + 11 * sy, "start" if sx > 0 else "end") for sy in (-1, 1) for sx in (1, -1)]
     far: list[Label] = [
@@ -209,33 +210,33 @@ def _extent(name: str, label: Label) -> Box:
 
 
 def _over(box: Box, frame: Box) -> tuple[float, float, float, float]:
-    """How far a box reaches beyond each side of a frame; negative where it doesn't."""
+    """How far a box extends beyond each side of a frame; negative if it does not."""
     return frame[0] - box[0], frame[1] - box[1], box[2] - frame[2], box[3] - frame[3]
 
 
 def _common(a: Box, b: Box) -> float:
-    """The area of both."""
+    """The area of the intersection of two boxes."""
     wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     return max(0.0, wide) * max(0.0, high)
 
 
 def _short(name: str, most: int) -> str:
-    """A name as a label: what is too long loses its middle, since variants differ at the end. Titles have it whole."""
+    """A name as a label. Long names lose their middle, since variants differ at the end; titles have the whole name."""
     end = most // 2
     return name if len(name) <= most else f"{name[: most - 1 - end].rstrip()}…{name[-end:].lstrip()}"
 
 
 def strip(values: Sequence[tuple[float, bool]], own: float, axis: Axis, said: str) -> Markup:
-    """Everybody's number as a tick on a line, one's own as a dot; better is right.
+    """The numbers of all systems as ticks on a line, the own number as a dot. Better is right.
 
     Parameters
     ----------
     values : sequence of (value, control)
-        Of the others, finite.
+        Finite numbers of the other systems.
     own : float
     axis : Axis
     said : str
-        What the picture shows, for those who don't see it.
+        Description for screen readers.
     """
     at = axis.scale([own, *(value for value, _ in values)], 4, 156)
     drawn = [tag("line", {"class": "grid", "x1": 0, "x2": 160, "y1": 12, "y2": 12})]
@@ -247,17 +248,17 @@ def strip(values: Sequence[tuple[float, bool]], own: float, axis: Axis, said: st
 
 
 def histogram(values: Sequence[float], axis: Axis, shown: Callable[[float], str], mark: float | None) -> Markup:
-    """How many clips have which number, on an axis that runs as numbers do, with the quoted number marked.
+    """A histogram of the numbers of single clips, on an axis in the order of numbers, with the total number marked.
 
     Parameters
     ----------
     values : sequence of float
-        One a clip, finite.
+        Finite, one a clip.
     axis : Axis
     shown : float -> str
-        How the number is written.
+        Formats a number.
     mark : float or None
-        The number of all clips; None where it is not finite.
+        The number over all clips; None if it is not finite.
     """
     width, height, left, right, top, bottom = 340, 170, 40.0, 330.0, 12.0, 122.0
     found = np.asarray(values, dtype=np.float64)
@@ -293,7 +294,7 @@ def histogram(values: Sequence[float], axis: Axis, shown: Callable[[float], str]
 
 
 def bar(share: float) -> Markup:
-    """A bar of a table: ``share`` of the widest, from 0 to 1. The number beside it says the same."""
+    """A bar in a table: ``share`` of the widest bar, from 0 to 1. The number next to it has the same value."""
     rest = {"class": "rest", "x": 0, "y": 3, "width": 100, "height": 8}
     full = {"class": "bar", "x": 0, "y": 3, "width": round(100 * min(1.0, max(0.0, share)), 1), "height": 8}
     attributes = {"viewBox": "0 0 100 14", "width": 100, "height": 14, "aria-hidden": "true", "class": "bars"}

@@ -1,4 +1,4 @@
-"""The page of one data set: tables in groups that may be ranked, and pictures of sync and quality against reading."""
+"""The page of one data set: tables in groups that may be ranked, and scatter plots of sync and quality against WER."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from tlbench.datasets.dataset import dataset_class, dataset_names
+from tlbench.document import ARROWS, number_text
 from tlbench.leaderboard.site.charts import Axis, ChartPoint, scatter
 from tlbench.leaderboard.standings import (
-    ARROWS,
     KINDS,
     TITLES,
     Board,
@@ -21,13 +21,12 @@ from tlbench.leaderboard.standings import (
     Entry,
     RankedNumber,
     kind_of,
-    shown,
     shown_interval,
 )
 from tlbench.leaderboard.submission import Column, Computed
 from tlbench.metrics.catalogue import all_metrics
 
-WAYS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
+DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
 # Names of metrics (or scales of the study), the first that a table has is taken.
 READ = ("wer1", "acc", "wer2", "readability")
 PICTURES = {
@@ -50,29 +49,30 @@ DESK, PHONE = (620, 430), (340, 380)  # pixels
 
 
 def meanings() -> dict[str, str]:
-    """What each column is, by key, in one sentence."""
+    """What each column means, by key, in one sentence."""
     return {metric.key: metric.description for metric in all_metrics()} | _ASKED
 
 
 def title_of(dataset: str) -> str:
-    """What a data set is called in full; "" if that says no more, or only papers have figures of it."""
+    """The full name of a data set; "" if it equals the short name or only published figures use it."""
     title = dataset_class(dataset).title if dataset in dataset_names() else ""
     return "" if title.lower() == dataset else title
 
 
 def system_page(dataset: str, entry: Entry) -> str:
-    """Where a system's page is, from the folder of boards."""
+    """The path of a system's page below the folder of boards."""
     return f"{dataset}/{stem(entry)}.html"
 
 
 def stem(entry: Entry) -> str:
+    """The file name of a record without its suffix."""
     return entry.file.removesuffix(".json")
 
 
 def table_context(board: Board, table: BoardTable) -> dict[str, Any]:
-    """One table for the template: its head, its rows by group, and what is written below."""
+    """One table for the template: its head, its rows by group, and its notes."""
     said = meanings()
-    heads = [head(key, column, said) | {"ways": list(table.ways[key])} for key, column in table.columns.items()]
+    heads = [head(key, column, said) | {"ways": list(table.protocols[key])} for key, column in table.columns.items()]
     return {
         "arithmetic": table.arithmetic,
         "title": TITLES[table.arithmetic],
@@ -89,7 +89,7 @@ def table_context(board: Board, table: BoardTable) -> dict[str, Any]:
 
 
 def head(key: str, column: Column, said: Mapping[str, str]) -> dict[str, Any]:
-    """What stands above a column (or beside a number), and what explains it."""
+    """The head of a column, or the label of a number, with its explanation."""
     return {
         "key": key,
         "id": key.replace("/", "-").replace("_", "-"),
@@ -97,16 +97,16 @@ def head(key: str, column: Column, said: Mapping[str, str]) -> dict[str, Any]:
         "arrow": ARROWS[column.better].strip(),
         "unit": column.unit,
         "better": column.better,
-        "way": WAYS[column.better],
+        "direction": DIRECTIONS[column.better],
         "description": said[key][:1].upper() + said[key][1:],
     }
 
 
 def groups(table: BoardTable) -> list[tuple[str, str, list[Entry]]]:
-    """Kind, label and rows of each part that is ranked by itself, as sorted by the leading column.
+    """Kind, label and rows of each group that is ranked on its own, sorted by the leading column.
 
-    Computed and published rows, and rows made in different ways, are apart; so no order of the rows can mix them. The
-    page's script parts them in the same way whenever another column is chosen.
+    Computed and published rows, and rows of different protocols, are in different groups, so that no sorting mixes
+    them. The script of the page makes the same groups when another column is chosen.
     """
     key = table.leading
     found = []
@@ -114,18 +114,19 @@ def groups(table: BoardTable) -> list[tuple[str, str, list[Entry]]]:
         parts: dict[int | None, list[Entry]] = {}
         for entry in entries:
             standing = table.standings[entry.file].get(key)
-            parts.setdefault(None if standing is None else standing.way, []).append(entry)
-        for way in sorted(parts, key=lambda way: (way is None, way)):
-            found.append((kind, group_label(table, key, kind, way), parts[way]))
+            parts.setdefault(None if standing is None else standing.protocol_index, []).append(entry)
+        for index in sorted(parts, key=lambda index: (index is None, index)):
+            found.append((kind, group_label(table, key, kind, index), parts[index]))
     return found
 
 
-def group_label(table: BoardTable, key: str, kind: str, way: int | None) -> str:
+def group_label(table: BoardTable, key: str, kind: str, protocol_index: int | None) -> str:
+    """The label of a group. ``protocol_index`` is None for rows without a number in the column."""
     column = table.columns[key].label
-    if way is None:
+    if protocol_index is None:
         return f"{kind}, without {column}"
-    letter = table.letter(key, way)
-    return f"{kind}, {column} made as {letter}: {table.ways[key][way]}" if letter else kind
+    mark = table.letter(key, protocol_index)
+    return f"{kind}, {column} made as {mark}: {table.protocols[key][protocol_index]}" if mark else kind
 
 
 def _row(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
@@ -139,16 +140,16 @@ def _row(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
 
 
 def cell(table: BoardTable, key: str, standing: RankedNumber | None) -> dict[str, Any] | None:
-    """One number for the template; None where there is none."""
+    """One number for the template; None without a number."""
     if standing is None:
         return None
     digits = table.columns[key].digits
     return {
-        "value": shown(standing.value, digits),
+        "value": number_text(standing.value, digits),
         "number": repr(standing.value) if isfinite(standing.value) else "1e999" if standing.value > 0 else "-1e999",
         "interval": shown_interval(standing, digits),
-        "way": standing.way,
-        "letter": table.letter(key, standing.way),
+        "protocol_index": standing.protocol_index,
+        "letter": table.letter(key, standing.protocol_index),
         "rank": standing.rank,
         "tied": standing.rank is not None and _with_rank(table, key, standing) > 1,
         "overlap": standing.overlap,
@@ -157,13 +158,13 @@ def cell(table: BoardTable, key: str, standing: RankedNumber | None) -> dict[str
 
 
 def _with_rank(table: BoardTable, key: str, standing: RankedNumber) -> int:
-    ranks = Counter((own[key].way, own[key].rank) for own in table.standings.values() if key in own)
-    return ranks[standing.way, standing.rank]
+    ranks = Counter((own[key].protocol_index, own[key].rank) for own in table.standings.values() if key in own)
+    return ranks[standing.protocol_index, standing.rank]
 
 
 @dataclass(frozen=True)
 class ChartPanel:
-    """A scatter plot, drawn for both widths: its points were all made in the same two ways."""
+    """A scatter plot in two widths. All its points have the same protocol on each axis."""
 
     title: str
     systems: int  # ceilings and floors not counted
@@ -174,9 +175,10 @@ class ChartPanel:
 
 
 def pictures(board: Board, table: BoardTable, root: str = "") -> list[dict[str, Any]]:
-    """The scatter plots of a table, under their headings; ``root`` leads from the page to the folder of boards.
+    """The scatter plots of a table, with their headings.
 
-    A heading without a plot means that no two systems have both numbers, made in the same ways.
+    A heading without a plot means that no two systems have both numbers with the same protocols. ``root`` is the
+    relative path from the page to the folder of boards.
     """
     keys = {key.split("/")[1] if key.startswith("study/") else key.split("/")[0]: key for key in table.columns}
     read = next((keys[name] for name in READ if name in keys), None)
@@ -190,19 +192,22 @@ def pictures(board: Board, table: BoardTable, root: str = "") -> list[dict[str, 
 
 
 def _panels(board: Board, table: BoardTable, x: str, y: str, root: str) -> Iterable[ChartPanel]:
-    """A panel for every two ways in which at least two systems have both numbers."""
-    leagues: dict[tuple[int, int], list[Entry]] = {}
+    """A panel for every two protocols, one of ``x`` and one of ``y``, of which at least two systems have numbers."""
+    comparable_groups: dict[tuple[int, int], list[Entry]] = {}
     for entry in _entries(table):
         own = table.standings[entry.file]
         if x in own and y in own and isfinite(own[x].value) and isfinite(own[y].value):
-            leagues.setdefault((own[x].way, own[y].way), []).append(entry)
+            comparable_groups.setdefault((own[x].protocol_index, own[y].protocol_index), []).append(entry)
     across, up = (Axis(c.label, c.unit, c.better, c.digits) for c in (table.columns[x], table.columns[y]))
-    drawn = {ways: members for ways, members in leagues.items() if len(members) > 1}
+    drawn = {indices: members for indices, members in comparable_groups.items() if len(members) > 1}
     shown_ones = sum(map(len, drawn.values()))
-    for ways in sorted(drawn):
-        points = [_point(board, table, entry, x, y, root) for entry in drawn[ways]]
-        kinds = {kind_of(e.submission) for e in drawn[ways]}
-        made = [f"{table.columns[key].label}: {table.ways[key][way]}" for key, way in zip((x, y), ways, strict=True)]
+    for indices in sorted(drawn):
+        points = [_point(board, table, entry, x, y, root) for entry in drawn[indices]]
+        kinds = {kind_of(e.submission) for e in drawn[indices]}
+        made = [
+            f"{table.columns[key].label}: {table.protocols[key][index]}"
+            for key, index in zip((x, y), indices, strict=True)
+        ]
         rest = len(table.standings) - shown_ones
         yield ChartPanel(
             title=f"{across.label} against {up.label}: {' and '.join(kind for kind in KINDS if kind in kinds)}",
@@ -248,10 +253,10 @@ def board_context(board: Board) -> dict[str, Any]:
     }
 
 
-def telling_panel(boards: Sequence[Board], root: str) -> tuple[str, ChartPanel] | None:
-    """The picture of sync against intelligibility with the most systems in it, and its data set; the first of several.
+def front_panel(boards: Sequence[Board], root: str) -> tuple[str, ChartPanel] | None:
+    """The plot of the front page and its data set: sync against intelligibility with the most systems.
 
-    Ceilings and floors do not count. None if there is no such picture.
+    Ceilings and floors are not counted, and the first of several equal ones is taken. None if there is no such plot.
     """
     sync = next(iter(PICTURES))
     found = [

@@ -1,8 +1,8 @@
-"""The site: every page as text. The same records give the same text, and no page asks for anything it does not hold.
+"""The static site: every page as text. The same records give the same text, and a page loads nothing else.
 
-Style and scripts stand in every page, so that one page saved by itself still works, and the policy in its head lets
-nothing else run and nothing load from anywhere. Names come from strangers: Jinja2 escapes what it writes, the charts
-escape theirs (:func:`tlbench.leaderboard.site.charts.tag`), and the scripts write text only as text.
+Each page contains its style and scripts, so that a page saved on its own still works. The content security policy in
+its head allows nothing else to run or to load. Names come from strangers: Jinja2 escapes what it writes, the charts
+escape their text (:func:`tlbench.leaderboard.site.charts.tag`), and the scripts write text only as text.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tlbench.leaderboard.site.dataset import board_context, head, system_page, telling_panel, title_of
+from tlbench.leaderboard.site.dataset import board_context, front_panel, head, system_page, title_of
 from tlbench.leaderboard.site.system import system_context
 from tlbench.leaderboard.standings import Board, count_kinds
 from tlbench.leaderboard.submission import Column
 from tlbench.metrics.catalogue import all_metrics
 
 FRONT, ARITHMETIC, BOARDS = "index.html", "paper-and-sound.html", "boards"
-MARK = '<meta name="generator" content="tlbench leaderboard">'  # by which a page of ours is known
+MARK = '<meta name="generator" content="tlbench leaderboard">'  # tells pages of this site from other files
 
 
 def site_pages(boards: Sequence[Board]) -> dict[str, str]:
-    """The text of every page by its path below the site's folder.
+    """The text of every page by its path below the folder of the site.
 
-    A data set has ``boards/<data set>.html``, a system ``boards/<data set>/<system>.html``: whatever they are called,
-    none has the place of another.
+    A data set has ``boards/<data set>.html`` and a system ``boards/<data set>/<system>.html``, so that no two pages
+    have the same path whatever their names are.
     """
     environment = Environment(
         loader=PackageLoader("tlbench.leaderboard.site"),
@@ -48,9 +48,9 @@ def site_pages(boards: Sequence[Board]) -> dict[str, str]:
             **shell, **_script(script), root=root, path=path, **context
         )
 
-    telling = telling_panel(boards, f"{BOARDS}/")
-    draw(FRONT, "front.html", "", boards=[_summary(board) for board in boards], telling=telling)
-    draw(ARITHMETIC, "arithmetic.html", "live.js", metrics=_both_ways())
+    panel = front_panel(boards, f"{BOARDS}/")
+    draw(FRONT, "front.html", "", boards=[_summary(board) for board in boards], telling=panel)
+    draw(ARITHMETIC, "arithmetic.html", "live.js", metrics=_both_arithmetics())
     for board in boards:
         draw(f"{BOARDS}/{board.dataset}.html", "dataset.html", "table.js", board=board_context(board))
         for entry in board.entries:
@@ -60,7 +60,7 @@ def site_pages(boards: Sequence[Board]) -> dict[str, str]:
 
 
 def _shell(datasets: Sequence[str]) -> dict[str, Any]:
-    """What all pages have."""
+    """The part of the context that all pages share."""
     style, theme = _static("site.css"), _static("theme.js")
     return {
         "datasets": datasets,
@@ -93,8 +93,8 @@ def _summary(board: Board) -> dict[str, Any]:
     }
 
 
-def _both_ways() -> list[dict[str, Any]]:
-    """Every headline number, and what it is in either arithmetic; None where it has but one."""
+def _both_arithmetics() -> list[dict[str, Any]]:
+    """Every headline metric with its description in each arithmetic; "" for an arithmetic it does not have."""
     found: dict[str, dict[str, Any]] = {}
     for metric in all_metrics():
         if metric.headline:

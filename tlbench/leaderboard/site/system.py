@@ -1,4 +1,4 @@
-"""The page of one system: its numbers among those of others, how its clips spread, where it is misread, its origin."""
+"""The page of one system: its numbers among those of others, distributions over clips, misread words, provenance."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
+from tlbench.document import number_text
 from tlbench.leaderboard.site.charts import Axis, bar, histogram, strip
-from tlbench.leaderboard.site.dataset import WAYS, cell, head, meanings
-from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, kind_of, shown
-from tlbench.leaderboard.submission import Column, Computed, Published, told_of
+from tlbench.leaderboard.site.dataset import DIRECTIONS, cell, head, meanings
+from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, kind_of
+from tlbench.leaderboard.submission import Column, Computed, Published, finding_facts
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import ErrorTally, HitTally
 from tlbench.metrics.visemes import VISEMES, phonemes, visemes
 from tlbench.scoring.breakdown import LONGEST, VISEME_ERRORS, WORDS, Share
-from tlbench.scoring.result import ClipScore, Result, Row, total_value
+from tlbench.scoring.result import ClipScore, Result, Row, clip_value, total_value
 
-ENDS = 8  # of a list of hundreds of words, at each end
-FEW = 5  # clips or words below which a rate says little
-LENGTHS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 12), (13, 20), (21, None))  # words a clip, from and to
+ENDS = 8  # words shown at each end of a long list
+FEW = 5  # clips or words; with fewer, a rate says little
+LENGTHS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 12), (13, 20), (21, None))  # words in a clip, from and to
 
 
 def system_context(board: Board, entry: Entry) -> dict[str, Any]:
-    """A system's page for the template."""
+    """The page of a system for the template."""
     submission = entry.submission
     tables = [table for table in board.tables if entry.file in table.standings]
     context: dict[str, Any] = {
@@ -61,7 +60,7 @@ def _computed_facts(computed: Computed) -> list[tuple[str, str]]:
     part = f" ({result.selection} only)" if result.selection else ""
     return [
         ("clips", f"{len(result.clips):,} of {result.expected:,} of {result.dataset}:{result.split}{part}"),
-        *(("found", told) for told in told_of(result)),
+        *(("found", told) for told in finding_facts(result)),
         ("trained with", ", ".join(result.trained_with) or "not said"),
         *(("no fair judge", said) for said in (computed.overlaps or {}).values()),
         *(("remark", remark) for remark in result.remarks if remark not in (computed.overlaps or {}).values()),
@@ -69,7 +68,7 @@ def _computed_facts(computed: Computed) -> list[tuple[str, str]]:
 
 
 def _figures(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
-    """Its numbers in one table, each among the others of its way."""
+    """The numbers of a system in one table, each among those with the same protocol."""
     said = meanings()
     rows = []
     for key, column in table.columns.items():
@@ -82,10 +81,14 @@ def _figures(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
             for other in members
             if other.file != entry.file
             and key in (there := table.standings[other.file])
-            and there[key].way == own.way
+            and there[key].protocol_index == own.protocol_index
             and isfinite(there[key].value)
         ]
-        ranked = sum(s[key].rank is not None and s[key].way == own.way for s in table.standings.values() if key in s)
+        ranked = sum(
+            s[key].rank is not None and s[key].protocol_index == own.protocol_index
+            for s in table.standings.values()
+            if key in s
+        )
         place = "" if own.rank is None else f"{own.rank} of {ranked}"
         rows.append(
             {
@@ -103,8 +106,9 @@ def _strip(column: Column, own: float, others: Sequence[tuple[float, bool]]) -> 
     if not others or not isfinite(own):
         return ""
     values = [value for value, _ in others]
-    said = f"{shown(own, column.digits)} among {len(others)} others made in the same way, which run from "
-    said += f"{shown(min(values), column.digits)} to {shown(max(values), column.digits)}; {WAYS[column.better]}"
+    said = f"{number_text(own, column.digits)} among {len(others)} others made in the same way, which run from "
+    said += f"{number_text(min(values), column.digits)} to {number_text(max(values), column.digits)}; "
+    said += DIRECTIONS[column.better]
     return strip(others, own, Axis(column.label, column.unit, column.better, column.digits), said)
 
 
@@ -113,7 +117,7 @@ def _result(computed: Computed) -> dict[str, Any]:
     return {
         "level": f"{100 * result.interval.level:g}",
         "minor": [_minor(row) for row in result.rows() if not row.metric.headline],
-        "spreads": [_spread(row, result.clips) for row in _told_apart(result)],
+        "spreads": [_spread(row, result.clips) for row in _distinct_rows(result)],
         "breakdowns": breakdowns(computed),
         "few": FEW,
         "provenance": _provenance(result),
@@ -124,8 +128,8 @@ def _minor(row: Row) -> dict[str, Any]:
     digits = row.metric.digits
     return {
         **head(row.metric.key, _column(row.metric), meanings()),
-        "value": shown(row.value, digits),
-        "interval": "" if row.low is None else f"[{shown(row.low, digits)}, {shown(row.high, digits)}]",
+        "value": number_text(row.value, digits),
+        "interval": "" if row.low is None else f"[{number_text(row.low, digits)}, {number_text(row.high, digits)}]",
         "protocol": row.protocol.id,
     }
 
@@ -134,39 +138,31 @@ def _column(metric: Metric) -> Column:
     return Column(metric.label, metric.unit, metric.better, metric.digits)
 
 
-def _told_apart(result: Result) -> Iterable[Row]:
-    """Rows of headline metrics; of two arithmetics with the same number for every clip, one."""
+def _distinct_rows(result: Result) -> Iterable[Row]:
+    """Rows of headline metrics, without those whose numbers equal another row's for every clip."""
     found: list[list[float | None]] = []
     for row in sorted(result.rows(), key=lambda row: row.metric.arithmetic != "sound"):
-        values = [_clip_value(row.metric, clip) for clip in result.clips]
+        values = [clip_value(row.metric, clip) for clip in result.clips]
         if row.metric.headline and values not in found:
             found.append(values)
             yield row
 
 
-def _clip_value(metric: Metric, clip: ClipScore) -> float | None:
-    tally = clip.tallies.get(metric.key)
-    if tally is None:
-        return None
-    with np.errstate(divide="ignore"):
-        return metric.value(tally)
-
-
 def _spread(row: Row, clips: Sequence[ClipScore]) -> dict[str, Any]:
-    """How a metric's numbers spread over clips: a histogram, or a sentence where each clip is right or wrong."""
+    """The distribution of a metric over clips: a histogram, or a sentence if each clip is right or wrong."""
     metric = row.metric
     tallies = [clip.tallies[metric.key] for clip in clips if metric.key in clip.tallies]
     context = {"title": f"{metric.label}, {metric.arithmetic}", "chart": None, "note": ""}
     if all(isinstance(tally, HitTally) and tally.trials <= 1 for tally in tallies):
         hits = sum(tally.numerator for tally in tallies)
         return context | {"note": f"{metric.label}: each clip counts or does not; {hits:,.0f} of {len(tallies):,} do."}
-    values = [value for clip in clips if (value := _clip_value(metric, clip)) is not None]
+    values = [value for clip in clips if (value := clip_value(metric, clip)) is not None]
     finite = [value for value in values if isfinite(value)]
     if not finite:
         return context | {"note": f"{metric.label}: no clip has a finite number."}
     axis = Axis(metric.label, metric.unit, metric.better, metric.digits)
     mark = row.value if row.value is not None and isfinite(row.value) else None
-    chart = histogram(finite, axis, partial(shown, digits=metric.digits), mark)
+    chart = histogram(finite, axis, partial(number_text, digits=metric.digits), mark)
     infinite = len(values) - len(finite)
     note = f"{infinite:,} clips whose number is infinite are not in it." if infinite else ""
     return context | {"chart": chart, "note": note}
@@ -176,7 +172,7 @@ def _spread(row: Row, clips: Sequence[ClipScore]) -> dict[str, Any]:
 
 
 def breakdowns(computed: Computed) -> list[dict[str, Any]]:
-    """The breakdowns that the record has what is needed for, and a sentence for each that it has not."""
+    """The breakdowns of a record, with a sentence for each that the record lacks the data for."""
     result = computed.result
     made = []
     keys = {metric.key for metric in result.metrics}
@@ -195,7 +191,7 @@ def breakdowns(computed: Computed) -> list[dict[str, Any]]:
 def _rates(
     title: str, note: str, first: str, rows: Iterable[tuple[str, int, float | None]], what: str, digits: int = 1
 ) -> dict[str, Any]:
-    """A table of rates in percent, a row each: name, how many there are, rate."""
+    """A table of rates in percent with rows of name, count and rate."""
     rows = list(rows)
     widest = max((rate for _, _, rate in rows if rate is not None), default=0.0) or 1.0
     return {
@@ -206,7 +202,7 @@ def _rates(
         "rows": [
             {
                 "name": name,
-                "aside": _sounds(name),
+                "detail": _sounds(name),
                 "count": f"{count:,}",
                 "few": count < FEW,
                 "rate": "-" if rate is None else f"{rate:.{digits}f}",
@@ -283,12 +279,12 @@ def _misread(share: Share) -> float | None:
 
 
 def _by_label(result: Result, key: str) -> list[dict[str, Any]]:
-    """For clips of single words, whose labels a result holds: no text is needed."""
+    """Breakdowns of clips of single words, by their labels."""
     metric = result.metric(key)
     labelled = [(clip.info.word, clip) for clip in result.clips if clip.info.word is not None]
     what = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
-    def parted(kinds: Callable[[str], Iterable[Any]]) -> list[tuple[Any, int, float | None]]:
+    def grouped(kinds: Callable[[str], Iterable[Any]]) -> list[tuple[Any, int, float | None]]:
         parts: dict[Any, list[ClipScore]] = {}
         for word, clip in labelled:
             for kind in kinds(word):
@@ -296,9 +292,9 @@ def _by_label(result: Result, key: str) -> list[dict[str, Any]]:
         totals = {kind: total_value(metric, clips) for kind, clips in sorted(parts.items())}
         return [(kind, count, value) for kind, (value, count) in totals.items()]
 
-    lengths = parted(lambda word: [sum(character.isalnum() for character in word)])
-    seen = parted(lambda word: set(visemes(phonemes([word.lower()]))))
-    words = sorted(parted(lambda word: [word]), key=lambda row: (row[2] if row[2] is not None else -1.0, row[0]))
+    lengths = grouped(lambda word: [sum(character.isalnum() for character in word)])
+    seen = grouped(lambda word: set(visemes(phonemes([word.lower()]))))
+    words = sorted(grouped(lambda word: [word]), key=lambda row: (row[2] if row[2] is not None else -1.0, row[0]))
     shown_words = words if len(words) <= 2 * ENDS else [*words[:ENDS], *words[-ENDS:]]
     part = f"The {ENDS} least and the {ENDS} best read of {len(words)} words." if len(words) > 2 * ENDS else ""
     return [

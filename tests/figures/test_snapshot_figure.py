@@ -1,28 +1,22 @@
-"""Figures of generators: the right frames under the right labels, and words where they are said."""
+"""Figures of one clip: the right frames under the right labels."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from tests.factories.media_factory import number_of, tone, write_clip
+from tests.factories.media_factory import number_of, write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Span
 from tlbench.datasets.word_times import word_times
 from tlbench.errors import TlbenchError
-from tlbench.figures import plotting
-from tlbench.figures.plotting import plot_embeddings, plot_snapshots, told_apart
+from tlbench.figures import snapshot_figure
+from tlbench.figures.snapshot_figure import plot_snapshots
 from tlbench.figures.snapshots import Moment, SnapshotRow
-from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.expert import HearingEncoder
-from tlbench.talklip.checkpoint import write_official
-from tlbench.talklip.generator import TalkLip, dims_for
 
 
 @pytest.fixture
@@ -48,7 +42,7 @@ class Drawn:
 
 def test_each_column_shows_the_frame_of_its_moment_in_every_row(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = Drawn()
-    monkeypatch.setattr(plotting, "draw_snapshots", drawn)
+    monkeypatch.setattr(snapshot_figure, "draw_snapshots", drawn)
     folders = [desk / name for name in ("whole", "short", "broken")]
     missing = plot_snapshots(folders, "folder", desk / "refs", "a", desk / "out.png", count=4)
     assert [moment.seconds for moment in drawn.moments] == pytest.approx([0.1, 0.3, 0.5, 0.7])
@@ -63,7 +57,7 @@ def test_each_column_shows_the_frame_of_its_moment_in_every_row(desk: Path, monk
 
 def test_moments_may_be_named_and_labels_left_out(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = Drawn()
-    monkeypatch.setattr(plotting, "draw_snapshots", drawn)
+    monkeypatch.setattr(snapshot_figure, "draw_snapshots", drawn)
     words: dict[str, Any] = {"labels": False, "names": ["Ours"]}
     plot_snapshots([desk / "whole"], "folder", desk / "refs", "a", desk / "o.png", at_seconds=[0.6, 0.04], **words)
     assert [number_of(frame) for frame in drawn.rows[1].frames if frame is not None] == [15, 1]
@@ -83,10 +77,10 @@ def test_a_strip_is_a_picture_with_the_frames_in_it(desk: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"clip": "b"}, "b is no clip of it"),
+        ({"clip": "b"}, "b is not one of its clips"),
         ({"out": Path("strip.jpg")}, r"ends in \.png"),
-        ({"at_seconds": [0.2, 9.0]}, "9 s is no moment of its 0.8 s"),
-        ({"begin_seconds": 0.5, "end_seconds": 0.2}, "0.5 to 0.2 s is no moment"),
+        ({"at_seconds": [0.2, 9.0]}, "9 s is outside its 0.8 s"),
+        ({"begin_seconds": 0.5, "end_seconds": 0.2}, "0.5 to 0.2 s is no part of its 0.8 s"),
         ({"names": ["a", "b"]}, "2 names for 1 folders"),
     ],
 )
@@ -119,80 +113,3 @@ def test_words_that_the_data_set_times_are_taken_and_silences_are_not(tmp_path: 
     found = word_times(Clip("a", tmp_path / "a.mp4", transcript="bin blue"), spans)
     assert [span.label for span in found] == ["bin", "blue"]
     assert word_times(Clip("a", None, transcript="bin"), []) == ()
-
-
-@pytest.fixture(scope="module")
-def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("weights")
-    torch.manual_seed(0)
-    ear = HearingEncoder(Dims(encoder_layers=1, encoder_width=16, encoder_ffn=32, encoder_heads=2, visual_width=2))
-    networks = {
-        "local": TalkLip(dims_for("tiny", "local", 0, 0)),
-        "global": TalkLip(dims_for("tiny", "global", 16, 0), ear),
-    }
-    for name, network in networks.items():
-        write_official(network, folder / f"{name}.pth", 1, 1, {})
-    return {name: folder / f"{name}.pth" for name in networks}
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four clips; in the middle of each one of two words, which are two tones."""
-    root = tmp_path_factory.mktemp("said")
-    for number in range(8):
-        word, hertz = [("MEETING", 300), ("MEDIA", 2500)][number % 2]
-        sound = tone(1.0, hertz=hertz + 5 * number)
-        write_clip(root / f"{number}.mp4", frames=25, samples=sound, audio_codec="aac")
-        table = f"SO 0.0 0.3 9\n{word} 0.3 0.7 9\n"
-        (root / f"{number}.txt").write_text(f"Text:  SO {word}\n\nWORD START END ASDSCORE\n{table}")
-    return root
-
-
-def test_two_tones_are_told_apart_by_either_kind_of_ear(
-    generators: dict[str, Path], said: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "words.png"
-    paths = list(generators.values())
-    heard = plot_embeddings(paths, "folder", said, ("meeting", "media"), out, names=["l", "g"])
-    assert [(one.name, one.counts) for one in heard] == [("l", (4, 4)), ("g", (4, 4))]
-    assert [one.told_apart for one in heard] == [1.0, 1.0]
-    with Image.open(out) as picture:
-        assert picture.size[0] > picture.size[1] > 400
-
-
-def test_only_the_frames_of_the_word_are_summed(
-    generators: dict[str, Path], said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[np.ndarray] = []
-    monkeypatch.setattr(TalkLip, "audio_embedding", lambda *_: torch.arange(25.0)[:, None])
-
-    def place(points: np.ndarray) -> np.ndarray:
-        told.append(points)
-        return points
-
-    monkeypatch.setattr(plotting, "_embedder", lambda seed: place)
-    monkeypatch.setattr(plotting, "draw_embeddings", lambda *_: None)
-    plot_embeddings([generators["local"]], "folder", said, ("MEETING", "MEDIA"), tmp_path / "o.png", each=3)
-    np.testing.assert_array_equal(told[0], np.full((6, 1), sum(range(7, 18))))
-
-
-def test_figures_of_words_that_can_not_be_drawn(
-    generators: dict[str, Path], said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def draw(*words: str) -> None:
-        plot_embeddings([generators["local"]], "folder", said, (words[0], words[1]), tmp_path / "out.png")
-
-    with pytest.raises(TlbenchError, match="NOBODY is said in 0 clips; choose another"):
-        draw("MEETING", "nobody")
-    with pytest.raises(TlbenchError, match="are one word"):
-        draw("Media", "MEDIA")
-    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-    with pytest.raises(TlbenchError, match=r"pip install \"tlbench\[plot\]\""):
-        draw("MEETING", "MEDIA")
-    assert not (tmp_path / "out.png").exists()
-
-
-def test_points_told_apart_are_counted_by_their_nearest_neighbour() -> None:
-    points = np.array([[0.0], [1.0], [2.4], [10.0], [11.0]])
-    assert told_apart(points, np.array([0, 0, 1, 1, 1])) == pytest.approx(4 / 5)
-    assert told_apart(points[[0, 1, 3, 4]], np.array([0, 1, 0, 1])) == 0

@@ -13,11 +13,14 @@ from rich.cells import cell_len
 
 from tests.factories.results_factory import ACC, LEVEL, PSNR, QUICK, WER, levels, metric, record, result
 from tlbench.comparison.compare import compare
+from tlbench.document import interval_cell, number_text
 from tlbench.errors import TlbenchError
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.record import ClipRecord, Failure
 from tlbench.scoring.result import Result, Role
-from tlbench.tables.table import Format, print_results, render, render_comparison
+from tlbench.tables.comparison_table import render_comparison
+from tlbench.tables.formats import Format
+from tlbench.tables.result_table import print_results, render
 
 WIDE = [WER, ACC, *(metric(f"paper{i}", "paper", tally=LEVEL.tally, label=f"LSE-{i}") for i in range(4)), LEVEL, PSNR]
 FORMATS: tuple[Format, ...] = ("terminal", "markdown", "csv", "json", "latex")
@@ -41,15 +44,58 @@ SIX = [system(name) for name in ("wav2lip", "talklip", "diff2lip", "a-rather-lon
 CONTROLS = [system("reencoded", "control"), system("ground-truth", "control", mse=0.0)]
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
-def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(width: int) -> None:
+WIDTHS = (60, 80, 100, 120, 200)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_is_wider_than_the_terminal_and_a_system_has_one_line_a_block(width: int) -> None:
     drawn = render([*SIX, *CONTROLS], width=width)
-    assert max(cell_len(line) for line in drawn.splitlines()) <= width
-    assert "…" not in drawn
-    for row in SIX[0].rows():
-        assert f"{row.value:.{row.metric.digits}f}" in drawn
-        if row.metric.key != PSNR.key:
-            assert f"[{row.low:.{row.metric.digits}f}, {row.high:.{row.metric.digits}f}]" in drawn
+    lines = drawn.splitlines()
+    assert max(cell_len(line) for line in lines) <= width
+    blocks = sum(line.startswith("system ") for line in lines)
+    for of in [*SIX, *CONTROLS]:
+        own = [line for line in lines if line.startswith(f"{of.name} ")]
+        assert len(own) == blocks
+        for row in of.rows():
+            value = number_text(row.value, row.metric.digits)
+            full = interval_cell(value, row.low, row.high, row.metric.digits)
+            forms = (f"{value} {full.detail}".split(), f"{value} {full.short_detail}".split())
+            assert any(_holds(line.split(), form) for line in own for form in forms)
+        assert any("12 of 12" in line for line in own)
+    assert ("half the width" in drawn) == ("±" in drawn)
+
+
+def _holds(words: list[str], part: list[str]) -> bool:
+    return any(words[i : i + len(part)] == part for i in range(len(words)))
+
+
+def test_wide_terminals_show_intervals_and_narrow_ones_half_widths() -> None:
+    low, high = SIX[0].row(LEVEL.key).low, SIX[0].row(LEVEL.key).high
+    assert low is not None
+    assert high is not None
+    assert f"[{low:.2f}, {high:.2f}]" in render(SIX, width=200)
+    assert "±" not in render(SIX, width=200)
+    assert f"±{(high - low) / 2:.2f}" in render(SIX, width=60)
+
+
+def test_columns_are_chosen_and_ordered_and_unknown_ones_named() -> None:
+    drawn = render(SIX, width=200, columns=["wer/paper", "acc"])
+    head = next(line for line in drawn.splitlines() if "WER1" in line)
+    assert head.index("WER1") < head.index("ACC")
+    assert "PSNR" not in drawn
+    assert "LSE" not in drawn
+    assert "12 of 12" in drawn
+    with pytest.raises(TlbenchError, match=r"no column 'wers'; the results have wer/paper, acc/paper, .*--columns"):
+        render(SIX, columns=["wers"])
+
+
+def test_frames_have_a_column_where_they_are_known() -> None:
+    known = SIX[0]
+    clips = tuple(replace(clip, info=replace(clip.info, frames=72, frames_expected=75)) for clip in known.clips)
+    drawn = render([replace(known, clips=clips)], width=200)
+    (line, *_) = [line for line in drawn.splitlines() if line.startswith("wav2lip")]
+    assert line.endswith("12 of 12  864 of 900")
+    assert "frames" not in render([known], width=200)
 
 
 def test_paper_and_sound_are_two_tables_with_their_meaning() -> None:
@@ -84,7 +130,7 @@ def test_a_rate_over_100_an_infinite_and_a_missing_value_are_shown() -> None:
     assert f"{wer:.1f}" in drawn
     assert "∞" in drawn
     (line,) = [line for line in drawn.splitlines() if line.startswith("short") and "1.50" in line]
-    assert line.split() == ["short", "1.50", "-", "2", "of", "2"]
+    assert line.split() == ["short", "1.50", "[1.00,", "2.00]", "-", "2", "of", "2"]
 
 
 def test_minus_zero_is_zero() -> None:

@@ -72,7 +72,7 @@ def test_the_style_reaches_nothing_else_of_the_notebook_and_has_no_colours_of_it
     [style] = re.findall(r"<style>(.*?)</style>", page)
     selectors = [name for block in re.findall(r"([^{}]+)\{", style) for name in block.split(",")]
     assert selectors
-    assert all(name.startswith(".tlbench-sheet") for name in selectors)
+    assert all(name.startswith(".tlbench-document") for name in selectors)
     assert not re.search(r"[{;]color:|background:(?!none)|#|rgb", style)
 
 
