@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import os
@@ -166,3 +167,8 @@ def unreachable(what: str, url: str, target: Path, why: str) -> TlbenchError:
         f"{what}: {url} can't be reached or broke off ({why}); run the same command when "
         f"online to go on, or bring the file as {target}"
     )
+
+
+def csp_hash(text: str) -> str:
+    """SHA-256 of a style or script in base64, as content security policies name what a page may contain."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -93,3 +93,10 @@ def test_a_comparison_is_shown_as_its_table_is() -> None:
 def test_a_result_says_on_one_line_what_it_is() -> None:
     assert repr(result(levels([1, 2]), name="ours")).startswith("<Result 'ours' on ")
     assert "2 of 2 clips: level/sound=1.50>" in repr(result(levels([1, 2]), name="ours"))
+
+
+def test_a_number_of_an_older_version_is_marked() -> None:
+    page = result(levels([1, 2]), [replace(LEVEL, outdated=True)])._repr_html_()
+    assert cells(page)[1][1] == "1.50 (old)"
+    assert "old: level/sound by an older version of the metric" in page
+    assert "(old)" not in result(levels([1, 2]))._repr_html_()

@@ -12,13 +12,11 @@ import pytest
 from rich.cells import cell_len
 
 from tests.factories.results_factory import ACC, LEVEL, PSNR, QUICK, WER, levels, metric, record, result
-from tlbench.comparison.compare import compare
 from tlbench.document import interval_cell, number_text
 from tlbench.errors import TlbenchError
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.record import ClipRecord, Failure
 from tlbench.scoring.result import Result, Role
-from tlbench.tables.comparison_table import render_comparison
 from tlbench.tables.formats import Format
 from tlbench.tables.result_table import print_results, render
 
@@ -42,8 +40,6 @@ def system(name: str = "wav2lip", role: Role = "system", *, mse: float = 40.0, n
 
 SIX = [system(name) for name in ("wav2lip", "talklip", "diff2lip", "a-rather-long-name-of-a-method", "x", "sixth")]
 CONTROLS = [system("reencoded", "control"), system("ground-truth", "control", mse=0.0)]
-
-
 WIDTHS = (60, 80, 100, 120, 200)
 
 
@@ -292,27 +288,3 @@ def test_unknown_formats_and_no_results_are_refused() -> None:
         render(SIX, "xlsx")  # type: ignore[arg-type]
     with pytest.raises(TlbenchError, match="no result to show"):
         render([])
-
-
-def two() -> tuple[Result, Result]:
-    rng = np.random.default_rng(0)
-    low = rng.normal(0, 1, 30)
-    a, b = levels(list(low + 2)), levels([*low, 5.0])
-    return result(a, [LEVEL], name="a|b"), replace(result(b, [LEVEL]), name="=b")
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_comparison_shows_difference_verdict_and_what_was_left_out(format: Format) -> None:
-    drawn = render_comparison(compare(*two()), format, width=80)
-    assert "a better" in drawn
-    assert "2.0" in drawn
-    if format != "csv":
-        assert "1 clip only in b" in drawn
-    if format == "terminal":
-        assert max(cell_len(line) for line in drawn.splitlines()) <= 80
-    if format == "csv":
-        (row,) = csv.DictReader(io.StringIO(drawn))
-        assert row["system_b"] == "'=b"
-        assert float(row["delta"]) == pytest.approx(2.0)
-    if format == "json":
-        assert json.loads(drawn)["rows"][0]["p_adjusted"] == pytest.approx(0.0001)

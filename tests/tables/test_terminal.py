@@ -64,6 +64,21 @@ def test_every_column_is_in_one_block_and_the_first_in_all() -> None:
     assert words.count("system") == 5
 
 
+def test_a_long_name_continues_at_a_blank() -> None:
+    name = "Base without lip and GAN loss, miniature"
+    heads = (Cell("system"), *(Cell(f"M{i}") for i in range(5)))
+    table = Table("t", heads, (("", ((Cell(name), *(Cell("1.25") for _ in range(5))),)),), (0,), (0,))
+    lines = draw_terminal(Document("h", (table,), ()), 60).splitlines()
+    assert lines[5:7] == ["Base without lip and GAN loss,  1.25  1.25  1.25  1.25  1.25", "miniature"]
+
+
+def test_texts_are_whole_where_the_whole_table_fits() -> None:
+    heads = (Cell("metric"), Cell("p"), Cell("verdict"))
+    rows = ((Cell("a metric with a name"), Cell("0.0013"), Cell("no difference shown")),)
+    drawn = draw_terminal(Document("h", (Table("t", heads, (("", rows),), (0, 2), (0, 2)),), ()), 60)
+    assert drawn.splitlines()[-1] == "a metric with a name  0.0013  no difference shown"
+
+
 def test_a_label_longer_than_the_table_continues_on_the_next_line() -> None:
     table = Table("t", (Cell("x"), Cell("y")), (("a label that is long", ((Cell("a"), Cell("1")),)),), (0,), (0,))
     lines = draw_terminal(Document("h", (table,), ()), 60).splitlines()

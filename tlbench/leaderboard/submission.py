@@ -153,15 +153,15 @@ def weights_of(result: Result) -> Mapping[str, Mapping[str, Any]]:
 
 def finding_facts(result: Result) -> list[str]:
     """Facts that a leaderboard shows with the numbers of a result: missing frames, and findings by code."""
-    told = []
+    facts = []
     frames = result.frame_counts
     if frames is not None and frames[0] < frames[1]:
-        told.append(f"frames {frames[0]:,} of {frames[1]:,}")
+        facts.append(f"frames {frames[0]:,} of {frames[1]:,}")
     for level in ("error", "warning"):
         codes = [f"{code} {count:,}" for (of, code), count in count_clips(result.all_findings).items() if of == level]
         if codes:
-            told.append(f"{level}s: {', '.join(codes)}")
-    return told
+            facts.append(f"{level}s: {', '.join(codes)}")
+    return facts
 
 
 def comes_from_relative(computed: Computed, metric: Metric) -> bool:

@@ -7,8 +7,6 @@ the page allows only its own script to run and nothing to load.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tlbench.comparison.compare import Comparison
+from tlbench.files import csp_hash
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.reporting.blind import blind_table
 from tlbench.reporting.contents import ReportRun, ranking_metrics, side_json
@@ -87,8 +86,8 @@ def render_page(
         clips=len(result.clips),
         style=Markup(style),
         script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
         data=Markup(script_json(data)),
     )
 
@@ -96,10 +95,6 @@ def render_page(
 def script_json(data: Mapping[str, Any]) -> str:
     """JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
     return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 def _summary(result: Result) -> list[dict[str, Any]]:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tlbench.document import Cell, Document, Table, clean, document_html, interval_cell, label_with_arrow, number_text
-from tlbench.scoring.result_notes import TITLES, UNREAD, UNREAD_MEANS, interval_notes, result_notes
+from tlbench.scoring.result_notes import (
+    TITLES,
+    UNREAD,
+    UNREAD_MEANS,
+    direction_notes,
+    interval_notes,
+    outdated_notes,
+    result_notes,
+)
 
 if TYPE_CHECKING:
     from tlbench.scoring.result import Result, Row
@@ -31,7 +39,7 @@ def result_html(result: Result) -> str:
 
 def _line(result: Result, row: Row) -> tuple[Cell, ...]:
     digits = row.metric.digits
-    mark = UNREAD if row.metric.key in _unread(result) else ""
+    mark = (" (old)" if row.metric.outdated else "") + (UNREAD if row.metric.key in _unread(result) else "")
     return (
         Cell(clean(label_with_arrow(row.metric.label, row.metric.better)), clean(row.metric.unit)),
         Cell(number_text(row.value, digits) + mark),
@@ -49,11 +57,13 @@ def _unread(result: Result) -> list[str]:
 def _notes(result: Result, shown: Sequence[Row]) -> list[str]:
     rows = {row.metric.key: row for row in shown}
     notes = [f"{found.message} ({found.fix})." for found in result.findings if found.code == "cannot-read"]
+    notes += direction_notes(shown)
     notes += interval_notes([(result, rows)])
     if result.frame_counts is not None:
         notes.append("{:,} of {:,} frames scored.".format(*result.frame_counts))
     notes += result_notes(result, rows)
     notes += list(dict.fromkeys(row.metric.note for row in shown if row.metric.note))
+    notes += outdated_notes(shown)
     unread = [key for key in _unread(result) if key in rows]
     if unread:
         notes.append(f"{UNREAD_MEANS} {', '.join(unread)}.")

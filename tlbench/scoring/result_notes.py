@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tlbench.document import ARROWS
 from tlbench.observing.domain import OF_CHECKPOINTS
 from tlbench.preflight.findings import Finding, count_clips, is_of_dataset
 
@@ -134,6 +135,21 @@ def interval_notes(shown: Sequence[tuple[Result, Mapping[str, Row]]]) -> list[st
     if any(row.value is not None and row.low is None for _, rows in shown for row in rows.values()):
         notes.append("No interval for a single clip or an infinite value.")
     return notes
+
+
+def direction_notes(rows: Sequence[Row]) -> list[str]:
+    """What the arrows of the shown metrics mean."""
+    directions = {row.metric.better for row in rows}
+    arrows = [f"{ARROWS[better]} {better}" for better in ("higher", "lower") if better in directions]
+    return [f"{', '.join(arrows)} is better."] if arrows else []
+
+
+def outdated_notes(rows: Sequence[Row]) -> list[str]:
+    """Which metrics are of an older version; their numbers are marked ``old``."""
+    old = dict.fromkeys(row.metric.key for row in rows if row.metric.outdated)
+    if not old:
+        return []
+    return [f"old: {', '.join(old)} by an older version of the metric; score the folder again for the new one."]
 
 
 def clip_count(count: int) -> str:

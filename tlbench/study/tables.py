@@ -1,4 +1,4 @@
-"""A study's numbers as tables: the one of the paper's Table 2, the differences between methods, what metrics say."""
+"""Tables of a study: means as in Table 2 of the paper, differences between methods, correlations with metrics."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _means(study: StudyResult) -> Table:
     last = (Cell("agreement (alpha)"), *(Cell("-" if alpha is None else f"{alpha:.2f}") for alpha in alphas))
     head = (Cell("method"), *map(_head, study.measures))
     sections = (("", tuple(rows[False])), ("control", tuple(rows[True])), ("raters", (last,)))
-    return Table("What people said", head, sections, kept=(0,), left=(0,))
+    return Table("Answers of people", head, sections, kept=(0,), left=(0,))
 
 
 def _contrasts(study: StudyResult) -> Table:
@@ -92,7 +92,7 @@ def _contrasts(study: StudyResult) -> Table:
 
 
 def _of_level(study: StudyResult, level: str) -> list[Correlation]:
-    """Of the metrics that are usually shown; the others are in JSON."""
+    """The correlations of headline metrics on one level. Those of other metrics are in JSON."""
     return [c for c in study.correlations if c.level == level and c.headline]
 
 
@@ -112,8 +112,8 @@ def _correlations(study: StudyResult, level: str) -> Table:
         rows.append((*cells, Cell(str(points))))
     head = (Cell("metric"), *(Cell(measure.label) for measure in study.measures), Cell(level))
     title = {
-        "videos": "What the observers say of the same videos (Spearman)",
-        "methods": "What the observers say of the methods (Spearman)",
+        "videos": "Correlation with metrics over videos (Spearman)",
+        "methods": "Correlation with metrics over methods (Spearman)",
     }[level]
     return Table(title, head, (("", tuple(rows)),), kept=(0,), left=(0,))
 
@@ -124,29 +124,27 @@ def _notes(study: StudyResult) -> list[str]:
     answers = study.answers
     notes = []
     if keys - {WORDS_READ.key, WORD_ERRORS.key}:
-        notes.append("VQ, Sync, Real, RI: visual quality, sync, realness, readability knowing what is said; 1 to 5.")
+        notes.append("VQ, Sync, Real, RI: visual quality, sync, realness, readability if the words are known; 1 to 5.")
     if WORDS_READ.key in keys and study.chance is not None:
-        notes.append(f"read: words chosen rightly from a muted clip; guessing gives {100 * study.chance:.1f} %.")
+        notes.append(f"read: share of words read right from a muted clip; guessing gives {100 * study.chance:.1f} %.")
     if WORD_ERRORS.key in keys:
-        notes.append("WER: word error rate of what was typed of a muted clip.")
+        notes.append("WER: word error rate of typed transcriptions of muted clips.")
     notes.append(f"[low, high]: {level} interval over participants (jackknife, Student's t), for these clips.")
     if study.contrasts:
         notes.append(
-            f"*: real at {level}, labels swapped participant by participant, corrected for {len(study.contrasts)} "
+            f"*: real at {level}, by swapping labels within participants, corrected for {len(study.contrasts)} "
             "comparisons (Holm)."
         )
-    notes.append("alpha: Krippendorff's, ordinal; 1 is agreement, 0 what chance gives.")
+    notes.append("alpha: Krippendorff's, ordinal; 1 is full agreement, 0 is chance.")
     if study.correlations:
-        notes.append(
-            "Spearman: +1 the order of the people, -1 the opposite, as it should be for a metric where lower is better."
-        )
+        notes.append("Spearman: +1 is the order of people, -1 the opposite, as it should be where lower is better.")
     notes.append(_who(study))
     unfinished = len(answers.started) - len(answers.finished)
     if unfinished:
-        notes.append(f"{unfinished} of those have not finished; what they answered counts.")
+        notes.append(f"{unfinished} of those have not finished; their answers count.")
     if answers.hasty:
         videos, people = sum(answers.hasty.values()), ", ".join(map(str, answers.hasty))
-        notes.append(f"{videos} answers came sooner than their video can be watched (participants {people}).")
+        notes.append(f"{videos} answers were given before the video could have ended (participants {people}).")
     return notes
 
 

@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-from tlbench.document import ARROWS, Cell, Document, Table, clean, interval_cell, label_with_arrow, letter, number_text
+from tlbench.document import Cell, Document, Table, clean, interval_cell, label_with_arrow, letter, number_text
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.scoring.blind_rows import BLIND_MEANS, cannot_read, unread_mark, verdict_of
 from tlbench.scoring.result import Result, Role, Row
-from tlbench.scoring.result_notes import TITLES, UNREAD_MEANS, interval_notes, most_scored, result_notes
+from tlbench.scoring.result_notes import (
+    TITLES,
+    UNREAD_MEANS,
+    direction_notes,
+    interval_notes,
+    most_scored,
+    outdated_notes,
+    result_notes,
+)
 from tlbench.tables.formats import Format, check_format, csv_text, draw, finite_row, json_text
 from tlbench.tables.terminal import DEFAULT_WIDTH, shows_color, shows_only_ascii, terminal_width, write_text
 
@@ -222,10 +230,7 @@ def _notes(shown: _Shown, intervals: bool) -> list[str]:
     """What a reader has to know before quoting a number."""
     rows = [row for _, own in shown for row in own.values()]
     notes = cannot_read(result for result, _ in shown)
-    directions = {row.metric.better for row in rows}
-    arrows = [f"{ARROWS[better]} {better}" for better in ("higher", "lower") if better in directions]
-    if arrows:
-        notes.append(f"{', '.join(arrows)} is better.")
+    notes += direction_notes(rows)
     if intervals:
         notes += interval_notes(shown)
     systems: dict[str, list[str]] = {}  # a note of several systems is printed once
@@ -234,11 +239,7 @@ def _notes(shown: _Shown, intervals: bool) -> list[str]:
             systems.setdefault(text, []).append(result.name)
     notes += [f"{', '.join(names)}: {text}" for text, names in systems.items()]
     notes += list(dict.fromkeys(row.metric.note for row in rows if row.metric.note))
-    old = dict.fromkeys(row.metric.key for row in rows if row.metric.outdated)
-    if old:
-        notes.append(
-            f"old: {', '.join(old)} by an older version of the metric; score the folder again for the new one."
-        )
+    notes += outdated_notes(rows)
     notes += _blind_notes(shown)
     notes += _protocol_notes(shown)
     return [clean(note) for note in notes]

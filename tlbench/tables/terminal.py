@@ -145,11 +145,12 @@ def _layout_of(table: Table, width: int, short: bool) -> _Layout:
     columns = [_measure(table, i, short) for i in range(len(table.head))]
     kept = [columns[i] for i in table.kept]
     free = [column for column in columns if column.index not in table.kept]
-    # Kept texts take half of the terminal at most, and leave room for the widest of the other columns.
+    # Kept texts are whole if the table fits. Otherwise they take half of the terminal at most, and leave room for the
+    # widest of the other columns.
     widest = max((column.width for column in free), default=0)
     names = [column for column in kept if column.index in table.left]
     fixed = sum(column.width + _GAP for column in kept if column.index not in table.left)
-    if names:
+    if names and sum(column.width + _GAP for column in columns) - _GAP > width:
         room = width - fixed - _GAP * (len(names) - 1)
         if free:
             room = min(width // 2, room - widest - _GAP)
@@ -238,8 +239,15 @@ def _pad(text: str, width: int) -> str:
 
 
 def _fold(text: str, width: int) -> list[str]:
-    """The text in pieces of at most ``width`` columns; one empty piece of an empty text."""
-    return chop_cells(text, width) if cell_len(text) > width else [text]
+    """The text in pieces of at most ``width`` columns, split at blanks if possible; one piece of an empty text."""
+    pieces = []
+    while cell_len(text) > width:
+        piece = chop_cells(text, width)[0]
+        blank = piece.rfind(" ") if text[len(piece)] != " " else len(piece)
+        end = blank if blank > 0 else len(piece)
+        pieces.append(text[:end])
+        text = text[end:].lstrip(" ")
+    return [*pieces, text]
 
 
 def _row_lines(cells: Sequence[list[Text]], table: Table, block: Sequence[_Column]) -> Iterator[Text]:

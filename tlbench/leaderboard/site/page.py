@@ -7,8 +7,6 @@ escape their text (:func:`tlbench.leaderboard.site.charts.tag`), and the scripts
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tlbench.files import csp_hash
 from tlbench.leaderboard.site.dataset import board_context, front_panel, head, system_page, title_of
 from tlbench.leaderboard.site.system import system_context
 from tlbench.leaderboard.standings import Board, count_kinds
@@ -65,23 +64,19 @@ def _shell(datasets: Sequence[str]) -> dict[str, Any]:
     return {
         "datasets": datasets,
         "style": Markup(style),
-        "style_hash": _hash(style),
+        "style_hash": csp_hash(style),
         "theme": Markup(theme),
-        "theme_hash": _hash(theme),
+        "theme_hash": csp_hash(theme),
     }
 
 
 def _script(name: str) -> dict[str, Any]:
     text = _static(name) if name else ""
-    return {"script": Markup(text), "script_hash": _hash(text)}
+    return {"script": Markup(text), "script_hash": csp_hash(text)}
 
 
 def _static(name: str) -> str:
     return (files("tlbench.leaderboard.site") / "static" / name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 def _summary(board: Board) -> dict[str, Any]:

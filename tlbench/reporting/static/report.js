@@ -7,7 +7,7 @@
   const NOTABLE = 4; // cards at each end
   const SVG = "http://www.w3.org/2000/svg";
 
-  // Everything that is written goes through here, as text and never as markup.
+  // Makes all elements of the page. Text is never markup.
   function element(name, attributes, ...children) {
     const made = document.createElement(name);
     for (const [key, value] of Object.entries(attributes || {})) {
@@ -25,7 +25,7 @@
     return made;
   }
 
-  // Values: null is none, texts are infinities.
+  // Values: null is no value, a text is an infinity.
   const numeric = (value) => (value === null ? NaN : typeof value === "string" ? (value[0] === "-" ? -Infinity : Infinity) : value);
   function number(value, digits) {
     if (Number.isNaN(value)) return "-";
@@ -55,7 +55,7 @@
   const state = { query: "", metric: metrics.find((one) => one.key === data.primary) || metrics[0], order: second ? "change" : "worst", page: 0, columns: "headline", open: new Set() };
   let visible = ids.map((_, clip) => clip);
 
-  // What a search looks through, made when it is first needed.
+  // The text that a search covers, made at the first search.
   let texts = null;
   function haystack() {
     texts = texts || ids.map((id, clip) => {
@@ -79,7 +79,7 @@
     const sign = (metric.better === "lower") === (order === "worst") ? 1 : -1;
     return metric.values[0].map((value) => sign * value);
   }
-  // Greatest first; clips without a value come last; equal ones as the run has them.
+  // Greatest first, clips without a value last, equal ones in the order of the run.
   function sorted(clips, rank) {
     return rank ? [...clips].sort((a, b) => {
       const x = rank[a], y = rank[b];
@@ -162,7 +162,7 @@
     drawNotable();
     byId("table").querySelector(`[data-key="${CSS.escape(metric.key)}"]`)?.focus();
   }
-  // From a card to its clip in the table, whatever was searched for.
+  // From a card to its clip in the table, also if a search hides it.
   function show(clip) {
     state.query = byId("search").value = "";
     state.open.add(clip);
@@ -299,7 +299,7 @@
     return made;
   }
 
-  // How the clips spread: worst at the left, whatever the metric's direction.
+  // Distributions over clips, with the worst at the left for both directions.
   function drawSpreads() {
     for (const cell of document.querySelectorAll(".spread")) {
       const metric = metrics.find((one) => one.key === cell.dataset.metric);

@@ -1,5 +1,5 @@
-// Comfort and care on the page of a video: answers open once it was watched, keys answer, the page says what is wrong.
-// Everything here can be left out: the forms work without.
+// The page of a video: answers are enabled after the video was watched, keys give answers, errors are explained.
+// The forms also work without this script.
 "use strict";
 
 const WATCHED = 0.9; // of the video; the last moment is often not counted as played
@@ -41,7 +41,7 @@ function playAgain(video) {
   play(video);
 }
 
-// The browser's own controls lie over the mouth; a button below the picture does not.
+// Replaces the browser's controls, which would cover the mouth, by a button below the picture.
 function replaceControls(video, button) {
   video.controls = false;
   button.hidden = false;
@@ -50,7 +50,7 @@ function replaceControls(video, button) {
   video.addEventListener("playing", () => { button.textContent = "Play again"; });
 }
 
-// A digit answers the question that has the focus, or else the first one without an answer.
+// A digit answers the focused question, or the first one without an answer.
 function answerByDigit(form, digit) {
   const questions = [...form.querySelectorAll("[data-question]")];
   const focused = document.activeElement && document.activeElement.closest("[data-question]");
@@ -95,7 +95,7 @@ if (video) {
     say(hint, "This video can't be played here. Please reload the page, or try another browser.", true);
   });
   form.addEventListener("submit", () => {
-    // After the form's own data were taken: a second click must not send it twice.
+    // Disabled after the data were read, so that a second click does not send the form twice.
     setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; }), 0);
   });
   play(video);
