@@ -1,7 +1,7 @@
-"""Arguments of the public functions: paths, lists of paths and lists of names, which may be plain strings.
+"""Types of arguments that many public functions share, and their conversions.
 
-A single string is a list of one. Names (of metrics, controls, checkpoints) are split at commas, as on the command line;
-paths are not, because they may contain commas.
+A path, a list of paths and a list of names may also be a plain string. A single string is a list of one item. Names (of
+metrics, controls, checkpoints) are split at commas as on the command line; paths are not, since a path may contain one.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ from tlbench.files import write_text_atomically
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
 from tlbench.scoring.differences import paired_differences
-from tlbench.scoring.result import Result, clip_value, json_number
+from tlbench.scoring.result import Result, clip_value
+from tlbench.scoring.result_json import json_number
 from tlbench.statistics import IntervalSettings, Ratio, bootstrap_intervals, group_units
 
 SCHEMA = "tlbench.calibration/1"

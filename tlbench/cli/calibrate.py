@@ -1,4 +1,4 @@
-"""``tlbench calibrate``: does each metric notice the faults that it should notice?"""
+"""``tlbench calibrate``: which metric notices which fault?"""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def command(
     """Put faults of growing size into real clips and measure which metric notices which fault.
 
     Writes calibration.json, curves.png and calibration.md to OUT and prints the table of rank correlations and
-    verdicts. An interrupted run goes on where it stopped when the same command is given again. OUT/work has the faulty
-    videos and may be deleted.
+    verdicts. An interrupted run continues when the same command is given again. OUT/work has the faulty videos and may
+    be deleted.
 
     Exit code: 0 every clip was scored at every size, 1 some were not, 2 nothing could be done.
     """

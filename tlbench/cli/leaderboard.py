@@ -1,4 +1,4 @@
-"""``tlbench leaderboard``: add results, and build the tables from the records."""
+"""``tlbench leaderboard``: add results, and build the tables of all records."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _board: Callable[[Any], Any] = click.option(
 
 @click.group()
 def command() -> None:
-    """Add results to leaderboards, and build their tables."""
+    """Add results to leaderboards and build the tables."""
 
 
 @command.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="What the leaderboard calls the system.  [default: the result's name]")
+@click.option("--name", metavar="NAME", help="Name of the system.  [default: the result's name]")
 @click.option("--paper", metavar="URL", help="Address of the paper.")
 @click.option("--code", metavar="URL", help="Address of the code.")
 @click.option(
     "--trained-with",
     metavar="NAMES",
-    help="Checkpoints of observers that it was trained with, with commas; 'none' if there are none.",
+    help="Checkpoints of observers that the system was trained with, with commas, or 'none'.",
 )
-@click.option("--replace", is_flag=True, help="Replace the record of the same name.")
+@click.option("--replace", is_flag=True, help="Replace a record of the same name.")
 @_board
 def add(
     result: Path,
@@ -44,11 +44,11 @@ def add(
     replace: bool,
     board: Path,
 ) -> None:
-    """Check RESULT (a result.json or a run's folder), add it as a record, and print the record's path.
+    """Check RESULT (a result.json or a run's folder), add it as a record, and print the path of the record.
 
-    Every number is made again from the clips' counts. Refused are incomplete runs, changed files, runs over other clips
-    than those of the other records, and systems that do not say what they were trained with. If records.jsonl is in the
-    folder of RESULT, error counts by length of word and by viseme are added.
+    Every number is computed again from the counts of the clips. Incomplete runs, changed files, clips that differ from
+    those of other records, and systems without --trained-with are refused. If records.jsonl is in the same folder, the
+    record also gets counts of misread words by length and of misread visemes.
     """
     from tlbench.arguments import as_names
     from tlbench.leaderboard import build as leaderboard
@@ -72,10 +72,10 @@ def add(
     "--site",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Write a static site as well: sortable tables, pictures, a page for each system. Open its index.html.",
+    help="Also write a static site: sortable tables, charts, a page for each system. Open its index.html.",
 )
 def build(board: Path, site: Path | None) -> None:
-    """Write the tables from the records, and print the files that changed."""
+    """Write the tables from the records and print the files that changed."""
     from tlbench.leaderboard import build as leaderboard
 
     changed = leaderboard.build(board, site)
@@ -88,9 +88,9 @@ def build(board: Path, site: Path | None) -> None:
 @_board
 @click.pass_context
 def check(context: click.Context, board: Path) -> None:
-    """Check every record, and print the tables that differ from what the records give.
+    """Check every record, and that the tables agree with the records; print the files that do not.
 
-    Exit code: 0 everything agrees, 1 some tables differ from the records, 2 a record is damaged.
+    Exit code: 0 all agree, 1 some tables differ from the records, 2 a record is invalid.
     """
     from tlbench.leaderboard import build as leaderboard
 

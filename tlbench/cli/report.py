@@ -1,4 +1,4 @@
-"""``tlbench report``: one run, or two compared, as a web page."""
+"""``tlbench report``: one run, or two side by side, as a web page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import click
     "--check",
     type=click.Path(path_type=Path),
     metavar="FILE.json",
-    help="Output of `tlbench check --json`, shown as warnings.",
+    help="Output of `tlbench check --json`, to show its findings.",
 )
 @click.option("--embed", is_flag=True, help="Include small previews of the videos.")
 @click.option(
@@ -31,7 +31,7 @@ import click
     default=48,
     show_default=True,
     metavar="N",
-    help="Number of clips with pictures: the worst, the best, the most changed.",
+    help="Clips with pictures: the worst, best, or most changed.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the N most notable clips.  [default: all]")
 def command(
@@ -44,10 +44,10 @@ def command(
     pictures: int,
     limit: int | None,
 ) -> None:
-    """Write one web page about RUN (its folder or result.json), compared with OTHER if given, and print its path.
+    """Write a web page of RUN (its folder or result.json), compared with OTHER if given, and print its path.
 
-    The page has the numbers with intervals, warnings, the worst and best clips, and for each clip what was read, curves
-    and film strips. No model is loaded. The page is a single file that can be sent by mail. It has transcripts in it.
+    It shows numbers with intervals, findings, the worst and best clips, and for each clip the words read, curves and
+    film strips. It is one file that loads nothing else. It contains transcripts.
     """
     from tlbench.cli.progress import CountProgress
     from tlbench.reporting.report import report

@@ -1,4 +1,4 @@
-"""``tlbench study``: ask people about the videos, and whether they can read them."""
+"""``tlbench study``: how people rate videos, and whether they can read them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Run a user study: draw clips, show them to people, evaluate their answers.
+    """Run a user study: draw clips, show them to people, and print the results.
 
-    The questions are those of the TalkLip paper's Table 2, and people also read clips without sound.
+    The questions are those of Table 2 of the TalkLip paper, and people also try to read the lips.
     """
 
 
@@ -32,21 +32,15 @@ def command() -> None:
     multiple=True,
     required=True,
     metavar="NAME=DIR",
-    help="Videos of a method; may be repeated.",
+    help="Folder of generated videos, for each method.",
 )
 @clip_options
-@click.option(
-    "--clips",
-    type=click.IntRange(min=1),
-    required=True,
-    metavar="N",
-    help="Number of clips that are rated, with sound.",
-)
+@click.option("--clips", type=click.IntRange(min=1), required=True, metavar="N", help="Clips to rate, with sound.")
 @click.option(
     "--reading-clips",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Clips to read, without.  [default: as many]",
+    help="Clips to read, without sound.  [default: as --clips]",
 )
 @click.option("--participants", type=click.IntRange(min=1), required=True, metavar="P", help="Number of participants.")
 @click.option(
@@ -55,7 +49,7 @@ def command() -> None:
     default=2,
     show_default=True,
     metavar="N",
-    help="Attention checks each.",
+    help="Attention checks for each participant.",
 )
 @seed_option
 def new(
@@ -75,7 +69,7 @@ def new(
 ) -> None:
     """Draw the clips of a study and write them to the folder STUDY.
 
-    The real videos are added as a control. Prints the code of each participant; they are also in STUDY/codes.txt.
+    The real videos are added as a control. Prints the codes of the participants, which are also in STUDY/codes.txt.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -115,28 +109,24 @@ def new(
 
 @command.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
 @click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    metavar="N",
-    help="Port; 0 for any free one.",
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free port."
 )
-@click.option("--name", metavar="HOST", help="Also answer to this host name, as of a proxy.")
+@click.option("--name", metavar="HOST", help="Also answer to this host name, of a proxy on this machine.")
 def serve(study: Path, host: str, port: int, name: str | None) -> None:
     """Serve the study in STUDY as a web page, until Ctrl-C.
 
-    Answers are saved at once, so the server may be stopped and started again. Only this machine can open the page
-    unless another --host is given. Then everybody who reaches the address may try codes, and nothing is encrypted.
+    Answers are stored as they are given, so the server can be stopped and started at any time. Only this machine
+    reaches the page unless --host is given. Then everybody who reaches the address can try codes, and nothing is
+    encrypted.
     """
     from tlbench.study.server import is_loopback, serve_study
 
     def ready(address: str) -> None:
         click.echo(f"the study is at {address}; Ctrl-C stops it")
         if not is_loopback(host):
-            click.echo("warning: other machines can open it, and the connection is not encrypted", err=True)
+            click.echo("warning: other machines can reach it, and nothing is encrypted", err=True)
 
     serve_study(study, host, port, name, ready=ready)
 
@@ -144,7 +134,7 @@ def serve(study: Path, host: str, port: int, name: str | None) -> None:
 @command.command()
 @click.argument("study", type=click.Path(path_type=Path))
 def progress(study: Path) -> None:
-    """Print the code of each participant of STUDY and how many videos are answered, to know whom to remind."""
+    """Print the code of each participant of STUDY and how many videos are answered."""
     from tlbench.study.store import Store
 
     with Store(study) as store:
@@ -159,14 +149,14 @@ def progress(study: Path) -> None:
     "given",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="Result file of a method, to correlate with; may be given several times.",
+    help="Result file of a method, to correlate with; for each method.",
 )
 @click.option(
     "--failed-checks",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Allowed attention failures.",
+    help="Attention checks that a counted participant may fail.",
 )
 @click.option(
     "--format",
@@ -181,9 +171,9 @@ def progress(study: Path) -> None:
 def results(
     context: click.Context, study: Path, given: tuple[str, ...], failed_checks: int, table_format: Format, as_json: bool
 ) -> None:
-    """Print the answers of the participants of STUDY: means with intervals, differences, agreement.
+    """Print the results of STUDY: means with intervals, differences, agreement.
 
-    It works while the study is served. Exit code: 0 everybody has finished, 1 not yet.
+    Works while the study is served. Exit code: 0 all participants finished, 1 not yet.
     """
     from tlbench.study.results import evaluate
     from tlbench.study.store import Store
@@ -200,7 +190,7 @@ def results(
 
 
 def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, Result]:
-    """Result files by condition: as named in the option, else by the name in the file."""
+    """Result files by condition: the given name, or the name in the file."""
     from tlbench.scoring.result_file import load_result
 
     found: dict[str, Result] = {}

@@ -17,7 +17,8 @@ from tlbench.metrics.protocol import SHORT
 from tlbench.preflight.findings import count_clips
 from tlbench.preflight.frames import is_short
 from tlbench.scoring.aggregation import make_intervals
-from tlbench.scoring.result import Result, dumps
+from tlbench.scoring.result import Result
+from tlbench.scoring.result_json import dumps
 
 NAME_CHARACTERS = 80
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -20,8 +20,9 @@ from tlbench.leaderboard.submission_checks import check_computed, check_publishe
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.breakdown import Breakdown, parse_breakdown
 from tlbench.scoring.record import refuse_constant
-from tlbench.scoring.result import Result, dumps, result_text
+from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import AGREEMENT, parse_result
+from tlbench.scoring.result_json import dumps, result_text
 
 SCHEMA = "tlbench.leaderboard/1"
 # LRW's 25,000 clips in fourteen metrics take 11 MiB; GitHub refuses files above 100 MB.

@@ -23,7 +23,7 @@ from tlbench.errors import ClipError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.scoring.result import ClipScore
@@ -34,6 +34,7 @@ GAP_PX = 2
 QUALITY = 72  # of the JPEG
 PREVIEW_PX = 192  # longest side
 PREVIEW_CRF = 30
+SAMPLE_RATE = 16000
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,15 @@
-"""Results: the numbers of one system, made from records without a model, and the file they are kept in.
+"""Results: the numbers of one system, with the tallies of every clip they are made of.
 
-A result file has the tallies of every clip, so its numbers can be checked, compared clip by clip with another system's
-and grouped in other ways. Tallies are stored as one array for each field: as objects, 25,000 clips with 16 metrics
-would take ten times the space.
+The numbers can be checked, compared clip by clip with another system's and grouped in other ways.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +24,7 @@ from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
 from tlbench.scoring.notebook import result_html
 from tlbench.scoring.record import Failure
+from tlbench.scoring.result_json import exact_number, result_json, result_text
 from tlbench.statistics import Interval, IntervalSettings
 
 if TYPE_CHECKING:
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
 
     from tlbench.scoring.blind_rows import Blind
 
-SCHEMA = "tlbench.result/1"
 FILE_NAME = "result.json"
 
 
@@ -350,93 +346,12 @@ class Result:
         return result_html(self)
 
     def to_json(self) -> dict[str, Any]:
-        """The result as a JSON object: numbers first, then the clips they are made of."""
-        return {
-            "schema": SCHEMA,
-            "name": self.name,
-            "role": self.role,
-            "dataset": self.dataset,
-            "split": self.split,
-            "selection": self.selection,
-            "expected": self.expected,
-            "complete": self.complete,
-            "interval": asdict(self.interval),
-            "trained_with": list(self.trained_with),
-            "remarks": list(self.remarks),
-            **({"findings": [found.to_json() for found in self.findings]} if self.findings else {}),
-            **({"not_checked": list(self.not_checked)} if self.not_checked else {}),
-            **({"strict": True} if self.strict else {}),
-            "provenance": dict(self.provenance),
-            **({} if self.blind is None else {"blind": self.blind.to_json()}),
-            "metrics": {row.metric.key: self._metric_json(row) for row in self.rows()},
-            "clips": {
-                "id": [clip.id for clip in self.clips],
-                "speaker": [clip.info.speaker for clip in self.clips],
-                "generated_sha256": [clip.info.generated_sha256 for clip in self.clips],
-                "reference_sha256": [clip.info.reference_sha256 for clip in self.clips],
-                "frames": [clip.info.frames for clip in self.clips],
-                "word": [clip.info.word for clip in self.clips],
-                "failures": {
-                    str(i): {who: [why.code, why.message] for who, why in clip.failures.items()}
-                    for i, clip in enumerate(self.clips)
-                    if clip.failures
-                },
-                "notes": {str(i): list(clip.notes) for i, clip in enumerate(self.clips) if clip.notes},
-                **self._findings_json(),
-            },
-        }
-
-    def _findings_json(self) -> dict[str, Any]:
-        """The fields that results written before there were findings do not have."""
-        data: dict[str, Any] = {}
-        if any(clip.info.frames_expected is not None for clip in self.clips):
-            data["frames_expected"] = [clip.info.frames_expected for clip in self.clips]
-        if any(clip.findings for clip in self.clips):
-            data["findings"] = {
-                str(i): [replace(found, clip=None).to_json() for found in clip.findings]
-                for i, clip in enumerate(self.clips)
-                if clip.findings
-            }
-        return data
-
-    def _metric_json(self, row: Row) -> dict[str, Any]:
-        metric = row.metric
-        tallies = [clip.tallies.get(metric.key) for clip in self.clips]
-        kind = next((type(tally) for tally in tallies if tally is not None), None)
-        return {
-            "label": metric.label,
-            "unit": metric.unit,
-            "better": metric.better,
-            "version": metric.version,
-            "arithmetic": metric.arithmetic,
-            "aggregation": metric.aggregation,
-            "description": metric.description,
-            "protocol": row.protocol.id,
-            "value": json_number(row.value),
-            "low": row.low,
-            "high": row.high,
-            "resampled": row.unit,
-            "clusters": row.clusters,
-            "scored": row.scored,
-            "tally": kind.__name__ if kind else None,
-            "fields": {
-                f.name: [None if tally is None else _exact(f.type, getattr(tally, f.name)) for tally in tallies]
-                for f in (fields(kind) if kind else ())
-            },
-        }
+        """The result as a JSON object; see :func:`tlbench.scoring.result_json.result_json`."""
+        return result_json(self)
 
     def write(self, path: Path) -> None:
         """Write the result to a file, atomically. Raises TlbenchError if it can't be written."""
         write_text_atomically(path, result_text(self.to_json()) + "\n")
-
-
-def result_text(data: Mapping[str, Any]) -> str:
-    """The object of :meth:`Result.to_json` as strict JSON, one entry on each line, so that files can be diffed."""
-    inner = dict(data)
-    metrics = ",\n".join(f"{dumps(key)}:{dumps(value)}" for key, value in inner.pop("metrics").items())
-    clips = dumps(inner.pop("clips"))
-    head = ",\n".join(f"{dumps(key)}:{dumps(value)}" for key, value in inner.items())
-    return f'{{\n{head},\n"metrics":{{\n{metrics}\n}},\n"clips":{clips}\n}}'
 
 
 def finding_columns(findings: Iterable[Finding]) -> dict[str, str]:
@@ -449,21 +364,6 @@ def finding_columns(findings: Iterable[Finding]) -> dict[str, str]:
 def _listed(codes: Iterable[tuple[str, int]]) -> str:
     """Codes of findings with their number of clips, worst first: ``few-frames 3; damaged 1``."""
     return "; ".join(f"{code} {count}" for code, count in codes)
-
-
-def dumps(value: Any) -> str:
-    """Strict JSON without spaces."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
-def _exact(kind: Any, value: Any) -> int | float:
-    """A tally's field as a Python number, whatever its NumPy type."""
-    return int(value) if kind in (int, "int") else float(value)
-
-
-def json_number(value: float | None) -> float | str | None:
-    """A number for JSON. Infinity, the PSNR of identical videos, becomes a text."""
-    return value if value is None or isfinite(value) else repr(value)
 
 
 def clip_value(metric: Metric, clip: ClipScore) -> float | None:
@@ -485,7 +385,9 @@ def total_value(metric: Metric, clips: Iterable[ClipScore]) -> tuple[float | Non
     if not tallies:
         return None, 0
     kind = type(tallies[0])
-    columns = {f.name: _exact(f.type, math.fsum(getattr(tally, f.name) for tally in tallies)) for f in fields(kind)}
+    columns = {
+        f.name: exact_number(f.type, math.fsum(getattr(tally, f.name) for tally in tallies)) for f in fields(kind)
+    }
     total = kind(**columns)
     with np.errstate(divide="ignore"):
         return metric.value(total), len(tallies)

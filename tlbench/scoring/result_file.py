@@ -20,7 +20,8 @@ from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.blind_rows import read_blind
 from tlbench.scoring.record import Failure, count, optional_count, optional_text, refuse_constant, text
-from tlbench.scoring.result import FILE_NAME, SCHEMA, ClipScore, Result, Role, Row
+from tlbench.scoring.result import FILE_NAME, ClipScore, Result, Role, Row
+from tlbench.scoring.result_json import SCHEMA
 from tlbench.statistics import Interval, IntervalSettings
 
 MAX_BYTES = 2**30  # a hundred times the size of LRW's 25,000 clips; reading more could exhaust memory

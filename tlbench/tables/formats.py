@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from tlbench.document import Document, clean, to_ascii
 from tlbench.errors import TlbenchError
-from tlbench.scoring.result import json_number
+from tlbench.scoring.result_json import json_number
 from tlbench.tables.markup import draw_latex, draw_markdown
 from tlbench.tables.terminal import draw_terminal
 
