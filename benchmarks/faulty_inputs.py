@@ -223,9 +223,9 @@ def write_tracks(path: Path, talker: Talker, pictures_late: int) -> None:
             frame.pts, frame.time_base = number + pictures_late, Fraction(1, 25)
             out.mux(video.encode(frame))
         out.mux(video.encode())
-        heard = av.AudioFrame.from_ndarray(talker.samples[None].astype(np.int16), format="s16", layout="mono")
-        heard.sample_rate, heard.pts, heard.time_base = 16000, 0, Fraction(1, 16000)
-        out.mux(sound.encode(heard))
+        frame = av.AudioFrame.from_ndarray(talker.samples[None].astype(np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+        out.mux(sound.encode(frame))
         out.mux(sound.encode())
 
 

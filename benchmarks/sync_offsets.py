@@ -51,7 +51,7 @@ TOLERANCE_FRAMES = 1
 
 
 @dataclass(frozen=True)
-class Heard:
+class ScoredClip:
     """One clip: at each shift with its own sound, and unshifted with another's."""
 
     clip_id: str
@@ -96,7 +96,7 @@ def lessons_of(arguments: argparse.Namespace) -> SampleDataset:
     return book
 
 
-def listen(listener: Listener, book: SampleDataset) -> Iterator[Heard]:
+def listen(listener: Listener, book: SampleDataset) -> Iterator[ScoredClip]:
     """Each clip in turn."""
     places = {clip.id: place for place, clip in enumerate(book.clips)}
     donor = donors(list(places))
@@ -109,7 +109,7 @@ def listen(listener: Listener, book: SampleDataset) -> Iterator[Heard]:
         for shift in SHIFTS:
             early = max(-shift, 0) * SAMPLES_A_FRAME
             own[shift] = listener.sync(lips[max(shift, 0) :], sample.samples[early:])
-        yield Heard(sample.clip.id, own, listener.sync(lips, other.samples))
+        yield ScoredClip(sample.clip.id, own, listener.sync(lips, other.samples))
 
 
 def share(hits: list[bool]) -> dict[str, float]:
@@ -126,26 +126,26 @@ def mean(values: list[float]) -> dict[str, float]:
     return {"value": ratio.total, "low": interval.low, "high": interval.high}
 
 
-def report(heard: list[Heard]) -> dict[str, Any]:
+def report(scored: list[ScoredClip]) -> dict[str, Any]:
     """All that is shown, by name."""
-    errors = [clip.errors() for clip in heard]
+    errors = [clip.errors() for clip in scored]
     right = [{shift: abs(error) <= TOLERANCE_FRAMES for shift, error in of.items()} for of in errors]
     worst = [
         {"clip": clip.clip_id, "errors": of}
-        for clip, of, good in zip(heard, errors, right, strict=True)
+        for clip, of, good in zip(scored, errors, right, strict=True)
         if not all(good.values())
     ]
     return {
-        "clips": len(heard),
+        "clips": len(scored),
         "within_1_frame": {shift: share([good[shift] for good in right]) for shift in SHIFTS},
         "within_1_frame_at_every_shift": share([all(good.values()) for good in right]),
         "exact": share([of[0] == 0 for of in errors]),
-        "lse_c": mean([clip.own[0].lse_c for clip in heard]),
-        "lse_d": mean([clip.own[0].lse_d for clip in heard]),
-        "lse_c_of_other_sound": mean([clip.other.lse_c for clip in heard]),
-        "lse_d_of_other_sound": mean([clip.other.lse_d for clip in heard]),
-        "lse_c_drop": mean([clip.own[0].lse_c - clip.other.lse_c for clip in heard]),
-        "own_above_other": share([clip.own[0].lse_c > clip.other.lse_c for clip in heard]),
+        "lse_c": mean([clip.own[0].lse_c for clip in scored]),
+        "lse_d": mean([clip.own[0].lse_d for clip in scored]),
+        "lse_c_of_other_sound": mean([clip.other.lse_c for clip in scored]),
+        "lse_d_of_other_sound": mean([clip.other.lse_d for clip in scored]),
+        "lse_c_drop": mean([clip.own[0].lse_c - clip.other.lse_c for clip in scored]),
+        "own_above_other": share([clip.own[0].lse_c > clip.other.lse_c for clip in scored]),
         "not_found": worst,
     }
 

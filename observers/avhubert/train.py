@@ -2,7 +2,7 @@
 
 The network is fine-tuned as in facebookresearch/av_hubert (``conf/finetune/*.yaml``: label-smoothed cross-entropy,
 modality dropout), without the pre-training. Where the data set has times, a second loss classifies the label of each
-frame; it teaches a small network what pre-training would.
+frame; it gives a small network what pre-training would.
 """
 
 from __future__ import annotations

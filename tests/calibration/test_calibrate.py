@@ -328,9 +328,9 @@ def test_everything_the_observers_can_tell_is_the_default(desk: Path) -> None:
 
 
 def test_progress_hears_of_making_and_of_scoring(desk: Path) -> None:
-    heard: list[tuple[str, bool, int, int]] = []
-    run([BLUR], limit=2, progress=lambda name, seen, done, total: heard.append((name, seen is not None, done, total)))
-    assert [(name, seen) for name, seen, done, total in heard if done == total] == [
+    calls: list[tuple[str, bool, int, int]] = []
+    run([BLUR], limit=2, progress=lambda name, seen, done, total: calls.append((name, seen is not None, done, total)))
+    assert [(name, seen) for name, seen, done, total in calls if done == total] == [
         ("blur", False),
         ("no fault", True),
         ("blur", False),

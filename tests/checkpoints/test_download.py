@@ -24,7 +24,7 @@ from tlbench.checkpoints.weights import known_hashes
 from tlbench.errors import TlbenchError
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB: several chunks
-CARD = Card("net", "A network", "watcher", "net.pth", "", "MIT", "films", "face@1")
+CARD = Card("net", "A network", "observer", "net.pth", "", "MIT", "films", "face@1")
 PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body>Sign in to go on</body></html>"
 # What Google Drive says of a file too large for it to scan, and of one that was taken too often.
 FORM = (

@@ -23,7 +23,7 @@ from tlbench.checkpoints.weights import (
 )
 from tlbench.errors import TlbenchError
 
-CARD = Card("net", "A network", "watcher", "net.pth", "https://example.org/net.pth", "MIT", "films", "face@1")
+CARD = Card("net", "A network", "observer", "net.pth", "https://example.org/net.pth", "MIT", "films", "face@1")
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_what_is_named_goes_before_what_lies_there(folder: Path) -> None:
 def test_a_package_goes_before_the_file_and_is_named_by_the_hash_of_the_file_it_was_made_of(folder: Path) -> None:
     (checkpoint_folder() / "net.pth").write_bytes(b"x")
     sha256 = hashlib.sha256(b"x").hexdigest()
-    package = Package("watcher", {"weight": torch.zeros(2)}, {}, {}, "net.pth", sha256)
+    package = Package("observer", {"weight": torch.zeros(2)}, {}, {}, "net.pth", sha256)
     write_package(package, checkpoint_folder() / "net")
     found = find_weights([CARD], {})
     assert found is not None

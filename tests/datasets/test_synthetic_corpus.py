@@ -58,10 +58,10 @@ def test_sound_begins_with_the_picture(rendered: Path) -> None:
     """The decoded sound lies where the rendered samples lay, to less than two milliseconds."""
     with SpeechSynthesizer() as speaker:
         take = make_take(ClipKey(0, "sentences", "test", 0), speaker)
-    heard = read_audio(rendered / f"{SENTENCE}.mp4", SAMPLE_RATE).astype(float)
-    said = np.zeros(len(heard))
-    said[: len(take.samples)] = take.samples[: len(heard)]
-    product = np.fft.irfft(np.fft.rfft(heard, 2 * len(said)) * np.conj(np.fft.rfft(said, 2 * len(said))))
+    sound = read_audio(rendered / f"{SENTENCE}.mp4", SAMPLE_RATE).astype(float)
+    said = np.zeros(len(sound))
+    said[: len(take.samples)] = take.samples[: len(sound)]
+    product = np.fft.irfft(np.fft.rfft(sound, 2 * len(said)) * np.conj(np.fft.rfft(said, 2 * len(said))))
     lag = int(np.argmax(product))
     lag -= len(product) if lag > len(product) // 2 else 0
     assert abs(lag) < 0.002 * SAMPLE_RATE

@@ -53,9 +53,9 @@ def test_two_tones_are_separated_by_both_kinds_of_audio_encoder(
 ) -> None:
     out = tmp_path / "words.png"
     paths = list(generators.values())
-    heard = plot_embeddings(paths, "folder", said, ("meeting", "media"), out, names=["l", "g"])
-    assert [(one.name, one.counts) for one in heard] == [("l", (4, 4)), ("g", (4, 4))]
-    assert [one.same_word_share for one in heard] == [1.0, 1.0]
+    spreads = plot_embeddings(paths, "folder", said, ("meeting", "media"), out, names=["l", "g"])
+    assert [(one.name, one.counts) for one in spreads] == [("l", (4, 4)), ("g", (4, 4))]
+    assert [one.same_word_share for one in spreads] == [1.0, 1.0]
     with Image.open(out) as picture:
         assert picture.size[0] > picture.size[1] > 400
 

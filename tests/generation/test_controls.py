@@ -209,8 +209,8 @@ def test_what_is_written_shows_the_fault_and_keeps_the_sound(clips: list[Clip], 
     }
     own = read_audio(clips[1].reference)  # type: ignore[arg-type]
     for folder in made.values():
-        heard = read_audio(folder / "b.mp4")[: len(own)].astype(float)
-        assert np.corrcoef(heard, own[: len(heard)])[0, 1] > 0.95
+        sound = read_audio(folder / "b.mp4")[: len(own)].astype(float)
+        assert np.corrcoef(sound, own[: len(sound)])[0, 1] > 0.95
 
 
 def test_swapped_audio_is_the_donors_and_the_note_says_whose(clips: list[Clip], tmp_path: Path) -> None:

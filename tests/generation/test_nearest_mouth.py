@@ -1,4 +1,4 @@
-"""Mouths are taken from where the same is heard, by a rule that leaves nothing to chance."""
+"""Mouths are taken from where the same is spoken, by a rule that leaves nothing to chance."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def sound(clip: Clip) -> np.ndarray:
 
 def test_each_frame_takes_the_mouth_of_the_clip_that_sounds_like_it(clips: list[Clip]) -> None:
     chosen = [other for other, _ in MouthIndex(clips, boxes_of).nearest(clips[0], sound(clips[0]), FRAMES)]
-    # Away from the ends and from where the note changes, where neighbours are heard too.
+    # Away from the ends and from where the note changes, where neighbours count too.
     assert set(chosen[2:4]) <= {"low", "high-then-low"}
     assert set(chosen[8:10]) <= {"high", "high-then-low"}
     assert "low-then-high" not in chosen

@@ -81,9 +81,9 @@ def write_shifted(
 
 def sound_shift_seconds(path: Path, frames: int = FRAMES) -> float:
     """How long after the first picture the sweep begins to be played, as it is read."""
-    heard, wave = read_audio(path).astype(float), sweep(frames / 25, 16_000).astype(float)
+    sound, wave = read_audio(path).astype(float), sweep(frames / 25, 16_000).astype(float)
     middle = wave[len(wave) // 2 : len(wave) * 9 // 10]
-    return (int(np.correlate(heard, middle, "valid").argmax()) - len(wave) // 2) / 16_000
+    return (int(np.correlate(sound, middle, "valid").argmax()) - len(wave) // 2) / 16_000
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,9 +145,9 @@ def test_a_cut_without_encoding_keeps_sound_and_pictures_together(tmp_path, suff
         seconds += (container.start_time or 0) / 1_000_000
     path = copy_from(whole, tmp_path / f"cut{suffix}", seconds)
     first = number_of(read_video(path)[0])
-    heard, wave = read_audio(path).astype(float), sweep(FRAMES / 25, 16_000).astype(float)
+    sound, wave = read_audio(path).astype(float), sweep(FRAMES / 25, 16_000).astype(float)
     middle = wave[len(wave) * 3 // 4 : len(wave) * 9 // 10]
-    begin = (len(wave) * 3 // 4 - int(np.correlate(heard, middle, "valid").argmax())) / 16_000
+    begin = (len(wave) * 3 // 4 - int(np.correlate(sound, middle, "valid").argmax())) / 16_000
     assert begin == pytest.approx(first / 25, abs=0.0015)
 
 

@@ -72,9 +72,9 @@ def test_a_missing_sense_is_not_the_same_as_silence_or_a_grey_picture() -> None:
 @torch.inference_mode()
 def test_a_missing_sense_is_zeros_behind_its_projection() -> None:
     model = network(PRETRAINED)
-    seen, heard = model.video_features(lips()), model.audio_features(speech())
-    assert torch.equal(model.encode(lips(), None, None), model.fuse(seen, torch.zeros_like(seen), None))
-    assert torch.equal(model.encode(None, speech(), None), model.fuse(torch.zeros_like(heard), heard, None))
+    video, audio = model.video_features(lips()), model.audio_features(speech())
+    assert torch.equal(model.encode(lips(), None, None), model.fuse(video, torch.zeros_like(video), None))
+    assert torch.equal(model.encode(None, speech(), None), model.fuse(torch.zeros_like(audio), audio, None))
 
 
 def test_at_least_one_sense_is_needed() -> None:
@@ -86,12 +86,12 @@ def test_at_least_one_sense_is_needed() -> None:
 @torch.inference_mode()
 def test_what_stands_in_padded_frames_does_not_matter(prenorm: bool) -> None:
     model = network(replace(PRETRAINED, encoder_prenorm=prenorm))
-    heard, mask = speech(2), torch.arange(FRAMES) >= torch.tensor([FRAMES, 4])[:, None]
-    other = heard.clone()
+    audio, mask = speech(2), torch.arange(FRAMES) >= torch.tensor([FRAMES, 4])[:, None]
+    other = audio.clone()
     other[1, :, 4:] = 1000
-    one, two = model.encode(None, heard, mask), model.encode(None, other, mask)
+    one, two = model.encode(None, audio, mask), model.encode(None, other, mask)
     assert torch.equal(one[~mask], two[~mask])
-    torch.testing.assert_close(one[1:, :4], model.encode(None, heard[1:, :, :4], None))
+    torch.testing.assert_close(one[1:, :4], model.encode(None, audio[1:, :, :4], None))
 
 
 @torch.inference_mode()
@@ -99,8 +99,8 @@ def test_fusion_by_adding_has_no_second_projection() -> None:
     model = network(replace(PRETRAINED, modality_fuse="add"))
     assert not any("post_extract_proj" in name for name in model.state_dict())
     assert model.encoder.w2v_model.layer_norm.weight.shape == (16,)
-    heard = model.audio_features(speech())
-    assert torch.equal(model.encode(None, speech(), None), model.fuse(heard / 2, heard / 2, None))
+    audio = model.audio_features(speech())
+    assert torch.equal(model.encode(None, speech(), None), model.fuse(audio / 2, audio / 2, None))
 
 
 @pytest.mark.parametrize("prenorm", [True, False])

@@ -80,7 +80,7 @@ def test_steps_lower_every_loss(learned: TrainableMVM) -> None:
 
 
 def test_every_weight_learns() -> None:
-    """Ears and memories too; what is seen does not change a memory's values, what is heard does."""
+    """Audio networks and memories too: video does not change the values of a memory, audio does."""
     trainable = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
     losses = trainable.network(trainable.batch(SAMPLES, np.random.default_rng(0)))
     losses["word"].backward(retain_graph=True)
@@ -168,14 +168,14 @@ def test_without_times_there_is_nothing_to_name() -> None:
 def test_the_spectrum_shows_a_tone_in_its_band_when_it_sounds() -> None:
     seconds = np.arange(FRAMES * 640) / 16000
     tone = np.where(seconds > 0.58, 8000 * np.sin(2 * np.pi * 1000 * seconds), 0)
-    heard = mel_spectrogram((tone + np.random.default_rng(0).normal(0, 5, len(tone))).astype(np.int16), FRAMES)
-    assert heard.shape == (80, 116)
-    assert heard.dtype == np.float32
-    np.testing.assert_allclose(heard.mean(1), 0, atol=0.1)  # over 117 steps it is 0
+    mel = mel_spectrogram((tone + np.random.default_rng(0).normal(0, 5, len(tone))).astype(np.int16), FRAMES)
+    assert mel.shape == (80, 116)
+    assert mel.dtype == np.float32
+    np.testing.assert_allclose(mel.mean(1), 0, atol=0.1)  # over 117 steps it is 0
     mels = 2595 * np.log10(1 + np.array([1000, 8000]) / 700)
     band = round(81 * mels[0] / mels[1]) - 1
-    assert heard[band, 62:].min() > 0.5 > -0.5 > heard[band, :56].max()
-    assert np.abs(heard[band, 62:] - heard[band, :50].mean()).mean() > 1.5
+    assert mel[band, 62:].min() > 0.5 > -0.5 > mel[band, :56].max()
+    assert np.abs(mel[band, 62:] - mel[band, :50].mean()).mean() > 1.5
 
 
 def test_the_spectrum_of_a_short_sound_is_filled_up() -> None:

@@ -1,4 +1,4 @@
-"""Clips that SyncNet can't judge: silent ones, short ones. Who is concerned, and whether the run is complete."""
+"""Clips that SyncNet can't score: silent ones, short ones. Who is concerned, and whether the run is complete."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def voice(frames: int, loudness: float = 3000.0, seed: int = 0) -> np.ndarray:
 def clip(folder: Path, name: str, frames: int, crf: int, samples: np.ndarray | None = None) -> None:
     """160 x 160, with sound as loud as speech unless given."""
     folder.mkdir(exist_ok=True)
-    heard = voice(frames, seed=NAMES.index(name)) if samples is None else samples
+    sound = voice(frames, seed=NAMES.index(name)) if samples is None else samples
     write_clip(
         folder / f"{name}.mp4",
         frames=frames,
         width=160,
         height=160,
-        samples=heard,
+        samples=sound,
         audio_codec="aac",
         codec_options={"crf": str(crf)},
     )

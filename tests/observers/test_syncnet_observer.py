@@ -373,8 +373,8 @@ def test_every_shift_compares_the_same_speech_and_makes_nothing_up(windows: int,
     distances = common_distances(lips, speech, shift)
     assert distances.shape == (2 * shift + 1, windows - 2 * shift)
     for row in range(2 * shift + 1):
-        heard = torch.arange(shift, windows - shift)
-        apart = torch.linalg.vector_norm(lips[heard + shift - row] - speech[heard] + 1e-6, dim=1)
+        window = torch.arange(shift, windows - shift)
+        apart = torch.linalg.vector_norm(lips[window + shift - row] - speech[window] + 1e-6, dim=1)
         torch.testing.assert_close(distances[row], apart)
     torch.testing.assert_close(distances[shift], shifted_distances(lips, speech)[15][shift : windows - shift])
 

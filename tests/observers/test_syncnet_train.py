@@ -139,13 +139,13 @@ def test_clips_of_a_batch_are_cut_to_the_shortest_with_lips_and_speech_together(
     assert short.samples is not None
     steps = np.repeat(np.arange(FRAMES, dtype=np.uint8)[:, None, None], 56 * 56, axis=1).reshape(FRAMES, 56, 56)
     short = replace(short, pictures=short.pictures[:20], samples=short.samples[: 20 * 640])
-    begun = set()
+    starts = set()
     for seed in range(12):
         batch = trainable.batch([replace(long, pictures=steps * 6), short], np.random.default_rng(seed))
         assert batch["pictures"].shape[2] == 19
         assert batch["speech"].shape[1] == 15
-        begun.add(float(batch["speech"][0, 0, 5, 0]))
-    assert len(begun) > 3  # the long one is cut elsewhere each time
+        starts.add(float(batch["speech"][0, 0, 5, 0]))
+    assert len(starts) > 3  # the long one is cut elsewhere each time
 
 
 @pytest.mark.parametrize("dims", [TINY, Dims(side=72, colours=3, lips=(4,) * 6, speech=(4,) * 6, embedding=8)])

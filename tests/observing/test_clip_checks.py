@@ -58,7 +58,7 @@ def late(samples: np.ndarray, frames: float) -> np.ndarray:
     return np.concatenate([noise, samples])[: len(samples)]
 
 
-# What is heard of a generated video whose real one has ``speech(1)``, and what must be said of it.
+# The sound of a generated video whose real video has ``speech(1)``, and what must be said of it.
 SOUNDS = {
     "same": ({"samples": speech(1)}, set()),
     "late": ({"samples": late(speech(1), 3)}, {"audio-lag"}),

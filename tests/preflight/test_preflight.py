@@ -731,10 +731,10 @@ def test_sound_heard_at_its_own_rate_is_what_observers_hear_at_theirs(tmp_path: 
             channels=channels,
             samples=samples,
         )
-        heard, given = measure_sound(path), read_audio(path).astype(np.float32) / 2**15
-        assert heard.seconds == pytest.approx(len(given) / 16000, abs=0.03), path.name
-        assert heard.loudness.max() == pytest.approx(loudness(given, 16000).max(), rel=0.35), path.name
-        match = likeness(heard.loudness, loudness(given, 16000))
+        sound, given = measure_sound(path), read_audio(path).astype(np.float32) / 2**15
+        assert sound.seconds == pytest.approx(len(given) / 16000, abs=0.03), path.name
+        assert sound.loudness.max() == pytest.approx(loudness(given, 16000).max(), rel=0.35), path.name
+        match = likeness(sound.loudness, loudness(given, 16000))
         assert match is not None
         assert match.correlation > 0.97, path.name
         assert abs(match.lag_frames) <= 0.5, path.name

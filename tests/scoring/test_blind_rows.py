@@ -120,7 +120,7 @@ def test_rows_have_the_metrics_numbers_and_protocols() -> None:
     assert row.row(READ.key).protocol == system([1, 2, 3]).row(READ.key).protocol
 
 
-def judged(errors: list[int], probe: list[int] | None = None, name: str = "wav2lip") -> Result:
+def scored_result(errors: list[int], probe: list[int] | None = None, name: str = "wav2lip") -> Result:
     readings = [blind([5, 4] * (len(errors) // 2)), blind([6, 5] * (len(errors) // 2), "sentence by chance")]
     told = None
     if probe is not None:
@@ -129,7 +129,7 @@ def judged(errors: list[int], probe: list[int] | None = None, name: str = "wav2l
 
 
 def test_a_file_gives_rows_verdicts_and_probe_back(tmp_path: Path) -> None:
-    own = judged([1, 0, 2, 1, 0, 0], [5, 6, 5, 6])
+    own = scored_result([1, 0, 2, 1, 0, 0], [5, 6, 5, 6])
     own.write(tmp_path / FILE_NAME)
     back = load_result(tmp_path, [READ, LEVEL])
     assert back.blind is not None
@@ -171,13 +171,13 @@ def changed(data: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[st
 def test_a_file_that_states_something_else_than_its_tallies_is_refused(
     place: tuple[Any, ...], value: Any, said: str
 ) -> None:
-    data = json.loads(json.dumps(judged([1, 0, 2, 1], [5, 6, 5, 6]).to_json()))
+    data = json.loads(json.dumps(scored_result([1, 0, 2, 1], [5, 6, 5, 6]).to_json()))
     with pytest.raises(TlbenchError, match=said):
         parse_result(changed(data, place, value), [READ, LEVEL])
 
 
 def test_a_result_made_anew_keeps_its_blind_rows() -> None:
-    before = judged([1, 0, 2, 1], [5, 6, 5, 6])
+    before = scored_result([1, 0, 2, 1], [5, 6, 5, 6])
     assert before.blind is not None
     anew = with_blind_rows_of(before, system([1, 0, 2, 1]))
     assert anew.blind == before.blind
@@ -187,7 +187,7 @@ def test_a_result_made_anew_keeps_its_blind_rows() -> None:
 
 
 def test_a_probe_that_is_no_better_than_blind_is_a_finding_of_the_run() -> None:
-    own = judged([1, 0, 2, 1], [5, 6, 5, 6])
+    own = scored_result([1, 0, 2, 1], [5, 6, 5, 6])
     assert own.blind is not None
     assert own.blind.probe is not None
     assert own.blind.probe.unreadable == {"eye": (READ.key,)}
@@ -199,7 +199,7 @@ def test_a_probe_that_is_no_better_than_blind_is_a_finding_of_the_run() -> None:
 
 def test_a_probe_that_is_read_and_one_of_a_single_clip_say_nothing() -> None:
     for probe in ([0, 1, 0, 1], [6]):
-        own = judged([1, 0, 2, 1], probe)
+        own = scored_result([1, 0, 2, 1], probe)
         assert own.blind is not None
         assert own.blind.probe is not None
         assert list(probe_findings(own.blind.probe)) == []
@@ -211,7 +211,7 @@ def table(*results: Result, **options: Any) -> str:
 
 
 def test_a_table_has_a_section_of_blind_rows_and_marks_what_is_not_read() -> None:
-    shown = table(judged([1, 0] * 5), judged([6, 5] * 5, name="frozen"))
+    shown = table(scored_result([1, 0] * 5), scored_result([6, 5] * 5, name="frozen"))
     lines = shown.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("wav2lip", "frozen "))][:2] == ["wav2lip", "frozen"]
     own, other = (next(line for line in lines if line.startswith(name)) for name in ("wav2lip", "frozen "))
@@ -225,56 +225,60 @@ def test_a_table_has_a_section_of_blind_rows_and_marks_what_is_not_read() -> Non
 
 
 def test_a_table_of_an_observer_that_can_not_read_says_so_first() -> None:
-    shown = table(judged([1, 0] * 5, [5, 6] * 5))
+    shown = table(scored_result([1, 0] * 5, [5, 6] * 5))
     notes = shown[shown.index("observer 'eye'") :]
     assert notes.startswith("observer 'eye' can't read these faces")
     assert notes.index("can't read") < notes.index("is better")
-    assert "can't read" not in table(judged([1, 0] * 5, [1, 0] * 5))
-    assert "can't read" not in table(judged([1, 0] * 5))
+    assert "can't read" not in table(scored_result([1, 0] * 5, [1, 0] * 5))
+    assert "can't read" not in table(scored_result([1, 0] * 5))
 
 
 def test_programs_are_told_what_is_read() -> None:
-    data = json.loads(table(judged([1, 0] * 5), judged([6, 5] * 5, name="frozen"), format="json"))
+    data = json.loads(table(scored_result([1, 0] * 5), scored_result([6, 5] * 5, name="frozen"), format="json"))
     read = {(r["system"], row["metric"]): row["read"] for r in data["results"] for row in r["rows"]}
     assert read["wav2lip", READ.key] is True
     assert read["frozen", READ.key] is False
     assert read["wav2lip", LEVEL.key] is None
     assert read["most frequent sentence", READ.key] is None
     assert {r["role"] for r in data["results"]} == {"system", "blind"}
-    assert ",read" in table(judged([1, 0] * 5), format="csv").splitlines()[0]
+    assert ",read" in table(scored_result([1, 0] * 5), format="csv").splitlines()[0]
 
 
 def test_a_notebook_shows_the_system_alone() -> None:
-    html = judged([6, 5] * 5)._repr_html_()
+    html = scored_result([6, 5] * 5)._repr_html_()
     assert "not read" in html
     assert QUICK.level == 0.95
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
 def test_the_mark_is_drawn_in_every_form(ascii_only: bool) -> None:
-    shown = table(judged([6, 5] * 5), ascii_only=ascii_only)
+    shown = table(scored_result([6, 5] * 5), ascii_only=ascii_only)
     assert shown.isascii() is ascii_only
     assert ("91.7!" if ascii_only else "91.7†") in shown
-    assert r"\dag{}" in table(judged([6, 5] * 5), format="latex")
+    assert r"\dag{}" in table(scored_result([6, 5] * 5), format="latex")
 
 
 def test_a_comparison_says_which_of_its_numbers_are_no_reading() -> None:
-    comparison = compare(judged([1, 0] * 5), judged([6, 5] * 5, name="frozen"))
+    comparison = compare(scored_result([1, 0] * 5), scored_result([6, 5] * 5, name="frozen"))
     assert comparison.not_read == (("frozen", READ.key),)
     assert "Not read, at 95 % no better" in render_comparison(comparison)
     assert json.loads(render_comparison(comparison, "json"))["not_read"] == [{"system": "frozen", "metric": READ.key}]
-    assert "Not read" not in render_comparison(compare(judged([1, 0] * 5), judged([1, 1] * 5, name="other")))
+    assert "Not read" not in render_comparison(
+        compare(scored_result([1, 0] * 5), scored_result([1, 1] * 5, name="other"))
+    )
 
 
 def test_a_comparison_by_an_observer_that_can_not_read_says_so_first() -> None:
-    comparison = compare(judged([1, 0] * 5, [5, 6] * 5), judged([6, 5] * 5, [5, 6] * 5, name="frozen"))
+    comparison = compare(scored_result([1, 0] * 5, [5, 6] * 5), scored_result([6, 5] * 5, [5, 6] * 5, name="frozen"))
     shown = " ".join(render_comparison(comparison).split())
     assert shown.count("can't read these faces") == 1  # both say the same
     assert "a, b: observer 'eye' can't read these faces: on real clips" in shown
     assert shown.index("can't read these faces") < shown.index("bootstrap interval")
     data = json.loads(render_comparison(comparison, "json"))
     assert data["sides"]["a"]["cannot_read"] == data["sides"]["b"]["cannot_read"]
-    assert "can't read" not in render_comparison(compare(judged([1, 0] * 5), judged([1, 1] * 5, name="other")))
+    assert "can't read" not in render_comparison(
+        compare(scored_result([1, 0] * 5), scored_result([1, 1] * 5, name="other"))
+    )
 
 
 def test_a_part_of_a_split_table_without_readers_has_no_blind_rows() -> None:

@@ -133,10 +133,10 @@ def test_the_same_bytes_elsewhere_give_the_same_records_from_the_cache(desk: Pat
 
 
 def test_progress_hears_of_every_clip_and_of_controls_in_the_making(desk: Path) -> None:
-    heard: list[tuple[str, str | None, int, int]] = []
+    calls: list[tuple[str, str | None, int, int]] = []
 
     def hear(system: str, seen: Observation | None, done: int, total: int) -> None:
-        heard.append((system, seen.clip.id if seen else None, done, total))
+        calls.append((system, seen.clip.id if seen else None, done, total))
 
     score_all(
         ["gen"],
@@ -149,7 +149,7 @@ def test_progress_hears_of_every_clip_and_of_controls_in_the_making(desk: Path) 
         out=Path("out"),
         progress=hear,
     )
-    assert heard == [
+    assert calls == [
         ("gen", "a", 1, 2),
         ("gen", "b", 2, 2),
         ("controls", None, 1, 2),

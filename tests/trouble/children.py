@@ -77,7 +77,7 @@ def run(
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
     places = {"TLBENCH_CACHE": str(folder / "cache"), "TLBENCH_CHECKPOINTS": str(folder / "checkpoints")}
-    begun = time.monotonic()
+    started = time.monotonic()
     with subprocess.Popen(
         [*COMMAND, *map(str, words)],
         cwd=folder,
@@ -97,4 +97,4 @@ def run(
             os.killpg(child.pid, signal.SIGKILL)
             stdout, stderr = child.communicate()
             code = None
-    return Outcome(code, stdout, stderr, time.monotonic() - begun)
+    return Outcome(code, stdout, stderr, time.monotonic() - started)

@@ -73,7 +73,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 def test_a_bomb_is_refused_soon_and_without_memory(bomb: bytes) -> None:
-    begun = time.process_time()
+    started = time.process_time()
     tracemalloc.start()
     try:
         with pytest.raises((BrokenPickleError, NotPlainDataError)):
@@ -81,7 +81,7 @@ def test_a_bomb_is_refused_soon_and_without_memory(bomb: bytes) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert time.process_time() - begun < 30
+    assert time.process_time() - started < 30
     assert peak < 4 * len(bomb) + 256 * 2**20
 
 

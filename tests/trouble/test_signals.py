@@ -41,11 +41,11 @@ def test_a_signal_ends_a_command_soon(work: str, number: signal.Signals) -> None
     with start(as_command(work)) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        begun = time.monotonic()
+        started = time.monotonic()
         child.send_signal(number)
         _, said = child.communicate(timeout=30)
     assert child.returncode == CODES[number]
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - started < 5
     assert said.strip() == "interrupted; run the same command again to go on where it stopped"
 
 
@@ -53,13 +53,13 @@ def test_a_second_interrupt_does_not_wait() -> None:
     with start(as_command(BUSY["inside a long call of C"])) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        begun = time.monotonic()
+        started = time.monotonic()
         child.send_signal(signal.SIGINT)
         time.sleep(0.2)
         child.send_signal(signal.SIGINT)
         child.communicate(timeout=30)
     assert child.returncode == 130
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
@@ -78,10 +78,10 @@ def test_a_score_that_is_stopped_leaves_no_half_result(tmp_path: Path, number: s
     program = [sys.executable, "-c", "from tlbench.cli.main import main; main()", *words, "--workers", workers]
     with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as child:
         time.sleep(4)
-        begun = time.monotonic()
+        started = time.monotonic()
         child.send_signal(number)
         child.communicate(timeout=30)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - started < 5
     if child.returncode != 0:  # a fast machine may have been done
         assert child.returncode in (CODES[number], 1)
     assert not list(tmp_path.rglob("result.json")) or child.returncode in (0, 1)

@@ -193,9 +193,9 @@ def _make(
         try:
             if kind.needs_boxes and boxes is None:
                 boxes = checked_boxes(clip, boxes_of(clip), len(scene.frames))
-            heard = read_speech(donor) if kind.needs_donor and donor is not None else None
+            speech = read_speech(donor) if kind.needs_donor and donor is not None else None
             mouths = _mouths(clip, scene, mouth_index) if kind.needs_mouths and mouth_index is not None else None
-            made = kind.apply(replace(scene, boxes=boxes, donor=heard, mouths=mouths))
+            made = kind.apply(replace(scene, boxes=boxes, donor=speech, mouths=mouths))
         except ClipError as error:
             failures.append((kind, error))
             continue

@@ -1,4 +1,4 @@
-"""Checks of a clip's sound: whether it can be heard, is the clip's own, and starts with the pictures."""
+"""Checks of a clip's sound: whether it is audible, is the clip's own, and starts with the pictures."""
 
 from __future__ import annotations
 
