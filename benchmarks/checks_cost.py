@@ -29,7 +29,7 @@ from tlbench.media.faces import Boxes
 from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observing.clip_checks import ClipChecks
-from tlbench.preflight.faces import Whose
+from tlbench.preflight.faces import VideoRole
 from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.sound import Sound
 
@@ -60,7 +60,7 @@ class Unchecked(ClipChecks):
     def update_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
         pass
 
-    def add_faces(self, boxes: Boxes, whose: Whose) -> None:
+    def add_faces(self, boxes: Boxes, role: VideoRole) -> None:
         self.done.add("faces")
 
     def check_sound(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:

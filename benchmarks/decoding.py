@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks.visual import CLIPS, read_all, took
-from tlbench.media.faces import read_boxes
+from tlbench.media.box_files import read_boxes
 from tlbench.media.jpeg import JpegRoundTrip
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.views import View, open_view

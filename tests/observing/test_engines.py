@@ -13,7 +13,8 @@ import pytest
 from tests.factories.media_factory import write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.faces import Boxes, write_boxes
+from tlbench.media.box_files import write_boxes
+from tlbench.media.faces import Boxes
 from tlbench.observing import engines
 from tlbench.observing.engines import batches, observe
 from tlbench.observing.evidence import Observation

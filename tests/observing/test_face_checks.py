@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.factories.media_factory import tone
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_tracks import overlap
-from tlbench.media.faces import HaarDetector, find_boxes
+from tlbench.media.faces import find_boxes
+from tlbench.media.haar import HaarDetector
 from tlbench.media.scaling import Size
 from tlbench.media.video_reader import VideoReader, read_video
 from tlbench.media.video_writer import write_video

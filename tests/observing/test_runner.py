@@ -16,7 +16,8 @@ from tests.factories.media_factory import tone, write_clip
 from tests.factories.observer_factory import use_observers
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import Boxes, write_boxes
+from tlbench.media.box_files import write_boxes
+from tlbench.media.faces import Boxes
 from tlbench.media.video_reader import VideoReader
 from tlbench.observing import registry
 from tlbench.observing.cache import Cache

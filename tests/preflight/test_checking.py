@@ -1,4 +1,4 @@
-"""``check`` with faces: it says of the faces what a run says whose observers are told where they are."""
+"""``check`` with faces: it says the same of the faces as a run with observers that need boxes."""
 
 from __future__ import annotations
 

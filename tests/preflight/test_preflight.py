@@ -34,7 +34,7 @@ SEEDS = {"a": 1, "b": 2, "c": 3}
 
 
 def speech(seed: int, seconds: float = FRAMES / 25, rate: int = 16000) -> np.ndarray:
-    """(N, 1) int16: noise below 2 kHz in syllables of 80 ms whose loudness is drawn anew, so that no lag but 0 fits."""
+    """(N, 1) int16: noise below 2 kHz in syllables of 80 ms with random loudness, so that no lag but 0 fits."""
     random = np.random.default_rng(seed)
     levels = random.choice([0.02, 0.1, 0.4, 1.0], size=int(seconds / 0.08) + 1)
     levels[0] = 1.0

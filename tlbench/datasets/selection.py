@@ -136,14 +136,7 @@ def load_dataset(
     extra: list[Path] = []
     if generated is not None and files is not None:
         chosen, extra = _with_generated(chosen, clips, names, files, generated)
-    if boxes is not None:
-        # The manifest has priority over the folder, and the folder over the data set's own boxes.
-        listed = {clip.id for clip in chosen if clip.boxes is not None} if manifest is not None else set()
-        found = _npy_files(chosen, names, boxes, "boxes", listed)
-        chosen = [clip if clip.id in listed else replace(clip, boxes=found[clip.id]) for clip in chosen]
-    if landmarks is not None:
-        found = _npy_files(chosen, names, landmarks, "landmarks", set())
-        chosen = [replace(clip, landmarks=found[clip.id]) for clip in chosen]
+    chosen = _with_npy_files(chosen, names, boxes, landmarks, by_manifest=manifest is not None)
     return Selection(
         dataset,
         split,
@@ -263,6 +256,21 @@ def _deeper(names: ClipNames, files: list[FoundFile], generated: Path) -> str:
         if rest and len(names.find(rest)) == 1:
             return f"; pass {generated / top} instead"
     return ""
+
+
+def _with_npy_files(
+    clips: list[Clip], names: ClipNames, boxes: Path | None, landmarks: Path | None, *, by_manifest: bool
+) -> list[Clip]:
+    """Clips with their files of boxes and landmarks from these folders."""
+    if boxes is not None:
+        # The manifest has priority over the folder, and the folder over the data set's own boxes.
+        listed = {clip.id for clip in clips if clip.boxes is not None} if by_manifest else set()
+        found = _npy_files(clips, names, boxes, "boxes", listed)
+        clips = [clip if clip.id in listed else replace(clip, boxes=found[clip.id]) for clip in clips]
+    if landmarks is not None:
+        found = _npy_files(clips, names, landmarks, "landmarks", set())
+        clips = [replace(clip, landmarks=found[clip.id]) for clip in clips]
+    return clips
 
 
 def _npy_files(clips: list[Clip], names: ClipNames, folder: Path, what: str, given: set[str]) -> dict[str, Path]:

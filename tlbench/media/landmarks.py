@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import LARGEST_PX, NOT_NPY
+from tlbench.media.box_files import LARGEST_PX, NOT_NPY
 from tlbench.media.mouth_patch import POINTS
 from tlbench.media.video_reader import FrameChunk
 

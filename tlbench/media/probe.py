@@ -129,38 +129,10 @@ def probe(path: Path) -> VideoInfo:
         video = video_stream(container, path)
         video.codec_context.thread_count = 1
         sound = sound_stream(container)
-        streams = (video,) if sound is None else (video, sound)
-        digest = hashlib.sha256()
-        times: array[int] = array("q")  # of the shown pictures, in units of the stream's time base
-        untimed = container.format.name in UNTIMED
+        scan = _scan(container, video, sound)
+        times, untimed = scan.times, scan.untimed
         counted = container.format.name == COUNTED
-        hidden = tried = 0
-        cut = False
-        first: av.VideoFrame | None = None
-        sound_start: int | None = None
-        sound_end = 0
-        for packet in packets(container, *streams):
-            if packet.stream_index != video.index:
-                if packet.pts is not None:
-                    sound_start = packet.pts if sound_start is None else sound_start
-                    sound_end = max(sound_end, packet.pts + (packet.duration or 0))
-                continue
-            digest.update(memoryview(packet))
-            cut = packet.is_corrupt  # set on a last packet that is cut off by the end of the file
-            if packet.is_discard:
-                hidden += 1
-            else:
-                untimed |= packet.pts is None
-                time = packet.dts if counted else packet.pts
-                times.append(time or 0)
-            if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
-                tried += 1
-                first = _first(video, packet)
-        if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
-            first = _first(video, None)
-
-        declared = video.frames or None
-        truncated = cut or _misses_its_end(container, video, times, len(times) + hidden, path)
+        truncated = scan.cut or _misses_its_end(container, video, times, len(times) + scan.hidden, path)
         if not times:
             if truncated:
                 raise MediaError("truncated", f"{path}: cut before its first picture; write or copy the file again")
@@ -171,9 +143,9 @@ def probe(path: Path) -> VideoInfo:
         time_base = float(video.time_base or 1)
         nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
         pace = even_pace(len(times), nominal) if untimed else measured_pace(times, time_base, nominal)
-        begin = min(times) if counted or first is None or first.pts is None else first.pts
-        shown = first or video.codec_context  # both have size and layout
-        turn = orientation(first) if first else Orientation()
+        begin = min(times) if counted or scan.first is None or scan.first.pts is None else scan.first.pts
+        shown = scan.first or video.codec_context  # both have size and layout
+        turn = orientation(scan.first) if scan.first else Orientation()
         on_its_side = turn.rotation_degrees in (90, 270)
         return VideoInfo(
             container=container.format.name,
@@ -188,14 +160,80 @@ def probe(path: Path) -> VideoInfo:
             even_at_25=pace.even_at_25,
             has_timestamps=not untimed,
             frame_count=len(times),
-            declared_frame_count=declared,
+            declared_frame_count=video.frames or None,
             truncated=truncated,
             duration_seconds=pace.duration_seconds,
             longest_gap_seconds=pace.longest_gap_seconds,
             start_seconds=begin * time_base,
-            video_packets_sha256=digest.hexdigest(),
-            audio=_audio_info(sound, sound_start, sound_end, begin * time_base) if sound is not None else None,
+            video_packets_sha256=scan.sha256,
+            audio=None if sound is None else _audio_info(sound, scan, begin * time_base),
         )
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """All packets of a file.
+
+    Attributes
+    ----------
+    times : array of int
+        Of the shown pictures, in units of the stream's time base.
+    hidden : int
+        Number of pictures that are marked to be discarded.
+    untimed : bool
+        Whether some picture has no timestamp.
+    cut : bool
+        Whether the last picture is cut off by the end of the file.
+    first : VideoFrame or None
+        The first decoded picture.
+    sha256 : str
+        Of the coded pictures.
+    sound_start, sound_end : int
+        In units of the sound's time base; ``sound_start`` is None without sound.
+    """
+
+    times: array[int]
+    hidden: int
+    untimed: bool
+    cut: bool
+    first: av.VideoFrame | None
+    sha256: str
+    sound_start: int | None
+    sound_end: int
+
+
+def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStream | None) -> _Scan:
+    """Read all packets of the file, and decode the first picture."""
+    streams = (video,) if sound is None else (video, sound)
+    digest = hashlib.sha256()
+    times: array[int] = array("q")
+    untimed = container.format.name in UNTIMED
+    counted = container.format.name == COUNTED
+    hidden = tried = 0
+    cut = False
+    first: av.VideoFrame | None = None
+    sound_start: int | None = None
+    sound_end = 0
+    for packet in packets(container, *streams):
+        if packet.stream_index != video.index:
+            if packet.pts is not None:
+                sound_start = packet.pts if sound_start is None else sound_start
+                sound_end = max(sound_end, packet.pts + (packet.duration or 0))
+            continue
+        digest.update(memoryview(packet))
+        cut = packet.is_corrupt  # set on a last packet that is cut off by the end of the file
+        if packet.is_discard:
+            hidden += 1
+        else:
+            untimed |= packet.pts is None
+            time = packet.dts if counted else packet.pts
+            times.append(time or 0)
+        if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
+            tried += 1
+            first = _first(video, packet)
+    if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
+        first = _first(video, None)
+    return _Scan(times, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end)
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
@@ -287,10 +325,10 @@ def _misses_its_end(
     return False
 
 
-def _audio_info(sound: av.AudioStream, first_time: int | None, end_time: int, video_start_seconds: float) -> AudioInfo:
+def _audio_info(sound: av.AudioStream, scan: _Scan, video_start_seconds: float) -> AudioInfo:
     time_base = float(sound.time_base or 1)
-    start_time = sound.start_time if sound.start_time is not None else first_time or 0
-    seconds = max(0.0, (end_time - start_time) * time_base)
+    start_time = sound.start_time if sound.start_time is not None else scan.sound_start or 0
+    seconds = max(0.0, (scan.sound_end - start_time) * time_base)
     return AudioInfo(
         codec=sound.codec_context.codec.canonical_name if sound.codec_context else "unknown",
         sample_rate=sound.codec_context.sample_rate if sound.codec_context else 0,

@@ -78,8 +78,8 @@ class ClipChecker:
         if job.checks.face_place is None:
             return
         shown = [(observer_class(o.name), o.views) for o in self.plan.observers if o.name in job.evidence]
-        told = {found.code for found in job.findings}
-        job.add_finding(check_face_place(job.clip.id, shown, job.checks.face_place, told))
+        reported = {found.code for found in job.findings}
+        job.add_finding(check_face_place(job.clip.id, shown, job.checks.face_place, reported))
 
     def keep(self, job: ClipJob) -> None:
         if job.checks.whole:

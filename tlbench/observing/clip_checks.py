@@ -20,7 +20,7 @@ from tlbench.media.timeline import CHANGED, decoding_key
 from tlbench.media.video_reader import DECODING, FrameChunk, VideoReader
 from tlbench.observing.face_checks import FacePlace
 from tlbench.observing.observer import Needs
-from tlbench.preflight.faces import Whose, check_faces
+from tlbench.preflight.faces import VideoRole, check_faces
 from tlbench.preflight.findings import CATALOGUE, Finding
 from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.headers import (
@@ -219,15 +219,15 @@ class ClipChecks:
             self.findings += [one for one in found if one.level != "error"]  # observers report silence themselves
         self.done.add("sound")
 
-    def add_faces(self, boxes: Boxes, whose: Whose) -> None:
+    def add_faces(self, boxes: Boxes, role: VideoRole) -> None:
         """Check the faces that were found in one of the videos; a box file was checked with the headers.
 
         If the real video is scored as a generated one, its missing faces are reported once, as the data set's.
         """
-        part: Part = "real-faces" if "real-faces" in self.wanted and whose == "reference" else "faces"
-        told = part in self.done or (self.same_bytes and bool({"faces", "real-faces"} & self.done))
-        if boxes.source != "given" and not told:
-            self.findings += check_faces(self.clip.id, boxes, "reference" if self.same_bytes else whose)
+        part: Part = "real-faces" if "real-faces" in self.wanted and role == "reference" else "faces"
+        reported = part in self.done or (self.same_bytes and bool({"faces", "real-faces"} & self.done))
+        if boxes.source != "given" and not reported:
+            self.findings += check_faces(self.clip.id, boxes, "reference" if self.same_bytes else role)
         self.done.add(part)
 
     def add_framing(self, found: Iterable[Finding]) -> None:

@@ -82,12 +82,12 @@ class FaceChecker:
             return False
 
     def _boxes(self, clip: Clip) -> Boxes:
-        whose = self.rule.source
-        path = clip.generated if whose == "generated" else clip.reference
+        role = self.rule.source
+        path = clip.generated if role == "generated" else clip.reference
         video = None if path is None else VideoReader(path, 0)
-        if whose == "reference" and clip.boxes is not None:
+        if role == "reference" and clip.boxes is not None:
             return self._finder.boxes(clip, video, None)
-        return self._finder.boxes(clip, video, content_sha256(path, clip.id, f"{whose} video"), whose)
+        return self._finder.boxes(clip, video, content_sha256(path, clip.id, f"{role} video"), role)
 
     def _of_error(self, clip: Clip, error: ClipError) -> Finding:
         """A finding about the file that caused the error of finding boxes."""

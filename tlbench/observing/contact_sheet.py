@@ -115,22 +115,22 @@ class _Guides:
     def __init__(
         self,
         clip: Clip,
-        whose: GuideSource,
+        role: GuideSource,
         boxes_of: Callable[[Clip, GuideSource], np.ndarray],
         placements_of: Callable[[Clip, GuideSource], np.ndarray],
     ) -> None:
         self._clip = clip
-        self._whose = whose
+        self._role = role
         self._boxes_of = boxes_of
         self._placements_of = placements_of
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        return self._boxes_of(self._clip, self._whose)
+        return self._boxes_of(self._clip, self._role)
 
     @cached_property
     def placements(self) -> np.ndarray:
-        return self._placements_of(self._clip, self._whose)
+        return self._placements_of(self._clip, self._role)
 
     def for_view(self, recipe: View) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The boxes and placements that the view needs; raises ClipError if they can't be found."""

@@ -16,8 +16,10 @@ from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
+from tlbench.media.box_files import read_boxes
+from tlbench.media.faces import Boxes, FaceDetector, fixed_boxes
 from tlbench.media.followed import FollowedFace
+from tlbench.media.haar import HaarDetector
 from tlbench.media.people import check_choice, find_people
 from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
@@ -158,21 +160,21 @@ class BoxFinder:
         self.cache = cache
         self._detector: FaceDetector | None = None
 
-    def identity(self, clip: Clip, video_sha256: str | None, whose: GuideSource = "reference") -> str:
+    def identity(self, clip: Clip, video_sha256: str | None, role: GuideSource = "reference") -> str:
         """Everything that decides the boxes of one of the clip's videos, for cache keys.
 
         Raises ClipError if the box file can't be read.
         """
-        if clip.boxes is not None and whose == "reference":
+        if clip.boxes is not None and role == "reference":
             return "given:" + content_sha256(clip.boxes, clip.id, "box file")
-        if self.rule.fixed is not None and whose == "reference":
+        if self.rule.fixed is not None and role == "reference":
             return "fixed:" + ",".join(map(str, self.rule.fixed)) + f"@{video_sha256}"
         return f"{self.rule.search}@{video_sha256}"
 
     def boxes(
-        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, whose: GuideSource = "reference"
+        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, role: GuideSource = "reference"
     ) -> Boxes:
-        """The boxes of one of the clip's videos, one per frame; ``whose`` says which one ``video`` is.
+        """The boxes of one of the clip's videos, one per frame; ``role`` says which one ``video`` is.
 
         A box file is for the real video. Only with a box file, ``video`` may be None.
 
@@ -181,14 +183,14 @@ class BoxFinder:
         ClipError
             If the box file is invalid, or the video can't be decoded.
         """
-        if clip.boxes is not None and whose == "reference":
+        if clip.boxes is not None and role == "reference":
             return _given(clip.boxes, video)
         if video is None:
-            raise ClipError("missing", f"clip {clip.id}: no {whose} video is there to find its face boxes in")
-        if self.rule.fixed is not None and (whose == "reference" or self.rule.detector == "fixed"):
+            raise ClipError("missing", f"clip {clip.id}: no {role} video is there to find its face boxes in")
+        if self.rule.fixed is not None and (role == "reference" or self.rule.detector == "fixed"):
             return fixed_boxes(self.rule.fixed, sum(len(chunk) for chunk in video.frames()))
         key = {
-            "boxes": self.identity(clip, video_sha256, whose),
+            "boxes": self.identity(clip, video_sha256, role),
             "decoding": video.decoding,
         }
         stored = self.cache.read(key)
@@ -211,12 +213,12 @@ class BoxFinder:
         found = "fixed:" + ",".join(map(str, self.rule.fixed or ())) if fixed else self.rule.search
         return "+".join(sorted({"given" if clip.boxes is not None else found for clip in clips}))
 
-    def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> Boxes:
+    def of_clip(self, clip: Clip, role: GuideSource = "reference") -> Boxes:
         """:meth:`boxes` of a clip with a video that is not opened yet."""
-        video = clip.generated if whose == "generated" else clip.reference
-        sha256 = content_sha256(video, clip.id, f"{whose} video")
+        video = clip.generated if role == "generated" else clip.reference
+        sha256 = content_sha256(video, clip.id, f"{role} video")
         assert video is not None  # content_sha256 refuses a clip without one
-        return self.boxes(clip, VideoReader(video, 0), sha256, whose)
+        return self.boxes(clip, VideoReader(video, 0), sha256, role)
 
 
 def _given(path: Path, video: VideoReader | None) -> Boxes:

@@ -101,13 +101,13 @@ class GuideFinder:
     def find_for_checks(self, job: ClipJob) -> Guides:
         """The guides of a clip with evidence from the cache, for its checks."""
         guided = [name for name in job.evidence if self._needs[name].boxes]
-        whose = self.plan.boxes.source
-        if whose == "generated":
-            own = self._find_in(job, job.generated, whose, guided)
+        role = self.plan.boxes.source
+        if role == "generated":
+            own = self._find_in(job, job.generated, role, guided)
             comparing = [name for name in job.evidence if self._needs[name].boxes and self._needs[name].reference]
             self._find_in(job, job.reference, "reference", comparing)
             return own
-        return self._for_generated(job, self._find_in(job, job.reference, whose, guided))
+        return self._for_generated(job, self._find_in(job, job.reference, role, guided))
 
     def _for_generated(self, job: ClipJob, guides: Guides) -> Guides:
         """The real video's guides, scaled to the generated video."""
@@ -115,16 +115,16 @@ class GuideFinder:
             return guides
         return guides.scaled(job.checks.guide_size, job.checks.size)
 
-    def _find_in(self, job: ClipJob, video: VideoReader | None, whose: GuideSource, names: Sequence[str]) -> Guides:
+    def _find_in(self, job: ClipJob, video: VideoReader | None, role: GuideSource, names: Sequence[str]) -> Guides:
         """The guides that these observers need in one video. Observers fail if their guides can't be found."""
         clip = job.clip
-        sha256 = job.generated_sha256 if whose == "generated" else job.reference_sha256
+        sha256 = job.generated_sha256 if role == "generated" else job.reference_sha256
         boxes: Boxes | None = None
         steadied: np.ndarray | None = None
         found: np.ndarray | None = None
         if any(self._needs[name].boxes for name in names):
             try:
-                boxes = self._find_boxes(job, video, sha256, whose)
+                boxes = self._find_boxes(job, video, sha256, role)
                 if any(self._needs[name].framing for name in names):
                     steadied = steady(boxes.face.xyxy)
             except ClipError as error:
@@ -132,21 +132,21 @@ class GuideFinder:
                     job.fail(name, error)
         if any(self._needs[name].placements for name in names):
             try:
-                found = self._mouths.placements(clip, video, sha256, whose)
+                found = self._mouths.placements(clip, video, sha256, role)
             except ClipError as error:
-                error = _search_error(error, whose, given=clip.landmarks is not None)
+                error = _search_error(error, role, given=clip.landmarks is not None)
                 for name in [n for n in names if self._needs[n].placements]:
                     job.fail(name, error)
         return Guides(boxes, steadied, found)
 
-    def _find_boxes(self, job: ClipJob, video: VideoReader | None, sha256: str | None, whose: GuideSource) -> Boxes:
+    def _find_boxes(self, job: ClipJob, video: VideoReader | None, sha256: str | None, role: GuideSource) -> Boxes:
         """The boxes of one of a clip's videos, which are checked as well. Raises ClipError if they can't be found."""
         clip = job.clip
         try:
-            boxes = self.boxes.boxes(clip, video, sha256, whose)
+            boxes = self.boxes.boxes(clip, video, sha256, role)
         except ClipError as error:
-            raise _search_error(error, whose, given=clip.boxes is not None) from error
-        job.checks.add_faces(boxes, whose)
+            raise _search_error(error, role, given=clip.boxes is not None) from error
+        job.checks.add_faces(boxes, role)
         job.note_findings()
         return boxes
 
@@ -164,6 +164,6 @@ class GuideFinder:
         return f"{own}+{identity(clip, job.reference_sha256)}" if needs.reference else own
 
 
-def _search_error(error: ClipError, whose: GuideSource, *, given: bool) -> ClipError:
+def _search_error(error: ClipError, role: GuideSource, *, given: bool) -> ClipError:
     """The error of a search for faces; ``reference-broken`` if it is the real video that can't be decoded."""
-    return broken_reference(error) if whose == "reference" and not given and isinstance(error, MediaError) else error
+    return broken_reference(error) if role == "reference" and not given and isinstance(error, MediaError) else error

@@ -9,7 +9,7 @@ from pathlib import Path
 from tlbench.datasets.options import DataOptions
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import write_boxes
+from tlbench.media.box_files import write_boxes
 from tlbench.media.followed import FOUND
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.face_boxes import BoxFinder

@@ -28,17 +28,17 @@ class MouthFinder:
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
 
-    def identity(self, clip: Clip, video_sha256: str | None, whose: GuideSource = "reference") -> str:
+    def identity(self, clip: Clip, video_sha256: str | None, role: GuideSource = "reference") -> str:
         """Everything that decides the placements of one of the clip's videos, for cache keys.
 
         Raises ClipError if the landmark file can't be read.
         """
-        if clip.landmarks is not None and whose == "reference":
+        if clip.landmarks is not None and role == "reference":
             return "given:" + content_sha256(clip.landmarks, clip.id, "landmark file")
         return f"{DETECTOR}@{video_sha256}"
 
     def placements(
-        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, whose: GuideSource = "reference"
+        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, role: GuideSource = "reference"
     ) -> np.ndarray:
         """(T, 2, 3) float64 affine maps of one of the videos, see :func:`tlbench.media.mouth_patch.placements`.
 
@@ -49,12 +49,12 @@ class MouthFinder:
         TlbenchError
             If landmarks have to be detected and the detector is not installed.
         """
-        if clip.landmarks is not None and whose == "reference":
+        if clip.landmarks is not None and role == "reference":
             return placements(read_landmarks(clip.landmarks))
         if video is None:
-            raise ClipError("missing", f"clip {clip.id}: there is no {whose} video to find the mouth in")
+            raise ClipError("missing", f"clip {clip.id}: there is no {role} video to find the mouth in")
         key = {
-            "landmarks": self.identity(clip, video_sha256, whose),
+            "landmarks": self.identity(clip, video_sha256, role),
             "decoding": video.decoding,
         }
         stored = self.cache.read(key)
@@ -64,12 +64,12 @@ class MouthFinder:
         self.cache.write(key, Evidence("landmarks", {"landmarks": found}).to_json())
         return placements(found)
 
-    def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> np.ndarray:
+    def of_clip(self, clip: Clip, role: GuideSource = "reference") -> np.ndarray:
         """:meth:`placements` of a clip with a video that is not opened yet."""
-        video = clip.generated if whose == "generated" else clip.reference
-        sha256 = content_sha256(video, clip.id, f"{whose} video")
+        video = clip.generated if role == "generated" else clip.reference
+        sha256 = content_sha256(video, clip.id, f"{role} video")
         assert video is not None  # content_sha256 refuses a clip without one
-        return self.placements(clip, VideoReader(video, 0), sha256, whose)
+        return self.placements(clip, VideoReader(video, 0), sha256, role)
 
 
 def mouth_mark(source: GuideSource) -> str:

@@ -1,6 +1,6 @@
 """The contract of an observer: anything that takes a clip's frames and returns evidence.
 
-The runner decodes a clip once. :meth:`Observer.start_clip` makes one :class:`ClipState` for each observer, whose
+The runner decodes a clip once. :meth:`Observer.start_clip` makes one :class:`ClipState` for each observer.
 :meth:`ClipState.update` gets the frames chunk by chunk and keeps only what its observer needs (a small crop, a running
 sum, an embedding), so that memory does not grow with the video. After the clips of a batch, :meth:`Observer.compute`
 turns their states into evidence. The evidence of a clip must not depend on the other clips in the batch.
@@ -196,8 +196,8 @@ class Observer(ABC):
         )
 
     @classmethod
-    def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, whose: str) -> AudioEncoder:
-        """The audio encoder that these tensors are of, frozen; ``whose`` names them in messages.
+    def audio_encoder(cls, tensors: Mapping[str, Tensor], sizes: Mapping[str, Any] | None, name: str) -> AudioEncoder:
+        """The audio encoder that these tensors are of, frozen; ``name`` is their name in messages.
 
         ``sizes`` are as ``AudioEncoder.sizes`` gave them, or None for a published file, which states none.
 
@@ -206,7 +206,7 @@ class Observer(ABC):
         TlbenchError
             If this observer has no ear to lend, or the tensors do not fit.
         """
-        raise TlbenchError(f"observer {cls.name!r} has no audio encoder; the weights of {whose} are not its")
+        raise TlbenchError(f"observer {cls.name!r} has no audio encoder; the weights of {name} are not its")
 
     @abstractmethod
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:

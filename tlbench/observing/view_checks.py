@@ -35,7 +35,7 @@ LRS2_MOUTH = (0.5, MOUTH_DOWN * LRS2_SHARE)
 # its mouth at 0.62: no warning.
 SHARE_FACTOR = 1.3
 MOUTH_OFF = 0.15
-FACE_TOLD = frozenset({"no-face", "faces-missing", "reference-no-face"})  # findings that faces are missing
+FACE_REPORTED = frozenset({"no-face", "faces-missing", "reference-no-face"})  # findings that faces are missing
 
 
 def check_view_frames(
@@ -60,12 +60,12 @@ def check_view_frames(
         view = observer.recipe(name)
         if view is None or not view.frame_sizes:
             continue
-        for whose, found in shown:
+        for video, found in shown:
             if found is not None and found not in view.frame_sizes:
                 fitting = face_framed(observer, view)
                 way_out = f"--view {observer.name}={fitting} fits its network" if fitting else "no other view fits it"
                 made_for = " or ".join(map(by, view.frame_sizes))
-                message = f"{whose}{by(found)}; {view.id} cuts a window of frames of {made_for} ({way_out})"
+                message = f"{video}{by(found)}; {view.id} cuts a window of frames of {made_for} ({way_out})"
                 return replace(finding("view-frame", clip_id, message), observers=(observer.name,))
     return None
 
@@ -85,7 +85,7 @@ def looks_at_whole_frames(observer: type[Observer], views: Sequence[str]) -> boo
 
 
 def check_face_place(
-    clip_id: str, shown: Sequence[tuple[type[Observer], Sequence[str]]], place: FacePlace, told: Collection[str]
+    clip_id: str, shown: Sequence[tuple[type[Observer], Sequence[str]]], place: FacePlace, reported: Collection[str]
 ) -> Finding | None:
     """``face-framing`` if a view scales whole frames, and they do not show the face as in LRS2; else None.
 
@@ -95,14 +95,14 @@ def check_face_place(
         The observers of the run that score the clip, with their views.
     place : FacePlace
         Position of the face in the generated video.
-    told : collection of str
+    reported : collection of str
         Codes of the findings about the clip so far.
     """
     views = [(observer, view) for observer, names in shown for view in _whole(observer, names)]
     if not views or place.looked < FOUND_MIN:
         return None
     if place.shown < FOUND_MIN:
-        if FACE_TOLD & set(told):
+        if FACE_REPORTED & set(reported):
             return None
         what = f"no face was found in {place.looked - place.shown} of {place.looked} frames looked at"
     elif _as_lrs2(place):

@@ -55,7 +55,7 @@ def is_short(frames: int, expected: int) -> bool:
 
 
 def check_frame_count(
-    clip_id: str, frames: int, expected: int | None, whose: str, *, allow_short: bool = False
+    clip_id: str, frames: int, expected: int | None, source: str, *, allow_short: bool = False
 ) -> Iterator[Finding]:
     """``single-frame``, ``few-frames`` or ``frame-count``, whichever is worst.
 
@@ -63,18 +63,18 @@ def check_frame_count(
     ----------
     frames, expected : int
         Frames of the generated video at 25 frames/s, and the number it should have.
-    whose : str
+    source : str
         Where ``expected`` comes from, for the message: ``the real video``.
     allow_short : bool
         A short video is a warning instead of an error.
     """
     if frames == 1 and expected != 1:
-        yield finding("single-frame", clip_id, "one frame only" + (f", {whose} {expected}" if expected else ""))
+        yield finding("single-frame", clip_id, "one frame only" + (f", {source} {expected}" if expected else ""))
     elif expected is not None and is_short(frames, expected):
-        message = f"{frames} of {expected} frames of {whose}: it stops early"
+        message = f"{frames} of {expected} frames of {source}: it stops early"
         yield finding("few-frames", clip_id, message, "warning" if allow_short else None)
     elif expected is not None and frames != expected:
-        yield finding("frame-count", clip_id, f"{frames} frames, {whose} {expected}")
+        yield finding("frame-count", clip_id, f"{frames} frames, {source} {expected}")
 
 
 def check_sync_length(clip_id: str, expected: int | None, observers: tuple[str, ...] = ()) -> Iterator[Finding]:

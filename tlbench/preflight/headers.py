@@ -12,7 +12,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.lrw import Lrw
 from tlbench.errors import ClipError
-from tlbench.media.faces import read_boxes
+from tlbench.media.box_files import read_boxes
 from tlbench.media.probe import VideoInfo, probe
 from tlbench.media.scaling import by, same_aspect
 from tlbench.media.video_reader import LONGEST_GAP_SECONDS
@@ -148,10 +148,10 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
     frames = frames_at_25(video)
     target = frames_to_expect(clip, video, reference, expected)
     if not video.truncated:
-        whose = "the real video" if reference is not None else "the data set's clips"
+        source = "the real video" if reference is not None else "the data set's clips"
         if reference is None and expected.frame_count is None:
-            whose = "the sound"
-        yield from check_frame_count(clip_id, frames, target, whose, allow_short=expected.allow_short)
+            source = "the sound"
+        yield from check_frame_count(clip_id, frames, target, source, allow_short=expected.allow_short)
 
     size = (video.width, video.height)
     real_size = (reference.width, reference.height) if reference is not None else expected.frame_size

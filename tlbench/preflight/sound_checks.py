@@ -35,8 +35,8 @@ def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
     if sound.sounding_seconds < LEAST_SOUND_SECONDS:
-        heard = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
-        yield finding("silent-audio", clip.id, f"{heard}, LSE needs {LEAST_SOUND_SECONDS:g} s")
+        audible = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
+        yield finding("silent-audio", clip.id, f"{audible}, LSE needs {LEAST_SOUND_SECONDS:g} s")
         return
 
     real = None
