@@ -93,6 +93,7 @@ def begin(page: Page, served: Served, number: int = 0) -> list[str]:
 
 
 def watched(page: Page) -> None:
+    expect(page.locator("[data-play]")).to_be_visible()  # the script ran, and disabled the answers
     expect(page.locator(".answers fieldset input").first).to_be_enabled(timeout=15_000)
 
 
@@ -147,6 +148,9 @@ def test_answers_open_only_when_the_video_was_watched_and_skipping_is_not_watchi
     expect(page.get_by_role("button", name="Next")).to_be_disabled()
     page.keyboard.press("3")
     assert page.locator("input:checked").count() == 0
+    page.keyboard.press("Enter")  # sends nothing
+    page.wait_for_timeout(300)
+    assert asks(page).startswith("rate ")
     page.evaluate("() => { const v = document.querySelector('video'); v.currentTime = v.duration; }")
     page.evaluate("() => document.querySelector('video').dispatchEvent(new Event('ended'))")
     expect(page.get_by_role("status")).to_contain_text("watch all of it")

@@ -76,7 +76,8 @@ function listenToKeys(video, form) {
       if (video.paused) play(video);
       else video.pause();
     } else if (event.key === "Enter" && event.target === document.body) {
-      form.requestSubmit(form.querySelector("button"));
+      const button = form.querySelector("button");
+      if (!button.disabled) form.requestSubmit(button);
     } else {
       return;
     }
