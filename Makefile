@@ -6,7 +6,7 @@ demo: .venv/.installed
 	.venv/bin/tlbench demo
 
 test: .venv/.installed
-	.venv/bin/python -m pytest -m "not slow"
+	.venv/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal
 
 .venv/.installed: pyproject.toml
 	@sh scripts/set_up.sh

@@ -1,7 +1,7 @@
-"""What WER a reader gets who does not look: the floors beside which a lip reader's figure means something.
+"""The WER of readers that never look at the video: the floors that a lip reader has to beat.
 
-Three of them, all learned from the training part's transcripts alone: the sentence that occurs most often, at every
-place of the sentence the word that occurs there most often, and another training sentence by chance for each clip.
+Three of them, all learned from the training part's transcripts alone: the sentence that occurs most often, at each
+position the word that is most frequent there, and a random training sentence for each clip.
 
     python -m benchmarks.blind_readers --dataset grid --data-root GRID --split test
 """

@@ -2,11 +2,10 @@
 
     python -m benchmarks.checks_cost [--folder CLIPS] [--copies N] [--metrics NAMES] [--repeats N]
 
-Each clip of the folder is scored against its own re-encoding, which has its sound. A run with checks and one without
-take turns, which goes first alternates, and the medians are compared: once with nothing kept, then with everything
-kept. Time is the processor's, of all threads together, which other work on the machine hardly changes. LSE is computed
-on random weights of SyncNet, because the time does not depend on their values. "Without" is what the program would do
-had it no checks: headers are read, frames decoded and shown, nothing is looked at besides.
+Each clip of the folder is scored against its own re-encoding, which has its sound. Runs with and without checks
+alternate, and their medians are compared: first with an empty cache, then with a full one. Time is processor time of
+all threads together, which other work on the machine hardly changes. LSE uses random weights of SyncNet, because the
+time does not depend on their values. "Without" means: headers are read and frames are decoded, but nothing is checked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This machine's matrix peak: what a network's speed is to be held against."""
+"""The matrix peak of the machine, to compare the speed of networks with."""
 
 from __future__ import annotations
 

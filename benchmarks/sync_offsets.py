@@ -3,9 +3,10 @@
     python -m benchmarks.sync_offsets PACKAGE --dataset grid --data-root FOLDER [--split val] [--limit N] [--json FILE]
 
 Real recordings count as in sync. Each is shifted by -5 to 5 frames by cutting the beginning off its pictures or off its
-sound, so that nothing is made up at the ends, and is heard as well with the sound of another clip. Shown are the share
-of clips whose offset is found to within one frame, for each shift (Wilson: a bootstrap of 100 % says 100 %, no more),
-and LSE with its own and with the other sound (95 %, BCa bootstrap over clips). Guessing is right in 3 of 31 cases.
+sound, so that no frame or sample is invented at the ends, and is also scored with the sound of another clip.
+Shown are the share of clips whose offset is found to within one frame, for each shift (Wilson intervals: a bootstrap of
+100 % has no width), and LSE with its own and with the other sound (95 %, BCa bootstrap over clips). A guess is right in
+3 of 31 cases.
 """
 
 from __future__ import annotations

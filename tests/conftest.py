@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Workers side by side share the processor: one thread each, also in the processes that tests start. Set before torch
+# is imported, which reads it once.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A loaded machine is slow now and then; that is no property of the code under test.
 settings.register_profile("tlbench", deadline=None)
 settings.load_profile("tlbench")

@@ -59,5 +59,5 @@ def test_ci_runs_what_the_readme_says() -> None:
     for name in ("install", "demo", "test"):
         assert readme.count(f"<!-- ci: {name} -->\n```bash\n") == 1
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    assert '-m pytest -m "not slow"' in makefile
+    assert '-m pytest -m "not slow" -n auto' in makefile
     assert ".[dev]" in (ROOT / "scripts" / "set_up.sh").read_text("utf-8")

@@ -34,6 +34,7 @@ esac
 """
 MAKES = 'mkdir -p .venv/bin; cp "$0" .venv/bin/python'
 BROKEN = "#!/bin/sh\necho 'pyenv: no such command' >&2\nexit 127\n"
+TESTS = "-m pytest -m not slow -n auto --maxprocesses 4 --dist worksteal"
 
 
 class Machine:
@@ -153,7 +154,10 @@ def test_a_python_that_cannot_make_environments_is_passed_over_and_named_if_it_i
     machine.python("3.11", "python3.11")
     machine.did()
     assert machine.make("test").returncode == 0
-    assert machine.did()[-3:] == [*set_up("3.11"), "3.11 pytest -m pytest -m not slow"]
+    assert machine.did()[-3:] == [
+        *set_up("3.11"),
+        f"3.11 pytest {TESTS}",
+    ]
 
 
 def test_a_python_can_be_named(machine: Machine) -> None:
@@ -173,7 +177,10 @@ def test_what_was_set_up_is_gone_on_from(machine: Machine) -> None:
     machine.python("3.13", "python3.13")  # a newer one comes to the machine
     assert machine.make("demo").returncode == 0
     assert machine.make("test").returncode == 0
-    assert machine.did() == ["3.12 tlbench demo", "3.12 pytest -m pytest -m not slow"]
+    assert machine.did() == [
+        "3.12 tlbench demo",
+        f"3.12 pytest {TESTS}",
+    ]
     later = (machine.clone / ".venv/.installed").stat().st_mtime + 10
     os.utime(machine.clone / "pyproject.toml", (later, later))
     assert machine.make("demo").returncode == 0

@@ -82,6 +82,7 @@ def test_what_was_trained_here_reads_here(folder: Path, corpus: Path) -> None:
     assert "2 of 2" in tlbench(folder, "table", "tlbench-results/truth").stdout
 
 
+@pytest.mark.slow  # 107 clips of words; the README's test runs a demo of sentences, and CI the whole demo
 def test_the_demo_has_ground_truth_on_top_and_floors_below(folder: Path) -> None:
     said = tlbench(folder, "demo", "show", "--sentences", "2", "--workers", "1", "--format", "csv")
     rows = [line.split(",")[0] for line in said.stdout.splitlines()]

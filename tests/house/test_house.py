@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from scripts.draw_house import PICTURE, ROOMS, draw, imports, sources
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,11 +18,6 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-# Data walks from left to right; docs/architecture.md says why the order is this one.
-ROOMS = [
-    *("media", "datasets", "checkpoints", "preflight", "observing", "generation", "metrics", "scoring", "comparison"),
-    *("tables", "training", "talklip", "figures", "reporting", "study", "leaderboard", "calibration", "cli"),
-]
 FOUNDATION = {
     *("tlbench.arguments", "tlbench.document", "tlbench.errors", "tlbench.files", "tlbench.statistics"),
     "tlbench.version",
@@ -32,21 +29,6 @@ OBSERVERS_MAY_IMPORT = (
     *("tlbench.media", "tlbench.datasets.clip", "tlbench.datasets.transcripts", "tlbench.checkpoints"),
     *("tlbench.observing", "tlbench.training.augment", "tlbench.training.expert", "tlbench.training.trainable"),
 )
-
-
-def sources(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.py") if "build" not in path.parts)
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Modules of tlbench that a file imports anywhere in it, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module]
-        yield from (name for name in names if name.split(".")[0] == "tlbench")
 
 
 @pytest.mark.parametrize("path", sources(ROOT / "tlbench"), ids=lambda path: str(path.relative_to(ROOT)))
@@ -116,3 +98,24 @@ def test_no_catch_all_and_no_module_of_helpers() -> None:
                 assert caught not in ("", "Exception", "BaseException"), (
                     f"{path}:{node.lineno} catches {caught or 'all'}"
                 )
+
+
+def test_no_class_name_is_there_twice() -> None:
+    """Two classes of one name are one too many for somebody who searches."""
+    names: Counter[str] = Counter()
+    for path in sources(ROOT / "tlbench"):
+        tree = ast.parse(path.read_text("utf-8"))
+        names.update(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert [name for name, number in names.items() if number > 1] == []
+
+
+def test_no_room_or_module_is_named_like_a_public_function() -> None:
+    """``tlbench.report()`` and a module ``tlbench.report`` would be one attribute with two meanings."""
+    import tlbench
+
+    taken = {path.stem for path in (ROOT / "tlbench").glob("*") if path.is_dir() or path.suffix == ".py"}
+    assert taken & set(tlbench.__all__) == set()
+
+
+def test_the_picture_of_the_house_is_what_the_imports_say() -> None:
+    assert PICTURE.read_text("utf-8") == draw(), "run python scripts/draw_house.py"

@@ -96,8 +96,8 @@ def draw_contact_sheet(
         (name, clips[i]) for i in range(clips_shown) for name, clips in systems.items() if i < len(clips)
     ):
         named = [(name, view, observer_class(name).recipe(view)) for name, view in looks]
-        generated = _strips(clip.generated, named, _Guides(clip, "generated", boxes_of, placements_of))
-        reference = _strips(clip.reference, named, _Guides(clip, "reference", boxes_of, placements_of))
+        generated = _strips(clip.generated, named, _ClipGuides(clip, "generated", boxes_of, placements_of))
+        reference = _strips(clip.reference, named, _ClipGuides(clip, "reference", boxes_of, placements_of))
         strips = []
         for (name, view, recipe), seen, real in zip(named, generated, reference, strict=True):
             heading = (f"{name} {view}", *(() if recipe is None else (recipe.id,)))
@@ -109,7 +109,7 @@ def draw_contact_sheet(
     contact_sheet(panels, path)
 
 
-class _Guides:
+class _ClipGuides:
     """Boxes and placements of one of a clip's videos, found when a view first needs them."""
 
     def __init__(
@@ -145,7 +145,7 @@ class _Guides:
 class _Look:
     """One view of one video, with the pictures of the wanted frames."""
 
-    def __init__(self, recipe: View, guides: _Guides) -> None:
+    def __init__(self, recipe: View, guides: _ClipGuides) -> None:
         self.strip = Strip(())
         self._stream = open_view(recipe)
         self._recipe = recipe
@@ -185,7 +185,7 @@ class _Look:
         return image
 
 
-def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], guides: _Guides) -> list[Strip]:
+def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], guides: _ClipGuides) -> list[Strip]:
     """One strip for each view. A short video is decoded once for all of them, a long one twice."""
     if video is None:
         return [Strip((), note="there is no such video") for _ in named]

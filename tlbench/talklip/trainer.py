@@ -96,7 +96,7 @@ class Position:
     l1: float | None = None
 
 
-class _Batches(Dataset[Batch]):
+class _TalkLipBatches(Dataset[Batch]):
     """Batch ``n`` of a training, made when it is asked for."""
 
     def __init__(
@@ -282,7 +282,7 @@ class ReferenceTraining:
         devices, first = self._fabric.world_size, self._at.step * self._pace.accumulate
         mine = (number * devices + self._fabric.global_rank for number in itertools.count(first))
         chance, read = (self._pace.seed, 1, self._at.tries), self._update.lips_are_read
-        batches = _Batches(self._maker, self._lessons, self._plan, chance, read=read)
+        batches = _TalkLipBatches(self._maker, self._lessons, self._plan, chance, read=read)
         loader = DataLoader(
             batches,
             batch_size=None,
