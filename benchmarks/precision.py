@@ -6,8 +6,8 @@
 Reads real clips twice, in float32 and in bfloat16, by networks whose weights are made by the formula of the golden
 tests, AV-HuBERT's at random. Such a network is untrained: its scores are closer together than those of a trained
 one, so rounding changes more of them. With a real checkpoint, `tlbench checkpoints verify NAME
---half --dataset ...` counts the same. Clips are cut to N frames, because a CPU without instructions for bfloat16 is
-several times slower by it.
+--compare-bf16 --dataset ...` counts the same. Clips are cut to N frames, because bfloat16 is several times slower on a
+CPU without instructions for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The data sheets of checkpoints: complete, readable, and they know their relatives."""
+"""Cards: complete, readable, and with their relatives."""
 
 from __future__ import annotations
 

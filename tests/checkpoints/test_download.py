@@ -1,4 +1,4 @@
-"""Downloads: whole or not there, resumed, checked, and never a web page."""
+"""Downloads: complete or absent, resumed, checked by hash, and never a web page."""
 
 from __future__ import annotations
 

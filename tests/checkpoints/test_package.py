@@ -1,4 +1,4 @@
-"""Packages: written whole or not at all, read back the same, and distrusted when anything in them changed."""
+"""Packages: written completely or not at all, read back the same, and refused when a file has changed."""
 
 from __future__ import annotations
 

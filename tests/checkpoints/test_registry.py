@@ -1,4 +1,4 @@
-"""The registry: lazy names, cards without networks, and third parties' observers."""
+"""The registry: names that are imported lazily, capabilities, and observers of other packages."""
 
 from __future__ import annotations
 

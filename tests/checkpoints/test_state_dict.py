@@ -1,4 +1,4 @@
-"""Checkpoint files: read without running them; what does not fit is named."""
+"""Checkpoint files are read without running code; messages name what does not fit."""
 
 from __future__ import annotations
 

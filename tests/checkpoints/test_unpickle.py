@@ -1,4 +1,4 @@
-"""The pickle machine: what it knows becomes plain data, all else ends the reading, and nothing ever runs."""
+"""The pickle reader: known names become plain data, any other name ends the reading, and no code runs."""
 
 from __future__ import annotations
 

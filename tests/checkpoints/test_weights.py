@@ -1,4 +1,4 @@
-"""Which checkpoint is used: the one named, else the one in the checkpoint folder, and a strange one is said."""
+"""The choice of the checkpoint: named, bundled or in the checkpoint folder; warnings for another file."""
 
 from __future__ import annotations
 

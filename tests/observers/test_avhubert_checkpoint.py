@@ -1,4 +1,4 @@
-"""fairseq's AV-HuBERT files: every kind that was published is read, without fairseq and without running it."""
+"""fairseq's AV-HuBERT files: every published kind is read, without fairseq and without running code."""
 
 from __future__ import annotations
 

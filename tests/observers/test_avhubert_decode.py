@@ -1,4 +1,4 @@
-"""AV-HuBERT's decoder, its fast steps, the search's own promises, CTC; fidelity: tests/golden/test_avhubert_beam.py."""
+"""AV-HuBERT's decoders, beam search and CTC. tests/golden/test_avhubert_beam.py compares with the original."""
 
 from __future__ import annotations
 

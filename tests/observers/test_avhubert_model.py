@@ -1,4 +1,4 @@
-"""AV-HuBERT's network beyond its goldens: other sizes and forms, what may not matter, and what training needs of it."""
+"""AV-HuBERT's network: other sizes and forms, padding, and gradients. tests/golden compares with the original."""
 
 from __future__ import annotations
 

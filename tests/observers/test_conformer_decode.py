@@ -1,4 +1,4 @@
-"""Free reading finds what a plain search finds, and the end marks, blanks and ties of the rules are kept."""
+"""Decoding of the Conformer: beam search against a plain search, end marks, blanks and ties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Conformer's fast forms equal the plain ones, however clips are put together. Goldens: tests/golden."""
+"""The Conformer's fast model equals the plain one, for any batch of clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Conformer's alphabet: what can be spelt, what can't, and how many frames a text needs."""
+"""The Conformer's characters: texts that can and can't be spelled, and the frames that a text needs."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ SIDE = 48
 
 
 def sample(text: str, seed: int, frames: int = 20) -> TrainingSample:
-    """Blocks of grey that stand still for a few frames, another row for another seed."""
+    """Grey blocks that change every 4 frames, others for each seed."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (-(-frames // 4), 6, 6), dtype=np.uint8).repeat(4, 0)[:frames]
     pictures = blocks.repeat(SIDE // 6, 1).repeat(SIDE // 6, 2)
@@ -44,7 +44,7 @@ SAMPLES = [sample(text, seed) for seed, text in enumerate(TEXTS)]
 
 @pytest.fixture(scope="module")
 def learned() -> TrainableConformer:
-    """A tiny network that has seen two clips until it can spell them."""
+    """A tiny network that is overfitted to two clips."""
     torch.set_num_threads(1)
     trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
     rng = np.random.default_rng(0)
@@ -104,7 +104,7 @@ def test_a_half_precision_package_spells_the_same(learned: TrainableConformer, t
 
 
 def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: TrainableConformer) -> None:
-    """Lengths, padding and all: what is learned in batches is what is read alone."""
+    """With any lengths and padding, training in batches equals inference of single clips."""
     model = learned.network.model.eval()
     crops = [torch.from_numpy(sample("A", seed, frames).pictures) for seed, frames in ((3, 9), (4, 14))]
     lengths = [12, 14]

@@ -30,7 +30,7 @@ from tlbench.observing.observer import ClipChunk
 
 
 class Pocket:
-    """Stands in for the network: logits by random weights over a coarse picture of all 29 crops."""
+    """Replaces the network: logits from random weights over small versions of all 29 crops."""
 
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(0)

@@ -32,7 +32,7 @@ SIDE = 48
 
 
 def sample(word: str, seed: int, frames: int = FRAMES) -> TrainingSample:
-    """Stripes that lie or stand and move a little, and a tone, others for each word."""
+    """Horizontal or vertical stripes that move a little, and a tone, others for each word."""
     rng = np.random.default_rng(seed)
     waves = np.sin(np.arange(SIDE) / (1.5 + WORDS.index(word) // 2 if word in WORDS else 1) + rng.random((frames, 1)))
     lying = np.broadcast_to(waves[:, :, None], (frames, SIDE, SIDE))
@@ -47,7 +47,7 @@ SAMPLES = [sample("RED", 0), sample("GREEN", 1)]
 
 @pytest.fixture(scope="module")
 def learned() -> TrainableMVM:
-    """A tiny network that has seen two clips until it knows their words."""
+    """A tiny network that is overfitted to two clips."""
     torch.set_num_threads(1)
     trainable = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
     rng = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def test_steps_lower_every_loss(learned: TrainableMVM) -> None:
 
 
 def test_every_weight_learns() -> None:
-    """Audio networks and memories too: video does not change the values of a memory, audio does."""
+    """The audio front end and the memories too; only audio features change a memory's values."""
     trainable = TrainableMVM.from_scratch("tiny", INVENTORY, 0)
     losses = trainable.network(trainable.batch(SAMPLES, np.random.default_rng(0)))
     losses["word"].backward(retain_graph=True)

@@ -1,4 +1,4 @@
-"""The arithmetic of pixels against its literal definition and against scikit-image."""
+"""PSNR and SSIM against their definitions and against scikit-image."""
 
 from __future__ import annotations
 

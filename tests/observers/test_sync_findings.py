@@ -1,4 +1,4 @@
-"""Clips that SyncNet can't score: silent ones, short ones. Who is concerned, and whether the run is complete."""
+"""Clips that SyncNet can't score, silent or short ones: their findings, and whether the run is complete."""
 
 from __future__ import annotations
 

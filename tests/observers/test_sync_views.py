@@ -1,4 +1,4 @@
-"""LSE through the view of the run: the whole frame with the published network, its own with a small one."""
+"""LSE through the run's view: the whole frame for the published network, its own view for a small one."""
 
 from __future__ import annotations
 

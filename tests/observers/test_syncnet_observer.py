@@ -44,7 +44,7 @@ CLIP = Clip("a/b")
 
 
 class Pocket(nn.Module):
-    """Stands in for the towers: embeds a window by the mean colours of its frames, speech by its coefficients."""
+    """Replaces the towers: embeds a window by the mean colours of its frames, speech by its coefficients."""
 
     def __init__(self) -> None:
         super().__init__()

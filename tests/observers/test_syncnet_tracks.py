@@ -1,4 +1,4 @@
-"""LSE on followed faces, for videos that are not framed on one."""
+"""LSE on tracked faces, for videos that are not framed on one face."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRACK_KEYS = {"track_start", "track_frames", "track_lse_d", "track_lse_c", "trac
 
 
 class Pocket(nn.Module):
-    """Stands in for the network: embeddings are mean colours, so that a test is done in a moment."""
+    """Replaces the network: embeddings are mean colours, which is fast."""
 
     dims = PUBLISHED
 

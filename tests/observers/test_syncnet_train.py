@@ -31,7 +31,7 @@ FRAMES = 30
 
 
 def sample(seed: int, lag_frames: int = 0) -> TrainingSample:
-    """A mouth that opens as wide as the voice is loud, or so many frames later."""
+    """A mouth that opens with the loudness of the voice, or ``lag_frames`` later."""
     rng = np.random.default_rng(seed)
     knots = rng.uniform(0, 1, FRAMES // 2 + 12)
     loud = np.interp(np.arange(-8, FRAMES + 8) / 2, np.arange(-5, len(knots) - 5), knots)  # a frame each
@@ -46,7 +46,7 @@ def sample(seed: int, lag_frames: int = 0) -> TrainingSample:
 
 @pytest.fixture(scope="module")
 def learned() -> TrainableSyncNet:
-    """A tiny network that has seen six clips until it knows them."""
+    """A tiny network that is overfitted to six clips."""
     torch.set_num_threads(1)
     trainable = TrainableSyncNet.from_scratch("tiny", INVENTORY, 0)
     samples = [sample(seed) for seed in range(6)]
