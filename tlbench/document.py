@@ -53,6 +53,8 @@ class Table:
         Columns of text, aligned to the left. The others hold numbers and are aligned to the right.
     partial : tuple of str
         Labels of sections whose rows are left out of a block in which they have no number.
+    counts : tuple of int
+        Columns that say how much was scored; these are no numbers of a row's own.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Table:
     kept: tuple[int, ...]
     left: tuple[int, ...]
     partial: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,8 @@ def _table(shown: _Shown, arithmetic: str, intervals: bool) -> Table:
     heads = [Cell(clean(label_with_arrow(metric.label, metric.better)), clean(metric.unit)) for metric in metrics]
     counts = [Cell("scored"), Cell("frames")] if counts_frames else [Cell("scored")]
     head = (Cell("system"), *heads, *counts)
-    return Table(TITLES[arithmetic], head, sections, kept=(0,), left=(0,), partial=("blind",))
+    last = tuple(range(len(head) - len(counts), len(head)))
+    return Table(TITLES[arithmetic], head, sections, kept=(0,), left=(0,), partial=("blind",), counts=last)
 
 
 def _value_cell(result: Result, rows: Mapping[str, Row], key: str, letters: Mapping[str, str], intervals: bool) -> Cell:

@@ -219,7 +219,8 @@ def _block_lines(table: Table, block: Sequence[_Column], short: bool, rule: str)
 
 def _has_number(table: Table, row: Sequence[Cell], block: Sequence[_Column]) -> bool:
     """Whether a row has a number in the columns that belong to this block alone."""
-    return any(row[column.index].text != NOTHING for column in block if column.index not in table.kept)
+    others = {*table.kept, *table.counts}
+    return any(row[column.index].text != NOTHING for column in block if column.index not in others)
 
 
 def _head_lines(cell: Cell, column: _Column) -> list[Text]:
