@@ -18,8 +18,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video import FrameChunk
 from tlbench.media.views import open_view
-from tlbench.observers.conformer import inference
-from tlbench.observers.conformer import model
+from tlbench.observers.conformer import inference, model
 from tlbench.observers.conformer.checkpoint import load_model, read_published
 from tlbench.observers.conformer.fast_model import normalise
 from tlbench.observers.conformer.inference import ConformerInference
