@@ -15,7 +15,8 @@ import numpy as np
 
 import tlbench
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 FRAMES, SIDE = 30, 96
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.metrics.tally import ErrorTally
 from tlbench.metrics.text import count_errors, spoken
 

@@ -26,10 +26,10 @@ from tlbench import read_audio, read_video, score, write_video
 from tlbench.datasets.matching import COMMON_SUFFIXES
 from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observing.clip_checks import ClipChecks
-from tlbench.preflight.faces import Whose
+from tlbench.preflight.faces import VideoRole
 from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.sound import Sound
 
@@ -40,7 +40,7 @@ METRICS = "psnr,ssim,lse_c/sound"
 class Unchecked(ClipChecks):
     """Notes what a run must know of a clip, and checks nothing."""
 
-    def read_headers(self, generated: VideoReader, reference: VideoReader | None, *, same_bytes: bool) -> None:
+    def check_headers(self, generated: VideoReader, reference: VideoReader | None, *, same_bytes: bool) -> None:
         video, real = generated.info, None if reference is None else reference.info
         self.size = (video.width, video.height)
         self.reference_size = None if real is None else (real.width, real.height)
@@ -51,19 +51,19 @@ class Unchecked(ClipChecks):
     def note_origins(self, generated: VideoReader, reference: VideoReader | None) -> None:
         pass
 
-    def see_pictures(self, generated: VideoReader) -> None:
+    def check_generated(self, generated: VideoReader) -> None:
         pass
 
-    def see_reference(self, reference: VideoReader) -> None:
+    def check_real(self, reference: VideoReader) -> None:
         pass
 
-    def see_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
+    def update_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
         pass
 
-    def see_faces(self, boxes: Boxes, whose: Whose) -> None:
+    def add_faces(self, boxes: Boxes, role: VideoRole) -> None:
         self.done.add("faces")
 
-    def hear(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
+    def check_sound(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
         pass
 
 
@@ -71,8 +71,8 @@ class Unchecked(ClipChecks):
 def unchecked() -> Iterator[None]:
     with (
         patch("tlbench.observing.runner.ClipChecks", Unchecked),
-        patch("tlbench.observing.runner.wanted_parts", lambda needs, *, laid, whole_frame: ("headers",)),
-        patch("tlbench.observing.runner.check_view_frames", lambda *facts: None),
+        patch("tlbench.observing.clip_checker.wanted_parts", lambda needs, *, laid, whole_frame: ("headers",)),
+        patch("tlbench.observing.clip_checker.check_view_frames", lambda *facts: None),
         patch("tlbench.scoring.score._told_beforehand", lambda *facts: ([], {})),
     ):
         yield

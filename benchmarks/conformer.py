@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observers.conformer.fast_model import FusedFrontend, PackedEncoder, normalise
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel

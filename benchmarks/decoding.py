@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 
 from benchmarks.visual import CLIPS, read_all, took
-from tlbench.media.faces import read_boxes
+from tlbench.media.box_files import read_boxes
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.media.views import View, open_view
 from tlbench.observers.pixels.observer import FACE
 from tlbench.observers.syncnet.view import PAPER, SOUND

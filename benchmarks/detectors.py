@@ -36,7 +36,8 @@ from sklearn.datasets import load_sample_images
 
 from tlbench.media.blazeface import FACE_SCORE, BlazeFaceDetector, framed, overlap
 from tlbench.media.face_mesh import FaceMesh
-from tlbench.media.faces import FaceDetector, HaarDetector
+from tlbench.media.faces import FaceDetector
+from tlbench.media.haar import HaarDetector
 
 HIT = 0.4
 SIZES = ((224, 224), (288, 360), (160, 160), (256, 256), (270, 480), (512, 512))  # height, width of empty frames

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 Command = list[str] | str
 SIDE = 160  # of the synthetic talkers, pixels
@@ -261,7 +262,7 @@ def jpeg_444(desk: Desk) -> list[Command]:
     write_video(path, np.random.default_rng(0).integers(0, 255, (3, 161, 160, 3), np.uint8))
     return [
         f"from pathlib import Path\n"
-        f"from tlbench.media.jpeg import JpegRoundTrip\nfrom tlbench.media.video import VideoReader\n"
+        f"from tlbench.media.jpeg import JpegRoundTrip\nfrom tlbench.media.video_reader import VideoReader\n"
         f"native = next(iter(VideoReader(Path({str(path)!r})).frames())).native[0]\n"
         f"jpeg = JpegRoundTrip().encode(native)\nat = jpeg.index(b'\\xff\\xc0')\n"
         f"factors = [(jpeg[at + 11 + 3 * k] >> 4, jpeg[at + 11 + 3 * k] & 15) for k in range(jpeg[at + 9])]\n"

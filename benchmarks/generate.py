@@ -25,7 +25,8 @@ import numpy as np
 import torch
 
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 from tlbench.talklip.checkpoint import load_generator, write_official
 from tlbench.talklip.generate import generate_dataset
 from tlbench.talklip.generator import SIZES, TalkLip

@@ -23,7 +23,7 @@ import torch
 from tests.factories.observer_weights import TINY
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.metrics.text import distance
 from tlbench.observers.avhubert.dictionary import Dictionary
 from tlbench.observers.avhubert.dims import Dims

@@ -28,7 +28,7 @@ from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.observer import SyncNet

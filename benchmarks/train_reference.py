@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning_fabric import Fabric
 
-from tlbench.datasets.dataset import load_dataset
-from tlbench.media.video import write_video
+from tlbench.datasets.selection import load_dataset
+from tlbench.media.video_writer import write_video
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.talklip.batches import SHORTEST, Batch, BatchMaker
 from tlbench.talklip.dataset import TalkLipDataset

@@ -22,8 +22,8 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from tlbench.datasets.clip import Clip
-from tlbench.media.faces import read_boxes
-from tlbench.media.video import VideoReader
+from tlbench.media.box_files import read_boxes
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk

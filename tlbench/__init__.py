@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tlbench.checking import check as check
     from tlbench.comparison.compare import compare as compare
     from tlbench.media.audio import read_audio as read_audio
-    from tlbench.media.video import read_video as read_video
-    from tlbench.media.video import write_video as write_video
+    from tlbench.media.video_reader import read_video as read_video
+    from tlbench.media.video_writer import write_video as write_video
     from tlbench.reporting.report import report as report
     from tlbench.scoring.result_file import load_result as load_result
     from tlbench.scoring.score import aggregate as aggregate
@@ -31,11 +31,11 @@ _HOME = {
     "compare": "tlbench.comparison.compare",
     "load_result": "tlbench.scoring.result_file",
     "read_audio": "tlbench.media.audio",
-    "read_video": "tlbench.media.video",
+    "read_video": "tlbench.media.video_reader",
     "report": "tlbench.reporting.report",
     "score": "tlbench.scoring.score",
     "score_all": "tlbench.scoring.score",
-    "write_video": "tlbench.media.video",
+    "write_video": "tlbench.media.video_writer",
 }
 
 __all__ = [

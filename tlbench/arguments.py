@@ -1,7 +1,7 @@
-"""What the public functions take for paths, lists of paths and lists of names: also a plain string.
+"""Arguments of the public functions: paths, lists of paths and lists of names, which may be plain strings.
 
-A lone string is a list of one, never a list of its letters. Names (of metrics, controls, checkpoints) are parted at
-commas as on the command line; paths never are, as a comma may be part of one.
+A single string is a list of one. Names (of metrics, controls, checkpoints) are split at commas, as on the command line;
+paths are not, because they may contain commas.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def as_path(path: AnyPath) -> Path: ...
 @overload
 def as_path(path: AnyPath | None) -> Path | None: ...
 def as_path(path: AnyPath | None) -> Path | None:
-    """A path; None stays None."""
+    """The path as a Path; None stays None."""
     return None if path is None else Path(path)
 
 
 def as_paths(paths: AnyPaths) -> tuple[Path, ...]:
-    """One path or several, as several.
+    """One path or several as a tuple of paths.
 
     >>> [path.name for path in as_paths("made, by us")]
     ['made, by us']
@@ -39,7 +39,7 @@ def as_names(names: AnyNames) -> tuple[str, ...]: ...
 @overload
 def as_names(names: AnyNames | None) -> tuple[str, ...] | None: ...
 def as_names(names: AnyNames | None) -> tuple[str, ...] | None:
-    """Names, one a word; None stays None.
+    """One string or several as a tuple of names; None stays None.
 
     >>> as_names("psnr, lse_c/sound"), as_names(["psnr"])
     (('psnr', 'lse_c/sound'), ('psnr',))
@@ -51,5 +51,5 @@ def as_names(names: AnyNames | None) -> tuple[str, ...] | None:
 
 
 def as_weights(weights: AnyWeights | None) -> dict[str, Path]:
-    """Checkpoints by name, with their files as paths."""
+    """Checkpoint files by name, as paths."""
     return {name: Path(path) for name, path in (weights or {}).items()}

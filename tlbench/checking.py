@@ -1,4 +1,4 @@
-"""What is wrong with a folder of generated videos: the checks of the files and, if asked, of the faces."""
+"""``tlbench check``: checks of a folder of generated videos and, with ``faces``, of the faces in them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tlbench.arguments import AnyPath, AnyWeights, as_path, as_weights
 from tlbench.checkpoints.catalogue import detector_card
 from tlbench.checkpoints.weights import check_names
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.clip_faces import FaceChecker
 from tlbench.observing.face_boxes import BoxRule, GuideSource, choose_rule
 from tlbench.preflight.check import FACES, MOST_WORKERS, CheckReport, Progress, check_selection
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.faces import FACE_CODES
 from tlbench.preflight.findings import CATALOGUE, Finding, worst_first
+from tlbench.preflight.headers import Expected
 
 FEW_CLIPS = 8  # starting two processes takes as long as searching so many clips in this one
-_checker: FaceChecker | None = None  # one a worker process, made by _start_worker
+_checker: FaceChecker | None = None  # of this worker process, made by _start_worker
 
 
 def check(
@@ -54,41 +54,41 @@ def check(
     Parameters
     ----------
     generated : path
-        Folder of the videos under test, named after the clips.
+        Folder of the generated videos, named after the clips.
     dataset : str
         ``lrs2``, ``lrw``, ``grid``, ``folder`` ...
     data_root : path or None
         The data set's folder.
     split, subset, limit, manifest, boxes
-        Which clips, and where their boxes are: see :func:`tlbench.datasets.dataset.load_dataset`.
+        Which clips, and where their boxes are: see :func:`tlbench.datasets.selection.load_dataset`.
     boxes_from : "reference" or "generated"
-        As in the run to come: with ``generated`` frames may be of any size, and faces are looked for in them.
+        As you will pass it to ``score``. With ``generated``, faces are detected in the generated videos, which may have
+        any frame size.
     faces : bool
-        Look for faces as well, as a run does whose observers are told where they are. A detector looks at every frame;
-        without it no model is loaded.
+        Run the face detector on every frame and check the faces as well. Without it no model is loaded.
     detector, face, weights, cache
-        As in the run to come, only with ``faces``: see :func:`tlbench.observing.face_boxes.choose_rule`, ``auto`` and
-        ``largest`` if not given. Boxes are kept in the cache, and a run with the same detector takes them from there.
+        As you will pass them to ``score``; only with ``faces``. See :func:`tlbench.observing.face_boxes.choose_rule`;
+        ``auto`` and ``largest`` if not given. The boxes are cached, and ``score`` with the same detector uses them.
     alphabet, workers, progress
-        See :func:`tlbench.preflight.check.check_selection`; progress is told of the files, then of the faces. With
-        ``faces``, from 8 clips on, a script that asks for several workers must call this below
+        See :func:`tlbench.preflight.check.check_selection`; ``progress`` counts the files first, then the faces. With
+        ``faces`` and 8 clips or more, a script that uses several workers must call this below
         ``if __name__ == "__main__":``.
 
     Returns
     -------
-    Report
+    CheckReport
 
     Raises
     ------
     TlbenchError
-        If the clips can't even be listed: no such data set or folder, not one file named after a clip. An option of
-        faces without ``faces``; no such detector, face or checkpoint.
+        If the clips can't be listed (no such data set or folder, no file named after a clip), if a face option is
+        given without ``faces``, or if there is no such detector, face or checkpoint.
     """
     given = as_weights(weights)
     named = " ".join(f"{name}={path}" for name, path in given.items())
     for option, value in {"--detector": detector, "--face": face, "--weights": named, "--cache": cache}.items():
         if value and not faces:
-            raise TlbenchError(f"{option} {value} says how faces are looked for; add --faces, or leave it out")
+            raise TlbenchError(f"{option} {value} is an option of the face checks; add --faces, or leave it out")
     selection = load_dataset(
         dataset,
         as_path(data_root),
@@ -116,7 +116,7 @@ def check(
 def _with_faces(
     report: CheckReport, selection: Selection, checker: FaceChecker, workers: int, progress: Progress | None
 ) -> CheckReport:
-    """The report with what the faces showed, and what of them could not be looked at."""
+    """The report with the findings about faces, and with the clips left out of the face checks."""
     began = time.monotonic()
     broken = {f.clip for f in report.findings if f.level == "error" and CATALOGUE[f.code].concerns in ("all", "boxes")}
     there = [clip for clip in selection.clips if clip.generated is not None and clip.id not in broken]
@@ -143,7 +143,7 @@ def _with_faces(
 
 
 def _has_faces(clip: Clip, rule: BoxRule) -> bool:
-    """Whether there is a video to look for its faces in, or a file that says where they are."""
+    """Whether there is a video to detect faces in, or a file of boxes."""
     return rule.source == "generated" or clip.reference is not None or clip.boxes is not None
 
 
@@ -152,7 +152,7 @@ def _check_faces(clips: Sequence[Clip], checker: FaceChecker, workers: int) -> I
     if workers == 1 or len(clips) < FEW_CLIPS:
         yield from map(checker.check, clips)
         return
-    context = multiprocessing.get_context("spawn")  # fork would copy other libraries' threads half-alive
+    context = multiprocessing.get_context("spawn")  # fork is not safe with other libraries' threads
     threads = max(1, (os.cpu_count() or 1) // workers)
     with ProcessPoolExecutor(workers, context, _start_worker, (checker, threads)) as pool:
         try:

@@ -1,27 +1,27 @@
-"""The errors a person sees: one line that names the offending value and the way out.
+"""Errors for users: one line that names the offending value and what to do.
 
-Every room may raise these; the command line prints their text without a traceback.
+The command line prints their text without a traceback.
 """
 
 
 def one_line(text: str) -> str:
-    """``text`` with everything unprintable escaped, so that a file's name can't draw on the terminal."""
+    """``text`` with unprintable characters escaped, so that a file name can't control the terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class TlbenchError(Exception):
-    """Something the user can mend. The message is one line: what is wrong, and the way out."""
+    """An error that the user can fix. The message is one line: what is wrong and what to do."""
 
 
 class ClipError(TlbenchError):
-    """One clip can't be observed. It becomes a record with this reason and the run goes on.
+    """One clip can't be scored. The run records the reason and goes on with the other clips.
 
     Parameters
     ----------
     code : str
-        Stable short reason for programs, in kebab case: ``no-audio``, ``unreadable``, ``too-short``.
+        Stable short reason in kebab case: ``no-audio``, ``unreadable``, ``too-short``.
     message : str
-        One line for people.
+        One line for the user.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -29,5 +29,5 @@ class ClipError(TlbenchError):
         self.code = code
         self.message = message
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # errors cross process borders
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # errors are sent between processes
         return type(self), (self.code, self.message)

@@ -1,4 +1,4 @@
-"""Files: their hashes, writing them whole or not at all, and downloads that go on where they broke off."""
+"""Files: hashes, atomic writes, and downloads that can be resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30.0
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")  # RFC 9110, 14.4
 
-# Bytes there so far, and in all (None if the server does not say).
+# Called with the number of bytes so far, and of all bytes (None if the server does not say).
 Progress = Callable[[int, int | None], None]
 
 
@@ -39,7 +39,7 @@ def file_sha256(path: Path) -> str:
 def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     """A temporary path that is renamed to ``path`` when the block ends, and removed if the block raises.
 
-    So ``path`` holds either the whole new file or what was there before. The folder of ``path`` is made if needed.
+    So ``path`` holds either the whole new file or what was there before.
 
     Parameters
     ----------
@@ -50,12 +50,11 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the folder can't be made or the file can't be renamed.
+        If the file can't be renamed.
     """
     # Not tempfile's: only their owner can read its files, and a cache or a result may be shared.
     token = secrets.token_hex(8)
     temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}" if keep_suffix else f".{token}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -69,6 +68,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     Raises TlbenchError if the disk is full or the folder can't be written.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary, open(temporary, "xb") as file:
             file.write(content)
     except OSError as error:
@@ -91,35 +91,37 @@ def unwritable(path: Path, error: OSError) -> TlbenchError:
 
 
 def download(what: str, url: str, target: Path, part: Path, progress: Progress | None = None) -> None:
-    """Fetch a file into ``part``, going on where it ends. ``target``, where it is to be, is only told to the user.
+    """Download a file into ``part``, continuing where ``part`` ends.
 
     Parameters
     ----------
     what : str
-        How errors begin: ``checkpoint 'syncnet'``.
+        The beginning of error messages: ``checkpoint 'syncnet'``.
+    target : Path
+        The final path, for error messages only.
 
     Raises
     ------
     TlbenchError
-        Offline or refused by the server, the server's file is another one now, or there is not enough room.
+        If offline or refused by the server, if the server's file has changed, or if there is not enough room.
     OSError
-        The disk.
+        If ``part`` can't be written.
     """
     import requests
 
     there = part.stat().st_size if part.is_file() else 0
-    headers = {"Accept-Encoding": "identity"}  # ranges count the bytes on the disk
+    headers = {"Accept-Encoding": "identity"}  # so that ranges count bytes of the file
     if there:
         headers["Range"] = f"bytes={there}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
             start, total = _range(answer)
-            if answer.status_code == 416 and total in (there, None):  # nothing is left to send: the part is the whole
+            if answer.status_code == 416 and total in (there, None):  # nothing is left to send: the part is complete
                 return
             if answer.status_code == 416 or (answer.status_code == 206 and start != there):
                 raise TlbenchError(f"{what}: {part} is no part of what {url} gives now; remove it and fetch again")
             answer.raise_for_status()
-            if answer.status_code != 206:  # the server begins anew
+            if answer.status_code != 206:  # the server sends the whole file
                 there = 0
             _check_room(what, part, None if total is None else total - there)
             with part.open("ab" if there else "wb") as file:
@@ -128,7 +130,7 @@ def download(what: str, url: str, target: Path, part: Path, progress: Progress |
                     there += len(chunk)
                     if progress is not None:
                         progress(there, total)
-        if total is not None and there < total:  # older urllib3 does not mind
+        if total is not None and there < total:  # older urllib3 does not raise
             raise unreachable(what, url, target, f"{there} of {total} bytes")
     except requests.HTTPError as error:
         raise TlbenchError(
@@ -140,7 +142,7 @@ def download(what: str, url: str, target: Path, part: Path, progress: Progress |
 
 
 def _range(answer: Response) -> tuple[int, int | None]:
-    """Where the answer begins in the file, and how long all of the file is (None if the server does not say)."""
+    """The position of the answer in the file, and the length of the file (None if the server does not say)."""
     stated = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if stated is not None:
         return int(stated[1] or 0), None if stated[2] == "*" else int(stated[2])
@@ -149,7 +151,7 @@ def _range(answer: Response) -> tuple[int, int | None]:
 
 
 def _check_room(what: str, part: Path, missing_bytes: int | None) -> None:
-    """Better before the first gigabyte than after the last."""
+    """Raises TlbenchError before the download if the disk has not enough room."""
     free_bytes = shutil.disk_usage(part.parent).free
     if missing_bytes is not None and missing_bytes > free_bytes:
         raise TlbenchError(
@@ -159,7 +161,7 @@ def _check_room(what: str, part: Path, missing_bytes: int | None) -> None:
 
 
 def unreachable(what: str, url: str, target: Path, why: str) -> TlbenchError:
-    """The error of a download that broke off, with what to do."""
+    """The error of an interrupted download, with what to do."""
     return TlbenchError(
         f"{what}: {url} can't be reached or broke off ({why}); run the same command when "
         f"online to go on, or bring the file as {target}"

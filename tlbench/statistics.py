@@ -1,27 +1,27 @@
 """Intervals and tests for ratios of sums: bootstrap, permutation, Holm.
 
-Every metric is ``finish(sum of numerators / sum of denominators)`` over clips, so a resample of clips needs only the
-two sums, and one draw of resamples serves all metrics at once: the counts of a resample times a matrix of sums.
+Every metric is ``finish(sum of numerators / sum of denominators)`` over clips, so a resample of clips needs only two
+sums, and one draw of resamples is used for all metrics: the counts of a resample times a matrix of sums.
 
-Rules, each with its reason:
+Rules and reasons:
 
-* Clips of one speaker or programme are not independent, so whole clusters are resampled where the data set names
-  them. With fewer than ``MIN_CLUSTERS`` clusters the cluster bootstrap is far too narrow (Cameron, Gelbach & Miller
-  2008, "Bootstrap-based improvements for inference with clustered errors"); clips are resampled then, and the
-  interval's ``unit`` says so.
-* Where a metric says so, the cluster is the word that is spoken: how hard a word is to read is common to its clips, and
-  ``sound`` is to hold for speech, not for the 500 words alone (Clark 1973, "The language-as-fixed-effect fallacy").
-* Fewer than two units that counted anything: no interval. One unit says nothing about how units differ.
-* A resample in which nothing was counted (every denominator in it is 0) has no value and is left out: the interval is
-  over resamples that could have been reported. Else a few empty clips would take the interval from all the others.
-* All units with one ratio: the interval is the value itself. Resampling can't show anything else, and the bootstrap's
-  correction for bias is undefined there.
-* A value that is not finite (pooled PSNR of identical videos): no interval.
-* BCa intervals (Efron 1987, "Better bootstrap confidence intervals"), because rates near 0 or 100 % are skewed;
-  percentile intervals where BCa is undefined (every resample on one side of the value, or a jackknife without spread).
+* Clips of one speaker or programme are not independent, so whole clusters are resampled if the data set names them.
+  With fewer than ``MIN_CLUSTERS`` clusters the cluster bootstrap is much too narrow (Cameron, Gelbach & Miller 2008,
+  "Bootstrap-based improvements for inference with clustered errors"); then clips are resampled, and the interval's
+  ``unit`` says so.
+* For some metrics the cluster is the spoken word: its clips share how hard it is to read, and ``sound`` should hold for
+  speech in general, not only for these 500 words (Clark 1973, "The language-as-fixed-effect fallacy").
+* With fewer than two units with a nonzero denominator there is no interval: one unit does not show how units differ.
+* A resample in which every denominator is 0 has no value and is left out. Otherwise a few empty clips would leave all
+  others without an interval.
+* If all units have the same ratio, the interval is the value itself: resampling gives nothing else, and the bootstrap's
+  bias correction is undefined.
+* If the value is not finite (pooled PSNR of identical videos), there is no interval.
+* BCa intervals (Efron 1987, "Better bootstrap confidence intervals") are used because rates near 0 or 100 % are skewed;
+  percentile intervals if BCa is undefined (every resample on one side of the value, or a jackknife without spread).
 
-``scipy.stats.bootstrap`` gives the same BCa numbers (a test holds them equal), but its jackknife looks at units x units
-elements and every metric draws anew: for LRW's 25,000 clips that is longer for one metric than here for sixteen.
+``scipy.stats.bootstrap`` gives the same BCa numbers (a test compares them), but its jackknife takes units x units
+elements and every metric draws again: for LRW's 25,000 clips one metric takes longer than sixteen do here.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ from tlbench.errors import TlbenchError
 Finish: TypeAlias = Callable[[np.ndarray], np.ndarray]  # elementwise, from ratios to the numbers shown
 
 MIN_CLUSTERS = 10
-TIE = 1e-12  # of the largest resample: how far the order of a sum can move it, with a wide margin
-EXACT_UNITS = 12  # up to 2^12 = 4,096 label swaps are all tried
-PERMUTATIONS = 9_999  # else: so that p, which counts the labels as they are too, is a multiple of 1/10,000
-BATCH_CELLS = 2**20  # resamples x units held at a time: 8 MB an array, a few arrays at once
+TIE = 1e-12  # relative to the largest resample: more than the rounding error of any order of summation
+EXACT_UNITS = 12  # up to so many units all label swaps are tried: 2^12 = 4,096
+PERMUTATIONS = 9_999  # random swaps for more units; with the observed labels p is a multiple of 1/10,000
+BATCH_CELLS = 2**20  # resamples x units in memory at a time: 8 MB per array, a few arrays at once
 
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """How intervals are made; stored with every result.
+    """The settings of intervals, stored with every result.
 
     Attributes
     ----------
     level : float
         Confidence, 0.95 for 95 %.
     resamples : int
-        With 4,999 the ends of a 95 % interval move by about 1 % of its width from seed to seed, and sixteen metrics of
+        With 4,999 the ends of a 95 % interval vary by about 1 % of its width between seeds, and sixteen metrics of
         25,000 clips take about three seconds.
     seed : int
         The same seed, clips and settings give the same interval.
     cluster : str or None
-        What ``speaker`` means in this data set, in the singular: ``speaker``, ``programme``. None: clips are taken
-        as independent.
+        What ``Clip.speaker`` is in this data set, in the singular: ``speaker``, ``programme``. None: clips count as
+        independent.
     """
 
     level: float = 0.95
@@ -78,7 +78,7 @@ class IntervalSettings:
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval in the unit of its metric; ``units`` is how many of ``unit`` were resampled."""
+    """A confidence interval in the unit of its metric. ``unit`` is what was resampled, ``units`` how many."""
 
     low: float
     high: float
@@ -88,7 +88,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Units:
-    """What is resampled: for each clip the index of its unit."""
+    """The units that are resampled: for each clip the index of its unit."""
 
     name: str  # in the plural: clips, speakers, programmes
     index: np.ndarray  # (clips,) int64
@@ -100,9 +100,9 @@ class Units:
 
 
 def group_units(clip_ids: Sequence[str], speakers: Sequence[str | None], cluster: str | None) -> Units:
-    """The units of some clips, in an order that does not depend on the order of the clips.
+    """The units of clips, in an order that does not depend on the order of the clips.
 
-    A clip without a speaker is a cluster of its own.
+    A clip without a speaker is its own cluster.
     """
     names = [(1, clip) if speaker is None else (0, speaker) for clip, speaker in zip(clip_ids, speakers, strict=True)]
     if cluster is None or len(set(names)) < MIN_CLUSTERS:
@@ -115,7 +115,7 @@ def group_units(clip_ids: Sequence[str], speakers: Sequence[str | None], cluster
 
 @dataclass(frozen=True)
 class Ratio:
-    """One metric's sums by unit, and how to get from them to the number shown."""
+    """One metric's sums by unit, and the function from their ratio to the number shown."""
 
     numerators: np.ndarray  # (units,) float64
     denominators: np.ndarray  # (units,) float64
@@ -123,7 +123,7 @@ class Ratio:
     scale: float
 
     def value(self, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-        """The number for sums of any shape; nan where nothing was counted, whatever the numerator."""
+        """The number for sums of any shape; nan where the denominator is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(denominator != 0, numerator / denominator, np.nan)
             return np.asarray(self.finish(ratio) * self.scale)
@@ -134,12 +134,12 @@ class Ratio:
 
     @property
     def without_each(self) -> np.ndarray:
-        """The jackknife: the number without unit i, (units,)."""
+        """The jackknife values, (units,): the number without unit i."""
         return self.value(self.numerators.sum() - self.numerators, self.denominators.sum() - self.denominators)
 
     @property
     def constant(self) -> bool:
-        """Whether every unit has the same ratio, up to rounding."""
+        """Whether all units have the same ratio, up to rounding."""
         filled = self.denominators != 0
         if not filled.any() or self.numerators[~filled].any():
             return False
@@ -150,7 +150,7 @@ class Ratio:
 def resampled_sums(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Sums over bootstrap resamples of units: (units, k) -> (resamples, k).
 
-    Units are drawn as scipy.stats.bootstrap draws them, so that both can be compared seed by seed.
+    Units are drawn as in scipy.stats.bootstrap, so that both can be compared for the same seed.
     """
     count = len(sums)
     rng = np.random.default_rng(seed)
@@ -171,7 +171,7 @@ def bootstrap_intervals(ratios: Sequence[Ratio], unit: str, settings: IntervalSe
     Returns
     -------
     list of Interval or None
-        None where there can be none: see the rules of this module.
+        None if there is no interval, by the rules of this module.
     """
     if not ratios:
         return []
@@ -203,11 +203,11 @@ def bca_interval(
     Parameters
     ----------
     value : float
-        Of the sample.
+        The value of the sample.
     resampled : (resamples,) float
-        Of the bootstrap resamples; nan where one has no value.
+        The values of the bootstrap resamples; nan for one without a value.
     without_each : (units,) float
-        Of the sample without unit i.
+        The values of the sample without unit i.
     level : float
 
     Returns
@@ -217,7 +217,7 @@ def bca_interval(
     resampled = resampled[~np.isnan(resampled)]
     if not len(resampled):
         return None
-    # Ties count half. What is equal but for the order of its sum is a tie: the interval is the same on every machine.
+    # Ties count half. Values that differ only by rounding are ties, so that the interval is the same on every machine.
     scale = np.abs(resampled[np.isfinite(resampled)]).max(initial=0.0)
     tied = np.isclose(resampled, value, rtol=0, atol=TIE * scale)
     below = ((resampled < value) & ~tied).mean() + tied.mean() / 2
@@ -225,7 +225,7 @@ def bca_interval(
     if 0 < below < 1 and np.isfinite(without_each).all():
         spread = without_each.mean() - without_each
         if np.abs(spread).max() > 0:
-            spread /= np.abs(spread).max()  # it counts for its shape only; the cube of a tiny one would vanish
+            spread /= np.abs(spread).max()  # only its shape matters; the cube of tiny numbers would underflow
             acceleration = (spread**3).sum() / (6 * np.square(spread).sum() ** 1.5)
             bias = ndtri(below)
             shifted = bias + ndtri(tails)
@@ -236,9 +236,9 @@ def bca_interval(
 
 
 def swapped_sums(sums: np.ndarray, seed: int) -> np.ndarray:
-    """Sums after swapping the labels a and b in some units: (units, 4 a metric) -> (swaps, 4 a metric).
+    """Sums after swapping the labels a and b in some units: (units, 4 per metric) -> (swaps, 4 per metric).
 
-    All 2^units ways for up to ``EXACT_UNITS`` units, else ``PERMUTATIONS`` random ones.
+    All 2^units swaps for up to ``EXACT_UNITS`` units, else ``PERMUTATIONS`` random ones.
     """
     count = len(sums)
     by_system = sums.reshape(count, -1, 2, 2)  # unit, metric, system, numerator or denominator
@@ -259,9 +259,9 @@ def swapped_sums(sums: np.ndarray, seed: int) -> np.ndarray:
 
 
 def permutation_p_value(observed: float, swapped: np.ndarray, units: int, rounding: float) -> float:
-    """Two-sided p: how often swapped labels differ at least as much, give or take ``rounding``.
+    """Two-sided p value: the share of swaps with a difference at least as large as observed, within ``rounding``.
 
-    Random swaps count the observed labels too. A swap whose difference is undefined counts as far off.
+    With random swaps the observed labels count as one of them. A swap with an undefined difference counts as larger.
     """
     as_far = int((~(np.abs(swapped) < abs(observed) - rounding)).sum())
     if units <= EXACT_UNITS:
@@ -270,10 +270,10 @@ def permutation_p_value(observed: float, swapped: np.ndarray, units: int, roundi
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """P values corrected for how many were looked at, under the same names.
+    """P values corrected for the number of tests, under the same names.
 
-    Holm 1979, "A simple sequentially rejective multiple test procedure": the smallest of m times m, the next times
-    m - 1, and so on; never less than the one before, never above 1. Holds whatever the dependence between them.
+    Holm 1979, "A simple sequentially rejective multiple test procedure": the smallest of m values is multiplied by m,
+    the next by m - 1, and so on; never less than the one before, never above 1. Valid for dependent tests too.
     """
     adjusted: dict[str, float] = {}
     largest = 0.0

@@ -17,12 +17,13 @@ from tlbench.checkpoints.catalogue import observer_names
 from tlbench.checkpoints.package import Package, words_of
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
-from tlbench.generation.controls import control, control_clips
+from tlbench.generation.controls import control
+from tlbench.generation.write_controls import control_clips
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.scaling import Size
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 from tlbench.metrics.text import distance
 from tlbench.observing.device import choose_device
 from tlbench.observing.engines import observe
@@ -30,8 +31,9 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import capability, observer_class
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import Progress, prepare, run, trained_view
 

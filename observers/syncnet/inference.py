@@ -19,7 +19,7 @@ from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.face_tracks import Track, crop_track, find_tracks
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import timeline
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import ClipChunk, ClipState

@@ -17,9 +17,12 @@ from tlbench.calibration.calibrate import calibrate
 from tlbench.calibration.verdicts import Calibration
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.generation.controls import Blurred, FrozenMouth, Reencoded, Shifted, SwappedAudio, make_controls
-from tlbench.generation.faults import Fault, Noisy, OtherWords, ScaledMotion
-from tlbench.media.video import read_video, write_video
+from tlbench.generation.controls import Blurred, FrozenMouth, Reencoded, Shifted, SwappedAudio
+from tlbench.generation.fault_kinds import Noisy, OtherWords, ScaledMotion
+from tlbench.generation.faults import Fault
+from tlbench.generation.write_controls import make_controls
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result_file import load_result
 from tlbench.scoring.score import run as score_selection

@@ -94,7 +94,7 @@ def test_faces_are_looked_for_only_if_asked_and_else_listed_as_not_checked(
 def test_how_to_look_for_faces_without_looking_is_refused(made: Path, clips: Path, option: tuple[str, str]) -> None:
     done = check(made, clips, *option)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{option[0]} {option[1]} says how faces are looked for; add --faces" in done.stderr
+    assert f"{option[0]} {option[1]} is an option of the face checks; add --faces" in done.stderr
 
 
 def test_warnings_alone_are_exit_code_1(made: Path, clips: Path) -> None:

@@ -22,7 +22,8 @@ from tests.factories.dataset_factory import (
     touch,
 )
 from tlbench.datasets import dataset as dataset_module
-from tlbench.datasets.dataset import Dataset, Selection, dataset_class, dataset_names, load_dataset
+from tlbench.datasets.dataset import Dataset, dataset_class, dataset_names
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import TlbenchError
 
 

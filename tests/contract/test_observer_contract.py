@@ -17,7 +17,7 @@ from tests.factories.observer_weights import formula_weights
 from tlbench.checkpoints.catalogue import observer_cards, observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, Needs, Observer

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.fetch_grid import SPEAKERS, fetch_grid
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 
 ALIGNMENT = b"0 25000 sil\n25000 75000 bin\n"
@@ -102,7 +102,7 @@ def test_a_damaged_archive_is_removed_and_said(tmp_path: Path, address: str) -> 
 
 
 def test_an_archive_of_another_kind_is_kept(tmp_path: Path, address: str) -> None:
-    with pytest.raises(TlbenchError, match="holds nothing named as GRID's files are; unpack it by hand"):
+    with pytest.raises(TlbenchError, match="holds no files named like GRID's; unpack it by hand"):
         fetch_grid(tmp_path, "s3", address=address)
     assert [path.name for path in tmp_path.iterdir()] == ["s3.zip"]
 

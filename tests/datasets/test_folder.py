@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.factories.dataset_factory import make_folder, touch
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.folder import read_manifest
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 
 

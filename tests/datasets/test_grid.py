@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.factories.dataset_factory import GRID_IDS, make_grid, touch
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.grid import SILENCES, parse_alignment, transcript_of_id
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.preflight.texts import check_contradictions
 

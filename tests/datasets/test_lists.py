@@ -14,8 +14,6 @@ from tlbench.datasets.lists import (
     check_clip_id,
     read_id_list,
     read_lrs2_list,
-    read_lrw_list,
-    read_resynced_pairs,
     read_subset,
     read_talklip_tsv,
     read_wav2lip_pairs,
@@ -70,9 +68,7 @@ def test_no_bytes_make_a_reader_fail_in_any_way_but_its_own(tmp_path: Path, raw:
         read_id_list,
         read_lrs2_list,
         read_talklip_tsv,
-        read_lrw_list,
         read_wav2lip_pairs,
-        read_resynced_pairs,
         read_subset,
     ):
         with suppress(TlbenchError):
@@ -117,19 +113,6 @@ def test_wav2lip_lists_name_the_audio_first_and_count_lines_from_zero(tmp_path: 
     ]
 
 
-def test_resynced_lists_name_the_video_first_and_may_lack_the_last_line_end(tmp_path: Path) -> None:
-    path = put(tmp_path, "adam_1.mp4 andreng_optimization.wav\nfrench.mp4 french.wav")
-    assert read_resynced_pairs(path) == [
-        AudioVideoPair(0, audio="andreng_optimization.wav", video="adam_1.mp4"),
-        AudioVideoPair(1, audio="french.wav", video="french.mp4"),
-    ]
-
-
-def test_lrw_list_gives_word_and_split(tmp_path: Path) -> None:
-    (clip,) = read_lrw_list(put(tmp_path, "ABOUT/test/ABOUT_00001\n"))
-    assert (clip.id, clip.word, clip.split) == ("ABOUT/test/ABOUT_00001", "ABOUT", "test")
-
-
 @pytest.mark.parametrize(
     ("text", "first_id"),
     [
@@ -146,14 +129,13 @@ def test_a_subset_may_be_any_list_of_single_clips(tmp_path: Path, text: str, fir
 @pytest.mark.parametrize(
     ("read", "text", "message"),
     [
-        (read_id_list, "a\nb\na\n", r"list\.txt:3: a stands already in line 1"),
+        (read_id_list, "a\nb\na\n", r"list\.txt:3: a is already in line 1"),
         (read_id_list, b"a\n\xff\xfe\n", r"list\.txt:2: not UTF-8 \(byte 0xff\)"),
         (read_id_list, "a\n../../etc/passwd\n", r"list\.txt:2: clip id '\.\./\.\./etc/passwd'"),
         (read_lrs2_list, "00002 NF\n", r"list\.txt:1: '00002' is not VIDEO/CLIP"),
         (read_talklip_tsv, f"{LRS2}\t58\t38912\n", r"list\.txt:1: a TalkLip tsv begins with a line '/'"),
         (read_talklip_tsv, f"/\n{LRS2}\t58\n", r"list\.txt:2: 2 tab-separated columns"),
         (read_talklip_tsv, f"/\n{LRS2}\t58\tmany\n", r"list\.txt:2: 'many' is not a count"),
-        (read_lrw_list, "ABOUT/test/ABUSE_00001\n", r"list\.txt:1: .* is not WORD/SPLIT/WORD_NNNNN"),
         (read_wav2lip_pairs, "a b\n\nc d\n", r"list\.txt:2: 0 names"),
         (read_wav2lip_pairs, "a b c\n", r"list\.txt:1: 3 names"),
         (read_wav2lip_pairs, "/etc/a b\n", r"list\.txt:1: clip id '/etc/a'"),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.factories.dataset_factory import LRS2_IDS, make_lrs2, touch
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrs2 import read_transcript
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.factories.dataset_factory import LRW_IDS, make_lrw, touch
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS, lrw_label
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories.dataset_factory import make_pairs, touch
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 
 

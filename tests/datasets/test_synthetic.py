@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.dataset import Span
+from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.articulation import PARTS, SEEN, VISEMES, articulate
 from tlbench.datasets.synthetic.clips import PEOPLE, ClipKey, Take, make_take
 from tlbench.datasets.synthetic.corpus import Sizes, check_corpus, render_corpus
@@ -22,10 +24,11 @@ from tlbench.datasets.synthetic.phonemes import PHONEMES, sounds_of
 from tlbench.datasets.synthetic.rng import StableRng
 from tlbench.datasets.synthetic.scene import Scene
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer, Voice
-from tlbench.datasets.synthetic.timings import phones_text, read_phones, read_words, transcript_text
+from tlbench.datasets.synthetic.timings import phones_text, read_phones, transcript_text
+from tlbench.datasets.word_times import word_times
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 
 SMALL = Sizes(train=2, val=1, test=2, word_train=0, word_val=0, word_test=0)
 
@@ -71,7 +74,7 @@ def test_the_training_part_has_every_word_often_enough() -> None:
     focus = focus_words()
     for key in Sizes().keys(0, ["sentences"]):
         if key.split == "train":
-            words.update(sentence_with(focus[key.number % len(focus)], key.dice, "train").split())
+            words.update(sentence_with(focus[key.number % len(focus)], key.rng, "train").split())
     assert set(words) == set(vocabulary())
     assert min(words.values()) >= 12
 
@@ -129,7 +132,8 @@ def test_times_are_written_and_read(tmp_path: Path) -> None:
     (tmp_path / "a.phones").write_text(phones_text(phones))
     (tmp_path / "a.txt").write_text(transcript_text(words))
     assert read_phones(tmp_path / "a.phones") == phones
-    assert [word for _, _, word in read_words(tmp_path / "a.txt")] == ["BAT", "BALL"]
+    clip = Clip("a", reference=tmp_path / "a.mp4")
+    assert word_times(clip, ()) == (Span(0.12, 0.5, "BAT"), Span(0.5, 0.8, "BALL"))
 
 
 @pytest.mark.parametrize("text", ["0.1\t0.2\n", "0.3\t0.2\tB\n", "x\t0.2\tB\n"])
@@ -201,8 +205,7 @@ def test_a_corpus_is_what_it_says(corpus: Path) -> None:
     boxes = np.load(clip.boxes)
     assert boxes.shape == (len(frames), 4)
     assert abs(len(read_audio(clip.reference)) / 16000 - len(frames) / 25) < 0.1
-    words = read_words(clip.reference.with_suffix(".txt"))
-    assert clip.transcript == " ".join(word for _, _, word in words)
+    assert clip.transcript == " ".join(span.label for span in word_times(clip, ()))
     spans = selection.spans(clip)
     assert {span.label for span in spans} <= set(PHONEMES)
     assert spans[0].begin_seconds == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic import corpus as corpus_module
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
 from tlbench.datasets.synthetic.corpus import Sizes, check_corpus, render_corpus
@@ -19,7 +19,7 @@ from tlbench.datasets.synthetic.person import make_person
 from tlbench.datasets.synthetic.rng import StableRng
 from tlbench.datasets.synthetic.scene import Scene
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
-from tlbench.datasets.synthetic.timings import read_words
+from tlbench.datasets.word_times import word_times
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
 
@@ -50,7 +50,7 @@ def test_a_word_clip_is_read_with_its_word_and_its_times(rendered: Path) -> None
     clip = load_dataset("synthetic-words", rendered).clips[0]
     assert (clip.id, clip.word) == (WORD.removeprefix("words/"), MIDDLE_WORDS[0].upper())
     assert clip.reference is not None
-    times = {word: (begin + end) / 2 for begin, end, word in read_words(clip.reference.with_suffix(".txt"))}
+    times = {span.label: (span.begin_seconds + span.end_seconds) / 2 for span in word_times(clip, ())}
     assert times[MIDDLE_WORDS[0].upper()] == pytest.approx(29 / 50, abs=0.002)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs.commands import PAGES, ROOT
 from tests.factories.media_factory import picture
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 
 RUN = ROOT / "docs" / "python.md"
 EXCERPTS = ROOT / "docs" / "adding-an-observer.md"  # of the example, which tests/e2e/test_examples.py holds them to

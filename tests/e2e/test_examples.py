@@ -19,7 +19,8 @@ import pytest
 from tests.factories.media_factory import picture
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video import VideoReader, write_video
+from tlbench.media.video_reader import VideoReader
+from tlbench.media.video_writer import write_video
 from tlbench.observing.observer import ClipChunk
 
 ROOT = Path(__file__).parents[2]

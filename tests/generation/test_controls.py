@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.factories.media_factory import number_of, picture, tone
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation import controls
+from tlbench.generation import controls, write_controls
 from tlbench.generation.controls import (
     CONTROLS,
     Blurred,
@@ -24,12 +24,11 @@ from tlbench.generation.controls import (
     Static,
     SwappedAudio,
     control,
-    control_clips,
-    donors,
-    make_controls,
 )
+from tlbench.generation.write_controls import control_clips, donors, make_controls
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 FRAMES, HEIGHT, WIDTH = 8, 48, 64
 WRITTEN = [kind.name for kind in CONTROLS if kind.written]
@@ -240,7 +239,7 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(
         decoded.append(path)
         return read_video(path)
 
-    monkeypatch.setattr(controls, "read_video", counted)
+    monkeypatch.setattr(write_controls, "read_video", counted)
     make_controls(clips, tmp_path, kinds, boxes_of=boxes_of)
     assert decoded == [clips[1].reference]
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")} == whole

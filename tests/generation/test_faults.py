@@ -21,20 +21,17 @@ from tlbench.generation.controls import (
     SwappedAudio,
     middle,
 )
-from tlbench.generation.faults import (
-    FAULTS,
+from tlbench.generation.fault_kinds import (
     Coarse,
     Compressed,
-    Fault,
     LateSound,
     Noisy,
     NoisySound,
     OtherSpeaker,
     OtherWords,
     ScaledMotion,
-    double_of,
-    find_faults,
 )
+from tlbench.generation.faults import FAULTS, Fault, find_faults
 
 FRAMES, HEIGHT, WIDTH = 16, 96, 128
 BOX = (24, 8, 104, 88)
@@ -64,7 +61,7 @@ def scene(seed: int = 0, **changes: object) -> ControlScene:
 def with_others() -> ControlScene:
     other = scene(1)
     assert other.boxes is not None
-    return scene(donor=tone(2.0, hertz=700)[:, 0], double=StandIn(other.frames, other.boxes))
+    return scene(donor=tone(2.0, hertz=700)[:, 0], stand_in=StandIn(other.frames, other.boxes))
 
 
 def outside(where: tuple[slice, slice]) -> np.ndarray:
@@ -171,12 +168,12 @@ def test_a_doubles_face_is_shown_in_its_place_in_the_middle_of_the_clip_only(
     kind: type[OtherWords | OtherSpeaker], part: tuple[slice, slice]
 ) -> None:
     before = with_others()
-    assert before.double is not None
+    assert before.stand_in is not None
     made = kind(0.5).apply(before).frames
     np.testing.assert_array_equal(made[:4], before.frames[:4])
     np.testing.assert_array_equal(made[12:], before.frames[12:])
     np.testing.assert_array_equal(made[:, outside(part)], before.frames[:, outside(part)])
-    shown, other = (frames[4:12, 60:68, 55:73].astype(float) for frames in (made, before.double.frames))
+    shown, other = (frames[4:12, 60:68, 55:73].astype(float) for frames in (made, before.stand_in.frames))
     assert np.corrcoef(shown.ravel(), other.ravel())[0, 1] > 0.99  # but for its mean colour
     own = before.frames[4:12, 60:68, 55:73].astype(float)
     assert abs(np.corrcoef(shown.ravel(), own.ravel())[0, 1]) < 0.2
@@ -185,7 +182,7 @@ def test_a_doubles_face_is_shown_in_its_place_in_the_middle_of_the_clip_only(
 def test_who_is_their_own_double_is_not_changed() -> None:
     before = scene()
     assert before.boxes is not None
-    same = replace(before, double=StandIn(before.frames, before.boxes))
+    same = replace(before, stand_in=StandIn(before.frames, before.boxes))
     np.testing.assert_array_equal(OtherWords(1.0).apply(same).frames, before.frames)
 
 
@@ -194,7 +191,7 @@ def test_a_double_of_another_size_is_scaled_to_fit() -> None:
     other = scene(1)
     assert other.boxes is not None
     twice = StandIn(other.frames.repeat(2, axis=1).repeat(2, axis=2), other.boxes * 2)
-    made = OtherWords(1.0).apply(replace(before, double=twice)).frames
+    made = OtherWords(1.0).apply(replace(before, stand_in=twice)).frames
     shown, expected = (frames[:, 62:78, 55:73].astype(float) for frames in (made, other.frames))
     assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.95
 
@@ -202,7 +199,7 @@ def test_a_double_of_another_size_is_scaled_to_fit() -> None:
 def test_a_double_is_shown_in_the_order_of_the_warp_and_its_last_frame_is_held() -> None:
     frames = np.stack([picture(number) for number in range(4)])
     boxes = np.arange(16).reshape(4, 4)
-    shown = double_of(StandIn(frames, boxes), np.array([0, 0, 2, 3, 9]))
+    shown = StandIn(frames, boxes).shown_at(np.array([0, 0, 2, 3, 9]))
     assert [number_of(frame) for frame in shown.frames] == [0, 0, 2, 3, 3]
     np.testing.assert_array_equal(shown.boxes[:, 0], [0, 0, 8, 12, 12])
 

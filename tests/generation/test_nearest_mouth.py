@@ -10,10 +10,11 @@ import pytest
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.controls import make_controls
 from tlbench.generation.nearest_mouth import MouthIndex, in_context
+from tlbench.generation.write_controls import make_controls
 from tlbench.media.audio import read_audio
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 
 FRAMES, SIDE = 12, 64
 BOX = [8, 8, 56, 56]
@@ -98,9 +99,9 @@ def test_a_clip_without_sound_is_a_failure_and_gives_no_mouths(tmp_path: Path, c
 
 
 def test_too_few_boxes_of_a_chosen_clip_are_said(clips: list[Clip]) -> None:
-    gallery = MouthIndex(clips[2:], lambda clip: boxes_of(clip)[:5])
+    mouth_index = MouthIndex(clips[2:], lambda clip: boxes_of(clip)[:5])
     with pytest.raises(ClipError, match="5 boxes for 12 frames"):
-        gallery.mouths(clips[2], sound(clips[2]), FRAMES)
+        mouth_index.mouths(clips[2], sound(clips[2]), FRAMES)
 
 
 def test_one_clip_alone_is_refused(clips: list[Clip]) -> None:

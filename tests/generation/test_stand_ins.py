@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError
-from tlbench.generation.controls import read_speech
-from tlbench.generation.stand_ins import BAND_FRAMES, envelope, pair_up, warp
+from tlbench.generation.stand_ins import BAND_FRAMES, envelope, match_stand_ins, warp
+from tlbench.generation.write_controls import read_speech
 
 FRAMES = 60
 
@@ -93,29 +93,29 @@ def test_the_double_is_the_one_as_loud_at_the_same_times_who_shares_no_word_in_i
         "unlike": curve(0.35, 1),
         "same text": curve(0.2, 4),
     }
-    pairs = pair_up(clips, envelopes, "same speaker")
+    pairs = match_stand_ins(clips, envelopes, "same speaker")
     assert pairs["own"].id == "like"
     assert pairs["own"].likeness > 0.95
     assert set(pairs) == set(envelopes)
-    assert pair_up(clips[::-1], envelopes, "same speaker")["own"].id == "like"  # whatever the order
+    assert match_stand_ins(clips[::-1], envelopes, "same speaker")["own"].id == "like"  # whatever the order
 
 
 def test_speakers_are_kept_apart_as_asked() -> None:
     clips = [clip("a", "x", "s1"), clip("b", "y", "s2"), clip("c", "z", "s1"), clip("nobody", "w", None)]
     envelopes = {name: curve(0.2, 4) for name in ("a", "b", "c", "nobody")}
-    same, other = (pair_up(clips, envelopes, kind) for kind in ("same speaker", "another speaker"))
+    same, other = (match_stand_ins(clips, envelopes, kind) for kind in ("same speaker", "another speaker"))
     assert {own: pair.id for own, pair in same.items()} == {"a": "c", "c": "a"}
     assert {own: pair.id for own, pair in other.items()} == {"a": "b", "b": "a", "c": "b"}
 
 
 def test_one_speaker_alone_has_no_double_of_another() -> None:
     clips = [clip("a", "x"), clip("b", "y")]
-    assert pair_up(clips, {"a": curve(0.2, 4), "b": curve(0.2, 4)}, "another speaker") == {}
+    assert match_stand_ins(clips, {"a": curve(0.2, 4), "b": curve(0.2, 4)}, "another speaker") == {}
 
 
 def test_words_of_word_clips_differ_too() -> None:
     clips = [Clip("a", word="ABOUT", speaker="s"), Clip("b", word="ABOUT", speaker="s")]
-    assert pair_up(clips, {"a": curve(0.2, 4), "b": curve(0.2, 4)}, "same speaker") == {}
+    assert match_stand_ins(clips, {"a": curve(0.2, 4), "b": curve(0.2, 4)}, "same speaker") == {}
 
 
 @pytest.mark.slow
@@ -123,7 +123,7 @@ def test_real_speech_finds_doubles_that_are_loud_together(shared: Path) -> None:
     """GRID's sentences have six words at like times; whoever stands in must be far better in step than just anyone."""
     clips = load_dataset("grid", shared / "data" / "grid", split="val", limit=12).clips
     envelopes = {clip.id: envelope(read_speech(clip)) for clip in clips}
-    pairs = pair_up(clips, envelopes, "same speaker")
+    pairs = match_stand_ins(clips, envelopes, "same speaker")
     assert len(pairs) == len(clips)
     texts = {clip.id: (clip.transcript or "").split() for clip in clips}
     for own, pair in pairs.items():

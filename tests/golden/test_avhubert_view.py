@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observers.avhubert.view import SMALL_SIDE, VIEWS
 

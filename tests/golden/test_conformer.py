@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.conformer.fast_model import FusedFrontend, PackedDecoder, PackedEncoder
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel, pad_features

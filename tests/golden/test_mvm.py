@@ -12,7 +12,7 @@ import torch
 
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
-from tlbench.media.video import VideoReader, read_video
+from tlbench.media.video_reader import VideoReader, read_video
 from tlbench.media.views import View, open_view
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.inference import MVMInference

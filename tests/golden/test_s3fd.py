@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.golden.formula import fill
 from tlbench.media.faces import find_boxes
 from tlbench.media.s3fd import FACE_SCORE, S3FD, S3FDDetector, candidates, suppress
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 
 FOLDER = Path(__file__).parent / "s3fd"
 GOLDEN = json.loads((FOLDER / "s3fd.json").read_text())

@@ -14,7 +14,7 @@ import torch
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.syncnet.decode import read_sync, shifted_distances
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.inference import speech_embeddings

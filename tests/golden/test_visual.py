@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tlbench.datasets.clip import Clip
-from tlbench.media.faces import read_boxes
-from tlbench.media.video import VideoReader
+from tlbench.media.box_files import read_boxes
+from tlbench.media.video_reader import VideoReader
 from tlbench.media.views import open_view
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.pixels.observer import FACE, Pixels

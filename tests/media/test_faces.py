@@ -16,17 +16,10 @@ import pytest
 from tests.golden.formula import fill
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.faces import (
-    Boxes,
-    FaceDetector,
-    HaarDetector,
-    fallback_box,
-    find_boxes,
-    fixed_boxes,
-    read_boxes,
-    write_boxes,
-)
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.box_files import read_boxes, write_boxes
+from tlbench.media.faces import Boxes, FaceDetector, fallback_box, find_boxes, fixed_boxes
+from tlbench.media.haar import HaarDetector
+from tlbench.media.video_reader import FrameChunk, VideoReader
 
 CLIPS = Path(__file__).parents[1] / "golden" / "s3fd"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tlbench.media.jpeg import JpegRoundTrip
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "syncnet"
 

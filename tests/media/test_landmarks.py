@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import HaarDetector, find_boxes
+from tlbench.media.faces import find_boxes
+from tlbench.media.haar import HaarDetector
 from tlbench.media.landmarks import MODELS, PREDICTOR, find_landmarks, published_predictor, read_landmarks
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 INSTALLED = find_spec("dlib") is not None and find_spec(MODELS) is not None

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from tlbench.errors import TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.faces import Boxes, HaarDetector, fallback_box, find_boxes, read_boxes, write_boxes
+from tlbench.media.box_files import read_boxes, write_boxes
+from tlbench.media.faces import Boxes, fallback_box, find_boxes
 from tlbench.media.followed import FILLED, FOUND, GAP_FRAMES, NO_FACE, fill_gaps, gap_states
+from tlbench.media.haar import HaarDetector
 from tlbench.media.people import find_people
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.preflight.faces import check_faces
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories.media_factory import number_of, write_clip
 from tlbench.media.ping_pong import to_and_fro
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 
 
 @pytest.mark.parametrize("kept", [0, 2**30])

@@ -17,7 +17,7 @@ from tests.factories.media_factory import number_of, picture, tone, write_clip, 
 from tlbench.media.audio import read_audio
 from tlbench.media.container import MediaError
 from tlbench.media.timeline import CHANGED, chunk_times, decoding_key, has_holes, timeline
-from tlbench.media.video import VideoReader, read_video
+from tlbench.media.video_reader import VideoReader, read_video
 
 FRAMES = 40
 RATE = 48_000

@@ -19,7 +19,10 @@ import pytest
 from tests.factories.media_factory import number_of, picture, tone, turn_by_header, write_clip, write_sound
 from tlbench.errors import TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import MediaError, VideoReader, probe, read_video, write_video
+from tlbench.media.container import MediaError
+from tlbench.media.probe import probe
+from tlbench.media.video_reader import VideoReader, read_video
+from tlbench.media.video_writer import write_video
 
 CONTAINERS = [
     ("clip.mp4", "libx264", "h264", "aac"),
@@ -312,7 +315,7 @@ def test_a_pass_left_halfway_keeps_nothing_and_the_next_is_whole(tmp_path):
 PEAK = """
 import resource, sys
 from pathlib import Path
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 video = VideoReader(Path(sys.argv[1]), budget_bytes=16 * 2**20)
 print(sum(len(frames.rgb) for frames in video.frames()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

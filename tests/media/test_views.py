@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlbench.errors import ClipError
 from tlbench.media.face_tracks import Track, TrackRule, crop_track
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import (
     AlignMouth,
     CenterCrop,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.known_texts import KnownTexts, known_transcripts, known_words
+from tlbench.datasets.selection import load_dataset
 from tlbench.metrics.blind import (
     CHANCE_SENTENCE,
     CHANCE_WORD,

@@ -16,7 +16,7 @@ from tests.factories.conformer_factory import formula_model, talkative
 from tlbench.checkpoints.package import write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import open_view
 from tlbench.observers.conformer import inference, model
 from tlbench.observers.conformer.checkpoint import load_model, read_published
@@ -192,7 +192,7 @@ def test_without_weights_the_way_to_them_is_named() -> None:
 
 
 def test_one_view_at_a_time() -> None:
-    with pytest.raises(TlbenchError, match="one view at a time; got lrs2-112, face-framed"):
+    with pytest.raises(TlbenchError, match="one view per run; got lrs2-112, face-framed"):
         Conformer.load(Path("x.pt"), ("lrs2-112", "face-framed"), "cpu")
 
 

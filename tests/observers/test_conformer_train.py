@@ -12,7 +12,7 @@ import torch
 from tlbench.checkpoints.package import Package, own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.conformer.fast_model import PackedEncoder, normalise
 from tlbench.observers.conformer.model import ConformerModel, pad_features

@@ -17,7 +17,7 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observers.mvm import inference
 from tlbench.observers.mvm.decode import predict, predict_both
 from tlbench.observers.mvm.fast_model import FastMVM
@@ -245,5 +245,5 @@ def test_labels_are_places_in_the_fixed_list() -> None:
 def test_without_weights_or_with_two_views_the_way_out_is_named() -> None:
     with pytest.raises(TlbenchError, match="needs a checkpoint"):
         MVM.load(None, ("lrw",), "cpu")
-    with pytest.raises(TlbenchError, match="one view at a time; got lrw, face-framed"):
+    with pytest.raises(TlbenchError, match="one view per run; got lrw, face-framed"):
         MVM.load(Path("x"), ("lrw", "face-framed"), "cpu")

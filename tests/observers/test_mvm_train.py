@@ -12,7 +12,7 @@ import torch
 from tlbench.checkpoints.package import own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.mvm.mel import mel_spectrogram
 from tlbench.observers.mvm.model import FRAMES, MVMModel

@@ -10,7 +10,7 @@ import pytest
 from tests.factories.observer_weights import formula_weights
 from tests.factories.training_factory import make_training_set
 from tlbench.checkpoints.package import own_package, write_package
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observers.syncnet.train import TrainableSyncNet

@@ -21,7 +21,7 @@ from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.observers.syncnet.decode import (
     FEWEST_WINDOWS,
     LEAST_SHIFT_FRAMES,

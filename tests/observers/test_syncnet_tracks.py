@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
-from tlbench.media.video import VideoReader, read_video, write_video
+from tlbench.media.video_reader import VideoReader, read_video
+from tlbench.media.video_writer import write_video
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.syncnet.dims import PUBLISHED
 from tlbench.observers.syncnet.fast_model import FastSyncNet

@@ -12,7 +12,7 @@ import torch
 from tlbench.checkpoints.package import Package, own_package, write_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import Grey
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.syncnet.dims import Dims

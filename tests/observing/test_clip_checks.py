@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from tests.factories.media_factory import write_clip, write_sound
+from tests.factories.observer_factory import use_observers
 from tests.media.test_timeline import write_shifted
 from tests.observing.test_runner import Counter, Listener, codes, look
 from tests.preflight.test_motion import head, moved
 from tests.preflight.test_preflight import speech
 from tlbench.datasets.clip import Clip
+from tlbench.media.audio import read_audio
 from tlbench.media.timeline import CHANGED
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache
 from tlbench.observing.clip_checks import ClipChecks, wanted_parts
-from tlbench.observing.observation import Observation
+from tlbench.observing.evidence import Observation
+from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import Needs
-from tlbench.observing.runner import BoxRule, ObserverPlan, ObserverRunner, Plan
-from tlbench.preflight.clip import Expected, check_clip
+from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
+from tlbench.preflight.clip import check_clip
+from tlbench.preflight.headers import Expected
 from tlbench.scoring.score import _not_checked
 
 OF_SOUND = {
@@ -39,8 +45,8 @@ OF_SOUND = {
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener}
-    for where in ("tlbench.observing.runner", "tlbench.scoring.score"):
-        monkeypatch.setattr(f"{where}.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
+    monkeypatch.setattr("tlbench.scoring.score.observer_class", known.__getitem__)
     return Plan((ObserverPlan("counter", ("all",)), ObserverPlan("listener", ("all",))), BoxRule(), tmp_path / "cache")
 
 
@@ -127,8 +133,7 @@ def test_sound_that_nobody_hears_is_not_checked(plan: Plan, tmp_path: Path, monk
     quiet = replace(plan, observers=plan.observers[:1])
     clip = Clip("c", write(tmp_path / "r.mp4", speech(1)), write(tmp_path / "g.mp4", speech(7)))
     with monkeypatch.context() as deaf:
-        for name in ("runner.read_audio", "runner.read_heard"):
-            deaf.delattr(f"tlbench.observing.{name}")
+        deaf.delattr("tlbench.observing.clip_checker.read_audio")
         assert not codes(look(quiet, clip)) & OF_SOUND
     assert "sound" in _not_checked(quiet)
     assert "sound" not in _not_checked(plan)
@@ -141,16 +146,24 @@ def test_sound_is_decoded_once_and_not_again_for_what_is_kept(
 ) -> None:
     clip = Clip("c", write(tmp_path / "r.mp4", speech(1)), write(tmp_path / "g.mp4", speech(7)))
     opened: list[str] = []
-    begin = ClipChecks.hear
+    begin = ClipChecks.check_sound
 
     def counted(self: ClipChecks, *given: object) -> None:
         opened.append(self.clip.id)
         begin(self, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ClipChecks, "hear", counted)
+    monkeypatch.setattr(ClipChecks, "check_sound", counted)
+    decoded: list[Path] = []
+
+    def decode(path: Path, **given: Any) -> np.ndarray:
+        decoded.append(path)
+        return read_audio(path, **given)
+
+    monkeypatch.setattr("tlbench.observing.clip_checker.read_audio", decode)
     first = look(plan, clip)
-    monkeypatch.delattr("tlbench.observing.runner.read_audio")  # the listener hears what was checked
+    assert decoded == [clip.generated]  # once for the observer and for the check
     look(plan, clip)
+    assert decoded == [clip.generated]
     assert opened == ["c"]
     for kept in (tmp_path / "cache" / "checks").rglob("*.json"):
         kept.unlink()

@@ -13,12 +13,13 @@ import pytest
 from tests.factories.media_factory import write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.faces import Boxes, write_boxes
+from tlbench.media.box_files import write_boxes
+from tlbench.media.faces import Boxes
 from tlbench.observing import engines
 from tlbench.observing.engines import batches, observe
+from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.observing.observation import Observation
-from tlbench.observing.runner import ObserverPlan, Plan
+from tlbench.observing.plan import ObserverPlan, Plan
 
 CLIPS = 5
 

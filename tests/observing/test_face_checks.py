@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 from tests.factories.media_factory import tone
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_tracks import overlap
-from tlbench.media.faces import HaarDetector, find_boxes
+from tlbench.media.faces import find_boxes
+from tlbench.media.haar import HaarDetector
 from tlbench.media.scaling import Size
-from tlbench.media.video import VideoReader, read_video, write_video
+from tlbench.media.video_reader import VideoReader, read_video
+from tlbench.media.video_writer import write_video
+from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.face_checks import LOOKS, SAME_FRAMING, FaceLooks, check_framing, frames_to_look_at
-from tlbench.observing.observation import Observation
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
-from tlbench.preflight.clip import Expected
+from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
+from tlbench.preflight.headers import Expected
 
 FRAMES = 40
 SIDE = 160
@@ -57,7 +60,7 @@ class Bright:
 @pytest.fixture(autouse=True)
 def bright(monkeypatch: pytest.MonkeyPatch) -> Bright:
     detector = Bright()
-    monkeypatch.setattr("tlbench.observing.runner.embedded_detector", lambda: detector)
+    monkeypatch.setattr("tlbench.observing.clip_checker.embedded_detector", lambda: detector)
     monkeypatch.setattr("tlbench.observing.face_boxes.load_detector", lambda rule: Bright())  # counted apart
     return detector
 
@@ -226,7 +229,7 @@ def test_evidence_kept_by_a_run_that_did_not_look_at_faces_has_its_clip_looked_a
 ) -> None:
     clip = clip_of(tmp_path, [zoomed(1.8)] * FRAMES, FACE)
     with monkeypatch.context() as unchecked:
-        unchecked.setattr("tlbench.observing.runner.check_framing", lambda *given: [])
+        unchecked.setattr("tlbench.observing.clip_checker.check_framing", lambda *given: [])
         assert look(tmp_path, clip).failures == {}
     for kept in (tmp_path / "cache" / "checks").rglob("*.json"):
         kept.unlink()

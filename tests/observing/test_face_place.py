@@ -14,20 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.factories.observer_factory import use_observers
 from tests.observing.test_face_checks import BRIGHT, FRAMES, Bright, clip_of
 from tests.observing.test_sizes import Framer
 from tlbench.checkpoints.catalogue import observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.media.face_crop import face_window
 from tlbench.media.scaling import Size
-from tlbench.media.video import FrameChunk, read_video
+from tlbench.media.video_reader import FrameChunk, read_video
 from tlbench.media.views import FrameFace, Resize, View, open_view
+from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule, embedded_detector
 from tlbench.observing.face_checks import LOOKS, FaceLooks, FacePlace, frames_to_look_at
-from tlbench.observing.observation import Observation
 from tlbench.observing.observer import Needs, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.view_checks import LRS2_MOUTH, LRS2_SHARE, check_face_place, looks_at_whole_frames
 from tlbench.preflight.findings import Finding
 
@@ -59,7 +61,7 @@ class Scaler(Framer):
 @pytest.fixture(autouse=True)
 def bright(monkeypatch: pytest.MonkeyPatch) -> Bright:
     detector = Bright()
-    monkeypatch.setattr("tlbench.observing.runner.embedded_detector", lambda: detector)
+    monkeypatch.setattr("tlbench.observing.clip_checker.embedded_detector", lambda: detector)
     monkeypatch.setattr("tlbench.observing.face_boxes.load_detector", lambda rule: Bright())  # counted apart
     return detector
 
@@ -67,7 +69,7 @@ def bright(monkeypatch: pytest.MonkeyPatch) -> Bright:
 @pytest.fixture(autouse=True)
 def own(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"scaler": Scaler}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", lambda name: known.get(name) or observer_class(name))
+    use_observers(monkeypatch, lambda name: known.get(name) or observer_class(name))
 
 
 def frame(face: Sequence[int] | None, size: Size = (SIDE, SIDE)) -> np.ndarray:
@@ -228,7 +230,7 @@ def test_evidence_kept_by_a_run_that_did_not_look_has_its_clip_looked_at(
 ) -> None:
     clip = clip_of(tmp_path, [frame((100, 60, 140, 100), (640, 360))] * FRAMES)
     with monkeypatch.context() as before:
-        before.setattr("tlbench.observing.runner.looks_at_whole_frames", lambda kind, views: False)
+        before.setattr("tlbench.observing.clip_checker.looks_at_whole_frames", lambda kind, views: False)
         assert look(tmp_path, clip)[1] == []
     found, said = look(tmp_path, clip)
     assert (found.cached, len(said)) == (1, 1)

@@ -21,7 +21,7 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.comparison.compare import compare
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observers.avhubert.dictionary import Dictionary
 from tlbench.observers.avhubert.inference import AVHubertInference
 from tlbench.observers.avhubert.model import AVHubert

@@ -13,19 +13,21 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import tone, write_clip
+from tests.factories.observer_factory import use_observers
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import Boxes, write_boxes
-from tlbench.media.video import VideoReader
+from tlbench.media.box_files import write_boxes
+from tlbench.media.faces import Boxes
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing import registry
 from tlbench.observing.cache import Cache
 from tlbench.observing.engines import observe
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource
-from tlbench.observing.observation import Observation
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
-from tlbench.preflight.clip import Expected
+from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
+from tlbench.preflight.headers import Expected
 
 
 class Counting(ClipState):
@@ -76,7 +78,7 @@ class Listener(Counter):
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
     Counter.loads = 0
     return Plan((ObserverPlan("counter", ("all",)), ObserverPlan("listener", ("all",))), BoxRule(), tmp_path / "cache")
 
@@ -257,7 +259,7 @@ class Boxing(Counting):
 
 def framing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
     known = {"counter": Counter, "listener": Listener, "framer": Framer}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
     return replace(plan, observers=(ObserverPlan("listener", ("all",)), ObserverPlan("framer", ("all",))))
 
 
@@ -417,7 +419,7 @@ class Placer(Steadied):
 
 def guided_plan(folder: Path, monkeypatch: pytest.MonkeyPatch, rule: BoxRule, *names: str) -> Plan:
     known = {"framer": Steadied, "placer": Placer}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", known.__getitem__)
+    use_observers(monkeypatch, known.__getitem__)
     return Plan(tuple(ObserverPlan(name, ("all",)) for name in names), rule, folder / "cache")
 
 
@@ -473,7 +475,7 @@ def test_faces_are_looked_for_in_the_video_that_was_asked_for(
         counted.append(len(boxes))
         return boxes
 
-    monkeypatch.setattr("tlbench.observing.runner.steady", count)
+    monkeypatch.setattr("tlbench.observing.guides.steady", count)
     rule = BoxRule("fixed", fixed=(4, 4, 60, 60), source=source)
     found = look(guided_plan(tmp_path, monkeypatch, rule, "framer"), clip_of(tmp_path, frames=40, reference_frames=42))
     assert found.failures == {}

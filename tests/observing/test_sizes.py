@@ -11,21 +11,23 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.factories.observer_factory import use_observers
 from tlbench.checkpoints.catalogue import observer_names
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError
 from tlbench.media.scaling import Size, same_aspect
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.face_boxes import BoxRule, GuideSource
-from tlbench.observing.observation import Observation
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.view_checks import check_view_frames, face_framed
-from tlbench.preflight.clip import Expected, check_clip
+from tlbench.preflight.clip import check_clip
+from tlbench.preflight.headers import Expected
 from tlbench.scoring.score import _auto_view
 
 REAL: Size = (160, 120)
@@ -134,7 +136,7 @@ NAMES = ("pixels", "framer", "steadied", "placer", "onlooker")
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {kind.name: kind for kind in (Framer, Steadied, Placer, Onlooker)}
-    monkeypatch.setattr("tlbench.observing.runner.observer_class", lambda name: known.get(name) or observer_class(name))
+    use_observers(monkeypatch, lambda name: known.get(name) or observer_class(name))
 
 
 @pytest.fixture
@@ -243,9 +245,11 @@ def test_what_an_earlier_run_did_not_look_at_is_looked_at_when_an_observer_is_ad
     clip = clip_of(tmp_path, videos[REAL], real, given=False)
     looked: list[str] = []
     with monkeypatch.context() as unchecked:
-        unchecked.setattr("tlbench.observing.runner.wanted_parts", lambda needs, **how: ("headers", "pictures"))
+        unchecked.setattr("tlbench.observing.clip_checker.wanted_parts", lambda needs, **how: ("headers", "pictures"))
         look(tmp_path, clip, BoxRule("haar"), "pixels")
-    monkeypatch.setattr("tlbench.observing.runner.check_framing", lambda clip_id, *given: looked.append(clip_id) or [])
+    monkeypatch.setattr(
+        "tlbench.observing.clip_checker.check_framing", lambda clip_id, *given: looked.append(clip_id) or []
+    )
     for _ in range(2):
         found = look(tmp_path, clip, BoxRule("haar"), "pixels", "onlooker")
         assert set(found.evidence) == {"pixels", "onlooker"}

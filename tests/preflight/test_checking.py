@@ -1,4 +1,4 @@
-"""``check`` with faces: it says of the faces what a run says whose observers are told where they are."""
+"""``check`` with faces: it says the same of the faces as a run with observers that need boxes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from tests.observing.test_face_checks import FACE, FRAMES, Bright, picture, zoom
 from tlbench import check
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing.face_boxes import BoxRule, GuideSource
-from tlbench.observing.runner import ObserverPlan, ObserverRunner, Plan
+from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.preflight.check import CheckReport
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.faces import FACE_CODES
+from tlbench.preflight.headers import Expected
 
 OF_FACES = {*FACE_CODES, "framing"}
 Pictures = list[np.ndarray]
@@ -29,7 +31,7 @@ Pictures = list[np.ndarray]
 @pytest.fixture(autouse=True)
 def bright(monkeypatch: pytest.MonkeyPatch) -> Bright:
     detector = Bright()
-    monkeypatch.setattr("tlbench.observing.runner.embedded_detector", Bright)
+    monkeypatch.setattr("tlbench.observing.clip_checker.embedded_detector", Bright)
     monkeypatch.setattr("tlbench.observing.clip_faces.embedded_detector", Bright)
     monkeypatch.setattr("tlbench.observing.face_boxes.load_detector", lambda rule: detector)
     return detector

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 from tlbench.preflight.motion import MAX_LAG_FRAMES, MotionCurve, check_picture_lag, picture_lag
 
 FRAMES = 60

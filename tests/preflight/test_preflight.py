@@ -17,14 +17,15 @@ import tlbench.preflight.check as preflight
 from tests.factories.media_factory import tone, turn_by_header, write_clip, write_sound
 from tlbench.checking import check
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError, one_line
 from tlbench.media.audio import read_audio
 from tlbench.preflight.check import CheckReport, check_selection
-from tlbench.preflight.clip import Expected, check_clip
+from tlbench.preflight.clip import check_clip
 from tlbench.preflight.findings import CATALOGUE, LEVELS, Finding, finding, of_failure
-from tlbench.preflight.sound import SAME_SPEECH, hear, likeness, loudness, silence_frames
+from tlbench.preflight.headers import Expected
+from tlbench.preflight.sound import SAME_SPEECH, likeness, loudness, measure_sound, silence_frames
 from tlbench.preflight.texts import ALPHABET, check_texts
 
 FRAMES = 50
@@ -33,7 +34,7 @@ SEEDS = {"a": 1, "b": 2, "c": 3}
 
 
 def speech(seed: int, seconds: float = FRAMES / 25, rate: int = 16000) -> np.ndarray:
-    """(N, 1) int16: noise below 2 kHz in syllables of 80 ms whose loudness is drawn anew, so that no lag but 0 fits."""
+    """(N, 1) int16: noise below 2 kHz in syllables of 80 ms with random loudness, so that no lag but 0 fits."""
     random = np.random.default_rng(seed)
     levels = random.choice([0.02, 0.1, 0.4, 1.0], size=int(seconds / 0.08) + 1)
     levels[0] = 1.0
@@ -729,7 +730,7 @@ def test_sound_heard_at_its_own_rate_is_what_observers_hear_at_theirs(tmp_path: 
             channels=channels,
             samples=samples,
         )
-        heard, given = hear(path), read_audio(path).astype(np.float32) / 2**15
+        heard, given = measure_sound(path), read_audio(path).astype(np.float32) / 2**15
         assert heard.seconds == pytest.approx(len(given) / 16000, abs=0.03), path.name
         assert heard.loudness.max() == pytest.approx(loudness(given, 16000).max(), rel=0.35), path.name
         match = likeness(heard.loudness, loudness(given, 16000))

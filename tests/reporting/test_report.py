@@ -15,7 +15,7 @@ import pytest
 from tests.factories.report_factory import NASTY, add_blind_rows, make_records, make_run
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.tally import ErrorTally
 from tlbench.observing.evidence import Evidence

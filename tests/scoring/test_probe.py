@@ -20,11 +20,11 @@ from tlbench.checkpoints.catalogue import find_card, known_cards
 from tlbench.checkpoints.package import Package, own_package, read_package, write_package
 from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import dataset_class, load_dataset
+from tlbench.datasets.dataset import dataset_class
+from tlbench.datasets.selection import load_dataset
 from tlbench.metrics.catalogue import find_metrics
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.grey import grey_evidence
-from tlbench.observing.observation import Observation
 from tlbench.scoring.probe import BlindReaders, check_training, probe_clips, read_probe, unpublished
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
@@ -190,11 +190,11 @@ def test_the_told_network_has_a_row_of_its_own(tmp_path: Path) -> None:
         text.write_text("Text:  MARY BUYS THE BREAD TODAY\n")
     selection = load_dataset("synthetic", root)
     setup = prepare(selection, metrics=["wer2", "wer2_free"], cache=tmp_path / "cache")
-    told = {metric.key for metric in setup.metrics if metric.reads == "told"}
+    told = {metric.key for metric in setup.metrics if metric.reads == "forced"}
     seen = grey_evidence(setup.plan, "conformer", [(clip, 8) for clip in selection.clips])
     like = result(
         [replace(record(name, {}), frames=8, evidence={"eye": said}) for name, said in seen.items()],
-        [replace(metric, observer="eye") for metric in setup.metrics if metric.reads == "told"],
+        [replace(metric, observer="eye") for metric in setup.metrics if metric.reads == "forced"],
     )
     own = BlindReaders(selection, setup.metrics, setup.plan).beside(like)
     assert own.blind is not None

@@ -14,9 +14,9 @@ import pytest
 
 import tlbench
 from tests.factories.media_factory import write_clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
-from tlbench.observing.observation import Observation
+from tlbench.observing.evidence import Observation
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import aggregate, prepare, score, score_all

@@ -14,7 +14,7 @@ from tests.factories.media_factory import write_clip
 from tlbench.checkpoints.catalogue import observer_cards
 from tlbench.checkpoints.weights import Weights
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.observing.runner import Plan
+from tlbench.observing.plan import Plan
 from tlbench.scoring.result_file import load_result
 from tlbench.scoring.score import Setup, prepare, score, score_all, with_origin
 

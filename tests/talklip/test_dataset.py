@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import picture, tone, write_clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.talklip.dataset import FACE_SIDE, Faces, Spell, TalkLipDataset, face_of, placed

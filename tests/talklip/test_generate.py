@@ -17,11 +17,12 @@ import torch
 
 from tests.factories.media_factory import picture, tone, write_clip
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio, sound_form
-from tlbench.media.video import FrameChunk, read_video, write_video
+from tlbench.media.video_reader import FrameChunk, read_video
+from tlbench.media.video_writer import write_video
 from tlbench.observing import face_boxes as boxing
 from tlbench.talklip import generate as generating
 from tlbench.talklip.checkpoint import write_official

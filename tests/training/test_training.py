@@ -17,7 +17,8 @@ from tlbench.checkpoints.card import Domain
 from tlbench.checkpoints.catalogue import find_card
 from tlbench.checkpoints.package import read_package
 from tlbench.checkpoints.weights import find_weights
-from tlbench.datasets.dataset import Span, load_dataset
+from tlbench.datasets.dataset import Span
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.media.views import View
 from tlbench.observers.avhubert.checkpoint import load

@@ -24,23 +24,15 @@ from tlbench.calibration.curves import draw_curves
 from tlbench.calibration.page import calibration_page
 from tlbench.calibration.verdicts import FILE_NAME, Calibration, Curve, make_curves
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
-from tlbench.generation.controls import (
-    CODEC,
-    Control,
-    StandIn,
-    checked_boxes,
-    donors,
-    read_scene,
-    read_speech,
-    write_scene,
-)
-from tlbench.generation.faults import VERSION, Fault, double_of, find_faults
-from tlbench.generation.stand_ins import StandInMatch, envelope, pair_up
+from tlbench.generation.controls import CODEC, Control, StandIn
+from tlbench.generation.faults import VERSION, Fault, find_faults
+from tlbench.generation.stand_ins import StandInMatch, envelope, match_stand_ins
+from tlbench.generation.write_controls import checked_boxes, donors, read_scene, read_speech, write_scene
 from tlbench.media.frame_rows import repeat_last
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder
@@ -86,7 +78,7 @@ def calibrate(
     Parameters
     ----------
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
-        See :func:`tlbench.datasets.dataset.load_dataset`.
+        See :func:`tlbench.datasets.selection.load_dataset`.
     faults : sequence of str or Fault, optional
         Names of :data:`tlbench.generation.faults.FAULTS`, or faults with sizes of one's own; all of them if not given.
     metrics, weights, detector, smooth, face, views, device, cache
@@ -256,9 +248,9 @@ class _Desk:
         possible, impossible = [], []
         for fault in faults:
             kinds = [fault.control(size) for size in fault.grown]
-            wanted = {kind.needs_double for kind in kinds if kind.needs_double}
+            wanted = {kind.needs_stand_in for kind in kinds if kind.needs_stand_in}
             for kind in sorted(wanted - set(self.doubles)):
-                self.doubles[kind] = pair_up(self.selection.clips, self._envelopes(), kind)
+                self.doubles[kind] = match_stand_ins(self.selection.clips, self._envelopes(), kind)
             lonely = [kind for kind in sorted(wanted) if not self.doubles[kind]]
             if any(kind.needs_donor for kind in kinds) and len(self.clips) < 2:
                 impossible.append(f"fault {fault.name!r} left out: there is one clip only, and no other one's sound")
@@ -319,7 +311,7 @@ class _Desk:
         }
         if control.needs_donor:
             recipe["donor"] = self._reference_sha256(self._donor(clip))
-        if control.needs_double:
+        if control.needs_stand_in:
             double = self.clips[self._pairing(clip, control).id]
             recipe["double"] = self._reference_sha256(double)
             recipe["double_boxes"] = self.finder.identity(double, self._reference_sha256(double))
@@ -336,10 +328,11 @@ class _Desk:
         return self.clips[self._donors[clip.id]]
 
     def _pairing(self, clip: Clip, control: Control) -> StandInMatch:
-        pairing = self.doubles[control.needs_double].get(clip.id)
+        pairing = self.doubles[control.needs_stand_in].get(clip.id)
         if pairing is None:
             raise ClipError(
-                "no-double", f"clip {clip.id}: no clip of {control.needs_double} with another text can stand in for it"
+                "no-double",
+                f"clip {clip.id}: no clip of {control.needs_stand_in} with another text can stand in for it",
             )
         return pairing
 
@@ -379,7 +372,9 @@ class _Desk:
     def _found_boxes(self, clip: Clip, orders: Sequence[_Order]) -> dict[str, np.ndarray]:
         """Boxes by clip id, of the clip and its double: found here, because a detector serves one thread at a time."""
         wanted = [clip] if any(order.control.needs_boxes for order in orders) else []
-        wanted += [self.clips[self._pairing(clip, order.control).id] for order in orders if order.control.needs_double]
+        wanted += [
+            self.clips[self._pairing(clip, order.control).id] for order in orders if order.control.needs_stand_in
+        ]
         found = {}
         for one in wanted:
             if one.id not in found:
@@ -403,10 +398,10 @@ class _Desk:
             try:
                 if control.needs_donor and donor is None:
                     donor = read_speech(self._donor(clip))
-                if control.needs_double and control.needs_double not in doubles:
-                    doubles[control.needs_double] = self._double(clip, control, len(scene.frames), boxes)
+                if control.needs_stand_in and control.needs_stand_in not in doubles:
+                    doubles[control.needs_stand_in] = self._double(clip, control, len(scene.frames), boxes)
                 own = _boxes_of(clip, boxes, len(scene.frames)) if control.needs_boxes else None
-                given = replace(scene, boxes=own, donor=donor, double=doubles.get(control.needs_double))
+                given = replace(scene, boxes=own, donor=donor, stand_in=doubles.get(control.needs_stand_in))
                 write_scene(order.path, control.apply(given), control.crf)
             except ClipError as error:
                 failures.append(error)
@@ -418,7 +413,7 @@ class _Desk:
         assert other.reference is not None  # it has speech
         frames = read_video(other.reference)
         place = repeat_last(pairing.place, 0, count)
-        return double_of(StandIn(frames, _boxes_of(other, boxes, len(frames))), place)
+        return StandIn(frames, _boxes_of(other, boxes, len(frames))).shown_at(place)
 
     def _done(self, fault: Fault, size: float, orders: Mapping[str, _Order]) -> Result | None:
         """The result of an earlier run, if it was made of the same videos with the same eyes."""

@@ -49,7 +49,7 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.generation.making import make_boxes
+    from tlbench.observing.make_boxes import make_boxes
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:

@@ -54,7 +54,7 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.generation.making import write_controls
+    from tlbench.generation.write_controls import write_controls
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from tlbench.observing.observation import Observation
+    from tlbench.observing.evidence import Observation
     from tlbench.training.loop import TrainingReport
 
 QUIET_SECONDS = 30.0  # without a terminal, a line this often says that the run is alive

@@ -1,4 +1,4 @@
-"""A clip: one utterance, where its files are and what is said in it. Nothing else."""
+"""A clip: one utterance, with its files and its text."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Clip:
         Name of the clip inside its data set, ``/``-separated, without extension:
         ``6331559613336179781/00002`` (LRS2), ``ABOUT/test/ABOUT_00001`` (LRW), ``s1/bbaf2n`` (GRID).
     reference : Path or None
-        The real video, or None where there is none (audio-video pairs).
+        The real video; None if there is none (audio-video pairs).
     generated : Path or None
-        The video under test, or None if the file is missing.
+        The generated video; None if the file is missing.
     transcript : str or None
-        What is said, as the data set writes it; None if unknown.
+        The text as the data set writes it; None if unknown.
     word : str or None
         The label of a word clip.
     speaker : str or None
-        The unit within which clips are not independent (speaker, programme), for clustered intervals.
+        The speaker or programme: clips with the same one are not independent, for clustered intervals.
     boxes : Path or None
-        Face boxes given with the clip: ``.npy``, (T, 4) int, x1 y1 x2 y2.
+        File of face boxes of the real video: ``.npy``, (T, 4) int, x1 y1 x2 y2.
     landmarks : Path or None
-        Face landmarks of the reference given with the clip: ``.npy``, (T, 68, 2) float, x y.
+        File of face landmarks of the real video: ``.npy``, (T, 68, 2) float, x y.
     audio : Path or None
-        Where the speech comes from if not from the generated file itself.
+        File with the speech; None if it is in the generated video.
     """
 
     id: str

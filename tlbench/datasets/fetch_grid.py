@@ -1,4 +1,4 @@
-"""GRID from where it is published: fetched, unpacked, and left as :mod:`tlbench.datasets.grid` reads it."""
+"""Download GRID and unpack it for :mod:`tlbench.datasets.grid`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from tlbench.errors import TlbenchError
 from tlbench.files import Progress, download
 
-# Zenodo record 3625687, CC BY 4.0: alignments.zip and one archive a speaker; there is no video of speaker 21.
+# Zenodo record 3625687, CC BY 4.0: alignments.zip and one archive per speaker. There is no video of speaker 21.
 ADDRESS = "https://zenodo.org/records/3625687/files/{name}.zip?download=1"
 SPEAKERS = tuple(f"s{number}" for number in range(1, 35) if number != 21)
 ALIGNMENTS = "alignments"
@@ -20,18 +20,18 @@ _WORDS = re.compile(r"(?:[^/.][^/]*/)*(s\d+)/([a-z0-9]+\.align)")
 
 
 def fetch_grid(root: Path, name: str, progress: Progress | None = None, address: str = ADDRESS) -> Path:
-    """Fetch one archive of GRID and unpack what tlbench reads of it; what is there already is left alone.
+    """Download one archive of GRID and unpack the files that tlbench reads, unless its folder exists.
 
-    Interrupted, the next call goes on. The archive is removed once it is unpacked.
+    An interrupted download continues at the next call. The archive is removed after it is unpacked.
 
     Parameters
     ----------
     root : Path
-        To become the data set's root.
+        The data set's root.
     name : str
-        One of :data:`SPEAKERS`, or :data:`ALIGNMENTS`, the word times of all speakers.
+        One of :data:`SPEAKERS`, or :data:`ALIGNMENTS` for the word times of all speakers.
     address : str
-        Where from, with ``{name}`` in it.
+        The address, with ``{name}`` in it.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def fetch_grid(root: Path, name: str, progress: Progress | None = None, address:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Into a folder of another name first: a folder that bears its name is whole."""
+    """Unpack into a temporary folder and rename it, so that a folder with this name is always complete."""
     unfinished = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -72,8 +72,8 @@ def _unpack(archive: Path, folder: Path) -> None:
             wanted = _wanted(packed, folder.name)
             if not wanted:
                 raise TlbenchError(
-                    f"GRID's {folder.name}: {archive} holds nothing named as GRID's files are; unpack it by hand, so "
-                    f"that what is in it lies in {folder}, and remove it"
+                    f"GRID's {folder.name}: {archive} holds no files named like GRID's; unpack it by hand into "
+                    f"{folder} and remove it"
                 )
             needed, free = sum(info.file_size for _, info in wanted), shutil.disk_usage(archive.parent).free
             if needed > free:
@@ -92,7 +92,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         EOFError,
         NotImplementedError,
         RuntimeError,
-    ) as error:  # the last two: encrypted, or odd packing
+    ) as error:  # the last two: encrypted, or an unknown compression
         archive.unlink()
         raise TlbenchError(
             f"GRID's {folder.name}: {archive} is no archive of it ({error}); it was removed, fetch again"
@@ -102,7 +102,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _wanted(packed: ZipFile, name: str) -> list[tuple[Path, ZipInfo]]:
-    """Where to put which file. Places are made of checked parts of a name, never of a name: it could lead elsewhere."""
+    """The files to unpack and their paths, built from checked parts of their names so that they stay in the folder."""
     found: dict[Path, ZipInfo] = {}
     for info in packed.infolist():
         match = (_WORDS if name == ALIGNMENTS else _VIDEO).fullmatch(info.filename)

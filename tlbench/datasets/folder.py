@@ -1,4 +1,4 @@
-"""Any folder of videos, with references, transcripts and words as far as there are any."""
+"""Any folder of videos, with or without real videos, transcripts and words."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ COLUMNS = ("id", *PATH_COLUMNS, "transcript", "word", "speaker")
 
 
 class Folder(Dataset):
-    """Clips from a manifest, else from the videos under the root, else from the generated videos (no reference then).
+    """Clips from a manifest, else from the videos under the root, else from the generated videos (without references).
 
     The manifest is CSV (with a header) or JSON Lines with the columns ``id`` and any of ``reference``, ``generated``,
     ``transcript``, ``word``, ``speaker``, ``boxes``. Its paths are relative to its own folder. They may lead out of
-    it, since the list is the user's own; :attr:`Selection.notes` then says how many do. A reference that is not named
-    is looked for under the root by its id.
+    it, and :attr:`Selection.notes` says how many do. A reference that the manifest does not name is searched under the
+    root by the id.
 
-    Without a manifest an id is the path below the root without extension, and the transcript is ``<id>.txt`` beside
-    the video, whole, or LRS2's first line if it begins with ``Text:``.
+    Without a manifest an id is the path below the root without extension. The transcript is the text file next to the
+    video, ``<id>.txt``: all of it, or the first line if it begins with LRS2's ``Text:``.
     """
 
     name = "folder"
@@ -85,7 +85,7 @@ def read_manifest(path: Path) -> list[Clip]:
     Raises
     ------
     TlbenchError
-        ``file:line`` and what is wrong: no id, an id twice, an unknown column, a cell that is no text.
+        With ``file:line``: no id, a repeated id, an unknown column, or a cell that is not text.
     """
     readers = {".csv": _csv_rows, ".jsonl": _json_rows}
     if path.suffix.lower() not in readers:
@@ -161,7 +161,7 @@ def _check_columns(columns: list[str], where: str) -> None:
 
 
 def _check_cells(row: dict[str, str], where: str) -> None:
-    """JSON can smuggle in characters that no file name and no UTF-8 file may hold."""
+    """Refuse characters that JSON can express but a file name or a UTF-8 file can't hold."""
     for column, text in row.items():
         refused = ("Cc", "Cs") if column in PATH_COLUMNS else ("Cs",)
         if any(category(letter) in refused for letter in text):
@@ -171,7 +171,7 @@ def _check_cells(row: dict[str, str], where: str) -> None:
 
 
 def _with_references(clips: list[Clip], root: Path | None) -> list[Clip]:
-    """Clips whose manifest names no reference get the one under the root that is named after them, if there is one."""
+    """Give clips without a reference the video under the root that is named after them, if there is one."""
     if root is None or all(clip.reference is not None for clip in clips):
         return clips
     found = match_files(ClipNames([clip.id for clip in clips], lambda _: ()), find_files(root)).files

@@ -1,4 +1,4 @@
-"""What is known of a data set's texts without looking at a video: the lesson of a reader that does not look."""
+"""The texts that blind guesses are made from: transcripts or word labels of a data set."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, Source
+from tlbench.datasets.dataset import Source
+from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError
 
-LEARNED = ("train", "val")  # the splits that a reader may learn from, the first that is there
+LEARNED = ("train", "val")  # the splits to take texts from: the first that exists
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class KnownTexts:
     ----------
     texts : tuple of str
     source : str
-        Where they come from, in a few words: ``686 transcripts of grid:train``.
+        Where they come from: ``686 transcripts of grid:train``.
     own : bool
-        Whether those of the clips that are read are among them, so that each clip's own has to be left out.
+        Whether they include the texts of the scored clips, so that each clip is guessed without its own text.
     """
 
     texts: tuple[str, ...]
@@ -31,15 +32,15 @@ class KnownTexts:
 
 
 def known_transcripts(selection: Selection) -> KnownTexts:
-    """Of the data set's training split, else its validation split; where it has neither, of the split that is read.
+    """The transcripts of the data set's training split, else of its validation split, else of the scored split.
 
-    Of that one all clips count, whichever of them are read; each has then to be guessed without its own.
+    Of the scored split all clips count, also those outside a subset; each clip is then guessed without its own text.
     """
     return _known(selection, "transcripts", lambda clip: clip.transcript)
 
 
 def known_words(selection: Selection) -> KnownTexts:
-    """As :func:`known_transcripts`, of the word labels."""
+    """The word labels, chosen as by :func:`known_transcripts`."""
     return _known(selection, "word labels", lambda clip: clip.word)
 
 
@@ -61,7 +62,7 @@ def _texts(clips: Sequence[Clip], text_of: Callable[[Clip], str | None]) -> tupl
 def _training_clips(selection: Selection) -> tuple[str, list[Clip]]:
     """Clips of the split ``train`` (else ``val``) that are not scored; none if there is no such split.
 
-    A manifest names the clips to be scored, whatever split is asked for: it is not followed here.
+    A manifest is ignored here, because it names the scored clips for every split.
     """
     for split in LEARNED:
         clips = [] if split == selection.split else _clips_of(replace(selection, manifest=None), split)
@@ -77,7 +78,7 @@ def _clips_of(selection: Selection, split: str) -> list[Clip]:
         return []
     try:
         clips = dataset.clips(source, split) if split in dataset.splits(source) else []
-    except TlbenchError:  # half a data set: lists of videos that are not there
+    except TlbenchError:  # an incomplete data set: lists of videos that do not exist
         return []
     scored = {clip.id for clip in selection.clips}
     return [clip for clip in clips if clip.id not in scored]

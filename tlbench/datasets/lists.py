@@ -1,7 +1,7 @@
-"""File lists as the projects around lip synchronisation ship them, read as they are.
+"""Readers of the file lists that lip-sync projects publish.
 
-Every reader takes UTF-8 with or without a byte order mark, LF or CRLF line ends, and a last line without an end.
-Trouble is a :class:`TlbenchError` that begins with ``file:line``.
+Every reader takes UTF-8 with or without a byte order mark, LF or CRLF line ends, and a last line without a line end.
+Errors are a :class:`TlbenchError` that begins with ``file:line``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tlbench.errors import TlbenchError
 
 @dataclass(frozen=True)
 class ListedClip:
-    """A clip a list names, and the line (from 1) it stands in."""
+    """A clip of a list, and its line number (from 1)."""
 
     id: str
     line: int
@@ -35,25 +35,15 @@ class TalkLipClip:
 
 
 @dataclass(frozen=True)
-class LrwClip:
-    """One line of an LRW list: ``ABOUT/test/ABOUT_00001``."""
-
-    id: str
-    line: int
-    word: str
-    split: str
-
-
-@dataclass(frozen=True)
 class AudioVideoPair:
-    """Whose speech and whose face are put together.
+    """A pair of a clip's speech and another clip's face.
 
     Attributes
     ----------
     number : int
-        Line number **from 0**: Wav2Lip's scripts name what they generate ``<number>.mp4``.
+        Line number **from 0**, which Wav2Lip's scripts use as file name: ``<number>.mp4``.
     audio, video : str
-        Relative to the data root; with extension in ReSyncED's lists, without in the others.
+        Relative to the data root, without extension.
     """
 
     number: int
@@ -61,14 +51,14 @@ class AudioVideoPair:
     video: str
 
 
-_AnyListed = TypeVar("_AnyListed", ListedClip, TalkLipClip, LrwClip)
+_AnyListed = TypeVar("_AnyListed", ListedClip, TalkLipClip)
 
 
 def check_clip_id(text: str, where: str) -> str:
-    """The id itself if files may be named after it, else TlbenchError.
+    """The id itself if it is safe as a file name, else TlbenchError.
 
-    Ids name files that are read below the data root and written below the results folder, so a list from elsewhere
-    must not lead out of them.
+    Files named by ids are read below the data root and written below the results folder, so an id in a list must not
+    lead out of these folders.
     """
     why = None
     if not text:
@@ -98,8 +88,8 @@ def read_text(path: Path, what: str) -> str:
 
 
 def read_lines(path: Path, what: str = "list") -> Iterator[tuple[int, str]]:
-    """Line number (from 1) and text without surrounding white space, of each line that is not blank."""
-    # Not str.splitlines: it also cuts at form feeds and the like, which a file name may hold.
+    """Line number (from 1) and stripped text of each line that is not blank."""
+    # Not str.splitlines, which also splits at characters that a file name may hold, such as form feeds.
     for number, line in enumerate(read_text(path, what).split("\n"), start=1):
         stripped = line.strip()
         if stripped:
@@ -107,17 +97,17 @@ def read_lines(path: Path, what: str = "list") -> Iterator[tuple[int, str]]:
 
 
 def read_id_list(path: Path) -> list[ListedClip]:
-    """One id a line, spaces inside allowed; blank lines and lines that begin with ``#`` are skipped."""
+    """One id per line, which may contain spaces; blank lines and lines that begin with ``#`` are skipped."""
     return _unique(
         path, (ListedClip(check_clip_id(t, f"{path}:{n}"), n) for n, t in read_lines(path) if not t.startswith("#"))
     )
 
 
 def read_lrs2_list(path: Path) -> list[ListedClip]:
-    """LRS2's ``test.txt``: ``VIDEO/CLIP NF`` (or ``MV``) a line, or the id alone.
+    """LRS2's ``test.txt``: ``VIDEO/CLIP NF`` (or ``MV``) on each line, or the id alone.
 
-    What follows the id is dropped, as by the readers of the published numbers: ``line.split()[0]`` in ``sync_eval.py``
-    and ``bbx_extract.py`` of Sxjdwang/TalkLip.
+    Text after the id is dropped, as in the published scripts: ``line.split()[0]`` in ``sync_eval.py`` and
+    ``bbx_extract.py`` of Sxjdwang/TalkLip.
     """
     clips = []
     for number, text in read_lines(path):
@@ -129,11 +119,11 @@ def read_lrs2_list(path: Path) -> list[ListedClip]:
 
 
 def read_talklip_tsv(path: Path) -> list[TalkLipClip]:
-    """TalkLip's ``datalist/test_partial.tsv`` (name, frames, samples), or the ``test.tsv`` made of it.
+    """TalkLip's ``datalist/test_partial.tsv`` (name, frames, samples), or the ``test.tsv`` made from it.
 
-    The latter, written by TalkLip's ``toavhform.py``, is AV-HuBERT's manifest: name, video path, audio path, frames,
-    samples; the paths are of the machine it was made on and are not used. The first line is ``/`` (the root), padded
-    with tabs or not.
+    The latter is AV-HuBERT's manifest, written by TalkLip's ``toavhform.py``: name, video path, audio path, frames,
+    samples. The paths belong to another machine and are not used. The first line is ``/`` (the root), with or without
+    tabs.
     """
     lines = read_lines(path)
     header = next(lines, (1, ""))
@@ -151,40 +141,20 @@ def read_talklip_tsv(path: Path) -> list[TalkLipClip]:
     return _unique(path, clips)
 
 
-def read_lrw_list(path: Path) -> list[LrwClip]:
-    """An LRW list such as TalkLip's ``datalist/lrw_test.txt``: ``WORD/test/WORD_NNNNN`` a line, in any order."""
-    clips = []
-    for number, text in read_lines(path):
-        clip_id = check_clip_id(text, f"{path}:{number}")
-        found = re.fullmatch(r"([A-Z]+)/([a-z]+)/\1_[0-9]+", clip_id)
-        if found is None:
-            raise TlbenchError(f"{path}:{number}: {clip_id!r} is not WORD/SPLIT/WORD_NNNNN")
-        clips.append(LrwClip(clip_id, number, found[1], found[2]))
-    return _unique(path, clips)
-
-
 def read_wav2lip_pairs(path: Path) -> list[AudioVideoPair]:
-    """Wav2Lip's ``evaluation/test_filelists/{lrs2,lrs3,lrw}.txt``: ``AUDIO VIDEO`` a line, without extensions.
+    """Wav2Lip's ``evaluation/test_filelists/{lrs2,lrs3,lrw}.txt``: ``AUDIO VIDEO`` on each line, without extensions.
 
-    The audio comes **first** (``gen_videos_from_filelist.py`` of Rudrabha/Wav2Lip). A blank line has a number too,
-    and stops that script; here it is an error, so that numbers and files can't slip apart.
+    The audio comes **first** (``gen_videos_from_filelist.py`` of Rudrabha/Wav2Lip). A blank line is an error here, so
+    that line numbers and files stay in step; it also stops that script.
     """
     return [AudioVideoPair(number, first, second) for number, first, second in _two_columns(path)]
 
 
-def read_resynced_pairs(path: Path) -> list[AudioVideoPair]:
-    """ReSyncED's ``random_pairs.txt`` and ``tts_pairs.txt``: ``VIDEO AUDIO`` a line, with extensions.
-
-    The video comes **first** here, the other way round than in the lists beside it (``real_videos_inference.py`` of
-    Rudrabha/Wav2Lip).
-    """
-    return [AudioVideoPair(number, second, first) for number, first, second in _two_columns(path)]
-
-
 def read_subset(path: Path) -> list[ListedClip]:
-    """A list of clips in any of the forms above that name single clips, told apart by the whole file.
+    """A list of clips in any of the forms above for single clips.
 
-    ``/`` in the first line is TalkLip's tsv; if every line ends in ``NF`` or ``MV`` it is LRS2's; all else are ids.
+    A first line ``/`` means TalkLip's tsv; if every line ends in ``NF`` or ``MV`` it is LRS2's list; else a list of
+    ids.
     """
     texts = [text for _, text in read_lines(path)]
     if texts and texts[0] == "/":
@@ -215,7 +185,7 @@ def _unique(path: Path, clips: Iterable[_AnyListed]) -> list[_AnyListed]:
     unique = []
     for clip in clips:
         if clip.id in first:
-            raise TlbenchError(f"{path}:{clip.line}: {clip.id} stands already in line {first[clip.id]}; remove one")
+            raise TlbenchError(f"{path}:{clip.line}: {clip.id} is already in line {first[clip.id]}; remove one")
         first[clip.id] = clip.line
         unique.append(clip)
     return unique

@@ -11,16 +11,16 @@ from tlbench.datasets.lists import ListedClip, read_lrs2_list, read_subset, read
 from tlbench.errors import TlbenchError
 
 _PREFIX = (
-    "Text:  "  # 7 characters, which the published readers cut off unseen (teacher_force_wer.py of Sxjdwang/TalkLip)
+    "Text:  "  # the published scripts cut off 7 characters without a check (teacher_force_wer.py of Sxjdwang/TalkLip)
 )
 _SPLITS = ("train", "val", "test")
 
 
 class Lrs2(Dataset):
-    """``main/<video>/<clip>.mp4`` with ``<clip>.txt`` beside it, and ``test.txt`` beside ``main``.
+    """``main/<video>/<clip>.mp4`` and ``main/<video>/<clip>.txt``, and ``test.txt`` next to ``main``.
 
-    The root may be that folder (``mvlrs_v1``), the one above it, or ``main`` itself. ``speaker`` is the id's first
-    part: clips cut from the same programme are not independent.
+    The root is that folder (``mvlrs_v1``), the one above it, or ``main`` itself. ``speaker`` is the first part of the
+    id, the programme, because clips of the same programme are not independent.
     """
 
     name = "lrs2"
@@ -59,10 +59,10 @@ class Lrs2(Dataset):
 
 
 def read_transcript(path: Path) -> str | None:
-    """The first line of an LRS2 text file without its 7 characters ``Text:  `` and its line end; None without a file.
+    """The first line of an LRS2 text file without the 7 characters ``Text:  `` and its line end; None without a file.
 
-    An empty file gives an empty transcript. A first line of another form is an error: cutting it unseen, as the
-    original scripts do, would lose letters.
+    An empty file gives an empty transcript. A first line of another form is an error; the original scripts would cut
+    off its first letters.
     """
     if not path.exists():
         return None

@@ -13,8 +13,8 @@ from tlbench.datasets.dataset import Dataset, Source
 from tlbench.datasets.matching import find_files
 from tlbench.errors import TlbenchError
 
-# The labels of a word classifier are places in this list. It is fixed: MVM takes sorted(os.listdir(lrw)) instead
-# (vid_aud_lrw.py of ms-dot-k/Multi-head-Visual-Audio-Memory), which shifts every label after a missing word.
+# The labels of a word classifier are indices into this fixed list. MVM takes sorted(os.listdir(lrw)) instead
+# (vid_aud_lrw.py of ms-dot-k/Multi-head-Visual-Audio-Memory), where a missing word shifts all labels after it.
 LRW_WORDS: tuple[str, ...] = tuple(
     files("tlbench.datasets").joinpath("lrw_words.txt").read_text(encoding="utf-8").split()
 )
@@ -23,7 +23,7 @@ _SPLITS = ("train", "val", "test")
 
 
 def lrw_label(word: str) -> int:
-    """Index of a word in :data:`LRW_WORDS`. TlbenchError if it is none of the 500."""
+    """Index of a word in :data:`LRW_WORDS`. Raises TlbenchError if it is not one of the 500."""
     if word not in _LABELS:
         near = get_close_matches(word.upper(), LRW_WORDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -32,7 +32,7 @@ def lrw_label(word: str) -> int:
 
 
 class Lrw(Dataset):
-    """``WORD/<split>/WORD_00001.mp4``; the root may also be the folder above ``lipread_mp4``."""
+    """``WORD/<split>/WORD_00001.mp4`` below the root, which is ``lipread_mp4`` or the folder above it."""
 
     name = "lrw"
     title = "LRW"
@@ -70,7 +70,7 @@ class Lrw(Dataset):
 
 
 def _word_folders(source: Source) -> list[Path]:
-    """The folders of words that are there, in the order of the fixed list."""
+    """The existing word folders, in the order of the fixed list."""
     assert source.root is not None  # needs_root
     for base in (source.root, source.root / "lipread_mp4"):
         there = [base / word for word in LRW_WORDS if (base / word).is_dir()]
@@ -83,7 +83,7 @@ def _word_folders(source: Source) -> list[Path]:
 
 
 def _check_spelling(base: Path) -> None:
-    """A folder that has splits but is no word of the list would be left out without a word."""
+    """Raises TlbenchError for a folder with splits that is not a word of the list, which would be left out."""
     for folder in sorted(base.iterdir()):
         if folder.name not in _LABELS and any((folder / split).is_dir() for split in _SPLITS):
             try:

@@ -1,4 +1,4 @@
-"""Which file belongs to which clip. Nothing is guessed: a file two clips could claim is an error that names both."""
+"""Matching files to clips by name. A file that fits two clips is an error that names both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unicodedata import normalize
 from tlbench.errors import TlbenchError
 
 COMMON_SUFFIXES = frozenset({".mp4", ".m4v", ".avi", ".mpg", ".mpeg", ".mov", ".mkv", ".webm"})
-# Further names of what `tlbench.media.container.FORMATS` reads.
+# Further suffixes of the formats in `tlbench.media.container.FORMATS`.
 OTHER_SUFFIXES = frozenset(
     {
         ".qt",
@@ -45,14 +45,14 @@ OTHER_SUFFIXES = frozenset(
         ".ivf",
     }
 )
-# Videos that are not read. Such a file is taken for its clip's all the same, so that it is named with the reason.
+# Formats that can't be read. Such a file is still matched to its clip, so that the error names it.
 UNREAD_SUFFIXES = frozenset([".rm", ".rmvb", ".swf", ".wtv", ".bik", ".amv", ".nsv"])
 VIDEO_SUFFIXES = COMMON_SUFFIXES | OTHER_SUFFIXES | UNREAD_SUFFIXES
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file below the folder that was searched.
+    """A file below a searched folder.
 
     Attributes
     ----------
@@ -67,17 +67,17 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Matched:
-    """Outcome of :func:`match_files`: clip id to file, and the files of no clip, in order of their names."""
+    """The result of :func:`match_files`: files by clip id, and the other files sorted by name."""
 
     files: dict[str, Path]
     extra: list[Path]
 
 
 def find_files(folder: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[FoundFile]:
-    """All files below a folder with one of the suffixes (in any case), sorted by name.
+    """All files below a folder with one of the suffixes (upper or lower case), sorted by name.
 
     Symbolic links are followed, but not back into a folder that is being searched. Hidden files and folders are left
-    out. A link that leads nowhere counts as a file: whoever reads it can say what is wrong.
+    out. A broken link counts as a file, so that reading it gives an error.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """A file, or a link that leads nowhere; no pipe or device, since opening one could wait for ever."""
+    """Whether it is a file or a broken link. Pipes and devices are left out, since opening one could block."""
     try:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:
@@ -127,9 +127,9 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def without_previews(files: Iterable[FoundFile]) -> tuple[list[FoundFile], list[FoundFile]]:
-    """Files that count, and those beside a video of the same name: ``a.gif`` is a preview of ``a.mp4``.
+    """The files without previews, and the previews: ``a.gif`` is a preview of ``a.mp4``.
 
-    Of files with one name, all but the one with a common suffix are beside it, if just one has such a suffix.
+    If exactly one of several files with the same name has a common video suffix, the others are previews.
     """
     named: dict[str, list[FoundFile]] = {}
     for file in files:
@@ -145,16 +145,16 @@ def without_previews(files: Iterable[FoundFile]) -> tuple[list[FoundFile], list[
 
 
 class ClipNames:
-    """The names under which a clip may be asked for.
+    """Finds clips by name.
 
-    The id itself comes first. Only if no clip has that id, the other spellings count: the id joined flat
-    (``6331559613336179781_00002`` or ``-``), the id without its leading folders (``00002``), and those the
-    data set adds.
+    A name is compared with the ids first. If no clip has that id, other spellings count: the id with ``_`` or ``-``
+    instead of ``/`` (``6331559613336179781_00002``), the id without its leading folders (``00002``), and the data set's
+    own.
 
     Parameters
     ----------
     ids : sequence of str
-        All ids of the split, so that a name is judged against every clip it could mean.
+        All ids of the split, so that an ambiguous name is noticed.
     aliases : id -> names
         The data set's own further spellings.
     """
@@ -162,7 +162,7 @@ class ClipNames:
     def __init__(self, ids: Sequence[str], aliases: Callable[[str], tuple[str, ...]]) -> None:
         self._exact: dict[str, str] = {}
         for clip_id in ids:
-            other = self._exact.setdefault(normalize("NFC", clip_id), clip_id)  # macOS hands out decomposed names
+            other = self._exact.setdefault(normalize("NFC", clip_id), clip_id)  # macOS gives decomposed names
             if other != clip_id:
                 raise TlbenchError(
                     f"clips {other!r} and {clip_id!r} differ only in how letters are composed; rename one"
@@ -171,7 +171,7 @@ class ClipNames:
         self._others: dict[str, list[str]] | None = None
 
     def find(self, name: str) -> list[str]:
-        """Ids of the clips that can claim this name; more than one if it is ambiguous."""
+        """Ids of the clips with this name; more than one if it is ambiguous."""
         key = normalize("NFC", name)
         if key in self._exact:
             return [self._exact[key]]
@@ -190,12 +190,12 @@ class ClipNames:
 
 
 def match_files(names: ClipNames, files: Iterable[FoundFile]) -> Matched:
-    """Give each file to the clip it is named after; what lies beside a video of the same name is extra.
+    """Match each file to the clip it is named after. Previews (:func:`without_previews`) count as extra.
 
     Raises
     ------
     TlbenchError
-        If two clips could claim one file, or two files belong to one clip (two containers, or two spellings).
+        If a file fits two clips, or two files fit one clip (two containers, or two spellings).
     """
     matched: dict[str, Path] = {}
     kept, beside = without_previews(files)

@@ -1,6 +1,7 @@
-"""Wav2Lip's lists of random pairs: the face of one clip put to the speech of another. Lip sync only.
+"""Wav2Lip's lists of random pairs: the face of one clip with the speech of another. For lip sync only.
 
-Not the test sets of the same names: "LRS2" here is 14,239 pairs, where ``lrs2`` is 1,243 clips with their own speech.
+These are not the test sets of the same names: "LRS2" here is 14,239 pairs, while ``lrs2`` is 1,243 clips with their own
+speech.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from tlbench.errors import TlbenchError
 
 
 class Wav2LipPairs(Dataset):
-    """A pair's id is its line number from 0, which is what Wav2Lip's generator names the video: ``0.mp4``.
+    """A pair's id is its line number from 0, the name that Wav2Lip's script gives the video: ``0.mp4``.
 
-    There is no reference: nobody filmed that face saying this. Speech is the generated file's own, as published.
+    There is no reference, because no real video shows that face with that speech. The speech is taken from the
+    generated file, as published.
     """
 
     list_name: ClassVar[str]

@@ -1,8 +1,7 @@
-"""What a transcript says: its words, without what nobody sees or says, and how an observer's alphabet spells them.
+"""Normalising transcripts: removing invisible characters, splitting into spoken words, spelling in an alphabet.
 
-The one place where texts are normalised. Transcripts are read through :func:`visible`, so invisible characters are
-part of no text, in either arithmetic; all else that is done to words is done for ``sound`` alone (:func:`spoken`,
-:func:`spelled`).
+All normalising of texts is here. Invisible characters are removed from every transcript (:func:`visible`), for both
+arithmetics; everything else is done for ``sound`` only (:func:`spoken`, :func:`spelled`).
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ import string
 import unicodedata
 from collections.abc import Iterable
 
-# What the Conformer observer can write: its table of 40 symbols (char_list of evaluation/teacher_force_wer.py in
-# Sxjdwang/TalkLip) without blank and end. Transcripts are put into upper case before they are looked up there.
+# The characters the Conformer observer can write: its table of 40 symbols (char_list of
+# evaluation/teacher_force_wer.py in Sxjdwang/TalkLip) without blank and end. Transcripts are converted to upper case.
 ALPHABET = frozenset(string.ascii_uppercase + string.digits + " '")
 
-# Characters without a shape and without a meaning of their own: the property Default_Ignorable_Code_Point of
-# DerivedCoreProperties.txt (Unicode 15.1): soft hyphen, zero-width space and joiners, byte order mark, marks of
-# direction, variation selectors, tags, Hangul fillers.
+# Invisible characters without a meaning: the property Default_Ignorable_Code_Point of DerivedCoreProperties.txt
+# (Unicode 15.1): soft hyphen, zero-width space and joiners, byte order mark, direction marks, variation selectors,
+# tags, Hangul fillers.
 _IGNORABLE = (
     (0x00AD, 0x00AD),
     (0x034F, 0x034F),
@@ -46,17 +45,17 @@ _INVISIBLE = dict.fromkeys(
     )
 )
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘‛ʼʻʽˈʹ´`′‵՚"), "'")
-# What a transcriber adds in brackets: [music], (laughs), <noise>, {NS}. Innermost first, so that nested ones go too.
+# Annotations in brackets: [music], (laughs), <noise>, {NS}. Matched innermost first, so that nested ones are found.
 _ANNOTATION = re.compile(r"\[[^][]*\]|\([^()]*\)|\{[^{}]*\}|<[^<>]*>|【[^【】]*】|〔[^〔〕]*〕")
 
 
 def visible(text: str) -> str:
-    """``text`` without invisible characters: they part no words and are no characters of one. White space stays."""
+    """``text`` without invisible characters, which do not separate words. White space stays."""
     return text.translate(_INVISIBLE) if not text.isascii() or not text.isprintable() else text
 
 
 def bracketed(text: str) -> list[str]:
-    """What stands in brackets, innermost first: ``["[music]"]``."""
+    """The parts in brackets, innermost first: ``["[music]"]``."""
     found: list[str] = []
     rest = unicodedata.normalize("NFKC", visible(text))
     while marks := _ANNOTATION.findall(rest):
@@ -66,13 +65,13 @@ def bracketed(text: str) -> list[str]:
 
 
 def spoken(text: str) -> list[str]:
-    """Words as they sound: Unicode forms and apostrophes made one, lower case, no punctuation but apostrophes in words.
+    """The spoken words: in lower case, with one form of letters and apostrophes, without other punctuation.
 
-    A hyphen or slash parts words, an invisible character does not. Digits are kept as written: whether "10" was read
-    as "ten" can't be settled here.
+    A hyphen or slash separates words, an invisible character does not. Digits are kept as written, since it is not
+    known how they are spoken.
     """
     text = visible(text)
-    # Before and after: NFKC takes the acute accent, which some type for an apostrophe, apart, and finds one in U+0149.
+    # Before and after NFKC, which decomposes the acute accent (sometimes typed as an apostrophe) and U+0149.
     plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).lower()
     kept = "".join(char if _is_spoken(char) else " " for char in plain)
     words = (part.strip("'") for part in kept.split())
@@ -80,10 +79,10 @@ def spoken(text: str) -> list[str]:
 
 
 def has_words(transcript: str) -> bool:
-    """Whether anything is said: there is a word, and not in brackets alone.
+    """Whether there is a word outside brackets.
 
-    ``...``, ``[music]`` and ``(laughs)`` say nothing. Brackets beside words may hold words that are said, so then they
-    count like the others (:func:`bracketed` tells them).
+    ``...``, ``[music]`` and ``(laughs)`` have none. If there are other words, words in brackets count as spoken too
+    (:func:`bracketed` lists them).
     """
     bare = unicodedata.normalize("NFKC", visible(transcript))
     while _ANNOTATION.search(bare):
@@ -92,20 +91,19 @@ def has_words(transcript: str) -> bool:
 
 
 def spelled(text: str) -> str:
-    """The words in upper case with single spaces and without accents, as an alphabet of plain letters has them.
+    """The words in upper case, with single spaces and without accents, for an alphabet of plain letters.
 
-    ``É`` is ``E`` here (Unicode's canonical decomposition without its marks); a letter that is no accented one, such as
-    ``Ø``, stays.
+    ``É`` becomes ``E`` (Unicode's canonical decomposition without marks); ``Ø``, which has no decomposition, stays.
     """
     apart = unicodedata.normalize("NFD", " ".join(spoken(text)).upper())
     return "".join(char for char in apart if not unicodedata.category(char).startswith("M"))
 
 
 def strange_characters(text: str, alphabet: Iterable[str] = ALPHABET) -> list[str]:
-    """The characters of a text in upper case that an alphabet lacks, sorted."""
+    """The characters of a text, in upper case, that are not in an alphabet, sorted."""
     return sorted(set(text.upper()) - set(alphabet))
 
 
 def _is_spoken(char: str) -> bool:
-    """Whether it is a letter, a digit, a mark upon one, or an apostrophe."""
+    """Whether it is a letter, a digit, a combining mark, or an apostrophe."""
     return char.isalnum() or char == "'" or unicodedata.category(char).startswith("M")

@@ -1,4 +1,4 @@
-"""When the words of a clip are said, as far as its data set knows."""
+"""Word times of clips, from the data set or from text files."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Span
 
 MAX_BYTES = 2**20
-LRW_SECONDS = 29 / 25  # a clip of LRW, with the word in its middle (LRW's page: "29 frames (1.16 seconds)")
-_TABLE = ["WORD", "START", "END"]  # heads the times in LRS2's text files, and in those of the synthetic talker
+LRW_SECONDS = 29 / 25  # length of a clip of LRW, with the word in its middle (LRW's page: "29 frames (1.16 seconds)")
+_TABLE = ["WORD", "START", "END"]  # header of the times in text files of LRS2 and of the synthetic data set
 _DURATION = re.compile(r"^Duration:\s*([0-9]+(?:\.[0-9]+)?)\s*seconds", re.MULTILINE)  # in LRW's
 
 
 def word_times(clip: Clip, spans: Sequence[Span]) -> tuple[Span, ...]:
-    """The words of a clip with their times, in order; empty if nobody knows them.
+    """The words of a clip with their times, in order; empty if they are not known.
 
     Parameters
     ----------
     clip : Clip
-        The text file beside its reference is looked at: a table headed ``WORD START END`` as LRS2 has, or the
-        ``Duration`` of the word in the middle of a clip of LRW.
+        The text file next to its real video is read: a table ``WORD START END`` as in LRS2, or the ``Duration`` of the
+        word in the middle of a clip of LRW.
     spans : sequence of Span
-        As the data set tells them. Phonemes (of the synthetic talker) are no words.
+        From the data set, used if the file has no times. Phonemes are ignored.
     """
     text = _text_of(clip)
     lines = [line.split() for line in text.splitlines()]
@@ -51,7 +51,7 @@ def _text_of(clip: Clip) -> str:
 
 
 def _row(line: Sequence[str]) -> Span | None:
-    """A word of the table, or None for a line that is none."""
+    """The word and its time in a line of the table, or None for another line."""
     try:
         begin, end = float(line[1]), float(line[2])
     except (IndexError, ValueError):

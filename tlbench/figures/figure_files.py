@@ -23,6 +23,7 @@ def check_png(path: Path) -> None:
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all. Raises TlbenchError if it can't be written."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png", metadata={"Software": "tlbench"})
     except OSError as error:

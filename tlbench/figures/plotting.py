@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, Span, load_dataset
+from tlbench.datasets.dataset import Span
 from tlbench.datasets.matching import ClipNames
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.word_times import word_times
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings
@@ -19,7 +20,7 @@ from tlbench.figures.figure_files import check_png
 from tlbench.figures.snapshots import Moment, SnapshotRow, draw_snapshots
 from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.talklip.generator import TalkLip
 
 SNAPSHOTS = 8

@@ -1,56 +1,52 @@
-"""Control rows: the reference clips with one known fault put in, or none.
+"""Controls: real clips with one known fault, or with none, as ceilings and floors of a table.
 
-A table of generated videos says little without its ceiling and its floor. Everything here but ``ground-truth`` goes
-through one and the same encoder, so that two rows differ by the named fault and nothing else; ``reencoded`` is what
-that encoder alone costs.
+All controls except ``ground-truth`` are written by the same encoder, so that two rows differ by the named fault only;
+``reencoded`` shows the loss by the encoder itself.
 """
 
 from __future__ import annotations
 
-import json
-import random
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 
-from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.files import atomic_path
-from tlbench.generation.nearest_mouth import MouthIndex, mouth_halves
-from tlbench.media.audio import read_audio
+from tlbench.generation.nearest_mouth import mouth_halves
 from tlbench.media.blending import softness
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
-from tlbench.media.video import read_video, write_video
 
 CODEC = "libx264"
-CRF = 23  # x264's own default, so the quality most published clips were written with
+CRF = 23  # x264's default, the quality of most published clips
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """The pictures of another clip, brought to a scene's length: frame t is shown when the scene shows its frame t.
+    """The frames of another clip, in the order in which they replace the frames of a scene.
 
     Attributes
     ----------
     frames : (T, height, width, 3) uint8 RGB
-        May be of another size than the scene's.
+        May have another size than the scene's.
     boxes : (T, 4) int64 x1 y1 x2 y2
     """
 
     frames: np.ndarray
     boxes: np.ndarray
 
+    def shown_at(self, place: np.ndarray) -> StandIn:
+        """Its frames in the order of ``place``, (T,) frame indices; an index beyond its end gives its last frame."""
+        shown = np.clip(place, 0, len(self.frames) - 1)
+        return StandIn(self.frames[shown], self.boxes[np.clip(place, 0, len(self.boxes) - 1)])
+
 
 @dataclass(frozen=True)
 class ControlScene:
-    """A reference clip as a control receives it and gives it back.
+    """A real clip as input and output of a control.
 
     Attributes
     ----------
@@ -59,17 +55,17 @@ class ControlScene:
     boxes : (T, 4) int64 x1 y1 x2 y2, or None unless the control needs them
     donor : (M,) int16, or None unless the control needs it
         The speech of another clip.
-    double : StandIn, or None unless the control needs it
+    stand_in : StandIn, or None unless the control needs it
         Another clip's face.
     mouths : T pictures (h, w, 3) uint8 RGB of any size, or None unless the control needs them
-        What others' mouths look like when the same is heard.
+        Mouths of other clips at the moments with the most similar sound.
     """
 
     frames: np.ndarray
     samples: np.ndarray | None = None
     boxes: np.ndarray | None = None
     donor: np.ndarray | None = None
-    double: StandIn | None = None
+    stand_in: StandIn | None = None
     mouths: tuple[np.ndarray, ...] | None = None
 
 
@@ -80,7 +76,7 @@ def middle(count: int, share: float) -> slice:
     return slice(start, start + inside)
 
 
-# A detector may not find a face that was painted over, blurred or coded to pieces, or finds it elsewhere.
+# A detector may miss a face that was painted over, blurred or compressed, or find it elsewhere.
 SPOILT_FACE = frozenset({"no-face", "faces-missing", "framing"})
 
 
@@ -92,9 +88,9 @@ class Control(ABC):
     needs_boxes: ClassVar[bool] = False
     needs_donor: ClassVar[bool] = False
     needs_mouths: ClassVar[bool] = False
-    needs_double: ClassVar[Literal["", "same speaker", "another speaker"]] = ""
-    written: ClassVar[bool] = True  # False: the reference file itself is the control
-    excused: ClassVar[frozenset[str]] = SPOILT_FACE  # codes of findings that the fault itself causes: they are not told
+    needs_stand_in: ClassVar[Literal["", "same speaker", "another speaker"]] = ""
+    written: ClassVar[bool] = True  # False: the real file itself is the control
+    excused: ClassVar[frozenset[str]] = SPOILT_FACE  # codes of findings caused by the fault, which are not reported
 
     @property
     def name(self) -> str:
@@ -102,12 +98,12 @@ class Control(ABC):
 
     @property
     def crf(self) -> int:
-        """What the result is encoded with."""
+        """The constant rate factor of the written video."""
         return CRF
 
     @abstractmethod
     def apply(self, scene: ControlScene) -> ControlScene:
-        """The scene with the fault. The input is not changed."""
+        """The scene with the fault, as a new scene."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ class Reencoded(Control):
 
 @dataclass(frozen=True)
 class FrozenMouth(Control):
-    """``share`` of the clip, in its middle, shows the mouth of the first frame of that stretch."""
+    """``share`` of the clip, in its middle, shows the mouth of the first frame of that part."""
 
     base = "frozen-mouth"
     description = "the lower half of the face box keeps the first frame's pixels, the rest moves"
@@ -210,7 +206,7 @@ class Static(Control):
 
 @dataclass(frozen=True)
 class SwappedAudio(Control):
-    """``share`` of the clip, in its middle, has the sound that the other clip has at that time."""
+    """``share`` of the clip, in its middle, has the sound of another clip at the same time."""
 
     base = "swapped-audio"
     description = "the speech of another clip, cut or padded with silence to this clip's length"
@@ -236,7 +232,7 @@ class SwappedAudio(Control):
 
 @dataclass(frozen=True)
 class Blurred(Control):
-    """``sigma_px`` is the Gaussian's standard deviation in pixels of the whole frame."""
+    """``sigma_px`` is the Gaussian's standard deviation in pixels."""
 
     base = "blurred"
     description = "every frame blurred by a Gaussian"
@@ -253,9 +249,9 @@ class Blurred(Control):
 
 @dataclass(frozen=True)
 class Shifted(Control):
-    """Positive ``frames``: the picture comes later than the sound, the first frame is repeated and the last ones go.
+    """The pictures are delayed by ``frames``: the first frame is repeated and the last ones are dropped.
 
-    Negative: the picture comes earlier, and the last frame is repeated. Length and sound stay as they are.
+    Negative: the pictures are earlier and the last frame is repeated. Length and sound do not change.
     """
 
     base = "shifted"
@@ -293,10 +289,10 @@ CONTROLS: tuple[Control, ...] = (
 def control(name: str) -> Control:
     """The control of a name: ``static``, ``blurred`` (2 px), ``blurred-3.5``, ``shifted`` (+5 frames), ``shifted-3``.
 
-    The graded forms of ``frozen-mouth`` and ``swapped-audio`` are no control rows: see
+    ``frozen-mouth`` and ``swapped-audio`` for a part of the clip are faults, not controls: see
     :mod:`tlbench.generation.faults`.
 
-    Raises TlbenchError for an unknown name or a parameter of no effect.
+    Raises TlbenchError for an unknown name or a parameter without effect.
     """
     for known in CONTROLS:
         if known.name == name:
@@ -309,169 +305,6 @@ def control(name: str) -> Control:
     raise TlbenchError(f"no control {name!r}; there are {there}, and shifted+N, shifted-N, blurred-SIGMA")
 
 
-def donors(ids: Sequence[str], seed: int = 0) -> dict[str, str]:
-    """For each clip another one, each used once: a random cyclic order of all clips (Sattolo's algorithm).
-
-    Depends on the set of ids and the seed only, not on their order. Raises TlbenchError for fewer than two clips.
-    """
-    if len(ids) < 2:
-        raise TlbenchError(f"swapped-audio: {len(ids)} clip has no other one to take speech from; select at least two")
-    ordered = sorted(ids)
-    cycle = list(ordered)
-    # Only Random.random() is promised to give the same numbers in every version of Python.
-    generator = random.Random(seed)
-    for last in range(len(cycle) - 1, 0, -1):
-        chosen = int(generator.random() * last)
-        cycle[last], cycle[chosen] = cycle[chosen], cycle[last]
-    return dict(zip(ordered, cycle, strict=True))
-
-
-def control_clips(clips: Sequence[Clip], kind: str, folder: Path | None) -> list[Clip]:
-    """The clips with this control as their generated video.
-
-    Parameters
-    ----------
-    folder : Path or None
-        What :func:`make_controls` returned for the kind; None for ``ground-truth``. A video that is not there gives
-        ``generated=None``.
-    """
-    if not control(kind).written:
-        return [replace(clip, generated=clip.reference, audio=None) for clip in clips]
-    if folder is None:
-        raise ValueError(f"control {kind} is written to a folder; make_controls returns it")
-    there = ((clip, folder / f"{clip.id}.mp4") for clip in clips)
-    return [replace(clip, generated=path if path.is_file() else None, audio=None) for clip, path in there]
-
-
-def make_controls(
-    clips: Sequence[Clip],
-    out: Path,
-    kinds: Sequence[str],
-    *,
-    boxes_of: Callable[[Clip], np.ndarray],
-    boxes_by: str = "",
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-    on_failure: Callable[[Clip, str, ClipError], None] | None = None,
-) -> dict[str, Path]:
-    """Write ``<out>/<kind>/<id>.mp4`` for each clip and kind that is not there yet.
-
-    A reference is decoded once for all kinds; a whole clip is held in memory. Beside the videos, ``control.json`` says
-    how they were made, so that a folder made in another way is not continued.
-
-    Parameters
-    ----------
-    kinds : sequence of str
-        Names for :func:`control`. ``ground-truth`` is accepted and writes nothing.
-    boxes_of : Clip -> (T, 4) int
-        Face boxes of a clip's reference; called only where a kind needs them.
-    boxes_by : str
-        What decides these boxes: stands in ``control.json`` of the kinds that need them.
-    seed : int
-        Decides whose speech ``swapped-audio`` takes.
-    progress : (done, total) -> None, optional
-        Called after each clip.
-    on_failure : (clip, kind, error) -> None, optional
-        Told of each control that can't be made, and the work goes on; without it the first error is raised.
-
-    Returns
-    -------
-    dict of kind to folder, without ``ground-truth``
-
-    Raises
-    ------
-    TlbenchError
-        Unknown kind; a folder that was made with other parameters, seed or clips; a folder that can't be written.
-    """
-    chosen = [found for found in map(control, dict.fromkeys(kinds)) if found.written]
-    folders = {kind.name: out / kind.name for kind in chosen}
-    other = donors([clip.id for clip in clips], seed) if any(kind.needs_donor for kind in chosen) else {}
-    gallery = MouthIndex(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
-    for kind in chosen:
-        _open_folder(folders[kind.name], kind, seed, other, gallery, boxes_by)
-    by_id = {clip.id: clip for clip in clips}
-    for done, clip in enumerate(clips, start=1):
-        donor = by_id[other[clip.id]] if other else None
-        missing = [kind for kind in chosen if not (folders[kind.name] / f"{clip.id}.mp4").is_file()]
-        for kind, error in _make(clip, donor, missing, folders, boxes_of, gallery):
-            if on_failure is None:
-                raise error
-            on_failure(clip, kind.name, error)
-        if progress is not None:
-            progress(done, len(clips))
-    return folders
-
-
-def _make(
-    clip: Clip,
-    donor: Clip | None,
-    kinds: Sequence[Control],
-    folders: dict[str, Path],
-    boxes_of: Callable[[Clip], np.ndarray],
-    gallery: MouthIndex | None,
-) -> list[tuple[Control, ClipError]]:
-    """Write one clip's controls; what could not be made is returned."""
-    if not kinds:
-        return []
-    try:
-        scene = read_scene(clip)
-    except ClipError as error:
-        return [(kind, error) for kind in kinds]
-    boxes: np.ndarray | None = None
-    failures = []
-    for kind in kinds:
-        try:
-            if kind.needs_boxes and boxes is None:
-                boxes = checked_boxes(clip, boxes_of(clip), len(scene.frames))
-            heard = read_speech(donor) if kind.needs_donor and donor is not None else None
-            mouths = _mouths(clip, scene, gallery) if kind.needs_mouths and gallery is not None else None
-            made = kind.apply(replace(scene, boxes=boxes, donor=heard, mouths=mouths))
-        except ClipError as error:
-            failures.append((kind, error))
-            continue
-        write_scene(folders[kind.name] / f"{clip.id}.mp4", made, kind.crf)
-    return failures
-
-
-def write_scene(path: Path, scene: ControlScene, crf: int) -> None:
-    """Encode a scene as all controls are encoded. Raises TlbenchError if it can't be written."""
-    _make_folder(path.parent)
-    write_video(path, scene.frames, FRAMES_PER_SECOND, scene.samples, SAMPLE_RATE, CODEC, crf)
-
-
-def read_scene(clip: Clip) -> ControlScene:
-    """The reference's frames, and its sound if it has any. Raises ClipError if it can't be read."""
-    if clip.reference is None:
-        raise ClipError("missing", f"clip {clip.id}: controls are made from the reference, and there is none")
-    try:
-        samples = read_audio(clip.reference, SAMPLE_RATE)
-    except ClipError as error:
-        if error.code != "no-audio":
-            raise
-        samples = None
-    return ControlScene(read_video(clip.reference), samples)
-
-
-def read_speech(donor: Clip) -> np.ndarray:
-    """(N,) int16 of a clip's reference. Raises ClipError if there is none."""
-    if donor.reference is None:
-        raise ClipError("missing", f"clip {donor.id}: its speech was drawn for another clip, and it has no reference")
-    return read_audio(donor.reference, SAMPLE_RATE)
-
-
-def _mouths(clip: Clip, scene: ControlScene, gallery: MouthIndex) -> tuple[np.ndarray, ...]:
-    if scene.samples is None:
-        raise ClipError("no-audio", f"clip {clip.id}: the reference has no sound to find mouths by")
-    return gallery.mouths(clip, scene.samples, len(scene.frames))
-
-
-def checked_boxes(clip: Clip, boxes: np.ndarray, count: int) -> np.ndarray:
-    """The boxes, if there is one a frame. Raises ClipError otherwise."""
-    if boxes.shape != (count, 4):
-        raise ClipError("bad-boxes", f"clip {clip.id}: boxes of shape {boxes.shape} for {count} frames; make them anew")
-    return boxes
-
-
 def _mouth_halves(scene: ControlScene) -> list[tuple[slice, slice]]:
     assert scene.boxes is not None  # needs_boxes
     return mouth_halves(scene.boxes, *scene.frames.shape[1:3])
@@ -479,41 +312,3 @@ def _mouth_halves(scene: ControlScene) -> list[tuple[slice, slice]]:
 
 def _with_share(base: str, share: float) -> str:
     return base if share == 1 else f"{base}-{share:g}"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TlbenchError(
-            f"controls can't be written to {folder} ({error.strerror}); choose another folder"
-        ) from error
-
-
-def _open_folder(
-    folder: Path, kind: Control, seed: int, other: dict[str, str], gallery: MouthIndex | None, boxes_by: str
-) -> None:
-    """Make the folder of a kind, or see that it was made in the same way."""
-    recipe: dict[str, object] = {"control": kind.name, "codec": CODEC, "crf": CRF}
-    if kind.needs_donor:
-        recipe |= {"seed": seed, "donors": other}
-    if kind.needs_mouths and gallery is not None:
-        recipe |= {"gallery": gallery.ids}
-    if kind.needs_boxes and boxes_by:
-        recipe["boxes"] = boxes_by
-    text = json.dumps(recipe, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    note = folder / "control.json"
-    _make_folder(folder)
-    try:
-        if note.is_file():
-            if note.read_bytes() != text.encode():
-                raise TlbenchError(
-                    f"{folder} holds controls made in another way (see control.json); choose another folder"
-                )
-            return
-        with atomic_path(note) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TlbenchError(
-            f"controls can't be written to {folder} ({error.strerror}); choose another folder"
-        ) from error

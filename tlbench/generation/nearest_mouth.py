@@ -1,7 +1,7 @@
-"""Mouths that were seen when the same was heard: for each frame of a clip, that of the most alike moment of others.
+"""For each frame of a clip, the mouth of other clips at the moment with the most similar sound.
 
-The oldest way to make a face speak (Video Rewrite, Bregler et al. 1997, had it by phonemes) and a floor with a meaning:
-a generator that learned nothing but which sound goes with which mouth, without a thought for what came before.
+The oldest way to make a face speak (Video Rewrite, Bregler et al. 1997, chose by phonemes), and a floor: a generator
+that maps sound to mouths frame by frame, without context.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio
 from tlbench.media.filterbank import stacked_filterbanks
-from tlbench.media.video import read_video
+from tlbench.media.video_reader import read_video
 
-CONTEXT_FRAMES = 2  # on each side of a frame: 0.2 s in all, as generators with a local audio encoder hear
-MOST = 200  # clips that are looked through for one; of more, every so-manieth
-KEPT_CLIPS = 256  # whose mouths stay in memory, about 1 MB each
+CONTEXT_FRAMES = 2  # on each side of a frame: 0.2 s of sound, as for generators with a local audio encoder
+MOST = 200  # clips that are searched for one clip; if there are more, every k-th
+KEPT_CLIPS = 256  # clips with mouths in memory, about 1 MB each
 SAMPLES_PER_FRAME = 640  # 16 kHz, 25 frames a second
 
 
 class MouthIndex:
-    """The mouths of a set of clips, found by what is heard. Nothing is drawn by chance.
+    """Finds mouths in a set of clips by their sound. Deterministic.
 
     Parameters
     ----------
     clips : sequence of Clip
-        With references.
+        With real videos.
     boxes_of : Clip -> (T, 4) int
-        Face boxes of a reference.
+        Face boxes of a real video.
 
     Raises
     ------
@@ -44,12 +44,12 @@ class MouthIndex:
         self._clips = sorted(clips, key=lambda clip: clip.id)
         self._by_id = {clip.id: clip for clip in clips}
         self._boxes_of = boxes_of
-        self._heard: dict[str, np.ndarray | None] = {}  # (T, 104) float32; None where there is no sound
+        self._features: dict[str, np.ndarray | None] = {}  # (T, 104) float32; None for a clip without sound
         self._mouths = lru_cache(KEPT_CLIPS)(self._read_mouths)
 
     @property
     def ids(self) -> list[str]:
-        """Of all clips, in order: they decide every choice."""
+        """The ids of all clips, sorted; together with the sound they decide every choice."""
         return [clip.id for clip in self._clips]
 
     def mouths(self, clip: Clip, samples: np.ndarray, frames: int) -> tuple[np.ndarray, ...]:
@@ -58,24 +58,24 @@ class MouthIndex:
         Raises
         ------
         ClipError
-            ``no-neighbour`` if no other clip has sound, and whatever is wrong with a clip that a mouth is taken from.
+            ``no-neighbour`` if no other clip has sound; the errors of reading the clip that a mouth is taken from.
         """
         return tuple(self._mouths(other)[frame] for other, frame in self.nearest(clip, samples, frames))
 
     def nearest(self, clip: Clip, samples: np.ndarray, frames: int) -> list[tuple[str, int]]:
-        """For each frame of a clip the id of another, and the frame of it at which the most similar thing is heard.
+        """For each frame of a clip, the id of another clip and its frame with the most similar sound.
 
-        Of the same speaker if the data set knows another clip of him or her, else of anybody. Equally near ones: the
-        first by id. Raises ClipError ``no-neighbour``.
+        Another clip of the same speaker if there is one, else of any speaker. Of equally similar ones, the first by
+        id. Raises ClipError ``no-neighbour``.
         """
         wanted = in_context(stacked_filterbanks(samples, frames))
         nearest_squared = np.full(frames, np.inf)
         chosen = [("", 0)] * frames
         for other in self._others(clip):
-            heard = self._listen(other)
-            if heard is None:
+            features = self._features_of(other)
+            if features is None:
                 continue
-            there = in_context(heard)
+            there = in_context(features)
             squared = np.square(wanted).sum(1)[:, None] - 2 * wanted @ there.T + np.square(there).sum(1)  # (T, M)
             best = squared.argmin(axis=1)
             for frame in np.flatnonzero(squared.min(axis=1) < nearest_squared):
@@ -91,13 +91,13 @@ class MouthIndex:
         found = same or others
         return found[:: -(-len(found) // MOST)]
 
-    def _listen(self, clip: Clip) -> np.ndarray | None:
-        """Features of the frames that have both sound and picture; None if the clip can't be used."""
-        if clip.id not in self._heard:
-            self._heard[clip.id] = self._features(clip)
-        return self._heard[clip.id]
+    def _features_of(self, clip: Clip) -> np.ndarray | None:
+        """Audio features of the frames with both sound and picture; None if the clip can't be used."""
+        if clip.id not in self._features:
+            self._features[clip.id] = self._read_features(clip)
+        return self._features[clip.id]
 
-    def _features(self, clip: Clip) -> np.ndarray | None:
+    def _read_features(self, clip: Clip) -> np.ndarray | None:
         if clip.reference is None:
             return None
         try:
@@ -109,7 +109,7 @@ class MouthIndex:
 
     def _read_mouths(self, clip_id: str) -> list[np.ndarray]:
         clip = self._by_id[clip_id]
-        assert clip.reference is not None  # it was heard
+        assert clip.reference is not None  # it has features
         frames, boxes = read_video(clip.reference), self._boxes_of(clip)
         if len(boxes) < len(frames):
             raise ClipError("bad-boxes", f"clip {clip_id}: {len(boxes)} boxes for {len(frames)} frames; make them anew")
@@ -126,14 +126,14 @@ def check_enough(clips: Sequence[Clip]) -> None:
 
 
 def in_context(rows: np.ndarray) -> np.ndarray:
-    """(T, C) to (T, 5 C) float64: each row between the two before and the two after it; the ends are repeated."""
+    """(T, C) to (T, 5 C) float64: each row with the two before and the two after it; the ends are repeated."""
     padded = np.pad(rows, ((CONTEXT_FRAMES, CONTEXT_FRAMES), (0, 0)), "edge")
     windows = [padded[shift : shift + len(rows)] for shift in range(2 * CONTEXT_FRAMES + 1)]
     return np.concatenate(windows, axis=1).astype(np.float64)
 
 
 def mouth_halves(boxes: np.ndarray, height: int, width: int) -> list[tuple[slice, slice]]:
-    """Rows and columns of each frame's mouth: the face box from half its height down, cut to the frame."""
+    """Rows and columns of the lower half of each frame's face box, clipped to the frame."""
     halves = []
     for x1, y1, x2, y2 in boxes.tolist():
         top, bottom = np.clip([(y1 + y2) // 2, y2], 0, height)

@@ -1,9 +1,8 @@
-"""Whose face can stand in for whose: another utterance that is loud and quiet at the same times.
+"""Finding stand-ins: for each clip another utterance that is loud and quiet at the same times.
 
-A mouth that moves with the sound but says other words is the hardest case for a metric of synchrony, and no generator's
-fault is more natural: a lip-sync model that follows loudness does just that. Candidates are compared by the
-envelope of their speech, a number a frame; the best are warped in time (dynamic time warping, Sakoe and Chiba 1978) so
-that their envelope follows the clip's.
+A mouth that moves in sync but says other words is the hardest case for a metric of synchrony, and a natural fault: a
+lip-sync model that follows loudness makes it. Candidates are compared by the envelope of their speech, one number per
+frame; the best are warped in time (dynamic time warping, Sakoe and Chiba 1978) to follow the clip's envelope.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.generation.controls import SAMPLES_PER_FRAME
 
-FLOOR = 30.0  # RMS, about -60 dB of full scale: what is quieter counts as equally quiet
-BAND_FRAMES = 8  # 0.32 s: a mouth is never taken from farther away in time than this
-STEP_COST = 0.2  # of a warping step besides the diagonal, in squared deviations: no standing still without a reason
-CANDIDATES = 8  # of a clip, that are warped: the best by correlation without warping
-MOST = 200  # candidates that are looked at for a clip; of more, every so-manieth
+FLOOR = 30.0  # RMS, about -60 dB of full scale: quieter sound counts as this
+BAND_FRAMES = 8  # 0.32 s: largest shift in time by the warping
+STEP_COST = 0.2  # cost of a warping step off the diagonal, in squared deviations, so that it only warps if it helps
+CANDIDATES = 8  # candidates for a clip that are warped: the best by correlation without warping
+MOST = 200  # candidates for a clip; if there are more, every k-th
 
 
 @dataclass(frozen=True)
 class StandInMatch:
-    """Which clip is whose double.
+    """The stand-in of one clip.
 
     Attributes
     ----------
     id : str
-        The double's.
+        Of the clip that stands in.
     place : (T,) int64
-        Which of its frames is shown at each of the clip's frames (as many as its sound lasts).
+        Its frame for each frame of the clip's sound.
     likeness : float
         Correlation of the two envelopes after warping.
     """
@@ -44,10 +43,10 @@ class StandInMatch:
 
 
 def envelope(samples: np.ndarray) -> np.ndarray:
-    """How loud speech is, a number a frame of 1/25 s: logarithm of the RMS, mean 0, deviation 1: (T,) float64.
+    """Loudness of each frame of 1/25 s, (T,) float64: logarithm of the RMS, with mean 0 and standard deviation 1.
 
-    Smoothed over three frames: loudness follows syllables, not glottal pulses. Raises ClipError ``silent`` if nothing
-    ever gets louder.
+    Smoothed over three frames, to follow syllables and not glottal pulses. Raises ClipError ``silent`` if the loudness
+    is constant.
 
     Parameters
     ----------
@@ -65,11 +64,10 @@ def envelope(samples: np.ndarray) -> np.ndarray:
 
 
 def warp(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Which frame of ``other`` (M,) goes with each of ``own`` (T,): never backwards: (T,) int64.
+    """The frame of ``other`` (M,) for each frame of ``own`` (T,), never going back: (T,) int64.
 
-    The cheapest path through squared differences whose steps are one frame in either or both, inside a band around
-    the straight line from begin to begin and end to end. Where several frames of the other go with one, the middle one
-    is taken.
+    Dynamic time warping: the path with the least squared differences, in steps of one frame in either or both, inside a
+    band around the diagonal. If several frames of ``other`` match one frame, the middle one is taken.
     """
     rows, columns = len(own), len(other)
     straight = np.linspace(0, columns - 1, rows)
@@ -93,13 +91,13 @@ def warp(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray(ends.sum(axis=1) // 2, np.int64)
 
 
-def pair_up(
+def match_stand_ins(
     clips: Sequence[Clip],
     envelopes: Mapping[str, np.ndarray],
     of: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, StandInMatch]:
-    """For each clip the one whose speech is loud when its own is: of those that say the least of the same words.
+    """The best stand-in of each clip: the most similar envelope among the clips that share the fewest words with it.
 
     Parameters
     ----------
@@ -107,13 +105,13 @@ def pair_up(
     envelopes : mapping of clip id to (T,) float64
         From :func:`envelope`; clips without one are left out.
     of : "same speaker" or "another speaker"
-        As the data set names speakers; clips of nobody are left out.
+        Clips without a speaker are left out.
     progress : (done, total) -> None, optional
 
     Returns
     -------
-    dict of clip id to Pairing
-        Without clips that nobody can stand in for.
+    dict of clip id to StandInMatch
+        Without clips that have no stand-in.
     """
     there = sorted((clip for clip in clips if clip.id in envelopes and clip.speaker is not None), key=lambda c: c.id)
     found = {}
@@ -156,5 +154,5 @@ def _words(clip: Clip) -> list[str]:
 
 
 def _shared(clip: Clip, other: Clip) -> int:
-    """How many words both have in the same place, where swapped lips would be right by accident."""
+    """How many words both have at the same position, where swapped lips would show the right word."""
     return sum(a == b for a, b in zip(_words(clip), _words(other), strict=False))

@@ -17,15 +17,14 @@ from tlbench.media.filterbank import MEL_FILTERS, mel_energies
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.timeline import timeline
 
-LONGEST_GAP_SECONDS = 600.0  # a longer hole is a broken timestamp, which would be filled with silence
+LONGEST_GAP_SECONDS = 600.0  # a longer gap is a broken timestamp, which must not be filled with silence
 FINE_SECONDS = 1e-5  # half a sample at 48 kHz
-# Is shown each block of sound as it is decoded, and when it is played, in seconds after the first picture.
-Listener: TypeAlias = Callable[[av.AudioFrame, Fraction], None]
+# Called with each decoded block of sound and its time in seconds after the first picture.
+OnBlock: TypeAlias = Callable[[av.AudioFrame, Fraction], None]
 
 FULL_SCALE = 32768.0  # of int16
-NOISE_FLOOR = 1e-3  # of full scale, -60 dB: what a codec makes of digital silence stays below
-# SyncNet's window of 5 frames is the least that it hears at once: a clip in which less than that can be heard, such as
-# one click, has no speech.
+NOISE_FLOOR = 1e-3  # of full scale, -60 dB: digital silence stays below this after any codec
+# SyncNet's shortest input is 5 frames. A clip with less sound than that, such as a single click, has no speech.
 LEAST_SOUND_SECONDS = 0.2
 HOPS_PER_SECOND = 100  # 10 ms: fine enough to tell one frame (40 ms) from two
 
@@ -34,48 +33,45 @@ COEFFICIENTS = 13
 LIFTER = 22
 
 
-def read_audio(path: Path | str, rate: int = SAMPLE_RATE, *, from_file_start: bool = False) -> np.ndarray:
+def read_audio(
+    path: Path | str, rate: int = SAMPLE_RATE, *, from_file_start: bool = False, on_block: OnBlock | None = None
+) -> np.ndarray:
     """The sound of a file as (N,) int16 mono samples at ``rate``: sample n is played n/rate s after the first picture.
 
-    Sound from before the first picture is cut off; where it starts later, silence comes before it. A file without
-    pictures begins with its first sample. See :mod:`tlbench.media.timeline`. The default track is read, else the one
-    with the most channels.
+    Sound before the first picture is cut off; if the sound starts later, silence is put before it. A file without
+    pictures begins with its first sample. See :mod:`tlbench.media.timeline`. Of several tracks the default one is
+    read, else the one with the most channels.
 
-    For the rest it is what ``ffmpeg -i FILE -async 1 -ac 1 -ar 16000 -acodec pcm_s16le`` gives, which is how SyncNet's
-    scoring scripts extract sound (joonson/syncnet_python SyncNetInstance.py): holes of more than 0.1 s are filled with
-    silence, channels are mixed with FFmpeg's weights. ``-async 1`` is spelt out as the filter
-    ``aresample=async=1:first_pts=0`` (fftools/ffmpeg_filter.c).
+    In all else it is equal to ``ffmpeg -i FILE -async 1 -ac 1 -ar 16000 -acodec pcm_s16le``, which SyncNet's scoring
+    scripts use (joonson/syncnet_python SyncNetInstance.py): gaps of more than 0.1 s are filled with silence, channels
+    are mixed with FFmpeg's weights. ``-async 1`` is the filter ``aresample=async=1:first_pts=0``
+    (fftools/ffmpeg_filter.c).
 
-    A stretch that can't be decoded is left out and, if longer than 0.1 s, becomes silence.
+    Sound that can't be decoded is left out, and becomes silence if it is longer than 0.1 s.
 
     Parameters
     ----------
     path : Path or str
     rate : int
-        Samples a second.
+        Samples per second.
     from_file_start : bool
-        Count from the start of the file, as that command does, which differs where sound or pictures start first.
+        Count time from the start of the file, as that command does. It differs if sound and pictures do not start
+        together.
+    on_block : callable, optional
+        Called with each decoded block of sound, also of sound before the first picture, and its time in seconds after
+        the first picture.
 
     Raises
     ------
     MediaError
-        ``no-audio`` if the file has no sound stream or none of it can be decoded or lasts until the first picture,
-        ``timestamps`` if a hole of more than ten minutes would have to be filled, and the codes of
-        ``container.opened``.
+        ``no-audio`` if the file has no sound stream, none of it can be decoded, or it ends before the first picture;
+        ``timestamps`` if there is a gap of more than ten minutes; and the codes of ``container.opened``.
     """
-    return _read(Path(path), rate, from_file_start, None)
-
-
-def read_heard(path: Path, listener: Listener) -> np.ndarray:
-    """As :func:`read_audio`. All that is decoded is shown to ``listener``, also what comes before the first picture."""
-    return _read(path, SAMPLE_RATE, False, listener)
-
-
-def _read(path: Path, rate: int, from_file_start: bool, listener: Listener | None) -> np.ndarray:
+    path = Path(path)
     samples = bytearray()
     begin = timeline(path)
     origin = begin.file_start if from_file_start else begin.origin
-    heard = False
+    decoded = False
     with opened(path) as container:
         stream = sound_stream(container)
         if stream is None:
@@ -85,9 +81,9 @@ def _read(path: Path, rate: int, from_file_start: bool, listener: Listener | Non
         resampler: _Resampler | None = None
         for packet in itertools.chain(packets(container, stream), [None]):
             for frame in _decode(stream, packet):
-                heard = True
-                if listener is not None:
-                    listener(frame, _start(frame, time_base) - begin.origin)
+                decoded = True
+                if on_block is not None:
+                    on_block(frame, _start(frame, time_base) - begin.origin)
                 if resampler is None and _ends_before(frame, time_base, origin):
                     continue
                 if resampler is None or not resampler.takes(frame):
@@ -99,7 +95,7 @@ def _read(path: Path, rate: int, from_file_start: bool, listener: Listener | Non
                 samples += resampler.push(frame)
         if resampler is not None:
             samples += resampler.push(None)
-    if not heard:
+    if not decoded:
         raise MediaError("no-audio", f"{path}: none of its sound can be decoded; re-encode the file")
     if not samples:
         raise MediaError("no-audio", f"{path}: its sound ends before its first picture; mux them in step")
@@ -107,14 +103,14 @@ def _read(path: Path, rate: int, from_file_start: bool, listener: Listener | Non
 
 
 def sounding_seconds(samples: np.ndarray, rate: int) -> float:
-    """For how long a sound can be heard: all its 10 ms that swing by `NOISE_FLOOR` or more, added up.
+    """How long the sound is audible: the blocks of 10 ms with an amplitude of at least `NOISE_FLOOR`, in seconds.
 
-    Half the way from the least to the greatest sample counts, so a constant offset is silence too.
+    The amplitude is half the difference of the largest and the smallest sample, so a constant offset is silence.
 
     Parameters
     ----------
     samples : (N,) float
-        Of full scale 1.
+        With full scale 1.
     rate : int
         In Hz.
     """
@@ -127,16 +123,16 @@ def sounding_seconds(samples: np.ndarray, rate: int) -> float:
 
 
 def hop_edges(count: int, rate: int) -> np.ndarray:
-    """Where each whole 10 ms of ``count`` samples begins, and where the last ends: (hops + 1,) int64.
+    """Start of each whole block of 10 ms of ``count`` samples, and the end of the last one: (blocks + 1,) int64.
 
-    At 11,025 Hz and the like hops differ by one sample.
+    At rates such as 11,025 Hz blocks differ by one sample.
     """
     edges: np.ndarray = np.arange(count * HOPS_PER_SECOND // rate + 1) * rate // HOPS_PER_SECOND
     return edges
 
 
 def sound_form(path: Path) -> tuple[int, int]:
-    """Rate in Hz and number of channels of the sound that is read, as they are in the file.
+    """Sample rate in Hz and number of channels of the file's sound.
 
     Raises MediaError ``no-audio`` if there is none, and the codes of ``container.opened``.
     """
@@ -148,12 +144,12 @@ def sound_form(path: Path) -> tuple[int, int]:
 
 
 def _start(frame: av.AudioFrame, time_base: Fraction) -> Fraction:
-    """When a block of sound is played, in seconds on the file's clock."""
+    """The time of a block of sound, in seconds on the file's clock."""
     return (frame.pts or 0) * time_base
 
 
 def _ends_before(frame: av.AudioFrame, time_base: Fraction, origin: Fraction) -> bool:
-    """Whether nothing of a block of sound is played after ``origin``."""
+    """Whether a block of sound ends before ``origin``."""
     return frame.pts is not None and _start(frame, time_base) + Fraction(frame.samples, frame.sample_rate) <= origin
 
 
@@ -165,9 +161,9 @@ class _Resampler:
     origin : Fraction
         The time that becomes sample 0, in seconds on the file's clock.
     given : int
-        Samples that were put out before.
+        Samples that were given out before.
     fine : bool
-        Fill or cut the beginning even if it is off by less than the filter's millisecond.
+        Pad or cut the beginning even if it is off by less than a millisecond, FFmpeg's usual threshold.
     """
 
     def __init__(
@@ -185,7 +181,7 @@ class _Resampler:
         self.time_base = time_base
         self.origin_seconds = float(origin)
         self.input_format = _format(frame)
-        self.expected: int | None = None  # the next frame's place, in input samples
+        self.expected: int | None = None  # position of the next frame, in input samples
         graph = Graph()
         source = graph.add(
             "abuffer",
@@ -244,14 +240,14 @@ def mfcc(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """Mel-frequency cepstral coefficients, one row per 10 ms: (frames, 13) float64.
 
     Equal to ``python_speech_features.mfcc(samples, sample_rate)`` with its defaults: windows of 25 ms every 10 ms
-    without a taper, the last one padded with zeros; pre-emphasis 0.97; 26 triangular mel filters up to half the sample
-    rate; an orthonormal cosine transform, of which 13 coefficients are kept and liftered by 22; the first replaced by
-    the logarithm of the window's energy. int16 samples are not scaled.
+    without a window function, the last one padded with zeros; pre-emphasis 0.97; 26 triangular mel filters up to half
+    the sample rate; an orthonormal cosine transform, of which 13 coefficients are kept and liftered by 22; the first is
+    replaced by the logarithm of the window's energy. int16 samples are not scaled.
 
     Parameters
     ----------
     samples : (N,) int16 or float
-        Mono sound. Up to one window gives one row.
+        Mono sound. At most one window of samples gives one row.
 
     Raises
     ------

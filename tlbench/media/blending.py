@@ -1,4 +1,4 @@
-"""Parts of a face carried from one picture to another: soft-edged, so that no seam tells a reader what was done."""
+"""Copying part of a face from one picture to another with soft edges, so that no seam is visible."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 Region: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom: edges in pixels of a picture
 
-SOFT_SHARE = 0.25  # of a region's width (height), on each side: how far its weight rises from 0 to 1
+SOFT_SHARE = 0.25  # of a region's width or height: the part on each side in which the weight rises from 0 to 1
 
 
 def window(region: Region, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of the pixels whose centres lie inside a region, cut to a picture of that size."""
+    """Rows and columns of the pixels with centres inside a region, clipped to a picture of that size."""
     left, top, right, bottom = np.round(region).astype(int).tolist()
     rows = slice(min(max(top, 0), height), min(max(bottom, 0), height))
     columns = slice(min(max(left, 0), width), min(max(right, 0), width))
@@ -23,8 +23,8 @@ def window(region: Region, height: int, width: int) -> tuple[slice, slice]:
 def softness(region: Region, rows: slice, columns: slice) -> np.ndarray:
     """A region's weight at the pixels of a window: (rows, columns, 1) float32.
 
-    1 in the middle, falling as a squared sine to 0 at the region's edges (a Tukey window in both directions), so that
-    pixels outside the region have no part in it at all.
+    1 in the middle, falling as a squared sine to 0 at the region's edges (a Tukey window in both directions), and 0
+    outside.
     """
     left, top, right, bottom = region
     down, across = _rise(rows, top, bottom), _rise(columns, left, right)
@@ -38,9 +38,9 @@ def _rise(pixels: slice, begin: float, end: float) -> np.ndarray:
 
 
 def carry(image: np.ndarray, source: Region, target: Region, rows: slice, columns: slice) -> np.ndarray:
-    """What a picture shows in ``source``, as it looks when laid over ``target``, at the pixels of a window there.
+    """The part of a picture in ``source``, scaled and moved to ``target``, at the pixels of a window there.
 
-    Bilinear; beyond its edges the picture's last pixels are repeated. Where both regions are one, nothing is changed.
+    Bilinear; pixels at the picture's edge are repeated beyond it. Equal regions give unchanged pixels.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Networks bundled with tlbench as their authors published them: which file, and that it is the right one."""
+"""Bundled networks, in the form in which their authors published them, checked by hash."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BundledModel:
     Attributes
     ----------
     file : str
-        Its name there and in MediaPipe's wheel.
+        Its name, as in MediaPipe's wheel.
     sha256 : str
     version : str
         Of the wheel it was taken from.
@@ -32,11 +32,11 @@ class BundledModel:
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """The path of the file."""
         return Path(str(files("tlbench.media"))) / "bundled" / "mediapipe" / self.file
 
     def load(self) -> cv2.dnn.Net:
-        """The network, ready for one picture at a time. Raises TlbenchError if the file is not the bundled one."""
+        """Load the network, for one picture at a time. Raises TlbenchError if the file is not the bundled one."""
         try:
             content = self.path.read_bytes()
         except OSError as error:

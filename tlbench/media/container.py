@@ -1,4 +1,4 @@
-"""Opening a media file that nobody vouches for: the errors, the formats, the packets."""
+"""Opening untrusted media files: accepted formats, packets, and one-line errors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from av.container import InputContainer
 
 from tlbench.errors import ClipError
 
-# Only files that hold pictures and sound themselves. FFmpeg's playlists (hls, concat, dash, sdp) would let a text file
-# named .mp4 make this program open other files and addresses.
+# Only formats that contain pictures and sound. With FFmpeg's playlists (hls, concat, dash, sdp) a text file named .mp4
+# could make this program open other files and addresses.
 FORMATS = (
     "mov,mp4,avi,mpeg,mpegts,mpegvideo,matroska,webm,asf,flv,h264,hevc,m4v,mjpeg,ivf,ogg,nut,dv,mxf,yuv4mpegpipe,gif,"
     "wav,w64,aiff,au,flac,mp3,aac,ac3,caf"
 )
-# Signatures of containers; a file that begins with one and still can't be opened was cut off or never finished.
+# Signatures of containers. A file that begins with one but can't be opened was truncated or never finished.
 BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # ISO/IEC 14496-12, at byte 4
 HEADS = (b"RIFF", b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba")  # AVI or WAV, Matroska, MPEG program stream
 HEAD_BYTES = 1024
@@ -42,15 +42,15 @@ SIGNATURES = (
     (b"CWS", "a Flash animation, which is not read", "re-encode it as mp4"),
 )
 PLAYLISTS = ("#extm3u", "ffconcat", "v=0\n", "v=0\r", "[playlist]")
-SAID_LETTERS = 40  # of a text file's beginning, in a message
-# PyAV before 19 refuses a file whose title is not UTF-8, unless it is told to replace what can't be decoded. PyAV 19
-# takes no such argument: it always keeps such bytes as surrogate escapes.
+SAID_LETTERS = 40  # characters of a text file's beginning in a message
+# PyAV before 19 refuses a file with a title that is not UTF-8, unless metadata_errors="replace". PyAV 19 has no such
+# argument and always keeps the bytes as surrogate escapes.
 METADATA_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-MOST_PIXELS = 8192 * 8192  # a picture larger than this is a damaged header or an attack, not a face
+MOST_PIXELS = 8192 * 8192  # a larger picture means a damaged header or an attack
 
 
 class MediaError(ClipError):
-    """A file can't be read as video or audio; ``code`` says in which way.
+    """A file can't be read as video or audio; ``code`` says why.
 
     Codes: ``missing``, ``empty-file``, ``unreadable``, ``truncated``, ``no-video``, ``no-audio``, ``no-frames``,
     ``size-changes``, ``too-large``, ``timestamps``.
@@ -59,7 +59,7 @@ class MediaError(ClipError):
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """The file's container, closed at the end. Streams must not be touched after that.
+    """The file's container, closed at the end of the block. Its streams can't be used after that.
 
     Raises
     ------
@@ -80,10 +80,10 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def packets(container: InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet[Any]]:
-    """The packets that hold data, in file order, up to the end of the file or to where it can't be read on.
+    """The packets with data, in file order, up to the end of the file or to an unreadable part.
 
-    A file whose tail is unreadable gives what comes before, as the ffmpeg program does. Empty packets are left out,
-    because a decoder takes one for the end of the stream.
+    A file with an unreadable end gives the packets before it, as in the ffmpeg program. Empty packets are left out,
+    because they mean the end of the stream to a decoder.
     """
     while True:
         try:
@@ -93,26 +93,26 @@ def packets(container: InputContainer, *streams: av.stream.Stream) -> Iterator[a
                     yield packet
         except av.error.FFmpegError:
             return
-        except IndexError:  # damage made a stream appear that PyAV doesn't know; what follows is read on
+        except IndexError:  # a damaged file with a stream that PyAV doesn't know; reading goes on
             continue
         return
 
 
 def picture_stream(container: InputContainer) -> av.VideoStream | None:
-    """The moving pictures that are read: the default track if one is marked so, else the one with the largest pictures.
+    """The video stream that is read: the one marked as default, else the one with the largest pictures.
 
-    Of equals the first. That is what the ffmpeg program maps when it is not told (``map_auto_video`` in
-    fftools/ffmpeg_mux_init.c). A cover picture of a sound file doesn't count.
+    Of equals the first, as the ffmpeg program chooses (``map_auto_video`` in fftools/ffmpeg_mux_init.c). A cover
+    picture of a sound file doesn't count.
     """
     streams = [stream for stream in container.streams.video if not _has(stream, av.stream.Disposition.attached_pic)]
     return max(streams, key=lambda stream: (_is_default(stream), _pixels(stream)), default=None)
 
 
 def sound_stream(container: InputContainer) -> av.AudioStream | None:
-    """The sound that is read: the default track if one is marked so, else the one with the most channels.
+    """The sound stream that is read: the one marked as default, else the one with the most channels.
 
-    Of equals the first. That is what the ffmpeg program maps when it is not told (``map_auto_audio`` in
-    fftools/ffmpeg_mux_init.c). None too if FFmpeg has no decoder for it.
+    Of equals the first, as the ffmpeg program chooses (``map_auto_audio`` in fftools/ffmpeg_mux_init.c). Streams
+    without a decoder don't count.
     """
     streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
     return max(streams, key=lambda stream: (_is_default(stream), stream.codec_context.channels), default=None)
@@ -131,11 +131,11 @@ def _pixels(stream: av.VideoStream) -> int:
 
 
 def _keep_padding(container: InputContainer, packet: av.Packet[Any]) -> None:
-    """Let the last packet of a sound in mov or mp4 give all of its samples, in every release of FFmpeg.
+    """Make the last packet of a sound in mov or mp4 give all its samples, in every version of FFmpeg.
 
-    From libavformat 63 (PyAV 19) on, its end beyond the edit list is marked for the decoder to cut off; up to then, and
-    in the ffmpeg 5.1 that the recorded values come from, it was kept. Bytes 4 to 8 of the side data hold the number of
-    samples (libavcodec/packet.h, AV_PKT_DATA_SKIP_SAMPLES).
+    Since libavformat 63 (PyAV 19) the decoder cuts off the samples beyond the edit list; before, and in ffmpeg 5.1,
+    which the recorded values come from, they were kept. Bytes 4 to 8 of the side data hold their number
+    (libavcodec/packet.h, AV_PKT_DATA_SKIP_SAMPLES).
     """
     if container.format.name.startswith("mov") and packet.has_sidedata("skip_samples"):
         side_data = packet.get_sidedata("skip_samples")
@@ -180,7 +180,7 @@ def _why_not(path: Path, error: Exception) -> MediaError:
 
 
 def _what_it_is(head: bytes) -> str:
-    """What a file that is no video or sound is, as far as its first bytes say, and the way out."""
+    """What kind of file it is by its first bytes, if it is not video or sound, and what to do."""
     if head.startswith(LFS_POINTER):
         return "a Git LFS pointer, not the video itself; run `git lfs pull` where it was cloned"
     for signature, kind, way_out in SIGNATURES:
@@ -205,7 +205,7 @@ def _what_it_is(head: bytes) -> str:
 
 
 def _as_text(head: bytes) -> str | None:
-    """The first bytes of a file as text, or None if they are none. They may end within a letter."""
+    """The first bytes of a file as text, or None if they are not text. They may end within a character."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return head.decode("utf-16", "ignore")
     text = head.decode("utf-8", "ignore").removeprefix("\ufeff")

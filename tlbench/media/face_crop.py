@@ -1,8 +1,8 @@
-"""How a face is framed: the crop around a face box that LRS2's videos and SyncNet's training had.
+"""Face crops as in LRS2's videos and SyncNet's training.
 
-The geometry is that of the public SyncNet pipeline (joonson/syncnet_python, ``run_pipeline.py``, ``crop_video``), which
-is how VGG's lip reading data sets were cut from television: a square 1.4 times as wide as the face, that begins at the
-face's upper edge and ends below its chin. The mouth then lies in the middle.
+The geometry is that of the public SyncNet pipeline (joonson/syncnet_python, ``run_pipeline.py``, ``crop_video``), with
+which VGG's lip-reading data sets were cropped: a square 1.4 times as wide as the face, from the face's upper edge to
+below the chin. The mouth is then in the middle.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import numpy as np
 
 from tlbench.media.faces import running_median
 
-MARGIN = 0.40  # crop_scale: of the face's half size, on the left, on the right, and twice below
-PAD_GREY = 110  # what stands outside the frame
+MARGIN = 0.40  # crop_scale: of half the face's size, on the left, on the right, and twice below
+PAD_GREY = 110  # grey level outside the frame
 SMOOTH_FRAMES = 13  # kernel_size of the running median over centre and size
 
 
 def steady(boxes: np.ndarray) -> np.ndarray:
-    """Face boxes without their jitter: what `cut_face` wants of a whole clip.
+    """Smooth the face boxes of a whole clip, so that crops do not jitter.
 
-    Each box becomes the square around its centre with its longer side, and centre and side the median over 13 frames,
-    as in ``run_pipeline.py``. There, zeros stand before the first and after the last frame, so that near the ends the
-    crop is drawn to one of the smaller values; here the first and the last box are repeated.
+    Each box becomes the square around its centre with its longer side, then centre and side are the median over 13
+    frames, as in ``run_pipeline.py``. At the ends the first and the last box are repeated; the original pads with zeros
+    there, which gives smaller values.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def centres_and_halves(boxes: np.ndarray) -> np.ndarray:
 
 
 def face_window(x: float, y: float, half_px: float, margin: float = MARGIN) -> tuple[int, int, int, int]:
-    """The square that frames a face.
+    """The square crop of a face.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def face_window(x: float, y: float, half_px: float, margin: float = MARGIN) -> t
     tuple of int
         left, top, right, bottom; may reach outside the frame.
     """
-    # The original first pads the whole frame by this much, and truncates to whole pixels only then.
+    # The original pads the whole frame by this much before it truncates to whole pixels.
     pad = int(half_px * (1 + 2 * margin))
     left, right = (int(x + pad + side * half_px * (1 + margin)) - pad for side in (-1, 1))
     top, bottom = int(y + pad - half_px) - pad, int(y + pad + half_px * (1 + 2 * margin)) - pad
@@ -69,16 +69,16 @@ def face_window(x: float, y: float, half_px: float, margin: float = MARGIN) -> t
 
 
 def cut_window(image: np.ndarray, window: tuple[int, int, int, int], outside: int) -> np.ndarray:
-    """An image's part inside left, top, right, bottom.
+    """The part of an image inside left, top, right, bottom.
 
     Parameters
     ----------
     image : ndarray
         (H, W) or (H, W, 3) uint8.
     window : tuple of int
-        May reach outside the image, or lie there.
+        May reach outside the image, or be outside it.
     outside : int
-        The value that stands outside the image.
+        The value of pixels outside the image.
 
     Returns
     -------
@@ -99,6 +99,6 @@ def cut_window(image: np.ndarray, window: tuple[int, int, int, int], outside: in
 def cut_face(
     image: np.ndarray, window: tuple[int, int, int, int], side_px: int, pad_grey: int = PAD_GREY
 ) -> np.ndarray:
-    """A face's window, resized to ``side_px`` bilinear without antialiasing, as the pipeline does."""
+    """A window resized to ``side_px``, bilinear without antialiasing, as in the original pipeline."""
     face = cut_window(image, window, pad_grey)
     return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_LINEAR))

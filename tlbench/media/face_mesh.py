@@ -1,10 +1,10 @@
-"""The face mesh: 468 points of a face, and what they say of lips, mouth and head.
+"""The face mesh: 468 points of a face, and the lips, mouth opening and head turn computed from them.
 
 The network is ``face_landmark.tflite`` of MediaPipe 0.10.21 (Kartynnik et al., arXiv:1907.06724), bundled as published
-under Apache-2.0 and read by ``cv2.dnn`` (4.11 and newer: the same to the last bit on one processor). How a face is cut
-out and the answer read follows MediaPipe: ``modules/face_landmark/face_detection_front_detection_to_roi.pbtxt``
-and ``face_landmark_landmarks_to_roi.pbtxt`` (a square 1.5 times as wide as the face, turned until the eyes are level)
-and ``face_landmark_cpu.pbtxt`` (192x192 pixels from 0 to 1; a face if the sigmoid of the flag is above 0.5).
+under Apache-2.0 and run by ``cv2.dnn`` (bit for bit the same in 4.11 and newer on one processor). The crop and the
+decoding follow MediaPipe: ``modules/face_landmark/face_detection_front_detection_to_roi.pbtxt`` and
+``face_landmark_landmarks_to_roi.pbtxt`` (a square 1.5 times as wide as the face, rotated until the eyes are level) and
+``face_landmark_cpu.pbtxt`` (192x192 pixels from 0 to 1; a face if the sigmoid of the flag is above 0.5).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tlbench.media.bundled_model import BundledModel
 FACE_LANDMARK = BundledModel("face_landmark.tflite", "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814")
 INPUT_PX = 192
 POINTS = 468
-CROP = 1.5  # side of the square cut out, over the face's
+CROP = 1.5  # side of the crop over the side of the face
 FLAG_MIN = 0.5
 
 # Indices: mediapipe/python/solutions/face_mesh_connections.py, FACEMESH_LIPS, from the person's right corner along
@@ -41,9 +41,9 @@ class Mesh:
     Attributes
     ----------
     points : ndarray
-        (468, 3) float64: x and y in pixels of the frame, z in pixels, smaller the nearer to the camera.
+        (468, 3) float64: x and y in pixels of the frame, z in pixels, smaller when nearer to the camera.
     flag : float
-        0 to 1: how surely there is a face.
+        Confidence that there is a face, 0 to 1.
     """
 
     points: np.ndarray
@@ -56,7 +56,7 @@ class Mesh:
 
 
 class FaceMesh:
-    """The network. It carries nothing from one call to the next, so it may serve any number of videos."""
+    """The network. It keeps no state between calls, so it can be used for any number of videos."""
 
     def __init__(self) -> None:
         self._network = FACE_LANDMARK.load()
@@ -69,7 +69,7 @@ class FaceMesh:
         frame : ndarray
             (H, W, 3) uint8 RGB.
         square : ndarray
-            (4,) x1 y1 x2 y2: the face from brows to chin, as BlazeFace frames it (`tlbench.media.blazeface.Face`).
+            (4,) x1 y1 x2 y2: the face from brows to chin, BlazeFace's box (`tlbench.media.blazeface.Face`).
         right_eye, left_eye : ndarray
             (2,) x y, the person's own right and left.
         """
@@ -77,7 +77,7 @@ class FaceMesh:
         return self._look(frame, middle, float((square[2:] - square[:2]).max()), right_eye, left_eye)
 
     def follow(self, frame: np.ndarray, before: Mesh) -> Mesh:
-        """The points of the same face in the next frame: no detector is needed while `Mesh.is_face` holds."""
+        """The points of the same face in the next frame. No detector is needed while `Mesh.is_face` is true."""
         flat = before.points[:, :2]
         upper_left, lower_right = flat.min(axis=0), flat.max(axis=0)
         side = float((lower_right - upper_left).max())
@@ -99,7 +99,7 @@ class FaceMesh:
         self._network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255))
         numbers, flag = self._network.forward(["conv2d_21", "conv2d_31"])
         seen = numbers.reshape(POINTS, 3).astype(np.float64)
-        flat = seen[:, :1] * turn[:, 0] + seen[:, 1:2] * turn[:, 1] + corner  # no matrix product: equal in every NumPy
+        flat = seen[:, :1] * turn[:, 0] + seen[:, 1:2] * turn[:, 1] + corner  # not a matrix product: same in any NumPy
         points = np.concatenate([flat, seen[:, 2:] * step], axis=1)
         return Mesh(points, 1 / (1 + math.exp(-float(np.clip(flag.reshape(-1)[0], -100, 100)))))
 
@@ -107,16 +107,16 @@ class FaceMesh:
 def lips(points: np.ndarray) -> np.ndarray:
     """(40, 2) float64 x y in pixels of the frame: 20 points of the outer edge of the lips, then 20 of the inner.
 
-    Each ring begins at the person's right corner of the mouth and runs along the upper lip first.
+    Each ring begins at the person's right corner of the mouth and follows the upper lip first.
     """
     ring: np.ndarray = points[list(OUTER_LIPS + INNER_LIPS), :2]
     return ring
 
 
 def mouth_opening(points: np.ndarray) -> float:
-    """The gap between the lips at their middle, as a share of the distance between the middles of the eyes.
+    """The distance between the lips at the middle, over the distance between the centres of the eyes.
 
-    Both are measured in space (x, y and z), so that a turned head's mouth is not taken for an open one.
+    Both are measured in x, y and z, so that turning the head does not change it.
     """
     right, left = (points[list(corners)].mean(axis=0) for corners in (RIGHT_EYE, LEFT_EYE))
     apart = float(np.linalg.norm(left - right))
@@ -124,9 +124,9 @@ def mouth_opening(points: np.ndarray) -> float:
 
 
 def head_turn_degrees(points: np.ndarray) -> float:
-    """How far the head is turned to a side (yaw): 0 is frontal, positive is towards the right edge of the picture.
+    """The yaw of the head: 0 is frontal, positive is towards the right edge of the picture.
 
-    The angle in space between the line from cheek to cheek and the picture's plane.
+    The angle between the line from cheek to cheek and the picture plane.
     """
     across, down, away = points[LEFT_CHEEK] - points[RIGHT_CHEEK]
     return math.degrees(math.atan2(float(away), math.hypot(float(across), float(down))))

@@ -1,15 +1,15 @@
-"""Face tracks and the crops SyncNet was trained behind, after joonson/syncnet_python's ``run_pipeline.py``.
+"""Face tracks and the crops of SyncNet's training, after joonson/syncnet_python's ``run_pipeline.py``.
 
-What differs from that file, and moves numbers if one compares with it:
+Differences from that file that change the numbers:
 
-* The detector. There, it is S3FD of another checkpoint (``sfd_face.pth``), which sees the frame at a quarter of its
-  size, its means on the channels they belong to, and its boxes suppressed at an overlap of 0.1.
-* Shots are not cut. There, PySceneDetect cuts first and each shot is tracked by itself. Here a track ends where the
-  face of the next frames does not overlap it enough, which a cut usually brings about, but not when the new shot has
-  its face in the same place. A caller who knows the cuts gives `find_tracks` one shot at a time.
-* Frames and crops stay in memory. There, they pass through JPEG files and an XVID video.
-* A frame gives at most one face to a track. There, the loop could take two, had suppression at an overlap of 0.1 not
-  removed the second already.
+* The detector. The original uses S3FD with another checkpoint (``sfd_face.pth``) on frames of a quarter of the size,
+  with the means on the right channels, and suppresses boxes at an overlap of 0.1.
+* Shots are not cut. The original runs PySceneDetect first and tracks each shot by itself. Here a track ends if the next
+  face does not overlap it enough, which a cut usually causes, unless the new shot has its face in the same place. If
+  you know the cuts, call `find_tracks` for each shot.
+* Frames and crops stay in memory. In the original they go through JPEG files and an XVID video.
+* A frame gives at most one face to a track. The original's loop could take two, but its suppression at 0.1 removes the
+  second.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from tlbench.media.faces import running_median
 
 @dataclass(frozen=True)
 class TrackRule:
-    """How faces become tracks and tracks become crops. The defaults are ``run_pipeline.py``'s.
+    """The parameters of tracking and cropping. The defaults are those of ``run_pipeline.py``.
 
     Attributes
     ----------
     overlap_min : float
-        A face continues a track if it shares more than this ratio of their union with its last face (``iouThres``).
+        A face continues a track if its intersection over union with the last face is above this (``iouThres``).
     gap_frames_max : int
-        A track whose last face lies further back than this has ended (``num_failed_det``).
+        A track ends after a gap of more frames than this (``num_failed_det``).
     faces_min : int
-        A track needs **more** faces than this; frames without one do not count (``min_track``). LSE on tracks is
-        also published with 50.
+        A track needs **more** faces than this, not counting frames without one (``min_track``). LSE on tracks is also
+        published with 50.
     face_px_min : float
-        The greater of a track's mean width and mean height must be **above** this (``min_face_size``).
+        The larger of a track's mean width and mean height must be **above** this (``min_face_size``).
     smooth_frames : int
         Width of the running median over centre and size (``kernel_size``).
     margin : float
-        Of the face's half size: how much wider the crop is on the left, on the right, and twice below
+        Margin of the crop, as a share of half the face's size: on the left, on the right, and twice below
         (``crop_scale``).
     pad_grey : int
-        What stands outside the frame.
+        Grey level outside the frame.
     crop_px : int
         Side of the crop.
     """
@@ -62,7 +62,7 @@ class TrackRule:
     def __post_init__(self) -> None:
         if self.smooth_frames < 1 or self.smooth_frames % 2 == 0:
             raise TlbenchError(f"tracks can't be smoothed over {self.smooth_frames} frames; give an odd number")
-        if self.faces_min < self.smooth_frames // 2:  # the smoothing's zero padding would win the median
+        if self.faces_min < self.smooth_frames // 2:  # otherwise the zero padding would decide the median
             least = self.smooth_frames // 2
             raise TlbenchError(f"tracks of {self.faces_min} faces are too short to smooth; give at least {least}")
 
@@ -76,11 +76,11 @@ class Track:
     start : int
         Index of the first frame in the video.
     xyxy : ndarray
-        (T, 4) float64: the face in each frame, between detections interpolated linearly.
+        (T, 4) float64: the face in each frame, interpolated linearly between detections.
     centre_xy, half_px : ndarray
         (T, 2) and (T,) float64: centre and half the longer side of the face, smoothed.
     rule : TrackRule
-        How the track was made and is to be cropped.
+        The parameters that the track was made with and is cropped with.
     """
 
     start: int
@@ -101,8 +101,8 @@ class Track:
 def find_tracks(detections: Sequence[np.ndarray], rule: TrackRule | None = None) -> list[Track]:
     """Join the faces of consecutive frames into tracks.
 
-    Each pass starts at the first face not yet taken and takes from each later frame the first face that overlaps the
-    last one taken, so faces should come best first, as `FaceDetector.detect_all` gives them.
+    Each track starts at the first face that is left and takes from each later frame the first face that overlaps its
+    last one, so the faces should be sorted best first, as from `FaceDetector.detect_all`.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def find_tracks(detections: Sequence[np.ndarray], rule: TrackRule | None = None)
 
 
 def _take(left: list[list[np.ndarray]], first: int, rule: TrackRule) -> tuple[list[int], list[np.ndarray]]:
-    """Take one track's faces out of those left, from the first face of frame ``first`` on."""
+    """Take the faces of one track out of ``left``, starting with the first face of frame ``first``."""
     frames, faces = [first], [left[first].pop(0)]
     for frame in range(first + 1, len(left)):
         if frame - frames[-1] > rule.gap_frames_max:
@@ -147,20 +147,20 @@ def _take(left: list[list[np.ndarray]], first: int, rule: TrackRule) -> tuple[li
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Area shared by two boxes over the area of their union, edges taken as points (no +1 pixel)."""
+    """Intersection over union of two boxes, with edges as points (no +1 pixel)."""
     shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
     return float(shared / union) if union > 0 else 0.0
 
 
 def _track(start: int, xyxy: np.ndarray, rule: TrackRule) -> Track:
-    # The original's scipy.signal.medfilt pads with zeros: near the ends the "median" is one of the lower values.
+    # Zeros at the ends as in the original's scipy.signal.medfilt, so near the ends the median is a lower value.
     smooth = running_median(centres_and_halves(xyxy), rule.smooth_frames, "constant")
     return Track(start, xyxy, smooth[:, :2], smooth[:, 2], rule)
 
 
 def crop_track(frame: np.ndarray, track: Track, index: int) -> np.ndarray:
-    """Cut one frame of a track.
+    """Crop one frame of a track.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sound in mel bands: what both the MFCCs of SyncNet and the filterbanks of AV-HuBERT begin with."""
+"""Mel filterbank energies, the basis of SyncNet's MFCCs and AV-HuBERT's filterbank features."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ WINDOW_SECONDS = 0.025
 STEP_SECONDS = 0.01
 MEL_FILTERS = 26
 PREEMPHASIS = 0.97
-EPSILON = float(np.finfo(float).eps)  # stands for zero energy under the logarithm
-WINDOWS_AT_ONCE = 4096  # about 35 MB of work space however long the sound is
+EPSILON = float(np.finfo(float).eps)  # replaces zero energy before the logarithm
+WINDOWS_AT_ONCE = 4096  # about 35 MB of memory for a sound of any length
 
-STACKED = 4  # filterbank steps to one video frame (av_hubert avhubert/hubert_dataset.py, stack_order_audio)
-LAYER_NORM_EPSILON = 1e-5  # torch's own, as the loader's F.layer_norm has it
+STACKED = 4  # filterbank steps per video frame (av_hubert avhubert/hubert_dataset.py, stack_order_audio)
+LAYER_NORM_EPSILON = 1e-5  # the default of torch's F.layer_norm, used by AV-HuBERT's loader
 
 
 def mel_energies(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> tuple[np.ndarray, np.ndarray]:
-    """Energy in each mel band and in all, one row per 10 ms: (F, 26) and (F,) float64, none of them zero.
+    """Energy in each mel band and in total, one row per 10 ms: (F, 26) and (F,) float64, none of them zero.
 
-    Windows of 25 ms every 10 ms without a taper, the last one padded with zeros; pre-emphasis 0.97; 26 triangular mel
-    filters up to half the sample rate. int16 samples are not scaled. Equal to ``python_speech_features.fbank``.
+    Windows of 25 ms every 10 ms without a window function, the last one padded with zeros; pre-emphasis 0.97; 26
+    triangular mel filters up to half the sample rate. int16 samples are not scaled. Equal to
+    ``python_speech_features.fbank``.
 
     Parameters
     ----------
     samples : (N,) int16 or float
-        Mono sound. Up to one window gives one row.
+        Mono sound. At most one window of samples gives one row.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def log_filterbanks(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.n
 
 
 def stack_filterbanks(filterbanks: np.ndarray) -> np.ndarray:
-    """(F, 26) to (ceil(F / 4), 104): the four steps of a video frame in one row, zeros after the last step."""
+    """(F, 26) to (ceil(F / 4), 104): the four steps of a video frame in one row, padded with zeros."""
     missing = -len(filterbanks) % STACKED
     padded = np.pad(filterbanks, ((0, missing), (0, 0)))
     return padded.reshape(-1, STACKED * filterbanks.shape[1])
@@ -71,11 +72,10 @@ def stack_filterbanks(filterbanks: np.ndarray) -> np.ndarray:
 def stacked_filterbanks(
     samples: np.ndarray, frames: int, sample_rate: int = SAMPLE_RATE, *, normalise: bool = True
 ) -> np.ndarray:
-    """What AV-HuBERT hears beside ``frames`` video frames: (frames, 104) float32.
+    """AV-HuBERT's audio features for ``frames`` video frames: (frames, 104) float32.
 
-    Sound and video that differ in length are made equal at the end, with zeros or by cutting, and only then is each
-    row normalised to zero mean and unit variance: a row of zeros stays zeros (av_hubert ``hubert_dataset.py``,
-    ``load_feature`` and ``__getitem__``).
+    The features are cut or padded with zeros to ``frames`` rows, and then each row is normalised to zero mean and unit
+    variance, so a row of zeros stays zero (av_hubert ``hubert_dataset.py``, ``load_feature`` and ``__getitem__``).
     """
     stacked = stack_filterbanks(log_filterbanks(samples, sample_rate))[:frames]
     stacked = np.pad(stacked, ((0, frames - len(stacked)), (0, 0)))
@@ -83,7 +83,7 @@ def stacked_filterbanks(
 
 
 def normalised_rows(rows: np.ndarray) -> np.ndarray:
-    """(T, C) float32 with zero mean and unit variance in each row, as a layer norm without weights."""
+    """(T, C) float32 with zero mean and unit variance in each row: a layer norm without weights."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     normalised: np.ndarray = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + LAYER_NORM_EPSILON)
     return normalised.astype(np.float32)
@@ -100,13 +100,13 @@ def _windows(samples: np.ndarray, begin: int, end: int, window: int, step: int) 
 
 
 def _mel_filters(fft_size: int, sample_rate: int) -> np.ndarray:
-    """Triangles evenly spaced in mel from 0 to half the sample rate, corners cut down to whole bins: (26, bins)."""
+    """(26, bins): triangles evenly spaced in mel from 0 to half the sample rate, with corners rounded down to bins."""
     highest_mel = 2595 * np.log10(1 + sample_rate / 2 / 700)
     corners_hertz = 700 * (10 ** (np.linspace(0, highest_mel, MEL_FILTERS + 2) / 2595) - 1)
     corners = np.floor((fft_size + 1) * corners_hertz / sample_rate)
     bins = np.arange(fft_size // 2 + 1)
     left, middle, right = (corners[i : i + MEL_FILTERS, None] for i in range(3))
-    with np.errstate(divide="ignore", invalid="ignore"):  # a side of no width holds no bins
+    with np.errstate(divide="ignore", invalid="ignore"):  # a side without width has no bins
         rising = np.where((bins >= left) & (bins < middle), (bins - left) / (middle - left), 0.0)
         falling = np.where((bins >= middle) & (bins < right), (right - bins) / (right - middle), 0.0)
     return rising + falling

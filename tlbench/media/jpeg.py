@@ -1,12 +1,12 @@
-"""A JPEG round trip: frames as they come back from a folder of ``%06d.jpg`` written by ffmpeg without a quality.
+"""A JPEG round trip: frames as read back from JPEG files that ffmpeg wrote with its default quality.
 
-The published lip-sync scores read such a folder (``ffmpeg -i VIDEO -threads 1 -f image2 %06d.jpg`` in
-SyncNetInstance_calc_scores.py of Rudrabha/Wav2Lip and Sxjdwang/TalkLip). Nothing there sets a quality, so ffmpeg's
-default holds: Motion JPEG under rate control at 200 kbit/s for 25 frames a second. The first frames are fine and the
-later ones coarse, the sooner the larger the picture is. The network was fed with that, so the score depends on it.
+The published lip-sync scores read such files (``ffmpeg -i VIDEO -threads 1 -f image2 %06d.jpg`` in
+SyncNetInstance_calc_scores.py of Rudrabha/Wav2Lip and Sxjdwang/TalkLip). ffmpeg's default is Motion JPEG with rate
+control at 200 kbit/s for 25 frames/s: the first frames are good, the later ones are coarse, and earlier so for larger
+pictures. The published scores depend on it.
 
-The colour is kept as finely as the video has it: ffmpeg takes from the encoder's formats the one that loses least
-(``avcodec_find_best_pix_fmt_of_list`` in libavcodec/avcodec.c), which is 4:4:4 for RGB, grey and 4:4:0 too.
+The chroma keeps the video's resolution: ffmpeg takes the encoder's format that loses least
+(``avcodec_find_best_pix_fmt_of_list`` in libavcodec/avcodec.c), which is 4:4:4 also for RGB, grey and 4:4:0.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ DEFAULT_BIT_RATE = 200_000  # bits a second; ffmpeg's AVCodecContext default, li
 
 
 class JpegRoundTrip:
-    """Encodes the frames of one clip, in order, and decodes them again; one frame in, one frame out.
+    """Encodes the frames of one clip, in order, and decodes them again.
 
-    The encoder's rate control carries on from frame to frame, so a clip needs an instance of its own, and how its
-    frames are grouped into runs makes no difference.
+    The encoder's rate control depends on the frames before, so each clip needs its own instance. The grouping of frames
+    into chunks makes no difference.
 
     Parameters
     ----------
     bit_rate : int
-        Bits a second the rate control aims at.
+        Target of the rate control, in bits per second.
     frames_per_second : int
     """
 
@@ -38,14 +38,14 @@ class JpegRoundTrip:
         self._bit_rate = bit_rate
         self._frames_per_second = frames_per_second
         self._encoder: av.VideoCodecContext | None = None
-        self._reformatter = VideoReformatter()  # one for all: it keeps its tables from frame to frame
+        self._reformatter = VideoReformatter()  # one for all frames, because it keeps tables
         self._count = 0
 
     def encode(self, frame: av.VideoFrame) -> bytes:
         """The next frame as a JPEG file. Frames of another size than the first are scaled to it, as ffmpeg does."""
         if self._encoder is None:
             self._encoder = self._open(frame.width, frame.height, jpeg_layout(frame.format))
-        # The decoder's planar YUV goes in as it is but for the range; through RGB the chroma would be averaged twice.
+        # The decoder's planar YUV is converted only in range; going through RGB would average the chroma twice.
         picture = self._reformatter.reformat(
             frame,
             self._encoder.width,
@@ -57,7 +57,7 @@ class JpegRoundTrip:
         decoders = (picture.pts, picture.time_base)
         picture.pts, picture.time_base = self._count, Fraction(1, self._frames_per_second)
         packets = self._encoder.encode(picture)
-        if picture is frame:  # nothing to convert: these are the decoder's own time stamps
+        if picture is frame:  # no conversion was needed, so the decoder's timestamps have to be restored
             picture.pts, picture.time_base = decoders
         self._count += 1
         return b"".join(bytes(packet) for packet in packets)
@@ -75,17 +75,17 @@ class JpegRoundTrip:
         encoder.bit_rate = self._bit_rate
         encoder.framerate = Fraction(self._frames_per_second)
         encoder.time_base = Fraction(1, self._frames_per_second)
-        encoder.thread_count = 1  # each slice thread adds restart markers, and the rate control reacts to their bytes
+        encoder.thread_count = 1  # slice threads add restart markers, whose bytes change the rate control
         return encoder
 
 
 def jpeg_layout(layout: av.VideoFormat) -> str:
-    """The layout in which ffmpeg's JPEG encoder takes pictures of another: ``yuvj420p``, ``yuvj422p`` or ``yuvj444p``.
+    """The pixel layout that ffmpeg's JPEG encoder uses for a source layout: ``yuvj420p``, ``yuvj422p`` or ``yuvj444p``.
 
-    It halves the colour's width where the source has less than all of it, and then its height likewise. Seen with
-    ffmpeg 9.0 for 31 layouts of up to 16 bits, planar, packed and with a palette.
+    The chroma width is halved if the source's is reduced, and then the height likewise. Checked with ffmpeg 9.0 for 31
+    layouts of up to 16 bits, planar, packed and with a palette.
     """
-    side = 64  # pixels; any that can be quartered
+    side = 64  # pixels; any multiple of four
     if layout.is_rgb or layout.chroma_width(side) == side:
         return "yuvj444p"
     return "yuvj422p" if layout.chroma_height(side) == side else "yuvj420p"

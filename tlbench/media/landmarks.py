@@ -1,17 +1,16 @@
 """Face landmarks: read from a file, or found in a video.
 
-They are the 68 points of iBUG 300-W in dlib's order, of which tlbench uses the lower nose (33), the corners of the eyes
-(36, 39, 42, 45) and the mouth (48 to 67). In a frame without a face they are NaN.
+They are the 68 points of iBUG 300-W in dlib's order. tlbench uses the lower nose (33), the corners of the eyes
+(36, 39, 42, 45) and the mouth (48 to 67). Frames without a face have NaN.
 
-They are found as upstream AV-HuBERT finds them (facebookresearch/av_hubert,
-``avhubert/preparation/detect_landmark.py``): dlib's HOG face detector, then dlib's published 68-point predictor.
-Neither is a dependency of tlbench; both come with the extra ``landmarks``, the predictor inside a package of models. It
-was trained on iBUG 300-W, whose licence excludes commercial use. What differs:
+They are found as in AV-HuBERT (facebookresearch/av_hubert, ``avhubert/preparation/detect_landmark.py``): dlib's HOG
+face detector, then dlib's published 68-point predictor. Both come with the extra ``landmarks``, the predictor inside a
+package of models. It was trained on iBUG 300-W, which excludes commercial use. Differences from AV-HuBERT:
 
-* Of several faces the detector's surest is taken; upstream keeps the last, which is its least sure.
-* Where the detector finds no face, upstream asks a second one, a network that needs seconds a frame without a GPU. Here
-  the frame stays without landmarks, and its neighbours' are interpolated.
-* Frames of `UPSAMPLED_BELOW_PX` or more are searched at their own size, where upstream doubles every frame.
+* Of several faces the one with the highest score is taken; AV-HuBERT keeps the last, which has the lowest.
+* If no face is found, AV-HuBERT runs a second detector, a network that needs seconds per frame without a GPU. Here the
+  frame has no landmarks, and they are interpolated later.
+* Frames of `UPSAMPLED_BELOW_PX` or more are searched at their own size; AV-HuBERT doubles every frame.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ import cv2
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.faces import LARGEST_PX, NOT_NPY
+from tlbench.media.box_files import LARGEST_PX, NOT_NPY
 from tlbench.media.mouth_patch import POINTS
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 
 DETECTOR = "dlib68"  # enters protocol ids and cache keys
-UPSAMPLED_BELOW_PX = 480  # shorter side of the frame: dlib finds faces from 80 pixels on, or 40 in a doubled frame
+UPSAMPLED_BELOW_PX = 480  # shorter side of the frame; dlib finds faces of 80 pixels or more, 40 in a doubled frame
 MODELS = "face_recognition_models"
 PREDICTOR = "shape_predictor_68_face_landmarks.dat"
 PREDICTOR_SHA256 = "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"  # of dlib.net's file, unpacked
@@ -46,7 +45,7 @@ def read_landmarks(path: Path) -> np.ndarray:
     Parameters
     ----------
     path : Path
-        (T, 68, 2) numbers, x y in pixels of the frame. A frame without a face is NaN.
+        (T, 68, 2) numbers, x y in pixels of the frame; NaN for a frame without a face.
 
     Returns
     -------
@@ -65,7 +64,7 @@ def read_landmarks(path: Path) -> np.ndarray:
             "np.save('NAME.npy', np.array([np.full((68, 2), np.nan) if f is None else f for f in pickle.load(file)]))",
         )
     try:
-        # Mapped, so that a header which claims more than the file holds is refused before memory is taken for it.
+        # Mapped, so that a header that declares more than the file holds is refused before memory is allocated.
         rows = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         message = f"landmarks {path.name} are not there; have them detected, or correct the path"
@@ -92,22 +91,22 @@ def _bad(path: Path, fault: str) -> ClipError:
 
 
 def find_landmarks(chunks: Iterable[FrameChunk]) -> np.ndarray:
-    """Find the landmarks of the surest face of every frame.
+    """Find the landmarks of the best face of every frame.
 
     Parameters
     ----------
-    runs : iterable of FrameChunk
+    chunks : iterable of FrameChunk
         The video in order.
 
     Returns
     -------
     ndarray
-        (T, 68, 2) float64 x y, whole pixels; NaN where there is no face.
+        (T, 68, 2) float64 x y in whole pixels; NaN for frames without a face.
 
     Raises
     ------
     ClipError
-        ``no-frames`` if there is not one frame.
+        ``no-frames`` if the video has no frame.
     TlbenchError
         If the extra ``landmarks`` is not installed, or its predictor is not the published one.
     """
@@ -132,29 +131,29 @@ class _Finder:
         self._predict = _predictor()
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """(68, 2) float64 of one (H, W, 3) uint8 RGB frame."""
+        """The landmarks, (68, 2) float64, of one (H, W, 3) uint8 RGB frame."""
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         faces = self._detect(grey, 1 if min(grey.shape) < UPSAMPLED_BELOW_PX else 0)
         if not len(faces):
             return np.full((POINTS, 2), np.nan)
-        face = self._predict(grey, faces[0])  # surest first
+        face = self._predict(grey, faces[0])  # best first
         return np.array([(point.x, point.y) for point in face.parts()], dtype=np.float64)
 
 
-@cache  # it has 100 MB and takes a second to read
+@cache  # 100 MB, takes a second to read
 def _predictor() -> Any:
     return import_module("dlib").shape_predictor(str(published_predictor()))
 
 
 def published_predictor() -> Path:
-    """Where the predictor lies. Another one's points would be another view under the same name, so it is refused.
+    """The path of the predictor. Another predictor would change the view under the same name, so it is refused.
 
     Raises
     ------
     TlbenchError
         If it is not installed, or not the published one.
     """
-    spec = find_spec(MODELS)  # not imported: the older of the two packages of that name can't be, on a current Python
+    spec = find_spec(MODELS)  # not imported: the older package of this name can't be imported in a current Python
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     path = next((found for folder in folders if (found := Path(folder) / "models" / PREDICTOR).is_file()), None)
     if path is None:

@@ -1,6 +1,6 @@
-"""Wav2Lip's mel spectrogram, and the 0.2 s of it that belong to each video frame.
+"""Wav2Lip's mel spectrogram, and its segments of 0.2 s for each video frame.
 
-After Rudrabha/Wav2Lip ``audio.py`` and ``hparams.py``, which compute by librosa: pre-emphasis 0.97, windows of 50 ms
+After Rudrabha/Wav2Lip ``audio.py`` and ``hparams.py``, which use librosa: pre-emphasis 0.97, windows of 50 ms
 (800 samples, Hann) every 12.5 ms, 80 mel bands from 55 to 7600 Hz, decibels below 20 dB, scaled to -4..4.
 """
 
@@ -32,10 +32,10 @@ def mel_spectrogram(samples: np.ndarray, edges: Literal["reflect", "constant"] =
     Parameters
     ----------
     samples : (N,) int16 or float
-        Mono sound at 16 kHz; int16 is scaled to -1..1, floats are taken as they are.
+        Mono sound at 16 kHz; int16 is scaled to -1..1, floats are not scaled.
     edges : "reflect" or "constant"
-        What the windows at both ends hang over into: the sound mirrored, as librosa 0.7.0 has it, which Wav2Lip's
-        authors pinned; or silence, as from librosa 0.9 on. The first and last two columns differ by up to 1.8.
+        Padding at both ends: the mirrored sound, as in librosa 0.7.0, which Wav2Lip's authors pinned; or silence, as
+        since librosa 0.9. The first and last two columns differ by up to 1.8.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def mel_spectrogram(samples: np.ndarray, edges: Literal["reflect", "constant"] =
         raise MediaError("no-audio", "no samples to compute a mel spectrogram of; the sound track is empty")
     sound = samples.astype(np.float64) / (INT16_SCALE if samples.dtype == np.int16 else 1)
     sound[1:] -= PREEMPHASIS * sound[:-1]
-    if edges == "reflect" and len(sound) <= FFT_SIZE // 2:  # too short to be mirrored that far
+    if edges == "reflect" and len(sound) <= FFT_SIZE // 2:  # too short to be mirrored
         sound = np.pad(sound, (0, FFT_SIZE // 2 + 1 - len(sound)))
     padded = np.pad(sound, FFT_SIZE // 2, mode=edges)
     windows = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::HOP]  # (steps, 800)
@@ -61,16 +61,16 @@ def mel_spectrogram(samples: np.ndarray, edges: Literal["reflect", "constant"] =
 
 
 def mel_segments(mel: np.ndarray, frames: int, ahead_frames: int = 0) -> np.ndarray:
-    """0.2 s of (80, S) spectrogram for each of so many frames at 25 per second: (frames, 1, 80, 16).
+    """Segments of 0.2 s of an (80, S) spectrogram, one for each frame at 25 frames/s: (frames, 1, 80, 16).
 
-    A segment begins with its frame, at column ``int(3.2 * frame)``, as in Wav2Lip's ``inference.py``, or some frames
-    ahead of it. One that would reach over an end of the sound is the nearest one that does not; sound shorter than a
-    segment is followed by silence.
+    A segment begins with its frame, at column ``int(3.2 * frame)``, as in Wav2Lip's ``inference.py``, or
+    ``ahead_frames`` earlier. Segments are moved to stay inside the sound; sound shorter than a segment is padded with
+    silence.
 
     Parameters
     ----------
     ahead_frames : int
-        2 puts the frame in the middle of its 0.2 s.
+        2 puts the frame in the middle of its segment.
     """
     if mel.shape[1] < SEGMENT_STEPS:
         silence = ((0, 0), (0, SEGMENT_STEPS - mel.shape[1]))
@@ -84,7 +84,7 @@ def mel_segments(mel: np.ndarray, frames: int, ahead_frames: int = 0) -> np.ndar
 
 @cache
 def _mel_filters() -> np.ndarray:
-    """Triangles evenly spaced on Slaney's mel scale, each of the same area: (80, 401), as ``librosa.filters.mel``."""
+    """(80, 401): triangles of equal area, evenly spaced on Slaney's mel scale, as in ``librosa.filters.mel``."""
     corners = _hertz(np.linspace(_mel(LOWEST_HERTZ), _mel(HIGHEST_HERTZ), MEL_BANDS + 2))  # (82,)
     bins = np.linspace(0, SAMPLE_RATE / 2, FFT_SIZE // 2 + 1)
     rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]

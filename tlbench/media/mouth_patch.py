@@ -1,14 +1,14 @@
-"""Mouth patches as upstream AV-HuBERT was trained on: every mouth in the same place, size and direction.
+"""Mouth patches as in AV-HuBERT's training: every mouth at the same position, size and angle.
 
-The rules are those of facebookresearch/av_hubert ``avhubert/preparation/align_mouth.py``, itself after mpc001's
-Lipreading_using_Temporal_Convolutional_Networks: five points that speech does not move, smoothed over time, are laid
-over those of a mean face in a 256x256 picture, and 96x96 pixels are cut around the mouth. What differs:
+The method is that of facebookresearch/av_hubert ``avhubert/preparation/align_mouth.py``, after mpc001's
+Lipreading_using_Temporal_Convolutional_Networks: five points that do not move with speech, smoothed over time, are
+aligned to those of a mean face in a 256x256 picture, and 96x96 pixels around the mouth are cropped. Differences:
 
-* The mean face. Upstream's is a file (``20words_mean_face.npy``) that is not part of this project; ours is close to it
-  (`STABLE_XY`). Where equality matters, prepare the videos with upstream's script: what it writes, 96x96 pixels, is
-  read through the view ``lrs2-center``, whose middle 88x88 is what upstream's reader takes from it.
-* Upstream writes the patches to a compressed video and reads them back. Here they stay as they are.
-* Where no frame shows a face, upstream shrinks whole frames to 96x96. Here that is a reason not to score the clip.
+* The mean face. The original's is a file (``20words_mean_face.npy``) that is not part of this project; ours is close to
+  it (`STABLE_XY`). For exact equality prepare the videos with the original script and use the view ``lrs2-center``,
+  which takes the middle 88x88 of its 96x96 pixels, as AV-HuBERT does.
+* The original writes the patches to a compressed video and reads it back. Here they are not compressed.
+* If no frame shows a face, the original scales whole frames to 96x96. Here the clip is not scored.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ POINTS = 68
 STABLE = (33, 36, 39, 42, 45)  # below the nose, and the corners of the eyes; stablePntsIDs
 MOUTH = slice(48, 68)  # start-idx to stop-idx
 
-# The stable points of the mean face, x y. Of upstream's mean face the centres of both eyes, nose and mouth have been
-# published, since mpc001/auto_avsr aligns by them (``preparation/detectors/mediapipe/video_process.py``,
-# ``get_stable_reference``): 102.074 94.272, 156.361 93.578, 129.004 135.903, 129.313 157.823. The points within eyes
-# and nose are those of dlib's mean face (``dlib/image_transforms/interpolation.h``, ``mean_face_shape_x``), turned and
-# scaled by the similarity that brings its four centres closest to these, and set on these.
+# The stable points of the mean face, x y. Of the original mean face only the centres of both eyes, nose and mouth are
+# published, in mpc001/auto_avsr (``preparation/detectors/mediapipe/video_process.py``, ``get_stable_reference``):
+# 102.074 94.272, 156.361 93.578, 129.004 135.903, 129.313 157.823. The points around these centres are those of dlib's
+# mean face (``dlib/image_transforms/interpolation.h``, ``mean_face_shape_x``), after the similarity transform that maps
+# its four centres closest to these.
 MEAN_FACE = "own"
 STABLE_XY = np.array(
     [
@@ -42,30 +42,30 @@ STABLE_XY = np.array(
     ]
 )
 
-_LEVELS = np.arange(256) / 255.0  # what skimage makes of uint8
+_LEVELS = np.arange(256) / 255.0  # skimage's conversion of uint8
 
 
 def placements(landmarks: np.ndarray, stable_xy: np.ndarray = STABLE_XY) -> np.ndarray:
-    """Where the mouth patch lies in each frame.
+    """The position of the mouth patch in each frame, as affine maps.
 
-    Landmarks of frames without a face are interpolated between their neighbours, and held at the ends. The stable
-    points are the mean over 12 frames that begin with this one; the last 11 frames share the window of the one before
-    them. The patch is cut around this frame's own mouth, at whole pixels, and stays inside the 256x256 picture.
+    Landmarks of frames without a face are interpolated, and repeated at the ends. The stable points are the mean over
+    12 frames from this one on; the last 11 frames use the window of the frame before them. The patch is centred on the
+    frame's own mouth, in whole pixels, and stays inside the 256x256 picture.
 
     Parameters
     ----------
     landmarks : ndarray
-        (T, 68, 2) float, x y in pixels of the frame, in the order of iBUG 300-W (dlib's 68 points). A frame without a
-        face is NaN.
+        (T, 68, 2) float, x y in pixels of the frame, in the order of iBUG 300-W (dlib's 68 points); NaN for a frame
+        without a face.
     stable_xy : ndarray
-        (5, 2) float64: points 33, 36, 39, 42, 45 of the mean face. Of upstream's:
+        (5, 2) float64: points 33, 36, 39, 42, 45 of the mean face. For the original's:
         ``np.load("20words_mean_face.npy")[list(STABLE)]``.
 
     Returns
     -------
     ndarray
-        (T, 2, 3) float64 affine maps: ``placement @ (x, y, 1)`` is the place in the patch of the frame's pixel (x, y),
-        counted from the centre of the first pixel.
+        (T, 2, 3) float64 affine maps: ``placement @ (x, y, 1)`` is the position in the patch of the frame's pixel
+        (x, y), with (0, 0) at the centre of the first pixel.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def placements(landmarks: np.ndarray, stable_xy: np.ndarray = STABLE_XY) -> np.n
     maps = repeat_last(maps, 0, frames)
     mouth = np.einsum("tij,tnj->tni", maps[:, :, :2], whole[:, MOUTH]).mean(axis=1) + maps[:, :, 2]  # (T, 2)
     half_px = PATCH_PX // 2
-    # Python's round, as in the original, goes to the even neighbour: so does rint.
+    # rint rounds half to even, like Python's round in the original.
     maps[:, :, 2] -= np.rint(np.clip(mouth, half_px, MEAN_PX - half_px)) - half_px
     return maps
 
@@ -89,8 +89,8 @@ def placements(landmarks: np.ndarray, stable_xy: np.ndarray = STABLE_XY) -> np.n
 def warp(image: np.ndarray, placement: np.ndarray) -> np.ndarray:
     """The mouth patch of one frame, bilinear, black outside the frame.
 
-    Within one grey level of ``skimage.transform.warp`` followed by truncation to uint8, as in the original;
-    cv2.warpAffine would not be, since it rounds places to 1/32 pixel.
+    Within one grey level of the original's ``skimage.transform.warp`` and truncation to uint8. (cv2.warpAffine would
+    differ more, since it rounds positions to 1/32 pixel.)
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def warp(image: np.ndarray, placement: np.ndarray) -> np.ndarray:
     back = np.linalg.inv(placement[:, :2])
     rows, columns = np.mgrid[0:PATCH_PX, 0:PATCH_PX].astype(np.float64)
     places = np.stack([columns - placement[0, 2], rows - placement[1, 2]], axis=-1) @ back.T  # (96, 96, 2) x y
-    # All that lies one pixel or more outside is black, so it need not be any further away.
+    # Everything one pixel or more outside is black, so positions are clipped there.
     places = np.clip(places, -1, [width, height])
     first = np.floor(places).astype(np.int64)
     left, top = first.reshape(-1, 2).min(axis=0)
@@ -123,7 +123,7 @@ def warp(image: np.ndarray, placement: np.ndarray) -> np.ndarray:
 
 
 def _interpolated(landmarks: np.ndarray) -> np.ndarray:
-    """(T, 68, 2) without gaps."""
+    """(T, 68, 2) with the gaps interpolated. Raises ClipError ``no-face`` if no frame has landmarks."""
     flat = landmarks.reshape(len(landmarks), -1)
     known = np.flatnonzero(np.isfinite(flat).all(axis=1))
     if not len(known):
@@ -135,9 +135,9 @@ def _interpolated(landmarks: np.ndarray) -> np.ndarray:
 
 
 def _similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(2, 3) turn, scale and shift that bring points closest to others in the sense of least squares.
+    """(2, 3) rotation, scale and shift from ``source`` to ``target`` with the least squared error.
 
-    What ``skimage.transform.estimate_transform("similarity", ...)`` computes (Umeyama 1991); in a plane, with points
+    Equal to ``skimage.transform.estimate_transform("similarity", ...)`` (Umeyama 1991). In two dimensions, with points
     as complex numbers, it is a division.
     """
     here, there = (points[:, 0] + 1j * points[:, 1] for points in (source, target))

@@ -1,11 +1,11 @@
-"""One person's face followed through a video that may show several.
+"""Following the face of one person through a video that may show several.
 
-The published rule takes the best face of each frame, whoever's that is. Here it is still found, for ``paper`` numbers;
-for ``sound`` ones the face of one person is followed: the one whose box overlaps the last. A face that is lost is
-taken up again where it was, or where its movement would have brought it, and never somebody else's instead.
+The published rule takes the best face of each frame, of whichever person. It is kept for ``paper`` numbers. For
+``sound`` numbers the face of one person is followed by the overlap of boxes. A lost face is found again where it was,
+or where its motion would have taken it, and is not replaced by another person's.
 
-Videos of one face are the rule, so all faces are looked for once in `SEARCH_EVERY` frames only. Where this shows a
-second face, or the best face jumps, all faces of every frame are found and joined into tracks, one a person.
+Most videos show one face, so all faces are detected in one of `SEARCH_EVERY` frames only. If there is a second face, or
+the best face jumps, all faces of every frame are detected and joined into tracks, one per person.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from tlbench.errors import TlbenchError
 from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import Boxes, FaceDetector, as_boxes, best_faces, check_smooth
 from tlbench.media.followed import GAP_FRAMES, FollowedFace, fill_gaps
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 
-SEARCH_EVERY = 20  # frames: who is there for a shorter time may go unseen, and does not matter to the one followed
-OVERLAP_MIN = 0.2  # of the union: less is a jump. At 25 frames a second a face moves by a few pixels
-SAME_FACE = 0.5  # of the smaller box: two boxes that share more are two answers for one face
-SUPPORT_FRAMES = 3  # a face found in fewer frames is taken for a mistake of the detector
-START_FRAMES = 5  # faces found within so many frames of the first one were there at first
-SPEED_FRAMES = 5  # a face's speed is that of its last so many boxes
+SEARCH_EVERY = 20  # frames; a person who is visible for a shorter time may be missed
+OVERLAP_MIN = 0.2  # of the union: less is a jump, since at 25 frames/s a face moves by a few pixels
+SAME_FACE = 0.5  # of the smaller box: two boxes that share more show the same face
+SUPPORT_FRAMES = 3  # a face found in fewer frames counts as a detector error
+START_FRAMES = 5  # faces found within so many frames of the first one count as present from the start
+SPEED_FRAMES = 5  # number of boxes that a face's speed is computed from
 
-Chunks = Callable[[], Iterable[FrameChunk]]  # begins a pass through a video
+Chunks = Callable[[], Iterable[FrameChunk]]  # starts a pass through a video
 
 
 def check_choice(face: str) -> None:
-    """Raises TlbenchError if ``face`` does not say which face is followed."""
+    """Raises TlbenchError if ``face`` is not a valid choice of the face to follow."""
     if face in ("largest", "central") or (face.isascii() and face.isdigit() and int(face) >= 1):
         return
     raise TlbenchError(f"face {face!r} is none of largest, central, or a number: 1 for the first from the left")
@@ -44,22 +44,22 @@ def find_people(chunks: Chunks, detector: FaceDetector, smooth: int = 0, face: s
 
     Parameters
     ----------
-    runs : callable
-        Gives the video from its beginning, in order; called twice if there are several people.
+    chunks : callable
+        Returns the chunks of the video from the beginning; called twice if there are several people.
     detector : FaceDetector
     smooth : int
         As :func:`tlbench.media.faces.find_boxes`.
     face : str
-        Which face is followed where there are several: ``largest`` (of equally large ones the most central),
-        ``central``, or its number from the left, ``1`` the first, in the first frame that shows so many. A video that
-        never shows so many has no face to follow.
+        The face to follow if there are several: ``largest`` (of equally large ones the most central), ``central``, or
+        its number from the left, from ``1``, in the first frame with so many faces. A video without such a frame has no
+        face to follow.
 
     Raises
     ------
     ClipError
-        ``no-frames`` if there is not one frame.
+        ``no-frames`` if the video has no frame.
     TlbenchError
-        If ``smooth`` or ``face`` is not one of these.
+        If ``smooth`` or ``face`` is invalid.
     """
     check_smooth(smooth)
     check_choice(face)
@@ -73,7 +73,7 @@ def find_people(chunks: Chunks, detector: FaceDetector, smooth: int = 0, face: s
 
 
 def _counted(chunks: Iterable[FrameChunk], detector: FaceDetector, counts: list[int]) -> Iterator[FrameChunk]:
-    """The same runs; how many faces each frame looked at shows is added to ``counts``."""
+    """The same chunks; the number of faces of every `SEARCH_EVERY`-th frame is appended to ``counts``."""
     for chunk in chunks:
         looked_at = [row for row in range(len(chunk)) if (chunk.start + row) % SEARCH_EVERY == 0]
         if looked_at:
@@ -82,13 +82,13 @@ def _counted(chunks: Iterable[FrameChunk], detector: FaceDetector, counts: list[
 
 
 def _jumps(best: np.ndarray) -> bool:
-    """Whether the best face is elsewhere all of a sudden."""
+    """Whether the best face jumps from one frame to the next."""
     found = best[~np.isnan(best[:, 0])]
     return any(overlap(a, b) < OVERLAP_MIN for a, b in pairwise(found))
 
 
 def _distinct(rows: np.ndarray) -> np.ndarray:
-    """(k, 5) x1 y1 x2 y2 score, best first, without boxes that lie mostly in, or around, a better one."""
+    """(k, 5) x1 y1 x2 y2 score, best first, without boxes that overlap mostly with a better one."""
     kept: list[np.ndarray] = []
     for row in rows:
         if (row[:2] < row[2:4]).all() and all(_shared(row, other) <= SAME_FACE for other in kept):
@@ -97,14 +97,14 @@ def _distinct(rows: np.ndarray) -> np.ndarray:
 
 
 def _shared(a: np.ndarray, b: np.ndarray) -> float:
-    """Area shared by two boxes over that of the smaller."""
+    """The shared area of two boxes over the area of the smaller one."""
     sides = np.maximum(np.minimum(a[2:4], b[2:4]) - np.maximum(a[:2], b[:2]), 0)
     return float(sides.prod() / min((a[2:4] - a[:2]).prod(), (b[2:4] - b[:2]).prod()))
 
 
 @dataclass
 class _Person:
-    """The boxes of one face, as far as it was found."""
+    """The boxes of one person, in the frames in which the face was found."""
 
     frames: list[int] = field(default_factory=list)
     boxes: list[np.ndarray] = field(default_factory=list)  # (4,) each
@@ -114,7 +114,7 @@ class _Person:
         self.boxes.append(box)
 
     def likeness(self, frame: int, box: np.ndarray) -> float:
-        """How well a box of a later frame overlaps where the face would be now; after a gap, or where it last was."""
+        """Overlap of a later box with the predicted position of the face; after a gap also with its last position."""
         gap = frame - self.frames[-1]
         last = self.boxes[-1]
         moved = last + self._speed() * min(gap, GAP_FRAMES)
@@ -122,7 +122,7 @@ class _Person:
         return expected if gap == 1 else max(expected, overlap(last, box))
 
     def _speed(self) -> np.ndarray:
-        """(4,) pixels a frame, both corners alike: the mean movement of its centre over the last few boxes."""
+        """(4,) pixels per frame, the same for both corners: the mean motion of the centre over the last boxes."""
         start = max(-SPEED_FRAMES, -len(self.frames))
         frames = self.frames[-1] - self.frames[start]
         if not frames:
@@ -134,7 +134,7 @@ class _Person:
 def _follow(
     chunks: Iterable[FrameChunk], detector: FaceDetector, best: np.ndarray, centre: np.ndarray, face: str
 ) -> FollowedFace:
-    """One person's face among all faces of all frames."""
+    """The face of the chosen person, from all faces of all frames."""
     faces: list[np.ndarray] = []
     size = np.zeros(2)
     for chunk in chunks:
@@ -152,7 +152,7 @@ def _follow(
 
 
 def _with_best(rows: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """All faces of a frame, (k, 5), in whole pixels; the best one as the published rule found it, and surely a face."""
+    """All faces of a frame, (k, 5), in whole pixels; the best face of the published rule first, with infinite score."""
     whole = np.concatenate([np.trunc(np.clip(rows[:, :4], 0, None)), rows[:, 4:]], axis=1)
     if not np.isnan(best[0]):
         whole = np.concatenate([[[*best, np.inf]], whole])
@@ -160,17 +160,17 @@ def _with_best(rows: np.ndarray, best: np.ndarray) -> np.ndarray:
 
 
 def people_of(faces: Sequence[np.ndarray], sure_score: float) -> list[_Person]:
-    """Join the faces of a video's frames into people, in the order in which they are first seen.
+    """Join the faces of a video's frames into people, in the order of their first frames.
 
-    In each frame the likeliest pairs of a person and a face are taken first, those who were seen in the frame before
-    going before those who were lost: so who stays keeps his face, also while another passes in front of him.
+    In each frame the pairs of a person and a face with the largest overlap are matched first. People who were found in
+    the frame before come before those who were lost, so that nobody loses the face to a person who passes by.
 
     Parameters
     ----------
     faces : sequence of ndarray
         For each frame (k, 5) x1 y1 x2 y2 score.
     sure_score : float
-        A person begins with a face that scores more; weaker ones only carry on.
+        A new person needs a face with a higher score; faces with a lower score only continue a person.
     """
     people: list[_Person] = []
     for frame, rows in enumerate(faces):
@@ -188,9 +188,9 @@ def people_of(faces: Sequence[np.ndarray], sure_score: float) -> list[_Person]:
 
 
 def _waited_for(person: _Person, frame: int, lost: bool) -> bool:
-    """Whether someone who was lost, or was seen in the frame before, may be in this one.
+    """Whether to look for a person in this frame. ``lost``: for those not found in the frame before, or for the others.
 
-    A face that was hardly ever found is not waited for long.
+    A person with few faces is given up after a short gap.
     """
     gap = frame - person.frames[-1]
     lasting = len(person.frames) >= SUPPORT_FRAMES or gap <= GAP_FRAMES + 1
@@ -198,7 +198,7 @@ def _waited_for(person: _Person, frame: int, lost: bool) -> bool:
 
 
 def _choose(people: Sequence[_Person], face: str, middle: np.ndarray) -> _Person | None:
-    """Who is followed; None if there is nobody, or fewer than the number asked for."""
+    """The person to follow; None if there is nobody, or no person with the given number."""
     if not people:
         return None
     if face not in ("largest", "central"):
@@ -218,7 +218,7 @@ def _choose(people: Sequence[_Person], face: str, middle: np.ndarray) -> _Person
 
 
 def _from_left(people: Sequence[_Person], number: int) -> _Person | None:
-    """The person of this number from the left in the first frame that shows so many."""
+    """The person with this number from the left, in the first frame with so many people."""
     shown: dict[int, list[tuple[float, int]]] = {}
     for order, person in enumerate(people):
         for frame, box in zip(person.frames, person.boxes, strict=True):

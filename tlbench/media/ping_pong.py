@@ -1,4 +1,4 @@
-"""A video played to and fro, for as long as somebody speaks, without holding all of it in memory."""
+"""Playing a video forwards and backwards in turn, to any length, without keeping all of it in memory."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from itertools import islice
 
 import numpy as np
 
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 
-HELD_BYTES = 256 * 2**20  # of frames that wait to be played backwards
+HELD_BYTES = 256 * 2**20  # memory for frames that are played backwards
 
 
 def to_and_fro(
     video: VideoReader, frames: int, count: int, held_bytes: int = HELD_BYTES
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """``count`` frames of a video of so many: 0 1 2 3 2 1 0 1 ... for four; each with its number.
+    """``count`` frames with their indices, of a video of ``frames`` frames: 0 1 2 3 2 1 0 1 ... for four.
 
-    Backwards, the video is decoded again for each stretch that may be held, unless ``video`` keeps its frames.
+    Backwards, the video is decoded again for each part that fits into memory, unless ``video`` keeps its frames.
 
     Yields
     ------

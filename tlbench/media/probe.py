@@ -1,4 +1,4 @@
-"""What a video file says about itself, without decoding more than its first picture."""
+"""Reading the headers and packets of a video file; only the first picture is decoded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tlbench.media.orientation import Orientation, orientation
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import COUNTED, chunk_times, has_holes
 
-# Containers whose timestamps are made up by FFmpeg from a frame counter: pictures are evenly spaced by definition.
+# Containers without timestamps: FFmpeg makes them from a frame counter, so pictures are evenly spaced by definition.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "yuv4mpegpipe"})
-MOST_PACKETS_TO_FIRST_FRAME = 64  # a stream that shows nothing for so long is asked no further by a probe
+MOST_PACKETS_TO_FIRST_FRAME = 64  # the probe gives up decoding the first picture after so many packets
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class AudioInfo:
     Attributes
     ----------
     duration_seconds : float
-        From the packets that are really there, so a file that was cut has a shorter one.
+        From the packets in the file, so it is shorter for a truncated file.
     start_seconds : float
-        When the sound begins, relative to the first picture.
+        Start of the sound relative to the first picture.
     """
 
     codec: str
@@ -44,7 +44,7 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The pictures of a file: its default track, else the one with the largest.
+    """The pictures of a file: its default track, else the one with the largest pictures.
 
     Attributes
     ----------
@@ -53,35 +53,35 @@ class VideoInfo:
     width, height : int
         As displayed, after ``rotation_degrees``.
     rotation_degrees : int
-        Clockwise turn that the file asks of its player: 0, 90, 180 or 270.
+        Clockwise rotation for display: 0, 90, 180 or 270.
     mirrored : bool
-        Whether it asks to exchange left and right after the turn.
+        Whether left and right are exchanged after the rotation.
     frames_per_second : float
-        Average over the file; what the header says where the container has no timestamps (AVI).
+        Average over the file; from the header if the container has no timestamps (AVI).
     variable_frame_rate : bool
-        The longest and the shortest interval between two pictures differ by more than half the median interval. Finer
-        differences are the rounding of timestamps (1 ms in Matroska). Never true where the container has none.
+        Whether the longest and the shortest interval between two pictures differ by more than half the median interval.
+        Smaller differences are rounding of timestamps (1 ms in Matroska). False without timestamps.
     even_at_25 : bool
-        The i-th picture is the one nearest to i/25 s, for every i, so that conversion to 25 frames/s changes nothing.
+        Whether the i-th picture is the one nearest to i/25 s, for every i, so that conversion to 25 frames/s changes
+        nothing.
     has_timestamps : bool
-        The file says when each picture is shown. Bare streams don't, nor do AVIs unless empty chunks lie between their
-        pictures: then these are evenly spaced.
+        Whether the file says when each picture is shown. Raw streams don't, nor do AVIs without empty chunks between
+        their pictures; the pictures are then evenly spaced.
     frame_count : int
-        Pictures that a player would show, counted as packets.
+        Number of pictures that a player shows, counted as packets.
     declared_frame_count : int or None
-        What the header says; None where it says nothing. May count pictures that an edit list hides.
+        From the header; None if it has none. May include pictures that an edit list hides.
     truncated : bool
-        The file ends before what its header declares.
+        Whether the file ends before the length that its header declares.
     duration_seconds : float
         From the first picture to the end of the last.
     longest_gap_seconds : float
-        The longest interval between two pictures; of a single one, how long it stands.
+        The longest interval between two pictures; for a single picture, its duration.
     start_seconds : float
-        When the first picture is shown, on the file's clock.
+        Time of the first picture on the file's clock.
     video_packets_sha256 : str
-        Hash of the coded pictures alone. Equal for two files of which one was re-wrapped without re-encoding, among
-        containers that store the codec in the same form (mp4, mov and mkv do; AVI and MPEG-TS write H.264 and HEVC
-        with other separators and so differ).
+        Hash of the coded pictures. Equal for a copy in another container without re-encoding, if both containers store
+        the codec in the same form (mp4, mov and mkv do; AVI and MPEG-TS use other separators for H.264 and HEVC).
     audio : AudioInfo or None
     """
 
@@ -108,7 +108,7 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """When the pictures of a stream are shown, as far as conversion to 25 frames/s needs to know."""
+    """The timing of a stream's pictures, for the conversion to 25 frames/s."""
 
     frames_per_second: float
     variable: bool
@@ -118,7 +118,7 @@ class FrameTiming:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read the headers and packets of ``path``; of the pictures only the first is decoded, for its rotation.
+    """Read the headers and packets of a file, and decode the first picture for its rotation.
 
     Raises
     ------
@@ -129,38 +129,10 @@ def probe(path: Path) -> VideoInfo:
         video = video_stream(container, path)
         video.codec_context.thread_count = 1
         sound = sound_stream(container)
-        streams = (video,) if sound is None else (video, sound)
-        digest = hashlib.sha256()
-        times: array[int] = array("q")  # of the shown pictures, in units of the stream's time base
-        untimed = container.format.name in UNTIMED
+        scan = _scan(container, video, sound)
+        times, untimed = scan.times, scan.untimed
         counted = container.format.name == COUNTED
-        hidden = tried = 0
-        cut = False
-        first: av.VideoFrame | None = None
-        sound_start: int | None = None
-        sound_end = 0
-        for packet in packets(container, *streams):
-            if packet.stream_index != video.index:
-                if packet.pts is not None:
-                    sound_start = packet.pts if sound_start is None else sound_start
-                    sound_end = max(sound_end, packet.pts + (packet.duration or 0))
-                continue
-            digest.update(memoryview(packet))
-            cut = packet.is_corrupt  # a last packet that the file's end cuts is marked so
-            if packet.is_discard:
-                hidden += 1
-            else:
-                untimed |= packet.pts is None
-                time = packet.dts if counted else packet.pts
-                times.append(time or 0)
-            if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
-                tried += 1
-                first = _first(video, packet)
-        if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
-            first = _first(video, None)
-
-        declared = video.frames or None
-        truncated = cut or _misses_its_end(container, video, times, len(times) + hidden, path)
+        truncated = scan.cut or _misses_its_end(container, video, times, len(times) + scan.hidden, path)
         if not times:
             if truncated:
                 raise MediaError("truncated", f"{path}: cut before its first picture; write or copy the file again")
@@ -171,9 +143,9 @@ def probe(path: Path) -> VideoInfo:
         time_base = float(video.time_base or 1)
         nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
         pace = even_pace(len(times), nominal) if untimed else measured_pace(times, time_base, nominal)
-        begin = min(times) if counted or first is None or first.pts is None else first.pts
-        shown = first or video.codec_context  # both know their size and layout
-        turn = orientation(first) if first else Orientation()
+        begin = min(times) if counted or scan.first is None or scan.first.pts is None else scan.first.pts
+        shown = scan.first or video.codec_context  # both have size and layout
+        turn = orientation(scan.first) if scan.first else Orientation()
         on_its_side = turn.rotation_degrees in (90, 270)
         return VideoInfo(
             container=container.format.name,
@@ -188,18 +160,84 @@ def probe(path: Path) -> VideoInfo:
             even_at_25=pace.even_at_25,
             has_timestamps=not untimed,
             frame_count=len(times),
-            declared_frame_count=declared,
+            declared_frame_count=video.frames or None,
             truncated=truncated,
             duration_seconds=pace.duration_seconds,
             longest_gap_seconds=pace.longest_gap_seconds,
             start_seconds=begin * time_base,
-            video_packets_sha256=digest.hexdigest(),
-            audio=_audio_info(sound, sound_start, sound_end, begin * time_base) if sound is not None else None,
+            video_packets_sha256=scan.sha256,
+            audio=None if sound is None else _audio_info(sound, scan, begin * time_base),
         )
 
 
+@dataclass(frozen=True)
+class _Scan:
+    """All packets of a file.
+
+    Attributes
+    ----------
+    times : array of int
+        Of the shown pictures, in units of the stream's time base.
+    hidden : int
+        Number of pictures that are marked to be discarded.
+    untimed : bool
+        Whether some picture has no timestamp.
+    cut : bool
+        Whether the last picture is cut off by the end of the file.
+    first : VideoFrame or None
+        The first decoded picture.
+    sha256 : str
+        Of the coded pictures.
+    sound_start, sound_end : int
+        In units of the sound's time base; ``sound_start`` is None without sound.
+    """
+
+    times: array[int]
+    hidden: int
+    untimed: bool
+    cut: bool
+    first: av.VideoFrame | None
+    sha256: str
+    sound_start: int | None
+    sound_end: int
+
+
+def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStream | None) -> _Scan:
+    """Read all packets of the file, and decode the first picture."""
+    streams = (video,) if sound is None else (video, sound)
+    digest = hashlib.sha256()
+    times: array[int] = array("q")
+    untimed = container.format.name in UNTIMED
+    counted = container.format.name == COUNTED
+    hidden = tried = 0
+    cut = False
+    first: av.VideoFrame | None = None
+    sound_start: int | None = None
+    sound_end = 0
+    for packet in packets(container, *streams):
+        if packet.stream_index != video.index:
+            if packet.pts is not None:
+                sound_start = packet.pts if sound_start is None else sound_start
+                sound_end = max(sound_end, packet.pts + (packet.duration or 0))
+            continue
+        digest.update(memoryview(packet))
+        cut = packet.is_corrupt  # set on a last packet that is cut off by the end of the file
+        if packet.is_discard:
+            hidden += 1
+        else:
+            untimed |= packet.pts is None
+            time = packet.dts if counted else packet.pts
+            times.append(time or 0)
+        if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
+            tried += 1
+            first = _first(video, packet)
+    if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
+        first = _first(video, None)
+    return _Scan(times, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end)
+
+
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The moving pictures that are read, see ``container.picture_stream``.
+    """The video stream that is read, see :func:`tlbench.media.container.picture_stream`.
 
     Raises
     ------
@@ -218,7 +256,7 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
 
 
 def even_pace(count: int, nominal: float) -> FrameTiming:
-    """The pace of ``count`` pictures that are evenly spaced at ``nominal`` pictures a second."""
+    """The timing of ``count`` pictures that are evenly spaced at ``nominal`` pictures per second."""
     ticks = [tick_at_25(index / nominal) for index in range(count)] if nominal != FRAMES_PER_SECOND else []
     return FrameTiming(
         frames_per_second=nominal,
@@ -230,9 +268,9 @@ def even_pace(count: int, nominal: float) -> FrameTiming:
 
 
 def measured_pace(times: array[int], time_base: float, nominal: float) -> FrameTiming:
-    """The pace of pictures shown at ``times`` (any order, in units of ``time_base`` seconds).
+    """The timing of pictures shown at ``times`` (in any order, in units of ``time_base`` seconds).
 
-    The rate is the stream's own where it agrees with the timestamps, since those may be rounded.
+    The rate is the header's if it agrees with the timestamps, which may be rounded.
     """
     ordered = sorted(times)
     span = (ordered[-1] - ordered[0]) * time_base
@@ -251,7 +289,7 @@ def measured_pace(times: array[int], time_base: float, nominal: float) -> FrameT
 
 
 def tick_at_25(seconds: float) -> int:
-    """The nearest multiple of 1/25 s, halves up; as FFmpeg's ``fps`` filter rounds (libavfilter/vf_fps.c, ``near``)."""
+    """The nearest multiple of 1/25 s, half rounded up like FFmpeg's ``fps`` filter (libavfilter/vf_fps.c, ``near``)."""
     return int(seconds * FRAMES_PER_SECOND + 0.5 + 1e-9)  # the last term: 12.5 may arrive as 12.499999999999998
 
 
@@ -269,8 +307,8 @@ def _first(video: av.VideoStream, packet: av.Packet[Any] | None) -> av.VideoFram
 def _misses_its_end(
     container: InputContainer, video: av.VideoStream, times: array[int], packet_count: int, path: Path
 ) -> bool:
-    """Whether the header declares more than the file holds, in the way each container declares it."""
-    if container.format.name == "avi":  # its frame count includes pictures that were dropped; its size is exact
+    """Whether the header declares more than the file holds; each container declares it in its own way."""
+    if container.format.name == "avi":  # the frame count includes dropped pictures; the file size is exact
         with open(path, "rb") as file:
             declared_bytes = int.from_bytes(file.read(8)[4:], "little") + 8
         return os.path.getsize(path) < declared_bytes
@@ -287,10 +325,10 @@ def _misses_its_end(
     return False
 
 
-def _audio_info(sound: av.AudioStream, first_time: int | None, end_time: int, video_start_seconds: float) -> AudioInfo:
+def _audio_info(sound: av.AudioStream, scan: _Scan, video_start_seconds: float) -> AudioInfo:
     time_base = float(sound.time_base or 1)
-    start_time = sound.start_time if sound.start_time is not None else first_time or 0
-    seconds = max(0.0, (end_time - start_time) * time_base)
+    start_time = sound.start_time if sound.start_time is not None else scan.sound_start or 0
+    seconds = max(0.0, (scan.sound_end - start_time) * time_base)
     return AudioInfo(
         codec=sound.codec_context.codec.canonical_name if sound.codec_context else "unknown",
         sample_rate=sound.codec_context.sample_rate if sound.codec_context else 0,

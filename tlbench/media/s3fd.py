@@ -1,9 +1,9 @@
-"""S3FD: the face detector whose boxes the published numbers were measured in.
+"""S3FD: the face detector of the published numbers.
 
 The network is the single-shot scale-invariant detector of Zhang et al. (S3FD, ICCV 2017, arXiv:1708.05237) under
-the state-dict names of the checkpoint ``s3fd-619a316812.pth``; the reading of its maps follows the copy of
-``face_detection`` that Wav2Lip and TalkLip carry (``face_detection/detection/sfd/{net_s3fd,detect,bbox,
-sfd_detector}.py``). Boxes are part of a protocol, so that copy's quirks are kept and named where they stand.
+the state-dict names of the checkpoint ``s3fd-619a316812.pth``; the decoding of its maps follows the copy of
+``face_detection`` in Wav2Lip and TalkLip (``face_detection/detection/sfd/{net_s3fd,detect,bbox,sfd_detector}.py``).
+Boxes are part of a protocol, so the quirks of that copy are kept, with a comment at each.
 """
 
 from __future__ import annotations
@@ -139,13 +139,12 @@ def max_out(logits: Tensor) -> Tensor:
 
 
 def candidates(maps: list[Tensor]) -> np.ndarray:
-    """Every candidate box of a batch, in the original's order and number.
+    """Every candidate box of a batch, in the order and number of the original's `batch_detect`.
 
-    A position whose face score passes `CANDIDATE_SCORE` in **any** image adds one row for **every** image, and it
-    adds it once for each image in which it passes: rows repeat, and rows below the threshold come in. Both are
-    `batch_detect`'s. They can't change the best face: suppression removes a repeat under its twin and never lets a
-    low row suppress a higher one. Only where two different positions share the highest score to the last bit does
-    the number of rows matter, through the unstable sort; so the rows are kept as they were.
+    A position with a face score above `CANDIDATE_SCORE` in **any** image adds one row for **every** image, once for
+    each image in which it passes: rows repeat, and rows below the threshold are included. This does not change the best
+    face, since suppression removes repeats and a low row never suppresses a higher one. Only if two positions have
+    exactly the same highest score does the number of rows matter, because the sort is unstable; so the rows are kept.
 
     Parameters
     ----------
@@ -171,14 +170,14 @@ def candidates(maps: list[Tensor]) -> np.ndarray:
 
 
 def suppress(rows: np.ndarray, overlap_max: float = OVERLAP_MAX) -> np.ndarray:
-    """Non-maximum suppression as in ``bbox.py``: areas count pixels (+1), ties fall as a reversed ``argsort`` has them.
+    """Non-maximum suppression as in ``bbox.py``: areas count pixels (+1), ties are in the order of a reversed argsort.
 
     Parameters
     ----------
     rows : ndarray
         (N, 5) x1 y1 x2 y2 score.
     overlap_max : float
-        A box that shares more than this ratio of its union with a better one is dropped.
+        A box with a larger intersection over union with a better one is dropped.
 
     Returns
     -------
@@ -202,14 +201,14 @@ def suppress(rows: np.ndarray, overlap_max: float = OVERLAP_MAX) -> np.ndarray:
 
 
 class S3FDDetector:
-    """The published face detector, as one that fits `tlbench.media.faces.FaceDetector`.
+    """The published face detector as a `tlbench.media.faces.FaceDetector`.
 
     Parameters
     ----------
     state : mapping of str to Tensor
         The checkpoint's state dict.
     device : str
-        Where the network runs.
+        The torch device of the network.
 
     Raises
     ------
@@ -222,30 +221,30 @@ class S3FDDetector:
 
     def __init__(self, state: Mapping[str, Tensor], device: str = "cpu") -> None:
         self.device = torch.device(device)
-        with torch.device("meta"):  # no memory, no initial values: the checkpoint's tensors become the network's
+        with torch.device("meta"):  # without memory or initial values: the checkpoint's tensors are assigned below
             network = S3FD()
         _check(state, network.state_dict())
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
         self.network = network.eval().to(self.device)
 
     def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
-        """The best face of each frame. Each frame is searched whole, wherever the face was ``before``.
+        """The best face of each frame. Each frame is searched completely; ``before`` is ignored.
 
         Parameters
         ----------
         frames : ndarray
-            (n, H, W, 3) uint8 RGB, worked on in batches of 32 from the first.
+            (n, H, W, 3) uint8 RGB, processed in batches of 32 from the first.
 
         Returns
         -------
         list of ndarray or None
-            (4,) int64 x1 y1 x2 y2, truncated towards zero; x1 and y1 are at least 0, x2 and y2 may pass the
-            frame's edge (the original clips below only). None where no face scores above 0.5.
+            (4,) int64 x1 y1 x2 y2, truncated towards zero; x1 and y1 are at least 0, x2 and y2 may be beyond the
+            frame's edge, as in the original. None if no face scores above 0.5.
         """
         found: list[np.ndarray | None] = []
         for maps in self.maps(frames):
             for rows in candidates(maps):
-                # What suppression keeps first is what the sort puts last; the rest of it can't matter here.
+                # The first box that suppression keeps is the last of the sort; the others are not needed.
                 best = rows[rows[:, 4].argsort()[-1]] if len(rows) else None
                 if best is None or not best[4] > FACE_SCORE:
                     found.append(None)
@@ -258,12 +257,12 @@ class S3FDDetector:
         found: list[np.ndarray] = []
         for maps in self.maps(frames):
             for rows in candidates(maps):
-                # Lower rows never suppress higher ones, so they may go before; repeats go under their twins.
+                # Lower rows never suppress higher ones, so they can be dropped first; suppression removes repeats.
                 found.append(suppress(rows[rows[:, 4] > min_score]).astype(np.float64))
         return found
 
     def maps(self, frames: np.ndarray) -> Iterator[list[Tensor]]:
-        """The network's maps, one list a batch of 32; fewer frames pass through it at once if they are large."""
+        """The network's maps, one list for each batch of 32. Large frames are processed in smaller parts."""
         if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
             raise ValueError(f"frames must be (n, H, W, 3) uint8, not {frames.shape} {frames.dtype}")
         means = torch.tensor(CHANNEL_MEANS, device=self.device).view(1, 3, 1, 1)

@@ -1,7 +1,7 @@
-"""From one frame size to another: boxes and mouth placements of a video, for a video of another size.
+"""Scaling boxes and mouth placements from one frame size to another.
 
-Both videos of a clip are meant to show the same part of the scene. If they do, a place in the one is the same share of
-width and height in the other, so whatever says where the face is can be carried over.
+Both videos of a clip should show the same part of the scene. Then a position has the same share of width and height in
+both, and boxes and placements of one can be scaled to the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 Size: TypeAlias = "tuple[int, int]"  # (width, height) in pixels
 
-# How far width over height may differ between two sizes of one framing. Encoders want even sizes: 320x240 shrunk to
+# How far the aspect ratio may differ between two sizes of the same framing. Encoders need even sizes: 320x240 shrunk to
 # 106x80 differs by 0.6 %, while 4:3 and 5:4 differ by 6.7 %.
 ASPECT_SLACK = 0.01
 
@@ -24,19 +24,18 @@ def same_aspect(size: Size, other: Size) -> bool:
 
 
 def scale_boxes(boxes: np.ndarray, size: Size, wanted: Size) -> np.ndarray:
-    """Boxes of frames of ``size`` in the pixels of frames of ``wanted``.
+    """Boxes scaled from frames of ``size`` to frames of ``wanted``.
 
     Parameters
     ----------
     boxes : ndarray
-        (T, 4) x1 y1 x2 y2. Whole numbers stay whole (rounded to the nearest, and at least a pixel wide and high);
-        fractions stay as exact as they are.
+        (T, 4) x1 y1 x2 y2. Integers are rounded to the nearest, and boxes stay at least one pixel wide and high.
     size, wanted : (width, height)
 
     Returns
     -------
     ndarray
-        (T, 4) of the same kind; the very same array if the sizes are equal.
+        (T, 4) of the same type; the same array if the sizes are equal.
     """
     if size == wanted:
         return boxes
@@ -49,19 +48,19 @@ def scale_boxes(boxes: np.ndarray, size: Size, wanted: Size) -> np.ndarray:
 
 
 def scale_placements(placements: np.ndarray, size: Size, wanted: Size) -> np.ndarray:
-    """Mouth placements of frames of ``size``, to be laid over frames of ``wanted``.
+    """Mouth placements scaled from frames of ``size`` to frames of ``wanted``.
 
     Parameters
     ----------
     placements : ndarray
-        (T, 2, 3) float64 as :func:`tlbench.media.mouth_patch.placements` gives them: they map places counted from the
-        centre of the first pixel, so half a pixel is added before and taken off after the scaling.
+        (T, 2, 3) float64 from :func:`tlbench.media.mouth_patch.placements`. Their origin is the centre of the first
+        pixel, so half a pixel is added before the scaling and subtracted after it.
     size, wanted : (width, height)
 
     Returns
     -------
     ndarray
-        (T, 2, 3) float64; the very same array if the sizes are equal.
+        (T, 2, 3) float64; the same array if the sizes are equal.
     """
     if size == wanted:
         return placements
@@ -73,7 +72,7 @@ def scale_placements(placements: np.ndarray, size: Size, wanted: Size) -> np.nda
 
 
 def _factors(size: Size, wanted: Size) -> np.ndarray:
-    """(2,) float64: by how much x and y grow."""
+    """(2,) float64 scale factors of x and y."""
     factors: np.ndarray = np.array(wanted, dtype=np.float64) / np.array(size, dtype=np.float64)
     return factors
 

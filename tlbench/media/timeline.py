@@ -1,22 +1,22 @@
-"""When a file's time begins: the one rule that every reader of pictures and sound follows.
+"""The start of a file's time, for every reader of pictures and sound.
 
-Time is presentation time. It begins when the first picture is shown: frame k is the picture for k/25 s after that, and
-sample n is what is played n/16000 s after it. Sound from before is cut off, and a sound that starts later is preceded
-by silence. A file without pictures begins with its own first sample.
+Time is presentation time and begins when the first picture is shown: frame k is the picture k/25 s after that, and
+sample n is played n/16000 s after it. Sound before the first picture is cut off, and a sound that starts later is
+padded with silence. A file without pictures begins with its first sample.
 
-Where FFmpeg stores or makes up the time of the first picture:
+How FFmpeg gives the time of the first picture:
 
-- mp4 and mov: an edit list (ISO/IEC 14496-12, 8.6.6) shifts the track, and its demuxer marks as to be discarded what
-  the list hides, such as the pictures between a key picture and a cut made by ``-ss -c copy``.
-- With B-frames the first picture decoded is not the first shown; the decoder puts them in order.
-- A stream that begins without a key picture shows nothing until one comes: the first picture is the first that the
+- mp4 and mov: an edit list (ISO/IEC 14496-12, 8.6.6) shifts the track. The demuxer marks hidden pictures to be
+  discarded, such as those between a key frame and a cut made by ``-ss -c copy``.
+- With B-frames the first decoded picture is not the first shown; the decoder puts them in order.
+- A stream that begins without a key frame shows nothing until there is one: the first picture is the first that the
   decoder gives.
-- AVI has no times. Its chunks are counted, each lasting one frame, and a picture stays while empty chunks follow. A
-  picture track that starts late can't begin with empty chunks: FFmpeg writes the first picture at once and the empty
-  chunks after it (``write_skip_frames`` in libavformat/avienc.c). So a gap behind the first picture is taken as its
+- AVI has no timestamps. Its chunks are counted, each lasts one frame, and empty chunks repeat the picture before. A
+  video track that starts late can't begin with empty chunks, so FFmpeg writes the first picture at once and the empty
+  chunks after it (``write_skip_frames`` in libavformat/avienc.c). A gap after the first picture therefore counts as a
   late start.
-- The delay of a sound encoder (AAC's priming) is cut by FFmpeg where the file declares it: by an edit list, Matroska's
-  codec delay or a LAME header. Where it does not (MPEG-TS, AVI), that lead-in is played, and counts.
+- The delay of an audio encoder (AAC's priming) is cut by FFmpeg if the file declares it: by an edit list, Matroska's
+  codec delay or a LAME header. Otherwise (MPEG-TS, AVI) it is played, and counts.
 """
 
 from __future__ import annotations
@@ -36,31 +36,30 @@ from tlbench.media.jpeg import jpeg_layout
 from tlbench.media.orientation import orientation
 from tlbench.media.rates import SAMPLE_RATE
 
-COUNTED = "avi"  # the container whose times are chunk numbers
-FILE_CLOCK = Fraction(1, 1_000_000)  # FFmpeg's AV_TIME_BASE, in which a file's start time is rounded
+COUNTED = "avi"  # the container with chunk numbers as times
+FILE_CLOCK = Fraction(1, 1_000_000)  # seconds: FFmpeg's AV_TIME_BASE, to which a file's start time is rounded
 SAMPLE = Fraction(1, SAMPLE_RATE)  # seconds
-# libswresample leaves a start that is off by less alone (async=1 sets min_comp to 0.001, libswresample/swresample.c).
+# libswresample does not correct a smaller offset (async=1 sets min_comp to 0.001, libswresample/swresample.c).
 LEFT_ALONE = Fraction(1, 1000)  # seconds
-CHANGED = "+presentation"  # added to the cache keys of files that are read otherwise than they once were
+CHANGED = "+presentation"  # added to the cache keys of files that older versions read differently
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Where a file's time begins, in seconds on its own clock.
+    """The start of a file's time, in seconds on its own clock.
 
     Attributes
     ----------
     origin : Fraction
-        When its first picture is shown; without pictures, when its first sample is played.
+        Time of the first picture; without pictures, of the first sample.
     file_start : Fraction
-        What FFmpeg calls the file's start time: the earliest start of any of its tracks. The ffmpeg program counts
-        from here.
+        FFmpeg's start time of the file: the earliest start of its tracks. The ffmpeg program counts from here.
     tolerance : Fraction
-        What the clocks of the tracks leave open: half a unit of each, at least one sample at 16 kHz.
+        The resolution of the tracks' clocks: half a unit of each, at least one sample at 16 kHz.
     has_pictures : bool
     plain : bool
-        The tracks start together, and of each kind the first is read, its pictures unmirrored and in 4:2:0: such a file
-        always gave the frames, samples and JPEG files that it gives now.
+        Whether the tracks start together, the first track of each kind is read, and the pictures are not mirrored and
+        in 4:2:0. All versions of tlbench read such a file in the same way.
     """
 
     origin: Fraction
@@ -71,16 +70,16 @@ class Timeline:
 
     @property
     def pictures_late_seconds(self) -> Fraction:
-        """How long after the file's start its first picture comes; 0 without pictures."""
+        """Time from the file's start to its first picture; 0 without pictures."""
         return self.origin - self.file_start if self.has_pictures else Fraction(0)
 
     def is_off(self, start: Fraction) -> bool:
-        """Whether a sound that starts ``start`` seconds after the origin is off by more than the clocks leave open."""
+        """Whether a sound that starts ``start`` seconds after the origin is off by more than :attr:`tolerance`."""
         return abs(start) > self.tolerance
 
 
 def timeline(path: Path) -> Timeline:
-    """Read when the pictures and the sound of a file begin; a picture and a block of sound are decoded for it.
+    """Read the start of a file's pictures and sound. One picture and one block of sound are decoded.
 
     Raises
     ------
@@ -102,7 +101,7 @@ def timeline(path: Path) -> Timeline:
         picture_start = _counted_start(numbers, lead_in) * clocks[0]
         plain &= not has_holes(numbers)
     origin = picture_start if picture_start is not None else sound_start
-    # The file's start is rounded to whole microseconds; where it is the origin, it is taken as it is.
+    # The file's start is rounded to microseconds: if it equals the origin within that, it is used instead.
     if origin is None or abs(origin - file_start) <= FILE_CLOCK:
         origin = file_start
     tolerance = max(SAMPLE, sum(clocks, Fraction(0)) / 2)
@@ -113,10 +112,10 @@ def timeline(path: Path) -> Timeline:
 
 
 def decoding_key(*paths: Path | None) -> str:
-    """What to add to the name of the decoding in the key under which something seen or heard of files is kept.
+    """The suffix for the decoding in cache keys of results from these files.
 
-    Empty for files that are :attr:`Timeline.plain`. Any other was once read otherwise, so what was kept of it then must
-    not be found. Empty too for a file that can't be read: nothing is kept of it.
+    Empty if all files are :attr:`Timeline.plain`. Older versions read other files differently, so their cached results
+    must not be used. A file that can't be read is ignored.
     """
     for path in paths:
         if path is None:
@@ -132,9 +131,9 @@ def decoding_key(*paths: Path | None) -> str:
 def _first_of_each(
     container: InputContainer, pictures: av.VideoStream | None, sound: av.AudioStream | None
 ) -> tuple[av.VideoFrame | None, Fraction | None, Fraction | None]:
-    """The first picture that the decoder gives, when it is shown, and when the first sample is played, in seconds.
+    """The first decoded picture, its time, and the time of the first sample, in seconds.
 
-    None for what does not decode, or has no time.
+    None for a track that can't be decoded or has no time.
     """
     streams: list[av.VideoStream | av.AudioStream] = [stream for stream in (pictures, sound) if stream is not None]
     first: dict[int, av.VideoFrame | av.AudioFrame] = {}
@@ -166,7 +165,7 @@ def _seconds(frame: av.VideoFrame | av.AudioFrame, stream: av.VideoStream | av.A
 
 
 def _are_first(container: InputContainer, pictures: av.VideoStream | None, sound: av.AudioStream | None) -> bool:
-    """Whether the tracks that are read are the first of their kinds, which once were read whatever was marked."""
+    """Whether the tracks that are read are the first of their kind, which older versions always read."""
     moving = (s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
     first_pictures, first_sound = next(moving, None), next(iter(container.streams.audio), None)
     return all(
@@ -176,20 +175,20 @@ def _are_first(container: InputContainer, pictures: av.VideoStream | None, sound
 
 
 def _chunks(path: Path) -> list[int]:
-    """The numbers of the chunks that hold a picture, of a file that counts them."""
+    """The numbers of the chunks with a picture, in a file that counts chunks."""
     with opened(path) as container:
         stream = picture_stream(container)
-        assert stream is not None  # the caller has seen it
+        assert stream is not None  # checked by the caller
         return [packet.dts or 0 for packet in packets(container, stream)]
 
 
 def has_holes(numbers: Sequence[int]) -> bool:
-    """Whether the numbers of the chunks that hold a picture leave any out."""
+    """Whether there are empty chunks between those with a picture."""
     return any(after - before > 1 for before, after in itertools.pairwise(numbers))
 
 
 def _counted_start(numbers: Sequence[int], lead_in: bool) -> int:
-    """The number of the chunk with which the pictures begin. ``lead_in``: the sound may begin with its encoder's."""
+    """The number of the chunk at which the pictures begin. ``lead_in``: whether the sound may have an encoder delay."""
     begin = chunk_times(numbers)[0]
     late = begin - numbers[0]
     one_frame = len(numbers) > 2 and late <= numbers[2] - numbers[1]
@@ -197,10 +196,10 @@ def _counted_start(numbers: Sequence[int], lead_in: bool) -> int:
 
 
 def chunk_times(numbers: Sequence[int]) -> list[int]:
-    """When the pictures of counted chunks are shown: at their numbers, but the first right before the second.
+    """The times of pictures in counted chunks: their numbers, except the first, which is right before the second.
 
-    FFmpeg numbers finely where it copies a stream whose rate it does not know: a picture then lasts many chunks, as
-    most of them do.
+    FFmpeg counts in finer steps if it copies a stream of unknown rate: a picture then lasts several chunks, as given by
+    the median step.
     """
     times = list(numbers)
     if len(times) > 2:

@@ -1,7 +1,7 @@
-"""Views: recipes, as data, that turn decoded frames into what one observer sees. The crop is part of the metric.
+"""Views: crop recipes as data, from decoded frames to the pictures of one observer. The crop is part of the metric.
 
-A view is a name, a version and a row of steps. :func:`open_view` begins it on one clip; the stream it returns takes
-the clip's frames in runs of any length and gives the same arrays however they are cut.
+A view is a name, a version and a list of steps. :func:`open_view` starts it on one clip and returns a stream, which
+takes the clip's frames in chunks of any length and gives the same arrays for any chunking.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tlbench.errors import ClipError
 from tlbench.media.face_crop import cut_face, cut_window, face_window
 from tlbench.media.jpeg import DEFAULT_BIT_RATE, JpegRoundTrip
 from tlbench.media.mouth_patch import warp
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 
-FACE_TO_FRAME_MAX = 4  # a face that is said to be larger than so many frames is a mistake in the boxes
+FACE_TO_FRAME_MAX = 4  # a box more than so many times larger than the frame is a mistake in the boxes
 
 
 @dataclass(frozen=True)
 class JpegDump:
-    """Frames as ffmpeg's image dump would give them back: see :mod:`tlbench.media.jpeg`. Only as the first step."""
+    """Frames as read back from ffmpeg's JPEG dump, see :mod:`tlbench.media.jpeg`. Only as the first step."""
 
     bit_rate: int = DEFAULT_BIT_RATE
     frames_per_second: int = 25
@@ -32,10 +32,10 @@ class JpegDump:
 
 @dataclass(frozen=True)
 class CropBox:
-    """Each frame cut to its box, or to the box's lower half, with the meaning of ``frame[y1:y2, x1:x2]``.
+    """Crop each frame to its box, or to the box's lower half, by ``frame[y1:y2, x1:x2]``.
 
-    A box that reaches over the right or lower edge is cut there, and negative numbers count from the far edge, as in
-    TalkLip's ``visual_quality.py``: nothing is clipped or padded.
+    Nothing is clipped or padded, as in TalkLip's ``visual_quality.py``: NumPy cuts a box at the right and lower edge,
+    and negative numbers count from the far edge.
     """
 
     region: Literal["face", "mouth-half"] = "face"
@@ -43,10 +43,10 @@ class CropBox:
 
 @dataclass(frozen=True)
 class FrameFace:
-    """The face brought to LRS2's framing, ``side`` pixels square: see :mod:`tlbench.media.face_crop`.
+    """Crop the face as LRS2's videos do, to ``side`` x ``side`` pixels; see :mod:`tlbench.media.face_crop`.
 
-    Wants boxes that have been steadied (:func:`tlbench.media.face_crop.steady`): this step looks at each by itself, so
-    whatever they jitter, the picture does.
+    Needs boxes smoothed by :func:`tlbench.media.face_crop.steady`: this step handles each frame by itself, so boxes
+    that jitter give a picture that jitters.
     """
 
     side: int
@@ -54,12 +54,12 @@ class FrameFace:
 
 @dataclass(frozen=True)
 class AlignMouth:
-    """The mouth, 96x96, turned and scaled to a mean face: see :mod:`tlbench.media.mouth_patch`. Needs placements."""
+    """Crop the mouth, 96x96, aligned to a mean face; see :mod:`tlbench.media.mouth_patch`. Needs placements."""
 
 
 @dataclass(frozen=True)
 class CropWindow:
-    """A fixed window of the frame, with the meaning of Pillow's ``Image.crop``: outside the frame it is black."""
+    """Crop a fixed window of the frame as Pillow's ``Image.crop`` does: black outside the frame."""
 
     left: int
     top: int
@@ -69,10 +69,10 @@ class CropWindow:
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """The middle of each image. An odd pixel left over lies on the right and below.
+    """Crop the middle of each image. If the margins differ by a pixel, the right and the lower one are wider.
 
-    ``int(round(w - tw) / 2.)`` in av_hubert's ``avhubert/utils.py``, the same for every size. There, an image smaller
-    than the crop gave an empty one; here it is refused.
+    Equal to ``int(round(w - tw) / 2.)`` of av_hubert's ``avhubert/utils.py``. An image smaller than the crop is an
+    error here; the original gave an empty image.
     """
 
     height: int
@@ -81,7 +81,7 @@ class CenterCrop:
 
 @dataclass(frozen=True)
 class Resize:
-    """Bilinear resizing of uint8 images by cv2.resize, without antialiasing: what the observers were trained behind."""
+    """Bilinear resizing of uint8 images by cv2.resize, without antialiasing, as in the observers' training."""
 
     height: int
     width: int
@@ -89,10 +89,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class ResizeAntialiased:
-    """Bilinear resizing by Pillow, which widens its filter when it shrinks.
-
-    What ``torchvision.transforms.Resize`` does to a PIL image.
-    """
+    """Bilinear resizing by Pillow, with antialiasing; equal to ``torchvision.transforms.Resize`` of a PIL image."""
 
     height: int
     width: int
@@ -100,10 +97,10 @@ class ResizeAntialiased:
 
 @dataclass(frozen=True)
 class Grey:
-    """Colour to grey, (height, width) uint8, by ITU-R BT.601's weights.
+    """Colour to grey, (height, width) uint8, with the weights of ITU-R BT.601.
 
-    ``opencv`` is what cv2.COLOR_BGR2GRAY makes of the same picture, ``pillow`` what ``convert("L")`` does. They round
-    their weights differently: a few pixels in a thousand differ by 1.
+    ``opencv`` is cv2.COLOR_BGR2GRAY, ``pillow`` is ``convert("L")``. They round the weights differently: a few pixels
+    in a thousand differ by 1.
     """
 
     rule: Literal["opencv", "pillow"]
@@ -113,8 +110,8 @@ class Grey:
 class Normalise:
     """Grey 0..255 to ``(x / 255 - mean) / std``, float32. Only as the last step, after `Grey`.
 
-    Computed in float64 and rounded once, as av_hubert's ``hubert_dataset.py`` does (its transforms give float64, which
-    goes into the network as float32). Code that computes in float32 throughout may differ in the last bit.
+    Computed in float64 and rounded once to float32, as in av_hubert's ``hubert_dataset.py``. Code that computes in
+    float32 may differ in the last bit.
     """
 
     mean: float
@@ -123,7 +120,7 @@ class Normalise:
 
 @dataclass(frozen=True)
 class ToBgr:
-    """RGB to BGR, for networks that were fed from cv2.imread."""
+    """RGB to BGR, for networks that were trained on pictures from cv2.imread."""
 
 
 Step: TypeAlias = (
@@ -143,18 +140,18 @@ Step: TypeAlias = (
 
 @dataclass(frozen=True)
 class View:
-    """What one observer sees.
+    """The crop recipe of one observer.
 
     Attributes
     ----------
     name : str
     version : int
-        Raised when the same name gives other arrays.
+        Raise it when the same name gives other arrays.
     steps : tuple of Step
-        Applied in order to each frame, beginning with (height, width, 3) uint8 RGB.
+        Applied in order to each frame, which is (height, width, 3) uint8 RGB.
     frame_sizes : tuple of (width, height)
-        What frames it was made for, if it cuts by pixels: of frames of another size it shows another place. Empty if
-        frames may be of any size.
+        The frame sizes a crop in pixels was made for; in frames of another size it shows another part. Empty if frames
+        may have any size.
     """
 
     name: str
@@ -164,41 +161,41 @@ class View:
 
     @property
     def id(self) -> str:
-        """Stands in protocol ids and cache keys: ``syncnet-whole@1``."""
+        """Name and version, as written in protocol ids and cache keys: ``syncnet-whole@1``."""
         return f"{self.name}@{self.version}"
 
     @property
     def picture(self) -> tuple[int, int, bool] | None:
-        """Height, width and whether it is grey, of what it ends with; None if the frame decides the size."""
+        """Height, width and whether it is grey, of the final picture; None if its size depends on the frame."""
         sized = [step for step in self.steps if isinstance(step, CenterCrop | Resize | ResizeAntialiased)]
         grey = any(isinstance(step, Grey) for step in self.steps)
         return (sized[-1].height, sized[-1].width, grey) if sized else None
 
     @property
     def scales_whole(self) -> bool:
-        """Whether it scales the whole frame before anything is cut from it, so that the frame has to be a face."""
+        """Whether it scales the whole frame before cropping, so that the frame has to show just a face."""
         cuts = (FrameFace, AlignMouth, CropBox, CropWindow, CenterCrop)
         placing = [step for step in self.steps if isinstance(step, (*cuts, Resize, ResizeAntialiased))]
         return bool(placing) and not isinstance(placing[0], cuts)
 
     @property
     def crops(self) -> bool:
-        """Whether it has to be given face boxes as they were found."""
+        """Whether it needs face boxes as the detector found them."""
         return any(isinstance(step, CropBox) for step in self.steps)
 
     @property
     def frames_face(self) -> bool:
-        """Whether it has to be given face boxes that do not jitter."""
+        """Whether it needs smoothed face boxes."""
         return any(isinstance(step, FrameFace) for step in self.steps)
 
     @property
     def aligns_mouth(self) -> bool:
-        """Whether it has to be given mouth placements."""
+        """Whether it needs mouth placements."""
         return any(isinstance(step, AlignMouth) for step in self.steps)
 
 
 class ViewStream:
-    """One clip through one view."""
+    """One view applied to the frames of one clip."""
 
     def __init__(self, view: View) -> None:
         self.view = view
@@ -207,8 +204,7 @@ class ViewStream:
         if steps and isinstance(steps[0], JpegDump):
             self._jpeg = JpegRoundTrip(steps[0].bit_rate, steps[0].frames_per_second)
             steps = steps[1:]
-        # The levels 0..255 are few: their normalised values are looked up. Done last, it need not be done image by
-        # image.
+        # Normalisation is a table of 256 values, applied to all images of a chunk at once.
         self._levels: np.ndarray | None = None  # (256,) float32
         if steps and isinstance(steps[-1], Normalise):
             self._levels = ((np.arange(256) / 255.0 - steps[-1].mean) / steps[-1].std).astype(np.float32)
@@ -221,22 +217,22 @@ class ViewStream:
             raise ValueError(f"view {view.id}: Normalise can only be the last step, and only of grey images")
         if grey and wants_bgr:
             raise ValueError(f"view {view.id}: grey images have no order of colours; leave ToBgr out")
-        # Crops and resizing treat the three colours alike, so their order is settled once, at the end: it costs as
-        # much as a resize, and the dump's images are BGR already.
+        # Crops and resizing do not depend on the order of the colours, so RGB and BGR are swapped at most once, at the
+        # end: a swap costs as much as a resize, and images of the JPEG dump are BGR already.
         self._steps = [step for step in steps if not isinstance(step, ToBgr)]
         self._swap = not grey and wants_bgr == (self._jpeg is None)
 
     def apply(
         self, frames: FrameChunk, boxes: np.ndarray | None = None, placements: np.ndarray | None = None
     ) -> np.ndarray:
-        """The next run of frames.
+        """Apply the view to the next frames.
 
         Parameters
         ----------
         frames : FrameChunk
-            n frames, following on those of the call before.
+            The n frames that follow those of the last call.
         boxes : (n, 4), optional
-            x1 y1 x2 y2 for each; needed by `CropBox` and, steadied, by `FrameFace`.
+            x1 y1 x2 y2 of each frame; needed by `CropBox` and, smoothed, by `FrameFace`.
         placements : (n, 2, 3) float64, optional
             Affine maps from frame to mouth patch (:func:`tlbench.media.mouth_patch.placements`), for `AlignMouth`.
 
@@ -248,10 +244,10 @@ class ViewStream:
         Raises
         ------
         ClipError
-            ``empty-crop`` if a box leaves nothing of its frame, ``bad-boxes`` if a box is absurdly large,
-            ``too-small`` if an image is smaller than what is to be cut from its middle.
+            ``empty-crop`` if a box does not overlap its frame, ``bad-boxes`` if a box is more than 4 times larger than
+            the frame, ``too-small`` if an image is smaller than the centre crop.
         """
-        # Through the JPEG dump the frames must not have been RGB before: it subsamples their colour anew.
+        # The JPEG dump takes the decoder's YUV: going through RGB would subsample the colour a second time.
         images = frames.rgb if self._jpeg is None else map(self._jpeg.bgr, frames.native)
         seen = []
         for index, image in enumerate(images):
@@ -279,7 +275,7 @@ class ViewStream:
         return stacked if self._levels is None else self._levels[stacked]
 
     def _of(self, rows: np.ndarray | None, index: int, kind: str) -> np.ndarray:
-        """One frame's row. A view without what it needs is a mistake of the caller."""
+        """One frame's row. Raises ValueError if the caller gave none."""
         if rows is None:
             raise ValueError(f"view {self.view.id} needs {kind}, but no {kind} were given")
         row: np.ndarray = rows[index]
@@ -287,7 +283,7 @@ class ViewStream:
 
 
 def open_view(view: View) -> ViewStream:
-    """Begin a view on one clip. A stream is of no use for a second clip: some steps carry on from frame to frame."""
+    """Start a view on one clip. Open a new stream for each clip: some steps depend on the frames before."""
     return ViewStream(view)
 
 

@@ -1,1 +1,5 @@
-"""Evidence to tallies. No networks here."""
+"""Metrics: from evidence to numbers, without networks.
+
+In: the :class:`~tlbench.observing.evidence.Evidence` of one clip. Out: a tally, which adds up over clips to the number
+in the table. Begin with :mod:`tlbench.metrics.metric`; all metrics are listed in :mod:`tlbench.metrics.catalogue`.
+"""

@@ -1,4 +1,4 @@
-"""ACC: how often a word classifier takes the clip for its word."""
+"""ACC: how often a word classifier recognises the word of a clip."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _metric(
     *,
     headline: bool,
 ) -> Metric:
-    """``sound`` resamples whole words: how hard a word is to read is common to its clips. ``paper`` has clips."""
+    """``sound`` resamples words, because the difficulty of a word is shared by its clips; ``paper`` resamples clips."""
     return Metric(
         name=name,
         arithmetic=arithmetic,

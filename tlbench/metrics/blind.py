@@ -1,16 +1,16 @@
-"""What a reader gets who does not look: guesses from the texts alone.
+"""Blind rows: the scores of guesses made from the texts alone, without looking at the videos.
 
-A small closed vocabulary, or one word that everybody says first, makes guessing cheap: on GRID the most frequent
-training sentence has a fifth of the words right. A lip reader's number means something only where it is better.
+With a small closed vocabulary, or if most sentences begin with the same word, guessing scores well: on GRID the most
+frequent training sentence has a fifth of the words right. A lip reader's number means something only if it is better.
 
-Sentences are guessed in three ways (the most frequent one, at every place of the sentence the most frequent word,
-another sentence by chance), words in two (the most frequent, one by chance). Where the texts are those of the clips
-themselves, each clip is guessed from the others. Of equally frequent ones the first by a hash is taken, and chance is
-drawn by clip id: no guess depends on the order of the clips. By a hash and not by the alphabet, because the first clips
-of a split (``--limit``) mostly are the first of the alphabet, where such a guess would be right by no merit of its own.
+Sentences are guessed in three ways (the most frequent sentence, the most frequent word at each position, a random
+sentence), words in two (the most frequent word, a random word). If the texts are those of the clips themselves, each
+clip is guessed from the other clips. Of equally frequent texts the first by a hash is taken, and random choices depend
+on the clip id, so no guess depends on the order of the clips. The hash replaces alphabetical order, because the first
+clips of a split (``--limit``) are often the first by alphabet, where such a guess would be right without merit.
 
-How the Conformer of WER2 does, which is told the true beginning, can't be guessed from texts: its network is asked
-before grey pictures (:mod:`tlbench.observing.grey`).
+The score of the teacher-forced Conformer of WER2 can't be guessed from texts; its blind row is the network on grey
+pictures (:mod:`tlbench.observing.grey`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ FREQUENT_WORDS = "most frequent words"
 CHANCE_SENTENCE = "sentence by chance"
 FREQUENT_WORD = "most frequent word"
 CHANCE_WORD = "word by chance"
-GREY = "grey frames"  # the name of the network's own row
-NEVER = 2**31 - 1  # the rank of a word that is not among those that are guessed
+GREY = "grey frames"  # the name of the row of the network on grey pictures
+NEVER = 2**31 - 1  # the rank of a word that is never guessed
 
 _WORDS: Mapping[str, Callable[[str], list[str]]] = {"paper": as_published, "sound": spoken}
 
@@ -46,27 +46,27 @@ Sentence = tuple[str, ...]
 
 @dataclass(frozen=True)
 class BlindReading:
-    """What one way of guessing gets: by metric key and clip id its tally."""
+    """The tallies of one way of guessing, by metric key and clip id."""
 
     name: str
     tallies: Mapping[str, Mapping[str, Tally]]
 
 
 def _key(item: Item, count: int) -> tuple[int, bytes, Item]:
-    """What items are sorted by."""
+    """Sort key of an item: count, then a hash."""
     text = item if isinstance(item, str) else " ".join(item)
     return -count, hashlib.sha256(text.encode()).digest(), item
 
 
 class _Ranking(Generic[Item]):
-    """Items by how often they occur, the first by a hash before others of the same count."""
+    """Items sorted by how often they occur, then by a hash."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.counts: Counter[Item] = Counter(items)
         self.keys: list[tuple[int, bytes, Item]] = sorted(_key(item, count) for item, count in self.counts.items())
 
     def first(self, without: Item | None = None) -> tuple[int, Item] | None:
-        """Count and name of the most frequent one, as if ``without`` had occurred once less; None if none is left."""
+        """Count and item of the most frequent one, with ``without`` counted once less; None if none is left."""
         best = next((key for key in self.keys if key[2] != without), None)
         if without is not None and self.counts[without] > 1:
             own = _key(without, self.counts[without] - 1)
@@ -76,7 +76,7 @@ class _Ranking(Generic[Item]):
     def place(self, item: Item, *, without: bool) -> int:
         """How many items occur more often than ``item``; :data:`NEVER` if it does not occur.
 
-        ``without``: as if ``item`` had occurred once less.
+        ``without``: count ``item`` once less.
         """
         count = self.counts[item] - (1 if without else 0)
         if count < 1:
@@ -85,7 +85,7 @@ class _Ranking(Generic[Item]):
         return before - (1 if without else 0)  # itself, with its full count, is among those before
 
     def known(self, item: Item, *, without: bool) -> int:
-        """How many different items there are."""
+        """The number of different items; ``without``: with ``item`` counted once less."""
         return len(self.keys) - (1 if without and self.counts[item] == 1 else 0)
 
 
@@ -95,7 +95,7 @@ class SentenceGuesses:
     Parameters
     ----------
     sentences : sequence of tuple of str
-        Words of the known sentences; those without a word are left out.
+        The words of the known sentences. Sentences without a word are left out.
     """
 
     def __init__(self, sentences: Iterable[Sequence[str]]) -> None:
@@ -108,12 +108,12 @@ class SentenceGuesses:
         self._saying = [sum(ranking.counts.values()) for ranking in self._places]
 
     def most_frequent(self, own: Sentence | None = None) -> Sentence:
-        """The most frequent sentence, ``own`` counted once less; no word if there is no other sentence."""
+        """The most frequent sentence, with ``own`` counted once less; empty if there is no other sentence."""
         found = self._sentences.first(own)
         return () if found is None else found[1]
 
     def most_frequent_words(self, own: Sentence | None = None) -> Sentence:
-        """At each place its most frequent word, up to where at least as many sentences have ended by then."""
+        """The most frequent word at each position, up to where at least as many sentences have ended."""
         others = len(self._sorted) - (0 if own is None else 1)
         chosen = []
         for place, ranking in enumerate(self._places):
@@ -126,7 +126,7 @@ class SentenceGuesses:
         return tuple(chosen)
 
     def by_chance(self, number: int, own: Sentence | None = None) -> Sentence:
-        """Of the sentences, ``own`` left out once, the one of this number (modulo how many there are)."""
+        """The sentence with this number (modulo their count), with ``own`` left out once."""
         others = len(self._sorted) - (0 if own is None else 1)
         if others < 1:
             return ()
@@ -136,52 +136,53 @@ class SentenceGuesses:
 
 
 def draw(seed: int, clip_id: str) -> int:
-    """A number of 64 bits by chance, always the same for a seed and a clip."""
+    """A random 64-bit number that depends only on the seed and the clip."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{clip_id}".encode()).digest()[:8], "big")
 
 
 def blind_sentences(
     metrics: Sequence[Metric], clips: Sequence[Clip], known: KnownTexts, seed: int = 0
 ) -> list[BlindReading]:
-    """What guesses of sentences get by those of the metrics whose ``reads`` is ``sentence``.
+    """The scores of guessed sentences, for the metrics with ``reads="sentence"``.
 
-    Clips without a transcript are in no tally. Empty if there is no such metric or no such clip.
+    Clips without a transcript are left out. Empty if there is no such metric or no such clip.
     """
     asked = [metric for metric in metrics if metric.reads == "sentence" and metric.better != "none"]
-    told = [clip for clip in clips if (clip.transcript or "").strip()]
-    guessed: dict[tuple[str, str], dict[str, str]] = {}  # by arithmetic and name: by clip id what is guessed
+    with_text = [clip for clip in clips if (clip.transcript or "").strip()]
+    guessed: dict[tuple[str, str], dict[str, str]] = {}  # by arithmetic and name, then by clip id: the guess
     for arithmetic in dict.fromkeys(metric.arithmetic for metric in asked):
         words = _WORDS[arithmetic]
         guesses = SentenceGuesses(words(text) for text in known.texts)
-        for clip in told:
+        for clip in with_text:
             own = (tuple(words(clip.transcript or "")) or None) if known.own else None
-            for name, said in (
+            for name, guess in (
                 (FREQUENT_SENTENCE, guesses.most_frequent(own)),
                 (FREQUENT_WORDS, guesses.most_frequent_words(own)),
                 (CHANCE_SENTENCE, guesses.by_chance(draw(seed, clip.id), own)),
             ):
-                guessed.setdefault((arithmetic, name), {})[clip.id] = " ".join(said)
-    transcripts = {clip.id: clip.transcript or "" for clip in told}
+                guessed.setdefault((arithmetic, name), {})[clip.id] = " ".join(guess)
+    transcripts = {clip.id: clip.transcript or "" for clip in with_text}
     readings = []
     for name in (FREQUENT_SENTENCE, FREQUENT_WORDS, CHANCE_SENTENCE):
         tallies = {}
         for metric in asked:
-            said_of = guessed.get((metric.arithmetic, name), {})
+            guesses_of = guessed.get((metric.arithmetic, name), {})
             evidence = {
-                clip_id: _sentence_evidence(metric, transcripts[clip_id], said) for clip_id, said in said_of.items()
+                clip_id: _sentence_evidence(metric, transcripts[clip_id], guess)
+                for clip_id, guess in guesses_of.items()
             }
             tallies[metric.key] = tally_each(metric, evidence)
         readings.append(BlindReading(name, tallies))
-    return readings if asked and told else []
+    return readings if asked and with_text else []
 
 
 def blind_words(
     metrics: Sequence[Metric], clips: Sequence[Clip], known: KnownTexts, seed: int = 0
 ) -> list[BlindReading]:
-    """What guesses of word labels get by those of the metrics whose ``reads`` is ``word``; see blind_sentences.
+    """The scores of guessed word labels, for the metrics with ``reads="word"``; see :func:`blind_sentences`.
 
-    The most frequent word comes with all others behind it in the order of how often they occur, which is what a metric
-    over the first five asks; by chance every word that occurs is as likely as any other.
+    The guess by frequency ranks all words by how often they occur, for metrics over the first five. The random guess
+    ranks all words that occur in a random order.
     """
     asked = [metric for metric in metrics if metric.reads == "word" and metric.better != "none"]
     labelled = {clip.id: clip.word for clip in clips if clip.word}
@@ -191,7 +192,7 @@ def blind_words(
         ranks[FREQUENT_WORD][clip_id] = ranking.place(word, without=known.own)
         choices = ranking.known(word, without=known.own)
         there = ranking.counts[word] > (1 if known.own else 0)
-        # In an order by chance any word has each place equally often.
+        # In a random order each rank is equally likely.
         ranks[CHANCE_WORD][clip_id] = draw(seed, clip_id) % choices if there else NEVER
     readings = []
     for name, by_clip in ranks.items():
@@ -207,7 +208,7 @@ def blind_words(
 
 
 def tally_each(metric: Metric, evidence: Mapping[str, Evidence]) -> dict[str, Tally]:
-    """By clip id what the metric makes of evidence; clips it has nothing to say of are not in it."""
+    """A metric's tallies by clip id, without the clips that it does not apply to."""
     tallies = {}
     for clip_id, seen in evidence.items():
         try:
@@ -220,6 +221,6 @@ def tally_each(metric: Metric, evidence: Mapping[str, Evidence]) -> dict[str, Ta
 
 
 def _sentence_evidence(metric: Metric, transcript: str, guess: str) -> Evidence:
-    """As an observer of sentences reports, whichever of its ways of reading the metric asks for."""
+    """The evidence of an observer that reads this guess, under every name that a metric of sentences may use."""
     said = dict.fromkeys(("hypothesis", "free_hypothesis", "ctc_hypothesis"), guess)
     return Evidence(metric.observer, {"reference": transcript, **said})

@@ -1,4 +1,4 @@
-"""Which metrics there are: the built-in ones, and those of the entry-point group ``tlbench.metrics``.
+"""All metrics: the built-in ones, and those of the entry-point group ``tlbench.metrics``.
 
 An entry point names a tuple of :class:`~tlbench.metrics.metric.Metric`.
 """
@@ -36,7 +36,7 @@ def all_metrics() -> tuple[Metric, ...]:
 
 
 def find_metric(key: str) -> Metric:
-    """The metric of a key such as ``psnr/paper``. Raises TlbenchError if there is none."""
+    """The metric with a key such as ``psnr/paper``. Raises TlbenchError if there is none."""
     for metric in all_metrics():
         if metric.key == key:
             return metric
@@ -48,7 +48,7 @@ def find_metric(key: str) -> Metric:
 
 
 def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
-    """The metrics some words ask for, in the catalogue's order.
+    """The metrics that these words select, in the catalogue's order.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
     Raises
     ------
     TlbenchError
-        For a word that asks for nothing.
+        For a word that selects no metric.
     """
     if words is None:
         return tuple(metric for metric in all_metrics() if metric.headline)
@@ -78,7 +78,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
 
 
 def named_apart(words: Iterable[str]) -> list[str]:
-    """Of words for :func:`find_metrics` those that name a metric or an observer, not everything of a kind."""
+    """The words for :func:`find_metrics` that name a metric or an observer: all but ``all``, ``paper``, ``sound``."""
     return [word for word in words if word not in ("all", *get_args(Arithmetic))]
 
 

@@ -1,4 +1,4 @@
-"""WER1, WER2 and what stands beside them: how much of what is said a lip reader gets from the video."""
+"""WER1, WER2 and related error rates: how much of the speech a lip reader recognises from the video."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tlbench.metrics.text import as_published, count_errors, distance, spoken
 from tlbench.metrics.visemes import phonemes, visemes
 from tlbench.observing.evidence import Evidence, Value
 
-# The Conformer's numbers of what is no character of a word (char_to_index in TalkLip's teacher_force_wer.py).
+# The Conformer's ids of symbols that are not characters of a word (char_to_index in TalkLip's teacher_force_wer.py).
 BLANK, SPACE, END = 0, 1, 39
 
 Words = Callable[[str], list[str]]
@@ -26,7 +26,7 @@ def _text(evidence: Evidence, name: str) -> str:
 
 
 def _transcript(evidence: Evidence) -> str:
-    """What is said. Raises ClipError ``empty-transcript`` if it has no word: a rate over no words does not exist."""
+    """The transcript. Raises ClipError ``empty-transcript`` if it has no word, since there is no rate over no words."""
     text = _text(evidence, "reference")
     if not has_words(text):
         shown = f"{text!r} has no word in it" if text.strip() else "is empty"
@@ -37,7 +37,7 @@ def _transcript(evidence: Evidence) -> str:
 def _check_published(evidence: Evidence) -> None:
     """Raises ClipError ``characters`` for a text on which the published script stops with a KeyError.
 
-    Its table has 38 characters (``teacher_force_wer.py`` of Sxjdwang/TalkLip). ``sound`` is told another spelling.
+    Its table has 38 characters (``teacher_force_wer.py`` of Sxjdwang/TalkLip). ``sound`` uses another spelling.
     """
     text = str(evidence.values.get("reference", ""))
     strange = strange_characters(visible(text))
@@ -62,7 +62,7 @@ def _character_errors(evidence: Evidence) -> ErrorTally:
 
 
 def _phonemes(evidence: Evidence) -> tuple[list[str], list[str]]:
-    """Of what is said, and of what was read."""
+    """The phonemes of the transcript and of the hypothesis."""
     return phonemes(spoken(_transcript(evidence))), phonemes(spoken(_text(evidence, "hypothesis")))
 
 
@@ -72,17 +72,17 @@ def _viseme_errors(evidence: Evidence) -> ErrorTally:
 
 
 def _within_viseme(evidence: Evidence) -> HitTally:
-    """Of the phoneme errors, those that vanish once sounds that look alike count as one.
+    """The phoneme errors that vanish if sounds that look alike count as one.
 
-    The difference of two edit distances, so that it does not hang on which of several best alignments is taken.
+    The difference of two edit distances, so that it does not depend on the choice among equally good alignments.
     """
     said, read = _phonemes(evidence)
-    heard_wrong = distance(said, read)
-    return HitTally(heard_wrong - distance(visemes(said), visemes(read)), heard_wrong)
+    phoneme_errors = distance(said, read)
+    return HitTally(phoneme_errors - distance(visemes(said), visemes(read)), phoneme_errors)
 
 
 def _split(ids: Sequence[int]) -> list[tuple[int, ...]]:
-    """Numbers of characters, parted at spaces; two spaces have an empty word between them."""
+    """Character ids, split at spaces; two spaces in a row give an empty word."""
     words: list[tuple[int, ...]] = []
     begin = 0
     for place in [*(i for i, number in enumerate(ids) if number == SPACE), len(ids)]:
@@ -94,9 +94,9 @@ def _split(ids: Sequence[int]) -> list[tuple[int, ...]]:
 def published_word_errors(forced: Sequence[int], reference: Sequence[int]) -> tuple[int, int]:
     """Edits and words of one utterance as ``utils/metrics.py`` (Sxjdwang/TalkLip) counts them.
 
-    One end mark at the end of what was read is dropped; any other stays, as a character like others. Empty words are
-    dropped from what was read, except the first; from the reference none is, so that a double space in a transcript is
-    a word that can't be got right. Numbers are those of the Conformer's alphabet.
+    One end symbol at the end of the hypothesis is dropped; any other counts as a character. Empty words are dropped
+    from the hypothesis, except the first, but not from the reference, so that a double space in a transcript is a word
+    that is always wrong. The ids are those of the Conformer's alphabet.
     """
     read = _split(_without_end(forced))
     read = [word for place, word in enumerate(read) if word or place == 0]
@@ -115,7 +115,7 @@ def _without_end(forced: Sequence[int]) -> list[int]:
 
 
 def _rate_of(errors: Callable[[Sequence[int], Sequence[int]], tuple[int, int]]) -> Callable[[Evidence], MeanTally]:
-    """Each utterance counts with its own rate, however long it is: the published mean. One without text has none."""
+    """The published mean: each utterance counts with its own rate, regardless of its length, and none without text."""
 
     def tally(evidence: Evidence) -> MeanTally:
         _check_published(evidence)
@@ -195,7 +195,7 @@ METRICS: tuple[Metric, ...] = (
         "each one's rate, whatever its length (TalkLip teacher_force_wer.py)",
         aggregation="utterances",
         headline=True,
-        reads="told",
+        reads="forced",
     ),
     _metric(
         "cer2",
@@ -206,7 +206,7 @@ METRICS: tuple[Metric, ...] = (
         "character errors of the Conformer under the true prefix, spaces counted, mean over utterances of each one's "
         "rate (TalkLip teacher_force_wer.py)",
         aggregation="utterances",
-        reads="told",
+        reads="forced",
     ),
     _metric(
         "wer1",
@@ -227,7 +227,7 @@ METRICS: tuple[Metric, ...] = (
         "word errors of the Conformer under the true prefix, over all words of the corpus; empty words do not count. "
         "Being told the truth is not reading: see wer2_free",
         headline=True,
-        reads="told",
+        reads="forced",
     ),
     _metric(
         "cer1",

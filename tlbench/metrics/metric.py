@@ -1,4 +1,4 @@
-"""A metric turns evidence into a tally, and a tally into a number. It holds no network."""
+"""The definition of a metric: how evidence becomes a tally, and a tally a number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlbench.observing.evidence import Evidence
 
 Arithmetic = Literal["paper", "sound"]
 Direction = Literal["higher", "lower", "none"]
-Reads = Literal["", "sentence", "word", "told"]
+Reads = Literal["", "sentence", "word", "forced"]
 
 
 def _as_is(ratio: np.ndarray) -> np.ndarray:
@@ -22,59 +22,59 @@ def _as_is(ratio: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Metric:
-    """Data about one number in the table, and the two functions behind it.
+    """Data about one number in the table, and its two functions.
 
     Attributes
     ----------
     name : str
-        The key in results and at the command line: ``psnr``, ``lse_c``.
+        The key in results and on the command line: ``psnr``, ``lse_c``.
     arithmetic : "paper" or "sound"
         The published arithmetic, or what it should have been. ``key`` is ``name/arithmetic``.
     label : str
-        What stands at the head of a column: ``PSNR``, ``LSE-C``.
+        The heading of its column: ``PSNR``, ``LSE-C``.
     observer : str
-        Whose evidence it reads.
+        The observer that makes its evidence.
     view : str
-        Through which of that observer's views (a key of ``Observer.views``); "" leaves it to the run: the view the
-        checkpoint was trained behind, or the one given with ``--view``.
+        The observer's view (a key of ``Observer.views``); "" for the view of the run: the one given with ``--view``,
+        else the one the checkpoint was trained with.
     unit : str
         ``dB``, ``%``, ``frames``, or "" for none.
     better : "higher", "lower" or "none"
     version : int
-        Raised when the number changes for the same clip. Records of an older version are still read, see
-        :func:`tlbench.scoring.result_file.load_result`; their values follow from their tallies by ``finish`` and
-        ``scale``, so a metric that changes one of those takes another name instead.
+        Raise it when the number changes for the same clip. Records of an older version are still read, see
+        :func:`tlbench.scoring.result_file.load_result`. Their values are computed from their tallies by ``finish`` and
+        ``scale``, so a metric that changes one of these needs another name instead.
     tally : Evidence -> Tally
         One clip's part of the sum.
     description : str
         One sentence: what it is, over what it is averaged, and where the rule comes from.
     cluster : str
-        ``word``: clips of one word are resampled together for its interval. "" leaves that to the data set.
+        ``word``: clips of one word are resampled together for its interval. "": the data set decides.
     rule : str
-        Of numbers that a choice of limits decides: the limits, as protocol ids state them; "" for none.
+        The limits that decide the number, as written in protocol ids; "" for none.
     note : str
-        What a reader of the number has to know, a sentence that tables print below; "" for none.
+        A sentence that tables print below the number; "" for none.
     outdated : bool
-        Whether it stands in a result for an older version of a metric, which this tlbench reads but makes no more.
+        Whether it is an older version of a metric, which this version of tlbench reads but does not compute.
     scores_empty : bool
-        Whether a clip of which there is nothing to divide up (both sums 0) is scored: it was looked at, and adds
-        nothing. Otherwise such a tally means that the metric has nothing to say of the clip.
+        Whether a clip with both sums 0 counts as scored. Otherwise such a tally means that the metric does not apply to
+        the clip.
     mode : str
-        Which of the observer's extra modes it needs (one of ``Observer.modes``), or "".
-    reads : "", "sentence", "word" or "told"
-        What of a clip the number says was read; decides what a reader gets who does not look
-        (:mod:`tlbench.metrics.blind`). ``sentence``: its evidence holds the texts ``reference`` and ``hypothesis`` (or
-        ``free_hypothesis``, ``ctc_hypothesis``). ``word``: the texts ``word`` and the counts ``rank``, ``rank_plain``.
-        ``told``: a sentence whose true beginning is told at each place. "" for a number that is no reading.
+        The one of ``Observer.modes`` that it needs, or "".
+    reads : "", "sentence", "word" or "forced"
+        What the observer reads, which decides how its blind rows are made (:mod:`tlbench.metrics.blind`).
+        ``sentence``: the evidence has the texts ``reference`` and ``hypothesis`` (or ``free_hypothesis``,
+        ``ctc_hypothesis``). ``word``: the text ``word`` and the counts ``rank``, ``rank_plain``. ``forced``: a sentence
+        read with teacher forcing. "" for a number that does not come from reading.
     finish : array -> array
-        From the ratio of the sums to the number shown (elementwise, so that the bootstrap can use it):
-        for pooled PSNR from mean squared error to decibels. The identity for plain ratios.
+        From the ratio of the sums to the number, elementwise, so that the bootstrap can use it. For pooled PSNR from
+        mean squared error to decibels; the identity for plain ratios.
     scale : float
-        Factor at the edge only: 100 where the table shows percent.
+        Factor for display: 100 if the table shows percent.
     aggregation : str
         ``frames``, ``clips``, ``pooled``: what the mean is taken over. Part of the protocol id.
     headline : bool
-        Whether the table shows it without being asked.
+        Whether the table shows it by default.
     digits : int
         Decimals in tables.
     """
@@ -107,7 +107,7 @@ class Metric:
         return f"{self.name}/{self.arithmetic}"
 
     def value(self, tally: Tally) -> float | None:
-        """The number for a (summed) tally, in the unit shown; None if nothing was tallied."""
+        """The number of a (summed) tally, in the unit shown; None for an empty tally."""
         ratio = tally.value
         if ratio is None:
             return None

@@ -1,7 +1,7 @@
-"""A protocol says how a number came about; its id travels with the number.
+"""Protocols: how a number was made, as an id that is kept with the number.
 
-Two rows of a table may be ranked together only if their ids are equal. The id is written to be read by people and to
-be read back by :meth:`Protocol.parse`::
+Two rows of a table are ranked together only if their ids are equal. People can read the id, and :meth:`Protocol.parse`
+can parse it::
 
     lse_c[lrs2:test/syncnet-whole@1/pyav-25fps@1/clips/paper/w:961e8696f888]@1
     psnr[lrs2:test#limit=20/face-96@1/pyav-25fps@1/b:blazeface/frames/paper]@1
@@ -21,8 +21,8 @@ from urllib.parse import quote, unquote
 
 from tlbench.metrics.metric import Metric
 
-WEIGHTS_DIGITS = 12  # of the SHA-256: 48 bits are enough to tell the checkpoints of a field apart
-_SAFE = "@+~=,._-"  # what stands unescaped in an id besides letters and digits
+WEIGHTS_DIGITS = 12  # of the SHA-256: 48 bits are enough to tell checkpoints apart
+_SAFE = "@+~=,._-"  # characters that are not escaped in an id, besides letters and digits
 _ID = re.compile(r"(?P<metric>[^\[\]/]+)\[(?P<body>[^\[\]]+)\]@(?P<version>0|[1-9][0-9]{0,8})")
 
 
@@ -38,22 +38,22 @@ class Protocol:
         The metric's version.
     dataset, split : str
     view : str
-        Id of what the observer saw, such as ``syncnet-whole@1``.
+        Id of the observer's view, such as ``syncnet-whole@1``.
     decoding : str
-        How files became frames and samples.
+        Id of the decoding of files to frames and samples.
     aggregation, arithmetic : str
-        As on the metric: over what the mean is taken, and ``paper`` or ``sound``.
+        Of the metric: what the mean is taken over, and ``paper`` or ``sound``.
     selection : str or None
-        Which part of the split, as :func:`selection_mark` writes it; None for all of it.
+        The part of the split, as :func:`selection_mark` writes it; None for all of it.
     boxes : str or None
-        Where face boxes came from: ``blazeface``, ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None where none
-        are used.
+        Where face boxes come from: ``blazeface``, ``haar``, ``s3fd:<hash>``, ``given``, ``fixed:...``; None if none are
+        used.
     weights : str or None
-        The first twelve hex digits of the checkpoint's SHA-256; None where there is no checkpoint.
+        The first twelve hex digits of the checkpoint's SHA-256; None without a checkpoint.
     numbers : str or None
-        In which numbers the network computed, if not float32: ``bfloat16``.
+        The number type of the network if it is not float32: ``bfloat16``.
     rule : str or None
-        The metric's limits, such as how far speech is shifted; None where it has none.
+        The metric's limits, such as the range of shifts; None if it has none.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class Protocol:
         weights_sha256: str | None = None,
         numbers: str | None = None,
     ) -> Protocol:
-        """The protocol of a metric in a run; ``weights_sha256`` is the whole hash or its beginning."""
+        """The protocol of a metric in a run. ``weights_sha256`` is the hash or its first 12 digits or more."""
         return cls(
             metric.name,
             metric.version,
@@ -168,33 +168,33 @@ class Protocol:
             numbers=numbers,
             rule=rule,
         )
-        if protocol.id != text:  # two spellings of one protocol would compare as different
+        if protocol.id != text:  # otherwise two spellings of one protocol would count as different
             raise ValueError(f"not a protocol id: {text!r}; it should read {protocol.id!r}")
         return protocol
 
 
 def differing_fields(protocols: Iterable[Protocol]) -> list[str]:
-    """Names of the fields in which protocols differ, in their order on :class:`Protocol`."""
-    ways = list(protocols)
-    return [f.name for f in fields(Protocol) if len({getattr(way, f.name) for way in ways}) > 1]
+    """Names of the fields in which protocols differ, in the order of :class:`Protocol`."""
+    given = list(protocols)
+    return [f.name for f in fields(Protocol) if len({getattr(protocol, f.name) for protocol in given}) > 1]
 
 
 def _escape(text: str) -> str:
     return quote(text, safe=_SAFE)
 
 
-SHORT = "short"  # videos that stop early were scored, because their user said so
+SHORT = "short"  # videos that stop early were scored (--allow-short)
 
 
 def selection_mark(subset: Iterable[str] | None = None, limit: int | None = None, *, short: bool = False) -> str | None:
-    """Short text for the part of a split that was chosen; None if nothing was left out.
+    """Short text for the selected part of a split; None for the whole split.
 
     Parameters
     ----------
     subset : iterable of clip ids or None
-        Named by a hash of the sorted ids, so that the same list under another file name is the same protocol.
+        Written as a hash of the sorted ids, so that the same list in another file gives the same protocol.
     limit : int or None
-        The first so many clips were kept, after ``subset``.
+        Number of clips that were kept, from the first, after ``subset``.
     short : bool
         Whether videos that stop early were scored (``--allow-short``).
     """

@@ -1,8 +1,9 @@
-"""PSNR and SSIM from the pixels observer's evidence, as published and as they should have been."""
+"""PSNR and SSIM from the evidence of the observer ``pixels``, as published and as they should have been."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ _REGIONS = {"face": "the face box at 96x96", "mouth": "the lower half of the fac
 
 
 def _mean_of(name: str) -> Callable[[Evidence], MeanTally]:
-    """Tally of a per-frame array; empty where the observer could not compute it."""
+    """The tally of an array with one number per frame; empty if the observer could not compute it."""
 
     def tally(evidence: Evidence) -> MeanTally:
         return _mean(evidence, name)
@@ -25,7 +26,7 @@ def _mean_of(name: str) -> Callable[[Evidence], MeanTally]:
 
 
 def _sound_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
-    """As :func:`_mean_of`, over the followed face where that is not the best one in every frame."""
+    """As :func:`_mean_of`, but of the followed face if it is not the best face in every frame."""
 
     def tally(evidence: Evidence) -> MeanTally:
         return _mean(evidence, _followed(evidence, name))
@@ -63,86 +64,57 @@ def _decibels(mse: np.ndarray) -> np.ndarray:
 def _of_region(region: str, where: str) -> tuple[Metric, ...]:
     suffix = "" if region == "face" else f"_{region}"
     label = "" if region == "face" else f" {region}"
-    shown = region == "face"
-    return (
-        Metric(
-            name=f"psnr{suffix}",
-            arithmetic="paper",
-            label=f"PSNR{label}",
-            observer="pixels",
-            view=region,
-            unit="dB",
-            better="higher",
-            version=1,
-            tally=_mean_of(f"{region}_psnr_wrapped"),
-            description=f"PSNR over {where} in uint8 arithmetic that wraps modulo 256, 100 for identical frames; mean "
-            "over all frames (TalkLip evaluation/visual_quality.py)",
-            aggregation="frames",
-            headline=shown,
-        ),
-        Metric(
-            name=f"ssim{suffix}",
-            arithmetic="paper",
-            label=f"SSIM{label}",
-            observer="pixels",
-            view=region,
-            unit="",
-            better="higher",
-            version=1,
-            tally=_mean_of(f"{region}_ssim"),
-            description=f"SSIM over {where}, Gaussian window of sigma 1.5, mean over channels and all frames (TalkLip "
-            "evaluation/visual_quality.py with scikit-image)",
-            aggregation="frames",
-            headline=shown,
-            digits=3,
-        ),
-        Metric(
-            name=f"psnr{suffix}",
-            arithmetic="sound",
-            label=f"PSNR{label}",
-            observer="pixels",
-            view=region,
-            unit="dB",
-            better="higher",
-            version=1,
-            tally=_sound_mean_of(f"{region}_mse"),
-            description=f"PSNR over {where} of the mean squared error pooled over all frames, in floating point",
-            aggregation="pooled",
-            finish=_decibels,
-            headline=shown,
-        ),
-        Metric(
-            name=f"psnr_frame_mean{suffix}",
-            arithmetic="sound",
-            label=f"PSNR/frame{label}",
-            observer="pixels",
-            view=region,
-            unit="dB",
-            better="higher",
-            version=1,
-            # The least error but none that a 96x96 crop can have, one grey level in one channel of one pixel, is
-            # 92.5 dB (113 dB needs 3.3 million samples): up to that size the cap touches identical frames only.
-            tally=_frame_psnr_of(f"{region}_mse"),
-            description=f"PSNR over {where} in floating point, mean over all frames, identical frames as 100 dB",
-            aggregation="frames",
-            headline=False,
-        ),
-        Metric(
-            name=f"ssim{suffix}",
-            arithmetic="sound",
-            label=f"SSIM{label}",
-            observer="pixels",
-            view=region,
-            unit="",
-            better="higher",
-            version=1,
-            tally=_sound_mean_of(f"{region}_ssim"),
-            description=f"SSIM over {where}; the published arithmetic is sound",
-            aggregation="frames",
-            headline=shown,
-            digits=3,
-        ),
+    psnr = Metric(
+        name=f"psnr{suffix}",
+        arithmetic="paper",
+        label=f"PSNR{label}",
+        observer="pixels",
+        view=region,
+        unit="dB",
+        better="higher",
+        version=1,
+        tally=_mean_of(f"{region}_psnr_wrapped"),
+        description=f"PSNR over {where} in uint8 arithmetic that wraps modulo 256, 100 for identical frames; mean "
+        "over all frames (TalkLip evaluation/visual_quality.py)",
+        aggregation="frames",
+        headline=region == "face",
     )
+    ssim = replace(
+        psnr,
+        name=f"ssim{suffix}",
+        label=f"SSIM{label}",
+        unit="",
+        tally=_mean_of(f"{region}_ssim"),
+        description=f"SSIM over {where}, Gaussian window of sigma 1.5, mean over channels and all frames (TalkLip "
+        "evaluation/visual_quality.py with scikit-image)",
+        digits=3,
+    )
+    sound_psnr = replace(
+        psnr,
+        arithmetic="sound",
+        tally=_sound_mean_of(f"{region}_mse"),
+        description=f"PSNR over {where} of the mean squared error pooled over all frames, in floating point",
+        aggregation="pooled",
+        finish=_decibels,
+    )
+    frame_psnr = replace(
+        psnr,
+        name=f"psnr_frame_mean{suffix}",
+        arithmetic="sound",
+        label=f"PSNR/frame{label}",
+        # The smallest error of a 96x96 crop, one grey level in one channel of one pixel, is 92.5 dB (113 dB takes
+        # 3.3 million samples), so up to that size the cap of 100 dB applies to identical frames only.
+        tally=_frame_psnr_of(f"{region}_mse"),
+        description=f"PSNR over {where} in floating point, mean over all frames, identical frames as 100 dB",
+        headline=False,
+    )
+    sound_ssim = replace(
+        ssim,
+        arithmetic="sound",
+        tally=_sound_mean_of(f"{region}_ssim"),
+        description=f"SSIM over {where}; the published arithmetic is sound",
+    )
+    return psnr, ssim, sound_psnr, frame_psnr, sound_ssim
 
 
 METRICS: tuple[Metric, ...] = tuple(

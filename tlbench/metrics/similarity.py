@@ -1,8 +1,8 @@
-"""AVS: how alike AV-HuBERT finds lips, speech and the real clip.
+"""AVS: similarity of lips, speech and the real clip by AV-HuBERT's features.
 
-After Yaman et al. 2024 (arXiv 2405.04327), who name the three. Which layer they take and how they pool could not be
-checked; here it is the last encoder layer, the cosine of each frame, and the mean over frames. Version 1 means that,
-and numbers are not to be set beside theirs.
+After Yaman et al. 2024 (arXiv 2405.04327), who define the three metrics. Their layer and pooling could not be checked;
+version 1 takes the last encoder layer, the cosine of each frame, and the mean over frames, so the numbers can't be
+compared with theirs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""LSE-C, LSE-D and what they leave out, from SyncNet's evidence."""
+"""LSE-C, LSE-D and the metrics of the offset, from SyncNet's evidence."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tlbench.metrics.metric import Arithmetic, Direction, Metric
 from tlbench.metrics.tally import HitTally, MeanTally
 from tlbench.observing.evidence import Evidence
 
-IN_SYNC_FRAMES = 1  # 40 ms: the shift SyncNet is trained to tell from none (Chung and Zisserman, 2016)
-# Below it the best shift is as good as drawn by lot. docs/metrics.md says on which clips it was chosen.
+IN_SYNC_FRAMES = 1  # 40 ms: the smallest shift that SyncNet is trained to detect (Chung and Zisserman, 2016)
+# Below it the best shift is random. docs/metrics.md says on which clips it was chosen.
 CONFIDENCE_FLOOR = 1.0
-# Of observers/syncnet/decode.py, stated in protocol ids: the same 10 windows of speech, or more, are compared at each
-# shift, which takes 5 frames more than windows and 3 to 15 at either end.
+# From observers/syncnet/decode.py, part of protocol ids: the same 10 or more windows of speech are compared at each
+# shift, which takes 5 frames more than windows, and 3 to 15 frames more at each end.
 SHIFTS_RULE = "shifts=3..15,windows=10"
 LEAST_WINDOWS = 10
 FRAMES_LOST = 5
@@ -29,7 +29,7 @@ def _as_published(evidence: Evidence, name: str) -> float:
 
 
 def _over_the_same_speech(evidence: Evidence, name: str) -> float:
-    """Raises ClipError ``too-short`` for a clip in which nothing can be compared at every shift."""
+    """Raises ClipError ``too-short`` if no window of speech can be compared at every shift."""
     if evidence.number("common_max_shift_frames") == 0:
         frames = int(evidence.number("windows")) + FRAMES_LOST
         raise ClipError(
@@ -59,7 +59,7 @@ def _in_sync(evidence: Evidence) -> HitTally:
 
 
 def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what: str) -> Metric:
-    # "sound" is the view of the run: the frames themselves, or what a small network of our own sees.
+    # "sound" uses the view of the run: the whole frames, or the view of a network trained with tlbench.
     seen = "the whole frame after the published JPEG round trip" if arithmetic == "paper" else "the view of the run"
     return Metric(
         name=name,
@@ -79,7 +79,7 @@ def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what:
 
 
 def _track_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
-    """A clip counts with the mean over its tracks; one without a track does not count."""
+    """The mean over a clip's tracks; a clip without a track is left out."""
 
     def tally(evidence: Evidence) -> MeanTally:
         values = evidence.array(name)

@@ -1,8 +1,8 @@
-"""Tallies: frozen sums that only add, so that no wrong arithmetic can be done on a rate.
+"""Tallies: frozen sums that can only be added, so that rates are never averaged by mistake.
 
-A mean of rates is not a rate; a sum of tallies is a tally. Aggregating clips is ``sum(tallies)``, whatever the
-metric. A tally of nothing has the value None, never 0 (the idea is MeetEval's ``ErrorRate``).
-Every tally is a ratio of two sums, ``numerator / denominator``, which is all the bootstrap needs to know.
+The mean of rates is not a rate, but a sum of tallies is a tally: aggregating clips is ``sum(tallies)`` for every
+metric. An empty tally has the value None, not 0 (after MeetEval's ``ErrorRate``). Every tally is a ratio of two sums,
+``numerator / denominator``, which is all the bootstrap needs.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Tally:
 
     @property
     def value(self) -> float | None:
-        """The ratio, or None if nothing was tallied."""
+        """The ratio, or None for an empty tally."""
         return self.numerator / self.denominator if self.denominator else None
 
 
 @dataclass(frozen=True)
 class MeanTally(Tally):
-    """A mean in the making: a sum and how many items entered it."""
+    """For a mean: the sum and the number of items."""
 
     total: float = 0.0
     count: int = 0
@@ -71,7 +71,7 @@ class MeanTally(Tally):
 
 @dataclass(frozen=True)
 class HitTally(Tally):
-    """Hits among trials: accuracy, or the share of clips for which something holds."""
+    """For an accuracy or a share: hits among trials."""
 
     hits: int = 0
     trials: int = 0
@@ -92,7 +92,7 @@ class HitTally(Tally):
 
 @dataclass(frozen=True)
 class ErrorTally(Tally):
-    """Edits against a reference: the word (or character) error rate in the making. May exceed 1."""
+    """For a word or character error rate: the edits and the length of the reference. May exceed 1."""
 
     substitutions: int = 0
     deletions: int = 0

@@ -1,8 +1,7 @@
-"""Texts to words, and words to error counts: one normalising step a protocol, and one way of aligning.
+"""Texts to words, and words to error counts.
 
-``paper`` changes nothing but the case, which is all the published scripts do: a comma in a transcript is part of its
-word there. ``sound`` leaves only what is said: see :func:`~tlbench.datasets.transcripts.spoken`. Invisible characters
-are part of no word in either.
+``paper`` changes only the case, as the published scripts do, so a comma in a transcript is part of its word. ``sound``
+keeps only what is spoken, see :func:`~tlbench.datasets.transcripts.spoken`. Both remove invisible characters.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
 
-from tlbench.datasets.transcripts import spoken as spoken  # for all who count words
+from tlbench.datasets.transcripts import spoken as spoken  # exported, for modules that count words
 from tlbench.datasets.transcripts import visible
 from tlbench.metrics.tally import ErrorTally
 
@@ -26,9 +25,9 @@ def as_published(text: str) -> list[str]:
 
 
 def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> ErrorTally:
-    """Fewest substitutions, deletions and insertions that make the reference the hypothesis.
+    """The fewest substitutions, deletions and insertions from the reference to the hypothesis.
 
-    Their sum is unique, how it is shared among the three is not always: it is as rapidfuzz aligns.
+    Their sum is unique. If there are several alignments with this sum, the one of rapidfuzz is taken.
 
     Parameters
     ----------
@@ -40,7 +39,7 @@ def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) 
 
 
 def distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
-    """The fewest edits alone."""
+    """The edit distance: the sum of :func:`count_errors`."""
     return int(Levenshtein.distance(reference, hypothesis))
 
 
@@ -54,16 +53,16 @@ class AlignmentStep:
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[AlignmentStep]:
-    """Both word sequences side by side, for people to read. The steps that are not ``equal`` are the errors counted."""
+    """An alignment of both word sequences, for display. The steps that are not ``equal`` are the errors counted."""
     steps: list[AlignmentStep] = []
     for block in Levenshtein.opcodes(reference, hypothesis):
-        told = reference[block.src_start : block.src_end]
+        said = reference[block.src_start : block.src_end]
         read = hypothesis[block.dest_start : block.dest_end]
         if block.tag == "delete":
-            steps += [AlignmentStep("delete", word, None) for word in told]
+            steps += [AlignmentStep("delete", word, None) for word in said]
         elif block.tag == "insert":
             steps += [AlignmentStep("insert", None, word) for word in read]
         else:
             operation: Operation = "equal" if block.tag == "equal" else "substitute"
-            steps += [AlignmentStep(operation, one, other) for one, other in zip(told, read, strict=True)]
+            steps += [AlignmentStep(operation, one, other) for one, other in zip(said, read, strict=True)]
     return steps

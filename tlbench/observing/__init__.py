@@ -1,1 +1,6 @@
-"""Clips to evidence: the contract of observers, and what runs them."""
+"""Observers and what runs them.
+
+In: clips and a :class:`~tlbench.observing.plan.Plan`. Out: one :class:`~tlbench.observing.evidence.Observation` per
+clip, cached by content. Begin with :mod:`tlbench.observing.observer`, the contract of observers, then
+:mod:`tlbench.observing.runner`.
+"""

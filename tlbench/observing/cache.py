@@ -1,8 +1,9 @@
-"""Evidence kept by content: what was observed once is not observed again.
+"""A cache of evidence by content.
 
-The key is what decides the evidence (bytes of the videos, boxes, views, decoding, weights), never a path or a time.
-So a second run, another folder with the same files, or the rest of an interrupted run costs a look-up. Each entry is
-one small file written to a temporary name and renamed: a process killed at any moment leaves whole entries only.
+The key holds everything that decides the evidence (bytes of the videos, boxes, views, decoding, weights), never a path
+or a time. So a second run, another folder with the same files, or the rest of an interrupted run only looks entries
+up. Each entry is one small file, written under a temporary name and renamed, so a killed process leaves no partial
+entry.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def default_cache() -> Path:
 
 
 def content_sha256(path: Path | None, clip_id: str, what: str) -> str:
-    """:func:`file_sha256` of one of a clip's files; ClipError ``missing`` or ``unreadable`` if it has none."""
+    """:func:`file_sha256` of one of a clip's files. Raises ClipError ``missing`` or ``unreadable``."""
     if path is None:
         raise ClipError("missing", f"clip {clip_id}: there is no {what}")
     try:
@@ -59,7 +60,7 @@ class Cache:
         return self.folder / name[:2] / f"{name}.json"
 
     def read(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The payload stored under ``key``, or None. A damaged entry is reported as a warning and counts as None."""
+        """The payload stored under ``key``, or None. A damaged entry gives a warning and None."""
         path = self.path(key)
         try:
             text = path.read_text("utf-8")
@@ -89,4 +90,4 @@ class Cache:
 
 
 def _warn_damaged(path: Path, why: str) -> None:
-    warnings.warn(f"cache entry {path.name} is damaged ({why}); what it held is observed again", stacklevel=3)
+    warnings.warn(f"cache entry {path.name} is damaged ({why}); its clip is observed again", stacklevel=3)

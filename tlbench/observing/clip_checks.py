@@ -1,7 +1,7 @@
-"""The checks of one clip during a run, made on what the run reads and decodes anyway.
+"""The checks of one clip during a run, made on what the run reads and decodes for its observers.
 
-A run reads every header. What else is checked follows from what its observers need: the pictures always, the sound if
-some observer hears it, faces if some observer is told where they are. What was found is kept by content, like evidence.
+A run checks all headers and decoded pictures, the sound if an observer needs it, and faces if an observer needs boxes.
+The findings are cached by content, like evidence.
 """
 
 from __future__ import annotations
@@ -17,35 +17,34 @@ from tlbench.media.faces import Boxes
 from tlbench.media.probe import VideoInfo
 from tlbench.media.scaling import Size
 from tlbench.media.timeline import CHANGED, decoding_key
-from tlbench.media.video import DECODING, FrameChunk, VideoReader
+from tlbench.media.video_reader import DECODING, FrameChunk, VideoReader
 from tlbench.observing.face_checks import FacePlace
 from tlbench.observing.observer import Needs
-from tlbench.preflight.clip import (
+from tlbench.preflight.faces import VideoRole, check_faces
+from tlbench.preflight.findings import CATALOGUE, Finding
+from tlbench.preflight.frames import frames_at_25
+from tlbench.preflight.headers import (
     Expected,
     check_boxes,
     check_identity,
-    check_pictures,
     check_reference,
-    check_reference_pictures,
-    check_sound,
     check_video,
     frames_to_expect,
 )
-from tlbench.preflight.faces import Whose, check_faces
-from tlbench.preflight.findings import CATALOGUE, Finding
-from tlbench.preflight.frames import frames_at_25
 from tlbench.preflight.motion import MotionCurve, check_picture_lag
+from tlbench.preflight.pictures import check_pictures, check_reference_pictures
 from tlbench.preflight.sound import Sound
+from tlbench.preflight.sound_checks import check_sound
 
-VERSION = 4  # raised when the same files would give other findings
+VERSION = 4  # raise it when the same files give other findings
 Part = Literal["headers", "pictures", "reference", "faces", "real-faces", "framing", "whole-frame", "sound"]
 
 
 def wanted_parts(needs: Iterable[Needs], *, laid: bool = True, whole_frame: bool = False) -> tuple[Part, ...]:
-    """The parts of the checks that observers of these needs have the files read for, in order.
+    """The parts of the checks for observers with these needs, in order.
 
-    ``laid``: whether boxes of the real video are laid over the generated one, so that it must frame the face alike.
-    ``whole_frame``: whether an observer scales whole frames, so that they have to be a face.
+    ``laid``: whether boxes of the real video are used for the generated one, so that both must have the same framing.
+    ``whole_frame``: whether an observer scales whole frames, which then have to show just a face.
     """
     needs = list(needs)
     parts: list[Part] = ["headers", "pictures"]
@@ -53,7 +52,7 @@ def wanted_parts(needs: Iterable[Needs], *, laid: bool = True, whole_frame: bool
         parts.append("reference")
     if any(need.boxes for need in needs):
         parts += ["faces", "framing"] if laid else ["faces"]
-    if not laid and any(need.boxes and need.reference for need in needs):  # each video is cut by boxes of its own
+    if not laid and any(need.boxes and need.reference for need in needs):  # each video has its own boxes
         parts.append("real-faces")
     if whole_frame:
         parts.append("whole-frame")
@@ -64,7 +63,7 @@ def wanted_parts(needs: Iterable[Needs], *, laid: bool = True, whole_frame: bool
 
 @dataclass
 class ClipChecks:
-    """What the checks have found of one clip so far.
+    """The checks of one clip, and what they have found so far.
 
     Attributes
     ----------
@@ -72,24 +71,24 @@ class ClipChecks:
     expected : Expected
         Of every clip of the data set.
     wanted : tuple of Part
-        What is to be checked in this run.
+        The parts to check in this run.
     done : set of Part
     findings : list of Finding
     frames_expected : int or None
-        How many frames the clip should have; None if nothing says so.
+        Number of frames the clip should have; None if not known.
     frames : int or None
-        How many the generated video has at 25 a second, by its header.
+        Number of frames of the generated video at 25 frames/s, by its header.
     pictures_sha256 : str or None
-        Of the generated video's coded pictures, whatever they are wrapped in.
+        Of the generated video's coded pictures, the same in any container.
     changed : set of str
-        Those of ``generated``, ``reference`` and ``audio`` that once were read otherwise, by
+        Those of ``generated``, ``reference`` and ``audio`` that older versions read differently, by
         :func:`tlbench.media.timeline.decoding_key`.
     same_bytes : bool
         Whether both files are equal.
     size, reference_size : (width, height) or None
-        Of the frames of the generated and of the real video, by their headers; None if they can't be read.
+        Frame sizes of the generated and of the real video, by their headers; None if they can't be read.
     face_place : FacePlace or None
-        Where the face is in the generated video; None if that was not looked at.
+        Position of the face in the generated video; None if not checked.
     """
 
     clip: Clip
@@ -110,28 +109,28 @@ class ClipChecks:
 
     @property
     def guide_size(self) -> Size | None:
-        """The frame size that boxes and landmarks of the real video are of; None if nothing says so."""
+        """The frame size of boxes and landmarks of the real video; None if not known."""
         return self.reference_size or self.expected.frame_size
 
     @property
     def whole(self) -> bool:
-        """Whether everything that is wanted, and that the clip has, has been checked."""
+        """Whether all wanted parts that apply to the clip have been checked."""
         return self.done >= set(self.wanted) - (
             {"reference", "faces", "real-faces", "framing"} if self.clip.reference is None else set()
         )
 
     @property
     def places_face(self) -> bool:
-        """Whether it is still to be seen where the face of the generated video is."""
+        """Whether the position of the face in the generated video still has to be found."""
         return "whole-frame" in self.wanted and "whole-frame" not in self.done
 
     @property
     def surplus(self) -> bool:
-        """Whether the generated video is longer than its clip, so that its end is not shown to anybody."""
+        """Whether the generated video is longer than its clip, so that its last frames are left out."""
         return self.frames is not None and self.frames_expected is not None and self.frames > self.frames_expected
 
     def key(self, sha256: Mapping[str, str | None]) -> dict[str, Any]:
-        """Everything that decides the findings: the content of the clip's files, and what is expected of them."""
+        """The cache key: everything that decides the findings, with the hashes of the clip's files."""
         return {
             "checks": VERSION,
             "decoding": DECODING,
@@ -143,8 +142,8 @@ class ClipChecks:
             **sha256,
         }
 
-    def read_headers(self, generated: VideoReader, reference: VideoReader | None, *, same_bytes: bool) -> None:
-        """Check the headers of both videos, and the clip's own boxes. ``same_bytes``: whether both files are equal.
+    def check_headers(self, generated: VideoReader, reference: VideoReader | None, *, same_bytes: bool) -> None:
+        """Check the headers of both videos, and the clip's box file. ``same_bytes``: whether both videos are equal.
 
         Raises
         ------
@@ -167,14 +166,14 @@ class ClipChecks:
         self.done.add("headers")
 
     def note_origins(self, generated: VideoReader, reference: VideoReader | None) -> None:
-        """Which of the clip's files were once read otherwise."""
+        """Note which of the clip's files older versions read differently."""
         videos = {"generated": generated, "reference": reference}
         self.changed = {name for name, video in videos.items() if video is not None and video.decoding != DECODING}
         if decoding_key(self.clip.audio):
             self.changed.add("audio")
 
     def read_anew(self, needs: Needs, *, laid: bool) -> str:
-        """What evidence has in its key if it comes from a file that once was read otherwise, so that it is made anew.
+        """The mark in the cache key of evidence from a file that older versions read differently, else "".
 
         ``laid``: whether boxes and landmarks are the real video's.
         """
@@ -185,8 +184,8 @@ class ClipChecks:
             used.add("audio")
         return CHANGED if used & self.changed else ""
 
-    def see_pictures(self, generated: VideoReader) -> None:
-        """Check what decoding the whole generated video has shown."""
+    def check_generated(self, generated: VideoReader) -> None:
+        """Check the generated video after it was decoded to the end."""
         if "pictures" in self.done:
             return
         self.findings += check_pictures(
@@ -194,8 +193,8 @@ class ClipChecks:
         )
         self.done.add("pictures")
 
-    def see_reference(self, reference: VideoReader) -> None:
-        """Check what decoding the whole real video has shown, and when it moves; the generated one has been seen."""
+    def check_real(self, reference: VideoReader) -> None:
+        """Check the real video, and the lag between both videos, after both were decoded to the end."""
         if "reference" in self.done:
             return
         self.findings += check_reference_pictures(
@@ -204,45 +203,45 @@ class ClipChecks:
         self.findings += check_picture_lag(self.clip.id, self._motion, self._real_motion)
         self.done.add("reference")
 
-    def see_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
-        """The next runs of both videos, side by side."""
+    def update_motion(self, seen: FrameChunk | None, real: FrameChunk | None) -> None:
+        """Take the next frames of both videos for the lag of their motion."""
         for curve, chunk in ((self._motion, seen), (self._real_motion, real)):
             if chunk is not None:
                 curve.update(chunk.rgb)
 
-    def hear(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
-        """Check what was heard of the clip. None if there is none: then the observers that need it fail and say so."""
+    def check_sound(self, sound: Sound | None, generated: VideoReader, reference: VideoReader | None) -> None:
+        """Check the clip's sound. If it is None, the observers that need sound report the error."""
         if sound is not None:
             real = None
-            with suppress(ClipError):  # the check of the headers has said so
+            with suppress(ClipError):  # reported by the check of the headers
                 real = None if reference is None else reference.info
-            said = check_sound(self.clip, generated.info, real, sound)
-            self.findings += [found for found in said if found.level != "error"]  # who minds silence says so itself
+            found = check_sound(self.clip, generated.info, real, sound)
+            self.findings += [one for one in found if one.level != "error"]  # observers report silence themselves
         self.done.add("sound")
 
-    def see_faces(self, boxes: Boxes, whose: Whose) -> None:
-        """Check the faces that were found in one of the videos; given boxes were checked with the headers.
+    def add_faces(self, boxes: Boxes, role: VideoRole) -> None:
+        """Check the faces that were found in one of the videos; a box file was checked with the headers.
 
-        What a real video that is scored as a generated one lacks is the data set's, and told once.
+        If the real video is scored as a generated one, its missing faces are reported once, as the data set's.
         """
-        part: Part = "real-faces" if "real-faces" in self.wanted and whose == "reference" else "faces"
-        told = part in self.done or (self.same_bytes and bool({"faces", "real-faces"} & self.done))
-        if boxes.source != "given" and not told:
-            self.findings += check_faces(self.clip.id, boxes, "reference" if self.same_bytes else whose)
+        part: Part = "real-faces" if "real-faces" in self.wanted and role == "reference" else "faces"
+        reported = part in self.done or (self.same_bytes and bool({"faces", "real-faces"} & self.done))
+        if boxes.source != "given" and not reported:
+            self.findings += check_faces(self.clip.id, boxes, "reference" if self.same_bytes else role)
         self.done.add(part)
 
-    def see_framing(self, found: Iterable[Finding]) -> None:
-        """Take what looking at the generated faces has shown: whether the boxes lie on them."""
+    def add_framing(self, found: Iterable[Finding]) -> None:
+        """Add the findings about the framing: whether the boxes fit the generated faces."""
         self.findings += found
         self.done.add("framing")
 
-    def see_place(self, place: FacePlace) -> None:
-        """Take where the face of the generated video is. What that means depends on who looks at it."""
+    def add_face_place(self, place: FacePlace) -> None:
+        """Set the position of the face in the generated video, which concerns some observers only."""
         self.face_place = place
         self.done.add("whole-frame")
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept, whatever the clip is called."""
+        """The cache entry, without the clip's id."""
         return {
             "findings": [replace(found, clip=None).to_json() for found in self.findings],
             "frames": self.frames,
@@ -255,7 +254,7 @@ class ClipChecks:
         }
 
     def take(self, kept: Mapping[str, Any]) -> None:
-        """What an earlier run has found."""
+        """Take the cache entry of an earlier run."""
         self.findings = [replace(Finding.from_json(data), clip=self.clip.id) for data in kept["findings"]]
         self.frames, self.frames_expected = kept["frames"], kept["frames_expected"]
         self.pictures_sha256 = kept["pictures_sha256"]
@@ -263,7 +262,7 @@ class ClipChecks:
             None if kept[name] is None else (kept[name][0], kept[name][1]) for name in ("size", "reference_size")
         )
         self.changed = set(kept["changed"])
-        place = kept.get("face_place")  # older entries are of runs that did not look
+        place = kept.get("face_place")  # older entries have none
         self.face_place = None if place is None else FacePlace(**place)
         self.done = set(self.wanted)
 
@@ -275,13 +274,13 @@ def _info(reference: VideoReader | None, path: Any) -> VideoInfo:
 
 
 def concerned(found: Finding, needs: Mapping[str, Needs], reads_reference: Sequence[str]) -> Finding:
-    """The finding with the observers of a run whose numbers it touches: after an error, or if it is the data set's.
+    """The finding with the observers that it concerns, if it is an error or about the data set.
 
     Parameters
     ----------
     needs : mapping of observer name to Needs
     reads_reference : sequence of str
-        The observers that have the real video looked at, for its pictures or its faces.
+        The observers that need the real video, for its frames or its faces.
     """
     kind = CATALOGUE[found.code]
     if found.observers or (found.level != "error" and not kind.of_dataset):
@@ -294,6 +293,6 @@ def concerned(found: Finding, needs: Mapping[str, Needs], reads_reference: Seque
         "framing": [name for name, need in needs.items() if need.boxes or need.placements or need.reference],
         "none": [],
     }
-    if kind.concerns == "framing" and not whom["framing"]:  # nobody looks where the other video's face is
+    if kind.concerns == "framing" and not whom["framing"]:  # no observer uses the other video's position
         return replace(found, level="warning")
     return replace(found, observers=tuple(whom[kind.concerns]))

@@ -1,6 +1,6 @@
-"""Contact sheets: one picture of what each observer saw, so that a wrong crop is noticed before its numbers are.
+"""Contact sheets: a picture of the crops that each observer gets, to notice wrong crops.
 
-For each clip and view, eight frames evenly spaced over the generated video, and the reference's beneath.
+For each clip and view it shows eight frames, evenly spaced, of the generated video and below of the real video.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import atomic_path, unwritable
 from tlbench.media.face_crop import steady
 from tlbench.media.frame_rows import repeat_last
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.registry import observer_class
 
-TILES = 8  # frames a strip
+TILES = 8  # frames per strip
 TILE_PX = 112  # longest side of a frame; smaller pictures keep their size
 GAP_PX = 4
 LABEL_PX = 210
 TITLE_PX = 22
-LETTERS_A_LINE = 130  # of a note that stands where the frames would
+LETTERS_A_LINE = 130  # of a note in place of frames
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (120, 120, 120)
 
 
@@ -40,11 +40,11 @@ class Strip:
     Attributes
     ----------
     label : tuple of str
-        Lines beside it.
+        Lines of its label.
     pictures : list of ndarray
         (H, W, 3) RGB or (H, W) grey, uint8.
     note : str
-        What to write if there are none.
+        Text if there are no pictures.
     """
 
     label: tuple[str, ...]
@@ -54,7 +54,7 @@ class Strip:
 
 @dataclass
 class ContactPanel:
-    """The strips of one clip, under its id."""
+    """The strips of one clip, with its id as title."""
 
     title: str
     strips: list[Strip]
@@ -68,28 +68,28 @@ def draw_contact_sheet(
     path: Path,
     clips_shown: int = 8,
 ) -> None:
-    """Decode the first clips, look at them as the observers of a run do, and write the sheet.
+    """Decode the first clips, crop them by the views of a run, and write the sheet.
 
-    What can't be shown (a missing video, no face, a view that is no fixed crop) is said in its place.
+    If a strip can't be made (a missing video, no face, a view without a recipe), it holds the reason.
 
     Parameters
     ----------
     systems : mapping of name to sequence of Clip
-        The same clips as each system made them: they are drawn clip by clip, and named if there are several.
+        The same clips by each system, drawn clip by clip, with the system's name if there are several.
     looks : sequence of (observer, view)
-        Names, as observers know their views.
+        Names of observers and of their views.
     boxes_of, placements_of : callable
-        (T, 4) face boxes as they were found, and (T, 2, 3) mouth placements, in the pixels of one of a clip's videos;
-        asked only if a view needs them.
+        Give (T, 4) face boxes as detected, and (T, 2, 3) mouth placements, in pixels of one of a clip's videos; called
+        only if a view needs them.
     path : Path
-        A ``.png``. It appears whole or not at all.
+        A ``.png``, written whole or not at all.
     clips_shown : int
-        Of each system.
+        Number of clips of each system.
 
     Raises
     ------
     TlbenchError
-        If ``path`` is no PNG or can't be written, or if the landmarks' detector is needed and not installed.
+        If ``path`` is not a PNG or can't be written, or if the landmark detector is needed and not installed.
     """
     panels = []
     for system, clip in (
@@ -110,30 +110,30 @@ def draw_contact_sheet(
 
 
 class _Guides:
-    """Where to look in the frames of one of a clip's videos, found when a view first asks."""
+    """Boxes and placements of one of a clip's videos, found when a view first needs them."""
 
     def __init__(
         self,
         clip: Clip,
-        whose: GuideSource,
+        role: GuideSource,
         boxes_of: Callable[[Clip, GuideSource], np.ndarray],
         placements_of: Callable[[Clip, GuideSource], np.ndarray],
     ) -> None:
         self._clip = clip
-        self._whose = whose
+        self._role = role
         self._boxes_of = boxes_of
         self._placements_of = placements_of
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        return self._boxes_of(self._clip, self._whose)
+        return self._boxes_of(self._clip, self._role)
 
     @cached_property
     def placements(self) -> np.ndarray:
-        return self._placements_of(self._clip, self._whose)
+        return self._placements_of(self._clip, self._role)
 
     def for_view(self, recipe: View) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Boxes and placements as the view wants them; raises ClipError if they can't be found."""
+        """The boxes and placements that the view needs; raises ClipError if they can't be found."""
         boxes = None
         if recipe.frames_face:
             boxes = steady(self.boxes)
@@ -143,18 +143,18 @@ class _Guides:
 
 
 class _Look:
-    """One view opened on one video; what it saw of the wanted frames."""
+    """One view of one video, with the pictures of the wanted frames."""
 
     def __init__(self, recipe: View, guides: _Guides) -> None:
         self.strip = Strip(())
         self._stream = open_view(recipe)
         self._recipe = recipe
         self._boxes, self._placements = guides.for_view(recipe)
-        # The JPEG dump spends its bits over the whole video; without it a frame does not depend on those before.
+        # With the JPEG dump a frame depends on those before, because of its rate control.
         self._carries_on = any(isinstance(step, JpegDump) for step in recipe.steps)
 
     def update(self, chunk: FrameChunk, wanted: Sequence[int]) -> None:
-        """Take the wanted frames of a run; after a ClipError, no more."""
+        """Take the wanted frames of a chunk; none after a ClipError."""
         if self.strip.note:
             return
         try:
@@ -176,7 +176,7 @@ class _Look:
         return self._stream.apply(frames, boxes, placements)
 
     def _shown(self, image: np.ndarray) -> np.ndarray:
-        """What people can look at: uint8, RGB or grey."""
+        """The picture for display: uint8, RGB or grey."""
         for step in self._recipe.steps:
             if isinstance(step, Normalise):
                 return np.asarray(np.clip(np.rint((image * step.std + step.mean) * 255), 0, 255), dtype=np.uint8)
@@ -186,7 +186,7 @@ class _Look:
 
 
 def _strips(video: Path | None, named: Sequence[tuple[str, str, View | None]], guides: _Guides) -> list[Strip]:
-    """One strip a look; the video is decoded once for all of them if it is short, else twice."""
+    """One strip for each view. A short video is decoded once for all of them, a long one twice."""
     if video is None:
         return [Strip((), note="there is no such video") for _ in named]
     looks: list[_Look | Strip] = []
@@ -224,6 +224,7 @@ def contact_sheet(panels: Sequence[ContactPanel], path: Path) -> None:
         sheet.paste(drawn, (0, top))
         top += drawn.height
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             sheet.save(temporary, format="PNG")
     except OSError as error:
@@ -259,5 +260,5 @@ def _fitted(picture: np.ndarray) -> Image.Image:
 
 
 def _printable(text: str) -> str:
-    """Pillow's own font has no letters beyond Latin, and older versions stop at them."""
+    """ASCII text: Pillow's built-in font has only Latin letters, and older versions fail on others."""
     return text.encode("ascii", "replace").decode()

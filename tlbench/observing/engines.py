@@ -1,7 +1,7 @@
-"""Where the work runs: in this process, in local worker processes, or on a Ray cluster.
+"""Engines: observe clips in this process, in local worker processes, or on a Ray cluster.
 
-An engine takes a plan and clips and yields observations **in the order of the clips**, with only a few clips in
-flight, so that memory does not depend on how many there are.
+An engine takes a plan and clips and yields observations **in the order of the clips**. Only a few clips are worked on
+at a time, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import Any
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.observing.observation import Observation
-from tlbench.observing.runner import ObserverRunner, Plan
+from tlbench.observing.evidence import Observation
+from tlbench.observing.plan import Plan
+from tlbench.observing.runner import ObserverRunner
 
-_bench: ObserverRunner | None = None  # one a worker process, made by _start_worker
+_runner: ObserverRunner | None = None  # of this worker process, made by _start_worker
 
 
 def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
@@ -34,9 +35,9 @@ def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
 
 
 def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "local") -> Iterator[Observation]:
-    """Observe clips on an engine: ``local`` (this process, or ``workers`` processes beside it) or ``ray``.
+    """Observe clips on an engine: ``local`` (this process, or ``workers`` > 1 processes) or ``ray``.
 
-    Raises TlbenchError if a worker dies, or if the engine is not there.
+    Raises TlbenchError if a worker dies, or if there is no such engine or it is not installed.
     """
     if workers < 1:
         raise TlbenchError(f"workers must be at least 1, got {workers}")
@@ -59,7 +60,7 @@ def _here(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]:
 def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
     if plan.threads is None:
         plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
-    context = multiprocessing.get_context("spawn")  # fork would copy the matrix library's threads half-alive
+    context = multiprocessing.get_context("spawn")  # fork is not safe with the threads of the matrix library
     waiting: deque[Future[tuple[list[Observation], list[str]]]] = deque()
     todo = batches(clips, ObserverRunner(plan).clips_per_batch)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(plan,)) as pool:
@@ -90,28 +91,28 @@ def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observa
         ray.init(log_to_driver=False)
     gpus = 1 if plan.device.startswith("cuda") else 0
     actor: Any = ray.remote(num_cpus=1, num_gpus=gpus)(ObserverRunner)
-    benches: list[Any] = [actor.remote(plan) for _ in range(workers)]
+    actors: list[Any] = [actor.remote(plan) for _ in range(workers)]
     todo = enumerate(batches(clips, ObserverRunner(plan).clips_per_batch))
-    waiting = deque(benches[i % workers].observe.remote(batch) for i, batch in islice(todo, 2 * workers))
+    waiting = deque(actors[i % workers].observe.remote(batch) for i, batch in islice(todo, 2 * workers))
     while waiting:
         done = ray.get(waiting.popleft())
-        waiting.extend(benches[i % workers].observe.remote(batch) for i, batch in islice(todo, 1))
+        waiting.extend(actors[i % workers].observe.remote(batch) for i, batch in islice(todo, 1))
         yield from done
 
 
 def _start_worker(plan: Plan) -> None:
-    global _bench
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once and without a word: what is concluded is kept
+    global _runner
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once without a message: finished evidence is in the cache
     _limit_threads(plan)
-    _bench = ObserverRunner(plan)
+    _runner = ObserverRunner(plan)
 
 
 def _work(batch: list[Clip]) -> tuple[list[Observation], list[str]]:
-    """Observations, and the warnings on the way: only the parent knows how to show them."""
-    assert _bench is not None
+    """Observations of a batch, and the warnings that were raised, for the parent process to show."""
+    assert _runner is not None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        seen = _bench.observe(batch)
+        seen = _runner.observe(batch)
     return seen, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
 
 

@@ -1,4 +1,4 @@
-"""Evidence: what one observer says of one clip, complete enough that no model is needed again."""
+"""Evidence: what an observer returns for a clip, complete enough that no model is needed again."""
 
 from __future__ import annotations
 
@@ -10,36 +10,40 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
+from tlbench.preflight.findings import Finding
+
 Value: TypeAlias = "float | int | str | bool | list[str] | np.ndarray | None"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one observer saw in one clip.
+    """What one observer returned for one clip.
 
     Attributes
     ----------
     observer : str
         Name of the observer, as in the registry.
     values : mapping of str to number, text, list of text, or array
-        The findings. Arrays keep one number a frame or window (float32, float64 or integer).
+        The numbers, texts and arrays. Arrays hold one number per frame or window (float32, float64 or integer).
     """
 
     observer: str
     values: Mapping[str, Value] = field(default_factory=dict)
 
     def number(self, name: str) -> float:
-        """The scalar finding ``name`` as a float. Raises KeyError if the observer did not report it."""
+        """The number ``name`` as a float. Raises KeyError if the observer did not return it."""
         return float(self.values[name])  # type: ignore[arg-type]
 
     def array(self, name: str) -> np.ndarray:
-        """The array finding ``name``. Raises KeyError if the observer did not report it."""
+        """The array ``name``. Raises KeyError if the observer did not return it."""
         return np.asarray(self.values[name])
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; arrays as ``{"dtype", "shape", "base64"}`` in little-endian bytes, exact.
 
-        Raises ValueError on a value of another kind: it would not come back as it was.
+        Raises ValueError for a value of another kind, which could not be read back unchanged.
         """
         return {"observer": self.observer, "values": {k: _encode(k, v) for k, v in self.values.items()}}
 
@@ -47,6 +51,42 @@ class Evidence:
     def from_json(cls, data: Mapping[str, Any]) -> Evidence:
         """The inverse of :meth:`to_json`. Raises KeyError or ValueError on a malformed object."""
         return cls(str(data["observer"]), {str(k): _decode(v) for k, v in data["values"].items()})
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The result of all observers for one clip: evidence, or the reason why there is none.
+
+    Attributes
+    ----------
+    clip : Clip
+    evidence : dict of observer name to Evidence
+    failures : dict of observer name to ClipError
+        Each observer of the plan is in one of the two.
+    generated_sha256, reference_sha256 : str or None
+        Of the files' bytes; None if there is no file or it can't be read.
+    findings : tuple of Finding
+        Of the checks, each with the observers it concerns.
+    frames : int or None
+        Number of frames of the generated video; None if it was not decoded to the end.
+    frames_expected : int or None
+        How many it should have; None if that is not known.
+    pictures_sha256 : str or None
+        Of its coded pictures, the same in any container.
+    cached : int
+        How many observers' evidence came from the cache.
+    """
+
+    clip: Clip
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    failures: dict[str, ClipError] = field(default_factory=dict)
+    generated_sha256: str | None = None
+    reference_sha256: str | None = None
+    findings: tuple[Finding, ...] = ()
+    frames: int | None = None
+    frames_expected: int | None = None
+    pictures_sha256: str | None = None
+    cached: int = 0
 
 
 def _encode(name: str, value: Value | np.generic) -> Any:

@@ -1,7 +1,7 @@
-"""Which face boxes a run uses: given with the clip, fixed by the data set, or detected in the reference video.
+"""The face boxes of a run: from a file of the clip, fixed by the data set, or detected in the real video.
 
-Boxes come from the reference and serve both videos, so that a badly generated face can't move its own crop; only if
-a user asks for it is each video cut by boxes of its own, and then the protocol says so.
+Boxes of the real video are used for both videos, so that a badly generated face can't move its own crop. With
+``source="generated"`` each video has its own boxes, and the protocol says so.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.blazeface import BlazeFaceDetector
-from tlbench.media.faces import Boxes, FaceDetector, HaarDetector, fixed_boxes, read_boxes
+from tlbench.media.box_files import read_boxes
+from tlbench.media.faces import Boxes, FaceDetector, fixed_boxes
 from tlbench.media.followed import FollowedFace
+from tlbench.media.haar import HaarDetector
 from tlbench.media.people import check_choice, find_people
-from tlbench.media.video import VideoReader
+from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.evidence import Evidence
 
 GuideSource: TypeAlias = Literal["reference", "generated"]
-DETECTORS = ("auto", "s3fd", "blazeface", "haar")  # what a user may name
-EMBEDDED = "blazeface"  # what auto falls back to
+DETECTORS = ("auto", "s3fd", "blazeface", "haar")  # valid names
+EMBEDDED = "blazeface"  # the detector of ``auto`` without S3FD's checkpoint
 
 
 @dataclass(frozen=True)
 class BoxRule:
-    """How boxes are found where a clip has none of its own.
+    """How boxes are found for a clip without a box file.
 
     Attributes
     ----------
@@ -44,10 +46,10 @@ class BoxRule:
     fixed : tuple of int or None
         x1 y1 x2 y2 of the data set's own box.
     source : "reference" or "generated"
-        ``generated``: faces are looked for in the generated video as well, and each video is cut by its own. What is
-        given, or fixed by the data set, is the reference's in any case.
+        ``generated``: faces are detected in the generated video as well, and each video has its own boxes. A box file,
+        or the data set's fixed box, is always for the real video.
     face : str
-        Whose face is followed where there are several: see :func:`tlbench.media.people.find_people`.
+        The face to follow if there are several: see :func:`tlbench.media.people.find_people`.
     """
 
     detector: str = EMBEDDED
@@ -60,7 +62,7 @@ class BoxRule:
 
     @property
     def identity(self) -> str:
-        """Short text that decides the boxes besides the video: stands in protocol ids and cache keys."""
+        """Short text for protocol ids and cache keys: everything besides the video that decides the boxes."""
         fixed = "" if self.fixed is None else "fixed:" + ",".join(map(str, self.fixed))
         if self.source == "reference":
             return fixed or self.search
@@ -68,7 +70,7 @@ class BoxRule:
 
     @property
     def search(self) -> str:
-        """Short text that decides the boxes found in a video."""
+        """Short text for everything that decides the boxes detected in a video."""
         weights = f":{self.weights_sha256[:12]}" if self.weights_sha256 else ""
         smooth = f"~{self.smooth}" if self.smooth else ""
         face = "" if self.face == "largest" else f"+face={self.face}"
@@ -88,14 +90,13 @@ def choose_rule(
     Parameters
     ----------
     fixed : tuple of int or None
-        The data set's own box; in its videos it goes before any detector.
+        The data set's fixed box, which has priority over the detector in its videos.
     detector : str
-        One of `DETECTORS`; ``auto`` is s3fd if its checkpoint is given or lies in the checkpoint folder,
-        else blazeface.
+        One of `DETECTORS`; ``auto`` is s3fd if its checkpoint is given or is in the checkpoint folder, else blazeface.
     smooth : int
         0, or an odd number of frames.
     given : mapping of name to Path
-        Checkpoints the user named.
+        Checkpoints given by the user.
     source : "reference" or "generated"
     face : str
         ``largest``, ``central``, or a number from the left: see :func:`tlbench.media.people.find_people`.
@@ -103,7 +104,7 @@ def choose_rule(
     Raises
     ------
     TlbenchError
-        Unknown detector or face, even ``smooth``, or S3FD's checkpoint is not there.
+        Unknown detector or face, even ``smooth``, or no checkpoint of S3FD.
     """
     if smooth < 0 or (smooth and smooth % 2 == 0):
         raise TlbenchError(f"smooth {smooth}: must be 0 or an odd number of frames")
@@ -126,7 +127,7 @@ def choose_rule(
 
 
 def embedded_detector() -> FaceDetector:
-    """The detector that needs no download, which looks at frames that no rule has boxes for."""
+    """The detector that needs no download, for checks of faces."""
     return BlazeFaceDetector()
 
 
@@ -145,13 +146,13 @@ def load_detector(rule: BoxRule) -> FaceDetector:
 
 
 class BoxFinder:
-    """Finds the boxes of clips by one rule. The detector is loaded when first needed; what it finds is kept.
+    """Finds the boxes of clips by one rule. The detector is loaded when first needed.
 
     Parameters
     ----------
     rule : BoxRule
     cache : Cache
-        Detected boxes are kept here by the reference's content.
+        Detected boxes are cached by the content of the video.
     """
 
     def __init__(self, rule: BoxRule, cache: Cache) -> None:
@@ -159,37 +160,37 @@ class BoxFinder:
         self.cache = cache
         self._detector: FaceDetector | None = None
 
-    def identity(self, clip: Clip, video_sha256: str | None, whose: GuideSource = "reference") -> str:
-        """What decides the boxes of one of the clip's videos, for cache keys.
+    def identity(self, clip: Clip, video_sha256: str | None, role: GuideSource = "reference") -> str:
+        """Everything that decides the boxes of one of the clip's videos, for cache keys.
 
-        Raises ClipError if a given file can't be read.
+        Raises ClipError if the box file can't be read.
         """
-        if clip.boxes is not None and whose == "reference":
+        if clip.boxes is not None and role == "reference":
             return "given:" + content_sha256(clip.boxes, clip.id, "box file")
-        if self.rule.fixed is not None and whose == "reference":
+        if self.rule.fixed is not None and role == "reference":
             return "fixed:" + ",".join(map(str, self.rule.fixed)) + f"@{video_sha256}"
         return f"{self.rule.search}@{video_sha256}"
 
     def boxes(
-        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, whose: GuideSource = "reference"
+        self, clip: Clip, video: VideoReader | None, video_sha256: str | None, role: GuideSource = "reference"
     ) -> Boxes:
-        """The boxes of one of the clip's videos, one a frame; ``video`` is the one meant by ``whose``.
+        """The boxes of one of the clip's videos, one per frame; ``role`` says which one ``video`` is.
 
-        Boxes given with the clip are its reference's, and alone can do without the video.
+        A box file is for the real video. Only with a box file, ``video`` may be None.
 
         Raises
         ------
         ClipError
-            If given boxes do not fit, or the video can't be decoded.
+            If the box file is invalid, or the video can't be decoded.
         """
-        if clip.boxes is not None and whose == "reference":
+        if clip.boxes is not None and role == "reference":
             return _given(clip.boxes, video)
         if video is None:
-            raise ClipError("missing", f"clip {clip.id}: no {whose} video is there to find its face boxes in")
-        if self.rule.fixed is not None and (whose == "reference" or self.rule.detector == "fixed"):
+            raise ClipError("missing", f"clip {clip.id}: no {role} video is there to find its face boxes in")
+        if self.rule.fixed is not None and (role == "reference" or self.rule.detector == "fixed"):
             return fixed_boxes(self.rule.fixed, sum(len(chunk) for chunk in video.frames()))
         key = {
-            "boxes": self.identity(clip, video_sha256, whose),
+            "boxes": self.identity(clip, video_sha256, role),
             "decoding": video.decoding,
         }
         stored = self.cache.read(key)
@@ -203,25 +204,25 @@ class BoxFinder:
         return found
 
     def searches(self, clip: Clip) -> bool:
-        """Whether boxes of the clip's real video have to be detected: none are given with it or fixed."""
+        """Whether boxes of the clip's real video have to be detected: it has no box file, and none is fixed."""
         return clip.boxes is None and self.rule.fixed is None
 
     def decided_by(self, clips: Iterable[Clip]) -> str:
-        """Short text that says what decides the boxes of the clips' real videos: ``blazeface``, ``given`` ..."""
+        """Short text for what decides the boxes of the clips' real videos: ``blazeface``, ``given`` ..."""
         fixed = self.rule.fixed is not None
         found = "fixed:" + ",".join(map(str, self.rule.fixed or ())) if fixed else self.rule.search
         return "+".join(sorted({"given" if clip.boxes is not None else found for clip in clips}))
 
-    def of_clip(self, clip: Clip, whose: GuideSource = "reference") -> Boxes:
-        """:meth:`boxes` of a clip whose video nobody has opened yet."""
-        video = clip.generated if whose == "generated" else clip.reference
-        sha256 = content_sha256(video, clip.id, f"{whose} video")
+    def of_clip(self, clip: Clip, role: GuideSource = "reference") -> Boxes:
+        """:meth:`boxes` of a clip with a video that is not opened yet."""
+        video = clip.generated if role == "generated" else clip.reference
+        sha256 = content_sha256(video, clip.id, f"{role} video")
         assert video is not None  # content_sha256 refuses a clip without one
-        return self.boxes(clip, VideoReader(video, 0), sha256, whose)
+        return self.boxes(clip, VideoReader(video, 0), sha256, role)
 
 
 def _given(path: Path, video: VideoReader | None) -> Boxes:
-    """The boxes of a file; the size of the video's frames decides the centred box of rows without a face."""
+    """The boxes of a file. The frame size of the video decides the centred box of rows without a face."""
     boxes = read_boxes(path)
     if not boxes.missing or video is None:
         return boxes
@@ -245,7 +246,7 @@ def _to_keep(found: Boxes) -> Evidence:
 
 
 def _kept(kept: Evidence, source: str) -> Boxes | None:
-    """What an earlier run has found; None if nobody followed a face then."""
+    """The boxes of a cache entry; None if it is from before faces were followed."""
     if "states" not in kept.values:
         return None
     face = FollowedFace(

@@ -1,8 +1,8 @@
-"""How a generated video frames the face: the embedded detector looks at a few of its frames.
+"""Checks of the framing of the face in a generated video, with the embedded detector on a few of its frames.
 
-Boxes found in the real video are laid over the generated one. Many portrait generators write a square crop of their
-source, which may have the real video's size all the same; the boxes then show another part of the face.
-Views that scale the whole frame take it for a face as LRS2's videos frame it.
+Boxes found in the real video are used for the generated one. Many portrait generators write a square crop of their
+source, sometimes scaled back to the real video's size; the boxes then show another part of the face. Views that scale
+the whole frame need a frame that shows just a face, as in LRS2.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import FaceDetector
 from tlbench.media.followed import FACELESS_SHARE
 from tlbench.media.scaling import Size, scale_boxes
-from tlbench.media.video import FrameChunk, VideoReader
+from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.preflight.faces import ABSENT_SHARE
 from tlbench.preflight.findings import Finding, finding
 
-LOOKS = 5  # frames of a clip that are looked at, evenly spread
-FOUND_MIN = 3  # of them must show a face, else nothing is said
-# Median intersection over union of the face that is found and the box that is laid over it. Measured on 64 GRID clips
-# (s1, s4, s10, s30), with the Haar cascade and with BlazeFace, least to greatest of both: the clip itself, at half and
-# double size, blurred, coded as JPEG of quality 10 or with noise 0.85 to 1.00; the lower half of the face greyed 0.67
-# to 0.94; its first frame held while the head moves on 0.74 to 0.99; a crop brought back to the clip's size, 1.1 times
-# as close 0.60 to 0.81, 1.2 times 0.45 to 0.72 (94 % below the limit with Haar), 1.5 times 0.36 to 0.55.
+LOOKS = 5  # frames of a clip that are checked, evenly spread
+FOUND_MIN = 3  # of them must show a face for a finding
+# Median intersection over union of the detected face and the real video's box. Measured on 64 GRID clips (s1, s4, s10,
+# s30) with the Haar cascade and with BlazeFace (minimum to maximum of both): the clip itself, at half and double size,
+# blurred, as JPEG of quality 10 or with noise 0.85 to 1.00; the lower half of the face grey 0.67 to 0.94; its first
+# frame repeated while the real head moves 0.74 to 0.99; a crop scaled back to the clip's size, 1.1 times as close 0.60
+# to 0.81, 1.2 times 0.45 to 0.72 (94 % below the limit with Haar), 1.5 times 0.36 to 0.55.
 SAME_FRAMING = 0.62
-MOUTH_DOWN = 0.79  # of a face box's height: GRID's mouths are at y 90 of LRS2-framed 160, whose face ends at 114
+MOUTH_DOWN = 0.79  # of a face box's height: in LRS2's framing of 160, GRID's mouths are at y 90 and faces end at 114
 
 
 def frames_to_look_at(frames: int) -> tuple[int, ...]:
@@ -38,18 +38,18 @@ def frames_to_look_at(frames: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class FacePlace:
-    """Where the face is in the frames of a video that were looked at: medians, as shares of the frame.
+    """The position of the face in the checked frames of a video: medians, as shares of the frame.
 
-    It is the one near the boxes that are laid over the video, if these were found to fit, else the largest.
+    The face is the one at the real video's box if they fit, else the largest.
 
     Attributes
     ----------
     looked, shown : int
-        How many frames were looked at, and how many of them show a face.
+        Number of checked frames, and of those that show a face.
     height, width : float
-        The face's longer side, of the frame's height and of its width; 0 without a face.
+        The face's longer side over the frame's height and over its width; 0 without a face.
     mouth_x, mouth_y : float
-        The mouth, from the left and from the top, told by the face's box.
+        Position of the mouth from the left and from the top, estimated from the face box.
     """
 
     looked: int
@@ -61,29 +61,29 @@ class FacePlace:
 
 
 class FaceLooks:
-    """The faces in some frames of a generated video, taken as its frames pass.
+    """Detects the faces in a few frames of a generated video, as its frames are decoded.
 
     Parameters
     ----------
     detector : FaceDetector
     boxes : ndarray or None
-        (T, 4) the boxes laid over the video, in its pixels; the last one is held. None if none are to be compared.
+        (T, 4) boxes of the real video in pixels of this video, the last one repeated; None to compare none.
     frames : int
-        How many frames it has, by its header.
+        Number of frames of the video, by its header.
     """
 
     def __init__(self, detector: FaceDetector, boxes: np.ndarray | None, frames: int) -> None:
         self.detector = detector
-        self.laid = boxes is not None  # whether boxes were laid over it
+        self.laid = boxes is not None  # whether boxes are compared
         self._boxes = boxes
         self._wanted = frames_to_look_at(frames)
-        self.faces: dict[int, np.ndarray] = {}  # (k, 4) of the frames that show some
-        self.overlaps: dict[int, float] = {}  # of the best of them with the box laid there
-        self.looked: list[int] = []  # frame indices
-        self._places: list[np.ndarray] = []  # (4,) as FacePlace has them, of the frames that show a face
+        self.faces: dict[int, np.ndarray] = {}  # (k, 4) by frame index, of frames with faces
+        self.overlaps: dict[int, float] = {}  # largest overlap of a face with the box, by frame index
+        self.looked: list[int] = []  # indices of the checked frames
+        self._places: list[np.ndarray] = []  # (4,) the numbers of FacePlace, of frames with faces
 
     def take(self, chunk: FrameChunk) -> None:
-        """The next run of frames."""
+        """Take the next frames."""
         for index in self._wanted:
             if chunk.start <= index < chunk.start + len(chunk):
                 picture = chunk.rgb[index - chunk.start]
@@ -96,7 +96,7 @@ class FaceLooks:
         box = None if self._boxes is None else self._boxes[min(index, len(self._boxes) - 1)]
         if box is not None:
             (near,) = self.detector.detect(picture[None], box)
-            if near is not None and overlap(near, box) >= SAME_FRAMING:  # the usual case costs one short search
+            if near is not None and overlap(near, box) >= SAME_FRAMING:  # usually this one short search is enough
                 self.faces[index], self.overlaps[index] = near[None].astype(np.float64), overlap(near, box)
                 return
         faces = sure_faces(self.detector, picture)
@@ -107,17 +107,17 @@ class FaceLooks:
 
     @property
     def fit(self) -> float | None:
-        """Median overlap of faces and boxes; None if too few frames show a face."""
+        """Median overlap of faces and boxes; None if fewer than `FOUND_MIN` frames show a face."""
         return _median(self.overlaps)
 
     @property
     def faceless(self) -> list[int]:
-        """Indices of the frames looked at that show no face."""
+        """Indices of the checked frames without a face."""
         return [index for index in self.looked if index not in self.faces]
 
     @property
     def place(self) -> FacePlace:
-        """Where the face is in the frames taken so far."""
+        """The position of the face in the frames taken so far."""
         shares = np.median(self._places, axis=0).tolist() if self._places else ()
         return FacePlace(len(self.looked), len(self._places), *shares)
 
@@ -125,19 +125,19 @@ class FaceLooks:
 def check_framing(
     clip_id: str, looks: FaceLooks, size: Size, reference: VideoReader | None, reference_size: Size | None
 ) -> Iterator[Finding]:
-    """``framing`` if the boxes laid over a generated video are not where its face is; and whether it has lost its face.
+    """``framing`` if the real video's boxes do not fit the faces of a generated video.
 
-    ``faces-missing`` or ``no-face``, for more than a tenth or half of the frames looked at, if they show no face where
-    the same frames of the real video do.
+    Also ``faces-missing`` or ``no-face`` if more than a tenth or half of the checked frames show no face while the same
+    frames of the real video do.
 
-    Boxes may follow another convention than the detector's, be smoothed, or stand where no face was found. So where
-    they do not fit, the same frames of the real video are looked at: nothing is said if the face is where the real one
-    is in some of them (a head may be still while the real one moves), nor if that can't be seen.
+    Boxes may follow another convention than the detector's, be smoothed, or be a fallback. So if they do not fit, the
+    same frames of the real video are checked too. There is no finding if some generated face is where a real face is
+    (the head may be still while the real one moves), or if no real face is found.
 
     Parameters
     ----------
     looks : FaceLooks
-        That have seen the whole generated video, whose frames are of ``size``.
+        After the whole generated video, with frames of ``size``.
     reference : VideoReader or None
         The real video; read only if the boxes do not fit, or a frame shows no face.
     reference_size : (width, height) or None
@@ -145,7 +145,7 @@ def check_framing(
     Raises
     ------
     ClipError
-        If the real video has to be read and can't be.
+        If the real video is needed and can't be read.
     """
     fit, faceless = looks.fit, looks.faceless
     misfit = fit is not None and fit < SAME_FRAMING
@@ -180,13 +180,13 @@ def check_framing(
 
 
 def sure_faces(detector: FaceDetector, picture: np.ndarray) -> np.ndarray:
-    """(k, 4) float64: the faces of one (H, W, 3) picture that are worth trusting."""
+    """(k, 4) float64: the faces of one (H, W, 3) picture above the detector's `sure_score`."""
     (faces,) = detector.detect_all(picture[None], detector.sure_score)
     return faces[:, :4]
 
 
 def _place(faces: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(4,) height, width, mouth_x and mouth_y of :class:`FacePlace`, of the largest of (k, 4) faces."""
+    """(4,) height, width, mouth_x and mouth_y of :class:`FacePlace`, for the largest of (k, 4) faces."""
     sides = faces[:, 2:] - faces[:, :2]
     largest = int(sides.prod(axis=1).argmax())
     side = sides[largest].max()

@@ -1,4 +1,4 @@
-"""What a network says before grey pictures: what it gets by what it is told, without looking."""
+"""Evidence of a network for grey pictures: how much it gets right from the transcript and length it is given."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.mouth_patch import PATCH_PX
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, Plan
 
 GREY = 128
-SIDE = 160  # pixels of the grey picture, LRS2's; every view cuts grey out of it
-FACE = (50, 40, 110, 100)  # x1 y1 x2 y2; what frames it, 1.4 times as wide, is grey as well
-RUN = 100  # frames shown at once
-FORM = "grey-160@1"  # part of the cache key; raised when what is shown changes
+SIDE = 160  # pixels of the grey picture, as in LRS2
+FACE = (50, 40, 110, 100)  # x1 y1 x2 y2; the crop around it, 1.4 times as wide, is inside the picture
+CHUNK = 100  # frames given at once
+FORM = "grey-160@1"  # part of the cache key; raise it when the pictures change
 
 
 def grey_evidence(plan: Plan, name: str, clips: Iterable[tuple[Clip, int]]) -> dict[str, Evidence]:
-    """Evidence of one observer of a plan, by clip id, as if every picture of the clip were grey.
+    """Evidence of one observer of a plan, by clip id, for clips with grey pictures only.
 
-    No file is read. What was seen of a transcript and a number of frames is kept in the plan's cache, so that a second
-    system with clips of the same length costs nothing.
+    No file is read. The evidence is cached by transcript and number of frames, so that a second system with clips of
+    the same length costs nothing.
 
     Parameters
     ----------
     plan : Plan
     name : str
-        An observer of the plan that needs neither sound nor the reference's pictures.
+        An observer of the plan that needs neither sound nor the frames of the real video.
     clips : iterable of (Clip, int)
-        With how many frames each has. Clips that the observer can't judge are left out.
+        Each with its number of frames. Clips that the observer refuses are left out.
     """
     own = next(observer for observer in plan.observers if observer.name == name)
     cache = Cache(plan.cache / "evidence")
@@ -67,27 +67,27 @@ def _key(plan: ObserverPlan, clip: Clip, frames: int) -> dict[str, Any]:
 
 
 def _observe(observer: Observer, batch: Sequence[tuple[Clip, int]]) -> Iterator[tuple[Clip, int, Evidence]]:
-    watched: list[tuple[Clip, int, ClipState]] = []
+    started: list[tuple[Clip, int, ClipState]] = []
     for clip, frames in batch:
         try:
             state = observer.start_clip(clip, None)
             _show(state, frames)
         except ClipError:
             continue
-        watched.append((clip, frames, state))
-    if not watched:
+        started.append((clip, frames, state))
+    if not started:
         return
-    said = observer.compute([state for _, _, state in watched])
-    for (clip, frames, _), evidence in zip(watched, said, strict=True):
+    outcomes = observer.compute([state for _, _, state in started])
+    for (clip, frames, _), evidence in zip(started, outcomes, strict=True):
         if not isinstance(evidence, ClipError):
             yield clip, frames, evidence
 
 
 def _show(state: ClipState, frames: int) -> None:
-    """All frames, the same picture, with guides of every kind, none of which leads out of it."""
+    """Give the state all frames, the same grey picture, with boxes and placements inside it."""
     picture = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), GREY, np.uint8), format="rgb24")
     mouth = np.array([[PATCH_PX / SIDE, 0, 0], [0, PATCH_PX / SIDE, 0]])  # (2, 3): pixels to the mouth patch
-    for start in range(0, frames, RUN):
-        count = min(RUN, frames - start)
+    for start in range(0, frames, CHUNK):
+        count = min(CHUNK, frames - start)
         boxes = np.tile(np.array(FACE, np.int64), (count, 1))
         state.update(ClipChunk(FrameChunk(start, (picture,) * count), None, boxes, np.tile(mouth, (count, 1, 1))))

@@ -1,4 +1,4 @@
-"""What the lip readers share: a checkpoint, one view at a time, needs that follow from it, crops kept, clips sorted."""
+"""The common part of lip readers: a checkpoint, one view per run, and crops kept until a batch is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import CenterCrop, Resize, ResizeAntialiased, View, open_view
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipState, Needs, Observer
@@ -20,17 +20,14 @@ Prepared = TypeVar("Prepared")
 
 
 class LipReader(Observer):
-    """An observer with a checkpoint that looks through one of its views at a time.
-
-    Evidence of several views in one run would need a name for each; who wants both runs twice.
-    """
+    """An observer with a checkpoint that uses one of its views per run. Score twice to use two views."""
 
     recipes: ClassVar[Mapping[str, View]]  # by the names of ``views``
-    answer: ClassVar[str]  # the finding that says what was read: a text, or an array of one number a symbol
+    answer: ClassVar[str]  # the name of the value in the evidence that was read: a text, or an array of symbols
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """:attr:`needs`, and whatever guides the recipes of these views ask for."""
+        """:attr:`needs`, with the boxes and placements that these views need."""
         looked = [cls.recipes[view] for view in views]
         framed = any(recipe.frames_face for recipe in looked)
         return replace(
@@ -43,16 +40,16 @@ class LipReader(Observer):
 
     @classmethod
     def weights_and_view(cls, weights: Path | None, views: Sequence[str]) -> tuple[Path, View]:
-        """What :meth:`load` was given, checked. Raises TlbenchError without weights, or with any but one view."""
+        """The checked arguments of :meth:`load`. Raises TlbenchError without weights, or unless there is one view."""
         if weights is None:
             raise TlbenchError(f"{cls.name} needs a checkpoint; see `tlbench checkpoints list`, and pass --weights")
         if len(views) != 1:
-            raise TlbenchError(f"{cls.name} reads through one view at a time; got {', '.join(views) or 'none'}")
+            raise TlbenchError(f"{cls.name} uses one view per run; got {', '.join(views) or 'none'}")
         return weights, cls.recipes[views[0]]
 
     @classmethod
     def check_side(cls, view: View, side: int) -> None:
-        """Raises TlbenchError if a network made for pictures of ``side`` pixels would look through another view."""
+        """Raises TlbenchError if the view does not give pictures of ``side`` pixels, the network's input size."""
         if shown_side(view) != side:
             fitting = [name for name, recipe in cls.recipes.items() if shown_side(recipe) == side]
             way_out = f"choose --view {cls.name}={' or '.join(fitting)}" if fitting else "no view fits it"
@@ -63,13 +60,13 @@ class LipReader(Observer):
 
 
 def shown_side(view: View) -> int:
-    """Pixels a side of the square pictures that a view ends with."""
+    """Side in pixels of a view's square pictures."""
     sized = (CenterCrop, Resize, ResizeAntialiased)
     return next(step.height for step in reversed(view.steps) if isinstance(step, sized))
 
 
 class Crops:
-    """What a view shows of one video, kept run by run."""
+    """The crops of one video by a view."""
 
     def __init__(self, view: View) -> None:
         self.frames = 0
@@ -77,13 +74,13 @@ class Crops:
         self._chunks: list[np.ndarray] = []
 
     def take(self, frames: FrameChunk, boxes: np.ndarray | None, placements: np.ndarray | None = None) -> None:
-        """The next run of frames. Guides may be longer: they are of both videos, of which this may be the shorter."""
+        """Crop the next frames. Boxes and placements may have more rows: they cover the longer of both videos."""
         self.frames += len(frames)
         boxes, placements = (None if rows is None else rows[: len(frames)] for rows in (boxes, placements))
         self._chunks.append(self._stream.apply(frames, boxes, placements))
 
     def all(self, clip_id: str) -> np.ndarray:
-        """All of them, one a frame. Raises ClipError ``no-frames`` if there is none."""
+        """The crops of all frames. Raises ClipError ``no-frames`` if there are none."""
         if not self.frames:
             raise ClipError("no-frames", f"clip {clip_id}: no frame to read; look at the file")
         return np.concatenate(self._chunks)
@@ -95,26 +92,26 @@ def read_together(
     prepare: Callable[[OneState], Prepared],
     read: Callable[[Sequence[OneState], Sequence[Prepared]], Sequence[Evidence]],
 ) -> list[Evidence | ClipError]:
-    """What :meth:`Observer.compute` returns: each clip is prepared, and those that can be are read together.
+    """Prepare each clip, and read together those that can be read. Implements :meth:`Observer.compute`.
 
     Parameters
     ----------
     states : sequence of ClipState
-        All of them of ``kind``.
+        All of type ``kind``.
     prepare : callable
-        What a state has for the network; raises ClipError if that can't be read.
+        From a state to the network's input; raises ClipError if the clip can't be read.
     read : callable
-        Watchers and what was prepared of each, to their evidence in the same order. Not called for none.
+        From states and their inputs to their evidence, in order. Not called for an empty batch.
     """
-    said: dict[int, Evidence | ClipError] = {}
+    outcomes: dict[int, Evidence | ClipError] = {}
     ready: dict[int, tuple[OneState, Prepared]] = {}
     for index, state in enumerate(states):
         assert isinstance(state, kind)
         try:
             ready[index] = (state, prepare(state))
         except ClipError as error:
-            said[index] = error
+            outcomes[index] = error
     if ready:
         found = read([state for state, _ in ready.values()], [prepared for _, prepared in ready.values()])
-        said |= dict(zip(ready, found, strict=True))
-    return [said[index] for index in range(len(states))]
+        outcomes |= dict(zip(ready, found, strict=True))
+    return [outcomes[index] for index in range(len(states))]

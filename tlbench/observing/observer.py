@@ -1,9 +1,9 @@
-"""The contract of an observer: anything that looks at a clip and returns evidence.
+"""The contract of an observer: anything that takes a clip's frames and returns evidence.
 
-The runner decodes a clip once and shows each run of frames to one :class:`ClipState` an observer; a state keeps only
-what its observer needs (a small crop, a running sum, an embedding), so that memory does not grow with the video.
-When the clips of a batch have been seen, :meth:`Observer.compute` turns their states into evidence. What it
-returns for one clip must not depend on which other clips are in the batch.
+The runner decodes a clip once. :meth:`Observer.start_clip` makes one :class:`ClipState` for each observer.
+:meth:`ClipState.update` gets the frames chunk by chunk and keeps only what its observer needs (a small crop, a running
+sum, an embedding), so that memory does not grow with the video. After the clips of a batch, :meth:`Observer.compute`
+turns their states into evidence. The evidence of a clip must not depend on the other clips in the batch.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.faces import Boxes
-from tlbench.media.video import FrameChunk
+from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 
-HALF_NAME = "bfloat16"  # what half precision is, as protocols and cache keys state it
+HALF_NAME = "bfloat16"  # the number type of half precision, as written in protocol ids and cache keys
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What an observer must be given. The runner reads nothing that nobody needs."""
+    """What an observer needs of a clip. The runner reads only what some observer needs."""
 
-    reference: bool = False  # the real video, frame by frame beside the generated one
-    boxes: bool = False  # face boxes of the reference
-    framing: bool = False  # those boxes without their jitter, to frame a face by
-    placements: bool = False  # where the mouth lies in each frame of the reference, from landmarks
+    reference: bool = False  # the frames of the real video
+    boxes: bool = False  # face boxes of the real video
+    framing: bool = False  # these boxes smoothed over time
+    placements: bool = False  # position of the mouth in each frame of the real video, from landmarks
     audio: bool = False  # 16 kHz mono samples
     transcript: bool = False
     word: bool = False
-    weights: bool = False  # a checkpoint has to be found first
+    weights: bool = False  # a checkpoint
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class ClipState(ABC):
     Attributes
     ----------
     clip_boxes : Boxes or None
-        Those of the whole generated video, set before its first frames are shown, if the observer asked for boxes: for
-        observers that tell frames with a face from others.
+        The boxes of the whole generated video, set before the first update if the observer needs boxes. They also say
+        which frames show a face.
     clip_reference_boxes : Boxes or None
-        Those of the real video, if the observer compares with it.
+        The boxes of the real video, if the observer needs its frames.
     """
 
     clip_boxes: Boxes | None = None
@@ -106,7 +106,7 @@ class ClipState(ABC):
 
 
 class Observer(ABC):
-    """Looks at clips and returns evidence. Built once a process by :meth:`load`.
+    """Takes clips and returns evidence. Built once per process by :meth:`load`.
 
     Four class attributes name what else a package offers about this observer's network. Each is a string,
     ``"package.module:name"``, so that reading the class imports no network; "" where the observer has none.
@@ -130,13 +130,13 @@ class Observer(ABC):
     """
 
     name: ClassVar[str]
-    version: ClassVar[int]  # raised when the evidence changes for the same input
+    version: ClassVar[int]  # raise it when the evidence changes for the same input
     needs: ClassVar[Needs]
-    views: ClassVar[Mapping[str, str]]  # name, as metrics ask for it, to id, as protocols and cache keys state it
-    default_view: ClassVar[str] = ""  # for metrics that leave the view to the run; "" if none does
-    modes: ClassVar[tuple[str, ...]] = ()  # further evidence that costs extra, given only to metrics that ask for it
-    has_half: ClassVar[bool] = False  # whether its network can compute in half precision; others are never asked to
-    clips_per_batch: ClassVar[int] = 1  # how many clips ``compute`` likes to be given at once
+    views: ClassVar[Mapping[str, str]]  # name, as metrics use it, to id, as written in protocol ids and cache keys
+    default_view: ClassVar[str] = ""  # for metrics without a view of their own; "" if there are none
+    modes: ClassVar[tuple[str, ...]] = ()  # further evidence with a cost, computed only if a metric needs it
+    has_half: ClassVar[bool] = False  # whether its network can compute in half precision
+    clips_per_batch: ClassVar[int] = 1  # the number of clips that ``compute`` works best with
 
     read_published: ClassVar[str] = ""
     trainable: ClassVar[str] = ""
@@ -148,16 +148,16 @@ class Observer(ABC):
     def load(
         cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
     ) -> Observer:
-        """Build the observer for these of its views and modes. Raises TlbenchError if the weights do not fit.
+        """Build the observer for some of its views and modes. Raises TlbenchError if the weights do not fit.
 
-        ``half`` asks for half precision (:mod:`tlbench.observing.precision`) of an observer that :attr:`has_half`.
+        ``half``: compute in half precision (:mod:`tlbench.observing.precision`), only if :attr:`has_half`.
         """
 
     @classmethod
     def identity(
         cls, views: Sequence[str], weights_sha256: str | None, modes: Sequence[str] = (), *, half: bool = False
     ) -> str:
-        """What decides the evidence besides the clip: name, version, views, modes, weights, precision.
+        """Everything besides the clip that decides the evidence: name, version, views, modes, weights, precision.
 
         Part of the cache key.
         """
@@ -168,26 +168,26 @@ class Observer(ABC):
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """What has to be given for these views and modes; :attr:`needs` unless some of them ask for more."""
+        """The needs for these views and modes; :attr:`needs` unless some of them need more."""
         return cls.needs
 
     @classmethod
     def fits(cls, view: str, trained: str) -> bool:
-        """Whether a network trained behind the view of the id ``trained`` can look through ``view``, one of its views.
+        """Whether a network that was trained with the view of id ``trained`` can be used with ``view``.
 
-        Asked of views that a metric names; a network of another size can't see every picture.
+        Called for views that a metric names: a network may need pictures of another size.
         """
         return True
 
     @classmethod
     def recipe(cls, view: str) -> View | None:
-        """The picture recipe of one of its views, for contact sheets; None for a view that is not one."""
+        """The crop recipe of one of its views, for contact sheets; None for a view without one."""
         return None
 
     @abstractmethod
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        """Begin with a clip. ``samples`` is (N,) int16 at 16 kHz, or None if no audio was asked for."""
+        """The state for a new clip. ``samples`` is (N,) int16 at 16 kHz, or None if the observer needs no audio."""
 
     @abstractmethod
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
-        """Evidence, or the reason why there is none, for each state, in order."""
+        """Evidence, or the error that says why there is none, for each state, in order."""

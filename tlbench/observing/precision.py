@@ -1,13 +1,13 @@
-"""In which numbers networks compute: float32 to its last bit, or half precision for those who ask for speed.
+"""The precision of networks: exact float32, or half precision for speed.
 
-Half precision is bfloat16 on every device, so that one protocol means one kind of number. (float16 has three bits more,
-but ends at 65,504, and CPUs compute it no faster.) Networks are cast once and whole, not by ``torch.autocast``: that
-would cast the weights anew for every token of a search, as it keeps no copies of weights that need no gradient, and
-would leave other layers in float32 on a CPU than on a GPU. What is cast: weights, and what stands between layers. Sums
-inside a product, a normalisation or a softmax are float32 in torch's kernels all the same.
+Half precision is bfloat16 on every device, so that one protocol means one number type. (float16 has three bits more,
+but a maximum of 65,504, and is no faster on CPUs.) Networks are cast once as a whole, not by ``torch.autocast``, which
+would cast the weights again for every token of a search (it caches only weights that need a gradient) and would leave
+other layers in float32 on a CPU than on a GPU. Weights and activations are cast. Sums inside a product, a normalisation
+or a softmax are still float32 in torch's kernels.
 
-The last layer, whose scores decide between symbols, stays in float32: two symbols' scores are often nearer to each
-other than bfloat16 can tell, and would be equal.
+The last layer, which scores the symbols, stays in float32: the scores of two symbols are often closer than bfloat16 can
+resolve, and would be equal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HALF: torch.dtype = getattr(torch, HALF_NAME)
 
 
 def to_half(network: nn.Module, whole: Sequence[nn.Module] = ()) -> None:
-    """Cast a network's floating-point parameters and buffers in place, but those of the layers in ``whole``."""
+    """Cast a network's floating-point parameters and buffers in place, except those of the layers in ``whole``."""
     kept = {id(tensor) for module in whole for tensor in chain(module.parameters(), module.buffers())}
     for tensor in chain(network.parameters(), network.buffers()):
         if tensor.is_floating_point() and id(tensor) not in kept:
@@ -33,7 +33,7 @@ def to_half(network: nn.Module, whole: Sequence[nn.Module] = ()) -> None:
 
 
 def exact_products(device: torch.device) -> AbstractContextManager[None]:
-    """Within it convolutions are what they are on a CPU: cuDNN would round their factors to 10 bits (TF32)."""
+    """A context in which convolutions on a GPU use float32: cuDNN would round their inputs to 10 bits (TF32)."""
     if device.type != "cuda":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

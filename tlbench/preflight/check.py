@@ -1,4 +1,4 @@
-"""What is wrong with a folder of generated videos, in seconds and without a model: ``tlbench check``."""
+"""``tlbench check``: all checks of a folder of generated videos, in seconds and without a model."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
 from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError
-from tlbench.preflight.clip import ClipFacts, Expected, check_clip
+from tlbench.preflight.clip import ClipFacts, check_clip
 from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_file_names, check_ground_truth, check_lengths
+from tlbench.preflight.headers import Expected
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 
 SCHEMA = "tlbench.check/1"
-MOST_WORKERS = 8  # beyond it the disk is what one waits for
+MOST_WORKERS = 8  # with more, the disk is the bottleneck
 FEW_CLIPS = 100  # starting two processes takes as long as checking so many clips in this one
-CLIPS_A_TASK = 8  # handed to a process at once, so that handing over costs nothing
+CLIPS_A_TASK = 8  # clips handed to a process at once, to save communication
 
 FACES = "faces"
-# What these checks leave out: nobody decodes the real videos, and no detector is loaded.
+# Not part of these checks: the real videos are not decoded, and no detector is loaded.
 NOT_CHECKED = ("pictures of the real videos", FACES)
 
 Progress = Callable[[int, int], None]
@@ -38,21 +39,21 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found.
+    """The result of a check.
 
     Attributes
     ----------
     findings : tuple of Finding
-        Errors first, then warnings, then info; findings of one code stand together, in the order of the clips.
+        Errors first, then warnings, then info; grouped by code, in the order of the clips.
     dataset, split : str
     generated : Path or None
         The folder that was checked.
     expected, found, checked : int
-        Clips that should be there, those that have a generated video, and those whose video was looked into.
+        Number of clips of the selection, of those with a generated video, and of those with a video that was opened.
     seconds : float
         How long the check took.
     not_checked : tuple of str
-        What nobody looked at.
+        What was not checked.
     """
 
     findings: tuple[Finding, ...]
@@ -97,19 +98,19 @@ def check_selection(
     progress: Progress | None = None,
     boxes_of_each: bool = False,
 ) -> CheckReport:
-    """Check clips that are chosen already: all but their faces.
+    """Check selected clips, except their faces.
 
     Parameters
     ----------
     alphabet : frozenset of str or None
         Characters a transcript may have, in upper case; None for those of the Conformer observer.
     workers : int or None
-        Processes that look at files side by side; None for one a core. A folder of fewer than 100 clips is checked in
-        this process, which is sooner. A script that asks for more must call this below ``if __name__ == "__main__":``.
+        Number of processes; None for one per core, at most 8. Fewer than 100 clips are checked in this process, which
+        is faster. A script that uses more than one must call this below ``if __name__ == "__main__":``.
     progress : callable or None
-        Called with the number of clips checked and to check.
+        Called with the number of clips checked and the number of all clips.
     boxes_of_each : bool
-        Faces will be looked for in each video by itself, so that their frames may be of any size.
+        Whether faces are detected in each video by itself, so that the two videos may differ in size.
 
     Raises
     ------
@@ -168,11 +169,11 @@ def _check_together(clips: Sequence[Clip], facts: Sequence[ClipFacts]) -> list[F
 
 
 def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Iterator[ClipFacts]:
-    """Facts of each clip, in order. Processes: two made it 1.9 times as fast, two threads 1.3."""
+    """Facts of each clip, in order. Two processes are 1.9 times as fast as one; two threads 1.3 times."""
     if workers == 1 or len(clips) < FEW_CLIPS:
         yield from map(check_clip, clips, repeat(expected))
         return
-    context = multiprocessing.get_context("spawn")  # fork would copy other libraries' threads half-alive
+    context = multiprocessing.get_context("spawn")  # fork is not safe with other libraries' threads
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
         try:
             yield from pool.map(partial(check_clip, expected=expected), clips, chunksize=CLIPS_A_TASK)

@@ -1,4 +1,4 @@
-"""What is said of a video's faces: how many of its frames show none, and whether it shows several people."""
+"""Findings about a video's faces: frames without a face, and frames with several."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Literal
 from tlbench.media.faces import Boxes
 from tlbench.preflight.findings import Finding, finding
 
-Whose = Literal["reference", "generated"]
+VideoRole = Literal["reference", "generated"]
 FACE_CODES = ("reference-no-face", "no-face", "faces-missing", "faces-filled", "several-faces", "boxes-unmarked")
-ABSENT_SHARE = 0.1  # of the frames: with more of them without a face it is a warning
+ABSENT_SHARE = 0.1  # of the frames: more of them without a face are a warning
 
 
-def check_faces(clip_id: str, boxes: Boxes, whose: Whose) -> Iterator[Finding]:
+def check_faces(clip_id: str, boxes: Boxes, role: VideoRole) -> Iterator[Finding]:
     """Findings about the faces of one video of a clip.
 
-    A frame in a short gap between found faces counts as one with a face (:mod:`tlbench.media.followed`).
+    A frame in a short gap between found faces counts as showing the face (:mod:`tlbench.media.followed`).
 
     Parameters
     ----------
     boxes : Boxes
-    whose : "reference" or "generated"
-        The video in which they were found. Without a face in more than half of its frames a generated video can't be
-        scored where it is; what the real video lacks is the data set's, and the same for every system.
+    role : "reference" or "generated"
+        The video in which the boxes were found. A generated video with a face in less than half of its frames can't be
+        scored by observers that need boxes. Frames without a face in the real video are the same for every system.
     """
     face = boxes.face
     count, absent = len(boxes), face.absent
-    video = "the real video" if whose == "reference" else "the generated video"
+    video = "the real video" if role == "reference" else "the generated video"
     said = f"{absent} of {count} frames of {video} show no face"
     if absent > ABSENT_SHARE * count:
-        if whose == "reference":
+        if role == "reference":
             yield finding("reference-no-face", clip_id, said)
         else:
             yield finding("no-face" if face.faceless else "faces-missing", clip_id, said)

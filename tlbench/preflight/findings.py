@@ -1,20 +1,21 @@
-"""Every kind of finding: its code, how bad it is, and the way out. ``docs/check.md`` says why each matters."""
+"""The catalogue of findings: code, level and fix of each kind. ``docs/check.md`` says why each matters."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
-from tlbench.errors import one_line
+from tlbench.errors import ClipError, one_line
 
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
-# Which observers can't go on after an error: all of them, those that hear the sound, those that look at the real video
-# (for its pictures or for face boxes), those that are told where the face is; "framing": these, and
-# those that compare both videos, for whom one has to show what the other shows. "none": what was scored stands, and the
-# run is incomplete.
+# Which observers do not score the clip after an error: all of them; those that need sound; those that use the real
+# video, for its pictures or for face boxes; those that need boxes; "framing": those that need boxes or compare both
+# videos, which then have to show the same part of the scene. "none": no observer is concerned, but the run is
+# incomplete.
 Concern = Literal["all", "sound", "reference", "boxes", "framing", "none"]
 
 
@@ -25,19 +26,19 @@ class Finding:
     Attributes
     ----------
     level : ``error``, ``warning`` or ``info``
-        Errors: the clip can't be scored, or its numbers would be worthless. Warnings: it is scored, but the numbers
-        may not mean what they seem to. Info: what is done to it on the way.
+        Error: the clip can't be scored, or its numbers would be meaningless. Warning: it is scored, but the numbers may
+        mislead. Info: how the clip was converted or read.
     clip : str or None
         The clip's id; None for the folder as a whole.
     code : str
-        Stable name for programs, in kebab case; all are on ``docs/check.md``.
+        Stable name for programs, in kebab case; all are listed in ``docs/check.md``.
     message : str
         What was found, with the offending values, in one line.
     fix : str
-        The way out, in one line.
+        What to do about it, in one line.
     observers : tuple of str
-        Whose evidence it concerns in the run that found it: after an error they did not score the clip; after a finding
-        of the data set their ``sound`` numbers leave the clip out. Empty where no number is concerned.
+        The observers concerned in the run that made the finding. After an error they did not score the clip; after a
+        finding about the data set their ``sound`` numbers leave the clip out. Empty if no number is concerned.
     """
 
     level: Level
@@ -48,7 +49,7 @@ class Finding:
     observers: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object; ``observers`` only where there are some."""
+        """A JSON object; ``observers`` is left out if there are none."""
         data: dict[str, Any] = {
             "level": self.level,
             "clip": self.clip,
@@ -60,7 +61,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
-        """The inverse of :meth:`to_json`. Raises ValueError or KeyError if it is none; codes may be unknown here."""
+        """The inverse of :meth:`to_json`; unknown codes are kept. Raises ValueError or KeyError for other data."""
         level, clip, observers = data["level"], data["clip"], data.get("observers", [])
         texts = [data["code"], data["message"], data["fix"], *observers, *([] if clip is None else [clip])]
         if level not in LEVELS or not isinstance(observers, list) or not all(isinstance(t, str) for t in texts):
@@ -71,17 +72,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the catalogue: what all findings of one code share.
+    """A row of the catalogue: what all findings of one code have in common.
 
     Attributes
     ----------
     code, level, fix
         As on :class:`Finding`.
     concerns : Concern
-        Whom it concerns in a run, by what an observer needs.
+        Which observers it concerns in a run, by their needs.
     of_dataset : bool
-        It lies in the data set's own files alone, so it is the same for every system: the clip is left out of the
-        ``sound`` numbers concerned, and the run is complete all the same.
+        Whether the data set's own files cause it, so that it is the same for every system: the clip is left out of the
+        ``sound`` numbers concerned, and the run still counts as complete.
     """
 
     code: str
@@ -295,18 +296,18 @@ _PLACES = {code: place for place, code in enumerate(CATALOGUE)}
 
 
 def finding(code: str, clip: str | None, message: str, level: Level | None = None) -> Finding:
-    """A finding of a kind in the catalogue, at the kind's level if none is given.
+    """A finding of a kind in the catalogue, with the kind's level if none is given.
 
-    Line breaks and control characters in the message are made visible.
+    Line breaks and control characters in the message are escaped.
     """
     kind = CATALOGUE[code]
     return Finding(level or kind.level, clip, code, one_line(message), kind.fix)
 
 
 def of_failure(clip: str, code: str, message: str, observers: tuple[str, ...]) -> Finding:
-    """An observer's failure as a finding; its message names the way out, unless the catalogue does.
+    """An observer's failure as a finding, with the fix from the catalogue, else from the message.
 
-    It is an error, unless it lies in the data set's own files: then the run is complete, and the kind's level holds.
+    It is an error, except for a kind that the data set's own files cause, which keeps its level.
     """
     kind = CATALOGUE.get(code)
     found, _, way_out = one_line(message).partition("; ")
@@ -314,23 +315,33 @@ def of_failure(clip: str, code: str, message: str, observers: tuple[str, ...]) -
     return Finding(level, clip, code, found, kind.fix if kind else way_out, observers)
 
 
+def finding_of_error(clip_id: str, error: ClipError, path: Path) -> Finding:
+    """The error of reading a file as a finding; ``unreadable`` if its code is not in the catalogue."""
+    return finding(error.code if error.code in CATALOGUE else "unreadable", clip_id, error_text(error, path))
+
+
+def error_text(error: ClipError, path: Path) -> str:
+    """What is wrong with a file, without its path and without the way out at the end of the error's line."""
+    return error.message.removeprefix(f"{path}: ").partition("; ")[0]
+
+
 def is_of_dataset(code: str) -> bool:
-    """Whether findings of this code lie in the data set's own files alone."""
+    """Whether the data set's own files cause findings of this code."""
     return code in CATALOGUE and CATALOGUE[code].of_dataset
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Errors, then warnings, then info; within a level in the catalogue's order, and of one code in the given order."""
+    """Sorted by level (errors first), then by the catalogue's order; findings of one code keep their order."""
     return sorted(findings, key=lambda found: _rank(found.level, found.code))
 
 
 def count_clips(findings: Iterable[Finding]) -> dict[tuple[Level, str], int]:
-    """How many clips each level and code has, worst first; findings of the folder count one by one."""
+    """Number of clips for each level and code, worst first; findings about the folder are counted one by one."""
     seen = {(found.level, found.code, found.clip if found.clip is not None else i) for i, found in enumerate(findings)}
     counts = Counter((level, code) for level, code, _ in seen)
     return {key: counts[key] for key in sorted(counts, key=lambda key: _rank(*key))}
 
 
 def _rank(level: Level, code: str) -> tuple[int, int, str]:
-    """The worst level first, then the catalogue's order; codes of another version of tlbench come last."""
+    """Sort key: level, then the catalogue's order; codes of another version of tlbench come last."""
     return LEVELS.index(level), _PLACES.get(code, len(_PLACES)), code

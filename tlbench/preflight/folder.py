@@ -1,4 +1,4 @@
-"""What only shows when all clips are seen together: names, copies of each other, odd ones out."""
+"""Checks across all clips of a folder: file names, copies, outliers in length."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.preflight.findings import Finding, finding
 
-# Fewer matches than this share of the files found, and the folder is another one: a run that stopped early has few
-# files, but those match.
+# With fewer matches than this share of the files found, it is the wrong folder. A generation that stopped early has few
+# files, but they match.
 WRONG_FOLDER_SHARE = 0.05
-# A clip longer than a minute and five times the median is a whole programme among utterances, not a long utterance.
+# A clip longer than a minute and five times the median is not one utterance.
 LONG_SECONDS, LONG_TIMES_MEDIAN = 60.0, 5.0
 
-# Findings of a generated video that is the real one. Of a few clips they are errors; of a whole folder, somebody scores
-# ground truth to see the ceiling.
+# Findings of generated videos that are the real ones. For a few clips they are errors; if most clips have one, the user
+# scores ground truth to get the ceiling.
 COPIES = frozenset({"same-file", "identical", "identical-pictures"})
 
 
 @dataclass(frozen=True)
 class Content:
-    """What tells copies among clips: hashes of the generated file, of its coded pictures and of the real file.
+    """Hashes that show copies among clips: of the generated file, its coded pictures and the real file.
 
-    None where one is not known.
+    None for a hash that is not known.
     """
 
     id: str
@@ -34,13 +34,13 @@ class Content:
     reference_sha256: str | None
 
     def is_copy_of(self, other: Content) -> bool:
-        """Whether another clip, said to have the same content, should have had another one."""
+        """Whether this clip, with the same content as another, should differ from it: its real video differs."""
         same_reference = self.reference_sha256 is not None and self.reference_sha256 == other.reference_sha256
         return other.id != self.id and not same_reference
 
 
 def check_file_names(selection: Selection) -> list[Finding]:
-    """Which clips have no video, which videos no clip; one finding instead if next to nothing fits."""
+    """Clips without a video and videos without a clip; a single finding if hardly any name fits."""
     missing = [clip.id for clip in selection.clips if clip.generated is None]
     matched = len(selection.clips) - len(missing)
     files = matched + len(selection.extra)
@@ -66,9 +66,9 @@ def check_file_names(selection: Selection) -> list[Finding]:
 
 
 def check_copies(contents: Iterable[Content]) -> list[Finding]:
-    """Clips that are copies of earlier ones: ``duplicate`` (every byte), ``duplicate-pictures`` (the coded pictures).
+    """Clips that are copies of earlier ones: ``duplicate`` (same bytes), ``duplicate-pictures`` (same coded pictures).
 
-    Clips whose real videos are copies of each other may well have the same generated video.
+    Clips with the same real video may have the same generated video.
     """
     files: dict[str, Content] = {}
     pictures: dict[str, Content] = {}
@@ -84,14 +84,14 @@ def check_copies(contents: Iterable[Content]) -> list[Finding]:
 
 
 def check_ground_truth(clips: int, findings: Iterable[Finding]) -> Finding | None:
-    """One finding for a folder whose videos are the real ones, in place of one for each of them; None if it is not.
+    """``ground-truth-as-system`` if the folder holds the real videos, to replace the findings of single clips.
 
     Parameters
     ----------
     clips : int
-        How many there are.
+        Number of clips.
     findings : iterable of Finding
-        Of all clips. The codes in ``COPIES`` count; more than half of the clips must have one.
+        Of all clips. More than half of the clips must have one with a code in ``COPIES``.
     """
     copies = {found.clip for found in findings if found.code in COPIES}
     if 2 * len(copies) <= clips:
@@ -100,7 +100,7 @@ def check_ground_truth(clips: int, findings: Iterable[Finding]) -> Finding | Non
 
 
 def check_lengths(seconds: Mapping[str, float]) -> list[Finding]:
-    """Videos much longer than the others; ``seconds`` by clip id."""
+    """``long-video`` for videos much longer than the others; ``seconds`` by clip id."""
     if not seconds:
         return []
     usual = median(seconds.values())

@@ -1,4 +1,4 @@
-"""How many frames a clip should have, and what follows if the generated video has another number."""
+"""How many frames a clip should have, and findings if the generated video has another number."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from tlbench.media.probe import VideoInfo, tick_at_25
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.preflight.findings import Finding, finding
 
-# AAC comes in blocks of 1024 samples: at 16 kHz a sound may be 1.6 frames longer than what was put in. LRS2's are.
+# AAC has blocks of 1024 samples: at 16 kHz a sound can be 1.6 frames longer than the samples encoded, as in LRS2.
 ROUNDING_FRAMES = 1.6
-SLACK_FRAMES = 1.0  # a cut to the next frame, by whoever made the file
-# A video that is short by more than the larger of these is not the whole clip. Wav2Lip's own script leaves out three
-# frames of 75 (its mel windows end early); from ten seconds on, 2 % is the larger.
+SLACK_FRAMES = 1.0  # whoever made the file may have cut it to the next frame
+# A video that misses more frames than the larger of these is incomplete. Wav2Lip's script leaves out three frames of 75
+# (its mel windows end early); from ten seconds on, 2 % is the larger limit.
 MISSING_FRAMES, MISSING_SHARE = 5, 0.02
-# SyncNet loses 5 frames; 10 windows of speech are then compared with lips up to 3 frames either way (docs/metrics.md).
+# SyncNet's windows take 5 frames; 10 windows are then compared with lips up to 3 frames away (docs/metrics.md).
 LEAST_SYNC_FRAMES = 21
 
 
 def frames_at_25(video: VideoInfo) -> int:
-    """How many frames an observer sees of a video, which is converted to 25 frames a second first."""
+    """Number of frames of a video after conversion to 25 frames/s."""
     return video.frame_count if video.even_at_25 else max(1, tick_at_25(video.duration_seconds))
 
 
 def expected_frames(
     frames: int, reference: VideoInfo | None, of_dataset: int | None, sound_seconds: float | None
 ) -> int | None:
-    """How many frames a clip should have: as many as the real video, else as the data set's clips, else as the sound.
+    """How many frames a clip should have: those of the real video, else of the data set's clips, else of the sound.
 
     Parameters
     ----------
     frames : int
-        Of the generated video; a sound that ends within its rounding of them expects as many.
+        Of the generated video. It is the expected number if it fits the sound within rounding.
     reference : VideoInfo or None
     of_dataset : int or None
-        What every clip of the data set has.
+        Frames of every clip of the data set, if all have the same.
     sound_seconds : float or None
         Length of the speech that the video was made for.
     """
@@ -50,42 +50,42 @@ def expected_frames(
 
 
 def is_short(frames: int, expected: int) -> bool:
-    """Whether so many frames are missing that the video is not the whole clip."""
+    """Whether so many frames are missing that the video is incomplete."""
     return expected - frames > max(MISSING_FRAMES, MISSING_SHARE * expected)
 
 
 def check_frame_count(
-    clip_id: str, frames: int, expected: int | None, whose: str, *, allow_short: bool = False
+    clip_id: str, frames: int, expected: int | None, source: str, *, allow_short: bool = False
 ) -> Iterator[Finding]:
     """``single-frame``, ``few-frames`` or ``frame-count``, whichever is worst.
 
     Parameters
     ----------
     frames, expected : int
-        Of the generated video at 25 a second, and of what it should be as long as.
-    whose : str
-        What ``expected`` is of, for the message: ``the real video``.
+        Frames of the generated video at 25 frames/s, and the number it should have.
+    source : str
+        Where ``expected`` comes from, for the message: ``the real video``.
     allow_short : bool
-        A short video is a warning, since its user said so.
+        A short video is a warning instead of an error.
     """
     if frames == 1 and expected != 1:
-        yield finding("single-frame", clip_id, "one frame only" + (f", {whose} {expected}" if expected else ""))
+        yield finding("single-frame", clip_id, "one frame only" + (f", {source} {expected}" if expected else ""))
     elif expected is not None and is_short(frames, expected):
-        message = f"{frames} of {expected} frames of {whose}: it stops early"
+        message = f"{frames} of {expected} frames of {source}: it stops early"
         yield finding("few-frames", clip_id, message, "warning" if allow_short else None)
     elif expected is not None and frames != expected:
-        yield finding("frame-count", clip_id, f"{frames} frames, {whose} {expected}")
+        yield finding("frame-count", clip_id, f"{frames} frames, {source} {expected}")
 
 
 def check_sync_length(clip_id: str, expected: int | None, observers: tuple[str, ...] = ()) -> Iterator[Finding]:
-    """``short-clip``: whether the clip itself is too short to compare the same speech at every shift.
+    """``short-clip`` if the clip itself is too short to compare the same speech at every shift.
 
     Parameters
     ----------
     expected : int or None
-        How many frames the clip should have at 25 a second; None if nothing says so.
+        How many frames the clip should have at 25 frames/s; None if that is not known.
     observers : tuple of str
-        Whose ``sound`` numbers leave such a clip out.
+        Observers with ``sound`` numbers that leave such a clip out.
     """
     if expected is not None and expected < LEAST_SYNC_FRAMES:
         message = f"{expected} frames; LSE takes {LEAST_SYNC_FRAMES} to compare the same speech at each shift"

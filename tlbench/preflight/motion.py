@@ -1,15 +1,15 @@
-"""Do the generated pictures move when the real ones do? Small grey thumbnails answer, without any model.
+"""The lag between the motion of the generated and of the real video, from small grey thumbnails, without a model.
 
-What moves outside the mouth (head, shoulders, light) is the same in both videos for generators that change a face only,
-and the mouth itself follows the same speech. So the changes from frame to frame, cell by cell, fit best where the
-pictures belong together. A generator that makes a motion of its own fits nowhere, and nothing is said of it. Nor is
-anything said where the mouth alone is late: what moves around it must fit there better than at no lag too.
+For generators that change only the face, the motion outside the mouth (head, shoulders, light) is the same in both
+videos, and the mouth follows the same speech. So the changes from frame to frame, cell by cell, correlate best at the
+lag at which the pictures belong together. A generator with a motion of its own correlates at no lag, and gives no
+finding. Neither does a mouth that alone is late: the cells around the mouth must fit better at the lag than at 0.
 
-Limits were chosen on 39 clips of GRID's training part (speaker s1): against itself encoded at CRF 32 the likeness is
-0.34 to 0.72 at lag 0 (median 0.42), and at lags more than a frame away at most 0.18; another clip reaches 0.17 at no
-lag. Then, on 60 other draws of that part encoded at CRF 20 and 28: moved by 1, 3 and -5 frames, all 360 are told with
-the right lag; of 120 unmoved, 59 with another clip's mouth, 59 with their own mouth alone 4 frames late, and 59 beside
-another clip, none is called late. 0.4 ms a frame of 360x288.
+The limits were chosen on 39 clips of GRID's training part (speaker s1). The same clip encoded at CRF 32 correlates with
+0.34 to 0.72 at lag 0 (median 0.42), and with at most 0.18 at lags more than a frame away; another clip reaches at most
+0.17 at any lag. They were tested on 60 other clips of that part encoded at CRF 20 and 28: moved by 1, 3 and -5 frames,
+all 360 are found with the right lag; of 120 unmoved ones, 59 with another clip's mouth, 59 with their own mouth 4
+frames late, and 59 compared with another clip, none is found late. Cost: 0.4 ms per frame of 360x288.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from tlbench.preflight.findings import Finding, finding
 
 SIDE = 16  # cells along each edge of a thumbnail
 MAX_LAG_FRAMES = 10
-LEAST_CHANGES = 15  # that overlap at a lag; among fewer, a single nod decides
-# Between what other clips reach and what the same clip keeps, see above.
+LEAST_CHANGES = 15  # frame-to-frame changes that must overlap at a lag; with fewer, a single nod decides
+# Between the correlations of other clips and those of the same clip, see above.
 SAME_MOTION = 0.25
-BETTER_BY = 0.1  # than at lag 0, and than at any lag that is not a neighbour of the best
-AROUND_BETTER_BY = 0.05  # the same, of the cells around the mouth, which move less
+BETTER_BY = 0.1  # margin over lag 0, and over every lag that is not next to the best
+AROUND_BETTER_BY = 0.05  # margin over lag 0 of the cells around the mouth, which move less
 AROUND_MOUTH = np.ones((SIDE, SIDE), bool)
-AROUND_MOUTH[SIDE // 2 :, SIDE // 4 : SIDE * 3 // 4] = False  # the lower middle, of a face as of head and shoulders
-STILL = 0.05  # grey levels, root mean square of the changes: below it there is only the noise of an encoder
+AROUND_MOUTH[SIDE // 2 :, SIDE // 4 : SIDE * 3 // 4] = False  # the mouth is in the lower middle, close up or not
+STILL = 0.05  # grey levels, root mean square of the changes: below it there is only encoder noise
 
 
 @dataclass(frozen=True)
 class PictureLag:
-    """Where one video's motion lies on another's.
+    """The lag at which the motion of two videos fits best.
 
     Attributes
     ----------
     lag_frames : int
-        By how much the first is later than the second.
+        How much later the first video is than the second.
     likeness : float
-        Correlation of the changes of all cells there, 1 for the same pictures.
+        Correlation of the changes of all cells at that lag, 1 for the same pictures.
     """
 
     lag_frames: int
@@ -51,13 +51,13 @@ class PictureLag:
 
 
 class MotionCurve:
-    """What changes from frame to frame of one video, cell by cell. Fed by runs of frames, in order."""
+    """The changes from frame to frame of one video, cell by cell; takes the frames in order."""
 
     def __init__(self) -> None:
         self._thumbnails: list[np.ndarray] = []
 
     def update(self, rgb: np.ndarray) -> None:
-        """The next (n, height, width, 3) uint8 RGB frames."""
+        """Take the next frames, (n, height, width, 3) uint8 RGB."""
         for frame in rgb:
             small = cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
             self._thumbnails.append(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
@@ -72,9 +72,9 @@ class MotionCurve:
 
 
 def picture_lag(first: MotionCurve, second: MotionCurve) -> PictureLag | None:
-    """By how much the pictures of the first video come later; None if that can't be told.
+    """How much later the pictures of the first video are; None if that can't be measured.
 
-    It can't be told of videos that are short or still, that move unlike each other at every lag, or alike at several.
+    It can't be measured if a video is short or still, or if no lag, or more than one lag, fits well.
     """
     x, y = first.changes, second.changes
     if min(len(x), len(y)) < LEAST_CHANGES or min(_strength(x), _strength(y)) < STILL:
@@ -92,7 +92,7 @@ def picture_lag(first: MotionCurve, second: MotionCurve) -> PictureLag | None:
 
 
 def check_picture_lag(clip_id: str, generated: MotionCurve, real: MotionCurve) -> Iterator[Finding]:
-    """``pictures-late`` if the generated pictures come later or earlier than those of the real video."""
+    """``pictures-late`` if the generated pictures are later or earlier than those of the real video."""
     found = picture_lag(generated, real)
     if found is None or not found.lag_frames:
         return
@@ -102,7 +102,7 @@ def check_picture_lag(clip_id: str, generated: MotionCurve, real: MotionCurve) -
 
 
 def _likeness(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
-    """Correlation of the changes of two videos at every lag at which enough overlap."""
+    """Correlation of the changes of two videos at every lag with enough overlap."""
     likeness: dict[int, float] = {}
     for lag in range(-MAX_LAG_FRAMES, MAX_LAG_FRAMES + 1):
         begin_x, begin_y = max(lag, 0), max(-lag, 0)

@@ -1,7 +1,7 @@
-"""Is the sound the clip's own, and does it start when it should? Loudness curves answer, without any model.
+"""Loudness curves of sounds, to check without a model whether a sound is the clip's own and starts in time.
 
-Sound is decoded at its own rate and never resampled: a curve of one value each 10 ms is all that is looked at, and
-resampling as for the observers (`tlbench.media.audio.read_audio`) takes longer than all other checks together.
+Sound is decoded at its own rate and not resampled: the curves have one value every 10 ms, and resampling as for the
+observers (:func:`tlbench.media.audio.read_audio`) takes longer than all other checks together.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tlbench.media.container import MediaError, opened, packets, sound_stream
 from tlbench.media.timeline import timeline
 
 HOPS_PER_FRAME = 4
-MAX_LAG_HOPS = 100  # one second either way; beyond it a clip of three seconds has too little left to compare
-# Re-encoded speech keeps a correlation above 0.99 (AAC at 32 kbit/s). Of GRID's sentences, which one speaker reads in
-# one rhythm and which so resemble each other more than any other speech does, no two of twelve passed 0.89.
+MAX_LAG_HOPS = 100  # one second in both directions; beyond it a clip of three seconds overlaps too little
+# Re-encoded speech keeps a correlation above 0.99 (AAC at 32 kbit/s). Of twelve GRID sentences, read by one speaker in
+# one rhythm and so more alike than other speech, no two reached more than 0.89.
 SAME_SPEECH = 0.9
-QUIET = 0.02  # of the clip's loud level, -34 dB: below it is silence. Codec noise stays under, breath does not.
+QUIET = 0.02  # of the clip's loud level, -34 dB: silence below it. Codec noise stays below, breath is above.
 LOUD_PERCENTILE = 95
 # FFmpeg's sample formats (libavutil/samplefmt.h)
 SAMPLE_TYPES = {
@@ -35,18 +35,18 @@ FLAT = 1e-9  # spread of a loudness curve below which it has no shape to compare
 
 @dataclass(frozen=True)
 class Sound:
-    """What is looked at of a sound.
+    """Measurements of one sound.
 
     Attributes
     ----------
     seconds : float
-        Length of what decodes.
+        Length of the decoded sound.
     start_seconds : float
-        When it begins, counted from the first picture; below 0 if before it. 0 in a file without pictures.
+        Start after the first picture; negative if before it. 0 in a file without pictures.
     sounding_seconds : float
-        For how long it can be heard, see :func:`tlbench.media.audio.sounding_seconds`.
+        How long it is audible, see :func:`tlbench.media.audio.sounding_seconds`.
     loudness : (N,) float64
-        Root mean square of each 10 ms, of full scale.
+        Root mean square of each 10 ms, as a share of full scale.
     """
 
     seconds: float
@@ -57,12 +57,12 @@ class Sound:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How one sound lies on another.
+    """The lag at which two sounds fit best.
 
     Attributes
     ----------
     lag_frames : float
-        By how much the first sound is later than the second.
+        How much later the first sound is than the second.
     correlation : float
         Of the loudness curves at that lag, 1 for the same sound.
     """
@@ -72,38 +72,38 @@ class Likeness:
 
 
 @dataclass
-class Ear:
-    """Hears the blocks of a sound as they are decoded."""
+class SoundMeter:
+    """Measures a sound from its blocks as they are decoded."""
 
     _blocks: list[np.ndarray] = field(default_factory=list)
     _rate: int = 0
     _start: Fraction = Fraction(0)
 
-    def take(self, frame: av.AudioFrame, start: Fraction) -> None:
-        """The next block. ``start``: when it is played, in seconds after the first picture."""
+    def update(self, frame: av.AudioFrame, start: Fraction) -> None:
+        """Take the next block; ``start`` is its time in seconds after the first picture."""
         if not self._blocks:
             self._rate, self._start = frame.sample_rate, start
         self._blocks.append(_mono(frame))
 
     @property
     def sound(self) -> Sound | None:
-        """What was heard; None if there was nothing."""
+        """The measurements; None if there was no block."""
         if not self._blocks:
             return None
         samples = np.concatenate(self._blocks)
-        heard_for = sounding_seconds(samples, self._rate)
-        return Sound(len(samples) / self._rate, float(self._start), heard_for, loudness(samples, self._rate))
+        audible_seconds = sounding_seconds(samples, self._rate)
+        return Sound(len(samples) / self._rate, float(self._start), audible_seconds, loudness(samples, self._rate))
 
 
-def hear(path: Path) -> Sound:
-    """Decode the sound of a file, all of it, also what comes before the first picture.
+def measure_sound(path: Path) -> Sound:
+    """Measure the whole sound of a file, including sound before the first picture.
 
     Raises
     ------
     MediaError
-        ``no-audio`` if there is none or none of it decodes, and the codes of `tlbench.media.container.opened`.
+        ``no-audio`` if there is none or it can't be decoded, and the codes of :func:`tlbench.media.container.opened`.
     """
-    ear = Ear()
+    meter = SoundMeter()
     origin = timeline(path).origin
     with opened(path) as container:
         stream = sound_stream(container)
@@ -113,11 +113,11 @@ def hear(path: Path) -> Sound:
         for packet in itertools.chain(packets(container, stream), [None]):
             try:
                 frames = stream.decode(packet)
-            except av.error.FFmpegError:  # a damaged packet; what comes after it is heard
+            except av.error.FFmpegError:  # a damaged packet is skipped
                 continue
             for frame in frames:
-                ear.take(frame, (frame.pts or 0) * (stream.time_base or Fraction(0)) - origin)
-    sound = ear.sound
+                meter.update(frame, (frame.pts or 0) * (stream.time_base or Fraction(0)) - origin)
+    sound = meter.sound
     if sound is None:
         raise MediaError("no-audio", f"{path}: none of its sound decodes; write it again")
     return sound
@@ -133,9 +133,9 @@ def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """A frame's channels averaged: (samples,) float32 of full scale 1."""
+    """The mean of a frame's channels: (samples,) float32 with full scale 1."""
     kind = SAMPLE_TYPES[frame.format.name.removesuffix("p")]  # "p" is planar: a plane for each channel
-    # Not frame.to_ndarray(): for a block of 64 ms its stacking takes longer than the decoder.
+    # Not frame.to_ndarray(): for blocks of 64 ms it takes longer than the decoder.
     planes = [np.frombuffer(memoryview(plane), kind) for plane in frame.planes]
     if frame.format.is_planar:
         channels = [plane[: frame.samples] for plane in planes]
@@ -150,7 +150,7 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
 
 
 def silence_frames(curve: np.ndarray) -> float:
-    """How long a loudness curve stays quiet at its beginning, in frames; its whole length if it never gets loud."""
+    """Length of the silence at the beginning of a loudness curve, in frames; the whole length if all is silent."""
     if not len(curve):
         return 0.0
     loud = np.flatnonzero(curve > max(QUIET * np.percentile(curve, LOUD_PERCENTILE), NOISE_FLOOR / 10))
@@ -158,10 +158,10 @@ def silence_frames(curve: np.ndarray) -> float:
 
 
 def likeness(curve: np.ndarray, other: np.ndarray) -> Likeness | None:
-    """Lay one loudness curve on another at every lag up to a second; None if either is too short or flat to tell.
+    """The best fit of two loudness curves over all lags up to a second; None if either is too short or flat.
 
-    The square root of loudness is compared: linear loudness is ruled by the one loudest vowel. At each lag only what
-    overlaps counts, and at least half of the shorter curve must.
+    The square roots are compared, because linear loudness is dominated by the loudest vowel. At each lag the
+    overlapping part counts, which must be at least half of the shorter curve.
     """
     x, y = np.sqrt(curve), np.sqrt(other)  # (n,), (m,)
     least = min(len(x), len(y)) // 2
@@ -177,7 +177,7 @@ def likeness(curve: np.ndarray, other: np.ndarray) -> Likeness | None:
     spread = np.sqrt(np.maximum(variance_x * variance_y, 0.0))
     correlations = np.where(spread > FLAT, shared / np.maximum(spread, FLAT), -1.0)
     equals = np.flatnonzero(correlations > correlations.max() - 1e-6)
-    best = equals[np.abs(lags[equals]).argmin()]  # of equals, the smallest lag
+    best = equals[np.abs(lags[equals]).argmin()]  # of equal correlations, the smallest lag
     return Likeness(float(lags[best]) / HOPS_PER_FRAME, float(correlations[best]))
 
 

@@ -1,4 +1,4 @@
-"""Transcripts and word labels: is there one, and can an observer spell it?"""
+"""Findings about transcripts and word labels: whether there is one, and whether an observer can spell it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from unicodedata import name as unicode_name
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.datasets.transcripts import ALPHABET as ALPHABET
 from tlbench.datasets.transcripts import bracketed, has_words, spelled, spoken, strange_characters, visible
 from tlbench.datasets.word_times import word_times
@@ -16,10 +16,10 @@ from tlbench.preflight.findings import Finding, finding
 
 
 def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence[str] | None) -> list[Finding]:
-    """Findings about what is said in the clips.
+    """Findings about the transcripts and word labels of clips.
 
-    ``alphabet`` is what an observer can write, in upper case; ``words`` are LRW's, or None if the data set has labels
-    of its own, which only the network that was trained on them knows.
+    ``alphabet`` holds the characters an observer can write, in upper case. ``words`` are LRW's words, or None if the
+    data set has labels of its own.
     """
     spoken = [clip for clip in clips if clip.word is None]
     findings = []
@@ -32,7 +32,7 @@ def check_texts(clips: Sequence[Clip], alphabet: frozenset[str], words: Sequence
 
 
 def check_contradictions(selection: Selection) -> list[Finding]:
-    """A finding for each clip of which the data set says two things."""
+    """A finding for each clip with contradicting texts in the data set."""
     return [
         finding(code, clip.id, message)
         for clip in selection.clips
@@ -41,7 +41,7 @@ def check_contradictions(selection: Selection) -> list[Finding]:
 
 
 def _texts_that_disagree(clip: Clip) -> Iterator[tuple[str, str]]:
-    """Where the words with times, or the word label, of a clip are not in its transcript."""
+    """Code and message if a clip's word times or word label do not fit its transcript."""
     if clip.transcript is None:
         return
     said = visible(clip.transcript).upper().split()
@@ -90,7 +90,7 @@ def _check_transcript(clip: Clip, alphabet: frozenset[str]) -> Iterator[Finding]
 
 
 def _respelled(text: str, alphabet: frozenset[str]) -> str:
-    """How an observer of this alphabet gets the text, and who leaves the clip out."""
+    """How the text is spelled in this alphabet, and which metrics leave the clip out; for the message."""
     changed = spelled(text)
     if strange_characters(changed, alphabet):
         return "there is no other spelling, so WER2 leaves the clip out"

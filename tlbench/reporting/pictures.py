@@ -24,7 +24,8 @@ from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
-from tlbench.media.video import VideoReader, write_video
+from tlbench.media.video_reader import VideoReader
+from tlbench.media.video_writer import write_video
 from tlbench.scoring.result import ClipScore
 
 TILES = 8  # frames a strip

@@ -25,27 +25,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much system a differs from system b on the same clips, in the unit of the metric.
+    """The difference of system a from system b on the same clips, in the unit of the metric.
 
     Attributes
     ----------
     a, b : float or None
-        Their values on the clips both have.
+        Their values on the clips that both scored.
     delta : float or None
-        ``a - b``; None if there is none, as between two infinite values.
+        ``a - b``; None if it is undefined, as for two infinite values.
     low, high : float or None
         Paired bootstrap interval of ``delta``.
     p_value : float or None
-        Two-sided, of the paired permutation test that the labels a and b don't matter; not corrected.
+        Two-sided, of the paired permutation test of the labels a and b; not corrected.
     probability_of_improvement : float or None
-        The share of clips on which a is better than b, ties counted half; None for a metric without a direction.
+        The share of clips on which a is better than b, with ties counted half; None for a metric without a direction.
         The idea is from Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice",
         here over paired clips.
     clips : int
-        How many clips both scored.
+        Number of clips that both scored.
     unit : str
-        What was resampled and swapped.
+        The units that were resampled and swapped.
     units : int
+        Their number.
     """
 
     a: float | None
@@ -69,12 +70,12 @@ def paired_difference(a: Result, b: Result, metric: Metric, settings: IntervalSe
 def paired_differences(
     a: Result, b: Result, metrics: Sequence[Metric], clip_ids: Sequence[str], settings: IntervalSettings
 ) -> dict[str, Difference]:
-    """Paired differences by metric key, over those of ``clip_ids`` that both results scored by that metric.
+    """Paired differences by metric key, over those of ``clip_ids`` that both results scored with that metric.
 
-    The interval resamples units (clips, or speakers) with both systems' sums; the test swaps the two systems' labels
-    unit by unit: every way of doing so for up to ``EXACT_UNITS`` units, else ``PERMUTATIONS`` random ones of a fixed
-    seed with the observed labelling counted too (Phipson & Smyth 2010: a p of zero is never right). The order of the
-    clips does not matter.
+    The interval resamples units (clips or speakers) with both systems' sums. The test swaps the labels of the systems
+    unit by unit: all swaps for up to ``EXACT_UNITS`` units, else ``PERMUTATIONS`` random ones with a fixed seed, with
+    the observed labels as one of them, so that p is never zero (Phipson & Smyth 2010). The order of the clips does not
+    matter.
     """
     ordered = sorted(clip_ids)
     groups: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
@@ -91,7 +92,7 @@ def paired_differences(
 def _differences_over(
     a: Result, b: Result, metrics: Sequence[Metric], ids: Sequence[str], settings: IntervalSettings
 ) -> dict[str, Difference]:
-    """Differences of metrics that scored the same clips and resample the same units."""
+    """Differences of metrics with the same clips and the same units."""
     if not ids:
         nothing = Difference(None, None, None, None, None, None, None, 0, "clips", 0)
         return {metric.key: nothing for metric in metrics}
@@ -131,7 +132,7 @@ def _differences_over(
             delta = x.total - y.total
             jackknife = x.without_each - y.without_each
         if np.array_equal(x.numerators, y.numerators) and np.array_equal(x.denominators, y.denominators):
-            # Not a difference in any unit. Said apart because of infinite values, which can't be subtracted.
+            # No difference in any unit; a case of its own, since infinite values can't be subtracted.
             found[metric.key] = replace(plain, delta=0.0, low=0.0, high=0.0, p_value=1.0)
         elif not np.isfinite(delta):
             found[metric.key] = plain
@@ -163,7 +164,7 @@ def _delta(x: Ratio, y: Ratio, sums: np.ndarray) -> np.ndarray:
 
 
 def _probability_of_improvement(a: np.ndarray, b: np.ndarray, metric: Metric) -> float | None:
-    """From the clips' (numerator, denominator): how often a is better, ties half. Clips without a rate say nothing."""
+    """The share of clips with a rate on which a is better, ties half. ``a`` and ``b`` are (numerator, denominator)."""
     both = (a[:, 1] != 0) & (b[:, 1] != 0)
     if metric.better == "none" or not both.any():
         return None

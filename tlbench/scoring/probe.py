@@ -15,15 +15,15 @@ from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Dataset, Selection
+from tlbench.datasets.dataset import Dataset
 from tlbench.datasets.known_texts import known_transcripts, known_words
+from tlbench.datasets.selection import Selection
 from tlbench.metrics.blind import GREY, BlindReading, blind_sentences, blind_words, tally_each
 from tlbench.metrics.metric import Metric
 from tlbench.observing.domain import check_checkpoint, check_domain, origin, published_on
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.grey import grey_evidence
-from tlbench.observing.observation import Observation
-from tlbench.observing.runner import Plan
+from tlbench.observing.plan import Plan
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.blind_rows import Probe, ProbeSource, probe_findings, probe_of, with_blind
@@ -146,7 +146,7 @@ class BlindReaders:
 
     def __init__(self, selection: Selection, metrics: Sequence[Metric], plan: Plan, seed: int = 0) -> None:
         self._clips = selection.clips
-        self._told = [metric for metric in metrics if metric.reads == "told" and is_reading(metric)]
+        self._forced = [metric for metric in metrics if metric.reads == "forced" and is_reading(metric)]
         self._plan = plan
         self._guesses: list[BlindReading] = []
         self._learned_from: list[str] = []
@@ -181,7 +181,7 @@ class BlindReaders:
         shown = [(clip, count) for clip in self._clips if (count := frames.get(clip.id))]
         seen: dict[str, dict[str, Evidence]] = {
             name: grey_evidence(self._plan, name, shown)
-            for name in dict.fromkeys(metric.observer for metric in self._told)
+            for name in dict.fromkeys(metric.observer for metric in self._forced)
         }
-        tallies = {metric.key: tally_each(metric, seen[metric.observer]) for metric in self._told}
+        tallies = {metric.key: tally_each(metric, seen[metric.observer]) for metric in self._forced}
         return BlindReading(GREY, {key: own for key, own in tallies.items() if own})

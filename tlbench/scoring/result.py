@@ -322,7 +322,7 @@ class Result:
             "word": [clip.word for clip in self.clips],
         }
         for metric in self.metrics:
-            table[metric.key] = [_clip_value(metric, clip) for clip in self.clips]
+            table[metric.key] = [clip_value(metric, clip) for clip in self.clips]
         table["failures"] = [
             "; ".join(f"{who}: {why.code}" for who, why in clip.failures.items()) for clip in self.clips
         ]
@@ -463,7 +463,13 @@ def json_number(value: float | None) -> float | str | None:
     return value if value is None or isfinite(value) else repr(value)
 
 
-def _clip_value(metric: Metric, clip: ClipScore) -> float | None:
+def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table for JSON: floats by :func:`json_number`."""
+    return {name: json_number(value) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def clip_value(metric: Metric, clip: ClipScore) -> float | None:
+    """A metric's number for one clip; None if it did not score the clip."""
     tally = clip.tallies.get(metric.key)
     if tally is None:
         return None

@@ -22,15 +22,16 @@ from tlbench.checkpoints.card import overlap
 from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards
 from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
 from tlbench.datasets.lrw import LRW_WORDS
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.controls import CONTROLS, control, control_clips, donors, make_controls
+from tlbench.generation.controls import CONTROLS, control
 from tlbench.generation.generation_log import origin_of
 from tlbench.generation.nearest_mouth import check_enough
+from tlbench.generation.write_controls import control_clips, donors, make_controls
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by, scale_boxes, scale_placements
-from tlbench.media.video import DECODING
+from tlbench.media.video_reader import DECODING
 from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, selection_mark
@@ -39,17 +40,17 @@ from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.contact_sheet import draw_contact_sheet
 from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.engines import observe
+from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, GuideSource, choose_rule
 from tlbench.observing.mouth_alignment import MouthFinder, mouth_mark
-from tlbench.observing.observation import Observation
 from tlbench.observing.observer import HALF_NAME, Needs, Observer
+from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-from tlbench.observing.runner import ObserverPlan, Plan
 from tlbench.observing.view_checks import face_framed
-from tlbench.preflight.clip import Expected
 from tlbench.preflight.findings import CATALOGUE, Finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
+from tlbench.preflight.headers import Expected
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.scoring.aggregation import FROM_RECORDS, with_outdated
 from tlbench.scoring.aggregation import aggregate as aggregate_records
@@ -510,7 +511,7 @@ def score_all(
     generated : path, or sequence of path
         Each with one video a clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
-        See :func:`tlbench.datasets.dataset.load_dataset`.
+        See :func:`tlbench.datasets.selection.load_dataset`.
     metrics, weights, detector, smooth, face, boxes_from, views, trained_with, device, precision, cache, allow_short
         See :func:`prepare`.
     strict : bool

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from math import sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
@@ -33,7 +33,7 @@ from scipy.stats import rankdata
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.text import count_errors, spoken
-from tlbench.scoring.result import ClipScore, Result, json_number
+from tlbench.scoring.result import ClipScore, Result, json_row
 from tlbench.statistics import (
     IntervalSettings,
     Ratio,
@@ -284,16 +284,12 @@ class StudyResult:
             },
             "chance": self.chance,
             "measures": [{"key": m.key, "label": m.label, "better": m.better, "unit": m.unit} for m in self.measures],
-            "estimates": [_plain(asdict(item)) for item in self.estimates],
-            "contrasts": [_plain(asdict(item)) for item in self.contrasts],
-            "agreement": [_plain(asdict(item)) for item in self.agreement],
-            "correlations": [_plain(asdict(item)) for item in self.correlations],
+            "estimates": [json_row(asdict(item)) for item in self.estimates],
+            "contrasts": [json_row(asdict(item)) for item in self.contrasts],
+            "agreement": [json_row(asdict(item)) for item in self.agreement],
+            "correlations": [json_row(asdict(item)) for item in self.correlations],
         }
         return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: json_number(value) if isinstance(value, float) else value for name, value in item.items()}
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.transcripts import has_words
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import content_sha256

@@ -18,7 +18,8 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
-from tlbench.media.video import read_video, write_video
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
 from tlbench.study.plan import Task
 
 CRF = 14  # below the 18 that is visually near lossless: the study is about the generators, not about this encoder

@@ -23,7 +23,7 @@ from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.observing.domain import OF_CHECKPOINTS
 from tlbench.preflight.findings import Finding, count_clips, is_of_dataset
 from tlbench.scoring.blind_rows import BLIND_MEANS, UNREAD_MEANS, cannot_read, unread_mark, verdict_of
-from tlbench.scoring.result import Result, Role, Row, json_number
+from tlbench.scoring.result import Result, Role, Row, json_row
 from tlbench.tables.table_format import (
     SYMBOLS,
     Cell,
@@ -96,7 +96,7 @@ def render(
                     {"system": r.name, "role": r.role, "complete": r.complete, "failures": r.failure_counts}
                     | {"frames": r.frame_counts, "findings": [found.to_json() for found in r.all_findings]}
                     | {"not_checked": list(r.not_checked)}
-                    | {"rows": [_finite_row(item) for item in _items(r, own)]}
+                    | {"rows": [json_row(item) for item in _items(r, own)]}
                     for r, own in shown
                 ],
                 "notes": _notes(shown, intervals),
@@ -134,7 +134,7 @@ def render_comparison(
                 "other_reference": comparison.other_reference,
                 "sides": {"a": _side(comparison.standing_a), "b": _side(comparison.standing_b)},
                 "not_read": [{"system": name, "metric": key} for name, key in comparison.not_read],
-                "rows": [_finite_row(item) for item in comparison.as_dicts()],
+                "rows": [json_row(item) for item in comparison.as_dicts()],
                 "not_comparable": [{"metric": n.key, "a": n.a, "b": n.b} for n in comparison.not_comparable],
                 "notes": _comparison_notes(comparison),
             }
@@ -585,10 +585,6 @@ def _side(of: SystemStatus) -> dict[str, Any]:
         "findings": [found.to_json() for found in of.findings],
         "cannot_read": list(of.cannot_read),
     }
-
-
-def _finite_row(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: json_number(value) if isinstance(value, float) else value for name, value in item.items()}
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -22,14 +22,14 @@ import cv2
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, VideoReader
+from tlbench.media.video_reader import DECODING, VideoReader
 from tlbench.media.views import FrameFace, ToBgr, View, open_view
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import BoxRule

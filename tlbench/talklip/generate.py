@@ -18,7 +18,7 @@ import torch
 
 from tlbench.checkpoints.package import WEIGHTS_NAME, Package
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import load_dataset
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256, write_text_atomically
 from tlbench.generation.controls import CODEC, CRF, SAMPLES_PER_FRAME
@@ -29,7 +29,8 @@ from tlbench.media.followed import FOUND
 from tlbench.media.people import find_people
 from tlbench.media.ping_pong import to_and_fro
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
-from tlbench.media.video import DECODING, VideoReader, write_video
+from tlbench.media.video_reader import DECODING, VideoReader
+from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
 from tlbench.observing.device import Precision, choose_device
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule, load_detector

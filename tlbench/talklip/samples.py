@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlbench.errors import TlbenchError
 from tlbench.files import atomic_path
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 
 COLUMNS = 8  # pictures a strip shows of a clip
 GAP_PX = 4
@@ -56,6 +56,7 @@ def draw_strip(samples: list[Sample], path: Path) -> None:
         sheet[top : top + len(block), : block.shape[1]] = block
         top += len(block) + GAP_PX
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             Image.fromarray(sheet[..., ::-1]).save(temporary, format="PNG")
     except OSError as error:

@@ -9,7 +9,7 @@ not of each. A miniature that has an afternoon gives each stage a number of step
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tlbench.errors import TlbenchError
@@ -110,9 +110,3 @@ class Stages:
     def restore(self, kept: Mapping[str, Any]) -> None:
         """Go on from :meth:`to_json`. Raises KeyError if that is not what it is."""
         self.stage, self.best, self.waited = kept["stage"], kept["best"], kept["waited"]
-
-
-def rule_json(rule: StageSchedule) -> dict[str, Any]:
-    """The rule as it stands in a training's settings."""
-    kept = asdict(rule)
-    return {"stage_steps": kept["steps"] and list(kept["steps"]), "patience": kept["patience"]}

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tlbench.datasets.dataset import Selection, dataset_class, load_dataset
+from tlbench.datasets.dataset import dataset_class
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.face_boxes import BoxRule, choose_rule

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import atomic_path
 from tlbench.observing.cache import Cache, content_key, content_sha256
@@ -132,6 +132,7 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary, open(temporary, "xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
     except OSError as error:

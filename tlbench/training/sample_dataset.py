@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, Span
+from tlbench.datasets.dataset import Span
+from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.face_crop import steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video import DECODING, VideoReader
+from tlbench.media.video_reader import DECODING, VideoReader
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset

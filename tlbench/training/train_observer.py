@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import open_package
 from tlbench.checkpoints.weights import locate
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.domain import domain_of

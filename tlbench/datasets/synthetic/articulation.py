@@ -1,10 +1,10 @@
-"""Phonemes with times to the shape of a mouth in each frame, with coarticulation.
+"""From phonemes with times to the shape of the mouth in each frame, with coarticulation.
 
-Each sound pulls at each part of the mouth with a strength that fades before and after it; where several pull, the
-weighted mean wins: the dominance model of Cohen and Massaro ("Modeling coarticulation in synthetic visual speech",
-Models and Techniques in Computer Animation, 1993). Sounds that need the lips (p b m, f v, w) pull hard at them and
-leave the jaw to their neighbours; sounds made at the back of the mouth (k g h) pull at hardly anything. What looks the
-same stays the same: p, b and m have one target, so have t, d and n. The targets and strengths are our own, set by eye.
+Each sound pulls each part of the mouth towards its target, with a strength that fades before and after the sound; the
+shape is the weighted mean of the targets: the dominance model of Cohen and Massaro ("Modeling coarticulation in
+synthetic visual speech", Models and Techniques in Computer Animation, 1993). Sounds made with the lips (p b m, f v, w)
+pull hard at the lips and little at the jaw; sounds made at the back of the mouth (k g h) hardly pull at all. Sounds
+that look the same have the same targets: p, b and m, or t, d and n. The targets and strengths were set by eye.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tlbench.media.rates import FRAMES_PER_SECOND
 # jaw: 0 shut to 1 wide open. width: -1 narrow to 1 spread. rounding: lips pushed forward. closing: lips pressed
 # together. tuck: lower lip under the upper teeth. tongue: its tip seen between or behind the teeth.
 PARTS = ("jaw", "width", "rounding", "closing", "tuck", "tongue")
-_EXPOSURE = (-0.3, 0.0, 0.3)  # of a frame: a closure shorter than a frame still darkens it
-_REST_SECONDS = 0.08  # the mouth begins to move so long before the first sound, and rests so long after the last
+_EXPOSURE = (-0.3, 0.0, 0.3)  # of a frame: times that are averaged, so that a closure shorter than a frame is visible
+_REST_SECONDS = 0.08  # the mouth moves from so long before the first sound until so long after the last
 
 
 @dataclass(frozen=True)
 class Viseme:
-    """What a mouth does for a sound.
+    """The mouth shape of a sound.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Viseme:
     strengths : tuple of float
         How hard the sound pulls at each part.
     spread_seconds : float
-        The pull has fallen to 1/e so far from the sound's ends.
+        At this distance from the sound, the pull has fallen to 1/e.
     """
 
     targets: tuple[float, float, float, float, float, float]
@@ -95,23 +95,23 @@ _SEEN = {
     "ae uw": "AW",
     "ow uw": "OW",
 }
-# What is seen of each of phonemes.PHONEMES: one viseme, of a diphthong two.
+# The visemes of each of phonemes.PHONEMES: one, or two for a diphthong.
 SEEN: dict[str, tuple[str, ...]] = {
     sound: tuple(visemes.split()) for visemes, sounds in _SEEN.items() for sound in sounds.split()
 }
 
 
 def articulate(phonemes: Times, frames: int, effort: float = 1.0) -> np.ndarray:
-    """The mouth in the middle of each frame.
+    """The shape of the mouth in the middle of each frame.
 
     Parameters
     ----------
     phonemes : Times
-        (begin, end, one of PHONEMES) in seconds of the video, in order. Before the first and after the last, the mouth
-        rests.
+        (begin, end, one of PHONEMES) in seconds of the video, in order. The mouth rests before the first and after the
+        last.
     frames : int
     effort : float
-        How far the speaker moves jaw and lips, 1 as usual. Closures stay closures.
+        How far the speaker moves jaw and lips; 1 is normal. Closures are not scaled.
 
     Returns
     -------

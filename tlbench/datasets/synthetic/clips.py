@@ -1,6 +1,6 @@
-"""One clip of the synthetic corpus: who says what, when, and how it looks. All of it follows from its key.
+"""Making one clip of the synthetic corpus: speaker, sentence, times and pictures.
 
-The key is (seed, part, split, number): a clip is the same whatever else is rendered, in whatever order.
+A clip depends only on its key (seed, part, split, number), not on which other clips are rendered or in which order.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tlbench.datasets.synthetic.speech import SAMPLE_RATE, Speech, SpeechSynthes
 from tlbench.datasets.synthetic.timings import Times
 from tlbench.media.rates import FRAMES_PER_SECOND
 
-PEOPLE = {"train": 80, "val": 16, "test": 24}  # nobody is in two splits
-WORD_FRAMES = 29  # of a clip of the word part, as in LRW
+PEOPLE = {"train": 80, "val": 16, "test": 24}  # different people in each split
+WORD_FRAMES = 29  # length of a clip of the word part, as in LRW
 _HEADS_KEPT = 4
 
 
 @dataclass(frozen=True)
 class ClipKey:
-    """Which clip.
+    """The key of a clip.
 
     Attributes
     ----------
@@ -48,22 +48,22 @@ class ClipKey:
     number: int
 
     @property
-    def dice(self) -> StableRng:
+    def rng(self) -> StableRng:
         return StableRng(self.seed, self.part, self.split, self.number)
 
     @property
     def person(self) -> int:
-        """Whom of the split's people it shows: everybody in turn, so that few clips still have many faces."""
+        """Index of the person in the split. People take turns, so that a few clips already show many faces."""
         return (self.number // (1 if self.part == "sentences" else len(MIDDLE_WORDS))) % PEOPLE[self.split]
 
     @property
     def word(self) -> str:
-        """The word that a clip of the word part is about, in capitals as LRW's labels are."""
+        """The label of a clip of the word part, in upper case as in LRW."""
         return MIDDLE_WORDS[self.number % len(MIDDLE_WORDS)].upper()
 
     @property
     def name(self) -> str:
-        """Path inside the corpus, without a suffix."""
+        """Path inside the corpus without suffix."""
         if self.part == "sentences":
             return f"main/{self.split}{self.person:03d}/{self.number + 1:05d}"
         turn = self.number // len(MIDDLE_WORDS) + 1
@@ -72,12 +72,12 @@ class ClipKey:
 
 @dataclass(frozen=True)
 class Take:
-    """A clip ready to be written.
+    """A finished clip.
 
     Attributes
     ----------
     samples : (N,) int16 at 22,050 Hz
-        Begin with the first frame and end with the last.
+        From the beginning of the first frame to the end of the last.
     phonemes, words : Times
         In seconds of the video.
     boxes : (T, 4) int64
@@ -92,28 +92,28 @@ class Take:
     _shapes: np.ndarray
 
     def frames(self) -> Iterator[np.ndarray]:
-        """(160, 160, 3) uint8 RGB each."""
+        """The frames, each (160, 160, 3) uint8 RGB."""
         return self._scene.film(self._shapes)
 
 
 def make_take(key: ClipKey, speaker: SpeechSynthesizer) -> Take:
-    """Say and stage one clip."""
-    dice = key.dice
+    """Make the sound and the scene of one clip."""
+    rng = key.rng
     who, head = _person(key.seed, key.split, key.person)
     if key.part == "sentences":
         focus = focus_words()
-        text = sentence_with(focus[key.number % len(focus)], dice, key.split)
+        text = sentence_with(focus[key.number % len(focus)], rng, key.split)
     else:
-        text = sentence_with(key.word.lower(), dice, key.split, inside=True)
+        text = sentence_with(key.word.lower(), rng, key.split, inside=True)
     voice = replace(
         who.voice,
-        words_per_minute=who.voice.words_per_minute - 10 + dice.below(21),
-        pitch=who.voice.pitch - 3 + dice.below(7),
+        words_per_minute=who.voice.words_per_minute - 10 + rng.below(21),
+        pitch=who.voice.pitch - 3 + rng.below(7),
     )
-    speech = speaker.say(text, voice, seed=1 + dice.below(2**31 - 1))
-    seed = dice.below(2**31)
+    speech = speaker.say(text, voice, seed=1 + rng.below(2**31 - 1))
+    seed = rng.below(2**31)
     if key.part == "sentences":
-        before, after = dice.between(0.12, 0.36), dice.between(0.12, 0.36)
+        before, after = rng.between(0.12, 0.36), rng.between(0.12, 0.36)
         frames = math.ceil((before + speech.duration_seconds + after) * FRAMES_PER_SECOND)
     else:
         begin, end = next((begin, end) for begin, end, word in speech.words if word.upper() == key.word)
@@ -142,7 +142,7 @@ def _moved(times: Times, seconds: float) -> Times:
 
 
 def _inside(times: Times, seconds: float, filling: str | None) -> Times:
-    """What lies between 0 and ``seconds``, cut there; ``filling`` stands before the first and after the last."""
+    """The times between 0 and ``seconds``, clipped; ``filling`` is put before the first and after the last."""
     kept = [(max(begin, 0.0), min(end, seconds), label) for begin, end, label in times if end > 0 and begin < seconds]
     if filling is not None:
         if kept[0][0] > 0:
@@ -153,7 +153,7 @@ def _inside(times: Times, seconds: float, filling: str | None) -> Times:
 
 
 def _sound(speech: Speech, before: float, seconds: float) -> np.ndarray:
-    """(N,) int16: the speech beginning at ``before`` seconds (negative: cut off), exactly ``seconds`` long."""
+    """(N,) int16 of ``seconds``: the speech starts at ``before`` seconds, and is cut off before 0."""
     sound = np.zeros(round(seconds * SAMPLE_RATE), np.int16)
     start = round(before * SAMPLE_RATE)
     source = speech.samples[max(-start, 0) :][: len(sound) - max(start, 0)]

@@ -1,18 +1,18 @@
-"""The synthetic corpus on disk: rendered by several processes, continued where it was, checked by its hashes.
+"""The synthetic corpus on disk: rendered by several processes, resumable, checked by hashes.
 
 ::
 
     main/test003/00004.mp4     a sentence: 160x160, 25 frames/s, H.264 and AAC
-                      .txt     what is said, in LRS2's form, with word times
+                      .txt     the transcript in LRS2's form, with word times
                       .phones  phoneme times
                       .npy     face boxes, (T, 4) int64
     words/BAKER/test/BAKER_00001.mp4 ...   the same for words of 29 frames, in LRW's layout
     train.txt val.txt test.txt             lists of the sentence part, as LRS2 has them
-    corpus.json hashes.txt                 of what all this was made, and what came out
+    corpus.json hashes.txt                 the settings, and the hashes of all files
 
-A clip follows from the seed, its part, its split and its number, and from nothing else. On one installation the same
-seed gives the same bytes. On others texts, times, boxes and samples are the same; frames may differ by rounding with
-the release of OpenCV, and compressed bytes with that of FFmpeg.
+A clip depends only on the seed, its part, its split and its number. On one installation the same seed gives the same
+bytes. On others texts, times, boxes and samples are the same; frames may differ by rounding with the version of OpenCV,
+and encoded bytes with that of FFmpeg.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -37,21 +37,21 @@ from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.errors import TlbenchError
 from tlbench.files import write_bytes_atomically
-from tlbench.media.video import write_video
+from tlbench.media.video_writer import write_video
 
-FORM = 1  # raised when the same seed gives another corpus
+FORM = 1  # raise it when the same seed gives another corpus
 ABOUT_NAME, HASHES_NAME = "corpus.json", "hashes.txt"
 CRF = 20
-CLIP_BYTES = 80_000  # about what a clip takes, with its four files
-CHUNK = 16  # clips that a process is given at once
-SUFFIXES = (".txt", ".phones", ".npy", ".mp4")  # in the order in which they are written: a clip with a video is whole
+CLIP_BYTES = 80_000  # approximate size of a clip's four files
+CHUNK = 16  # clips given to a process at once
+SUFFIXES = (".txt", ".phones", ".npy", ".mp4")  # in the order of writing: a clip with a video is complete
 
-Count = Callable[[int, int], None]  # clips done, clips in all
+Count = Callable[[int, int], None]  # clips done, number of clips
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many clips: of sentences, and of each word."""
+    """Number of clips in each split: of sentences, and of each word."""
 
     train: int = 4000
     val: int = 120
@@ -83,51 +83,47 @@ def render_corpus(
     workers: int | None = None,
     progress: Count | None = None,
 ) -> int:
-    """Render what is not there yet.
+    """Render the clips that do not exist yet.
 
     Parameters
     ----------
     out : Path
-        The corpus' folder; one that was interrupted, or made smaller before, is continued, and clips of a finished one
-        that are lost or changed are made anew.
+        The corpus folder. An interrupted or smaller corpus is continued; missing or changed clips of a finished one are
+        rendered again.
     seed : int
     sizes : Sizes or None
-        None is the default size.
+        None for the default size.
     parts : sequence of str
         ``sentences``, ``words``.
     workers : int or None
-        Processes; None for one a core.
+        Number of processes; None for one per core.
     progress : callable or None
 
     Returns
     -------
     int
-        Clips that were rendered now.
+        Number of clips rendered.
 
     Raises
     ------
     TlbenchError
-        If espeak-ng is not installed, the folder holds a corpus of another seed or something else, or the disk is full.
+        If espeak-ng is not installed, the folder holds a corpus with another seed or other files, or the disk is full.
     """
     sizes = sizes or Sizes()
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise TlbenchError(f"no part {unknown[0]!r} of the synthetic corpus; there are {', '.join(PARTS)}")
-    SpeechSynthesizer().close()  # says at once if it can't
+    SpeechSynthesizer().close()  # raises the error now if it can't start
     _claim(out, seed)
     keys = sizes.keys(seed, parts)
     before = _read_hashes(out) if _about(out).get("finished") else {}
-    changed = {
-        name
-        for name, digest in before.items()
-        if "/" in name and (out / name).is_file() and _sha256(out / name) != digest  # lists are written anew anyway
-    }
+    changed = _changed(out, before)
     missing = [key for key in keys if changed & _names(key) or not _is_whole(out, key)]
     _check_room(out, len(missing))
     done = len(keys) - len(missing)
     if progress is not None:
         progress(done, len(keys))
-    # By person, whose head is drawn once.
+    # Sorted by person, because a person's head is drawn only once.
     missing.sort(key=lambda key: (key.split, key.person, key.part, key.number))
     chunks = [missing[begin : begin + CHUNK] for begin in range(0, len(missing), CHUNK)]
     for count in _rendered(out, chunks, workers or os.cpu_count() or 1):
@@ -139,15 +135,24 @@ def render_corpus(
     return len(missing)
 
 
+def _changed(out: Path, hashes: Mapping[str, str]) -> set[str]:
+    """The files of clips with another hash than before. The lists are left out: they are always written again."""
+    return {
+        name
+        for name, digest in hashes.items()
+        if "/" in name and (out / name).is_file() and _sha256(out / name) != digest
+    }
+
+
 def corpus_seed(root: Path) -> int:
-    """The seed of the corpus in a folder. Raises TlbenchError if there is none of a known form."""
+    """The seed of the corpus in a folder. Raises TlbenchError if there is no corpus of a known form."""
     return int(_about(root)["seed"])
 
 
 def check_corpus(root: Path, progress: Count | None = None) -> list[str]:
-    """What is no longer as it was rendered: a line for each file that is missing, changed, or was not there before.
+    """A line for each file that is missing, changed, or was not rendered.
 
-    Raises TlbenchError if the folder holds no whole corpus.
+    Raises TlbenchError if the folder holds no finished corpus.
     """
     _about(root)
     kept = _read_hashes(root)
@@ -164,7 +169,7 @@ def check_corpus(root: Path, progress: Count | None = None) -> list[str]:
 
 
 def check_present(root: Path) -> None:
-    """A quick look: the corpus is finished, and every file is there. Raises TlbenchError if not."""
+    """A quick check that the corpus is finished and every file exists. Raises TlbenchError if not."""
     _about(root)
     lost = [name for name in _read_hashes(root) if not (root / name).is_file()]
     if lost:
@@ -175,7 +180,7 @@ def check_present(root: Path) -> None:
 
 
 def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> Iterator[int]:
-    """How many clips each chunk had, as they are finished."""
+    """The number of clips of each chunk, as the chunks are finished."""
     if not chunks:
         return
     waiting: list[Future[int]] = []
@@ -196,7 +201,7 @@ def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> I
 
 
 def _render(out: Path, keys: Sequence[ClipKey]) -> int:
-    """In a process of its own: clips that a process before this one may have left half done."""
+    """Render clips in a worker process, including clips that an earlier process left unfinished."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -223,7 +228,7 @@ def _is_whole(out: Path, key: ClipKey) -> bool:
 
 
 def _claim(out: Path, seed: int) -> None:
-    """Make the folder a corpus of this seed, or find that it is one."""
+    """Start a corpus with this seed in the folder, or check that there is one."""
     if (out / ABOUT_NAME).is_file():
         there = corpus_seed(out)
         if there != seed:
@@ -236,7 +241,7 @@ def _claim(out: Path, seed: int) -> None:
 
 
 def _finish(out: Path, seed: int, changed: dict[str, str]) -> None:
-    """Lists and hashes of everything that is there; of what was changed and not made anew, the hash it should have."""
+    """Write the lists, and the hashes of all files; a changed file that was not rendered again keeps its old hash."""
     for split in SPLITS:
         ids = sorted(
             path.relative_to(out / "main").with_suffix("").as_posix()
@@ -254,7 +259,7 @@ def _finish(out: Path, seed: int, changed: dict[str, str]) -> None:
 
 
 def _files(out: Path) -> list[Path]:
-    """All files of the corpus besides its two about itself, sorted by name."""
+    """All files of the corpus except ``corpus.json`` and ``hashes.txt``, sorted by name."""
     found = [
         path
         for folder in (out / "main", out / "words")

@@ -18,7 +18,7 @@ FRAME_SIZE = (160, 160)
 
 
 class _Synthetic(Dataset):
-    """What both parts share. The corpus is looked at quickly: that it is finished and that no file is missing."""
+    """The common part. Loading checks that the corpus is finished and that no file is missing."""
 
     layout = "corpus.json, main/ and words/, as `tlbench data synth` writes them"
     licence = "made on the spot by tlbench (Apache-2.0); the voices are espeak-ng's (GPL-3 program)"
@@ -27,13 +27,13 @@ class _Synthetic(Dataset):
     cluster: ClassVar[str | None] = "speaker"
 
     def spans(self, source: Source, clip: Clip) -> tuple[Span, ...]:
-        """Phonemes, silences included, to the millisecond."""
+        """Phonemes and silences, to the millisecond."""
         assert clip.reference is not None  # set by clips
         return tuple(Span(*row) for row in read_phones(clip.reference.with_suffix(".phones")))
 
 
 class Synthetic(_Synthetic):
-    """Sentences of three to seven words by many faces; ``speaker`` is the face, and no face is in two splits."""
+    """Sentences of three to seven words; ``speaker`` is the face, and no face is in two splits."""
 
     name = "synthetic"
     title = "Synthetic talker, sentences"
@@ -55,7 +55,7 @@ class Synthetic(_Synthetic):
 
 
 class SyntheticWords(_Synthetic):
-    """Clips of 29 frames with a word in their middle. A clip's face is not noted, and intervals treat clips as one."""
+    """Clips of 29 frames with a word in the middle. The speaker is not known, so clips count as independent."""
 
     name = "synthetic-words"
     title = "Synthetic talker, words"
@@ -85,14 +85,14 @@ class SyntheticWords(_Synthetic):
 
 
 def _corpus(source: Source) -> Path:
-    """The corpus' folder, known to be one."""
+    """The corpus folder. Raises TlbenchError if it holds no corpus."""
     assert source.root is not None  # needs_root
     corpus_seed(source.root)
     return source.root
 
 
 def _root(source: Source) -> Path:
-    """The same, with all its files there."""
+    """The corpus folder, after a check that all its files exist."""
     root = _corpus(source)
     check_present(root)
     return root

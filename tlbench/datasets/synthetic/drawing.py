@@ -1,4 +1,4 @@
-"""Shapes onto a picture, at fractions of a pixel."""
+"""Drawing shapes with subpixel accuracy."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 Color: TypeAlias = Sequence[float] | np.ndarray  # RGB, 0 to 255; one number for a mask
 
-_SHIFT = 4  # binary digits after the point in OpenCV's coordinates
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 def fill(image: np.ndarray, points: np.ndarray, color: Color) -> None:
-    """A closed shape. ``points`` is (N, 2), x and y."""
+    """Fill a closed shape. ``points`` is (N, 2), x and y."""
     cv2.fillPoly(image, [_fixed(points)], tuple(map(float, color)), cv2.LINE_AA, _SHIFT)
 
 
 def line(image: np.ndarray, points: np.ndarray, color: Color, thickness: float, closed: bool = False) -> None:
-    """A line through ``points``, (N, 2), at least a pixel thick."""
+    """Draw a line through ``points``, (N, 2), at least one pixel thick."""
     cv2.polylines(
         image, [_fixed(points)], closed, tuple(map(float, color)), max(1, round(thickness)), cv2.LINE_AA, _SHIFT
     )

@@ -1,13 +1,12 @@
-"""The process that speaks: it holds espeak-ng and forks for each sentence. Started as a program by speech.py.
+"""The process that runs espeak-ng and forks for each sentence. Started as a program by speech.py.
 
-What espeak-ng says depends on what it has said before (counters of flutter and of breath noise, which live as long as
-the library is loaded), and on the second in which it was initialised (``espeak_ng_Initialize`` seeds with ``time``).
-Here each sentence is said by a fresh copy of a process in which espeak-ng has said nothing yet, and with a seed of its
-own: the same request gives the same samples, whatever came before. The process imports next to nothing, so that a copy
-costs a few milliseconds.
+espeak-ng's output depends on earlier sentences (counters for flutter and breath noise that live as long as the library
+is loaded), and on the second of its start (``espeak_ng_Initialize`` seeds with ``time``). So each sentence is spoken by
+a fresh fork of a process in which espeak-ng has not spoken yet, with a seed of its own: the same request always gives
+the same samples. The process imports very little, so that a fork takes a few milliseconds.
 
-It reads one JSON object a line: ``text, voice, words_per_minute, pitch, pitch_range, seed``. It answers with the length
-of a JSON object (four bytes, little endian), the object, and the samples it counts.
+It reads one JSON object per line: ``text, voice, words_per_minute, pitch, pitch_range, seed``. It answers with the
+length of a JSON object (four bytes, little endian), the object, and the samples, whose number is in the object.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 def speak(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """One sentence. To be called once in the life of a process."""
+    """Speak one sentence. Call it once per process."""
     sound = bytearray()
     phonemes: list[tuple[int, str]] = []
     words: list[tuple[int, int]] = []
@@ -80,7 +79,7 @@ def speak(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[dict[str, Any]
 
 
 def answer(note: dict[str, Any], sound: bytes = b"") -> None:
-    """To whoever asked."""
+    """Write an answer to stdout."""
     head = json.dumps(note).encode()
     os.write(1, struct.pack("<I", len(head)))
     rest = memoryview(head + sound)
@@ -100,7 +99,7 @@ def main(library_path: str, data_path: str) -> None:
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status != 0:
-            return  # the other end sees the answer break off
+            return  # the parent notices that the answer is incomplete
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The sentences of the synthetic data sets: a small grammar of our own, of three to seven words a sentence.
+"""The grammar of the synthetic data sets, with three to seven words per sentence.
 
-Words that look alike on the lips (pat, bat and mat; fine and vine) are in it on purpose: no lip reader can be perfect.
+It has words that look alike on the lips (pat, bat and mat; fine and vine) on purpose, so that no lip reader is perfect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 from tlbench.datasets.synthetic.rng import StableRng
 
 SPLITS = ("train", "val", "test")
-_SHARES = {"train": 80, "val": 10, "test": 10}  # per cent of all sentences
+_SHARES = {"train": 80, "val": 10, "test": 10}  # percent of all sentences
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ _SHAPES = tuple(
     )
 )
 
-# The words of the word part: spoken in the middle of clips, no two of them alike on the lips.
+# The words of the word part, spoken in the middle of clips. No two of them look alike on the lips.
 MIDDLE_WORDS = _words("""baker farmer doctor teacher driver sailor painter singer dancer lawyer plumber soldier pilot
     nurse priest thief student woman girl visitor hunter fisher weaver barber gardener reporter captain mother father
     brother uncle daughter husband nephew apple butter cheese honey bottle basket bucket barrel blanket paper picture
@@ -94,7 +94,7 @@ MIDDLE_WORDS = _words("""baker farmer doctor teacher driver sailor painter singe
 
 
 def split_of(sentence: str) -> str:
-    """The only split a sentence may stand in: by its own letters, so that no list and no size can move it."""
+    """The split of a sentence, by a hash of its letters, so that it does not depend on the size of the corpus."""
     place = int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:8], "big") % 100
     for split in SPLITS:
         if place < _SHARES[split]:
@@ -105,16 +105,16 @@ def split_of(sentence: str) -> str:
 
 @cache
 def vocabulary() -> tuple[str, ...]:
-    """Every word that a sentence may have, sorted."""
+    """All words of the grammar, sorted."""
     fixed = {word for shape in _SHAPES for word in shape if word not in _SLOTS}
     return tuple(sorted(fixed | {word for slot in _SLOTS.values() for phrase in slot for word in phrase.split()}))
 
 
 @cache
 def focus_words() -> tuple[str, ...]:
-    """The words that sentences are made around in turn, so that a learner meets each often enough.
+    """The words that sentences are made for in turn, so that each word occurs often enough.
 
-    Not those that no sentence can do without; things twice, because there are most of them.
+    Function words are left out; things come twice, because there are most of them.
     """
     around = [word for slot in (*_SLOTS.values(), _SLOTS["THING"]) for phrase in slot for word in phrase.split()]
     common = {"the", "at", "in", "on", "by", "near", "every"}
@@ -123,7 +123,7 @@ def focus_words() -> tuple[str, ...]:
 
 @cache
 def _places(word: str) -> tuple[tuple[int, int, str], ...]:
-    """Where a word can stand: shape, place in it, and what is said in that place."""
+    """The possible positions of a word: sentence shape, position in it, and the phrase at that position."""
     return tuple(
         (number, place, phrase)
         for number, shape in enumerate(_SHAPES)
@@ -133,8 +133,8 @@ def _places(word: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def sentence_with(word: str, dice: StableRng, split: str, inside: bool = False) -> str:
-    """A sentence by chance, in small letters, that has ``word`` in it.
+def sentence_with(word: str, rng: StableRng, split: str, inside: bool = False) -> str:
+    """A random sentence in lower case with ``word`` in it.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def sentence_with(word: str, dice: StableRng, split: str, inside: bool = False) 
         The word is neither the first nor the last.
     """
     while True:
-        number, place, phrase = dice.pick(_places(word))
-        said = [dice.pick(_SLOTS[slot]) if slot in _SLOTS else slot for slot in _SHAPES[number]]
+        number, place, phrase = rng.pick(_places(word))
+        said = [rng.pick(_SLOTS[slot]) if slot in _SLOTS else slot for slot in _SHAPES[number]]
         said[place] = phrase
         sentence = " ".join(said)
         spoken = sentence.split()

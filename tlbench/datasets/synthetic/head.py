@@ -1,4 +1,4 @@
-"""A head without its mouth: drawn once a person, on a canvas of its own that is larger than the face in the video."""
+"""The head without the mouth, drawn once per person on a canvas that is larger than the face in the video."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tlbench.datasets.synthetic.person import Person
 
 CANVAS = 288  # side in pixels
 CX = CANVAS / 2
-CY = 138.0  # centre of the head, the point that its pose is about
+CY = 138.0  # centre of the head, about which it turns
 EYES_Y = 124.0
-HAIRLINE_Y, CHIN_BELOW_PX = 58.0, 5.0  # where a face box begins; room for a chin that drops
+HAIRLINE_Y, CHIN_BELOW_PX = 58.0, 5.0  # upper edge of the face box; room for a chin that drops
 _FRAME: tuple[float, ...] = (32, 30, 34)  # of glasses
-# Shape from shading: where light falls (x from the middle, y, and how far it reaches, and how much lighter).
+# Highlights: x from the middle, y, extent in x and y, and gain.
 _LIGHTS = (
     (0, 70, 46, 24, 0.05),
     (-48, 168, 24, 22, 0.05),
@@ -25,14 +25,14 @@ _LIGHTS = (
 
 
 class Head:
-    """The parts of a person that no word moves.
+    """The parts of a person that do not move with speech.
 
     Attributes
     ----------
     eyes : three of (CANVAS, CANVAS, 3) uint8 RGB
-        The face with open, half open and shut eyes; the mouth is still missing.
+        The face with open, half open and shut eyes, without the mouth.
     mask : (CANVAS, CANVAS) uint8
-        Where the head is; its edge is soft.
+        The head's mask, with a soft edge.
     box : (x1, y1, x2, y2)
         The face from hairline to chin and cheek to cheek, in canvas pixels.
     """
@@ -53,9 +53,9 @@ class Head:
 
 
 class Jaw:
-    """The lower face stretched downwards as the jaw opens: rows below the mouth move, those above stay."""
+    """Stretches the lower face downwards when the jaw opens: rows below the mouth move, rows above it do not."""
 
-    DROP_PX = 14.0  # of the chin, at its widest
+    DROP_PX = 14.0  # of the chin with the jaw fully open
 
     def __init__(self, who: Person) -> None:
         self._first = int(who.mouth_y - 16)
@@ -66,7 +66,7 @@ class Jaw:
         self._drop = (self.DROP_PX * rise * rise * (3 - 2 * rise) * side).astype(np.float32)
 
     def opened(self, image: np.ndarray, jaw: float) -> np.ndarray:
-        """A copy of a picture of the canvas's size with the jaw open, 0 to 1."""
+        """A copy of a canvas picture with the jaw open by ``jaw``, 0 to 1."""
         out: np.ndarray = image.copy()
         rows = self._y - np.float32(jaw) * self._drop
         cv2.remap(image, self._x, rows, cv2.INTER_LINEAR, dst=out[self._first :], borderMode=cv2.BORDER_REPLICATE)
@@ -120,7 +120,7 @@ def _draw_nose(image: np.ndarray, who: Person) -> None:
 
 
 def _draw_crease(image: np.ndarray, who: Person, side: int) -> None:
-    """From the nose to the corner of the mouth."""
+    """Draw the crease from the nose to the corner of the mouth."""
     if who.wrinkles < 0.25:
         return
     points = np.array(
@@ -165,7 +165,7 @@ def _draw_eyeball(image: np.ndarray, lid: np.ndarray, x: float, y: float, who: P
     opening = np.zeros(image.shape[:2], np.uint8)
     fill(opening, lid, (255,))
     eye = np.empty_like(image)
-    white = 0.55 + 0.45 * np.array(who.skin).mean() / 200  # an eye is lit as the skin around it is
+    white = 0.55 + 0.45 * np.array(who.skin).mean() / 200  # the eye gets the light of the skin around it
     eye[:] = np.minimum(np.array([222, 217, 211]) * white, 222)
     fill(eye, ellipse(x, y, 7.2, 7.2), who.eyes)
     fill(eye, ellipse(x, y, 3.4, 3.4), (14, 12, 12))
@@ -175,7 +175,7 @@ def _draw_eyeball(image: np.ndarray, lid: np.ndarray, x: float, y: float, who: P
 
 
 def _hair(who: Person, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Colours, (CANVAS, CANVAS, 3) float32, and how much of them is seen, (CANVAS, CANVAS) float32 of 0 to 1."""
+    """Colours, (CANVAS, CANVAS, 3) float32, and opacity, (CANVAS, CANVAS) float32 from 0 to 1."""
     alpha = np.zeros((CANVAS, CANVAS), np.uint8)
     w, top = who.face_width, CY - who.face_height
     fill(alpha, ellipse(CX, 92, w + 9, 92 - top + 16), (255,))
@@ -207,7 +207,7 @@ def _under_hair(face: np.ndarray, who: Person, hair: np.ndarray, alpha: np.ndarr
 
 
 def _mask(who: Person, alpha: np.ndarray) -> np.ndarray:
-    """The face, an ellipse above the cheeks and squarer below, ears and hair."""
+    """The mask of face, ears and hair; the face is an ellipse above the cheeks and squarer below."""
     mask = np.zeros((CANVAS, CANVAS), np.uint8)
     upper = ellipse(CX, CY, who.face_width, who.face_height, 80)
     lower = ellipse(CX, CY, who.face_width * 0.985, who.face_height, 80, 2.0 + 0.7 * who.jaw_square)

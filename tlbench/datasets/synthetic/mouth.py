@@ -1,4 +1,4 @@
-"""A mouth, drawn anew in every frame: lips, and behind them teeth and tongue."""
+"""Drawing the mouth of a frame: lips, teeth and tongue."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Lips:
 
 
 def draw_mouth(image: np.ndarray, who: Person, shape: np.ndarray) -> None:
-    """Lips, teeth and tongue onto a face of a canvas's size, (CANVAS, CANVAS, 3) uint8.
+    """Draw lips, teeth and tongue onto a face, (CANVAS, CANVAS, 3) uint8.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _draw_inside(
     fill(inside, cavity, _THROAT)
     depth = min(6.5 + 2.5 * max(width, 0.0), 0.62 * gap + 1.5) * (1 - 0.55 * rounding)
     depth += (gap - depth) * min(max((tuck - 0.2) / 0.2, 0.0), 1.0)  # down to the lip that is tucked under
-    # The row of teeth is an arch seen from the front: nearly level, whatever the lip above it does.
+    # The row of teeth is an arch seen from the front: nearly level, independent of the lip above it.
     edge = lips.cy - lips.upper_gap_px + depth - 2.2 * _U**2
     gums = np.minimum(lips.upper_seam, edge) - 3
     fill(inside, _between(lips.inner_x, gums, edge) - offset, _TOOTH * (0.80 + 0.14 * min(gap / 14, 1)))
@@ -139,5 +139,5 @@ def _draw_inside(
 
 
 def _between(x: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """The outline of what lies between two curves."""
+    """The outline of the area between two curves."""
     return np.concatenate([np.stack([x, upper], 1), np.stack([x, lower], 1)[::-1]])

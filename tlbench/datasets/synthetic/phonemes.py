@@ -1,4 +1,4 @@
-"""The sounds of the synthetic talker: a fixed set of labels, and how espeak-ng's mnemonics map to it."""
+"""The phonemes of the synthetic talker, and the mapping from espeak-ng's mnemonics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tlbench.errors import TlbenchError
 SILENCE = "SIL"
 
 # The 39 sounds of CMU's dictionary (ARPAbet without stress), as in tlbench.metrics.visemes, and silence. The order is
-# fixed: a label's number is its place here.
+# fixed: it gives the label's number.
 PHONEMES: tuple[str, ...] = (
     SILENCE,
     *(
@@ -37,8 +37,8 @@ PHONEMES: tuple[str, ...] = (
     *("L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH"),
 )
 
-# espeak-ng 1.52, phsource/phonemes, ph_english, ph_english_us: what its English voices say. A sound that is two of
-# CMU's is split in halves.
+# espeak-ng 1.52, phsource/phonemes, ph_english, ph_english_us: the mnemonics of its English voices. A sound that is two
+# of CMU's is split in half.
 _MNEMONICS = {
     "AA": "A: A A#",
     "AE": "a aa a#",
@@ -90,7 +90,7 @@ _MNEMONICS = {
 _BOTH: dict[str, tuple[str, ...]] = {
     mnemonic: tuple(sounds.split()) for sounds, mnemonics in _MNEMONICS.items() for mnemonic in mnemonics.split()
 }
-# Where a vowel is followed by a written r, Americans say it and Londoners do not.
+# A written r after a vowel is spoken in American English, not in British English.
 _AMERICAN = {
     "3": ("ER",),
     "A@": ("AA", "R"),
@@ -121,19 +121,19 @@ _PAUSES = "_:;!|"
 
 
 def sounds_of(mnemonic: str, accent: str) -> tuple[str, ...]:
-    """The sounds, one or two of :data:`PHONEMES`, of what espeak-ng calls ``mnemonic``; a pause is ``SIL``.
+    """The one or two :data:`PHONEMES` of an espeak-ng mnemonic; ``SIL`` for a pause.
 
     Parameters
     ----------
     mnemonic : str
-        As its phoneme events give it, stress marks included; empty at the end of a sentence.
+        From espeak-ng's phoneme events, with stress marks; empty at the end of a sentence.
     accent : str
         ``american`` or ``british``.
 
     Raises
     ------
     TlbenchError
-        If no English voice says it.
+        If no English voice uses the mnemonic.
     """
     plain = mnemonic.lstrip(_STRESS)
     if plain in MNEMONICS[accent]:

@@ -1,4 +1,4 @@
-"""Chance that is the same on every machine."""
+"""Random numbers that are the same on every machine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _Anything = TypeVar("_Anything")
 
 
 class StableRng:
-    """Draws that follow from a key, such as ``("sentences", "test", 12)``, and from nothing else.
+    """A random generator seeded by a key such as ``("sentences", "test", 12)``.
 
-    Only ``Random.random`` is used, whose sequence Python promises to keep ("Notes on Reproducibility" of its manual);
-    ``choice`` and the like may change from version to version.
+    It uses only ``Random.random``, whose sequence Python guarantees ("Notes on Reproducibility" of its manual);
+    ``choice`` and others may change between versions.
     """
 
     def __init__(self, *key: str | int) -> None:
@@ -23,7 +23,7 @@ class StableRng:
         return self._random.random() < probability
 
     def below(self, count: int) -> int:
-        """0 to ``count - 1``, each as likely."""
+        """A number from 0 to ``count - 1``, all equally likely."""
         return int(self._random.random() * count)
 
     def between(self, low: float, high: float) -> float:

@@ -1,4 +1,4 @@
-"""A clip of a person speaking: the head moves, blinks and is lit; behind it is a room; in front of it a camera."""
+"""Rendering a clip of a speaking person: a moving and blinking head, light, a background, and camera noise."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tlbench.datasets.synthetic.person import Person
 from tlbench.media.rates import FRAMES_PER_SECOND
 
 SIDE = 160  # pixels; LRS2's frame
-FIT = 160 / 250  # pixels of the frame a pixel of the canvas: the face fills the frame as it does in LRS2
-HEAD_Y = 49.0  # where the head's centre is in the frame; the mouth is then at about 93
-_BRIGHTEST = 226.0  # level that lit skin does not exceed: a camera's exposure control, so that no face is burnt out
-_BANK = 64  # pixels by which the sensor's noise is larger than the frame, to be moved in every frame
+FIT = 160 / 250  # frame pixels per canvas pixel, so that the face fills the frame as in LRS2
+HEAD_Y = 49.0  # y of the head's centre in the frame; the mouth is then at about 93
+_BRIGHTEST = 226.0  # highest level of lit skin, like a camera's exposure control, so that no face is overexposed
+_BANK = 64  # pixels by which the noise picture is larger than the frame; it is shifted in every frame
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head is in each frame: (T,) each."""
+    """The pose of the head in each frame: (T,) each."""
 
     angle_degrees: np.ndarray
     x_px: np.ndarray
@@ -31,7 +31,7 @@ class Pose:
     size: np.ndarray
 
     def placed(self, t: int) -> np.ndarray:
-        """(2, 3): canvas to frame, in frame ``t``."""
+        """(2, 3) affine map from canvas to frame ``t``."""
         turn: np.ndarray = cv2.getRotationMatrix2D((CX, CY), self.angle_degrees[t], FIT * self.size[t])
         turn[0, 0] *= 1 - abs(self.yaw[t])
         turn[0, 1] += self.yaw[t] * 0.12
@@ -41,16 +41,16 @@ class Pose:
 
 
 class Scene:
-    """One clip to be filmed.
+    """The scene of one clip.
 
     Parameters
     ----------
     who : Person
     head : Head
-        Of the same person; given, because it serves many clips.
+        Of the same person; shared by many clips.
     frames : int
     seed : int
-        Of everything that is chance: movement, blinks, room, light, camera.
+        Of all random parts: movement, blinks, background, light, camera.
     """
 
     def __init__(self, who: Person, head: Head, frames: int, seed: int) -> None:
@@ -74,7 +74,7 @@ class Scene:
         self._noise_at = rng.integers(0, _BANK, (frames, 2))
 
     def frame(self, t: int, shape: np.ndarray) -> np.ndarray:
-        """(160, 160, 3) uint8 RGB: frame ``t`` with the mouth of ``shape``, (6,)."""
+        """Frame ``t`` with the mouth shape ``shape``, (6,): (160, 160, 3) uint8 RGB."""
         jaw = float(shape[0])
         face = self._jaw.opened(self.head.eyes[self._lids[t]], jaw)
         mask = self._jaw.opened(self.head.mask, jaw)
@@ -94,7 +94,7 @@ class Scene:
         return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
     def box(self, t: int) -> tuple[int, int, int, int]:
-        """The face in frame ``t``, hairline to chin and cheek to cheek: x1 y1 x2 y2, inside the frame."""
+        """The face box in frame ``t``, from hairline to chin and cheek to cheek: x1 y1 x2 y2, inside the frame."""
         x1, y1, x2, y2 = self.head.box
         corners = np.array([[x1, CY], [x2, CY], [CX, y1], [CX, y2]])
         place = self.pose.placed(t)
@@ -103,13 +103,13 @@ class Scene:
         return left, top, right, low
 
     def film(self, shapes: np.ndarray) -> Iterator[np.ndarray]:
-        """The frames of a mouth that takes ``shapes``, (T, 6)."""
+        """The frames for the mouth shapes ``shapes``, (T, 6)."""
         for t, shape in enumerate(shapes):
             yield self.frame(t, shape)
 
 
 def _wandering(rng: np.random.Generator, frames: int, seconds: float) -> np.ndarray:
-    """(frames,) slow and smooth, of unit size."""
+    """(frames,) slow smooth random motion with unit variance."""
     reach = max(int(seconds * FRAMES_PER_SECOND), 1)
     raw = rng.normal(0, 1, frames + 6 * reach)
     kernel = np.exp(-0.5 * (np.arange(-3 * reach, 3 * reach + 1) / reach) ** 2)
@@ -118,7 +118,7 @@ def _wandering(rng: np.random.Generator, frames: int, seconds: float) -> np.ndar
 
 
 def _blinks(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """(frames,) 0 open, 1 half, 2 shut; every 2 to 6 seconds, 0.16 s long."""
+    """(frames,) state of the eyelids: 0 open, 1 half, 2 shut; a blink of 0.16 s every 2 to 6 seconds."""
     lids = np.zeros(frames, np.int64)
     at = rng.uniform(0.2, 4.0) * FRAMES_PER_SECOND
     while at < frames:
@@ -129,7 +129,7 @@ def _blinks(rng: np.random.Generator, frames: int) -> np.ndarray:
 
 
 def _room(rng: np.random.Generator, who: Person) -> np.ndarray:
-    """(SIDE, SIDE, 3) float32: walls and things out of focus, and the speaker's shoulders."""
+    """(SIDE, SIDE, 3) float32: a blurred background and the speaker's shoulders."""
     margin = 20
     side = SIDE + 2 * margin
     base = np.clip(rng.uniform(40, 175) + rng.normal(0, 12, 3), 10, 215)
@@ -153,7 +153,7 @@ def _room(rng: np.random.Generator, who: Person) -> np.ndarray:
 
 
 def _light(rng: np.random.Generator, who: Person) -> tuple[np.ndarray, np.float32]:
-    """(SIDE, SIDE, 3) float32 that pictures are multiplied with, and what is added: light, its colour, exposure."""
+    """Light, its colour and exposure: a factor (SIDE, SIDE, 3) float32, and an offset."""
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / SIDE - 0.5
     light = (1 + rng.normal(0, 0.22) * x - rng.normal(0.04, 0.12) * y)[..., None]
     tint = np.array([1 + rng.normal(0, 0.04), 1.0, 1 + rng.normal(0, 0.04)])

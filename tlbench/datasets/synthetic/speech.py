@@ -1,7 +1,7 @@
-"""Speech with exact times, from espeak-ng: samples, and when each phoneme and word begins.
+"""Speech from espeak-ng: samples, and the exact times of phonemes and words.
 
-espeak-ng (GPL-3) is reached through ``espeakng-loader``, whose wheel carries the library and its voices. It is an
-extra, runs in a process of its own (``espeak_child``), and is asked for only when speech is made.
+espeak-ng (GPL-3) comes with the wheel of ``espeakng-loader``. It is an optional dependency, runs in a separate process
+(``espeak_child``), and is needed only to render speech.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tlbench.errors import TlbenchError
 
 @dataclass(frozen=True)
 class Voice:
-    """How somebody speaks.
+    """A voice.
 
     Attributes
     ----------
     name : str
-        One of espeak-ng's, and a variant: ``en-us+f2``.
+        One of espeak-ng's voices and a variant: ``en-us+f2``.
     words_per_minute : int
     pitch, pitch_range : int
-        0 to 100, 50 is usual; a range of 0 is a monotone.
+        0 to 100, 50 is normal; a range of 0 is monotonous.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Voice:
 
 @dataclass(frozen=True)
 class Speech:
-    """A sentence as it was said.
+    """A spoken sentence.
 
     Attributes
     ----------
     samples : (N,) int16 at 22,050 Hz
-        From the first sound to the end of the last; espeak-ng's pauses around them are cut off.
+        From the first sound to the end of the last, without espeak-ng's pauses around them.
     phonemes : Times
         Without gaps from 0 to the end.
     words : Times
@@ -69,7 +69,7 @@ class Speech:
 
 
 class SpeechSynthesizer:
-    """Says sentences. The same sentence, voice and seed give the same samples, whatever was said before.
+    """Speaks sentences. The same sentence, voice and seed always give the same samples.
 
     Raises
     ------
@@ -99,19 +99,19 @@ class SpeechSynthesizer:
         self.close()
 
     def close(self) -> None:
-        """End the process that speaks."""
+        """End the speech process."""
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 pipe.close()
         self._child.wait()
 
     def say(self, text: str, voice: Voice, seed: int = 1) -> Speech:
-        """A sentence of small letters and spaces.
+        """Speak a sentence of lower-case letters and spaces.
 
         Raises
         ------
         TlbenchError
-            If the voice is unknown, or espeak-ng breaks down.
+            If the voice is unknown, or espeak-ng stops.
         """
         assert self._child.stdin is not None  # PIPE
         voiced = asdict(voice)
@@ -143,7 +143,7 @@ def _broken(text: str) -> TlbenchError:
 
 
 def _understood(text: str, voice: Voice, note: dict[str, Any], samples: np.ndarray) -> Speech:
-    """Events to times, pauses at both ends cut off. A word begins with its first sound, a few ms off its event."""
+    """Times from events, without the pauses at both ends. A word begins with its first sound, near its event."""
     end_seconds = len(samples) / SAMPLE_RATE
     begins = [begin / 1000 for begin, _ in note["phonemes"]]
     sounds: Times = []
@@ -173,9 +173,9 @@ def _understood(text: str, voice: Voice, note: dict[str, Any], samples: np.ndarr
 
 
 def _word_begins(text: str, events: list[list[int]], last: float) -> list[float]:
-    """About when each word begins, in seconds.
+    """Approximate begin of each word in seconds.
 
-    espeak-ng says some pairs (``in the``, ``on the``) as one word with one event: they share its time by their letters.
+    espeak-ng gives one event for some pairs (``in the``, ``on the``): their time is divided by the number of letters.
     """
     known = {position: ms / 1000 for ms, position in events}
     starts = [0, *(place + 1 for place, letter in enumerate(text) if letter == " ")]

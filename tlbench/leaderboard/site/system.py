@@ -8,8 +8,6 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
 from tlbench.leaderboard.site.charts import Axis, bar, histogram, strip
 from tlbench.leaderboard.site.dataset import WAYS, cell, head, meanings
 from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, kind_of, shown
@@ -18,7 +16,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import ErrorTally, HitTally
 from tlbench.metrics.visemes import VISEMES, phonemes, visemes
 from tlbench.scoring.breakdown import LONGEST, SEEN, WORDS, Share
-from tlbench.scoring.result import ClipScore, Result, Row, total_value
+from tlbench.scoring.result import ClipScore, Result, Row, clip_value, total_value
 
 ENDS = 8  # of a list of hundreds of words, at each end
 FEW = 5  # clips or words below which a rate says little
@@ -138,18 +136,10 @@ def _told_apart(result: Result) -> Iterable[Row]:
     """Rows of headline metrics; of two arithmetics with the same number for every clip, one."""
     found: list[list[float | None]] = []
     for row in sorted(result.rows(), key=lambda row: row.metric.arithmetic != "sound"):
-        values = [_clip_value(row.metric, clip) for clip in result.clips]
+        values = [clip_value(row.metric, clip) for clip in result.clips]
         if row.metric.headline and values not in found:
             found.append(values)
             yield row
-
-
-def _clip_value(metric: Metric, clip: ClipScore) -> float | None:
-    tally = clip.tallies.get(metric.key)
-    if tally is None:
-        return None
-    with np.errstate(divide="ignore"):
-        return metric.value(tally)
 
 
 def _spread(row: Row, clips: Sequence[ClipScore]) -> dict[str, Any]:
@@ -160,7 +150,7 @@ def _spread(row: Row, clips: Sequence[ClipScore]) -> dict[str, Any]:
     if all(isinstance(tally, HitTally) and tally.trials <= 1 for tally in tallies):
         hits = sum(tally.numerator for tally in tallies)
         return context | {"note": f"{metric.label}: each clip counts or does not; {hits:,.0f} of {len(tallies):,} do."}
-    values = [value for clip in clips if (value := _clip_value(metric, clip)) is not None]
+    values = [value for clip in clips if (value := clip_value(metric, clip)) is not None]
     finite = [value for value in values if isfinite(value)]
     if not finite:
         return context | {"note": f"{metric.label}: no clip has a finite number."}

@@ -1,37 +1,35 @@
-"""Files made from reference clips: face boxes, and controls, which are clips with a known fault put in."""
+"""Writing the face boxes of a data set's real videos to files: ``tlbench boxes``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Selection, load_dataset
+from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.controls import CONTROLS, make_controls
-from tlbench.media.faces import write_boxes
+from tlbench.media.box_files import write_boxes
 from tlbench.media.followed import FOUND
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.face_boxes import BoxFinder, choose_rule
 
-Count = Callable[[int, int], None]  # clips done, clips in all
+Count = Callable[[int, int], None]  # clips done, number of clips
 
 
 @dataclass(frozen=True)
 class BoxSummary:
-    """What :func:`make_boxes` did.
+    """The result of :func:`make_boxes`.
 
     Attributes
     ----------
     source : str
         The rule, as in protocol ids: ``blazeface``, ``s3fd:619a31681264``.
     written : int
-        Files.
+        Number of files.
     frames, frames_without_face : int
-        The latter have rows of NaN.
+        Frames without a face have rows of NaN.
     clips_with_several : int
-        Where several people were found, the files have the face of the one who is followed.
+        Clips that show several people; their files have the face of the followed person.
     failures : dict of clip id to ClipError
     """
 
@@ -60,13 +58,13 @@ def make_boxes(
     cache: Path | None = None,
     progress: Count | None = None,
 ) -> BoxSummary:
-    """Write ``<out>/<id>.npy`` for each reference video of a data set: (T, 4), x1 y1 x2 y2 of each frame.
+    """Write ``<out>/<id>.npy`` for each real video of a data set: (T, 4), x1 y1 x2 y2 of each frame.
 
-    Whole numbers are written as int64, unless some frames show no face: their rows are NaN, and all are float64.
-    The arguments are those of :func:`tlbench.score`. Raises TlbenchError if nothing can be done.
+    The numbers are int64, or float64 with rows of NaN if some frames show no face. The arguments are those of
+    :func:`tlbench.score`. Raises TlbenchError if there are no real videos or a file can't be written.
     """
-    selection = _references(dataset, data_root, split, subset, limit, manifest, boxes)
-    finder = _finder(selection, detector, smooth, face, weights, cache)
+    selection = select_references(dataset, data_root, split, subset, limit, manifest, boxes)
+    finder = box_finder(selection, detector, smooth, face, weights, cache)
     written = frames = without_face = several = 0
     failures = {}
     for done, clip in enumerate(selection.clips, start=1):
@@ -90,54 +88,7 @@ def make_boxes(
     return BoxSummary(finder.rule.identity, written, frames, without_face, several, failures)
 
 
-def write_controls(
-    out: Path,
-    dataset: str,
-    data_root: Path | None = None,
-    *,
-    split: str | None = None,
-    subset: Path | None = None,
-    limit: int | None = None,
-    manifest: Path | None = None,
-    boxes: Path | None = None,
-    kinds: Sequence[str] = ("all",),
-    seed: int = 0,
-    weights: Mapping[str, Path] | None = None,
-    detector: str = "auto",
-    smooth: int = 0,
-    face: str = "largest",
-    cache: Path | None = None,
-    progress: Count | None = None,
-) -> tuple[dict[str, Path], list[tuple[str, str, ClipError]]]:
-    """Write controls of a data set's reference videos; see :func:`tlbench.generation.controls.make_controls`.
-
-    Returns
-    -------
-    folders : dict of kind to Path
-    failures : list of (kind, clip id, ClipError)
-    """
-    chosen = [known.name for known in CONTROLS] if tuple(kinds) == ("all",) else list(kinds)
-    selection = _references(dataset, data_root, split, subset, limit, manifest, boxes)
-    finder = _finder(selection, detector, smooth, face, weights, cache)
-    failures: list[tuple[str, str, ClipError]] = []
-
-    def remember(clip: Clip, kind: str, error: ClipError) -> None:
-        failures.append((kind, clip.id, error))
-
-    folders = make_controls(
-        selection.clips,
-        out,
-        chosen,
-        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
-        boxes_by=finder.decided_by(selection.clips),
-        seed=seed,
-        progress=progress,
-        on_failure=remember,
-    )
-    return folders, failures
-
-
-def _references(
+def select_references(
     dataset: str,
     data_root: Path | None,
     split: str | None,
@@ -154,7 +105,7 @@ def _references(
     return selection
 
 
-def _finder(
+def box_finder(
     selection: Selection,
     detector: str,
     smooth: int,

@@ -1,0 +1,270 @@
+"""Writing control videos: one folder for each kind of control, one video for each clip."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import atomic_path
+from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlScene, control
+from tlbench.generation.nearest_mouth import MouthIndex
+from tlbench.media.audio import read_audio
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
+from tlbench.observing.make_boxes import Count, box_finder, select_references
+
+
+def write_controls(
+    out: Path,
+    dataset: str,
+    data_root: Path | None = None,
+    *,
+    split: str | None = None,
+    subset: Path | None = None,
+    limit: int | None = None,
+    manifest: Path | None = None,
+    boxes: Path | None = None,
+    kinds: Sequence[str] = ("all",),
+    seed: int = 0,
+    weights: Mapping[str, Path] | None = None,
+    detector: str = "auto",
+    smooth: int = 0,
+    face: str = "largest",
+    cache: Path | None = None,
+    progress: Count | None = None,
+) -> tuple[dict[str, Path], list[tuple[str, str, ClipError]]]:
+    """Write controls of a data set's real videos; see :func:`make_controls`.
+
+    Returns
+    -------
+    folders : dict of kind to Path
+    failures : list of (kind, clip id, ClipError)
+    """
+    chosen = [known.name for known in CONTROLS] if tuple(kinds) == ("all",) else list(kinds)
+    selection = select_references(dataset, data_root, split, subset, limit, manifest, boxes)
+    finder = box_finder(selection, detector, smooth, face, weights, cache)
+    failures: list[tuple[str, str, ClipError]] = []
+
+    def remember(clip: Clip, kind: str, error: ClipError) -> None:
+        failures.append((kind, clip.id, error))
+
+    folders = make_controls(
+        selection.clips,
+        out,
+        chosen,
+        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
+        boxes_by=finder.decided_by(selection.clips),
+        seed=seed,
+        progress=progress,
+        on_failure=remember,
+    )
+    return folders, failures
+
+
+def donors(ids: Sequence[str], seed: int = 0) -> dict[str, str]:
+    """Another clip for each clip, each used once, by a random cyclic order of all clips (Sattolo's algorithm).
+
+    Depends on the set of ids and the seed, not on their order. Raises TlbenchError for fewer than two clips.
+    """
+    if len(ids) < 2:
+        raise TlbenchError(f"swapped-audio: {len(ids)} clip has no other one to take speech from; select at least two")
+    ordered = sorted(ids)
+    cycle = list(ordered)
+    # Only Random.random() gives the same numbers in every version of Python.
+    generator = random.Random(seed)
+    for last in range(len(cycle) - 1, 0, -1):
+        chosen = int(generator.random() * last)
+        cycle[last], cycle[chosen] = cycle[chosen], cycle[last]
+    return dict(zip(ordered, cycle, strict=True))
+
+
+def control_clips(clips: Sequence[Clip], kind: str, folder: Path | None) -> list[Clip]:
+    """The clips with this control as their generated video.
+
+    Parameters
+    ----------
+    folder : Path or None
+        The folder that :func:`make_controls` returned for the kind; None for ``ground-truth``. A clip without a video
+        there gets ``generated=None``.
+    """
+    if not control(kind).written:
+        return [replace(clip, generated=clip.reference, audio=None) for clip in clips]
+    if folder is None:
+        raise ValueError(f"control {kind} is written to a folder; make_controls returns it")
+    there = ((clip, folder / f"{clip.id}.mp4") for clip in clips)
+    return [replace(clip, generated=path if path.is_file() else None, audio=None) for clip, path in there]
+
+
+def make_controls(
+    clips: Sequence[Clip],
+    out: Path,
+    kinds: Sequence[str],
+    *,
+    boxes_of: Callable[[Clip], np.ndarray],
+    boxes_by: str = "",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    on_failure: Callable[[Clip, str, ClipError], None] | None = None,
+) -> dict[str, Path]:
+    """Write ``<out>/<kind>/<id>.mp4`` for each clip and kind that does not exist yet.
+
+    A real video is decoded once for all kinds and held in memory. ``control.json`` in the folder records how its videos
+    were made; a folder made with other settings is refused.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Names for :func:`control`. ``ground-truth`` is accepted and writes nothing.
+    boxes_of : Clip -> (T, 4) int
+        Face boxes of a clip's real video; called only if a kind needs them.
+    boxes_by : str
+        What decides these boxes, written to ``control.json`` of the kinds that need them.
+    seed : int
+        Decides which clip's speech ``swapped-audio`` takes.
+    progress : (done, total) -> None, optional
+        Called after each clip.
+    on_failure : (clip, kind, error) -> None, optional
+        Called for each control that can't be made. Without it the first error is raised.
+
+    Returns
+    -------
+    dict of kind to folder, without ``ground-truth``
+
+    Raises
+    ------
+    TlbenchError
+        Unknown kind; a folder that was made with other parameters, seed or clips; a folder that can't be written.
+    """
+    chosen = [found for found in map(control, dict.fromkeys(kinds)) if found.written]
+    folders = {kind.name: out / kind.name for kind in chosen}
+    other = donors([clip.id for clip in clips], seed) if any(kind.needs_donor for kind in chosen) else {}
+    mouth_index = MouthIndex(clips, boxes_of) if any(kind.needs_mouths for kind in chosen) else None
+    for kind in chosen:
+        _open_folder(folders[kind.name], kind, seed, other, mouth_index, boxes_by)
+    by_id = {clip.id: clip for clip in clips}
+    for done, clip in enumerate(clips, start=1):
+        donor = by_id[other[clip.id]] if other else None
+        missing = [kind for kind in chosen if not (folders[kind.name] / f"{clip.id}.mp4").is_file()]
+        for kind, error in _make(clip, donor, missing, folders, boxes_of, mouth_index):
+            if on_failure is None:
+                raise error
+            on_failure(clip, kind.name, error)
+        if progress is not None:
+            progress(done, len(clips))
+    return folders
+
+
+def _make(
+    clip: Clip,
+    donor: Clip | None,
+    kinds: Sequence[Control],
+    folders: dict[str, Path],
+    boxes_of: Callable[[Clip], np.ndarray],
+    mouth_index: MouthIndex | None,
+) -> list[tuple[Control, ClipError]]:
+    """Write one clip's controls. Returns those that could not be made, with the error."""
+    if not kinds:
+        return []
+    try:
+        scene = read_scene(clip)
+    except ClipError as error:
+        return [(kind, error) for kind in kinds]
+    boxes: np.ndarray | None = None
+    failures = []
+    for kind in kinds:
+        try:
+            if kind.needs_boxes and boxes is None:
+                boxes = checked_boxes(clip, boxes_of(clip), len(scene.frames))
+            heard = read_speech(donor) if kind.needs_donor and donor is not None else None
+            mouths = _mouths(clip, scene, mouth_index) if kind.needs_mouths and mouth_index is not None else None
+            made = kind.apply(replace(scene, boxes=boxes, donor=heard, mouths=mouths))
+        except ClipError as error:
+            failures.append((kind, error))
+            continue
+        write_scene(folders[kind.name] / f"{clip.id}.mp4", made, kind.crf)
+    return failures
+
+
+def write_scene(path: Path, scene: ControlScene, crf: int) -> None:
+    """Encode a scene with the settings of all controls. Raises TlbenchError if it can't be written."""
+    _make_folder(path.parent)
+    write_video(path, scene.frames, FRAMES_PER_SECOND, scene.samples, SAMPLE_RATE, CODEC, crf)
+
+
+def read_scene(clip: Clip) -> ControlScene:
+    """The frames of the real video, and its sound if it has any. Raises ClipError if it can't be read."""
+    if clip.reference is None:
+        raise ClipError("missing", f"clip {clip.id}: controls are made from the reference, and there is none")
+    try:
+        samples = read_audio(clip.reference, SAMPLE_RATE)
+    except ClipError as error:
+        if error.code != "no-audio":
+            raise
+        samples = None
+    return ControlScene(read_video(clip.reference), samples)
+
+
+def read_speech(donor: Clip) -> np.ndarray:
+    """(N,) int16 samples of a clip's real video. Raises ClipError if there are none."""
+    if donor.reference is None:
+        raise ClipError("missing", f"clip {donor.id}: its speech was drawn for another clip, and it has no reference")
+    return read_audio(donor.reference, SAMPLE_RATE)
+
+
+def _mouths(clip: Clip, scene: ControlScene, mouth_index: MouthIndex) -> tuple[np.ndarray, ...]:
+    if scene.samples is None:
+        raise ClipError("no-audio", f"clip {clip.id}: the reference has no sound to find mouths by")
+    return mouth_index.mouths(clip, scene.samples, len(scene.frames))
+
+
+def checked_boxes(clip: Clip, boxes: np.ndarray, count: int) -> np.ndarray:
+    """The boxes, (count, 4). Raises ClipError if they have another shape."""
+    if boxes.shape != (count, 4):
+        raise ClipError("bad-boxes", f"clip {clip.id}: boxes of shape {boxes.shape} for {count} frames; make them anew")
+    return boxes
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TlbenchError(
+            f"controls can't be written to {folder} ({error.strerror}); choose another folder"
+        ) from error
+
+
+def _open_folder(
+    folder: Path, kind: Control, seed: int, other: dict[str, str], mouth_index: MouthIndex | None, boxes_by: str
+) -> None:
+    """Make the folder of a kind, or check that it was made with the same settings."""
+    recipe: dict[str, object] = {"control": kind.name, "codec": CODEC, "crf": CRF}
+    if kind.needs_donor:
+        recipe |= {"seed": seed, "donors": other}
+    if kind.needs_mouths and mouth_index is not None:
+        recipe |= {"gallery": mouth_index.ids}
+    if kind.needs_boxes and boxes_by:
+        recipe["boxes"] = boxes_by
+    text = json.dumps(recipe, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    note = folder / "control.json"
+    _make_folder(folder)
+    try:
+        if note.is_file():
+            if note.read_bytes() != text.encode():
+                raise TlbenchError(
+                    f"{folder} holds controls made in another way (see control.json); choose another folder"
+                )
+            return
+        with atomic_path(note) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TlbenchError(
+            f"controls can't be written to {folder} ({error.strerror}); choose another folder"
+        ) from error

@@ -1,0 +1,44 @@
+"""What a run observes: observers with their views, weights and precision, and the rule for face boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlbench.observing.face_boxes import BoxRule
+from tlbench.observing.observer import Needs
+from tlbench.observing.registry import observer_class
+from tlbench.preflight.headers import Expected
+
+
+@dataclass(frozen=True)
+class ObserverPlan:
+    """One observer of a run, with its views, modes, weights and precision."""
+
+    name: str
+    views: tuple[str, ...]
+    weights: Path | None = None
+    weights_sha256: str | None = None
+    modes: tuple[str, ...] = ()
+    half: bool = False
+
+    @property
+    def identity(self) -> str:
+        return observer_class(self.name).identity(self.views, self.weights_sha256, self.modes, half=self.half)
+
+    @property
+    def needs(self) -> Needs:
+        return observer_class(self.name).needs_for(self.views, self.modes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The observers of a run and how they are run. Can be sent to another process."""
+
+    observers: tuple[ObserverPlan, ...]
+    boxes: BoxRule
+    cache: Path
+    device: str = "cpu"
+    threads: int | None = None  # of the matrix library in each process; None for its default
+    expected: Expected = field(default_factory=Expected)  # of every clip, for the checks
+    excused: frozenset[str] = frozenset()  # codes of errors that are intended, as in a control: the clip is scored
