@@ -18,8 +18,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import open_view
-from tlbench.observers.conformer import inference as watching
-from tlbench.observers.conformer import model
+from tlbench.observers.conformer import inference, model
 from tlbench.observers.conformer.checkpoint import load_model, read_published
 from tlbench.observers.conformer.fast_model import normalise
 from tlbench.observers.conformer.inference import ConformerInference
@@ -88,13 +87,13 @@ def test_how_a_clip_is_cut_into_runs_changes_nothing() -> None:
 def test_a_short_clip_is_padded_under_its_text_and_not_when_read_freely(monkeypatch: pytest.MonkeyPatch) -> None:
     """CTC needs 13 frames for the 11 characters of the text. Who reads freely does not know that."""
     encoded: list[list[int]] = []
-    encoder = watching.PackedEncoder.forward
+    encoder = inference.PackedEncoder.forward
 
-    def spy(self: watching.PackedEncoder, clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def spy(self: inference.PackedEncoder, clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         encoded.append([len(clip) for clip in clips])
         return encoder(self, clips)
 
-    monkeypatch.setattr(watching.PackedEncoder, "forward", spy)
+    monkeypatch.setattr(inference.PackedEncoder, "forward", spy)
     clips = [(video(4), TEXT), (video(20, 1), TEXT), (video(12, 2), TEXT)]
     observe(observer(), *clips)
     assert encoded == [[13, 20, 13]]
@@ -164,7 +163,7 @@ def test_a_clip_that_cannot_be_spelt_is_refused_at_once(transcript: str | None, 
 
 def test_a_clip_longer_than_the_positions_is_refused_as_soon_as_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.POSITIONS == 5000
-    monkeypatch.setattr(watching, "POSITIONS", 12)
+    monkeypatch.setattr(inference, "POSITIONS", 12)
     with pytest.raises(ClipError, match=r"clip a: its transcript needs 13 frames, .* reads at most 12") as caught:
         observer().start_clip(Clip("a", transcript=TEXT), None)
     assert caught.value.code == "too-long"
@@ -193,7 +192,7 @@ def test_without_weights_the_way_to_them_is_named() -> None:
 
 
 def test_one_view_at_a_time() -> None:
-    with pytest.raises(TlbenchError, match="one view at a time; got lrs2-112, face-framed"):
+    with pytest.raises(TlbenchError, match="one view per run; got lrs2-112, face-framed"):
         Conformer.load(Path("x.pt"), ("lrs2-112", "face-framed"), "cpu")
 
 

@@ -18,7 +18,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import LRW_WORDS
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video_reader import FrameChunk
-from tlbench.observers.mvm import inference as watching
+from tlbench.observers.mvm import inference
 from tlbench.observers.mvm.decode import predict, predict_both
 from tlbench.observers.mvm.fast_model import FastMVM
 from tlbench.observers.mvm.inference import MVMClipState, MVMInference
@@ -155,7 +155,7 @@ def test_a_clip_says_the_same_alone_and_among_others(monkeypatch: pytest.MonkeyP
     clips = [video(frames, seed) for seed, frames in enumerate((29, 12, 40, 29, 3))]
     alone = [as_json(observe(observer(), clip)) for clip in clips]
     for size in (1, 2, 4):
-        monkeypatch.setitem(watching.CLIPS_PER_BATCH, "cpu", size)
+        monkeypatch.setitem(inference.CLIPS_PER_BATCH, "cpu", size)
         net = Pocket()
         together = observe(observer(net), *clips)
         assert [as_json([outcome]) for outcome in together] == alone
@@ -164,7 +164,7 @@ def test_a_clip_says_the_same_alone_and_among_others(monkeypatch: pytest.MonkeyP
 
 
 def test_a_pass_holds_each_clip_and_its_mirror_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(watching.CLIPS_PER_BATCH, "cpu", 3)
+    monkeypatch.setitem(inference.CLIPS_PER_BATCH, "cpu", 3)
     net = Pocket()
     mvm = observer(net)
     states = [watched(mvm, video(29, seed)) for seed in range(2)]
@@ -245,5 +245,5 @@ def test_labels_are_places_in_the_fixed_list() -> None:
 def test_without_weights_or_with_two_views_the_way_out_is_named() -> None:
     with pytest.raises(TlbenchError, match="needs a checkpoint"):
         MVM.load(None, ("lrw",), "cpu")
-    with pytest.raises(TlbenchError, match="one view at a time; got lrw, face-framed"):
+    with pytest.raises(TlbenchError, match="one view per run; got lrw, face-framed"):
         MVM.load(Path("x"), ("lrw", "face-framed"), "cpu")
