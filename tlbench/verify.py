@@ -319,7 +319,7 @@ def weights_of(card: Card, path: Path | None) -> Weights:
 def reader_of(card: Card) -> Callable[[Path], Package]:
     """The function that makes a package of a card's checkpoint. Raises TlbenchError if there is none."""
     if card.observer not in observer_names():
-        raise TlbenchError(f"checkpoint {card.name!r}: no observer reads it, so it can't be imported")
+        raise TlbenchError(f"checkpoint {card.name!r}: no observer uses it, so it can't be imported")
     if not observer_class(card.observer).read_published:
         raise TlbenchError(f"checkpoint {card.name!r}: {card.observer} reads {card.file} as it is; nothing to import")
     read: Callable[[Path], Package] = capability(card.observer, "read_published")

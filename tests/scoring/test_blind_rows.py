@@ -221,7 +221,7 @@ def test_a_table_has_a_section_of_blind_rows_and_marks_what_is_not_read() -> Non
     assert "blind" in [line.strip() for line in after]
     assert sum(line.startswith("most frequent sentence") for line in lines) == 1  # the same of both systems
     assert UNREAD_MEANS + " frozen: wer/paper" in " ".join(shown.split())
-    assert "guessing from 12 transcripts of toy:train" in " ".join(shown.split())
+    assert "guessing without looking, from 12 transcripts of toy:train" in " ".join(shown.split())
 
 
 def test_a_table_of_an_observer_that_can_not_read_says_so_first() -> None:

@@ -379,15 +379,16 @@ class _Bounded:
 
 
 def _check_size(value: Any) -> None:
-    """Compare depth and size with the limits, as somebody meets them who walks through everything.
+    """Compare depth and size with the limits, as a walk through all containers finds them.
 
     A container that is there several times counts each time, because a walk visits it each time: thirty tuples, each of
-    which holds the last one twice, are a billion values.
+    which holds the last one twice, are a billion values. Objects may refer to those that hold them, as omegaconf's
+    parents do in fairseq's files; dicts, lists and tuples may not.
 
-    Raises BrokenPickleError beyond the limits, and for a container that holds itself.
+    Raises BrokenPickleError beyond the limits, and for a dict, list or tuple that holds itself.
     """
     sizes: dict[int, int] = {}  # by id: how many values are in a container that has been walked through
-    open_ones: set[int] = set()
+    path: dict[int, Any] = {}  # the containers that are being walked through, from the outermost on
     stack: list[tuple[Any, bool]] = [(value, False)]
     while stack:
         node, done = stack.pop()
@@ -396,13 +397,15 @@ def _check_size(value: Any) -> None:
             if size > MOST_VALUES:
                 raise BrokenPickleError("containers that hold each other many times over")
             sizes[id(node)] = size
-            open_ones.discard(id(node))
-        elif id(node) in open_ones:
-            raise BrokenPickleError("a container that holds itself")
+            del path[id(node)]
+        elif id(node) in path:
+            circle = list(path.values())[list(path).index(id(node)) :]
+            if not any(isinstance(container, Thing) for container in circle):
+                raise BrokenPickleError("a container that holds itself")
         elif id(node) not in sizes:
             children = [child for child in _children(node) if isinstance(child, (dict, list, tuple, Thing))]
-            open_ones.add(id(node))
-            if len(open_ones) > MOST_DEPTH:
+            path[id(node)] = node
+            if len(path) > MOST_DEPTH:
                 raise BrokenPickleError(f"containers in containers, more than {MOST_DEPTH} deep")
             stack.append((node, True))
             stack += [(child, False) for child in children]

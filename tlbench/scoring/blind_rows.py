@@ -23,7 +23,7 @@ from tlbench.scoring.result import ClipScore, Result, total_value
 from tlbench.scoring.result_notes import UNREAD
 
 LEVEL = 0.95  # of the paired interval
-BLIND_MEANS = "blind: what a reader gets who does not look, guessing from"  # and where the guesses come from
+BLIND_MEANS = "blind: the score of guessing without looking, from"  # and where the guesses come from
 ProbeSource = Literal["probe", "ground-truth"]
 
 

@@ -165,7 +165,8 @@ def write_official(
         with atomic_path(path) as temporary:
             torch.save(content, temporary)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise TlbenchError(f"checkpoint {path}: can't be written ({str(error).splitlines()[0]})") from error
+        reason = str(error).splitlines()[0]
+        raise TlbenchError(f"checkpoint {path}: can't be written ({reason}); free some space") from error
 
 
 def _sizes(network: TalkLip | Discriminator) -> dict[str, Any]:
