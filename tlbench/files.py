@@ -43,8 +43,10 @@ WORD_TIMES = FileKind("text file with word times", 2**20)
 GENERATION_LOG = FileKind("note on generated videos", 2**28)  # of LRW's 25,000 clips it has 8 MB
 JSON = FileKind("JSON file", 10**9)
 ARRAY = FileKind("array file", 10**9)  # face boxes and landmarks: an hour at 25 frames a second has 3 MB of boxes
-PICTURE = FileKind("picture", 100 * 10**6)
 WEIGHTS = FileKind("file of weights", 50 * 10**9)
+PACKAGED = FileKind("file of a package", 100 * 10**6)  # vocabularies and texts
+PREPROCESSED = FileKind("preprocessed clip", 10 * 10**9)
+RECORDS = FileKind("file of records", 100 * 10**9)  # read line by line
 MEDIA = FileKind("media file", 10**12)  # read in pieces
 
 _NAMES = (

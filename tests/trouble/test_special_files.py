@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import socket
 from pathlib import Path
 
 import pytest
 
+from scripts.draw_house import ROOT, sources
 from tlbench.files import JSON, FileKind, file_sha256, open_outside, read_outside
 
 REFUSED = r"not a regular file|Too many levels|No such device"
@@ -68,3 +70,26 @@ def test_no_descriptor_is_left_open(special: Path) -> None:
         with pytest.raises(OSError, match=REFUSED):
             open_outside(special, JSON)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# Files of tlbench itself, and what a run has just written.
+OWN_FILES = {
+    *("files.py", "litter.py", "media/bundled_model.py", "media/landmarks.py", "media/video_writer.py"),
+    *("datasets/lrw.py", "datasets/fetch_grid.py", "metrics/visemes.py", "mvm/words.py", "cli/config_file.py"),
+    *("reporting/page.py", "reporting/pictures.py", "leaderboard/site/page.py", "media/box_files.py"),
+    *("scoring/record.py", "training/run_folder.py", "training/preprocessed.py", "media/container.py"),
+}
+
+
+def test_files_from_outside_are_opened_in_one_place() -> None:
+    """Each new ``read_text`` has to be thought about: does anybody else write this file?"""
+    found = set()
+    for path in [*sources(ROOT / "tlbench"), *sources(ROOT / "observers")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Attribute) and called.attr in ("read_text", "read_bytes"):
+                found.add(path)
+            if isinstance(called, ast.Name) and called.id == "open":
+                found.add(path)
+    others = {path for path in found if not path.as_posix().endswith(tuple("/" + name for name in OWN_FILES))}
+    assert {str(path.relative_to(ROOT)) for path in others} == set()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tlbench.calibration.faulty_videos import CalibrationRun, FaultyVideos, PlannedVideo
 from tlbench.errors import TlbenchError
-from tlbench.files import write_text_atomically
+from tlbench.files import JSON, read_outside, write_text_atomically
 from tlbench.generation.faults import Fault
 from tlbench.observing.cache import content_key, content_sha256
 from tlbench.scoring.options import RunOptions
@@ -51,7 +51,7 @@ class FaultResults:
         """The result of an earlier run with the same videos and the same observers; None if there is none."""
         folder = self._folder(fault, size)
         try:
-            made = json.loads((folder / MADE_NAME).read_text("utf-8"))
+            made = json.loads(read_outside(folder / MADE_NAME, JSON))
         except (OSError, ValueError):
             return None
         if made != self._identity(planned):

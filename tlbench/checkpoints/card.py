@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tlbench.errors import TlbenchError
+from tlbench.files import TEXT, read_outside
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -113,7 +114,7 @@ def overlap(card: Card, trained_with: Iterable[str]) -> str | None:
 def read_card(path: Path) -> Card:
     """Read one card. Raises TlbenchError naming the file and the field if it is malformed."""
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(read_outside(path, TEXT).decode())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise TlbenchError(f"card {path}: can't be read ({error})") from error
     known = {"bundled", *(f.name for f in fields(Card))} - {"package"}

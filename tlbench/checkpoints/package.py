@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlbench.checkpoints.dims import NetworkDims
 from tlbench.errors import TlbenchError
-from tlbench.files import file_sha256
+from tlbench.files import JSON, PACKAGED, file_sha256, read_outside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -195,7 +195,7 @@ def read_package(folder: Path) -> Package:
     for name, sha256 in about["files"].items():
         _check_name(name, folder)
         _check_hash(folder, name, sha256)
-        files[name] = (folder / name).read_bytes()
+        files[name] = read_outside(folder / name, PACKAGED)
     source = about["source"]
     return Package(about["observer"], tensors, about["config"], files, source["file"], source["sha256"])
 
@@ -259,7 +259,7 @@ def open_package(path: Path, read_published: Callable[[Path], Package]) -> Packa
 
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / ABOUT_NAME).read_text("utf-8"))
+        about = json.loads(read_outside(folder / ABOUT_NAME, JSON))
     except FileNotFoundError as error:
         raise TlbenchError(
             f"package {folder}: has no {ABOUT_NAME}; give a checkpoint file, or a folder that "

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from tlbench.errors import TlbenchError
+from tlbench.files import JSON, read_outside
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
@@ -265,7 +266,7 @@ def read_size(given: str) -> str | dict[str, Any]:
     if not given.endswith(".json"):
         return given
     try:
-        read = json.loads(Path(given).read_text("utf-8"))
+        read = json.loads(read_outside(Path(given), JSON))
     except (OSError, ValueError) as error:
         raise TlbenchError(f"--size {given}: can't be read as JSON ({error})") from error
     if not isinstance(read, dict):

@@ -11,6 +11,7 @@ from tlbench.datasets.dataset import Dataset, Source, Span
 from tlbench.datasets.lists import read_id_list, read_lines
 from tlbench.datasets.matching import find_files
 from tlbench.errors import TlbenchError
+from tlbench.files import WORD_TIMES, read_outside
 from tlbench.media.rates import FRAMES_PER_SECOND
 
 SILENCES = frozenset({"sil", "sp"})
@@ -169,10 +170,10 @@ def shared_alignment(root: Path, clip: Clip) -> str | None:
     path = _alignment(root, clip.id, clip.reference)
     if path is None or not words_of(_readable(path)):
         return None
-    content = path.read_bytes()
+    content = read_outside(path, WORD_TIMES)
     for folder in (*_speakers(root), *_speaker_folders(root / "alignments")):
         other = folder / path.name
-        if folder.name != clip.speaker and other.is_file() and other.read_bytes() == content:
+        if folder.name != clip.speaker and other.is_file() and read_outside(other, WORD_TIMES) == content:
             return f"{folder.name}/{path.stem}"
     return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.document import clean
 from tlbench.errors import TlbenchError
-from tlbench.files import write_text_atomically
+from tlbench.files import TEXT, read_outside, write_text_atomically
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.leaderboard.submission import Computed, Submission
@@ -202,7 +202,7 @@ def _read(path: Path) -> str | None:
     try:
         if path.stat().st_size > MAX_BYTES:
             return None
-        return path.read_bytes().decode("utf-8")
+        return read_outside(path, TEXT).decode()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:

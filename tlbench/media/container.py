@@ -15,6 +15,7 @@ import av
 from av.container import InputContainer
 
 from tlbench.errors import ClipError
+from tlbench.files import MEDIA, open_outside
 
 # Only formats that contain pictures and sound. With FFmpeg's playlists (hls, concat, dash, sdp) a text file named .mp4
 # could make this program open other files and addresses.
@@ -167,7 +168,7 @@ def _why_not(path: Path, error: Exception) -> MediaError:
     if isinstance(error, PermissionError):
         return MediaError("unreadable", f"{path}: no permission to read it; change its mode or run as its owner")
     try:
-        with open(path, "rb") as file:
+        with open_outside(path, MEDIA) as file:
             head = file.read(HEAD_BYTES)
     except OSError as trouble:
         return MediaError("unreadable", f"{path}: {trouble.strerror}; check the file and its disk")

@@ -14,6 +14,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from tlbench.files import MEDIA, open_outside
 from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
 from tlbench.media.orientation import Orientation, orientation
 from tlbench.media.rates import FRAMES_PER_SECOND
@@ -320,7 +321,7 @@ def _misses_its_end(
 ) -> bool:
     """Whether the header declares more than the file holds; each container declares it in its own way."""
     if container.format.name == "avi":  # the frame count includes dropped pictures; the file size is exact
-        with open(path, "rb") as file:
+        with open_outside(path, MEDIA) as file:
             declared_bytes = int.from_bytes(file.read(8)[4:], "little") + 8
         return os.path.getsize(path) < declared_bytes
     if video.frames:

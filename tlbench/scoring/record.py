@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any, NoReturn
 
 from tlbench.errors import TlbenchError
-from tlbench.files import unwritable
+from tlbench.files import RECORDS, open_outside, unwritable
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.preflight.findings import Finding
@@ -205,7 +205,7 @@ def read_records(path: Path) -> Iterator[ClipRecord]:
         With file and line: not a record, another schema version, or a last line that is incomplete.
     """
     try:
-        with open(path, "rb") as file:
+        with open_outside(path, RECORDS) as file:
             number = 0
             while raw := file.readline(LINE_BYTES):
                 number += 1

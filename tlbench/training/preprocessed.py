@@ -19,7 +19,7 @@ from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.files import atomic_path
+from tlbench.files import PREPROCESSED, atomic_path, open_outside
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
@@ -121,7 +121,7 @@ class PreprocessedDataset(ABC):
 def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of a file, each read when it is accessed. Raises TlbenchError if the file is damaged."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open_outside(path, PREPROCESSED) as file, np.load(file, allow_pickle=False) as arrays:
             yield arrays
     except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
         raise TlbenchError(

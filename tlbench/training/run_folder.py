@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.files import atomic_path, write_text_atomically
+from tlbench.files import JSON, atomic_path, read_outside, write_text_atomically
 from tlbench.files_of_before import settings_now
 
 STATE_NAME = "state.pt"
@@ -43,7 +43,7 @@ def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:
     text = json.dumps(settings, indent=1) + "\n"
     if path.is_file():
         try:
-            found = json.loads(path.read_text("utf-8"))
+            found = json.loads(read_outside(path, JSON))
             differences = _differences(settings_now(found), settings_now(json.loads(text)), may_change)
         except (ValueError, TypeError, AttributeError) as error:
             raise TlbenchError(f"{path}: the file is damaged; choose another folder (--out)") from error
@@ -106,7 +106,7 @@ def cut_log(out: Path, step: int) -> None:
     """Remove the log's lines of steps after ``step``, the last saved one: those steps are trained and logged again."""
     path = out / LOG_NAME
     if path.is_file():
-        lines = [line for line in path.read_text("utf-8").splitlines() if _step_of(line) <= step]
+        lines = [line for line in read_outside(path, JSON).decode().splitlines() if _step_of(line) <= step]
         write_text_atomically(path, "".join(line + "\n" for line in lines))
 
 

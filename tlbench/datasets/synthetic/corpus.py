@@ -37,7 +37,7 @@ from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.errors import TlbenchError
-from tlbench.files import write_bytes_atomically
+from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_atomically
 from tlbench.media.video_writer import write_video
 
 FORM = 1  # raise it when the same seed gives another corpus
@@ -272,7 +272,7 @@ def _files(out: Path) -> list[Path]:
 def _about(root: Path) -> dict[str, Any]:
     path = root / ABOUT_NAME
     try:
-        about = json.loads(path.read_text("utf-8"))
+        about = json.loads(read_outside(path, JSON))
     except FileNotFoundError as error:
         raise TlbenchError(
             f"{root} holds no {ABOUT_NAME}; render a corpus with `tlbench data synth {root}`, or pass the folder of "
@@ -290,7 +290,7 @@ def _read_hashes(root: Path) -> dict[str, str]:
     if not about.get("finished"):
         raise TlbenchError(f"{root}: its rendering was interrupted; run `tlbench data synth` for it again")
     try:
-        text = (root / HASHES_NAME).read_bytes()
+        text = read_outside(root / HASHES_NAME, TEXT)
     except OSError as error:
         raise TlbenchError(
             f"{root / HASHES_NAME}: can't be read ({error.strerror}); render the corpus again"
@@ -328,4 +328,4 @@ def _write_about(out: Path, about: dict[str, Any]) -> None:
 
 
 def _sha256(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
+    return file_sha256(path)
