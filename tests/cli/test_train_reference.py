@@ -157,8 +157,10 @@ def test_a_signal_lets_the_step_end_and_saves(given: list[str], tmp_path: Path, 
     time.sleep(1)
     running.send_signal(sent)
     _, stderr = running.communicate(timeout=60)
-    assert running.returncode == 1, stderr
-    assert "everything is saved; the same command continues" in stderr
+    assert running.returncode == 128 + sent, stderr
+    # A step that takes more than four seconds, as on a busy machine, is dropped and done again.
+    ends = ("everything is saved; the same command continues", "interrupted; run the same command again")
+    assert any(end in stderr for end in ends)
 
 
 @pytest.mark.parametrize("words", ["1,2", "1,2,x", "a"])

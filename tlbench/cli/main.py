@@ -100,7 +100,7 @@ def main() -> None:
         status = 2
     except (KeyboardInterrupt, click.Abort):  # click makes an Abort of a KeyboardInterrupt
         click.echo(signals.WORDS.decode(), err=True, nl=False)
-        status = 128 + (signals.received() or signal.SIGINT)
+        status = signals.exit_code(128 + signal.SIGINT)
     except MemoryError:
         _say("error", "not enough memory; use fewer --workers or shorter clips, or a machine with more of it")
         status = 2

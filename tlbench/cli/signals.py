@@ -27,11 +27,6 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name)
         self.number = number
 
-    @property
-    def exit_code(self) -> int:
-        """As a shell gives it: 130 for SIGINT, 143 for SIGTERM."""
-        return 128 + self.number
-
 
 _received: list[int] = []
 _deferred = False
@@ -63,6 +58,11 @@ def deferred() -> Iterator[None]:
 def received() -> int | None:
     """The number of the first signal that came; None if none did."""
     return _received[0] if _received else None
+
+
+def exit_code(otherwise: int) -> int:
+    """The exit code of the signal that came, else ``otherwise``."""
+    return 128 + _received[0] if _received else otherwise
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.options import cache_option, json_option, read_size
@@ -140,14 +140,14 @@ def command(
     `tlbench score --weights` takes. Run the same command again to resume a run that was stopped; OUT/config.toml has
     its options and can be passed to --config.
 
-    Exit codes: 0 all steps are done; 1 stopped before (--max-time, Ctrl-C, SIGTERM), everything saved; 2 an error.
+    Exit codes: 0 all steps are done; 1 stopped by --max-time, 130 by Ctrl-C, 143 by SIGTERM, everything saved; 2 an
+    error.
     """
     from tlbench.cli.progress import TrainingProgress
     from tlbench.files import write_text_atomically
     from tlbench.training.schedule import Schedule
     from tlbench.training.train_observer import TrainingDevices, train_observer
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clusters send SIGTERM; it stops as Ctrl-C does
     if threads is not None:
         import torch
 
@@ -185,7 +185,7 @@ def command(
         except KeyboardInterrupt:
             write_text_atomically(out / CONFIG_NAME, config_text(context))
             click.echo(f"stopped; run the same command again to resume from {out}", err=True)
-            context.exit(1)
+            context.exit(signals.exit_code(130))
     write_text_atomically(out / CONFIG_NAME, config_text(context))
     _print(trained, as_json)
     if trained.step < trained.steps:

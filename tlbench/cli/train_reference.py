@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.options import (
@@ -257,7 +256,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     `tlbench generate --checkpoint` takes; OUT/config.toml has every option, for --config. A training that was stopped
     is continued by the same command.
 
-    Exit codes: 0 trained to the end, 1 stopped before (--max-time, Ctrl-C, SIGTERM) with everything saved, 2 not done.
+    Exit codes: 0 trained to the end; 1 stopped by --max-time, 130 by Ctrl-C, 143 by SIGTERM, everything saved; 2 not
+    done.
     """
     from tlbench.cli.progress import TrainingProgress
     from tlbench.files import write_text_atomically
@@ -269,7 +269,7 @@ def command(context: click.Context, /, **options: Any) -> None:
 
         torch.set_num_threads(options["threads"])
     out: Path = options["out"]
-    with TrainingProgress() as progress:
+    with TrainingProgress() as progress, signals.deferred():  # the present step is finished first
         trained = train_reference(
             _data(options),
             _model(options),
@@ -282,13 +282,13 @@ def command(context: click.Context, /, **options: Any) -> None:
                 on_prepared=progress.prepared,
                 on_report=progress.tell,
                 notify=progress.say,
-                stop=_StopSignal(),
+                stop=lambda: signals.received() is not None,
             ),
         )
     _print(trained, options["as_json"])
     if not trained.done:
         click.echo(f"stopped at step {trained.step}, everything is saved; the same command continues", err=True)
-        context.exit(1)
+        context.exit(signals.exit_code(1))
 
 
 def _data(options: Mapping[str, Any]) -> DataConfig:
@@ -352,26 +352,6 @@ def _devices(options: Mapping[str, Any]) -> Devices:
     from tlbench.talklip.run_config import Devices
 
     return Devices(options["accelerator"], options["devices"], options["precision"], options["num_workers"])
-
-
-class _StopSignal:
-    """True after Ctrl-C, or after the SIGTERM that a cluster sends; the present step is finished first.
-
-    A second Ctrl-C stops at once; the training then continues from the last saved state.
-    """
-
-    def __init__(self) -> None:
-        self._received = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._received:
-            raise KeyboardInterrupt
-        self._received = True
-
-    def __call__(self) -> bool:
-        return self._received
 
 
 def _print(trained: TrainedReference, as_json: bool) -> None:
