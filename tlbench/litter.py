@@ -20,7 +20,7 @@ from pathlib import Path
 OTHER_HOSTS_SECONDS = 7 * 24 * 3600
 # .NAME.HOST-PROCESS-START-RANDOM.SUFFIX; NAME may be missing.
 _TEMPORARY = re.compile(
-    r"\.(?:.+\.)?(?P<host>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-(?P<start>[0-9]{1,20})-[0-9a-f]{8}"
+    r"\.(?:(?P<name>.+)\.)?(?P<host>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-(?P<start>[0-9]{1,20})-[0-9a-f]{8}"
     r"\.(?:tmp|new|old|part(?:\.[A-Za-z0-9]+)?)"
 )
 
@@ -48,7 +48,8 @@ def temporary_name(suffix: str, name: str = "") -> str:
 def remove_litter(folder: Path, *, deep: bool = False) -> int:
     """Remove what runs that are gone left in a folder; what a running process writes is left alone.
 
-    A file that can't be removed is left: it is in nobody's way.
+    A file that can't be removed stays; it harms nothing. What was set aside as ``.old`` is put back under its name if
+    the new one never came there.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ def remove_litter(folder: Path, *, deep: bool = False) -> int:
         return 0
     for entry in entries:
         if _is_litter(entry):
+            if _put_back(Path(entry.path)):
+                continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
@@ -75,6 +78,18 @@ def remove_litter(folder: Path, *, deep: bool = False) -> int:
         elif deep and entry.is_dir(follow_symlinks=False):
             removed += remove_litter(Path(entry.path), deep=True)
     return removed
+
+
+def _put_back(path: Path) -> bool:
+    """Whether this is the old one of something that was being replaced, and could be put back in its place."""
+    found = _TEMPORARY.fullmatch(path.name)
+    if path.suffix != ".old" or found is None or not found["name"] or path.with_name(found["name"]).exists():
+        return False
+    try:
+        path.rename(path.with_name(found["name"]))
+    except OSError:
+        return False
+    return True
 
 
 def _is_litter(entry: os.DirEntry[str]) -> bool:

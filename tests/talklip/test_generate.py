@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 import tracemalloc
@@ -20,6 +21,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256
+from tlbench.litter import temporary_name
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.video_reader import FrameChunk, read_video
 from tlbench.media.video_writer import write_video
@@ -181,7 +183,8 @@ def test_an_interrupted_run_leaves_no_partial_file_and_is_continued(
     assert not [name for name in files(out) if Path(name).name.startswith(".")]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("generate")]
     before = contents(out)
-    (out / ".b.99999.part.mp4").write_bytes(b"of a run that was killed")
+    left = temporary_name(".part.mp4", "b").replace(f"-{os.getpid()}-", "-999999999-")
+    (out / left).write_bytes(b"of a run that was killed")
     done = generate(out)
     assert (done.written, done.kept) == (2, 1)
     generate(tmp_path / "at once")

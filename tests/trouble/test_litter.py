@@ -80,3 +80,16 @@ def test_nothing_else_is_touched(tmp_path: Path) -> None:
     write_text_atomically(tmp_path / "text", "whole")
     assert remove_litter(tmp_path, deep=True) == 0
     assert {path.name for path in tmp_path.iterdir()} == {*names, "text", "link"}
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_folder_that_was_set_aside_comes_back_if_the_new_one_never_came(tmp_path: Path, replaced: bool) -> None:
+    name = temporary_name(".old", "best").replace(f"-{os.getpid()}-", "-999999999-")  # of a process that is gone
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "weights").write_text("old")
+    if replaced:
+        (tmp_path / "best").mkdir()
+        (tmp_path / "best" / "weights").write_text("new")
+    remove_litter(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+    assert (tmp_path / "best" / "weights").read_text() == ("new" if replaced else "old")

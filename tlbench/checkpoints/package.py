@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tlbench.checkpoints.dims import NetworkDims
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, PACKAGED, file_sha256, read_outside
+from tlbench.litter import remove_litter, temporary_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,8 @@ def write_package(package: Package, folder: Path) -> None:
         raise TlbenchError(f"package {folder}: exists already; remove it or choose another name")
     for name in package.files:
         _check_name(name, folder)
-    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    remove_litter(folder.parent)
+    unfinished = folder.with_name(temporary_name(".tmp", folder.name))
     try:
         unfinished.mkdir(parents=True)
         save_file(_separate(package.tensors), unfinished / WEIGHTS_NAME)
@@ -152,8 +153,7 @@ def replace_package(package: Package, folder: Path) -> None:
     if not folder.exists():
         write_package(package, folder)
         return
-    mark = secrets.token_hex(4)
-    new, old = folder.with_name(f".{folder.name}.{mark}.new"), folder.with_name(f".{folder.name}.{mark}.old")
+    new, old = (folder.with_name(temporary_name(suffix, folder.name)) for suffix in (".new", ".old"))
     write_package(package, new)
     folder.rename(old)
     new.rename(folder)

@@ -19,6 +19,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import JSON, read_outside, write_text_atomically
 from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlScene, control
 from tlbench.generation.nearest_mouth import MouthIndex
+from tlbench.litter import remove_litter
 from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import read_video
@@ -258,6 +259,7 @@ def _open_folder(folder: Path, recipe: Mapping[str, Any], given_boxes: Mapping[s
     """
     note = folder / "control.json"
     _make_folder(folder)
+    remove_litter(folder, deep=True)
     try:
         before = _read_note(note) if note.is_file() else None
         kept = {} if before is None else before.pop(GIVEN_BOXES, {})

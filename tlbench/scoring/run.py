@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
+from tlbench.litter import remove_litter
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.engines import observe
@@ -57,6 +58,8 @@ def run(
         Called after each clip.
     """
     started = datetime.now(timezone.utc)
+    for folder in (out, setup.plan.cache):
+        remove_litter(folder, deep=True)
     of_folder, of_clips = _findings_of_names_and_texts(selection, setup.plan, role)
     if setup.weights:
         of_folder += check_training(setup.metrics, setup.weights, selection)

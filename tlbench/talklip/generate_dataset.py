@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from glob import escape
 from pathlib import Path
 from threading import Event
 
@@ -16,6 +15,7 @@ from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import CODEC, CRF
 from tlbench.generation.generation_log import ClipProvenance, GenerationLog, make_folder
+from tlbench.litter import remove_litter
 from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
@@ -254,8 +254,7 @@ def _generate_clip(
         generator.inference, numbered, list(boxes.of_person), audio_features, config.identity, stop
     )
     make_folder(path.parent)
-    for unfinished in path.parent.glob(f".{escape(path.stem)}.*.part.mp4"):  # of a run that was killed
-        unfinished.unlink(missing_ok=True)
+    remove_litter(path.parent)
     write_video(path, generated, FRAMES_PER_SECOND, samples, SAMPLE_RATE, CODEC, config.crf)
     converted = list(video.conversions)
     rate, channels = sound_form(speech)

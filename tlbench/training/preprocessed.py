@@ -20,6 +20,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import PREPROCESSED, atomic_path, open_outside
+from tlbench.litter import remove_litter
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
@@ -68,6 +69,7 @@ class PreprocessedDataset(ABC):
         TlbenchError
             If the disk is full, or no clip can be used.
         """
+        remove_litter(self._folder, deep=True)
         clips = self.selection.clips
         for done, clip in enumerate(clips):
             try:

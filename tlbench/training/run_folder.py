@@ -15,6 +15,7 @@ from torch import Tensor
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, atomic_path, read_outside, write_text_atomically
 from tlbench.files_of_before import settings_now
+from tlbench.litter import remove_litter
 
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
@@ -39,6 +40,7 @@ def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:
     TlbenchError
         If the folder holds another run; the message names the settings that differ.
     """
+    remove_litter(out, deep=True)
     path = out / SETTINGS_NAME
     text = json.dumps(settings, indent=1) + "\n"
     if path.is_file():

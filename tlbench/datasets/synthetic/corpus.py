@@ -38,6 +38,7 @@ from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_atomically
+from tlbench.litter import remove_litter
 from tlbench.media.video_writer import write_video
 
 FORM = 1  # raise it when the same seed gives another corpus
@@ -113,6 +114,7 @@ def render_corpus(
     if unknown:
         raise TlbenchError(f"no part {unknown[0]!r} of the synthetic corpus; there are {', '.join(PARTS)}")
     SpeechSynthesizer().close()  # raises the error now if it can't start
+    remove_litter(out, deep=True)
     _claim(out, seed)
     keys = sizes.keys(seed, parts)
     before = _read_hashes(out) if _about(out).get("finished") else {}
