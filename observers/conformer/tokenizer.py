@@ -38,7 +38,8 @@ def ids_of(transcript: str, clip_id: str) -> np.ndarray:
     if not has_words(transcript):
         shown = f"{text.strip()!r} has no word" if text.strip() else "is empty"
         raise ClipError(
-            "empty-transcript", f"clip {clip_id}: the transcript {shown} (WER2 compares with it); write what is said"
+            "empty-transcript",
+            f"clip {clip_id}: the transcript {shown} (WER2 compares with it); write the spoken words",
         )
     if strange_characters(text, IDS):
         text = spelled(transcript)

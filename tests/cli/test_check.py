@@ -112,7 +112,7 @@ def test_an_error_is_exit_code_2_with_clip_message_and_fix(made: Path, clips: Pa
     assert done.stdout.splitlines()[:3] == [
         "error: empty-file (1 clip)",
         "  b  0 bytes",
-        "  fix: generate again; a disk that was full or a failed ffmpeg leaves 0 bytes",
+        "  fix: generate it again; a full disk or a failed ffmpeg leaves 0 bytes",
     ]
 
 

@@ -38,9 +38,9 @@ def test_the_metrics_page_names_every_headline_metric() -> None:
             assert f"{metric.name}/{metric.arithmetic}" in text or f"`{metric.key}`" in text, metric.key
 
 
-def test_the_metrics_page_gives_every_metric_a_formula_a_range_and_its_trap() -> None:
+def test_the_metrics_page_gives_every_metric_a_formula_a_range_and_its_limits() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
-    table = text.partition("## Formulas, ranges, traps")[2].partition("\n## ")[0]
+    table = text.partition("## Formulas, ranges, limits")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:3] == "| `"]
     named = {name.partition("/")[0] for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
     assert {metric.name for metric in all_metrics()} == named

@@ -1,4 +1,4 @@
-"""The catalogue of findings: code, level and fix of each kind. ``docs/check.md`` says why each matters."""
+"""The catalogue of findings: code, level and fix of each kind. ``docs/check.md`` explains each code."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from tlbench.errors import ClipError, one_line
 
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
-# Which observers do not score the clip after an error: all of them; those that need sound; those that use the real
-# video, for its pictures or for face boxes; those that need boxes; "framing": those that need boxes or compare both
-# videos, which then have to show the same part of the scene; those that read a single word. "none": no observer is
-# concerned, but the run is incomplete.
+# Which observers do not score a clip that has an error of this kind:
+# "all": all observers. "sound": observers that need sound. "reference": observers that use the real video, for its
+# frames or for face boxes. "boxes": observers that need face boxes. "framing": observers that need face boxes or
+# compare both videos, because both videos have to show the same part of the scene. "words": observers that read a
+# single word. "none": no observer, but the run is incomplete.
 Concern = Literal["all", "sound", "reference", "boxes", "framing", "words", "none"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth knowing, about a clip or the whole folder.
+    """A problem with a clip or with the whole folder, or a note about how it was read.
 
     Attributes
     ----------
     level : ``error``, ``warning`` or ``info``
-        Error: the clip can't be scored, or its numbers would be meaningless. Warning: it is scored, but the numbers may
-        mislead. Info: how the clip was converted or read.
+        Error: the clip can't be scored, or its numbers would be meaningless. Warning: the clip is scored, but the
+        numbers may be misleading. Info: how the clip was converted or read.
     clip : str or None
         The clip's id; None for the folder as a whole.
     code : str
-        Stable name for programs, in kebab case; all are listed in ``docs/check.md``.
+        Stable name for programs, in kebab case. All codes are listed in ``docs/check.md``.
     message : str
-        What was found, with the offending values, in one line.
+        What was found, with the values, in one line.
     fix : str
-        What to do about it, in one line.
+        How to fix it, in one line.
     observers : tuple of str
-        The observers concerned in the run that made the finding. After an error they did not score the clip; after a
-        finding about the data set their ``sound`` numbers leave the clip out. Empty if no number is concerned.
+        The observers of the run that the finding affects. They do not score a clip with an error. If the data set
+        causes the finding, their ``sound`` numbers leave the clip out. Empty if no number is affected.
     """
 
     level: Level
@@ -72,17 +73,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the catalogue: what all findings of one code have in common.
+    """A row of the catalogue: the properties of all findings with one code.
 
     Attributes
     ----------
     code, level, fix
         As on :class:`Finding`.
     concerns : Concern
-        Which observers it concerns in a run, by their needs.
+        Which observers of a run it affects.
     of_dataset : bool
-        Whether the data set's own files cause it, so that it is the same for every system: the clip is left out of the
-        ``sound`` numbers concerned, and the run still counts as complete.
+        Whether the data set's own files cause it, so that it is the same for every system. The affected ``sound``
+        numbers leave the clip out, and the run still counts as complete.
     """
 
     code: str
@@ -94,104 +95,115 @@ class Kind:
 
 _KINDS = (
     # The folder as a whole
-    Kind("no-videos", "error", "give the folder that holds the generated videos (mp4, avi, mpg, mov, mkv, webm, gif)"),
     Kind(
-        "wrong-folder", "error", "name each file after its clip: give the folder above or below, or another --dataset"
+        "no-videos", "error", "give the folder that contains the generated videos (mp4, avi, mpg, mov, mkv, webm, gif)"
     ),
-    Kind("missing", "error", "generate them; their score is otherwise `n of N`, which can't enter a leaderboard"),
-    Kind("extra", "warning", "remove or rename them; they belong to no clip and are not scored"),
-    Kind("duplicate", "error", "generate again; files of different clips must differ", "none"),
-    Kind("duplicate-pictures", "error", "generate again; the videos of different clips must differ", "none"),
-    Kind("long-video", "warning", "cut them to their clips; one long file can weigh more than all others"),
+    Kind("wrong-folder", "error", "name each file after its clip, or give the right folder or --dataset"),
+    Kind("missing", "error", "generate them; a score over `n of N` clips can't enter a leaderboard"),
+    Kind("extra", "warning", "rename or remove them; they match no clip and are not scored"),
+    Kind("duplicate", "error", "generate them again; the files of different clips must differ", "none"),
+    Kind("duplicate-pictures", "error", "generate them again; the videos of different clips must differ", "none"),
+    Kind("long-video", "warning", "cut them to the length of their clips; one long file can outweigh all others"),
     Kind(
         "split-size",
         "info",
-        "nothing, if you know it; numbers of another choice of clips can't be compared with published ones",
+        "nothing, if you chose these clips; the numbers can't be compared with published ones",
     ),
-    Kind("dataset-note", "info", "nothing; this is how the data set was read"),
-    # The generated file
-    Kind("unreadable", "error", "write the file again; check its permissions, and that no link leads to itself"),
-    Kind("empty-file", "error", "generate again; a disk that was full or a failed ffmpeg leaves 0 bytes"),
+    Kind("dataset-note", "info", "nothing; this says how the data set was read"),
+    # The generated video
+    Kind("unreadable", "error", "write the file again; check its permissions and links"),
+    Kind("empty-file", "error", "generate it again; a full disk or a failed ffmpeg leaves 0 bytes"),
     Kind("no-video", "error", "write a file with a video stream"),
-    Kind("no-frames", "error", "generate again; the stream holds no picture that decodes"),
-    Kind("truncated", "error", "copy or generate again; the file ends before the length it declares"),
+    Kind("no-frames", "error", "generate it again; no frame of the video stream can be decoded"),
+    Kind("truncated", "error", "copy or generate it again; the file ends before the length in its header"),
     Kind("size-changes", "error", "write all frames in one size"),
     Kind("too-large", "error", "scale the video down to the real video's size"),
     Kind("timestamps", "error", "re-encode it at a constant 25 frames a second"),
-    Kind("damaged", "error", "copy or generate again; some of its pictures do not decode"),
-    Kind("same-file", "error", "give the generator's own output; this is the real video itself", "none"),
-    Kind("identical", "error", "give the generator's own output; this is a copy of the real video", "none"),
+    Kind("damaged", "error", "copy or generate it again; some of its frames can't be decoded"),
+    Kind("same-file", "error", "give the generated video; this is the real video itself", "none"),
+    Kind("identical", "error", "give the generated video; this is a copy of the real video", "none"),
     Kind(
         "identical-pictures",
         "error",
-        "give the generator's own output; these are the real video's pictures",
+        "give the generated video; these are the frames of the real video",
         "none",
     ),
     Kind(
         "ground-truth-as-system",
         "warning",
-        "for the ceiling of a table, pass --controls ground-truth; no leaderboard takes this as a system",
+        "to score the real videos, pass --controls ground-truth; no leaderboard takes them as a system",
     ),
     # Frames
-    Kind("single-frame", "error", "generate the whole clip; one frame is no video"),
+    Kind("single-frame", "error", "generate the whole clip; one frame is not a video"),
     Kind(
         "few-frames",
         "error",
-        "generate the whole clip, or pass --allow-short, whose numbers no leaderboard takes",
+        "generate the whole clip, or pass --allow-short; no leaderboard takes numbers of short videos",
     ),
-    Kind("frame-count", "warning", "generate as many frames as the real video has; only frames that both have count"),
-    Kind("frame-rate", "warning", "write 25 frames a second; otherwise frames are dropped or repeated to get there"),
+    Kind(
+        "frame-count", "warning", "generate as many frames as the real video has; only frames in both videos are scored"
+    ),
+    Kind("frame-rate", "warning", "write 25 frames a second; at other rates frames are dropped or repeated"),
     Kind("variable-frame-rate", "warning", "write a constant 25 frames a second (ffmpeg: -fps_mode cfr -r 25)"),
     # Size and framing
     Kind(
         "frame-size",
         "error",
-        "render it with the real video's aspect ratio, or pass --boxes-from generated: each video then has its own",
+        "render it at the real video's aspect ratio, or pass --boxes-from generated",
         "framing",
     ),
     Kind(
         "framing",
         "error",
-        "pass --boxes-from generated: each video then has its own; or render the part of the scene that the real shows",
+        "render the same part of the scene as the real video, or pass --boxes-from generated",
         "framing",
     ),
     Kind(
         "view-frame",
         "error",
-        "pass the --view that is named, which finds the face first, or write frames of that size",
+        "pass a --view that finds the face first, or write frames of the size that the view needs",
         "none",
     ),
     Kind(
         "face-framing",
         "warning",
-        "crop the face as LRS2 does (a square 1.4 times as wide, from its top down); or pass a --view that finds it",
+        "crop the face as LRS2 does (a square of 1.4 face widths), or pass a --view that finds the face first",
         "none",
     ),
-    Kind("rescaled", "info", "nothing; boxes and landmarks of the real video are scaled to the generated one's size"),
-    Kind("rotated", "info", "nothing; the turn in the header is applied before scoring, as players do"),
+    Kind("rescaled", "info", "nothing; boxes and landmarks of the real video are scaled to the generated video's size"),
+    Kind("rotated", "info", "nothing; the rotation in the header is applied before scoring, as players do"),
     Kind("large-frame", "info", "nothing; decoding takes long"),
     # Sound
-    Kind("no-audio", "error", "mux the speech in; LSE and offset need it", "sound"),
+    Kind("no-audio", "error", "mux the speech into the file; LSE and offset need it", "sound"),
     Kind("unreadable-audio", "error", "write the sound again; LSE and offset need it", "sound"),
-    Kind("silent-audio", "error", "mux the speech in; silence fits any mouth, LSE leaves the clip out", "sound"),
+    Kind("silent-audio", "error", "mux the speech into the file; LSE and offset need it", "sound"),
     Kind(
         "short-clip",
         "warning",
-        "nothing; LSE and offset in `sound` leave it out for every system",
+        "nothing; LSE and offset in `sound` leave this clip out for every system",
         "none",
         of_dataset=True,
     ),
     Kind("too-short", "error", "generate the whole clip; LSE and offset need 21 frames with speech", "sound"),
     Kind("audio-format", "info", "nothing; it is converted to 16 kHz mono"),
-    Kind("audio-start", "warning", "let sound and pictures start together; the gap is filled with silence"),
-    Kind("audio-video-length", "warning", "make sound and video equally long; what has no partner is left out of LSE"),
+    Kind("audio-start", "warning", "start sound and frames at the same time; the gap is filled with silence"),
+    Kind(
+        "audio-video-length",
+        "warning",
+        "make sound and video equally long; LSE leaves out frames without sound and sound without frames",
+    ),
     Kind("audio-length", "warning", "use the clip's own sound, uncut"),
-    Kind("leading-silence", "warning", "remove the padding before the speech"),
-    Kind("audio-lag", "warning", "remove the delay; LSE hides a constant lag, the offset column shows it"),
-    Kind("other-audio", "warning", "use the clip's own sound, unless other speech is what you test"),
+    Kind("leading-silence", "warning", "remove the silence that was added before the speech"),
+    Kind("audio-lag", "warning", "remove the delay; LSE ignores a constant lag, the offset column shows it"),
+    Kind("other-audio", "warning", "use the clip's own sound, unless you test other speech"),
     # Motion
-    Kind("pictures-late", "warning", "let picture k show what the real video's picture k shows", "reference"),
-    # What is said
+    Kind(
+        "pictures-late",
+        "warning",
+        "make frame k of the generated video show the same moment as frame k of the real video",
+        "reference",
+    ),
+    # Texts
     Kind(
         "no-transcript",
         "warning",
@@ -202,29 +214,33 @@ _KINDS = (
     Kind(
         "no-transcripts",
         "info",
-        "for word error rates put CLIP.txt beside each video, or give a --manifest with transcripts",
+        "for word error rates put CLIP.txt next to each video, or give a --manifest with transcripts",
     ),
     Kind(
         "empty-transcript",
         "warning",
-        "write what is said; word error rates leave these clips out",
+        "write the spoken words; word error rates leave these clips out",
         "none",
         of_dataset=True,
     ),
     Kind(
         "characters",
         "warning",
-        "spell it with letters, digits, space and apostrophe; the observer has no others",
+        "use only letters, digits, spaces and apostrophes; the observer has no other characters",
         "none",
         of_dataset=True,
     ),
-    Kind("alignment-contradicts-id", "warning", "put the clip's own alignment there; its word times are left unused"),
-    Kind("alignment-shared", "warning", "put each clip's own alignment there; the word times of both are left unused"),
-    Kind("bad-alignment", "warning", "copy the alignment from the data set again; its word times are left unused"),
+    Kind("alignment-contradicts-id", "warning", "copy the clip's own alignment there; its word times are not used"),
+    Kind(
+        "alignment-shared", "warning", "copy each clip's own alignment there; the word times of both clips are not used"
+    ),
+    Kind("bad-alignment", "warning", "copy the alignment from the data set again; its word times are not used"),
     Kind("no-word-times", "info", "nothing; training that needs word times leaves these clips out"),
-    Kind("texts-disagree", "warning", "look which is said; the transcript is what readings are compared with"),
-    Kind("digits", "info", "write numbers as words, as readers do; in digits they count as read wrong"),
-    Kind("annotation", "warning", "take out of the transcript what nobody says"),
+    Kind(
+        "texts-disagree", "warning", "correct the wrong text; what the observer reads is compared with the transcript"
+    ),
+    Kind("digits", "info", "write numbers as words, as observers do; digits count as errors"),
+    Kind("annotation", "warning", "remove from the transcript what is not spoken"),
     Kind("unknown-word", "error", "spell the label as LRW does; word accuracy leaves these clips out", "words"),
     Kind("word-window", "error", "score it with --view mvm=face-framed, which finds the face first", "words"),
     Kind(
@@ -235,65 +251,75 @@ _KINDS = (
     ),
     # Face boxes
     Kind("bad-boxes", "error", "write (frames, 4) whole numbers x1 y1 x2 y2 as .npy: run `tlbench boxes`", "boxes"),
-    Kind("boxes-too-short", "error", "one row a frame of the real video: run `tlbench boxes` again", "boxes"),
-    Kind("boxes-too-many", "warning", "one row a frame of the real video; check that they belong to it"),
-    Kind("boxes-outside", "warning", "boxes must touch the picture: run `tlbench boxes` again"),
+    Kind(
+        "boxes-too-short", "error", "write one row for each frame of the real video: run `tlbench boxes` again", "boxes"
+    ),
+    Kind(
+        "boxes-too-many",
+        "warning",
+        "check that the boxes belong to this video; write one row for each frame of the real video",
+    ),
+    Kind("boxes-outside", "warning", "boxes must overlap the frame: run `tlbench boxes` again"),
     # Faces
     Kind(
         "no-face",
         "error",
-        "show the face; if it is there and not found, only views that need no boxes can score it",
+        "show the face; if the detector misses the face, use a view that needs no boxes",
         "boxes",
     ),
-    Kind("faces-missing", "warning", "show the face in every frame; `sound` numbers of faces leave the others out"),
+    Kind(
+        "faces-missing",
+        "warning",
+        "show the face in every frame; `sound` numbers of faces leave out frames without one",
+    ),
     Kind("faces-filled", "info", "nothing; `sound` numbers of faces leave out frames without one"),
     # Observers outside their training
     Kind(
         "other-dataset",
         "warning",
-        "score with an observer that was trained on such clips (--weights), or train one: tlbench train-observer",
+        "score with an observer trained on such clips (--weights), or train one: tlbench train-observer",
     ),
     Kind(
         "other-speakers",
         "warning",
-        "score with an observer that has learned from these speakers, or from many (--weights, tlbench train-observer)",
+        "score with an observer trained on these speakers, or on many (--weights, tlbench train-observer)",
     ),
     Kind(
         "other-vocabulary",
         "warning",
-        "score with an observer of an open vocabulary (--weights); words that it does not have can't be read",
+        "score with an observer of an open vocabulary (--weights); this one can't read other words",
     ),
     Kind(
         "unverified-checkpoint",
         "warning",
-        "compare its SHA-256 with what its publisher says; nothing here shows that it is the published network",
+        "compare its SHA-256 with the publisher's; tlbench can't verify that it is the published checkpoint",
     ),
     Kind(
         "cannot-read",
         "warning",
-        "score with an observer that was trained on such faces; its numbers say nothing of these videos",
+        "score with an observer trained on such faces; these numbers say nothing about the videos",
     ),
-    # The data set's side
+    # Faces in the real video
     Kind(
         "reference-no-face",
         "warning",
-        "nothing, if the face is covered or away there; else try another --detector, or give --boxes",
+        "nothing, if the face is covered or turned away; otherwise try another --detector, or give --boxes",
         "none",
         of_dataset=True,
     ),
-    Kind("several-faces", "warning", "check with --contact-sheet whose face is followed; --face chooses another"),
-    Kind("boxes-unmarked", "info", "nothing, if each frame shows the face; rows of NaN say where there is none"),
-    # The data set's side
+    Kind("several-faces", "warning", "check with --contact-sheet which face is followed; --face chooses another"),
+    Kind("boxes-unmarked", "info", "nothing, if every frame shows the face; mark frames without a face by rows of NaN"),
+    # The data set's files
     Kind("no-reference", "info", "nothing; PSNR and SSIM need the real video and leave these clips out"),
     Kind("reference-missing", "error", "complete the data set, or check --data-root", "reference"),
     Kind("reference-broken", "warning", "copy the file from the data set again", "reference", of_dataset=True),
     Kind(
-        "reference-rate", "info", "nothing, if you know it; the real video is converted to 25 frames a second as well"
+        "reference-rate", "info", "nothing, if this is intended; the real video is converted to 25 frames a second too"
     ),
     Kind(
         "reference-dataset",
         "warning",
-        "check --dataset and --data-root; the real videos are not as this data set ships them",
+        "check --dataset and --data-root; the real videos differ from those that the data set ships",
     ),
 )
 
@@ -302,7 +328,7 @@ _PLACES = {code: place for place, code in enumerate(CATALOGUE)}
 
 
 def finding(code: str, clip: str | None, message: str) -> Finding:
-    """A finding of a kind in the catalogue, at the kind's level: the same in ``check`` and in ``score``.
+    """A finding with the level and fix of its code in the catalogue, the same in ``check`` and in ``score``.
 
     Line breaks and control characters in the message are escaped.
     """
@@ -311,14 +337,14 @@ def finding(code: str, clip: str | None, message: str) -> Finding:
 
 
 def of_failure(clip: str, code: str, message: str, observers: tuple[str, ...]) -> Finding:
-    """An observer's failure as a finding, with the fix from the catalogue, else from the message.
+    """An observer's failure as a finding. The fix is from the catalogue, or from the message for other codes.
 
-    It is an error, except for a kind that the data set's own files cause, which keeps its level.
+    It is an error, unless the data set's own files cause it; then it has the level of the catalogue.
     """
     kind = CATALOGUE.get(code)
-    found, _, way_out = one_line(message).partition("; ")
+    found, _, fix = one_line(message).partition("; ")
     level = kind.level if kind and kind.of_dataset else "error"
-    return Finding(level, clip, code, found, kind.fix if kind else way_out, observers)
+    return Finding(level, clip, code, found, kind.fix if kind else fix, observers)
 
 
 def finding_of_error(clip_id: str, error: ClipError, path: Path) -> Finding:
@@ -327,7 +353,7 @@ def finding_of_error(clip_id: str, error: ClipError, path: Path) -> Finding:
 
 
 def error_text(error: ClipError, path: Path) -> str:
-    """What is wrong with a file, without its path and without the way out at the end of the error's line."""
+    """The error message without the file's path and without the fix after the semicolon."""
     return error.message.removeprefix(f"{path}: ").partition("; ")[0]
 
 
@@ -342,7 +368,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def count_clips(findings: Iterable[Finding]) -> dict[tuple[Level, str], int]:
-    """Number of clips for each level and code, worst first; findings about the folder are counted one by one."""
+    """Number of clips for each level and code, worst first. Each finding about the folder counts as one."""
     seen = {(found.level, found.code, found.clip if found.clip is not None else i) for i, found in enumerate(findings)}
     counts = Counter((level, code) for level, code, _ in seen)
     return {key: counts[key] for key in sorted(counts, key=lambda key: _rank(*key))}

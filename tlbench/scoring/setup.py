@@ -166,7 +166,7 @@ def _without_texts(metrics: Iterable[Metric], clips: Sequence[Clip]) -> list[str
         return []
     dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, clips))
     way_out = CATALOGUE["no-transcripts"].fix.removeprefix("for word error rates ")
-    why = "no clip has a transcript, so nothing about reading is measured; for that"
+    why = "no clip has a transcript, so reading is not measured; to measure it"
     return [f"{', '.join(dropped)} left out: {why} {way_out}"] if dropped else []
 
 
