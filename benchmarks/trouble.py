@@ -17,8 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.trouble.media_cases import Verdict, damaged_media
+from tests.trouble.special_cases import special_files
 
-KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {"media": damaged_media}
+KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
+    "media": damaged_media,
+    "special": special_files,
+}
 ENDS = ("right", "finding", "one line", "fell short")
 
 

@@ -27,6 +27,10 @@ FORMATS = (
 BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # ISO/IEC 14496-12, at byte 4
 HEADS = (b"RIFF", b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba")  # AVI or WAV, Matroska, MPEG program stream
 HEAD_BYTES = 1024
+# Streams without a container begin with a start code. FFmpeg also takes a file for one if it finds some in it, such as
+# an AVI with a damaged header; its pictures are then the wrong ones.
+BARE_STREAMS = ("h264", "hevc", "m4v", "mpegvideo")
+START_CODES = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 SIGNATURES = (
@@ -77,6 +81,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
     except (av.error.FFmpegError, UnicodeError) as error:
         raise _why_not(path, error) from None
     with container:
+        if container.format.name in BARE_STREAMS and not _head(path).startswith(START_CODES):
+            raise _why_not(path, ValueError("no container and no start code"))
         yield container
 
 
@@ -164,14 +170,19 @@ def _check_file(path: Path) -> None:
         raise MediaError("empty-file", f"{path}: 0 bytes; write or copy the file again")
 
 
+def _head(path: Path) -> bytes:
+    """The first bytes of a file. Raises MediaError if it can't be read."""
+    try:
+        with open_outside(path, MEDIA) as file:
+            return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise MediaError("unreadable", f"{path}: {error.strerror}; check the file and its disk") from None
+
+
 def _why_not(path: Path, error: Exception) -> MediaError:
     if isinstance(error, PermissionError):
         return MediaError("unreadable", f"{path}: no permission to read it; change its mode or run as its owner")
-    try:
-        with open_outside(path, MEDIA) as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as trouble:
-        return MediaError("unreadable", f"{path}: {trouble.strerror}; check the file and its disk")
+    head = _head(path)
     if head[4:8] in BOXES or head[:4] in HEADS:
         return MediaError(
             "truncated",
