@@ -143,7 +143,7 @@ def score_all(
     generated : path, or sequence of path
         Folders with one video for each clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
-        See :func:`tlbench.datasets.dataset.load_dataset`.
+        See :func:`tlbench.datasets.selection.load_dataset`.
     detector, smooth, face, boxes_from
         See :class:`tlbench.observing.face_options.FaceOptions`.
     metrics, weights, views, trained_with, controls, probe, allow_short
