@@ -249,7 +249,7 @@ def score_folders(
     ]
     if kinds:
         results += score_controls(kinds, selections[0], setup, options, out=out / CONTROLS_NAME, progress=progress)
-    if not any(metric.is_reading for metric in setup.metrics):
+    if not any(metric.rates_reading for metric in setup.metrics):
         return results
     with_blind_rows = with_readers(results, selections, setup, options, probe=measured.probe, progress=progress)
     for before, after in zip(results, with_blind_rows, strict=True):

@@ -23,9 +23,6 @@ from tlbench.files import atomic_path
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
-# Up to this size a clip's frames stay in memory, so that it is decoded once although its boxes have to be found first.
-KEPT_VIDEO_BYTES = 96 * 2**20
-
 
 class PreprocessedDataset(ABC):
     """The clips of one split of a data set as arrays, in order.
