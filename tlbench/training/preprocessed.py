@@ -60,6 +60,8 @@ class PreprocessedDataset(ABC):
     def prepare(self, progress: CountCallback) -> None:
         """Make what is not there yet. A clip that can't be learned from is in ``failures``.
 
+        ``progress`` is called after every clip, those included.
+
         Raises
         ------
         TlbenchError
@@ -73,10 +75,10 @@ class PreprocessedDataset(ABC):
                     frames = self._take(clip, arrays)
             except ClipError as error:
                 self.failures[clip.id] = error
-                continue
-            self.clips.append(clip)
-            self._files.append(path)
-            self.lengths.append(frames)
+            else:
+                self.clips.append(clip)
+                self._files.append(path)
+                self.lengths.append(frames)
             progress(done + 1, len(clips))
         if not self.clips:
             first = next(iter(self.failures.values()))
