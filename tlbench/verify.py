@@ -118,7 +118,7 @@ def half_effect(weights: Weights, clips: Sequence[Clip], *, cache: Path, device:
     Parameters
     ----------
     clips : sequence of Clip
-        Each with a generated video, as :func:`tlbench.generation.controls.control_clips` gives the real ones.
+        Each with a generated video, as :func:`tlbench.generation.write_controls.control_clips` gives the real ones.
     cache : Path
         Folder of kept evidence.
 

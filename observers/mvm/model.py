@@ -40,11 +40,13 @@ class ResidualBlock(nn.Module):
             self.shortcut_layer = nn.Sequential(convolution, nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, channels_in, h, w) to (n, channels, h / stride, w / stride), the sizes rounded up."""
         shortcut = x if self.shortcut_layer is None else self.shortcut_layer(x)
         return shortcut + self.res_layer(x)  # type: ignore[no-any-return]
 
 
-def _pair(channels_in: int, channels: int, stride: int) -> nn.Sequential:
+def _two_blocks(channels_in: int, channels: int, stride: int) -> nn.Sequential:
+    """A stage of the ResNet: the first block changes channels and size, the second keeps them."""
     return nn.Sequential(
         ResidualBlock(channels_in, channels, stride, shortcut=True),
         ResidualBlock(channels, channels, 1, shortcut=False),
@@ -57,10 +59,10 @@ class ResNet(nn.Module):
     def __init__(self, dims: Dims) -> None:
         super().__init__()
         width, last = dims.visual_width, 8 * dims.visual_width
-        self.layer1 = _pair(width, width, 1)
-        self.layer2 = _pair(width, 2 * width, 2)
-        self.layer3 = _pair(2 * width, 4 * width, 2)
-        self.layer4 = _pair(4 * width, last, 2)
+        self.layer1 = _two_blocks(width, width, 1)
+        self.layer2 = _two_blocks(width, 2 * width, 2)
+        self.layer3 = _two_blocks(2 * width, 4 * width, 2)
+        self.layer4 = _two_blocks(4 * width, last, 2)
         self.out_layer = nn.Sequential(
             nn.BatchNorm2d(last),
             nn.Dropout(0.4),
@@ -119,7 +121,10 @@ class AudioFrontend(nn.Module):
 
 
 class Memory(nn.Module):
-    """Recalls audio features from visual features: each head addresses the slots with its part of the query.
+    """Adds to visual features the audio features that it remembers for them.
+
+    Each head compares its part of the query (made from the visual features) with the slots' keys, and takes the mean of
+    the slots' values weighted by the likeness. Values are audio features, ``dims.features`` wide.
 
     ``v_embd``, ``norm3`` and ``v_up`` are used in training only, where audio features address the values.
 
@@ -127,8 +132,8 @@ class Memory(nn.Module):
     ----------
     dims : Dims
     width : int or None
-        Width of the visual features, for the memories inside the classifier, where it differs from the width of the
-        values; the memory then has a ``v_up``. None if both have the same width.
+        Width of the visual features if it is not ``dims.features``: inside the classifier, where the memory also has a
+        ``v_up``. None for the memory before the classifier.
     """
 
     def __init__(self, dims: Dims, width: int | None = None) -> None:
@@ -137,20 +142,20 @@ class Memory(nn.Module):
         self.heads, self.slots = dims.heads, dims.slots
         self.key = nn.Parameter(torch.zeros(dims.heads * dims.slots, features // dims.heads))
         self.value = nn.Parameter(torch.zeros(dims.slots, features))
-        own = features if width is None else width
-        self.linear = nn.Linear(dims.heads * features, own)
-        self.norm1 = nn.LayerNorm(own)
-        self.norm2 = nn.LayerNorm(own)
-        self.norm3 = nn.LayerNorm(own)
-        self.v_up = nn.Linear(features, own) if width is not None else None
-        self.q_embd = nn.Linear(own, features)
+        visual = features if width is None else width
+        self.linear = nn.Linear(dims.heads * features, visual)
+        self.norm1 = nn.LayerNorm(visual)
+        self.norm2 = nn.LayerNorm(visual)
+        self.norm3 = nn.LayerNorm(visual)
+        self.v_up = nn.Linear(features, visual) if width is not None else None
+        self.q_embd = nn.Linear(visual, features)
         self.v_embd = nn.Linear(features, features)
         self.dropout = nn.Dropout(0.5)
         nn.init.normal_(self.key, 0, 0.5)
         nn.init.normal_(self.value, 0, 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, width) features plus what the memory recalls for each frame."""
+        """(B, T, width) visual features to the same shape, with what the memory recalls for each frame added."""
         query = F.normalize(self.q_embd(x).unflatten(-1, (self.heads, -1)), dim=-1)  # (B, T, heads, 64)
         key = F.normalize(self.key.view(self.heads, self.slots, -1), dim=-1)  # (heads, slots, 64)
         weights = torch.softmax(RADIUS * torch.einsum("bthd,hsd->bths", query, key), dim=-1)
@@ -170,16 +175,17 @@ class Branch(nn.Module):
         self.non_lin = nn.PReLU(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, T) to (B, width, T)."""
         return self.non_lin(self.batchnorm(self.conv(x)))  # type: ignore[no-any-return]
 
 
 class TemporalLayer(nn.Module):
-    """Three parallel branches, three more on their output, and a shortcut."""
+    """Three parallel branches of ``branch_width`` channels, three more on their joined output, and a shortcut."""
 
-    def __init__(self, channels: int, branch: int, dilation: int) -> None:
+    def __init__(self, channels: int, branch_width: int, dilation: int) -> None:
         super().__init__()
-        width = branch * len(KERNELS)
-        first, second = ([Branch(n, branch, kernel, dilation) for kernel in KERNELS] for n in (channels, width))
+        width = branch_width * len(KERNELS)
+        first, second = ([Branch(n, branch_width, kernel, dilation) for kernel in KERNELS] for n in (channels, width))
         self.cbcr0_0, self.cbcr0_1, self.cbcr0_2 = first
         self.cbcr1_0, self.cbcr1_1, self.cbcr1_2 = second
         self.dropout = nn.Dropout(0.2)
@@ -215,6 +221,8 @@ class TemporalNetwork(nn.Module):
 
 
 class _Classifier(nn.Module):
+    """Only holds the two networks of :class:`TemporalClassifier`, whose tensors are named ``tcn.<network>.*``."""
+
     def __init__(self, dims: Dims) -> None:
         super().__init__()
         self.mb_ms_tcn = TemporalNetwork(dims)
@@ -230,8 +238,8 @@ class TemporalClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, 512) to (B, 500)."""
-        found = self.tcn.mb_ms_tcn(x.transpose(1, 2))
-        return self.tcn.tcn_output(found.mean(dim=2))  # type: ignore[no-any-return]
+        features = self.tcn.mb_ms_tcn(x.transpose(1, 2))  # (B, 768, T)
+        return self.tcn.tcn_output(features.mean(dim=2))  # type: ignore[no-any-return]
 
 
 class MVMModel(nn.Module):

@@ -32,7 +32,15 @@ VIEWS = {
 
 
 class _PixelsClipState(ClipState):
-    """Three numbers per frame and region; two more if the best-scored face is not the followed one in every frame."""
+    """The evidence of one clip so far, see :class:`Pixels`.
+
+    Attributes
+    ----------
+    numbers : dict of str to list of (n,) float64
+        By the value's name in the evidence, the values of the frames of each chunk.
+    same_size : bool
+        Whether all frames compared so far had equal sizes in both videos.
+    """
 
     def __init__(self, clip: Clip, regions: Sequence[str]) -> None:
         self._clip = clip
@@ -51,15 +59,15 @@ class _PixelsClipState(ClipState):
         count = min(len(generated), len(reference))
         generated, reference = _first(generated, count), _first(reference, count)
         if "face" in self._regions or "mouth" in self._regions:
-            own = chunk.boxes_in_reference
-            fewest = min(0 if rows is None else len(rows) for rows in (boxes, own))
-            if boxes is None or own is None or fewest < count:
-                given = reference.start + fewest
+            real_rows = chunk.boxes_in_reference
+            fewest = min(0 if rows is None else len(rows) for rows in (boxes, real_rows))
+            if boxes is None or real_rows is None or fewest < count:
+                without = reference.start + fewest
                 raise ClipError(
                     "boxes-too-short",
-                    f"clip {self._clip.id}: no face box for frame {given}; give one for each frame of the reference",
+                    f"clip {self._clip.id}: no face box for frame {without}; give one for each frame of the reference",
                 )
-            self._add(self._of_faces(generated, reference, boxes[:count], own[:count]))
+            self._add(self._of_faces(generated, reference, boxes[:count], real_rows[:count]))
             if self.clip_boxes is not None:
                 real_boxes = self.clip_reference_boxes or self.clip_boxes
                 if not (self.clip_boxes.plain and real_boxes.plain):
@@ -72,11 +80,11 @@ class _PixelsClipState(ClipState):
                 self._add(_compared("frame", generated.rgb, reference.rgb, of_frame))
 
     def _of_faces(
-        self, generated: FrameChunk, reference: FrameChunk, boxes: np.ndarray, own: np.ndarray
+        self, generated: FrameChunk, reference: FrameChunk, boxes: np.ndarray, real_boxes: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The values of the face and the mouth, (n,) each; ``boxes`` are the generated frames', ``own`` the real."""
+        """The values of the face and the mouth, (n,) each. Boxes are (n, 4), in pixels of the video that they crop."""
         face = open_view(FACE).apply(generated, boxes)
-        real_face = open_view(FACE).apply(reference, own)
+        real_face = open_view(FACE).apply(reference, real_boxes)
         rows = ssim_by_row(real_face, face)  # the rows of the lower half are the mouth's
         numbers: dict[str, np.ndarray] = {}
         if "face" in self._regions:
@@ -86,14 +94,21 @@ class _PixelsClipState(ClipState):
         return numbers
 
     def _of_followed(
-        self, generated: FrameChunk, reference: FrameChunk, boxes: Boxes, own: Boxes
+        self, generated: FrameChunk, reference: FrameChunk, boxes: Boxes, real_boxes: Boxes
     ) -> dict[str, np.ndarray]:
-        """The values of the followed face, in the frames that show it; none if few frames show it."""
-        run = slice(reference.start, reference.start + len(reference))
-        faceless = boxes.face.faceless or own.face.faceless
-        shown = boxes.face.there[run] & own.face.there[run] & (not faceless)
-        numbers = self._of_faces(generated, reference, boxes.face.xyxy[run], own.face.xyxy[run])
-        return {f"sound_{name}": n[shown] for name, n in numbers.items() if not name.endswith("_psnr_wrapped")}
+        """The values of the followed face, in those of these frames that show it; empty if few of the clip show it.
+
+        ``boxes`` and ``real_boxes`` are of the whole videos.
+        """
+        rows = slice(reference.start, reference.start + len(reference))
+        face, real_face = boxes.face, real_boxes.face
+        shown = face.there[rows] & real_face.there[rows] & (not (face.faceless or real_face.faceless))
+        numbers = self._of_faces(generated, reference, face.xyxy[rows], real_face.xyxy[rows])
+        return {
+            f"sound_{name}": values[shown]
+            for name, values in numbers.items()
+            if not name.endswith("_psnr_wrapped")  # the published arithmetic is of the best face alone
+        }
 
     def _add(self, numbers: dict[str, np.ndarray]) -> None:
         for name, values in numbers.items():
@@ -103,7 +118,10 @@ class _PixelsClipState(ClipState):
 def _compared(
     region: str, generated: np.ndarray, real: np.ndarray, ssim_rows: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """The values of one region, (n,) each."""
+    """The values of one region, (n,) each.
+
+    Frames are (n, height, width, 3) uint8; ``ssim_rows`` is (n, height), None for frames too small for SSIM.
+    """
     numbers = {
         # The published script subtracts generated from real; the wrapped squares are the same in either order.
         f"{region}_psnr_wrapped": wrapped_psnr_db(real, generated),
@@ -122,10 +140,11 @@ class Pixels(Observer):
     frames, frames_generated, frames_reference : int
         The first ``min`` of both are compared.
     {face,mouth,frame}_psnr_wrapped : (frames,) float64
-        In dB. ``frame`` is left out if the videos differ in size.
+        In dB. The values of ``frame`` are left out if the videos differ in size.
     {face,mouth,frame}_mse : (frames,) float64
         In squared grey levels.
     {face,mouth,frame}_ssim : (frames,) float64
+        ``frame_ssim`` is left out if the frames are too small for its window.
     sound_{face,mouth}_mse, sound_{face,mouth}_ssim : (faces,) float64
         Of the followed face, in the frames that show it; empty if most do not. Only if the best-scored face is not the
         followed one in every frame.
@@ -175,4 +194,5 @@ class Pixels(Observer):
 
 
 def _first(frames: FrameChunk, count: int) -> FrameChunk:
+    """The first ``count`` frames of a chunk."""
     return frames if len(frames) == count else FrameChunk(frames.start, frames.native[:count])

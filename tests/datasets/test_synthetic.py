@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,6 +181,22 @@ def test_words_that_are_said_as_one_have_their_times(speaker: SpeechSynthesizer)
 def test_an_unknown_voice_is_said(speaker: SpeechSynthesizer) -> None:
     with pytest.raises(TlbenchError, match="nobody"):
         speaker.say("hello", Voice("nobody"))
+
+
+def test_a_speech_process_that_does_not_start_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    espeakng_loader = pytest.importorskip("espeakng_loader")
+    monkeypatch.setattr(espeakng_loader, "get_library_path", lambda: "/nowhere/libespeak-ng.so")
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*words, **options, stderr=subprocess.DEVNULL))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(TlbenchError, match="espeak-ng broke down"):
+        SpeechSynthesizer()
+    assert [child.returncode for child in started] == [1]
 
 
 def word_take(speaker: SpeechSynthesizer) -> Take:

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from tlbench.metrics.metric import Arithmetic, Direction, Metric
+from tlbench.metrics.metric import Arithmetic, Direction, Metric, as_is
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
 from tlbench.observing.clip_info import ClipInfo
@@ -23,10 +23,6 @@ QUICK = IntervalSettings(resamples=200)
 def decibels(mse: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return np.asarray(10 * np.log10(255**2 / mse))
-
-
-def _as_is(ratio: np.ndarray) -> np.ndarray:
-    return ratio
 
 
 def mean_of(name: str) -> Callable[[Evidence], Tally]:
@@ -57,7 +53,7 @@ def metric(
     scale: float = 1.0,
     version: int = 1,
     headline: bool = True,
-    finish: Callable[[np.ndarray], np.ndarray] = _as_is,
+    finish: Callable[[np.ndarray], np.ndarray] = as_is,
 ) -> Metric:
     return Metric(
         name=name,

@@ -52,20 +52,20 @@ def test_steps_without_a_discriminator_pass() -> None:
 
 def test_rollbacks_to_the_same_state_are_limited() -> None:
     guard = make_guard()
-    guard.rolled_back("fake is 100.0", 500)
-    guard.rolled_back("fake is 100.0", 500)
+    guard.note_rollback("fake is 100.0", 500)
+    guard.note_rollback("fake is 100.0", 500)
     with pytest.raises(
         TlbenchError, match=r"diverged 3 times after step 500 \(fake is 100.0\); .* lower learning rate"
     ):
-        guard.rolled_back("fake is 100.0", 500)
+        guard.note_rollback("fake is 100.0", 500)
 
 
 def test_a_saved_state_resets_the_count_and_a_rollback_forgets_recent_losses() -> None:
     guard = make_guard()
     for _ in range(4):
         guard.check({"fake": 90.0})
-        guard.rolled_back("fake is 90.0", 0)
-        guard.state_saved()
+        guard.note_rollback("fake is 90.0", 0)
+        guard.note_later_state()
     assert guard.is_calm
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,11 +209,13 @@ def test_what_can_not_be_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def book(root: Path, cache: Path, view: View) -> SampleDataset:
+def book(
+    root: Path, cache: Path, view: View, progress: Callable[[int, int], None] = lambda done, total: None
+) -> SampleDataset:
     made = SampleDataset(
         load_dataset("lrs2", root, split="train"), SampleSpec(view, BoxRule(), needs_audio=True), cache
     )
-    made.prepare(lambda done, total: None)
+    made.prepare(progress)
     return made
 
 
@@ -249,9 +252,11 @@ def test_a_damaged_lesson_is_named(root: Path, tmp_path: Path) -> None:
 def test_a_clip_that_can_not_be_decoded_is_left_out_and_said(tmp_path: Path, cache: Path) -> None:
     root = make_training_set(tmp_path / "set")
     (root / "main/a/00002.mp4").write_bytes(b"no video")
-    samples = book(root, cache, VIEWS["small-mouth"])
+    told: list[tuple[int, int]] = []
+    samples = book(root, cache, VIEWS["small-mouth"], lambda done, total: told.append((done, total)))
     assert len(samples) == 3
     assert list(samples.failures) == ["a/00002"]
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_a_frame_is_labelled_by_what_is_said_at_its_middle() -> None:

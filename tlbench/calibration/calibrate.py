@@ -65,7 +65,7 @@ def calibrate(
     Parameters
     ----------
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
-        See :func:`tlbench.datasets.dataset.load_dataset`.
+        See :func:`tlbench.datasets.selection.load_dataset`.
     faults : sequence of str or Fault, optional
         Names of :data:`tlbench.generation.faults.FAULTS`, or faults with other sizes. All if not given.
     metrics, weights, detector, smooth, face, views, device, cache

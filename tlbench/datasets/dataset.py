@@ -124,7 +124,10 @@ class Dataset(ABC):
         """
 
     def aliases(self, clip_id: str) -> tuple[str, ...]:
-        """Further names for a clip in generated files or a subset, besides those of :class:`ClipNames`."""
+        """Further names for a clip in generated files or a subset, besides its id.
+
+        See :class:`tlbench.datasets.matching.ClipNames`.
+        """
         return ()
 
     def spans(self, source: Source, clip: Clip) -> tuple[Span, ...]:

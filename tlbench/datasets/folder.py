@@ -28,8 +28,8 @@ class Folder(Dataset):
 
     The manifest is CSV (with a header) or JSON Lines with the columns ``id`` and any of ``reference``, ``generated``,
     ``transcript``, ``word``, ``speaker``, ``boxes``. Its paths are relative to its own folder. They may lead out of
-    it, and :attr:`Selection.notes` says how many do. A reference that the manifest does not name is searched under the
-    root by the id.
+    it, and :attr:`tlbench.datasets.selection.Selection.notes` says how many do. A reference that the manifest does not
+    name is searched under the root by the id.
 
     Without a manifest an id is the path below the root without extension. The transcript is the text file next to the
     video, ``<id>.txt``: all of it, or the first line if it begins with LRS2's ``Text:``.

@@ -32,7 +32,7 @@ def lrw_label(word: str) -> int:
 
 
 class Lrw(Dataset):
-    """``WORD/<split>/WORD_00001.mp4`` below the root, which is ``lipread_mp4`` or the folder above it."""
+    """Files ``WORD/<split>/WORD_00001.mp4`` in the folder ``lipread_mp4``; the root is that folder or the one above."""
 
     name = "lrw"
     title = "LRW"
@@ -70,7 +70,10 @@ class Lrw(Dataset):
 
 
 def _word_folders(source: Source) -> list[Path]:
-    """The existing word folders, in the order of the fixed list."""
+    """The existing word folders, in the order of :data:`LRW_WORDS`.
+
+    Raises TlbenchError if there are none, or if there is one that is not a word of the list.
+    """
     assert source.root is not None  # needs_root
     for base in (source.root, source.root / "lipread_mp4"):
         there = [base / word for word in LRW_WORDS if (base / word).is_dir()]

@@ -10,7 +10,7 @@ from tlbench.datasets.selection import Selection, load_dataset
 
 @dataclass(frozen=True)
 class DataOptions:
-    """The options that choose clips; :func:`tlbench.datasets.dataset.load_dataset` says what each means.
+    """The options that choose clips; :func:`tlbench.datasets.selection.load_dataset` says what each means.
 
     Attributes
     ----------

@@ -90,7 +90,7 @@ def load_dataset(
     Parameters
     ----------
     name : str
-        One of :func:`dataset_names`.
+        One of :func:`tlbench.datasets.dataset.dataset_names`.
     root : Path or None
         The data set's folder; if None, the one that :func:`tlbench.datasets.locations.find_root` finds.
     generated : Path or None

@@ -31,6 +31,12 @@ class AudioInfo:
 
     Attributes
     ----------
+    codec : str
+        FFmpeg's name, "unknown" if it has no decoder for it.
+    sample_rate : int
+        In hertz, 0 without a decoder.
+    channels : int
+        0 without a decoder.
     duration_seconds : float
         From the packets in the file, so it is shorter for a truncated file.
     start_seconds : float
@@ -110,10 +116,10 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """The timing of a stream's pictures, for the conversion to 25 frames/s."""
+    """The timing of a stream's pictures, for the conversion to 25 frames/s: fields of :class:`VideoInfo`."""
 
     frames_per_second: float
-    variable: bool
+    variable: bool  # VideoInfo.variable_frame_rate
     even_at_25: bool
     duration_seconds: float
     longest_gap_seconds: float
@@ -145,7 +151,7 @@ def probe(path: Path) -> VideoInfo:
             untimed = not has_holes(times)
         time_base = float(video.time_base or 1)
         nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
-        pace = even_pace(len(times), nominal) if untimed else measured_pace(times, time_base, nominal)
+        timing = even_timing(len(times), nominal) if untimed else measured_timing(times, time_base, nominal)
         begin = min(times) if counted or scan.first is None or scan.first.pts is None else scan.first.pts
         shown = scan.first or video.codec_context  # both have size and layout
         turn = orientation(scan.first) if scan.first else Orientation()
@@ -161,15 +167,15 @@ def probe(path: Path) -> VideoInfo:
             height=shown.width if on_its_side else shown.height,
             rotation_degrees=turn.rotation_degrees,
             mirrored=turn.mirrored,
-            frames_per_second=pace.frames_per_second,
-            variable_frame_rate=pace.variable,
-            even_at_25=pace.even_at_25,
+            frames_per_second=timing.frames_per_second,
+            variable_frame_rate=timing.variable,
+            even_at_25=timing.even_at_25,
             has_timestamps=not untimed,
             frame_count=len(times),
             declared_frame_count=video.frames or None,
             truncated=truncated,
-            duration_seconds=pace.duration_seconds,
-            longest_gap_seconds=pace.longest_gap_seconds,
+            duration_seconds=timing.duration_seconds,
+            longest_gap_seconds=timing.longest_gap_seconds,
             start_seconds=begin * time_base,
             video_packets_sha256=scan.sha256,
             audio=None if sound is None else _audio_info(sound, scan, begin * time_base),
@@ -194,10 +200,13 @@ class _Scan:
         The first decoded picture.
     sha256 : str
         Of the coded pictures.
-    sound_start, sound_end : int
-        In units of the sound's time base; ``sound_start`` is None without sound.
+    sound_start : int or None
+        Of the first packet of sound, in units of the sound's time base; None without sound.
+    sound_end : int
+        The latest end of a packet of sound, in the same units; 0 without sound.
     sound_before : Fraction or None
-        Seconds of sound before the first picture, in the order of the file.
+        Seconds of sound that come before the first picture in the order of the file (not of time); see
+        :func:`tlbench.media.timeline.begins_late`.
     """
 
     times: array[int]
@@ -242,9 +251,9 @@ def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStrea
             times.append(time or 0)
         if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
             tried += 1
-            first = _first(video, packet)
+            first = _decoded(video, packet)
     if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
-        first = _first(video, None)
+        first = _decoded(video, None)
     return _Scan(times, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end, before.seconds)
 
 
@@ -267,7 +276,7 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     return stream
 
 
-def even_pace(count: int, nominal: float) -> FrameTiming:
+def even_timing(count: int, nominal: float) -> FrameTiming:
     """The timing of ``count`` pictures that are evenly spaced at ``nominal`` pictures per second."""
     ticks = [tick_at_25(index / nominal) for index in range(count)] if nominal != FRAMES_PER_SECOND else []
     return FrameTiming(
@@ -279,7 +288,7 @@ def even_pace(count: int, nominal: float) -> FrameTiming:
     )
 
 
-def measured_pace(times: array[int], time_base: float, nominal: float) -> FrameTiming:
+def measured_timing(times: array[int], time_base: float, nominal: float) -> FrameTiming:
     """The timing of pictures shown at ``times`` (in any order, in units of ``time_base`` seconds).
 
     The rate is the header's if it agrees with the timestamps, which may be rounded.
@@ -306,10 +315,15 @@ def tick_at_25(seconds: float) -> int:
 
 
 def _is_even(ticks: list[int], count: int, duration_seconds: float) -> bool:
+    """Whether picture i is shown at tick i of 25 a second, and all of them last as many ticks as there are pictures."""
     return max(1, tick_at_25(duration_seconds)) == count and all(tick == i for i, tick in enumerate(ticks))
 
 
-def _first(video: av.VideoStream, packet: av.Packet[Any] | None) -> av.VideoFrame | None:
+def _decoded(video: av.VideoStream, packet: av.Packet[Any] | None) -> av.VideoFrame | None:
+    """The first picture that the decoder gives for a packet; None at the end of the file asks for what it holds back.
+
+    None if it gives none, or can't decode the packet.
+    """
     try:
         return next(iter(video.decode(packet)), None)
     except av.error.FFmpegError:
@@ -319,7 +333,10 @@ def _first(video: av.VideoStream, packet: av.Packet[Any] | None) -> av.VideoFram
 def _misses_its_end(
     container: InputContainer, video: av.VideoStream, times: array[int], packet_count: int, path: Path
 ) -> bool:
-    """Whether the header declares more than the file holds; each container declares it in its own way."""
+    """Whether the header declares more than the file holds; each container declares it in its own way.
+
+    ``times`` are the shown pictures' in units of the stream's time base; ``packet_count`` includes hidden pictures.
+    """
     if container.format.name == "avi":  # the frame count includes dropped pictures; the file size is exact
         with open_outside(path, MEDIA) as file:
             declared_bytes = int.from_bytes(file.read(8)[4:], "little") + 8
@@ -338,6 +355,7 @@ def _misses_its_end(
 
 
 def _audio_info(sound: av.AudioStream, scan: _Scan, video_start_seconds: float) -> AudioInfo:
+    """What is known of the sound; ``video_start_seconds`` is the first picture's time on the file's clock."""
     time_base = float(sound.time_base or 1)
     start_time = sound.start_time if sound.start_time is not None else scan.sound_start or 0
     seconds = max(0.0, (scan.sound_end - start_time) * time_base)

@@ -28,6 +28,7 @@ from tlbench.media.timeline import COUNTED, decoding_key
 DECODING = "pyav-25fps@1"
 CHUNK_FRAMES = 32
 CHUNK_BYTES = 64 * 2**20
+KEPT_VIDEO_BYTES = 96 * 2**20  # a video this small is decoded once even if boxes have to be found first
 LONGEST_GAP_SECONDS = 60.0  # a longer gap is a broken timestamp; filling it would repeat one frame thousands of times
 
 

@@ -16,13 +16,14 @@ Direction = Literal["higher", "lower", "none"]
 Reads = Literal["", "sentence", "word", "forced"]
 
 
-def _as_is(ratio: np.ndarray) -> np.ndarray:
+def as_is(ratio: np.ndarray) -> np.ndarray:
+    """The same array: ``finish`` of a plain ratio."""
     return ratio
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Data about one number in the table, and its two functions.
+    """Data about one number in the table, and its two functions: ``tally`` and ``finish``.
 
     Attributes
     ----------
@@ -40,14 +41,29 @@ class Metric:
     unit : str
         ``dB``, ``%``, ``frames``, or "" for none.
     better : "higher", "lower" or "none"
+        Which of two values is the better one; "none" for numbers that are only looked at, which are not ranked.
     version : int
-        Raise it when the number changes for the same clip. Records of an older version are still read, see
-        :func:`tlbench.scoring.result_file.load_result`. Their values are computed from their tallies by ``finish`` and
-        ``scale``, so a metric that changes one of these needs another name instead.
+        Part of the protocol id. Raise it if ``tally`` gives other sums for the same clip. Records of an older version
+        stay readable (:func:`tlbench.scoring.result_file.load_result`): their old sums go through today's ``finish``
+        and ``scale``. So don't change these two; give the new number another name.
     tally : Evidence -> Tally
-        One clip's part of the sum.
+        One clip's part of the sum. Raises ClipError if this clip has no such number, and KeyError if the evidence was
+        made without a value that it needs.
     description : str
         One sentence: what it is, over what it is averaged, and where the rule comes from.
+    aggregation : str
+        ``frames``, ``clips``, ``pooled``: what the mean is taken over. Part of the protocol id.
+    finish : array -> array
+        From the ratio of the sums to the number, elementwise, (n,) float64 to (n,), so that the bootstrap can use it.
+        For pooled PSNR from mean squared error to decibels; the identity for plain ratios.
+    scale : float
+        Factor for display: 100 if the table shows percent.
+    headline : bool
+        Whether the table shows it by default.
+    digits : int
+        Decimals in tables.
+    mode : str
+        The one of ``Observer.modes`` that it needs, or "".
     cluster : str
         ``word``: clips of one word are resampled together for its interval. "": the data set decides.
     rule : str
@@ -59,24 +75,11 @@ class Metric:
     scores_empty : bool
         Whether a clip with both sums 0 counts as scored. Otherwise such a tally means that the metric does not apply to
         the clip.
-    mode : str
-        The one of ``Observer.modes`` that it needs, or "".
     reads : "", "sentence", "word" or "forced"
         What the observer reads, which decides how its blind rows are made (:mod:`tlbench.metrics.blind`).
         ``sentence``: the evidence has the texts ``reference`` and ``hypothesis`` (or ``free_hypothesis``,
         ``ctc_hypothesis``). ``word``: the text ``word`` and the counts ``rank``, ``rank_plain``. ``forced``: a sentence
         read with teacher forcing. "" for a number that does not come from reading.
-    finish : array -> array
-        From the ratio of the sums to the number, elementwise, so that the bootstrap can use it. For pooled PSNR from
-        mean squared error to decibels; the identity for plain ratios.
-    scale : float
-        Factor for display: 100 if the table shows percent.
-    aggregation : str
-        ``frames``, ``clips``, ``pooled``: what the mean is taken over. Part of the protocol id.
-    headline : bool
-        Whether the table shows it by default.
-    digits : int
-        Decimals in tables.
     """
 
     name: str
@@ -90,7 +93,7 @@ class Metric:
     tally: Callable[[Evidence], Tally]
     description: str
     aggregation: str
-    finish: Callable[[np.ndarray], np.ndarray] = _as_is
+    finish: Callable[[np.ndarray], np.ndarray] = as_is
     scale: float = 1.0
     headline: bool = True
     digits: int = 2
@@ -107,8 +110,8 @@ class Metric:
         return f"{self.name}/{self.arithmetic}"
 
     @property
-    def is_reading(self) -> bool:
-        """Whether it says how well something was read, so that guessing has a number too."""
+    def rates_reading(self) -> bool:
+        """Whether it says how well something was read, so that guessing without pictures has a number too."""
         return self.reads != "" and self.better != "none"
 
     def value(self, tally: Tally) -> float | None:

@@ -35,9 +35,22 @@ def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
 
 
 def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "local") -> Iterator[Observation]:
-    """Observe clips on an engine: ``local`` (this process, or ``workers`` > 1 processes) or ``ray``.
+    """Observe clips on an engine, and yield what the observers say of each, in the order of ``clips``.
 
-    Raises TlbenchError if a worker dies, or if there is no such engine or it is not installed.
+    Parameters
+    ----------
+    plan : Plan
+    clips : sequence of Clip
+    workers : int
+        The number of processes, or of Ray's actors. With one, ``local`` works in this process.
+    engine : str
+        ``local`` or ``ray``.
+
+    Raises
+    ------
+    TlbenchError
+        At once: fewer than one worker, no such engine, or Ray is not installed. While observations are read: a worker
+        process was killed, or an observer can't be loaded.
     """
     if workers < 1:
         raise TlbenchError(f"workers must be at least 1, got {workers}")
@@ -46,11 +59,11 @@ def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "
     if engine != "local":
         raise TlbenchError(f"no engine {engine!r}; there are local and ray")
     if workers == 1 or len(clips) < 2:
-        return _here(plan, clips)
+        return _in_this_process(plan, clips)
     return _in_processes(plan, clips, workers)
 
 
-def _here(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]:
+def _in_this_process(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]:
     _limit_threads(plan)
     runner = ObserverRunner(plan)
     for batch in batches(clips, runner.clips_per_batch):
@@ -62,16 +75,16 @@ def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[O
         plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
     context = multiprocessing.get_context("spawn")  # fork is not safe with the threads of the matrix library
     waiting: deque[Future[tuple[list[Observation], list[str]]]] = deque()
-    todo = batches(clips, ObserverRunner(plan).clips_per_batch)
+    todo = batches(clips, ObserverRunner(plan).clips_per_batch)  # networks are only loaded when they are used
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(plan,)) as pool:
         try:
             for batch in islice(todo, 2 * workers):
-                waiting.append(pool.submit(_work, batch))
+                waiting.append(pool.submit(_observe_batch, batch))
             while waiting:
-                done, said = waiting.popleft().result()
-                waiting.extend(pool.submit(_work, batch) for batch in islice(todo, 1))
-                for line in said:
-                    warnings.warn(line, stacklevel=2)
+                done, messages = waiting.popleft().result()
+                waiting.extend(pool.submit(_observe_batch, batch) for batch in islice(todo, 1))
+                for message in messages:
+                    warnings.warn(message, stacklevel=2)
                 yield from done
         except BrokenProcessPool as error:
             raise TlbenchError(
@@ -101,22 +114,24 @@ def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observa
 
 
 def _start_worker(plan: Plan) -> None:
+    """Runs first in each worker process."""
     global _runner
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once without a message: finished evidence is in the cache
     _limit_threads(plan)
     _runner = ObserverRunner(plan)
 
 
-def _work(batch: list[Clip]) -> tuple[list[Observation], list[str]]:
-    """Observations of a batch, and the warnings that were raised, for the parent process to show."""
+def _observe_batch(batch: list[Clip]) -> tuple[list[Observation], list[str]]:
+    """In a worker process: observations of a batch, and the texts of its warnings, for the parent process to show."""
     assert _runner is not None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        seen = _runner.observe(batch)
-    return seen, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+        observed = _runner.observe(batch)
+    return observed, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
 
 
 def _limit_threads(plan: Plan) -> None:
+    """Set how many threads OpenCV and torch take in this process; torch only if it is not imported yet."""
     if plan.threads is None:
         return
     import cv2

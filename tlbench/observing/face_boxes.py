@@ -42,6 +42,7 @@ class BoxRule:
     weights : Path or None
         S3FD's checkpoint.
     weights_sha256 : str or None
+        Of that file, in hex.
     smooth : int
         Width in frames of a running median over the boxes; 0 for none, as published.
     fixed : tuple of int or None
@@ -62,9 +63,14 @@ class BoxRule:
     face: str = "largest"
 
     @property
+    def fixed_text(self) -> str:
+        """``fixed:x1,y1,x2,y2`` for protocol ids and cache keys; "" if no box is fixed."""
+        return "" if self.fixed is None else "fixed:" + ",".join(map(str, self.fixed))
+
+    @property
     def identity(self) -> str:
         """Short text for protocol ids and cache keys: everything besides the video that decides the boxes."""
-        fixed = "" if self.fixed is None else "fixed:" + ",".join(map(str, self.fixed))
+        fixed = self.fixed_text
         if self.source == "reference":
             return fixed or self.search
         return f"{fixed}+{self.search}@each" if fixed else f"{self.search}@each"
@@ -133,7 +139,7 @@ def embedded_detector() -> FaceDetector:
 
 
 def load_detector(rule: BoxRule) -> FaceDetector:
-    """The detector of a rule. Raises TlbenchError if its weights do not fit."""
+    """The detector of a rule. Raises TlbenchError if its weights do not fit, ValueError if the rule has no detector."""
     if rule.detector == "blazeface":
         return BlazeFaceDetector()
     if rule.detector == "haar":
@@ -149,6 +155,8 @@ def load_detector(rule: BoxRule) -> FaceDetector:
 class BoxFinder:
     """Finds the boxes of clips by one rule. The detector is loaded when first needed.
 
+    A clip has two videos, and ``role`` says which one is meant: "reference" (real) or "generated".
+
     Parameters
     ----------
     rule : BoxRule
@@ -162,46 +170,55 @@ class BoxFinder:
         self._detector: FaceDetector | None = None
 
     def identity(self, clip: Clip, video_sha256: str | None, role: GuideSource = "reference") -> str:
-        """Everything that decides the boxes of one of the clip's videos, for cache keys.
+        """Everything that decides the boxes of one of the clip's videos, for cache keys; the hash is of that video.
 
         Raises ClipError if the box file can't be read.
         """
         if clip.boxes is not None and role == "reference":
             return "given:" + content_sha256(clip.boxes, clip.id, "box file")
         if self.rule.fixed is not None and role == "reference":
-            return "fixed:" + ",".join(map(str, self.rule.fixed)) + f"@{video_sha256}"
+            return f"{self.rule.fixed_text}@{video_sha256}"
         return f"{self.rule.search}@{video_sha256}"
 
     def boxes(
         self, clip: Clip, video: VideoReader | None, video_sha256: str | None, role: GuideSource = "reference"
     ) -> Boxes:
-        """The boxes of one of the clip's videos, one per frame; ``role`` says which one ``video`` is.
+        """The boxes of one of the clip's videos, one per frame.
 
-        A box file is for the real video. Only with a box file, ``video`` may be None.
+        The first of these that there is: for the real video the clip's box file, then the data set's fixed box; else
+        what was detected in the video before, from the cache; else what is detected now.
+
+        Parameters
+        ----------
+        clip : Clip
+        video : VideoReader or None
+            The video that ``role`` names. None is allowed for the real video of a clip with a box file.
+        video_sha256 : str or None
+            Of that video's file, for the cache.
+        role : "reference" or "generated"
 
         Raises
         ------
         ClipError
-            If the box file is invalid, or the video can't be decoded.
+            If the box file is invalid, or the video is missing or can't be decoded.
+        TlbenchError
+            If the detector's weights do not fit.
         """
         if clip.boxes is not None and role == "reference":
-            return _given(clip.boxes, video)
+            return _from_file(clip.boxes, video)
         if video is None:
             raise ClipError("missing", f"clip {clip.id}: no {role} video is there to find its face boxes in")
         if self.rule.fixed is not None and (role == "reference" or self.rule.detector == "fixed"):
             return fixed_boxes(self.rule.fixed, sum(len(chunk) for chunk in video.frames()))
-        key = {
-            "boxes": self.identity(clip, video_sha256, role),
-            "decoding": video.decoding,
-        }
+        key = {"boxes": self.identity(clip, video_sha256, role), "decoding": video.decoding}
         stored = self.cache.read(key)
-        kept = None if stored is None else _kept(Evidence.from_json(stored), self.rule.detector)
-        if kept is not None:
-            return kept
+        boxes = None if stored is None else _from_cache(Evidence.from_json(stored), self.rule.detector)
+        if boxes is not None:
+            return boxes
         if self._detector is None:
             self._detector = load_detector(self.rule)
         found = find_people(video.frames, self._detector, self.rule.smooth, self.rule.face)
-        self.cache.write(key, _to_keep(found).to_json())
+        self.cache.write(key, _for_cache(found).to_json())
         return found
 
     def searches(self, clip: Clip) -> bool:
@@ -210,9 +227,8 @@ class BoxFinder:
 
     def decided_by(self, clips: Iterable[Clip]) -> str:
         """Short text for what decides the boxes of the clips' real videos: ``blazeface``, ``given`` ..."""
-        fixed = self.rule.fixed is not None
-        found = "fixed:" + ",".join(map(str, self.rule.fixed or ())) if fixed else self.rule.search
-        return "+".join(sorted({"given" if clip.boxes is not None else found for clip in clips}))
+        without_file = self.rule.fixed_text or self.rule.search
+        return "+".join(sorted({"given" if clip.boxes is not None else without_file for clip in clips}))
 
     def given_sha256(self, clips: Iterable[Clip]) -> dict[str, str]:
         """By clip id, the SHA-256 of the box file given with the clip, if there is one that can be read."""
@@ -224,15 +240,15 @@ class BoxFinder:
         return found
 
     def of_clip(self, clip: Clip, role: GuideSource = "reference") -> Boxes:
-        """:meth:`boxes` of a clip with a video that is not opened yet."""
+        """What :meth:`boxes` gives, of a video that is not opened yet. Raises ClipError also if it can't be read."""
         video = clip.generated if role == "generated" else clip.reference
         sha256 = content_sha256(video, clip.id, f"{role} video")
         assert video is not None  # content_sha256 refuses a clip without one
         return self.boxes(clip, VideoReader(video, 0), sha256, role)
 
 
-def _given(path: Path, video: VideoReader | None) -> Boxes:
-    """The boxes of a file. The frame size of the video decides the centred box of rows without a face."""
+def _from_file(path: Path, video: VideoReader | None) -> Boxes:
+    """The boxes of a file. Rows without a face get a centred box, for whose place the frame size is needed."""
     boxes = read_boxes(path)
     if not boxes.missing or video is None:
         return boxes
@@ -240,7 +256,8 @@ def _given(path: Path, video: VideoReader | None) -> Boxes:
     return boxes if chunk is None else read_boxes(path, frame_size=(chunk.rgb.shape[2], chunk.rgb.shape[1]))
 
 
-def _to_keep(found: Boxes) -> Evidence:
+def _for_cache(found: Boxes) -> Evidence:
+    """Boxes as an entry of the cache."""
     face = found.face
     return Evidence(
         "boxes",
@@ -255,11 +272,11 @@ def _to_keep(found: Boxes) -> Evidence:
     )
 
 
-def _kept(kept: Evidence, source: str) -> Boxes | None:
-    """The boxes of a cache entry; None if it is from before faces were followed."""
-    if "states" not in kept.values:
+def _from_cache(entry: Evidence, detector: str) -> Boxes | None:
+    """The boxes of a cache entry, which ``detector`` found; None if it is from before faces were followed."""
+    if "states" not in entry.values:
         return None
     face = FollowedFace(
-        kept.array("followed"), kept.array("states"), int(kept.number("several")), int(kept.number("searched"))
+        entry.array("followed"), entry.array("states"), int(entry.number("several")), int(entry.number("searched"))
     )
-    return Boxes(kept.array("xyxy"), int(kept.number("missing")), source, face)
+    return Boxes(entry.array("xyxy"), int(entry.number("missing")), detector, face)

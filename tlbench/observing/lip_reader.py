@@ -27,7 +27,7 @@ class LipReader(Observer):
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """:attr:`needs`, with the boxes and placements that these views need."""
+        """The class's ``needs``, with the boxes and placements that these views need."""
         looked = [cls.recipes[view] for view in views]
         framed = any(recipe.frames_face for recipe in looked)
         return replace(

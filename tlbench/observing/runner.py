@@ -12,7 +12,7 @@ from typing import Any
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video_reader import DECODING, FrameChunk, VideoReader
+from tlbench.media.video_reader import DECODING, KEPT_VIDEO_BYTES, FrameChunk, VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checker import ClipChecker
 from tlbench.observing.clip_checks import ClipChecks
@@ -22,8 +22,6 @@ from tlbench.observing.guides import GuideFinder, Guides
 from tlbench.observing.observer import ClipChunk, Observer
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
-
-KEPT_VIDEO_BYTES = 96 * 2**20  # a video this small is decoded once even if boxes have to be found first
 
 
 class ObserverRunner:

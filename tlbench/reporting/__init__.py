@@ -1,4 +1,4 @@
 """A run, or two, as one web page: texts and curves of each clip from its records, and pictures from its videos.
 
-Begin reading with ``report.py``.
+In: results and their records. Out: one HTML file. Begin reading with ``report.py``.
 """

@@ -86,14 +86,14 @@ def probe_clips(clips: Sequence[Clip], seed: int, most: int = PROBED) -> list[Cl
 
 def reading_plan(plan: Plan, metrics: Iterable[Metric]) -> Plan | None:
     """The plan with only the observers that read; None if there is none."""
-    names = {metric.observer for metric in metrics if metric.is_reading}
+    names = {metric.observer for metric in metrics if metric.rates_reading}
     readers = tuple(observer for observer in plan.observers if observer.name in names)
     return replace(plan, observers=readers) if readers else None
 
 
 def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
     """Observations of real clips as a result with the reading metrics of ``like``, a result of the same run."""
-    metrics = tuple(metric for metric in like.metrics if metric.is_reading)
+    metrics = tuple(metric for metric in like.metrics if metric.rates_reading)
     observations = list(seen)
     tallies = {
         metric.key: tally_each(
@@ -162,11 +162,11 @@ class BlindReaders:
         used: Iterable[Weights] = (),
     ) -> None:
         self._clips = selection.clips
-        self._forced = [metric for metric in metrics if metric.reads == "forced" and metric.is_reading]
+        self._forced = [metric for metric in metrics if metric.reads == "forced" and metric.rates_reading]
         self._plan = plan
         self._guesses: list[BlindReading] = []
         self._learned_from: list[str] = []
-        kinds = {metric.reads for metric in metrics if metric.is_reading}
+        kinds = {metric.reads for metric in metrics if metric.rates_reading}
         if "sentence" in kinds:
             known = known_transcripts(selection)
             self._add(blind_sentences(metrics, self._clips, known, seed), known.source)

@@ -28,7 +28,7 @@ def make_provenance(
     numbers: Mapping[str, str] | None = None,
     generation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A JSON object for :attr:`Result.provenance`.
+    """A JSON object for :attr:`tlbench.scoring.result.Result.provenance`.
 
     Parameters
     ----------

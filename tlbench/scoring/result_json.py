@@ -97,7 +97,10 @@ def _metric_json(result: Result, row: Row) -> dict[str, Any]:
 
 
 def result_text(data: Mapping[str, Any]) -> str:
-    """The object of :meth:`Result.to_json` as strict JSON, one entry on each line, so that files can be diffed."""
+    """A result as strict JSON, one entry on each line, so that files can be diffed.
+
+    ``data`` is what :meth:`tlbench.scoring.result.Result.to_json` gives.
+    """
     inner = dict(data)
     metrics = ",\n".join(f"{dumps(key)}:{dumps(value)}" for key, value in inner.pop("metrics").items())
     clips = dumps(inner.pop("clips"))

@@ -143,7 +143,7 @@ def score_all(
     generated : path, or sequence of path
         Folders with one video for each clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
-        See :func:`tlbench.datasets.dataset.load_dataset`.
+        See :func:`tlbench.datasets.selection.load_dataset`.
     detector, smooth, face, boxes_from
         See :class:`tlbench.observing.face_options.FaceOptions`.
     metrics, weights, views, trained_with, controls, probe, allow_short
@@ -249,7 +249,7 @@ def score_folders(
     ]
     if kinds:
         results += score_controls(kinds, selections[0], setup, options, out=out / CONTROLS_NAME, progress=progress)
-    if not any(metric.is_reading for metric in setup.metrics):
+    if not any(metric.rates_reading for metric in setup.metrics):
         return results
     with_blind_rows = with_readers(results, selections, setup, options, probe=measured.probe, progress=progress)
     for before, after in zip(results, with_blind_rows, strict=True):

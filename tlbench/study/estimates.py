@@ -25,6 +25,7 @@ from math import sqrt
 import numpy as np
 from scipy.special import stdtrit
 
+from tlbench.metrics.metric import as_is
 from tlbench.metrics.opinion import Measure
 from tlbench.statistics import (
     IntervalSettings,
@@ -97,13 +98,9 @@ def tallies_of(answers: Answers) -> dict[tuple[str, str], _Sums]:
     return found
 
 
-def _as_is(ratio: np.ndarray) -> np.ndarray:
-    return ratio
-
-
 def _ratio(sums: _Sums, participants: Sequence[int], measure: Measure) -> Ratio:
     pairs = np.array([sums.by_participant[who] for who in participants]).reshape(-1, 2)
-    return Ratio(pairs[:, 0], pairs[:, 1], _as_is, measure.scale)
+    return Ratio(pairs[:, 0], pairs[:, 1], as_is, measure.scale)
 
 
 def estimates_of(

@@ -28,11 +28,11 @@ from tlbench.media.face_crop import centres_and_halves, face_window, steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video_reader import DECODING, VideoReader
+from tlbench.media.video_reader import DECODING, KEPT_VIDEO_BYTES, VideoReader
 from tlbench.media.views import FrameFace, ToBgr, View, open_view
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
+from tlbench.training.preprocessed import PreprocessedDataset
 
 FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 FRAME_SIDE = 160  # pixels, of LRS2's videos

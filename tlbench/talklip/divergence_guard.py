@@ -27,11 +27,12 @@ class DivergenceGuardConfig:
     Attributes
     ----------
     limit : float
-        Nats. A discriminator that only wins gives the generator a loss below 10; one that has diverged, 100.
+        Of an adversarial loss, in nats. It stays below 10 in a training that goes well, even while the discriminator is
+        never wrong, and is about 100 once the discriminator has diverged.
     window : int
         Steps whose median is compared with the limit, so that a single batch above it is tolerated.
     patience : int
-        The number of rollbacks to the same state before the training is given up.
+        The number of rollbacks to the same state that are tolerated; at the next one the training is given up.
     """
 
     limit: float = 30.0
@@ -40,7 +41,7 @@ class DivergenceGuardConfig:
 
 
 class DivergenceGuard:
-    """Checks the losses of every step.
+    """Checks the losses of every step, and counts the rollbacks.
 
     Parameters
     ----------
@@ -55,7 +56,10 @@ class DivergenceGuard:
         self._rollbacks = 0
 
     def check(self, losses: Mapping[str, float]) -> str | None:
-        """Why the losses of this step show that the training has diverged; None if they don't."""
+        """Why the losses of this step show that the training has diverged; None if they don't.
+
+        ``losses`` has those of one step by name; an adversarial loss that the step did not compute may be missing.
+        """
         for name, value in losses.items():
             if not math.isfinite(value):
                 return f"{name} is {value}"
@@ -69,11 +73,11 @@ class DivergenceGuard:
 
     @property
     def is_calm(self) -> bool:
-        """Whether no recent adversarial loss is above the limit, so that the present state may be kept."""
+        """Whether no adversarial loss of the last ``window`` steps is above the limit, so the state may be saved."""
         return all(value <= self.config.limit for recent in self._recent.values() for value in recent)
 
-    def rolled_back(self, reason: str, step: int) -> None:
-        """Report a rollback to ``step``. Raises TlbenchError after too many to the same state."""
+    def note_rollback(self, reason: str, step: int) -> None:
+        """Count a rollback to ``step``. Raises TlbenchError after too many to the same state."""
         for recent in self._recent.values():
             recent.clear()
         self._rollbacks += 1
@@ -83,8 +87,8 @@ class DivergenceGuard:
                 "folder with a lower learning rate (--learning-rate, --init-from)"
             )
 
-    def state_saved(self) -> None:
-        """Report that a later state was saved; rollbacks to the one before no longer count."""
+    def note_later_state(self) -> None:
+        """Forget the rollbacks: a later state was saved, and they were to the one before."""
         self._rollbacks = 0
 
 

@@ -277,7 +277,7 @@ class ReferenceTraining:
         tries = self._position.tries + 1
         self._resume()
         self._position.tries = tries
-        self._guard.rolled_back(reason, self._position.step)
+        self._guard.note_rollback(reason, self._position.step)
         self._enter_stage()
         self._saved_step = -1  # the number of rollbacks is part of the state
         self._save()
@@ -355,7 +355,7 @@ class ReferenceTraining:
             write_state(self._out, {**state, "at": asdict(self._position), "stages": self._stages.to_json()})
         self._fabric.barrier()
         if self._position.step > self._saved_step >= 0:
-            self._guard.state_saved()
+            self._guard.note_later_state()
         self._saved_step = self._position.step
 
     def _resume(self) -> bool:

@@ -24,9 +24,6 @@ from tlbench.litter import remove_litter
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
 
-# Up to this size a clip's frames stay in memory, so that it is decoded once although its boxes have to be found first.
-KEPT_VIDEO_BYTES = 96 * 2**20
-
 
 class PreprocessedDataset(ABC):
     """The clips of one split of a data set as arrays, in order.
@@ -64,6 +61,8 @@ class PreprocessedDataset(ABC):
     def prepare(self, progress: CountCallback) -> None:
         """Make what is not there yet. A clip that can't be learned from is in ``failures``.
 
+        ``progress`` is called after every clip, those included.
+
         Raises
         ------
         TlbenchError
@@ -78,10 +77,10 @@ class PreprocessedDataset(ABC):
                     frames = self._take(clip, arrays)
             except ClipError as error:
                 self.failures[clip.id] = error
-                continue
-            self.clips.append(clip)
-            self._files.append(path)
-            self.lengths.append(frames)
+            else:
+                self.clips.append(clip)
+                self._files.append(path)
+                self.lengths.append(frames)
             progress(done + 1, len(clips))
         if not self.clips:
             first = next(iter(self.failures.values()))

@@ -18,13 +18,13 @@ from tlbench.media.face_crop import steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import decoding_key
-from tlbench.media.video_reader import DECODING, VideoReader
+from tlbench.media.video_reader import DECODING, KEPT_VIDEO_BYTES, VideoReader
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.training.preprocessed import KEPT_VIDEO_BYTES, PreprocessedDataset
+from tlbench.training.preprocessed import PreprocessedDataset
 from tlbench.training.trainable import NO_LABEL, LabelInventory, TrainingSample
 
-FORM = 1  # version of a preprocessed clip's file, part of its cache key
+FORMAT = 1  # version of a preprocessed clip's file, part of its cache key
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,16 @@ class SampleSpec:
 
     @property
     def uint8_view(self) -> View:
-        """The view without ``Normalise``, its last step: uint8 frames take a quarter of the space."""
+        """The view without ``Normalise`` at its end: crops stay uint8, which take a quarter of float32's space."""
         steps = self.view.steps
-        return replace(self.view, steps=steps[:-1] if isinstance(steps[-1], Normalise) else steps)
+        return replace(self.view, steps=steps[:-1] if steps and isinstance(steps[-1], Normalise) else steps)
 
 
 class SampleDataset(PreprocessedDataset):
     """The training samples of one split of a data set, in order.
+
+    Call :meth:`prepare`, which makes the arrays, and then :meth:`use_labels_of`; without numbers every frame label is
+    unknown.
 
     Parameters
     ----------
@@ -67,10 +70,10 @@ class SampleDataset(PreprocessedDataset):
         super().__init__(selection, spec.boxes, cache, "lessons")  # the folder's name in caches that exist
         self._spec = spec
         self._spans: list[tuple[Span, ...]] = []
-        self._numbers: dict[str, int] = {}
+        self._label_numbers: dict[str, int] = {}
 
     def label_inventory(self) -> LabelInventory:
-        """The texts and labels of the clips."""
+        """The texts, words and frame labels of the prepared clips."""
         labels = {span.label for spans in self._spans for span in spans}
         return LabelInventory(
             tuple(clip.transcript for clip in self.clips if clip.transcript),
@@ -80,12 +83,13 @@ class SampleDataset(PreprocessedDataset):
 
     def use_labels_of(self, inventory: LabelInventory) -> None:
         """Number the frame labels by their place in the training set's inventory."""
-        self._numbers = {label: number for number, label in enumerate(inventory.labels)}
+        self._label_numbers = {label: number for number, label in enumerate(inventory.labels)}
 
     def __getitem__(self, index: int) -> TrainingSample:
         arrays = self.arrays(index)
         samples = arrays["samples"] if self._spec.needs_audio else None
-        labels = frame_labels(self._spans[index], self._numbers, self.lengths[index]) if self._spans[index] else None
+        spans = self._spans[index]
+        labels = frame_labels(spans, self._label_numbers, self.lengths[index]) if spans else None
         return TrainingSample(self.clips[index], arrays["pictures"], samples, labels)
 
     def __iter__(self) -> Iterator[TrainingSample]:
@@ -93,7 +97,7 @@ class SampleDataset(PreprocessedDataset):
 
     def _key(self, clip: Clip, sha256: str) -> Mapping[str, Any]:
         return {
-            "lesson": FORM,
+            "lesson": FORMAT,  # the key's name in caches that exist
             "video": sha256,
             "view": self._spec.view.id,
             "decoding": DECODING + decoding_key(clip.reference, clip.audio),
@@ -107,24 +111,26 @@ class SampleDataset(PreprocessedDataset):
 
     @property
     def _needs_boxes(self) -> bool:
+        """Whether the view looks at the face."""
         return self._spec.view.frames_face or self._spec.view.crops
 
     def _make(self, clip: Clip, sha256: str) -> Mapping[str, np.ndarray]:
+        """``pictures``, (T, ...) uint8 crops, and ``samples``, (N,) int16 at 16 kHz, empty if no sound is needed."""
         assert clip.reference is not None  # content_sha256 refuses a clip without a reference video
         video = VideoReader(clip.reference, KEPT_VIDEO_BYTES if self._needs_boxes else 0)
         boxes = None
         if self._needs_boxes:
             boxes = self.finder.boxes(clip, video, sha256).face.xyxy
             boxes = steady(boxes) if self._spec.view.frames_face else boxes
-        stream = open_view(self._spec.uint8_view)
-        chunks = []
+        view = open_view(self._spec.uint8_view)
+        crops = []
         for chunk in video.frames():
             rows = None if boxes is None else repeat_last(boxes, chunk.start, chunk.start + len(chunk))
-            chunks.append(stream.apply(chunk, rows))
-        if not chunks:
+            crops.append(view.apply(chunk, rows))
+        if not crops:
             raise ClipError("no-frames", f"clip {clip.id}: the video has no frame to train on; check the file")
         samples = read_audio(clip.audio or clip.reference) if self._spec.needs_audio else np.zeros(0, np.int16)
-        return {"pictures": np.concatenate(chunks), "samples": samples}
+        return {"pictures": np.concatenate(crops), "samples": samples}
 
 
 def frame_labels(spans: Sequence[Span], numbers: Mapping[str, int], frames: int) -> np.ndarray:

@@ -25,12 +25,13 @@ from tlbench.errors import TlbenchError
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice.
+    """How a sentence is spoken.
 
     Attributes
     ----------
     name : str
         One of espeak-ng's voices and a variant: ``en-us+f2``.
+        Names that begin with ``en-us`` are American, all others count as British.
     words_per_minute : int
     pitch, pitch_range : int
         0 to 100, 50 is normal; a range of 0 is monotonous.
@@ -54,9 +55,8 @@ class Speech:
     ----------
     samples : (N,) int16 at 22,050 Hz
         From the first sound to the end of the last, without espeak-ng's pauses around them.
-    phonemes : Times
-        Without gaps from 0 to the end.
-    words : Times
+    phonemes, words : Times
+        Begin, end (seconds from the first sample) and name of each, without gaps from 0 to the end.
     """
 
     samples: np.ndarray
@@ -85,7 +85,11 @@ class SpeechSynthesizer:
         program = [sys.executable, "-I", "-S", espeak_child.__file__]
         places = [espeakng_loader.get_library_path(), espeakng_loader.get_data_path()]
         self._child = subprocess.Popen([*program, *map(str, places)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        rate = self._answer()[0].get("rate")
+        try:
+            rate = self._answer()[0].get("rate")
+        except TlbenchError:
+            self.close()
+            raise
         if rate != SAMPLE_RATE:
             self.close()
             raise TlbenchError(
@@ -106,12 +110,12 @@ class SpeechSynthesizer:
         self._child.wait()
 
     def say(self, text: str, voice: Voice, seed: int = 1) -> Speech:
-        """Speak a sentence of lower-case letters and spaces.
+        """Speak a sentence of lower-case words with one space between two.
 
         Raises
         ------
         TlbenchError
-            If the voice is unknown, or espeak-ng stops.
+            If the voice is unknown, espeak-ng stops, or it says something else than these words one by one.
         """
         assert self._child.stdin is not None  # PIPE
         voiced = asdict(voice)
@@ -121,20 +125,21 @@ class SpeechSynthesizer:
             self._child.stdin.flush()
         except BrokenPipeError:
             raise _broken(text) from None
-        note, sound = self._answer(text)
-        if note.get("problem") == "voice":
+        header, sound = self._answer(text)
+        if header.get("problem") == "voice":
             raise TlbenchError(
                 f"voice {voice.name!r} is not known to espeak-ng; take en-us or en, and a variant such as en-us+f2"
             )
-        return _understood(text, voice, note, np.frombuffer(sound, np.int16))
+        return _with_times(text, voice, header, np.frombuffer(sound, np.int16))
 
     def _answer(self, text: str = "") -> tuple[dict[str, Any], bytes]:
+        """The next answer of ``espeak_child``: its JSON object, and int16 samples as bytes. ``text`` is for errors."""
         assert self._child.stdout is not None  # PIPE
-        head = self._child.stdout.read(4)
-        if len(head) < 4:
+        length = self._child.stdout.read(4)
+        if len(length) < 4:
             raise _broken(text)
-        note: dict[str, Any] = json.loads(self._child.stdout.read(struct.unpack("<I", head)[0]))
-        return note, self._child.stdout.read(2 * note["samples"])
+        header: dict[str, Any] = json.loads(self._child.stdout.read(struct.unpack("<I", length)[0]))
+        return header, self._child.stdout.read(2 * header["samples"])
 
 
 def _broken(text: str) -> TlbenchError:
@@ -142,12 +147,16 @@ def _broken(text: str) -> TlbenchError:
     return TlbenchError(f"espeak-ng broke down{doing}; run pip install -U espeakng-loader and try again")
 
 
-def _understood(text: str, voice: Voice, note: dict[str, Any], samples: np.ndarray) -> Speech:
-    """Times from events, without the pauses at both ends. A word begins with its first sound, near its event."""
+def _with_times(text: str, voice: Voice, header: dict[str, Any], samples: np.ndarray) -> Speech:
+    """Samples and times without the pauses at both ends.
+
+    espeak-ng's events give the begin of each phoneme in milliseconds; it ends where the next begins. Events of words
+    are less exact, so a word begins with the sound that begins nearest to its event.
+    """
     end_seconds = len(samples) / SAMPLE_RATE
-    begins = [begin / 1000 for begin, _ in note["phonemes"]]
+    begins = [begin / 1000 for begin, _ in header["phonemes"]]
     sounds: Times = []
-    for (_, mnemonic), begin, end in zip(note["phonemes"], begins, [*begins[1:], end_seconds], strict=True):
+    for (_, mnemonic), begin, end in zip(header["phonemes"], begins, [*begins[1:], end_seconds], strict=True):
         parts = sounds_of(mnemonic, voice.accent)
         step = (end - begin) / len(parts)
         sounds += [(begin + i * step, begin + (i + 1) * step, part) for i, part in enumerate(parts) if step > 0]
@@ -159,8 +168,8 @@ def _understood(text: str, voice: Voice, note: dict[str, Any], samples: np.ndarr
         raise _broken(text)
     first, last = sounds[0][0], min(sounds[-1][1], end_seconds)
     sound_begins = [begin for begin, _, _ in sounds]
-    said = _word_begins(text, note["words"], last)
-    word_begins = [min(sound_begins, key=lambda begin: abs(begin - about)) for about in said]
+    rough_begins = _word_begins(text, header["words"], last)
+    word_begins = [min(sound_begins, key=lambda begin: abs(begin - about)) for about in rough_begins]
     words = [
         (begin - first, end - first, word)
         for word, begin, end in zip(text.split(), word_begins, [*word_begins[1:], last], strict=True)
@@ -173,16 +182,18 @@ def _understood(text: str, voice: Voice, note: dict[str, Any], samples: np.ndarr
 
 
 def _word_begins(text: str, events: list[list[int]], last: float) -> list[float]:
-    """Approximate begin of each word in seconds.
+    """About when each word begins, in seconds; ``last`` is the end of the last sound.
 
-    espeak-ng gives one event for some pairs (``in the``, ``on the``): their time is divided by the number of letters.
+    An event is the time in milliseconds and the place of the word's first letter in ``text``. espeak-ng gives one event
+    for some pairs (``in the``, ``on the``): their time is divided in proportion to the letters. Raises TlbenchError if
+    an event is not at the begin of a word.
     """
-    known = {position: ms / 1000 for ms, position in events}
+    event_seconds = {position: ms / 1000 for ms, position in events}
     starts = [0, *(place + 1 for place, letter in enumerate(text) if letter == " ")]
-    if starts[0] not in known or not set(known) <= set(starts):
+    if starts[0] not in event_seconds or not set(event_seconds) <= set(starts):
         raise TlbenchError(f"espeak-ng does not say {text!r} word by word; run pip install -U espeakng-loader")
     begins = []
-    bounds = [*sorted(known.items()), (len(text), last)]
+    bounds = [*sorted(event_seconds.items()), (len(text), last)]
     for (position, begin), (next_position, end) in itertools.pairwise(bounds):
         inside = [start for start in starts if position <= start < next_position]
         begins += [begin + (end - begin) * (start - position) / (next_position - position) for start in inside]
