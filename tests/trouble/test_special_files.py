@@ -7,7 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tlbench.cli.main import group
+from tlbench.errors import TlbenchError
 from tlbench.files import JSON, FileKind, file_sha256, open_outside, read_outside
 
 REFUSED = r"not a regular file|Too many levels|No such device"
@@ -68,3 +71,24 @@ def test_no_descriptor_is_left_open(special: Path) -> None:
         with pytest.raises(OSError, match=REFUSED):
             open_outside(special, JSON)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["score", "generated", "--config"],
+        ["table"],
+        ["aggregate"],
+        ["report"],
+        ["compare", "pipe.json"],
+        ["leaderboard", "add"],
+        ["train-observer", "mvm", "--dataset", "grid", "--out", "run", "--size"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_command_waits_for_a_named_pipe(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.json")
+    result = CliRunner().invoke(group, [*command, "pipe.json"])
+    assert isinstance(result.exception, TlbenchError)
+    assert "pipe" in str(result.exception)

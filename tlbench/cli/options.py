@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from tlbench.errors import TlbenchError
+from tlbench.files import TEXT, read_outside
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
@@ -265,8 +266,12 @@ def read_size(given: str) -> str | dict[str, Any]:
     if not given.endswith(".json"):
         return given
     try:
-        read = json.loads(Path(given).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        read = json.loads(read_outside(Path(given), TEXT))
+    except OSError as error:
+        raise TlbenchError(
+            f"--size {given}: can't be read ({error.strerror}); give a JSON file of dimensions"
+        ) from error
+    except ValueError as error:
         raise TlbenchError(f"--size {given}: can't be read as JSON ({error})") from error
     if not isinstance(read, dict):
         raise TlbenchError(f"--size {given}: holds no JSON object of dimensions")

@@ -16,7 +16,7 @@ import tomli_w
 from platformdirs import user_config_path
 
 from tlbench.errors import TlbenchError
-from tlbench.files import write_text_atomically
+from tlbench.files import TEXT, read_outside, write_text_atomically
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,7 +96,7 @@ def _read() -> dict[str, str]:
     """Data set to folder. A file that is not there names none."""
     path = config_file()
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(read_outside(path, TEXT).decode("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

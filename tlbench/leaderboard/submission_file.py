@@ -15,6 +15,7 @@ from tlbench.checkpoints.card import Card, overlap
 from tlbench.checkpoints.catalogue import check_declared
 from tlbench.document import clean
 from tlbench.errors import TlbenchError
+from tlbench.files import JSON, read_outside
 from tlbench.leaderboard.submission import Computed, Figure, Published, Submission, weights_of
 from tlbench.leaderboard.submission_checks import check_computed, check_published
 from tlbench.preflight.findings import Finding
@@ -160,7 +161,7 @@ def read_submission(path: Path, cards: Iterable[Card]) -> Submission:
             raise TlbenchError(
                 f"{path}: {size / 2**20:.0f} MiB, the limit is {MAX_BYTES >> 20} MiB; score fewer metrics"
             )
-        data = json.loads(path.read_bytes(), parse_constant=refuse_constant, object_pairs_hook=_once)
+        data = json.loads(read_outside(path, JSON), parse_constant=refuse_constant, object_pairs_hook=_once)
     except OSError as error:
         raise TlbenchError(f"{path}: can't be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from tlbench.arguments import AnyPath, AnyPaths, CountCallback, as_paths
 from tlbench.comparison.compare import compare
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.files import write_text_atomically
+from tlbench.files import JSON, read_outside, write_text_atomically
 from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
 from tlbench.preflight.findings import Finding
 from tlbench.reporting.contents import ReportRun, notable_clips
@@ -192,7 +192,7 @@ def _link(path: Path, page_folder: Path) -> str:
 def read_findings(path: Path) -> list[Finding]:
     """The findings in the output of ``tlbench check --json``. Raises TlbenchError if the file is something else."""
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_outside(path, JSON))
     except OSError as error:
         raise TlbenchError(f"{path}: can't be read ({error.strerror}); `tlbench check --json` prints it") from error
     except (ValueError, RecursionError) as error:

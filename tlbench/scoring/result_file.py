@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 
 from tlbench.arguments import AnyPath
 from tlbench.errors import TlbenchError
+from tlbench.files import JSON, read_outside
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.protocol import Protocol
@@ -90,11 +91,11 @@ def _read_json(file: Path) -> dict[str, Any]:
         size = file.stat().st_size
         if size > MAX_BYTES:
             raise TlbenchError(f"{file}: {size / 2**30:.1f} GiB is larger than any result; is it another file?")
-        data = json.loads(file.read_bytes(), parse_constant=refuse_constant)
+        data = json.loads(read_outside(file, JSON), parse_constant=refuse_constant)
     except FileNotFoundError as error:
         raise TlbenchError(f"{file}: there is no such file; `tlbench score` writes it") from error
     except OSError as error:
-        raise TlbenchError(f"{file}: can't be read ({error.strerror})") from error
+        raise TlbenchError(f"{file}: can't be read ({error.strerror}); pass the {FILE_NAME} of a run") from error
     except (ValueError, RecursionError) as error:
         raise TlbenchError(f"{file}: not a JSON file ({error}); pass the {FILE_NAME} of a run") from error
     if not isinstance(data, dict):
