@@ -82,6 +82,7 @@ def test_no_descriptor_is_left_open(special: Path) -> None:
         ["report"],
         ["compare", "pipe.json"],
         ["leaderboard", "add"],
+        ["checkpoints", "import", "--as", "syncnet"],
         ["train-observer", "mvm", "--dataset", "grid", "--out", "run", "--size"],
     ],
     ids=lambda command: command[0],

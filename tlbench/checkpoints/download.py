@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.weights import Weights, checkpoint_folder, compare_with_first
 from tlbench.errors import TlbenchError
-from tlbench.files import TIMEOUT_SECONDS, Progress, download, file_sha256, unreachable
+from tlbench.files import TIMEOUT_SECONDS, WEIGHTS, Progress, download, file_sha256, open_outside, unreachable
 
 DRIVE_RETRIES = 2  # of a lost connection, before the download fails
 PAGES = ("github.com", "sharepoint.com")  # cards give pages of these sites, not files
@@ -133,7 +133,7 @@ def _compare_hash(card: Card, target: Path, sha256: str) -> None:
 
 def refuse_page(path: Path) -> None:
     """Check that a file is neither empty nor a saved web page. Raises TlbenchError if it is, OSError if unreadable."""
-    with path.open("rb") as file:
+    with open_outside(path, WEIGHTS) as file:
         head = file.read(512)
     if not head:
         raise TlbenchError(f"weights {path}: the file is empty; download it again")

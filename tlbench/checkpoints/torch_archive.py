@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tlbench.files import WEIGHTS, open_outside
+
 from .unpickle import BrokenPickleError, Storage, TensorSlice, Unpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -104,7 +106,7 @@ def open_archive(path: Path, inert: Collection[str] = (), mentioned: Collection[
         If it can't be read.
     """
     reader = Unpickler(inert, mentioned)
-    with path.open("rb") as file:
+    with open_outside(path, WEIGHTS) as file:
         zipped = file.read(2) == b"PK"
         file.seek(0)
         return _open_zip(path, file, reader) if zipped else _open_legacy(path, file, reader)
