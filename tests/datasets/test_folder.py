@@ -134,7 +134,7 @@ def test_no_bytes_make_the_manifest_fail_in_any_way_but_its_own(tmp_path: Path, 
         ("l.jsonl", '{"id": "a", "fps": "25"}\n', r"l\.jsonl:1: unknown columns 'fps'"),
         ("l.jsonl", '{"id": "a", "reference": "a\\u0000.mp4"}\n', r"l\.jsonl:1: reference .* control character"),
         ("l.jsonl", '{"id": "a", "transcript": "\\ud800"}\n', r"l\.jsonl:1: transcript .* surrogate"),
-        ("l.xlsx", "", r"\.xlsx is neither \.csv nor \.jsonl"),
+        ("l.xlsx", "", r"must end in \.csv or \.jsonl"),
     ],
 )
 def test_trouble_names_file_and_line(tmp_path: Path, name: str, content: str, message: str) -> None:

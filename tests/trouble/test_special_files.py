@@ -8,8 +8,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from scripts.draw_house import ROOT, sources
+from tlbench.cli.main import group
+from tlbench.errors import TlbenchError
 from tlbench.files import JSON, FileKind, file_sha256, open_outside, read_outside
 
 REFUSED = r"not a regular file|Too many levels|No such device"
@@ -93,3 +96,25 @@ def test_files_from_outside_are_opened_in_one_place() -> None:
                 found.add(path)
     others = {path for path in found if not path.as_posix().endswith(tuple("/" + name for name in OWN_FILES))}
     assert {str(path.relative_to(ROOT)) for path in others} == set()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["score", "generated", "--config"],
+        ["table"],
+        ["aggregate"],
+        ["report"],
+        ["compare", "pipe.json"],
+        ["leaderboard", "add"],
+        ["checkpoints", "import", "--as", "syncnet"],
+        ["train-observer", "mvm", "--dataset", "grid", "--out", "run", "--size"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_command_waits_for_a_named_pipe(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.json")
+    result = CliRunner().invoke(group, [*command, "pipe.json"])
+    assert isinstance(result.exception, TlbenchError)
+    assert "pipe" in str(result.exception)

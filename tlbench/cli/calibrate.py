@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.number_types import WholeNumber
 from tlbench.cli.options import (
     cache_option,
     data_and_landmark_options,
@@ -36,8 +37,15 @@ if TYPE_CHECKING:
 @view_option
 @detector_options
 @face_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: tlbench-calibration]")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The folder OUT.  [default: tlbench-calibration]",
+)
+@click.option(
+    "--workers", type=WholeNumber(min=1), default=1, show_default=True, metavar="N", help="Number of processes."
+)
 @device_option
 @seed_option
 @cache_option

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import data_root_option, json_option, limit_option
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from tlbench.verify import GroundTruthCheck, HalfEffect
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """List, fetch, import and verify checkpoints.
 
@@ -32,6 +34,7 @@ def list_command(as_json: bool) -> None:
 
     from tlbench.checkpoints.catalogue import known_cards
     from tlbench.checkpoints.weights import checkpoint_folder, here, known_hashes
+    from tlbench.tables.terminal import folded
 
     cards, first_seen = known_cards(), known_hashes()
     if as_json:
@@ -63,7 +66,8 @@ def list_command(as_json: bool) -> None:
         return
     click.echo(f"checkpoint folder: {checkpoint_folder()}\n")
     for card in cards:
-        click.echo(_described(card, here(card), first_seen.get(card.name)))
+        for line in _described(card, here(card), first_seen.get(card.name)).split("\n"):
+            click.echo(folded(line, sys.stdout))
 
 
 def _described(card: Card, path: Path | None, first_seen: str | None) -> str:

@@ -116,9 +116,11 @@ def read_recipe(package: str, name: str, command: click.Command) -> dict[str, An
 def read_config(path: Path, command: click.Command) -> dict[str, Any]:
     """Parameter name to value of a config file. Raises TlbenchError as :func:`config_option` says."""
     try:
-        text = read_outside(path, TEXT).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TlbenchError(f"config {path}: can't be read ({error}); give a TOML file (--config)") from error
+        text = read_outside(path, TEXT).decode("utf-8")
+    except OSError as error:
+        raise TlbenchError(f"config {path}: can't be read ({error.strerror}); give a TOML file (--config)") from error
+    except UnicodeDecodeError as error:
+        raise TlbenchError(f"config {path}: is not UTF-8 ({error}); give a TOML file (--config)") from error
     return _values(_parsed(text, f"config {path}"), command, f"config {path}")
 
 

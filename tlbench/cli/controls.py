@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @data_options
-@click.option("--kinds", default="all", show_default=True, metavar="KINDS", help="Names with commas; see below.")
+@click.option(
+    "--kinds", default="all", show_default=True, metavar="KINDS", help="Names of the list above, with commas."
+)
 @seed_option
 @weights_option
 @face_options

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.number_types import WholeNumber
 from tlbench.cli.options import PATH, json_option
 from tlbench.errors import TlbenchError
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from tlbench.datasets.locations import Location
 
 
-@click.group("data")
+@click.group("data", cls=CommandGroup)
 def command() -> None:
     """Say where data sets are; make and fetch those that need no licence."""
 
@@ -27,13 +30,15 @@ def list_command(as_json: bool) -> None:
     """Every data set: its licence, and where it is on this machine."""
     from tlbench.datasets.dataset import dataset_class, dataset_names
     from tlbench.datasets.locations import find_root
+    from tlbench.tables.terminal import folded
 
     kinds = {name: dataset_class(name) for name in dataset_names()}
     found = {name: None if kind.anonymous else find_root(name) for name, kind in kinds.items()}
     if not as_json:
         for name, kind in kinds.items():
             place = _place(kind, found[name])
-            click.echo(f"{name}\n  {kind.title}\n  licence: {kind.licence}\n  where: {place}\n")
+            for line in (name, f"  {kind.title}", f"  licence: {kind.licence}", f"  where: {place}", ""):
+                click.echo(folded(line, sys.stdout))
         return
     items = [
         {
@@ -84,16 +89,14 @@ def set_command(name: str, folder: Path) -> None:
 @click.option(
     "--part", type=click.Choice(["sentences", "words", "all"]), default="all", show_default=True, help="What to render."
 )
-@click.option("--train", type=click.IntRange(min=0), metavar="N", help="Sentences to train with.  [default: 4000]")
-@click.option("--val", type=click.IntRange(min=0), metavar="N", help="Sentences to validate with.  [default: 120]")
-@click.option("--test", type=click.IntRange(min=0), metavar="N", help="Sentences to test with.  [default: 120]")
-@click.option("--word-train", type=click.IntRange(min=0), metavar="N", help="Clips of each word.  [default: 30]")
-@click.option("--word-val", type=click.IntRange(min=0), metavar="N", help="Clips of each word.  [default: 2]")
-@click.option("--word-test", type=click.IntRange(min=0), metavar="N", help="Clips of each word.  [default: 2]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Processes side by side.  [default: one a core]"
-)
+@click.option("--train", type=WholeNumber(min=0), metavar="N", help="Sentences to train with.  [default: 4000]")
+@click.option("--val", type=WholeNumber(min=0), metavar="N", help="Sentences to validate with.  [default: 120]")
+@click.option("--test", type=WholeNumber(min=0), metavar="N", help="Sentences to test with.  [default: 120]")
+@click.option("--word-train", type=WholeNumber(min=0), metavar="N", help="Clips a word to train with.  [default: 30]")
+@click.option("--word-val", type=WholeNumber(min=0), metavar="N", help="Clips a word to validate with.  [default: 2]")
+@click.option("--word-test", type=WholeNumber(min=0), metavar="N", help="Clips a word to test with.  [default: 2]")
+@click.option("--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Of all that is drawn at random.")
+@click.option("--workers", type=WholeNumber(min=1), metavar="N", help="Processes side by side.  [default: one a core]")
 def synth(
     out: Path,
     part: str,

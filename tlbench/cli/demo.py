@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.number_types import WholeNumber
 from tlbench.cli.options import cache_option, seed_option, workers_option
 from tlbench.cli.table_options import table_options
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path), default=Path("tlbench-demo"))
-@click.option("--sentences", type=click.IntRange(min=2), default=40, show_default=True, help="Clips of sentences.")
-@click.option("--words", type=click.IntRange(min=0), default=1, show_default=True, help="Clips of each word.")
+@click.option("--sentences", type=WholeNumber(min=2), default=40, show_default=True, help="Clips of sentences.")
+@click.option("--words", type=WholeNumber(min=0), default=1, show_default=True, help="Clips of each word.")
 @seed_option
 @workers_option
 @cache_option

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.number_types import WholeNumber
 from tlbench.cli.options import (
     cache_option,
     detector_options,
@@ -73,7 +74,7 @@ GROUPS = {
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Clips generated at the same time.  [default: 1 on a CPU, 4 on a GPU]",
 )

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from tlbench.cli.grouped_help import CommandGroup
+
 _board: Callable[[Any], Any] = click.option(
     "--board",
     type=click.Path(path_type=Path),
@@ -18,7 +20,7 @@ _board: Callable[[Any], Any] = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Add results to leaderboards and build the tables."""
 

@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from tlbench.cli import signals
+from tlbench.cli.grouped_help import CommandGroup
 from tlbench.errors import TlbenchError
 from tlbench.version import VERSION
 
@@ -38,7 +39,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """Commands by the name of their module, which must be fast to import."""
 
     def list_commands(self, context: click.Context) -> list[str]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from tlbench.cli.number_types import WholeNumber
 from tlbench.errors import TlbenchError
-from tlbench.files import JSON, read_outside
+from tlbench.files import TEXT, read_outside
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
@@ -128,7 +129,7 @@ data_root_option = click.option(
     help="The data set's folder.  [default: what `tlbench data set` or its variable says, such as $TLBENCH_LRS2]",
 )
 split_option = click.option("--split", metavar="NAME", help="Which part of it.  [default: test]")
-limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
+limit_option = click.option("--limit", type=WholeNumber(min=1), metavar="N", help="Only the first N clips.")
 manifest_option = click.option(
     "--manifest",
     type=PATH,
@@ -154,13 +155,13 @@ metrics_option = click.option(
 )
 workers_option = click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Number of processes.  [default: one for each core; two at most for score]",
 )
 device_option = click.option("--device", default="auto", show_default=True, metavar="NAME", help=DEVICE_HELP)
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn at random."
+    "--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Seed of everything that is drawn at random."
 )
 view_option = click.option(
     "--view",
@@ -191,7 +192,10 @@ weights_option = click.option(
     help="A checkpoint, such as syncnet=syncnet_v2.model, or the name of one that is here; may be given several times.",
 )
 cache_option = click.option(
-    "--cache", type=PATH, metavar="FOLDER", help="Folder of kept evidence.  [default: $TLBENCH_CACHE]"
+    "--cache",
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder of kept evidence.  [default: $TLBENCH_CACHE, or your cache folder]",
 )
 format_option = click.option(
     "--format",
@@ -199,7 +203,7 @@ format_option = click.option(
     type=click.Choice(["terminal", "markdown", "csv", "json", "latex"]),
     default="terminal",
     show_default=True,
-    help="Of the table on stdout.",
+    help="Form of the table on stdout.",
 )
 _DETECTOR_OPTIONS = (
     click.option(
@@ -211,7 +215,7 @@ _DETECTOR_OPTIONS = (
     ),
     click.option(
         "--smooth",
-        type=click.IntRange(min=0),
+        type=WholeNumber(min=0),
         default=0,
         show_default=True,
         help="Running median of face boxes over this odd number of frames; 0 for none.",
@@ -266,8 +270,12 @@ def read_size(given: str) -> str | dict[str, Any]:
     if not given.endswith(".json"):
         return given
     try:
-        read = json.loads(read_outside(Path(given), JSON))
-    except (OSError, ValueError) as error:
+        read = json.loads(read_outside(Path(given), TEXT))
+    except OSError as error:
+        raise TlbenchError(
+            f"--size {given}: can't be read ({error.strerror}); give a JSON file of dimensions"
+        ) from error
+    except ValueError as error:
         raise TlbenchError(f"--size {given}: can't be read as JSON ({error})") from error
     if not isinstance(read, dict):
         raise TlbenchError(f"--size {given}: holds no JSON object of dimensions")

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.number_types import Number, WholeNumber
 from tlbench.cli.options import (
     clip_options,
     data_root_option,
@@ -18,7 +20,7 @@ from tlbench.cli.options import (
 from tlbench.errors import TlbenchError
 
 
-@click.group("plot")
+@click.group("plot", cls=CommandGroup)
 def command() -> None:
     """Draw frames of generated clips, or the audio embeddings of words."""
 
@@ -35,18 +37,16 @@ def command() -> None:
 @click.option(
     "--frames",
     "count",
-    type=click.IntRange(1, 40),
+    type=WholeNumber(1, 40),
     default=8,
     show_default=True,
     help="How many, evenly spaced.",
 )
-@click.option(
-    "--from", "begin_seconds", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Time of the first."
-)
+@click.option("--from", "begin_seconds", type=Number(min=0), default=0.0, metavar="SECONDS", help="Time of the first.")
 @click.option(
     "--to",
     "end_seconds",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     help="Time of the last.  [default: clip's end]",
 )

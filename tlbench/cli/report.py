@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from tlbench.cli.number_types import WholeNumber
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -27,13 +29,13 @@ import click
 @click.option("--embed", is_flag=True, help="Include small previews of the videos.")
 @click.option(
     "--pictures",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=48,
     show_default=True,
     metavar="N",
     help="Clips with pictures: the worst, best, or most changed.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the N most notable clips.  [default: all]")
+@click.option("--limit", type=WholeNumber(min=1), metavar="N", help="Only the N most notable clips.  [default: all]")
 def command(
     run: Path,
     other: Path | None,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.number_types import WholeNumber
 from tlbench.cli.options import clip_options, json_option, seed_option
 from tlbench.errors import TlbenchError
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from tlbench.study.tables import Format
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Run a user study: draw clips, show them to people, and print the results.
 
@@ -35,17 +37,17 @@ def command() -> None:
     help="Folder of generated videos, for each method.",
 )
 @clip_options
-@click.option("--clips", type=click.IntRange(min=1), required=True, metavar="N", help="Clips to rate, with sound.")
+@click.option("--clips", type=WholeNumber(min=1), required=True, metavar="N", help="Clips to rate, with sound.")
 @click.option(
     "--reading-clips",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     metavar="N",
     help="Clips to read, without sound.  [default: as --clips]",
 )
-@click.option("--participants", type=click.IntRange(min=1), required=True, metavar="P", help="Number of participants.")
+@click.option("--participants", type=WholeNumber(min=1), required=True, metavar="P", help="Number of participants.")
 @click.option(
     "--checks",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=2,
     show_default=True,
     metavar="N",
@@ -111,7 +113,7 @@ def new(
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free port."
+    "--port", type=WholeNumber(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free port."
 )
 @click.option("--name", metavar="HOST", help="Also answer to this host name, of a proxy on this machine.")
 def serve(study: Path, host: str, port: int, name: str | None) -> None:
@@ -153,7 +155,7 @@ def progress(study: Path) -> None:
 )
 @click.option(
     "--failed-checks",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     show_default=True,
     help="Attention checks that a counted participant may fail.",

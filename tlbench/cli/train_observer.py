@@ -11,6 +11,7 @@ import click
 from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.number_types import Number, WholeNumber
 from tlbench.cli.options import cache_option, json_option, read_size
 
 if TYPE_CHECKING:
@@ -49,47 +50,47 @@ GROUPS = {
     metavar="NAME|FILE",
     help="Fine-tune this checkpoint or package; its size and vocabulary are kept.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=20000, show_default=True, help="Optimiser steps.")
+@click.option("--steps", type=WholeNumber(min=1), default=20000, show_default=True, help="Optimiser steps.")
 @click.option(
     "--batch-frames",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=1000,
     show_default=True,
     help="Video frames in a batch, per device.",
 )
-@click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True, help="Batches per step.")
+@click.option("--accumulate", type=WholeNumber(min=1), default=1, show_default=True, help="Batches per step.")
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=1e-3,
     show_default=True,
     help="The highest learning rate.",
 )
-@click.option("--warmup", type=click.IntRange(min=0), default=500, show_default=True, help="Steps until it is reached.")
+@click.option("--warmup", type=WholeNumber(min=0), default=500, show_default=True, help="Steps until it is reached.")
 @click.option(
     "--validate-every",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=500,
     show_default=True,
     help="Steps; the state is saved each time.",
 )
 @click.option(
     "--val-clips",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     show_default=True,
     help="Validate on the first N clips; 0 for all.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random numbers.")
+@click.option("--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Of all random numbers.")
 @click.option(
     "--max-time",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="MINUTES",
     help="Stop after this time, with everything saved.",
 )
 @click.option("--save-fp16", is_flag=True, help="Store the package in float16: half as large.")
 @click.option("--accelerator", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda.")
-@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="How many of them.")
+@click.option("--devices", type=WholeNumber(min=1), default=1, show_default=True, help="How many of them.")
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
@@ -98,9 +99,9 @@ GROUPS = {
     help="Of products in training; weights are float32.",
 )
 @click.option(
-    "--num-workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that prepare batches."
+    "--num-workers", type=WholeNumber(min=0), default=0, show_default=True, help="Processes that prepare batches."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of PyTorch.  [default: its own]")
+@click.option("--threads", type=WholeNumber(min=1), help="CPU threads of PyTorch.  [default: its own]")
 @cache_option
 @config_option
 @json_option

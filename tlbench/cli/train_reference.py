@@ -13,6 +13,7 @@ import click
 from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.number_types import Number, WholeNumber
 from tlbench.cli.options import (
     cache_option,
     detector_options,
@@ -96,32 +97,32 @@ def read_stage_steps(
     help="Train this generator further, such as OUT/last of another training or a published file.",
 )
 @click.option(
-    "--batch-clips", type=click.IntRange(min=1), default=8, show_default=True, help="Clips in a batch, on each device."
+    "--batch-clips", type=WholeNumber(min=1), default=8, show_default=True, help="Clips in a batch, on each device."
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=1e-4,
     show_default=True,
     help="Of the generator.",
 )
 @click.option(
     "--discriminator-lr",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=1e-4,
     show_default=True,
     help="Learning rate of the discriminator.",
 )
 @click.option(
     "--adam-beta1",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     default=0.5,
     show_default=True,
     help="Adam's first beta, of both networks.",
 )
 @click.option(
     "--warmup",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     show_default=True,
     metavar="STEPS",
@@ -129,7 +130,7 @@ def read_stage_steps(
 )
 @click.option(
     "--lr-decay-fraction",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
     metavar="FRACTION",
@@ -137,23 +138,21 @@ def read_stage_steps(
 )
 @click.option(
     "--freeze-bn-from",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     metavar="STEP",
     help="From this step on the generator's batch norms keep their statistics.  [default: never]",
 )
-@click.option("--lip-weight", type=click.FloatRange(min=0), help="Of the expert's loss.  [default: 1e-5]")
-@click.option("--contrast-weight", type=click.FloatRange(min=0), help="Of the contrastive loss.  [default: 1e-3]")
-@click.option("--gan-weight", type=click.FloatRange(min=0), help="Of the discriminator's loss.  [default: 0.07]")
+@click.option("--lip-weight", type=Number(min=0), help="Of the expert's loss.  [default: 1e-5]")
+@click.option("--contrast-weight", type=Number(min=0), help="Of the contrastive loss.  [default: 1e-3]")
+@click.option("--gan-weight", type=Number(min=0), help="Of the discriminator's loss.  [default: 0.07]")
 @click.option(
     "--mouth-weight",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     default=1.0,
     show_default=True,
     help="Of a pixel around the mouth in the reconstruction loss; other pixels have 1.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights, batches and dropout."
-)
+@click.option("--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Of weights, batches and dropout.")
 @click.option(
     "--stage-steps",
     type=click.UNPROCESSED,
@@ -163,23 +162,23 @@ def read_stage_steps(
 )
 @click.option(
     "--validate-every",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=3000,
     show_default=True,
     metavar="STEPS",
     help="Steps between validations.",
 )
 @click.option(
-    "--val-clips", type=click.IntRange(min=0), default=0, show_default=True, help="Clips to validate on; 0 for all."
+    "--val-clips", type=WholeNumber(min=0), default=0, show_default=True, help="Clips to validate on; 0 for all."
 )
 @click.option(
     "--max-time",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="MINUTES",
     help="Stop after this time, with everything saved.",
 )
 @click.option("--accelerator", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda.")
-@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="The number of devices.")
+@click.option("--devices", type=WholeNumber(min=1), default=1, show_default=True, help="The number of devices.")
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
@@ -188,9 +187,9 @@ def read_stage_steps(
     help="bf16: mixed precision, for GPUs and processors with bfloat16 instructions.",
 )
 @click.option(
-    "--num-workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that prepare batches."
+    "--num-workers", type=WholeNumber(min=0), default=0, show_default=True, help="Processes that prepare batches."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of torch.  [default: torch's own]")
+@click.option("--threads", type=WholeNumber(min=1), help="CPU threads of torch.  [default: torch's own]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -202,7 +201,7 @@ def read_stage_steps(
 @click.option(
     "--accumulate",
     cls=ConfigOnlyOption,
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=1,
     show_default=True,
     help="Batches whose gradients are added before a step.",
@@ -218,7 +217,7 @@ def read_stage_steps(
 @click.option(
     "--mask-probability",
     cls=ConfigOnlyOption,
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=0.08,
     show_default=True,
     help="Fraction of frames at which a run of generated frames begins (the paper's p).",
@@ -226,7 +225,7 @@ def read_stage_steps(
 @click.option(
     "--mask-length",
     cls=ConfigOnlyOption,
-    type=click.IntRange(1, 11),
+    type=WholeNumber(1, 11),
     default=5,
     show_default=True,
     help="Frames of such a run (the paper's M).",
@@ -234,7 +233,7 @@ def read_stage_steps(
 @click.option(
     "--patience",
     cls=ConfigOnlyOption,
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=5,
     show_default=True,
     help="Validations without a new best before a stage ends, if stage_steps is not given.",
@@ -242,7 +241,7 @@ def read_stage_steps(
 @click.option(
     "--save-every",
     cls=ConfigOnlyOption,
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=500,
     show_default=True,
     help="Steps between states.",

@@ -89,9 +89,7 @@ def read_manifest(path: Path) -> list[Clip]:
     """
     readers = {".csv": _csv_rows, ".jsonl": _json_rows}
     if path.suffix.lower() not in readers:
-        raise TlbenchError(
-            f"manifest {path}: {path.suffix or 'no extension'} is neither .csv nor .jsonl; rename or convert it"
-        )
+        raise TlbenchError(f"manifest {path}: its name must end in .csv or .jsonl; rename or convert it")
     clips: dict[str, Clip] = {}
     for line, row in readers[path.suffix.lower()](path, read_text(path, "manifest")):
         where = f"{path}:{line}"

@@ -95,7 +95,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise TlbenchError(f"{file}: there is no such file; `tlbench score` writes it") from error
     except OSError as error:
-        raise TlbenchError(f"{file}: can't be read ({error.strerror})") from error
+        raise TlbenchError(f"{file}: can't be read ({error.strerror}); pass the {FILE_NAME} of a run") from error
     except (ValueError, RecursionError) as error:
         raise TlbenchError(f"{file}: not a JSON file ({error}); pass the {FILE_NAME} of a run") from error
     if not isinstance(data, dict):

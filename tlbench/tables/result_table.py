@@ -288,7 +288,10 @@ def _blind_notes(shown: _Shown) -> list[str]:
             if verdict is not None and not verdict.read:
                 unread.setdefault(result.name, []).append(f"{key} ({verdict.blind} {verdict.blind_value:.1f})")
     if unread:
-        listed = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in unread.items())
+        names: dict[str, list[str]] = {}  # the same numbers of several systems are listed once
+        for name, keys in unread.items():
+            names.setdefault(", ".join(keys), []).append(name)
+        listed = "; ".join(f"{', '.join(systems)}: {keys}" for keys, systems in names.items())
         notes.append(f"{UNREAD_MEANS} {listed}.")
     sources = dict.fromkeys(
         source for result, _ in shown if result.blind is not None for source in result.blind.learned_from

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -34,6 +35,20 @@ def print_document(document: Document, stream: TextIO, width: int | None = None)
 def terminal_width() -> int:
     """Columns of the terminal, or of ``$COLUMNS`` if it is set; 120 where the output is not a terminal."""
     return shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
+
+
+def folded(line: str, stream: TextIO) -> str:
+    """A line folded at blanks to the width of the terminal that ``stream`` is; as it is for a file or a pipe.
+
+    Words such as addresses stay whole. Further lines are indented by two more columns than the first.
+    """
+    if not stream.isatty():
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    pieces = textwrap.wrap(
+        line, terminal_width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(pieces)
 
 
 def shows_color(stream: TextIO) -> bool:
