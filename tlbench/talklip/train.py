@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Mapping
@@ -102,6 +103,7 @@ def train_reference(
     setup = _Setup.of(data, model, training, devices or Devices())
     claim(out, setup.settings(), FREE_SETTINGS)
     hooks.on_start()
+    hooks.notify("settings " + json.dumps(setup.settings()))
     for line in setup.overlaps:
         warnings.warn(f"{line}; its score will not tell how readable this generator is to others", stacklevel=2)
     trainer, datasets = setup.trainer(out, hooks)
