@@ -1,14 +1,17 @@
-"""Help texts: commands with whole sentences, options with plain words, and near names of commands."""
+"""Help texts in whole sentences and plain words, and what is answered to names and values that are mistaken."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import tlbench
 from tlbench.cli.main import group
+from tlbench.errors import TlbenchError
 
 
 def _commands(parent: click.Group, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -34,7 +37,7 @@ def test_help_is_whole_plain_and_not_too_wide(names: tuple[str, ...], width: int
     assert not [line for line in commands if line.endswith("...")]
 
 
-@pytest.mark.parametrize("words", [["scor"], ["data", "lst"], ["leaderboard", "ad"]])
+@pytest.mark.parametrize("words", [["scor"], ["tabel"], ["leader"]])
 def test_the_nearest_command_is_named(words: list[str]) -> None:
     shown = CliRunner().invoke(group, words)
     assert shown.exit_code == 2
@@ -45,3 +48,20 @@ def test_a_wrong_number_is_told_in_plain_words() -> None:
     shown = CliRunner().invoke(group, ["score", "generated", "--dataset", "grid", "--limit", "x"])
     assert shown.exit_code == 2
     assert "'x' is not a valid whole number" in shown.output
+
+
+def test_a_column_that_is_no_metric_is_refused_before_scoring() -> None:
+    shown = CliRunner().invoke(group, ["score", "generated", "--dataset", "grid", "--columns", "psrn"])
+    assert isinstance(shown.exception, TlbenchError)
+    assert "did you mean 'psnr'" in str(shown.exception)
+
+
+def test_files_and_dicts_in_place_of_frames_and_lists_are_told_in_one_line() -> None:
+    path: Any = "video.mp4"
+    with pytest.raises(TlbenchError, match="read_video"):
+        tlbench.psnr(path, path)
+    with pytest.raises(TlbenchError, match="read_video"):
+        tlbench.ssim(path, path)
+    texts: Any = {"a": "one"}
+    with pytest.raises(TlbenchError, match="in a list"):
+        tlbench.wer(texts, texts)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.number_types import WholeNumber
 from tlbench.cli.options import (
+    WholeNumber,
     cache_option,
     data_and_landmark_options,
     detector_options,

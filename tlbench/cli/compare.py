@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.number_types import Number
+from tlbench.cli.options import Number
 from tlbench.cli.table_options import comparison_table_options
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
-from tlbench.cli.number_types import WholeNumber
-from tlbench.cli.options import PATH, json_option
+from tlbench.cli.options import PATH, WholeNumber, json_option
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.number_types import WholeNumber
-from tlbench.cli.options import cache_option, seed_option, workers_option
+from tlbench.cli.options import WholeNumber, cache_option, seed_option, workers_option
 from tlbench.cli.table_options import table_options
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import click
 from click.core import ParameterSource
 
 from tlbench.cli.grouped_help import GroupedCommand
-from tlbench.cli.number_types import WholeNumber
 from tlbench.cli.options import (
+    WholeNumber,
     cache_option,
     detector_options,
     face_option,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -46,7 +45,7 @@ class GroupedCommand(click.Command):
 
 
 class CommandGroup(click.Group):
-    """A group whose ``--help`` has the first paragraph of each command in full, and that knows near names."""
+    """A group whose ``--help`` has the first paragraph of each command in full."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, each with what it does; click itself would cut that to one line."""
@@ -57,14 +56,3 @@ class CommandGroup(click.Group):
                 rows.append((name, " ".join((command.help or "").split("\n\n")[0].split())))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is named first. Raises click's UsageError, with the nearest name, if there is none."""
-        name, names = args[0], self.list_commands(ctx)
-        if name not in names and not name.startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(name, names, 1)
-            way_out = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(names)}."
-            raise click.UsageError(f"No such command '{name}'. {way_out}", ctx)
-        return super().resolve_command(ctx, args)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from tlbench.cli.number_types import WholeNumber
 from tlbench.errors import TlbenchError
 from tlbench.files import TEXT, read_outside
 
@@ -29,6 +28,26 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 DEVICE_HELP = "auto, cpu, cuda, cuda:1 ..."
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range: ``click.option("--limit", type=WholeNumber(min=1))``."""
+
+    name = "whole number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What ``--help`` shows after the option's name."""
+        return "N"
+
+
+class Number(click.FloatRange):
+    """A number in a range: ``click.option("--level", type=Number(0.5, 0.999))``."""
+
+    name = "number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What ``--help`` shows after the option's name."""
+        return "NUMBER"
 
 
 def data_options(command: _Command) -> _Command:

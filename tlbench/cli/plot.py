@@ -8,8 +8,9 @@ import click
 
 from tlbench.arguments import as_names
 from tlbench.cli.grouped_help import CommandGroup
-from tlbench.cli.number_types import Number, WholeNumber
 from tlbench.cli.options import (
+    Number,
+    WholeNumber,
     clip_options,
     data_root_option,
     dataset_option,

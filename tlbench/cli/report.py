@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tlbench.cli.number_types import WholeNumber
+from tlbench.cli.options import WholeNumber
 
 
 @click.command()

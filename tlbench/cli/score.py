@@ -105,6 +105,7 @@ def command(
     """
     from tlbench.cli.progress import ScoreProgress
     from tlbench.files import write_text_atomically
+    from tlbench.metrics.catalogue import find_metrics
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import OUT_NAME, score_folders
     from tlbench.tables.result_table import print_results
@@ -119,6 +120,8 @@ def command(
         probe=not no_probe,
         allow_short=allow_short,
     )
+    for column in as_names(columns) or ():
+        find_metrics([column])  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
         results = score_folders(
             generated,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
-from tlbench.cli.number_types import WholeNumber
-from tlbench.cli.options import clip_options, json_option, seed_option
+from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:

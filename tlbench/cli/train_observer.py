@@ -11,8 +11,7 @@ import click
 from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
-from tlbench.cli.number_types import Number, WholeNumber
-from tlbench.cli.options import cache_option, json_option, read_size
+from tlbench.cli.options import Number, WholeNumber, cache_option, json_option, read_size
 
 if TYPE_CHECKING:
     from tlbench.training.devices import Precision

@@ -13,8 +13,9 @@ import click
 from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
-from tlbench.cli.number_types import Number, WholeNumber
 from tlbench.cli.options import (
+    Number,
+    WholeNumber,
     cache_option,
     detector_options,
     face_option,

@@ -154,6 +154,9 @@ def lse(
 def _of_pixels(
     name: str, generated: np.ndarray, reference: np.ndarray, boxes: np.ndarray | None, arithmetic: Arithmetic
 ) -> float:
+    for frames in (generated, reference):
+        if not isinstance(frames, np.ndarray):
+            raise TlbenchError(f"frames must be an array, got {frames!r:.60}; tlbench.read_video reads a file")
     if generated.shape != reference.shape:
         raise TlbenchError(f"generated frames {generated.shape} and reference {reference.shape} differ in shape")
     view, suffix = ("frame", "_frame") if boxes is None else ("face", "")

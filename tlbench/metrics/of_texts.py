@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tlbench.datasets.transcripts import has_words
 from tlbench.errors import TlbenchError
@@ -41,6 +41,9 @@ def wer(
     >>> tlbench.wer("Bin blue, please.", "bin blue please", arithmetic="paper")
     0.6666666666666666
     """
+    for texts in (transcripts, hypotheses):
+        if isinstance(texts, Mapping):
+            raise TlbenchError("texts are given in a list, not in a dict; pass lists of the same order")
     said, read = ([texts] if isinstance(texts, str) else list(texts) for texts in (transcripts, hypotheses))
     if len(said) != len(read):
         raise TlbenchError(f"{len(said)} transcripts, but {len(read)} hypotheses; give one for each")

@@ -131,6 +131,8 @@ def observe_frames(
 
 def as_chunk(frames: np.ndarray) -> FrameChunk:
     """Frames in memory, (T, height, width, 3) uint8 RGB, as a video's first chunk. Raises TlbenchError otherwise."""
+    if not isinstance(frames, np.ndarray):
+        raise TlbenchError(f"frames must be an array, got {frames!r:.60}; read a file with tlbench.read_video(path)")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
         raise TlbenchError(
             f"frames must be (T, height, width, 3) uint8 RGB, got {frames.shape} {frames.dtype}; "
