@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.factories.media_factory import number_of, picture, tone, write_clip, write_sound
 from tlbench.media.audio import read_audio
-from tlbench.media.container import MediaError
+from tlbench.media.container import MediaError, packets
 from tlbench.media.timeline import CHANGED, chunk_times, decoding_key, has_holes, timeline
 from tlbench.media.video_reader import VideoReader, read_video
 
@@ -224,6 +225,12 @@ def test_chunk_times_move_the_first_picture_only(steps, begin):
     assert has_holes(numbers) == (max(steps) > 1)
 
 
+def decoded(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """All frames of a stream, its last packet whole, as every FFmpeg gave it that was there then."""
+    for packet in itertools.chain(packets(container, stream), [None]):
+        yield from stream.decode(packet)
+
+
 def before(path: Path) -> np.ndarray:
     """Sound as it was read when time began with the file: the first stream, counted from the file's start time."""
     samples = bytearray()
@@ -231,7 +238,7 @@ def before(path: Path) -> np.ndarray:
         stream = container.streams.audio[0]
         origin = (container.start_time or 0) / 1_000_000
         source = sink = graph = None
-        for frame in container.decode(stream):
+        for frame in decoded(container, stream):
             if graph is None:
                 graph = Graph()
                 source = graph.add(
