@@ -21,11 +21,7 @@ WORDS = b"interrupted; run the same command again to go on where it stopped\n"
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked this process to end; ``number`` says which."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
+    """A signal asked this process to end; its message is the signal's name."""
 
 
 _received: list[int] = []
@@ -68,7 +64,7 @@ def exit_code(otherwise: int) -> int:
 def _raise(number: int, frame: FrameType | None) -> None:
     _received.append(number)
     if not _deferred:
-        raise Interrupted(number)
+        raise Interrupted(signal.Signals(number).name)
 
 
 def _watch(readable: int) -> None:
