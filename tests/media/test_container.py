@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.factories.media_factory import write_clip
+from tests.factories.media_factory import tone, write_clip, write_sound
 from tlbench.media.container import BARE_STREAMS, FORMATS, MediaError, opened
 from tlbench.media.probe import probe
 
@@ -47,6 +47,19 @@ def test_a_container_without_its_head_is_never_taken_for_a_bare_stream(
     with pytest.raises(MediaError) as refused, opened(path):
         pass
     assert refused.value.code in ("unreadable", "truncated")
+
+
+@pytest.mark.parametrize("lost", HEAD_BYTES)
+@pytest.mark.parametrize("damage", ["zeroed", "cut off"])
+def test_a_flac_without_its_head_is_refused(tmp_path: Path, damage: str, lost: int) -> None:
+    whole = write_sound(tmp_path / "whole.flac", tone(3.0), codec="flac")
+    with opened(whole) as container:
+        assert len(container.streams.audio) == 1
+    path = tmp_path / "damaged.flac"
+    path.write_bytes((bytes(lost) if damage == "zeroed" else b"") + whole.read_bytes()[lost:])
+    with pytest.raises(MediaError) as refused, opened(path):
+        pass
+    assert refused.value.code == "unreadable"
 
 
 def test_pictures_of_no_size_are_a_damaged_header(tmp_path: Path) -> None:

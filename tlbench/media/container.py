@@ -27,10 +27,17 @@ FORMATS = (
 BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # ISO/IEC 14496-12, at byte 4
 HEADS = (b"RIFF", b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba")  # AVI or WAV, Matroska, MPEG program stream
 HEAD_BYTES = 1024
-# Streams without a container begin with a start code. FFmpeg also takes a file for one if it finds some in it, such as
-# an AVI with a damaged header; its pictures are then the wrong ones.
-BARE_STREAMS = ("h264", "hevc", "m4v", "mpegvideo")
+# Streams without a container, and how they begin: pictures with a start code, FLAC with its marker (RFC 9639, 6) or a
+# tag before it (https://id3.org/id3v2.3.0). FFmpeg also takes a file for one if it finds some in it, such as an AVI
+# with a damaged header, or a FLAC without its own; its pictures or sound are then the wrong ones.
 START_CODES = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
+BARE_STREAMS = {
+    "h264": START_CODES,
+    "hevc": START_CODES,
+    "m4v": START_CODES,
+    "mpegvideo": START_CODES,
+    "flac": (b"fLaC", b"ID3"),
+}
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 SIGNATURES = (
@@ -81,8 +88,9 @@ def opened(path: Path) -> Iterator[InputContainer]:
     except (av.error.FFmpegError, UnicodeError) as error:
         raise _why_not(path, error) from None
     with container:
-        if container.format.name in BARE_STREAMS and not _head(path).startswith(START_CODES):
-            raise _why_not(path, ValueError("no container and no start code"))
+        begins = BARE_STREAMS.get(container.format.name)
+        if begins is not None and not _head(path).startswith(begins):
+            raise _why_not(path, ValueError("no container, and not the beginning of a bare stream"))
         yield container
 
 
@@ -199,7 +207,7 @@ def _what_it_is(head: bytes) -> str:
         if head.startswith(signature):
             return f"{kind}; {way_out}"
     if not head.strip(b"\x00"):
-        return "nothing but zero bytes, as an interrupted download leaves them; copy the file again"
+        return "begins with nothing but zero bytes, as an interrupted download leaves them; copy the file again"
     text = _as_text(head)
     if text is None:
         return "not a video or audio file FFmpeg knows; re-encode it as mp4"
