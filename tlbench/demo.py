@@ -16,6 +16,7 @@ from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
 from tlbench.errors import TlbenchError
 from tlbench.generation.write_controls import make_controls
 from tlbench.metrics.catalogue import all_metrics
+from tlbench.owner import owned
 from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
 from tlbench.scoring.run import Progress
@@ -52,6 +53,7 @@ def render_demo(
     words: int = 1,
     seed: int = 0,
     workers: int | None = None,
+    take_over: bool = False,
     progress: CountCallback | None = None,
 ) -> None:
     """The first part of the demo: render synthetic clips into ``out``.
@@ -67,6 +69,8 @@ def render_demo(
         Of the corpus.
     workers : int or None
         Number of processes; None for one for each core.
+    take_over : bool
+        Take the folders at once from another run that writes to them; see :func:`tlbench.owner.owned`.
 
     Raises
     ------
@@ -75,11 +79,14 @@ def render_demo(
     """
     sizes = Sizes(train=0, val=0, test=sentences, word_train=0, word_val=0, word_test=words)
     parts = [_PARTS[name] for name in _shown() if words or _PARTS[name] != "words"]
-    render_corpus(out / CORPUS_NAME, seed=seed, sizes=sizes, parts=parts, workers=workers, progress=progress)
+    corpus = out / CORPUS_NAME
+    render_corpus(corpus, seed=seed, sizes=sizes, parts=parts, workers=workers, take_over=take_over, progress=progress)
 
 
-def generate_demo(out: Path, *, cache: Path | None = None, progress: CountCallback | None = None) -> None:
-    """The second part: the bundled generator speaks the sentences.
+def generate_demo(
+    out: Path, *, cache: Path | None = None, take_over: bool = False, progress: CountCallback | None = None
+) -> None:
+    """The second part: the bundled generator speaks the sentences. ``take_over`` as in :func:`render_demo`.
 
     Raises TlbenchError if :func:`render_demo` has not run, or a clip can't be generated.
     """
@@ -91,6 +98,7 @@ def generate_demo(out: Path, *, cache: Path | None = None, progress: CountCallba
         split="test",
         device="cpu",
         cache=cache,
+        take_over=take_over,
         progress=progress,
     )
     for clip, error in made.failures.items():
@@ -98,46 +106,59 @@ def generate_demo(out: Path, *, cache: Path | None = None, progress: CountCallba
 
 
 def score_demo(
-    out: Path, *, workers: int | None = None, cache: Path | None = None, progress: Progress | None = None
+    out: Path,
+    *,
+    workers: int | None = None,
+    cache: Path | None = None,
+    take_over: bool = False,
+    progress: Progress | None = None,
 ) -> list[Shown]:
     """The third part: put faults into ground truth, score all of it, and write the pages.
 
     Ground truth is the control of that name, not a system: real videos that are scored as a system give a warning.
+    ``take_over`` as in :func:`render_demo`.
 
     Raises TlbenchError if the other parts have not run.
     """
-    tables = []
-    for name in _shown():
-        truth = out / CORPUS_NAME / _FOLDERS[name]
-        if not truth.is_dir():
-            continue  # there are no words
-        folder = out / RESULTS_NAME / name
-        system = GENERATOR if name == SPOKEN else REENCODED  # no bundled generator makes words
-        videos = out / GENERATED_NAME / system
-        if system == REENCODED:
-            clips = load_dataset(name, out / CORPUS_NAME, split="test").clips
-            make_controls(clips, videos.parent, [REENCODED], boxes_of=_no_boxes)
-        rows = score_all(
-            [videos],
-            name,
-            out / CORPUS_NAME,
-            split="test",
-            metrics=[*reading_metrics(name), "psnr", "ssim"],
-            controls=[kind for kind in CONTROLS if kind != system],
-            name=system,
-            out=folder,
-            workers=workers,
-            cache=cache,
-            progress=progress,
-        )
-        page = report(
-            folder / "controls" / GROUND_TRUTH,
-            folder / GENERATOR if system == GENERATOR else folder / "controls" / SHOWN_BESIDE,
-            out=out / f"report-{name}.html",
-            videos=[truth, videos],
-        )
-        tables.append(Shown(name, rows, page))
-    return tables
+    with owned(out, take_over=take_over):
+        shown = (_score_data_set(name, out, workers, cache, take_over, progress) for name in _shown())
+        return [table for table in shown if table is not None]
+
+
+def _score_data_set(
+    name: str, out: Path, workers: int | None, cache: Path | None, take_over: bool, progress: Progress | None
+) -> Shown | None:
+    """The table and the page of one data set; None if there are no clips of it."""
+    truth = out / CORPUS_NAME / _FOLDERS[name]
+    if not truth.is_dir():
+        return None  # there are no words
+    folder = out / RESULTS_NAME / name
+    system = GENERATOR if name == SPOKEN else REENCODED  # no bundled generator makes words
+    videos = out / GENERATED_NAME / system
+    if system == REENCODED:
+        clips = load_dataset(name, out / CORPUS_NAME, split="test").clips
+        make_controls(clips, videos.parent, [REENCODED], boxes_of=_no_boxes)
+    rows = score_all(
+        [videos],
+        name,
+        out / CORPUS_NAME,
+        split="test",
+        metrics=[*reading_metrics(name), "psnr", "ssim"],
+        controls=[kind for kind in CONTROLS if kind != system],
+        name=system,
+        out=folder,
+        workers=workers,
+        cache=cache,
+        take_over=take_over,
+        progress=progress,
+    )
+    page = report(
+        folder / "controls" / GROUND_TRUTH,
+        folder / GENERATOR if system == GENERATOR else folder / "controls" / SHOWN_BESIDE,
+        out=out / f"report-{name}.html",
+        videos=[truth, videos],
+    )
+    return Shown(name, rows, page)
 
 
 def _no_boxes(clip: Clip) -> np.ndarray:

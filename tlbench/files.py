@@ -42,6 +42,7 @@ TEXT = FileKind("text file", 100 * 10**6)
 WORD_TIMES = FileKind("text file with word times", 2**20)
 GENERATION_LOG = FileKind("note on generated videos", 2**28)  # of LRW's 25,000 clips it has 8 MB
 JSON = FileKind("JSON file", 10**9)
+OWNER = FileKind("owner file", 2**16)  # ours have less than 5 kB
 ARRAY = FileKind("array file", 10**9)  # face boxes and landmarks: an hour at 25 frames a second has 3 MB of boxes
 WEIGHTS = FileKind("file of weights", 50 * 10**9)
 PACKAGED = FileKind("file of a package", 100 * 10**6)  # vocabularies and texts

@@ -27,8 +27,18 @@ _TEMPORARY = re.compile(
 
 @functools.cache
 def host_mark() -> str:
-    """Eight hex digits for this host, from its name; the name itself is in no file."""
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    """Eight hex digits for this host, within which a number of a process means one process.
+
+    Containers have numbers of their own and may all have the name of their machine, and two machines may have the same
+    name. So the mark is made from the start of the machine and the numbering (pid_namespaces(7)) where the system tells
+    them, else from the host's name.
+    """
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        host = start + os.readlink("/proc/self/ns/pid")
+    except (OSError, ValueError):
+        host = socket.gethostname()
+    return hashlib.sha256(host.encode()).hexdigest()[:8]
 
 
 def temporary_name(suffix: str, name: str = "") -> str:
@@ -41,7 +51,7 @@ def temporary_name(suffix: str, name: str = "") -> str:
         Of the file that is written, where people should see which.
     """
     process = os.getpid()
-    middle = f"{host_mark()}-{process}-{_start_of(process) or 0}-{secrets.token_hex(4)}"
+    middle = f"{host_mark()}-{process}-{start_of(process) or 0}-{secrets.token_hex(4)}"
     return f".{name}.{middle}{suffix}" if name else f".{middle}{suffix}"
 
 
@@ -102,25 +112,34 @@ def _is_litter(entry: os.DirEntry[str]) -> bool:
         except OSError:
             return False
         return age_seconds > OTHER_HOSTS_SECONDS
-    return not _is_running(int(found["process"]), int(found["start"]))
+    return not is_running(int(found["process"]), int(found["start"]))
 
 
-def _is_running(process: int, start: int) -> bool:
-    """Whether a process of this host runs that started at ``start``; 0 if nobody could tell when it did."""
+def is_running(process: int, start: int) -> bool:
+    """Whether a process of this host runs that started at ``start``; 0 if nobody could tell when it did.
+
+    One that has ended and was not yet asked for its exit code does not run.
+    """
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
         pass  # somebody else's, or no number of a process: its start decides
-    now = _start_of(process)
-    return now is None or start in (0, now)
+    state, now = _state_and_start(process)
+    return state not in ("Z", "X") and (now is None or start in (0, now))
 
 
-def _start_of(process: int) -> int | None:
-    """When a process started, in ticks since the machine did (proc(5), field 22); None where there is no ``/proc``."""
+def start_of(process: int) -> int | None:
+    """When a process started, in ticks since the machine did; None where there is no ``/proc``."""
+    return _state_and_start(process)[1]
+
+
+def _state_and_start(process: int) -> tuple[str, int | None]:
+    """Fields 3 and 22 of proc(5), ``/proc/PROCESS/stat``: ``Z`` and ``X`` are processes that have ended."""
     try:
         text = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
-        return int(text.rpartition(")")[2].split()[19])
+        fields = text.rpartition(")")[2].split()
+        return fields[0], int(fields[19])
     except (OSError, ValueError, IndexError):
-        return None
+        return "", None

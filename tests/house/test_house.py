@@ -20,7 +20,7 @@ else:
 ROOT = Path(__file__).parents[2]
 FOUNDATION = {
     *("tlbench.arguments", "tlbench.document", "tlbench.errors", "tlbench.files", "tlbench.litter"),
-    "tlbench.files_of_before",
+    *("tlbench.files_of_before", "tlbench.owner", "tlbench.owner_card"),
     "tlbench.statistics",
     "tlbench.version",
 }

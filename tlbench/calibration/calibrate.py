@@ -26,6 +26,7 @@ from tlbench.files import write_text_atomically
 from tlbench.generation.faults import Fault, find_faults
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.face_options import FaceOptions
+from tlbench.owner import owned
 from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.provenance import make_provenance
 from tlbench.scoring.run import Progress
@@ -58,6 +59,7 @@ def calibrate(
     out: Path | None = None,
     workers: int = 1,
     seed: int = 0,
+    take_over: bool = False,
     progress: Progress | None = None,
 ) -> Calibration:
     """Put faults of growing size into the real videos of a data set and measure which metric notices which fault.
@@ -79,6 +81,8 @@ def calibrate(
         which is faster only for many clips.
     seed : int
         Seed of the resampling and of the choice of swapped sound.
+    take_over : bool
+        Take the folder at once from another run that writes to it; see :func:`tlbench.owner.owned`.
     progress : callable, optional
         As for :func:`tlbench.score`. While videos are written it gets the name of the fault and None.
 
@@ -129,20 +133,21 @@ def calibrate(
         warnings.warn(line, stacklevel=2)
     if not possible:
         raise TlbenchError("none of the faults can be put into these clips: " + "; ".join(impossible))
-    results = FaultResults(job, FaultyVideos(job, sources, clip_warnings))
-    found = _measure(job, possible, results)
-    found = replace(
-        found,
-        stand_ins={
-            kind: {clip_id: (match.id, match.likeness) for clip_id, match in matches.items()}
-            for kind, matches in sources.stand_ins.items()
-        },
-        left_out=tuple(left_out),
-        provenance=make_provenance(["tlbench", *sys.argv[1:]], setup.weights, started, datetime.now(timezone.utc)),
-    )
-    found.write(job.out / FILE_NAME)
-    draw_curves(found, job.out / DRAWING_NAME)
-    write_text_atomically(job.out / PAGE_NAME, calibration_page(found))
+    with owned(job.out, take_over=take_over):
+        results = FaultResults(job, FaultyVideos(job, sources, clip_warnings))
+        found = _measure(job, possible, results)
+        found = replace(
+            found,
+            stand_ins={
+                kind: {clip_id: (match.id, match.likeness) for clip_id, match in matches.items()}
+                for kind, matches in sources.stand_ins.items()
+            },
+            left_out=tuple(left_out),
+            provenance=make_provenance(["tlbench", *sys.argv[1:]], setup.weights, started, datetime.now(timezone.utc)),
+        )
+        found.write(job.out / FILE_NAME)
+        draw_curves(found, job.out / DRAWING_NAME)
+        write_text_atomically(job.out / PAGE_NAME, calibration_page(found))
     return found
 
 

@@ -13,12 +13,13 @@ from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.weights import Weights, checkpoint_folder, compare_with_first
 from tlbench.errors import TlbenchError
 from tlbench.files import TIMEOUT_SECONDS, WEIGHTS, Progress, download, file_sha256, open_outside, unreachable
+from tlbench.owner import owned
 
 DRIVE_RETRIES = 2  # of a lost connection, before the download fails
 PAGES = ("github.com", "sharepoint.com")  # cards give pages of these sites, not files
 
 
-def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
+def fetch(card: Card, folder: Path, progress: Progress | None = None, *, take_over: bool = False) -> Path:
     """Download a card's file into ``folder``, unless it is there already.
 
     An unfinished download is kept as ``FILE.part``, and the next call resumes it.
@@ -29,6 +30,8 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     folder : Path
     progress : callable or None
         Called with the bytes downloaded so far and in all.
+    take_over : bool
+        Take the file at once from another run that writes it; see :func:`tlbench.owner.owned`.
 
     Returns
     -------
@@ -39,7 +42,7 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     ------
     TlbenchError
         If there is no connection, the server refuses, the card's address is a web page, the downloaded file is a web
-        page or has another hash than the published file, or the disk is full.
+        page or has another hash than the published file, the disk is full, or another run fetches the file.
 
     Warns
     -----
@@ -64,12 +67,13 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None) -> Path:
     part = folder / f"{card.file}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if host == "drive.google.com":
-            _from_drive(card, target, part, progress)
-        else:
-            download(f"checkpoint {card.name!r}", card.url, target, part, progress)
-        sha256 = _accept(card, target, part)
-        os.replace(part, target)
+        with owned(folder, name=card.file, take_over=take_over):
+            if host == "drive.google.com":
+                _from_drive(card, target, part, progress)
+            else:
+                download(f"checkpoint {card.name!r}", card.url, target, part, progress)
+            sha256 = _accept(card, target, part)
+            os.replace(part, target)
     except OSError as error:  # errors of requests are handled above: this one is the disk's
         raise TlbenchError(
             f"checkpoint {card.name!r}: {target} can't be written ({error.strerror or error}); free some space, or "

@@ -12,6 +12,7 @@ from tlbench.cli.options import (
     data_options,
     face_options,
     given_weights,
+    take_over_option,
     weights_option,
 )
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @weights_option
 @face_options
 @cache_option
+@take_over_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -34,6 +36,7 @@ def command(
     weights: tuple[str, ...],
     faces: FaceOptions,
     cache: Path | None,
+    take_over: bool,
 ) -> None:
     """Find the face in each frame of the real videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
 
@@ -56,6 +59,7 @@ def command(
             faces,
             weights=given_weights(weights),
             cache=cache,
+            take_over=take_over,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for clip_id, error in summary.failures.items():

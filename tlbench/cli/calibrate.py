@@ -21,6 +21,7 @@ from tlbench.cli.options import (
     metrics_option,
     parse_views,
     seed_option,
+    take_over_option,
     view_option,
     weights_option,
 )
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @device_option
 @seed_option
 @cache_option
+@take_over_option
 @json_option
 @click.pass_context
 def command(
@@ -66,6 +68,7 @@ def command(
     device: str,
     seed: int,
     cache: Path | None,
+    take_over: bool,
     as_json: bool,
 ) -> None:
     """Put faults of growing size into real clips and measure which metric notices which fault.
@@ -102,6 +105,7 @@ def command(
             out=out,
             workers=workers,
             seed=seed,
+            take_over=take_over,
             progress=progress,
         )
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
-from tlbench.cli.options import data_root_option, json_option, limit_option
+from tlbench.cli.options import data_root_option, json_option, limit_option, take_over_option
 
 if TYPE_CHECKING:
     from tlbench.checkpoints.card import Card
@@ -107,7 +107,8 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
 @command.command("fetch")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: $TLBENCH_CHECKPOINTS]")
-def fetch_command(names: tuple[str, ...], out: Path | None) -> None:
+@take_over_option
+def fetch_command(names: tuple[str, ...], out: Path | None, take_over: bool) -> None:
     """Download checkpoints and check their hashes. An interrupted download goes on where it stopped.
 
     By fetching a checkpoint you accept the licence that is shown.
@@ -124,7 +125,7 @@ def fetch_command(names: tuple[str, ...], out: Path | None) -> None:
             continue
         click.echo(f"{card.name}: {card.title}\nlicence: {card.licence}", err=True)
         with DownloadProgress(card.file) as progress:
-            path = fetch(card, out or checkpoint_folder(), progress)
+            path = fetch(card, out or checkpoint_folder(), progress, take_over=take_over)
         click.echo(path)
 
 

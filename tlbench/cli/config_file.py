@@ -57,6 +57,10 @@ class ConfigOnlyOption(click.Option):
         return _key(flag) + space + metavar, record[1]
 
 
+class CommandLineOption(click.Option):
+    """An option that is no part of a config: it says how to begin this once."""
+
+
 def config_option(command: _Command) -> _Command:
     """Add ``--config FILE.toml`` to a command.
 
@@ -158,8 +162,12 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """Key of a config file to option; ``--config`` and ``--recipe`` are no keys."""
-    options = [option for option in command.params if isinstance(option, click.Option) and option.expose_value]
+    """Key of a config file to option; ``--config``, ``--recipe`` and a CommandLineOption are no keys."""
+    options = [
+        option
+        for option in command.params
+        if isinstance(option, click.Option) and option.expose_value and not isinstance(option, CommandLineOption)
+    ]
     return {_key(max(option.opts, key=len)): option for option in options}
 
 

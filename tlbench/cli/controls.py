@@ -14,6 +14,7 @@ from tlbench.cli.options import (
     face_options,
     given_weights,
     seed_option,
+    take_over_option,
     weights_option,
 )
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @weights_option
 @face_options
 @cache_option
+@take_over_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -42,6 +44,7 @@ def command(
     weights: tuple[str, ...],
     faces: FaceOptions,
     cache: Path | None,
+    take_over: bool,
 ) -> None:
     """Write the real clips with a known fault to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
 
@@ -66,6 +69,7 @@ def command(
             seed=seed,
             weights=given_weights(weights),
             cache=cache,
+            take_over=take_over,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for kind, clip_id, error in failures:

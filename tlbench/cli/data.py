@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
-from tlbench.cli.options import PATH, WholeNumber, json_option
+from tlbench.cli.options import PATH, WholeNumber, json_option, take_over_option
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def set_command(name: str, folder: Path) -> None:
 @click.option("--word-test", type=WholeNumber(min=0), metavar="N", help="Clips a word to test with.  [default: 2]")
 @click.option("--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Of all that is drawn at random.")
 @click.option("--workers", type=WholeNumber(min=1), metavar="N", help="Processes side by side.  [default: one a core]")
+@take_over_option
 def synth(
     out: Path,
     part: str,
@@ -107,6 +108,7 @@ def synth(
     word_test: int | None,
     seed: int,
     workers: int | None,
+    take_over: bool,
 ) -> None:
     """Render talking faces into the folder OUT; needs the extra 'demo'.
 
@@ -132,6 +134,7 @@ def synth(
             sizes=sizes,
             parts=PARTS if part == "all" else (part,),
             workers=workers,
+            take_over=take_over,
             progress=progress,
         )
     click.echo(f"{out}: {rendered} clips rendered now")
@@ -163,7 +166,8 @@ def info(context: click.Context, root: Path) -> None:
 @click.option(
     "--speakers", default="s1", show_default=True, metavar="NAMES", help="With commas: s1,s4; s1 to s34 without s21."
 )
-def fetch(root: Path, speakers: str) -> None:
+@take_over_option
+def fetch(root: Path, speakers: str, take_over: bool) -> None:
     """Fetch GRID, real people who read short sentences (CC BY 4.0, Zenodo 3625687), into the folder ROOT.
 
     About 0.5 GB for each speaker. Existing files are kept, an interrupted download goes on. Score it with
@@ -175,5 +179,5 @@ def fetch(root: Path, speakers: str) -> None:
 
     for name in (ALIGNMENTS, *(as_names(speakers) or ())):
         with DownloadProgress(f"{name}.zip") as progress:
-            path = fetch_grid(root, name, progress)
+            path = fetch_grid(root, name, progress, take_over=take_over)
         click.echo(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.options import WholeNumber, cache_option, seed_option, workers_option
+from tlbench.cli.options import WholeNumber, cache_option, seed_option, take_over_option, workers_option
 from tlbench.cli.table_options import table_options
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @seed_option
 @workers_option
 @cache_option
+@take_over_option
 @table_options
 @click.pass_context
 def command(
@@ -33,6 +34,7 @@ def command(
     seed: int,
     workers: int | None,
     cache: Path | None,
+    take_over: bool,
     table_format: Format,
     columns: str | None,
     no_intervals: bool,
@@ -47,11 +49,19 @@ def command(
     from tlbench.tables.result_table import print_results
 
     with CountProgress("rendering", "clips") as rendering:
-        render_demo(out, sentences=sentences, words=words, seed=seed, workers=workers, progress=rendering)
+        render_demo(
+            out,
+            sentences=sentences,
+            words=words,
+            seed=seed,
+            workers=workers,
+            take_over=take_over,
+            progress=rendering,
+        )
     with CountProgress("generating", "clips") as generating:
-        generate_demo(out, cache=cache, progress=generating)
+        generate_demo(out, cache=cache, take_over=take_over, progress=generating)
     with ScoreProgress() as progress:
-        tables = score_demo(out, workers=workers, cache=cache, progress=progress)
+        tables = score_demo(out, workers=workers, cache=cache, take_over=take_over, progress=progress)
     for shown in tables:
         print_results(shown.results, sys.stdout, table_format, columns=as_names(columns), intervals=not no_intervals)
     for shown in tables:

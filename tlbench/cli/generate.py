@@ -16,6 +16,7 @@ from tlbench.cli.options import (
     face_option,
     given_weights,
     optional_dataset_options,
+    take_over_option,
     weights_option,
 )
 from tlbench.errors import TlbenchError
@@ -30,7 +31,7 @@ GROUPS = {
     "A single video": ("--video", "--audio"),
     "Faces": ("--detector", "--smooth", "--face", "--weights"),
     "Running": ("--device", "--precision", "--workers", "--cache"),
-    "Output": ("--out",),
+    "Output": ("--out", "--take-over"),
 }
 
 
@@ -79,6 +80,7 @@ GROUPS = {
     help="Clips generated at the same time.  [default: 1 on a CPU, 4 on a GPU]",
 )
 @cache_option
+@take_over_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
     """Generate videos with a trained generator.
@@ -130,6 +132,7 @@ def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
             precision=options["precision"],
             workers=options["workers"],
             cache=options["cache"],
+            take_over=options["take_over"],
             progress=progress,
         )
 
@@ -162,6 +165,7 @@ def _generate_video(options: dict[str, Any]) -> None:
         identity=options["identity"] or "same",
         device=options["device"],
         precision=options["precision"],
+        take_over=options["take_over"],
         notify=lambda line: click.echo(line, err=True),
     )
     click.echo(f"{options['out']}: {frames} frames, {frames / 25:g} s")

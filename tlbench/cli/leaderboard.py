@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.options import take_over_option
 
 _board: Callable[[Any], Any] = click.option(
     "--board",
@@ -37,6 +38,7 @@ def command() -> None:
 )
 @click.option("--replace", is_flag=True, help="Replace a record of the same name.")
 @_board
+@take_over_option
 def add(
     result: Path,
     name: str | None,
@@ -45,6 +47,7 @@ def add(
     trained_with: str | None,
     replace: bool,
     board: Path,
+    take_over: bool,
 ) -> None:
     """Check RESULT (a result.json or a run's folder), add it as a record, and print the path of the record.
 
@@ -63,6 +66,7 @@ def add(
         code=code,
         trained_with=as_names(trained_with) or (),
         replace=replace,
+        take_over=take_over,
     )
     click.echo(str(path))
     click.echo("added; now run: tlbench leaderboard build", err=True)
@@ -76,11 +80,12 @@ def add(
     metavar="FOLDER",
     help="Also write a static site: sortable tables, charts, a page for each system. Open its index.html.",
 )
-def build(board: Path, site: Path | None) -> None:
+@take_over_option
+def build(board: Path, site: Path | None, take_over: bool) -> None:
     """Write the tables from the records and print the files that changed."""
     from tlbench.leaderboard import build as leaderboard
 
-    changed = leaderboard.build(board, site)
+    changed = leaderboard.build(board, site, take_over=take_over)
     for path in changed:
         click.echo(str(path))
     click.echo(f"{len(changed)} files changed" if changed else "nothing changed", err=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from tlbench.cli.config_file import CommandLineOption
 from tlbench.errors import TlbenchError
 from tlbench.files import TEXT, read_outside
 
@@ -99,7 +100,7 @@ def detector_options(command: _Command) -> _Command:
 
 def run_options(command: _Command) -> _Command:
     """Add the options of how a run is done. The command gets ``options``, a RunOptions."""
-    names = ("workers", "engine", "device", "precision", "cache", "seed", "strict")
+    names = ("workers", "engine", "device", "precision", "cache", "seed", "strict", "take_over")
     return _add_all(_RUN_OPTIONS, _as_value(_run, "options", names, command))
 
 
@@ -216,6 +217,13 @@ cache_option = click.option(
     metavar="FOLDER",
     help="Folder of kept evidence.  [default: $TLBENCH_CACHE, or your cache folder]",
 )
+take_over_option = click.option(
+    "--take-over",
+    cls=CommandLineOption,
+    is_flag=True,
+    help="Begin at once where another run writes that is gone, such as on a machine that failed; if it still runs, it "
+    "ends with an error.",
+)
 format_option = click.option(
     "--format",
     "table_format",
@@ -260,6 +268,7 @@ _RUN_OPTIONS = (
     cache_option,
     seed_option,
     click.option("--strict", is_flag=True, help="Warnings leave the result incomplete, as errors do: exit code 1."),
+    take_over_option,
 )
 
 

@@ -43,7 +43,7 @@ GROUPS = {
     ),
     "Faces": ("--boxes", "--landmarks", "--detector", "--smooth", "--face", "--boxes-from"),
     "Run": ("--workers", "--engine", "--device", "--precision", "--seed", "--strict", "--cache", "--config"),
-    "Output": ("--name", "--out", "--contact-sheet", "--format", "--columns", "--no-intervals"),
+    "Output": ("--name", "--out", "--take-over", "--contact-sheet", "--format", "--columns", "--no-intervals"),
 }
 
 

@@ -15,7 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tlbench.owner import remove_owner_files
+
 GRACE_SECONDS = 4.0
+REMOVE_SECONDS = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORDS = b"interrupted; run the same command again to go on where it stopped\n"
 
@@ -88,5 +91,8 @@ def _end(number: int) -> None:
 
     for child in multiprocessing.active_children():
         child.kill()
+    removing = threading.Thread(target=remove_owner_files, daemon=True)
+    removing.start()
+    removing.join(REMOVE_SECONDS)  # a file server may not answer
     os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, WORDS)
     os._exit(128 + number)

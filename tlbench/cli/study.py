@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
-from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option
+from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def command() -> None:
     help="Attention checks for each participant.",
 )
 @seed_option
+@take_over_option
 def new(
     study: Path,
     methods: tuple[str, ...],
@@ -67,6 +68,7 @@ def new(
     participants: int,
     checks: int,
     seed: int,
+    take_over: bool,
 ) -> None:
     """Draw the clips of a study and write them to the folder STUDY.
 
@@ -95,6 +97,7 @@ def new(
             subset=subset,
             limit=limit,
             manifest=manifest,
+            take_over=take_over,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for note in made.notes:
@@ -115,7 +118,8 @@ def new(
     "--port", type=WholeNumber(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free port."
 )
 @click.option("--name", metavar="HOST", help="Also answer to this host name, of a proxy on this machine.")
-def serve(study: Path, host: str, port: int, name: str | None) -> None:
+@take_over_option
+def serve(study: Path, host: str, port: int, name: str | None, take_over: bool) -> None:
     """Serve the study in STUDY as a web page, until Ctrl-C.
 
     Answers are stored as they are given, so the server can be stopped and started at any time. Only this machine
@@ -129,7 +133,7 @@ def serve(study: Path, host: str, port: int, name: str | None) -> None:
         if not is_loopback(host):
             click.echo("warning: other machines can reach it, and nothing is encrypted", err=True)
 
-    serve_study(study, host, port, name, ready=ready)
+    serve_study(study, host, port, name, take_over=take_over, ready=ready)
 
 
 @command.command()

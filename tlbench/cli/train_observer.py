@@ -11,7 +11,7 @@ import click
 from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
-from tlbench.cli.options import Number, WholeNumber, cache_option, json_option, read_size
+from tlbench.cli.options import Number, WholeNumber, cache_option, json_option, read_size, take_over_option
 
 if TYPE_CHECKING:
     from tlbench.training.devices import Precision
@@ -21,7 +21,7 @@ GROUPS = {
     "Data": ("--dataset", "--data-root", "--train-split", "--val-split", "--cache"),
     "Network": ("--size", "--view", "--init-from", "--save-fp16"),
     "Optimisation": ("--steps", "--batch-frames", "--accumulate", "--learning-rate", "--warmup", "--seed"),
-    "Run": ("--out", "--config", "--validate-every", "--val-clips", "--max-time", "--json"),
+    "Run": ("--out", "--take-over", "--config", "--validate-every", "--val-clips", "--max-time", "--json"),
     "Devices": ("--accelerator", "--devices", "--precision", "--num-workers", "--threads"),
 }
 
@@ -102,6 +102,7 @@ GROUPS = {
 )
 @click.option("--threads", type=WholeNumber(min=1), help="CPU threads of PyTorch.  [default: its own]")
 @cache_option
+@take_over_option
 @config_option
 @json_option
 @click.pass_context
@@ -132,6 +133,7 @@ def command(
     num_workers: int,
     threads: int | None,
     cache: Path | None,
+    take_over: bool,
     as_json: bool,
 ) -> None:
     """Train an observer on a data set; needs the extra 'train'.
@@ -179,6 +181,7 @@ def command(
                 devices=TrainingDevices(accelerator, devices, precision, num_workers),
                 cache=cache,
                 max_seconds=None if max_time is None else 60 * max_time,
+                take_over=take_over,
                 on_prepared=progress.prepared,
                 on_report=progress.tell,
             )

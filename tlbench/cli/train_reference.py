@@ -22,6 +22,7 @@ from tlbench.cli.options import (
     given_weights,
     json_option,
     read_size,
+    take_over_option,
     weights_option,
 )
 from tlbench.errors import TlbenchError
@@ -44,7 +45,7 @@ GROUPS = {
     ),
     "Stages and validation": ("--stage-steps", "--validate-every", "--val-clips", "--max-time"),
     "Devices": ("--accelerator", "--devices", "--precision", "--num-workers", "--threads"),
-    "Output": ("--out", "--json"),
+    "Output": ("--out", "--take-over", "--json"),
 }
 
 
@@ -198,6 +199,7 @@ def read_stage_steps(
     metavar="FOLDER",
     help="The run folder; a training in it with the same settings is continued.",
 )
+@take_over_option
 @json_option
 @click.option(
     "--accumulate",
@@ -277,6 +279,7 @@ def command(context: click.Context, /, **options: Any) -> None:
             out,
             devices=_devices(options),
             max_seconds=None if options["max_time"] is None else 60 * options["max_time"],
+            take_over=options["take_over"],
             hooks=Hooks(
                 on_start=lambda: write_text_atomically(out / CONFIG_NAME, config_text(context)),
                 on_prepared=progress.prepared,

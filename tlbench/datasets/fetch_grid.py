@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from tlbench.errors import TlbenchError
 from tlbench.files import Progress, download
+from tlbench.owner import owned
 
 # Zenodo record 3625687, CC BY 4.0: alignments.zip and one archive per speaker. There is no video of speaker 21.
 ADDRESS = "https://zenodo.org/records/3625687/files/{name}.zip?download=1"
@@ -19,7 +20,9 @@ _VIDEO = re.compile(r"(?:[^/.][^/]*/)*(s\d+)/([a-z0-9]+\.mpg)")
 _WORDS = re.compile(r"(?:[^/.][^/]*/)*(s\d+)/([a-z0-9]+\.align)")
 
 
-def fetch_grid(root: Path, name: str, progress: Progress | None = None, address: str = ADDRESS) -> Path:
+def fetch_grid(
+    root: Path, name: str, progress: Progress | None = None, address: str = ADDRESS, *, take_over: bool = False
+) -> Path:
     """Download one archive of GRID and unpack the files that tlbench reads, unless its folder exists.
 
     An interrupted download continues at the next call. The archive is removed after it is unpacked.
@@ -32,6 +35,8 @@ def fetch_grid(root: Path, name: str, progress: Progress | None = None, address:
         One of :data:`SPEAKERS`, or :data:`ALIGNMENTS` for the word times of all speakers.
     address : str
         The address, with ``{name}`` in it.
+    take_over : bool
+        Take the archive and its folder at once from another run that writes it; see :func:`tlbench.owner.owned`.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def fetch_grid(root: Path, name: str, progress: Progress | None = None, address:
     Raises
     ------
     TlbenchError
-        No such archive; offline; the archive is damaged or not what it should be; no room.
+        No such archive; offline; the archive is damaged or not what it should be; no room; another run fetches it.
     """
     if name not in (*SPEAKERS, ALIGNMENTS):
         raise TlbenchError(f"GRID has no video of {name!r}; there are s1 to s34 without s21")
@@ -50,12 +55,14 @@ def fetch_grid(root: Path, name: str, progress: Progress | None = None, address:
         return folder
     archive, part = root / f"{name}.zip", root / f"{name}.zip.part"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        if not archive.is_file():
-            download(f"GRID's {name}", address.format(name=name), archive, part, progress)
-            os.replace(part, archive)
-        _unpack(archive, folder)
-        archive.unlink()
+        with owned(root, name=name, take_over=take_over):
+            if folder.is_dir():  # another run has just fetched it
+                return folder
+            if not archive.is_file():
+                download(f"GRID's {name}", address.format(name=name), archive, part, progress)
+                os.replace(part, archive)
+            _unpack(archive, folder)
+            archive.unlink()
     except OSError as error:
         raise TlbenchError(
             f"GRID's {name}: {root} can't be written ({error.strerror or error}); make room, or choose another folder"

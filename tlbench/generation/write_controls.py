@@ -26,6 +26,7 @@ from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 from tlbench.observing.make_boxes import box_finder, select_references
+from tlbench.owner import owned
 
 GIVEN_BOXES = "given_boxes"  # in control.json: by clip id the SHA-256 of the file its boxes were given in
 
@@ -39,9 +40,12 @@ def write_controls(
     seed: int = 0,
     weights: Mapping[str, Path] | None = None,
     cache: Path | None = None,
+    take_over: bool = False,
     progress: CountCallback | None = None,
 ) -> tuple[dict[str, Path], list[tuple[str, str, ClipError]]]:
     """Write controls of a data set's real videos; see :func:`make_controls`.
+
+    Each kind's folder is owned, and ``take_over`` is that of :func:`tlbench.owner.owned`.
 
     Returns
     -------
@@ -56,17 +60,19 @@ def write_controls(
     def remember(clip: Clip, kind: str, error: ClipError) -> None:
         failures.append((kind, clip.id, error))
 
-    folders = make_controls(
-        selection.clips,
-        out,
-        chosen,
-        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
-        boxes_by=finder.decided_by(selection.clips),
-        given_boxes=finder.given_sha256(selection.clips),
-        seed=seed,
-        progress=progress,
-        on_failure=remember,
-    )
+    written = [kind for kind in chosen if control(kind).written]
+    with owned(*(out / kind for kind in written), take_over=take_over):
+        folders = make_controls(
+            selection.clips,
+            out,
+            chosen,
+            boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
+            boxes_by=finder.decided_by(selection.clips),
+            given_boxes=finder.given_sha256(selection.clips),
+            seed=seed,
+            progress=progress,
+            on_failure=remember,
+        )
     return folders, failures
 
 

@@ -17,6 +17,7 @@ from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.leaderboard.submission import Computed, Submission
 from tlbench.leaderboard.submission_file import MAX_BYTES, read_submission, submit, to_text
+from tlbench.owner import owned
 from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
 from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import Result
@@ -34,6 +35,7 @@ def add(
     code: str | None = None,
     trained_with: Sequence[str] = (),
     replace: bool = False,
+    take_over: bool = False,
 ) -> Path:
     """Add a result; further parameters as for :func:`tlbench.leaderboard.submission_file.submit`.
 
@@ -46,6 +48,8 @@ def add(
         The folder of leaderboards.
     replace : bool
         Replace a record of the same name.
+    take_over : bool
+        Take the board at once from another run that writes to it; see :func:`tlbench.owner.owned`.
 
     Returns
     -------
@@ -68,14 +72,15 @@ def add(
         breakdown=_breakdown(scored, (result if result.is_dir() else result.parent) / RECORDS_NAME),
     )
     file = board / made.dataset / f"{made.slug}.json"
-    there = [] if not (board / made.dataset).is_dir() else read_dataset(board / made.dataset)
-    others = [entry for entry in there if entry.file != file.name]
-    if len(others) < len(there) and not replace:
-        raise TlbenchError(
-            f"{file}: a record of that name exists; choose another name (--name), or --replace if it is yours"
-        )
-    _check_together([*others, Entry(file.name, made)], board / made.dataset)
-    write_text_atomically(file, to_text(made))
+    with owned(board, take_over=take_over):
+        there = [] if not (board / made.dataset).is_dir() else read_dataset(board / made.dataset)
+        others = [entry for entry in there if entry.file != file.name]
+        if len(others) < len(there) and not replace:
+            raise TlbenchError(
+                f"{file}: a record of that name exists; choose another name (--name), or --replace if it is yours"
+            )
+        _check_together([*others, Entry(file.name, made)], board / made.dataset)
+        write_text_atomically(file, to_text(made))
     return file
 
 
@@ -90,8 +95,8 @@ def _breakdown(result: Result, records: Path) -> Breakdown | None:
         raise TlbenchError(f"{named}; remove that file or replace it with the right one") from error
 
 
-def build(board: Path, site: Path | None = None) -> list[Path]:
-    """Write the tables of all records, and the static site if a folder is given.
+def build(board: Path, site: Path | None = None, *, take_over: bool = False) -> list[Path]:
+    """Write the tables of all records, and the static site if a folder is given; ``take_over`` as for :func:`add`.
 
     Returns
     -------
@@ -103,20 +108,23 @@ def build(board: Path, site: Path | None = None) -> list[Path]:
     TlbenchError
         On an invalid record, before anything is written; if ``site`` contains something other than a site.
     """
-    boards = _boards(board)
-    made, strays = _tables(board, boards), _strays(board)
-    if site is not None:
-        drawn = {site / path: text for path, text in site_pages(boards).items()}
-        strays += _other_pages(site, drawn)
-        made |= drawn
-    changed = []
-    for path, text in made.items():
-        if _read(path) != text:
-            write_text_atomically(path, text)
+    if not board.is_dir():
+        read_board(board)  # raises the error
+    with owned(board, take_over=take_over):
+        boards = _boards(board)
+        made, strays = _tables(board, boards), _strays(board)
+        if site is not None:
+            drawn = {site / path: text for path, text in site_pages(boards).items()}
+            strays += _other_pages(site, drawn)
+            made |= drawn
+        changed = []
+        for path, text in made.items():
+            if _read(path) != text:
+                write_text_atomically(path, text)
+                changed.append(path)
+        for path in strays:
+            path.unlink()
             changed.append(path)
-    for path in strays:
-        path.unlink()
-        changed.append(path)
     return changed
 
 

@@ -15,6 +15,7 @@ from tlbench.media.followed import FOUND
 from tlbench.observing.cache import Cache, default_cache
 from tlbench.observing.face_boxes import BoxFinder
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
+from tlbench.owner import owned
 
 
 @dataclass(frozen=True)
@@ -49,35 +50,38 @@ def make_boxes(
     *,
     weights: Mapping[str, Path] | None = None,
     cache: Path | None = None,
+    take_over: bool = False,
     progress: CountCallback | None = None,
 ) -> BoxSummary:
     """Write ``<out>/<id>.npy`` for each real video of a data set: (T, 4), x1 y1 x2 y2 of each frame.
 
     The numbers are int64, or float64 with rows of NaN if some frames show no face. ``weights`` are checkpoints by name,
-    as for :func:`tlbench.score`. Raises TlbenchError if there are no real videos or a file can't be written.
+    as for :func:`tlbench.score`; ``take_over`` is that of :func:`tlbench.owner.owned`. Raises TlbenchError if there are
+    no real videos, another run writes to the folder, or a file can't be written.
     """
     selection = select_references(data)
     finder = box_finder(selection, faces, weights, cache)
     written = frames = without_face = several = 0
     failures = {}
-    for done, clip in enumerate(selection.clips, start=1):
-        try:
-            found = finder.of_clip(clip)
-        except ClipError as error:
-            failures[clip.id] = error
-        else:
-            path = out / f"{clip.id}.npy"
+    with owned(out, take_over=take_over):
+        for done, clip in enumerate(selection.clips, start=1):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_boxes(path, found)
-            except OSError as error:
-                raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
-            written += 1
-            frames += len(found)
-            without_face += int((found.face.states != FOUND).sum())
-            several += found.face.several > 0
-        if progress is not None:
-            progress(done, len(selection.clips))
+                found = finder.of_clip(clip)
+            except ClipError as error:
+                failures[clip.id] = error
+            else:
+                path = out / f"{clip.id}.npy"
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_boxes(path, found)
+                except OSError as error:
+                    raise TlbenchError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
+                written += 1
+                frames += len(found)
+                without_face += int((found.face.states != FOUND).sum())
+                several += found.face.several > 0
+            if progress is not None:
+                progress(done, len(selection.clips))
     return BoxSummary(finder.rule.identity, written, frames, without_face, several, failures)
 
 

@@ -11,6 +11,7 @@ from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
+from tlbench.owner import owned
 from tlbench.scoring.aggregation import FROM_RECORDS, with_outdated
 from tlbench.scoring.aggregation import aggregate as aggregate_records
 from tlbench.scoring.blind_rows import with_blind_rows_of
@@ -19,7 +20,7 @@ from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result
 
 
-def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
+def aggregate(folder: AnyPath, metrics: AnyNames | None = None, *, take_over: bool = False) -> Result:
     """Make the result of an earlier run again from its records.
 
     Parameters
@@ -29,13 +30,24 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
     metrics : sequence of str, optional
         See :func:`tlbench.metrics.catalogue.find_metrics`; those of the earlier result if not given. The run must have
         used their observers and views. If not given, numbers of older versions of metrics are kept as they are.
+    take_over : bool
+        Take the folder at once from another run that writes to it; see :func:`tlbench.owner.owned`.
 
     Raises
     ------
     TlbenchError
-        If a metric needs evidence that the records do not have.
+        If a metric needs evidence that the records do not have, or another run writes to the folder.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        load_result(folder)  # raises the error
+    with owned(folder, take_over=take_over):
+        result = _from_records(folder, metrics)
+        result.write(folder / FILE_NAME)
+    return result
+
+
+def _from_records(folder: Path, metrics: AnyNames | None) -> Result:
     before = load_result(folder)
     chosen = tuple(metric for metric in before.metrics if not metric.outdated)
     outdated = tuple(metric for metric in before.metrics if metric.outdated) if metrics is None else ()
@@ -61,9 +73,7 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None) -> Result:
     )
     if outdated:
         result = with_outdated(result, before, outdated)
-    result = with_blind_rows_of(before, result)
-    result.write(folder / FILE_NAME)
-    return result
+    return with_blind_rows_of(before, result)
 
 
 def _protocols(before: Result, metrics: Iterable[Metric]) -> dict[str, Protocol]:

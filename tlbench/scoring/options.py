@@ -65,6 +65,8 @@ class RunOptions:
         Of the intervals' resampling, the controls' choice of foreign speech, random guesses and the probe's clips.
     strict : bool
         Warnings make a result incomplete, as errors do.
+    take_over : bool
+        Take the folders of results at once from another run that writes to them; see :func:`tlbench.owner.owned`.
     """
 
     workers: int = 1
@@ -74,6 +76,7 @@ class RunOptions:
     cache: Path | None = None
     seed: int = 0
     strict: bool = False
+    take_over: bool = False
 
 
 def default_workers() -> int:

@@ -18,6 +18,7 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.device import Precision
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.face_options import FaceOptions
+from tlbench.owner import owned
 from tlbench.scoring.control_rows import check_controls, control_kinds, score_controls
 from tlbench.scoring.options import MetricOptions, RunOptions, default_workers
 from tlbench.scoring.reader_check import with_readers
@@ -61,6 +62,7 @@ def score(
     engine: str = "local",
     seed: int = 0,
     probe: bool = True,
+    take_over: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Score one folder of generated videos; :func:`score_all` with a single system and no controls.
@@ -97,6 +99,7 @@ def score(
         engine=engine,
         seed=seed,
         probe=probe,
+        take_over=take_over,
         progress=progress,
     )
     return result
@@ -134,6 +137,7 @@ def score_all(
     seed: int = 0,
     probe: bool = True,
     contact_sheet: AnyPath | None = None,
+    take_over: bool = False,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Score folders of generated videos, one system each, and controls if asked.
@@ -148,7 +152,7 @@ def score_all(
         See :class:`tlbench.observing.face_options.FaceOptions`.
     metrics, weights, views, trained_with, controls, probe, allow_short
         See :class:`tlbench.scoring.options.MetricOptions`. ``controls`` may be ``all``.
-    engine, device, precision, cache, seed, strict
+    engine, device, precision, cache, seed, strict, take_over
         See :class:`tlbench.scoring.options.RunOptions`.
     workers : int or None
         Number of processes that observe; None for one for each core, two at most. A script that asks for more than one
@@ -210,6 +214,7 @@ def score_all(
             cache=as_path(cache),
             seed=seed,
             strict=strict,
+            take_over=take_over,
         ),
         name=name,
         out=as_path(out),
@@ -243,20 +248,22 @@ def score_folders(
         draw_system_sheet(dict(zip(names, selections, strict=True)), setup.plan, contact_sheet)
     setups = [with_origin(setup, folder) for folder in folders]
     _warn(setup, setups, selections)
-    results = [
-        run(selection, own, system, options, out=out / system, progress=progress)
-        for system, selection, own in zip(names, selections, setups, strict=True)
-    ]
-    if kinds:
-        results += score_controls(kinds, selections[0], setup, options, out=out / CONTROLS_NAME, progress=progress)
-    if not any(metric.rates_reading for metric in setup.metrics):
-        return results
-    with_blind_rows = with_readers(results, selections, setup, options, probe=measured.probe, progress=progress)
-    for before, after in zip(results, with_blind_rows, strict=True):
-        if after is not before:
-            place = out / CONTROLS_NAME / after.name if after.role == "control" else out / after.name
-            after.write(place / FILE_NAME)
-    return with_blind_rows
+    places = [out / system for system in names] + [out / CONTROLS_NAME / kind for kind in kinds]
+    with owned(*places, take_over=options.take_over):
+        results = [
+            run(selection, own, system, options, out=out / system, progress=progress)
+            for system, selection, own in zip(names, selections, setups, strict=True)
+        ]
+        if kinds:
+            results += score_controls(kinds, selections[0], setup, options, out=out / CONTROLS_NAME, progress=progress)
+        if not any(metric.rates_reading for metric in setup.metrics):
+            return results
+        with_blind_rows = with_readers(results, selections, setup, options, probe=measured.probe, progress=progress)
+        for before, after in zip(results, with_blind_rows, strict=True):
+            if after is not before:
+                place = out / CONTROLS_NAME / after.name if after.role == "control" else out / after.name
+                after.write(place / FILE_NAME)
+        return with_blind_rows
 
 
 def _system_names(folders: Sequence[Path], name: str | None) -> list[str]:

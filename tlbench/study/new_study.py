@@ -17,6 +17,7 @@ from tlbench.datasets.transcripts import has_words
 from tlbench.document import clean
 from tlbench.errors import TlbenchError
 from tlbench.observing.cache import content_sha256
+from tlbench.owner import owned
 from tlbench.study.answers import GROUND_TRUTH
 from tlbench.study.plan import Drawn, Trial, as_said, check_balance, draw_clips, plan_trials, words_like
 from tlbench.study.store import FILE_NAME, ShownVideo, create
@@ -67,6 +68,7 @@ def new_study(
     subset: Path | None = None,
     limit: int | None = None,
     manifest: Path | None = None,
+    take_over: bool = False,
     progress: CountCallback | None = None,
 ) -> NewStudy:
     """Draw the clips of a user study and write everything it needs to a new folder.
@@ -85,6 +87,8 @@ def new_study(
         Attention checks of each participant.
     seed : int
         Decides clips, orders and checks, but not codes and names of videos, which must be unpredictable.
+    take_over : bool
+        Take the folder at once from another run that writes to it; see :func:`tlbench.owner.owned`.
     progress : (done, total) -> None, optional
         Called after each video.
 
@@ -110,7 +114,8 @@ def new_study(
     _check_enough(conditions, reading)
     drawn = draw_clips(conditions.shared, list(conditions.texts), clips, reading, checks, seed)
     plans = plan_trials(drawn, conditions.names, participants, _offered(conditions, drawn.read), seed)
-    codes, videos = _write(folder, conditions, drawn, plans, seed, progress)
+    with owned(folder.parent, name=folder.name, take_over=take_over):  # in its place it appears complete
+        codes, videos = _write(folder, conditions, drawn, plans, seed, progress)
     lengths = {(v.task, v.condition, v.clip): v.seconds for v in videos}
     seconds = max(sum(lengths[t.item.task, t.item.condition, t.item.clip] for t in plan) for plan in plans)
     return NewStudy(folder, tuple(codes), len(plans[0]), seconds, _notes(conditions, participants))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tlbench.errors import TlbenchError
+from tlbench.owner import owned
 from tlbench.study.store import Store
 
 THREADS = 8  # requests served at the same time; others wait
@@ -20,6 +21,7 @@ def serve_study(
     port: int = 8000,
     name: str | None = None,
     *,
+    take_over: bool = False,
     ready: Callable[[str], None],
 ) -> None:
     """Serve a study until interrupted.
@@ -32,13 +34,16 @@ def serve_study(
         0 takes a free port.
     name : str, optional
         The host name of a reverse proxy on this machine, such as ``study.example.org``.
+    take_over : bool
+        Take the study at once from another server; see :func:`tlbench.owner.owned`.
     ready : str -> None
         Called with the address when the server listens.
 
     Raises
     ------
     TlbenchError
-        If the folder has no study, the extra ``study`` is not installed, or the port is in use.
+        If the folder has no study, another server serves it, the extra ``study`` is not installed, or the port is in
+        use.
     """
     try:
         from waitress.server import create_server
@@ -48,7 +53,8 @@ def serve_study(
         if error.name not in ("flask", "waitress"):
             raise
         raise TlbenchError(f"serving a study needs {error.name}; install it: pip install 'tlbench[study]'") from error
-    with Store(folder) as store, _listening(host, port) as listener:
+    one_server = owned(folder, name="server", take_over=take_over)
+    with Store(folder) as store, one_server, _listening(host, port) as listener:
         site = make_site(store, (*LOOPBACK, *([name] if name else [])) if is_loopback(host) else None)
         server = create_server(site, sockets=[listener], threads=THREADS, ident=None, max_request_body_size=MAX_REQUEST)
         shown = f"[{host}]" if ":" in host else host

@@ -22,6 +22,7 @@ from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule
+from tlbench.owner import owned
 from tlbench.talklip.generated_clip import (
     VIDEO_BYTES,
     GenerationConfig,
@@ -109,6 +110,7 @@ def generate_dataset(
     precision: Precision = "fp32",
     workers: int | None = None,
     cache: Path | None = None,
+    take_over: bool = False,
     progress: Count | None = None,
 ) -> GeneratedDataset:
     """Write ``<out>/<id>.mp4`` for each reference video of a data set: its frames with generated faces, and its audio.
@@ -133,6 +135,8 @@ def generate_dataset(
         differ, so the generation log says which it was.
     workers : int, optional
         Clips generated at the same time: by default one on a CPU, four on a GPU.
+    take_over : bool
+        Take the folder at once from another run that writes to it; see :func:`tlbench.owner.owned`.
     progress : (done, total) -> None, optional
 
     The other arguments are those of :func:`tlbench.score`.
@@ -151,9 +155,11 @@ def generate_dataset(
     generator = OpenGenerator.open(checkpoint, device, precision)
     config = GenerationConfig(identity, trim, CRF, precision)
     entry = generator.log_entry(config) | {"dataset": dataset, "boxes_folder": boxes is not None}
-    log = GenerationLog(out, entry, generator.log_extra())
     finder = BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))
-    return _generate_all(selection.clips, out, generator, finder, config, log, workers, progress or (lambda *_: None))
+    with owned(out, take_over=take_over):
+        log = GenerationLog(out, entry, generator.log_extra())
+        tell = progress or (lambda *_: None)
+        return _generate_all(selection.clips, out, generator, finder, config, log, workers, tell)
 
 
 def _generate_all(

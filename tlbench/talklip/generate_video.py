@@ -24,6 +24,7 @@ from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import choose_rule, load_detector
+from tlbench.owner import owned
 from tlbench.talklip.generated_clip import (
     VIDEO_BYTES,
     GenerationConfig,
@@ -75,6 +76,7 @@ def generate_video(
     identity: Identity = "same",
     device: str = "auto",
     precision: Precision = "fp32",
+    take_over: bool = False,
     notify: Notify | None = None,
 ) -> int:
     """Write ``out``: the face of a video says what is said in a sound file. Returns the number of frames.
@@ -90,6 +92,8 @@ def generate_video(
         Wav2Lip's ``inference.py`` do.
     precision : "fp32" or "bf16"
         As there.
+    take_over : bool
+        Take ``out`` at once from another run that writes it; see :func:`tlbench.owner.owned`.
     notify : text -> None, optional
         Gets a line for each conversion.
 
@@ -99,10 +103,7 @@ def generate_video(
         If no face is found, a file can't be read, or ``out`` exists.
     """
     notify = notify or (lambda _: None)
-    log_path = out.with_name(f"{out.name}.json")
-    for path in (out, log_path):
-        if path.exists():
-            raise TlbenchError(f"{path} exists; remove it or choose another name (--out)")
+    _refuse_existing(out)
     rule, _ = choose_rule(None, detector, smooth, dict(weights or {}), face=face)
     generator = OpenGenerator.open(checkpoint, device, precision)
     config = GenerationConfig(identity, "end", CRF, precision)
@@ -118,9 +119,21 @@ def generate_video(
     generated = generate_frames(generator.inference, frames, track.boxes, audio_features, identity, Event())
     written_samples = samples if rate == SAMPLE_RATE else read_audio(audio, rate)
     make_folder(out.parent)
-    write_video(out, generated, FRAMES_PER_SECOND, written_samples, rate, CODEC, config.crf)
-    write_text_atomically(log_path, log_text(entry | generator.log_extra()))
+    with owned(out.parent, name=out.name, take_over=take_over):
+        _refuse_existing(out)  # another run may have made it meanwhile
+        write_video(out, generated, FRAMES_PER_SECOND, written_samples, rate, CODEC, config.crf)
+        write_text_atomically(_log_path(out), log_text(entry | generator.log_extra()))
     return count
+
+
+def _log_path(out: Path) -> Path:
+    return out.with_name(f"{out.name}.json")
+
+
+def _refuse_existing(out: Path) -> None:
+    for path in (out, _log_path(out)):
+        if path.exists():
+            raise TlbenchError(f"{path} exists; remove it or choose another name (--out)")
 
 
 def track_face(video: VideoReader, detector: FaceDetector, smooth: int, face: str = "largest") -> FaceTrack:

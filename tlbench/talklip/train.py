@@ -30,7 +30,7 @@ from tlbench.talklip.train_step import TrainStep
 from tlbench.talklip.trainer import LAST_NAME, ReferenceTraining
 from tlbench.training.devices import FABRIC_PRECISION, make_fabric
 from tlbench.training.expert import AudioEncoder, Expert
-from tlbench.training.run_folder import claim
+from tlbench.training.run_folder import claim, owned_run
 from tlbench.version import VERSION
 
 # Settings that may change when a training is continued: how long and where it runs, not what is trained.
@@ -72,6 +72,7 @@ def train_reference(
     *,
     devices: Devices | None = None,
     max_seconds: float | None = None,
+    take_over: bool = False,
     hooks: Hooks | None = None,
 ) -> TrainedReference:
     """Train a generator, or continue a training that was stopped.
@@ -85,6 +86,8 @@ def train_reference(
     devices : Devices or None
     max_seconds : float or None
         Stop after this time, with everything saved.
+    take_over : bool
+        Take the folder at once from another run that writes to it; see :func:`tlbench.owner.owned`.
     hooks : Hooks or None
 
     Raises
@@ -101,17 +104,18 @@ def train_reference(
     began = time.monotonic()
     hooks = hooks or Hooks()
     setup = _Setup.of(data, model, training, devices or Devices())
-    claim(out, setup.settings(), FREE_SETTINGS)
-    hooks.on_start()
-    hooks.notify("settings " + json.dumps(setup.settings()))
-    for line in setup.overlaps:
-        warnings.warn(f"{line}; its score will not tell how readable this generator is to others", stacklevel=2)
-    trainer, datasets = setup.trainer(out, hooks)
 
     def stop() -> bool:
         return hooks.stop() or (max_seconds is not None and time.monotonic() >= began + max_seconds)
 
-    position, done = trainer.run(hooks.on_report, hooks.notify, stop)
+    with owned_run(out, take_over=take_over):
+        claim(out, setup.settings(), FREE_SETTINGS)
+        hooks.on_start()
+        hooks.notify("settings " + json.dumps(setup.settings()))
+        for line in setup.overlaps:
+            warnings.warn(f"{line}; its score will not tell how readable this generator is to others", stacklevel=2)
+        trainer, datasets = setup.trainer(out, hooks)
+        position, done = trainer.run(hooks.on_report, hooks.notify, stop)
     failures: dict[str, ClipError] = {}
     converted: dict[str, str] = {}
     for dataset in datasets:

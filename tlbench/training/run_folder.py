@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -16,12 +17,26 @@ from tlbench.errors import TlbenchError
 from tlbench.files import JSON, atomic_path, read_outside, write_text_atomically
 from tlbench.files_of_before import settings_now
 from tlbench.litter import remove_litter
+from tlbench.owner import owned
 
 STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
 SETTINGS_NAME = "settings.json"
 # What torch and the networks raise for a state file that does not fit.
 STATE_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError, BadZipFile)
+
+
+@contextmanager
+def owned_run(out: Path, *, take_over: bool = False) -> Iterator[None]:
+    """:func:`tlbench.owner.owned` of a run's folder, by the first of the processes that train together."""
+    try:
+        from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+        first = getattr(rank_zero_only, "rank", 0) == 0
+    except ImportError:  # make_fabric says what is missing
+        first = True
+    with owned(out, take_over=take_over) if first else nullcontext():
+        yield
 
 
 def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:

@@ -19,7 +19,7 @@ from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
 from tlbench.observing.registry import capability, observer_class
 from tlbench.training.devices import FABRIC_PRECISION, Precision, make_fabric
-from tlbench.training.run_folder import claim
+from tlbench.training.run_folder import claim, owned_run
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec
 from tlbench.training.schedule import Schedule
 from tlbench.version import VERSION
@@ -95,6 +95,7 @@ def train_observer(
     devices: TrainingDevices | None = None,
     cache: Path | None = None,
     max_seconds: float | None = None,
+    take_over: bool = False,
     on_prepared: CountCallback | None = None,
     on_report: Callable[[TrainingReport], None] | None = None,
 ) -> TrainedObserver:
@@ -125,6 +126,8 @@ def train_observer(
         Where preprocessed clips are stored; None is tlbench's cache.
     max_seconds : float or None
         Stop after this time, with everything saved.
+    take_over : bool
+        Take the folder at once from another run that writes to it; see :func:`tlbench.owner.owned`.
     on_prepared, on_report : callable or None
         Called with the number of clips preprocessed so far and in all; with a report every 50 steps and after each
         validation.
@@ -158,24 +161,25 @@ def train_observer(
         "devices": devices.devices,
         **schedule.to_json(),
     }
-    claim(out, settings, MAY_CHANGE)
-    folder = cache if cache is not None else default_cache()
-    train_set, val_set = (SampleDataset(selection, spec, folder) for selection in (train, val))
-    inventory = _prepare(train_set, val_set, on_prepared or _ignore)
-    trainable = _build(observer, kind, size, init_from, inventory, schedule.seed)
-    loop = TrainingLoop(
-        trainable,
-        train_set,
-        val_set,
-        out,
-        schedule,
-        fabric,
-        save_fp16=save_fp16,
-        num_workers=devices.num_workers,
-        training_info=_training_info(settings, observer, train, view),
-        view_id=observer_class(observer).views[view],
-    )
-    progress = loop.run(on_report or _ignore, None if max_seconds is None else started + max_seconds)
+    with owned_run(out, take_over=take_over):
+        claim(out, settings, MAY_CHANGE)
+        folder = cache if cache is not None else default_cache()
+        train_set, val_set = (SampleDataset(selection, spec, folder) for selection in (train, val))
+        inventory = _prepare(train_set, val_set, on_prepared or _ignore)
+        trainable = _build(observer, kind, size, init_from, inventory, schedule.seed)
+        loop = TrainingLoop(
+            trainable,
+            train_set,
+            val_set,
+            out,
+            schedule,
+            fabric,
+            save_fp16=save_fp16,
+            num_workers=devices.num_workers,
+            training_info=_training_info(settings, observer, train, view),
+            view_id=observer_class(observer).views[view],
+        )
+        progress = loop.run(on_report or _ignore, None if max_seconds is None else started + max_seconds)
     failures = {**train_set.failures, **val_set.failures}
     return TrainedObserver(out / BEST_NAME, trainable.metric, progress.best, progress.step, schedule.steps, failures)
 

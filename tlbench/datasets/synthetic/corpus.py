@@ -40,6 +40,7 @@ from tlbench.errors import TlbenchError
 from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_atomically
 from tlbench.litter import remove_litter
 from tlbench.media.video_writer import write_video
+from tlbench.owner import owned, owner_path
 
 FORM = 1  # raise it when the same seed gives another corpus
 ABOUT_NAME, HASHES_NAME = "corpus.json", "hashes.txt"
@@ -81,6 +82,7 @@ def render_corpus(
     sizes: Sizes | None = None,
     parts: Sequence[str] = PARTS,
     workers: int | None = None,
+    take_over: bool = False,
     progress: CountCallback | None = None,
 ) -> int:
     """Render the clips that do not exist yet.
@@ -97,6 +99,8 @@ def render_corpus(
         ``sentences``, ``words``.
     workers : int or None
         Number of processes; None for one per core.
+    take_over : bool
+        Take the folder at once from another run that writes to it; see :func:`tlbench.owner.owned`.
     progress : callable or None
 
     Returns
@@ -114,26 +118,27 @@ def render_corpus(
     if unknown:
         raise TlbenchError(f"no part {unknown[0]!r} of the synthetic corpus; there are {', '.join(PARTS)}")
     SpeechSynthesizer().close()  # raises the error now if it can't start
-    remove_litter(out, deep=True)
-    _claim(out, seed)
-    keys = sizes.keys(seed, parts)
-    before = _read_hashes(out) if _about(out).get("finished") else {}
-    changed = _changed(out, before)
-    missing = [key for key in keys if changed & _names(key) or not _is_whole(out, key)]
-    _check_room(out, len(missing))
-    done = len(keys) - len(missing)
-    if progress is not None:
-        progress(done, len(keys))
-    # Sorted by person, because a person's head is drawn only once.
-    missing.sort(key=lambda key: (key.split, key.person, key.part, key.number))
-    chunks = [missing[begin : begin + CHUNK] for begin in range(0, len(missing), CHUNK)]
-    for count in _rendered(out, chunks, workers or os.cpu_count() or 1):
-        done += count
+    with owned(out, take_over=take_over):
+        remove_litter(out, deep=True)
+        _claim(out, seed)
+        keys = sizes.keys(seed, parts)
+        before = _read_hashes(out) if _about(out).get("finished") else {}
+        changed = _changed(out, before)
+        missing = [key for key in keys if changed & _names(key) or not _is_whole(out, key)]
+        _check_room(out, len(missing))
+        done = len(keys) - len(missing)
         if progress is not None:
             progress(done, len(keys))
-    made = {name for key in missing for name in _names(key)}
-    _finish(out, seed, {name: before[name] for name in changed - made})
-    return len(missing)
+        # Sorted by person, because a person's head is drawn only once.
+        missing.sort(key=lambda key: (key.split, key.person, key.part, key.number))
+        chunks = [missing[begin : begin + CHUNK] for begin in range(0, len(missing), CHUNK)]
+        for count in _rendered(out, chunks, workers or os.cpu_count() or 1):
+            done += count
+            if progress is not None:
+                progress(done, len(keys))
+        made = {name for key in missing for name in _names(key)}
+        _finish(out, seed, {name: before[name] for name in changed - made})
+        return len(missing)
 
 
 def _changed(out: Path, hashes: Mapping[str, str]) -> set[str]:
@@ -235,7 +240,7 @@ def _claim(out: Path, seed: int) -> None:
         if there != seed:
             raise TlbenchError(f"{out} holds a corpus of seed {there}, not {seed}; choose another folder")
         return
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(path != owner_path(out) for path in out.iterdir()):
         raise TlbenchError(f"{out} is not empty and holds no {ABOUT_NAME}; choose another folder")
     _make_folder(out)
     _write_about(out, {"form": FORM, "seed": seed, "finished": False})
