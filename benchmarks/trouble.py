@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.trouble.media_cases import Verdict, damaged_media
+from tests.trouble.owner_cases import owners
 from tests.trouble.special_cases import special_files
 
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "media": damaged_media,
     "special": special_files,
+    "owners": owners,
 }
 ENDS = ("right", "finding", "one line", "fell short")
 
