@@ -56,21 +56,21 @@ def _main() -> None:
 
 
 def _round(folder: Path, dies_at: Sequence[int]) -> list[str]:
-    begin, begun = os.pipe()
-    end, ended = os.pipe()
+    begin, may_begin = os.pipe()
+    end, may_end = os.pipe()
     children = []
     for number in dies_at:
         said, says = os.pipe()
         child = os.fork()
         if not child:
-            for descriptor in (begun, ended, said):
+            for descriptor in (may_begin, may_end, said):
                 os.close(descriptor)
             _contend(folder, number, begin, says, end)
         os.close(says)
         children.append((child, said))
-    os.close(begun)
+    os.close(may_begin)
     lines = [os.read(said, 2000).decode() or "killed" for _, said in children]
-    os.close(ended)
+    os.close(may_end)
     for child, said in children:
         os.waitpid(child, 0)
         os.close(said)
