@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 OTHER_HOSTS_SECONDS = 7 * 24 * 3600
+ENDED = ("Z", "X")  # proc(5): a zombie has ended, and only waits for its parent to ask how; X is dead
 # .NAME.HOST-PROCESS-START-RANDOM.SUFFIX; NAME may be missing.
 _TEMPORARY = re.compile(
     r"\.(?:(?P<name>.+)\.)?(?P<host>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-(?P<start>[0-9]{1,20})-[0-9a-f]{8}"
@@ -51,7 +52,7 @@ def temporary_name(suffix: str, name: str = "") -> str:
         Of the file that is written, where people should see which.
     """
     process = os.getpid()
-    middle = f"{host_mark()}-{process}-{start_of(process) or 0}-{secrets.token_hex(4)}"
+    middle = f"{host_mark()}-{process}-{start_of(process)}-{secrets.token_hex(4)}"
     return f".{name}.{middle}{suffix}" if name else f".{middle}{suffix}"
 
 
@@ -116,30 +117,33 @@ def _is_litter(entry: os.DirEntry[str]) -> bool:
 
 
 def is_running(process: int, start: int) -> bool:
-    """Whether a process of this host runs that started at ``start``; 0 if nobody could tell when it did.
-
-    One that has ended and was not yet asked for its exit code does not run.
-    """
+    """Whether a process of this host runs that started at ``start``; 0 if nobody could tell when it did."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
         pass  # somebody else's, or no number of a process: its start decides
-    state, now = _state_and_start(process)
-    return state not in ("Z", "X") and (now is None or start in (0, now))
+    fields = _about_process(process)
+    if fields is None:
+        return True
+    state, now = fields
+    return state not in ENDED and start in (0, now)
 
 
-def start_of(process: int) -> int | None:
-    """When a process started, in ticks since the machine did; None where there is no ``/proc``."""
-    return _state_and_start(process)[1]
+def start_of(process: int) -> int:
+    """When a process started, in ticks since the machine did; 0 where nobody can tell."""
+    about = _about_process(process)
+    return 0 if about is None else about[1]
 
 
-def _state_and_start(process: int) -> tuple[str, int | None]:
-    """Fields 3 and 22 of proc(5), ``/proc/PROCESS/stat``: ``Z`` and ``X`` are processes that have ended."""
+def _about_process(process: int) -> tuple[str, int] | None:
+    """A process's state, and when it started in ticks since the machine did (proc(5), fields 3 and 22).
+
+    None where there is no ``/proc``.
+    """
     try:
-        text = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
-        fields = text.rpartition(")")[2].split()
+        fields = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()
         return fields[0], int(fields[19])
     except (OSError, ValueError, IndexError):
-        return "", None
+        return None

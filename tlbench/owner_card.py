@@ -31,7 +31,7 @@ class OwnerCard:
     mark : str
         :func:`tlbench.litter.host_mark` of its host.
     process, start : int
-        Its process, and when that started (:func:`tlbench.litter.start_of`, 0 if nobody could tell).
+        Its process, and when that started (:func:`tlbench.litter.start_of`).
     host, user, command, since : str
         For people. ``since`` is a time in UTC.
     """
@@ -51,7 +51,7 @@ class OwnerCard:
         process = os.getpid()
         command = " ".join(["tlbench", *sys.argv[1:]])[:_MOST_CHARACTERS]
         since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        host, start = socket.gethostname(), start_of(process) or 0
+        host, start = socket.gethostname(), start_of(process)
         return cls(new_token(), host_mark(), process, start, host, _user(), command, since)
 
     def to_json(self) -> bytes:

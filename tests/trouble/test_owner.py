@@ -116,7 +116,7 @@ def test_a_dead_owner_is_taken_over_with_a_line(tmp_path: Path) -> None:
                 pass
 
 
-@pytest.mark.skipif(start_of(os.getpid()) is None, reason="the system does not tell when a process started")
+@pytest.mark.skipif(not start_of(os.getpid()), reason="the system does not tell when a process started")
 def test_a_process_of_the_same_number_is_another_owner(tmp_path: Path) -> None:
     mine = OwnerCard.of_this_process()
     leave(owner_path(tmp_path), mine.to_json())
@@ -146,7 +146,7 @@ def test_a_host_is_another_one_after_a_restart_and_in_a_container(monkeypatch: p
     for namespace in ("pid:[1]", "pid:[2]"):
         monkeypatch.setattr(os, "readlink", lambda path, name=namespace: name)
         marks.add(host_mark.__wrapped__())
-    if start_of(os.getpid()) is not None:
+    if start_of(os.getpid()):
         assert len(marks) == 3
 
     def none(path: str) -> str:
