@@ -344,6 +344,33 @@ def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_an_owner_file_goes_also_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fails(source: Any, target: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with owned(tmp_path):
+        monkeypatch.setattr(os, "link", fails)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow  # imports torch twice
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_processes_that_train_together_the_first_owns_the_folder(tmp_path: Path, rank: str) -> None:
+    pytest.importorskip("lightning_fabric", reason="training needs the extra 'train'")
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom tlbench.training.run_folder import owned_run\n"
+        "with owned_run(Path(sys.argv[1])):\n print('had')"
+    )
+    with owned(tmp_path):
+        words = [sys.executable, "-c", program, str(tmp_path)]
+        done = subprocess.run(words, env={**os.environ, "LOCAL_RANK": rank}, capture_output=True, text=True)
+    assert (done.stdout == "had\n") == (rank == "1")
+    assert (REFUSED in done.stderr) == (rank == "0")
+
+
 def test_without_hard_links_there_is_one_owner_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(source: Any, target: Any) -> None:
         if os.path.lexists(target):

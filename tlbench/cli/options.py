@@ -221,8 +221,8 @@ take_over_option = click.option(
     "--take-over",
     cls=CommandLineOption,
     is_flag=True,
-    help="Begin at once where another run writes that is gone, such as on a machine that failed; if it still runs, it "
-    "ends with an error.",
+    help="Do not wait for another run that writes there and is gone, such as on a machine that failed. If it is not "
+    "gone, it ends with an error.",
 )
 format_option = click.option(
     "--format",
