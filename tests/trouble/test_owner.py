@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.factories.media_factory import write_clip
+from tests.trouble.children import run
 from tests.trouble.owner_cases import (
     bad_contents,
     dead_card,
@@ -82,13 +85,13 @@ def test_things_in_a_folder_have_owners_of_their_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [TlbenchError("x"), KeyboardInterrupt(), SystemExit(1), MemoryError()])
 def test_an_error_leaves_no_owner_and_no_empty_folder(tmp_path: Path, error: BaseException) -> None:
-    def run() -> None:
+    def work() -> None:
         with owned(tmp_path / "a" / "b", tmp_path / "a" / "c"):
             (tmp_path / "a" / "c" / "kept").touch()
             raise error
 
     with pytest.raises(type(error)):
-        run()
+        work()
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {"a", "a/c", "a/c/kept"}
 
 
@@ -202,14 +205,14 @@ def test_a_run_that_was_taken_over_ends_and_leaves_the_others_file(
     monkeypatch.setattr(owner, "TOUCH_SECONDS", 0.05)
     children = []
 
-    def run() -> None:
+    def work() -> None:
         with owned(tmp_path):
             children.append(begin_by_force(tmp_path))
             time.sleep(30)  # it is interrupted
 
     started = time.monotonic()
     with pytest.raises(TlbenchError, match=r"taken over by process \d+ of .* while this run"):
-        run()
+        work()
     assert time.monotonic() - started < 25
     assert is_taken(tmp_path)
     children[0].communicate("end\n", timeout=60)
@@ -219,14 +222,14 @@ def test_a_run_that_was_taken_over_ends_and_leaves_the_others_file(
 def test_a_run_that_never_looked_ends_with_the_same_error(tmp_path: Path) -> None:
     children = []
 
-    def run() -> None:
+    def work() -> None:
         with owned(tmp_path):
             children.append(begin_by_force(tmp_path))
             assert children[0].stdout is not None
             assert children[0].stdout.readline() == "ready\n"
 
     with pytest.raises(TlbenchError, match=r"taken over by process \d+ of .* while this run"):
-        run()
+        work()
     children[0].communicate("end\n", timeout=60)
 
 
@@ -407,3 +410,26 @@ def test_a_run_may_be_killed_at_any_call_while_it_takes_over(tmp_path: Path) -> 
     assert [verdict for verdict in verdicts if verdict.end == "fell short"] == []
     assert any("killed" in verdict.name for verdict in verdicts)
     assert "won" in verdicts[-1].name  # beyond the last call
+
+
+@pytest.mark.slow  # five commands
+def test_of_four_commands_at_once_one_scores_and_its_result_is_that_of_one_alone(tmp_path: Path) -> None:
+    for place, quality in (("real", 18), ("made", 30)):
+        (tmp_path / place).mkdir()
+        for number in range(3):
+            options = {"crf": str(quality + number)}
+            write_clip(tmp_path / place / f"{number}.mp4", frames=30, width=160, height=160, codec_options=options)
+    words = ["score", "made", "--dataset", "folder", "--data-root", "real", "--metrics", "psnr", "--workers", "1"]
+    assert run([*words, "--out", "alone"], tmp_path).code == 0
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda _: run([*words, "--out", "out"], tmp_path), range(4)))
+    assert {outcome.code for outcome in outcomes} <= {0, 2}
+    assert 0 in [outcome.code for outcome in outcomes]
+    for outcome in outcomes:
+        assert not outcome.fell_short
+        assert (outcome.code == 2) == (REFUSED in outcome.stderr)
+    records = (tmp_path / place / "made" / "records.jsonl" for place in ("alone", "out"))
+    assert len({path.read_bytes() for path in records}) == 1
+    assert {path.name for path in (tmp_path / "out" / "made").iterdir()} == {
+        *("config.toml", "records.jsonl", "result.json")
+    }
