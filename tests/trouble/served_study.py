@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from tests.factories.study_factory import make_study, make_videos
 from tests.trouble.children import COMMAND
+from tlbench.files import file_sha256
 from tlbench.study.database import FILE_NAME
 from tlbench.study.served_videos import HASHES, VIDEOS, hashes_text
 
@@ -46,15 +48,9 @@ def make(folder: Path, participants: int = 60) -> tuple[str, ...]:
     hashes = {}
     for path in (folder / "study" / VIDEOS).iterdir():
         os.truncate(path, VIDEO_BYTES)  # players skip zeros after the last box
-        hashes[path.stem] = _sha256(path)
+        hashes[path.stem] = file_sha256(path)
     (folder / "study" / HASHES).write_text(hashes_text(hashes))
     return made.codes
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Server:
@@ -67,7 +63,7 @@ class Server:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes_of_a_file,) * 2)
 
         self.folder = folder
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # a pipe that nobody reads would fill
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # a pipe that nobody reads fills
         self.process = subprocess.Popen(
             [*COMMAND, "study", "serve", str(folder), "--port", "0", *words],
             stdout=subprocess.PIPE,
@@ -107,10 +103,8 @@ class Server:
     def ask(self, request: bytes) -> Answer:
         """Send bytes on a connection of their own and read one answer."""
         with self.connect() as place:
-            try:
+            with contextlib.suppress(OSError):  # it may answer before it has read all
                 place.sendall(request)
-            except OSError:  # it may answer before it has read all
-                pass
             return read_answer(place, request.startswith(b"HEAD "))
 
     def memory_bytes(self) -> int:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from tests.trouble.served_study import Server, Visitor
@@ -46,10 +46,8 @@ def _drip(server: Server, stack: ExitStack, count: int, starts: list[bytes], dro
 
 
 def _try_to_send(place: socket.socket, data: bytes) -> None:
-    try:
+    with suppress(OSError):
         place.sendall(data)
-    except OSError:
-        pass
 
 
 def idle(server: Server, stack: ExitStack, code: str, generator: random.Random) -> None:

@@ -39,11 +39,16 @@ ACCEPTED_AT_ONCE = 64  # connections taken before the open ones have their turn 
 
 
 class OneRequest(HTTPRequestParser):
-    """Reads a request. What follows it at once is dropped, and any request that can't be read is refused as such."""
+    """Reads a request. What follows it at once is dropped, and any request that can't be read is refused as such.
+
+    Waitress waits for a body after ``Expect: 100-continue`` even where there is none; here it does not.
+    """
 
     def received(self, data: bytes) -> int:
         """Take bytes of a request; the number of those that were used."""
         used = super().received(data)
+        if self.completed:
+            self.expect_continue = False
         if self.completed and not self.empty and data[used:].strip():
             headers: dict[str, str] = self.headers  # type: ignore[assignment]  # a dict in fact
             headers["CONNECTION"] = "close"
