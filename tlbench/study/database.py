@@ -56,6 +56,23 @@ CREATE TABLE replies (
 """
 
 
+# Rows that no study has, and what they mean
+_WRONG = {
+    "SELECT 1 FROM trials WHERE typeof(position) != 'integer' GROUP BY participant "
+    "UNION SELECT 1 FROM trials GROUP BY participant HAVING min(position) != 0 OR max(position) != count(*) - 1": (
+        "the trials of a participant are not numbered"
+    ),
+    "SELECT 1 FROM videos WHERE task = 'check' AND typeof(wanted) != 'integer' OR task = 'read' AND truth IS NULL": (
+        "a video has nothing to compare answers with"
+    ),
+    "SELECT 1 FROM videos WHERE typeof(seconds) != 'real' OR typeof(clip) != 'text'": "a video has no length or clip",
+    "SELECT 1 FROM trials WHERE typeof(shown_at) NOT IN ('null', 'real') OR typeof(done_at) NOT IN ('null', 'real')": (
+        "a time is no number"
+    ),
+    "SELECT 1 FROM scores WHERE typeof(score) != 'integer'": "a score is no whole number",
+}
+
+
 def open_database(path: Path) -> sqlite3.Connection:
     """A connection to the database of a study, which any thread may use.
 
@@ -132,6 +149,13 @@ def _damage(connection: sqlite3.Connection) -> str:
     for (text,) in lists + connection.execute("SELECT DISTINCT offered FROM trials").fetchall():
         if not _is_list_of_texts(text):
             return f"{text!r:.60} is no list of texts"
+    conditions = set(json.loads(lists[0][0]))
+    for (condition,) in connection.execute("SELECT DISTINCT condition FROM videos"):
+        if condition not in conditions:
+            return f"{condition!r:.60} is none of its conditions"
+    for query, what in _WRONG.items():
+        if connection.execute(query).fetchone() is not None:
+            return what
     return ""
 
 

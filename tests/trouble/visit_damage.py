@@ -1,0 +1,96 @@
+"""Studies that are damaged a little, which may or may not be noticed, and what the server makes of waiting people."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.trouble.children import run
+from tests.trouble.served_study import Server, Visitor, served
+from tests.trouble.visit_ends import Case
+from tlbench.study import connections
+from tlbench.study.database import FILE_NAME
+
+LATE_SECONDS = 5.0  # that a connection may live beyond its time on a busy machine
+
+
+def flipped_studies(codes: tuple[str, ...], cases: int, seed: int) -> Iterator[Case]:
+    """A few bits of the database flipped: refused in one line, or served and printed without a traceback."""
+    for number in range(cases):
+        yield Case(
+            "visit: flipped bits",
+            str(number),
+            lambda folder, n=number: _flip(folder, codes, random.Random(f"{seed}.{n}")),
+        )
+
+
+def _flip(folder: Path, codes: tuple[str, ...], generator: random.Random) -> str:
+    path = folder / FILE_NAME
+    data = bytearray(path.read_bytes())
+    for _ in range(generator.randint(1, 4)):
+        data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
+    path.write_bytes(data)
+    server = Server(folder)
+    if server.port:
+        statuses = {Visitor(server, code).get("/next").status for code in codes[:10]}
+        for code in codes[:10]:
+            visitor = Visitor(server, code)
+            step = visitor.step()[0]
+            statuses.add(visitor.post("/answer", step).status if step else 303)
+        server.end()
+        if statuses - {200, 303, 503}:
+            return f"statuses {sorted(statuses)}"
+    elif server.process.wait(10) != 2 or server.errors().count("error:") != 1:
+        return f"exit code {server.process.returncode}: {server.errors()[-300:]!r}"
+    if "Traceback" in server.errors():
+        return "traceback of the server"
+    return run(["study", "results", folder], folder.parent, seconds=30, memory_bytes=None).fell_short
+
+
+def timeouts(code: str) -> Iterator[Case]:
+    """Connections of each kind that only wait are closed in their time, while one that is used stays."""
+    yield Case("visit: waiting", "all kinds are closed in time", lambda folder: _wait(folder, code))
+
+
+def _wait(folder: Path, code: str) -> str:
+    limits = {
+        "sends nothing": connections.FIRST_SECONDS,
+        "a byte now and then": connections.REQUEST_SECONDS,
+        "empty lines": connections.REQUEST_SECONDS,
+        "reads nothing": connections.SENT_SECONDS,
+        "answered": connections.KEPT_SECONDS,
+    }
+    with served(folder) as server:
+        visitor = Visitor(server, code)
+        video = visitor.step()[1]
+        places = {name: server.connect(4096) for name in limits}
+        places["a byte now and then"].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+        places["reads nothing"].sendall(visitor.request("GET", video))
+        places["answered"].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        started, closed = time.monotonic(), {}
+        while len(closed) < len(limits) and time.monotonic() - started < max(limits.values()) + LATE_SECONDS:
+            time.sleep(1.0)
+            for name, drop in (("a byte now and then", b"a"), ("empty lines", b"\r\n")):
+                try:
+                    places[name].sendall(drop)
+                except OSError:
+                    closed.setdefault(name, time.monotonic() - started)
+            remote = _open_ports(server)
+            for name, place in places.items():
+                if place.getsockname()[1] not in remote:
+                    closed.setdefault(name, time.monotonic() - started)
+        for place in places.values():
+            place.close()
+    for name, limit in limits.items():
+        if not limit - 1.5 <= closed.get(name, 1e9) <= limit + LATE_SECONDS:
+            return f"{name}: closed after {closed.get(name, float('inf')):.0f} s, its limit is {limit:.0f} s"
+    return ""
+
+
+def _open_ports(server: Server) -> set[int]:
+    """The ports of clients whose connections the server holds, by the kernel's table: a client may not notice."""
+    held = {f"{server.port:04X}"}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(r[2].rpartition(":")[2], 16) for r in rows if r[1].rpartition(":")[2] in held and r[3] == "01"}
