@@ -86,10 +86,19 @@ class Server:
         started = time.monotonic()
         self.process.send_signal(number)
         try:
-            return self.process.wait(20), time.monotonic() - started
+            code = self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return self.process.wait(), time.monotonic() - started
+            code = self.process.wait()
+        return code, time.monotonic() - started
+
+    def close(self) -> None:
+        """End it if it has not ended, and close its pipes."""
+        if self.process.poll() is None:
+            self.end()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._errors.close()
 
     def connect(self, receive_bytes: int | None = None) -> socket.socket:
         """A new connection, with a small buffer for what comes back if asked."""
@@ -97,7 +106,11 @@ class Server:
         if receive_bytes is not None:
             place.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         place.settimeout(PATIENCE)
-        place.connect(("127.0.0.1", self.port))
+        try:
+            place.connect(("127.0.0.1", self.port))
+        except OSError:
+            place.close()
+            raise
         return place
 
     def ask(self, request: bytes) -> Answer:
@@ -139,8 +152,7 @@ def served(folder: Path, *words: str) -> Iterator[Server]:
         assert server.port, server.errors()
         yield server
     finally:
-        if server.process.poll() is None:
-            server.end()
+        server.close()
 
 
 class Visitor:

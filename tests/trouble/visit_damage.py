@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from tests.trouble.children import run
@@ -32,7 +33,13 @@ def _flip(folder: Path, codes: tuple[str, ...], generator: random.Random) -> str
     for _ in range(generator.randint(1, 4)):
         data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
     path.write_bytes(data)
-    server = Server(folder)
+    with closing(Server(folder)) as server:
+        why = _use(server, codes)
+    return why or run(["study", "results", folder], folder.parent, seconds=30, memory_bytes=None).fell_short
+
+
+def _use(server: Server, codes: tuple[str, ...]) -> str:
+    """Answer a page for each code if it serves; why that fell short."""
     if server.port:
         statuses = {Visitor(server, code).get("/next").status for code in codes[:10]}
         for code in codes[:10]:
@@ -44,9 +51,7 @@ def _flip(folder: Path, codes: tuple[str, ...], generator: random.Random) -> str
             return f"statuses {sorted(statuses)}"
     elif server.process.wait(10) != 2 or server.errors().count("error:") != 1:
         return f"exit code {server.process.returncode}: {server.errors()[-300:]!r}"
-    if "Traceback" in server.errors():
-        return "traceback of the server"
-    return run(["study", "results", folder], folder.parent, seconds=30, memory_bytes=None).fell_short
+    return "traceback of the server" if "Traceback" in server.errors() else ""
 
 
 def timeouts(code: str) -> Iterator[Case]:
@@ -59,7 +64,7 @@ def _wait(folder: Path, code: str) -> str:
         "sends nothing": connections.FIRST_SECONDS,
         "a byte now and then": connections.REQUEST_SECONDS,
         "empty lines": connections.REQUEST_SECONDS,
-        "reads nothing": connections.SENT_SECONDS,
+        "reads nothing": connections.READ_SECONDS,
         "answered": connections.KEPT_SECONDS,
     }
     with served(folder) as server:

@@ -34,12 +34,15 @@ class Case:
 
 
 class Answering:
-    """Visitors who answer all they are asked, each in a thread, and note what the server said it has."""
+    """Visitors who answer all they are asked, each in a thread, and note what the server said it has.
 
-    def __init__(self, server: Server, codes: tuple[str, ...]) -> None:
+    ``first`` is the participant's number of the first of the codes.
+    """
+
+    def __init__(self, server: Server, codes: tuple[str, ...], first: int = 0) -> None:
         self.taken: list[tuple[int, int, str]] = []
         self._server, self._stopped = server, threading.Event()
-        self._threads = [threading.Thread(target=self._answer, args=item) for item in enumerate(codes)]
+        self._threads = [threading.Thread(target=self._answer, args=item) for item in enumerate(codes, first)]
         for thread in self._threads:
             thread.start()
 
@@ -107,37 +110,32 @@ def _not_so(code: int, seconds: float, number: signal.Signals) -> str:
 def troubled_disks(codes: tuple[str, ...]) -> Iterator[Case]:
     """The disk is full, or another process holds the database, while people answer; then all is well again."""
 
-    def full(folder: Path) -> str:
-        server = Server(folder, most_bytes_of_a_file=(folder / FILE_NAME).stat().st_size // 4096 * 4096)
-        visitor, statuses, taken = Visitor(server, codes[0]), set(), []
-        try:
-            for visitor in (Visitor(server, code) for code in codes[:40]):
-                step = visitor.step()[0]
-                if step:
-                    statuses.add(visitor.post("/answer", step).status)
-                    if statuses == {303}:
-                        taken.append(visitor)
-                    if 503 in statuses:
-                        break
-            asked = visitor.get("/next").status
-        finally:
-            server.end()
-        if 503 not in statuses:
-            return f"never full: {statuses}"
-        if statuses - {303, 503} or asked not in (200, 503):
-            return f"{statuses}, then {asked}"
-        if "Traceback" in server.errors():
-            return "traceback"
-        if len({row[0] for row in kept(folder)}) < len(taken):
-            return "an answer is lost"
-        with served(folder) as again:  # with space, it goes on
-            return "" if Visitor(again, codes[50]).answer() else "does not go on with space"
-
-    yield Case("visit: disk", "full", full)
+    yield Case("visit: disk", "full", lambda folder: _full(folder, codes))
     for how in ("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"):
         yield Case("visit: disk", f"held by another: {how}", lambda folder, how=how: _held(folder, codes, how))
     for name, change in _CHANGES.items():
         yield Case("visit: disk", f"a video {name} while served", lambda folder, c=change: _exchanged(folder, codes, c))
+
+
+def _full(folder: Path, codes: tuple[str, ...]) -> str:
+    statuses: list[int] = []
+    pages = (folder / FILE_NAME).stat().st_size // 4096
+    with closing(Server(folder, most_bytes_of_a_file=4096 * pages)) as server:
+        for visitor in (Visitor(server, code) for code in codes[:40]):
+            step = visitor.step()[0]
+            if step and 503 not in statuses:
+                statuses.append(visitor.post("/answer", step).status)
+        asked = Visitor(server, codes[0]).get("/").status
+        server.end()
+        errors = server.errors()
+    if statuses[-1] != 503 or set(statuses) - {303, 503} or asked not in (200, 503):
+        return f"{statuses}, then {asked}"
+    if "Traceback" in errors:
+        return "traceback"
+    if len({row[0] for row in kept(folder)}) < statuses.count(303):
+        return "an answer is lost"
+    with served(folder) as again:  # with space, it goes on
+        return "" if Visitor(again, codes[50]).answer() else "does not go on with space"
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         raise TlbenchError(
             f"{path}: can't be opened now ({error}); close what else uses it, and see to space and permissions"
         ) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # sqlite3 reads its own messages as UTF-8
         _close(connection)
         raise TlbenchError(f"{path}: can't be read as a study ({error}); is it another file?") from error
     except TlbenchError:
@@ -127,7 +127,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if version != VERSION:
         remedy = "update tlbench" if version > VERSION else "finish it with the tlbench that made it"
         raise TlbenchError(f"{path}: a study of version {version}, this tlbench has version {VERSION}; {remedy}")
-    damage = _damage(connection)
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    damage = "its last page is cut" if path.stat().st_size % page_bytes else _damage(connection)
     if damage:
         raise TlbenchError(f"{path}: damaged ({damage:.120}); restore it from a copy")
 
@@ -136,7 +137,7 @@ def _damage(connection: sqlite3.Connection) -> str:
     """What is wrong with the content, all of which is read; an empty text if nothing is."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        return str(found)
+        return " ".join(str(found).split())
     with closing(sqlite3.connect(":memory:")) as empty:
         empty.executescript(SCHEMA)
         if _columns(connection) != _columns(empty):

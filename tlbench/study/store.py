@@ -177,7 +177,7 @@ class Store:
             self._writing.execute("BEGIN IMMEDIATE")
             yield self._writing
             self._writing.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise TlbenchError(f"{self._path}: can't be written now ({error}); see to space and permissions") from error
         finally:
             if self._writing.in_transaction:
@@ -196,7 +196,7 @@ class Store:
             yield self._reading
         except sqlite3.OperationalError as error:
             raise TlbenchError(f"{self._path}: can't be read now ({error}); close what else uses it") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:
             raise TlbenchError(f"{self._path}: damaged ({error}); restore it from a copy") from error
         finally:
             self._reading_lock.release()
