@@ -154,15 +154,15 @@ def test_who_reads_nothing_is_closed_and_who_reads_slowly_is_not(turned: Callabl
 
 def test_the_one_that_waits_longest_for_least_makes_room(turned: Callable[..., Turned]) -> None:
     server = turned(most_of_one=4)
-    answered, silent, begun, silent_too = (server.connect() for _ in range(4))
+    answered, silent, started, silent_too = (server.connect() for _ in range(4))
     server.answered(answered)
-    begun.sendall(b"GET /")
+    started.sendall(b"GET /")
     server.turn()
     gone = []
     for _ in range(4):
         newest = server.connect()
         server.answered(newest)
-        gone.append([server.is_open(place) for place in (silent, silent_too, begun, answered)])
+        gone.append([server.is_open(place) for place in (silent, silent_too, started, answered)])
     assert gone == [
         [False, True, True, True],
         [False, False, True, True],

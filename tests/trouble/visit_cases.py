@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.trouble.media_cases import Verdict
 from tests.trouble.served_study import Visitor, kept, make, served
 from tests.trouble.visit_crowds import CROWDS, crowd, welcome
-from tests.trouble.visit_damage import flipped_studies, timeouts
+from tests.trouble.visit_damage import behind_a_proxy, flipped_studies, timeouts
 from tests.trouble.visit_ends import damaged_studies, ends, troubled_disks
 from tests.trouble.visit_people import cookies, forms, guesses, orders, replies
 from tests.trouble.visit_requests import Scene, Visit, mutated, paths, ranges, raw_requests
@@ -26,7 +26,8 @@ def visits(folder: Path, cases: int, seed: int) -> Iterator[Verdict]:
             why = next((found.fell_short for found in shown if found.fell_short), "")
         yield _verdict("visit: crowd", which.__name__.replace("_", " "), why)
     flipped = flipped_studies(codes, max(1, cases // 10), seed)
-    for case in (*ends(codes, seed), *troubled_disks(codes), *damaged_studies(seed), *flipped, *timeouts(codes[0])):
+    waiting = (*behind_a_proxy(codes), *timeouts(codes[0]))
+    for case in (*ends(codes, seed), *troubled_disks(codes), *damaged_studies(seed), *flipped, *waiting):
         yield _verdict(case.kind, case.name, case.try_it(_copy(folder)), case.end)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tests.trouble.children import run
@@ -52,6 +52,40 @@ def _use(server: Server, codes: tuple[str, ...]) -> str:
     elif server.process.wait(10) != 2 or server.errors().count("error:") != 1:
         return f"exit code {server.process.returncode}: {server.errors()[-300:]!r}"
     return "traceback of the server" if "Traceback" in server.errors() else ""
+
+
+def behind_a_proxy(codes: tuple[str, ...]) -> Iterator[Case]:
+    """With ``--name`` all connections are the proxy's, which says whose they are."""
+    name, first, second = "study.example.org", "192.0.2.1", "192.0.2.2"
+
+    def guess(folder: Path) -> str:
+        with served(folder, "--name", name) as server:
+            stranger = Visitor(server, "")
+            said = [
+                stranger.post("/enter", {"code": f"WRNG{n:04d}"}, Host=name, X_Forwarded_For=first).status
+                for n in range(50)
+            ]
+            others = stranger.post("/enter", {"code": codes[0]}, Host=name, X_Forwarded_For=f"{first}, {second}").status
+        return "" if (said[0], said[-1], others) == (200, 429, 303) else f"{said[0]} to {said[-1]}, others {others}"
+
+    def odd(folder: Path) -> str:
+        with served(folder, "--name", name) as server:
+            stranger = Visitor(server, "")
+            texts = ("", "x", "a" * 5000, ",,,", "[::1", "192.0.2.1:99999", "\x00", "é")
+            statuses = {stranger.get("/", Host=name, X_Forwarded_For=text).status for text in texts}
+        return "" if statuses <= {200, 400} else f"statuses {statuses}"
+
+    def many(folder: Path) -> str:
+        with served(folder, "--name", name) as server, ExitStack() as stack:
+            for _ in range(300):
+                stack.enter_context(server.connect())
+            shown = Visitor(server, "").get("/", Host=name).status
+            count = len(_open_ports(server))
+        return "" if shown == 200 and count >= 300 else f"{count} of 300 connections are open, status {shown}"
+
+    yield Case("visit: proxy", "wrong codes count for the client", guess)
+    yield Case("visit: proxy", "odd addresses", odd)
+    yield Case("visit: proxy", "300 connections of the proxy", many)
 
 
 def timeouts(code: str) -> Iterator[Case]:

@@ -14,7 +14,7 @@ HOST = b"Host: localhost\r\n"
 
 @dataclass(frozen=True)
 class Scene:
-    """Who may be asked for what: ``visitor`` has begun, ``other`` is another participant, ``video`` a path."""
+    """Who may be asked for what: ``visitor`` has started, ``other`` is another participant, ``video`` a path."""
 
     folder: Path
     server: Server
