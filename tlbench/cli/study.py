@@ -10,6 +10,8 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
+from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def new(
     for note in made.notes:
         click.echo(f"note: {one_line(note)}", err=True)
     click.echo(
-        f"{made.trials} videos a participant, {made.seconds / 60:.1f} minutes to play once; "
+        f"{counted(made.trials, 'video')} a participant, {made.seconds / 60:.1f} minutes to play once; "
         f"serve with: tlbench study serve {one_line(str(study))}",
         err=True,
     )

@@ -14,7 +14,7 @@ from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.transcripts import has_words
-from tlbench.document import clean
+from tlbench.document import clean, counted
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
 from tlbench.observing.cache import content_sha256
@@ -282,12 +282,14 @@ def _notes(conditions: _Conditions, participants: int) -> tuple[str, ...]:
     lacking = _lacking(conditions)
     if lacking:
         notes.append(
-            f"drawn from {len(conditions.shared)} of {len(conditions.selection.clips)} clips, those that every method "
+            f"drawn from {len(conditions.shared)} of {counted(len(conditions.selection.clips), 'clip')}, "
+            "those that every method "
             f"has: {lacking}; if a method failed on its hardest clips, this makes it look better"
         )
     if participants % len(conditions.names):
         notes.append(
-            f"{participants} participants are not a multiple of {len(conditions.names)} conditions: some clips are "
+            f"{counted(participants, 'participant is', 'participants are')} not a multiple of "
+            f"{counted(len(conditions.names), 'condition')}: some clips are "
             "seen more often by one method than by another"
         )
     return tuple(notes)

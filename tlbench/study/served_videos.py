@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.files import MEDIA, TEXT, file_sha256, open_outside, read_outside
 
@@ -37,7 +38,7 @@ class ServedVideos:
         missing = [path for path in self._paths.values() if not path.is_file()]
         if missing:
             raise TlbenchError(
-                f"{missing[0]}: is not there ({len(missing)} of {len(names)} videos of the study are missing); "
+                f"{missing[0]}: is not there (missing: {len(missing)} of {counted(len(names), 'video')} of the study); "
                 "restore the folder from a copy"
             )
         try:
