@@ -89,7 +89,7 @@ def test_frames_without_a_face_and_changed_files_are_reported(
     write_clip(root / "a.mp4", frames=4, width=96, height=96, samples=tone(0.16), audio_codec="aac")
     code, out, err = generate(*words)
     assert (code, out) == (0, f"1 video of 4 frames in {tmp_path / 'out'}\n")
-    assert err.endswith("generated again: 1 videos whose reference or audio file has changed\n")
+    assert err.endswith("generated again: 1 video whose reference or audio file has changed\n")
 
 
 def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
