@@ -93,7 +93,10 @@ def _end(folder: Path, codes: tuple[str, ...], seed: int, which: Crowd, number: 
 def _end_of_answers(folder: Path, codes: tuple[str, ...], seed: int, number: signal.Signals) -> str:
     with served(folder) as server:
         people = Answering(server, codes[:12])
-        time.sleep(random.Random(seed).uniform(0.2, 1.0))
+        until = time.monotonic() + 10
+        while not people.taken and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(random.Random(seed).uniform(0.0, 0.8))
         code, seconds = server.end(number)
         people.stop()
     if not people.taken:

@@ -201,8 +201,8 @@ class StudyServer(TcpWSGIServer):
             self.stop()
 
     def stop(self) -> None:
-        """Give the answers that are being made a second, then close everything."""
-        self.task_dispatcher.shutdown(timeout=1)
+        """Give the answers that are being made half a second, then close everything."""
+        self.task_dispatcher.shutdown(timeout=0.5)
         for channel in list(self.active_channels.values()):  # type: ignore[attr-defined]
             channel.handle_close()
         self.close()
