@@ -11,7 +11,6 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import data_root_option, json_option, limit_option, take_over_option
-from tlbench.cli.options import data_root_option, json_option, limit_option
 from tlbench.document import counted
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import PATH, WholeNumber, json_option, take_over_option
-from tlbench.cli.options import PATH, WholeNumber, json_option
 from tlbench.document import counted
 from tlbench.errors import TlbenchError
 

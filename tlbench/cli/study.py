@@ -10,7 +10,6 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
-from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option
 from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
