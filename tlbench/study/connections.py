@@ -202,7 +202,7 @@ class StudyServer(TcpWSGIServer):
 
     def stop(self) -> None:
         """Give the answers that are being made half a second, then close everything."""
-        self.task_dispatcher.shutdown(timeout=0.5)
+        self.task_dispatcher.shutdown(timeout=0.5)  # type: ignore[arg-type]  # seconds, whole or not
         for channel in list(self.active_channels.values()):  # type: ignore[attr-defined]
             channel.handle_close()
         self.close()
