@@ -19,11 +19,13 @@ from pathlib import Path
 from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
 from tests.trouble.special_cases import special_files
+from tests.trouble.visit_cases import visits
 
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "media": damaged_media,
     "special": special_files,
     "owners": owners,
+    "visits": visits,
 }
 ENDS = ("right", "finding", "one line", "fell short")
 

@@ -86,6 +86,11 @@ def to_ascii(text: str) -> str:
     return text.translate(_ASCII)
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: ``1 clip``, ``2 clips``; ``many`` where the plural is not ``one`` and an s."""
+    return f"{count} {one}" if count == 1 else f"{count} {many or one + 's'}"
+
+
 def label_with_arrow(label: str, better: str) -> str:
     """``PSNR ↑`` for a metric that is better when higher, ``LSE-D ↓`` when lower, the label alone for ``none``."""
     return f"{label} {ARROWS[better]}".rstrip()

@@ -60,7 +60,7 @@ def test_a_corpus_is_rendered_checked_changed_mended_and_scored(tlbench: Tlbench
     changed = tlbench("data", "info", root)
     assert changed.code == 1
     assert changed.out.splitlines()[0] == "main/test000/00001.txt: has changed"
-    assert tlbench("data", "synth", root, *TINY).out == f"{root}: 1 clips rendered now\n"
+    assert tlbench("data", "synth", root, *TINY).out == f"{root}: 1 clip rendered now\n"
     assert tlbench("data", "info", root).code == 0
 
     generated = tmp_path / "generated"

@@ -58,7 +58,7 @@ def test_a_published_generator_writes_a_folder_and_continues(
 ) -> None:
     clips = ("--dataset", "folder", "--data-root", real / "videos", "--boxes", real / "boxes")
     words = ("--checkpoint", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
-    assert generate(*words) == (0, f"1 videos of 3 frames in {tmp_path / 'out'}\n", "")
+    assert generate(*words) == (0, f"1 video of 3 frames in {tmp_path / 'out'}\n", "")
     assert generate(*words) == (0, f"0 videos of 0 frames in {tmp_path / 'out'}, 1 existed already\n", "")
     code, out, err = generate(*words, "--identity", "same")
     assert (code, out) == (2, "")
@@ -88,8 +88,8 @@ def test_frames_without_a_face_and_changed_files_are_reported(
     assert generate(*words)[2] == "no face: a: in 1 of 3 frames; they got a box in the middle\n"
     write_clip(root / "a.mp4", frames=4, width=96, height=96, samples=tone(0.16), audio_codec="aac")
     code, out, err = generate(*words)
-    assert (code, out) == (0, f"1 videos of 4 frames in {tmp_path / 'out'}\n")
-    assert err.endswith("generated again: 1 videos whose reference or audio file has changed\n")
+    assert (code, out) == (0, f"1 video of 4 frames in {tmp_path / 'out'}\n")
+    assert err.endswith("generated again: 1 video whose reference or audio file has changed\n")
 
 
 def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(

@@ -263,7 +263,7 @@ def test_where_a_data_set_is_is_said_once(desk: Path, tmp_path: Path, command: s
         assert way in unknown.stderr
     said = tlbench(desk, "data", "set", "synthetic", "corpus", environment=config)
     assert said.returncode == 0, said.stderr
-    assert "none of its 1 videos is named after a clip" in tlbench(desk, *words, environment=config).stderr
+    assert "none of its 1 video is named after a clip" in tlbench(desk, *words, environment=config).stderr
     by_variable = tlbench(desk, *words, environment=config | {"TLBENCH_SYNTHETIC": "nowhere"})
     assert "root nowhere does not exist; check the path ($TLBENCH_SYNTHETIC)" in by_variable.stderr
     by_option = tlbench(desk, *words, "--data-root", "there", environment=config | {"TLBENCH_SYNTHETIC": "nowhere"})

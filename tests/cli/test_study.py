@@ -172,7 +172,7 @@ def served(folder: Path, *words: str) -> Iterator[str]:
             yield found[0].rstrip(";")
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(20) == 130
             assert "Traceback" not in process.stderr.read()
 
 

@@ -212,7 +212,7 @@ def test_other_bad_arguments_are_one_line_errors(case: Case, tmp_path: Path) -> 
         (["does not exist"], {"generated": tmp_path / "nowhere"}),
         (["is a file"], {"generated": tmp_path / "file.mp4"}),
         (["holds no video"], {"generated": tmp_path / "empty"}),
-        (["none of its 1 videos is named after a clip"], {"generated": tmp_path / "strangers"}),
+        (["none of its 1 video is named after a clip"], {"generated": tmp_path / "strangers"}),
         (["does not exist"], {"boxes": tmp_path / "nowhere"}),
     ]:
         with pytest.raises(TlbenchError) as error:

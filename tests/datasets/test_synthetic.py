@@ -243,7 +243,7 @@ def test_what_was_interrupted_goes_on(corpus: Path, tmp_path: Path) -> None:
     hashes = (tmp_path / "c" / "hashes.txt").read_text()
     (tmp_path / "c/main/test001/00002.mp4").unlink()
     assert check_corpus(tmp_path / "c") == ["main/test001/00002.mp4: is missing"]
-    with pytest.raises(TlbenchError, match=r"1 files are missing, the first main/test001/00002\.mp4"):
+    with pytest.raises(TlbenchError, match=r"1 file is missing, the first main/test001/00002\.mp4"):
         load_dataset("synthetic", tmp_path / "c")
     assert render_corpus(tmp_path / "c", sizes=SMALL, parts=["sentences"], workers=1) == 1
     assert (tmp_path / "c" / "hashes.txt").read_text() == hashes

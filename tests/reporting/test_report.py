@@ -164,7 +164,7 @@ def test_the_page_is_written_beside_the_run_with_every_clip_on_it(tmp_path: Path
     row = result.row("wer1/paper")
     assert f'<td class="value">{row.value:.2f}</td><td>[{row.low:.2f}, {row.high:.2f}]' in text
     assert "half precision: &lt;everything&gt;" in text
-    assert "1 clips failed" in text
+    assert "1 clip failed" in text
     assert "6 of 7" in text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from tlbench.calibration.verdicts import Calibration, FaultPoint, FaultSide
-from tlbench.document import Cell, Document, Table, clean, label_with_arrow
+from tlbench.document import Cell, Document, Table, clean, counted, label_with_arrow
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
 from tlbench.tables.markup import draw_markdown
@@ -39,7 +39,7 @@ def print_calibration(calibration: Calibration, stream: TextIO, all_metrics: boo
 def calibration_page(calibration: Calibration) -> str:
     """The page in Markdown: the table, what each metric is blind to, the faults, and all curves as numbers."""
     parts = [
-        f"# What each metric sees: {clean(calibration.dataset)}, {calibration.clips} clips",
+        f"# What each metric sees: {clean(calibration.dataset)}, {counted(calibration.clips, 'clip')}",
         "",
         "Made by `tlbench calibrate`. The curves are in `curves.png`, all digits in `calibration.json`.",
         "",
@@ -109,7 +109,7 @@ def _document(calibration: Calibration, all_metrics: bool) -> Document:
     heading = f"{clean(calibration.dataset)}:{clean(calibration.split)}" + (
         f" ({clean(calibration.selection)} only)" if calibration.selection else ""
     )
-    title = f"Does the metric see the fault? {calibration.clips} clips"
+    title = f"Does the metric see the fault? {counted(calibration.clips, 'clip')}"
     table = Table(title, head, tuple(sections), kept=(0,), left=(0,))
     notes = [*_NOTES, *_failure_notes(calibration), *(clean(line) for line in calibration.left_out)]
     return Document(heading, (table,), tuple(notes))
@@ -139,7 +139,9 @@ def _failure_notes(calibration: Calibration) -> list[str]:
     for fault, by_size in calibration.failures.items():
         codes = sorted({code for counts in by_size.values() for code in counts})
         most = max(sum(counts.values()) for counts in by_size.values())
-        notes.append(f"{fault}: up to {most} of {calibration.clips} clips not scored at a size ({', '.join(codes)})")
+        notes.append(
+            f"{fault}: up to {most} of {counted(calibration.clips, 'clip')} not scored at a size ({', '.join(codes)})"
+        )
     return notes
 
 
@@ -194,7 +196,8 @@ def _stand_in_lines(calibration: Calibration) -> Sequence[str]:
         alike = sorted(likeness for _, likeness in pairs.values())
         if alike:
             lines.append(
-                f"- {kind}: {len(alike)} clips have a stand-in; correlation of loudness after warping: median "
+                f"- {kind}: {counted(len(alike), 'clip has', 'clips have')} a stand-in; correlation of "
+                "loudness after warping: median "
                 f"{alike[len(alike) // 2]:.2f}, least {alike[0]:.2f}."
             )
     return lines

@@ -15,6 +15,7 @@ from tlbench.cli.options import (
     take_over_option,
     weights_option,
 )
+from tlbench.document import counted
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
@@ -65,11 +66,12 @@ def command(
     for clip_id, error in summary.failures.items():
         click.echo(f"no boxes: {clip_id}: {error}", err=True)
     click.echo(
-        f"{summary.written} box files by {summary.source} in {out}; "
-        f"{summary.frames_without_face} of {summary.frames} frames show no face and have rows of NaN"
+        f"{counted(summary.written, 'box file')} by {summary.source} in {out}; "
+        f"rows of NaN for {summary.frames_without_face} of {counted(summary.frames, 'frame')}, without a face"
     )
     if summary.clips_with_several:
         click.echo(
-            f"{summary.clips_with_several} clips show several faces; boxes follow one of them (--face {faces.face})"
+            f"{counted(summary.clips_with_several, 'clip shows', 'clips show')} several faces; boxes follow "
+            f"one of them (--face {faces.face})"
         )
     context.exit(1 if summary.failures else 0)

@@ -16,6 +16,7 @@ from tlbench.cli.options import (
     json_option,
     workers_option,
 )
+from tlbench.document import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,10 +114,10 @@ def _print(report: CheckReport, console: Console) -> None:
     left_out = f"; not checked: {', '.join(report.not_checked)}" if report.not_checked else ""
     hint = " (--faces looks at these)" if FACES in report.not_checked else ""
     folder = "" if report.generated is None else f" in {one_line(str(report.generated))}"
-    what = f"{report.found} of {_many(report.expected, 'clip')} of {report.dataset} {report.split} found{folder}"
+    what = f"{report.found} of {counted(report.expected, 'clip')} of {report.dataset} {report.split} found{folder}"
     verdict, style = "all well", "bold green"
     if report.exit_code:
-        verdict = f"{_many(report.count('error'), 'error')}, {_many(report.count('warning'), 'warning')}"
+        verdict = f"{counted(report.count('error'), 'error')}, {counted(report.count('warning'), 'warning')}"
         style = "bold"
     console.print(
         Text.assemble((verdict, style), f": {what}; {report.checked} checked in {report.seconds:.1f} s{left_out}{hint}")
@@ -129,7 +130,7 @@ def _print_group(code: str, findings: list[Finding], console: Console) -> None:
     from rich.text import Text
 
     level, of_clips = findings[0].level, findings[0].clip is not None
-    count = f" ({_many(len(findings), 'clip' if of_clips else 'file')})" if of_clips or len(findings) > 1 else ""
+    count = f" ({counted(len(findings), 'clip' if of_clips else 'file')})" if of_clips or len(findings) > 1 else ""
     console.print(Text.assemble((f"{level}: {code}", COLOURS[level]), count))
     rows = Table.grid(padding=(0, 2))
     for found in findings[:NAMED_CLIPS]:
@@ -140,7 +141,3 @@ def _print_group(code: str, findings: list[Finding], console: Console) -> None:
     if len(findings) > NAMED_CLIPS:
         console.print(f"  and {len(findings) - NAMED_CLIPS} more (--json lists all)")
     console.print(Padding(Text.assemble(("fix: ", "bold"), findings[0].fix), (0, 0, 1, 2), expand=False))
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

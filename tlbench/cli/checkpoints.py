@@ -11,6 +11,7 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import data_root_option, json_option, limit_option, take_over_option
+from tlbench.document import counted
 
 if TYPE_CHECKING:
     from tlbench.checkpoints.card import Card
@@ -157,12 +158,12 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
 def _contents(package: Package) -> Iterator[str]:
     """The contents of a package, so that people can see whether it is the right file."""
     count = sum(tensor.numel() for tensor in package.tensors.values())
-    yield f"{package.observer}: {count:,} numbers in {len(package.tensors)} tensors"
+    yield f"{package.observer}: {count:,} numbers in {counted(len(package.tensors), 'tensor')}"
     for name, value in package.config.items():
         if isinstance(value, dict):
             yield f"{name}: " + ", ".join(f"{key} {inner}" for key, inner in value.items())
         elif isinstance(value, list):
-            yield f"{name}: {len(value)} entries"
+            yield f"{name}: {counted(len(value), 'entry', 'entries')}"
         elif value:
             yield f"{name}: {value}"
     for name, content in package.files.items():
@@ -233,13 +234,13 @@ def verify_command(
 
 def _effect(found: HalfEffect) -> str:
     return (
-        f"half precision: {found.differing} of {found.clips} clips read differently, "
-        f"{found.edits} of {found.symbols} symbols"
+        f"half precision: {found.differing} of {counted(found.clips, 'clip')} read differently, "
+        f"{found.edits} of {counted(found.symbols, 'symbol')}"
     )
 
 
 def _verdict(found: GroundTruthCheck) -> str:
     interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
     said = "in the interval" if found.agrees else "NOT in the interval"
-    what = f"{found.metric} of ground truth, {found.scored} of {found.expected} clips"
+    what = f"{found.metric} of ground truth, {found.scored} of {counted(found.expected, 'clip')}"
     return f"{what}: {found.value:.2f}{interval}, published {found.published:g}: {said}"

@@ -11,6 +11,7 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import PATH, WholeNumber, json_option, take_over_option
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def synth(
             take_over=take_over,
             progress=progress,
         )
-    click.echo(f"{out}: {rendered} clips rendered now")
+    click.echo(f"{out}: {counted(rendered, 'clip')} rendered now")
 
 
 @command.command("info")
@@ -156,7 +157,9 @@ def info(context: click.Context, root: Path) -> None:
     for line in problems:
         click.echo(line)
     if problems:
-        click.echo(f"{root}: {len(problems)} files have changed; `tlbench data synth {root}` renders them again")
+        click.echo(
+            f"{root}: {counted(len(problems), 'file has', 'files have')} changed; run `tlbench data synth {root}` again"
+        )
         context.exit(1)
     click.echo(f"{root}: synthetic corpus, seed {corpus_seed(root)}, unchanged")
 

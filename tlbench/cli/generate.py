@@ -19,6 +19,7 @@ from tlbench.cli.options import (
     take_over_option,
     weights_option,
 )
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -143,11 +144,15 @@ def _print(done: GeneratedDataset, out: Path) -> None:
     for clip_id, form in done.converted.items():
         click.echo(f"converted: {clip_id}: {form}", err=True)
     for clip_id, (faceless, frames) in done.faceless.items():
-        click.echo(f"no face: {clip_id}: in {faceless} of {frames} frames; they got a box in the middle", err=True)
+        click.echo(
+            f"no face: {clip_id}: in {faceless} of {counted(frames, 'frame')}; they got a box in the middle", err=True
+        )
     if done.outdated:
-        click.echo(f"generated again: {done.outdated} videos whose reference or audio file has changed", err=True)
+        click.echo(
+            f"generated again: {counted(done.outdated, 'video')} whose reference or audio file has changed", err=True
+        )
     kept = f", {done.kept} existed already" if done.kept else ""
-    click.echo(f"{done.written} videos of {done.frames} frames in {out}{kept}")
+    click.echo(f"{counted(done.written, 'video')} of {counted(done.frames, 'frame')} in {out}{kept}")
 
 
 def _generate_video(options: dict[str, Any]) -> None:
@@ -168,4 +173,4 @@ def _generate_video(options: dict[str, Any]) -> None:
         take_over=options["take_over"],
         notify=lambda line: click.echo(line, err=True),
     )
-    click.echo(f"{options['out']}: {frames} frames, {frames / 25:g} s")
+    click.echo(f"{options['out']}: {counted(frames, 'frame')}, {frames / 25:g} s")

@@ -10,6 +10,7 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import take_over_option
+from tlbench.document import counted
 
 _board: Callable[[Any], Any] = click.option(
     "--board",
@@ -88,7 +89,7 @@ def build(board: Path, site: Path | None, take_over: bool) -> None:
     changed = leaderboard.build(board, site, take_over=take_over)
     for path in changed:
         click.echo(str(path))
-    click.echo(f"{len(changed)} files changed" if changed else "nothing changed", err=True)
+    click.echo(f"{counted(len(changed), 'file')} changed" if changed else "nothing changed", err=True)
 
 
 @command.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tlbench.document import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -73,9 +75,9 @@ class ScoreProgress:
         self._bar.update(self._task, completed=done, total=total, figures=rate)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
-            self._say(f"{doing}: {done} of {total} clips, {rate}")
+            self._say(f"{doing}: {done} of {counted(total, 'clip')}, {rate}")
         if done == total and self._cached:
-            self._say(f"{name}: {self._cached} of {total} clips came from the cache")
+            self._say(f"{name}: {self._cached} of {counted(total, 'clip')} came from the cache")
 
     def _tell(self, observation: Observation) -> None:
         """Print each reason once, even if several observers have it."""

@@ -10,6 +10,7 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def new(
     for note in made.notes:
         click.echo(f"note: {one_line(note)}", err=True)
     click.echo(
-        f"{made.trials} videos a participant, {made.seconds / 60:.1f} minutes to play once; "
+        f"{counted(made.trials, 'video')} a participant, {made.seconds / 60:.1f} minutes to play once; "
         f"serve with: tlbench study serve {one_line(str(study))}",
         err=True,
     )
@@ -118,22 +119,31 @@ def new(
     "--port", type=WholeNumber(0, 65535), default=8000, show_default=True, metavar="N", help="0 takes a free port."
 )
 @click.option("--name", metavar="HOST", help="Also answer to this host name, of a proxy on this machine.")
+@click.option(
+    "--connections",
+    type=WholeNumber(1, 1000),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Connections of one address at the same time; the one that has waited longest is closed for a new one.",
+)
 @take_over_option
-def serve(study: Path, host: str, port: int, name: str | None, take_over: bool) -> None:
+def serve(study: Path, host: str, port: int, name: str | None, connections: int, take_over: bool) -> None:
     """Serve the study in STUDY as a web page, until Ctrl-C.
 
     Answers are stored as they are given, so the server can be stopped and started at any time. Only this machine
     reaches the page unless --host is given. Then everybody who reaches the address can try codes, and nothing is
     encrypted.
     """
-    from tlbench.study.server import is_loopback, serve_study
+    from tlbench.study.addresses import is_loopback
+    from tlbench.study.server import serve_study
 
     def ready(address: str) -> None:
         click.echo(f"the study is at {address}; Ctrl-C stops it")
         if not is_loopback(host):
             click.echo("warning: other machines can reach it, and nothing is encrypted", err=True)
 
-    serve_study(study, host, port, name, take_over=take_over, ready=ready)
+    serve_study(study, host, port, name, connections_of_one=connections, take_over=take_over, ready=ready)
 
 
 @command.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.arguments import AnyNames, AnyPath, as_names
 from tlbench.comparison.comparison_table import comparison_document
-from tlbench.document import document_html
+from tlbench.document import counted, document_html
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
@@ -200,7 +200,7 @@ def compare(
     if not same:
         raise TlbenchError(
             f"{a.name!r} and {b.name!r} were scored against different reference videos: clip {common[0]} and "
-            f"{len(common) - 1} others have another SHA-256; score both with the same data"
+            f"{counted(len(common) - 1, 'other has', 'others have')} another SHA-256; score both with the same data"
         )
     compared, left_out = _comparable(a, b, as_names(metrics))
     if not compared:

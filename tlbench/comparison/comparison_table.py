@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tlbench.document import Cell, Document, Table, clean, interval_cell, label_with_arrow, number_text
+from tlbench.document import Cell, Document, Table, clean, counted, interval_cell, label_with_arrow, number_text
 from tlbench.scoring.result_notes import TITLES, clip_count, incomplete_notes, notes_of_findings
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     notes = _shared_notes(sides, lambda side: side.cannot_read)
     notes += [
         f"a - b with its paired {level} bootstrap interval; p: paired permutation test, two-sided, corrected for "
-        f"{len(comparison.rows)} metrics (Holm).",
+        f"{counted(len(comparison.rows), 'metric')} (Holm).",
         "a wins: share of clips on which a is better; a tie counts half.",
     ]
     units = {(d.unit, d.units) for d in (row.difference for row in comparison.rows) if d.clips}

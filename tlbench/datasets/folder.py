@@ -17,6 +17,7 @@ from tlbench.datasets.dataset import Dataset, Source
 from tlbench.datasets.lists import check_clip_id, read_text
 from tlbench.datasets.lrs2 import read_transcript
 from tlbench.datasets.matching import ClipNames, find_files, match_files, without_previews
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
 PATH_COLUMNS = ("reference", "generated", "boxes")
@@ -123,7 +124,8 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
                 _check_columns(header, f"{path}:{reader.line_num}")
             elif len(cells) != len(header):
                 raise TlbenchError(
-                    f"{path}:{reader.line_num}: {len(cells)} cells under {len(header)} columns; quote cells with commas"
+                    f"{path}:{reader.line_num}: {counted(len(cells), 'cell')} under "
+                    f"{counted(len(header), 'column')}; quote cells with commas"
                 )
             else:
                 yield reader.line_num, dict(zip(header, cells, strict=True))

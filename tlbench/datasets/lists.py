@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from unicodedata import category
 
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.files import TEXT, read_outside
 
@@ -170,7 +171,9 @@ def _two_columns(path: Path) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(lines):
         names = line.split()
         if len(names) != 2:
-            raise TlbenchError(f"{path}:{number + 1}: {len(names)} names; expected two, separated by a space")
+            raise TlbenchError(
+                f"{path}:{number + 1}: {counted(len(names), 'name')}; expected two, separated by a space"
+            )
         first, second = (check_clip_id(name, f"{path}:{number + 1}") for name in names)
         yield number, first, second
 

@@ -12,6 +12,7 @@ from tlbench.datasets.lists import check_clip_id, read_subset
 from tlbench.datasets.locations import find_root, ways_to_say
 from tlbench.datasets.matching import COMMON_SUFFIXES, OTHER_SUFFIXES, ClipNames, FoundFile, find_files, match_files
 from tlbench.datasets.transcripts import visible
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
 
@@ -228,7 +229,8 @@ def _in_subset(clips: list[Clip], names: ClipNames, subset: Path, where: str) ->
         kept.update(owners)
     if unknown:
         raise TlbenchError(
-            f"subset {subset}: {len(unknown)} clips are not in {where}: {_first_few(unknown)} (--subset)"
+            f"subset {subset}: {counted(len(unknown), 'clip is', 'clips are')} not in {where}: "
+            f"{_first_few(unknown)} (--subset)"
         )
     return [clip for clip in clips if clip.id in kept]
 
@@ -241,7 +243,7 @@ def _with_generated(
     matched = match_files(names, (file for file in files if abspath(file.path) not in named) if named else files)
     if not matched.files and not named:
         raise TlbenchError(
-            f"generated folder {generated}: none of its {len(files)} videos is named after a clip (found "
+            f"generated folder {generated}: none of its {counted(len(files), 'video')} is named after a clip (found "
             f"{files[0].name}, expected for example {clips[0].id}.mp4){_deeper(names, files, generated)}"
         )
     return [
@@ -281,7 +283,8 @@ def _npy_files(clips: list[Clip], names: ClipNames, folder: Path, what: str, giv
     if missing:
         make = "make them with `tlbench boxes`, or " if what == "boxes" else ""
         raise TlbenchError(
-            f"{what} folder {folder}: no .npy for {len(missing)} of {len(clips)} clips: {_first_few(missing)}; "
+            f"{what} folder {folder}: no .npy for {len(missing)} of {counted(len(clips), 'clip')}: "
+            f"{_first_few(missing)}; "
             f"{make}leave --{what} out to have all detected"
         )
     return found

@@ -14,6 +14,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Span
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.word_times import word_times
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings
 from tlbench.figures.figure_files import check_png, system_names
@@ -146,7 +147,9 @@ def _occurrences(selection: Selection, word: str, most: int) -> list[tuple[Clip,
         if span.label.upper() == word
     ][:most]
     if len(found) < FEWEST:
-        why = f"occurs in {len(having)} clips" + (f", with known times in only {len(found)}" if having else "")
+        why = f"occurs in {counted(len(having), 'clip')}" + (
+            f", with known times in only {len(found)}" if having else ""
+        )
         raise TlbenchError(
             f"{selection.dataset.name} split {selection.split!r}: {word} {why}; choose another word or split"
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.files import atomic_path, unwritable
 
@@ -34,7 +35,7 @@ def save_png(figure: Figure, path: Path) -> None:
 def system_names(paths: Sequence[Path], names: Sequence[str], what: str) -> list[str]:
     """The given names, or names made from the paths. Raises TlbenchError if there is not one name for each path."""
     if names and len(names) != len(paths):
-        raise TlbenchError(f"{len(names)} names for {len(paths)} {what}; give one each (--names)")
+        raise TlbenchError(f"{counted(len(names), 'name')} for {len(paths)} {what}; give one each (--names)")
     return list(names) or [_name(path.resolve()) for path in paths]
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from tlbench.arguments import AnyPath, AnyPaths, CountCallback, as_paths
 from tlbench.comparison.compare import compare
+from tlbench.document import counted
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import JSON, read_outside, write_text_atomically
 from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
@@ -149,7 +150,8 @@ def _report_run(
     without = sum(not picture.strip for picture in drawn.values())
     if without:
         missing.append(
-            f"No pictures of {without} of the {len(drawn)} clips that should have some; pass the folder of the "
+            f"No pictures of {without} of the {counted(len(drawn), 'clip')} that should have some; pass the "
+            "folder of the "
             "videos that were scored with --videos"
         )
     return ReportRun(result, details, drawn, tuple(missing))

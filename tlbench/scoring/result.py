@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
@@ -338,7 +339,7 @@ class Result:
         place = f"{self.dataset}:{self.split}" + (f"#{self.selection}" if self.selection else "")
         rows = [row for row in self.rows() if row.value is not None]
         numbers = ", ".join(f"{row.metric.key}={row.value:.{row.metric.digits}f}" for row in rows)
-        clips = f"{len(self.clips)} of {self.expected} clips" + ("" if self.complete else ", incomplete")
+        clips = f"{len(self.clips)} of {counted(self.expected, 'clip')}" + ("" if self.complete else ", incomplete")
         return f"<Result {self.name!r} on {place}, {clips}: {numbers}>"
 
     def _repr_html_(self) -> str:

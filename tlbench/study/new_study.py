@@ -14,17 +14,19 @@ from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.transcripts import has_words
-from tlbench.document import clean
+from tlbench.document import clean, counted
 from tlbench.errors import TlbenchError
+from tlbench.files import file_sha256
 from tlbench.observing.cache import content_sha256
 from tlbench.owner import owned
 from tlbench.study.answers import GROUND_TRUTH
+from tlbench.study.database import FILE_NAME
 from tlbench.study.plan import Drawn, Trial, as_said, check_balance, draw_clips, plan_trials, words_like
-from tlbench.study.store import FILE_NAME, ShownVideo, create
+from tlbench.study.served_videos import HASHES, VIDEOS, hashes_text
+from tlbench.study.store import ShownVideo, create
 from tlbench.study.videos import real, write_shown
 
 CODES = "codes.txt"
-VIDEOS = "videos"
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # without 0, O, 1, I and L, since codes are read from paper
 _CODE_LENGTH = 8  # 31^8 = 8.5e11
 
@@ -187,6 +189,8 @@ def _write(
         create(
             partial / FILE_NAME, selection.dataset.name, selection.split, conditions.names, seed, videos, codes, plans
         )
+        shown = {video.id: file_sha256(partial / VIDEOS / f"{video.id}.mp4") for video in videos}
+        (partial / HASHES).write_text(hashes_text(shown), encoding="ascii")
         (partial / CODES).write_text("".join(f"{code}\n" for code in codes), encoding="ascii")
         if folder.is_dir():
             folder.rmdir()  # it is empty; not every system can rename over a folder
@@ -278,12 +282,14 @@ def _notes(conditions: _Conditions, participants: int) -> tuple[str, ...]:
     lacking = _lacking(conditions)
     if lacking:
         notes.append(
-            f"drawn from {len(conditions.shared)} of {len(conditions.selection.clips)} clips, those that every method "
+            f"drawn from {len(conditions.shared)} of {counted(len(conditions.selection.clips), 'clip')}, "
+            "those that every method "
             f"has: {lacking}; if a method failed on its hardest clips, this makes it look better"
         )
     if participants % len(conditions.names):
         notes.append(
-            f"{participants} participants are not a multiple of {len(conditions.names)} conditions: some clips are "
+            f"{counted(participants, 'participant is', 'participants are')} not a multiple of "
+            f"{counted(len(conditions.names), 'condition')}: some clips are "
             "seen more often by one method than by another"
         )
     return tuple(notes)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.metrics.opinion import HIGHEST, LOWEST
 from tlbench.metrics.text import distance, spoken
@@ -81,8 +82,10 @@ def draw_clips(
     """
     if len(rateable) < rated + read + checks or len(readable) < read:
         raise TlbenchError(
-            f"{rated} clips to rate, {read} others to read and {checks} for attention checks make "
-            f"{rated + read + checks}, but every method has only {len(rateable)} clips, {len(readable)} of them with "
+            f"{counted(rated, 'clip')} to rate, {counted(read, 'other')} to read and {checks} for attention "
+            "checks make "
+            f"{rated + read + checks}, but every method has only {counted(len(rateable), 'clip')}, "
+            f"{len(readable)} of them with "
             "words; ask for fewer (--clips, --reading-clips, --checks) or generate more"
         )
     generator = random.Random(seed)
@@ -101,7 +104,8 @@ def check_balance(clips: int, conditions: Sequence[str], option: str) -> None:
         below, above = clips // count * count, (clips // count + 1) * count
         nearest = f"{below} or {above}" if below else str(above)
         raise TlbenchError(
-            f"{clips} clips can't be shared evenly by {count} conditions ({', '.join(conditions)}), as a Latin square "
+            f"{counted(clips, 'clip')} can't be shared evenly by {counted(count, 'condition')} "
+            f"({', '.join(conditions)}), as a Latin square "
             f"asks; take {nearest} ({option})"
         )
 

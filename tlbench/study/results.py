@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
 
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.metrics.opinion import SCALES, WORD_ERRORS, WORDS_READ, Measure
 from tlbench.scoring.result import Result
@@ -121,7 +122,8 @@ def evaluate(
     kept = _without(answers, excluded.keys())
     if not kept.started:
         raise TlbenchError(
-            f"all {len(excluded)} participants failed more than {allowed_failed_checks} attention checks; "
+            f"of {counted(len(excluded), 'participant')}, all failed more than "
+            f"{counted(allowed_failed_checks, 'attention check')}; "
             "look at the clips, or allow more (--failed-checks)"
         )
     for condition, result in (results or {}).items():

@@ -5,29 +5,37 @@ but never the name of a method, clip or file.
 
 Security:
 
-* The code is the only login. It is kept in a cookie that scripts can't read and other sites can't send.
+* The code is the only login. It is kept in a cookie that scripts can't read and other sites can't send. A network that
+  sends many wrong ones, in the form or the cookie, has to wait (``guesses.py``).
 * Forms are accepted from the study's own pages only (Origin, Sec-Fetch-Site).
 * On a loopback address only loopback host names are answered (DNS rebinding). Bodies are small.
 * A video is found by its name in the participant's plan; no path is made from a request.
+* A form has each of its fields once, in plain digits where they are numbers; another is refused.
 * Jinja escapes all text, and the content security policy lets pages run and load nothing of other sites.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import re
+import unicodedata
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, g, redirect, render_template, request, send_file, url_for
-from werkzeug.exceptions import HTTPException, SecurityError
+from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable, SecurityError
 
+from tlbench.errors import TlbenchError
 from tlbench.metrics.opinion import HIGHEST, LOWEST
-from tlbench.study.new_study import VIDEOS
-from tlbench.study.store import MAX_REPLY, RATED, Store, StudyStep
+from tlbench.study.addresses import network
+from tlbench.study.database import MAX_REPLY
+from tlbench.study.file_part import send_part
+from tlbench.study.guesses import Guesses
+from tlbench.study.served_videos import ServedVideos
+from tlbench.study.store import RATED, Store, StudyStep
 
 COOKIE = "participant"
 COOKIE_SECONDS = 30 * 24 * 3600
 MAX_BODY = 16 * 1024  # bytes; the longest answer takes a tenth
+MAX_CODE = 100  # characters, with what people type between its letters
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 # The questions, and the names of the five grades from ITU-R BT.500.
@@ -57,6 +65,9 @@ _MESSAGES = {
     404: "There is no such page.",
     405: "There is no such page.",
     413: "That was too long.",
+    416: "The video has no such part.",
+    429: "There were too many wrong codes from your network. Please wait a minute and try again.",
+    503: "The study can't be reached at the moment. What you answered before is kept. Please try again in a minute.",
 }
 
 
@@ -68,7 +79,13 @@ def make_site(store: Store, hosts: Sequence[str] | None = LOOPBACK) -> Flask:
     store : Store
     hosts : sequence of str, or None
         Host names that are answered, without the port; None for any.
+
+    Raises
+    ------
+    TlbenchError
+        If a video is missing or is not the one that was made.
     """
+    videos = ServedVideos(store.folder, store.video_names())
     site = Flask(__name__)
     site.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY,
@@ -77,14 +94,16 @@ def make_site(store: Store, hosts: Sequence[str] | None = LOOPBACK) -> Flask:
         SEND_FILE_MAX_AGE_DEFAULT=0,
     )
     site.jinja_options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
-    _add_guards(site, store)
+    guesses = Guesses()
+    _add_guards(site, store, guesses)
     _add_error_pages(site)
-    _add_login(site, store)
+    _add_login(site, store, guesses)
     _add_trials(site, store)
+    _add_videos(site, store, videos)
     return site
 
 
-def _add_guards(site: Flask, store: Store) -> None:
+def _add_guards(site: Flask, store: Store, guesses: Guesses) -> None:
     """Refuses forms of other sites, finds the participant of a request, and adds the security headers."""
 
     @site.before_request
@@ -92,7 +111,7 @@ def _add_guards(site: Flask, store: Store) -> None:
         if request.method == "POST" and not _same_origin():
             abort(403)
         code = request.cookies.get(COOKIE)
-        g.participant = store.participant(code) if code else None
+        g.participant = _participant(store, guesses, code) if code else None
 
     @site.after_request
     def add_headers(response: Response) -> Response:
@@ -104,21 +123,24 @@ def _add_guards(site: Flask, store: Store) -> None:
 
 def _add_error_pages(site: Flask) -> None:
     @site.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> tuple[str, int] | HTTPException:
+    def refused(error: HTTPException) -> tuple[str, int] | tuple[str, int, dict[str, str]] | HTTPException:
         if isinstance(error, SecurityError):  # an unknown host name: the links of a page would contain it
             return "This address is not the study's.", 400
         status = error.code or 500
         if status < 400:
             return error
-        return render_template("message.html", message=_MESSAGES.get(status, "Something went wrong.")), status
+        page = render_template("message.html", message=_MESSAGES.get(status, "Something went wrong."))
+        if isinstance(error, RequestedRangeNotSatisfiable):
+            return page, status, {"Content-Range": f"bytes */{error.length}"}
+        return page, status
 
-    @site.errorhandler(sqlite3.Error)
-    def not_stored(error: sqlite3.Error) -> tuple[str, int]:
-        site.logger.error("the database refused: %s", error)
-        return render_template("message.html", message="Your answer could not be saved. Please try again."), 503
+    @site.errorhandler(TlbenchError)
+    def not_stored(error: TlbenchError) -> tuple[str, int]:
+        site.logger.error("%s", error)
+        return render_template("message.html", message=_MESSAGES[503]), 503
 
 
-def _add_login(site: Flask, store: Store) -> None:
+def _add_login(site: Flask, store: Store, guesses: Guesses) -> None:
     """The welcome page, entering with a code, and leaving."""
 
     @site.get("/")
@@ -130,8 +152,8 @@ def _add_login(site: Flask, store: Store) -> None:
 
     @site.post("/enter")
     def enter() -> Response | str:
-        code = "".join(request.form.get("code", "")[:100].upper().replace("-", "").split())
-        if store.participant(code) is None:
+        code = "".join(_field("code").upper().replace("-", "").split())
+        if _participant(store, guesses, code) is None:
             return render_template("enter.html", wrong=True)
         response = _go("welcome")
         response.set_cookie(COOKIE, code, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", path="/")
@@ -160,21 +182,34 @@ def _add_trials(site: Flask, store: Store) -> None:
     def answer() -> Response:
         if g.participant is None:
             return _go("welcome")
-        position = request.form.get("position", type=int)
-        if position is None:
-            abort(400)
-        _store_answer(store, g.participant, position, request.form.get("ask", ""))
+        _store_answer(store, g.participant, _number("position"), _field("ask"))
         return _go("trial")
+
+
+def _add_videos(site: Flask, store: Store, videos: ServedVideos) -> None:
+    """The videos themselves. No path is made from a request: the name was found in the plan."""
 
     @site.get("/video/<name>")
     def video(name: str) -> Response:
         if g.participant is None or not store.may_see(g.participant, name):
             abort(404)
-        path = store.folder / VIDEOS / f"{name}.mp4"  # safe: the name was found in the plan
-        if not path.is_file():
-            site.logger.error("the video %s of the study is missing", name)
+        file = videos.open(name)
+        if file is None:
+            site.logger.error("the video %s of the study is missing, or is not the one that was there", name)
             abort(404)
-        return send_file(path.absolute(), mimetype="video/mp4", conditional=True, etag=name, last_modified=None)
+        return send_part(file, name, request.environ)
+
+
+def _participant(store: Store, guesses: Guesses, code: str) -> int | None:
+    """Whose code it is; None for a wrong one. Ends the request with 429 if there were too many of them."""
+    if len(code) > MAX_CODE:
+        return None
+    whose = network(request.remote_addr or "")
+    if not guesses.may_try(whose, code):
+        abort(429)
+    found = store.participant(code)
+    guesses.count(whose, code, found is not None)
+    return found
 
 
 def _go(endpoint: str) -> Response:
@@ -190,7 +225,7 @@ def _same_origin() -> bool:
     if site is not None and site != "same-origin":
         return False
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
+    return origin is None or origin.partition("://")[2] == request.host
 
 
 def _page(step: StudyStep) -> str:
@@ -208,11 +243,12 @@ def _store_answer(store: Store, participant: int, position: int, ask: str) -> No
     elif ask == "readability":
         store.rate_readability(participant, position, _score("readability"))
     elif ask == "read":
-        reply = "" if "nothing" in request.form else request.form.get("reply", "").strip()
-        if len(reply) > MAX_REPLY or not (reply or "nothing" in request.form):
+        nothing = "nothing" in request.form
+        reply = "" if nothing else " ".join(unicodedata.normalize("NFC", _field("reply")).split())
+        if len(reply) > MAX_REPLY or not (reply or nothing) or any(unicodedata.category(c) == "Cc" for c in reply):
             abort(400)
         try:
-            store.reply(participant, position, " ".join(reply.split()))
+            store.reply(participant, position, reply)
         except ValueError:
             abort(400)
     else:
@@ -220,7 +256,23 @@ def _store_answer(store: Store, participant: int, position: int, ask: str) -> No
 
 
 def _score(scale: str) -> int:
-    score = request.form.get(scale, type=int)
-    if score is None or not LOWEST <= score <= HIGHEST:
+    score = _number(scale)
+    if not LOWEST <= score <= HIGHEST:
         abort(400)
     return score
+
+
+def _number(name: str) -> int:
+    """A whole number from a form, in ASCII digits: ``int`` takes signs, underscores and other scripts too."""
+    text = _field(name)
+    if not re.fullmatch("[0-9]{1,6}", text):
+        abort(400)
+    return int(text)
+
+
+def _field(name: str) -> str:
+    """The field of a form. One that is missing or there twice has no meaning, and ends the request with 400."""
+    values = request.form.getlist(name)
+    if len(values) != 1:
+        abort(400)
+    return values[0]

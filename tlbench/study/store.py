@@ -1,7 +1,7 @@
 """The database of a study: one SQLite file with the plan and all answers, written as soon as they are given.
 
 Write-ahead logging lets ``tlbench study results`` read while people answer. Within the server one connection with a
-lock does all the writing. SQLite's own lock keeps a second server from interleaving.
+lock does all the writing, and another all the reading. SQLite's own lock keeps a second server from interleaving.
 """
 
 from __future__ import annotations
@@ -18,54 +18,11 @@ from threading import Lock
 from tlbench.errors import TlbenchError
 from tlbench.metrics.opinion import SCALES
 from tlbench.study.answers import Answers, Check, Score, TranscriptionAnswer
+from tlbench.study.database import APPLICATION_ID, BUSY_SECONDS, FILE_NAME, MAX_REPLY, SCHEMA, VERSION, open_database
 from tlbench.study.plan import Task, Trial
 
-FILE_NAME = "study.sqlite"
-APPLICATION_ID = 0x746C6273  # "tlbs": the field of SQLite files that names their application
-VERSION = 1
-BUSY_SECONDS = 10
+CLOSING_SECONDS = 0.5  # that the end of the server waits for an answer that is being written
 RATED = tuple(scale.key for scale in SCALES if scale.key != "readability")
-MAX_REPLY = 300  # characters; the longest LRS2 sentences have half as many
-
-_SCHEMA = f"""
-CREATE TABLE study (dataset TEXT NOT NULL, split TEXT NOT NULL, conditions TEXT NOT NULL, seed INTEGER NOT NULL);
-CREATE TABLE videos (
-    id TEXT PRIMARY KEY,
-    task TEXT NOT NULL CHECK (task IN ('rate', 'check', 'read')),
-    condition TEXT NOT NULL,
-    clip TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    seconds REAL NOT NULL,
-    truth TEXT,
-    wanted INTEGER,
-    UNIQUE (task, condition, clip)
-);
-CREATE TABLE participants (number INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE);
-CREATE TABLE trials (
-    participant INTEGER NOT NULL REFERENCES participants,
-    position INTEGER NOT NULL,
-    video TEXT NOT NULL REFERENCES videos,
-    offered TEXT NOT NULL,
-    shown_at REAL,
-    done_at REAL,
-    PRIMARY KEY (participant, position)
-);
-CREATE TABLE scores (
-    participant INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    scale TEXT NOT NULL,
-    score INTEGER NOT NULL CHECK (score BETWEEN 1 AND 5),
-    PRIMARY KEY (participant, position, scale),
-    FOREIGN KEY (participant, position) REFERENCES trials
-);
-CREATE TABLE replies (
-    participant INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    reply TEXT NOT NULL CHECK (length(reply) <= {MAX_REPLY}),
-    PRIMARY KEY (participant, position),
-    FOREIGN KEY (participant, position) REFERENCES trials
-);
-"""
 
 
 @dataclass(frozen=True)
@@ -150,7 +107,7 @@ def create(
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
+        connection.executescript("BEGIN;" + SCHEMA + "COMMIT;")
         connection.execute("BEGIN")
         connection.execute(
             "INSERT INTO study VALUES (?, ?, ?, ?)", (dataset, split, json.dumps(list(conditions)), seed)
@@ -176,42 +133,22 @@ def create(
 class Store:
     """The open database of a study. Several threads may use it. ``reads`` says whether the study has clips to read.
 
-    Raises TlbenchError if there is no database, or it belongs to something else or to another version.
+    One connection reads and another writes, so that pages are shown while an answer waits for another process. All
+    methods raise TlbenchError if the database can't be read or written at the moment, as when the disk is full, or is
+    damaged; nothing is stored then. The constructor raises it also if there is no database of this version.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = Lock()
-        path = folder / FILE_NAME
-        if not path.is_file():
-            raise TlbenchError(f"{folder}: there is no study here (no {FILE_NAME}); `tlbench study new` makes one")
-        self._connection = sqlite3.connect(
-            path.absolute().as_uri() + "?mode=rw",
-            uri=True,
-            isolation_level=None,
-            timeout=BUSY_SECONDS,
-            check_same_thread=False,
-        )
+        self._path = folder / FILE_NAME
+        self._reading_lock, self._writing_lock = Lock(), Lock()
+        self._writing = open_database(self._path)
         try:
-            self._check(path)
+            self._reading = open_database(self._path)
         except TlbenchError:
-            self.close()
+            self._writing.close()
             raise
         self.reads = bool(self._all("SELECT 1 FROM videos WHERE task = 'read' LIMIT 1"))
-
-    def _check(self, path: Path) -> None:
-        try:
-            self._connection.execute("PRAGMA trusted_schema = OFF")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            mark = self._connection.execute("PRAGMA application_id").fetchone()[0]
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.Error as error:
-            raise TlbenchError(f"{path}: can't be read as a study ({error}); is it another file?") from error
-        if mark != APPLICATION_ID:
-            raise TlbenchError(f"{path}: an SQLite file, but not of a study; pass the folder that `study new` made")
-        if version != VERSION:
-            remedy = "update tlbench" if version > VERSION else "finish it with the tlbench that made it"
-            raise TlbenchError(f"{path}: a study of version {version}, this tlbench has version {VERSION}; {remedy}")
 
     def __enter__(self) -> Store:
         return self
@@ -220,22 +157,49 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the database, after the answer that is just being written."""
+        for lock, connection in ((self._writing_lock, self._writing), (self._reading_lock, self._reading)):
+            if lock.acquire(timeout=CLOSING_SECONDS):
+                connection.close()
+                lock.release()
+
+    def check_writable(self) -> None:
+        """Raises TlbenchError if answers can't be written."""
+        with self._transaction():
+            pass
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is written or nothing, by one writer at a time."""
-        with self._lock, self._connection:  # commits, or rolls back on an error
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection
+        """A transaction: all of it is on disk when the block ends, or nothing, by one writer at a time."""
+        if not self._writing_lock.acquire(timeout=BUSY_SECONDS):
+            raise TlbenchError(f"{self._path}: can't be written now (others are waiting to write); try again")
+        try:
+            self._writing.execute("BEGIN IMMEDIATE")
+            yield self._writing
+            self._writing.execute("COMMIT")
+        except (sqlite3.Error, UnicodeError) as error:
+            raise TlbenchError(f"{self._path}: can't be written now ({error}); see to space and permissions") from error
+        finally:
+            if self._writing.in_transaction:
+                self._writing.execute("ROLLBACK")
+            self._writing_lock.release()
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        with self._read() as connection:
+            return connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        if not self._reading_lock.acquire(timeout=BUSY_SECONDS):
+            raise TlbenchError(f"{self._path}: can't be read now (others are waiting to read); try again")
         try:
-            with self._lock:
-                return self._connection.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise TlbenchError(f"{self.folder / FILE_NAME}: damaged ({error}); restore it from a copy") from error
+            yield self._reading
+        except sqlite3.OperationalError as error:
+            raise TlbenchError(f"{self._path}: can't be read now ({error}); close what else uses it") from error
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+            raise TlbenchError(f"{self._path}: damaged ({error}); restore it from a copy") from error
+        finally:
+            self._reading_lock.release()
 
     def participant(self, code: str) -> int | None:
         """The number of the participant with a code; None if there is no such code."""
@@ -249,11 +213,16 @@ class Store:
         )
         return bool(rows)
 
+    def video_names(self) -> list[str]:
+        """The ids of all videos, sorted."""
+        return [str(name) for (name,) in self._all("SELECT id FROM videos ORDER BY 1")]
+
     def step(self, participant: int) -> StudyStep | None:
         """The next step, which is marked as shown; None when all is done."""
-        with self._transaction() as connection:
-            step = _next_step(connection, participant)
-            if step is not None:
+        with self._read() as connection:
+            step, shown = _next_step(connection, participant)
+        if step is not None and not shown:
+            with self._transaction() as connection:
                 connection.execute(
                     "UPDATE trials SET shown_at = ? WHERE participant = ? AND position = ? AND shown_at IS NULL",
                     (time.time(), participant, step.position),
@@ -275,9 +244,14 @@ class Store:
         return True
 
     def reply(self, participant: int, position: int, reply: str) -> bool:
-        """Store a transcription. False if another step is next. Raises ValueError for a word that was not offered."""
+        """Store a transcription. False if another step is next.
+
+        Raises ValueError for a word that was not offered, or more than ``MAX_REPLY`` characters.
+        """
+        if len(reply) > MAX_REPLY:
+            raise ValueError("too long")
         with self._transaction() as connection:
-            step = _next_step(connection, participant)
+            step = _asked(connection, participant)
             if step is None or (step.position, step.ask) != (position, "read"):
                 return False
             if step.offered and reply not in step.offered:
@@ -357,26 +331,34 @@ def _whole(value: object) -> int:
     return value
 
 
-def _next_step(connection: sqlite3.Connection, participant: int) -> StudyStep | None:
+def _next_step(connection: sqlite3.Connection, participant: int) -> tuple[StudyStep | None, bool]:
+    """The first step that is not done, and whether it was shown."""
     row = connection.execute(
         "SELECT t.position, (SELECT count(*) FROM trials n WHERE n.participant = t.participant), t.video, v.task, "
-        "t.offered, v.truth, r.reply FROM trials t JOIN videos v ON v.id = t.video "
+        "t.offered, v.truth, r.reply, t.shown_at IS NOT NULL FROM trials t JOIN videos v ON v.id = t.video "
         "LEFT JOIN replies r USING (participant, position) "
         "WHERE t.participant = ? AND t.done_at IS NULL ORDER BY t.position LIMIT 1",
         (participant,),
     ).fetchone()
     if row is None:
-        return None
-    position, total, video, task, offered, transcript, reply = row
+        return None, False
+    position, total, video, task, offered, transcript, reply, shown = row
     if task != "read":
-        return StudyStep(position, total, "rate", video)
+        return StudyStep(position, total, "rate", video), bool(shown)
+    words = tuple(json.loads(offered))
     if reply is None:
-        return StudyStep(position, total, "read", video, tuple(json.loads(offered)))
-    return StudyStep(position, total, "readability", video, tuple(json.loads(offered)), transcript, reply)
+        return StudyStep(position, total, "read", video, words), bool(shown)
+    return StudyStep(position, total, "readability", video, words, transcript, reply), bool(shown)
+
+
+def _asked(connection: sqlite3.Connection, participant: int) -> StudyStep | None:
+    """The step that an answer may be given to. One whose page was never shown is none."""
+    step, shown = _next_step(connection, participant)
+    return step if shown else None
 
 
 def _is_next(connection: sqlite3.Connection, participant: int, position: int, ask: str) -> bool:
-    step = _next_step(connection, participant)
+    step = _asked(connection, participant)
     return step is not None and (step.position, step.ask) == (position, ask)
 
 

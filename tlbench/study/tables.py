@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TextIO
 
-from tlbench.document import Cell, Document, Table, clean, interval_cell, label_with_arrow
+from tlbench.document import Cell, Document, Table, clean, counted, interval_cell, label_with_arrow
 from tlbench.metrics.opinion import WORD_ERRORS, WORDS_READ, Measure
 from tlbench.study.answers import GROUND_TRUTH
 from tlbench.study.correlations import Correlation
@@ -38,7 +38,9 @@ def print_study(study: StudyResult, stream: TextIO, format: Format = "terminal")
 
 def _document(study: StudyResult) -> Document:
     answers = study.answers
-    heading = f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {len(answers.started)} participants"
+    heading = (
+        f"User study on {clean(answers.dataset)}:{clean(answers.split)}, {counted(len(answers.started), 'participant')}"
+    )
     tables = [_means(study)]
     if study.contrasts:
         tables.append(_contrasts(study))
@@ -132,8 +134,8 @@ def _notes(study: StudyResult) -> list[str]:
     notes.append(f"[low, high]: {level} interval over participants (jackknife, Student's t), for these clips.")
     if study.contrasts:
         notes.append(
-            f"*: real at {level}, by swapping labels within participants, corrected for {len(study.contrasts)} "
-            "comparisons (Holm)."
+            f"*: real at {level}, by swapping labels within participants, corrected for "
+            f"{counted(len(study.contrasts), 'comparison')} (Holm)."
         )
     notes.append("alpha: Krippendorff's, ordinal; 1 is full agreement, 0 is chance.")
     if study.correlations:
@@ -141,20 +143,24 @@ def _notes(study: StudyResult) -> list[str]:
     notes.append(_who(study))
     unfinished = len(answers.started) - len(answers.finished)
     if unfinished:
-        notes.append(f"{unfinished} of those have not finished; their answers count.")
+        notes.append(f"{counted(unfinished, 'of those has', 'of those have')} not finished; their answers count.")
     if answers.hasty:
         videos, people = sum(answers.hasty.values()), ", ".join(map(str, answers.hasty))
-        notes.append(f"{videos} answers were given before the video could have ended (participants {people}).")
+        notes.append(
+            f"{counted(videos, 'answer was', 'answers were')} given before the video could have ended "
+            f"({'participant' if len(answers.hasty) == 1 else 'participants'} {people})."
+        )
     return notes
 
 
 def _who(study: StudyResult) -> str:
     answers, excluded = study.answers, study.excluded
-    text = f"{len(answers.started)} of {answers.invited} invited participants count"
+    text = f"of {counted(answers.invited, 'invited participant')}, {len(answers.started)} counted"
     if not excluded:
         return text + "; none is excluded by the attention checks."
     shown: Sequence[str] = [f"{who} ({count} failed)" for who, count in excluded.items()]
     return (
-        f"{text}; excluded for failing more than {study.allowed_failed_checks} attention checks: {len(excluded)}, "
+        f"{text}; excluded for failing more than {counted(study.allowed_failed_checks, 'attention check')}: "
+        f"{len(excluded)}, "
         f"number {', '.join(shown)}."
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tlbench.document import counted
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.generation.controls import CODEC, SAMPLES_PER_FRAME
@@ -176,13 +177,16 @@ def _report(video: Path, reader: VideoReader, track: FaceTrack, count: int, noti
     for conversion in reader.conversions:
         notify(f"{video}: {conversion}")
     if track.filled:
-        notify(f"{video}: {track.filled} of {frames} frames have no face and get the box of the nearest frame with one")
+        notify(
+            f"{video}: no face in {track.filled} of {counted(frames, 'frame')}: the box of the nearest "
+            "frame with one is taken"
+        )
     if track.missing:
-        notify(f"{video}: {track.missing} of {frames} frames have no face and are not changed")
+        notify(f"{video}: no face in {track.missing} of {counted(frames, 'frame')}, which stay as they are")
     if count > frames:
-        notify(f"{video}: has {frames} frames, the speech needs {count}; played forwards and backwards")
+        notify(f"{video}: has {counted(frames, 'frame')}, the speech needs {count}; played forwards and backwards")
     elif count < frames:
-        notify(f"{video}: cut to the {count} frames of the speech, {frames - count} are left out")
+        notify(f"{video}: cut to the {counted(count, 'frame')} of the speech, {frames - count} are left out")
 
 
 def _files_entry(video: Path, audio: Path, boxes: str, track: FaceTrack) -> dict[str, Any]:

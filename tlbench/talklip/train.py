@@ -14,6 +14,7 @@ import torch
 
 from tlbench.checkpoints.package import open_package
 from tlbench.datasets.selection import Selection
+from tlbench.document import counted
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.face_boxes import BoxRule
@@ -280,7 +281,9 @@ class _Setup:
         converted = {**train_set.converted, **val_set.converted}
         if converted:
             clip, form = next(iter(converted.items()))
-            hooks.notify(f"audio of {len(converted)} clips converted to 16 kHz mono (the first: {clip}, {form})")
+            hooks.notify(
+                f"audio of {counted(len(converted), 'clip')} converted to 16 kHz mono (the first: {clip}, {form})"
+            )
         return train_set, val_set
 
 

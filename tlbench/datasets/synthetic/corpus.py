@@ -36,6 +36,7 @@ from tlbench.datasets.synthetic.clips import ClipKey, make_take
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
+from tlbench.document import counted
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_atomically
 from tlbench.litter import remove_litter
@@ -180,7 +181,8 @@ def check_present(root: Path) -> None:
     lost = [name for name in _read_hashes(root) if not (root / name).is_file()]
     if lost:
         raise TlbenchError(
-            f"synthetic: {root} has changed since it was rendered: {len(lost)} files are missing, the first {lost[0]}; "
+            f"synthetic: {root} has changed since it was rendered: "
+            f"{counted(len(lost), 'file is', 'files are')} missing, the first {lost[0]}; "
             "run `tlbench data synth` for the same folder again"
         )
 
@@ -311,7 +313,8 @@ def _check_room(out: Path, clips: int) -> None:
     needed, free = clips * CLIP_BYTES, shutil.disk_usage(out).free
     if needed > free:
         raise TlbenchError(
-            f"{out}: {clips} clips need about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; make room or fewer"
+            f"{out}: {counted(clips, 'clip needs', 'clips need')} about {needed / 1e6:.0f} MB, "
+            f"{free / 1e6:.0f} MB are free; make room or fewer"
         )
 
 

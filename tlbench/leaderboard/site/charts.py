@@ -9,6 +9,7 @@ from math import ceil, floor, log10
 import numpy as np
 from markupsafe import Markup, escape
 
+from tlbench.document import counted
 from tlbench.metrics.metric import Direction
 
 FONT = 13  # pixels; charts are shown at the size at which they are drawn
@@ -122,7 +123,7 @@ def scatter(points: Sequence[ChartPoint], x: Axis, y: Axis, width: int, height: 
     drawn += [_whiskers(p, place, across, up) for p, place in zip(points, places, strict=True)]
     drawn += [_leader(place, label) for place, label in zip(places, labels, strict=True)]
     drawn += [_point(*one, x, y) for one in zip(points, names, places, labels, strict=True)]
-    said = f"{y.name} over {x.name}, {len(points)} systems. The data set's table has the same numbers."
+    said = f"{y.name} over {x.name}, {counted(len(points), 'system')}. The data set's table has the same numbers."
     return _svg(width, height, said, drawn, role="group")
 
 

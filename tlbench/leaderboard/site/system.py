@@ -8,7 +8,7 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
-from tlbench.document import number_text
+from tlbench.document import counted, number_text
 from tlbench.leaderboard.site.charts import Axis, bar, histogram, strip
 from tlbench.leaderboard.site.dataset import DIRECTIONS, cell, head, meanings
 from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, kind_of
@@ -106,7 +106,9 @@ def _strip(column: Column, own: float, others: Sequence[tuple[float, bool]]) -> 
     if not others or not isfinite(own):
         return ""
     values = [value for value, _ in others]
-    said = f"{number_text(own, column.digits)} among {len(others)} others made in the same way, which run from "
+    said = (
+        f"{number_text(own, column.digits)} among {counted(len(others), 'other')} made in the same way, which run from "
+    )
     said += f"{number_text(min(values), column.digits)} to {number_text(max(values), column.digits)}; "
     said += DIRECTIONS[column.better]
     return strip(others, own, Axis(column.label, column.unit, column.better, column.digits), said)
