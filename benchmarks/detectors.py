@@ -39,10 +39,11 @@ import skimage.data
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from sklearn.datasets import load_sample_images
 
-from tlbench.media.blazeface import FACE_SCORE, BlazeFaceDetector, framed, overlap
+from tlbench.media.blazeface import FACE_SCORE, BlazeFaceDetector, framed
 from tlbench.media.face_mesh import FaceMesh, head_turn_degrees
 from tlbench.media.faces import FaceDetector
 from tlbench.media.haar import HaarDetector
+from tlbench.media.squares import overlap
 
 HIT = 0.4
 SIZES = ((224, 224), (288, 360), (160, 160), (256, 256), (270, 480), (512, 512))  # height, width of empty frames

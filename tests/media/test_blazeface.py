@@ -25,16 +25,16 @@ from tlbench.media.blazeface import (
     BlazeFaceDetector,
     Face,
     close_up,
-    cut,
     decode,
     framed,
-    overlap,
     square_of,
     steadied,
     suppress,
 )
 from tlbench.media.bundled_model import BundledModel
 from tlbench.media.face_mesh import FACE_LANDMARK, LOWER_LIP, UPPER_LIP, FaceMesh
+from tlbench.media.full_range import FULL_RANGE
+from tlbench.media.squares import cut, overlap
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def placed(face: np.ndarray, height: int, width: int, centre: tuple[float, float
 # The bundled files.
 
 
-@pytest.mark.parametrize("model", [SHORT_RANGE, FACE_LANDMARK])
+@pytest.mark.parametrize("model", [SHORT_RANGE, FACE_LANDMARK, FULL_RANGE])
 def test_bundled_files_are_the_published_ones_and_named_in_the_notice(model: BundledModel) -> None:
     assert sha256(model.path.read_bytes()).hexdigest() == model.sha256
     notice = (Path(str(files("tlbench.media"))) / "bundled" / "mediapipe" / "NOTICE.txt").read_text("utf-8")
@@ -139,7 +139,7 @@ def test_boxes_lie_in_the_frame_and_have_an_area(left: float, top: float, side: 
 @given(st.integers(-60, 60), st.integers(-60, 60), st.integers(1, 90))
 def test_a_window_is_black_outside_of_the_frame(left: int, top: int, side: int) -> None:
     frame = np.full((40, 50, 3), 255, dtype=np.uint8)
-    picture = cut(frame, left, top, side)
+    picture = cut(frame, left, top, side, 128)
     inside = max(0, min(50, left + side) - max(0, left)) * max(0, min(40, top + side) - max(0, top))
     assert picture.shape == (128, 128, 3)
     # Bilinear edges carry an error of at most half an input pixel on each side.
@@ -289,6 +289,7 @@ def test_what_the_mesh_does_not_agree_upon_is_looked_at_in_a_mirror(
     assert found is not None
     assert overlap(plain.square, found.square[None])[0] > 0.8  # in the picture, not in its mirror
     monkeypatch.setattr("tlbench.media.blazeface.MIRRORED_FLAG", 1.01)
+    monkeypatch.setattr("tlbench.media.blazeface.DOUBTFUL_SCORE", 1.01)
     assert detector.find(picture) is None
 
 

@@ -13,12 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from tlbench.media.bundled_model import BundledModel
 from tlbench.media.face_mesh import FaceMesh
+from tlbench.media.full_range import FullRange
+from tlbench.media.squares import cut, in_mirror, overlap
 
 SHORT_RANGE = BundledModel(
     "face_detection_short_range.tflite", "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
@@ -39,6 +42,9 @@ CLEAR_SCORE = 0.83
 # mirror too: both looks have to score so much on average (neither may fall short by more than 0.05), and the mesh has
 # to agree there. Of 4,000 pictures without a face (seeds 0 and 1) one passed, which the looks before had taken for one.
 MIRRORED_SCORE, MIRRORED_FLAG, MIRRORED_SLACK = 0.66, 0.8, 0.05
+# Where that finds nothing either, a second network decides (`tlbench.media.full_range`): MediaPipe's own limit of 0.5
+# for its mean score, and for the face's; both looks before have to score 0.55 on average (neither below 0.45).
+DOUBTFUL_SCORE, DOUBTFUL_SLACK = 0.55, 0.1
 CLEAR_WINDOW = 2.5  # a clear face in a window at most so much wider needs no second look
 CLOSE_UP = 1.75  # side of the window of the second look over the face's: boxes of GRID's faces waver least there
 FOLLOWED_OVERLAP = 0.2  # a face near another is the same if they overlap by more
@@ -72,9 +78,9 @@ class BlazeFaceDetector:
 
     A face that is not clear at once is looked at a second time, in a narrow window around it, and the face mesh has to
     agree that it is one (its flag, `tlbench.media.face_mesh`). If there is none, the weak ones are looked at in a
-    mirror, where network and mesh see another picture: that finds faces turned far away. While a face is followed, the
-    window is laid around the box before, one look is enough, and so is MediaPipe's own score of 0.5: a face that turns
-    away stays found.
+    mirror, where network and mesh see another picture, and then by a second network, the full-range model: that finds
+    faces turned far away. While a face is followed, the window is laid around the box before, one look is enough, and
+    so is MediaPipe's own score of 0.5: a face that turns away stays found.
 
     A frame is searched whole, and if it is wide also in overlapping squares of its shorter side; if nothing is
     found there, with a border (faces larger than the frame); if nothing is found then, in squares of half the shorter
@@ -151,7 +157,7 @@ class BlazeFaceDetector:
                     (faces if self._confirmed(frame, face) else weak).append(face)
             if faces:
                 break
-        return suppress(faces or self._confirmed_in_mirror(frame, weak))
+        return suppress(faces or self._confirmed_in_mirror(frame, weak) or self._confirmed_by_full_range(frame, weak))
 
     def _confirmed(self, frame: np.ndarray, face: Face) -> bool:
         """Whether a face seen close up is one."""
@@ -165,8 +171,7 @@ class BlazeFaceDetector:
         mirrored = np.ascontiguousarray(frame[:, ::-1]) if weak else frame
         found = []
         for face in weak:
-            left, top, right, bottom = face.square
-            other = self._near(mirrored, np.array([frame.shape[1] - right, top, frame.shape[1] - left, bottom]))
+            other = self._near(mirrored, in_mirror(face.square, frame.shape[1]))
             if other is None or other.score < MIRRORED_SCORE - MIRRORED_SLACK:
                 continue
             mesh = self._mesh.find(mirrored, other.square, *other.points[:2])
@@ -174,6 +179,30 @@ class BlazeFaceDetector:
             if (face.score + other.score) / 2 >= MIRRORED_SCORE and flag >= MIRRORED_FLAG:
                 found.append(face)
         return found
+
+    def _confirmed_by_full_range(self, frame: np.ndarray, weak: list[Face]) -> list[Face]:
+        """Those of the faces seen close up that the full-range network takes for one; the best of each place only."""
+        mirrored = np.ascontiguousarray(frame[:, ::-1]) if weak else frame
+        tried: list[Face] = []
+        found = []
+        for face in sorted(weak, key=lambda face: -face.score):
+            if face.score < FACE_SCORE:
+                break
+            if tried and overlap(face.square, np.stack([other.square for other in tried])).max() > OVERLAP_MAX:
+                continue
+            tried.append(face)
+            other = self._near(mirrored, in_mirror(face.square, frame.shape[1]))
+            if other is None or other.score < DOUBTFUL_SCORE - DOUBTFUL_SLACK:
+                continue
+            if (face.score + other.score) / 2 < DOUBTFUL_SCORE:
+                continue
+            if self._full_range.confidence(frame, mirrored, face.square) >= FACE_SCORE:
+                found.append(face)
+        return found
+
+    @cached_property
+    def _full_range(self) -> FullRange:
+        return FullRange()  # most videos never need it
 
     def _near(self, frame: np.ndarray, square: np.ndarray) -> Face | None:
         """The face at a square, seen close up: that which overlaps it most, if any does enough."""
@@ -187,7 +216,7 @@ class BlazeFaceDetector:
     def look(self, frame: np.ndarray, window: tuple[int, int, int], min_score: float) -> list[Face]:
         """What the network sees in a square window (left, top, side) that scores at least ``min_score``, best first."""
         left, top, side = window
-        picture = cut(frame, left, top, side)
+        picture = cut(frame, left, top, side, INPUT_PX)
         self._network.setInput(cv2.dnn.blobFromImage(picture, 1 / 127.5, (INPUT_PX, INPUT_PX), (127.5, 127.5, 127.5)))
         boxes, logits = self._network.forward(["regressors", "classificators"])
         faces = decode(boxes.reshape(-1, 16), logits.reshape(-1), min_score)
@@ -259,15 +288,6 @@ def suppress(faces: list[Face]) -> list[Face]:
     return kept
 
 
-def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(k,) float64: area that a (4,) box shares with each of (k, 4) over the area of their union."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    union = np.prod(box[2:] - box[:2]) + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
-    shares: np.ndarray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return shares
-
-
 def framed(square: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
     """BlazeFace's square as a face box framed as S3FD's, truncated to whole pixels and clipped to the frame.
 
@@ -316,19 +336,6 @@ def close_up(square: np.ndarray) -> tuple[int, int, int]:
     window = math.ceil(side * CLOSE_UP / grid) * grid
     left, top = ((square[:2] + square[2:]) / 2 - window / 2) / grid
     return round(float(left)) * grid, round(float(top)) * grid, window
-
-
-def cut(frame: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
-    """(128, 128, 3) uint8: a square window of the frame, black outside of it."""
-    inside = frame[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
-    if inside.shape[:2] != (side, side):
-        window = np.zeros((side, side, 3), dtype=np.uint8)
-        if inside.size:
-            down, across = max(0, -top), max(0, -left)
-            window[down : down + inside.shape[0], across : across + inside.shape[1]] = inside
-        inside = window
-    how = cv2.INTER_AREA if side >= 2 * INPUT_PX else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(np.ascontiguousarray(inside), (INPUT_PX, INPUT_PX), interpolation=how))
 
 
 def _windows(height: int, width: int) -> Iterator[list[tuple[int, int, int]]]:

@@ -20,7 +20,7 @@ class BundledModel:
     Attributes
     ----------
     file : str
-        Its name, as in MediaPipe's wheel.
+        Its name, as in MediaPipe's repository.
     sha256 : str
     version : str
         Of the wheel it was taken from.
