@@ -165,9 +165,16 @@ def tilted(picture: Picture, degrees: float) -> Picture:
 
 
 def turned(picture: Picture, depth: np.ndarray, degrees: float) -> Picture:
-    """Turned about a vertical axis by the depth of each pixel, (H, W) in pixels, larger the nearer."""
+    """Turned about a vertical axis by the depth of each pixel, (H, W) in pixels, larger the nearer.
+
+    Positive angles move what is near to the right. The other way is the same in a mirror: a nose hides the cheek behind
+    it whichever way the face turns.
+    """
     frame, box = picture
     height, width = depth.shape
+    if degrees < 0:
+        frame, box = turned((frame[:, ::-1], mirrored(box, width)), depth[:, ::-1], -degrees)
+        return np.ascontiguousarray(frame[:, ::-1]), mirrored(box, width)
     middle, angle = float(box[0] + box[2]) / 2, np.radians(degrees)
     x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     near = depth / max(float(depth.max()), 1e-9)  # 0 around the head, which keeps its place
@@ -176,10 +183,15 @@ def turned(picture: Picture, depth: np.ndarray, degrees: float) -> Picture:
     for row in range(height):
         seen = np.maximum.accumulate(moved[row])  # what turns out of sight is covered by what is before it
         back[row] = np.interp(x[row], seen, x[row])
-    out = cv2.remap(frame, back, y.astype(np.float32), cv2.INTER_LINEAR)
+    out = cv2.remap(np.ascontiguousarray(frame), back, y.astype(np.float32), cv2.INTER_LINEAR)
     inside = (x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3]) & (near > 0.05)
     face = moved[inside] if inside.any() else np.array([box[0], box[2]])
     return out, np.array([face.min(), box[1], face.max(), box[3]])
+
+
+def mirrored(box: np.ndarray, width: int) -> np.ndarray:
+    left, top, right, bottom = box
+    return np.array([width - 1 - right, top, width - 1 - left, bottom])
 
 
 def points_of(mesh: FaceMesh, detector: BlazeFaceDetector, picture: Picture) -> np.ndarray | None:
