@@ -193,6 +193,7 @@ SCENARIOS: dict[str, Scenario] = {
         ("checkpoints", "import", f"{INPUTS}/syncnet_v2.model", "--as", "syncnet", "--out", "package"),
         (published,),
         ("torch",),
+        complete="package package: exists already",
     ),
     "plot snapshots": Scenario(
         (

@@ -43,7 +43,12 @@ def load_batches(dataset: Dataset[Batch], numbers: Iterable[int], num_workers: i
         pin_memory=on_cuda(fabric),
         worker_init_fn=_leave_signals,
     )
-    batches = iter(loader)
+    # Now, not at the first batch: it draws a random number, and the seed of the first step is set in between.
+    return _told(iter(loader))
+
+
+def _told(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the end of a process that prepares them is an error of one line."""
     while True:
         try:
             batch = next(batches)
