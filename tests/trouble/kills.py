@@ -2,7 +2,7 @@
 
     python -m tests.trouble.kills [SCENARIO ...]
 
-kills each of these scenarios (all of them by default) before every change of a name, and after the last one.
+kills each of these scenarios (all of them by default) before every rename, and after the last one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Kill:
     Attributes
     ----------
     at : int
-        The number of the change of a name, from 1; 0 for none.
+        The number of the rename, or of the file opened to append to, from 1; 0 for none.
     moment : str
         ``before`` or ``after`` it.
     seconds : float or None
@@ -151,7 +151,7 @@ class Nursery:
 
 @dataclass(frozen=True)
 class Whole:
-    """A run that was never stopped: its tree, how many names it changed, and how long it took."""
+    """A run that was never stopped: its tree, how many renames it made, and how long it took."""
 
     tree: Mapping[str, str]
     points: int
@@ -214,14 +214,16 @@ class Bench:
 
 
 def every_kill(bench: Bench, name: str) -> Iterator[Verdict]:
-    """Kill one scenario before each change of a name, and after the last."""
+    """Kill one scenario before each rename, and after the last."""
     points = bench.whole(name).points
-    for kill in [*(Kill(at) for at in range(1, points + 1)), Kill(points, "after")]:
+    kills = [*(Kill(at) for at in range(1, points + 1)), Kill(points, "after")]
+    random.Random(name).shuffle(kills)
+    for kill in kills:
         yield _verdict(bench, name, [kill])
 
 
 def random_kills(folder: Path, cases: int, seed: int) -> Iterator[Verdict]:
-    """Kill random scenarios up to three times each, at random changes of names and at random moments."""
+    """Kill random scenarios up to three times each, at random renames and at random moments."""
     names = list(SCENARIOS)
     with Nursery(names) as nursery:
         bench = Bench(folder, nursery)
@@ -250,11 +252,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Nursery(names) as nursery:
         bench = Bench(Path(folder), nursery)
         for name in names:
-            verdicts = list(every_kill(bench, name))
-            short = [verdict for verdict in verdicts if verdict.end == "fell short"]
-            print(f"{name}: {len(verdicts)} tried, {len(short)} fell short", flush=True)
-            for verdict in short:
-                print(f"  {verdict.name}: {verdict.why}", flush=True)
+            verdicts = []
+            for verdict in every_kill(bench, name):
+                verdicts.append(verdict)
+                if verdict.end == "fell short":
+                    print(f"  {verdict.name}: {verdict.why}", flush=True)
+            print(f"{name}: {len(verdicts)} tried", flush=True)
 
 
 if __name__ == "__main__":

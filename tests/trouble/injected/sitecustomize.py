@@ -1,8 +1,8 @@
 """Python imports this module by its name at every start, where its folder is on ``PYTHONPATH``: it kills commands.
 
-All processes of a command count together what they do to names in one folder: files and folders that are renamed,
-linked, removed and made, and files that are opened to be appended to. At the chosen number the whole process group is
-killed, just before it or just after it. Python tells of these actions before they happen (``sys.addaudithook``), so
+All processes of a command count together which files and folders they rename or link below one folder, and which files
+they open to append to. At the chosen number the whole process group is killed, just before it or just after it. Python
+tells of these actions before they happen (``sys.addaudithook``), so
 nothing is replaced; "after" is at whatever Python tells next.
 """
 
@@ -14,8 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping
 
-OF_TWO_NAMES = ("os.rename", "os.link", "os.symlink")  # os.replace is told as os.rename
-OF_ONE_NAME = ("os.remove", "os.rmdir", "os.mkdir", "os.truncate")
+RENAMES = ("os.rename", "os.link", "os.symlink")  # os.replace is told as os.rename
 
 
 class Watcher:
@@ -51,17 +50,11 @@ class Watcher:
                 self._pending = True
 
     def _concerns(self, event: str, arguments: tuple[object, ...]) -> bool:
-        if event in OF_TWO_NAMES:
-            names = arguments[:2]
-        elif event in OF_ONE_NAME or (event == "open" and _appends(arguments[2])):
-            names = arguments[:1]
-        else:
+        if event not in RENAMES and not (event == "open" and _appends(arguments[2])):
             return False
-        texts = [os.path.abspath(os.fsdecode(name)) for name in names if isinstance(name, str | bytes | os.PathLike)]
-        if not any(text.startswith(self._below) for text in texts):
-            return False
-        there = event == "os.mkdir"  # a folder that is there is not made, a file that is not there not removed
-        return event not in OF_ONE_NAME or os.path.lexists(texts[0]) != there
+        named = arguments[: 1 if event == "open" else 2]
+        names = (name for name in named if isinstance(name, str | bytes | os.PathLike))
+        return any(os.path.abspath(os.fsdecode(name)).startswith(self._below) for name in names)
 
 
 def _appends(flags: object) -> bool:

@@ -197,7 +197,7 @@ def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> I
     waiting: list[Future[int]] = []
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_start_worker) as pool:
+        with ProcessPoolExecutor(min(workers, len(chunks)), context, _start_worker) as pool:
             try:
                 waiting += [pool.submit(_render, out, chunk) for chunk in chunks]
                 for future in as_completed(waiting):
