@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections import OrderedDict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tlbench.errors import TlbenchError
 from tlbench.training.run_folder import LOG_NAME, STATE_NAME, RunLog, Sums, write_state
 
 
@@ -80,3 +82,15 @@ def test_equal_states_have_equal_bytes_whatever_objects_they_are_made_of(tmp_pat
     assert contents[0] == contents[1] == contents[2]
     write_state(tmp_path, {**one, "b": {name: torch.ones(2)}})
     assert (tmp_path / STATE_NAME).read_bytes() != contents[0]
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe"])
+def test_a_log_that_is_no_file_is_one_line(tmp_path: Path, what: str) -> None:
+    (tmp_path / LOG_NAME).mkdir() if what == "folder" else os.mkfifo(tmp_path / LOG_NAME)
+    with pytest.raises(TlbenchError, match=rf"can't be read \(it is a (named )?{what}, not a regular file\)"):
+        RunLog(tmp_path).cut(3, step=0)
+
+
+def test_a_log_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TlbenchError, match=r"log\.jsonl: can't be written"):
+        RunLog(tmp_path / "no such folder").append({"step": 0})

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.files import JSON, atomic_path, read_outside, write_bytes_atomically, write_text_atomically
+from tlbench.files import JSON, atomic_path, read_outside, unwritable, write_bytes_atomically, write_text_atomically
 from tlbench.files_of_before import settings_now
 from tlbench.litter import remove_litter
 from tlbench.owner import owned
@@ -152,21 +152,26 @@ class RunLog:
         self.lines = 0
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Append an object; it has a ``step``."""
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        """Append an object; it has a ``step``. Raises TlbenchError if the disk is full."""
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise unwritable(self._path, error) from error
         self.lines += 1
 
     def cut(self, lines: int | None, step: int) -> None:
         """Keep the first ``lines`` lines, those of the state that was read.
 
         ``lines`` is None for a state that does not say it, as tlbench 0.1.0 wrote it: lines of steps up to ``step``,
-        the state's, are kept then.
+        the state's, are kept then. Raises TlbenchError if the file can't be read or replaced.
         """
         try:
             there = read_outside(self._path, JSON).splitlines(keepends=True)
         except FileNotFoundError:
             there = []
+        except OSError as error:
+            raise TlbenchError(f"{self._path}: can't be read ({error.strerror}); remove it and run again") from error
         kept = [line for line in there if _step_of(line) <= step] if lines is None else there[:lines]
         if not kept:
             self._path.unlink(missing_ok=True)
