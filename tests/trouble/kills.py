@@ -158,7 +158,7 @@ class Whole:
     seconds: float
 
 
-class Bench:
+class KilledRuns:
     """A folder in which scenarios are run again and again."""
 
     def __init__(self, folder: Path, nursery: Nursery) -> None:
@@ -213,26 +213,26 @@ class Bench:
         return folder
 
 
-def every_kill(bench: Bench, name: str) -> Iterator[Verdict]:
+def every_kill(runs: KilledRuns, name: str) -> Iterator[Verdict]:
     """Kill one scenario before each rename, and after the last."""
-    points = bench.whole(name).points
+    points = runs.whole(name).points
     kills = [*(Kill(at) for at in range(1, points + 1)), Kill(points, "after")]
     random.Random(name).shuffle(kills)
     for kill in kills:
-        yield _verdict(bench, name, [kill])
+        yield _verdict(runs, name, [kill])
 
 
 def random_kills(folder: Path, cases: int, seed: int) -> Iterator[Verdict]:
     """Kill random scenarios up to three times each, at random renames and at random moments."""
     names = list(SCENARIOS)
     with Nursery(names) as nursery:
-        bench = Bench(folder, nursery)
+        runs = KilledRuns(folder, nursery)
         for number in range(cases):
             rng = random.Random(f"{seed}/{number}")  # a case is the same however many come before it
             name = rng.choice(names)
-            whole = bench.whole(name)
+            whole = runs.whole(name)
             kills = [_random_kill(rng, whole) for _ in range(rng.randint(1, MOST_KILLS))]
-            yield _verdict(bench, name, kills)
+            yield _verdict(runs, name, kills)
 
 
 def _random_kill(rng: random.Random, whole: Whole) -> Kill:
@@ -241,8 +241,8 @@ def _random_kill(rng: random.Random, whole: Whole) -> Kill:
     return Kill(seconds=rng.uniform(0, whole.seconds), number=rng.choice((signal.SIGKILL, signal.SIGTERM)))
 
 
-def _verdict(bench: Bench, name: str, kills: Sequence[Kill]) -> Verdict:
-    why = bench.killed(name, kills)
+def _verdict(runs: KilledRuns, name: str, kills: Sequence[Kill]) -> Verdict:
+    why = runs.killed(name, kills)
     return Verdict(f"kill: {name}", ", ".join(map(str, kills)), "fell short" if why else "right", why)
 
 
@@ -250,10 +250,10 @@ def main() -> None:
     """Kill the given scenarios everywhere."""
     names = sys.argv[1:] or list(SCENARIOS)
     with tempfile.TemporaryDirectory() as folder, Nursery(names) as nursery:
-        bench = Bench(Path(folder), nursery)
+        runs = KilledRuns(Path(folder), nursery)
         for name in names:
             verdicts = []
-            for verdict in every_kill(bench, name):
+            for verdict in every_kill(runs, name):
                 verdicts.append(verdict)
                 if verdict.end == "fell short":
                     print(f"  {verdict.name}: {verdict.why}", flush=True)

@@ -193,7 +193,7 @@ class Sums:
     Parameters
     ----------
     losses : mapping of str to list of float
-        :attr:`losses` of a state, to go on with.
+        What a state kept, to go on with.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 RENAMES = ("os.rename", "os.link", "os.symlink")  # os.replace is told as os.rename
 
 
-class Watcher:
+class KillPoints:
     """Counts, and kills at a number.
 
     Parameters
@@ -62,9 +62,9 @@ def _appends(flags: object) -> bool:
 
 
 def install(given: Mapping[str, str]) -> None:
-    """Watch this process as these variables say; without them do nothing."""
+    """Count in this process as these variables say; without them do nothing."""
     if "KILL_BELOW" in given:
-        Watcher(given["KILL_BELOW"], given["KILL_COUNTER"], int(given["KILL_AT"]), given["KILL_MOMENT"])
+        KillPoints(given["KILL_BELOW"], given["KILL_COUNTER"], int(given["KILL_AT"]), given["KILL_MOMENT"])
     if "KILL_SECONDS" in given and os.getpgid(0) == os.getpid():  # the first process of the group
         what = (os.getpgid(0), int(given["KILL_SIGNAL"]))
         timer = threading.Timer(float(given["KILL_SECONDS"]), os.killpg, what)
