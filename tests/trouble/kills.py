@@ -89,7 +89,7 @@ class Ended:
 
     def refused_as(self, complete: str) -> bool:
         """Whether it was refused because the result is there already."""
-        return bool(complete) and self.stderr.startswith(f"error: {complete}")
+        return bool(complete) and f"error: {complete}" in self.stderr
 
     def badly(self, scenario: Scenario, kill: Kill) -> str:
         """What is wrong with this end of a run that was killed; an empty text if nothing is."""
