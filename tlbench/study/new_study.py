@@ -17,7 +17,6 @@ from tlbench.datasets.transcripts import has_words
 from tlbench.document import clean, counted
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
-from tlbench.litter import remove_litter, temporary_name
 from tlbench.litter import temporary_name
 from tlbench.observing.cache import content_sha256
 from tlbench.owner import owned
