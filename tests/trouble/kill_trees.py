@@ -45,6 +45,11 @@ def _length(path: Path) -> bytes:
     return str(path.stat().st_size).encode()
 
 
+def _hashes(path: Path) -> bytes:
+    """The hashes of a list of hashes and names."""
+    return b"\n".join(sorted(line.partition(b"  ")[0] for line in path.read_bytes().splitlines()))
+
+
 @dataclass(frozen=True)
 class Differing:
     """Files that may differ.
@@ -71,6 +76,7 @@ MAY_DIFFER = (
     Differing(r"run/log\.jsonl", "frames_per_second is the speed of the machine", _log),
     Differing(r".*/(result|calibration)\.json", "it says when the run started and ended", _without_times),
     Differing(r"study/videos/.*\.mp4", "names are random, so that participants can't guess", Path.read_bytes, True),
+    Differing(r"study/videos\.sha256", "it has these names", _hashes),
     Differing(r"study/codes\.txt", "codes are random", _length),
     Differing(r"study/study\.sqlite", "it has these names and codes", _study),
 )
