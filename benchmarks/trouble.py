@@ -16,12 +16,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.trouble.kills import random_kills
 from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
 from tests.trouble.special_cases import special_files
 from tests.trouble.visit_cases import visits
 
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
+    "kills": random_kills,
     "media": damaged_media,
     "special": special_files,
     "owners": owners,

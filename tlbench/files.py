@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tlbench.errors import TlbenchError
-from tlbench.litter import temporary_name
+from tlbench.litter import remove_litter, temporary_name
 
 if TYPE_CHECKING:
     from requests import Response
@@ -110,7 +111,8 @@ def file_sha256(path: Path) -> str:
 def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     """A temporary path that is renamed to ``path`` when the block ends, and removed if the block raises.
 
-    So ``path`` holds either the whole new file or what was there before.
+    So ``path`` holds either the whole new file or what was there before. What killed runs left in its folder is removed
+    (:mod:`tlbench.litter`).
 
     Parameters
     ----------
@@ -123,6 +125,7 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     OSError
         If the file can't be renamed.
     """
+    _sweep(path.parent)
     # Not tempfile's: only their owner can read its files, and a cache or a result may be shared.
     name = temporary_name(f".part{path.suffix}", path.stem) if keep_suffix else temporary_name(".tmp")
     temporary = path.with_name(name)
@@ -131,6 +134,12 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left in a folder, before this process writes there for the first time."""
+    remove_litter(folder)
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:

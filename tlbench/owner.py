@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tlbench.errors import TlbenchError
 from tlbench.files import OWNER, read_outside, unwritable
-from tlbench.litter import host_mark, is_running, temporary_name
+from tlbench.litter import host_mark, is_running, remove_litter, temporary_name
 from tlbench.owner_card import OwnerCard, new_token
 
 TOUCH_SECONDS = 60.0
@@ -151,6 +151,7 @@ def _acquire(path: Path, card: OwnerCard, take_over: bool, made: list[Path]) -> 
     """Make the folder and take its owner file, as :func:`_take`; ``made`` gets the folders that were missing."""
     for _ in range(_TRIES):
         made += _make_folder(path.parent)
+        remove_litter(path.parent)
         try:
             before = _take(path, card, take_over)
         except FileNotFoundError:  # another run has just removed the folder, which was empty

@@ -12,7 +12,7 @@ import pytest
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic import corpus as corpus_module
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
-from tlbench.datasets.synthetic.corpus import Sizes, check_corpus, render_corpus
+from tlbench.datasets.synthetic.corpus import Sizes, check_corpus, check_present, render_corpus
 from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS
 from tlbench.datasets.synthetic.head import CY, Head
 from tlbench.datasets.synthetic.person import make_person
@@ -150,3 +150,28 @@ def test_a_wide_open_mouth_stays_in_the_readers_window_and_skin_is_not_burnt_out
         assert 0 <= y1 < rows.min() < rows.max() < y2 <= 160
         cheek = opened[int(CY) - 60 : int(CY) - 40, 60:100]
         assert np.percentile(cheek, 99) < 245
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_kill_while_the_hashes_are_replaced_changes_nothing(root: Path, tmp_path: Path, at: int) -> None:
+    """Of corpus.json, hashes.txt and corpus.json again, the one that is not written any more."""
+    (root / "main/test000/00009.txt").write_text("one more file")
+    whole = Path(shutil.copytree(root, tmp_path / "whole"))
+    assert render_corpus(whole, sizes=SIZES, parts=("sentences",), workers=1) == 0
+    write, written = corpus_module.write_bytes_atomically, 0
+
+    def killed(path: Path, content: bytes) -> None:
+        nonlocal written
+        written += path.name in ("corpus.json", "hashes.txt")
+        if written == at:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "write_bytes_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            render_corpus(root, sizes=SIZES, parts=("sentences",), workers=1)
+    check_present(root)
+    assert render_corpus(root, sizes=SIZES, parts=("sentences",), workers=1) == 0
+    for name in ("corpus.json", "hashes.txt", "test.txt"):
+        assert (root / name).read_bytes() == (whole / name).read_bytes(), name

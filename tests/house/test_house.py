@@ -23,6 +23,7 @@ FOUNDATION = {
     *("tlbench.files_of_before", "tlbench.owner", "tlbench.owner_card"),
     "tlbench.statistics",
     "tlbench.version",
+    "tlbench.workers",
 }
 WHOLE_JOBS = {"tlbench.checking", "tlbench.demo", "tlbench.verify"}  # they call every room but cli
 OBSERVERS_MAY_IMPORT = (

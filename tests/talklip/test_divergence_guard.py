@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import random
 
 import pytest
 import torch
@@ -73,3 +75,21 @@ def test_the_first_tensor_that_is_not_finite_is_named() -> None:
     tensors = {"steps": torch.tensor([1]), "a": torch.zeros(2), "b": torch.tensor([1.0, math.nan])}
     assert first_not_finite(tensors) == "b"
     assert first_not_finite({"a": torch.ones(3)}) is None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_guard_that_is_restored_says_what_the_one_before_would_have_said(seed: int) -> None:
+    rng = random.Random(seed)
+    whole, saved = make_guard(), make_guard()
+    for _ in range(rng.randint(0, 6)):
+        losses = {"l1": 0.1, "real": rng.choice((0.5, 90.0)), "fake": rng.choice((0.5, 90.0))}
+        whole.check(losses), saved.check(losses)
+    if rng.random() < 0.5:
+        whole.note_rollback("why", 3), saved.note_rollback("why", 3)
+    resumed = make_guard()
+    resumed.restore(json.loads(json.dumps(saved.to_json())))
+    assert resumed.is_calm == whole.is_calm
+    for _ in range(6):
+        losses = {"real": rng.choice((0.5, 90.0)), "fake": rng.choice((0.5, 90.0))}
+        assert resumed.check(losses) == whole.check(losses)
+    assert resumed.to_json() == whole.to_json()

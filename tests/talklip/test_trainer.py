@@ -21,6 +21,7 @@ from tests.factories.media_factory import tone, write_clip
 from tlbench.checkpoints.package import read_package
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
+from tlbench.talklip import trainer as trainer_module
 from tlbench.talklip.batches import BatchMaker, FrameMasking
 from tlbench.talklip.checkpoint import load_generator
 from tlbench.talklip.dataset import Faces, TalkLipDataset, TrainingClip
@@ -32,6 +33,7 @@ from tlbench.talklip.train import TrainedReference, train_reference
 from tlbench.talklip.train_config import LossConfig, OptimConfig
 from tlbench.talklip.train_step import TrainStep
 from tlbench.talklip.trainer import TrainLoopConfig
+from tlbench.training import run_folder
 
 TEXTS = {"train": ("BLUE BOATS", "RED CARS", "BLUE CARS", "RED BOATS AGAIN"), "val": ("BLUE BOATS",)}
 QUICK = TrainLoopConfig(batch_clips=2, validate_every=3, save_every=2)
@@ -591,3 +593,59 @@ def test_a_generator_that_can_not_be_trained_further_is_refused(
     train(tmp_path / "bare", "base-no-lip-gan", stages=StageSchedule((1, 0, 0)))
     with pytest.raises(TlbenchError, match=message):
         train(tmp_path / "more", variant, model={"init_from": tmp_path / "bare" / "last", **changed})
+
+
+class Dead(BaseException):
+    """The process was killed: nothing that it would still do happens."""
+
+
+def killed_at_state(patch: pytest.MonkeyPatch, at: int, moment: str) -> None:
+    """Kill the training before or after the ``at``-th state is written; then neither state nor log can be written."""
+    written, write = 0, run_folder.write_state
+
+    def write_state(out: Path, state: dict[str, Any]) -> None:
+        nonlocal written
+        written += 1
+        if written < at or (written == at and moment == "after"):
+            write(out, state)
+        if written >= at:
+            patch.setattr(run_folder.RunLog, "append", write_state)  # whatever is called now raises
+            raise Dead
+
+    patch.setattr(trainer_module, "write_state", write_state)
+
+
+@pytest.mark.parametrize(
+    ("at", "moment"),
+    [
+        pytest.param(at, moment, marks=() if (at, moment) == (5, "before") else pytest.mark.slow)
+        for at in range(1, 7)
+        for moment in ("before", "after")
+    ],
+)
+def test_a_kill_around_a_rollback_changes_nothing(train: Train, tmp_path: Path, at: int, moment: str) -> None:
+    """States: at the start, after steps 2, 3 and 4, after the rollback from step 5 to 4, and at the end."""
+    step = trainer_module.ReferenceTraining._step
+
+    def diverging(self: Any, batches: Any) -> str | None:
+        why = step(self, batches)
+        return "made up" if (self._position.step, self._position.tries) == (5, 0) else why
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer_module.ReferenceTraining, "_step", diverging)
+        train(tmp_path / "whole", "base-no-lip-gan")
+        with pytest.MonkeyPatch.context() as inner:
+            killed_at_state(inner, at, moment)
+            with pytest.raises(Dead):
+                train(tmp_path / "cut", "base-no-lip-gan")
+        train(tmp_path / "cut", "base-no-lip-gan")
+    assert (tmp_path / "whole" / "state.pt").read_bytes() == (tmp_path / "cut" / "state.pt").read_bytes()
+    logs = [
+        [
+            {name: value for name, value in json.loads(line).items() if name != "frames_per_second"}
+            for line in (tmp_path / name / "log.jsonl").read_text().splitlines()
+        ]
+        for name in ("whole", "cut")
+    ]
+    assert logs[0] == logs[1]
+    assert [line["went_back_from"] for line in logs[0] if "went_back_from" in line] == [5]

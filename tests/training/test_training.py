@@ -120,6 +120,33 @@ def test_an_interrupted_training_ends_with_the_same_weights(
         assert torch.equal(tensor, resumed["network"][name]), name
 
 
+@pytest.mark.parametrize("after", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_a_training_that_is_stopped_between_validations_ends_with_the_same_files(
+    whole: Path, root: Path, cache: Path, tmp_path: Path, after: int
+) -> None:
+    steps = iter(range(100))
+    stopped = train_observer(
+        *("avhubert", "lrs2", tmp_path, root),
+        size="tiny",
+        schedule=QUICK,
+        devices=CPU,
+        cache=cache,
+        stop=lambda: next(steps) == after,
+    )
+    assert stopped.step == after
+    train(root, tmp_path, cache)
+    for name in ("state.pt", "best/weights.safetensors", "best/package.json", "settings.json"):
+        assert (whole / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    logs = [
+        [
+            {name: value for name, value in json.loads(line).items() if name != "frames_per_second"}
+            for line in (out / "log.jsonl").read_text().splitlines()
+        ]
+        for out in (whole, tmp_path)
+    ]
+    assert logs[0] == logs[1]
+
+
 def test_time_that_is_up_leaves_everything_saved(root: Path, cache: Path, tmp_path: Path) -> None:
     trained = train(root, tmp_path, cache, max_seconds=1e-9)
     assert (trained.step, trained.value) == (0, None)

@@ -93,3 +93,18 @@ def test_a_folder_that_was_set_aside_comes_back_if_the_new_one_never_came(tmp_pa
     remove_litter(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
     assert (tmp_path / "best" / "weights").read_text() == ("new" if replaced else "old")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_process_that_has_ended_but_was_not_waited_for_is_gone(tmp_path: Path) -> None:
+    with a_process(tmp_path, "os.kill(os.getpid(), 9)") as child:
+        while Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
+        assert remove_litter(tmp_path) == 1
+
+
+def test_whoever_writes_into_a_folder_removes_what_was_left_there(tmp_path: Path) -> None:
+    left = tmp_path / temporary_name(".part.mp4", "clip").replace(f"-{os.getpid()}-", "-999999999-")
+    left.touch()
+    write_text_atomically(tmp_path / "text", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]

@@ -164,36 +164,32 @@ def command(
         val_clips=val_clips,
         seed=seed,
     )
-    with TrainingProgress() as progress:
-        try:
-            trained = train_observer(
-                observer,
-                dataset,
-                out,
-                data_root,
-                size=read_size(size),
-                view=view,
-                schedule=schedule,
-                train_split=train_split,
-                val_split=val_split,
-                init_from=init_from,
-                save_fp16=save_fp16,
-                devices=TrainingDevices(accelerator, devices, precision, num_workers),
-                cache=cache,
-                max_seconds=None if max_time is None else 60 * max_time,
-                take_over=take_over,
-                on_prepared=progress.prepared,
-                on_report=progress.tell,
-            )
-        except KeyboardInterrupt:
-            write_text_atomically(out / CONFIG_NAME, config_text(context))
-            click.echo(f"stopped; run the same command again to resume from {out}", err=True)
-            context.exit(signals.exit_code(130))
+    with TrainingProgress() as progress, signals.deferred():  # the present step is finished first
+        trained = train_observer(
+            observer,
+            dataset,
+            out,
+            data_root,
+            size=read_size(size),
+            view=view,
+            schedule=schedule,
+            train_split=train_split,
+            val_split=val_split,
+            init_from=init_from,
+            save_fp16=save_fp16,
+            devices=TrainingDevices(accelerator, devices, precision, num_workers),
+            cache=cache,
+            max_seconds=None if max_time is None else 60 * max_time,
+            take_over=take_over,
+            on_prepared=progress.prepared,
+            on_report=progress.tell,
+            stop=lambda: signals.received() is not None,
+        )
     write_text_atomically(out / CONFIG_NAME, config_text(context))
     _print(trained, as_json)
     if trained.step < trained.steps:
         click.echo(f"stopped at step {trained.step} of {trained.steps}; the same command resumes", err=True)
-        context.exit(1)
+        context.exit(signals.exit_code(1))
 
 
 def _print(trained: TrainedObserver, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.leaderboard.submission import Computed, Submission
 from tlbench.leaderboard.submission_file import MAX_BYTES, read_submission, submit, to_text
+from tlbench.litter import remove_litter
 from tlbench.owner import owned
 from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
 from tlbench.scoring.record import RECORDS_NAME, read_records
@@ -75,12 +76,13 @@ def add(
     with owned(board, take_over=take_over):
         there = [] if not (board / made.dataset).is_dir() else read_dataset(board / made.dataset)
         others = [entry for entry in there if entry.file != file.name]
-        if len(others) < len(there) and not replace:
+        text = to_text(made)
+        if len(others) < len(there) and not replace and _read(file) != text:  # a killed run may have added it already
             raise TlbenchError(
                 f"{file}: a record of that name exists; choose another name (--name), or --replace if it is yours"
             )
         _check_together([*others, Entry(file.name, made)], board / made.dataset)
-        write_text_atomically(file, to_text(made))
+        write_text_atomically(file, text)
     return file
 
 
@@ -145,6 +147,7 @@ def _tables(board: Path, boards: Sequence[Board]) -> dict[Path, str]:
 def _other_pages(site: Path, made: Mapping[Path, str]) -> list[Path]:
     """Pages of an older build that no longer exist. Raises TlbenchError if the folder has other files."""
     front = site / FRONT
+    remove_litter(site)
     if not site.exists():
         return []
     if not site.is_dir() or (any(site.iterdir()) and MARK not in (_read(front) or "")):

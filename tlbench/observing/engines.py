@@ -23,6 +23,7 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
 from tlbench.observing.plan import Plan
 from tlbench.observing.runner import ObserverRunner
+from tlbench.workers import end_with_parent
 
 _runner: ObserverRunner | None = None  # of this worker process, made by _start_worker
 
@@ -116,6 +117,7 @@ def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observa
 def _start_worker(plan: Plan) -> None:
     """Runs first in each worker process."""
     global _runner
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once without a message: finished evidence is in the cache
     _limit_threads(plan)
     _runner = ObserverRunner(plan)

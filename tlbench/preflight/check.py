@@ -25,6 +25,7 @@ from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_file_names, check_ground_truth, check_lengths
 from tlbench.preflight.headers import Expected
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
+from tlbench.workers import end_with_parent
 
 SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # with more, the disk is the bottleneck
@@ -173,7 +174,7 @@ def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Ite
         yield from map(check_clip, clips, repeat(expected))
         return
     context = multiprocessing.get_context("spawn")  # fork is not safe with other libraries' threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
             yield from pool.map(partial(check_clip, expected=expected), clips, chunksize=CLIPS_A_TASK)
         except BrokenProcessPool as error:
@@ -185,5 +186,7 @@ def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Ite
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts_to_parent() -> None:
+def _start_worker() -> None:
+    """Runs first in each worker process, and leaves interrupts to its parent."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

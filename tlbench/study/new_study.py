@@ -17,6 +17,7 @@ from tlbench.datasets.transcripts import has_words
 from tlbench.document import clean, counted
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
+from tlbench.litter import temporary_name
 from tlbench.observing.cache import content_sha256
 from tlbench.owner import owned
 from tlbench.study.answers import GROUND_TRUTH
@@ -102,8 +103,8 @@ def new_study(
     _check_names(methods)
     if min(clips, participants) < 1 or checks < 0 or (reading_clips or 0) < 0:
         raise TlbenchError("a study needs at least one clip and one participant, and no number below 0")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TlbenchError(f"{folder}: is not an empty folder; choose a new folder for the study")
+    with owned(folder.parent, name=folder.name, take_over=take_over):  # what a killed run left goes in any case
+        _check_free(folder)
     selections = [
         load_dataset(dataset, data_root, generated=path, split=split, subset=subset, limit=limit, manifest=manifest)
         for path in methods.values()
@@ -171,7 +172,7 @@ def _write(
 ) -> tuple[list[str], list[ShownVideo]]:
     """Write the folder of a study under a temporary name and rename it. Returns the codes and the videos."""
     items = dict.fromkeys(trial.item for plan in plans for trial in plan)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    partial = folder.with_name(temporary_name(".part", folder.name))
     try:
         (partial / VIDEOS).mkdir(parents=True)
         videos = []
@@ -200,6 +201,16 @@ def _write(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return codes, videos
+
+
+def _check_free(folder: Path) -> None:
+    """Raises TlbenchError if there is something already, such as the study that a killed run had just completed."""
+    if (folder / FILE_NAME).is_file():
+        raise TlbenchError(
+            f"{folder}: is not an empty folder but a study, with its codes in {CODES}; serve it, or choose a new folder"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TlbenchError(f"{folder}: is not an empty folder; choose a new folder for the study")
 
 
 def _check_names(methods: Mapping[str, Path]) -> None:

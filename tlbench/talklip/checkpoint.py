@@ -162,8 +162,8 @@ def write_official(
         ENTRY: json.dumps({**_sizes(network), "trained": dict(trained)}),
     }
     try:
-        with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+        with atomic_path(path) as temporary, open(temporary, "xb") as file:
+            torch.save(content, file)  # into a path it would also write the name of the temporary file
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         reason = str(error).splitlines()[0]
         raise TlbenchError(f"checkpoint {path}: can't be written ({reason}); free some space") from error

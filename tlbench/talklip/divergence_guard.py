@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median_low
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlbench.errors import TlbenchError
 
@@ -86,6 +86,17 @@ class DivergenceGuard:
                 f"the training diverged {self._rollbacks} times after step {step} ({reason}); start again in another "
                 "folder with a lower learning rate (--learning-rate, --init-from)"
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """What a state keeps."""
+        return {"recent": {name: list(values) for name, values in self._recent.items()}, "rollbacks": self._rollbacks}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Continue from :meth:`to_json`. Of a state that has nothing of it nothing is known, as in a new training."""
+        for name, recent in self._recent.items():
+            recent.clear()
+            recent.extend(kept.get("recent", {}).get(name, ()))
+        self._rollbacks = kept.get("rollbacks", 0)
 
     def note_later_state(self) -> None:
         """Forget the rollbacks: a later state was saved, and they were to the one before."""

@@ -157,6 +157,7 @@ def generate_dataset(
     entry = generator.log_entry(config) | {"dataset": dataset, "boxes_folder": boxes is not None}
     finder = BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))
     with owned(out, take_over=take_over):
+        remove_litter(out, deep=True)
         log = GenerationLog(out, entry, generator.log_extra())
         tell = progress or (lambda *_: None)
         return _generate_all(selection.clips, out, generator, finder, config, log, workers, tell)
@@ -260,7 +261,6 @@ def _generate_clip(
         generator.inference, numbered, list(boxes.of_person), audio_features, config.identity, stop
     )
     make_folder(path.parent)
-    remove_litter(path.parent)
     write_video(path, generated, FRAMES_PER_SECOND, samples, SAMPLE_RATE, CODEC, config.crf)
     converted = list(video.conversions)
     rate, channels = sound_form(speech)

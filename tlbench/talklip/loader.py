@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from tlbench.talklip.batches import Batch, BatchMaker
 from tlbench.talklip.dataset import TalkLipDataset
-from tlbench.training.devices import on_cuda
+from tlbench.training.batch_loading import load_batches
 from tlbench.training.schedule import BatchPlan
 
 if TYPE_CHECKING:
@@ -57,14 +57,8 @@ class BatchLoader:
         dataset = _TalkLipBatches(
             self._maker, self._train_set, self._plan, (self._seed, 1, rollbacks), use_expert=use_expert
         )
-        loader = DataLoader(
-            dataset,
-            batch_size=None,
-            sampler=_Numbers(mine),
-            num_workers=self._num_workers,
-            pin_memory=on_cuda(self._fabric),
-        )
-        return (batch.to(self._fabric.device) for batch in loader)
+        loaded = load_batches(dataset, mine, self._num_workers, self._fabric)
+        return (batch.to(self._fabric.device) for batch in loaded)
 
 
 class _TalkLipBatches(Dataset[Batch]):
@@ -89,13 +83,3 @@ class _TalkLipBatches(Dataset[Batch]):
         rng = np.random.default_rng((*self._seed, number))
         clips = [self._train_set[index] for index in self._plan[number]]
         return self._maker.training(clips, rng, use_expert=self._use_expert)
-
-
-class _Numbers(Sampler[int]):
-    """The numbers of the batches, without end."""
-
-    def __init__(self, numbers: Iterable[int]) -> None:
-        self._numbers = numbers
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers)

@@ -30,7 +30,7 @@ from tlbench.talklip.train_config import Init
 from tlbench.talklip.train_step import ADVERSARIAL, TrainStep
 from tlbench.talklip.validation import Validation
 from tlbench.training.loop import TrainingReport
-from tlbench.training.run_folder import STATE_ERRORS, Sums, append_log, bad_state, cut_log, read_state, write_state
+from tlbench.training.run_folder import STATE_ERRORS, RunLog, Sums, bad_state, read_state, write_state
 from tlbench.training.schedule import BatchPlan
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ class ReferenceTraining:
         self._init = init
         self._provenance = provenance
         self._position = Position()
+        self._log = RunLog(out)
+        self._sums = Sums()
         self._state_is_consistent = True  # False during a step
         self._saved_step = -1  # step of the saved state
         # As in the original, a batch is a fixed number of clips at random, whatever their lengths.
@@ -196,29 +198,29 @@ class ReferenceTraining:
         self, on_report: Callable[[TrainingReport], None], notify: Callable[[str], None], stop: Callable[[], bool]
     ) -> None:
         """The loop over steps."""
-        config, sums, batches = self._config, Sums(), self._batches()
+        config, batches = self._config, self._batches()
         while self._stages.stage != DONE and not stop():
             self._state_is_consistent = False
             began = time.monotonic()
-            divergence = self._step(batches, sums)
+            divergence = self._step(batches)
             if divergence is not None:
                 self._roll_back(divergence, notify)
-                sums, batches = Sums(), self._batches()
+                batches = self._batches()
                 continue
-            sums.seconds += time.monotonic() - began
+            self._sums.seconds += time.monotonic() - began
             stage = self._stages.stage
             self._stages.at_step(self._position.step)
             validates = self._position.step % config.validate_every == 0 or self._stages.stage == DONE
             val_losses = self._validate() if validates else {}
-            self._state_is_consistent = True
             if self._stages.stage != stage:
                 self._enter_stage(notify)
                 batches = self._batches()
+            report = self._report(val_losses) if validates or self._position.step % LOG_EVERY == 0 else None
+            self._state_is_consistent = True
             if self._stages.stage != stage or validates or self._position.step % config.save_every == 0:
                 self._save()
-            if validates or self._position.step % LOG_EVERY == 0:
-                self._report(on_report, sums, val_losses)
-                sums = Sums()
+            if report is not None and self._fabric.global_rank == 0:
+                on_report(report)
 
     def _start(self) -> None:
         """Prepare the first step of a new training."""
@@ -244,7 +246,7 @@ class ReferenceTraining:
             line += ": it can't read these videos, so a generator learns nothing from it; take another (--expert)"
         self._notify(notify, line, {"truth_lip_per_token": round(loss, 5)})
 
-    def _step(self, batches: Iterator[Batch], sums: Sums) -> str | None:
+    def _step(self, batches: Iterator[Batch]) -> str | None:
         """Train by one step. Returns why the training diverged, or None."""
         torch.manual_seed(
             (self._config.seed * 1009 + self._position.tries) * 1_000_003 + self._position.step
@@ -254,8 +256,8 @@ class ReferenceTraining:
         means = self._fabric.all_reduce(self._train_step(accumulated), reduce_op="mean")
         assert isinstance(means, dict)
         losses = {name: float(value) for name, value in means.items()}
-        sums.add(losses)
-        sums.frames += sum(len(batch.faces) for batch in accumulated)
+        self._sums.add(losses)
+        self._sums.frames += sum(len(batch.faces) for batch in accumulated)
         self._position.step += 1
         return self._guard.check(losses)
 
@@ -279,18 +281,18 @@ class ReferenceTraining:
         self._position.tries = tries
         self._guard.note_rollback(reason, self._position.step)
         self._enter_stage()
-        self._saved_step = -1  # the number of rollbacks is part of the state
-        self._save()
-        self._state_is_consistent = True
         self._notify(
             notify,
             f"step {diverged}: {reason}; went back to step {self._position.step}, other batches are drawn from there",
             {"went_back_from": diverged, "reason": reason},
         )
+        self._state_is_consistent = True
+        self._saved_step = -1  # the number of rollbacks is part of the state
+        self._save()
 
     def _notify(self, notify: Callable[[str], None], line: str, event: Mapping[str, Any]) -> None:
         if self._fabric.global_rank == 0:
-            append_log(self._out, {"step": self._position.step, **event})
+            self._log.append({"step": self._position.step, **event})
             notify(line)
 
     def _validate(self) -> dict[str, float]:
@@ -322,10 +324,9 @@ class ReferenceTraining:
     def _epoch(self) -> int:
         return self._plan.epoch_of(self._position.step * self._config.accumulate * self._fabric.world_size)
 
-    def _report(self, on_report: Callable[[TrainingReport], None], sums: Sums, val_losses: Mapping[str, float]) -> None:
-        """Report the mean losses since the last report to ``on_report``, the log and TensorBoard."""
-        if self._fabric.global_rank != 0:
-            return
+    def _report(self, val_losses: Mapping[str, float]) -> TrainingReport:
+        """The mean losses since the last report, which the log and TensorBoard get too."""
+        sums, self._sums = self._sums, Sums()
         frame_rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
         optim, total = self._train_step.optim, self._stages.schedule.total
         report = TrainingReport(
@@ -341,9 +342,10 @@ class ReferenceTraining:
         line = {"step": report.step, "epoch": report.epoch, "stage": self._stages.stage, **report.losses}
         line |= {"frames_per_second": round(frame_rate, 1)}
         line |= {f"val_{name}": value for name, value in val_losses.items()}
-        append_log(self._out, line)
-        self._fabric.log_dict({name: value for name, value in line.items() if name != "step"}, step=report.step)
-        on_report(report)
+        if self._fabric.global_rank == 0:
+            self._log.append(line)
+            self._fabric.log_dict({name: value for name, value in line.items() if name != "step"}, step=report.step)
+        return report
 
     def _save(self) -> None:
         """Write the state, unless this step's is written already or the training is diverging."""
@@ -351,25 +353,41 @@ class ReferenceTraining:
         finite = all(first_not_finite(state[name]) is None for name in self._train_step.networks)
         if self._position.step == self._saved_step or not self._guard.is_calm or not finite:
             return
-        if self._fabric.global_rank == 0:
-            write_state(self._out, {**state, "at": asdict(self._position), "stages": self._stages.to_json()})
-        self._fabric.barrier()
         if self._position.step > self._saved_step >= 0:
             self._guard.note_later_state()
+        if self._fabric.global_rank == 0:
+            write_state(self._out, {**state, **self._place()})
+        self._fabric.barrier()
         self._saved_step = self._position.step
+
+    def _place(self) -> dict[str, Any]:
+        """What a state has besides networks and optimisers."""
+        return {
+            "at": asdict(self._position),
+            "stages": self._stages.to_json(),
+            "guard": self._guard.to_json(),
+            "losses": self._sums.losses,
+            "log_lines": self._log.lines,
+        }
 
     def _resume(self) -> bool:
         """Continue from the saved state; False if there is none."""
         state = read_state(self._out, self._fabric.device)
         if state is None:
+            self._cut_log(0)
             return False
         try:
             self._train_step.restore(state)
             self._position = Position(**state["at"])
             self._stages.restore(state["stages"])
+            self._guard.restore(state.get("guard", {}))
+            self._sums = Sums(state.get("losses", {}))
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
-        if self._fabric.global_rank == 0:
-            cut_log(self._out, self._position.step)
+        self._cut_log(state.get("log_lines"))
         self._saved_step = self._position.step
         return True
+
+    def _cut_log(self, lines: int | None) -> None:
+        if self._fabric.global_rank == 0:
+            self._log.cut(lines, self._position.step)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from tlbench.checkpoints.package import own_package, replace_package
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
-from tlbench.training.devices import on_cuda
-from tlbench.training.run_folder import STATE_ERRORS, Sums, append_log, bad_state, cut_log, read_state, write_state
+from tlbench.training.batch_loading import load_batches
+from tlbench.training.run_folder import STATE_ERRORS, RunLog, Sums, bad_state, read_state, write_state
 from tlbench.training.sample_dataset import SampleDataset
 from tlbench.training.schedule import BatchPlan, Schedule
 from tlbench.training.trainable import TOTAL, Trainable
@@ -138,13 +138,17 @@ class TrainingLoop:
         self._view_id = view_id
         self._metric = find_metric(trainable.metric)
         self._progress = _Progress()
+        self._log = RunLog(out)
+        self._sums = Sums()
+        self._state_is_consistent = True  # False during a step
         optimiser = torch.optim.AdamW(_groups(trainable.network, schedule.weight_decay), lr=schedule.learning_rate)
         self._network, self._optimiser = fabric.setup(trainable.network, optimiser)
 
-    def run(self, on_report: Callable[[TrainingReport], None], until: float | None = None) -> _Progress:
-        """Train from the folder's state to the last step, or until ``time.monotonic()`` reaches ``until``.
+    def run(self, on_report: Callable[[TrainingReport], None], stop: Callable[[], bool]) -> _Progress:
+        """Train from the folder's state to the last step, or until ``stop`` returns True between two steps.
 
-        The state is saved at the end and when an exception is raised.
+        The state is saved at each validation and at the end. An exception during a step drops the step: training
+        resumes from the state before it.
 
         Raises
         ------
@@ -155,19 +159,24 @@ class TrainingLoop:
         schedule, fabric = self._schedule, self._fabric
         plan = BatchPlan(self._train_set.lengths, schedule.batch_frames, schedule.seed)
         batches = self._batches(plan)
-        sums = Sums()
         self._network.train()
         try:
-            while self._progress.step < schedule.steps and (until is None or time.monotonic() < until):
-                self._step(batches, sums)
+            while self._progress.step < schedule.steps and not stop():
+                self._state_is_consistent = False
+                self._step(batches)
                 step = self._progress.step
                 epoch = plan.epoch_of(step * schedule.accumulate * fabric.world_size)
                 validating = step % schedule.validate_every == 0 or step == schedule.steps
-                if validating or step % LOG_EVERY == 0:
-                    self._report(on_report, sums, epoch, self._validate() if validating else None)
-                    sums = Sums()
+                value = self._validate() if validating else None
+                report = self._report(epoch, value) if validating or step % LOG_EVERY == 0 else None
+                self._state_is_consistent = True
+                if validating:
+                    self._save()
+                if report is not None and fabric.global_rank == 0:
+                    on_report(report)
         finally:
-            self._save()
+            if self._state_is_consistent:
+                self._save()
         return self._progress
 
     def _batches(self, plan: BatchPlan) -> Iterator[dict[str, Tensor]]:
@@ -178,18 +187,11 @@ class TrainingLoop:
             for step in range(self._progress.step, schedule.steps)
             for part in range(schedule.accumulate)
         ]
-        return iter(
-            DataLoader(
-                _Batches(self._trainable, self._train_set, plan, schedule.seed),
-                batch_size=None,
-                sampler=numbers,
-                num_workers=self._num_workers,
-                pin_memory=on_cuda(fabric),
-            )
-        )
+        batches = _Batches(self._trainable, self._train_set, plan, schedule.seed)
+        return load_batches(batches, numbers, self._num_workers, fabric)
 
-    def _step(self, batches: Iterator[dict[str, Tensor]], sums: Sums) -> None:
-        schedule = self._schedule
+    def _step(self, batches: Iterator[dict[str, Tensor]]) -> None:
+        schedule, sums = self._schedule, self._sums
         started = time.monotonic()
         torch.manual_seed(schedule.seed * 1_000_003 + self._progress.step)  # decides dropout
         rate = schedule.learning_rate_at(self._progress.step)
@@ -229,7 +231,6 @@ class TrainingLoop:
                 trained = {**self._training_info, "step": progress.step, self._metric.key: value}
                 package = own_package(self._trainable.package(), self._view_id, trained, half=self._save_fp16)
                 replace_package(package, self._out / BEST_NAME)
-            self._save()
         self._fabric.barrier()
         return value
 
@@ -238,11 +239,9 @@ class TrainingLoop:
             return True
         return value > self._progress.best if self._metric.better == "higher" else value < self._progress.best
 
-    def _report(
-        self, on_report: Callable[[TrainingReport], None], sums: Sums, epoch: int, val_value: float | None
-    ) -> None:
-        if self._fabric.global_rank != 0:
-            return
+    def _report(self, epoch: int, val_value: float | None) -> TrainingReport:
+        """The mean losses since the last report, which the log and TensorBoard get too."""
+        sums, self._sums = self._sums, Sums()
         frames_per_second = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
         report = TrainingReport(
             self._progress.step,
@@ -258,9 +257,11 @@ class TrainingLoop:
         line["frames_per_second"] = round(frames_per_second, 1)
         if val_value is not None:
             line[self._metric.key] = val_value
-        append_log(self._out, line)
-        self._fabric.log_dict({name: value for name, value in line.items() if name != "step"}, step=report.step)
-        on_report(report)
+        if self._fabric.global_rank == 0:
+            self._log.append(line)
+            values = {name: value for name, value in line.items() if name != "step"}
+            self._fabric.log_dict(values, step=report.step)
+        return report
 
     def _save(self) -> None:
         if self._fabric.global_rank != 0:
@@ -271,20 +272,28 @@ class TrainingLoop:
             "step": self._progress.step,
             "best": self._progress.best,
             "best_step": self._progress.best_step,
+            "losses": self._sums.losses,
+            "log_lines": self._log.lines,
         }
         write_state(self._out, state)
 
     def _resume(self) -> None:
         state = read_state(self._out, self._fabric.device)
         if state is None:
+            self._cut_log(0)
             return
         try:
             self._trainable.network.load_state_dict(state["network"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._progress = _Progress(state["step"], state["best"], state["best_step"])
+            self._sums = Sums(state.get("losses", {}))
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
-        cut_log(self._out, self._progress.step)
+        self._cut_log(state.get("log_lines"))
+
+    def _cut_log(self, lines: int | None) -> None:
+        if self._fabric.global_rank == 0:
+            self._log.cut(lines, self._progress.step)
 
 
 def _groups(network: nn.Module, weight_decay: float) -> Sequence[dict[str, Any]]:

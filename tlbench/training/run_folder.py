@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
+from types import MappingProxyType
 from typing import Any
 from zipfile import BadZipFile
 
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tlbench.errors import TlbenchError
-from tlbench.files import JSON, atomic_path, read_outside, write_text_atomically
+from tlbench.files import JSON, atomic_path, read_outside, unwritable, write_bytes_atomically, write_text_atomically
 from tlbench.files_of_before import settings_now
 from tlbench.litter import remove_litter
 from tlbench.owner import owned
@@ -86,10 +88,13 @@ def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], may_change
 
 
 def write_state(out: Path, state: Mapping[str, Any]) -> None:
-    """Replace the folder's state file. Raises TlbenchError if the disk is full; the old file is then unchanged."""
+    """Replace the folder's state file; the same state gives the same bytes.
+
+    Raises TlbenchError if the disk is full; the old file is then unchanged.
+    """
     try:
-        with atomic_path(out / STATE_NAME) as temporary:
-            torch.save(dict(state), temporary)
+        with atomic_path(out / STATE_NAME) as temporary, open(temporary, "xb") as file:
+            torch.save(_plain(state), file)  # into a path it would also write the name of the temporary file
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
         raise TlbenchError(f"{out}: the training state can't be written ({error}); free some space") from error
 
@@ -113,21 +118,69 @@ def bad_state(out: Path, error: BaseException) -> TlbenchError:
     return TlbenchError(f"{out / STATE_NAME}: training can't resume from it ({reason}); remove it to start again")
 
 
-def append_log(out: Path, line: Mapping[str, Any]) -> None:
-    """Append one JSON object to the log; it has a ``step``."""
-    with open(out / LOG_NAME, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+def _plain(value: Any) -> Any:
+    """The value with plain dicts and lists, and one object for all equal texts.
+
+    A pickle says which objects are the same one, and that differs between a run that was resumed and one that was not.
+    """
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    return sys.intern(value) if isinstance(value, str) else value
 
 
-def cut_log(out: Path, step: int) -> None:
-    """Remove the log's lines of steps after ``step``, the last saved one: those steps are trained and logged again."""
-    path = out / LOG_NAME
-    if path.is_file():
-        lines = [line for line in read_outside(path, JSON).decode().splitlines() if _step_of(line) <= step]
-        write_text_atomically(path, "".join(line + "\n" for line in lines))
+class RunLog:
+    """The log of a run, a JSON object a line. Each state says how many lines belong to it.
+
+    A line is written before the state that counts it. So when a run is killed the log has at least the lines of the
+    state on disk, and :meth:`cut` removes the rest: those steps are done and logged again.
+
+    Parameters
+    ----------
+    out : Path
+        The run folder.
+
+    Attributes
+    ----------
+    lines : int
+        How many there are.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / LOG_NAME
+        self.lines = 0
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Append an object; it has a ``step``. Raises TlbenchError if the disk is full."""
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        self.lines += 1
+
+    def cut(self, lines: int | None, step: int) -> None:
+        """Keep the first ``lines`` lines, those of the state that was read.
+
+        ``lines`` is None for a state that does not say it, as tlbench 0.1.0 wrote it: lines of steps up to ``step``,
+        the state's, are kept then. Raises TlbenchError if the file can't be read or replaced.
+        """
+        try:
+            there = read_outside(self._path, JSON).splitlines(keepends=True)
+        except FileNotFoundError:
+            there = []
+        except OSError as error:
+            raise TlbenchError(f"{self._path}: can't be read ({error.strerror}); remove it and run again") from error
+        kept = [line for line in there if _step_of(line) <= step] if lines is None else there[:lines]
+        if not kept:
+            self._path.unlink(missing_ok=True)
+        elif kept != there:
+            write_bytes_atomically(self._path, b"".join(kept))
+        self.lines = len(kept)
 
 
-def _step_of(line: str) -> int:
+def _step_of(line: bytes) -> int:
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):  # a line that was cut off when the process was killed
@@ -135,10 +188,21 @@ def _step_of(line: str) -> int:
 
 
 class Sums:
-    """The sums of losses, frames and seconds between two log lines."""
+    """The sums of losses, frames and seconds between two log lines.
 
-    def __init__(self) -> None:
-        self._values: dict[str, list[float]] = {}
+    Parameters
+    ----------
+    losses : mapping of str to list of float
+        What a state kept, to go on with.
+
+    Attributes
+    ----------
+    losses : dict of str to list of float
+        The losses of each batch. A state keeps them, so that the next log line of a resumed run has all of them.
+    """
+
+    def __init__(self, losses: Mapping[str, list[float]] = MappingProxyType({})) -> None:
+        self.losses = {name: list(values) for name, values in losses.items()}
         self.frames = 0
         self.seconds = 0.0
         self.rate = 0.0
@@ -146,8 +210,8 @@ class Sums:
     def add(self, losses: Mapping[str, float | Tensor]) -> None:
         """Add the losses of one batch."""
         for name, value in losses.items():
-            self._values.setdefault(name, []).append(float(value))
+            self.losses.setdefault(name, []).append(float(value))
 
     def means(self) -> dict[str, float]:
         """The mean of each loss over the batches that have it."""
-        return {name: round(sum(values) / len(values), 5) for name, values in self._values.items()}
+        return {name: round(sum(values) / len(values), 5) for name, values in self.losses.items()}

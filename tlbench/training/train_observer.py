@@ -98,6 +98,7 @@ def train_observer(
     take_over: bool = False,
     on_prepared: CountCallback | None = None,
     on_report: Callable[[TrainingReport], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> TrainedObserver:
     """Train an observer, or resume a run that was interrupted.
 
@@ -131,6 +132,8 @@ def train_observer(
     on_prepared, on_report : callable or None
         Called with the number of clips preprocessed so far and in all; with a report every 50 steps and after each
         validation.
+    stop : callable or None
+        Called after each step; True stops the training, with everything saved.
 
     Raises
     ------
@@ -161,6 +164,10 @@ def train_observer(
         "devices": devices.devices,
         **schedule.to_json(),
     }
+
+    def stops() -> bool:
+        return (stop is not None and stop()) or (max_seconds is not None and time.monotonic() >= started + max_seconds)
+
     with owned_run(out, take_over=take_over):
         claim(out, settings, MAY_CHANGE)
         folder = cache if cache is not None else default_cache()
@@ -179,7 +186,7 @@ def train_observer(
             training_info=_training_info(settings, observer, train, view),
             view_id=observer_class(observer).views[view],
         )
-        progress = loop.run(on_report or _ignore, None if max_seconds is None else started + max_seconds)
+        progress = loop.run(on_report or _ignore, stops)
     failures = {**train_set.failures, **val_set.failures}
     return TrainedObserver(out / BEST_NAME, trainable.metric, progress.best, progress.step, schedule.steps, failures)
 

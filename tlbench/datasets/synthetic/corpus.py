@@ -21,6 +21,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -42,9 +43,11 @@ from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_ato
 from tlbench.litter import remove_litter
 from tlbench.media.video_writer import write_video
 from tlbench.owner import owned, owner_path
+from tlbench.workers import end_with_parent
 
 FORM = 1  # raise it when the same seed gives another corpus
 ABOUT_NAME, HASHES_NAME = "corpus.json", "hashes.txt"
+NEXT = "next_sha256"  # in corpus.json while hashes.txt is replaced: the hash of the new one
 CRF = 20
 CLIP_BYTES = 80_000  # approximate size of a clip's four files
 CHUNK = 16  # clips given to a process at once
@@ -193,7 +196,8 @@ def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> I
         return
     waiting: list[Future[int]] = []
     try:
-        with ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(workers, len(chunks)), context, _start_worker) as pool:
             try:
                 waiting += [pool.submit(_render, out, chunk) for chunk in chunks]
                 for future in as_completed(waiting):
@@ -206,6 +210,12 @@ def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> I
             f"{out}: a process that renders was killed, perhaps for want of memory; run the same command again to go "
             "on, with --workers 1 if it happens again"
         ) from error
+
+
+def _start_worker() -> None:
+    """Runs first in each worker process."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once without a message: whole clips are kept
 
 
 def _render(out: Path, keys: Sequence[ClipKey]) -> int:
@@ -260,10 +270,12 @@ def _finish(out: Path, seed: int, changed: dict[str, str]) -> None:
             write_bytes_atomically(out / f"{split}.txt", "".join(f"{name}\n" for name in ids).encode())
     names = [path.relative_to(out).as_posix() for path in _files(out)]
     rows = "".join(f"{changed.get(name) or _sha256(out / name)}  {name}\n" for name in names)
+    digest = sha256(rows.encode()).hexdigest()
+    # Of two files only one can be replaced at a time: in between, the hashes may be the old ones or the new ones.
+    _write_about(out, {**_about(out), NEXT: digest})
     write_bytes_atomically(out / HASHES_NAME, rows.encode())
     clips = sum(name.endswith(".mp4") for name in rows.splitlines())
-    whole = {"form": FORM, "seed": seed, "finished": True, "clips": clips, "sha256": sha256(rows.encode()).hexdigest()}
-    _write_about(out, whole)
+    _write_about(out, {"form": FORM, "seed": seed, "finished": True, "clips": clips, "sha256": digest})
 
 
 def _files(out: Path) -> list[Path]:
@@ -304,7 +316,7 @@ def _read_hashes(root: Path) -> dict[str, str]:
         raise TlbenchError(
             f"{root / HASHES_NAME}: can't be read ({error.strerror}); render the corpus again"
         ) from error
-    if sha256(text).hexdigest() != about.get("sha256"):
+    if sha256(text).hexdigest() not in (about.get("sha256"), about.get(NEXT)):
         raise TlbenchError(f"{root / HASHES_NAME}: has changed since the corpus was rendered; render it again")
     return {name: digest for digest, _, name in (line.partition("  ") for line in text.decode().splitlines())}
 

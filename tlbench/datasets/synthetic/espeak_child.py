@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import struct
 import sys
 from typing import Any
@@ -89,6 +90,7 @@ def answer(note: dict[str, Any], sound: bytes = b"") -> None:
 
 def main(library_path: str, data_path: str) -> None:
     """Serve until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, and that ends the input
     library = ctypes.CDLL(library_path)
     rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path.encode(), _PHONEME_EVENTS | _DONT_EXIT)
     answer({"rate": rate, "samples": 0})
