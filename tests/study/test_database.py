@@ -161,5 +161,5 @@ def test_videos_are_those_that_were_made(folder: Path) -> None:
     ServedVideos(folder, names)
     changed.unlink()
     assert videos.open(names[0]) is None
-    with pytest.raises(TlbenchError, match=rf"not there \(1 of {len(names)} videos"):
+    with pytest.raises(TlbenchError, match=rf"not there \(missing: 1 of {len(names)} videos"):
         ServedVideos(folder, names)
