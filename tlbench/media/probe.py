@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +13,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from tlbench.files import MEDIA, open_outside
+from tlbench.media.completeness import Missing, missing_pictures, nominal_rate
 from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
 from tlbench.media.orientation import Orientation, orientation
 from tlbench.media.rates import FRAMES_PER_SECOND
@@ -80,7 +79,9 @@ class VideoInfo:
     declared_frame_count : int or None
         From the header; None if it has none. May include pictures that an edit list hides.
     truncated : bool
-        Whether the file ends before the length that its header declares.
+        Whether the file ends before the length that its header declares, by more than single frames.
+    missing_seconds : float
+        By how much, if the header gives a length in seconds.
     duration_seconds : float
         From the first picture to the end of the last.
     longest_gap_seconds : float
@@ -107,6 +108,7 @@ class VideoInfo:
     frame_count: int
     declared_frame_count: int | None
     truncated: bool
+    missing_seconds: float
     duration_seconds: float
     longest_gap_seconds: float
     start_seconds: float
@@ -140,7 +142,9 @@ def probe(path: Path) -> VideoInfo:
         scan = _scan(container, video, sound)
         times, untimed = scan.times, scan.untimed
         counted = container.format.name == COUNTED
-        truncated = scan.cut or _misses_its_end(container, video, times, len(times) + scan.hidden, path)
+        time_base = float(video.time_base or 1)
+        missing = _missing(container, video, sound, scan, path)
+        truncated = scan.cut or missing.much
         if not times:
             if truncated:
                 raise MediaError("truncated", f"{path}: cut before its first picture; write or copy the file again")
@@ -149,8 +153,7 @@ def probe(path: Path) -> VideoInfo:
             if begins_late(times, scan.sound_before, Fraction(video.time_base or 1)):
                 times = array("q", chunk_times(times))
             untimed = not has_holes(times)
-        time_base = float(video.time_base or 1)
-        nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
+        nominal = float(nominal_rate(video))
         timing = even_timing(len(times), nominal) if untimed else measured_timing(times, time_base, nominal)
         begin = min(times) if counted or scan.first is None or scan.first.pts is None else scan.first.pts
         shown = scan.first or video.codec_context  # both have size and layout
@@ -174,6 +177,7 @@ def probe(path: Path) -> VideoInfo:
             frame_count=len(times),
             declared_frame_count=video.frames or None,
             truncated=truncated,
+            missing_seconds=missing.seconds,
             duration_seconds=timing.duration_seconds,
             longest_gap_seconds=timing.longest_gap_seconds,
             start_seconds=begin * time_base,
@@ -190,6 +194,8 @@ class _Scan:
     ----------
     times : array of int
         Of the shown pictures, in units of the stream's time base.
+    end : int
+        The latest end of a picture, in the same units; 0 if no picture is shown.
     hidden : int
         Number of pictures that are marked to be discarded.
     untimed : bool
@@ -210,6 +216,7 @@ class _Scan:
     """
 
     times: array[int]
+    end: int
     hidden: int
     untimed: bool
     cut: bool
@@ -227,7 +234,8 @@ def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStrea
     times: array[int] = array("q")
     untimed = container.format.name in UNTIMED
     counted = container.format.name == COUNTED
-    hidden = tried = 0
+    hidden = tried = end = 0
+    one_frame = round(1 / (nominal_rate(video) * (video.time_base or 1)))
     cut = False
     first: av.VideoFrame | None = None
     before = SoundBefore()
@@ -249,12 +257,13 @@ def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStrea
             untimed |= packet.pts is None
             time = packet.dts if counted else packet.pts
             times.append(time or 0)
+            end = max(end, (time or 0) + (packet.duration or one_frame))
         if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
             tried += 1
             first = _decoded(video, packet)
     if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
         first = _decoded(video, None)
-    return _Scan(times, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end, before.seconds)
+    return _Scan(times, end, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end, before.seconds)
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
@@ -330,28 +339,15 @@ def _decoded(video: av.VideoStream, packet: av.Packet[Any] | None) -> av.VideoFr
         return None
 
 
-def _misses_its_end(
-    container: InputContainer, video: av.VideoStream, times: array[int], packet_count: int, path: Path
-) -> bool:
-    """Whether the header declares more than the file holds; each container declares it in its own way.
-
-    ``times`` are the shown pictures' in units of the stream's time base; ``packet_count`` includes hidden pictures.
-    """
-    if container.format.name == "avi":  # the frame count includes dropped pictures; the file size is exact
-        with open_outside(path, MEDIA) as file:
-            declared_bytes = int.from_bytes(file.read(8)[4:], "little") + 8
-        return os.path.getsize(path) < declared_bytes
-    if video.frames:
-        return packet_count < video.frames
-    clock = video.metadata.get("DURATION", "").split(":")  # Matroska's statistics tag, 00:00:03.000000000
-    if len(clock) == 3 and times:
-        try:
-            declared_seconds = int(clock[0]) * 3600 + int(clock[1]) * 60 + float(clock[2])
-        except ValueError:
-            return False
-        last_second = max(times) * float(video.time_base or 1)
-        return declared_seconds - last_second > max(0.5, 2 / float(video.average_rate or FRAMES_PER_SECOND))
-    return False
+def _missing(
+    container: InputContainer, video: av.VideoStream, sound: av.AudioStream | None, scan: _Scan, path: Path
+) -> Missing:
+    """What the header announces beyond the packets of a file."""
+    time_base = float(video.time_base or 1)
+    sound_end = 0.0 if sound is None else scan.sound_end * float(sound.time_base or 1)
+    begin = min(scan.times, default=0) * time_base
+    count = len(scan.times) + scan.hidden
+    return missing_pictures(container, video, count, begin, scan.end * time_base, sound_end, path)
 
 
 def _audio_info(sound: av.AudioStream, scan: _Scan, video_start_seconds: float) -> AudioInfo:

@@ -131,6 +131,9 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
         yield finding(
             "truncated", clip_id, f"ends after {video.frame_count}{declared} frames, before its declared length"
         )
+    elif video.missing_seconds:
+        message = f"ends {video.missing_seconds:.2f} s before the length in its header"
+        yield finding("pictures-missing", clip_id, message)
     if video.longest_gap_seconds > LONGEST_GAP_SECONDS and not video.even_at_25:
         message = f"its timestamps jump by {video.longest_gap_seconds:.0f} s between two pictures"
         yield finding("timestamps", clip_id, message)
