@@ -20,12 +20,14 @@ from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
 from tests.trouble.special_cases import special_files
 from tests.trouble.visit_cases import visits
+from tests.trouble.stream_cases import lost_streams
 
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "media": damaged_media,
     "special": special_files,
     "owners": owners,
     "visits": visits,
+    "streams": lost_streams,
 }
 ENDS = ("right", "finding", "one line", "fell short")
 

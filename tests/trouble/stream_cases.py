@@ -74,7 +74,7 @@ class Case:
     rate : int
         Samples a second.
     loss : Loss or None
-        Which packets are lost; None if bytes are, of a file of sound alone.
+        Which packets are lost; None if bytes are.
     """
 
     kind: str
@@ -86,7 +86,7 @@ class Case:
 
 
 def lost_streams(folder: Path, cases: int, seed: int) -> Iterator[Verdict]:
-    """Check and score ``cases`` videos with packets removed or overwritten, and as many sounds given as own files.
+    """Check and score ``cases`` videos that lost packets or bytes, and as many sounds given as files of their own.
 
     ``folder`` is empty and gets all files. What ``check`` says of the sound as an error, ``score`` has to say too.
     """
@@ -112,7 +112,13 @@ def lost_packets(wholes: dict[str, Path], folder: Path, number: int, seed: int) 
     loss = Loss(rng.choice(PLACES), rng.choice(TRACKS), rng.choice(SHARES))
     path = folder / f"{number:04d}{wholes[name].suffix}"
     what = f"{path.name} {name}, {loss.share:.0%} of {loss.tracks}, {loss.place}"
-    if rng.random() < 0.5:
+    way = rng.choice(["removed", "overwritten", "bytes"])
+    if way == "bytes":
+        damage = rng.choice(DAMAGES)
+        path = path.with_suffix(path.suffix if rng.random() < 0.8 else ".mp4")  # people rename files
+        path.write_bytes(damage(wholes[name].read_bytes(), rng))
+        return Case(f"streams: {damage.__name__}", f"{path.name} {name}", wholes[name], path, RATES[name])
+    if way == "removed":
         removed(wholes[name], path, loss)
         return Case("streams: removed", what, wholes[name], path, RATES[name], loss)
     overwritten(wholes[name], path, loss, rng)
@@ -168,7 +174,7 @@ def verdict(case: Case, found: set[tuple[str, str]]) -> Verdict:
     """Right if what is read is what the whole file gives, or if something is said of it."""
     if found:
         return Verdict(case.kind, case.name, "finding")
-    same = sounds_the_same(case.path, case.whole) and (case.loss is None or pictures_the_same(case.path, case.whole))
+    same = sounds_the_same(case.path, case.whole) and (_is_sound(case) or pictures_the_same(case.path, case.whole))
     if same or (_at_an_end(case) if case.loss is not None else decodes_quietly(case)):
         return Verdict(case.kind, case.name, "right")
     return Verdict(case.kind, case.name, "fell short", "other sound or pictures without a word")
@@ -192,31 +198,38 @@ def sounds_the_same(path: Path, whole: Path) -> bool:
 
 
 def decodes_quietly(case: Case) -> bool:
-    """Whether FFmpeg decodes about as many samples as of the whole file, and its decoder logs no error.
+    """Whether FFmpeg decodes all pictures and about as many samples as of the whole file, and no decoder logs an error.
 
-    PCM and Opus have no checksums: changed bytes are just another sound. MP3 has none by default, and FFmpeg's decoder
-    hides damage to a frame's side information and gives silence, which it says in its log alone.
+    PCM, Opus and VP8 have no checksums: changed bytes are just another sound or picture. MP3 has none by default, and
+    FFmpeg's decoder hides damage to a frame's side information and gives silence, which it says in its log alone.
     """
-    rate, (count, errors), (whole, _) = case.rate, _decoded(case.path), _decoded(case.whole)
-    return abs(count - whole) <= SLACK_SECONDS * rate and (not errors or case.path.suffix == ".mp3")
+    (pictures, samples, errors), (whole_pictures, whole_samples, _) = _decoded(case.path), _decoded(case.whole)
+    enough = pictures == whole_pictures and abs(samples - whole_samples) <= SLACK_SECONDS * case.rate
+    return enough and not [error for error in errors if not error.startswith("invalid new backstep")]
 
 
-def _decoded(path: Path) -> tuple[int, list[str]]:
-    """How many samples FFmpeg decodes, and what its decoders log as errors."""
+def _decoded(path: Path) -> tuple[int, int, list[str]]:
+    """How many pictures and samples FFmpeg decodes, and what its decoders log as errors."""
     before = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
+    counts = {"video": 0, "audio": 0}
     try:
         with av.logging.Capture() as logs, av.open(str(path)) as file:
             demuxer = file.format.name
-            count = 0
-            for packet in file.demux(audio=0):
+            streams = [*file.streams.video[:1], *file.streams.audio[:1]]
+            for packet in file.demux(*streams):
                 with suppress(av.error.FFmpegError):
-                    count += sum(frame.samples for frame in packet.decode())
-    except av.error.FFmpegError as error:
-        return 0, [str(error)]
+                    counts[packet.stream.type] += sum(getattr(frame, "samples", 1) for frame in packet.decode())
+    except (av.error.FFmpegError, IndexError) as error:
+        return 0, 0, [str(error)]
     finally:
         av.logging.set_level(before)
-    return count, [text for level, name, text in logs if level <= av.logging.ERROR and name != demuxer]
+    said = [text for level, name, text in logs if level <= av.logging.ERROR and name != demuxer]
+    return counts["video"], counts["audio"], said
+
+
+def _is_sound(case: Case) -> bool:
+    return case.kind.startswith("sound file")
 
 
 def pictures_the_same(path: Path, whole: Path) -> bool:

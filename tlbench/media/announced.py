@@ -33,23 +33,31 @@ OF_TRACK = frozenset({MOV, "flac", "aiff", "au", "caf", "w64", "mxf"})
 OF_FILE = frozenset({MATROSKA, "flv", "ogg"})
 # A RIFF that is written to a pipe can't know its size: ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000 and more, others 0.
 UNKNOWN_RIFF_BYTES = 0x7FFFF000
-# Where an MP3's first frame has a header of the whole file: within the first 36 bytes after its own four of a Xing or
-# Info header, 32 of a VBRI header (libavformat/mp3dec.c, mp3_parse_info_tag and mp3_parse_vbri_tag).
-MP3_HEADERS = (b"Xing", b"Info", b"VBRI")
-MP3_HEADER_BYTES = 48
+# Where an MP3's first frame has the number of frames: after the name and flags of a Xing or Info header, if the lowest
+# bit is set, or ten bytes after the name VBRI (libavformat/mp3dec.c, mp3_parse_info_tag and mp3_parse_vbri_tag).
+# FFmpeg's duration is not taken: it becomes an estimate if tags follow the frames.
+MP3_HEADER_BYTES = 64
+XING, VBRI = (
+    re.compile(rb"(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.DOTALL),
+    re.compile(rb"VBRI.{10}(.{4})", re.DOTALL),
+)
+MP3_SAMPLES, LOW_RATE_SAMPLES = 1152, 576  # of a frame: MPEG-1, and MPEG-2 and 2.5, which have less than 32,000 Hz
+MPEG_1_RATE = 32_000
 CLOCK = re.compile(r"(\d{1,9}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)", re.ASCII)
 FILE_CLOCK = Fraction(1, 1_000_000)  # seconds, FFmpeg's AV_TIME_BASE
 
 
-def track_end(container: InputContainer, stream: av.stream.Stream, path: Path) -> Fraction | None:
+def track_end(container: InputContainer, stream: av.VideoStream | av.AudioStream, path: Path) -> Fraction | None:
     """When a track ends by its own header, in seconds on the file's clock; None if nothing says it.
 
     The delay of a sound's encoder, which is not played, may be part of it.
     """
     kind = container.format.name
     time_base = Fraction(stream.time_base or 0)
-    if kind in OF_TRACK or (kind == "mp3" and _has_mp3_header(path)):
+    if kind in OF_TRACK:
         return None if not stream.duration else ((stream.start_time or 0) + stream.duration) * time_base
+    if kind == "mp3":
+        return _mp3_seconds(path, stream.codec_context.sample_rate)
     if kind == MATROSKA:
         return _clock(stream.metadata.get("DURATION", ""))
     if kind == "wav":
@@ -78,11 +86,16 @@ def riff_bytes(path: Path) -> tuple[int | None, int]:
     return (None if declared == 0 or declared >= UNKNOWN_RIFF_BYTES else declared + 8), size
 
 
-def _has_mp3_header(path: Path) -> bool:
+def _mp3_seconds(path: Path, sample_rate: int) -> Fraction | None:
+    """How long the first frame of an MP3 says that all frames are; None if it does not."""
     with open_outside(path, MEDIA) as file:
         file.seek(id3_bytes(file))
         head = file.read(MP3_HEADER_BYTES)
-    return any(name in head for name in MP3_HEADERS)
+    found = XING.search(head) or VBRI.search(head)
+    if found is None or not sample_rate:
+        return None
+    samples = MP3_SAMPLES if sample_rate >= MPEG_1_RATE else LOW_RATE_SAMPLES
+    return Fraction(int.from_bytes(found.group(1), "big") * samples, sample_rate) or None
 
 
 def _clock(text: str) -> Fraction | None:

@@ -21,6 +21,10 @@ from tlbench.media.timeline import COUNTED, SoundBefore, begins_late, chunk_time
 
 # Containers without timestamps: FFmpeg makes them from a frame counter, so pictures are evenly spaced by definition.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "yuv4mpegpipe"})
+# Longer gaps are broken timestamps, and filling them would repeat one frame thousands of times: between two pictures,
+# and all gaps of more than a second together.
+LONGEST_GAP_SECONDS, LONG_GAPS_SECONDS = 60.0, 600.0
+LONG_GAP_SECONDS = 1.0
 MOST_PACKETS_TO_FIRST_FRAME = 64  # the probe gives up decoding the first picture after so many packets
 
 
@@ -86,6 +90,8 @@ class VideoInfo:
         From the first picture to the end of the last.
     longest_gap_seconds : float
         The longest interval between two pictures; for a single picture, its duration.
+    long_gaps_seconds : float
+        All intervals of more than a second together.
     start_seconds : float
         Time of the first picture on the file's clock.
     video_packets_sha256 : str
@@ -111,9 +117,21 @@ class VideoInfo:
     missing_seconds: float
     duration_seconds: float
     longest_gap_seconds: float
+    long_gaps_seconds: float
     start_seconds: float
     video_packets_sha256: str
     audio: AudioInfo | None
+
+    @property
+    def broken_times(self) -> str:
+        """Why the times of the pictures can't be right, in words; an empty text if they can."""
+        if self.even_at_25:
+            return ""
+        if self.longest_gap_seconds > LONGEST_GAP_SECONDS:
+            return f"its timestamps jump by {self.longest_gap_seconds:.0f} s between two pictures"
+        if self.long_gaps_seconds > LONG_GAPS_SECONDS:
+            return f"its timestamps leave gaps of {self.long_gaps_seconds:.0f} s in all between its pictures"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -125,6 +143,7 @@ class FrameTiming:
     even_at_25: bool
     duration_seconds: float
     longest_gap_seconds: float
+    long_gaps_seconds: float
 
 
 def probe(path: Path) -> VideoInfo:
@@ -180,6 +199,7 @@ def probe(path: Path) -> VideoInfo:
             missing_seconds=missing.seconds,
             duration_seconds=timing.duration_seconds,
             longest_gap_seconds=timing.longest_gap_seconds,
+            long_gaps_seconds=timing.long_gaps_seconds,
             start_seconds=begin * time_base,
             video_packets_sha256=scan.sha256,
             audio=None if sound is None else _audio_info(sound, scan, begin * time_base),
@@ -294,6 +314,7 @@ def even_timing(count: int, nominal: float) -> FrameTiming:
         even_at_25=_is_even(ticks, count, count / nominal) if ticks else True,
         duration_seconds=count / nominal,
         longest_gap_seconds=1 / nominal,
+        long_gaps_seconds=0.0,
     )
 
 
@@ -315,6 +336,7 @@ def measured_timing(times: array[int], time_base: float, nominal: float) -> Fram
         even_at_25=_is_even(ticks, len(ordered), span + 1 / rate),
         duration_seconds=span + 1 / rate,
         longest_gap_seconds=gaps[-1] * time_base if gaps else 1 / rate,
+        long_gaps_seconds=sum(gap for gap in gaps if gap * time_base > LONG_GAP_SECONDS) * time_base,
     )
 
 

@@ -114,7 +114,7 @@ class SoundTrack:
             if packet is not None:
                 self._good_bytes += packet.size
             for frame in frames:
-                self._hear(frame, spoiled=frame.is_corrupt or (packet is not None and packet.is_corrupt))
+                self._hear(frame, spoiled=frame.is_corrupt or (packet is not None and self._is_spoiled(packet)))
                 yield frame
 
     @property
@@ -129,6 +129,10 @@ class SoundTrack:
             lost = max(lost, self._lost_of_bytes())
         whole = max(end if announced is None else max(announced, end), end) - begin
         return SoundLoss(lost, max(whole, lost))
+
+    def _is_spoiled(self, packet: av.Packet[Any]) -> bool:
+        """Whether the container says that a part of the packet is missing; of PCM the rest is right, and is counted."""
+        return packet.is_corrupt and not self.stream.codec_context.name.startswith("pcm_")
 
     def _see(self, packet: av.Packet[Any]) -> None:
         if self._first_byte is None:
