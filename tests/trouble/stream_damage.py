@@ -6,7 +6,6 @@ overwritten in place, so that the header still announces them.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -71,7 +70,8 @@ class Loss:
             return index >= count - lost
         if self.place == "middle":
             return 0 <= index - (count - lost) // 2 < lost
-        return math.floor((index + 1) * lost / count) > math.floor(index * lost / count)
+        half = count // 2  # a single one is lost in the middle
+        return ((index + 1) * lost + half) // count > (index * lost + half) // count
 
 
 def write_whole(folder: Path, name: str, seed: int = 0) -> Path:

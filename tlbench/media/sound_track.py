@@ -30,6 +30,9 @@ HOLE_SECONDS = 0.018
 BLOCK_SECONDS = 0.065
 # An mp4 without edit lists can't say that pictures begin later, so its first sample of sound is made to last longer.
 STRETCHED_SECONDS = 0.2
+# Many holes too short to be one are lost sound, too, if together they are longer than a block and than this share of
+# the sound: more than clocks of recorders drift apart.
+DRIFT_SHARE = 0.01
 LONGEST_HOLE_SECONDS = 600.0  # of all holes together: more is a broken timestamp, which must not be filled with silence
 # Telephone speech has 8,000 Hz, studio sound 192,000. Anything beyond these is a damaged header, and would be
 # resampled to thousands of times its size.
@@ -88,8 +91,9 @@ class SoundTrack:
         self._end = 0.0  # of the latest block
         self._packet_end = 0.0
         self._skipped = 0.0  # seconds of the encoder's delay
-        self._waiting = 0.0  # seconds of the packets since the latest block that can't be decoded
-        self._lost = self._holes = self._decoded = 0.0
+        self._failed = False  # whether packets since the latest block can't be decoded
+        self._waiting = 0.0  # seconds of them, as far as they say it
+        self._lost = self._holes = self._drift = self._decoded = 0.0
         self._good_bytes = 0
         self._first_byte: int | None = None
 
@@ -109,6 +113,7 @@ class SoundTrack:
                 frames = self.stream.decode(packet)
             except av.error.FFmpegError:  # a damaged packet; its time is filled with silence
                 if packet is not None:  # a hidden one too: the block after it overlaps with it
+                    self._failed = True
                     self._waiting += _seconds(packet.duration, packet)
                 continue
             if packet is not None:
@@ -124,7 +129,11 @@ class SoundTrack:
         end = max(self._end, self._packet_end)
         announced = self._announced_end()
         missing = 0.0 if announced is None else announced - end
-        lost = self._lost + self._waiting + (missing if missing > BLOCK_SECONDS else 0.0)
+        lost = (
+            self._lost + self._waiting + (missing if missing > BLOCK_SECONDS or (missing > 0 and self._failed) else 0.0)
+        )
+        if self._drift > max(BLOCK_SECONDS, DRIFT_SHARE * (end - begin)):
+            lost += self._drift
         if self._container.format.name in RAW:
             lost = max(lost, self._lost_of_bytes())
         whole = max(end if announced is None else max(announced, end), end) - begin
@@ -158,17 +167,18 @@ class SoundTrack:
         if self._begin is None:
             first = begin if self._first is None else self._first + self._skipped
             late = begin - first
-            self._lost += max(self._waiting, late if late > BLOCK_SECONDS else 0.0)
+            self._lost += max(self._waiting, late if late > BLOCK_SECONDS or self._failed else 0.0)
             self._begin = self._end = begin
         else:
             gap = begin - self._end
             stretched = self._may_stretch and not self._second and gap <= STRETCHED_SECONDS
-            hole = gap if gap > HOLE_SECONDS and not stretched else 0.0
+            hole = gap if (gap > HOLE_SECONDS and not stretched) or (gap > 0 and self._failed) else 0.0
             back = min(-gap, seconds) if gap < -HOLE_SECONDS else 0.0  # played in the place of other sound
             self._lost += max(hole, self._waiting) + back
+            self._drift += gap if abs(gap) <= HOLE_SECONDS else 0.0
             self._fill(hole)
             self._second = True
-        self._waiting = 0.0
+        self._failed, self._waiting = False, 0.0
         self._lost += seconds if spoiled else 0.0
         self._decoded += seconds
         self._end = max(self._end, begin + seconds)

@@ -37,7 +37,10 @@ def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound
     own = video.audio if clip.audio is None else None
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
-    yield from check_sound_loss(clip.id, sound.loss)
+    lost = list(check_sound_loss(clip.id, sound.loss))
+    yield from lost
+    if any(found.code == SOUND_LOST for found in lost):  # what is left has another length, loudness and lag
+        return
     if sound.sounding_seconds < LEAST_SOUND_SECONDS:
         audible = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
         yield finding("silent-audio", clip.id, f"{audible}, LSE needs {LEAST_SOUND_SECONDS:g} s")
