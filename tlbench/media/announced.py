@@ -56,7 +56,7 @@ def track_end(container: InputContainer, stream: av.VideoStream | av.AudioStream
     time_base = Fraction(stream.time_base or 0)
     if kind in OF_TRACK:
         return None if not stream.duration else ((stream.start_time or 0) + stream.duration) * time_base
-    if kind == "mp3":
+    if kind == "mp3" and isinstance(stream, av.AudioStream):
         return _mp3_seconds(path, stream.codec_context.sample_rate)
     if kind == MATROSKA:
         return _clock(stream.metadata.get("DURATION", ""))
