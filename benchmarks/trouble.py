@@ -19,8 +19,8 @@ from pathlib import Path
 from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
 from tests.trouble.special_cases import special_files
-from tests.trouble.visit_cases import visits
 from tests.trouble.stream_cases import lost_streams
+from tests.trouble.visit_cases import visits
 
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "media": damaged_media,
