@@ -20,6 +20,7 @@ from tests.trouble.kills import random_kills
 from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
 from tests.trouble.special_cases import special_files
+from tests.trouble.stream_cases import lost_streams
 from tests.trouble.visit_cases import visits
 
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
@@ -28,6 +29,7 @@ KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "special": special_files,
     "owners": owners,
     "visits": visits,
+    "streams": lost_streams,
 }
 ENDS = ("right", "finding", "one line", "fell short")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import write_clip
-from tlbench import score
+from tests.trouble.stream_damage import Loss, overwritten
+from tlbench import check, score
 from tlbench.checkpoints.package import own_package, write_package
 from tlbench.media.audio import LEAST_SOUND_SECONDS
 from tlbench.observers.syncnet.observer import SyncNet
@@ -47,6 +49,7 @@ def clip(folder: Path, name: str, frames: int, crf: int, samples: np.ndarray | N
         samples=sound,
         audio_codec="aac",
         codec_options={"crf": str(crf)},
+        container_options={"movflags": "faststart"},
     )
 
 
@@ -57,6 +60,10 @@ def scored(root: Path, weights: Path, lengths: dict[str, int], sounds: dict[str,
         clip(root / "made", name, lengths.get(name, lengths.get("real", 30)), 30 + number, (sounds or {}).get(name))
         (root / "boxes").mkdir(exist_ok=True)
         np.save(root / "boxes" / f"{name}.npy", np.tile(np.array([30, 30, 130, 130]), (lengths.get("real", 30), 1)))
+    return scored_as_they_are(root, weights)
+
+
+def scored_as_they_are(root: Path, weights: Path) -> Result:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return score(
@@ -94,6 +101,27 @@ def test_silent_sound_is_an_error_for_sync_and_for_nobody_else(
     assert "silent-audio" not in [code for _, code, _ in told(result, "b")]
     assert [result.row(key).scored for key in (*SYNC, "psnr/sound")] == [1, 1, 1, 1, 2]
     assert not result.complete
+
+
+@pytest.mark.parametrize(("share", "level", "code"), [(0.5, "error", "sound-lost"), (0.01, "warning", "sound-missing")])
+def test_lost_sound_is_told_by_check_and_score_alike(
+    tmp_path: Path, weights: Path, share: float, level: str, code: str
+) -> None:
+    clip(tmp_path / "real", "a", 30, 12)
+    clip(tmp_path / "whole", "a", 30, 30)
+    (tmp_path / "made").mkdir()
+    overwritten(tmp_path / "whole/a.mp4", tmp_path / "made/a.mp4", Loss("middle", "sound", share), random.Random(1))
+    (tmp_path / "boxes").mkdir()
+    np.save(tmp_path / "boxes/a.npy", np.tile(np.array([30, 30, 130, 130]), (30, 1)))
+    of_check = check(tmp_path / "made", "folder", tmp_path / "real", boxes=tmp_path / "boxes", workers=1).findings
+    assert (level, code) in {(found.level, found.code) for found in of_check}
+    result = scored_as_they_are(tmp_path, weights)
+    lost = level == "error"
+    assert (level, code, ("syncnet",) if lost else ()) in told(result, "a")
+    assert [result.row(key).scored for key in (*SYNC, "psnr/sound")] == [not lost] * 4 + [1]
+    assert result.complete == (not lost)
+    again = scored_as_they_are(tmp_path, weights)  # the findings come from the cache
+    assert told(again, "a") == told(result, "a")
 
 
 def test_a_word_in_silence_is_heard(tmp_path: Path, weights: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 
 import tlbench.preflight.check as preflight
 from tests.factories.media_factory import tone, turn_by_header, write_clip, write_sound
+from tests.trouble.stream_damage import Loss, overwritten
 from tlbench.checking import check
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.lrw import LRW_WORDS
@@ -231,6 +233,15 @@ def _(world: World) -> set[str]:
     return {"no-audio"}
 
 
+@spoils("pictures-missing")
+def _(world: World) -> set[str]:
+    """A header that announces three pictures more than there are, as Matroska's tag does."""
+    (world.made / "a.mp4").unlink()
+    path = write(world.made / "a.mkv", SEEDS["a"], 28)
+    path.write_bytes(path.read_bytes().replace(b"00:00:02.000000000", b"00:00:02.120000000"))
+    return set()
+
+
 @spoils("same-file")
 def _(world: World) -> None:
     (world.made / "a.mp4").unlink()
@@ -311,6 +322,20 @@ def _(world: World) -> set[str]:
 @spoils("no-audio")
 def _(world: World) -> None:
     world.remake(audio_codec=None)
+
+
+@spoils("sound-lost")
+def _(world: World) -> set[str]:
+    whole = write(world.folder / "whole.mp4", SEEDS["a"], 28, container_options={"movflags": "faststart"})
+    overwritten(whole, world.made / "a.mp4", Loss("middle", "sound", 0.5), random.Random(1))
+    return {"audio-video-length", "audio-length", "other-audio", "audio-lag"}
+
+
+@spoils("sound-missing")
+def _(world: World) -> set[str]:
+    whole = write(world.folder / "whole.mp4", SEEDS["a"], 28, container_options={"movflags": "faststart"})
+    overwritten(whole, world.made / "a.mp4", Loss("middle", "sound", 0.01), random.Random(1))
+    return {"audio-video-length", "audio-length", "other-audio", "audio-lag"}
 
 
 @spoils("silent-audio")

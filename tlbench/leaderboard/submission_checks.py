@@ -13,9 +13,9 @@ from tlbench.datasets.dataset import dataset_class, dataset_names
 from tlbench.document import clean
 from tlbench.errors import TlbenchError
 from tlbench.leaderboard.submission import Computed, Published, figure_columns, slug, weights_of
+from tlbench.media.completeness import is_short
 from tlbench.metrics.protocol import SHORT
 from tlbench.preflight.findings import count_clips
-from tlbench.preflight.frames import is_short
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_json import dumps

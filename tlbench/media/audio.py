@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import av
 import numpy as np
 from av.filter import Graph
 
-from tlbench.media.container import MediaError, opened, packets, sound_stream
+from tlbench.media.container import MediaError, opened, sound_stream
 from tlbench.media.filterbank import MEL_FILTERS, mel_energies
 from tlbench.media.rates import SAMPLE_RATE
+from tlbench.media.sound_track import LONGEST_HOLE_SECONDS, SoundLoss, SoundTrack, too_long_a_hole
 from tlbench.media.timeline import timeline
 
-LONGEST_GAP_SECONDS = 600.0  # a longer gap is a broken timestamp, which must not be filled with silence
 FINE_SECONDS = 1e-5  # half a sample at 48 kHz
 # Called with each decoded block of sound and its time in seconds after the first picture.
 OnBlock: TypeAlias = Callable[[av.AudioFrame, Fraction], None]
+OnLoss: TypeAlias = Callable[[SoundLoss], None]
 
 FULL_SCALE = 32768.0  # of int16
 NOISE_FLOOR = 1e-3  # of full scale, -60 dB: digital silence stays below this after any codec
@@ -34,7 +34,12 @@ LIFTER = 22
 
 
 def read_audio(
-    path: Path | str, rate: int = SAMPLE_RATE, *, from_file_start: bool = False, on_block: OnBlock | None = None
+    path: Path | str,
+    rate: int = SAMPLE_RATE,
+    *,
+    from_file_start: bool = False,
+    on_block: OnBlock | None = None,
+    on_loss: OnLoss | None = None,
 ) -> np.ndarray:
     """The sound of a file as (N,) int16 mono samples at ``rate``: sample n is played n/rate s after the first picture.
 
@@ -60,12 +65,14 @@ def read_audio(
     on_block : callable, optional
         Called with each decoded block of sound, also of sound before the first picture, and its time in seconds after
         the first picture.
+    on_loss : callable, optional
+        Called at the end with how much of the announced sound is not there.
 
     Raises
     ------
     MediaError
         ``no-audio`` if the file has no sound stream, none of it can be decoded, or it ends before the first picture;
-        ``timestamps`` if there is a gap of more than ten minutes; and the codes of ``container.opened``.
+        and the codes of ``SoundTrack.blocks`` and ``container.opened``.
     """
     path = Path(path)
     samples = bytearray()
@@ -73,26 +80,25 @@ def read_audio(
     origin = begin.file_start if from_file_start else begin.origin
     decoded = False
     with opened(path) as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise MediaError("no-audio", f"{path}: no sound that can be read in it; give a file with a sound track")
-        stream.codec_context.thread_count = 1
-        time_base = stream.time_base or Fraction(1, stream.codec_context.sample_rate)
+        track = SoundTrack(container, path)
         resampler: _Resampler | None = None
-        for packet in itertools.chain(packets(container, stream), [None]):
-            for frame in _decode(stream, packet):
-                decoded = True
-                if on_block is not None:
-                    on_block(frame, _start(frame, time_base) - begin.origin)
-                if resampler is None and _ends_before(frame, time_base, origin):
-                    continue
-                if resampler is None or not resampler.takes(frame):
-                    if resampler is not None:
-                        samples += resampler.push(None)
-                    shift = _start(frame, time_base) - origin
-                    fine = resampler is None and begin.is_off(shift)
-                    resampler = _Resampler(path, frame, time_base, rate, origin, len(samples) // 2, fine=fine)
-                samples += resampler.push(frame)
+        for frame in track.blocks():
+            decoded = True
+            if on_block is not None:
+                on_block(frame, _start(frame, track.time_base) - begin.origin)
+            if resampler is None and _ends_before(frame, track.time_base, origin):
+                continue
+            if resampler is None or not resampler.takes(frame):
+                if resampler is not None:
+                    samples += resampler.push(None)
+                shift = _start(frame, track.time_base) - origin
+                if resampler is None and shift > LONGEST_HOLE_SECONDS:
+                    raise too_long_a_hole(path, float(shift))
+                fine = resampler is None and begin.is_off(shift)
+                resampler = _Resampler(frame, track.time_base, rate, origin, len(samples) // 2, fine=fine)
+            samples += resampler.push(frame)
+        if on_loss is not None:
+            on_loss(track.loss)
         if resampler is not None:
             samples += resampler.push(None)
     if not decoded:
@@ -168,7 +174,6 @@ class _Resampler:
 
     def __init__(
         self,
-        path: Path,
         frame: av.AudioFrame,
         time_base: Fraction,
         rate: int,
@@ -177,11 +182,9 @@ class _Resampler:
         *,
         fine: bool,
     ) -> None:
-        self.path = path
         self.time_base = time_base
         self.origin_seconds = float(origin)
         self.input_format = _format(frame)
-        self.expected: int | None = None  # position of the next frame, in input samples
         graph = Graph()
         source = graph.add(
             "abuffer",
@@ -189,6 +192,7 @@ class _Resampler:
             f":channel_layout={frame.layout.name}:time_base=1/{frame.sample_rate}",
         )
         first_place = given * frame.sample_rate // rate  # libswresample counts first_pts in input samples
+        self.expected = first_place  # position of the next frame, in input samples
         least = f":min_comp={FINE_SECONDS}" if fine else ""
         fill = graph.add("aresample", f"async=1{least}:first_pts={first_place}")
         mono = graph.add("aformat", f"sample_fmts=s16:sample_rates={rate}:channel_layouts=mono")
@@ -205,14 +209,9 @@ class _Resampler:
     def push(self, frame: av.AudioFrame | None) -> bytes:
         """The samples that are ready after ``frame``; None flushes."""
         if frame is not None:
-            place = self.expected or 0
+            place = self.expected
             if frame.pts is not None:
                 place = round((float(frame.pts * self.time_base) - self.origin_seconds) * frame.sample_rate)
-            gap_seconds = (place - (self.expected or 0)) / frame.sample_rate
-            if gap_seconds > LONGEST_GAP_SECONDS:
-                raise MediaError(
-                    "timestamps", f"{self.path}: a hole of {gap_seconds:.0f} s in its sound; re-encode the file"
-                )
             self.expected = place + frame.samples
             frame.pts, frame.time_base = place, Fraction(1, frame.sample_rate)
         self.source.push(frame)
@@ -227,13 +226,6 @@ class _Resampler:
 
 def _format(frame: av.AudioFrame) -> tuple[int, str, str]:
     return frame.sample_rate, frame.format.name, frame.layout.name
-
-
-def _decode(stream: av.AudioStream, packet: av.Packet[Any] | None) -> list[av.AudioFrame]:
-    try:
-        return stream.decode(packet)
-    except av.error.FFmpegError:  # a damaged packet; its time is filled with silence
-        return []
 
 
 def mfcc(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

@@ -16,6 +16,7 @@ from av.container import InputContainer
 
 from tlbench.errors import ClipError
 from tlbench.files import MEDIA, open_outside
+from tlbench.media.id3 import id3_bytes
 
 # Only formats that contain pictures and sound. With FFmpeg's playlists (hls, concat, dash, sdp) a text file named .mp4
 # could make this program open other files and addresses.
@@ -27,16 +28,20 @@ FORMATS = (
 BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # ISO/IEC 14496-12, at byte 4
 HEADS = (b"RIFF", b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba")  # AVI or WAV, Matroska, MPEG program stream
 HEAD_BYTES = 1024
-# Streams without a container, and how they begin: pictures with a start code, FLAC with its marker (RFC 9639, 6) or a
-# tag before it (https://id3.org/id3v2.3.0). FFmpeg also takes a file for one if it finds some in it, such as an AVI
-# with a damaged header, or a FLAC without its own; its pictures or sound are then the wrong ones.
+# Streams without a container, and how they begin, after tags (id3.py): pictures with a start code, FLAC with its marker
+# (RFC 9639, 6), MP3 and AAC with the sync bits of a frame (ISO/IEC 11172-3, 2.4.1.3; ISO/IEC 13818-7, 6.2), AC-3 with
+# its sync word (ETSI TS 102 366, 4.4.1.1). FFmpeg also takes a file for one if it finds some in it, such as an AVI with
+# a damaged header, or a FLAC without its own; its pictures or sound are then the wrong ones, or not all.
 START_CODES = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 BARE_STREAMS = {
     "h264": START_CODES,
     "hevc": START_CODES,
     "m4v": START_CODES,
     "mpegvideo": START_CODES,
-    "flac": (b"fLaC", b"ID3"),
+    "flac": (b"fLaC",),
+    "mp3": tuple(bytes((0xFF, second)) for second in range(0xE0, 0x100)),
+    "aac": (b"\xff\xf0", b"\xff\xf1", b"\xff\xf8", b"\xff\xf9", b"ADIF"),
+    "ac3": (b"\x0b\x77", b"\x77\x0b"),
 }
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -89,7 +94,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         raise _why_not(path, error) from None
     with container:
         begins = BARE_STREAMS.get(container.format.name)
-        if begins is not None and not _head(path).startswith(begins):
+        if begins is not None and not _head(path, after_tags=True).startswith(begins):
             raise _why_not(path, ValueError("no container, and not the beginning of a bare stream"))
         yield container
 
@@ -178,10 +183,11 @@ def _check_file(path: Path) -> None:
         raise MediaError("empty-file", f"{path}: 0 bytes; write or copy the file again")
 
 
-def _head(path: Path) -> bytes:
-    """The first bytes of a file. Raises MediaError if it can't be read."""
+def _head(path: Path, *, after_tags: bool = False) -> bytes:
+    """The first bytes of a file, or of what follows its ID3 tags. Raises MediaError if it can't be read."""
     try:
         with open_outside(path, MEDIA) as file:
+            file.seek(id3_bytes(file) if after_tags else 0)
             return file.read(HEAD_BYTES)
     except OSError as error:
         raise MediaError("unreadable", f"{path}: {error.strerror}; check the file and its disk") from None

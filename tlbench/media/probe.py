@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +13,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from tlbench.files import MEDIA, open_outside
+from tlbench.media.completeness import Missing, missing_pictures, nominal_rate
 from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
 from tlbench.media.orientation import Orientation, orientation
 from tlbench.media.rates import FRAMES_PER_SECOND
@@ -22,6 +21,10 @@ from tlbench.media.timeline import COUNTED, SoundBefore, begins_late, chunk_time
 
 # Containers without timestamps: FFmpeg makes them from a frame counter, so pictures are evenly spaced by definition.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "yuv4mpegpipe"})
+# Longer gaps are broken timestamps, and filling them would repeat one frame thousands of times: between two pictures,
+# and all gaps of more than a second together.
+LONGEST_GAP_SECONDS, LONG_GAPS_SECONDS = 60.0, 600.0
+LONG_GAP_SECONDS = 1.0
 MOST_PACKETS_TO_FIRST_FRAME = 64  # the probe gives up decoding the first picture after so many packets
 
 
@@ -80,11 +83,15 @@ class VideoInfo:
     declared_frame_count : int or None
         From the header; None if it has none. May include pictures that an edit list hides.
     truncated : bool
-        Whether the file ends before the length that its header declares.
+        Whether the file ends before the length that its header declares, by more than single frames.
+    missing_seconds : float
+        By how much, if the header gives a length in seconds.
     duration_seconds : float
         From the first picture to the end of the last.
     longest_gap_seconds : float
         The longest interval between two pictures; for a single picture, its duration.
+    long_gaps_seconds : float
+        All intervals of more than a second together.
     start_seconds : float
         Time of the first picture on the file's clock.
     video_packets_sha256 : str
@@ -107,11 +114,24 @@ class VideoInfo:
     frame_count: int
     declared_frame_count: int | None
     truncated: bool
+    missing_seconds: float
     duration_seconds: float
     longest_gap_seconds: float
+    long_gaps_seconds: float
     start_seconds: float
     video_packets_sha256: str
     audio: AudioInfo | None
+
+    @property
+    def broken_times(self) -> str:
+        """Why the times of the pictures can't be right, in words; an empty text if they can."""
+        if self.even_at_25:
+            return ""
+        if self.longest_gap_seconds > LONGEST_GAP_SECONDS:
+            return f"its timestamps jump by {self.longest_gap_seconds:.0f} s between two pictures"
+        if self.long_gaps_seconds > LONG_GAPS_SECONDS:
+            return f"its timestamps leave gaps of {self.long_gaps_seconds:.0f} s in all between its pictures"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +143,7 @@ class FrameTiming:
     even_at_25: bool
     duration_seconds: float
     longest_gap_seconds: float
+    long_gaps_seconds: float
 
 
 def probe(path: Path) -> VideoInfo:
@@ -140,7 +161,9 @@ def probe(path: Path) -> VideoInfo:
         scan = _scan(container, video, sound)
         times, untimed = scan.times, scan.untimed
         counted = container.format.name == COUNTED
-        truncated = scan.cut or _misses_its_end(container, video, times, len(times) + scan.hidden, path)
+        time_base = float(video.time_base or 1)
+        missing = _missing(container, video, sound, scan, path)
+        truncated = scan.cut or missing.much
         if not times:
             if truncated:
                 raise MediaError("truncated", f"{path}: cut before its first picture; write or copy the file again")
@@ -149,8 +172,7 @@ def probe(path: Path) -> VideoInfo:
             if begins_late(times, scan.sound_before, Fraction(video.time_base or 1)):
                 times = array("q", chunk_times(times))
             untimed = not has_holes(times)
-        time_base = float(video.time_base or 1)
-        nominal = float(video.average_rate or video.guessed_rate or FRAMES_PER_SECOND)
+        nominal = float(nominal_rate(video))
         timing = even_timing(len(times), nominal) if untimed else measured_timing(times, time_base, nominal)
         begin = min(times) if counted or scan.first is None or scan.first.pts is None else scan.first.pts
         shown = scan.first or video.codec_context  # both have size and layout
@@ -174,8 +196,10 @@ def probe(path: Path) -> VideoInfo:
             frame_count=len(times),
             declared_frame_count=video.frames or None,
             truncated=truncated,
+            missing_seconds=missing.seconds,
             duration_seconds=timing.duration_seconds,
             longest_gap_seconds=timing.longest_gap_seconds,
+            long_gaps_seconds=timing.long_gaps_seconds,
             start_seconds=begin * time_base,
             video_packets_sha256=scan.sha256,
             audio=None if sound is None else _audio_info(sound, scan, begin * time_base),
@@ -190,6 +214,8 @@ class _Scan:
     ----------
     times : array of int
         Of the shown pictures, in units of the stream's time base.
+    end : int
+        The latest end of a picture, in the same units; 0 if no picture is shown.
     hidden : int
         Number of pictures that are marked to be discarded.
     untimed : bool
@@ -210,6 +236,7 @@ class _Scan:
     """
 
     times: array[int]
+    end: int
     hidden: int
     untimed: bool
     cut: bool
@@ -227,7 +254,8 @@ def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStrea
     times: array[int] = array("q")
     untimed = container.format.name in UNTIMED
     counted = container.format.name == COUNTED
-    hidden = tried = 0
+    hidden = tried = end = 0
+    one_frame = round(1 / (nominal_rate(video) * (video.time_base or 1)))
     cut = False
     first: av.VideoFrame | None = None
     before = SoundBefore()
@@ -249,12 +277,13 @@ def _scan(container: InputContainer, video: av.VideoStream, sound: av.AudioStrea
             untimed |= packet.pts is None
             time = packet.dts if counted else packet.pts
             times.append(time or 0)
+            end = max(end, (time or 0) + (packet.duration or one_frame))
         if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
             tried += 1
             first = _decoded(video, packet)
     if first is None and tried < MOST_PACKETS_TO_FIRST_FRAME:
         first = _decoded(video, None)
-    return _Scan(times, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end, before.seconds)
+    return _Scan(times, end, hidden, untimed, cut, first, digest.hexdigest(), sound_start, sound_end, before.seconds)
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
@@ -285,6 +314,7 @@ def even_timing(count: int, nominal: float) -> FrameTiming:
         even_at_25=_is_even(ticks, count, count / nominal) if ticks else True,
         duration_seconds=count / nominal,
         longest_gap_seconds=1 / nominal,
+        long_gaps_seconds=0.0,
     )
 
 
@@ -306,6 +336,7 @@ def measured_timing(times: array[int], time_base: float, nominal: float) -> Fram
         even_at_25=_is_even(ticks, len(ordered), span + 1 / rate),
         duration_seconds=span + 1 / rate,
         longest_gap_seconds=gaps[-1] * time_base if gaps else 1 / rate,
+        long_gaps_seconds=sum(gap for gap in gaps if gap * time_base > LONG_GAP_SECONDS) * time_base,
     )
 
 
@@ -330,28 +361,15 @@ def _decoded(video: av.VideoStream, packet: av.Packet[Any] | None) -> av.VideoFr
         return None
 
 
-def _misses_its_end(
-    container: InputContainer, video: av.VideoStream, times: array[int], packet_count: int, path: Path
-) -> bool:
-    """Whether the header declares more than the file holds; each container declares it in its own way.
-
-    ``times`` are the shown pictures' in units of the stream's time base; ``packet_count`` includes hidden pictures.
-    """
-    if container.format.name == "avi":  # the frame count includes dropped pictures; the file size is exact
-        with open_outside(path, MEDIA) as file:
-            declared_bytes = int.from_bytes(file.read(8)[4:], "little") + 8
-        return os.path.getsize(path) < declared_bytes
-    if video.frames:
-        return packet_count < video.frames
-    clock = video.metadata.get("DURATION", "").split(":")  # Matroska's statistics tag, 00:00:03.000000000
-    if len(clock) == 3 and times:
-        try:
-            declared_seconds = int(clock[0]) * 3600 + int(clock[1]) * 60 + float(clock[2])
-        except ValueError:
-            return False
-        last_second = max(times) * float(video.time_base or 1)
-        return declared_seconds - last_second > max(0.5, 2 / float(video.average_rate or FRAMES_PER_SECOND))
-    return False
+def _missing(
+    container: InputContainer, video: av.VideoStream, sound: av.AudioStream | None, scan: _Scan, path: Path
+) -> Missing:
+    """What the header announces beyond the packets of a file."""
+    time_base = float(video.time_base or 1)
+    sound_end = 0.0 if sound is None else scan.sound_end * float(sound.time_base or 1)
+    begin = min(scan.times, default=0) * time_base
+    count = len(scan.times) + scan.hidden
+    return missing_pictures(container, video, count, begin, scan.end * time_base, sound_end, path)
 
 
 def _audio_info(sound: av.AudioStream, scan: _Scan, video_start_seconds: float) -> AudioInfo:

@@ -29,7 +29,6 @@ DECODING = "pyav-25fps@1"
 CHUNK_FRAMES = 32
 CHUNK_BYTES = 64 * 2**20
 KEPT_VIDEO_BYTES = 96 * 2**20  # a video this small is decoded once even if boxes have to be found first
-LONGEST_GAP_SECONDS = 60.0  # a longer gap is a broken timestamp; filling it would repeat one frame thousands of times
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class VideoReader:
     decodes : int
         How many times decoding was started.
     damaged_packets : int
-        In the latest pass: packets that FFmpeg could not decode, and decoded pictures that it marked as corrupt.
+        In the latest pass: packets that FFmpeg could not decode, and those that it or its decoder marked as corrupt.
     """
 
     def __init__(self, path: Path, budget_bytes: int = 256 * 2**20, *, every_frame: bool = False) -> None:
@@ -157,7 +156,8 @@ class VideoReader:
         ------
         MediaError
             The errors of ``probe``; ``no-frames`` if nothing can be decoded, ``size-changes`` if the picture size
-            changes within the video, ``timestamps`` if there is a gap of more than a minute between two pictures.
+            changes within the video, ``timestamps`` if there is a gap of more than a minute between two pictures,
+            or gaps of more than ten minutes in all.
         """
         count = self.chunk_frames if chunk_frames is None else chunk_frames
         if self._kept is not None:
@@ -186,12 +186,8 @@ class VideoReader:
         if self.every_frame or self.info.even_at_25:
             yield from self._decoded()
             return
-        if self.info.longest_gap_seconds > LONGEST_GAP_SECONDS:
-            raise MediaError(
-                "timestamps",
-                f"{self.path}: its timestamps jump by {self.info.longest_gap_seconds:.0f} s between two pictures; "
-                "re-encode the file",
-            )
+        if self.info.broken_times:
+            raise MediaError("timestamps", f"{self.path}: {self.info.broken_times}; re-encode the file")
         rate = Fraction(self.info.frames_per_second).limit_denominator(10_000)
         held: av.VideoFrame | None = None
         first_seconds: float | None = None
@@ -257,7 +253,8 @@ class VideoReader:
         except av.error.FFmpegError:
             self.damaged_packets += 1
             return []
-        self.damaged_packets += sum(frame.is_corrupt for frame in frames)
+        marked = packet is not None and packet.is_corrupt  # by the container: a part of it is missing
+        self.damaged_packets += max(marked, sum(frame.is_corrupt for frame in frames))
         if packet is None and stream.time_base is not None:
             for frame in frames:
                 frame.time_base = stream.time_base  # PyAV does not set it on frames flushed at the end of the stream

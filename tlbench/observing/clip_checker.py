@@ -146,7 +146,7 @@ class ClipChecker:
             return None
         samples, meter = None, SoundMeter()
         try:
-            samples = read_audio(path, on_block=meter.update if due else None)
+            samples = read_audio(path, on_block=meter.update, on_loss=meter.lose) if due else read_audio(path)
         except ClipError as error:
             for name in names:
                 job.fail(name, error)

@@ -120,6 +120,11 @@ _KINDS = (
     Kind("too-large", "error", "scale the video down to the real video's size"),
     Kind("timestamps", "error", "re-encode it at a constant 25 frames a second"),
     Kind("damaged", "error", "copy or generate it again; some of its frames can't be decoded"),
+    Kind(
+        "pictures-missing",
+        "warning",
+        "copy or generate it again; the file ends a little before the length in its header",
+    ),
     Kind("same-file", "error", "give the generated video; this is the real video itself", "none"),
     Kind("identical", "error", "give the generated video; this is a copy of the real video", "none"),
     Kind(
@@ -176,6 +181,8 @@ _KINDS = (
     # Sound
     Kind("no-audio", "error", "mux the speech into the file; LSE and offset need it", "sound"),
     Kind("unreadable-audio", "error", "write the sound again; LSE and offset need it", "sound"),
+    Kind("sound-lost", "error", "copy the file or write its sound again; LSE and offset need all of it", "sound"),
+    Kind("sound-missing", "warning", "copy the file or write its sound again; what is missing counts as silence"),
     Kind("silent-audio", "error", "mux the speech into the file; LSE and offset need it", "sound"),
     Kind(
         "short-clip",

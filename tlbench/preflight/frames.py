@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tlbench.media.completeness import is_short
 from tlbench.media.probe import VideoInfo, tick_at_25
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.preflight.findings import Finding, finding
@@ -12,9 +13,6 @@ from tlbench.preflight.findings import Finding, finding
 # AAC has blocks of 1024 samples: at 16 kHz a sound can be 1.6 frames longer than the samples encoded, as in LRS2.
 ROUNDING_FRAMES = 1.6
 SLACK_FRAMES = 1.0  # whoever made the file may have cut it to the next frame
-# A video that misses more frames than the larger of these is incomplete. Wav2Lip's script leaves out three frames of 75
-# (its mel windows end early); from ten seconds on, 2 % is the larger limit.
-MISSING_FRAMES, MISSING_SHARE = 5, 0.02
 # SyncNet's windows take 5 frames; 10 windows are then compared with lips up to 3 frames away (docs/metrics.md).
 LEAST_SYNC_FRAMES = 21
 
@@ -47,11 +45,6 @@ def expected_frames(
         return None
     of_sound = sound_seconds * FRAMES_PER_SECOND
     return frames if frames + ROUNDING_FRAMES + SLACK_FRAMES >= of_sound else int(of_sound)
-
-
-def is_short(frames: int, expected: int) -> bool:
-    """Whether so many frames are missing that the video is incomplete."""
-    return expected - frames > max(MISSING_FRAMES, MISSING_SHARE * expected)
 
 
 def check_frame_count(

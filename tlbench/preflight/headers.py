@@ -15,7 +15,6 @@ from tlbench.errors import ClipError
 from tlbench.media.box_files import read_boxes
 from tlbench.media.probe import VideoInfo, probe
 from tlbench.media.scaling import by, same_aspect
-from tlbench.media.video_reader import LONGEST_GAP_SECONDS
 from tlbench.preflight.faces import check_faces
 from tlbench.preflight.findings import Finding, error_text, finding
 from tlbench.preflight.frames import check_frame_count, expected_frames, frames_at_25
@@ -131,9 +130,11 @@ def _check_frames(clip: Clip, video: VideoInfo, reference: VideoInfo | None, exp
         yield finding(
             "truncated", clip_id, f"ends after {video.frame_count}{declared} frames, before its declared length"
         )
-    if video.longest_gap_seconds > LONGEST_GAP_SECONDS and not video.even_at_25:
-        message = f"its timestamps jump by {video.longest_gap_seconds:.0f} s between two pictures"
-        yield finding("timestamps", clip_id, message)
+    elif video.missing_seconds:
+        message = f"ends {video.missing_seconds:.2f} s before the length in its header"
+        yield finding("pictures-missing", clip_id, message)
+    if video.broken_times:
+        yield finding("timestamps", clip_id, video.broken_times)
         return
     if video.variable_frame_rate:
         message = f"{_rate(video)}, with up to {video.longest_gap_seconds:.2f} s between two"

@@ -41,10 +41,11 @@ def check_decoding(clip_id: str, path: Path, video: VideoInfo) -> Iterator[Findi
                 except av.error.FFmpegError:
                     damaged += 1
                     continue
+                marked = packet is not None and packet.is_corrupt  # by the container: a part of it is missing
+                damaged += max(marked, sum(frame.is_corrupt for frame in frames))
                 for frame in frames:
                     pictures += 1
                     pixels += frame.width * frame.height
-                    damaged += frame.is_corrupt
                     sizes.add((frame.width, frame.height))
                 if pixels > DECODED_PIXELS:
                     break

@@ -6,7 +6,6 @@ observers (:func:`tlbench.media.audio.read_audio`) takes longer than all other c
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +14,8 @@ import av
 import numpy as np
 
 from tlbench.media.audio import NOISE_FLOOR, hop_edges, sounding_seconds
-from tlbench.media.container import MediaError, opened, packets, sound_stream
+from tlbench.media.container import MediaError, opened
+from tlbench.media.sound_track import SoundLoss, SoundTrack
 from tlbench.media.timeline import timeline
 
 HOPS_PER_FRAME = 4
@@ -47,12 +47,15 @@ class Sound:
         How long it is audible, see :func:`tlbench.media.audio.sounding_seconds`.
     loudness : (N,) float64
         Root mean square of each 10 ms, as a share of full scale.
+    loss : SoundLoss
+        How much of the announced sound is not there.
     """
 
     seconds: float
     start_seconds: float
     sounding_seconds: float
     loudness: np.ndarray
+    loss: SoundLoss
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,17 @@ class SoundMeter:
     _blocks: list[np.ndarray] = field(default_factory=list)
     _rate: int = 0
     _start: Fraction = Fraction(0)
+    _loss: SoundLoss | None = None
 
     def update(self, frame: av.AudioFrame, start: Fraction) -> None:
         """Take the next block; ``start`` is its time in seconds after the first picture."""
         if not self._blocks:
             self._rate, self._start = frame.sample_rate, start
         self._blocks.append(_mono(frame))
+
+    def lose(self, loss: SoundLoss) -> None:
+        """Take what is not there, after the last block."""
+        self._loss = loss
 
     @property
     def sound(self) -> Sound | None:
@@ -92,7 +100,9 @@ class SoundMeter:
             return None
         samples = np.concatenate(self._blocks)
         audible_seconds = sounding_seconds(samples, self._rate)
-        return Sound(len(samples) / self._rate, float(self._start), audible_seconds, loudness(samples, self._rate))
+        seconds = len(samples) / self._rate
+        curve = loudness(samples, self._rate)
+        return Sound(seconds, float(self._start), audible_seconds, curve, self._loss or SoundLoss(0.0, seconds))
 
 
 def measure_sound(path: Path) -> Sound:
@@ -101,22 +111,16 @@ def measure_sound(path: Path) -> Sound:
     Raises
     ------
     MediaError
-        ``no-audio`` if there is none or it can't be decoded, and the codes of :func:`tlbench.media.container.opened`.
+        ``no-audio`` if there is none or it can't be decoded; the codes of :meth:`SoundTrack.blocks` and of
+        :func:`tlbench.media.container.opened`.
     """
     meter = SoundMeter()
     origin = timeline(path).origin
     with opened(path) as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise MediaError("no-audio", f"{path}: no audio stream; mux the sound in")
-        stream.codec_context.thread_count = 1
-        for packet in itertools.chain(packets(container, stream), [None]):
-            try:
-                frames = stream.decode(packet)
-            except av.error.FFmpegError:  # a damaged packet is skipped
-                continue
-            for frame in frames:
-                meter.update(frame, (frame.pts or 0) * (stream.time_base or Fraction(0)) - origin)
+        track = SoundTrack(container, path)
+        for frame in track.blocks():
+            meter.update(frame, (frame.pts or 0) * track.time_base - origin)
+        meter.lose(track.loss)
     sound = meter.sound
     if sound is None:
         raise MediaError("no-audio", f"{path}: none of its sound decodes; write it again")

@@ -8,12 +8,15 @@ from pathlib import Path
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import LEAST_SOUND_SECONDS
+from tlbench.media.completeness import is_short
 from tlbench.media.probe import VideoInfo
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.sound_track import SoundLoss
 from tlbench.preflight.findings import Finding, error_text, finding
 from tlbench.preflight.frames import ROUNDING_FRAMES, SLACK_FRAMES
 from tlbench.preflight.sound import SAME_SPEECH, Sound, likeness, measure_sound, silence_frames
 
+SOUND_LOST = "sound-lost"  # the error that a run takes from here; observers report a silent sound themselves
 SILENCE_FRAMES = 5.0  # leading silence beyond that of the real video: a breath is shorter, padding is longer
 
 
@@ -34,6 +37,10 @@ def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound
     own = video.audio if clip.audio is None else None
     if own is not None and (own.sample_rate, own.channels) != (SAMPLE_RATE, 1):
         yield finding("audio-format", clip.id, f"{own.sample_rate} Hz, {_channels(own.channels)}")
+    lost = list(check_sound_loss(clip.id, sound.loss))
+    yield from lost
+    if any(found.code == SOUND_LOST for found in lost):  # what is left has another length, loudness and lag
+        return
     if sound.sounding_seconds < LEAST_SOUND_SECONDS:
         audible = f"{sound.sounding_seconds:.2f} s of its sound rise above -60 dB of full scale"
         yield finding("silent-audio", clip.id, f"{audible}, LSE needs {LEAST_SOUND_SECONDS:g} s")
@@ -56,6 +63,19 @@ def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound
         yield from _compare_sounds(clip.id, sound, real)
     elif own is not None and abs(sound.start_seconds) * FRAMES_PER_SECOND > ROUNDING_FRAMES + SLACK_FRAMES:
         yield finding("audio-start", clip.id, _start(sound.start_seconds))
+
+
+def check_sound_loss(clip_id: str, loss: SoundLoss) -> Iterator[Finding]:
+    """``sound-lost`` or ``sound-missing`` if not all of the announced sound is there.
+
+    The limit is that of frames, in seconds: more than 0.2 s and more than 2 %.
+    """
+    if loss.lost_seconds <= 0:
+        return
+    there = loss.announced_seconds - loss.lost_seconds
+    much = is_short(there * FRAMES_PER_SECOND, loss.announced_seconds * FRAMES_PER_SECOND)
+    message = f"{loss.lost_seconds:.2f} of {loss.announced_seconds:.2f} s of its sound are lost or damaged"
+    yield finding(SOUND_LOST if much else "sound-missing", clip_id, message)
 
 
 def _compare_sounds(clip_id: str, sound: Sound, real: Sound) -> Iterator[Finding]:
