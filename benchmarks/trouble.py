@@ -16,11 +16,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.trouble.download_cases import hostile_downloads
 from tests.trouble.kills import random_kills
 from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
 from tests.trouble.special_cases import special_files
 from tests.trouble.stream_cases import lost_streams
+from tests.trouble.surroundings_cases import surroundings
 from tests.trouble.visit_cases import visits
 
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
@@ -30,6 +32,8 @@ KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "owners": owners,
     "visits": visits,
     "streams": lost_streams,
+    "surroundings": surroundings,
+    "downloads": hostile_downloads,
 }
 ENDS = ("right", "finding", "one line", "fell short")
 

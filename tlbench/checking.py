@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 from tlbench.arguments import AnyPath, AnyWeights, CountCallback, as_path, as_weights
@@ -20,10 +17,11 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.clip_faces import FaceChecker
 from tlbench.observing.face_boxes import BoxRule, GuideSource, choose_rule
-from tlbench.preflight.check import FACES, MOST_WORKERS, CheckReport, check_selection
+from tlbench.preflight.check import FACES, IF_KILLED, MOST_WORKERS, CheckReport, check_selection
 from tlbench.preflight.faces import FACE_CODES
 from tlbench.preflight.findings import CATALOGUE, Finding, worst_first
 from tlbench.preflight.headers import Expected
+from tlbench.worker_processes import worker_processes
 
 FEW_CLIPS = 8  # starting two processes takes as long as searching so many clips in this one
 _checker: FaceChecker | None = None  # of this worker process, made by _start_worker
@@ -152,18 +150,9 @@ def _check_faces(clips: Sequence[Clip], checker: FaceChecker, workers: int) -> I
     if workers == 1 or len(clips) < FEW_CLIPS:
         yield from map(checker.check, clips)
         return
-    context = multiprocessing.get_context("spawn")  # fork is not safe with other libraries' threads
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(workers, context, _start_worker, (checker, threads)) as pool:
-        try:
-            yield from pool.map(_work, clips)
-        except BrokenProcessPool as error:
-            raise TlbenchError(
-                "a worker process could not start or was killed; run again with --workers 1 "
-                "(a script must call check() below `if __name__ == '__main__':`)"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with worker_processes(workers, _start_worker, (checker, threads), if_killed=IF_KILLED) as pool:
+        yield from pool.map(_work, clips)
 
 
 def _start_worker(checker: FaceChecker, threads: int) -> None:

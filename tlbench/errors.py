@@ -3,10 +3,31 @@
 The command line prints their text without a traceback.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LONGEST_NAME = 200  # characters that are compared; a longer name is nobody's slip
+
 
 def one_line(text: str) -> str:
     """``text`` with unprintable characters escaped, so that a file name can't control the terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The part of a message that names the nearest of the known names: ``; did you mean 'psnr'?``, or an empty text."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word[:LONGEST_NAME], list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def listed(word: str, known: Iterable[str]) -> str:
+    """The part of a message that names all that may be chosen, and the nearest of them: ``; there are a, b``."""
+    names = list(known)
+    hint = did_you_mean(word, names)
+    return f"{hint} (there are {', '.join(names)})" if hint else f"; there are {', '.join(names)}"
 
 
 class TlbenchError(Exception):

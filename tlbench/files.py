@@ -1,4 +1,4 @@
-"""Files: hashes, atomic writes, and downloads that can be resumed."""
+"""Files: hashes, atomic writes, and reading what comes from outside."""
 
 from __future__ import annotations
 
@@ -7,27 +7,15 @@ import errno
 import functools
 import hashlib
 import os
-import re
-import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from tlbench.errors import TlbenchError
 from tlbench.litter import remove_litter, temporary_name
-
-if TYPE_CHECKING:
-    from requests import Response
-
-CHUNK_BYTES = 2**20
-TIMEOUT_SECONDS = 30.0
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")  # RFC 9110, 14.4
-
-# Called with the number of bytes so far, and of all bytes (None if the server does not say).
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -156,8 +144,19 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """:func:`write_bytes_atomically` of a text in UTF-8."""
-    write_bytes_atomically(path, text.encode())
+    """:func:`write_bytes_atomically` of a text in UTF-8.
+
+    Names of files keep their bytes, also where the locale is not UTF-8 (PEP 383). Raises TlbenchError as well if these
+    bytes are not UTF-8.
+    """
+    try:
+        content = text.encode("utf-8", "surrogateescape")
+        content.decode("utf-8")
+    except UnicodeError as error:
+        at = next(place for place, letter in enumerate(text) if "\ud800" <= letter <= "\udfff")
+        name = ascii(text[max(0, at - 40) : at + 40])
+        raise TlbenchError(f"{path}: {name} is not UTF-8, so it can't be written there; rename that file") from error
+    write_bytes_atomically(path, content)
 
 
 def unwritable(path: Path, error: OSError) -> TlbenchError:
@@ -168,84 +167,6 @@ def unwritable(path: Path, error: OSError) -> TlbenchError:
             "what is done already is kept"
         )
     return TlbenchError(f"{path}: can't be written ({error.strerror or error}); choose another folder")
-
-
-def download(what: str, url: str, target: Path, part: Path, progress: Progress | None = None) -> None:
-    """Download a file into ``part``, continuing where ``part`` ends.
-
-    Parameters
-    ----------
-    what : str
-        The beginning of error messages: ``checkpoint 'syncnet'``.
-    target : Path
-        The final path, for error messages only.
-
-    Raises
-    ------
-    TlbenchError
-        If offline or refused by the server, if the server's file has changed, or if there is not enough room.
-    OSError
-        If ``part`` can't be written.
-    """
-    import requests
-
-    there = part.stat().st_size if part.is_file() else 0
-    headers = {"Accept-Encoding": "identity"}  # so that ranges count bytes of the file
-    if there:
-        headers["Range"] = f"bytes={there}-"
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
-            start, total = _range(answer)
-            if answer.status_code == 416 and total in (there, None):  # nothing is left to send: the part is complete
-                return
-            if answer.status_code == 416 or (answer.status_code == 206 and start != there):
-                raise TlbenchError(f"{what}: {part} is no part of what {url} gives now; remove it and fetch again")
-            answer.raise_for_status()
-            if answer.status_code != 206:  # the server sends the whole file
-                there = 0
-            _check_room(what, part, None if total is None else total - there)
-            with part.open("ab" if there else "wb") as file:
-                for chunk in answer.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-                    there += len(chunk)
-                    if progress is not None:
-                        progress(there, total)
-        if total is not None and there < total:  # older urllib3 does not raise
-            raise unreachable(what, url, target, f"{there} of {total} bytes")
-    except requests.HTTPError as error:
-        raise TlbenchError(
-            f"{what}: {url} answers {error.response.status_code}; look for the file at its "
-            f"publisher's page and save it as {target}"
-        ) from error
-    except requests.RequestException as error:
-        raise unreachable(what, url, target, type(error).__name__) from error
-
-
-def _range(answer: Response) -> tuple[int, int | None]:
-    """The position of the answer in the file, and the length of the file (None if the server does not say)."""
-    stated = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    if stated is not None:
-        return int(stated[1] or 0), None if stated[2] == "*" else int(stated[2])
-    length = answer.headers.get("Content-Length", "")
-    return 0, int(length) if answer.status_code == 200 and length.isdigit() else None
-
-
-def _check_room(what: str, part: Path, missing_bytes: int | None) -> None:
-    """Raises TlbenchError before the download if the disk has not enough room."""
-    free_bytes = shutil.disk_usage(part.parent).free
-    if missing_bytes is not None and missing_bytes > free_bytes:
-        raise TlbenchError(
-            f"{what}: {missing_bytes / 1e6:,.1f} MB are to come, but {part.parent} has room for "
-            f"{free_bytes / 1e6:,.1f} MB; make room, or choose another folder with --out"
-        )
-
-
-def unreachable(what: str, url: str, target: Path, why: str) -> TlbenchError:
-    """The error of an interrupted download, with what to do."""
-    return TlbenchError(
-        f"{what}: {url} can't be reached or broke off ({why}); run the same command when "
-        f"online to go on, or bring the file as {target}"
-    )
 
 
 def csp_hash(text: str) -> str:

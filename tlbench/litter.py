@@ -56,6 +56,11 @@ def temporary_name(suffix: str, name: str = "") -> str:
     return f".{name}.{middle}{suffix}" if name else f".{middle}{suffix}"
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is one of :func:`temporary_name`'s."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def remove_litter(folder: Path, *, deep: bool = False) -> int:
     """Remove what runs that are gone left in a folder; what a running process writes is left alone.
 

@@ -6,18 +6,18 @@ import hashlib
 import http.server
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 
+from tests.factories.server_factory import only_loopback, serving
 from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.download import fetch
 from tlbench.checkpoints.weights import known_hashes
@@ -105,30 +105,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
+    with serving(Handler) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
 def no_other_host(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes to Google goes to the local server, path and query as they are; nothing goes anywhere else."""
     Handler.asked.clear()
     Handler.encodings.clear()
     Handler.cuts = 0
-    send = requests.adapters.HTTPAdapter.send
-
-    def redirected(self: Any, request: Any, *args: Any, **named: Any) -> Any:
-        parts = urlsplit(request.url)
-        assert parts.hostname is not None
-        if parts.hostname.endswith(".google.com"):
-            request.url = f"{server}/{parts.hostname}{parts.path}?{parts.query}"
-        else:
-            assert parts.hostname == "127.0.0.1"
-        return send(self, request, *args, **named)
-
-    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", redirected)
+    only_loopback(monkeypatch, stand_in=server)
     monkeypatch.setattr("random.uniform", lambda low, high: 0.0)  # gdown's wait between its tries
 
 
@@ -237,7 +223,7 @@ def test_a_missing_file_and_a_missing_network_are_one_line_with_a_way_out(server
     with pytest.raises(TlbenchError, match=r"answers 404; look .*publisher"):
         fetch(card(f"{server}/gone"), folder)
     with pytest.raises(TlbenchError, match=r"can't be reached .*when online") as caught:
-        fetch(card("http://127.0.0.1:9/net"), folder)
+        fetch(card("https://127.0.0.1:9/net"), folder)
     assert "\n" not in str(caught.value)
 
 

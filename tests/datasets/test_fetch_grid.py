@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.server
 import io
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.factories.server_factory import only_loopback, serving
 from tlbench.datasets.fetch_grid import SPEAKERS, fetch_grid
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
@@ -61,10 +61,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{serving.server_port}/{{name}}.zip"
-        serving.shutdown()
+    with serving(Handler) as server:
+        yield f"{server}/{{name}}.zip"
+
+
+@pytest.fixture(autouse=True)
+def no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_loopback(monkeypatch)
 
 
 def test_what_is_fetched_is_read_as_grid(tmp_path: Path, address: str) -> None:
@@ -91,7 +94,7 @@ def test_what_broke_off_goes_on_and_what_is_there_is_left_alone(tmp_path: Path, 
     fetch_grid(tmp_path, "s1", address=address)
     assert not (tmp_path / "s1" / "half.mpg").exists()
     (tmp_path / "s1" / "bbaf2n.mpg").write_bytes(b"mine")
-    fetch_grid(tmp_path, "s1", address="http://127.0.0.1:9/nobody")
+    fetch_grid(tmp_path, "s1", address="https://127.0.0.1:9/nobody")
     assert (tmp_path / "s1" / "bbaf2n.mpg").read_bytes() == b"mine"
 
 
@@ -109,8 +112,8 @@ def test_an_archive_of_another_kind_is_kept(tmp_path: Path, address: str) -> Non
 
 def test_offline_is_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(TlbenchError) as error:
-        fetch_grid(tmp_path, "s1", address="http://127.0.0.1:9/{name}.zip")
-    assert str(error.value).startswith("GRID's s1: http://127.0.0.1:9/s1.zip can't be reached or broke off")
+        fetch_grid(tmp_path, "s1", address="https://127.0.0.1:9/{name}.zip")
+    assert str(error.value).startswith("GRID's s1: https://127.0.0.1:9/s1.zip can't be reached or broke off")
     assert "\n" not in str(error.value)
     assert str(tmp_path / "s1.zip") in str(error.value)
 
@@ -118,7 +121,7 @@ def test_offline_is_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["s21", "s35", "../s1", ""])
 def test_speakers_that_are_not_there_are_said(tmp_path: Path, name: str) -> None:
     assert len(SPEAKERS) == 33
-    with pytest.raises(TlbenchError, match=r"GRID has no video of .*; there are s1 to s34 without s21"):
+    with pytest.raises(TlbenchError, match=r"GRID has no video of .*there are s1 to s34 without s21"):
         fetch_grid(tmp_path, name)
     assert list(tmp_path.iterdir()) == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tlbench import worker_processes
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic import corpus as corpus_module
 from tlbench.datasets.synthetic.clips import ClipKey, make_take
@@ -116,16 +117,13 @@ def test_a_process_that_was_killed_is_said(root: Path, monkeypatch: pytest.Monke
     class Killed:
         def __init__(self, *_: object) -> None: ...
 
-        def __enter__(self) -> Killed:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
+        def shutdown(self, **_: object) -> None: ...
 
         def submit(self, *_: object) -> object:
             raise BrokenProcessPool("killed")
 
     (root / f"{SENTENCE}.mp4").unlink()
-    monkeypatch.setattr(corpus_module, "ProcessPoolExecutor", Killed)
+    monkeypatch.setattr(worker_processes, "ProcessPoolExecutor", Killed)
     with pytest.raises(TlbenchError, match=r"was killed, .* run the same command again to go on"):
         render_corpus(root, sizes=SIZES, parts=["sentences"])
 

@@ -19,10 +19,11 @@ else:
 
 ROOT = Path(__file__).parents[2]
 FOUNDATION = {
-    *("tlbench.arguments", "tlbench.document", "tlbench.errors", "tlbench.files", "tlbench.litter"),
-    *("tlbench.files_of_before", "tlbench.owner", "tlbench.owner_card"),
+    *("tlbench.arguments", "tlbench.document", "tlbench.downloads", "tlbench.errors", "tlbench.files"),
+    *("tlbench.litter", "tlbench.files_of_before", "tlbench.owner", "tlbench.owner_card"),
     "tlbench.statistics",
     "tlbench.version",
+    "tlbench.worker_processes",
     "tlbench.workers",
 }
 WHOLE_JOBS = {"tlbench.checking", "tlbench.demo", "tlbench.verify"}  # they call every room but cli

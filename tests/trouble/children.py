@@ -59,6 +59,8 @@ def run(
     seconds: float = SECONDS,
     memory_bytes: int | None = MEMORY_BYTES,
     environment: Mapping[str, str] | None = None,
+    shell: str | None = None,
+    prelude: str = "",
 ) -> Outcome:
     """Run ``tlbench`` with these words in ``folder``; everything it starts dies with it.
 
@@ -70,6 +72,10 @@ def run(
         Limit of the address space of each process; None for none.
     environment : mapping, optional
         Variables besides those of this process; caches are kept inside ``folder``.
+    shell : str, optional
+        Lines of bash that run the command, which is ``"$@"`` there.
+    prelude : str
+        Lines of Python that run before the command.
     """
 
     def limit() -> None:
@@ -78,8 +84,9 @@ def run(
 
     places = {"TLBENCH_CACHE": str(folder / "cache"), "TLBENCH_CHECKPOINTS": str(folder / "checkpoints")}
     started = time.monotonic()
+    command = [*COMMAND[:2], f"{prelude}\n{COMMAND[2]}", *map(str, words)]
     with subprocess.Popen(
-        [*COMMAND, *map(str, words)],
+        command if shell is None else ["bash", "-c", shell, "bash", *command],
         cwd=folder,
         env={**os.environ, **places, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **(environment or {})},
         stdin=subprocess.DEVNULL,

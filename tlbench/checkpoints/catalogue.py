@@ -7,14 +7,13 @@ an entry point of the group ``tlbench.observers``; its ``card*.toml`` files are 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 
 from tlbench.checkpoints.card import Card, read_card
-from tlbench.errors import TlbenchError, one_line
+from tlbench.errors import TlbenchError, did_you_mean, one_line
 
 _BUILT_IN = {
     "avhubert": "tlbench.observers.avhubert.observer:AVHubert",
@@ -42,8 +41,7 @@ def observer_target(name: str) -> tuple[str, str]:
     """Module and class of an observer. Raises TlbenchError for an unknown name; the message suggests a similar one."""
     names = observer_names()
     if name not in names:
-        near = get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, names)
         raise TlbenchError(f"no observer {name!r}{hint} (there are {', '.join(names)})")
     module, _, attribute = names[name].partition(":")
     return module, attribute
@@ -91,8 +89,7 @@ def check_declared(names: Iterable[str], cards: Iterable[Card]) -> None:
     known = {"none", *(name for card in cards for name in (card.name, *card.relatives))}
     for name in names:
         if name not in known and not name.startswith("other:"):
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             raise TlbenchError(
                 f"--trained-with {one_line(name)!r:.60} is no checkpoint that tlbench knows{hint} "
                 "(`tlbench checkpoints list` names them; use other:NAME for one of your own)"
@@ -103,7 +100,6 @@ def find_card(name: str) -> Card:
     """The card with this name. Raises TlbenchError for an unknown name; the message suggests a similar one."""
     cards = {card.name: card for card in known_cards()}
     if name not in cards:
-        near = get_close_matches(name, cards, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, cards)
         raise TlbenchError(f"no checkpoint is called {name!r}{hint} (there are {', '.join(cards)})")
     return cards[name]

@@ -5,17 +5,31 @@ gdown downloads from Google Drive, where a confirmation page comes before large 
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 from urllib.parse import urlparse
 
 from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.weights import Weights, checkpoint_folder, compare_with_first
+from tlbench.downloads import (
+    TIMEOUT_SECONDS,
+    Progress,
+    Wanted,
+    check_address,
+    check_size,
+    download,
+    end_part,
+    remove_part,
+    unreachable,
+)
 from tlbench.errors import TlbenchError
-from tlbench.files import TIMEOUT_SECONDS, WEIGHTS, Progress, download, file_sha256, open_outside, unreachable
+from tlbench.files import WEIGHTS, file_sha256, open_outside
 from tlbench.owner import owned
 
 DRIVE_RETRIES = 2  # of a lost connection, before the download fails
+# Of a file whose card states no size. The largest of them, with the state of its optimiser, has a few gigabytes.
+MOST_BYTES = 20 * 10**9
 PAGES = ("github.com", "sharepoint.com")  # cards give pages of these sites, not files
 
 
@@ -64,6 +78,7 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None, *, take_ov
         raise TlbenchError(
             f"checkpoint {card.name!r}: {card.url} is a web page; open it in a browser and save the file as {target}"
         )
+    check_address(f"checkpoint {card.name!r}", card.url, target, card.url)
     part = folder / f"{card.file}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,9 +86,11 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None, *, take_ov
             if host == "drive.google.com":
                 _from_drive(card, target, part, progress)
             else:
-                download(f"checkpoint {card.name!r}", card.url, target, part, progress)
+                wanted = Wanted(f"checkpoint {card.name!r}", card.url, target, _most_bytes(card), bool(card.sha256))
+                download(wanted, part, progress)
             sha256 = _accept(card, target, part)
             os.replace(part, target)
+            end_part(part)
     except OSError as error:  # errors of requests are handled above: this one is the disk's
         raise TlbenchError(
             f"checkpoint {card.name!r}: {target} can't be written ({error.strerror or error}); free some space, or "
@@ -88,6 +105,11 @@ def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None)
     import requests
     from gdown.exceptions import DownloadError, FileURLRetrievalError
 
+    def told(there: int, total: int | None) -> None:
+        check_size(f"checkpoint {card.name!r}", _most_bytes(card), max(there, total or 0))
+        if progress is not None:
+            progress(there, total)
+
     try:
         gdown.download(
             url=card.url,
@@ -97,8 +119,12 @@ def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None)
             use_cookies=False,  # no account is used, and gdown stores no cookies
             timeout=TIMEOUT_SECONDS,
             retries=DRIVE_RETRIES,
-            progress=progress,
+            progress=told,
         )
+    except TlbenchError:  # too large
+        for unfinished in part.parent.glob(f"{glob.escape(part.name)}*"):
+            unfinished.unlink()
+        raise
     except FileURLRetrievalError as error:
         raise TlbenchError(
             f"checkpoint {card.name!r}: Google Drive sent a web page instead of the file (the file's download quota is "
@@ -110,19 +136,23 @@ def _from_drive(card: Card, target: Path, part: Path, progress: Progress | None)
         raise unreachable(f"checkpoint {card.name!r}", card.url, target, why) from error
 
 
+def _most_bytes(card: Card) -> int:
+    return card.size_bytes or MOST_BYTES
+
+
 def _accept(card: Card, target: Path, part: Path) -> str:
     """The SHA-256 of the downloaded file. A wrong file is removed, so that the next call does not resume it."""
     try:
         refuse_page(part)
     except TlbenchError as error:
-        part.unlink()
+        remove_part(part)
         raise TlbenchError(
             f"checkpoint {card.name!r}: {card.url} sent a web page or nothing instead of the file; open it in a "
             f"browser and save the file as {target}"
         ) from error
     sha256 = file_sha256(part)
     if not sha256.startswith(card.sha256):
-        part.unlink()
+        remove_part(part)
         raise TlbenchError(
             f"checkpoint {card.name!r}: the file from {card.url} has SHA-256 {sha256[:12]} instead of the published "
             f"{card.sha256[:12]} and was removed; fetch again, and if this repeats, the publisher changed the file"

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from platformdirs import user_data_path
 
 from tlbench.checkpoints.card import Card, Domain
 from tlbench.checkpoints.package import is_package, source_of, trained_of, view_of
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.files import JSON, atomic_path, file_sha256, read_outside
 
 KNOWN_NAME = "known.json"  # in the checkpoint folder: first seen hashes of files whose publisher states none
@@ -106,8 +105,7 @@ def check_names(given: Mapping[str, Path], cards: Iterable[Card]) -> None:
     names = [card.name for card in cards]
     for name in given:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, names)
             raise TlbenchError(
                 f"--weights {name}={given[name]}: there is no checkpoint {name!r}{hint} ({', '.join(names)})"
             )

@@ -178,9 +178,11 @@ def fetch(root: Path, speakers: str, take_over: bool) -> None:
     """
     from tlbench.arguments import as_names
     from tlbench.cli.progress import DownloadProgress
-    from tlbench.datasets.fetch_grid import ALIGNMENTS, fetch_grid
+    from tlbench.datasets.fetch_grid import ALIGNMENTS, check_speakers, fetch_grid
 
-    for name in (ALIGNMENTS, *(as_names(speakers) or ())):
+    names = as_names(speakers) or ()
+    check_speakers(names)
+    for name in (ALIGNMENTS, *names):
         with DownloadProgress(f"{name}.zip") as progress:
             path = fetch_grid(root, name, progress, take_over=take_over)
         click.echo(path)

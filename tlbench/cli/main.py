@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
+import threading
 import warnings
 from difflib import get_close_matches
 from importlib import import_module
-from io import TextIOWrapper
 from typing import TextIO
 
 import click
 
-from tlbench.cli import signals
+from tlbench.cli import signals, streams
 from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.surroundings import check_words, refused, shortened
 from tlbench.errors import TlbenchError
 from tlbench.version import VERSION
 
@@ -90,34 +90,53 @@ def _show_warning(
 def _say(what: str, line: str) -> None:
     from tlbench.errors import one_line
 
-    click.echo(f"{what}: {one_line(line)}", err=True)
+    click.echo(f"{what}: {shortened(one_line(line))}", err=True)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """What ends a thread of a library, as a full disk that of TensorBoard's log, is one line; the command goes on."""
+    line = refused(failure.exc_value) if failure.exc_value is not None else None
+    if line is None:
+        threading.__excepthook__(failure)
+    else:
+        _say("warning", line)
 
 
 def main() -> None:
     """Entry point: run a command. An error that the user can fix is one line, without a traceback."""
+    streams.prepare()
     warnings.showwarning = _show_warning
-    signals.install()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # file names may have characters that the terminal's encoding lacks
-            stream.reconfigure(errors="backslashreplace")
+    threading.excepthook = _thread_failed
+    status = _run()
+    streams.end()
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command that the words of this process name, and return its exit code."""
     try:
-        status = group.main(standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Exit as exit_request:
-        status = exit_request.exit_code
+        signals.install()
+        check_words(sys.argv[1:])
+        return _called()
     except click.ClickException as error:
         error.show()
-        status = 2
     except TlbenchError as error:
         _say("error", str(error))
-        status = 2
     except (KeyboardInterrupt, click.Abort):  # click makes an Abort of a KeyboardInterrupt
         click.echo(signals.WORDS.decode(), err=True, nl=False)
-        status = signals.exit_code(128 + signal.SIGINT)
-    except MemoryError:
-        _say("error", "not enough memory; use fewer --workers or shorter clips, or a machine with more of it")
-        status = 2
-    except BrokenPipeError:  # `tlbench table ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status if isinstance(status, int) else 0)
+        return signals.exit_code(128 + signal.SIGINT)
+    except (OSError, MemoryError, RuntimeError, ImportError, UnicodeEncodeError) as error:
+        line = refused(error)
+        if line is None:
+            raise
+        _say("error", line)
+    return 2
+
+
+def _called() -> int:
+    try:
+        status = group.main(standalone_mode=False)
+    except click.exceptions.Exit as exit_request:
+        status = exit_request.exit_code
+    streams.flush()
+    return status if isinstance(status, int) else 0

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tlbench.owner import remove_owner_files
@@ -94,5 +94,6 @@ def _end(number: int) -> None:
     removing = threading.Thread(target=remove_owner_files, daemon=True)
     removing.start()
     removing.join(REMOVE_SECONDS)  # a file server may not answer
-    os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, WORDS)
+    with suppress(OSError):  # a full or closed stderr keeps nobody from ending
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, WORDS)
     os._exit(128 + number)

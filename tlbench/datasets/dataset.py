@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -15,7 +14,7 @@ from typing import ClassVar, Literal
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.matching import FoundFile
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, did_you_mean
 
 _BUILT_IN = {
     "lrs2": "tlbench.datasets.lrs2:Lrs2",
@@ -160,8 +159,7 @@ def dataset_class(name: str) -> type[Dataset]:
     """The data set class of a name. Imports its module. Raises TlbenchError if there is no such data set."""
     names = dataset_names()
     if name not in names:
-        near = get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, names)
         raise TlbenchError(f"no data set {name!r}{hint} (there are {', '.join(names)})")
     module, _, attribute = names[name].partition(":")
     found: type[Dataset] = getattr(import_module(module), attribute)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
+import stat
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from tlbench.errors import TlbenchError
-from tlbench.files import Progress, download
+from tlbench.downloads import Progress, Wanted, download, end_part
+from tlbench.errors import TlbenchError, did_you_mean, one_line
+from tlbench.litter import remove_litter, temporary_name
 from tlbench.owner import owned
 
 # Zenodo record 3625687, CC BY 4.0: alignments.zip and one archive per speaker. There is no video of speaker 21.
@@ -18,6 +23,23 @@ SPEAKERS = tuple(f"s{number}" for number in range(1, 35) if number != 21)
 ALIGNMENTS = "alignments"
 _VIDEO = re.compile(r"(?:[^/.][^/]*/)*(s\d+)/([a-z0-9]+\.mpg)")
 _WORDS = re.compile(r"(?:[^/.][^/]*/)*(s\d+)/([a-z0-9]+\.align)")
+# Of a speaker there are 1,000 videos of 3 s, 0.5 GB in all; the alignments are 34,000 files of 1 kB. An archive beyond
+# these limits is not GRID's.
+MOST_BYTES = 2 * 10**9
+MOST_FILES = {ALIGNMENTS: 50_000}
+MOST_FILES_OF_A_SPEAKER = 2_000
+MOST_DIRECTORY_BYTES = 64 * 10**6  # the list of files in an archive, which is read into memory
+_END = b"PK\x05\x06"  # of the list; its length follows at byte 12 (APPNOTE.TXT of PKWARE, 4.3.16)
+_END_OF_LARGE = b"PK\x06\x07"  # the locator of an end for more than 4 GB (4.3.15)
+_END_BYTES = 22 + 2**16  # with the longest comment
+
+
+def check_speakers(names: Iterable[str]) -> None:
+    """Raises TlbenchError for the first name that is not in :data:`SPEAKERS`, before anything is fetched."""
+    for name in names:
+        if name not in SPEAKERS:
+            hint = did_you_mean(name, SPEAKERS)
+            raise TlbenchError(f"GRID has no video of {name!r:.120}{hint} (there are s1 to s34 without s21)")
 
 
 def fetch_grid(
@@ -34,7 +56,7 @@ def fetch_grid(
     name : str
         One of :data:`SPEAKERS`, or :data:`ALIGNMENTS` for the word times of all speakers.
     address : str
-        The address, with ``{name}`` in it.
+        The address, with ``{name}`` in it; https.
     take_over : bool
         Take the archive and its folder at once from another run that writes it; see :func:`tlbench.owner.owned`.
 
@@ -46,10 +68,11 @@ def fetch_grid(
     Raises
     ------
     TlbenchError
-        No such archive; offline; the archive is damaged or not what it should be; no room; another run fetches it.
+        No such archive; offline; the archive is damaged, too large or not what it should be; no room; another run
+        fetches it.
     """
-    if name not in (*SPEAKERS, ALIGNMENTS):
-        raise TlbenchError(f"GRID has no video of {name!r}; there are s1 to s34 without s21")
+    if name != ALIGNMENTS:
+        check_speakers([name])
     folder = root / name
     if folder.is_dir():
         return folder
@@ -58,9 +81,13 @@ def fetch_grid(
         with owned(root, name=name, take_over=take_over):
             if folder.is_dir():  # another run has just fetched it
                 return folder
+            remove_litter(root)
             if not archive.is_file():
-                download(f"GRID's {name}", address.format(name=name), archive, part, progress)
+                # The sums in the archive are checked when it is unpacked.
+                wanted = Wanted(f"GRID's {name}", address.format(name=name), archive, MOST_BYTES, checked=True)
+                download(wanted, part, progress)
                 os.replace(part, archive)
+                end_part(part)
             _unpack(archive, folder)
             archive.unlink()
     except OSError as error:
@@ -72,9 +99,9 @@ def fetch_grid(
 
 def _unpack(archive: Path, folder: Path) -> None:
     """Unpack into a temporary folder and rename it, so that a folder with this name is always complete."""
-    unfinished = folder.with_name(f".{folder.name}.unpacking")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished = folder.with_name(temporary_name(".new", folder.name))
     try:
+        _check_directory(archive)
         with ZipFile(archive) as packed:
             wanted = _wanted(packed, folder.name)
             if not wanted:
@@ -99,24 +126,48 @@ def _unpack(archive: Path, folder: Path) -> None:
         EOFError,
         NotImplementedError,
         RuntimeError,
-    ) as error:  # the last two: encrypted, or an unknown compression
+        UnicodeDecodeError,
+        zlib.error,
+        lzma.LZMAError,
+    ) as error:  # NotImplementedError and RuntimeError: an unknown compression, or encrypted
         archive.unlink()
+        why = f"{one_line(str(error)):.120}"
         raise TlbenchError(
-            f"GRID's {folder.name}: {archive} is no archive of it ({error}); it was removed, fetch again"
+            f"GRID's {folder.name}: {archive} is no archive of it ({why}); it was removed, fetch again"
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def _check_directory(archive: Path) -> None:
+    """Raises BadZipFile if the archive's list of files is too long to be GRID's; zipfile reads it at once."""
+    with archive.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+        end = file.read()
+    at = end.rfind(_END)
+    if _END_OF_LARGE in end or int.from_bytes(end[at + 12 : at + 16], "little") > MOST_DIRECTORY_BYTES:
+        raise BadZipFile("its list of files is too long")
+
+
 def _wanted(packed: ZipFile, name: str) -> list[tuple[Path, ZipInfo]]:
-    """The files to unpack and their paths, built from checked parts of their names so that they stay in the folder."""
+    """The files to unpack and their paths, built from checked parts of their names so that they stay in the folder.
+
+    Raises BadZipFile for what GRID's archives do not have: links, two files of one name, too many or too large files.
+    """
     found: dict[Path, ZipInfo] = {}
     for info in packed.infolist():
         match = (_WORDS if name == ALIGNMENTS else _VIDEO).fullmatch(info.filename)
-        if match is None or info.filename.startswith("__MACOSX"):
+        if match is None or info.filename.startswith("__MACOSX") or name not in (ALIGNMENTS, match[1]):
             continue
-        if name == ALIGNMENTS:
-            found.setdefault(Path(match[1], match[2]), info)
-        elif match[1] == name:
-            found.setdefault(Path(match[2]), info)
+        place = Path(match[1], match[2]) if name == ALIGNMENTS else Path(match[2])
+        kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
+        if kind not in (0, stat.S_IFREG):
+            raise BadZipFile(f"{place} is a link or a device")
+        if place in found:
+            raise BadZipFile(f"{place} is there twice")
+        found[place] = info
+    if len(found) > MOST_FILES.get(name, MOST_FILES_OF_A_SPEAKER):
+        raise BadZipFile(f"{len(found)} files are too many")
+    if sum(info.file_size for info in found.values()) > MOST_BYTES:
+        raise BadZipFile(f"more than {MOST_BYTES / 1e9:.0f} GB unpacked")
     return list(found.items())

@@ -13,7 +13,7 @@ from tlbench.datasets.locations import find_root, ways_to_say
 from tlbench.datasets.matching import COMMON_SUFFIXES, OTHER_SUFFIXES, ClipNames, FoundFile, find_files, match_files
 from tlbench.datasets.transcripts import visible
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, listed
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _choose_split(dataset: Dataset, source: Source, split: str | None) -> str:
     if split is None and (len(there) == 1 or "test" in there):
         return there[0] if len(there) == 1 else "test"
     if split not in there:
-        raise TlbenchError(f"{dataset.name}: no split {split!r}; there are {', '.join(there)} (--split)")
+        raise TlbenchError(f"{dataset.name}: no split {split!r}{listed(split or '', there)} (--split)")
     return split
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, did_you_mean
 from tlbench.generation.nearest_mouth import mouth_halves
 from tlbench.media.blending import softness
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
@@ -301,8 +301,9 @@ def control(name: str) -> Control:
         return Shifted(int(shift[1]))
     if (blur := re.fullmatch(r"blurred-([0-9]{1,3}(?:\.[0-9]{1,3})?)", name)) and float(blur[1]) > 0:
         return Blurred(float(blur[1]))
-    there = ", ".join(known.name for known in CONTROLS)
-    raise TlbenchError(f"no control {name!r}; there are {there}, and shifted+N, shifted-N, blurred-SIGMA")
+    there = [known.name for known in CONTROLS]
+    forms = "and shifted+N, shifted-N, blurred-SIGMA"
+    raise TlbenchError(f"no control {name!r}{did_you_mean(name, there)}; there are {', '.join(there)}, {forms}")
 
 
 def _mouth_halves(scene: ControlScene) -> list[tuple[slice, slice]]:

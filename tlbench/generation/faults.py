@@ -6,11 +6,10 @@ re-encoded clip, since all sizes are re-encoded, so the encoder's loss is the ze
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.generation.controls import (
     CRF,
     Blurred,
@@ -212,8 +211,7 @@ def find_faults(words: Iterable[str] | None) -> tuple[Fault, ...]:
         wanted = names
     for word in wanted:
         if word not in names:
-            near: Sequence[str] = get_close_matches(word, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(word, names)
             raise TlbenchError(f"no fault {word!r}{hint} (there are {', '.join(names)})")
     if not wanted:
         raise TlbenchError(f"no fault was asked for; there are {', '.join(names)} (--faults)")

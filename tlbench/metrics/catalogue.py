@@ -6,12 +6,11 @@ An entry point names a tuple of :class:`~tlbench.metrics.metric.Metric`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from typing import get_args
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.metrics import accuracy, intelligibility, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
 
@@ -41,10 +40,7 @@ def find_metric(key: str) -> Metric:
         if metric.key == key:
             return metric
     keys = [metric.key for metric in all_metrics()]
-    near = get_close_matches(key, keys, n=1)
-    raise TlbenchError(
-        f"no metric {key!r}" + (f"; did you mean {near[0]!r}?" if near else f" (there are {', '.join(keys)})")
-    )
+    raise TlbenchError(f"no metric {key!r}{did_you_mean(key, keys) or ' (there are ' + ', '.join(keys) + ')'}")
 
 
 def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
@@ -68,8 +64,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
         found = {metric.key for metric in all_metrics() if _asks(word, metric)}
         if not found:
             known = sorted({metric.name for metric in all_metrics()})
-            near = get_close_matches(word, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(word, known)
             raise TlbenchError(
                 f"no metric {word!r}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
             )

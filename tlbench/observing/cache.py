@@ -64,7 +64,7 @@ class Cache:
         path = self.path(key)
         try:
             text = read_outside(path, JSON).decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
             _warn_damaged(path, str(error))

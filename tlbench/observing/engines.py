@@ -6,14 +6,12 @@ at a time, so memory does not grow with their number.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -23,8 +21,13 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
 from tlbench.observing.plan import Plan
 from tlbench.observing.runner import ObserverRunner
+from tlbench.worker_processes import worker_processes
 from tlbench.workers import end_with_parent
 
+IF_KILLED = (
+    "a worker process was killed (out of memory?); run the same command with fewer --workers, "
+    "what is done already is kept"
+)
 _runner: ObserverRunner | None = None  # of this worker process, made by _start_worker
 
 
@@ -74,26 +77,17 @@ def _in_this_process(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]
 def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
     if plan.threads is None:
         plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
-    context = multiprocessing.get_context("spawn")  # fork is not safe with the threads of the matrix library
     waiting: deque[Future[tuple[list[Observation], list[str]]]] = deque()
     todo = batches(clips, ObserverRunner(plan).clips_per_batch)  # networks are only loaded when they are used
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(plan,)) as pool:
-        try:
-            for batch in islice(todo, 2 * workers):
-                waiting.append(pool.submit(_observe_batch, batch))
-            while waiting:
-                done, messages = waiting.popleft().result()
-                waiting.extend(pool.submit(_observe_batch, batch) for batch in islice(todo, 1))
-                for message in messages:
-                    warnings.warn(message, stacklevel=2)
-                yield from done
-        except BrokenProcessPool as error:
-            raise TlbenchError(
-                "a worker process was killed (out of memory?); run the same command with fewer --workers, "
-                "what is done already is kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with worker_processes(workers, _start_worker, (plan,), if_killed=IF_KILLED) as pool:
+        for batch in islice(todo, 2 * workers):
+            waiting.append(pool.submit(_observe_batch, batch))
+        while waiting:
+            done, messages = waiting.popleft().result()
+            waiting.extend(pool.submit(_observe_batch, batch) for batch in islice(todo, 1))
+            for message in messages:
+                warnings.warn(message, stacklevel=2)
+            yield from done
 
 
 def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:

@@ -12,7 +12,7 @@ from tlbench.arguments import AnyPath
 from tlbench.checkpoints.catalogue import known_cards, observer_cards
 from tlbench.checkpoints.weights import Weights, find_weights, parse_weights
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, listed
 from tlbench.media.face_crop import steady
 from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import default_cache
@@ -72,7 +72,7 @@ def observe(
     found = weights_for(observer, weights)
     chosen = view or default_view(observer, found)
     if chosen not in kind.views:
-        raise TlbenchError(f"observer {observer!r} has no view {chosen!r}; there are {', '.join(kind.views)}")
+        raise TlbenchError(f"observer {observer!r} has no view {chosen!r}{listed(chosen, kind.views)}")
     path, sha256 = (None, None) if found is None else (found.path, found.sha256)
     plan = ObserverPlan(observer, (chosen,), path, sha256)
     rule, _ = DEFAULT_FACES.rule(None, {})

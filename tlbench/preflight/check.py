@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
@@ -25,11 +22,16 @@ from tlbench.preflight.findings import LEVELS, Finding, Level, worst_first
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_file_names, check_ground_truth, check_lengths
 from tlbench.preflight.headers import Expected
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
+from tlbench.worker_processes import worker_processes
 from tlbench.workers import end_with_parent
 
 SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # with more, the disk is the bottleneck
 FEW_CLIPS = 100  # starting two processes takes as long as checking so many clips in this one
+IF_KILLED = (
+    "a worker process could not start or was killed; run again with --workers 1 "
+    "(a script must call check() below `if __name__ == '__main__':`)"
+)
 CLIPS_A_TASK = 8  # clips handed to a process at once, to save communication
 
 FACES = "faces"
@@ -173,17 +175,8 @@ def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Ite
     if workers == 1 or len(clips) < FEW_CLIPS:
         yield from map(check_clip, clips, repeat(expected))
         return
-    context = multiprocessing.get_context("spawn")  # fork is not safe with other libraries' threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        try:
-            yield from pool.map(partial(check_clip, expected=expected), clips, chunksize=CLIPS_A_TASK)
-        except BrokenProcessPool as error:
-            raise TlbenchError(
-                "a worker process could not start or was killed; run again with --workers 1 "
-                "(a script must call check() below `if __name__ == '__main__':`)"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with worker_processes(workers, _start_worker, if_killed=IF_KILLED) as pool:
+        yield from pool.map(partial(check_clip, expected=expected), clips, chunksize=CLIPS_A_TASK)
 
 
 def _start_worker() -> None:

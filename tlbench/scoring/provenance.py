@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from tlbench.checkpoints.weights import Weights
@@ -100,7 +99,7 @@ def without_folders(word: str) -> str:
     option, equals, path = word.partition("=")
     if not equals or re.search(r"[/\\]", option):  # the equals sign is part of a path
         option, equals, path = "", "", word
-    if os.path.expanduser(path).rstrip("/\\") == str(Path.home()):
+    if os.path.expanduser(path).rstrip("/\\") == os.path.expanduser("~"):  # not Path.home(): not every user has one
         return f"{option}{equals}~"  # its last part would be the user's name
     parts = [part for part in re.split(r"[/\\]", path) if part]
     return f"{option}{equals}{parts[-1] if parts else path}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, listed
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by
 from tlbench.metrics.catalogue import all_metrics
@@ -28,9 +28,7 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
         if not kind.default_view:
             raise TlbenchError(f"--view {name}={view}: the metrics of {name!r} name their views themselves")
         if view not in kind.views and view != AUTO_VIEW:
-            raise TlbenchError(
-                f"--view {name}={view}: there is no such view; there are {AUTO_VIEW}, {', '.join(kind.views)}"
-            )
+            raise TlbenchError(f"--view {name}={view}: there is no such view{listed(view, (AUTO_VIEW, *kind.views))}")
         if view in kind.views and kind.recipe(view) is None:  # such a view is another way of measuring
             own = ", ".join(metric.key for metric in all_metrics() if (metric.observer, metric.view) == (name, view))
             raise TlbenchError(f"--view {name}={view}: that view has metrics of its own; ask for them: --metrics {own}")

@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any, Literal, get_args
 
 from tlbench.document import Document, clean, to_ascii
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, listed
 from tlbench.scoring.result_json import json_number
 from tlbench.tables.markup import draw_latex, draw_markdown
 from tlbench.tables.terminal import draw_terminal
@@ -21,7 +21,7 @@ SCHEMA = "tlbench.table/1"
 def check_format(format: str) -> None:
     """Raises TlbenchError unless ``format`` is one of the formats."""
     if format not in get_args(Format):
-        raise TlbenchError(f"no format {format!r}; there are {', '.join(get_args(Format))} (--format)")
+        raise TlbenchError(f"no format {format!r}{listed(format, get_args(Format))} (--format)")
 
 
 def draw(document: Document, format: Format, width: int, color: bool, ascii_only: bool) -> str:

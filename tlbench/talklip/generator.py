@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.media.mel import mel_segments, mel_spectrogram
 from tlbench.talklip.layers import Convolution, Upsampling, with_residuals
 from tlbench.talklip.local_audio import local_audio_encoder
@@ -134,7 +134,8 @@ def dims_for(
     """
     if isinstance(size, str):
         if size not in SIZES:
-            raise TlbenchError(f"no size {size!r}; there are {', '.join(SIZES)}, or a JSON file of sizes (--size)")
+            known = f"there are {', '.join(SIZES)}, or a JSON file of sizes (--size)"
+            raise TlbenchError(f"no size {size!r}{did_you_mean(size, SIZES)}; {known}")
         dims = SIZES[size]
     else:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, listed
 
 VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 ADAM_BETA1, ADAM_BETA2 = 0.5, 0.999  # train.py
@@ -53,7 +53,7 @@ class LossConfig:
     def for_variant(cls, variant: str) -> LossConfig:
         """The published weights. Raises TlbenchError on a variant that the paper does not have."""
         if variant not in VARIANTS:
-            raise TlbenchError(f"no variant {variant!r}; there are {', '.join(VARIANTS)} (--variant)")
+            raise TlbenchError(f"no variant {variant!r}{listed(variant, VARIANTS)} (--variant)")
         return cls(
             variant,
             lip_weight=0.0 if variant.startswith("base") else cls.lip_weight,

@@ -18,13 +18,11 @@ and encoded bytes with that of FFmpeg.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -38,11 +36,12 @@ from tlbench.datasets.synthetic.grammar import MIDDLE_WORDS, SPLITS
 from tlbench.datasets.synthetic.speech import SAMPLE_RATE, SpeechSynthesizer
 from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, listed
 from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_atomically
 from tlbench.litter import remove_litter
 from tlbench.media.video_writer import write_video
 from tlbench.owner import owned, owner_path
+from tlbench.worker_processes import worker_processes
 from tlbench.workers import end_with_parent
 
 FORM = 1  # raise it when the same seed gives another corpus
@@ -120,7 +119,7 @@ def render_corpus(
     sizes = sizes or Sizes()
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        raise TlbenchError(f"no part {unknown[0]!r} of the synthetic corpus; there are {', '.join(PARTS)}")
+        raise TlbenchError(f"no part {unknown[0]!r} of the synthetic corpus{listed(unknown[0], PARTS)}")
     SpeechSynthesizer().close()  # raises the error now if it can't start
     with owned(out, take_over=take_over):
         remove_litter(out, deep=True)
@@ -194,22 +193,13 @@ def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> I
     """The number of clips of each chunk, as the chunks are finished."""
     if not chunks:
         return
-    waiting: list[Future[int]] = []
-    try:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(chunks)), context, _start_worker) as pool:
-            try:
-                waiting += [pool.submit(_render, out, chunk) for chunk in chunks]
-                for future in as_completed(waiting):
-                    yield future.result()
-            finally:
-                for future in waiting:
-                    future.cancel()
-    except BrokenProcessPool as error:
-        raise TlbenchError(
-            f"{out}: a process that renders was killed, perhaps for want of memory; run the same command again to go "
-            "on, with --workers 1 if it happens again"
-        ) from error
+    if_killed = (
+        f"{out}: a process that renders was killed, perhaps for want of memory; run the same command again to go "
+        "on, with --workers 1 if it happens again"
+    )
+    with worker_processes(min(workers, len(chunks)), _start_worker, if_killed=if_killed) as pool:
+        for future in as_completed([pool.submit(_render, out, chunk) for chunk in chunks]):
+            yield future.result()
 
 
 def _start_worker() -> None:

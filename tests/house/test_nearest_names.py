@@ -1,0 +1,74 @@
+"""A name that is nearly right is answered with the name that was meant, by one function everywhere."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.draw_house import ROOT, sources
+from tests.factories.dataset_factory import make_folder
+from tlbench.checkpoints.catalogue import find_card, observer_target
+from tlbench.datasets.dataset import dataset_class
+from tlbench.datasets.fetch_grid import check_speakers
+from tlbench.datasets.selection import load_dataset
+from tlbench.errors import TlbenchError, did_you_mean, listed
+from tlbench.generation.controls import control
+from tlbench.generation.faults import find_faults
+from tlbench.metrics.catalogue import find_metric, find_metrics
+from tlbench.scoring.view_choice import check_views
+
+OWN_WORDS = {"errors.py", "texts.py", "words.py", "lrw.py", "main.py", "config_file.py"}  # other ways out, or words
+
+
+@given(st.text(max_size=30), st.lists(st.text(max_size=12), max_size=5))
+def test_only_a_known_name_is_suggested(word: str, known: list[str]) -> None:
+    hint = did_you_mean(word, known)
+    assert hint == "" or any(hint == f"; did you mean {name!r}?" for name in known)
+    assert all(name in listed(word, known) for name in known)
+
+
+def test_an_endless_name_is_answered_at_once() -> None:
+    assert did_you_mean("psnr" * 10**6, ["psnr"]) == ""
+
+
+ASKED: dict[str, tuple[Callable[[str], object], str]] = {
+    "metric": (lambda name: find_metrics([name]), "psnr"),
+    "metric's key": (find_metric, "psnr/paper"),
+    "control": (control, "frozen-mouth"),
+    "fault": (lambda name: find_faults([name]), "blur"),
+    "checkpoint": (find_card, "syncnet"),
+    "observer": (observer_target, "syncnet"),
+    "data set": (dataset_class, "folder"),
+    "speaker": (lambda name: check_speakers([name]), "s12"),
+}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_the_nearest_name_is_said(kind: str) -> None:
+    ask, name = ASKED[kind]
+    with pytest.raises(TlbenchError, match=f"did you mean '{name}'"):
+        ask(name + "x")
+    with pytest.raises(TlbenchError, match="there are") as far:
+        ask("\x1b" * 5000)
+    assert "did you mean" not in str(far.value)
+
+
+def test_the_nearest_split_and_view_are_said(tmp_path: Path) -> None:
+    with pytest.raises(TlbenchError, match=r"no split 'al'; did you mean 'all'\? \(there are all\)"):
+        load_dataset("folder", make_folder(tmp_path), split="al")
+    with pytest.raises(TlbenchError, match=r"no such view; did you mean 'small-whole'\? \(there are auto, "):
+        check_views({"syncnet": "small-whol"}, ["syncnet"])
+
+
+def test_one_function_looks_for_the_nearest_name() -> None:
+    found = set()
+    for path in [*sources(ROOT / "tlbench"), *sources(ROOT / "observers")]:
+        names = {node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)}
+        if "get_close_matches" in names:
+            found.add(path.name)
+    assert found <= OWN_WORDS
