@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.trouble.kills import random_kills
 from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
+from tests.trouble.record_cases import damaged_records
 from tests.trouble.special_cases import special_files
 from tests.trouble.stream_cases import lost_streams
 from tests.trouble.visit_cases import visits
@@ -30,6 +31,7 @@ KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "owners": owners,
     "visits": visits,
     "streams": lost_streams,
+    "records": damaged_records,
 }
 ENDS = ("right", "finding", "one line", "fell short")
 

@@ -49,6 +49,12 @@ WEIGHTS = FileKind("file of weights", 50 * 10**9)
 PACKAGED = FileKind("file of a package", 100 * 10**6)  # vocabularies and texts
 PREPROCESSED = FileKind("preprocessed clip", 10 * 10**9)
 RECORDS = FileKind("file of records", 100 * 10**9)  # read line by line
+# One hour of video has 90,000 frames; SyncNet's 31 distances for each, in two views, are 30 MB of base64.
+RECORD_LINE_BYTES = 256 * 2**20
+RESULT = FileKind("result file", 2**28)  # LRW's 25,000 clips in fourteen metrics take 11 MiB
+# GitHub refuses files above 100 MB.
+BOARD_RECORD = FileKind("leaderboard record", 32 * 2**20)
+BOARD_PAGE = FileKind("page of a leaderboard", 32 * 2**20)
 MEDIA = FileKind("media file", 10**12)  # read in pieces
 
 _NAMES = (
@@ -156,8 +162,11 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """:func:`write_bytes_atomically` of a text in UTF-8."""
-    write_bytes_atomically(path, text.encode())
+    """:func:`write_bytes_atomically` of a text in UTF-8.
+
+    Halves of surrogate pairs, as in a path whose bytes are not UTF-8, are written as escapes.
+    """
+    write_bytes_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def unwritable(path: Path, error: OSError) -> TlbenchError:

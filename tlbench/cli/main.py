@@ -8,7 +8,7 @@ import sys
 import warnings
 from difflib import get_close_matches
 from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import TextIO
 
 import click
@@ -88,9 +88,20 @@ def _show_warning(
 
 
 def _say(what: str, line: str) -> None:
-    from tlbench.errors import one_line
+    from tlbench.cli.lines import say
 
-    click.echo(f"{what}: {one_line(line)}", err=True)
+    say(f"{what}: {line}", err=True)
+
+
+def _show(error: click.ClickException) -> None:
+    """What click says of a wrong command line, which repeats its words, with each line as :func:`say` prints it."""
+    from tlbench.cli.lines import say
+    from tlbench.errors import MESSAGE_CHARACTERS, shortened
+
+    shown = StringIO()
+    error.show(shown)
+    for line in shown.getvalue().rstrip("\n").split("\n"):
+        say(shortened(line, MESSAGE_CHARACTERS), err=True)
 
 
 def main() -> None:
@@ -106,7 +117,7 @@ def main() -> None:
     except click.exceptions.Exit as exit_request:
         status = exit_request.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         status = 2
     except TlbenchError as error:
         _say("error", str(error))

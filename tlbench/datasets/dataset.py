@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.matching import FoundFile
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 _BUILT_IN = {
     "lrs2": "tlbench.datasets.lrs2:Lrs2",
@@ -150,7 +150,8 @@ def dataset_names() -> dict[str, str]:
     for point in entry_points(group="tlbench.datasets"):
         if point.name in found:
             raise TlbenchError(
-                f"data set {point.name!r}: {point.value} takes the name of {found[point.name]}; uninstall one of them"
+                f"data set {quoted(point.name)}: {point.value} takes the name of {found[point.name]}; uninstall one "
+                "of them"
             )
         found[point.name] = point.value
     return found
@@ -162,7 +163,7 @@ def dataset_class(name: str) -> type[Dataset]:
     if name not in names:
         near = get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TlbenchError(f"no data set {name!r}{hint} (there are {', '.join(names)})")
+        raise TlbenchError(f"no data set {quoted(name)}{hint} (there are {', '.join(names)})")
     module, _, attribute = names[name].partition(":")
     found: type[Dataset] = getattr(import_module(module), attribute)
     return found

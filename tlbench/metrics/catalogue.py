@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import get_args
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics import accuracy, intelligibility, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
 
@@ -31,7 +31,7 @@ def all_metrics() -> tuple[Metric, ...]:
     keys = [metric.key for metric in found]
     for key in keys:
         if keys.count(key) > 1:
-            raise TlbenchError(f"metric {key!r} is defined twice; uninstall one of the packages that bring it")
+            raise TlbenchError(f"metric {quoted(key)} is defined twice; uninstall one of the packages that bring it")
     return tuple(found)
 
 
@@ -43,7 +43,8 @@ def find_metric(key: str) -> Metric:
     keys = [metric.key for metric in all_metrics()]
     near = get_close_matches(key, keys, n=1)
     raise TlbenchError(
-        f"no metric {key!r}" + (f"; did you mean {near[0]!r}?" if near else f" (there are {', '.join(keys)})")
+        f"no metric {quoted(key)}"
+        + (f"; did you mean {quoted(near[0])}?" if near else f" (there are {', '.join(keys)})")
     )
 
 
@@ -71,7 +72,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
             near = get_close_matches(word, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TlbenchError(
-                f"no metric {word!r}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
+                f"no metric {quoted(word)}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
             )
         wanted |= found
     return tuple(metric for metric in all_metrics() if metric.key in wanted)
