@@ -20,6 +20,7 @@ from tests.trouble.download_cases import hostile_downloads
 from tests.trouble.kills import random_kills
 from tests.trouble.media_cases import Verdict, damaged_media
 from tests.trouble.owner_cases import owners
+from tests.trouble.record_cases import damaged_records
 from tests.trouble.special_cases import special_files
 from tests.trouble.stream_cases import lost_streams
 from tests.trouble.surroundings_cases import surroundings
@@ -34,6 +35,7 @@ KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "streams": lost_streams,
     "surroundings": surroundings,
     "downloads": hostile_downloads,
+    "records": damaged_records,
 }
 ENDS = ("right", "finding", "one line", "fell short")
 

@@ -6,8 +6,8 @@ Nothing here knows of metrics or results. ``tlbench.tables`` draws documents for
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from markupsafe import Markup, escape
@@ -77,8 +77,26 @@ class Document:
 
 def clean(text: str) -> str:
     """Text from a file on one line, without control characters and without marks that change the reading direction."""
+    if text.isprintable():  # the only blank that it has is a space
+        return text
     spaced = "".join(" " if character.isspace() else character for character in text)
     return "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
+
+
+def in_all_texts(document: Document, change: Callable[[str], str]) -> Document:
+    """The document with a function applied to each text of it."""
+
+    def changed(cell: Cell) -> Cell:
+        return Cell(change(cell.text), change(cell.detail), change(cell.short_detail))
+
+    tables = []
+    for table in document.tables:
+        head = tuple(map(changed, table.head))
+        sections = tuple(
+            (change(label), tuple(tuple(map(changed, row)) for row in rows)) for label, rows in table.sections
+        )
+        tables.append(replace(table, title=change(table.title), head=head, sections=sections))
+    return Document(change(document.heading), tuple(tables), tuple(map(change, document.notes)))
 
 
 def to_ascii(text: str) -> str:
@@ -139,6 +157,7 @@ def document_html(document: Document) -> str:
     All text is escaped, since names and notes may come from files of anyone. The style applies to a class of its own
     and takes its colours from the page, so that it suits light and dark notebooks.
     """
+    document = in_all_texts(document, clean)
     parts = [Markup("<style>{}</style><div><strong>{}</strong></div>").format(Markup(_STYLE), document.heading)]
     parts += [_html_table(table) for table in document.tables]
     if document.notes:

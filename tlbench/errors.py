@@ -5,9 +5,15 @@ The command line prints their text without a traceback.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 
 LONGEST_NAME = 200  # characters that are compared; a longer name is nobody's slip
+QUOTED_CHARACTERS = 120  # of a value in a message
+MESSAGE_CHARACTERS = 1_500  # of a whole message; the longest of ours list all metrics, with about 1,000
+
+_short_repr = reprlib.Repr()
+_short_repr.maxstring = _short_repr.maxother = _short_repr.maxlong = 2 * QUOTED_CHARACTERS
 
 
 def one_line(text: str) -> str:
@@ -30,8 +36,31 @@ def listed(word: str, known: Iterable[str]) -> str:
     return f"{hint} (there are {', '.join(names)})" if hint else f"; there are {', '.join(names)}"
 
 
+def shortened(text: str, characters: int = QUOTED_CHARACTERS) -> str:
+    """``text``, or its beginning and its end with `` ... `` between them, of at most so many characters."""
+    if len(text) <= characters:
+        return text
+    end = characters // 3
+    return f"{text[: characters - end - 5]} ... {text[-end:]}"
+
+
+def quoted(value: object) -> str:
+    """A value for a message: its ``repr`` of at most 120 characters, however large the value is."""
+    if isinstance(value, str):
+        return shortened(repr(shortened(value)))
+    if isinstance(value, int) and value.bit_length() > 4 * QUOTED_CHARACTERS:
+        return f"a number of {value.bit_length():,} bits"  # Python refuses to write very long ones
+    return shortened(_short_repr.repr(value))
+
+
 class TlbenchError(Exception):
-    """An error that the user can fix. The message is one line: what is wrong and what to do."""
+    """An error that the user can fix. The message is one line: what is wrong and what to do.
+
+    A message of more than 1,500 characters loses its middle.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(message, MESSAGE_CHARACTERS))
 
 
 class ClipError(TlbenchError):
@@ -48,7 +77,7 @@ class ClipError(TlbenchError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = shortened(message, MESSAGE_CHARACTERS)
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:  # errors are sent between processes
         return type(self), (self.code, self.message)

@@ -37,6 +37,12 @@ WEIGHTS = FileKind("file of weights", 50 * 10**9)
 PACKAGED = FileKind("file of a package", 100 * 10**6)  # vocabularies and texts
 PREPROCESSED = FileKind("preprocessed clip", 10 * 10**9)
 RECORDS = FileKind("file of records", 100 * 10**9)  # read line by line
+# One hour of video has 90,000 frames; SyncNet's 31 distances for each, in two views, are 30 MB of base64.
+RECORD_LINE_BYTES = 256 * 2**20
+RESULT = FileKind("result file", 2**28)  # LRW's 25,000 clips in fourteen metrics take 11 MiB
+# GitHub refuses files above 100 MB.
+BOARD_RECORD = FileKind("leaderboard record", 32 * 2**20)
+BOARD_PAGE = FileKind("page of a leaderboard", 32 * 2**20)
 MEDIA = FileKind("media file", 10**12)  # read in pieces
 
 _NAMES = (

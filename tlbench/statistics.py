@@ -43,6 +43,7 @@ MIN_CLUSTERS = 10
 TIE = 1e-12  # relative to the largest resample: more than the rounding error of any order of summation
 EXACT_UNITS = 12  # up to so many units all label swaps are tried: 2^12 = 4,096
 PERMUTATIONS = 9_999  # random swaps for more units; with the observed labels p is a multiple of 1/10,000
+MOST_RESAMPLES = 100_000  # twenty times the usual number; sixteen metrics take 26 MB of sums
 BATCH_CELLS = 2**20  # resamples x units in memory at a time: 8 MB per array, a few arrays at once
 
 
@@ -74,6 +75,8 @@ class IntervalSettings:
             raise TlbenchError(f"confidence level {self.level} is not between 0 and 1; 0.95 is usual")
         if self.resamples < 100:
             raise TlbenchError(f"{self.resamples} resamples are too few for an interval; take at least 100")
+        if self.resamples > MOST_RESAMPLES:
+            raise TlbenchError(f"{self.resamples:,} resamples are too many; take at most {MOST_RESAMPLES:,}")
 
 
 @dataclass(frozen=True)

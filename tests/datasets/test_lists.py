@@ -22,7 +22,7 @@ from tlbench.errors import TlbenchError
 
 LRS2 = "6331559613336179781/00002"
 part = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z"), exclude_characters="/\\#"), min_size=1
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Z"), exclude_characters="/\\#"), min_size=1
 )
 clip_id = st.lists(part.filter(lambda text: text not in (".", "..", "﻿")), min_size=1, max_size=3).map("/".join)
 on_one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)

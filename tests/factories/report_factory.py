@@ -23,14 +23,16 @@ from tlbench.statistics import IntervalSettings
 
 METRICS = ("wer1", "lse_c/sound", "lse_d/sound", "psnr", "ssim")
 WORDS = ("bin", "lay", "place", "set", "blue", "green", "red", "white", "at", "by", "now", "please", "again", "soon")
-# Names and texts as no well-meaning person gives them: ends of elements, quotes, right-to-left, a separator of lines.
+# Names as no well-meaning person gives them: ends of elements, quotes, letters from right to left.
 NASTY = (
     "</script><script>document.title='run'</script>",
     '"><img src=x onerror="document.title=\'run\'">',
-    "أحمد\u202e/clip",
-    "it's <b>bold</b> & \u2028 'quoted'",
+    "أحمد/clip",
+    "it's <b>bold</b> & 'quoted'",
     "__proto__",
 )
+# Texts may also turn the direction of reading and separate lines, which no name may.
+NASTY_TEXTS = (*NASTY, "أحمد\u202e/clip", "it's <b>bold</b> & \u2028 'quoted'")
 
 
 def evidence(seed: int, said: str, *, frames: int = 29, wrong: int = 1) -> dict[str, Evidence]:
@@ -67,13 +69,15 @@ def evidence(seed: int, said: str, *, frames: int = 29, wrong: int = 1) -> dict[
     }
 
 
-def make_records(count: int, *, seed: int = 0, frames: int = 29, names: Sequence[str] = ()) -> list[ClipRecord]:
-    """``count`` clips, the first called ``names``; the last failed if there are more than two."""
+def make_records(
+    count: int, *, seed: int = 0, frames: int = 29, names: Sequence[str] = (), texts: Sequence[str] = ()
+) -> list[ClipRecord]:
+    """``count`` clips, the first called ``names``, in which ``texts`` are said; the last of three or more failed."""
     rng = np.random.default_rng(seed)
     made = []
     for i in range(count):
         name = names[i] if i < len(names) else f"s{i % 7}/clip{i:05d}"
-        said = " ".join([*rng.choice(WORDS, 4), names[i] if i < len(names) else "now"])
+        said = " ".join([*rng.choice(WORDS, 4), texts[i] if i < len(texts) else "now"])
         found = evidence(seed + i, said, frames=frames, wrong=int(rng.integers(0, 5)))
         failures = {}
         if i == count - 1 and count > 2:

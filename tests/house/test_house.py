@@ -20,7 +20,8 @@ else:
 ROOT = Path(__file__).parents[2]
 FOUNDATION = {
     *("tlbench.arguments", "tlbench.document", "tlbench.downloads", "tlbench.errors", "tlbench.files"),
-    *("tlbench.litter", "tlbench.files_of_before", "tlbench.owner", "tlbench.owner_card"),
+    *("tlbench.files_of_before", "tlbench.json_fields", "tlbench.json_input", "tlbench.litter", "tlbench.names"),
+    *("tlbench.owner", "tlbench.owner_card"),
     "tlbench.statistics",
     "tlbench.version",
     "tlbench.worker_processes",

@@ -14,6 +14,7 @@ import pytest
 from tests.factories.leaderboard_factory import filed_result, with_clip, with_info
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.errors import TlbenchError
+from tlbench.files import FileKind
 from tlbench.leaderboard import submission_file as room
 from tlbench.leaderboard.submission import Computed, Figure, Published, comes_from_relative
 from tlbench.leaderboard.submission_file import digest, parse_submission, read_submission, submit, to_json, to_text
@@ -162,10 +163,10 @@ def test_a_number_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_huge_record_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(room, "BOARD_RECORD", FileKind("leaderboard record", 10**6))
     path = tmp_path / "x.json"
-    path.write_bytes(b" " * (2**20 + 1))
-    with pytest.raises(TlbenchError, match="the limit is 1 MiB"):
+    path.write_bytes(b" " * (10**6 + 1))
+    with pytest.raises(TlbenchError, match="a leaderboard record of at most 1 MB is read"):
         read_submission(path, CARDS)
 
 

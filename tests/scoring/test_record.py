@@ -121,6 +121,32 @@ def test_a_last_line_that_breaks_off_is_told_as_such(tmp_path: Path) -> None:
         list(read_records(path))
 
 
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "mark"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"", b"\n\n \n"], ids=["lf", "crlf", "none", "blank lines"])
+def test_marks_and_line_ends_of_editors_change_nothing(tmp_path: Path, start: bytes, end: bytes) -> None:
+    path = write(tmp_path / "records.jsonl", [FULL])
+    path.write_bytes(start + path.read_bytes().rstrip(b"\n") + end)
+    assert [record.id for record in read_records(path)] == [FULL.id]
+
+
+def test_utf_16_is_told_as_such(tmp_path: Path) -> None:
+    path = write(tmp_path / "records.jsonl", [FULL])
+    path.write_bytes(path.read_bytes().decode().encode("utf-16"))
+    with pytest.raises(TlbenchError, match=r"records\.jsonl:1: UTF-16, not utf-8; copy the file again"):
+        list(read_records(path))
+
+
+def test_records_of_a_run_that_did_not_end_are_told_as_such(tmp_path: Path) -> None:
+    write(tmp_path / "records.jsonl", [FULL]).rename(tmp_path / "records.jsonl.partial")
+    with pytest.raises(TlbenchError, match=r"its run did not end, .* run the same `tlbench score` again"):
+        list(read_records(tmp_path / "records.jsonl"))
+
+
+def test_an_id_in_decomposed_letters_is_the_same_clip(tmp_path: Path) -> None:
+    (read,) = read_records(write(tmp_path / "records.jsonl", [ClipRecord(ClipInfo("cafe\u0301"))]))
+    assert read.id == "caf\u00e9"
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match=r"none\.jsonl: can't be read"):
         list(read_records(tmp_path / "none.jsonl"))

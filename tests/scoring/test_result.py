@@ -266,6 +266,21 @@ def put(value: Any, *where: str | int) -> Change:
         (put(["s1/a", "s1/a", "s2/c"], "clips", "id"), "clip s1/a occurs twice"),
         (put(["s1/a", 7, "s2/c"], "clips", "id"), "clip id must be a text"),
         (put(["s1/a"], "clips", "speaker"), "damaged result"),
+        (put("abc", "clips", "id"), "clips.id must be a list"),
+        (put(["s1/a", "../b", "s2/c"], "clips", "id"), "clip id '../b' must be a relative name"),
+        (put(["s1/a", "caf\u00e9", "cafe\u0301"], "clips", "id"), "clip caf\u00e9 occurs twice"),
+        (put(["s1/a", "b\u202e", "s2/c"], "clips", "id"), r"has an invisible character \(U\+202E\)"),
+        (put({"3": ["a note"]}, "clips", "notes"), "clips.notes has '3', but there are 3 clips"),
+        (put([10**13, 1, None], "clips", "frames"), "frames must be a count of at most"),
+        (put([1e16, 3.0, None], "metrics", "level/sound", "fields", "total"), "a value beyond 1e"),
+        (put(None, "metrics", "level/sound", "low"), "level/sound low must be a finite number"),
+        (put(3, "metrics", "level/sound", "clusters"), "resamples 3 clips, but 2 clips were scored"),
+        (put("x" * 501, "name"), "has 501 characters"),
+        (put("a\x1b[31m", "name"), "has a control character"),
+        (put("remark", "remarks"), "remarks must be a list"),
+        (put("yes", "strict"), "strict must be true or false"),
+        (put(10**8, "interval", "resamples"), "100,000,000 resamples are too many"),
+        (put(-1, "interval", "seed"), "seed must be a count"),
         (put({"2": {"eye": 3}}, "clips", "failures"), "damaged result"),
         (put([], "clips"), "damaged result"),
         (put("king", "role"), "role 'king'"),
@@ -304,7 +319,7 @@ def test_a_folder_without_result_and_a_huge_file_are_one_line(tmp_path: Path) ->
     huge = tmp_path / "huge.json"
     with open(huge, "wb") as file:
         file.truncate(3 * 2**30)  # sparse: takes no room
-    with pytest.raises(TlbenchError, match=r"3\.0 GiB is larger than any result"):
+    with pytest.raises(TlbenchError, match=r"3,221 MB, a result file of at most 268 MB is read"):
         load_result(huge, KNOWN)
 
 

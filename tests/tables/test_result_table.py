@@ -12,12 +12,13 @@ import pytest
 from rich.cells import cell_len
 
 from tests.factories.results_factory import ACC, LEVEL, PSNR, QUICK, WER, levels, metric, record, result
-from tlbench.document import interval_cell, number_text
+from tlbench.document import Document, interval_cell, number_text
 from tlbench.errors import TlbenchError
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.scoring.record import ClipRecord, Failure
 from tlbench.scoring.result import Result, Role
 from tlbench.tables.formats import Format
+from tlbench.tables.markup import draw_latex, markdown_line, markdown_text
 from tlbench.tables.result_table import print_results, render
 
 WIDE = [WER, ACC, *(metric(f"paper{i}", "paper", tally=LEVEL.tally, label=f"LSE-{i}") for i in range(4)), LEVEL, PSNR]
@@ -225,11 +226,51 @@ def test_a_name_can_not_act_in_latex() -> None:
 
 
 def test_a_name_can_not_act_in_a_spreadsheet() -> None:
-    for name in ("=1+1", "+1", "-1", "@x", "\t=1"):
+    for name in ("=1+1", "+1", "-1", "@x", "\t=1", "\r@x", "\uff1d1+1"):
         rows = list(csv.DictReader(io.StringIO(render([replace(SIX[0], name=name)], "csv"))))
         assert rows[0]["system"].startswith("'")
     (row,) = csv.DictReader(io.StringIO(render([result(levels([-1.5, -1.5]))], "csv")))
     assert float(row["value"]) == -1.5  # numbers stay numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("see https://example.org", r"see https\://example.org"),  # GitHub makes links of addresses
+        ("www.example.org", r"www\.example.org"),
+        ("me@example.org", r"me\@example.org"),
+        ("psnr[a/view@1]@1", "psnr[a/view@1]@1"),
+        ("![x](y)", r"![x]\(y)"),
+        ("[x][y]", r"[x]\[y]"),
+        ("$x$ a\nb", r"\$x\$ a b"),
+        ("<b>&lt;", r"\<b\>&amp;lt;"),
+    ],
+)
+def test_a_text_in_markdown_stays_a_text(text: str, escaped: str) -> None:
+    assert markdown_text(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("- a", r"\- a"),
+        ("+ a", r"\+ a"),
+        ("1. a", r"1\. a"),
+        ("23) a", r"23\) a"),
+        ("[x]: https://example.org", r"\[x]: https\://example.org"),
+        ("[low, high]: 95 % bootstrap interval", "[low, high]: 95 % bootstrap interval"),
+        ("1.5 dB", "1.5 dB"),
+        ("---", r"\---"),
+        ("-0.5 is low", "-0.5 is low"),
+    ],
+)
+def test_a_text_at_the_start_of_a_line_of_markdown_begins_nothing(text: str, escaped: str) -> None:
+    assert markdown_line(text) == escaped
+
+
+def test_a_line_break_ends_no_comment_in_latex() -> None:
+    drawn = draw_latex(Document("a\n\\input{x}", (), ("b\r\n\\input{y}",)))
+    assert all(line.startswith("%") for line in drawn.splitlines() if line)
 
 
 def test_latex_has_as_many_cells_in_each_row_as_columns() -> None:

@@ -16,7 +16,7 @@ from tests.factories.leaderboard_factory import filed_result
 from tests.trouble.children import run
 from tests.trouble.surroundings_cases import CALLS, STRANGE, SURROUNDINGS, leaf_commands, surroundings
 from tlbench.cli import streams
-from tlbench.cli.surroundings import LONGEST_WORD, check_words, refused, shortened
+from tlbench.cli.surroundings import LONGEST_WORD, check_words, refused, short_words
 from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 
@@ -100,8 +100,8 @@ def test_mistakes_of_ours_are_not_taken_for_surroundings(error: Exception) -> No
 
 @given(st.lists(st.text(st.characters(exclude_characters=" "), max_size=5000), max_size=4).map(" ".join))
 def test_a_line_has_no_endless_word(line: str) -> None:
-    assert all(len(word) <= LONGEST_WORD + 3 for word in shortened(line).split(" "))
-    assert shortened("as it is") == "as it is"
+    assert all(len(word) <= LONGEST_WORD + 3 for word in short_words(line).split(" "))
+    assert short_words("as it is") == "as it is"
 
 
 @given(st.binary(max_size=40).filter(lambda name: b"\0" not in name))

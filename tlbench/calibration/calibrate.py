@@ -21,7 +21,7 @@ from tlbench.calibration.faulty_videos import CalibrationRun, ClipWarnings, Faul
 from tlbench.calibration.page import calibration_page
 from tlbench.calibration.verdicts import FILE_NAME, Calibration, Curve, make_curves
 from tlbench.datasets.selection import load_dataset
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import write_text_atomically
 from tlbench.generation.faults import Fault, find_faults
 from tlbench.metrics.catalogue import all_metrics
@@ -184,7 +184,9 @@ def _choose(faults: Sequence[str | Fault] | None) -> tuple[Fault, ...]:
     names = [fault.name for fault in chosen]
     for name in names:
         if names.count(name) > 1 or name in ("", NO_FAULT, ".", "..") or "/" in name or "\\" in name:
-            raise TlbenchError(f"fault {name!r} is given twice or can't name a folder; give each fault another name")
+            raise TlbenchError(
+                f"fault {quoted(name)} is given twice or can't name a folder; give each fault another name"
+            )
     if not chosen:
         return find_faults([])
     return tuple(chosen)

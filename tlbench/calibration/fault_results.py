@@ -12,6 +12,7 @@ from tlbench.calibration.faulty_videos import CalibrationRun, FaultyVideos, Plan
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, read_outside, write_text_atomically
 from tlbench.generation.faults import Fault
+from tlbench.json_input import parse_json
 from tlbench.observing.cache import content_key, content_sha256
 from tlbench.scoring.options import RunOptions
 from tlbench.scoring.record import RECORDS_NAME
@@ -51,7 +52,7 @@ class FaultResults:
         """The result of an earlier run with the same videos and the same observers; None if there is none."""
         folder = self._folder(fault, size)
         try:
-            made = json.loads(read_outside(folder / MADE_NAME, JSON))
+            made = parse_json(read_outside(folder / MADE_NAME, JSON))
         except (OSError, ValueError):
             return None
         if made != self._identity(planned):

@@ -13,7 +13,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, shortened
 from tlbench.generation.controls import CODEC, Control, StandIn
 from tlbench.generation.faults import VERSION, Fault
 from tlbench.generation.stand_ins import StandInMatch, envelope, match_stand_ins
@@ -139,7 +139,7 @@ class SwapSources:
         if match is None:
             raise ClipError(
                 "no-double",
-                f"clip {clip.id}: no clip of {control.needs_stand_in} with another text can stand in for it",
+                f"clip {shortened(clip.id)}: no clip of {control.needs_stand_in} with another text can stand in for it",
             )
         return self._clips[match.id], match
 
@@ -286,5 +286,5 @@ class FaultyVideos:
 
 def _boxes_of(clip: Clip, boxes: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     if clip.id not in boxes:
-        raise ClipError("no-boxes", f"clip {clip.id}: its face boxes can't be found; give them with --boxes")
+        raise ClipError("no-boxes", f"clip {shortened(clip.id)}: its face boxes can't be found; give them with --boxes")
     return checked_boxes(clip, boxes[clip.id], count)

@@ -9,7 +9,7 @@ from tlbench.calibration.verdicts import Calibration, FaultPoint, FaultSide
 from tlbench.document import Cell, Document, Table, clean, counted, label_with_arrow
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
-from tlbench.tables.markup import draw_markdown
+from tlbench.tables.markup import draw_markdown, markdown_line, markdown_text
 from tlbench.tables.terminal import print_document
 
 _TITLES = {"paper": "paper: the published arithmetic", "sound": "sound: what it should have been"}
@@ -39,7 +39,7 @@ def print_calibration(calibration: Calibration, stream: TextIO, all_metrics: boo
 def calibration_page(calibration: Calibration) -> str:
     """The page in Markdown: the table, what each metric is blind to, the faults, and all curves as numbers."""
     parts = [
-        f"# What each metric sees: {clean(calibration.dataset)}, {counted(calibration.clips, 'clip')}",
+        f"# What each metric sees: {markdown_text(calibration.dataset)}, {counted(calibration.clips, 'clip')}",
         "",
         "Made by `tlbench calibrate`. The curves are in `curves.png`, all digits in `calibration.json`.",
         "",
@@ -67,7 +67,7 @@ def calibration_page(calibration: Calibration) -> str:
     if calibration.stand_ins:
         parts += ["## Stand-ins", "", *_stand_in_lines(calibration), ""]
     if calibration.left_out:
-        parts += ["## Left out", "", *(f"- {clean(line)}" for line in calibration.left_out), ""]
+        parts += ["## Left out", "", *(f"- {markdown_line(line)}" for line in calibration.left_out), ""]
     return "\n".join(parts)
 
 

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import write_text_atomically
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
@@ -162,7 +162,8 @@ class Calibration:
             if curve.fault == fault and curve.metric.key == metric:
                 return curve
         raise TlbenchError(
-            f"no curve of {metric!r} along {fault!r}; there are {', '.join(f.name for f in self.faults)} and "
+            f"no curve of {quoted(metric)} along {quoted(fault)}; there are {', '.join(f.name for f in self.faults)} "
+            "and "
             f"{', '.join(m.key for m in self.metrics)}"
         )
 

@@ -17,6 +17,7 @@ from tlbench.checkpoints.card import Card, Domain
 from tlbench.checkpoints.package import is_package, source_of, trained_of, view_of
 from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.files import JSON, atomic_path, file_sha256, read_outside
+from tlbench.json_input import parse_json
 
 KNOWN_NAME = "known.json"  # in the checkpoint folder: first seen hashes of files whose publisher states none
 
@@ -240,7 +241,7 @@ def known_hashes() -> dict[str, str]:
     """The SHA-256 first seen of each checkpoint, by card name. Raises TlbenchError if ``known.json`` is damaged."""
     path = checkpoint_folder() / KNOWN_NAME
     try:
-        kept = json.loads(read_outside(path, JSON))
+        kept = parse_json(read_outside(path, JSON))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.lines import say
 from tlbench.cli.options import (
     cache_option,
     data_options,
@@ -64,7 +65,7 @@ def command(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for clip_id, error in summary.failures.items():
-        click.echo(f"no boxes: {clip_id}: {error}", err=True)
+        say(f"no boxes: {clip_id}: {error}", err=True)
     click.echo(
         f"{counted(summary.written, 'box file')} by {summary.source} in {out}; "
         f"rows of NaN for {summary.frames_without_face} of {counted(summary.frames, 'frame')}, without a face"

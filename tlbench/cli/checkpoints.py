@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.lines import say
 from tlbench.cli.options import data_root_option, json_option, limit_option, take_over_option
 from tlbench.document import counted
 
@@ -122,12 +123,12 @@ def fetch_command(names: tuple[str, ...], out: Path | None, take_over: bool) -> 
     for card in [find_card(name) for name in names]:
         if card.package is not None:
             click.echo(f"{card.name}: {card.url}; nothing to fetch", err=True)
-            click.echo(card.package)
+            say(card.package)
             continue
         click.echo(f"{card.name}: {card.title}\nlicence: {card.licence}", err=True)
         with DownloadProgress(card.file) as progress:
             path = fetch(card, out or checkpoint_folder(), progress, take_over=take_over)
-        click.echo(path)
+        say(path)
 
 
 @command.command("import")
@@ -150,9 +151,9 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
     folder = out or checkpoint_folder() / card.name
     write_package(package, folder)
     weights_of(card, folder)  # warns if the card knows another hash
-    click.echo(folder)
+    say(folder)
     for line in _contents(package):
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 def _contents(package: Package) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.lines import say
 from tlbench.cli.options import (
     cache_option,
     data_options,
@@ -73,7 +74,7 @@ def command(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for kind, clip_id, error in failures:
-        click.echo(f"no {kind}: {clip_id}: {error}", err=True)
+        say(f"no {kind}: {clip_id}: {error}", err=True)
     for kind, folder in folders.items():
-        click.echo(f"{kind}: {folder}")
+        say(f"{kind}: {folder}")
     context.exit(1 if failures else 0)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.lines import say
 from tlbench.cli.options import PATH, WholeNumber, json_option, take_over_option
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 if TYPE_CHECKING:
     from tlbench.datasets.dataset import Dataset
@@ -80,8 +81,8 @@ def set_command(name: str, folder: Path) -> None:
 
     kind = dataset_class(name)
     if kind.anonymous:
-        raise TlbenchError(f"data set {name!r} is videos of your own; pass their folder as --data-root")
-    click.echo(f"{name}: {folder}, written to {set_root(name, folder)}")
+        raise TlbenchError(f"data set {quoted(name)} is videos of your own; pass their folder as --data-root")
+    say(f"{name}: {folder}, written to {set_root(name, folder)}")
 
 
 @command.command("synth")
@@ -138,7 +139,7 @@ def synth(
             take_over=take_over,
             progress=progress,
         )
-    click.echo(f"{out}: {counted(rendered, 'clip')} rendered now")
+    say(f"{out}: {counted(rendered, 'clip')} rendered now")
 
 
 @command.command("info")
@@ -155,13 +156,13 @@ def info(context: click.Context, root: Path) -> None:
     with CountProgress("hashing", "files") as progress:
         problems = check_corpus(root, progress)
     for line in problems:
-        click.echo(line)
+        say(line)
     if problems:
-        click.echo(
+        say(
             f"{root}: {counted(len(problems), 'file has', 'files have')} changed; run `tlbench data synth {root}` again"
         )
         context.exit(1)
-    click.echo(f"{root}: synthetic corpus, seed {corpus_seed(root)}, unchanged")
+    say(f"{root}: synthetic corpus, seed {corpus_seed(root)}, unchanged")
 
 
 @command.command("fetch")
@@ -185,4 +186,4 @@ def fetch(root: Path, speakers: str, take_over: bool) -> None:
     for name in (ALIGNMENTS, *names):
         with DownloadProgress(f"{name}.zip") as progress:
             path = fetch_grid(root, name, progress, take_over=take_over)
-        click.echo(path)
+        say(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.lines import say
 from tlbench.cli.options import WholeNumber, cache_option, seed_option, take_over_option, workers_option
 from tlbench.cli.table_options import table_options
 
@@ -65,6 +66,6 @@ def command(
     for shown in tables:
         print_results(shown.results, sys.stdout, table_format, columns=as_names(columns), intervals=not no_intervals)
     for shown in tables:
-        click.echo(f"page: {shown.page}", err=True)
-    click.echo(f"results: {out / RESULTS_NAME}", err=True)
+        say(f"page: {shown.page}", err=True)
+    say(f"results: {out / RESULTS_NAME}", err=True)
     context.exit(0 if all(result.complete for shown in tables for result in shown.results) else 1)

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.lines import say
 from tlbench.cli.options import (
     WholeNumber,
     cache_option,
@@ -140,19 +141,17 @@ def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
 
 def _print(done: GeneratedDataset, out: Path) -> None:
     for clip_id, error in done.failures.items():
-        click.echo(f"not generated: {clip_id}: {error}", err=True)
+        say(f"not generated: {clip_id}: {error}", err=True)
     for clip_id, form in done.converted.items():
-        click.echo(f"converted: {clip_id}: {form}", err=True)
+        say(f"converted: {clip_id}: {form}", err=True)
     for clip_id, (faceless, frames) in done.faceless.items():
-        click.echo(
-            f"no face: {clip_id}: in {faceless} of {counted(frames, 'frame')}; they got a box in the middle", err=True
-        )
+        say(f"no face: {clip_id}: in {faceless} of {counted(frames, 'frame')}; they got a box in the middle", err=True)
     if done.outdated:
         click.echo(
             f"generated again: {counted(done.outdated, 'video')} whose reference or audio file has changed", err=True
         )
     kept = f", {done.kept} existed already" if done.kept else ""
-    click.echo(f"{counted(done.written, 'video')} of {counted(done.frames, 'frame')} in {out}{kept}")
+    say(f"{counted(done.written, 'video')} of {counted(done.frames, 'frame')} in {out}{kept}")
 
 
 def _generate_video(options: dict[str, Any]) -> None:
@@ -173,4 +172,4 @@ def _generate_video(options: dict[str, Any]) -> None:
         take_over=options["take_over"],
         notify=lambda line: click.echo(line, err=True),
     )
-    click.echo(f"{options['out']}: {counted(frames, 'frame')}, {frames / 25:g} s")
+    say(f"{options['out']}: {counted(frames, 'frame')}, {frames / 25:g} s")

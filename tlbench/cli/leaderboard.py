@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.lines import say
 from tlbench.cli.options import take_over_option
 from tlbench.document import counted
 
@@ -69,7 +70,7 @@ def add(
         replace=replace,
         take_over=take_over,
     )
-    click.echo(str(path))
+    say(path)
     click.echo("added; now run: tlbench leaderboard build", err=True)
 
 
@@ -88,7 +89,7 @@ def build(board: Path, site: Path | None, take_over: bool) -> None:
 
     changed = leaderboard.build(board, site, take_over=take_over)
     for path in changed:
-        click.echo(str(path))
+        say(path)
     click.echo(f"{counted(len(changed), 'file')} changed" if changed else "nothing changed", err=True)
 
 
@@ -104,7 +105,7 @@ def check(context: click.Context, board: Path) -> None:
 
     differing = leaderboard.check(board)
     for path in differing:
-        click.echo(str(path))
+        say(path)
     click.echo(
         "these differ from the records; run: tlbench leaderboard build" if differing else "all agree",
         err=True,

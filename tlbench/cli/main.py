@@ -8,14 +8,16 @@ import threading
 import warnings
 from difflib import get_close_matches
 from importlib import import_module
+from io import StringIO
 from typing import TextIO
 
 import click
 
 from tlbench.cli import signals, streams
 from tlbench.cli.grouped_help import CommandGroup
-from tlbench.cli.surroundings import check_words, refused, shortened
-from tlbench.errors import TlbenchError
+from tlbench.cli.lines import say
+from tlbench.cli.surroundings import check_words, refused, short_words
+from tlbench.errors import MESSAGE_CHARACTERS, TlbenchError, shortened
 from tlbench.version import VERSION
 
 COMMANDS = {
@@ -88,9 +90,7 @@ def _show_warning(
 
 
 def _say(what: str, line: str) -> None:
-    from tlbench.errors import one_line
-
-    click.echo(f"{what}: {shortened(one_line(line))}", err=True)
+    say(f"{what}: {short_words(shortened(line, MESSAGE_CHARACTERS))}", err=True)
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
@@ -100,6 +100,14 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failure)
     else:
         _say("warning", line)
+
+
+def _show(error: click.ClickException) -> None:
+    """Print what click says of a wrong command line, which repeats its words."""
+    shown = StringIO()
+    error.show(shown)
+    for line in shown.getvalue().rstrip("\n").split("\n"):
+        say(shortened(line, MESSAGE_CHARACTERS), err=True)
 
 
 def main() -> None:
@@ -119,7 +127,7 @@ def _run() -> int:
         check_words(sys.argv[1:])
         return _called()
     except click.ClickException as error:
-        error.show()
+        _show(error)
     except TlbenchError as error:
         _say("error", str(error))
     except (KeyboardInterrupt, click.Abort):  # click makes an Abort of a KeyboardInterrupt

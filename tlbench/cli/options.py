@@ -8,7 +8,6 @@ Options that travel together arrive as one value: ``data_options`` gives the com
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from tlbench.cli.config_file import CommandLineOption
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside
+from tlbench.json_input import parse_json
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
@@ -286,7 +286,7 @@ def parse_views(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         observer, equals, view = pair.partition("=")
         if not equals or not observer or not view:
-            raise TlbenchError(f"--view takes OBSERVER=VIEW, such as avhubert=face-framed; got {pair!r}")
+            raise TlbenchError(f"--view takes OBSERVER=VIEW, such as avhubert=face-framed; got {quoted(pair)}")
         if observer in views:
             raise TlbenchError(f"--view {observer} is given twice: {views[observer]} and {view}")
         views[observer] = view
@@ -298,7 +298,7 @@ def read_size(given: str) -> str | dict[str, Any]:
     if not given.endswith(".json"):
         return given
     try:
-        read = json.loads(read_outside(Path(given), TEXT))
+        read = parse_json(read_outside(Path(given), TEXT))
     except OSError as error:
         raise TlbenchError(
             f"--size {given}: can't be read ({error.strerror}); give a JSON file of dimensions"

@@ -8,6 +8,7 @@ import click
 
 from tlbench.arguments import as_names
 from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.lines import say
 from tlbench.cli.options import (
     Number,
     WholeNumber,
@@ -18,7 +19,7 @@ from tlbench.cli.options import (
     seed_option,
     split_option,
 )
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 
 @click.group("plot", cls=CommandGroup)
@@ -92,8 +93,8 @@ def snapshots(
         labels=labels,
     )
     for line in missing:
-        click.echo(f"missing: {line}", err=True)
-    click.echo(out)
+        say(f"missing: {line}", err=True)
+    say(out)
     context.exit(1 if missing else 0)
 
 
@@ -128,7 +129,7 @@ def embeddings(
 
     both = as_names(words) or ()
     if len(both) != 2:
-        raise TlbenchError(f"--words {words!r}: give two words, as in --words MEETING,MEDIA")
+        raise TlbenchError(f"--words {quoted(words)}: give two words, as in --words MEETING,MEDIA")
     with CountProgress("embedding", "words") as progress:
         spreads = plot_embeddings(
             checkpoints,
@@ -146,12 +147,12 @@ def embeddings(
         )
     for one in spreads:
         counts = " and ".join(f"{count} {word.upper()}" for count, word in zip(one.counts, both, strict=True))
-        click.echo(f"{one.name}: {counts}; {100 * one.same_word_share:.0f} % have a nearest neighbour of the same word")
-    click.echo(out)
+        say(f"{one.name}: {counts}; {100 * one.same_word_share:.0f} % have a nearest neighbour of the same word")
+    say(out)
 
 
 def _seconds(text: str | None) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in as_names(text) or ())
     except ValueError as error:
-        raise TlbenchError(f"--at {text!r}: {error}; give seconds, as in --at 0.4,0.52") from error
+        raise TlbenchError(f"--at {quoted(text)}: {error}; give seconds, as in --at 0.4,0.52") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tlbench.cli.lines import say
 from tlbench.cli.options import WholeNumber
 
 
@@ -66,4 +67,4 @@ def command(
             limit=limit,
             progress=progress,
         )
-    click.echo(page)
+    say(page)

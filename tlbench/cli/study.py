@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.lines import say
 from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 if TYPE_CHECKING:
     from tlbench.scoring.result import Result
@@ -102,7 +103,7 @@ def new(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for note in made.notes:
-        click.echo(f"note: {one_line(note)}", err=True)
+        say(f"note: {note}", err=True)
     click.echo(
         f"{counted(made.trials, 'video')} a participant, {made.seconds / 60:.1f} minutes to play once; "
         f"serve with: tlbench study serve {one_line(str(study))}",
@@ -215,7 +216,7 @@ def _results(given: tuple[str, ...], conditions: tuple[str, ...]) -> dict[str, R
         result = load_result(Path(path) if named else Path(word))
         key = name if named else result.name
         if key in found:
-            raise TlbenchError(f"two results of {key!r} are given; pass one of each method (--with)")
+            raise TlbenchError(f"two results of {quoted(key)} are given; pass one of each method (--with)")
         found[key] = result
     return found
 
@@ -226,7 +227,7 @@ def _methods(words: tuple[str, ...]) -> dict[str, Path]:
     for word in words:
         name, equals, folder = word.partition("=")
         if not equals or not name or not folder:
-            raise TlbenchError(f"--method takes NAME=DIR, such as wav2lip=out/wav2lip; got {word!r}")
+            raise TlbenchError(f"--method takes NAME=DIR, such as wav2lip=out/wav2lip; got {quoted(word)}")
         if name in methods:
             raise TlbenchError(f"--method {name} is given twice: {methods[name]} and {folder}")
         methods[name] = Path(folder)

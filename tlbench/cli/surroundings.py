@@ -83,7 +83,7 @@ def check_words(words: Iterable[str]) -> None:
             raise TlbenchError(f"{word!r:.120} is not UTF-8; rename it, or make a link with another name") from None
 
 
-def shortened(line: str) -> str:
+def short_words(line: str) -> str:
     """A line whose words have at most :data:`LONGEST_WORD` characters, so that a path of 4,000 does not fill a page."""
     half = LONGEST_WORD // 2
     return " ".join(

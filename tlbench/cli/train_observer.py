@@ -11,6 +11,7 @@ import click
 from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.lines import say
 from tlbench.cli.options import Number, WholeNumber, cache_option, json_option, read_size, take_over_option
 
 if TYPE_CHECKING:
@@ -205,6 +206,6 @@ def _print(trained: TrainedObserver, as_json: bool) -> None:
         click.echo(json.dumps(about, indent=1))
         return
     for error in trained.failures.values():
-        click.echo(f"not trained on: {error}", err=True)
+        say(f"not trained on: {error}", err=True)
     value = "not validated yet" if trained.value is None else f"{trained.metric} {trained.value:.2f} on validation"
-    click.echo(f"{trained.best}: {value}, step {trained.step} of {trained.steps}")
+    say(f"{trained.best}: {value}, step {trained.step} of {trained.steps}")

@@ -13,6 +13,7 @@ import click
 from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.lines import say
 from tlbench.cli.options import (
     Number,
     WholeNumber,
@@ -370,6 +371,6 @@ def _print(trained: TrainedReference, as_json: bool) -> None:
         click.echo(json.dumps(about, indent=1))
         return
     for error in trained.failures.values():
-        click.echo(f"left out: {error}", err=True)
+        say(f"left out: {error}", err=True)
     l1 = "not validated yet" if trained.l1 is None else f"validation L1 {trained.l1:.4f}"
-    click.echo(f"{trained.last}: {l1}, step {trained.step}")
+    say(f"{trained.last}: {l1}, step {trained.step}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tlbench.arguments import AnyNames, AnyPath, as_names
 from tlbench.comparison.comparison_table import comparison_document
 from tlbench.document import counted, document_html
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.preflight.findings import Finding, worst_first
@@ -193,19 +193,21 @@ def compare(
     common = [clip.id for clip in a.clips if clip.id in b.by_id]
     if not common:
         raise TlbenchError(
-            f"{a.name!r} and {b.name!r} have no clip in common ({_example(a)} against {_example(b)}); "
+            f"{quoted(a.name)} and {quoted(b.name)} have no clip in common ({_example(a)} against {_example(b)}); "
             "compare results of the same data set"
         )
     same = [clip_id for clip_id in common if _same_reference(a, b, clip_id)]
     if not same:
         raise TlbenchError(
-            f"{a.name!r} and {b.name!r} were scored against different reference videos: clip {common[0]} and "
-            f"{counted(len(common) - 1, 'other has', 'others have')} another SHA-256; score both with the same data"
+            f"{quoted(a.name)} and {quoted(b.name)} were scored against different reference videos: clip "
+            f"{shortened(common[0])} and {counted(len(common) - 1, 'other has', 'others have')} another SHA-256; "
+            "score both with the same data"
         )
     compared, left_out = _comparable(a, b, as_names(metrics))
     if not compared:
         raise TlbenchError(
-            f"{a.name!r} and {b.name!r} have no metric with the same protocol{_first_reason(a, b, left_out)}"
+            f"{quoted(a.name)} and {quoted(b.name)} have no metric with the same "
+            f"protocol{_first_reason(a, b, left_out)}"
         )
     differences = paired_differences(a, b, compared, same, settings)
     p_values = {key: d.p_value for key, d in differences.items() if d.p_value is not None}

@@ -24,7 +24,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.scoring.differences import paired_difference
 from tlbench.scoring.result import Result
@@ -93,7 +93,7 @@ def rank(
     keys = [entrant.key for entrant in entrants]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise TlbenchError(f"{twice[0]!r} is given twice; rank each system once")
+        raise TlbenchError(f"{quoted(twice[0])} is given twice; rank each system once")
     if better == "none":
         return {}
     corrected = holm({"\n".join(sorted((pair.a, pair.b))): pair.p_value for pair in pairs})

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.matching import FoundFile
-from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.errors import TlbenchError, did_you_mean, quoted
 
 _BUILT_IN = {
     "lrs2": "tlbench.datasets.lrs2:Lrs2",
@@ -149,7 +149,8 @@ def dataset_names() -> dict[str, str]:
     for point in entry_points(group="tlbench.datasets"):
         if point.name in found:
             raise TlbenchError(
-                f"data set {point.name!r}: {point.value} takes the name of {found[point.name]}; uninstall one of them"
+                f"data set {quoted(point.name)}: {point.value} takes the name of {found[point.name]}; uninstall one "
+                "of them"
             )
         found[point.name] = point.value
     return found
@@ -160,7 +161,7 @@ def dataset_class(name: str) -> type[Dataset]:
     names = dataset_names()
     if name not in names:
         hint = did_you_mean(name, names)
-        raise TlbenchError(f"no data set {name!r}{hint} (there are {', '.join(names)})")
+        raise TlbenchError(f"no data set {quoted(name)}{hint} (there are {', '.join(names)})")
     module, _, attribute = names[name].partition(":")
     found: type[Dataset] = getattr(import_module(module), attribute)
     return found

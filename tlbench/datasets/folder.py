@@ -18,7 +18,7 @@ from tlbench.datasets.lists import check_clip_id, read_text
 from tlbench.datasets.lrs2 import read_transcript
 from tlbench.datasets.matching import ClipNames, find_files, match_files, without_previews
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 
 PATH_COLUMNS = ("reference", "generated", "boxes")
 COLUMNS = ("id", *PATH_COLUMNS, "transcript", "word", "speaker")
@@ -98,7 +98,7 @@ def read_manifest(path: Path) -> list[Clip]:
         clip_id = check_clip_id(cells.get("id", ""), where)
         _check_cells(cells, where)
         if clip_id in clips:
-            raise TlbenchError(f"{where}: clip {clip_id} is in the manifest twice; ids must differ")
+            raise TlbenchError(f"{where}: clip {shortened(clip_id)} is in the manifest twice; ids must differ")
         files = {column: path.parent / cells[column] for column in PATH_COLUMNS if column in cells}
         clips[clip_id] = Clip(
             clip_id,
@@ -139,14 +139,14 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
             continue
         try:
             row = json.loads(row_text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise TlbenchError(f"{path}:{line}: not JSON ({error}); each line is one object") from error
         if not isinstance(row, dict):
             raise TlbenchError(f'{path}:{line}: not an object; each line is one, like {{"id": "a"}}')
         _check_columns(list(row), f"{path}:{line}")
         for column, value in row.items():
             if not isinstance(value, str | None):
-                raise TlbenchError(f"{path}:{line}: {column} is {value!r}, not text; put it in quotes")
+                raise TlbenchError(f"{path}:{line}: {column} is {quoted(value)}, not text; put it in quotes")
         yield line, {column: value or "" for column, value in row.items()}
 
 
@@ -166,7 +166,7 @@ def _check_cells(row: dict[str, str], where: str) -> None:
         refused = ("Cc", "Cs") if column in PATH_COLUMNS else ("Cs",)
         if any(category(letter) in refused for letter in text):
             raise TlbenchError(
-                f"{where}: {column} {text!r} holds a control character or half a surrogate pair; remove it"
+                f"{where}: {column} {quoted(text)} holds a control character or half a surrogate pair; remove it"
             )
 
 

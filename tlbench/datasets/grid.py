@@ -10,7 +10,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset, Source, Span
 from tlbench.datasets.lists import read_id_list, read_lines
 from tlbench.datasets.matching import find_files
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import WORD_TIMES, read_outside
 from tlbench.media.rates import FRAMES_PER_SECOND
 
@@ -62,7 +62,9 @@ class Grid(Dataset):
                     continue
                 clip_id = f"{folder.name}/{file.name}"
                 if clip_id in there:
-                    raise TlbenchError(f"grid: {there[clip_id]} and {file.path} are both clip {clip_id}; remove one")
+                    raise TlbenchError(
+                        f"grid: {there[clip_id]} and {file.path} are both clip {shortened(clip_id)}; remove one"
+                    )
                 there[clip_id] = file.path
         listing = root / f"split_{split}.txt"
         ids = list(there)
@@ -71,7 +73,8 @@ class Grid(Dataset):
             for entry in listed:
                 if entry.id not in there:
                     raise TlbenchError(
-                        f"{listing}:{entry.line}: no video {entry.id}.* under {root}; add it, or take it off the list"
+                        f"{listing}:{entry.line}: no video {shortened(entry.id)}.* under {root}; add it, or take it "
+                        "off the list"
                     )
             ids = [entry.id for entry in listed]
         return [_clip(root, clip_id, there[clip_id]) for clip_id in ids]
@@ -132,10 +135,10 @@ def parse_alignment(path: Path) -> Alignment:
     for number, text in read_lines(path, "alignment"):
         cells = text.split()
         if len(cells) != 3 or not all(cell.isascii() and cell.isdigit() for cell in cells[:2]):
-            raise TlbenchError(f"{path}:{number}: {text!r} is not 'START END WORD' with whole numbers")
+            raise TlbenchError(f"{path}:{number}: {quoted(text)} is not 'START END WORD' with whole numbers")
         start, end = int(cells[0]), int(cells[1])
         if not end_before <= start <= end:
-            raise TlbenchError(f"{path}:{number}: {text!r} runs backwards (the word before ends at {end_before})")
+            raise TlbenchError(f"{path}:{number}: {quoted(text)} runs backwards (the word before ends at {end_before})")
         words.append((start / TICKS_PER_FRAME, end / TICKS_PER_FRAME, cells[2]))
         end_before = end
     return words

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from unicodedata import category
 
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import TEXT, read_outside
+from tlbench.names import why_no_clip_id
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,10 @@ _AnyListed = TypeVar("_AnyListed", ListedClip, TalkLipClip)
 
 
 def check_clip_id(text: str, where: str) -> str:
-    """The id itself if it is safe as a file name, else TlbenchError.
-
-    Files named by ids are read below the data root and written below the results folder, so an id in a list must not
-    lead out of these folders.
-    """
-    why = None
-    if not text:
-        why = "is empty"
-    elif any(part in ("", ".", "..") for part in text.split("/")):
-        why = "must be a relative name without '.', '..' or empty parts"
-    elif "\\" in text or (not text.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in text)):
-        why = "has a backslash, a control character or bytes that are not UTF-8"
+    """The id itself if it can be one (:func:`tlbench.names.why_no_clip_id`), else TlbenchError."""
+    why = why_no_clip_id(text)
     if why is not None:
-        raise TlbenchError(f"{where}: clip id {text!r} {why}; rename it")
+        raise TlbenchError(f"{where}: clip id {quoted(text)} {why}; rename it")
     return text
 
 
@@ -115,7 +105,9 @@ def read_lrs2_list(path: Path) -> list[ListedClip]:
     for number, text in read_lines(path):
         clip_id = check_clip_id(text.split()[0], f"{path}:{number}")
         if clip_id.count("/") != 1:
-            raise TlbenchError(f"{path}:{number}: {clip_id!r} is not VIDEO/CLIP, as in '6331559613336179781/00002 NF'")
+            raise TlbenchError(
+                f"{path}:{number}: {quoted(clip_id)} is not VIDEO/CLIP, as in '6331559613336179781/00002 NF'"
+            )
         clips.append(ListedClip(clip_id, number))
     return _unique(path, clips)
 
@@ -130,7 +122,7 @@ def read_talklip_tsv(path: Path) -> list[TalkLipClip]:
     lines = read_lines(path)
     header = next(lines, (1, ""))
     if header[1] != "/":
-        raise TlbenchError(f"{path}:{header[0]}: a TalkLip tsv begins with a line '/', not {header[1]!r}")
+        raise TlbenchError(f"{path}:{header[0]}: a TalkLip tsv begins with a line '/', not {quoted(header[1])}")
     clips = []
     for number, text in lines:
         cells = text.split("\t")
@@ -180,7 +172,7 @@ def _two_columns(path: Path) -> Iterator[tuple[int, str, str]]:
 
 def _count(text: str, where: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise TlbenchError(f"{where}: {text!r} is not a count")
+        raise TlbenchError(f"{where}: {quoted(text)} is not a count")
     return int(text)
 
 
@@ -189,7 +181,9 @@ def _unique(path: Path, clips: Iterable[_AnyListed]) -> list[_AnyListed]:
     unique = []
     for clip in clips:
         if clip.id in first:
-            raise TlbenchError(f"{path}:{clip.line}: {clip.id} is already in line {first[clip.id]}; remove one")
+            raise TlbenchError(
+                f"{path}:{clip.line}: {shortened(clip.id)} is already in line {first[clip.id]}; remove one"
+            )
         first[clip.id] = clip.line
         unique.append(clip)
     return unique

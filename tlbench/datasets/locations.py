@@ -15,7 +15,7 @@ from pathlib import Path
 import tomli_w
 from platformdirs import user_config_path
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside, write_text_atomically
 
 if sys.version_info >= (3, 11):
@@ -104,6 +104,6 @@ def _read() -> dict[str, str]:
     folders = {}
     for name, folder in content.items():
         if not isinstance(folder, str):
-            raise TlbenchError(f"{path}: {name} = {folder!r:.60} is not a folder; fix it with `tlbench data set`")
+            raise TlbenchError(f"{path}: {name} = {quoted(folder)} is not a folder; fix it with `tlbench data set`")
         folders[name] = folder
     return folders

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset, Source
 from tlbench.datasets.lists import ListedClip, read_lrs2_list, read_subset, read_text
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 _PREFIX = (
     "Text:  "  # the published scripts cut off 7 characters without a check (teacher_force_wer.py of Sxjdwang/TalkLip)
@@ -72,7 +72,7 @@ def read_transcript(path: Path) -> str | None:
         raise
     first = text.partition("\n")[0].removesuffix("\r")
     if first and not first.startswith(_PREFIX):
-        raise TlbenchError(f"{path}:1: {first[:20]!r} does not begin with {_PREFIX!r} as LRS2's transcripts do")
+        raise TlbenchError(f"{path}:1: {quoted(first)} does not begin with {_PREFIX!r} as LRS2's transcripts do")
     return first.removeprefix(_PREFIX)
 
 
@@ -91,5 +91,5 @@ def _manifest(path: Path) -> list[ListedClip]:
     listed = read_subset(path)
     for entry in listed:
         if entry.id.count("/") != 1:
-            raise TlbenchError(f"{path}:{entry.line}: {entry.id!r} is not VIDEO/CLIP (--manifest)")
+            raise TlbenchError(f"{path}:{entry.line}: {quoted(entry.id)} is not VIDEO/CLIP (--manifest)")
     return listed

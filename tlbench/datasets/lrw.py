@@ -11,7 +11,7 @@ from types import MappingProxyType
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Dataset, Source
 from tlbench.datasets.matching import find_files
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 # The labels of a word classifier are indices into this fixed list. MVM takes sorted(os.listdir(lrw)) instead
 # (vid_aud_lrw.py of ms-dot-k/Multi-head-Visual-Audio-Memory), where a missing word shifts all labels after it.
@@ -27,7 +27,7 @@ def lrw_label(word: str) -> int:
     if word not in _LABELS:
         near = get_close_matches(word.upper(), LRW_WORDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise TlbenchError(f"lrw: {word!r} is none of the 500 words{hint}")
+        raise TlbenchError(f"lrw: {quoted(word)} is none of the 500 words{hint}")
     return _LABELS[word]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 
 COMMON_SUFFIXES = frozenset({".mp4", ".m4v", ".avi", ".mpg", ".mpeg", ".mov", ".mkv", ".webm"})
 # Further suffixes of the formats in `tlbench.media.container.FORMATS`.
@@ -165,7 +165,7 @@ class ClipNames:
             other = self._exact.setdefault(normalize("NFC", clip_id), clip_id)  # macOS gives decomposed names
             if other != clip_id:
                 raise TlbenchError(
-                    f"clips {other!r} and {clip_id!r} differ only in how letters are composed; rename one"
+                    f"clips {quoted(other)} and {quoted(clip_id)} differ only in how letters are composed; rename one"
                 )
         self._aliases = aliases
         self._others: dict[str, list[str]] | None = None
@@ -207,11 +207,13 @@ def match_files(names: ClipNames, files: Iterable[FoundFile]) -> Matched:
             continue
         if len(owners) > 1:
             raise TlbenchError(
-                f"{file.path}: could be clip {owners[0]} or {owners[1]}; name it {owners[0]}{file.path.suffix} or so"
+                f"{file.path}: could be clip {shortened(owners[0])} or {shortened(owners[1])}; name it "
+                f"{shortened(owners[0])}{file.path.suffix} or so"
             )
         if owners[0] in matched:
             raise TlbenchError(
-                f"clip {owners[0]}: two files claim it, {matched[owners[0]]} and {file.path}; remove one of them"
+                f"clip {shortened(owners[0])}: two files claim it, {matched[owners[0]]} and {file.path}; remove one "
+                "of them"
             )
         matched[owners[0]] = file.path
     return Matched(matched, sorted(extra))

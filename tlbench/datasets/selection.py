@@ -13,7 +13,8 @@ from tlbench.datasets.locations import find_root, ways_to_say
 from tlbench.datasets.matching import COMMON_SUFFIXES, OTHER_SUFFIXES, ClipNames, FoundFile, find_files, match_files
 from tlbench.datasets.transcripts import visible
 from tlbench.document import counted
-from tlbench.errors import TlbenchError, listed
+from tlbench.errors import TlbenchError, listed, quoted, shortened
+from tlbench.names import why_no_name
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def load_dataset(
     clips = [_legible(clip) for clip in dataset.clips(source, split)]
     if not clips:
         raise TlbenchError(
-            f"{name}: split {split!r} holds no clips in {manifest or root or generated}; expected {dataset.layout}"
+            f"{name}: split {quoted(split)} holds no clips in {manifest or root or generated}; expected "
+            f"{dataset.layout}"
         )
     _check_ids(name, clips)
     names = ClipNames([clip.id for clip in clips], dataset.aliases)
@@ -185,12 +187,12 @@ def _generated_files(generated: Path) -> list[FoundFile]:
 
 def _choose_split(dataset: Dataset, source: Source, split: str | None) -> str:
     if split is not None and split in dataset.refused_splits:
-        raise TlbenchError(f"{dataset.name}: split {split!r} {dataset.refused_splits[split]}")
+        raise TlbenchError(f"{dataset.name}: split {quoted(split)} {dataset.refused_splits[split]}")
     there = dataset.splits(source)
     if split is None and (len(there) == 1 or "test" in there):
         return there[0] if len(there) == 1 else "test"
     if split not in there:
-        raise TlbenchError(f"{dataset.name}: no split {split!r}{listed(split or '', there)} (--split)")
+        raise TlbenchError(f"{dataset.name}: no split {quoted(split)}{listed(split or '', there)} (--split)")
     return split
 
 
@@ -205,8 +207,12 @@ def _check_ids(name: str, clips: list[Clip]) -> None:
     seen = set()
     for clip in clips:
         check_clip_id(clip.id, name)
+        for what, text in (("speaker", clip.speaker), ("word", clip.word)):
+            why = None if text is None else why_no_name(text)
+            if why is not None:
+                raise TlbenchError(f"{name}: {what} {quoted(text)} of clip {shortened(clip.id)} {why}; rename it")
         if clip.id in seen:
-            raise TlbenchError(f"{name}: clip {clip.id} is there twice; remove or rename one")
+            raise TlbenchError(f"{name}: clip {shortened(clip.id)} is there twice; remove or rename one")
         seen.add(clip.id)
 
 
@@ -220,12 +226,13 @@ def _in_subset(clips: list[Clip], names: ClipNames, subset: Path, where: str) ->
         owners = names.find(entry.id)
         if len(owners) > 1:
             raise TlbenchError(
-                f"{subset}:{entry.line}: {entry.id} could be {owners[0]} or {owners[1]}; write the whole id"
+                f"{subset}:{entry.line}: {shortened(entry.id)} could be {shortened(owners[0])} or "
+                f"{shortened(owners[1])}; write the whole id"
             )
         if not owners:
             unknown.append(entry.id)
         elif owners[0] in kept:
-            raise TlbenchError(f"{subset}:{entry.line}: clip {owners[0]} is listed twice; remove one line")
+            raise TlbenchError(f"{subset}:{entry.line}: clip {shortened(owners[0])} is listed twice; remove one line")
         kept.update(owners)
     if unknown:
         raise TlbenchError(

@@ -15,7 +15,7 @@ from tlbench.datasets.dataset import Span
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.word_times import word_times
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings
 from tlbench.figures.figure_files import check_png, system_names
 from tlbench.media.audio import read_audio
@@ -151,7 +151,7 @@ def _occurrences(selection: Selection, word: str, most: int) -> list[tuple[Clip,
             f", with known times in only {len(found)}" if having else ""
         )
         raise TlbenchError(
-            f"{selection.dataset.name} split {selection.split!r}: {word} {why}; choose another word or split"
+            f"{selection.dataset.name} split {quoted(selection.split)}: {word} {why}; choose another word or split"
         )
     return found
 

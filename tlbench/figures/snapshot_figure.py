@@ -13,7 +13,7 @@ from tlbench.datasets.dataset import Span
 from tlbench.datasets.matching import ClipNames
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.word_times import word_times
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, quoted, shortened
 from tlbench.figures.figure_files import check_png, system_names
 from tlbench.figures.snapshots import Moment, SnapshotRow, draw_snapshots
 from tlbench.media.rates import FRAMES_PER_SECOND
@@ -80,7 +80,9 @@ def plot_snapshots(
     found = [next(one for one in selection.clips if one.id == clip_id) for selection in selections]
     reference = found[0].reference
     if reference is None:
-        raise TlbenchError(f"clip {clip_id}: has no real video for the first row; choose a data set that has them")
+        raise TlbenchError(
+            f"clip {shortened(clip_id)}: has no real video for the first row; choose a data set that has them"
+        )
     length_seconds = sum(len(run) for run in VideoReader(reference, 0).frames()) / FRAMES_PER_SECOND
     times = _moments(at_seconds, count, begin_seconds, end_seconds, length_seconds, clip_id)
     numbers = [floor(seconds * FRAMES_PER_SECOND + 1e-6) for seconds in times]
@@ -104,7 +106,7 @@ def _clip_id(selection: Selection, name: str) -> str:
     found = ClipNames([clip.id for clip in selection.clips], selection.dataset.aliases).find(name)
     if len(found) != 1:
         what = f"could be {found[0]} or {found[1]}; write the whole id" if found else "is not one of its clips"
-        raise TlbenchError(f"{selection.dataset.name} split {selection.split!r}: {name} {what} (--clip)")
+        raise TlbenchError(f"{selection.dataset.name} split {quoted(selection.split)}: {name} {what} (--clip)")
     return found[0]
 
 
@@ -117,7 +119,7 @@ def _moments(
     outside = [seconds for seconds in times if not 0 <= seconds < length]
     if outside or begin >= last:
         what = f"{outside[0]:g} s is outside its" if outside else f"{begin:g} to {last:g} s is no part of its"
-        raise TlbenchError(f"clip {clip_id}: {what} {length:g} s (--at, --from, --to)")
+        raise TlbenchError(f"clip {shortened(clip_id)}: {what} {length:g} s (--at, --from, --to)")
     return times
 
 

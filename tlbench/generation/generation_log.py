@@ -15,6 +15,7 @@ from typing import Any
 
 from tlbench.errors import TlbenchError
 from tlbench.files import GENERATION_LOG, read_outside, write_text_atomically
+from tlbench.json_input import parse_json
 from tlbench.version import VERSION
 
 LOG_NAME = "generation.json"
@@ -114,10 +115,10 @@ class GenerationLog:
 def read_log(path: Path) -> dict[str, Any]:
     """The JSON object in a log. Raises TlbenchError if the file can't be read or has none."""
     try:
-        content = json.loads(read_outside(path, GENERATION_LOG))
+        content = parse_json(read_outside(path, GENERATION_LOG))
         if not isinstance(content, dict):
             raise ValueError("it has no JSON object")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise TlbenchError(f"{path}: can't be read ({error}); choose another folder (--out)") from error
     return content
 

@@ -19,6 +19,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import JSON, read_outside, write_text_atomically
 from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlScene, control
 from tlbench.generation.nearest_mouth import MouthIndex
+from tlbench.json_input import parse_json
 from tlbench.litter import remove_litter
 from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
@@ -288,7 +289,7 @@ def _open_folder(folder: Path, recipe: Mapping[str, Any], given_boxes: Mapping[s
 def _read_note(note: Path) -> dict[str, Any]:
     """The content of ``control.json``; empty, and so different from any other, if it is malformed."""
     try:
-        content = json.loads(read_outside(note, JSON))
+        content = parse_json(read_outside(note, JSON))
     except ValueError:
         return {}
     return content if isinstance(content, dict) and isinstance(content.get(GIVEN_BOXES, {}), dict) else {}

@@ -5,18 +5,19 @@ The records are ``<board>/<data set>/<system>.json``. The ``README.md`` files ar
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.document import clean
-from tlbench.errors import TlbenchError
-from tlbench.files import TEXT, read_outside, write_text_atomically
+from tlbench.errors import TlbenchError, quoted, shortened
+from tlbench.files import BOARD_PAGE, read_outside, write_text_atomically
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.leaderboard.submission import Computed, Submission
-from tlbench.leaderboard.submission_file import MAX_BYTES, read_submission, submit, to_text
+from tlbench.leaderboard.submission_file import read_submission, submit, to_text
 from tlbench.litter import remove_litter
 from tlbench.owner import owned
 from tlbench.scoring.breakdown import Breakdown, break_down, can_break_down
@@ -174,9 +175,10 @@ def read_dataset(folder: Path) -> list[Entry]:
     for path in sorted(folder.glob("*.json")):
         submission = read_submission(path, cards)
         if submission.dataset != folder.name:
-            raise TlbenchError(f"{path}: a record of data set {submission.dataset!r}; move it to that folder")
+            raise TlbenchError(f"{path}: a record of data set {quoted(submission.dataset)}; move it to that folder")
         if path.stem != submission.slug:
-            raise TlbenchError(f"{path}: the record of {clean(submission.name)!r} must be in {submission.slug}.json")
+            name = quoted(clean(submission.name))
+            raise TlbenchError(f"{path}: the record of {name} must be in {submission.slug}.json")
         entries.append(Entry(path.name, submission))
     _check_together(entries, folder)
     return entries
@@ -191,7 +193,7 @@ def _check_together(entries: Sequence[Entry], folder: Path) -> None:
         key = type(submission), unicodedata.normalize("NFKC", submission.name).casefold()
         if key in names:
             raise TlbenchError(
-                f"{folder / entry.file}: {folder / names[key]} has the name {clean(submission.name)!r} too; "
+                f"{folder / entry.file}: {folder / names[key]} has the name {quoted(clean(submission.name))} too; "
                 "choose another (--name)"
             )
         names[key] = entry.file
@@ -204,21 +206,19 @@ def _check_together(entries: Sequence[Entry], folder: Path) -> None:
                 ids = sorted(clip for clip in {*clips, *theirs} if clips.get(clip) != theirs.get(clip))
                 raise TlbenchError(
                     f"{folder / entry.file}: computed on other real videos than {folder / file}, such as clip "
-                    f"{clean(ids[0])}; score the data set as it was published"
+                    f"{shortened(clean(ids[0]))}; score the data set as it was published"
                 )
 
 
 def _read(path: Path) -> str | None:
     """The text of a page; None if the file does not exist, is too large or is not UTF-8."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return None
-        return read_outside(path, TEXT).decode()
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError:
+        return read_outside(path, BOARD_PAGE).decode()
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            return None
         raise TlbenchError(f"{path}: can't be read ({error.strerror})") from error
 
 

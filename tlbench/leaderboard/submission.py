@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tlbench.document import clean
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.opinion import SCALES
@@ -123,7 +123,7 @@ def slug(name: str) -> str:
     found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not found:
         raise TlbenchError(
-            f"name {clean(name)!r} has no letter a-z and no digit for a file name; pass another (--name)"
+            f"name {quoted(clean(name))} has no letter a-z and no digit for a file name; pass another (--name)"
         )
     return found
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tlbench.datasets.dataset import dataset_class, dataset_names
 from tlbench.document import clean
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.leaderboard.submission import Computed, Published, figure_columns, slug, weights_of
 from tlbench.media.completeness import is_short
 from tlbench.metrics.protocol import SHORT
@@ -21,6 +21,7 @@ from tlbench.scoring.result import Result
 from tlbench.scoring.result_json import dumps
 
 NAME_CHARACTERS = 80
+MOST_BOARD_RESAMPLES = 20_000  # a board computes all intervals again
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FOLDER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PROVENANCE = {"tlbench", "python", "packages", "platform", "command", "weights", "numbers", "started", "finished"}
@@ -29,9 +30,9 @@ _PROVENANCE |= {"generation"}
 
 def _check_name(name: str) -> None:
     if not name.strip() or len(name) > NAME_CHARACTERS:
-        raise TlbenchError(f"name {clean(name)!r:.100} has {len(name)} characters; 1 to {NAME_CHARACTERS} (--name)")
+        raise TlbenchError(f"name {quoted(clean(name))} has {len(name)} characters; 1 to {NAME_CHARACTERS} (--name)")
     if clean(name) != name or name != name.strip():
-        raise TlbenchError(f"name {clean(name)!r} holds control characters, line breaks or outer spaces (--name)")
+        raise TlbenchError(f"name {quoted(clean(name))} holds control characters, line breaks or outer spaces (--name)")
     slug(name)
 
 
@@ -45,7 +46,7 @@ def _check_address(address: str | None, option: str) -> None:
         good = False
     if not good or not re.fullmatch(r"[!#$%&*+,\-./0-9:;=?@A-Z_a-z~]{1,300}", address):
         raise TlbenchError(
-            f"{option}: {clean(address)!r:.80} is not a web address (https://...) without spaces or brackets"
+            f"{option}: {quoted(clean(address))} is not a web address (https://...) without spaces or brackets"
         )
 
 
@@ -54,12 +55,12 @@ def check_published(published: Published) -> None:
     _check_address(published.url, "url")
     for name, value in (("dataset", published.dataset), ("source", published.source)):
         if not _FOLDER.fullmatch(value):
-            raise TlbenchError(f"{name} {clean(value)!r:.60} may hold a-z, 0-9 and single hyphens only")
+            raise TlbenchError(f"{name} {quoted(clean(value))} may hold a-z, 0-9 and single hyphens only")
     known = figure_columns()
     keys = [figure.metric for figure in published.figures]
     for key in keys:
         if key not in known:
-            raise TlbenchError(f"figure of unknown metric {clean(key)!r:.60}; there are {', '.join(known)}")
+            raise TlbenchError(f"figure of unknown metric {quoted(clean(key))}; there are {', '.join(known)}")
         if keys.count(key) > 1:
             raise TlbenchError(f"two figures of {key}; keep one")
 
@@ -71,7 +72,7 @@ def check_computed(computed: Computed) -> None:
     _check_address(computed.code, "--code")
     if not _FOLDER.fullmatch(result.dataset) or result.dataset == "folder":
         raise TlbenchError(
-            f"dataset {clean(result.dataset)!r:.60} is not public; leaderboards are for public data sets"
+            f"dataset {quoted(clean(result.dataset))} is not public; leaderboards are for public data sets"
         )
     _check_complete(result)
     _check_protocols(result)
@@ -80,7 +81,9 @@ def check_computed(computed: Computed) -> None:
         for hash_name in ("generated_sha256", "reference_sha256"):
             value = getattr(clip.info, hash_name)
             if value is None or not _SHA256.fullmatch(value):
-                raise TlbenchError(f"clip {clean(clip.id)}: {hash_name} {value!r:.70} is not a SHA-256; score again")
+                raise TlbenchError(
+                    f"clip {shortened(clean(clip.id))}: {hash_name} {quoted(value)} is not a SHA-256; score again"
+                )
     _check_intervals(result)
 
 
@@ -101,8 +104,8 @@ def _check_complete(result: Result) -> None:
     short = [clip for clip in result.clips if is_short(clip.info.frames or 0, clip.info.frames_expected or 0)]
     if short:
         raise TlbenchError(
-            f"clip {clean(short[0].id)} has {short[0].info.frames} of {short[0].info.frames_expected} frames, and so "
-            f"{len(short)} of {len(result.clips)} clips; leaderboards take whole clips only"
+            f"clip {shortened(clean(short[0].id))} has {short[0].info.frames} of {short[0].info.frames_expected} "
+            f"frames, and so {len(short)} of {len(result.clips)} clips; leaderboards take whole clips only"
         )
     if result.selection is None and result.dataset in dataset_names():
         published = dataset_class(result.dataset).expected_clips.get(result.split)
@@ -122,12 +125,12 @@ NAMED_CLIPS = 3  # clips named in the message of an incomplete result
 def _why_incomplete(result: Result) -> str:
     """The errors by code, and the clips that have them."""
     codes = [
-        f"{clean(code)} {count}"
+        f"{shortened(clean(code))} {count}"
         for (level, code), count in count_clips(result.all_findings).items()
         if level == "error"
     ]
-    codes = codes or [clean(code) for code in result.failure_counts]
-    clips = [clean(clip_id) for clip_id in result.clips_in_error]
+    codes = codes or [shortened(clean(code)) for code in result.failure_counts]
+    clips = [shortened(clean(clip_id)) for clip_id in result.clips_in_error]
     parts = [", ".join(codes)] if codes else []
     if clips:
         more = ", ..." if len(clips) > NAMED_CLIPS else ""
@@ -143,18 +146,22 @@ def _check_protocols(result: Result) -> None:
     for key, protocol in result.protocols.items():
         place = (protocol.dataset, protocol.split, protocol.selection)
         if place != (result.dataset, result.split, result.selection):
-            raise TlbenchError(f"protocol {protocol.id} is of another data set, split or part than the result")
+            raise TlbenchError(
+                f"protocol {shortened(protocol.id)} is of another data set, split or part than the result"
+            )
         metric = result.metric(key)
         if (protocol.version, protocol.aggregation) != (metric.version, metric.aggregation):
-            raise TlbenchError(f"protocol {protocol.id} is not known to this tlbench, whose {key} differs")
+            raise TlbenchError(f"protocol {shortened(protocol.id)} is not known to this tlbench, whose {key} differs")
         if protocol.weights is not None and not any(sha256.startswith(protocol.weights) for sha256 in weights):
-            raise TlbenchError(f"protocol {protocol.id} names weights that the provenance does not; score again")
+            raise TlbenchError(
+                f"protocol {shortened(protocol.id)} names weights that the provenance does not; score again"
+            )
 
 
 def _check_provenance(result: Result) -> None:
     unknown = sorted(set(result.provenance) - _PROVENANCE)
     if unknown:
-        raise TlbenchError(f"unknown field {clean(unknown[0])!r:.60} in the provenance; score again")
+        raise TlbenchError(f"unknown field {quoted(clean(unknown[0]))} in the provenance; score again")
     if not isinstance(result.provenance.get("tlbench"), str):
         raise TlbenchError("the provenance does not say which tlbench scored; score again")
     if len(dumps(dict(result.provenance))) > 100_000:
@@ -163,8 +170,10 @@ def _check_provenance(result: Result) -> None:
 
 def _check_intervals(result: Result) -> None:
     """Computes the intervals again from the clips and the seed, and compares them."""
-    if result.interval.resamples > 20_000:
-        raise TlbenchError(f"{result.interval.resamples:,} resamples are more than 20,000; score again with fewer")
+    if result.interval.resamples > MOST_BOARD_RESAMPLES:
+        raise TlbenchError(
+            f"{result.interval.resamples:,} resamples are more than {MOST_BOARD_RESAMPLES:,}; score again with fewer"
+        )
     made = make_intervals(result.clips, result.metrics, result.interval)
     for key, interval in made.items():
         stored = result.intervals[key]

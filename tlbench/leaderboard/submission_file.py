@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +13,21 @@ from typing import Any, Literal, cast
 from tlbench.checkpoints.card import Card, overlap
 from tlbench.checkpoints.catalogue import check_declared
 from tlbench.document import clean
-from tlbench.errors import TlbenchError
-from tlbench.files import JSON, read_outside
+from tlbench.errors import TlbenchError, quoted, shortened
+from tlbench.files import BOARD_RECORD, read_outside
+from tlbench.json_fields import listed, name_text, optional_name
+from tlbench.json_input import parse_json
 from tlbench.leaderboard.submission import Computed, Figure, Published, Submission, weights_of
 from tlbench.leaderboard.submission_checks import check_computed, check_published
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.breakdown import Breakdown, parse_breakdown
-from tlbench.scoring.record import refuse_constant
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import AGREEMENT, parse_result
 from tlbench.scoring.result_json import dumps, result_text
 
 SCHEMA = "tlbench.leaderboard/1"
-# LRW's 25,000 clips in fourteen metrics take 11 MiB; GitHub refuses files above 100 MB.
-MAX_BYTES = 32 * 2**20
-TEXT_CHARACTERS = 500
+MOST_FIGURES = 100  # of a paper
+LARGEST_FIGURE = 1e9
 
 
 def submit(
@@ -66,7 +65,7 @@ def submit(
     declared = tuple(dict.fromkeys((*result.trained_with, *trained_with)))
     if result.role == "system" and not declared:
         raise TlbenchError(
-            f"{clean(result.name)}: say which observers' checkpoints the system was trained with "
+            f"{shortened(clean(result.name))}: say which observers' checkpoints the system was trained with "
             "(--trained-with NAME, or --trained-with none)"
         )
     cards = list(cards)
@@ -105,10 +104,11 @@ def to_text(submission: Submission) -> str:
     if "result" in data:
         lines.append(f'"result":{result_text(data["result"])}')
     text = "{\n" + ",\n".join(lines) + "\n}\n"
-    if len(text.encode()) > MAX_BYTES:
+    size, most = len(text.encode()), BOARD_RECORD.most_bytes
+    if size > most:
         raise TlbenchError(
-            f"{clean(submission.name)}: the record would take {len(text.encode()) / 2**20:.0f} MiB, the limit is "
-            f"{MAX_BYTES >> 20} MiB; score fewer metrics (--metrics)"
+            f"{shortened(clean(submission.name))}: the record would take {size / 2**20:.0f} MiB, the limit is "
+            f"{most >> 20} MiB; score fewer metrics (--metrics)"
         )
     return text
 
@@ -156,15 +156,10 @@ def read_submission(path: Path, cards: Iterable[Card]) -> Submission:
         was filed, or has numbers that its clips don't give; names the file.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise TlbenchError(
-                f"{path}: {size / 2**20:.0f} MiB, the limit is {MAX_BYTES >> 20} MiB; score fewer metrics"
-            )
-        data = json.loads(read_outside(path, JSON), parse_constant=refuse_constant, object_pairs_hook=_once)
+        data = parse_json(read_outside(path, BOARD_RECORD))
     except OSError as error:
         raise TlbenchError(f"{path}: can't be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise TlbenchError(f"{path}: not a JSON record ({error}); add it with `tlbench leaderboard add`") from error
     try:
         return parse_submission(data, cards)
@@ -172,21 +167,20 @@ def read_submission(path: Path, cards: Iterable[Card]) -> Submission:
         raise TlbenchError(f"{path}: {error}") from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object without repeated names, which different readers of JSON would read differently."""
-    twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
-    if twice:
-        raise ValueError(f"field {twice[0]!r:.60} is given twice")
-    return dict(pairs)
-
-
 def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
     """A record from its JSON object; see :func:`read_submission`."""
+    try:
+        return _parse(data, cards)
+    except (ValueError, TypeError) as error:
+        raise TlbenchError(f"a damaged record: {error}; add the result again") from error
+
+
+def _parse(data: Any, cards: Iterable[Card]) -> Submission:
     if not isinstance(data, dict) or not str(data.get("schema")).startswith("tlbench.leaderboard/"):
         raise TlbenchError("not a leaderboard record; add a result with `tlbench leaderboard add`")
     if data["schema"] != SCHEMA:
         raise TlbenchError(
-            f"schema {data['schema']!r:.60}, but this tlbench reads {SCHEMA!r}; use the tlbench that wrote it, "
+            f"schema {quoted(data['schema'])}, but this tlbench reads {SCHEMA!r}; use the tlbench that wrote it, "
             "or add the result again"
         )
     if data.get("kind") == "computed":
@@ -195,13 +189,9 @@ def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
         fields = {"schema", "kind", "name", "dataset", "role", "source", "title", "url", "collected_from"}
         fields |= {"trained_on", "figures", "digest"}
     else:
-        raise TlbenchError(f"kind {data.get('kind')!r:.60} is neither computed nor published")
+        raise TlbenchError(f"kind {quoted(data.get('kind'))} is neither computed nor published")
     _check_fields(data, fields, "record")
-    try:
-        fits = data["digest"] == digest(data)
-    except ValueError as error:  # 1e999 is JSON, and infinite
-        raise TlbenchError("has a number that is not finite; add the result again") from error
-    if not fits:
+    if data["digest"] != digest(data):
         raise TlbenchError("changed after it was filed (its digest does not fit); add the result again")
     if data["kind"] == "published":
         published = _read_published(data)
@@ -215,15 +205,15 @@ def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
         raise TlbenchError(f"{difference}; add the result again")
     computed = Computed(
         result=result,
-        paper=_text_or_none(data["paper"], "paper"),
-        code=_text_or_none(data["code"], "code"),
+        paper=optional_name(data["paper"], "paper"),
+        code=optional_name(data["code"], "code"),
         overlaps=_overlaps(result, cards),
         breakdown=None if data["breakdown"] is None else parse_breakdown(data["breakdown"], result),
     )
     if data["overlaps"] != computed.overlaps:
         raise TlbenchError(
-            f"states the overlaps {data['overlaps']!r:.80}, but its declaration and the cards give "
-            f"{computed.overlaps!r:.80}; add the result again"
+            f"states the overlaps {quoted(data['overlaps'])}, but its declaration and the cards give "
+            f"{quoted(computed.overlaps)}; add the result again"
         )
     check_computed(computed)
     return computed
@@ -232,46 +222,36 @@ def parse_submission(data: Any, cards: Iterable[Card]) -> Submission:
 def _check_fields(data: Mapping[str, Any], fields: set[str], what: str) -> None:
     unknown, missing = sorted(set(data) - fields), sorted(fields - set(data))
     if unknown:
-        raise TlbenchError(f"unknown field {clean(unknown[0])!r:.60} in the {what}; take it out")
+        raise TlbenchError(f"unknown field {quoted(unknown[0])} in the {what}; take it out")
     if missing:
-        raise TlbenchError(f"field {missing[0]!r} is missing from the {what}; add the result again")
+        raise TlbenchError(f"field {quoted(missing[0])} is missing from the {what}; add the result again")
 
 
 def _read_published(data: Mapping[str, Any]) -> Published:
     if data["role"] not in ("system", "control"):
-        raise TlbenchError(f"role {data['role']!r:.60} is neither system nor control")
-    if not isinstance(data["figures"], list) or not data["figures"]:
+        raise TlbenchError(f"role {quoted(data['role'])} is neither system nor control")
+    if not data["figures"]:
         raise TlbenchError("a published record needs a list of figures")
     figures = []
-    for item in data["figures"]:
+    for item in listed(data["figures"], "figures", most=MOST_FIGURES):
         if not isinstance(item, dict):
-            raise TlbenchError(f"figure {item!r:.60} is not an object")
+            raise TlbenchError(f"figure {quoted(item)} is not an object")
         _check_fields(item, {"metric", "value", "table"}, "figure")
         value = item["value"]
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < 1e9:
-            raise TlbenchError(f"figure {item['metric']!r:.60}: {value!r:.60} is not a number a table may hold")
-        figures.append(Figure(_text(item["metric"], "metric"), float(value), _text(item["table"], "table")))
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < LARGEST_FIGURE:
+            raise TlbenchError(f"figure {quoted(item['metric'])}: {quoted(value)} is not a number a table may hold")
+        figures.append(Figure(name_text(item["metric"], "metric"), float(value), name_text(item["table"], "table")))
     return Published(
-        name=_text(data["name"], "name"),
-        dataset=_text(data["dataset"], "dataset"),
+        name=name_text(data["name"], "name"),
+        dataset=name_text(data["dataset"], "dataset"),
         role=cast(Literal["system", "control"], data["role"]),
-        source=_text(data["source"], "source"),
-        title=_text(data["title"], "title"),
-        url=_text(data["url"], "url"),
+        source=name_text(data["source"], "source"),
+        title=name_text(data["title"], "title"),
+        url=name_text(data["url"], "url"),
         figures=tuple(figures),
-        trained_on=_text_or_none(data["trained_on"], "trained_on"),
-        collected_from=_text_or_none(data["collected_from"], "collected_from"),
+        trained_on=optional_name(data["trained_on"], "trained_on"),
+        collected_from=optional_name(data["collected_from"], "collected_from"),
     )
-
-
-def _text(value: Any, field: str) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_CHARACTERS:
-        raise TlbenchError(f"{field} must be a text of 1 to {TEXT_CHARACTERS} characters, got {value!r:.60}")
-    return value
-
-
-def _text_or_none(value: Any, field: str) -> str | None:
-    return None if value is None else _text(value, field)
 
 
 def _first_difference(stored: Any, computed: Any, where: str) -> str | None:
@@ -279,7 +259,7 @@ def _first_difference(stored: Any, computed: Any, where: str) -> str | None:
     if isinstance(stored, dict) and isinstance(computed, dict):
         for key in stored:
             if key not in computed:
-                return f"unknown field {clean(key)!r:.60} in {where}"
+                return f"unknown field {quoted(key)} in {where}"
         for key in computed:
             if key not in stored:
                 return f"field {key!r} is missing from {where}"
@@ -297,4 +277,4 @@ def _first_difference(stored: Any, computed: Any, where: str) -> str | None:
         same = math.isclose(stored, computed, rel_tol=AGREEMENT, abs_tol=1e-12)
     else:
         same = stored == computed and isinstance(stored, bool) == isinstance(computed, bool)
-    return None if same else f"{where} states {stored!r:.80}, but its clips give {computed!r:.80}"
+    return None if same else f"{where} states {quoted(stored)}, but its clips give {quoted(computed)}"

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import get_args
 
-from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.metrics import accuracy, intelligibility, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
 
@@ -30,7 +30,7 @@ def all_metrics() -> tuple[Metric, ...]:
     keys = [metric.key for metric in found]
     for key in keys:
         if keys.count(key) > 1:
-            raise TlbenchError(f"metric {key!r} is defined twice; uninstall one of the packages that bring it")
+            raise TlbenchError(f"metric {quoted(key)} is defined twice; uninstall one of the packages that bring it")
     return tuple(found)
 
 
@@ -40,7 +40,8 @@ def find_metric(key: str) -> Metric:
         if metric.key == key:
             return metric
     keys = [metric.key for metric in all_metrics()]
-    raise TlbenchError(f"no metric {key!r}{did_you_mean(key, keys) or ' (there are ' + ', '.join(keys) + ')'}")
+    hint = did_you_mean(key, keys) or f" (there are {', '.join(keys)})"
+    raise TlbenchError(f"no metric {quoted(key)}{hint}")
 
 
 def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
@@ -66,7 +67,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
             known = sorted({metric.name for metric in all_metrics()})
             hint = did_you_mean(word, known)
             raise TlbenchError(
-                f"no metric {word!r}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
+                f"no metric {quoted(word)}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
             )
         wanted |= found
     return tuple(metric for metric in all_metrics() if metric.key in wanted)

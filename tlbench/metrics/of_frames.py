@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.metric import Arithmetic
 from tlbench.observing.evidence import Evidence
@@ -156,7 +156,7 @@ def _of_pixels(
 ) -> float:
     for frames in (generated, reference):
         if not isinstance(frames, np.ndarray):
-            raise TlbenchError(f"frames must be an array, got {frames!r:.60}; tlbench.read_video reads a file")
+            raise TlbenchError(f"frames must be an array, got {quoted(frames)}; tlbench.read_video reads a file")
     if generated.shape != reference.shape:
         raise TlbenchError(f"generated frames {generated.shape} and reference {reference.shape} differ in shape")
     view, suffix = ("frame", "_frame") if boxes is None else ("face", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tlbench.datasets.transcripts import has_words
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.metric import Arithmetic
 from tlbench.metrics.text import as_published, count_errors, spoken
 
@@ -49,7 +49,7 @@ def wer(
         raise TlbenchError(f"{len(said)} transcripts, but {len(read)} hypotheses; give one for each")
     for number, text in enumerate(said):
         if not has_words(text):
-            raise TlbenchError(f"transcript {number} ({text!r:.60}) has no word; leave it out")
+            raise TlbenchError(f"transcript {number} ({quoted(text)}) has no word; leave it out")
     if not said:
         raise TlbenchError("no transcript was given; a rate over no words does not exist")
     words = as_published if arithmetic == "paper" else spoken

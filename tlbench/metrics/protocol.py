@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from urllib.parse import quote, unquote
 
+from tlbench.errors import quoted
 from tlbench.metrics.metric import Metric
 
 WEIGHTS_DIGITS = 12  # of the SHA-256: 48 bits are enough to tell checkpoints apart
@@ -84,7 +85,7 @@ class Protocol:
         if not 0 <= self.version < 10**9:
             raise ValueError(f"protocol: version {self.version} is not a small whole number")
         if self.weights is not None and not re.fullmatch(rf"[0-9a-f]{{{WEIGHTS_DIGITS}}}", self.weights):
-            raise ValueError(f"protocol: weights {self.weights!r} are not {WEIGHTS_DIGITS} hex digits")
+            raise ValueError(f"protocol: weights {quoted(self.weights)} are not {WEIGHTS_DIGITS} hex digits")
 
     @classmethod
     def of(
@@ -142,14 +143,14 @@ class Protocol:
         """The inverse of :attr:`id`. Raises ValueError if ``text`` is not exactly what ``id`` writes."""
         match = _ID.fullmatch(text)
         if match is None:
-            raise ValueError(f"not a protocol id: {text!r}")
+            raise ValueError(f"not a protocol id: {quoted(text)}")
         parts = match["body"].split("/")
         weights = parts.pop().removeprefix("w:") if parts[-1].startswith("w:") else None
         numbers = unquote(parts.pop().removeprefix("n:")) if parts[-1:] and parts[-1].startswith("n:") else None
         rule = unquote(parts.pop().removeprefix("r:")) if parts[-1:] and parts[-1].startswith("r:") else None
         boxes = unquote(parts.pop(3).removeprefix("b:")) if len(parts) > 3 and parts[3].startswith("b:") else None
         if len(parts) != 5:
-            raise ValueError(f"not a protocol id: {text!r}")
+            raise ValueError(f"not a protocol id: {quoted(text)}")
         where, marked, selection = parts[0].partition("#")
         dataset, _, split = where.partition(":")
         view, decoding, aggregation, arithmetic = (unquote(part) for part in parts[1:])
@@ -169,7 +170,7 @@ class Protocol:
             rule=rule,
         )
         if protocol.id != text:  # otherwise two spellings of one protocol would count as different
-            raise ValueError(f"not a protocol id: {text!r}; it should read {protocol.id!r}")
+            raise ValueError(f"not a protocol id: {quoted(text)}; it should read {quoted(protocol.id)}")
         return protocol
 
 

@@ -6,14 +6,18 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, quoted
+from tlbench.json_fields import count, fields_of, listed, name_text, text
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding
+
+MOST_DIMENSIONS = 8
+MOST_TEXTS = 1_000_000  # of a list of texts
 
 Value: TypeAlias = "float | int | str | bool | list[str] | np.ndarray | None"
 
@@ -50,8 +54,9 @@ class Evidence:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Evidence:
-        """The inverse of :meth:`to_json`. Raises KeyError or ValueError on a malformed object."""
-        return cls(str(data["observer"]), {str(k): _decode(v) for k, v in data["values"].items()})
+        """The inverse of :meth:`to_json`. Raises KeyError, TypeError or ValueError on a malformed object."""
+        observer = name_text(data["observer"], "observer")
+        return cls(observer, {key: _decode(key, value) for key, value in fields_of(data["values"], "values").items()})
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,21 @@ def _encode(name: str, value: Value | np.generic) -> Any:
     raise ValueError(f"evidence {name!r}: a {type(value).__name__} can't be stored; give numbers, texts or an array")
 
 
-def _decode(value: Any) -> Value:
+def _decode(name: str, value: Any) -> Value:
     if isinstance(value, dict) and "float" in value:
         return float(value["float"])
     if isinstance(value, dict):
         dtype = np.dtype("<" + value["dtype"])
         if dtype.kind not in "fiub":
             raise ValueError(f"evidence of dtype {dtype} is not read")
-        array: np.ndarray = np.frombuffer(base64.b64decode(value["base64"]), dtype=dtype)
-        return np.array(array.reshape(value["shape"]))
-    return cast(Value, value)
+        shape = tuple(count(size, "shape") for size in listed(value["shape"], "shape", most=MOST_DIMENSIONS))
+        array: np.ndarray = np.frombuffer(base64.b64decode(value["base64"], validate=True), dtype=dtype)
+        return np.array(array.reshape(shape))
+    if isinstance(value, list):
+        return [_decode_text(name, item) for item in listed(value, name, most=MOST_TEXTS)]
+    return value if value is None or isinstance(value, (bool, int, float)) else _decode_text(name, value)
+
+
+def _decode_text(name: str, value: Any) -> str:
+    """A text, which may be empty: nothing was read."""
+    return "" if value == "" else text(value, f"evidence {quoted(name)}")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from tlbench.errors import ClipError, one_line
+from tlbench.errors import ClipError, one_line, quoted
+from tlbench.json_fields import fields_of, listed, optional_text, text
 
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
+MOST_OBSERVERS = 1_000  # of one finding
 # Which observers do not score a clip that has an error of this kind:
 # "all": all observers. "sound": observers that need sound. "reference": observers that use the real video, for its
 # frames or for face boxes. "boxes": observers that need face boxes. "framing": observers that need face boxes or
@@ -63,12 +65,18 @@ class Finding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
         """The inverse of :meth:`to_json`; unknown codes are kept. Raises ValueError or KeyError for other data."""
-        level, clip, observers = data["level"], data["clip"], data.get("observers", [])
-        texts = [data["code"], data["message"], data["fix"], *observers, *([] if clip is None else [clip])]
-        if level not in LEVELS or not isinstance(observers, list) or not all(isinstance(t, str) for t in texts):
-            raise ValueError(f"not a finding: {data!r:.80}")
-        code, message, fix = (one_line(text) for text in texts[:3])
-        return cls(cast(Level, level), clip, code, message, fix, tuple(observers))
+        about = fields_of(data, "finding")
+        level, clip = about["level"], optional_text(about["clip"], "clip of a finding")
+        if level not in LEVELS:
+            raise ValueError(f"not a finding: its level is {quoted(level)}")
+        code, message, fix = (one_line(_said(about[field], field)) for field in ("code", "message", "fix"))
+        observers = listed(about.get("observers", []), "observers of a finding", most=MOST_OBSERVERS)
+        return cls(cast(Level, level), clip, code, message, fix, tuple(text(who, "observer") for who in observers))
+
+
+def _said(value: Any, field: str) -> str:
+    """A text of a finding, which may be empty: a leaderboard has no messages."""
+    return "" if value == "" else text(value, f"{field} of a finding")
 
 
 @dataclass(frozen=True)

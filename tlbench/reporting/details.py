@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, shortened
+from tlbench.json_fields import count
 from tlbench.metrics.text import align, as_published
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.record import ClipRecord
@@ -25,6 +26,7 @@ Step: TypeAlias = "str | list[str | int]"
 # Least value, greatest value, and base64 of one byte a point: 0 to 254 between the two, 255 for no value.
 Curve: TypeAlias = "list[float | str]"
 
+MOST_SHIFT = 10_000  # frames; SyncNet compares 15
 LEVELS = 254
 GAP = 255
 IDENTICAL_DB = 100.0  # PSNR of identical frames in the mean of the metrics, and so the top of the chart
@@ -107,7 +109,8 @@ def details_of(records: Iterable[ClipRecord], result: Result) -> dict[str, Detai
         clip = result.by_id.get(record.id)
         if clip is None or record.id in found:
             raise TlbenchError(
-                f"clip {record.id}: {'not in the result' if clip is None else 'in the records twice'}; {_REMEDY}"
+                f"clip {shortened(record.id)}: {'not in the result' if clip is None else 'in the records twice'}; "
+                f"{_REMEDY}"
             )
         check_record(record, clip, result)
         try:
@@ -116,8 +119,10 @@ def details_of(records: Iterable[ClipRecord], result: Result) -> dict[str, Detai
                 {name: curve for evidence in record.evidence.values() for name, curve in _curves(evidence)},
             )
             forced[record.id] = list(_forced(record, letters))
-        except (ValueError, TypeError) as error:
-            raise TlbenchError(f"clip {record.id}: its evidence is damaged ({error}); score again") from error
+        except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+            raise TlbenchError(
+                f"clip {shortened(record.id)}: its evidence is damaged ({error}); score again"
+            ) from error
     if len(found) < len(result.clips):
         absent = next(clip.id for clip in result.clips if clip.id not in found)
         raise TlbenchError(f"clip {absent}: in the result, but not in its records; {_REMEDY}")
@@ -141,7 +146,7 @@ def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
         of_result.generated_sha256,
         of_result.reference_sha256,
     ):
-        raise TlbenchError(f"clip {record.id}: its record and its result are of different videos; {_REMEDY}")
+        raise TlbenchError(f"clip {shortened(record.id)}: its record and its result are of different videos; {_REMEDY}")
     for metric in result.metrics:
         if metric.outdated:
             continue  # the evidence gives the newer version's number
@@ -150,14 +155,14 @@ def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
             tally = None if evidence is None else metric.tally(evidence)
         except ClipError:
             tally = None
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
             raise TlbenchError(
-                f"clip {record.id}: its evidence for {metric.key} is damaged ({error}); score again"
+                f"clip {shortened(record.id)}: its evidence for {metric.key} is damaged ({error}); score again"
             ) from error
         numbers = (0.0, 0.0) if tally is None else (tally.numerator, tally.denominator)
         stored = (0.0, 0.0) if kept is None else (kept.numerator, kept.denominator)
         if not all(isclose(x, y, rel_tol=AGREEMENT, abs_tol=1e-12) for x, y in zip(numbers, stored, strict=True)):
-            raise TlbenchError(f"clip {record.id}: record and result differ in {metric.key}; {_REMEDY}")
+            raise TlbenchError(f"clip {shortened(record.id)}: record and result differ in {metric.key}; {_REMEDY}")
 
 
 def steps_of(transcript: str, hypothesis: str) -> list[Step]:
@@ -217,7 +222,8 @@ def _curves(evidence: Evidence) -> Iterable[tuple[str, Curve]]:
         if chart.along == "offset":
             values = values[::-1]  # evidence starts with the greatest offset, charts with the least
         if name == "common_window_confidence":  # the windows at both ends were not compared
-            values = np.pad(values, int(evidence.number("common_max_shift_frames")), constant_values=np.nan)
+            shift = count(int(evidence.number("common_max_shift_frames")), "common_max_shift_frames", most=MOST_SHIFT)
+            values = np.pad(values, shift, constant_values=np.nan)
         curve = encode_curve(values)
         if curve is not None:
             yield chart.name, curve

@@ -18,6 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tlbench.comparison.compare import Comparison
+from tlbench.document import clean
+from tlbench.errors import one_line
 from tlbench.files import csp_hash
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.reporting.blind import blind_table
@@ -33,7 +35,8 @@ _ARITHMETICS = {
     "paper": "Paper: the published arithmetic, to compare with the literature",
 }
 # In JSON these characters occur only inside texts, where they may be escaped.
-_UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+_INVISIBLE = (*range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_UNSAFE = {code: f"\\u{code:04x}" for code in (*map(ord, "<>&\u2028\u2029"), *_INVISIBLE)}
 
 
 def render_page(
@@ -168,22 +171,23 @@ def _about(side: ReportRun) -> dict[str, Any]:
     notes = Counter(note for clip in result.clips for note in set(clip.notes)).most_common()
     counts = result.frame_counts
     absent = result.expected - len(result.clips)
+    provenance = json.dumps(dict(result.provenance), indent=2, ensure_ascii=False)
     return {
         "name": result.name,
         "role": result.role,
         "complete": result.complete,
-        "remarks": result.remarks,
+        "remarks": [clean(remark) for remark in result.remarks],
         "failed": [{"who": who, "code": code, "count": f"{count:,}"} for (who, code), count in failures],
         "findings": _grouped(result.all_findings),
         "frames": "" if counts is None else f"{counts[0]:,} of {counts[1]:,}",
         "short": counts is not None and counts[0] < counts[1],
         "not_checked": ", ".join(result.not_checked),
-        "notes": [{"note": note, "count": f"{count:,}"} for note, count in notes],
+        "notes": [{"note": clean(note), "count": f"{count:,}"} for note, count in notes],
         "absent": f"{absent:,}" if absent else "",
         "expected": f"{result.expected:,}",
         "trained_with": ", ".join(result.trained_with),
         "missing": side.missing,
-        "provenance": json.dumps(dict(result.provenance), indent=2, ensure_ascii=False),
+        "provenance": "\n".join(map(one_line, provenance.split("\n"))),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -12,8 +11,10 @@ from urllib.parse import quote
 from tlbench.arguments import AnyPath, AnyPaths, CountCallback, as_paths
 from tlbench.comparison.compare import compare
 from tlbench.document import counted
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, quoted
 from tlbench.files import JSON, read_outside, write_text_atomically
+from tlbench.json_fields import listed
+from tlbench.json_input import parse_json
 from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
 from tlbench.preflight.findings import Finding
 from tlbench.reporting.contents import ReportRun, notable_clips
@@ -26,6 +27,7 @@ from tlbench.scoring.result_file import load_result
 
 PAGE_NAME = "report.html"
 PICTURES = 48  # clips with a strip: about 15 kB each
+MOST_FINDINGS = 10**6  # of a check
 LARGE_BYTES = 30 * 2**20  # above this size browsers are slow
 
 
@@ -194,18 +196,18 @@ def _link(path: Path, page_folder: Path) -> str:
 def read_findings(path: Path) -> list[Finding]:
     """The findings in the output of ``tlbench check --json``. Raises TlbenchError if the file is something else."""
     try:
-        data = json.loads(read_outside(path, JSON))
+        data = parse_json(read_outside(path, JSON))
     except OSError as error:
         raise TlbenchError(f"{path}: can't be read ({error.strerror}); `tlbench check --json` prints it") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise TlbenchError(f"{path}: not a JSON file ({error}); `tlbench check --json` prints it") from error
     if not isinstance(data, dict) or data.get("schema") != CHECK_SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else None
         raise TlbenchError(
-            f"{path}: not a check of this tlbench (schema {found!r:.60}, not {CHECK_SCHEMA!r}); "
+            f"{path}: not a check of this tlbench (schema {quoted(found)}, not {CHECK_SCHEMA!r}); "
             "run `tlbench check --json`"
         )
     try:
-        return [Finding.from_json(item) for item in data["findings"]]
+        return [Finding.from_json(item) for item in listed(data["findings"], "findings", most=MOST_FINDINGS)]
     except (KeyError, TypeError, ValueError) as error:
         raise TlbenchError(f"{path}: a damaged check ({error}); run `tlbench check --json` again") from error

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tlbench.arguments import AnyNames, AnyPath, as_names
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
@@ -84,7 +84,7 @@ def _protocols(before: Result, metrics: Iterable[Metric]) -> dict[str, Protocol]
         like = known.get((metric.observer, metric.view))
         if like is None:
             raise TlbenchError(
-                f"{metric.key}: this run did not use {metric.view or 'any view'} of {metric.observer!r}; "
+                f"{metric.key}: this run did not use {metric.view or 'any view'} of {quoted(metric.observer)}; "
                 "score again with --metrics"
             )
         protocols[metric.key] = replace(

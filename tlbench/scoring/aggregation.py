@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, quoted, shortened
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
@@ -123,7 +123,8 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         if evidence is None:
             if metric.observer not in record.failures:
                 raise TlbenchError(
-                    f"clip {record.id}: its record has nothing of observer {metric.observer!r}, which {metric.key} "
+                    f"clip {shortened(record.id)}: its record has nothing of observer {quoted(metric.observer)}, "
+                    f"which {metric.key} "
                     "needs; score again with it, or leave the metric out"
                 )
             continue
@@ -138,8 +139,14 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
             continue
         except KeyError as error:
             raise TlbenchError(
-                f"clip {record.id}: the evidence of {metric.observer} lacks {error}, which {metric.key} needs; "
+                f"clip {shortened(record.id)}: the evidence of {metric.observer} lacks {error}, which {metric.key} "
+                "needs; "
                 "score again with this metric"
+            ) from error
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
+            raise TlbenchError(
+                f"clip {shortened(record.id)}: the evidence of {metric.observer} is not what {metric.key} is made from "
+                f"({shortened(str(error))}); score again"
             ) from error
         if tally.numerator or tally.denominator or metric.scores_empty:
             tallies[metric.key] = tally
@@ -160,7 +167,8 @@ def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) ->
         if earlier is None or earlier.info.generated_sha256 != clip.info.generated_sha256:
             keys = ", ".join(metric.key for metric in outdated)
             raise TlbenchError(
-                f"clip {clip.id}: the earlier result has no {keys} of its video, and this tlbench has a newer version "
+                f"clip {shortened(clip.id)}: the earlier result has no {keys} of its video, and this tlbench has a "
+                "newer version "
                 "of them; name the other metrics (--metrics), or score again"
             )
         kept = {metric.key: earlier.tallies[metric.key] for metric in outdated if metric.key in earlier.tallies}

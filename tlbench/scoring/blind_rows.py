@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import isclose, isfinite
+from math import isclose
 from typing import Any, Literal, cast, get_args
 
+from tlbench.errors import quoted
+from tlbench.json_fields import count, fields_of, finite, listed, name_text, optional_finite, text, truth
 from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.metric import Metric
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding, finding
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.differences import Difference, paired_differences
-from tlbench.scoring.record import count, text
 from tlbench.scoring.result import ClipScore, Result, total_value
 from tlbench.scoring.result_notes import UNREAD
 
 LEVEL = 0.95  # of the paired interval
+MOST_SOURCES = 1_000
 BLIND_MEANS = "blind: the score of guessing without looking, from"  # and where the guesses come from
 ProbeSource = Literal["probe", "ground-truth"]
 
@@ -217,17 +219,18 @@ def read_blind(data: Mapping[str, Any], result: Result, rows: Sequence[Result]) 
 
     Raises KeyError, TypeError or ValueError if it is malformed, or a verdict's values do not follow from the tallies.
     """
-    verdicts = {str(key): _read_verdict(str(key), item) for key, item in data["verdicts"].items()}
+    verdicts = {key: _read_verdict(key, item) for key, item in fields_of(data["verdicts"], "verdicts").items()}
     names = {row.name: row for row in rows}
     for key, verdict in verdicts.items():
         if key not in result.protocols or verdict.blind not in names:
-            raise ValueError(f"a blind verdict on {key!r:.60} against {verdict.blind!r:.60}, which has no row")
+            raise ValueError(f"a blind verdict on {quoted(key)} against {quoted(verdict.blind)}, which has no row")
         values = _common(result, names[verdict.blind], key)
         if values is None or not (_same(values.system, verdict.value) and _same(values.blind, verdict.blind_value)):
             raise ValueError(f"the blind verdict on {key} states other values than its tallies give")
     probe = data["probe"]
+    sources = listed(data["learned_from"], "learned_from", most=MOST_SOURCES)
     return Blind(
-        tuple(text(source, "learned_from") for source in data["learned_from"]),
+        tuple(text(source, "learned_from") for source in sources),
         tuple(rows),
         verdicts,
         None if probe is None else _read_probe(probe),
@@ -236,27 +239,42 @@ def read_blind(data: Mapping[str, Any], result: Result, rows: Sequence[Result]) 
 
 def _read_probe(data: Mapping[str, Any]) -> Probe:
     if data["source"] not in get_args(ProbeSource):
-        raise ValueError(f"probe source {data['source']!r:.60} is none of {', '.join(get_args(ProbeSource))}")
+        raise ValueError(f"probe source {quoted(data['source'])} is none of {', '.join(get_args(ProbeSource))}")
+    verdicts = {
+        name_text(key, "metric"): _read_verdict(key, item)
+        for key, item in fields_of(data["verdicts"], "verdicts").items()
+    }
+    unreadable = {
+        name_text(name, "observer"): tuple(
+            name_text(key, "metric") for key in listed(keys, "unreadable", most=MOST_SOURCES)
+        )
+        for name, keys in fields_of(data["unreadable"], "unreadable").items()
+    }
+    for keys in unreadable.values():
+        if not set(keys) <= verdicts.keys():
+            raise ValueError(f"the probe has no verdict on {quoted(min(set(keys) - verdicts.keys()))}")
     return Probe(
         cast(ProbeSource, data["source"]),
-        {text(key, "metric"): _read_verdict(key, item) for key, item in data["verdicts"].items()},
-        {
-            text(name, "observer"): tuple(text(key, "metric") for key in keys)
-            for name, keys in data["unreadable"].items()
-        },
+        verdicts,
+        unreadable,
     )
 
 
 def _read_verdict(key: str, item: Mapping[str, Any]) -> Verdict:
-    numbers = {name: item[name] for name in ("value", "blind_value", "delta", "low", "high")}
-    for name, number in numbers.items():
-        absent = number is None and name in ("delta", "low", "high")
-        if not absent and (isinstance(number, bool) or not isinstance(number, (int, float)) or not isfinite(number)):
-            raise ValueError(f"{name} of the blind verdict on {key} must be a finite number, got {number!r:.60}")
-    if not isinstance(item["read"], bool):
-        raise ValueError(f"read of the blind verdict on {key} must be true or false, got {item['read']!r:.60}")
-    blind, clips = text(item["blind"], "blind"), count(item["clips"], "clips")
-    return Verdict(blind=blind, clips=clips, read=item["read"], **numbers)
+    of = f"of the blind verdict on {key}"
+    low, high = (optional_finite(item[name], f"{name} {of}") for name in ("low", "high"))
+    if (low is None) != (high is None) or (low is not None and high is not None and low > high):
+        raise ValueError(f"the interval {of} runs from {low} to {high}")
+    return Verdict(
+        blind=name_text(item["blind"], "blind"),
+        value=finite(item["value"], f"value {of}"),
+        blind_value=finite(item["blind_value"], f"blind_value {of}"),
+        delta=optional_finite(item["delta"], f"delta {of}"),
+        low=low,
+        high=high,
+        clips=count(item["clips"], "clips"),
+        read=truth(item["read"], f"read {of}"),
+    )
 
 
 def _same(computed: float, stored: float) -> bool:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
+from tlbench.json_fields import count, fields_of, listed
 from tlbench.metrics.tally import ErrorTally
 from tlbench.metrics.text import align, spoken
 from tlbench.metrics.visemes import VISEMES, phonemes, visemes
 from tlbench.observing.evidence import Evidence
-from tlbench.scoring.record import ClipRecord, count
+from tlbench.scoring.record import ClipRecord
 from tlbench.scoring.result import Result
 
 WORDS, VISEME_ERRORS = "wer1/sound", "ver/sound"  # the metrics that are broken down
@@ -100,7 +101,7 @@ def break_down(records: Iterable[ClipRecord], result: Result) -> Breakdown:
     for record in records:
         clip = result.by_id.get(record.id)
         if clip is None:
-            raise TlbenchError(f"clip {record.id} is not in the result; the records are of another run")
+            raise TlbenchError(f"clip {shortened(record.id)} is not in the result; the records are of another run")
         missing.discard(record.id)
         if WORDS in clip.tallies:
             said, read = _texts(record, result)
@@ -117,7 +118,9 @@ def _texts(record: ClipRecord, result: Result) -> tuple[list[str], list[str]]:
     observer = next(metric.observer for metric in result.metrics if metric.key in (WORDS, VISEME_ERRORS))
     evidence: Evidence | None = record.evidence.get(observer)
     if evidence is None or not {"reference", "hypothesis"} <= set(evidence.values):
-        raise TlbenchError(f"clip {record.id}: its record has no reading of {observer}; it is of another run")
+        raise TlbenchError(
+            f"clip {shortened(record.id)}: its record has no reading of {observer}; it is of another run"
+        )
     return spoken(str(evidence.values["reference"])), spoken(str(evidence.values["hypothesis"]))
 
 
@@ -137,7 +140,9 @@ def _count_errors(
     kinds = [step.operation for step in steps]
     counted = ErrorTally(kinds.count("substitute"), kinds.count("delete"), kinds.count("insert"), len(said))
     if counted != tally:
-        raise TlbenchError(f"clip {clip_id}: its record gives {counted}, the result has {tally}; they are of two runs")
+        raise TlbenchError(
+            f"clip {shortened(clip_id)}: its record gives {counted}, the result has {tally}; they are of two runs"
+        )
     for step in steps:
         if step.reference is not None:
             name = kind(step.reference)
@@ -156,8 +161,8 @@ def parse_breakdown(data: Any, result: Result) -> Breakdown:
         raise TlbenchError("the breakdown must have the fields words and visemes; add the result again")
     try:
         made = Breakdown(
-            {_letters(name): _share(item) for name, item in data["words"].items()},
-            {_viseme(name): _share(item) for name, item in data["visemes"].items()},
+            {_letters(name): _share(item) for name, item in fields_of(data["words"], "words").items()},
+            {_viseme(name): _share(item) for name, item in fields_of(data["visemes"], "visemes").items()},
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise TlbenchError(f"a damaged breakdown ({error}); add the result again") from error
@@ -179,17 +184,17 @@ def parse_breakdown(data: Any, result: Result) -> Breakdown:
 
 
 def _letters(name: str) -> int:
-    if not name.isascii() or not name.isdecimal() or name != str(int(name)) or int(name) > LONGEST:
-        raise ValueError(f"{name!r:.60} is not a length of a word")
+    if not name.isascii() or not name.isdecimal() or len(name) > 2 or name != str(int(name)) or int(name) > LONGEST:
+        raise ValueError(f"{quoted(name)} is not a length of a word")
     return int(name)
 
 
 def _viseme(name: str) -> str:
     if name not in VISEMES.values():
-        raise ValueError(f"{name!r:.60} is not a viseme")
+        raise ValueError(f"{quoted(name)} is not a viseme")
     return name
 
 
 def _share(item: Any) -> Share:
-    said, substituted, deleted = (count(value, "a count") for value in item)
+    said, substituted, deleted = (count(value, "a count") for value in listed(item, "a breakdown", length=3))
     return Share(said, substituted, deleted)

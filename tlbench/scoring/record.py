@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
-from tlbench.errors import TlbenchError
-from tlbench.files import RECORDS, open_outside, unwritable
+from tlbench.errors import TlbenchError, quoted
+from tlbench.files import RECORD_LINE_BYTES, RECORDS, open_outside, unwritable
+from tlbench.json_fields import clip_id, fields_of, listed, name_text, optional_count, optional_name, text
+from tlbench.json_input import parse_json
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
 from tlbench.preflight.findings import Finding
 
 SCHEMA = "tlbench.record/1"
 RECORDS_NAME = "records.jsonl"  # of the file in a run's folder
-# One hour of video has 90,000 frames; SyncNet's 31 distances for each, in two views, are 30 MB of base64.
-LINE_BYTES = 256 * 2**20
+PARTIAL = ".partial"  # behind the name while the file is written
+MOST_FINDINGS = 1_000  # of one clip
 
 
 @dataclass(frozen=True)
@@ -79,27 +82,22 @@ class ClipRecord:
     @classmethod
     def from_line(cls, line: str) -> ClipRecord:
         """The inverse of :meth:`to_line`. Raises ValueError with one line saying what is wrong."""
-        try:
-            data = json.loads(line, parse_constant=refuse_constant)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+        data = parse_json(line)
         if not isinstance(data, dict) or not isinstance(data.get("schema"), str):
             raise ValueError("not a tlbench record")
         if data["schema"] != SCHEMA:
             raise ValueError(
-                f"schema {data['schema']!r}, but this tlbench reads {SCHEMA!r}; score the clips again "
+                f"schema {quoted(data['schema'])}, but this tlbench reads {SCHEMA!r}; score the clips again "
                 "(with the same cache, only what changed is observed again)"
             )
         try:
+            findings = listed(data.get("findings", []), "findings", most=MOST_FINDINGS)
             return cls(
                 info=_read_info(data),
-                evidence={name: Evidence.from_json(item) for name, item in data["evidence"].items()},
-                failures={
-                    name: Failure(text(code, "failure code"), text(message, "failure message"))
-                    for name, (code, message) in data["failures"].items()
-                },
-                notes=tuple(text(note, "note") for note in data["notes"]),
-                findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
+                evidence=_read_evidence(data["evidence"]),
+                failures=read_failures(data["failures"]),
+                notes=tuple(text(note, "note") for note in listed(data["notes"], "notes", most=MOST_FINDINGS)),
+                findings=tuple(map(Finding.from_json, findings)),
             )
         except KeyError as error:
             raise ValueError(f"field {error} is missing") from error
@@ -109,44 +107,34 @@ class ClipRecord:
 
 def _read_info(data: Mapping[str, Any]) -> ClipInfo:
     return ClipInfo(
-        id=text(data["id"], "id"),
-        speaker=optional_text(data["speaker"], "speaker"),
-        word=optional_text(data.get("word"), "word"),
-        generated_sha256=optional_text(data["generated_sha256"], "generated_sha256"),
-        reference_sha256=optional_text(data["reference_sha256"], "reference_sha256"),
-        pictures_sha256=optional_text(data.get("pictures_sha256"), "pictures_sha256"),
+        id=clip_id(data["id"], "id"),
+        speaker=optional_name(data["speaker"], "speaker"),
+        word=optional_name(data.get("word"), "word"),
+        generated_sha256=optional_name(data["generated_sha256"], "generated_sha256"),
+        reference_sha256=optional_name(data["reference_sha256"], "reference_sha256"),
+        pictures_sha256=optional_name(data.get("pictures_sha256"), "pictures_sha256"),
         frames=optional_count(data["frames"], "frames"),
         frames_expected=optional_count(data.get("frames_expected"), "frames_expected"),
     )
 
 
-def refuse_constant(name: str) -> NoReturn:
-    """Raises ValueError; for ``json.loads(parse_constant=...)``, which would read NaN and Infinity otherwise."""
-    raise ValueError(f"{name} is not JSON")
+def _read_evidence(data: Any) -> dict[str, Evidence]:
+    """The evidence by observer. Raises ValueError, TypeError or KeyError if it is malformed."""
+    found = {}
+    for name, item in fields_of(data, "evidence").items():
+        found[name_text(name, "observer")] = evidence = Evidence.from_json(fields_of(item, "evidence"))
+        if evidence.observer != name:
+            raise ValueError(f"the evidence of {quoted(name)} is of observer {quoted(evidence.observer)}")
+    return found
 
 
-def text(value: Any, name: str) -> str:
-    """``value`` if it is a text that is not empty. Raises ValueError, which names the field."""
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} must be a text, got {value!r:.60}")
-    return value
-
-
-def optional_text(value: Any, name: str) -> str | None:
-    """As :func:`text`, or None."""
-    return None if value is None else text(value, name)
-
-
-def count(value: Any, name: str) -> int:
-    """``value`` if it is an integer of 0 or more. Raises ValueError, which names the field."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} must be a count, got {value!r:.60}")
-    return value
-
-
-def optional_count(value: Any, name: str) -> int | None:
-    """As :func:`count`, or None."""
-    return None if value is None else count(value, name)
+def read_failures(data: Any) -> dict[str, Failure]:
+    """Failures of a clip from their JSON, ``{observer: [code, message]}``. Raises ValueError if it is malformed."""
+    found = {}
+    for who, why in fields_of(data, "failures").items():
+        code, message = listed(why, "failure", length=2)
+        found[name_text(who, "observer")] = Failure(name_text(code, "failure code"), text(message, "failure message"))
+    return found
 
 
 class RecordWriter:
@@ -158,7 +146,7 @@ class RecordWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(path.name + ".partial")
+        self.partial = path.with_name(path.name + PARTIAL)
         self._file: IO[str] | None = None
 
     def __enter__(self) -> RecordWriter:
@@ -199,26 +187,52 @@ class RecordWriter:
 def read_records(path: Path) -> Iterator[ClipRecord]:
     """The records of a file, one at a time.
 
+    Takes a byte order mark, CRLF and a last line without a line end.
+
     Raises
     ------
     TlbenchError
-        With file and line: not a record, another schema version, or a last line that is incomplete.
+        With file and line: not a record, another schema version, or a last line that is incomplete. If there is no such
+        file, but that of a run that did not end, it says so.
     """
     try:
         with open_outside(path, RECORDS) as file:
             number = 0
-            while raw := file.readline(LINE_BYTES):
+            while raw := file.readline(RECORD_LINE_BYTES):
                 number += 1
-                where = f"{path}:{number}"
-                if len(raw) == LINE_BYTES and not raw.endswith(b"\n"):
-                    raise TlbenchError(f"{where}: longer than {LINE_BYTES >> 20} MiB, so not a record of one clip")
-                try:
-                    yield ClipRecord.from_line(raw.decode("utf-8"))
-                except ValueError as error:
-                    if not raw.endswith(b"\n"):
-                        raise TlbenchError(
-                            f"{where}: the last line is incomplete; score again (the cache has what was observed)"
-                        ) from error
-                    raise TlbenchError(f"{where}: not a record of this tlbench: {error}") from error
+                if number == 1:
+                    raw = _without_mark(raw, path)
+                if raw.strip():
+                    yield _read_line(raw, f"{path}:{number}")
+    except FileNotFoundError as error:
+        raise TlbenchError(_absent(path)) from error
     except OSError as error:
-        raise TlbenchError(f"{path}: can't be read ({error.strerror}); pass the records.jsonl of a run") from error
+        raise TlbenchError(f"{path}: can't be read ({error.strerror}); pass the {RECORDS_NAME} of a run") from error
+
+
+def _read_line(raw: bytes, where: str) -> ClipRecord:
+    whole = raw.endswith(b"\n")
+    if len(raw) == RECORD_LINE_BYTES and not whole:
+        raise TlbenchError(f"{where}: longer than {RECORD_LINE_BYTES >> 20} MiB, so not a record of one clip")
+    try:
+        return ClipRecord.from_line(raw.decode("utf-8"))
+    except ValueError as error:
+        if not whole:
+            raise TlbenchError(
+                f"{where}: the last line is incomplete, as after a crash; score again (the cache has what was observed)"
+            ) from error
+        raise TlbenchError(f"{where}: not a record of this tlbench: {error}") from error
+
+
+def _without_mark(line: bytes, path: Path) -> bytes:
+    """The first line without its byte order mark. Raises TlbenchError for the mark of UTF-16."""
+    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise TlbenchError(f"{path}:1: UTF-16, not utf-8; copy the file again, or save it as UTF-8")
+    return line.removeprefix(BOM_UTF8)
+
+
+def _absent(path: Path) -> str:
+    partial = path.with_name(path.name + PARTIAL)
+    if partial.exists():
+        return f"{path}: its run did not end, there is only {partial.name}; run the same `tlbench score` again"
+    return f"{path}: can't be read (there is no such file); pass the {RECORDS_NAME} of a run"

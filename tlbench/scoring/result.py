@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
@@ -164,12 +164,16 @@ class Result:
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):
             twice = Counter(clip.id for clip in self.clips).most_common(1)[0][0]
-            raise TlbenchError(f"result {self.name!r}: clip {twice} occurs twice; score into a new folder")
+            raise TlbenchError(
+                f"result {quoted(self.name)}: clip {shortened(twice)} occurs twice; score into a new folder"
+            )
         if len(self.clips) > self.expected:
-            raise TlbenchError(f"result {self.name!r}: {len(self.clips)} clips, but only {self.expected} are expected")
+            raise TlbenchError(
+                f"result {quoted(self.name)}: {len(self.clips)} clips, but only {self.expected} are expected"
+            )
         for metric in self.metrics:
             if metric.key not in self.protocols:
-                raise TlbenchError(f"result {self.name!r}: metric {metric.key} has no protocol")
+                raise TlbenchError(f"result {quoted(self.name)}: metric {metric.key} has no protocol")
 
     @cached_property
     def by_id(self) -> dict[str, ClipScore]:
@@ -238,7 +242,7 @@ class Result:
             if metric.key == key:
                 return metric
         raise TlbenchError(
-            f"result {self.name!r} has no metric {key!r}; it has {', '.join(m.key for m in self.metrics)}"
+            f"result {quoted(self.name)} has no metric {quoted(key)}; it has {', '.join(m.key for m in self.metrics)}"
         )
 
     def row(self, key: str) -> Row:

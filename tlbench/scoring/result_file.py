@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from tlbench.arguments import AnyPath
-from tlbench.errors import TlbenchError
-from tlbench.files import JSON, read_outside
+from tlbench.errors import TlbenchError, quoted, shortened
+from tlbench.files import RESULT, read_outside
+from tlbench.json_fields import (
+    LARGEST,
+    clip_id,
+    count,
+    fields_of,
+    finite,
+    listed,
+    name_text,
+    optional_count,
+    optional_name,
+    text,
+    truth,
+)
+from tlbench.json_input import parse_json
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.protocol import Protocol
@@ -20,12 +32,15 @@ from tlbench.metrics.tally import Tally
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.blind_rows import read_blind
-from tlbench.scoring.record import Failure, count, optional_count, optional_text, refuse_constant, text
+from tlbench.scoring.record import read_failures
 from tlbench.scoring.result import FILE_NAME, ClipScore, Result, Role, Row
-from tlbench.scoring.result_json import SCHEMA
+from tlbench.scoring.result_json import SCHEMA, json_number
 from tlbench.statistics import Interval, IntervalSettings
 
-MAX_BYTES = 2**30  # a hundred times the size of LRW's 25,000 clips; reading more could exhaust memory
+VERSION_DIGITS = 9
+MOST_CLIPS = 10**6
+MOST_TEXTS = 1_000  # remarks, names of checkpoints, notes and findings of one clip
+MOST_BLIND_ROWS = 20  # there are three ways of guessing
 AGREEMENT = 1e-9  # relative; the order of a sum moves the last digits of stored and recomputed values
 
 
@@ -88,15 +103,12 @@ def result_files(path: Path) -> list[Path]:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise TlbenchError(f"{file}: {size / 2**30:.1f} GiB is larger than any result; is it another file?")
-        data = json.loads(read_outside(file, JSON), parse_constant=refuse_constant)
+        data = parse_json(read_outside(file, RESULT))
     except FileNotFoundError as error:
         raise TlbenchError(f"{file}: there is no such file; `tlbench score` writes it") from error
     except OSError as error:
         raise TlbenchError(f"{file}: can't be read ({error.strerror}); pass the {FILE_NAME} of a run") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise TlbenchError(f"{file}: not a JSON file ({error}); pass the {FILE_NAME} of a run") from error
     if not isinstance(data, dict):
         raise TlbenchError(f"{file}: not a tlbench result; pass the {FILE_NAME} of a run")
@@ -106,27 +118,29 @@ def _read_json(file: Path) -> dict[str, Any]:
 def _other_schema(schema: Any) -> str:
     family, _, own = SCHEMA.partition("/")
     name, _, version = str(schema).partition("/")
-    if name != family or not version.isdecimal():
-        return f"not a tlbench result (schema {schema!r:.60}); pass the {FILE_NAME} of a run"
+    if name != family or not version.isdecimal() or len(version) > VERSION_DIGITS:
+        return f"not a tlbench result (schema {quoted(schema)}); pass the {FILE_NAME} of a run"
     age = "a newer" if int(version) > int(own) else "an older"
     remedy = (
         "update tlbench" if int(version) > int(own) else "score the same folder again (the cache has what was observed)"
     )
-    return f"written by {age} tlbench: schema {schema!r}, this one reads {SCHEMA!r}; {remedy}"
+    return f"written by {age} tlbench: schema {quoted(schema)}, this one reads {SCHEMA!r}; {remedy}"
 
 
 def _from_json(
     data: Mapping[str, Any], known: Mapping[str, Metric], roles: tuple[Role, ...] = ("system", "control")
 ) -> Result:
-    clips = data["clips"]
-    clip_count = len(clips["id"])
+    clips = fields_of(data["clips"], "clips")
+    clip_count = len(listed(clips["id"], "clips.id", most=MOST_CLIPS))
     metrics, protocols, intervals = [], {}, {}
     tallies: list[dict[str, Tally]] = [{} for _ in range(clip_count)]
-    for key, item in data["metrics"].items():
+    for key, item in fields_of(data["metrics"], "metrics").items():
         metric = known.get(key)
         if metric is None:
-            raise TlbenchError(f"metric {key!r} is not known to this tlbench; update it, or install what provides it")
-        protocols[key] = Protocol.parse(item["protocol"])
+            raise TlbenchError(
+                f"metric {quoted(key)} is not known to this tlbench; update it, or install what provides it"
+            )
+        protocols[key] = Protocol.parse(text(item["protocol"], "protocol"))
         if metric.version != item["version"]:
             metric = _of_version(metric, item, protocols[key])
         metrics.append(metric)
@@ -136,64 +150,85 @@ def _from_json(
         for i, tally in _read_tallies(key, item, clip_count):
             tallies[i][key] = tally
     if data["role"] not in roles:
-        raise ValueError(f"role {data['role']!r:.60} is neither system nor control")
+        raise ValueError(f"role {quoted(data['role'])} is neither system nor control")
     if not isinstance(data["provenance"], dict):
         raise ValueError("provenance is not an object")
     result = Result(
-        name=text(data["name"], "name"),
-        dataset=text(data["dataset"], "dataset"),
-        split=text(data["split"], "split"),
+        name=name_text(data["name"], "name"),
+        dataset=name_text(data["dataset"], "dataset"),
+        split=name_text(data["split"], "split"),
         metrics=tuple(metrics),
         protocols=protocols,
         clips=_read_clips(clips, tallies),
         expected=count(data["expected"], "expected"),
         intervals=intervals,
         interval=_read_settings(data["interval"]),
-        selection=optional_text(data["selection"], "selection"),
+        selection=optional_name(data["selection"], "selection"),
         role=cast(Role, data["role"]),
         provenance=data["provenance"],
-        trained_with=tuple(text(name, "trained_with") for name in data.get("trained_with", ())),
-        remarks=tuple(text(remark, "remark") for remark in data.get("remarks", ())),
-        findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
-        not_checked=tuple(text(part, "not_checked") for part in data.get("not_checked", ())),
-        strict=data.get("strict", False) is True,
+        trained_with=_names(data, "trained_with"),
+        remarks=tuple(text(remark, "remark") for remark in listed(data.get("remarks", []), "remarks", most=MOST_TEXTS)),
+        findings=tuple(map(Finding.from_json, listed(data.get("findings", []), "findings", most=MOST_CLIPS))),
+        not_checked=_names(data, "not_checked"),
+        strict=truth(data.get("strict", False), "strict"),
     )
     for row in result.rows():
         _check_row(row, data["metrics"][row.metric.key])
     if data.get("blind") is None:
         return result
-    rows = [_blind_row(row, data, known) for row in data["blind"]["rows"]]
-    return replace(result, blind=read_blind(data["blind"], result, rows))
+    blind = fields_of(data["blind"], "blind")
+    rows = [_blind_row(row, data, known) for row in listed(blind["rows"], "blind.rows", most=MOST_BLIND_ROWS)]
+    return replace(result, blind=read_blind(blind, result, rows))
+
+
+def _names(data: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """A list of names, which files of before may lack."""
+    return tuple(name_text(name, field) for name in listed(data.get(field, []), field, most=MOST_TEXTS))
 
 
 def _read_clips(clips: Mapping[str, Any], tallies: Sequence[Mapping[str, Tally]]) -> tuple[ClipScore, ...]:
     """The clips of a result, from its columns and the tallies of each clip."""
-    columns = [clips[name] for name in ("id", "speaker", "generated_sha256", "reference_sha256", "frames")]
-    columns.append(clips.get("word", [None] * len(tallies)))
-    frames_expected = clips.get("frames_expected", [None] * len(tallies))
+    total = len(tallies)
+
+    def column(name: str) -> list[Any]:
+        return listed(clips[name], f"clips.{name}", length=total)
+
+    absent = [None] * total
+    columns = [column(name) for name in ("id", "speaker", "generated_sha256", "reference_sha256", "frames")]
+    columns += [column(name) if name in clips else absent for name in ("word", "frames_expected")]
+    failures, notes, findings = (_by_clip(clips, name, total) for name in ("failures", "notes", "findings"))
     return tuple(
         ClipScore(
             ClipInfo(
-                id=text(clip_id, "clip id"),
-                speaker=optional_text(speaker, "speaker"),
-                word=optional_text(word, "word"),
-                generated_sha256=optional_text(generated, "generated_sha256"),
-                reference_sha256=optional_text(reference, "reference_sha256"),
+                id=(own := clip_id(identity, "clip id")),
+                speaker=optional_name(speaker, "speaker"),
+                word=optional_name(word, "word"),
+                generated_sha256=optional_name(generated, "generated_sha256"),
+                reference_sha256=optional_name(reference, "reference_sha256"),
                 frames=optional_count(frames, "frames"),
-                frames_expected=optional_count(frames_expected[i], "frames_expected"),
+                frames_expected=optional_count(frames_expected, "frames_expected"),
             ),
             tallies=tallies[i],
-            failures={
-                who: Failure(text(code, "failure code"), text(message, "failure message"))
-                for who, (code, message) in clips["failures"].get(str(i), {}).items()
-            },
-            notes=tuple(text(note, "note") for note in clips["notes"].get(str(i), ())),
+            failures=read_failures(failures.get(str(i), {})),
+            notes=tuple(text(note, "note") for note in listed(notes.get(str(i), []), "notes", most=MOST_TEXTS)),
             findings=tuple(
-                replace(Finding.from_json(item), clip=clip_id) for item in clips.get("findings", {}).get(str(i), ())
+                replace(Finding.from_json(item), clip=own)
+                for item in listed(findings.get(str(i), []), "findings", most=MOST_TEXTS)
             ),
         )
-        for i, (clip_id, speaker, generated, reference, frames, word) in enumerate(zip(*columns, strict=True))
+        for i, (identity, speaker, generated, reference, frames, word, frames_expected) in enumerate(
+            zip(*columns, strict=True)
+        )
     )
+
+
+def _by_clip(clips: Mapping[str, Any], field: str, total: int) -> Mapping[str, Any]:
+    """A field that few clips have, by their place as a text. Raises ValueError for a place without a clip."""
+    found = fields_of(clips.get(field, {}), f"clips.{field}")
+    for place in found:
+        if not (place.isascii() and place.isdecimal() and len(place) < VERSION_DIGITS and int(place) < total):
+            raise ValueError(f"clips.{field} has {quoted(place)}, but there are {total:,} clips")
+    return found
 
 
 def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[str, Metric]) -> Result:
@@ -217,9 +252,9 @@ def _of_version(metric: Metric, item: Mapping[str, Any], protocol: Protocol) -> 
             "update tlbench"
         )
     if protocol.version != version:
-        raise ValueError(f"{metric.key} is of version {version}, but its protocol is {protocol.id}")
+        raise ValueError(f"{metric.key} is of version {version}, but its protocol is {shortened(protocol.id)}")
     if item["better"] not in get_args(Direction) or not isinstance(item["unit"], str):
-        raise ValueError(f"{metric.key}: better is {item['better']!r:.60}, its unit {item['unit']!r:.60}")
+        raise ValueError(f"{metric.key}: better is {quoted(item['better'])}, its unit {quoted(item['unit'])}")
     return replace(
         metric,
         version=version,
@@ -235,34 +270,41 @@ def _of_version(metric: Metric, item: Mapping[str, Any], protocol: Protocol) -> 
 
 
 def _check_row(row: Row, item: Mapping[str, Any]) -> None:
-    stored = item["value"] if item["value"] is None else float(item["value"])
-    if stored is None or row.value is None:
-        same = stored is row.value
+    stored = item["value"]
+    if stored is None or row.value is None or isinstance(stored, str):
+        same = stored == json_number(row.value) and stored != "nan"
     else:
-        same = math.isclose(stored, row.value, rel_tol=AGREEMENT, abs_tol=1e-12)
+        same = math.isclose(finite(stored, "value"), row.value, rel_tol=AGREEMENT, abs_tol=1e-12)
     if not same or item["scored"] != row.scored:
         raise TlbenchError(
-            f"metric {row.metric.key} states {item['value']} over {item['scored']} clips, but its tallies give "
-            f"{row.value} over {row.scored}; the file was changed after it was written, score again"
+            f"metric {row.metric.key} states {_plain(stored)} over {_plain(item['scored'])} clips, but its tallies "
+            f"give {row.value} over {row.scored}; the file was changed after it was written, score again"
         )
+
+
+def _plain(value: Any) -> str:
+    return shortened(value) if isinstance(value, str) else quoted(value)
 
 
 def _read_settings(item: Mapping[str, Any]) -> IntervalSettings:
     return IntervalSettings(
-        level=_finite(item["level"], "level"),
+        level=finite(item["level"], "level"),
         resamples=count(item["resamples"], "resamples"),
-        seed=count(item["seed"], "seed"),
-        cluster=optional_text(item["cluster"], "cluster"),
+        seed=count(item["seed"], "seed", most=2**63),
+        cluster=optional_name(item["cluster"], "cluster"),
     )
 
 
 def _read_interval(key: str, item: Mapping[str, Any]) -> Interval | None:
-    if item["low"] is None:
+    if item["low"] is None and item["high"] is None:
         return None
-    low, high = _finite(item["low"], f"{key} low"), _finite(item["high"], f"{key} high")
+    low, high = finite(item["low"], f"{key} low"), finite(item["high"], f"{key} high")
     if low > high:
         raise ValueError(f"the interval of {key} runs from {low} to {high}")
-    return Interval(low, high, text(item["resampled"], "resampled"), count(item["clusters"], "clusters"))
+    unit, units = name_text(item["resampled"], "resampled"), count(item["clusters"], "clusters")
+    if units > count(item["scored"], "scored"):
+        raise ValueError(f"the interval of {key} resamples {units} {unit}, but {item['scored']} clips were scored")
+    return Interval(low, high, unit, units)
 
 
 def _read_tallies(key: str, item: Mapping[str, Any], clip_count: int) -> list[tuple[int, Tally]]:
@@ -271,16 +313,18 @@ def _read_tallies(key: str, item: Mapping[str, Any], clip_count: int) -> list[tu
         return []
     kinds = {kind.__name__: kind for kind in Tally.__subclasses__()}
     if item["tally"] not in kinds:
-        raise ValueError(f"{key}: there is no tally {item['tally']!r:.60}; there are {', '.join(kinds)}")
+        raise ValueError(f"{key}: there is no tally {quoted(item['tally'])}; there are {', '.join(kinds)}")
     kind = kinds[item["tally"]]
     columns = []
     for f in fields(kind):
-        column = item["fields"][f.name]
+        column = listed(item["fields"][f.name], f"{key}: {f.name}")
         kinds_of_number = {int} if f.type in (int, "int") else {int, float}
         if len(column) != clip_count:
             raise ValueError(f"{key}: {len(column)} values of {f.name} for {clip_count} clips")
         if not {type(value) for value in column} <= kinds_of_number | {type(None)}:
             raise ValueError(f"{key}: {f.name} has a value that is not a number")
+        if any(value is not None and abs(value) > LARGEST for value in column):
+            raise ValueError(f"{key}: {f.name} has a value beyond {LARGEST:g}")
         columns.append(column)
     read = []
     for i, values in enumerate(zip(*columns, strict=True)):
@@ -289,9 +333,3 @@ def _read_tallies(key: str, item: Mapping[str, Any], clip_count: int) -> list[tu
         elif values.count(None) < len(values):
             raise ValueError(f"{key}: an incomplete tally, {values}")
     return read
-
-
-def _finite(value: Any, name: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r:.60}")
-    return float(value)

@@ -8,13 +8,16 @@ the clips and writes records, :mod:`tlbench.scoring.aggregation` adds their tall
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from tlbench.arguments import AnyNames, AnyPath, AnyPaths, AnyWeights, as_names, as_path, as_paths, as_weights
 from tlbench.datasets.options import DataOptions
 from tlbench.datasets.selection import Selection
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
+from tlbench.names import why_no_name
 from tlbench.observing.device import Precision
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.face_options import FaceOptions
@@ -271,15 +274,19 @@ def _system_names(folders: Sequence[Path], name: str | None) -> list[str]:
     if not folders:
         raise TlbenchError("no folder of generated videos was given")
     if name is not None and len(folders) > 1:
-        raise TlbenchError(f"--name {name!r} can name one system, but {len(folders)} folders were given")
+        raise TlbenchError(f"--name {quoted(name)} can name one system, but {len(folders)} folders were given")
     names = [name] if name is not None else [folder.resolve().name for folder in folders]
+    alike = Counter(normalize("NFC", found).casefold() for found in names)  # one folder on the disks of many machines
     for found in names:
-        if found in ("", ".", "..", CONTROLS_NAME) or "/" in found or "\\" in found or "\0" in found:
+        why = why_no_name(found)
+        if why is not None:
+            raise TlbenchError(f"{quoted(found)} can't name a system, it {why}; pass another --name")
+        if found in (".", "..", CONTROLS_NAME) or "/" in found or "\\" in found:
             raise TlbenchError(
-                f"{found!r} can't name a system, its results need a folder of that name; pass another --name"
+                f"{quoted(found)} can't name a system, its results need a folder of that name; pass another --name"
             )
-        if names.count(found) > 1:
-            raise TlbenchError(f"two folders are called {found!r}; score them one by one, each with its --name")
+        if alike[normalize("NFC", found).casefold()] > 1:
+            raise TlbenchError(f"two folders are called {quoted(found)}; score them one by one, each with its --name")
     return names
 
 

@@ -14,7 +14,7 @@ from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_
 from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.observing.cache import default_cache
@@ -205,7 +205,7 @@ def _without_checkpoint(name: str, metrics: Iterable[Metric], card: Card, asked:
     way_out = f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass "
     way_out += f"--weights {card.name}={card.file}"
     if asked is not None and any(metric.observer == name for metric in find_metrics(named_apart(asked))):
-        raise TlbenchError(f"{labels}: the checkpoint of observer {name!r} is not here; {way_out}")
+        raise TlbenchError(f"{labels}: the checkpoint of observer {quoted(name)} is not here; {way_out}")
     return f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, shortened
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.observing.cache import Cache
@@ -48,7 +48,7 @@ def _sizes(clip: Clip) -> tuple[Size, Size]:
     """Frame sizes of the real and of the generated video. Raises ClipError if one is missing or can't be read."""
     for video, whose in ((clip.reference, "real"), (clip.generated, "generated")):
         if video is None:
-            raise ClipError("missing", f"clip {clip.id}: there is no {whose} video")
+            raise ClipError("missing", f"clip {shortened(clip.id)}: there is no {whose} video")
     assert clip.reference is not None
     assert clip.generated is not None
     real, generated = probe(clip.reference), probe(clip.generated)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError, listed
+from tlbench.errors import ClipError, TlbenchError, listed, quoted
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, by
 from tlbench.metrics.catalogue import all_metrics
@@ -23,10 +23,10 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
     for name, view in views.items():
         if name not in observers:
             used = ", ".join(observers)
-            raise TlbenchError(f"--view {name}={view}: no metric of this run is of observer {name!r} ({used})")
+            raise TlbenchError(f"--view {name}={view}: no metric of this run is of observer {quoted(name)} ({used})")
         kind = observer_class(name)
         if not kind.default_view:
-            raise TlbenchError(f"--view {name}={view}: the metrics of {name!r} name their views themselves")
+            raise TlbenchError(f"--view {name}={view}: the metrics of {quoted(name)} name their views themselves")
         if view not in kind.views and view != AUTO_VIEW:
             raise TlbenchError(f"--view {name}={view}: there is no such view{listed(view, (AUTO_VIEW, *kind.views))}")
         if view in kind.views and kind.recipe(view) is None:  # such a view is another way of measuring

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.metrics.opinion import Measure
 from tlbench.scoring.result import Result, clip_value
 from tlbench.statistics import (
@@ -57,12 +57,12 @@ def check_same_videos(answers: Answers, condition: str, result: Result) -> None:
     """Raises TlbenchError unless the result was scored on the videos that the study shows under this condition."""
     if condition not in answers.conditions:
         raise TlbenchError(
-            f"result {result.name!r} belongs to no method of this study ({', '.join(answers.conditions)}); "
+            f"result {quoted(result.name)} belongs to no method of this study ({', '.join(answers.conditions)}); "
             "name it: --with METHOD=result.json"
         )
     if (result.dataset, result.split) != (answers.dataset, answers.split):
         raise TlbenchError(
-            f"result {result.name!r} is of {result.dataset}:{result.split}, the study of "
+            f"result {quoted(result.name)} is of {result.dataset}:{result.split}, the study of "
             f"{answers.dataset}:{answers.split}; score the folder that the study was made from"
         )
     for (shown_as, clip_id), sha256 in answers.sources.items():
@@ -71,7 +71,8 @@ def check_same_videos(answers: Answers, condition: str, result: Result) -> None:
         scored = result.by_id[clip_id].info.generated_sha256
         if scored is not None and scored != sha256:
             raise TlbenchError(
-                f"result {result.name!r}: its clip {clip_id} is another file than the one people saw as {condition}; "
+                f"result {quoted(result.name)}: its clip {shortened(clip_id)} is another file than the one people saw "
+                f"as {condition}; "
                 "score the folder that the study was made from"
             )
 

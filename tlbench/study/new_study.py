@@ -15,7 +15,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.transcripts import has_words
 from tlbench.document import clean, counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import file_sha256
 from tlbench.litter import temporary_name
 from tlbench.observing.cache import content_sha256
@@ -219,11 +219,12 @@ def _check_names(methods: Mapping[str, Path]) -> None:
     for name in methods:
         if not name.strip() or clean(name) != name or len(name) > 100:
             raise TlbenchError(
-                f"method name {name!r:.120}: give one of 1 to 100 visible characters (--method NAME=FOLDER)"
+                f"method name {quoted(name)}: give one of 1 to 100 visible characters (--method NAME=FOLDER)"
             )
         if name == GROUND_TRUTH:
             raise TlbenchError(
-                f"a method can't be called {name!r}: that is the name of the real videos, which are added automatically"
+                f"a method can't be called {quoted(name)}: that is the name of the real videos, which are added "
+                "automatically"
             )
 
 
@@ -234,7 +235,8 @@ def _check_apart(shown: Mapping[str, Mapping[str, Clip]]) -> None:
             other = shown[b][clip_id].generated
             if clip.generated is not None and other is not None and clip.generated.resolve() == other.resolve():
                 raise TlbenchError(
-                    f"{a} and {b} show the same file for clip {clip_id} ({other}); give each method its own folder"
+                    f"{a} and {b} show the same file for clip {shortened(clip_id)} ({other}); give each method its "
+                    "own folder"
                 )
 
 
@@ -273,7 +275,7 @@ def _offered(conditions: _Conditions, read: Sequence[str]) -> dict[str, tuple[st
     for clip_id, words in offered.items():
         if len(words) < 2:
             raise TlbenchError(
-                f"clip {clip_id}: no other word looks different from {words[0]!r}; "
+                f"clip {shortened(clip_id)}: no other word looks different from {quoted(words[0])}; "
                 "take clips of more words, or leave reading out (--reading-clips 0)"
             )
     return offered

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.opinion import SCALES
 from tlbench.study.answers import Answers, Check, Score, TranscriptionAnswer
 from tlbench.study.database import APPLICATION_ID, BUSY_SECONDS, FILE_NAME, MAX_REPLY, SCHEMA, VERSION, open_database
@@ -326,7 +326,7 @@ class Store:
 def _whole(value: object) -> int:
     if not isinstance(value, int):
         raise TlbenchError(
-            f"the database of the study has {value!r:.60} instead of a whole number; restore it from a copy"
+            f"the database of the study has {quoted(value)} instead of a whole number; restore it from a copy"
         )
     return value
 

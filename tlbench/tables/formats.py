@@ -9,19 +9,20 @@ from io import StringIO
 from typing import Any, Literal, get_args
 
 from tlbench.document import Document, clean, to_ascii
-from tlbench.errors import TlbenchError, listed
+from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.scoring.result_json import json_number
 from tlbench.tables.markup import draw_latex, draw_markdown
 from tlbench.tables.terminal import draw_terminal
 
 Format = Literal["terminal", "markdown", "csv", "json", "latex"]
 SCHEMA = "tlbench.table/1"
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full-width forms
 
 
 def check_format(format: str) -> None:
     """Raises TlbenchError unless ``format`` is one of the formats."""
     if format not in get_args(Format):
-        raise TlbenchError(f"no format {format!r}{listed(format, get_args(Format))} (--format)")
+        raise TlbenchError(f"no format {quoted(format)}{listed(format, get_args(Format))} (--format)")
 
 
 def draw(document: Document, format: Format, width: int, color: bool, ascii_only: bool) -> str:
@@ -61,4 +62,4 @@ def _csv_cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = clean(value)
-    return "'" + text if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return "'" + text if text.lstrip().startswith(_FORMULA) else text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
-from tlbench.document import Cell, Document
+from tlbench.document import Cell, Document, clean, in_all_texts
 
 
 def draw_markdown(document: Document) -> str:
@@ -19,7 +20,7 @@ def draw_markdown(document: Document) -> str:
                 lines.append(_markdown_row([f"*{markdown_text(label)}*"] + [""] * (len(table.head) - 1)))
             lines += [_markdown_row(_markdown_cell(cell) for cell in row) for row in rows]
     if document.notes:
-        lines += ["", *(f"- {markdown_text(note)}" for note in document.notes)]
+        lines += ["", *(f"- {markdown_line(note)}" for note in document.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -35,10 +36,25 @@ def _markdown_row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+_LINKED = re.compile(r"(?<=\bwww)\.|(?<=\w)@(?=[\w-]+\.\w)", re.IGNORECASE)  # www.example.org, somebody@example.org
+# What begins something at the start of a line: lists, headings, quotes, rules, and definitions of links.
+_DEFINITION = re.compile(r"""^\[(?=[^]]*\]:\s*\S+(\s+["'(].*)?$)""")
+_STARTS_BLOCK = re.compile(r"^([-+](?=\s|$)|[-=]+(?=\s*$)|[0-9]{1,9}(?=[.)](\s|$)))")
+
+
 def markdown_text(text: str) -> str:
-    """Text escaped so that nothing in it is taken for markup, a link, HTML or the end of a cell."""
-    escaped = "".join("\\" + c if c in "\\`*_<>|~#" else "&amp;" if c == "&" else c for c in text)
-    return escaped.replace("](", "]\\(")  # brackets alone make no link, and intervals are full of them
+    """Text escaped so that nothing in it is taken for markup, a link, HTML, a formula or the end of a cell or line."""
+    escaped = "".join("\\" + c if c in "\\`*_<>|~#$" else "&amp;" if c == "&" else c for c in clean(text))
+    # Brackets alone make no link, and intervals are full of them. Addresses become links by themselves.
+    for made, plain in (("](", "]\\("), ("][", "]\\["), ("://", "\\://")):
+        escaped = escaped.replace(made, plain)
+    return _LINKED.sub(r"\\\g<0>", escaped)
+
+
+def markdown_line(text: str) -> str:
+    """As :func:`markdown_text`, for a text at the start of a line or of an item of a list."""
+    text = _DEFINITION.sub(r"\\\g<0>", markdown_text(text))
+    return _STARTS_BLOCK.sub(lambda start: "\\" + start[0] if start[0][0] in "-+=" else start[0] + "\\", text)
 
 
 _LATEX = {
@@ -72,6 +88,7 @@ def _latex_text(text: str) -> str:
 
 def draw_latex(document: Document) -> str:
     """A document in LaTeX, one tabular a table. Needs the package booktabs, and fontenc T1 where names need it."""
+    document = in_all_texts(document, clean)  # a line break would end a comment
     lines = [f"% {document.heading}"]
     for table in document.tables:
         width = len(table.head)

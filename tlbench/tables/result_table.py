@@ -20,7 +20,7 @@ from tlbench.document import (
     letter,
     number_text,
 )
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.scoring.blind_rows import BLIND_MEANS, cannot_read, unread_mark, verdict_of
@@ -136,7 +136,9 @@ def _chosen_keys(results: Sequence[Result], columns: Sequence[str]) -> list[str]
     for name in columns:
         found = [key for key, metric in metrics.items() if name in (key, metric.name)]
         if not found:
-            raise TlbenchError(f"no column {name!r}; the results have {', '.join(metrics) or 'no metrics'} (--columns)")
+            raise TlbenchError(
+                f"no column {quoted(name)}; the results have {', '.join(metrics) or 'no metrics'} (--columns)"
+            )
         chosen |= dict.fromkeys(found)
     return list(chosen)
 

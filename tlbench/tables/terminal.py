@@ -14,7 +14,7 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from tlbench.document import NOTHING, SYMBOLS, Cell, Document, Table, to_ascii
+from tlbench.document import NOTHING, SYMBOLS, Cell, Document, Table, clean, in_all_texts, to_ascii
 
 DEFAULT_WIDTH = 120  # columns of an output that is not a terminal
 _GAP = 2  # blanks between columns
@@ -82,8 +82,9 @@ def draw_terminal(document: Document, width: int, color: bool = False, ascii_onl
     it if that needs fewer blocks. Columns that still do not fit are moved to a further block, which repeats the
     columns in ``Table.kept``. Nothing is cut; only a text too long for its column continues on the next line.
     """
-    if ascii_only:
-        document = _ascii_document(document)
+    document = in_all_texts(document, clean)
+    if ascii_only:  # before widths are measured: "inf" is wider than its symbol
+        document = in_all_texts(document, to_ascii)
     stream = StringIO()
     console = Console(
         file=stream,
@@ -111,22 +112,6 @@ def draw_terminal(document: Document, width: int, color: bool = False, ascii_onl
     for note in notes:
         console.print(Text(note, style="dim"))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
-
-
-def _ascii_document(document: Document) -> Document:
-    """The document with its symbols in ASCII, before widths are measured: ``inf`` is wider than ``∞``."""
-    tables = []
-    for table in document.tables:
-        sections = tuple(
-            (to_ascii(label), tuple(tuple(map(_ascii_cell, row)) for row in rows)) for label, rows in table.sections
-        )
-        head = tuple(map(_ascii_cell, table.head))
-        tables.append(replace(table, title=to_ascii(table.title), head=head, sections=sections))
-    return Document(to_ascii(document.heading), tuple(tables), tuple(map(to_ascii, document.notes)))
-
-
-def _ascii_cell(cell: Cell) -> Cell:
-    return Cell(to_ascii(cell.text), to_ascii(cell.detail), to_ascii(cell.short_detail))
 
 
 @dataclass(frozen=True)

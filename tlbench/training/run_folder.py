@@ -18,6 +18,7 @@ from torch import Tensor
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, atomic_path, read_outside, unwritable, write_bytes_atomically, write_text_atomically
 from tlbench.files_of_before import settings_now
+from tlbench.json_input import parse_json
 from tlbench.litter import remove_litter
 from tlbench.owner import owned
 
@@ -62,7 +63,7 @@ def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:
     text = json.dumps(settings, indent=1) + "\n"
     if path.is_file():
         try:
-            found = json.loads(read_outside(path, JSON))
+            found = parse_json(read_outside(path, JSON))
             differences = _differences(settings_now(found), settings_now(json.loads(text)), may_change)
         except (ValueError, TypeError, AttributeError) as error:
             raise TlbenchError(f"{path}: the file is damaged; choose another folder (--out)") from error

@@ -38,6 +38,7 @@ from tlbench.datasets.synthetic.timings import phones_text, transcript_text
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, listed
 from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_atomically
+from tlbench.json_input import parse_json
 from tlbench.litter import remove_litter
 from tlbench.media.video_writer import write_video
 from tlbench.owner import owned, owner_path
@@ -283,7 +284,7 @@ def _files(out: Path) -> list[Path]:
 def _about(root: Path) -> dict[str, Any]:
     path = root / ABOUT_NAME
     try:
-        about = json.loads(read_outside(path, JSON))
+        about = parse_json(read_outside(path, JSON))
     except FileNotFoundError as error:
         raise TlbenchError(
             f"{root} holds no {ABOUT_NAME}; render a corpus with `tlbench data synth {root}`, or pass the folder of "
