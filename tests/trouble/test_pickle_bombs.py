@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.checkpoints.unpickle import BrokenPickleError, NotPlainDataError, Unpickler
+from tlbench.checkpoints.pickle_records import BrokenPickleError, NotPlainDataError
+from tlbench.checkpoints.unpickle import Unpickler
 
 PROTO = b"\x80\x02"
 STOP = b"."

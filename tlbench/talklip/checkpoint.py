@@ -18,9 +18,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import Package, open_package
-from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
+from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError
 from tlbench.files import atomic_path
@@ -84,20 +85,22 @@ def generator_of(package: Package, path: Path) -> TalkLip:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TlbenchError(f"weights {path}: its configuration is not a generator's ({error})") from error
     name = f"{GENERATOR}, {path}"
-    if dims.audio == "local":
-        generator = TalkLip(dims)
-    else:
-        encoder: AudioEncoder = capability(observer, "audio_encoder")(
-            without_prefix(package.tensors, AUDIO), sizes, name
-        )
+    encoder: AudioEncoder | None = None
+    if dims.audio == "global":
+        encoder = _audio_encoder(observer, without_prefix(package.tensors, AUDIO), sizes, name)
         if encoder.width != dims.audio_width:
             raise TlbenchError(
                 f"weights {path}: its audio encoder has features of size {encoder.width}, its configuration "
                 f"says {dims.audio_width}"
             )
-        generator = TalkLip(dims, encoder)
-    load_into(generator, package.tensors, name)
-    return generator
+    return build_network(lambda: TalkLip(dims, encoder), package.tensors, name)
+
+
+def _audio_encoder(observer: str, tensors: Mapping[str, Tensor], sizes: object, name: str) -> AudioEncoder:
+    if sizes is not None and not isinstance(sizes, dict):
+        raise TlbenchError(f"weights of {name}: the sizes of its audio encoder are no JSON object")
+    encoder: AudioEncoder = capability(observer, "audio_encoder")(tensors, sizes, name)
+    return encoder
 
 
 def generator_to_finetune(
