@@ -35,7 +35,7 @@ class _TooManyTensorsError(Exception):
 
 
 def build_network(make: Callable[[], OneModule], tensors: Mapping[str, Tensor], name: str) -> OneModule:
-    """The network that ``make`` builds, in float32 on the CPU, with the numbers of ``tensors``.
+    """The network that ``make`` builds, in float32 on the default device, with the numbers of ``tensors``.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def build_network(make: Callable[[], OneModule], tensors: Mapping[str, Tensor], 
             f"weights of {name}: its sizes need {needed / 1e6:,.0f} MB of memory, a file of these tensors may need "
             f"{allowed / 1e6:,.0f} MB; import or train it again"
         )
-    network = make() if tables else planned.to_empty(device="cpu")
+    network = make() if tables else planned.to_empty(device=torch.get_default_device())
     load_into(network, tensors, name)
     return network
 

@@ -300,14 +300,26 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 
 def _check_header(folder: Path) -> None:
-    """Raises TlbenchError if the header of the weights is too large: the library reads it whole, as JSON."""
+    """Raises TlbenchError if the header of the weights is too large, or has a name twice.
+
+    The library reads the header whole, as JSON, and takes one of two entries.
+    """
     try:
         with open_outside(folder / WEIGHTS_NAME, WEIGHTS) as file:
             stated = int.from_bytes(file.read(8), "little")
+            header = file.read(min(stated, MOST_HEADER_BYTES))
+        if stated > MOST_HEADER_BYTES:
+            raise _damaged(folder, f"{WEIGHTS_NAME} is not a safetensors file, or has a header of {stated:.2g} bytes")
+        json.loads(header, object_pairs_hook=_without_twins)
     except OSError as error:
         raise _damaged(folder, f"{WEIGHTS_NAME} can't be read ({error.strerror})") from error
-    if stated > MOST_HEADER_BYTES:
-        raise _damaged(folder, f"{WEIGHTS_NAME} states a header of {stated / 1e6:,.0f} MB")
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{WEIGHTS_NAME} is not a safetensors file") from error
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name that is there more than once")
 
 
 def _check_name(name: str, folder: Path) -> None:

@@ -28,10 +28,15 @@ class Evidence:
         Name of the observer, as in the registry.
     values : mapping of str to number, text, list of text, or array
         The numbers, texts and arrays. Arrays hold one number per frame or window (float32, float64 or integer).
+    finite : bool
+        Whether what the values were decoded from was finite. An observer whose words or ranks are made of logits says
+        so here; in values that are numbers themselves it is seen (:mod:`tlbench.observing.finite`). Not in files:
+        evidence that is not finite is not kept.
     """
 
     observer: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    finite: bool = field(default=True, compare=False)
 
     def number(self, name: str) -> float:
         """The number ``name`` as a float. Raises KeyError if the observer did not return it."""

@@ -19,6 +19,7 @@ from tlbench.observing.cache import default_cache
 from tlbench.observing.device import choose_device
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_options import DEFAULT_FACES
+from tlbench.observing.finite import check_finite
 from tlbench.observing.observer import ClipChunk
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class, trained_view
@@ -126,6 +127,7 @@ def observe_frames(
     (outcome,) = network.compute([state])
     if isinstance(outcome, ClipError):
         raise outcome
+    check_finite(outcome, "frames")
     return outcome
 
 

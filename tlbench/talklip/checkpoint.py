@@ -80,8 +80,8 @@ def generator_of(package: Package, path: Path) -> TalkLip:
         raise TlbenchError(f"package {path}: holds {package.observer!r}, not {GENERATOR!r}")
     try:
         dims = GeneratorDims.from_json(package.config["generator"])
-        audio = package.config.get("audio") or {}
-        observer, sizes = str(audio.get("observer", PUBLISHED_ENCODER)), audio.get("sizes")
+        audio = package.config.get("audio", {})
+        observer, sizes = audio.get("observer", PUBLISHED_ENCODER), audio.get("sizes")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TlbenchError(f"weights {path}: its configuration is not a generator's ({error})") from error
     name = f"{GENERATOR}, {path}"
@@ -96,9 +96,9 @@ def generator_of(package: Package, path: Path) -> TalkLip:
     return build_network(lambda: TalkLip(dims, encoder), package.tensors, name)
 
 
-def _audio_encoder(observer: str, tensors: Mapping[str, Tensor], sizes: object, name: str) -> AudioEncoder:
-    if sizes is not None and not isinstance(sizes, dict):
-        raise TlbenchError(f"weights of {name}: the sizes of its audio encoder are no JSON object")
+def _audio_encoder(observer: object, tensors: Mapping[str, Tensor], sizes: object, name: str) -> AudioEncoder:
+    if not isinstance(observer, str) or not (sizes is None or isinstance(sizes, dict)):
+        raise TlbenchError(f"weights of {name}: its audio encoder has no observer's name, or no JSON object of sizes")
     encoder: AudioEncoder = capability(observer, "audio_encoder")(tensors, sizes, name)
     return encoder
 
