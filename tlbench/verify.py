@@ -26,9 +26,8 @@ from tlbench.media.video_writer import write_video
 from tlbench.metrics.text import distance
 from tlbench.observing.device import choose_device
 from tlbench.observing.engines import observe
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, first_not_finite
 from tlbench.observing.face_boxes import BoxRule, load_detector
-from tlbench.observing.finite import first_not_finite
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
 from tlbench.observing.plan import ObserverPlan, Plan

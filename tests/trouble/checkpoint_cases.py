@@ -238,7 +238,7 @@ def _state(place: Path, rng: random.Random) -> tuple[list[str | Path], str, Path
 
 
 def _write_state(path: Path, words: list[str | Path], place: Path) -> None:
-    """The state of a run that has not begun."""
+    """The state of a run that has not started."""
     outside = replace_out(words, place.parent / "whole run")
     with warm_children(place.parent) as children:
         stopped = children.run([*outside, "--max-time", "1e-9"], seconds=SECONDS)

@@ -1,8 +1,8 @@
 """A pickle reader that only makes plain data: it reads what torch.save wrote without running code.
 
 A pickle is a program that can import any Python name and call it. This reader imports nothing. It compares each name in
-the file with a list: a listed name becomes a plain record of this module (:class:`Name`, :class:`Thing`,
-:class:`TensorSlice`), and any other name ends the reading.
+the file with a list: a listed name becomes a plain record of :mod:`.pickle_records` (a name, a
+thing, a slice of a tensor), and any other name ends the reading.
 
 Why not torch's ``weights_only`` reader: it needs fairseq's and omegaconf's classes, which are not installed; how
 classes are allowed differs between the supported releases of torch; and allowed classes are global to the process. Why

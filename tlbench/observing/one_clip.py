@@ -17,9 +17,8 @@ from tlbench.media.face_crop import steady
 from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import choose_device
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, check_finite
 from tlbench.observing.face_options import DEFAULT_FACES
-from tlbench.observing.finite import check_finite
 from tlbench.observing.observer import ClipChunk
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class, trained_view

@@ -17,8 +17,7 @@ from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checker import ClipChecker
 from tlbench.observing.clip_checks import ClipChecks
 from tlbench.observing.clip_job import ClipJob, needs_guides, needs_search
-from tlbench.observing.evidence import Evidence, Observation
-from tlbench.observing.finite import check_finite
+from tlbench.observing.evidence import Evidence, Observation, check_finite
 from tlbench.observing.guides import GuideFinder, Guides
 from tlbench.observing.observer import ClipChunk, Observer
 from tlbench.observing.plan import ObserverPlan, Plan

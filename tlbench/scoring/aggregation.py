@@ -15,8 +15,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.tally import NotFiniteError, Tally
 from tlbench.observing.clip_info import ClipInfo
-from tlbench.observing.evidence import Evidence
-from tlbench.observing.finite import NOT_FINITE, check_finite
+from tlbench.observing.evidence import NOT_FINITE, Evidence, check_finite
 from tlbench.preflight.findings import Finding, is_of_dataset, of_failure
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.scoring.record import ClipRecord, Failure

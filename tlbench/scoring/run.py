@@ -15,8 +15,7 @@ from tlbench.litter import remove_litter
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.engines import observe
-from tlbench.observing.evidence import Observation
-from tlbench.observing.finite import NOT_FINITE
+from tlbench.observing.evidence import NOT_FINITE, Observation
 from tlbench.observing.observer import HALF_NAME
 from tlbench.observing.plan import Plan
 from tlbench.preflight.findings import Finding, finding, of_failure

@@ -21,8 +21,8 @@ from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
+from tlbench.observing.evidence import NOT_FINITE
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule
-from tlbench.observing.finite import NOT_FINITE
 from tlbench.owner import owned
 from tlbench.talklip.generated_clip import (
     VIDEO_BYTES,

@@ -21,7 +21,7 @@ from tlbench.generation.generation_log import made_with
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.video_reader import DECODING
 from tlbench.observing.device import choose_device
-from tlbench.observing.finite import NOT_FINITE
+from tlbench.observing.evidence import NOT_FINITE
 from tlbench.observing.observer import HALF_NAME
 from tlbench.talklip.checkpoint import find_generator, generator_of, open_generator
 from tlbench.talklip.dataset import crop_face

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from tlbench.checkpoints.package import own_package, replace_package
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
-from tlbench.observing.finite import first_not_finite
+from tlbench.observing.evidence import first_not_finite
 from tlbench.training.batch_loading import load_batches
 from tlbench.training.run_folder import (
     STATE_ERRORS,
