@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import struct
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -166,7 +167,8 @@ def zip_bomb(path: Path, whole: dict[str, Tensor], rng: random.Random) -> str:
 def twin_names(path: Path, whole: dict[str, Tensor], rng: random.Random) -> str:
     """Two entries of one name: readers do not agree on which of them counts."""
     harmless = state_dict({"weight": tensor(0, [10], [1])})
-    with zipfile.ZipFile(path, "w") as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")  # Python's, of the second entry
         for data in (harmless, pickle.dumps(Trap(os.mkdir, TRACE), 2)):
             archive.writestr("archive/data.pkl", data)
         archive.writestr("archive/data/0", b"\0" * 40)
@@ -200,7 +202,7 @@ def code(path: Path, whole: dict[str, Tensor], rng: random.Random) -> str:
         "nested": Trap(pickle.loads, pickle.dumps(Trap(os.mkdir, TRACE))),
         "torch.load": Trap(torch.load, "elsewhere.pt"),
         "open": Trap(open, TRACE, "w"),
-        "setattr": Trap(setattr, os, "mkdir", None),
+        "setattr": Trap(setattr, "os", "mkdir", None),
     }
     name = rng.choice(sorted(traps))
     content = rng.choice([traps[name], {"state_dict": OrderedDict(whole), "x": traps[name]}, {"weight": [traps[name]]}])

@@ -60,7 +60,9 @@ def _misfit(kind: Any, value: object) -> str:
         fits = type(value) is int and 0 <= value <= LARGEST_SIZE
         return "" if fits else f"a whole number from 0 to {LARGEST_SIZE:,}"
     if kind is float:
-        return "" if type(value) in (int, float) and math.isfinite(value) else "a finite number"  # type: ignore[arg-type]
+        finite = isinstance(value, float) and math.isfinite(value)
+        whole = type(value) is int and abs(value) <= LARGEST_SIZE
+        return "" if finite or whole else "a finite number"
     if kind is bool:
         return "" if isinstance(value, bool) else "true or false"
     if get_origin(kind) is Literal:

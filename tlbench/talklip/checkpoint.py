@@ -76,14 +76,11 @@ def generator_of(package: Package, path: Path) -> TalkLip:
 
     Raises TlbenchError, naming ``path``, if the package is of another model or its sizes do not fit.
     """
-    if package.observer != GENERATOR:
-        raise TlbenchError(f"package {path}: holds {package.observer!r}, not {GENERATOR!r}")
-    try:
-        dims = GeneratorDims.from_json(package.config["generator"])
-        audio = package.config.get("audio", {})
-        observer, sizes = audio.get("observer", PUBLISHED_ENCODER), audio.get("sizes")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TlbenchError(f"weights {path}: its configuration is not a generator's ({error})") from error
+    dims = stated_dims(package, path)
+    audio = package.config.get("audio", {})
+    if not isinstance(audio, dict):
+        raise TlbenchError(f"weights {path}: its configuration is not a generator's (audio is no JSON object)")
+    observer, sizes = audio.get("observer", PUBLISHED_ENCODER), audio.get("sizes")
     name = f"{GENERATOR}, {path}"
     encoder: AudioEncoder | None = None
     if dims.audio == "global":
@@ -94,6 +91,16 @@ def generator_of(package: Package, path: Path) -> TalkLip:
                 f"says {dims.audio_width}"
             )
     return build_network(lambda: TalkLip(dims, encoder), package.tensors, name)
+
+
+def stated_dims(package: Package, path: Path) -> GeneratorDims:
+    """The sizes that a package states. Raises TlbenchError, naming ``path``, if it has none that can be used."""
+    if package.observer != GENERATOR:
+        raise TlbenchError(f"package {path}: holds {package.observer!r:.120}, not {GENERATOR!r}")
+    try:
+        return GeneratorDims.from_json(package.config["generator"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TlbenchError(f"weights {path}: its configuration is not a generator's ({error})") from error
 
 
 def _audio_encoder(observer: object, tensors: Mapping[str, Tensor], sizes: object, name: str) -> AudioEncoder:
