@@ -30,15 +30,7 @@ from tlbench.talklip.train_config import Init
 from tlbench.talklip.train_step import ADVERSARIAL, TrainStep
 from tlbench.talklip.validation import Validation
 from tlbench.training.loop import TrainingReport
-from tlbench.training.run_folder import (
-    STATE_ERRORS,
-    RunLog,
-    Sums,
-    bad_state,
-    check_progress,
-    read_state,
-    write_state,
-)
+from tlbench.training.run_folder import STATE_ERRORS, RunLog, Sums, bad_state, check_progress, read_state, write_state
 from tlbench.training.schedule import BatchPlan
 
 if TYPE_CHECKING:
@@ -393,6 +385,7 @@ class ReferenceTraining:
             self._stages.restore(state["stages"])
             self._guard.restore(state.get("guard", {}))
             self._sums = Sums(state.get("losses", {}))
+            check_progress(filter(None, [state.get("log_lines")]), None)
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
         self._cut_log(state.get("log_lines"))

@@ -258,7 +258,7 @@ class Sums:
     """
 
     def __init__(self, losses: Mapping[str, list[float]] = MappingProxyType({})) -> None:
-        self.losses = {name: list(values) for name, values in losses.items()}
+        self.losses = {name: [float(value) for value in values] for name, values in losses.items()}
         self.frames = 0
         self.seconds = 0.0
         self.rate = 0.0
