@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.trouble.checkpoint_cases import hostile_checkpoints
 from tests.trouble.download_cases import hostile_downloads
 from tests.trouble.kills import random_kills
 from tests.trouble.media_cases import Verdict, damaged_media
@@ -29,6 +30,7 @@ from tests.trouble.visit_cases import visits
 KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "kills": random_kills,
     "media": damaged_media,
+    "checkpoints": hostile_checkpoints,
     "special": special_files,
     "owners": owners,
     "visits": visits,

@@ -35,6 +35,7 @@ OWNER = FileKind("owner file", 2**16)  # ours have less than 5 kB
 ARRAY = FileKind("array file", 10**9)  # face boxes and landmarks: an hour at 25 frames a second has 3 MB of boxes
 WEIGHTS = FileKind("file of weights", 50 * 10**9)
 PACKAGED = FileKind("file of a package", 100 * 10**6)  # vocabularies and texts
+PACKAGE_ABOUT = FileKind("description of a package", 10 * 10**6)  # Python's objects of JSON take 25 times its bytes
 PREPROCESSED = FileKind("preprocessed clip", 10 * 10**9)
 RECORDS = FileKind("file of records", 100 * 10**9)  # read line by line
 # One hour of video has 90,000 frames; SyncNet's 31 distances for each, in two views, are 30 MB of base64.

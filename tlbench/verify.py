@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from tlbench.media.video_writer import write_video
 from tlbench.metrics.text import distance
 from tlbench.observing.device import choose_device
 from tlbench.observing.engines import observe
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, first_not_finite
 from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
 from tlbench.observing.observer import Observer
@@ -87,9 +86,8 @@ def self_test(weights: Weights) -> str:
         first, second = (_observe(plan, clip, Path(folder) / f"cache{turn}") for turn in (1, 2))
     if json.dumps(first.to_json()) != json.dumps(second.to_json()):
         raise TlbenchError(f"checkpoint {weights.card.name!r}: gives two answers for one clip; please report this")
-    strange = [name for name, value in first.values.items() if not _finite(value)]
-    if strange:
-        raise TlbenchError(f"checkpoint {weights.card.name!r}: its {strange[0]} is not finite; damaged weights?")
+    if strange := first_not_finite(first):
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: its {strange} is not finite; damaged weights?")
     return _summary(first)
 
 
@@ -214,7 +212,7 @@ def _known_word(weights: Weights) -> str:
 def _observe(plan: ObserverPlan, clip: Clip, cache: Path) -> Evidence:
     (seen,) = ObserverRunner(Plan((plan,), BoxRule(), cache)).observe([clip])
     for error in seen.failures.values():
-        raise TlbenchError(f"self-test of {plan.name}: {error}")
+        raise TlbenchError(f"self-test of {plan.name} with {plan.weights}: {error}")
     return seen.evidence[plan.name]
 
 
@@ -222,12 +220,6 @@ def _detects(weights: Weights) -> str:
     detector = load_detector(BoxRule("s3fd", weights.path, weights.sha256))
     found = detector.detect_all(np.full((1, 96, 96, 3), 128, np.uint8), detector.sure_score)
     return f"{len(found[0])} faces in an empty picture"
-
-
-def _finite(value: object) -> bool:
-    if isinstance(value, np.ndarray):
-        return bool(np.isfinite(value).all())
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _summary(evidence: Evidence) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlbench.checkpoints.package import Package, check_observer, open_package
-from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
+from tlbench.checkpoints.build_network import build_network
+from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
+from tlbench.checkpoints.pickle_records import Thing, printable
+from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
 from tlbench.checkpoints.torch_archive import Archive
-from tlbench.checkpoints.unpickle import Thing, printable
 from tlbench.errors import TlbenchError
 
 from .dictionary import Dictionary
@@ -76,17 +77,18 @@ def load(path: Path) -> tuple[AVHubert, Dictionary]:
 def network_of(package: Package, path: Path) -> tuple[AVHubert, Dictionary]:
     """The network of a package, and its dictionary. Raises TlbenchError, naming ``path``, if it does not fit."""
     check_observer(package, OBSERVER, path)
-    try:
-        dims = Dims.from_json(package.config["dims"])
-        symbols = [str(symbol) for symbol in package.config["dictionary"]]
-    except (KeyError, TypeError) as error:
+    dims = read_dims(Dims, package.config.get("dims"), path)
+    symbols = package.config.get("dictionary")
+    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+        raise TlbenchError(f"package {path}: its dictionary is no list of texts; import the published file again")
+    if len(symbols) != dims.vocabulary:
         raise TlbenchError(
-            f"package {path}: its configuration lacks fields; import the published file again"
-        ) from error
+            f"package {path}: its dictionary has {len(symbols):,} symbols, its network {dims.vocabulary:,}; import the "
+            "published file again"
+        )
     from .model import AVHubert
 
-    model = AVHubert(dims)
-    load_into(model, package.tensors, f"{OBSERVER}, {path}")
+    model = build_network(lambda: AVHubert(dims), package.tensors, f"{OBSERVER}, {path}")
     return model, Dictionary(symbols, package.files.get(TOKENIZER_FILE))
 
 
@@ -117,7 +119,10 @@ def _read(path: Path) -> Package:
     config = _model_and_task(tree.get("cfg")) or _model_and_task(tree.get("args"))
     if config is None:
         raise TlbenchError(f"weights {path}: holds no configuration ('cfg' or 'args'), so no sizes are known")
-    dims = _Sizes(path, tensors, *config).dims()
+    try:
+        dims = _Sizes(path, tensors, *config).dims()
+    except ValueError as error:
+        raise TlbenchError(f"weights {path}: not a network that tlbench can build ({error})") from error
     symbols, tokenizer, task_state_file = _texts(path, tree.get("task_state"), dims)
     return Package(
         observer=OBSERVER,

@@ -32,6 +32,7 @@ from .decoder import EOS, PAD, UNK, Decoder
 from .incremental_decoder import SteppingDecoder
 
 NEVER = float("-inf")
+_NOT_FINITE = "the decoder's logits are NaN or infinite; its weights are damaged"
 BLANK = 0  # fairseq criterions/ctc.py: <s>, unless the task names a blank symbol, which av_hubert's does not
 
 
@@ -150,7 +151,9 @@ def beam_search(
     Raises
     ------
     TlbenchError
-        If an utterance is too short for ``min_len``, a prefix has a special symbol, or all logits are NaN or infinite.
+        If an utterance is too short for ``min_len``, or a prefix has a special symbol.
+    NotFiniteLogitsError
+        If all logits of an utterance are NaN or infinite.
     """
     stepper = decoder if isinstance(decoder, SteppingDecoder) else SteppingDecoder(decoder)
     frames = lengths.tolist() if counted is None else list(counted)
@@ -188,6 +191,10 @@ def best_possible_score(settings: BeamSettings, total: float, tokens: int, longe
 
 def _score(settings: BeamSettings, totals: Tensor, tokens: int) -> Tensor:
     return totals / tokens**settings.lenpen if settings.normalise else totals
+
+
+class NotFiniteLogitsError(TlbenchError):
+    """All logits of an utterance are NaN or infinite, so nothing can be decoded."""
 
 
 class _Search:
@@ -228,11 +235,13 @@ class _Search:
             rows = torch.tensor(stay)
             width = int(scores[rows].ne(NEVER).sum(1).max())
             if not scores[rows, 0].ne(NEVER).all():
-                raise TlbenchError("the decoder's logits are NaN or infinite; its weights are damaged")
+                raise NotFiniteLogitsError(_NOT_FINITE)
             scores, parents, words = (found[rows, :width] for found in (scores, parents, words))
             past.follow(rows.to(encoded.device), parents.to(encoded.device))
             tokens = torch.cat([tokens[rows[:, None], parents], words[..., None]], dim=2)
             sums = torch.cat([sums[rows[:, None], parents], scores[..., None]], dim=2)
+        if not all(self.finished):  # at its maximum length an utterance ends, unless its logits are no numbers
+            raise NotFiniteLogitsError(_NOT_FINITE)
         return [sorted(found, key=lambda hypothesis: -hypothesis.score) for found in self.finished]  # stable
 
     def _allowed(self, logits: Tensor, tokens: Tensor, active: list[int], step: int) -> Tensor:

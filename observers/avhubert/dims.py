@@ -51,6 +51,11 @@ class Dims(NetworkDims):
     mask_embedding, label_embeddings, label_width : int
         Size of ``mask_emb``, and (rows, width) of ``label_embs_concat``: unused tensors of pre-training that files may
         hold; 0 where a file has none.
+
+    Raises
+    ------
+    ValueError
+        If a dimension can't be used, or the dimensions do not fit together.
     """
 
     encoder_layers: int
@@ -78,3 +83,26 @@ class Dims(NetworkDims):
     mask_embedding: int = 0
     label_embeddings: int = 0
     label_width: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = "layers", "width", "ffn", "heads"
+        self._divided("encoder", *(getattr(self, f"encoder_{name}") for name in names))
+        decoder = [getattr(self, f"decoder_{name}") for name in names]
+        if any(decoder):
+            self._divided("decoder", *decoder)
+        if min(self.positional_kernel, self.positional_groups, self.visual_width, self.max_target_positions) < 1:
+            raise ValueError(
+                "sizes positional_kernel, positional_groups, visual_width, max_target_positions are 1 or more"
+            )
+        if bool(self.label_embeddings) != bool(self.label_width):
+            raise ValueError(f"label_embeddings {self.label_embeddings} of label_width {self.label_width}")
+        if self.audio_features != FUSED_FILTERBANKS:
+            raise ValueError(f"size audio_features is {self.audio_features}, not {FUSED_FILTERBANKS}, as published")
+
+    @staticmethod
+    def _divided(part: str, layers: int, width: int, ffn: int, heads: int) -> None:
+        if min(layers, width, ffn, heads) < 1:
+            raise ValueError(f"the {part} has {layers} layers, width {width}, ffn {ffn}, {heads} heads; not 1 or more")
+        if width % heads:
+            raise ValueError(f"{part}_width {width} is not divisible by the {heads} heads")

@@ -14,8 +14,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package
-from tlbench.checkpoints.state_dict import load_into
 from tlbench.errors import TlbenchError
 from tlbench.media.filterbank import stacked_filterbanks
 from tlbench.media.views import CenterCrop, CropWindow, FrameFace, Grey, Normalise, Resize, View
@@ -102,19 +102,11 @@ def build_audio_encoder(
     try:
         dims = _dims_of(tensors)
         if sizes is not None:
-            stated = Dims.from_json(dict(sizes))
-            dims = replace(
-                dims,
-                encoder_heads=stated.encoder_heads,
-                encoder_prenorm=stated.encoder_prenorm,
-                normalise_audio=stated.normalise_audio,
-            )
-        if dims.encoder_heads < 1 or dims.encoder_width % dims.encoder_heads:
-            raise ValueError(f"{dims.encoder_heads} heads of {dims.encoder_width} features")
+            stated = {name: sizes[name] for name in ("encoder_heads", "encoder_prenorm", "normalise_audio")}
+            dims = replace(dims, **stated)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise TlbenchError(f"weights of {name}: its audio encoder is not AV-HuBERT's ({error})") from error
-    encoder = AVHubertAudioEncoder(dims)
-    load_into(encoder, tensors, f"{name}, audio encoder")
+    encoder = build_network(lambda: AVHubertAudioEncoder(dims), tensors, f"{name}, audio encoder")
     return encoder.requires_grad_(False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .checkpoint import load
-from .decode import BeamSettings, beam_search, ctc_greedy
+from .decode import BeamSettings, NotFiniteLogitsError, beam_search, ctc_greedy
 from .dictionary import Dictionary
 from .incremental_decoder import SteppingDecoder
 from .model import AVHubert
@@ -112,9 +112,11 @@ class AVHubertInference:
         best: dict[int, TokenHypothesis] = {}
         encoded = [features for features, _ in prepared]
         for indices in self._groups(encoded):
-            best |= dict(zip(indices, self._decode([encoded[index] for index in indices]), strict=True))
+            best |= self._decode_finite({index: encoded[index] for index in indices})
         return [
-            Evidence(
+            Evidence("avhubert", finite=False)
+            if index not in best
+            else Evidence(
                 "avhubert",
                 {
                     "hypothesis": self._dictionary.text(best[index].tokens.tolist()),
@@ -126,6 +128,17 @@ class AVHubertInference:
             )
             for index, (state, (_, similar)) in enumerate(zip(states, prepared, strict=True))
         ]
+
+    def _decode_finite(self, encoded: Mapping[int, Tensor]) -> dict[int, TokenHypothesis]:
+        """The best hypothesis of each (T, C) utterance that has one: features and logits are finite."""
+        finite = {index: features for index, features in encoded.items() if bool(features.isfinite().all())}
+        try:
+            return dict(zip(finite, self._decode(list(finite.values())), strict=True)) if finite else {}
+        except NotFiniteLogitsError:
+            if len(finite) == 1:
+                return {}
+        alone = [self._decode_finite({index: features}) for index, features in finite.items()]
+        return {index: best for found in alone for index, best in found.items()}
 
     def _encode(self, state: AVHubertClipState) -> tuple[Tensor, dict[str, Value]]:
         """(T, C) video features, and the similarities. Clips are encoded alone, because padding changes rounding."""

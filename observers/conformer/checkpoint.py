@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
+from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
-from tlbench.checkpoints.state_dict import load_into, published, read_checkpoint
+from tlbench.checkpoints.state_dict import published, read_checkpoint
 
 from .dims import Dims
 from .model import ConformerModel
@@ -31,10 +30,7 @@ def network_of(package: Package, path: Path) -> ConformerModel:
     """The network of a package. Raises TlbenchError, naming ``path``, if it does not fit."""
     check_observer(package, OBSERVER, path)
     dims = read_dims(Dims, package.config.get("dims", {}), path)  # a published file states none
-    with torch.device("meta"):  # without drawing 52 million random numbers
-        model = ConformerModel(dims).to_empty(device="cpu")
-    load_into(model, package.tensors, f"{OBSERVER}, {path}")
-    return model
+    return build_network(lambda: ConformerModel(dims), package.tensors, f"{OBSERVER}, {path}")
 
 
 def _read(path: Path) -> Package:

@@ -32,8 +32,26 @@ def teacher_forced_ids(
 ) -> list[Tensor]:
     """The character that the decoder predicts at each position of the reference, given the reference before it.
 
-    This is the argmax of teacher forcing, cut to the reference's length, as in ``evaluation/teacher_force_wer.py``. It
-    may contain end marks (39) and blanks (0).
+    This is the argmax of :func:`teacher_forced_logits`. It may contain end marks (39) and blanks (0).
+
+    Parameters
+    ----------
+    decoder, memory, references
+        As there.
+
+    Returns
+    -------
+    list of (n,) int64
+    """
+    return [logits.argmax(dim=-1) for logits in teacher_forced_logits(decoder, memory, references)]
+
+
+def teacher_forced_logits(
+    decoder: PackedDecoder, memory: Sequence[ClipMemory], references: Sequence[Tensor]
+) -> list[Tensor]:
+    """The decoder's logits at each position of the reference, given the reference before it.
+
+    They are cut to the reference's length, as in ``evaluation/teacher_force_wer.py``.
 
     Parameters
     ----------
@@ -45,10 +63,10 @@ def teacher_forced_ids(
 
     Returns
     -------
-    list of (n,) int64
+    list of (n, 40) float
     """
     prefixes = [torch.cat([reference.new_tensor([EOS]), reference[:-1]]) for reference in references]
-    return [logits.argmax(dim=-1) for logits in decoder.teacher_forced(prefixes, memory)]
+    return decoder.teacher_forced(prefixes, memory)
 
 
 def ctc_greedy(logits: Tensor) -> Tensor:

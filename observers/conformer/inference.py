@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,12 +11,12 @@ from torch import Tensor
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.views import View
-from tlbench.observing.evidence import Evidence, Value
+from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import to_half
 
-from .decode import beam_search, ctc_greedy, teacher_forced_ids
+from .decode import beam_search, ctc_greedy, teacher_forced_logits
 from .fast_model import FusedFrontend, PackedDecoder, PackedEncoder
 from .model import POSITIONS, ConformerModel, pad_features
 from .tokenizer import ids_of, required_frames, text_of
@@ -98,31 +99,36 @@ class ConformerInference:
     def read(self, states: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[Evidence]:
         """The evidence of clips with these (T, side, side) uint8 crops."""
         if self._one_by_one:
-            found = [self._read([one], [own])[0] for one, own in zip(states, crops, strict=True)]
-        else:
-            found = self._read(states, crops)
-        return [Evidence("conformer", values) for values in found]
+            return [self._read([one], [own])[0] for one, own in zip(states, crops, strict=True)]
+        return self._read(states, crops)
 
-    def _read(self, states: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[dict[str, Value]]:
+    def _read(self, states: Sequence[ConformerClipState], crops: Sequence[Tensor]) -> list[Evidence]:
         features = self._frontend(crops)
         needed = [max(len(rows), required_frames(w.reference_ids)) for rows, w in zip(features, states, strict=True)]
         encoded = self._encoder([pad_features([rows], [n])[0] for rows, n in zip(features, needed, strict=True)])
         references = [torch.from_numpy(state.reference_ids).to(self._device) for state in states]
-        ids = teacher_forced_ids(self._decoder, self._decoder.memory(encoded), references)
-        values: list[dict[str, Value]] = [
-            {
-                "reference": state.transcript,
-                "forced_ids": written.cpu().numpy(),
-                "reference_ids": state.reference_ids,
-            }
-            for state, written in zip(states, ids, strict=True)
+        logits = teacher_forced_logits(self._decoder, self._decoder.memory(encoded), references)
+        read = [
+            Evidence(
+                "conformer",
+                {
+                    "reference": state.transcript,
+                    "forced_ids": rows.argmax(dim=-1).cpu().numpy(),
+                    "reference_ids": state.reference_ids,
+                },
+                bool(rows.isfinite().all()),
+            )
+            for state, rows in zip(states, logits, strict=True)
         ]
-        if self._free:
-            for found, free in zip(values, self._read_freely(features, encoded), strict=True):
-                found |= free
-        return values
+        if not self._free:
+            return read
+        free = self._read_freely(features, encoded)
+        return [
+            Evidence("conformer", {**one.values, **other.values}, one.finite and other.finite)
+            for one, other in zip(read, free, strict=True)
+        ]
 
-    def _read_freely(self, features: Sequence[Tensor], encoded: Sequence[Tensor]) -> list[dict[str, Value]]:
+    def _read_freely(self, features: Sequence[Tensor], encoded: Sequence[Tensor]) -> list[Evidence]:
         """Decode without the transcript. Features are not padded, because padding would reveal the text's length.
 
         ``encoded`` is used for clips that were not padded; the others are encoded again.
@@ -133,10 +139,15 @@ class ConformerInference:
             for index, rows in zip(padded, self._encoder([features[index] for index in padded]), strict=True):
                 unpadded[index] = rows
         hypotheses = beam_search(self._decoder, self._decoder.memory(unpadded))
+        logits = [self._ctc(rows.float()) for rows in unpadded]
         return [
-            {
-                "free_hypothesis": text_of(hypothesis.ids.tolist()),
-                "ctc_hypothesis": text_of(ctc_greedy(self._ctc(rows.float())).tolist()),
-            }
-            for hypothesis, rows in zip(hypotheses, unpadded, strict=True)
+            Evidence(
+                "conformer",
+                {
+                    "free_hypothesis": text_of(hypothesis.ids.tolist()),
+                    "ctc_hypothesis": text_of(ctc_greedy(of_frames).tolist()),
+                },
+                math.isfinite(hypothesis.score) and bool(of_frames.isfinite().all()),
+            )
+            for hypothesis, of_frames in zip(hypotheses, logits, strict=True)
         ]

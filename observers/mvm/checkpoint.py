@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
-from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
+from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
 from tlbench.errors import TlbenchError
 
 from .dims import Dims
@@ -42,10 +42,7 @@ def network_of(package: Package, path: Path) -> tuple[MVMModel, Sequence[str]]:
     check_observer(package, OBSERVER, path)
     dims = read_dims(Dims, package.config.get("dims", {}), path)  # a published file states none
     words = _words_of(package, path, dims.words)
-    with torch.device("meta"):  # without drawing 60 million random numbers
-        model = MVMModel(dims).to_empty(device="cpu")
-    load_into(model, package.tensors, f"{OBSERVER}, {path}")
-    return model, words
+    return build_network(lambda: MVMModel(dims), package.tensors, f"{OBSERVER}, {path}"), words
 
 
 def _words_of(package: Package, path: Path, count: int) -> Sequence[str]:

@@ -49,7 +49,8 @@ class Dims(NetworkDims):
     words: int = 500
 
     def __post_init__(self) -> None:
-        if not all(type(size) is int and size > 0 for size in asdict(self).values()):
+        super().__post_init__()
+        if not all(asdict(self).values()):
             raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
         if self.visual_width < NARROWEST:
             raise ValueError(f"visual_width {self.visual_width} is too small; use {NARROWEST} or more")

@@ -98,7 +98,7 @@ class MVMInference:
     def read(self, states: Sequence[MVMClipState], crops: Sequence[np.ndarray]) -> list[Evidence]:
         """The evidence of clips with these normalised (29, side, side) float32 crops."""
         return [
-            Evidence("mvm", _values(state, plain, mirrored, self._words))
+            Evidence("mvm", _values(state, plain, mirrored, self._words), bool(np.isfinite(plain + mirrored).all()))
             for state, (plain, mirrored) in zip(states, self._logits(crops), strict=True)
         ]
 

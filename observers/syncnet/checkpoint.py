@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
-from tlbench.checkpoints.state_dict import load_into, published, read_checkpoint
+from tlbench.checkpoints.state_dict import published, read_checkpoint
 
 from .dims import PUBLISHED, Dims
 from .model import SyncNetModel
@@ -36,9 +37,8 @@ def load_model(path: Path) -> SyncNetModel:
 def network_of(package: Package, path: Path) -> SyncNetModel:
     """The network of a package. Raises TlbenchError, naming ``path``, if it does not fit."""
     check_observer(package, OBSERVER, path)
-    model = SyncNetModel(read_dims(Dims, package.config.get("dims"), path))
-    load_into(model, package.tensors, f"{OBSERVER}, {path}")
-    return model
+    dims = read_dims(Dims, package.config.get("dims"), path)
+    return build_network(lambda: SyncNetModel(dims), package.tensors, f"{OBSERVER}, {path}")
 
 
 def _read(path: Path) -> Package:

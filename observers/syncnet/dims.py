@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from tlbench.checkpoints.dims import NetworkDims
 
 LAYERS = 6  # convolutions of each tower
+LONGEST = 1000.0  # length of an embedding; the networks trained here have 10
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Dims(NetworkDims):
     norm: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes = (self.side, self.colours, self.second_stride, self.hidden, self.embedding, *self.lips, *self.speech)
-        if not all(isinstance(size, int) and size > 0 for size in sizes) or self.norm < 0:
+        if not all(sizes) or not 0 <= self.norm <= LONGEST:
             raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
         if self.colours not in (1, 3):
             raise ValueError(f"colours is 1 (grey) or 3 (coloured), got {self.colours}")

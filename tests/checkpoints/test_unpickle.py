@@ -18,8 +18,9 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tlbench.checkpoints.pickle_records import BrokenPickleError, Name, NotPlainDataError, Thing
 from tlbench.checkpoints.torch_archive import open_archive
-from tlbench.checkpoints.unpickle import BrokenPickleError, Name, NotPlainDataError, Thing, Unpickler
+from tlbench.checkpoints.unpickle import Unpickler
 
 TRACE = "it-ran"
 

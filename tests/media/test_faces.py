@@ -400,3 +400,15 @@ def test_s3fd_names_what_is_wrong_with_a_state_dict() -> None:
 def test_boxes_and_tracks_do_not_import_torch() -> None:
     code = "import sys; import tlbench.media.faces, tlbench.media.face_tracks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_a_detector_whose_weights_are_no_numbers_says_so() -> None:
+    import torch
+
+    from tlbench.media.s3fd import S3FD, S3FDDetector
+
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in S3FD().state_dict().items()}
+    state = {name: torch.full(shape, torch.nan) for name, shape in shapes.items()}
+    with pytest.raises(ClipError, match="the face detector s3fd gives numbers that are NaN"):
+        S3FDDetector(state).detect(np.zeros((1, 64, 64, 3), np.uint8))

@@ -605,6 +605,7 @@ ELSEWHERE |= {"pictures-late"}
 ELSEWHERE |= {"too-short"}
 ELSEWHERE |= {"alignment-shared"}  # takes two speakers: test_datasets_grid.py
 # What a checkpoint was trained on, which `check` does not know: test_domain.py and test_probing.py.
+ELSEWHERE |= {"not-finite", "damaged-checkpoint"}  # take a network: tests/contract/test_not_finite.py
 ELSEWHERE |= {"other-dataset", "other-speakers", "other-vocabulary", "unverified-checkpoint", "cannot-read"}
 
 

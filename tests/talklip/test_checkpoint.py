@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -239,8 +239,8 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pyte
     write_official(tiny("local"), path, step=1, epoch=0, trained={})
     old = path.read_bytes()
 
-    def full(content: Any, where: Path) -> None:
-        where.write_bytes(b"half of it")
+    def full(content: Any, file: BinaryIO) -> None:
+        file.write(b"half of it")
         raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed\nat line 7")
 
     monkeypatch.setattr(torch, "save", full)

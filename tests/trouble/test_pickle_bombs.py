@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.checkpoints.unpickle import BrokenPickleError, NotPlainDataError, Unpickler
+from tlbench.checkpoints.pickle_records import BrokenPickleError, NotPlainDataError
+from tlbench.checkpoints.unpickle import Unpickler
 
 PROTO = b"\x80\x02"
 STOP = b"."
@@ -28,7 +29,7 @@ def named(module: bytes, name: bytes) -> bytes:
 
 def nested_tuples(levels: int) -> bytes:
     """A tuple that holds the one before twice, ``levels`` times over: 2^levels values for whoever walks through it."""
-    return PROTO + b")" + b"".join(b"q\x00h\x00h\x00\x86" for _ in range(levels))
+    return PROTO + b")" + b"".join(b"q\x00h\x00\x86" for _ in range(levels))
 
 
 def many_copies_of_bytes(copies: int) -> bytes:

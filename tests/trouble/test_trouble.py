@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.trouble.checkpoint_cases import hostile_checkpoints
 from tests.trouble.media_cases import damaged_media
 from tests.trouble.special_cases import special_files
 
@@ -13,6 +14,13 @@ from tests.trouble.special_cases import special_files
 def test_a_damaged_video_ends_in_a_right_number_or_a_finding(tmp_path: Path) -> None:
     verdicts = list(damaged_media(tmp_path, cases=16, seed=7))
     assert len(verdicts) == 16
+    assert [verdict for verdict in verdicts if verdict.end == "fell short"] == []
+
+
+@pytest.mark.slow
+def test_a_hostile_checkpoint_ends_in_a_finding_or_one_line(tmp_path: Path) -> None:
+    verdicts = list(hostile_checkpoints(tmp_path, cases=60, seed=7))
+    assert len(verdicts) == 60
     assert [verdict for verdict in verdicts if verdict.end == "fell short"] == []
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tlbench.checkpoints.card import Card, read_card
 from tlbench.errors import TlbenchError, did_you_mean, one_line
 
+_LONGEST_NAME = 80  # characters of a name that messages show; it may come from a file
 _BUILT_IN = {
     "avhubert": "tlbench.observers.avhubert.observer:AVHubert",
     "conformer": "tlbench.observers.conformer.observer:Conformer",
@@ -41,8 +42,8 @@ def observer_target(name: str) -> tuple[str, str]:
     """Module and class of an observer. Raises TlbenchError for an unknown name; the message suggests a similar one."""
     names = observer_names()
     if name not in names:
-        hint = did_you_mean(name, names)
-        raise TlbenchError(f"no observer {name!r}{hint} (there are {', '.join(names)})")
+        shown = name[:_LONGEST_NAME]
+        raise TlbenchError(f"no observer {shown!r}{did_you_mean(shown, names)} (there are {', '.join(names)})")
     module, _, attribute = names[name].partition(":")
     return module, attribute
 

@@ -1,18 +1,35 @@
-"""The base class of every network's ``Dims``: its dimensions as a dataclass, to JSON and back."""
+"""The base class of every network's ``Dims``: its dimensions as a dataclass, checked, to JSON and back."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+# Far above the largest of any network that tlbench builds, a dictionary of 65,536 entries or so.
+LARGEST_SIZE = 2**20
+LONGEST_LIST = 64  # sizes in a list, such as the channels of a tower's layers
+
 
 @dataclass(frozen=True)
 class NetworkDims:
-    """The dimensions that decide a network's arithmetic. Packages store them as JSON."""
+    """The dimensions that decide a network's arithmetic. Packages store them as JSON.
+
+    Raises
+    ------
+    ValueError
+        If a dimension is not of its type, a count not a whole number from 0 to :data:`LARGEST_SIZE`, or a factor not
+        finite. The message names the dimension.
+    """
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            if wanted := _misfit(kind, getattr(self, name)):
+                raise ValueError(f"size {name} is {getattr(self, name)!r:.60}, not {wanted}")
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with every dimension."""
@@ -27,9 +44,28 @@ class NetworkDims:
         TypeError
             If a dimension is unknown, or one without a default is missing.
         ValueError
-            If the dimensions do not fit together.
+            If a dimension can't be used, or the dimensions do not fit together.
         """
+        if not isinstance(data, Mapping):
+            raise TypeError(f"sizes are a JSON object, not {data!r:.60}")
         unknown = sorted(set(data) - {field.name for field in fields(cls)})
         if unknown:
-            raise TypeError(f"unknown size {unknown[0]!r}")
+            raise TypeError(f"unknown size {unknown[0][:60]!r}")
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+
+
+def _misfit(kind: Any, value: object) -> str:
+    """What a dimension of this type should be, if it is not; "" if it is."""
+    if kind is int:
+        fits = type(value) is int and 0 <= value <= LARGEST_SIZE
+        return "" if fits else f"a whole number from 0 to {LARGEST_SIZE:,}"
+    if kind is float:
+        finite = isinstance(value, float) and math.isfinite(value)
+        whole = type(value) is int and abs(value) <= LARGEST_SIZE
+        return "" if finite or whole else "a finite number"
+    if kind is bool:
+        return "" if isinstance(value, bool) else "true or false"
+    if get_origin(kind) is Literal:
+        return "" if value in get_args(kind) else f"one of {', '.join(map(str, get_args(kind)))}"
+    counts = isinstance(value, tuple) and len(value) <= LONGEST_LIST and not any(_misfit(int, one) for one in value)
+    return "" if counts else f"a list of at most {LONGEST_LIST} whole numbers from 0 to {LARGEST_SIZE:,}"

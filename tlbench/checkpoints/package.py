@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlbench.checkpoints.dims import NetworkDims
 from tlbench.errors import TlbenchError
-from tlbench.files import JSON, PACKAGED, file_sha256, read_outside
+from tlbench.files import PACKAGE_ABOUT, PACKAGED, WEIGHTS, file_sha256, open_outside, read_outside
 from tlbench.litter import remove_litter, temporary_name
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ OneDims = TypeVar("OneDims", bound=NetworkDims)
 WEIGHTS_NAME = "weights.safetensors"
 ABOUT_NAME = "package.json"
 FORM = 1  # version of package.json; raised when a field changes its meaning
+LONGEST_TEXT = 255  # characters of a file's name, a hash or an observer's name
+MOST_FILES = 16  # further files of a package; the observers here have one at most
+MOST_HEADER_BYTES = 10 * 10**6  # of safetensors, about 100 bytes for each tensor
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # no folder, no hidden file, valid on every system
 
 
@@ -186,18 +189,27 @@ def read_package(folder: Path) -> Package:
     from safetensors.torch import load_file
 
     about = _read_about(folder)
+    _check_header(folder)
     _check_hash(folder, WEIGHTS_NAME, about["weights_sha256"])
     try:
         tensors = load_file(folder / WEIGHTS_NAME)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise _damaged(folder, f"{WEIGHTS_NAME} is not a safetensors file") from error
-    files = {}
-    for name, sha256 in about["files"].items():
-        _check_name(name, folder)
-        _check_hash(folder, name, sha256)
-        files[name] = read_outside(folder / name, PACKAGED)
+    files = {name: _read_file(folder, name, sha256) for name, sha256 in about["files"].items()}
+    if sum(map(len, files.values())) > PACKAGED.most_bytes:
+        raise _damaged(folder, f"its files are larger than {PACKAGED.most_bytes / 1e6:,.0f} MB together")
     source = about["source"]
     return Package(about["observer"], tensors, about["config"], files, source["file"], source["sha256"])
+
+
+def _read_file(folder: Path, name: str, sha256: str) -> bytes:
+    _check_name(name, folder)
+    try:
+        content = read_outside(folder / name, PACKAGED)
+    except OSError as error:
+        raise _damaged(folder, f"{name} can't be read ({error.strerror})") from error
+    _compare_hash(folder, name, hashlib.sha256(content).hexdigest(), sha256)
+    return content
 
 
 def source_of(folder: Path) -> tuple[str, str]:
@@ -259,7 +271,7 @@ def open_package(path: Path, read_published: Callable[[Path], Package]) -> Packa
 
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads(read_outside(folder / ABOUT_NAME, JSON))
+        about = json.loads(read_outside(folder / ABOUT_NAME, PACKAGE_ABOUT))
     except FileNotFoundError as error:
         raise TlbenchError(
             f"package {folder}: has no {ABOUT_NAME}; give a checkpoint file, or a folder that "
@@ -272,16 +284,42 @@ def _read_about(folder: Path) -> dict[str, Any]:
     form = about.get("form") if isinstance(about, dict) else None
     if form != FORM:
         raise TlbenchError(
-            f"package {folder}: has form {form!r}, this version reads form {FORM}; import the published file again"
+            f"package {folder}: has form {form!r:.60}, this version reads form {FORM}; import the published file again"
         )
     source = about.get("source")
     texts = [about.get("observer"), about.get("weights_sha256")]
     texts += [source.get("file"), source.get("sha256")] if isinstance(source, dict) else [None]
     files = about.get("files")
-    sound = all(isinstance(text, str) for text in texts) and isinstance(about.get("config"), dict)
+    sound = all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts)
+    sound = sound and isinstance(about.get("config"), dict)
     if not sound or not isinstance(files, dict) or not all(isinstance(sha256, str) for sha256 in files.values()):
-        raise _damaged(folder, f"{ABOUT_NAME} lacks fields")
+        raise _damaged(folder, f"{ABOUT_NAME} lacks fields, or has too long ones")
+    if len(files) > MOST_FILES:
+        raise _damaged(folder, f"{ABOUT_NAME} lists {len(files):,} files")
     return dict(about)
+
+
+def _check_header(folder: Path) -> None:
+    """Raises TlbenchError if the header of the weights is too large, or has a name twice.
+
+    The library reads the header whole, as JSON, and takes one of two entries.
+    """
+    try:
+        with open_outside(folder / WEIGHTS_NAME, WEIGHTS) as file:
+            stated = int.from_bytes(file.read(8), "little")
+            header = file.read(min(stated, MOST_HEADER_BYTES))
+        if stated > MOST_HEADER_BYTES:
+            raise _damaged(folder, f"{WEIGHTS_NAME} is not a safetensors file, or has a header of {stated:.2g} bytes")
+        json.loads(header, object_pairs_hook=_without_twins)
+    except OSError as error:
+        raise _damaged(folder, f"{WEIGHTS_NAME} can't be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{WEIGHTS_NAME} is not a safetensors file") from error
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name that is there more than once")
 
 
 def _check_name(name: str, folder: Path) -> None:
@@ -294,6 +332,10 @@ def _check_hash(folder: Path, name: str, sha256: str) -> None:
         found = file_sha256(folder / name)
     except OSError as error:
         raise _damaged(folder, f"{name} can't be read ({error.strerror})") from error
+    _compare_hash(folder, name, found, sha256)
+
+
+def _compare_hash(folder: Path, name: str, found: str, sha256: str) -> None:
     if found != sha256:
         raise _damaged(folder, f"{name} has SHA-256 {found[:12]} instead of {sha256[:12]}")
 
@@ -305,7 +347,7 @@ def _damaged(folder: Path, what: str) -> TlbenchError:
 def check_observer(package: Package, observer: str, path: Path) -> None:
     """Check that a package is an observer's own. Raises TlbenchError, naming ``path``, if it is not."""
     if package.observer != observer:
-        raise TlbenchError(f"package {path}: is of observer {package.observer!r}, not {observer!r}")
+        raise TlbenchError(f"package {path}: is of observer {package.observer!r:.120}, not {observer!r}")
 
 
 def read_dims(kind: type[OneDims], data: Any, path: Path) -> OneDims:

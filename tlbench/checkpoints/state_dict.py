@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from tlbench.checkpoints.download import refuse_page
 from tlbench.checkpoints.package import Package
+from tlbench.checkpoints.pickle_records import BrokenPickleError, NotPlainDataError, TensorSlice, printable
 from tlbench.checkpoints.torch_archive import Archive, open_archive
-from tlbench.checkpoints.unpickle import BrokenPickleError, NotPlainDataError, TensorSlice, printable
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
 
@@ -61,7 +61,8 @@ def open_checkpoint(path: Path, inert: Collection[str] = (), mentioned: Collecti
     ----------
     path : Path
     inert : collection of str
-        Classes, ``module.name``, of which the file may hold objects; they become :class:`~.unpickle.Thing` records.
+        Classes, ``module.name``, of which the file may hold objects; they become records,
+        :class:`~.pickle_records.Thing`.
     mentioned : collection of str
         Further names that the file may mention; they are never called.
 
@@ -99,6 +100,25 @@ def read_state(archive: Archive, part: Mapping[Any, Any], path: Path) -> dict[st
         return {name: archive.tensor(described) for name, described in part.items()}
 
 
+def read_tree(archive: Archive, path: Path) -> Any:
+    """All that an opened checkpoint holds, with its tensors; they are copied, so the file may change afterwards.
+
+    Raises TlbenchError if numbers are missing or damaged.
+    """
+    with _one_line(path):
+        return _with_tensors(archive.tree, archive)
+
+
+def _with_tensors(node: Any, archive: Archive) -> Any:
+    if isinstance(node, TensorSlice):
+        return archive.tensor(node).clone()
+    if isinstance(node, dict):
+        return {key: _with_tensors(value, archive) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(_with_tensors(value, archive) for value in node)
+    return node
+
+
 @contextmanager
 def _one_line(path: Path) -> Iterator[None]:
     try:
@@ -114,13 +134,23 @@ def _one_line(path: Path) -> Iterator[None]:
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Copy a state dict into a module; names and shapes must be the same.
+    """Copy a state dict into a module; names, shapes and types must be as :func:`compare_with` says.
+
+    Raises TlbenchError as :func:`compare_with`.
+    """
+    compare_with(module, state, name)
+    module.load_state_dict(dict(state), strict=False)
+
+
+def compare_with(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Compare a state dict with a module: names, shapes, and whether numbers are whole.
 
     ``num_batches_tracked`` may be missing: checkpoints older than torch 0.4.1 lack it, and inference does not use it.
 
     Parameters
     ----------
     module : nn.Module
+        May be on the meta device.
     state : mapping of str to Tensor
     name : str
         Names the weights in messages.
@@ -128,26 +158,36 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None
     Raises
     ------
     TlbenchError
-        If tensors are missing, unknown or of another shape; the message names them.
+        If tensors are missing, unknown, of another shape or of another type; the message names them.
     """
     own = module.state_dict()
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unknown = [key for key in state if key not in own]
+    there = [key for key in own if key in state]
     misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
+        f"{printable(key)} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in there
+        if state[key].shape != own[key].shape
+    ]
+    mistyped = [
+        f"{printable(key)} {state[key].dtype} instead of {own[key].dtype}"
+        for key in there
+        if state[key].is_floating_point() != own[key].is_floating_point() or state[key].is_complex()
     ]
     wrong = [
         f"{len(keys)} {what} ({_first_of(keys)})"
-        for keys, what in ((missing, "missing"), (unknown, "unknown"), (misshapen, "of another shape"))
+        for keys, what in (
+            (missing, "missing"),
+            (unknown, "unknown"),
+            (misshapen, "of another shape"),
+            (mistyped, "of another type"),
+        )
         if keys
     ]
     if wrong:
         raise TlbenchError(f"weights of {name}: this is another model's file; tensors {', '.join(wrong)}")
-    module.load_state_dict(dict(state), strict=False)
 
 
 def _first_of(keys: Sequence[str]) -> str:
-    shown = [printable(key) for key in keys[:_NAMES_SHOWN]]
+    shown = [printable(key, 120) for key in keys[:_NAMES_SHOWN]]
     return ", ".join([*shown, "..."] if len(keys) > _NAMES_SHOWN else shown)

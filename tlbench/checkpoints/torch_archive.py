@@ -1,7 +1,7 @@
 """The two file formats of torch.save: the place of the pickle, and of the numbers of each storage.
 
-Opening a file returns its content with a :class:`~.unpickle.TensorSlice` for each tensor. A tensor's numbers are read,
-memory-mapped, when the tensor is accessed. So the optimizer's state, twice as large as the model, is never read.
+Opening a file returns its content with a :class:`~.pickle_records.TensorSlice` for each tensor. A tensor's numbers are
+read, memory-mapped, when the tensor is accessed. So the optimizer's state, twice as large as the model, is never read.
 
 The formats are those of torch/serialization.py: ``_save`` (zip, since torch 1.6) and ``_legacy_save``.
 """
@@ -9,6 +9,7 @@ The formats are those of torch/serialization.py: ``_save`` (zip, since torch 1.6
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zipfile
@@ -24,13 +25,19 @@ from torch import Tensor
 
 from tlbench.files import WEIGHTS, open_outside
 
-from .unpickle import BrokenPickleError, Storage, TensorSlice, Unpickler
+from .pickle_limits import MOST_PICKLE_BYTES
+from .pickle_records import BrokenPickleError, Storage, TensorSlice
+from .unpickle import Unpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+# Reading a checkpoint may take this many times its size, and a constant: float16 becomes float32, and is there twice.
+TIMES_THE_FILE = 4
+CONSTANT_BYTES = 256 * 10**6
 # Far above what any checkpoint has: one entry a tensor, and about 110 bytes of pickle for each.
 MOST_ENTRIES = 200_000
-MOST_PICKLE_BYTES = 256 * 2**20
+_END_BYTES = 22  # of a zip file's last record, without a comment
+MOST_DIRECTORY_BYTES = 32 * 2**20  # of a zip file's table of contents: 46 bytes and a name for each entry
 
 
 @dataclass(frozen=True)
@@ -51,8 +58,10 @@ class Archive:
         The saved object as plain data, with a TensorSlice for each tensor.
     """
 
-    def __init__(self, path: Path, tree: Any, spans: dict[str, _Span]) -> None:
+    def __init__(self, path: Path, tree: Any, spans: dict[str, _Span], size_bytes: int) -> None:
         self.tree = tree
+        self._allowed_bytes = TIMES_THE_FILE * size_bytes + CONSTANT_BYTES
+        self._given_bytes = 0
         self._path = path
         self._spans = spans
         self._bytes: np.ndarray | None = None
@@ -64,9 +73,13 @@ class Archive:
         Raises
         ------
         BrokenPickleError
-            If its numbers are not in the file, or are damaged.
+            If its numbers are not in the file, or are damaged; if all tensors so far have far more bytes than the
+            file, because they share them.
         """
         storage = described.storage
+        self._given_bytes += math.prod(described.shape) * getattr(torch, storage.dtype).itemsize
+        if self._given_bytes > self._allowed_bytes:
+            raise BrokenPickleError("damaged: its tensors share their numbers and are many times as large as the file")
         if storage.key not in self._blocks:
             self._blocks[storage.key] = self._block(storage)
         return self._blocks[storage.key].as_strided(described.shape, described.stride, described.offset)
@@ -114,23 +127,50 @@ def open_archive(path: Path, inert: Collection[str] = (), mentioned: Collection[
 
 def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
     try:
+        _check_directory(file)
         with zipfile.ZipFile(file) as archive:
             entries = {info.filename: info for info in archive.infolist()}
             if len(entries) > MOST_ENTRIES:
                 raise BrokenPickleError(f"a zip file of {len(entries):,} entries")
+            if len(entries) != len(archive.infolist()):
+                raise BrokenPickleError("a zip file with two entries of one name")
             folders = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
             if len(folders) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
                 raise BrokenPickleError("a zip file that torch.save did not write")
             folder = folders[0]
             if entries[f"{folder}data.pkl"].file_size > MOST_PICKLE_BYTES:
                 raise BrokenPickleError("a pickle larger than that of any checkpoint")
-            if f"{folder}byteorder" in entries and archive.read(f"{folder}byteorder") != b"little":
+            byte_order = entries.get(f"{folder}byteorder")
+            if byte_order is not None and (byte_order.file_size > 6 or archive.read(byte_order) != b"little"):
                 raise BrokenPickleError("big-endian numbers")
             tree = reader.read(io.BytesIO(archive.read(f"{folder}data.pkl")))
     except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError, struct.error) as error:
         raise BrokenPickleError(str(error)) from error
     used = {key: entries[name] for key in reader.storages if (name := f"{folder}data/{key}") in entries}
-    return Archive(path, tree, {key: _zip_span(file, info) for key, info in used.items()})
+    spans = {key: _zip_span(file, info) for key, info in used.items()}
+    return Archive(path, tree, spans, file.seek(0, os.SEEK_END))
+
+
+def _check_directory(file: IO[bytes]) -> None:
+    """Raises BrokenPickleError if the table of contents is too large: :mod:`zipfile` reads it whole into memory.
+
+    Its length is stated at the end of the file, before a comment (zip's APPNOTE, 4.3.16), and for a large archive also
+    in a record of 56 bytes before that (4.3.14). A table of another length than stated is refused by :mod:`zipfile`.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 2**16 - 1024, 0))
+    tail = file.read()
+    end = tail.rfind(b"PK\5\6")
+    if end < 0 or len(tail) < end + _END_BYTES:
+        raise BrokenPickleError("a zip file without an end")
+    stated = int.from_bytes(tail[end + 12 : end + 16], "little")
+    large = tail.rfind(b"PK\6\6", 0, end)
+    if large >= 0:
+        of_large = int.from_bytes(tail[large + 40 : large + 48], "little")
+        stated = of_large if stated == 2**32 - 1 else max(stated, of_large)
+    if stated > min(MOST_DIRECTORY_BYTES, size):
+        raise BrokenPickleError(f"a zip file with a table of contents of {stated:,} bytes")
+    file.seek(0)
 
 
 def _zip_span(file: IO[bytes], info: zipfile.ZipInfo) -> _Span:
@@ -155,9 +195,9 @@ def _open_legacy(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
         raise BrokenPickleError("big-endian numbers")
     tree, keys = reader.read(file), reader.read(file)
     position, size = file.tell(), file.seek(0, os.SEEK_END)
-    spans = {}
+    spans: dict[str, _Span] = {}
     for key in keys if isinstance(keys, list) else [None]:
-        if key not in reader.storages:
+        if not isinstance(key, str) or key not in reader.storages or key in spans:
             raise BrokenPickleError("numbers of an unknown storage")
         storage = reader.storages[key]
         file.seek(position)
@@ -166,4 +206,4 @@ def _open_legacy(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
             raise BrokenPickleError("a storage of the wrong length")
         spans[key] = _Span(position + 8, length)
         position += 8 + length
-    return Archive(path, tree, spans)
+    return Archive(path, tree, spans, size)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu, softmax
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import ClipError, TlbenchError
 
 # detect.py: the BGR means of the VGG16 backbone, subtracted from RGB pixels. The checkpoint is used that way.
 CHANNEL_MEANS = (104.0, 117.0, 123.0)
@@ -262,7 +262,10 @@ class S3FDDetector:
         return found
 
     def maps(self, frames: np.ndarray) -> Iterator[list[Tensor]]:
-        """The network's maps, one list for each batch of 32. Large frames are processed in smaller parts."""
+        """The network's maps, one list for each batch of 32. Large frames are processed in smaller parts.
+
+        Raises ClipError ``not-finite`` if they are no numbers.
+        """
         if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
             raise ValueError(f"frames must be (n, H, W, 3) uint8, not {frames.shape} {frames.dtype}")
         means = torch.tensor(CHANNEL_MEANS, device=self.device).view(1, 3, 1, 1)
@@ -274,7 +277,14 @@ class S3FDDetector:
                 for pixels in torch.split(torch.from_numpy(batch), at_once):
                     images = pixels.to(self.device).permute(0, 3, 1, 2).float() - means  # (b, 3, H, W), channels last
                     parts.append(self.network(images))
-            yield [torch.cat(level) for level in zip(*parts, strict=True)]
+            levels = [torch.cat(level) for level in zip(*parts, strict=True)]
+            if not all(bool(level.isfinite().all()) for level in levels):
+                raise ClipError(
+                    "not-finite",
+                    "the face detector s3fd gives numbers that are NaN or infinite; its checkpoint is damaged, fetch "
+                    "it again or take another --detector",
+                )
+            yield levels
 
 
 def _check(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

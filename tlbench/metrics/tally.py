@@ -14,6 +14,10 @@ from typing import TypeVar
 T = TypeVar("T", bound="Tally")
 
 
+class NotFiniteError(ValueError):
+    """A number of a tally is NaN or infinite: of one clip, or the sum of several."""
+
+
 @dataclass(frozen=True)
 class Tally:
     """Base of all tallies: the fields are numbers, and adding tallies adds the fields."""
@@ -22,7 +26,7 @@ class Tally:
         for field in fields(self):
             value = getattr(self, field.name)
             if not isfinite(value):
-                raise ValueError(f"{type(self).__name__}.{field.name} must be finite, got {value}")
+                raise NotFiniteError(f"{type(self).__name__}.{field.name} must be finite, got {value}")
 
     def __add__(self: T, other: T) -> T:
         if type(other) is not type(self):

@@ -18,7 +18,9 @@ from tlbench.datasets.transcripts import spoken
 from tlbench.preflight.findings import Finding, finding
 
 # What is found of the checkpoints of a run, not of its clips.
-OF_CHECKPOINTS = frozenset({"other-dataset", "other-speakers", "other-vocabulary", "unverified-checkpoint"})
+OF_CHECKPOINTS = frozenset(
+    {"other-dataset", "other-speakers", "other-vocabulary", "unverified-checkpoint", "damaged-checkpoint"}
+)
 NAMED = 3  # speakers and words that a message names
 FEW_SPEAKERS = 50  # up to so many in its training, a speaker who is none of them is news to a network
 FEW_WORDS = 1_000  # up to so many different words in its training, a network has learned a list and not to spell

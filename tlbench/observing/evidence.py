@@ -19,6 +19,8 @@ from tlbench.preflight.findings import Finding
 MOST_DIMENSIONS = 8
 MOST_TEXTS = 1_000_000  # of a list of texts
 
+NOT_FINITE = "not-finite"  # code of the error of a clip for which an observer gives NaN or infinities
+
 Value: TypeAlias = "float | int | str | bool | list[str] | np.ndarray | None"
 
 
@@ -32,10 +34,15 @@ class Evidence:
         Name of the observer, as in the registry.
     values : mapping of str to number, text, list of text, or array
         The numbers, texts and arrays. Arrays hold one number per frame or window (float32, float64 or integer).
+    finite : bool
+        Whether what the values were decoded from was finite. An observer whose words or ranks are made of logits says
+        so here; in values that are numbers themselves it is seen (:func:`first_not_finite`). Not in files:
+        evidence that is not finite is not kept.
     """
 
     observer: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    finite: bool = field(default=True, compare=False)
 
     def number(self, name: str) -> float:
         """The number ``name`` as a float. Raises KeyError if the observer did not return it."""
@@ -84,6 +91,33 @@ class Observation:
     failures: dict[str, ClipError] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     cached: int = 0
+
+
+def check_finite(evidence: Evidence, clip_id: str) -> None:
+    """Raises ClipError ``not-finite`` if a number of the evidence, or one that it was decoded from, is NaN or infinite.
+
+    The message names the first such value.
+    """
+    name = first_not_finite(evidence)
+    if name is not None:
+        raise ClipError(
+            NOT_FINITE,
+            f"clip {clip_id}: {evidence.observer} gives a {name} that is NaN or infinite; its checkpoint is "
+            "damaged, or does not fit such videos",
+        )
+
+
+def first_not_finite(evidence: Evidence) -> str | None:
+    """Name of the first value that is not finite, or that it is the network's output; None if all are finite."""
+    if not evidence.finite:
+        return "network output"
+    return next((name for name, value in evidence.values.items() if not _is_finite(value)), None)
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind != "f" or bool(np.isfinite(value).all())
+    return not isinstance(value, (float, np.floating)) or math.isfinite(value)
 
 
 def _encode(name: str, value: Value | np.generic) -> Any:

@@ -17,7 +17,7 @@ from tlbench.media.face_crop import steady
 from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import choose_device
-from tlbench.observing.evidence import Evidence
+from tlbench.observing.evidence import Evidence, check_finite
 from tlbench.observing.face_options import DEFAULT_FACES
 from tlbench.observing.observer import ClipChunk
 from tlbench.observing.plan import ObserverPlan, Plan
@@ -126,6 +126,7 @@ def observe_frames(
     (outcome,) = network.compute([state])
     if isinstance(outcome, ClipError):
         raise outcome
+    check_finite(outcome, "frames")
     return outcome
 
 

@@ -17,7 +17,7 @@ from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checker import ClipChecker
 from tlbench.observing.clip_checks import ClipChecks
 from tlbench.observing.clip_job import ClipJob, needs_guides, needs_search
-from tlbench.observing.evidence import Evidence, Observation
+from tlbench.observing.evidence import Evidence, Observation, check_finite
 from tlbench.observing.guides import GuideFinder, Guides
 from tlbench.observing.observer import ClipChunk, Observer
 from tlbench.observing.plan import ObserverPlan, Plan
@@ -85,10 +85,21 @@ class ObserverRunner:
             if stored is None or self._outdated(job, key, stored):
                 job.keys[plan.name] = key
             else:
-                job.evidence[plan.name] = Evidence.from_json(stored["evidence"])
                 job.frames = stored["frames"]
                 job.cached += 1
+                self._take(job, plan.name, Evidence.from_json(stored["evidence"]))
         return job
+
+    @staticmethod
+    def _take(job: ClipJob, name: str, evidence: Evidence) -> bool:
+        """Take an observer's evidence of a clip; if a number of it is not finite, the observer fails. Returns which."""
+        try:
+            check_finite(evidence, job.clip.id)
+        except ClipError as error:
+            job.fail(name, error)
+            return False
+        job.evidence[name] = evidence
+        return True
 
     def _outdated(self, job: ClipJob, key: dict[str, Any], stored: dict[str, Any]) -> bool:
         """Whether cached evidence is from before faces were followed, for a clip with boxes that have changed since."""
@@ -231,11 +242,13 @@ class ObserverRunner:
             if isinstance(outcome, ClipError):
                 job.fail(plan.name, outcome)
                 continue
+            key = job.keys[plan.name]
+            if not self._take(job, plan.name, outcome):
+                continue
             payload: dict[str, Any] = {"evidence": outcome.to_json(), "frames": job.frames}
-            if "boxes" in job.keys[plan.name]:
+            if "boxes" in key:
                 payload["faces"] = True  # made after faces were followed, see _outdated
-            self.cache.write(job.keys[plan.name], payload)
-            job.evidence[plan.name] = outcome
+            self.cache.write(key, payload)
 
     def _observer(self, name: str) -> Observer:
         if name not in self._loaded:

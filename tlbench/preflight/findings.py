@@ -314,6 +314,11 @@ _KINDS = (
         "warning",
         "score with an observer trained on such faces; these numbers say nothing about the videos",
     ),
+    # Observers with damaged weights
+    Kind("not-finite", "error", "take another checkpoint, or leave this clip out; NaN says nothing of a video", "none"),
+    Kind(
+        "damaged-checkpoint", "warning", "take another file of this checkpoint: fetch, import or train it again", "none"
+    ),
     # Faces in the real video
     Kind(
         "reference-no-face",

@@ -13,14 +13,17 @@ from tlbench.errors import ClipError, TlbenchError, quoted, shortened
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
-from tlbench.metrics.tally import Tally
+from tlbench.metrics.tally import NotFiniteError, Tally
 from tlbench.observing.clip_info import ClipInfo
+from tlbench.observing.evidence import NOT_FINITE, Evidence, check_finite
 from tlbench.preflight.findings import Finding, is_of_dataset, of_failure
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.scoring.record import ClipRecord, Failure
 from tlbench.scoring.result import ClipScore, Result, Role
 from tlbench.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
 
+# Of one clip; a network's float32 ends at 3.4e38. Sums over clips, and their squares in intervals, stay finite.
+LARGEST_SUM = 1e100
 # Findings about all records together: they are computed whenever records are aggregated.
 FROM_RECORDS = frozenset({"duplicate", "duplicate-pictures", "long-video", "ground-truth-as-system"})
 
@@ -131,7 +134,7 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         if metric.arithmetic == "sound" and metric.observer in withheld:
             continue
         try:
-            tally = metric.tally(evidence)
+            tally = _tally(metric, evidence, record.id)
         except ClipError as error:
             failures[metric.key] = Failure(error.code, error.message)
             if error.code not in {found.code for found in findings}:
@@ -157,6 +160,24 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
         notes=record.notes,
         findings=tuple(findings),
     )
+
+
+def _tally(metric: Metric, evidence: Evidence, clip_id: str) -> Tally:
+    """The metric's tally of a clip. Raises ClipError if it has none, or one that is not finite; KeyError as ``tally``.
+
+    The evidence may come from a file that anybody wrote.
+    """
+    check_finite(evidence, clip_id)
+    try:
+        with np.errstate(over="ignore"):  # what is beyond all numbers is infinite, and refused as such
+            tally = metric.tally(evidence)
+    except NotFiniteError as error:
+        raise ClipError(
+            NOT_FINITE, f"clip {clip_id}: {metric.key} is no finite number ({error}); leave this clip out"
+        ) from error
+    if max(abs(tally.numerator), abs(tally.denominator)) > LARGEST_SUM:
+        raise ClipError(NOT_FINITE, f"clip {clip_id}: {metric.key} has a sum of {tally.numerator:g}; score it again")
+    return tally
 
 
 def with_outdated(result: Result, before: Result, outdated: Sequence[Metric]) -> Result:

@@ -8,16 +8,17 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
 from tlbench.litter import remove_litter
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.engines import observe
-from tlbench.observing.evidence import Observation
+from tlbench.observing.evidence import NOT_FINITE, Observation
 from tlbench.observing.observer import HALF_NAME
 from tlbench.observing.plan import Plan
-from tlbench.preflight.findings import Finding, of_failure
+from tlbench.preflight.findings import Finding, finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
@@ -27,7 +28,7 @@ from tlbench.scoring.probe import check_training
 from tlbench.scoring.protocols import make_protocols, mark_of_selection
 from tlbench.scoring.provenance import make_provenance
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
-from tlbench.scoring.result import FILE_NAME, Result, Role
+from tlbench.scoring.result import FILE_NAME, ClipScore, Result, Role
 from tlbench.scoring.setup import Setup
 from tlbench.statistics import IntervalSettings
 
@@ -89,7 +90,8 @@ def run(
         numbers={plan.name: HALF_NAME if plan.half else "float32" for plan in setup.plan.observers if plan.weights},
         generation=None if is_control else setup.origin,
     )
-    result = replace(result, provenance=provenance)
+    damaged = _damaged_checkpoints(result.clips, setup.weights)
+    result = replace(result, provenance=provenance, findings=(*result.findings, *damaged))
     result.write(out / FILE_NAME)
     return result
 
@@ -132,6 +134,19 @@ def _findings_of_names_and_texts(
         if one.clip is not None:
             of_clips.setdefault(one.clip, []).append(one)
     return [one for one in found if one.clip is None], of_clips
+
+
+def _damaged_checkpoints(clips: Sequence[ClipScore], weights: Sequence[Weights]) -> list[Finding]:
+    """A finding for each checkpoint that gave no finite number for any clip that its observer could see."""
+    found = []
+    for used in weights:
+        failures = [clip.failures.get(used.card.observer) for clip in clips]
+        codes = [why.code for why in failures if why is not None]
+        if NOT_FINITE in codes and len(codes) == len(failures):
+            named = f"checkpoint {used.card.name!r} ({used.path.name})"
+            message = f"{named} gives no finite number for any of {len(clips):,} clips"
+            found.append(finding("damaged-checkpoint", None, message))
+    return found
 
 
 def _not_checked(plan: Plan) -> list[str]:

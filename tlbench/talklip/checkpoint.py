@@ -18,9 +18,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import Package, open_package
-from tlbench.checkpoints.state_dict import load_into, open_checkpoint, published, read_state
+from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError
 from tlbench.files import atomic_path
@@ -75,29 +76,38 @@ def generator_of(package: Package, path: Path) -> TalkLip:
 
     Raises TlbenchError, naming ``path``, if the package is of another model or its sizes do not fit.
     """
-    if package.observer != GENERATOR:
-        raise TlbenchError(f"package {path}: holds {package.observer!r}, not {GENERATOR!r}")
-    try:
-        dims = GeneratorDims.from_json(package.config["generator"])
-        audio = package.config.get("audio") or {}
-        observer, sizes = str(audio.get("observer", PUBLISHED_ENCODER)), audio.get("sizes")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TlbenchError(f"weights {path}: its configuration is not a generator's ({error})") from error
+    dims = stated_dims(package, path)
+    audio = package.config.get("audio", {})
+    if not isinstance(audio, dict):
+        raise TlbenchError(f"weights {path}: its configuration is not a generator's (audio is no JSON object)")
+    observer, sizes = audio.get("observer", PUBLISHED_ENCODER), audio.get("sizes")
     name = f"{GENERATOR}, {path}"
-    if dims.audio == "local":
-        generator = TalkLip(dims)
-    else:
-        encoder: AudioEncoder = capability(observer, "audio_encoder")(
-            without_prefix(package.tensors, AUDIO), sizes, name
-        )
+    encoder: AudioEncoder | None = None
+    if dims.audio == "global":
+        encoder = _audio_encoder(observer, without_prefix(package.tensors, AUDIO), sizes, name)
         if encoder.width != dims.audio_width:
             raise TlbenchError(
                 f"weights {path}: its audio encoder has features of size {encoder.width}, its configuration "
                 f"says {dims.audio_width}"
             )
-        generator = TalkLip(dims, encoder)
-    load_into(generator, package.tensors, name)
-    return generator
+    return build_network(lambda: TalkLip(dims, encoder), package.tensors, name)
+
+
+def stated_dims(package: Package, path: Path) -> GeneratorDims:
+    """The sizes that a package states. Raises TlbenchError, naming ``path``, if it has none that can be used."""
+    if package.observer != GENERATOR:
+        raise TlbenchError(f"package {path}: holds {package.observer!r:.120}, not {GENERATOR!r}")
+    try:
+        return GeneratorDims.from_json(package.config["generator"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TlbenchError(f"weights {path}: its configuration is not a generator's ({error})") from error
+
+
+def _audio_encoder(observer: object, tensors: Mapping[str, Tensor], sizes: object, name: str) -> AudioEncoder:
+    if not isinstance(observer, str) or not (sizes is None or isinstance(sizes, dict)):
+        raise TlbenchError(f"weights of {name}: its audio encoder has no observer's name, or no JSON object of sizes")
+    encoder: AudioEncoder = capability(observer, "audio_encoder")(tensors, sizes, name)
+    return encoder
 
 
 def generator_to_finetune(

@@ -21,6 +21,7 @@ from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import Cache, content_sha256, default_cache
+from tlbench.observing.evidence import NOT_FINITE
 from tlbench.observing.face_boxes import BoxFinder, BoxRule, choose_rule
 from tlbench.owner import owned
 from tlbench.talklip.generated_clip import (
@@ -193,7 +194,16 @@ def _generate_all(
                 progress(count, len(clips))
     finally:
         log.write()
+    if done.failures.keys() == {clip.id for clip in clips} and _codes(done) == {NOT_FINITE}:
+        raise TlbenchError(
+            f"checkpoint {generator.checkpoint}: gives faces whose pixels are not finite numbers for each of "
+            f"{len(clips):,} clips; it is damaged, take another (--checkpoint)"
+        )
     return done
+
+
+def _codes(done: GeneratedDataset) -> set[str]:
+    return {error.code for error in done.failures.values()}
 
 
 def _unfinished(clips: list[Clip], out: Path, log: GenerationLog, rule: BoxRule) -> list[Clip]:

@@ -21,6 +21,7 @@ from tlbench.generation.generation_log import made_with
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.video_reader import DECODING
 from tlbench.observing.device import choose_device
+from tlbench.observing.evidence import NOT_FINITE
 from tlbench.observing.observer import HALF_NAME
 from tlbench.talklip.checkpoint import find_generator, generator_of, open_generator
 from tlbench.talklip.dataset import crop_face
@@ -119,7 +120,7 @@ def generate_frames(
     Raises
     ------
     ClipError
-        If a frame has no entry in ``boxes``, or its box is outside the frame.
+        If a frame has no entry in ``boxes``, its box is outside the frame, or a generated face is not finite.
     """
     first: np.ndarray | None = None
     for begin in range(0, len(audio_features), inference.run_frames):
@@ -134,6 +135,12 @@ def generate_frames(
             first = poses[:1] if first is None else first
             rows = torch.tensor([begin + row for row, _, _ in with_face], device=audio_features.device)
             faces = inference.generate(audio_features[rows], poses, first if identity == "first" else poses)
+            if not np.isfinite(faces).all():
+                raise ClipError(
+                    NOT_FINITE,
+                    "the generator gives faces whose pixels are not finite numbers; its checkpoint is damaged, take "
+                    "another (--checkpoint)",
+                )
             for (row, _, box), face in zip(with_face, faces, strict=True):
                 paste(results[row], box, np.ascontiguousarray(face[..., ::-1]))
         yield from results

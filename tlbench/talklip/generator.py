@@ -10,13 +10,14 @@ exactly Wav2Lip's generator (Rudrabha/Wav2Lip ``models/wav2lip.py``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tlbench.checkpoints.dims import NetworkDims
 from tlbench.errors import TlbenchError, did_you_mean
 from tlbench.media.mel import mel_segments, mel_spectrogram
 from tlbench.talklip.layers import Convolution, Upsampling, with_residuals
@@ -35,7 +36,7 @@ DECODER_RESIDUALS = (1, 2, 2, 2, 2, 2)  # of each stage but the first
 
 
 @dataclass(frozen=True)
-class GeneratorDims:
+class GeneratorDims(NetworkDims):
     """Sizes of a generator.
 
     Attributes
@@ -70,13 +71,9 @@ class GeneratorDims:
     ahead_frames: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         counts = (self.audio_width, self.contrast_width, self.ahead_frames, self.deepest - 1, self.narrowest - 1)
-        if (
-            self.audio not in ("global", "local")
-            or not 0 < self.width <= 4
-            or not 0 <= min(counts) <= max(counts) < 2**16
-            or self.narrowest > self.deepest
-        ):
+        if not 0 < self.width <= 4 or not 0 <= min(counts) <= max(counts) < 2**16 or self.narrowest > self.deepest:
             raise ValueError(f"sizes of a generator out of range: {self}")
         if (self.audio == "local") != (self.audio_width == 0):
             raise ValueError(f"a {self.audio} audio encoder with audio_width {self.audio_width}")
@@ -94,15 +91,6 @@ class GeneratorDims:
     def audio_embedding_width(self) -> int:
         """Size of an audio embedding."""
         return self.audio_width or self.embedding
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> GeneratorDims:
-        """The inverse of :meth:`to_json`. Raises TypeError or ValueError on sizes that are unknown or out of range."""
-        return cls(**data)
 
 
 PUBLISHED = GeneratorDims("local")  # Wav2Lip's

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlbench.errors import TlbenchError
+from tlbench.training.run_folder import check_progress
 
 AUDIO_FROZEN, AUDIO_TRAINED, EXPERT_USED, DONE = range(4)
 NAMES = (
@@ -114,7 +115,10 @@ class Stages:
         return {"stage": self.stage, "best": self.best, "waited": self.waited}
 
     def restore(self, kept: Mapping[str, Any]) -> None:
-        """Continue from :meth:`to_json`. Raises KeyError if a name is missing."""
+        """Continue from :meth:`to_json`. Raises KeyError if a name is missing, ValueError if there is no such stage."""
+        check_progress((kept["stage"], kept["waited"]), kept["best"])
+        if kept["stage"] > DONE:
+            raise ValueError(f"it has a stage {kept['stage']} of {STAGES}")
         self.stage, self.best, self.waited = kept["stage"], kept["best"], kept["waited"]
 
 

@@ -19,7 +19,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.cache import default_cache
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.talklip.batches import MIN_FRAMES, BatchMaker
-from tlbench.talklip.checkpoint import find_generator, generator_to_finetune, read_published
+from tlbench.talklip.checkpoint import find_generator, generator_to_finetune, read_published, stated_dims
 from tlbench.talklip.dataset import TalkLipDataset
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.find_expert import FoundExpert, find_expert
@@ -165,7 +165,9 @@ def _open_init_checkpoint(model: ModelConfig) -> InitCheckpoint | None:
             "(--init-from)"
         )
     path = find_generator(model.init_from, "init-from")
-    return InitCheckpoint(path, open_package(path, read_published))
+    package = open_package(path, read_published)
+    stated_dims(package, path)  # before its sizes are written into the settings
+    return InitCheckpoint(path, package)
 
 
 def _find_expert(loss: LossConfig, given: str | None, dataset: str) -> FoundExpert | None:

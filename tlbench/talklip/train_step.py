@@ -19,6 +19,7 @@ from tlbench.talklip.generator import TalkLip
 from tlbench.talklip.losses import contrastive_loss, expert_input, gan_losses, reconstruction_loss
 from tlbench.talklip.train_config import ADAM_BETA2, LossConfig, OptimConfig
 from tlbench.training.expert import Expert
+from tlbench.training.run_folder import load_optimiser
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -213,7 +214,7 @@ class TrainStep:
         """Continue from :meth:`state`. Raises KeyError, RuntimeError or ValueError if it does not fit."""
         for name, network in self.networks.items():
             network.load_state_dict(state[name])
-            self.optimisers[name].load_state_dict(state[f"{name}_optimiser"])
+            load_optimiser(self.optimisers[name], state[f"{name}_optimiser"])
             self.optimisers[name].zero_grad()
 
 

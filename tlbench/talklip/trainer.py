@@ -30,7 +30,7 @@ from tlbench.talklip.train_config import Init
 from tlbench.talklip.train_step import ADVERSARIAL, TrainStep
 from tlbench.talklip.validation import Validation
 from tlbench.training.loop import TrainingReport
-from tlbench.training.run_folder import STATE_ERRORS, RunLog, Sums, bad_state, read_state, write_state
+from tlbench.training.run_folder import STATE_ERRORS, RunLog, Sums, bad_state, check_progress, read_state, write_state
 from tlbench.training.schedule import BatchPlan
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ class Position:
     step: int = 0
     tries: int = 0
     l1: float | None = None
+
+    def __post_init__(self) -> None:
+        check_progress((self.step, self.tries), self.l1)
 
 
 class ReferenceTraining:
@@ -382,6 +385,7 @@ class ReferenceTraining:
             self._stages.restore(state["stages"])
             self._guard.restore(state.get("guard", {}))
             self._sums = Sums(state.get("losses", {}))
+            check_progress(filter(None, [state.get("log_lines")]), None)
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
         self._cut_log(state.get("log_lines"))

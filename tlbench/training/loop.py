@@ -21,8 +21,18 @@ from torch.utils.data import Dataset
 from tlbench.checkpoints.package import own_package, replace_package
 from tlbench.errors import TlbenchError
 from tlbench.metrics.catalogue import find_metric
+from tlbench.observing.evidence import first_not_finite
 from tlbench.training.batch_loading import load_batches
-from tlbench.training.run_folder import STATE_ERRORS, RunLog, Sums, bad_state, read_state, write_state
+from tlbench.training.run_folder import (
+    STATE_ERRORS,
+    RunLog,
+    Sums,
+    bad_state,
+    check_progress,
+    load_optimiser,
+    read_state,
+    write_state,
+)
 from tlbench.training.sample_dataset import SampleDataset
 from tlbench.training.schedule import BatchPlan, Schedule
 from tlbench.training.trainable import TOTAL, Trainable
@@ -74,6 +84,9 @@ class _Progress:
     step: int = 0
     best: float | None = None
     best_step: int = 0
+
+    def __post_init__(self) -> None:
+        check_progress((self.step, self.best_step), self.best)
 
 
 class _Batches(Dataset[dict[str, Tensor]]):
@@ -224,6 +237,11 @@ class TrainingLoop:
         progress = self._progress
         if self._fabric.global_rank == 0:
             evidence = self._trainable.predict(self._val_set, self._fabric.device)
+            if strange := next(filter(None, map(first_not_finite, evidence)), None):
+                raise TlbenchError(
+                    f"step {progress.step}: on a validation clip the {strange} is not finite; lower the learning rate "
+                    "and start again in another folder"
+                )
             tallies = [self._metric.tally(one) for one in evidence]
             value = self._metric.value(sum(tallies[1:], tallies[0]))
             if value is not None and self._is_better(value):
@@ -284,9 +302,10 @@ class TrainingLoop:
             return
         try:
             self._trainable.network.load_state_dict(state["network"])
-            self._optimiser.load_state_dict(state["optimiser"])
+            load_optimiser(self._optimiser, state["optimiser"])
             self._progress = _Progress(state["step"], state["best"], state["best_step"])
             self._sums = Sums(state.get("losses", {}))
+            check_progress(filter(None, [state.get("log_lines")]), None)
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
         self._cut_log(state.get("log_lines"))

@@ -6,12 +6,13 @@ boxes). So a second training run, or the rest of an interrupted preparation, onl
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 
@@ -122,12 +123,32 @@ class PreprocessedDataset(ABC):
 def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of a file, each read when it is accessed. Raises TlbenchError if the file is damaged."""
     try:
-        with open_outside(path, PREPROCESSED) as file, np.load(file, allow_pickle=False) as arrays:
-            yield arrays
+        with open_outside(path, PREPROCESSED) as file:
+            _check_members(file)
+            with np.load(file, allow_pickle=False) as arrays:
+                yield arrays
     except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
         raise TlbenchError(
             f"preprocessed clip {path}: the file is damaged ({error}); remove it and run the same command again"
         ) from error
+
+
+def _check_members(file: BinaryIO) -> None:
+    """Raises ValueError unless the arrays are stored as they are and as large as their headers say.
+
+    NumPy allocates what a header says before it reads, and unpacks what is packed.
+    """
+    with ZipFile(file) as archive:
+        for info in archive.infolist():
+            if info.compress_type != ZIP_STORED:
+                raise ValueError(f"{info.filename:.60} is packed")
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+                if member.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
+                    raise ValueError(f"{info.filename:.60} says {shape} of {dtype}, and has other bytes")
+    file.seek(0)
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from pickle import UnpicklingError
 from types import MappingProxyType
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
+from tlbench.checkpoints.state_dict import open_checkpoint, read_tree
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, atomic_path, read_outside, unwritable, write_bytes_atomically, write_text_atomically
 from tlbench.files_of_before import settings_now
@@ -26,7 +28,7 @@ STATE_NAME = "state.pt"
 LOG_NAME = "log.jsonl"
 SETTINGS_NAME = "settings.json"
 # What torch and the networks raise for a state file that does not fit.
-STATE_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError, BadZipFile)
+STATE_ERRORS = (OSError, RuntimeError, KeyError, IndexError, ValueError, TypeError, AttributeError)
 
 
 @contextmanager
@@ -101,22 +103,76 @@ def write_state(out: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(out: Path, device: torch.device) -> dict[str, Any] | None:
-    """The content of the folder's state file; None if there is none yet. Raises TlbenchError if it is damaged."""
+    """The content of the folder's state file; None if there is none yet. Raises TlbenchError if it is damaged.
+
+    It is read as any checkpoint, without running code, because a folder may come from somebody else.
+    """
     path = out / STATE_NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except STATE_ERRORS as error:
-        raise bad_state(out, error) from error
-    return state
+        state: Any = read_tree(open_checkpoint(path), path)
+    except TlbenchError as error:
+        raise bad_state(out, ValueError(str(error).removeprefix(f"weights {path}: ").partition(";")[0])) from error
+    if not isinstance(state, dict):
+        raise bad_state(out, ValueError("the file is damaged"))
+    return {name: _moved(value, device) for name, value in state.items()}
+
+
+def _moved(node: Any, device: torch.device) -> Any:
+    if isinstance(node, Tensor):
+        return node.to(device)
+    if isinstance(node, dict):
+        return {key: _moved(value, device) for key, value in node.items()}
+    return [_moved(value, device) for value in node] if isinstance(node, list) else node
+
+
+def load_optimiser(optimiser: Optimizer, kept: Mapping[str, Any]) -> None:
+    """Load an optimiser's state, whose tensors must be of the shapes of its parameters.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If it is of another optimiser, or has a setting or tensor that can't be used.
+    """
+    own = optimiser.state_dict()["param_groups"]
+    groups = kept["param_groups"]
+    if [group["params"] for group in groups] != [group["params"] for group in own]:
+        raise ValueError("its optimiser has other parameters")
+    for group, before in zip(groups, own, strict=True):
+        for name in group.keys() & before.keys() - {"params"}:
+            if not _alike(group[name], before[name]):
+                raise ValueError(f"its optimiser has the {name} {group[name]!r:.60}")
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for number, entry in kept["state"].items():
+        shape = parameters[number].shape
+        for name, value in entry.items():
+            if not isinstance(value, Tensor) or value.shape not in (shape, ()):
+                raise ValueError(f"its optimiser's {name:.60} is not of the shape of parameter {number}")
+    optimiser.load_state_dict(dict(kept))
+
+
+def check_progress(counts: Iterable[object], value: object) -> None:
+    """Raises ValueError if counts of a state are no whole numbers of 0 or more, or its best value is no number."""
+    if not all(type(count) is int and 0 <= count < 2**62 for count in counts):
+        raise ValueError("its number of steps is no count")
+    if value is not None and not (type(value) in (int, float) and math.isfinite(value)):  # type: ignore[arg-type]
+        raise ValueError("its best value is no finite number")
+
+
+def _alike(value: Any, before: Any) -> bool:
+    """Whether a setting is of the kind of the one before: a finite number, or the same switch."""
+    if isinstance(before, (tuple, list)):
+        return isinstance(value, (tuple, list)) and len(value) == len(before) and all(map(_alike, value, before))
+    if type(before) in (int, float):
+        return type(value) in (int, float) and math.isfinite(value)
+    return value == before or value is None
 
 
 def bad_state(out: Path, error: BaseException) -> TlbenchError:
     """The error for a state file that does not fit the network, or is damaged."""
-    unreadable = isinstance(error, (UnpicklingError, BadZipFile, EOFError)) or not str(error)
-    reason = "the file is damaged" if unreadable else str(error).splitlines()[0]
-    return TlbenchError(f"{out / STATE_NAME}: training can't resume from it ({reason}); remove it to start again")
+    reason = str(error).splitlines()[0] if str(error) else "the file is damaged"
+    return TlbenchError(f"{out / STATE_NAME}: training can't resume from it ({reason:.300}); remove it to start again")
 
 
 def _plain(value: Any) -> Any:
@@ -203,7 +259,7 @@ class Sums:
     """
 
     def __init__(self, losses: Mapping[str, list[float]] = MappingProxyType({})) -> None:
-        self.losses = {name: list(values) for name, values in losses.items()}
+        self.losses = {name: [float(value) for value in values] for name, values in losses.items()}
         self.frames = 0
         self.seconds = 0.0
         self.rate = 0.0
