@@ -30,7 +30,7 @@ TABLE = {
     "a current folder that is gone": 2,
     "ASCII in all": 0,
     "COLUMNS=1": 0,
-    "64 MB of memory": 2,
+    "1 GB of address space": 2,
 }
 
 
