@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import pytest
 from tests.factories.fairseq_factory import LETTERS, fine_tuned_config, fine_tuned_state, write_checkpoint
 from tests.factories.media_factory import write_clip
 from tests.factories.observer_weights import formula_weights
+from tests.factories.server_factory import only_loopback, serving
 from tlbench import verify as verifying
 from tlbench.checkpoints import catalogue as known
 from tlbench.checkpoints.catalogue import known_cards
@@ -86,15 +86,13 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             pass
 
     cards = {card.name: card for card in known_cards()}
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        base = f"http://127.0.0.1:{serving.server_port}"
+    only_loopback(monkeypatch)
+    with serving(Handler) as base:
         for name in ("syncnet", "conformer", "mvm"):
             cards[name] = replace(cards[name], url=f"{base}/{name}")
         cards["syncnet"] = replace(cards["syncnet"], sha256=hashlib.sha256(CONTENT).hexdigest())
         monkeypatch.setattr(known, "known_cards", lambda: list(cards.values()))
         yield
-        serving.shutdown()
 
 
 def test_the_list_says_of_each_checkpoint_all_a_user_must_know(desk: Desk) -> None:

@@ -114,3 +114,15 @@ def test_faceless_pictures_stay_without_a_face(monkeypatch: pytest.MonkeyPatch) 
         top, left = (int(rng.integers(length - side + 1)) for length in rgb.shape[:2])
         crop = np.ascontiguousarray(rgb[top : top + side, left : left + side])
         assert detector.find(np.asarray(cv2.resize(crop, (224, 224)))) is None, name
+
+
+@pytest.mark.parametrize(("top", "asked"), [(0, True), (-9, True), (-11, False)])
+def test_it_is_not_asked_about_a_face_whose_brows_are_outside_the_picture(
+    monkeypatch: pytest.MonkeyPatch, astronaut: np.ndarray, top: int, asked: bool
+) -> None:
+    """As BlazeFace sees a mouth that fills the picture, which the network would take for a face."""
+    face = Face(np.array([200.0, top, 300.0, top + 100.0]), np.zeros((6, 2)), 0.6)
+    detector = BlazeFaceDetector()
+    monkeypatch.setattr(detector, "_near", lambda frame, square: face)
+    monkeypatch.setattr(FullRange, "confidence", lambda *given: 1.0)
+    assert detector._confirmed_by_full_range(astronaut, [face]) == ([face] if asked else [])

@@ -214,7 +214,7 @@ def test_another_view_than_the_networks_is_refused_in_one_line(learned: Trainabl
         ({"width": 30, "heads": 4}, "divisible by the 4 heads"),
         ({"kernel": 4}, "odd number"),
         ({"hidden": 0}, "above 0"),
-        ({"hidden": 1.5}, "above 0"),
+        ({"hidden": 1.5}, "not a whole number"),
     ],
 )
 def test_sizes_that_can_not_be_are_said_in_one_line(size: str | dict[str, object], said: str) -> None:

@@ -111,7 +111,7 @@ def test_the_conformer_in_half_precision_gives_scores_in_full(conformer: Conform
         seen = reader._decoder.memory([encoded])
         scores.append(reader._decoder.teacher_forced([torch.tensor([39, 7, 3])], seen)[0])
         (free,) = reader._read_freely([reader._frontend([clip])[0]], [encoded])
-        assert set(free) == {"free_hypothesis", "ctc_hypothesis"}
+        assert set(free.values) == {"free_hypothesis", "ctc_hypothesis"}
     assert scores[1].dtype == torch.float32
     assert not torch.equal(*scores)
     assert _distance(*scores) < 0.05

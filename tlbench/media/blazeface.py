@@ -43,8 +43,11 @@ CLEAR_SCORE = 0.83
 # to agree there. Of 4,000 pictures without a face (seeds 0 and 1) one passed, which the looks before had taken for one.
 MIRRORED_SCORE, MIRRORED_FLAG, MIRRORED_SLACK = 0.66, 0.8, 0.05
 # Where that finds nothing either, a second network decides (`tlbench.media.full_range`): MediaPipe's own limit of 0.5
-# for its mean score, and for the face's; both looks before have to score 0.55 on average (neither below 0.45).
+# for its mean score, and for the face's; both looks before have to score 0.55 on average (neither below 0.45). It takes
+# a mouth that fills a picture for a face, whose brows would be outside: of 360 such pictures of GRID 11, all with at
+# least 0.15 of the square's side outside, so at most 0.1 may be.
 DOUBTFUL_SCORE, DOUBTFUL_SLACK = 0.55, 0.1
+OUTSIDE_MAX = 0.1
 CLEAR_WINDOW = 2.5  # a clear face in a window at most so much wider needs no second look
 CLOSE_UP = 1.75  # side of the window of the second look over the face's: boxes of GRID's faces waver least there
 FOLLOWED_OVERLAP = 0.2  # a face near another is the same if they overlap by more
@@ -188,6 +191,8 @@ class BlazeFaceDetector:
         for face in sorted(weak, key=lambda face: -face.score):
             if face.score < FACE_SCORE:
                 break
+            if _outside(face.square, frame.shape) > OUTSIDE_MAX:
+                continue
             if tried and overlap(face.square, np.stack([other.square for other in tried])).max() > OVERLAP_MAX:
                 continue
             tried.append(face)
@@ -231,6 +236,13 @@ def _is_clear(window: tuple[int, int, int], candidate: Face) -> bool:
     """Whether a candidate needs no second look."""
     side = float(candidate.square[2] - candidate.square[0])
     return candidate.score >= CLEAR_SCORE and window[2] <= CLEAR_WINDOW * side
+
+
+def _outside(square: np.ndarray, frame_shape: tuple[int, ...]) -> float:
+    """How far a square passes the frame's edge at most, as a share of its side; 0 or less if it does not."""
+    height, width = frame_shape[:2]
+    left, top, right, bottom = square
+    return float(max(-left, -top, right - width, bottom - height) / (right - left))
 
 
 def anchors() -> np.ndarray:
