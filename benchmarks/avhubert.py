@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -161,17 +162,17 @@ def attend(attention: Attention, x: Tensor, keys: Tensor, values: Tensor, paddin
 def work_of(
     decoder: Decoder, beam: int, encoded: Tensor, lengths: Tensor
 ) -> dict[str, Callable[[], list[list[list[int]]]]]:
-    stepper = SteppingDecoder(decoder)
+    steppers = {"tlbench": SteppingDecoder(decoder), "tlbench, packed": SteppingDecoder(decoder, packed=True)}
     settings = BeamSettings(beam=beam)
     counted = [encoded.shape[1]] * len(encoded)
 
-    def ours(changed: BeamSettings) -> list[list[list[int]]]:
-        found = beam_search(stepper, encoded, lengths, changed, counted=counted)
+    def ours(stepper: SteppingDecoder) -> list[list[list[int]]]:
+        found = beam_search(stepper, encoded, lengths, settings, counted=counted)
         return [[hypothesis.tokens.tolist() for hypothesis in one] for one in found]
 
     return {
         "original, step by step": lambda: StepByStep(decoder, beam).search(encoded, lengths),
-        "tlbench": lambda: ours(settings),
+        **{name: partial(ours, stepper) for name, stepper in steppers.items()},
     }
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from benchmarks.peak import matrix_peak_gflops
 from tlbench.datasets.clip import Clip
 from tlbench.media.video_reader import FrameChunk
-from tlbench.observers.conformer.fast_model import FusedFrontend, PackedEncoder, normalise
+from tlbench.observers.conformer.fast_model import FusedFrontend, JoinedEncoder, normalise
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import EOS, ids_of, required_frames
@@ -114,7 +114,7 @@ def main() -> None:
     total = sum(map(len, theirs))
     assert same == total, f"{total - same} of {total} characters differ"
 
-    eye, encoder = FusedFrontend(model.visual_frontend), PackedEncoder(model.encoder)
+    eye, encoder = FusedFrontend(model.visual_frontend), JoinedEncoder(model.encoder)
     features = eye([crops for crops, _ in clips])
     work: dict[str, Callable[[], object]] = {
         "original, clip by clip": lambda: [original_step_by_step(*clip, model) for clip in clips],

@@ -44,8 +44,10 @@ class PositionalConvolution(nn.Conv1d):
     """A grouped convolution over time with weight normalisation over dim 2.
 
     The original uses nn.utils.weight_norm, whose tensors have other names in newer releases of torch. Here the weight
-    is computed in the forward pass, so that the names are those of the files.
+    is computed in the forward pass, so that the names are those of the files, unless it was computed by :meth:`fold`.
     """
+
+    folded: Tensor | None
 
     def __init__(self, dims: Dims) -> None:
         kernel = dims.positional_kernel
@@ -56,9 +58,19 @@ class PositionalConvolution(nn.Conv1d):
         del self.weight
         self.weight_g = nn.Parameter(_tap_lengths(weight))
         self.weight_v = nn.Parameter(weight.clone())
+        self.register_buffer("folded", None, persistent=False)
+
+    def fold(self) -> None:
+        """Compute the weight once, for inference. The network can't be saved or trained any more."""
+        self.folded = self._normalised().detach()
+        del self.weight_g, self.weight_v
+
+    def _normalised(self) -> Tensor:
+        """The (out, in, k) weight."""
+        return self.weight_v * (self.weight_g / _tap_lengths(self.weight_v))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight_v * (self.weight_g / _tap_lengths(self.weight_v))
+        weight = self._normalised() if self.folded is None else self.folded
         x = F.conv1d(x, weight, self.bias, padding=self.padding, groups=self.groups)
         return x[..., :-1] if self.kernel_size[0] % 2 == 0 else x  # an even kernel has one frame too many (SamePad)
 
@@ -104,6 +116,12 @@ class TransformerEncoder(nn.Module):
         self.pos_conv = nn.Sequential(PositionalConvolution(dims))
         self.layers = nn.ModuleList(EncoderLayer(dims) for _ in range(dims.encoder_layers))
         self.layer_norm = nn.LayerNorm(dims.encoder_width)
+
+    def fold(self) -> None:
+        """Compute the weight of the positional convolution once, see :meth:`PositionalConvolution.fold`."""
+        for part in self.pos_conv:
+            if isinstance(part, PositionalConvolution):
+                part.fold()
 
     def forward(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
         masked = None

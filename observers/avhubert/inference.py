@@ -17,11 +17,13 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
+from tlbench.observing.packed_linear import pack_linear_layers
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .checkpoint import load
 from .decode import BeamSettings, NotFiniteLogitsError, beam_search, ctc_greedy
 from .dictionary import Dictionary
+from .fast_frontend import FusedFrontend
 from .incremental_decoder import SteppingDecoder
 from .model import AVHubert
 
@@ -56,7 +58,8 @@ class AVHubertClipState(ClipState):
 class AVHubertInference:
     """The network of a run, its dictionary and its view.
 
-    ``similarity`` also compares encoder features; ``half`` computes in bfloat16.
+    ``similarity`` also compares encoder features; ``half`` computes in bfloat16; ``packed`` multiplies with packed
+    weights.
     """
 
     def __init__(
@@ -68,30 +71,44 @@ class AVHubertInference:
         *,
         similarity: bool,
         half: bool = False,
+        packed: bool = False,
     ) -> None:
-        self._model = model.eval().requires_grad_(False).to(device)
+        self._model = model.eval().requires_grad_(False)
+        network = self._model.encoder.w2v_model
+        self._frontend = FusedFrontend(network.feature_extractor_video).eval().requires_grad_(False).to(device)
+        del network.feature_extractor_video  # the fused front end has its weights
+        network.encoder.fold()
+        self._model.to(device)
         self._dictionary = dictionary
         self._view = view
         self._device = device
         self._similarity = similarity
         self._dtype = HALF if half else torch.float32
         self._half = half
-        self._stepper = SteppingDecoder(self._model.decoder, self._dtype) if model.dims.decoder_layers else None
         self._settings = BeamSettings(early_stop=True)  # does not change the best hypothesis
         if half:
-            to_half(self._model.encoder.w2v_model)
-            if self._stepper is not None:
+            to_half(network)
+            to_half(self._frontend)
+        if packed:
+            pack_linear_layers(network if half else self._model)
+            pack_linear_layers(self._frontend)
+        self._stepper: SteppingDecoder | None = None
+        if model.dims.decoder_layers:
+            self._stepper = SteppingDecoder(self._model.decoder, self._dtype, packed=packed)
+            if half:
                 del self._model.decoder  # the incremental decoder has its weights
 
     @classmethod
-    def load(cls, weights: Path, view: View, device: str, *, similarity: bool, half: bool = False) -> AVHubertInference:
+    def load(
+        cls, weights: Path, view: View, device: str, *, similarity: bool, half: bool = False, packed: bool = False
+    ) -> AVHubertInference:
         """Load the network. Raises TlbenchError if the weights do not fit, or have no output layer."""
         model, dictionary = load(weights)
         if not model.dims.vocabulary:
             raise TlbenchError(
                 f"weights {weights}: this AV-HuBERT is pre-trained only and can't read; take a fine-tuned checkpoint"
             )
-        return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half)
+        return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half, packed=packed)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> AVHubertClipState:
         """The state of a new clip. Raises ClipError if features are compared and there is no audio."""
@@ -150,7 +167,7 @@ class AVHubertInference:
                 "too-long",
                 f"clip {clip.id}: {lips.shape[2]} frames, this network reads at most {longest}; cut it into utterances",
             )
-        video = self._model.video_features(lips)
+        video = self._frontend(lips)
         encoded = self._fused(video, None)
         if not self._similarity:
             return encoded, {}
@@ -158,7 +175,7 @@ class AVHubertInference:
         if not state.reference.frames:
             raise ClipError("missing", f"clip {clip.id}: no reference video to compare features with; leave avs_* out")
         real = self._pictures(state.reference.all(clip.id))
-        real_video = self._model.video_features(real)
+        real_video = self._frontend(real)
         audio, real_audio = (
             self._model.audio_features(self._speech(state.samples, pictures.shape[2])) for pictures in (lips, real)
         )

@@ -53,6 +53,7 @@ class AVHubert(LipReader):
     modes: ClassVar[tuple[str, ...]] = (SIMILARITY,)
     answer: ClassVar[str] = "tokens"
     has_half: ClassVar[bool] = True
+    has_packed: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.avhubert.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.avhubert.train:TrainableAVHubert"
@@ -64,7 +65,14 @@ class AVHubert(LipReader):
 
     @classmethod
     def load(
-        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> AVHubert:
         """Load the network from the published file or a package.
 
@@ -76,7 +84,8 @@ class AVHubert(LipReader):
         path, view = cls.weights_and_view(weights, views)
         from .inference import AVHubertInference
 
-        return cls(AVHubertInference.load(path, view, device, similarity=SIMILARITY in modes, half=half))
+        similarity = SIMILARITY in modes
+        return cls(AVHubertInference.load(path, view, device, similarity=similarity, half=half, packed=packed))
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:

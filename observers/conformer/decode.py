@@ -21,14 +21,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .fast_model import ClipMemory, PackedDecoder, PrefixCache
+from .fast_model import ClipMemory, JoinedDecoder, PrefixCache
 from .tokenizer import BLANK, EOS, VOCABULARY
 
 BEAM = 20
 
 
 def teacher_forced_ids(
-    decoder: PackedDecoder, memory: Sequence[ClipMemory], references: Sequence[Tensor]
+    decoder: JoinedDecoder, memory: Sequence[ClipMemory], references: Sequence[Tensor]
 ) -> list[Tensor]:
     """The character that the decoder predicts at each position of the reference, given the reference before it.
 
@@ -47,7 +47,7 @@ def teacher_forced_ids(
 
 
 def teacher_forced_logits(
-    decoder: PackedDecoder, memory: Sequence[ClipMemory], references: Sequence[Tensor]
+    decoder: JoinedDecoder, memory: Sequence[ClipMemory], references: Sequence[Tensor]
 ) -> list[Tensor]:
     """The decoder's logits at each position of the reference, given the reference before it.
 
@@ -55,7 +55,7 @@ def teacher_forced_logits(
 
     Parameters
     ----------
-    decoder : PackedDecoder
+    decoder : JoinedDecoder
     memory : sequence of ClipMemory
         Of each clip.
     references : sequence of (n,) int64
@@ -111,7 +111,7 @@ class _Beam:
         return parents
 
 
-def beam_search(decoder: PackedDecoder, memory: Sequence[ClipMemory], beam: int = BEAM) -> list[Hypothesis]:
+def beam_search(decoder: JoinedDecoder, memory: Sequence[ClipMemory], beam: int = BEAM) -> list[Hypothesis]:
     """The best sentence of each clip. Clips share matrix products, but do not influence each other."""
     device = memory[0].keys[0].device
     running = [

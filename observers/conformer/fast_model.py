@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from tlbench.observing.fused_layers import conv2d, fuse, scale_and_shift
+from tlbench.observing.fused_layers import conv2d, fuse, linear, scale_and_shift
 from tlbench.observing.precision import exact_products
 
 from .model import (
@@ -155,7 +155,7 @@ def _rows(heads: Tensor) -> Tensor:
     return heads[0].transpose(0, 1).flatten(1)
 
 
-class _PackedRelativeAttention(nn.Module):
+class _JoinedRelativeAttention(nn.Module):
     def __init__(self, attention: RelativeAttention) -> None:
         super().__init__()
         self.of = attention
@@ -182,7 +182,7 @@ class _PackedRelativeAttention(nn.Module):
         return self.of.linear_out(torch.cat(found))  # type: ignore[no-any-return]
 
 
-class _PackedConvolution(nn.Module):
+class _JoinedConvolution(nn.Module):
     """A :class:`.model.ConvolutionModule`; its batch normalisation is fused into the kernel."""
 
     kernel: Tensor
@@ -190,28 +190,33 @@ class _PackedConvolution(nn.Module):
 
     def __init__(self, module: ConvolutionModule) -> None:
         super().__init__()
-        self.of = module
+        self.first, self.last = map(_pointwise, (module.pointwise_conv1, module.pointwise_conv2))
         kernel, bias = fuse(module.depthwise_conv.weight, module.depthwise_conv.bias, module.norm)
         self.register_buffer("kernel", kernel.float())
         self.register_buffer("bias", bias.float())
 
     def forward(self, x: Tensor, places: Tensor, spread: int) -> Tensor:
         """(n, 256) rows; ``places`` (n,) are their indices among ``spread`` frames with zeros between clips."""
-        first, last = self.of.pointwise_conv1, self.of.pointwise_conv2
-        gated = F.glu(F.linear(x, first.weight[..., 0], first.bias))
+        gated = F.glu(self.first(x))
         width, _, size = self.kernel.shape
         apart = gated.new_zeros(width, spread)
         apart[:, places + size // 2] = gated.T
         mixed = F.conv1d(apart[None], self.kernel, self.bias, groups=width)[0, :, places]
-        return F.linear(F.silu(mixed.T), last.weight[..., 0], last.bias)
+        return self.last(F.silu(mixed.T))  # type: ignore[no-any-return]
 
 
-class _PackedEncoderBlock(nn.Module):
+def _pointwise(convolution: nn.Conv1d) -> nn.Linear:
+    """A convolution over one frame as a linear layer."""
+    assert convolution.bias is not None
+    return linear(convolution.weight[..., 0], convolution.bias)
+
+
+class _JoinedEncoderBlock(nn.Module):
     def __init__(self, block: EncoderBlock) -> None:
         super().__init__()
         self.of = block
-        self.attention = _PackedRelativeAttention(block.self_attn)
-        self.convolution = _PackedConvolution(block.conv_module)
+        self.attention = _JoinedRelativeAttention(block.self_attn)
+        self.convolution = _JoinedConvolution(block.conv_module)
 
     def forward(self, x: Tensor, distances: Tensor, lengths: list[int], places: Tensor, spread: int) -> Tensor:
         of = self.of
@@ -222,14 +227,14 @@ class _PackedEncoderBlock(nn.Module):
         return of.norm_final(x)  # type: ignore[no-any-return]
 
 
-class PackedEncoder(nn.Module):
+class JoinedEncoder(nn.Module):
     """An :class:`.model.Encoder`."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.of = encoder
         blocks = [block for block in encoder.encoders if isinstance(block, EncoderBlock)]
-        self.blocks = nn.ModuleList(map(_PackedEncoderBlock, blocks))
+        self.blocks = nn.ModuleList(map(_JoinedEncoderBlock, blocks))
 
     @torch.inference_mode()
     def forward(self, clips: Sequence[Tensor]) -> list[Tensor]:
@@ -280,7 +285,7 @@ class PrefixCache:
         self.values = [None if rows is None else rows[parents] for rows in self.values]
 
 
-class PackedDecoder(nn.Module):
+class JoinedDecoder(nn.Module):
     """A :class:`.model.Decoder`."""
 
     def __init__(self, decoder: Decoder) -> None:

@@ -14,10 +14,11 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
+from tlbench.observing.packed_linear import pack_linear_layers
 from tlbench.observing.precision import to_half
 
 from .decode import beam_search, ctc_greedy, teacher_forced_logits
-from .fast_model import FusedFrontend, PackedDecoder, PackedEncoder
+from .fast_model import FusedFrontend, JoinedDecoder, JoinedEncoder
 from .model import POSITIONS, ConformerModel, pad_features
 from .tokenizer import ids_of, required_frames, text_of
 
@@ -67,15 +68,24 @@ class ConformerInference:
         Also decode without the transcript.
     half : bool
         Compute in bfloat16.
+    packed : bool
+        Multiply with packed weights.
     """
 
     def __init__(
-        self, model: ConformerModel, view: View, device: torch.device, *, free: bool, half: bool = False
+        self,
+        model: ConformerModel,
+        view: View,
+        device: torch.device,
+        *,
+        free: bool,
+        half: bool = False,
+        packed: bool = False,
     ) -> None:
         model = model.eval().requires_grad_(False)
         self._frontend = FusedFrontend(model.visual_frontend).eval().requires_grad_(False).to(device)
-        self._encoder = PackedEncoder(model.encoder).to(device)
-        self._decoder = PackedDecoder(model.decoder).to(device)
+        self._encoder = JoinedEncoder(model.encoder).to(device)
+        self._decoder = JoinedDecoder(model.decoder).to(device)
         self._ctc = model.ctc.to(device)
         self._view = view
         self._device = device
@@ -85,6 +95,9 @@ class ConformerInference:
         if half:
             for network in (self._frontend, self._encoder, self._decoder):
                 to_half(network, whole=[model.decoder.output_layer])
+        if packed:
+            for part in (self._encoder, self._decoder):
+                pack_linear_layers(part, whole=[model.decoder.output_layer])
 
     def start_clip(self, clip: Clip) -> ConformerClipState:
         """The state of a new clip. Raises ClipError if its transcript can't be spelled, or is too long."""

@@ -52,6 +52,7 @@ class Conformer(LipReader):
     modes: ClassVar[tuple[str, ...]] = (FREE,)
     answer: ClassVar[str] = "forced_ids"
     has_half: ClassVar[bool] = True
+    has_packed: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.conformer.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.conformer.train:TrainableConformer"
@@ -61,7 +62,14 @@ class Conformer(LipReader):
 
     @classmethod
     def load(
-        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> Conformer:
         """Load the network from the published file or a package.
 
@@ -78,7 +86,8 @@ class Conformer(LipReader):
 
         model = load_model(path)
         cls.check_side(view, model.dims.side)
-        return cls(ConformerInference(model, view, torch.device(device), free=FREE in modes, half=half))
+        place = torch.device(device)
+        return cls(ConformerInference(model, view, place, free=FREE in modes, half=half, packed=packed))
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip. Raises ClipError if it has no transcript, or one that can't be spelled."""

@@ -14,6 +14,7 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
+from tlbench.observing.packed_linear import pack_linear_layers
 from tlbench.observing.precision import HALF, to_half
 
 from .decode import predict, predict_both
@@ -68,7 +69,10 @@ def pad_crops(crops: np.ndarray) -> np.ndarray:
 
 
 class MVMInference:
-    """The network of a run, the words that it classifies, and its view; ``half`` computes in bfloat16."""
+    """The network of a run, the words that it classifies, and its view; ``half`` computes in bfloat16.
+
+    ``packed`` multiplies with packed weights.
+    """
 
     def __init__(
         self,
@@ -78,9 +82,12 @@ class MVMInference:
         *,
         words: Sequence[str] = WORDS,
         half: bool = False,
+        packed: bool = False,
     ) -> None:
         if half:
             to_half(net, whole=[net.output])
+        if packed:
+            pack_linear_layers(net, whole=[net.output])
         self._net = net.to(device)
         self._dtype = HALF if half else torch.float32
         self._view = view

@@ -46,6 +46,7 @@ class MVM(LipReader):
     default_view: ClassVar[str] = "lrw"
     answer: ClassVar[str] = "predicted"
     has_half: ClassVar[bool] = True
+    has_packed: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 16
     read_published: ClassVar[str] = "tlbench.observers.mvm.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.mvm.train:TrainableMVM"
@@ -55,7 +56,14 @@ class MVM(LipReader):
 
     @classmethod
     def load(
-        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> MVM:
         """Load the network from the published file or a package.
 
@@ -73,7 +81,8 @@ class MVM(LipReader):
 
         model, words = load_model(path)
         cls.check_side(view, model.dims.side)
-        return cls(MVMInference(FastMVM(model), view, torch.device(device), words=words, half=half))
+        place = torch.device(device)
+        return cls(MVMInference(FastMVM(model), view, place, words=words, half=half, packed=packed))
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip. Raises ClipError if it has no word label, or one that the network does not know."""

@@ -88,7 +88,14 @@ class SyncNet(Observer):
 
     @classmethod
     def load(
-        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> SyncNet:
         """Load the network from the published file or a package.
 

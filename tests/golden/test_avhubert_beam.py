@@ -143,9 +143,11 @@ def cases(folder: Path, size: str) -> dict[str, str]:
     return {name: case["variant"] for name, case in recorded.items() if name[0] != "_"}
 
 
-@pytest.fixture(scope="module")
-def tiny() -> Callable[[str], SteppingDecoder]:
-    made = {variant: SteppingDecoder(formula_decoder("tiny", variant)) for variant in ("plain", "A", "B")}
+@pytest.fixture(scope="module", params=[False, True], ids=["torch", "packed"])
+def tiny(request: pytest.FixtureRequest) -> Callable[[str], SteppingDecoder]:
+    """With each matrix product."""
+    packed: bool = request.param
+    made = {name: SteppingDecoder(formula_decoder("tiny", name), packed=packed) for name in ("plain", "A", "B")}
     return made.__getitem__
 
 
@@ -197,9 +199,12 @@ def test_logits_of_the_full_sizes_equal_the_original(shared: Path, size: str) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["plain", "A", "B", "C"])
 @pytest.mark.parametrize("size", ["base", "large"])
-def test_every_hypothesis_of_the_full_sizes_is_the_originals(shared: Path, size: str, variant: str) -> None:
+@pytest.mark.parametrize("packed", [False, True], ids=["torch", "packed"])
+def test_every_hypothesis_of_the_full_sizes_is_the_originals(
+    shared: Path, size: str, variant: str, packed: bool
+) -> None:
     folder = shared / "golden" / "avhubert"
-    stepper = SteppingDecoder(formula_decoder(size, variant))
+    stepper = SteppingDecoder(formula_decoder(size, variant), packed=packed)
     for name, used in cases(folder, size).items():
         if used == variant:
             case = read_case(folder, size, name)

@@ -14,13 +14,14 @@ from torch import Tensor
 from tests.factories.conformer_factory import formula_model
 from tlbench.datasets.clip import Clip
 from tlbench.media.video_reader import VideoReader
-from tlbench.observers.conformer.fast_model import FusedFrontend, PackedDecoder, PackedEncoder
+from tlbench.observers.conformer.fast_model import FusedFrontend, JoinedDecoder, JoinedEncoder
 from tlbench.observers.conformer.inference import ConformerClipState, ConformerInference
 from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.tokenizer import EOS, IDS, ids_of, required_frames
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk
+from tlbench.observing.packed_linear import pack_linear_layers
 
 GOLDEN = Path(__file__).with_name("conformer")
 CLIPS = Path(__file__).with_name("clips")
@@ -101,12 +102,15 @@ def test_the_model_as_written_equals_the_original(
     np.testing.assert_array_equal(logits.argmax(-1), formula[f"{case}_argmax"])
 
 
-def test_clips_packed_together_equal_the_original_on_each_alone(
-    model: ConformerModel, formula: dict[str, np.ndarray]
-) -> None:
+@pytest.mark.parametrize("packed", [False, True], ids=["torch", "packed"])
+def test_clips_joined_equal_the_original_on_each_alone(formula: dict[str, np.ndarray], packed: bool) -> None:
+    model = formula_model()
     features = [torch.from_numpy(formula[f"{case}_frontend"][0]) for case in SINGLE]
-    encoded = PackedEncoder(model.encoder)(features)
-    decoder = PackedDecoder(model.decoder)
+    encoder, decoder = JoinedEncoder(model.encoder), JoinedDecoder(model.decoder)
+    if packed:
+        for part in (encoder, decoder):
+            pack_linear_layers(part, whole=[model.decoder.output_layer])
+    encoded = encoder(features)
     prefixes = [torch.tensor([EOS, *formula[f"{case}_ys"][0]]) for case in SINGLE]
     logits = decoder.teacher_forced(prefixes, decoder.memory(encoded))
     for case, rows, written in zip(SINGLE, encoded, logits, strict=True):
@@ -121,7 +125,7 @@ def test_the_originals_padded_batch_is_not_what_it_gives_for_the_clip_alone(
 ) -> None:
     """Why ``paper`` means batches of one: the shorter clip's convolutions see the padding behind it."""
     features = torch.from_numpy(formula["two_frontend"][1, :13])
-    alone = PackedEncoder(model.encoder)([features])[0]
+    alone = JoinedEncoder(model.encoder)([features])[0]
     assert relative_error(alone, formula["two_encoder"][1, :13]) > 1e-3
 
 
@@ -193,7 +197,7 @@ def test_whole_clips_are_encoded_as_by_the_original_script(model: ConformerModel
     names = ["clip_c", "clip_a"]
     states = [watch(reader, CLIPS, f"{name}_pert" if recorded.endswith("pert") else name) for name in names]
     features = FusedFrontend(model.visual_frontend)([state.crops for state in states])
-    for name, encoded in zip(names, PackedEncoder(model.encoder)(features), strict=True):
+    for name, encoded in zip(names, JoinedEncoder(model.encoder)(features), strict=True):
         assert relative_error(encoded, golden[f"{name}_hs"]) < 1e-5
 
 
@@ -210,7 +214,7 @@ def test_real_speakers_score_as_the_original_script_did(
     ending = "_pert" if run == "orig_pert" else ""
     states = [watch(reader, shared / "golden" / "clips", name + ending) for name in names]
     features = FusedFrontend(model.visual_frontend)([state.crops for state in states])
-    encoded = PackedEncoder(model.encoder)(features)
+    encoded = JoinedEncoder(model.encoder)(features)
     for name, state, rows, evidence in zip(names, states, encoded, reader.compute(states), strict=True):
         np.testing.assert_array_equal(state.crops.sum(dim=(1, 2)), golden[f"{name}_gray112_sum"])
         assert relative_error(rows, golden[f"{name}_hs"]) < 1e-5

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.factories.conformer_factory import formula_model, talkative
 from tlbench.observers.conformer.decode import beam_search, ctc_greedy, teacher_forced_ids
-from tlbench.observers.conformer.fast_model import PackedDecoder
+from tlbench.observers.conformer.fast_model import JoinedDecoder
 from tlbench.observers.conformer.model import ConformerModel
 from tlbench.observers.conformer.tokenizer import BLANK, EOS
 
@@ -21,9 +21,9 @@ def model() -> ConformerModel:
 
 
 @pytest.fixture
-def speaking() -> Iterator[PackedDecoder]:
+def speaking() -> Iterator[JoinedDecoder]:
     with talkative() as model:
-        yield PackedDecoder(model.decoder)
+        yield JoinedDecoder(model.decoder)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def plain_search(model: ConformerModel, clip: Tensor, beam: int) -> tuple[list[i
 
 @pytest.mark.parametrize("beam", [1, 5])
 def test_clips_read_together_read_what_a_plain_search_reads_in_each(
-    model: ConformerModel, speaking: PackedDecoder, clips: list[Tensor], beam: int
+    model: ConformerModel, speaking: JoinedDecoder, clips: list[Tensor], beam: int
 ) -> None:
     found = beam_search(speaking, speaking.memory(clips), beam)
     for clip, hypothesis in zip(clips, found, strict=True):
@@ -81,7 +81,7 @@ def test_a_beam_as_wide_as_all_sentences_finds_the_best_of_them(model: Conformer
     pairs = torch.cartesian_prod(torch.arange(1, EOS), torch.arange(1, EOS))  # (38 * 38, 2)
     prefixes = torch.cat([torch.full((len(pairs), 1), EOS), pairs], dim=1)
     with talkative(8.0):
-        decoder = PackedDecoder(model.decoder)
+        decoder = JoinedDecoder(model.decoder)
         (found,) = beam_search(decoder, decoder.memory([clip]), beam=40**2)
         with torch.inference_mode():
             mask = torch.ones(1, 1, 2, dtype=torch.bool)
@@ -100,7 +100,7 @@ def test_a_beam_as_wide_as_all_sentences_finds_the_best_of_them(model: Conformer
 
 
 def test_its_score_is_the_log_probability_of_the_whole_sentence_and_its_end(
-    model: ConformerModel, speaking: PackedDecoder, clips: list[Tensor]
+    model: ConformerModel, speaking: JoinedDecoder, clips: list[Tensor]
 ) -> None:
     for clip, found in zip(clips, beam_search(speaking, speaking.memory(clips)), strict=True):
         assert found.score == pytest.approx(score(model, clip, found.ids.tolist()), abs=1e-4)
@@ -108,14 +108,14 @@ def test_its_score_is_the_log_probability_of_the_whole_sentence_and_its_end(
 
 def test_no_sentence_is_longer_than_the_clip_has_frames(model: ConformerModel, clips: list[Tensor]) -> None:
     with talkative(50.0):  # it would never end
-        decoder = PackedDecoder(model.decoder)
+        decoder = JoinedDecoder(model.decoder)
         found = beam_search(decoder, decoder.memory(clips), 3)
     assert [len(hypothesis.ids) for hypothesis in found] == [len(clip) for clip in clips]
     for hypothesis in found:
         assert not set(hypothesis.ids.tolist()) & {BLANK, EOS}
 
 
-def test_who_else_is_read_changes_nothing(speaking: PackedDecoder, clips: list[Tensor]) -> None:
+def test_who_else_is_read_changes_nothing(speaking: JoinedDecoder, clips: list[Tensor]) -> None:
     together = beam_search(speaking, speaking.memory(clips))
     for clip, among_others in zip(clips, together, strict=True):
         (alone,) = beam_search(speaking, speaking.memory([clip]))
@@ -126,7 +126,7 @@ def test_who_else_is_read_changes_nothing(speaking: PackedDecoder, clips: list[T
 def test_forced_characters_follow_the_true_text_and_what_comes_after_it_is_dropped(
     model: ConformerModel, clips: list[Tensor]
 ) -> None:
-    decoder = PackedDecoder(model.decoder)
+    decoder = JoinedDecoder(model.decoder)
     references = [torch.tensor(ids) for ids in ([5, 9, 9], [2], [31, 1, 4, 4, 22], [1, 1])]
     written = teacher_forced_ids(decoder, decoder.memory(clips), references)
     for clip, reference, ids in zip(clips, references, written, strict=True):

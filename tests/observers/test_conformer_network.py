@@ -12,8 +12,8 @@ from tests.factories.conformer_factory import formula_model, noise
 from tlbench.observers.conformer.fast_model import (
     FRAMES_A_PASS,
     FusedFrontend,
-    PackedDecoder,
-    PackedEncoder,
+    JoinedDecoder,
+    JoinedEncoder,
     PrefixCache,
     normalise,
 )
@@ -37,7 +37,7 @@ def features() -> list[Tensor]:
 
 @pytest.fixture(scope="module")
 def encoded(model: ConformerModel, features: list[Tensor]) -> list[Tensor]:
-    return PackedEncoder(model.encoder)(features)
+    return JoinedEncoder(model.encoder)(features)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_clips_encoded_together_are_encoded_as_alone(
 def test_clips_spelt_together_are_spelt_as_alone(
     model: ConformerModel, encoded: list[Tensor], prefixes: list[Tensor]
 ) -> None:
-    decoder = PackedDecoder(model.decoder)
+    decoder = JoinedDecoder(model.decoder)
     for together, clip, prefix in zip(
         decoder.teacher_forced(prefixes, decoder.memory(encoded)), encoded, prefixes, strict=True
     ):
@@ -109,7 +109,7 @@ def test_clips_spelt_together_are_spelt_as_alone(
 def test_character_by_character_is_as_all_at_once(
     model: ConformerModel, encoded: list[Tensor], prefixes: list[Tensor]
 ) -> None:
-    decoder = PackedDecoder(model.decoder)
+    decoder = JoinedDecoder(model.decoder)
     seen = decoder.memory(encoded)
     # Two prefixes of the first clip and three of the third; after 4 characters they go on from one another.
     rows = {0: [prefixes[2], prefixes[2].flip(0)], 2: [prefixes[2], prefixes[2].roll(1), prefixes[2].roll(2)]}

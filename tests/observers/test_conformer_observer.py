@@ -87,13 +87,13 @@ def test_how_a_clip_is_cut_into_runs_changes_nothing() -> None:
 def test_a_short_clip_is_padded_under_its_text_and_not_when_read_freely(monkeypatch: pytest.MonkeyPatch) -> None:
     """CTC needs 13 frames for the 11 characters of the text. Who reads freely does not know that."""
     encoded: list[list[int]] = []
-    encoder = inference.PackedEncoder.forward
+    encoder = inference.JoinedEncoder.forward
 
-    def spy(self: inference.PackedEncoder, clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def spy(self: inference.JoinedEncoder, clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         encoded.append([len(clip) for clip in clips])
         return encoder(self, clips)
 
-    monkeypatch.setattr(inference.PackedEncoder, "forward", spy)
+    monkeypatch.setattr(inference.JoinedEncoder, "forward", spy)
     clips = [(video(4), TEXT), (video(20, 1), TEXT), (video(12, 2), TEXT)]
     observe(observer(), *clips)
     assert encoded == [[13, 20, 13]]

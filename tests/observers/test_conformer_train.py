@@ -14,7 +14,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
-from tlbench.observers.conformer.fast_model import PackedEncoder, normalise
+from tlbench.observers.conformer.fast_model import JoinedEncoder, normalise
 from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.observer import Conformer
 from tlbench.observers.conformer.tokenizer import EOS, required_frames, text_of
@@ -116,7 +116,7 @@ def test_clips_of_a_batch_are_encoded_as_each_by_itself(learned: TrainableConfor
         plain = model.visual_frontend(pictures, [9, 14])
         mask = (torch.arange(14) < torch.tensor(lengths)[:, None])[:, None]
         together = model.encoder(pad_features(features, lengths), mask, apart=True)
-        alone = PackedEncoder(model.encoder)(
+        alone = JoinedEncoder(model.encoder)(
             [pad_features([rows], [n])[0] for rows, n in zip(features, lengths, strict=True)]
         )
     learned.network.train()

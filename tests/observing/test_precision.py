@@ -224,7 +224,7 @@ def test_avhubert_leaves_nothing_behind_on_the_cpu(half: bool) -> None:
     lips = reader._pictures(np.zeros((6, 88, 88), np.float32))
     with torch.inference_mode():
         encoded = reader._fused(
-            reader._model.video_features(lips),
+            reader._frontend(lips),
             reader._model.audio_features(reader._speech(np.zeros(4000, np.int16), 6)),
         )
         assert (encoded.device, encoded.dtype) == (META, torch.float32)

@@ -52,7 +52,14 @@ class Counter(Observer):
 
     @classmethod
     def load(
-        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> Observer:
         Counter.loads += 1
         return cls()

@@ -80,7 +80,14 @@ class Framer(Observer):
 
     @classmethod
     def load(
-        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> Observer:
         return cls()
 

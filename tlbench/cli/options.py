@@ -100,7 +100,7 @@ def detector_options(command: _Command) -> _Command:
 
 def run_options(command: _Command) -> _Command:
     """Add the options of how a run is done. The command gets ``options``, a RunOptions."""
-    names = ("workers", "engine", "device", "precision", "cache", "seed", "strict", "take_over")
+    names = ("workers", "engine", "device", "precision", "matrix_product", "cache", "seed", "strict", "take_over")
     return _add_all(_RUN_OPTIONS, _as_value(_run, "options", names, command))
 
 
@@ -264,6 +264,13 @@ _RUN_OPTIONS = (
         default="fp32",
         show_default=True,
         help="bf16: lip readers compute in bfloat16, meant for GPUs; a protocol of its own.",
+    ),
+    click.option(
+        "--matrix-product",
+        type=click.Choice(["auto", "torch", "onednn"]),
+        default="auto",
+        show_default=True,
+        help="Of lip readers on a CPU; auto is the one that was measured as faster here.",
     ),
     cache_option,
     seed_option,

@@ -42,7 +42,17 @@ GROUPS = {
         "--no-probe",
     ),
     "Faces": ("--boxes", "--landmarks", "--detector", "--smooth", "--face", "--boxes-from"),
-    "Run": ("--workers", "--engine", "--device", "--precision", "--seed", "--strict", "--cache", "--config"),
+    "Run": (
+        "--workers",
+        "--engine",
+        "--device",
+        "--precision",
+        "--matrix-product",
+        "--seed",
+        "--strict",
+        "--cache",
+        "--config",
+    ),
     "Output": ("--name", "--out", "--take-over", "--contact-sheet", "--format", "--columns", "--no-intervals"),
 }
 

@@ -17,7 +17,6 @@ from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Observer
 from tlbench.observing.plan import ObserverPlan, Plan
-from tlbench.observing.registry import observer_class
 
 GREY = 128
 SIDE = 160  # pixels of the grey picture, as in LRS2
@@ -52,10 +51,9 @@ def grey_evidence(plan: Plan, name: str, clips: Iterable[tuple[Clip, int]]) -> d
             found[clip.id] = Evidence.from_json(kept["evidence"])
     if not waiting:
         return found
-    kind = observer_class(name)
-    observer = kind.load(own.weights, own.views, plan.device, own.modes, half=own.half)
+    observer = own.load(plan.device)
     todo = iter(waiting)
-    while batch := list(islice(todo, kind.clips_per_batch)):
+    while batch := list(islice(todo, observer.clips_per_batch)):
         for clip, frames, evidence in _observe(observer, batch):
             cache.write(_key(own, clip, frames), {"evidence": evidence.to_json()})
             found[clip.id] = evidence

@@ -24,6 +24,7 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 
 HALF_NAME = "bfloat16"  # the number type of half precision, as written in protocol ids and cache keys
+PACKED_NAME = "onednn"  # the matrix product with packed weights, as written in cache keys and provenance
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class Observer(ABC):
     default_view: ClassVar[str] = ""  # for metrics without a view of their own; "" if there are none
     modes: ClassVar[tuple[str, ...]] = ()  # further evidence with a cost, computed only if a metric needs it
     has_half: ClassVar[bool] = False  # whether its network can compute in half precision
+    has_packed: ClassVar[bool] = False  # whether its network can multiply with packed weights
     clips_per_batch: ClassVar[int] = 1  # the number of clips that ``compute`` works best with
 
     read_published: ClassVar[str] = ""
@@ -146,24 +148,38 @@ class Observer(ABC):
     @classmethod
     @abstractmethod
     def load(
-        cls, weights: Path | None, views: Sequence[str], device: str, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> Observer:
         """Build the observer for some of its views and modes. Raises TlbenchError if the weights do not fit.
 
         ``half``: compute in half precision (:mod:`tlbench.observing.precision`), only if :attr:`has_half`.
+        ``packed``: multiply with packed weights (:mod:`tlbench.observing.packed_linear`), only if :attr:`has_packed`.
         """
 
     @classmethod
     def identity(
-        cls, views: Sequence[str], weights_sha256: str | None, modes: Sequence[str] = (), *, half: bool = False
+        cls,
+        views: Sequence[str],
+        weights_sha256: str | None,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
     ) -> str:
-        """Everything besides the clip that decides the evidence: name, version, views, modes, weights, precision.
+        """Everything besides the clip that decides the evidence: name, version, views, modes, weights, arithmetic.
 
         Part of the cache key.
         """
         seen = ",".join(cls.views[view] for view in sorted(views))
         extra = "+" + ",".join(sorted(modes)) if modes else ""
-        numbers = f"~{HALF_NAME}~" if half else ""
+        numbers = "".join(f"~{name}~" for name, used in ((HALF_NAME, half), (PACKED_NAME, packed)) if used)
         return f"{cls.name}@{cls.version}[{seen}]{extra}{numbers}{weights_sha256 or ''}"
 
     @classmethod

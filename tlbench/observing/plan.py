@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.observing.observer import Needs
+from tlbench.observing.observer import Needs, Observer
 from tlbench.observing.registry import observer_class
 from tlbench.preflight.headers import Expected
 
 
 @dataclass(frozen=True)
 class ObserverPlan:
-    """One observer of a run, with its views, modes, weights and precision."""
+    """One observer of a run, with its views, modes, weights, precision and matrix product."""
 
     name: str
     views: tuple[str, ...]
@@ -21,10 +21,17 @@ class ObserverPlan:
     weights_sha256: str | None = None
     modes: tuple[str, ...] = ()
     half: bool = False
+    packed: bool = False
 
     @property
     def identity(self) -> str:
-        return observer_class(self.name).identity(self.views, self.weights_sha256, self.modes, half=self.half)
+        kind = observer_class(self.name)
+        return kind.identity(self.views, self.weights_sha256, self.modes, half=self.half, packed=self.packed)
+
+    def load(self, device: str) -> Observer:
+        """Build the observer. Raises TlbenchError if its weights do not fit."""
+        kind = observer_class(self.name)
+        return kind.load(self.weights, self.views, device, self.modes, half=self.half, packed=self.packed)
 
     @property
     def needs(self) -> Needs:

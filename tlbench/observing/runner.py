@@ -253,7 +253,5 @@ class ObserverRunner:
     def _observer(self, name: str) -> Observer:
         if name not in self._loaded:
             plan = next(o for o in self.plan.observers if o.name == name)
-            self._loaded[name] = observer_class(name).load(
-                plan.weights, plan.views, self.plan.device, plan.modes, half=plan.half
-            )
+            self._loaded[name] = plan.load(self.plan.device)
         return self._loaded[name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlbench.observing.device import Precision
+from tlbench.observing.matrix_product import ProductChoice
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class RunOptions:
     precision : "fp32" or "bf16"
         With ``bf16``, observers that can compute in bfloat16 do, and their protocols say so. Faster on a GPU, slower
         on a CPU without bfloat16 instructions.
+    matrix_product : "auto", "torch" or "onednn"
+        Of networks on a CPU, see :mod:`tlbench.observing.matrix_product`. They differ by rounding only.
     cache : Path or None
         Folder of evidence that is kept; None for :func:`tlbench.observing.cache.default_cache`.
     seed : int
@@ -73,6 +76,7 @@ class RunOptions:
     engine: str = "local"
     device: str = "auto"
     precision: Precision = "fp32"
+    matrix_product: ProductChoice = "auto"
     cache: Path | None = None
     seed: int = 0
     strict: bool = False

@@ -25,6 +25,7 @@ def make_provenance(
     started: datetime,
     finished: datetime,
     numbers: Mapping[str, str] | None = None,
+    products: Mapping[str, str] | None = None,
     generation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A JSON object for :attr:`tlbench.scoring.result.Result.provenance`.
@@ -39,6 +40,8 @@ def make_provenance(
         With time zone.
     numbers : mapping of observer to str, optional
         Data type of each network: ``float32`` or ``bfloat16``.
+    products : mapping of observer to str, optional
+        Matrix product of each network that does not use torch's own.
     generation : mapping, optional
         How the videos were made, see :func:`tlbench.generation.generation_log.origin_of`.
     """
@@ -60,6 +63,7 @@ def make_provenance(
             for used in weights
         },
         "numbers": dict(numbers or {}),
+        **({"products": dict(products)} if products else {}),
         "started": _utc(started),
         "finished": _utc(finished),
         **({"generation": dict(generation)} if generation else {}),

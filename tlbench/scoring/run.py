@@ -16,7 +16,7 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import NOT_FINITE, Observation
-from tlbench.observing.observer import HALF_NAME
+from tlbench.observing.observer import HALF_NAME, PACKED_NAME
 from tlbench.observing.plan import Plan
 from tlbench.preflight.findings import Finding, finding, of_failure
 from tlbench.preflight.folder import check_file_names
@@ -88,6 +88,7 @@ def run(
         started,
         datetime.now(timezone.utc),
         numbers={plan.name: HALF_NAME if plan.half else "float32" for plan in setup.plan.observers if plan.weights},
+        products={plan.name: PACKED_NAME for plan in setup.plan.observers if plan.packed},
         generation=None if is_control else setup.origin,
     )
     damaged = _damaged_checkpoints(result.clips, setup.weights)

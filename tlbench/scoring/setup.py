@@ -20,7 +20,8 @@ from tlbench.metrics.metric import Metric
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import Precision, check_precision, choose_device
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
-from tlbench.observing.observer import HALF_NAME
+from tlbench.observing.matrix_product import ProductChoice, choose_product
+from tlbench.observing.observer import HALF_NAME, PACKED_NAME
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class, trained_view
 from tlbench.preflight.findings import CATALOGUE
@@ -102,6 +103,8 @@ def prepare(
     plans = [choice.plan for choice in choices if choice.plan is not None]
     if not plans:
         raise TlbenchError("; ".join(left_out))
+    device = choose_device(options.device, any(plan.weights for plan in plans))
+    plans = [_with_product(plan, device, options.matrix_product) for plan in plans]
     used = [choice.weights for choice in choices if choice.weights is not None]
     rule, detector = faces.rule(selection.fixed_box, measured.weights)  # controls need it even if no observer does
     if detector is not None and any(plan.needs.boxes for plan in plans):
@@ -118,7 +121,7 @@ def prepare(
             tuple(plans),
             rule,
             options.cache or default_cache(),
-            choose_device(options.device, any(plan.weights for plan in plans)),
+            device,
             expected=expected,
         ),
         weights=tuple(used),
@@ -234,6 +237,12 @@ def _observer_plan(
     modes = tuple(sorted({metric.mode for metric in metrics if metric.mode}))
     path, sha256 = (weights.path, weights.sha256) if weights is not None else (None, None)
     return ObserverPlan(name, views, path, sha256, modes, half=precision == "bf16" and kind.has_half)
+
+
+def _with_product(plan: ObserverPlan, device: str, choice: ProductChoice) -> ObserverPlan:
+    """The plan with the matrix product that its network uses. Raises TlbenchError if that is not for this device."""
+    product = choose_product(choice, device, HALF_NAME if plan.half else "float32")
+    return replace(plan, packed=product == PACKED_NAME and observer_class(plan.name).has_packed)
 
 
 def _precision_remarks(plans: Sequence[ObserverPlan]) -> Iterator[str]:

@@ -1,0 +1,62 @@
+"""Linear layers whose weights are packed once for oneDNN, for inference.
+
+torch gives a linear layer in float32 to its matrix library (MKL), which on AMD's processors uses half of the vector
+width and packs the weights anew for every product. oneDNN, which torch has as well, multiplies with weights that were
+packed once. ``torch.compile`` makes the same two calls when it freezes a network (torch/_inductor/fx_passes/
+mkldnn_fusion.py). Results differ from torch's by rounding only; which of the two a run uses is decided in
+:mod:`tlbench.observing.matrix_product`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def can_pack() -> bool:
+    """Whether this torch has oneDNN and the calls that pack a weight and multiply with it."""
+    return bool(torch._C._has_mkldnn) and all(
+        hasattr(torch.ops.mkldnn, call) for call in ("_reorder_linear_weight", "_linear_pointwise")
+    )
+
+
+class PackedLinear(nn.Module):
+    """``y = x weight^T + bias``, as :class:`torch.nn.Linear`, on a CPU and without gradients.
+
+    The packed weight can't be read back, saved or cast: pack what is finished.
+
+    Parameters
+    ----------
+    weight : (out, in) float32 or bfloat16
+    bias : (out,) or None
+        Of the same number type.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous())
+        self._bias = None if bias is None else bias.detach()
+
+    @classmethod
+    def of(cls, layer: nn.Linear, dtype: torch.dtype | None = None) -> PackedLinear:
+        """Pack a layer's weight, as ``dtype`` or in its own number type. The layer stays as it is."""
+        made = layer.weight.dtype if dtype is None else dtype
+        return cls(layer.weight.to(made), None if layer.bias is None else layer.bias.to(made))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
+        return made
+
+
+def pack_linear_layers(network: nn.Module, whole: Sequence[nn.Module] = ()) -> None:
+    """Replace the linear layers of a network but those in ``whole``, in place.
+
+    Their own weights are dropped, so memory does not double; nothing can read ``weight`` of such a layer any more.
+    """
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Linear and child not in whole:
+                setattr(parent, name, PackedLinear.of(child))
