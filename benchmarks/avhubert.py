@@ -44,10 +44,10 @@ def make_decoder(size: str) -> Decoder:
     layers, width, ffn, heads, source = SIZES[size]
     decoder = Decoder(
         Dims(
-            encoder_layers=0,
+            encoder_layers=1,  # only the decoder is built
             encoder_width=source,
-            encoder_ffn=0,
-            encoder_heads=0,
+            encoder_ffn=1,
+            encoder_heads=1,
             decoder_layers=layers,
             decoder_width=width,
             decoder_ffn=ffn,
