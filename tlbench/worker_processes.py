@@ -29,7 +29,7 @@ def worker_processes(
     Parameters
     ----------
     start : callable, optional
-        Called first in each process, with ``words``.
+        Called first in each process, with ``words``. Each process ends when this one does, even if this one is killed.
     if_killed : str
         The error if a worker ends before its work: what to do.
 
@@ -40,7 +40,7 @@ def worker_processes(
     """
     others: set[BaseProcess] = set(multiprocessing.active_children())
     # Started anew: a copy of this process (fork) is not safe with the threads of other libraries.
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), start, words)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (start, words))
     try:
         _start_all(pool, count, others)
         yield pool
@@ -52,6 +52,29 @@ def worker_processes(
     finally:
         with suppress(RuntimeError):  # the thread that looks after the processes could not be started
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(start: Callable[..., None] | None, words: tuple[Any, ...]) -> None:
+    """Runs first in each worker process."""
+    _end_with_parent()
+    if start is not None:
+        start(*words)
+
+
+def _end_with_parent() -> None:
+    """In a worker process: a thread waits for the end of its parent, and then ends this process.
+
+    Without it the workers of a killed run would wait for work for ever, or go on writing into a folder that the next
+    run has taken over. Does nothing in a process that is no worker.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.join,), name="parent", daemon=True).start()
+
+
+def _end_after(wait_for_it: Callable[[], None]) -> None:
+    wait_for_it()
+    os._exit(1)
 
 
 def _start_all(pool: ProcessPoolExecutor, count: int, others: set[BaseProcess]) -> None:

@@ -25,7 +25,6 @@ FOUNDATION = {
     "tlbench.statistics",
     "tlbench.version",
     "tlbench.worker_processes",
-    "tlbench.workers",
 }
 WHOLE_JOBS = {"tlbench.checking", "tlbench.demo", "tlbench.verify"}  # they call every room but cli
 OBSERVERS_MAY_IMPORT = (

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 STARTS = """
-import multiprocessing, os, time
-from concurrent.futures import ProcessPoolExecutor
-from tlbench.workers import end_with_parent
+import os, time
+from tlbench.worker_processes import worker_processes
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
+    with worker_processes(2, if_killed="a worker was killed; try again") as pool:
         print(pool.submit(os.getpgid, 0).result(), flush=True)
         for future in [pool.submit(time.sleep, 60), pool.submit(time.sleep, 60)]:
             future.result()

@@ -22,7 +22,6 @@ from tlbench.observing.evidence import Observation
 from tlbench.observing.plan import Plan
 from tlbench.observing.runner import ObserverRunner
 from tlbench.worker_processes import worker_processes
-from tlbench.workers import end_with_parent
 
 IF_KILLED = (
     "a worker process was killed (out of memory?); run the same command with fewer --workers, "
@@ -111,7 +110,6 @@ def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observa
 def _start_worker(plan: Plan) -> None:
     """Runs first in each worker process."""
     global _runner
-    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once without a message: finished evidence is in the cache
     _limit_threads(plan)
     _runner = ObserverRunner(plan)

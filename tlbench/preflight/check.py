@@ -23,7 +23,6 @@ from tlbench.preflight.folder import COPIES, Content, check_copies, check_file_n
 from tlbench.preflight.headers import Expected
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.worker_processes import worker_processes
-from tlbench.workers import end_with_parent
 
 SCHEMA = "tlbench.check/1"
 MOST_WORKERS = 8  # with more, the disk is the bottleneck
@@ -181,5 +180,4 @@ def _check_clips(clips: Sequence[Clip], expected: Expected, workers: int) -> Ite
 
 def _start_worker() -> None:
     """Runs first in each worker process, and leaves interrupts to its parent."""
-    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -43,7 +43,6 @@ from tlbench.litter import remove_litter
 from tlbench.media.video_writer import write_video
 from tlbench.owner import owned, owner_path
 from tlbench.worker_processes import worker_processes
-from tlbench.workers import end_with_parent
 
 FORM = 1  # raise it when the same seed gives another corpus
 ABOUT_NAME, HASHES_NAME = "corpus.json", "hashes.txt"
@@ -205,7 +204,6 @@ def _rendered(out: Path, chunks: Sequence[Sequence[ClipKey]], workers: int) -> I
 
 def _start_worker() -> None:
     """Runs first in each worker process."""
-    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once without a message: whole clips are kept
 
 
