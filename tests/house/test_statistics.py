@@ -296,6 +296,6 @@ def test_twenty_five_thousand_clips_take_seconds() -> None:
 
     rng = np.random.default_rng(0)
     clips = result(levels(list(rng.normal(0, 1, 25_000)))).clips
-    started = time.perf_counter()
+    started = time.process_time()
     make_intervals(clips, [LEVEL], IntervalSettings())
-    assert time.perf_counter() - started < 15  # two seconds where nobody else is at work
+    assert time.process_time() - started < 15  # of the processor; two where nobody else is at work
