@@ -95,8 +95,8 @@ class Dims(NetworkDims):
             raise ValueError(
                 "sizes positional_kernel, positional_groups, visual_width, max_target_positions are 1 or more"
             )
-        if self.label_embeddings and not self.label_width:
-            raise ValueError(f"label_embeddings {self.label_embeddings} of label_width 0")
+        if bool(self.label_embeddings) != bool(self.label_width):
+            raise ValueError(f"label_embeddings {self.label_embeddings} of label_width {self.label_width}")
         if self.audio_features != FUSED_FILTERBANKS:
             raise ValueError(f"size audio_features is {self.audio_features}, not {FUSED_FILTERBANKS}, as published")
 

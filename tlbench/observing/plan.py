@@ -26,12 +26,16 @@ class ObserverPlan:
     @property
     def identity(self) -> str:
         kind = observer_class(self.name)
-        return kind.identity(self.views, self.weights_sha256, self.modes, half=self.half, packed=self.packed)
+        if self.packed:
+            return kind.identity(self.views, self.weights_sha256, self.modes, half=self.half, packed=True)
+        return kind.identity(self.views, self.weights_sha256, self.modes, half=self.half)
 
     def load(self, device: str) -> Observer:
         """Build the observer. Raises TlbenchError if its weights do not fit."""
         kind = observer_class(self.name)
-        return kind.load(self.weights, self.views, device, self.modes, half=self.half, packed=self.packed)
+        if self.packed:  # observers of other packages may not know it
+            return kind.load(self.weights, self.views, device, self.modes, half=self.half, packed=True)
+        return kind.load(self.weights, self.views, device, self.modes, half=self.half)
 
     @property
     def needs(self) -> Needs:
