@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import _thread
 import errno
+import glob
 import os
 import signal
 import stat
@@ -284,6 +285,19 @@ def _remove(path: Path, card: OwnerCard) -> _Found | None:
     return None
 
 
+def check_still_owned() -> None:
+    """Asked before something is written that could not be told from the work of another run.
+
+    Raises TlbenchError if another run has taken over what this process owned.
+    """
+    for path, card in list(_held):
+        found = None
+        with suppress(OSError):  # a file server that is away may be back in a minute
+            found = _read(path)
+        if found is not None and found.card != card:
+            raise _taken_away(path, found)
+
+
 def remove_owner_files() -> None:
     """Remove the owner files of this process, which is about to end without clean-up."""
     for path, card in list(_held):
@@ -345,7 +359,7 @@ def _remove_empty(folders: list[Path]) -> None:
 def _remove_old_successions(path: Path, card: OwnerCard) -> None:
     """Remove what runs that were killed while they took over have left; its own may be in use."""
     with suppress(OSError):
-        for left in path.parent.glob(f"{path.name}.*"):
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*"):
             found = None if left.name.startswith(f"{path.name}.{card.token}") else _read(left)
             if found is not None and found.is_gone(found.touched):
                 left.unlink(missing_ok=True)

@@ -75,6 +75,17 @@ def test_an_interrupted_run_leaves_the_earlier_file(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_run_that_lost_its_folder_to_another_does_not_touch_the_others_file(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    first, second = RecordWriter(path).__enter__(), RecordWriter(path)
+    first.write(FULL)
+    second.__enter__().write(FULL)
+    with pytest.raises(TlbenchError, match="another run has taken it over"):
+        first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert len(list(read_records(path))) == 1
+
+
 def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
     path = write(tmp_path / "records.jsonl", [FULL])
     path.write_bytes(path.read_bytes() + b"garbage\n")

@@ -209,13 +209,16 @@ def test_a_disk_that_fills_up_under_the_records_is_one_line(
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(text)
 
+        def fileno(self) -> int:
+            return 0
+
         def close(self) -> None:
             super().close()
             if where == "close":
                 raise OSError(errno.ENOSPC, "No space left on device")
 
     def opened(path: Path, mode: str = "r", **rest: Any) -> Any:
-        if "w" not in mode:
+        if mode == "r":
             return open(path, mode, **rest)
         if where == "open":
             raise OSError(errno.ENOSPC, "No space left on device")

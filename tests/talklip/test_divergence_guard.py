@@ -93,3 +93,12 @@ def test_a_guard_that_is_restored_says_what_the_one_before_would_have_said(seed:
         losses = {"real": rng.choice((0.5, 90.0)), "fake": rng.choice((0.5, 90.0))}
         assert resumed.check(losses) == whole.check(losses)
     assert resumed.to_json() == whole.to_json()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{"recent": {"real": ["x"]}}, {"rollbacks": "y"}, {"rollbacks": -1}, {"recent": {"real": [None]}}, {"recent": []}],
+)
+def test_what_is_no_guard_is_refused(kept: dict[str, object]) -> None:
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        make_guard().restore(kept)

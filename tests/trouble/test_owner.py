@@ -433,3 +433,22 @@ def test_of_four_commands_at_once_one_scores_and_its_result_is_that_of_one_alone
     assert {path.name for path in (tmp_path / "out" / "made").iterdir()} == {
         *("config.toml", "records.jsonl", "result.json")
     }
+
+
+@pytest.mark.parametrize("name", ["a**b.mp4", "[x]", "*", "a?b"])
+def test_names_with_signs_of_patterns_are_names(tmp_path: Path, name: str) -> None:
+    for _ in range(2):
+        with owned(tmp_path, name=name):
+            assert owner_path(tmp_path, name).is_file()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_another_run_has_taken_over_is_not_written_any_more(tmp_path: Path) -> None:
+    block = owned(tmp_path)
+    block.__enter__()
+    owner.check_still_owned()
+    owner_path(tmp_path).write_bytes(OwnerCard.of_this_process().to_json())  # with a token of its own
+    with pytest.raises(TlbenchError, match="taken over"):
+        owner.check_still_owned()
+    with pytest.raises(TlbenchError, match="taken over"):
+        block.__exit__(None, None, None)

@@ -88,6 +88,7 @@ OWN_FILES = {
     ),
     *("reporting/page.py", "reporting/pictures.py", "leaderboard/site/page.py", "media/box_files.py"),
     *("scoring/record.py", "training/run_folder.py", "training/preprocessed.py", "media/container.py"),
+    "observing/matrix_product.py",
 }
 
 

@@ -77,6 +77,8 @@ def build_network(make: Callable[[], OneModule], tensors: Mapping[str, Tensor], 
             f"{allowed / 1e6:,.0f} MB; import or train it again"
         )
     network = make() if tables else planned.to_empty(device=torch.get_default_device())
+    for count in (buffer for path, buffer in network.named_buffers() if path.endswith("num_batches_tracked")):
+        count.zero_()  # old checkpoints lack it
     load_into(network, tensors, name)
     return network
 

@@ -11,7 +11,7 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
-from tlbench.cli.options import PATH, WholeNumber, json_option, take_over_option
+from tlbench.cli.options import PATH, SEED, WholeNumber, json_option, take_over_option
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 
@@ -96,7 +96,7 @@ def set_command(name: str, folder: Path) -> None:
 @click.option("--word-train", type=WholeNumber(min=0), metavar="N", help="Clips a word to train with.  [default: 30]")
 @click.option("--word-val", type=WholeNumber(min=0), metavar="N", help="Clips a word to validate with.  [default: 2]")
 @click.option("--word-test", type=WholeNumber(min=0), metavar="N", help="Clips a word to test with.  [default: 2]")
-@click.option("--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Of all that is drawn at random.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of all that is drawn at random.")
 @click.option("--workers", type=WholeNumber(min=1), metavar="N", help="Processes side by side.  [default: one a core]")
 @take_over_option
 def synth(

@@ -170,6 +170,6 @@ def _generate_video(options: dict[str, Any]) -> None:
         device=options["device"],
         precision=options["precision"],
         take_over=options["take_over"],
-        notify=lambda line: click.echo(line, err=True),
+        notify=lambda line: say(line, err=True),
     )
     say(f"{options['out']}: {counted(frames, 'frame')}, {frames / 25:g} s")

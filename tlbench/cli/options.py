@@ -180,8 +180,9 @@ workers_option = click.option(
     help="Number of processes.  [default: one for each core; two at most for score]",
 )
 device_option = click.option("--device", default="auto", show_default=True, metavar="NAME", help=DEVICE_HELP)
+SEED = WholeNumber(min=0, max=2**32 - 1)  # what numpy's and torch's generators all take
 seed_option = click.option(
-    "--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Seed of everything that is drawn at random."
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of everything that is drawn at random."
 )
 view_option = click.option(
     "--view",

@@ -12,7 +12,7 @@ from tlbench.cli import signals
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
-from tlbench.cli.options import Number, WholeNumber, cache_option, json_option, read_size, take_over_option
+from tlbench.cli.options import SEED, Number, WholeNumber, cache_option, json_option, read_size, take_over_option
 
 if TYPE_CHECKING:
     from tlbench.training.devices import Precision
@@ -81,7 +81,7 @@ GROUPS = {
     show_default=True,
     help="Validate on the first N clips; 0 for all.",
 )
-@click.option("--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Of all random numbers.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of all random numbers.")
 @click.option(
     "--max-time",
     type=Number(min=0, min_open=True),

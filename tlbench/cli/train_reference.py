@@ -15,6 +15,7 @@ from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
 from tlbench.cli.options import (
+    SEED,
     Number,
     WholeNumber,
     cache_option,
@@ -155,7 +156,7 @@ def read_stage_steps(
     show_default=True,
     help="Of a pixel around the mouth in the reconstruction loss; other pixels have 1.",
 )
-@click.option("--seed", type=WholeNumber(min=0), default=0, show_default=True, help="Of weights, batches and dropout.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, batches and dropout.")
 @click.option(
     "--stage-steps",
     type=click.UNPROCESSED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from os.path import abspath
 from pathlib import Path
@@ -211,9 +212,10 @@ def _check_ids(name: str, clips: list[Clip]) -> None:
             why = None if text is None else why_no_name(text)
             if why is not None:
                 raise TlbenchError(f"{name}: {what} {quoted(text)} of clip {shortened(clip.id)} {why}; rename it")
-        if clip.id in seen:
+        plain = unicodedata.normalize("NFC", clip.id)  # as results are read: two ways to write one letter are one id
+        if plain in seen:
             raise TlbenchError(f"{name}: clip {shortened(clip.id)} is there twice; remove or rename one")
-        seen.add(clip.id)
+        seen.add(plain)
 
 
 def _in_subset(clips: list[Clip], names: ClipNames, subset: Path, where: str) -> list[Clip]:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tlbench.errors import TlbenchError
+
 
 def can_pack() -> bool:
     """Whether this torch has oneDNN and the calls that pack a weight and multiply with it."""
@@ -32,10 +34,17 @@ class PackedLinear(nn.Module):
     weight : (out, in) float32 or bfloat16
     bias : (out,) or None
         Of the same number type.
+
+    Raises
+    ------
+    TlbenchError
+        If this torch can't pack weights.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
+        if not can_pack():
+            raise TlbenchError("this torch has no oneDNN to pack weights for; pass --matrix-product torch")
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous())
         self._bias = None if bias is None else bias.detach()
 

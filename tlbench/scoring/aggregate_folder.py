@@ -40,7 +40,8 @@ def aggregate(folder: AnyPath, metrics: AnyNames | None = None, *, take_over: bo
     """
     folder = Path(folder)
     if not folder.is_dir():
-        load_result(folder)  # raises the error
+        load_result(folder)  # raises the error if it is no result either
+        raise TlbenchError(f"{folder}: is a file; pass the folder of the run")
     with owned(folder, take_over=take_over):
         result = _from_records(folder, metrics)
         result.write(folder / FILE_NAME)

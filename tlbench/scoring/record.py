@@ -152,7 +152,8 @@ class RecordWriter:
     def __enter__(self) -> RecordWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.partial, "w", encoding="utf-8", newline="\n")
+            self.partial.unlink(missing_ok=True)  # not emptied: another run, which lost the folder, may have it open
+            self._file = open(self.partial, "x", encoding="utf-8", newline="\n")
         except OSError as error:
             raise self._unwritable(error) from error
         return self
@@ -171,8 +172,11 @@ class RecordWriter:
     ) -> None:
         assert self._file is not None
         try:
+            own = os.fstat(self._file.fileno())
             self._file.close()
             if kind is None:
+                if not os.path.samestat(own, os.stat(self.partial)):
+                    raise TlbenchError(f"{self.path}: another run has taken it over; let one of them end")
                 os.replace(self.partial, self.path)
         except OSError as problem:
             if kind is None:  # else the exception of the block matters more

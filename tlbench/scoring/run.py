@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tlbench.checkpoints.weights import Weights
 from tlbench.datasets.selection import Selection
+from tlbench.document import counted
 from tlbench.errors import ClipError
 from tlbench.litter import remove_litter
 from tlbench.metrics.metric import Metric
@@ -143,9 +144,10 @@ def _damaged_checkpoints(clips: Sequence[ClipScore], weights: Sequence[Weights])
     for used in weights:
         failures = [clip.failures.get(used.card.observer) for clip in clips]
         codes = [why.code for why in failures if why is not None]
-        if NOT_FINITE in codes and len(codes) == len(failures):
+        seen = codes.count(NOT_FINITE)
+        if seen and len(codes) == len(failures):
             named = f"checkpoint {used.card.name!r} ({used.path.name})"
-            message = f"{named} gives no finite number for any of {len(clips):,} clips"
+            message = f"{named} gives no finite number for any of {counted(seen, 'clip')}"
             found.append(finding("damaged-checkpoint", None, message))
     return found
 

@@ -100,6 +100,7 @@ def new_study(
     TlbenchError
         If a name or folder can't be used, there are too few clips, or a video can't be read.
     """
+    folder = folder if folder.name else folder.absolute()  # of "." too the name is asked
     _check_names(methods)
     if min(clips, participants) < 1 or checks < 0 or (reading_clips or 0) < 0:
         raise TlbenchError("a study needs at least one clip and one participant, and no number below 0")

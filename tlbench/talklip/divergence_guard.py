@@ -92,11 +92,18 @@ class DivergenceGuard:
         return {"recent": {name: list(values) for name, values in self._recent.items()}, "rollbacks": self._rollbacks}
 
     def restore(self, kept: Mapping[str, Any]) -> None:
-        """Continue from :meth:`to_json`. Of a state that has nothing of it nothing is known, as in a new training."""
+        """Continue from :meth:`to_json`. Of a state that has nothing of it nothing is known, as in a new training.
+
+        Raises ValueError, TypeError or AttributeError if it holds something else.
+        """
+        rollbacks = kept.get("rollbacks", 0)
+        losses = [loss for name in self._recent for loss in kept.get("recent", {}).get(name, ())]
+        if type(rollbacks) is not int or rollbacks < 0 or not all(type(loss) is float for loss in losses):
+            raise ValueError("its guard against divergence holds no losses")
         for name, recent in self._recent.items():
             recent.clear()
             recent.extend(kept.get("recent", {}).get(name, ()))
-        self._rollbacks = kept.get("rollbacks", 0)
+        self._rollbacks = rollbacks
 
     def note_later_state(self) -> None:
         """Forget the rollbacks: a later state was saved, and they were to the one before."""

@@ -385,7 +385,7 @@ class ReferenceTraining:
             self._stages.restore(state["stages"])
             self._guard.restore(state.get("guard", {}))
             self._sums = Sums(state.get("losses", {}))
-            check_progress(filter(None, [state.get("log_lines")]), None)
+            check_progress([state["log_lines"]] if "log_lines" in state else [], None)
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
         self._cut_log(state.get("log_lines"))

@@ -305,7 +305,7 @@ class TrainingLoop:
             load_optimiser(self._optimiser, state["optimiser"])
             self._progress = _Progress(state["step"], state["best"], state["best_step"])
             self._sums = Sums(state.get("losses", {}))
-            check_progress(filter(None, [state.get("log_lines")]), None)
+            check_progress([state["log_lines"]] if "log_lines" in state else [], None)
         except STATE_ERRORS as error:
             raise bad_state(self._out, error) from error
         self._cut_log(state.get("log_lines"))

@@ -22,9 +22,10 @@ from tlbench.files import JSON, atomic_path, read_outside, unwritable, write_byt
 from tlbench.files_of_before import settings_now
 from tlbench.json_input import parse_json
 from tlbench.litter import remove_litter
-from tlbench.owner import owned
+from tlbench.owner import check_still_owned, owned
 
 STATE_NAME = "state.pt"
+ADAM_STATE = {"step", "exp_avg", "exp_avg_sq"}  # what torch's Adam and AdamW keep of a parameter
 LOG_NAME = "log.jsonl"
 SETTINGS_NAME = "settings.json"
 # What torch and the networks raise for a state file that does not fit.
@@ -93,8 +94,9 @@ def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], may_change
 def write_state(out: Path, state: Mapping[str, Any]) -> None:
     """Replace the folder's state file; the same state gives the same bytes.
 
-    Raises TlbenchError if the disk is full; the old file is then unchanged.
+    Raises TlbenchError if the disk is full, or another run has taken over; the old file is then unchanged.
     """
+    check_still_owned()
     try:
         with atomic_path(out / STATE_NAME) as temporary, open(temporary, "xb") as file:
             torch.save(_plain(state), file)  # into a path it would also write the name of the temporary file
@@ -146,8 +148,10 @@ def load_optimiser(optimiser: Optimizer, kept: Mapping[str, Any]) -> None:
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for number, entry in kept["state"].items():
         shape = parameters[number].shape
+        if set(entry) != ADAM_STATE:
+            raise ValueError(f"its optimiser knows other things of parameter {number}")
         for name, value in entry.items():
-            if not isinstance(value, Tensor) or value.shape not in (shape, ()):
+            if not isinstance(value, Tensor) or value.shape != (() if name == "step" else shape):
                 raise ValueError(f"its optimiser's {name:.60} is not of the shape of parameter {number}")
     optimiser.load_state_dict(dict(kept))
 
@@ -209,7 +213,11 @@ class RunLog:
         self.lines = 0
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Append an object; it has a ``step``. Raises TlbenchError if the disk is full."""
+        """Append an object; it has a ``step``.
+
+        Raises TlbenchError if the disk is full, or another run has taken over.
+        """
+        check_still_owned()
         try:
             with open(self._path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")

@@ -39,7 +39,7 @@ from tlbench.document import counted
 from tlbench.errors import TlbenchError, listed
 from tlbench.files import JSON, TEXT, file_sha256, read_outside, write_bytes_atomically
 from tlbench.json_input import parse_json
-from tlbench.litter import remove_litter
+from tlbench.litter import is_temporary, remove_litter
 from tlbench.media.video_writer import write_video
 from tlbench.owner import owned, owner_path
 from tlbench.worker_processes import worker_processes
@@ -241,7 +241,7 @@ def _claim(out: Path, seed: int) -> None:
         if there != seed:
             raise TlbenchError(f"{out} holds a corpus of seed {there}, not {seed}; choose another folder")
         return
-    if out.is_dir() and any(path != owner_path(out) for path in out.iterdir()):
+    if out.is_dir() and not all(path == owner_path(out) or is_temporary(path.name) for path in out.iterdir()):
         raise TlbenchError(f"{out} is not empty and holds no {ABOUT_NAME}; choose another folder")
     _make_folder(out)
     _write_about(out, {"form": FORM, "seed": seed, "finished": False})
