@@ -216,7 +216,8 @@ def verify_command(
         raise TlbenchError(f"{name} is a file; say which checkpoint it should be: verify NAME --file {name}")
     weights = weights_of(find_card(name), file)
     state = {True: "the published file", False: "NOT the published file", None: "no published hash to compare with"}
-    click.echo(f"{name}: {weights.path}\nsha256 {weights.sha256}: {state[weights.as_published]}")
+    say(f"{name}: {weights.path}")
+    click.echo(f"sha256 {weights.sha256}: {state[weights.as_published]}")
     click.echo(f"self-test passed: {self_test(weights)}")
     if compare_bf16:
         click.echo(_effect(half_precision_check(weights, dataset, data_root, limit=limit)))
