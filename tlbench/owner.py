@@ -38,6 +38,7 @@ _TRIES = 50  # of a file that comes and goes while it is looked at
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _Held = tuple[Path, OwnerCard]  # an owner file and what it says
 _held: set[_Held] = set()  # of this process, for an end without clean-up
+_lost: list[str] = []  # lines about what another run has taken over from this process
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,11 @@ def check_still_owned() -> None:
             raise _taken_away(path, found)
 
 
+def why_taken_away() -> str | None:
+    """The line about what another run has taken over from this process; None if it has all. For signal handlers."""
+    return _lost[0] if _lost else None
+
+
 def remove_owner_files() -> None:
     """Remove the owner files of this process, which is about to end without clean-up."""
     for path, card in list(_held):
@@ -328,6 +334,7 @@ class _Touching(threading.Thread):
                     if found is not None and found.card != card:
                         self.lost = path, found
                         if self._interrupts:
+                            _lost.append(str(_taken_away(path, found)))
                             _interrupt_main()
                         return
                     os.utime(path)

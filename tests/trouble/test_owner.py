@@ -284,6 +284,26 @@ def test_a_signal_leaves_no_owner_file(tmp_path: Path, work: str, number: signal
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow  # four seconds
+def test_a_run_in_a_library_says_who_took_its_folder(tmp_path: Path) -> None:
+    """It can't end by itself in time; the line still names the other run, and the code is that of an error."""
+    touching = "import tlbench.owner\ntlbench.owner.TOUCH_SECONDS = 0.05\n"
+    program = [sys.executable, "-c", touching + COMMAND.format(work=IN_C), str(tmp_path)]
+    with subprocess.Popen(program, stdout=-1, stderr=-1, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        forced = begin_by_force(tmp_path)
+        try:
+            said = child.communicate(timeout=30)[1]
+        finally:
+            child.kill()
+            forced.communicate("end\n", timeout=60)
+    assert child.returncode == 2
+    assert said.startswith("error: "), said
+    assert said.count("\n") == 1, said
+    assert f"taken over by process {forced.pid} of " in said
+
+
 @given(st.binary(max_size=300) | st.sampled_from(sorted(bad_contents(random.Random(3)).values())))
 def test_any_content_is_an_owner_or_a_value_error(content: bytes) -> None:
     problem = ""

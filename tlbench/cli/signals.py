@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from tlbench.owner import remove_owner_files
+from tlbench.errors import one_line
+from tlbench.owner import remove_owner_files, why_taken_away
 
 GRACE_SECONDS = 4.0
 REMOVE_SECONDS = 0.5
@@ -94,6 +95,10 @@ def _end(number: int) -> None:
     removing = threading.Thread(target=remove_owner_files, daemon=True)
     removing.start()
     removing.join(REMOVE_SECONDS)  # a file server may not answer
+    lost = why_taken_away()  # then the run has interrupted itself
+    words, status = WORDS, 128 + number
+    if lost is not None:
+        words, status = f"error: {one_line(lost)}\n".encode(errors="replace"), 2
     with suppress(OSError):  # a full or closed stderr keeps nobody from ending
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, WORDS)
-    os._exit(128 + number)
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, words)
+    os._exit(status)
