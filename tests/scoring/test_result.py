@@ -302,6 +302,14 @@ def test_a_file_that_was_changed_is_refused_in_one_line(tmp_path: Path, change: 
     assert "\n" not in str(caught.value)
 
 
+def test_a_value_that_no_clip_can_have_is_refused_though_all_sums_agree(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    mixed().write(path)
+    load_result(path, [replace(of, lowest=0, highest=1.5) if of is LEVEL else of for of in KNOWN])
+    with pytest.raises(TlbenchError, match="a clip has 1.5 of level/sound, which is from 0 to 1.4; score again"):
+        load_result(path, [replace(of, lowest=0, highest=1.4) if of is LEVEL else of for of in KNOWN])
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [(b"", "not a JSON file"), (b"\xff\x00", "not a JSON file"), (b"[1]", "not a tlbench result"),

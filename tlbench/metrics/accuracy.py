@@ -42,6 +42,8 @@ def _metric(
         headline=headline,
         digits=2,
         cluster="word" if arithmetic == "sound" else "",
+        lowest=0,
+        highest=100,
         reads="word",
     )
 

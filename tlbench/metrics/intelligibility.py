@@ -170,6 +170,7 @@ def _metric(
         headline=headline,
         digits=2,
         mode=mode,
+        lowest=0,
         reads=reads,
     )
 
@@ -280,6 +281,8 @@ METRICS: tuple[Metric, ...] = (
         scale=100.0,
         headline=False,
         digits=1,
+        lowest=0,
+        highest=100,
         scores_empty=True,  # a clip without an error was read, too
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -75,6 +76,8 @@ class Metric:
     scores_empty : bool
         Whether a clip with both sums 0 counts as scored. Otherwise such a tally means that the metric does not apply to
         the clip.
+    lowest, highest : float
+        Between which every clip's value lies, in the unit shown. A file with another value is refused.
     reads : "", "sentence", "word" or "forced"
         What the observer reads, which decides how its blind rows are made (:mod:`tlbench.metrics.blind`).
         ``sentence``: the evidence has the texts ``reference`` and ``hypothesis`` (or ``free_hypothesis``,
@@ -103,6 +106,8 @@ class Metric:
     note: str = ""
     outdated: bool = False
     scores_empty: bool = False
+    lowest: float = -inf
+    highest: float = inf
     reads: Reads = ""
 
     @property

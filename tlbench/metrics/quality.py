@@ -78,6 +78,7 @@ def _of_region(region: str, where: str) -> tuple[Metric, ...]:
         "over all frames (TalkLip evaluation/visual_quality.py)",
         aggregation="frames",
         headline=region == "face",
+        lowest=0,
     )
     ssim = replace(
         psnr,
@@ -88,6 +89,8 @@ def _of_region(region: str, where: str) -> tuple[Metric, ...]:
         description=f"SSIM over {where}, Gaussian window of sigma 1.5, mean over channels and all frames (TalkLip "
         "evaluation/visual_quality.py with scikit-image)",
         digits=3,
+        lowest=-1,
+        highest=1,
     )
     sound_psnr = replace(
         psnr,
@@ -107,6 +110,7 @@ def _of_region(region: str, where: str) -> tuple[Metric, ...]:
         tally=_frame_psnr_of(f"{region}_mse"),
         description=f"PSNR over {where} in floating point, mean over all frames, identical frames as 100 dB",
         headline=False,
+        highest=_IDENTICAL_DB,
     )
     sound_ssim = replace(
         ssim,

@@ -39,6 +39,8 @@ def _metric(name: str, label: str, what: str) -> Metric:
         headline=False,
         digits=3,
         mode="similarity",
+        lowest=-1,
+        highest=1,
     )
 
 

@@ -75,6 +75,7 @@ def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what:
         description=f"{what}, SyncNet on {seen}; mean over clips (Wav2Lip evaluation, "
         "calculate_scores_LRS.py). Blind to a constant lag: read it beside the offset",
         aggregation="clips",
+        lowest=0,
     )
 
 
@@ -105,6 +106,7 @@ def _track_lse(name: str, label: str, better: Direction, what: str) -> Metric:
         "the embedded one, shots are not cut, and nothing is encoded in between",
         aggregation="clips",
         headline=False,
+        lowest=0,
     )
 
 
@@ -130,6 +132,7 @@ METRICS: tuple[Metric, ...] = (
         description="mean distance of the lips to the speech that is played with them, mean over clips; "
         "unlike LSE-D it grows with a lag",
         aggregation="clips",
+        lowest=0,
     ),
     Metric(
         name="in_sync",
@@ -148,6 +151,8 @@ METRICS: tuple[Metric, ...] = (
         aggregation="clips",
         scale=100.0,
         digits=1,
+        lowest=0,
+        highest=100,
     ),
     Metric(
         name="offset_size",
@@ -162,6 +167,7 @@ METRICS: tuple[Metric, ...] = (
         tally=_offset_size,
         description="size of the offset at which lips and speech fit best, mean over clips",
         aggregation="clips",
+        lowest=0,
     ),
     _track_lse("lse_c", "LSE-C", "higher", _CONFIDENCE),
     _track_lse("lse_d", "LSE-D", "lower", _DISTANCE),

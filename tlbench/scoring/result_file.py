@@ -8,6 +8,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
+import numpy as np
+
 from tlbench.arguments import AnyPath
 from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import RESULT, read_outside
@@ -41,6 +43,7 @@ VERSION_DIGITS = 9
 MOST_CLIPS = 10**6
 MOST_TEXTS = 1_000  # remarks, names of checkpoints, notes and findings of one clip
 MOST_BLIND_ROWS = 20  # there are three ways of guessing
+BEYOND = 1e-5  # of a bound; a cosine in float32 may be a little more than 1
 AGREEMENT = 1e-9  # relative; the order of a sum moves the last digits of stored and recomputed values
 
 
@@ -147,7 +150,9 @@ def _from_json(
         if (protocols[key].metric, protocols[key].arithmetic) != (metric.name, metric.arithmetic):
             raise ValueError(f"the protocol of {key} is that of another metric")
         intervals[key] = _read_interval(key, item)
-        for i, tally in _read_tallies(key, item, clip_count):
+        found = _read_tallies(key, item, clip_count)
+        _check_values(metric, [tally for _, tally in found])
+        for i, tally in found:
             tallies[i][key] = tally
     if data["role"] not in roles:
         raise ValueError(f"role {quoted(data['role'])} is neither system nor control")
@@ -267,6 +272,18 @@ def _of_version(metric: Metric, item: Mapping[str, Any], protocol: Protocol) -> 
         note="",
         outdated=True,
     )
+
+
+def _check_values(metric: Metric, tallies: Sequence[Tally]) -> None:
+    """Raises ValueError if a clip has a value that can't be."""
+    ratios = np.array([ratio for tally in tallies if (ratio := tally.value) is not None], dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        values = metric.finish(ratios) * metric.scale
+    wrong = ~((values >= metric.lowest - BEYOND) & (values <= metric.highest + BEYOND))
+    if wrong.any():
+        raise ValueError(
+            f"a clip has {values[wrong][0]:g} of {metric.key}, which is from {metric.lowest:g} to {metric.highest:g}"
+        )
 
 
 def _check_row(row: Row, item: Mapping[str, Any]) -> None:
