@@ -19,7 +19,7 @@ from tests.media.test_timeline import KINDS, write_shifted
 from tests.trouble.stream_cases import SOUNDS
 from tests.trouble.stream_damage import CONTAINERS, SECONDS, Loss, overwritten, removed, write_whole
 from tlbench.media.announced import track_end
-from tlbench.media.audio import read_audio
+from tlbench.media.audio import read_audio, read_whole_audio
 from tlbench.media.completeness import MISSING_FRAMES, MISSING_SHARE
 from tlbench.media.container import MediaError, opened
 from tlbench.media.probe import LONG_GAPS_SECONDS, probe
@@ -150,6 +150,18 @@ def test_bytes_of_a_bare_stream_that_are_no_sound_are_lost(tmp_path, name, codec
     begin, end = int(len(data) * (1 - share) / 2), int(len(data) * (1 + share) / 2)
     path.write_bytes(data[:begin] + bytes(end - begin) + data[end:])
     assert lost_seconds(path) == pytest.approx(share * SECONDS, abs=0.2)
+
+
+@pytest.mark.parametrize(("share", "enough"), [(0.0, True), (0.01, True), (0.3, False)])
+def test_sound_that_drives_a_generator_or_is_learned_has_to_be_whole(tmp_path, share, enough):
+    path = tmp_path / "a.mp4"
+    overwritten(write_whole(tmp_path, "mp4"), path, Loss("middle", "sound", share), random.Random(1))
+    if enough:
+        assert np.array_equal(read_whole_audio(path), read_audio(path))
+    else:
+        with pytest.raises(MediaError, match=r"a\.mp4: \d\.\d\d of \d\.\d\d s of its sound are lost") as caught:
+            read_whole_audio(path)
+        assert caught.value.code == "sound-lost"
 
 
 @given(announced=st.floats(0.5, 60), share=st.floats(0.001, 1))

@@ -557,6 +557,13 @@ def _(world: World) -> None:
     path.write_bytes(path.read_bytes()[:2000])
 
 
+@spoils("reference-sound-lost")
+def _(world: World) -> set[str]:
+    whole = write(world.folder / "whole.mp4", SEEDS["a"], 18, container_options={"movflags": "faststart"})
+    overwritten(whole, world.real / "a.mp4", Loss("middle", "sound", 0.5), random.Random(1))
+    return set()
+
+
 @spoils("reference-rate")
 def _(world: World) -> None:
     write(world.real / "a.mp4", 1, 18, frames=60, frames_per_second=30)

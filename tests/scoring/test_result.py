@@ -306,7 +306,7 @@ def test_a_value_that_no_clip_can_have_is_refused_though_all_sums_agree(tmp_path
     path = tmp_path / "result.json"
     mixed().write(path)
     load_result(path, [replace(of, lowest=0, highest=1.5) if of is LEVEL else of for of in KNOWN])
-    with pytest.raises(TlbenchError, match="a clip has 1.5 of level/sound, which is from 0 to 1.4; score again"):
+    with pytest.raises(TlbenchError, match=r"a clip has 1\.5 of level/sound, which is from 0 to 1\.4; score again"):
         load_result(path, [replace(of, lowest=0, highest=1.4) if of is LEVEL else of for of in KNOWN])
 
 

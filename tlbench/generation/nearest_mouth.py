@@ -13,7 +13,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.audio import read_audio
+from tlbench.media.audio import read_whole_audio
 from tlbench.media.filterbank import stacked_filterbanks
 from tlbench.media.video_reader import read_video
 
@@ -101,7 +101,7 @@ class MouthIndex:
         if clip.reference is None:
             return None
         try:
-            samples, boxes = read_audio(clip.reference), self._boxes_of(clip)
+            samples, boxes = read_whole_audio(clip.reference), self._boxes_of(clip)
         except ClipError:
             return None
         frames = min(len(samples) // SAMPLES_PER_FRAME, len(boxes))

@@ -21,7 +21,7 @@ from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlSc
 from tlbench.generation.nearest_mouth import MouthIndex
 from tlbench.json_input import parse_json
 from tlbench.litter import remove_litter
-from tlbench.media.audio import read_audio
+from tlbench.media.audio import read_whole_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
@@ -222,7 +222,7 @@ def read_scene(clip: Clip) -> ControlScene:
     if clip.reference is None:
         raise ClipError("missing", f"clip {clip.id}: controls are made from the reference, and there is none")
     try:
-        samples = read_audio(clip.reference, SAMPLE_RATE)
+        samples = read_whole_audio(clip.reference, SAMPLE_RATE)
     except ClipError as error:
         if error.code != "no-audio":
             raise
@@ -234,7 +234,7 @@ def read_speech(donor: Clip) -> np.ndarray:
     """(N,) int16 samples of a clip's real video. Raises ClipError if there are none."""
     if donor.reference is None:
         raise ClipError("missing", f"clip {donor.id}: its speech was drawn for another clip, and it has no reference")
-    return read_audio(donor.reference, SAMPLE_RATE)
+    return read_whole_audio(donor.reference, SAMPLE_RATE)
 
 
 def _mouths(clip: Clip, scene: ControlScene, mouth_index: MouthIndex) -> tuple[np.ndarray, ...]:

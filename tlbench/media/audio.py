@@ -108,6 +108,21 @@ def read_audio(
     return np.frombuffer(samples, np.int16)
 
 
+def read_whole_audio(path: Path | str, rate: int = SAMPLE_RATE) -> np.ndarray:
+    """:func:`read_audio` where all of the sound is needed, as by a generator that is driven by it.
+
+    Raises
+    ------
+    MediaError
+        As :func:`read_audio`, and ``sound-lost`` if more than 0.2 s and more than 2 % of the announced sound is lost.
+    """
+    losses: list[SoundLoss] = []
+    samples = read_audio(path, rate, on_loss=losses.append)
+    if losses[0].much:
+        raise MediaError("sound-lost", f"{path}: {losses[0]}; copy the file or write its sound again")
+    return samples
+
+
 def sounding_seconds(samples: np.ndarray, rate: int) -> float:
     """How long the sound is audible: the blocks of 10 ms with an amplitude of at least `NOISE_FLOOR`, in seconds.
 

@@ -20,8 +20,10 @@ from av.container import InputContainer
 
 from tlbench.files import MEDIA, open_outside
 from tlbench.media.announced import MATROSKA, MOV, file_end, track_end
+from tlbench.media.completeness import is_short
 from tlbench.media.container import MediaError, packets, sound_stream
 from tlbench.media.id3 import id3_bytes
+from tlbench.media.rates import FRAMES_PER_SECOND
 
 # Timestamps may be off by less than this: shorter than any block of a codec (Opus 20 ms, AAC 21 ms at 48 kHz), longer
 # than the 16 ms by which FFmpeg stretches the first block of a fragmented mp4.
@@ -58,6 +60,15 @@ class SoundLoss:
 
     lost_seconds: float
     announced_seconds: float
+
+    @property
+    def much(self) -> bool:
+        """Whether what is left is another sound: more than 0.2 s and more than 2 % are lost, as of pictures."""
+        there = self.announced_seconds - self.lost_seconds
+        return is_short(there * FRAMES_PER_SECOND, self.announced_seconds * FRAMES_PER_SECOND)
+
+    def __str__(self) -> str:
+        return f"{self.lost_seconds:.2f} of {self.announced_seconds:.2f} s of its sound are lost or damaged"
 
 
 class SoundTrack:

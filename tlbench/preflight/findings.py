@@ -332,6 +332,13 @@ _KINDS = (
     # The data set's files
     Kind("no-reference", "info", "nothing; PSNR and SSIM need the real video and leave these clips out"),
     Kind("reference-missing", "error", "complete the data set, or check --data-root", "reference"),
+    Kind(
+        "reference-sound-lost",
+        "warning",
+        "copy the file from the data set again; the generated video's sound is not compared with it",
+        "none",
+        of_dataset=True,
+    ),
     Kind("reference-broken", "warning", "copy the file from the data set again", "reference", of_dataset=True),
     Kind(
         "reference-rate", "info", "nothing, if this is intended; the real video is converted to 25 frames a second too"

@@ -8,7 +8,6 @@ from pathlib import Path
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.audio import LEAST_SOUND_SECONDS
-from tlbench.media.completeness import is_short
 from tlbench.media.probe import VideoInfo
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.sound_track import SoundLoss
@@ -49,6 +48,9 @@ def check_sound(clip: Clip, video: VideoInfo, reference: VideoInfo | None, sound
     real = None
     if clip.reference is not None and reference is not None and reference.audio is not None and own is not None:
         real = _sound_or_none(clip.reference)
+    if real is not None and real.loss.much:  # what is left says nothing about the generated video's sound
+        yield finding("reference-sound-lost", clip.id, f"of the real video, {real.loss}")
+        real = None
     excess_frames = (sound.seconds - video.duration_seconds) * FRAMES_PER_SECOND
     usual_frames = 0.0
     if real is not None and reference is not None:
@@ -72,10 +74,7 @@ def check_sound_loss(clip_id: str, loss: SoundLoss) -> Iterator[Finding]:
     """
     if loss.lost_seconds <= 0:
         return
-    there = loss.announced_seconds - loss.lost_seconds
-    much = is_short(there * FRAMES_PER_SECOND, loss.announced_seconds * FRAMES_PER_SECOND)
-    message = f"{loss.lost_seconds:.2f} of {loss.announced_seconds:.2f} s of its sound are lost or damaged"
-    yield finding(SOUND_LOST if much else "sound-missing", clip_id, message)
+    yield finding(SOUND_LOST if loss.much else "sound-missing", clip_id, str(loss))
 
 
 def _compare_sounds(clip_id: str, sound: Sound, real: Sound) -> Iterator[Finding]:

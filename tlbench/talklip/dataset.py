@@ -23,7 +23,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.audio import read_audio, sound_form
+from tlbench.media.audio import read_whole_audio, sound_form
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import SAMPLE_RATE
@@ -210,7 +210,7 @@ class TalkLipDataset(PreprocessedDataset):
     def _make(self, clip: Clip, sha256: str) -> Mapping[str, np.ndarray]:
         assert clip.reference is not None  # content_sha256 refuses a clip without one
         speech = clip.audio or clip.reference
-        samples = read_audio(speech)
+        samples = read_whole_audio(speech)
         video = VideoReader(clip.reference, KEPT_VIDEO_BYTES)
         found = self.finder.boxes(clip, video, sha256)
         rows = found.of_person

@@ -16,7 +16,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import CODEC, CRF
 from tlbench.generation.generation_log import ClipProvenance, GenerationLog, make_folder
 from tlbench.litter import remove_litter
-from tlbench.media.audio import read_audio, sound_form
+from tlbench.media.audio import read_whole_audio, sound_form
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
@@ -252,7 +252,7 @@ def _generate_clip(
     provenance = _provenance(clip, finder.rule)
     assert clip.reference is not None  # _provenance refuses a clip without one
     speech = clip.audio or clip.reference
-    samples = read_audio(speech)
+    samples = read_whole_audio(speech)
     video = VideoReader(clip.reference, VIDEO_BYTES)
     boxes = finder.boxes(clip, video, provenance.reference)
     frames = sum(len(chunk) for chunk in video.frames()) if clip.boxes is not None else len(boxes)

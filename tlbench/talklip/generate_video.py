@@ -15,7 +15,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
 from tlbench.generation.controls import CODEC, SAMPLES_PER_FRAME
 from tlbench.generation.generation_log import FORMAT, log_text, make_folder
-from tlbench.media.audio import read_audio, sound_form
+from tlbench.media.audio import read_audio, read_whole_audio, sound_form
 from tlbench.media.faces import FaceDetector, running_median
 from tlbench.media.followed import FOUND
 from tlbench.media.people import find_people
@@ -108,7 +108,7 @@ def generate_video(
     rule, _ = choose_rule(None, detector, smooth, dict(weights or {}), face=face)
     generator = OpenGenerator.open(checkpoint, device, precision)
     config = GenerationConfig(identity, "end", CRF, precision)
-    samples = read_audio(audio)
+    samples = read_whole_audio(audio)
     rate = _written_rate(audio, notify)
     reader = VideoReader(video, VIDEO_BYTES)
     track = track_face(reader, load_detector(rule), smooth, rule.face)

@@ -13,7 +13,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Span
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError
-from tlbench.media.audio import read_audio
+from tlbench.media.audio import read_whole_audio
 from tlbench.media.face_crop import steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import FRAMES_PER_SECOND
@@ -129,7 +129,7 @@ class SampleDataset(PreprocessedDataset):
             crops.append(view.apply(chunk, rows))
         if not crops:
             raise ClipError("no-frames", f"clip {clip.id}: the video has no frame to train on; check the file")
-        samples = read_audio(clip.audio or clip.reference) if self._spec.needs_audio else np.zeros(0, np.int16)
+        samples = read_whole_audio(clip.audio or clip.reference) if self._spec.needs_audio else np.zeros(0, np.int16)
         return {"pictures": np.concatenate(crops), "samples": samples}
 
 
