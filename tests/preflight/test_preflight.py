@@ -628,7 +628,14 @@ def test_a_healthy_folder_gives_no_finding(world: World) -> None:
 
 def test_a_picture_beyond_the_limit_is_too_large(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.remake(width=128)
-    monkeypatch.setattr("tlbench.media.probe.MOST_PIXELS", 100 * 48)
+    monkeypatch.setattr("tlbench.media.container.MOST_PIXELS", 100 * 48)
+    (found,) = world.check().findings
+    assert (found.code, found.message) == ("too-large", "pictures of 128x48, at most 69x69")
+    assert "--large-pictures" in found.fix
+    monkeypatch.setenv("TLBENCH_LARGE_PICTURES", "1")
+    assert codes(world.check()) == {"frame-size"}
+    monkeypatch.setattr("tlbench.media.container.LARGE_PIXELS", 100 * 48)
+    monkeypatch.setattr("tlbench.media.probe.LARGE_PIXELS", 100 * 48)
     assert codes(world.check()) == {"too-large"}
 
 

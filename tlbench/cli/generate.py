@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 DATASET_ONLY = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache")
 GROUPS = {
     "Generator": ("--checkpoint", "--identity", "--trim"),
-    "A data set": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest", "--boxes"),
+    "A data set": (
+        "--dataset",
+        "--data-root",
+        "--split",
+        "--subset",
+        "--limit",
+        "--manifest",
+        "--boxes",
+        "--large-pictures",
+    ),
     "A single video": ("--video", "--audio"),
     "Faces": ("--detector", "--smooth", "--face", "--weights"),
     "Running": ("--device", "--precision", "--workers", "--cache"),

@@ -74,12 +74,12 @@ def clip_options(command: _Command) -> _Command:
 
     ``dataset``, ``data_root``, ``split``, ``subset``, ``limit`` and ``manifest``, as ``tlbench.check`` takes them.
     """
-    return dataset_option(_add_all(_CLIP_OPTIONS, command))
+    return dataset_option(_add_all(_CLIP_OPTIONS, _large_if_asked(command)))
 
 
 def optional_dataset_options(command: _Command) -> _Command:
     """As :func:`dataset_options`, for a command that also works without a data set: ``dataset`` may be None."""
-    return optional_dataset_option(_add_all(_CLIP_OPTIONS, _boxes_option(command)))
+    return optional_dataset_option(_add_all(_CLIP_OPTIONS, _boxes_option(_large_if_asked(command))))
 
 
 def face_options(command: _Command) -> _Command:
@@ -102,6 +102,20 @@ def run_options(command: _Command) -> _Command:
     """Add the options of how a run is done. The command gets ``options``, a RunOptions."""
     names = ("workers", "engine", "device", "precision", "matrix_product", "cache", "seed", "strict", "take_over")
     return _add_all(_RUN_OPTIONS, _as_value(_run, "options", names, command))
+
+
+def _large_if_asked(command: _Command) -> _Command:
+    """Take ``--large-pictures`` from a command's parameters and see to it before it runs."""
+
+    @wraps(command)
+    def with_limit(*words: Any, large_pictures: bool, **given: Any) -> Any:
+        if large_pictures:
+            from tlbench.media.container import allow_large_pictures
+
+            allow_large_pictures()
+        return command(*words, **given)
+
+    return cast(_Command, with_limit)
 
 
 def _as_value(build: Callable[..., Any], name: str, parts: Sequence[str], command: _Command) -> _Command:
@@ -163,6 +177,11 @@ _CLIP_OPTIONS = (
     click.option("--subset", type=PATH, metavar="FILE", help="Only the clips in this list."),
     limit_option,
     manifest_option,
+    click.option(
+        "--large-pictures",
+        is_flag=True,
+        help="Read pictures of more than 4096x4096 pixels too, up to 8192x8192. Takes 3 GB of memory.",
+    ),
 )
 _boxes_option = click.option("--boxes", type=PATH, metavar="FOLDER", help="Face boxes, one .npy (T, 4) for each clip.")
 landmarks_option = click.option(

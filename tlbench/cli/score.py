@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tlbench.tables.formats import Format
 
 GROUPS = {
-    "Data": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest"),
+    "Data": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest", "--large-pictures"),
     "What is measured": (
         "--metrics",
         "--weights",

@@ -63,7 +63,10 @@ SAID_LETTERS = 40  # characters of a text file's beginning in a message
 # PyAV before 19 refuses a file with a title that is not UTF-8, unless metadata_errors="replace". PyAV 19 has no such
 # argument and always keeps the bytes as surrogate escapes.
 METADATA_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-MOST_PIXELS = 8192 * 8192  # a larger picture means a damaged header or an attack
+# A larger picture means a damaged header or an attack: scoring two videos of such pictures takes about 40 bytes for
+# each pixel. No talking face is larger; 8K video (7680x4320) may be read where somebody asks for it.
+MOST_PIXELS, LARGE_PIXELS = 4096 * 4096, 8192 * 8192
+LARGE_VARIABLE = "TLBENCH_LARGE_PICTURES"  # of the environment, so that worker processes have it too
 
 
 class MediaError(ClipError):
@@ -72,6 +75,16 @@ class MediaError(ClipError):
     Codes: ``missing``, ``empty-file``, ``unreadable``, ``truncated``, ``no-video``, ``no-audio``, ``no-frames``,
     ``size-changes``, ``too-large``, ``timestamps``.
     """
+
+
+def allow_large_pictures() -> None:
+    """Read pictures of up to 8192x8192 from now on, in this process and those that it starts."""
+    os.environ[LARGE_VARIABLE] = "1"
+
+
+def most_pixels() -> int:
+    """How many pixels a picture may have: 4096x4096, or 8192x8192 where ``TLBENCH_LARGE_PICTURES`` is set."""
+    return LARGE_PIXELS if os.environ.get(LARGE_VARIABLE) else MOST_PIXELS
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import itertools
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import av
 from av.container import InputContainer
 
 from tlbench.media.completeness import Missing, missing_pictures, nominal_rate
-from tlbench.media.container import MOST_PIXELS, MediaError, opened, packets, picture_stream, sound_stream
+from tlbench.media.container import LARGE_PIXELS, MediaError, most_pixels, opened, packets, picture_stream, sound_stream
 from tlbench.media.orientation import Orientation, orientation
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.timeline import COUNTED, SoundBefore, begins_late, chunk_times, has_holes
@@ -300,8 +301,10 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     if stream.codec_context is None:
         raise MediaError("unreadable", f"{path}: FFmpeg has no decoder for its video; re-encode it as H.264")
     width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > MOST_PIXELS:
-        raise MediaError("too-large", f"{path}: pictures of {width}x{height}, at most 8192x8192; scale the video down")
+    if width * height > most_pixels():
+        way = "scale the video down" + (", or pass --large-pictures" if width * height <= LARGE_PIXELS else "")
+        side = isqrt(most_pixels())
+        raise MediaError("too-large", f"{path}: pictures of {width}x{height}, at most {side}x{side}; {way}")
     return stream
 
 

@@ -125,7 +125,7 @@ _KINDS = (
     Kind("no-frames", "error", "generate it again; no frame of the video stream can be decoded"),
     Kind("truncated", "error", "copy or generate it again; the file ends before the length in its header"),
     Kind("size-changes", "error", "write all frames in one size"),
-    Kind("too-large", "error", "scale the video down to the real video's size"),
+    Kind("too-large", "error", "scale the video down to the real video's size, or pass --large-pictures"),
     Kind("timestamps", "error", "re-encode it at a constant 25 frames a second"),
     Kind("damaged", "error", "copy or generate it again; some of its frames can't be decoded"),
     Kind(
