@@ -16,7 +16,7 @@ from torch.nn import Parameter
 
 from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.media.filterbank import stacked_filterbanks
 from tlbench.media.views import CenterCrop, CropWindow, FrameFace, Grey, Normalise, Resize, View
 from tlbench.training.expert import AudioEncoder, Expert, ExpertPreprocessing, TokenLoss
@@ -173,7 +173,7 @@ class AVHubertExpert(Expert):
         unknown = found.count(UNK)
         if 2 * unknown >= len(found) - 1 > 0:  # the end mark is always known
             raise TlbenchError(
-                f"text {text[:60]!r}: {unknown} of its {len(found) - 1} pieces are unknown to the lip-reading expert, "
+                f"text {quoted(text)}: {unknown} of its {len(found) - 1} pieces are unknown to the lip-reading expert, "
                 "which has another vocabulary; take an expert that was trained on this data set"
             )
         return found

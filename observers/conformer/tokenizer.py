@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from tlbench.datasets.transcripts import has_words, spelled, strange_characters, visible
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, quoted
 
 BLANK = 0
 SPACE = 1
@@ -36,7 +36,7 @@ def ids_of(transcript: str, clip_id: str) -> np.ndarray:
     """
     text = visible(transcript).upper()
     if not has_words(transcript):
-        shown = f"{text.strip()!r} has no word" if text.strip() else "is empty"
+        shown = f"{quoted(text.strip())} has no word" if text.strip() else "is empty"
         raise ClipError(
             "empty-transcript",
             f"clip {clip_id}: the transcript {shown} (WER2 compares with it); write the spoken words",

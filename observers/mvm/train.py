@@ -28,7 +28,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tlbench.checkpoints.package import Package
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError, TlbenchError, quoted
 from tlbench.observing.evidence import Evidence
 from tlbench.training.augment import augment, mask_spans, normalise
 from tlbench.training.trainable import (
@@ -226,8 +226,8 @@ class TrainableMVM(Trainable):
         unknown = sorted(set(inventory.words) - set(words))
         if unknown:
             raise TlbenchError(
-                f"{path}: its {len(words)} words lack {len(unknown)} words of the data set, such as {unknown[0]!r}; "
-                "train without --init-from, or leave those clips out"
+                f"{path}: its {len(words)} words lack {len(unknown)} words of the data set, such as "
+                f"{quoted(unknown[0])}; train without --init-from, or leave those clips out"
             )
         torch.manual_seed(seed)
         return cls(model, words, len(inventory.labels))

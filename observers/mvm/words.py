@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, quoted
 
 WORDS: tuple[str, ...] = tuple(Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split())
 
@@ -28,5 +28,5 @@ def label_of(word: str, clip_id: str, words: Sequence[str] = WORDS) -> int:
         near = get_close_matches(word.upper(), words, n=1)
         way_out = f"did you mean {near[0]}?" if near else "leave acc out"
         known = "500 LRW words that MVM knows" if words is WORDS else f"{len(words)} words that this MVM was trained on"
-        raise ClipError("unknown-word", f"clip {clip_id}: {word!r} is none of the {known}; {way_out}")
+        raise ClipError("unknown-word", f"clip {clip_id}: {quoted(word)} is none of the {known}; {way_out}")
     return words.index(word)

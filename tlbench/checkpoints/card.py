@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside
 
 if sys.version_info >= (3, 11):
@@ -48,13 +48,13 @@ class Domain:
         names = {f.name for f in fields(cls)}
         if not isinstance(data, Mapping) or set(data) - names or not isinstance(data.get("datasets"), list):
             raise ValueError(
-                f"a domain has a list named datasets, and may have {', '.join(sorted(names))}; got {data!r:.80}"
+                f"a domain has a list named datasets, and may have {', '.join(sorted(names))}; got {quoted(data)}"
             )
         found: dict[str, Any] = {}
         for name, value in data.items():
             listed = isinstance(value, list) and name != "framing" and all(isinstance(word, str) for word in value)
             if not listed and not isinstance(value, str):
-                raise ValueError(f"{name} of a domain must be a text or a list of texts, got {value!r:.80}")
+                raise ValueError(f"{name} of a domain must be a text or a list of texts, got {quoted(value)}")
             found[name] = tuple(value) if listed else value
         return cls(**found)
 
@@ -105,9 +105,10 @@ def overlap(card: Card, trained_with: Iterable[str]) -> str | None:
     """
     for name in trained_with:
         if name == card.name:
-            return f"observer overlap: the system was trained with {name!r}, which also scores it"
+            return f"observer overlap: the system was trained with {quoted(name)}, which also scores it"
         if name in card.relatives:
-            return f"observer overlap: the system was trained with {name!r}, a relative of observer {card.name!r}"
+            related = f"a relative of observer {quoted(card.name)}"
+            return f"observer overlap: the system was trained with {quoted(name)}, {related}"
     return None
 
 
@@ -120,7 +121,7 @@ def read_card(path: Path) -> Card:
     known = {"bundled", *(f.name for f in fields(Card))} - {"package"}
     unknown = sorted(set(data) - known)
     if unknown:
-        raise TlbenchError(f"card {path}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise TlbenchError(f"card {path}: unknown field {quoted(unknown[0])}; known are {', '.join(sorted(known))}")
     if data.pop("bundled", False):
         data["package"] = path.parent / BUNDLED / str(data.get("name"))
     try:
@@ -131,5 +132,5 @@ def read_card(path: Path) -> Card:
         raise TlbenchError(f"card {path}: {error}") from error
     for name in (card.name, card.file):  # they name files in the checkpoint folder, and never a file outside it
         if not name or name != Path(name).name or name.startswith("."):
-            raise TlbenchError(f"card {path}: {name!r} is not a plain file name")
+            raise TlbenchError(f"card {path}: {quoted(name)} is not a plain file name")
     return card

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tlbench.checkpoints.card import Card, read_card
-from tlbench.errors import TlbenchError, did_you_mean, one_line
+from tlbench.errors import TlbenchError, did_you_mean, one_line, quoted
 
 _LONGEST_NAME = 80  # characters of a name that messages show; it may come from a file
 _BUILT_IN = {
@@ -32,7 +32,8 @@ def observer_names() -> dict[str, str]:
     for point in entry_points(group="tlbench.observers"):
         if point.name in found:
             raise TlbenchError(
-                f"observer {point.name!r}: {point.value} has the name of {found[point.name]}; uninstall one of them"
+                f"observer {quoted(point.name)}: {point.value} has the name of {found[point.name]}; uninstall one "
+                "of them"
             )
         found[point.name] = point.value
     return found
@@ -43,7 +44,7 @@ def observer_target(name: str) -> tuple[str, str]:
     names = observer_names()
     if name not in names:
         shown = name[:_LONGEST_NAME]
-        raise TlbenchError(f"no observer {shown!r}{did_you_mean(shown, names)} (there are {', '.join(names)})")
+        raise TlbenchError(f"no observer {quoted(shown)}{did_you_mean(shown, names)} (there are {', '.join(names)})")
     module, _, attribute = names[name].partition(":")
     return module, attribute
 
@@ -53,11 +54,11 @@ def observer_cards(name: str) -> list[Card]:
     module, _ = observer_target(name)
     package = module.rpartition(".")[0]
     if not package:
-        raise TlbenchError(f"observer {name!r}: {module} must be a module of a package, which holds its cards")
+        raise TlbenchError(f"observer {quoted(name)}: {module} must be a module of a package, which holds its cards")
     try:
         folder = Path(str(files(package)))
     except ImportError as error:
-        raise TlbenchError(f"observer {name!r}: {package} can't be imported ({error})") from error
+        raise TlbenchError(f"observer {quoted(name)}: {package} can't be imported ({error})") from error
     return [read_card(path) for path in sorted(folder.glob("card*.toml"))]
 
 
@@ -92,7 +93,7 @@ def check_declared(names: Iterable[str], cards: Iterable[Card]) -> None:
         if name not in known and not name.startswith("other:"):
             hint = did_you_mean(name, known)
             raise TlbenchError(
-                f"--trained-with {one_line(name)!r:.60} is no checkpoint that tlbench knows{hint} "
+                f"--trained-with {quoted(one_line(name))} is no checkpoint that tlbench knows{hint} "
                 "(`tlbench checkpoints list` names them; use other:NAME for one of your own)"
             )
 
@@ -102,5 +103,5 @@ def find_card(name: str) -> Card:
     cards = {card.name: card for card in known_cards()}
     if name not in cards:
         hint = did_you_mean(name, cards)
-        raise TlbenchError(f"no checkpoint is called {name!r}{hint} (there are {', '.join(cards)})")
+        raise TlbenchError(f"no checkpoint is called {quoted(name)}{hint} (there are {', '.join(cards)})")
     return cards[name]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+from tlbench.errors import quoted
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -29,7 +31,7 @@ class NetworkDims:
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
             if wanted := _misfit(kind, getattr(self, name)):
-                raise ValueError(f"size {name} is {getattr(self, name)!r:.60}, not {wanted}")
+                raise ValueError(f"size {name} is {quoted(getattr(self, name))}, not {wanted}")
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with every dimension."""
@@ -47,10 +49,10 @@ class NetworkDims:
             If a dimension can't be used, or the dimensions do not fit together.
         """
         if not isinstance(data, Mapping):
-            raise TypeError(f"sizes are a JSON object, not {data!r:.60}")
+            raise TypeError(f"sizes are a JSON object, not {quoted(data)}")
         unknown = sorted(set(data) - {field.name for field in fields(cls)})
         if unknown:
-            raise TypeError(f"unknown size {unknown[0][:60]!r}")
+            raise TypeError(f"unknown size {quoted(unknown[0])}")
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlbench.checkpoints.dims import NetworkDims
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import PACKAGE_ABOUT, PACKAGED, WEIGHTS, file_sha256, open_outside, read_outside
 from tlbench.litter import remove_litter, temporary_name
 
@@ -284,7 +284,8 @@ def _read_about(folder: Path) -> dict[str, Any]:
     form = about.get("form") if isinstance(about, dict) else None
     if form != FORM:
         raise TlbenchError(
-            f"package {folder}: has form {form!r:.60}, this version reads form {FORM}; import the published file again"
+            f"package {folder}: has form {quoted(form)}, this version reads form {FORM}; import the published file "
+            "again"
         )
     source = about.get("source")
     texts = [about.get("observer"), about.get("weights_sha256")]
@@ -324,7 +325,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> None:
 
 def _check_name(name: str, folder: Path) -> None:
     if not _FILE_NAME.fullmatch(name) or name in (WEIGHTS_NAME, ABOUT_NAME):
-        raise TlbenchError(f"package {folder}: {name[:80]!r} is not a plain file name")
+        raise TlbenchError(f"package {folder}: {quoted(name)} is not a plain file name")
 
 
 def _check_hash(folder: Path, name: str, sha256: str) -> None:
@@ -347,7 +348,7 @@ def _damaged(folder: Path, what: str) -> TlbenchError:
 def check_observer(package: Package, observer: str, path: Path) -> None:
     """Check that a package is an observer's own. Raises TlbenchError, naming ``path``, if it is not."""
     if package.observer != observer:
-        raise TlbenchError(f"package {path}: is of observer {package.observer!r:.120}, not {observer!r}")
+        raise TlbenchError(f"package {path}: is of observer {quoted(package.observer)}, not {quoted(observer)}")
 
 
 def read_dims(kind: type[OneDims], data: Any, path: Path) -> OneDims:

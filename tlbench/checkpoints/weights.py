@@ -15,7 +15,7 @@ from platformdirs import user_data_path
 
 from tlbench.checkpoints.card import Card, Domain
 from tlbench.checkpoints.package import is_package, source_of, trained_of, view_of
-from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.files import JSON, atomic_path, file_sha256, read_outside
 from tlbench.json_input import parse_json
 
@@ -94,7 +94,7 @@ def parse_weights(pairs: Iterable[str], cards: Iterable[Card] = ()) -> dict[str,
                 )
             file = str(found[name])
         elif not equals or not name or not file:
-            raise TlbenchError(f"--weights takes NAME=FILE, such as syncnet=syncnet_v2.model; got {pair!r}")
+            raise TlbenchError(f"--weights takes NAME=FILE, such as syncnet=syncnet_v2.model; got {quoted(pair)}")
         if name in given:
             raise TlbenchError(f"--weights {name} is given twice: {given[name]} and {file}")
         given[name] = Path(file)
@@ -108,7 +108,7 @@ def check_names(given: Mapping[str, Path], cards: Iterable[Card]) -> None:
         if name not in names:
             hint = did_you_mean(name, names)
             raise TlbenchError(
-                f"--weights {name}={given[name]}: there is no checkpoint {name!r}{hint} ({', '.join(names)})"
+                f"--weights {name}={given[name]}: there is no checkpoint {quoted(name)}{hint} ({', '.join(names)})"
             )
 
 

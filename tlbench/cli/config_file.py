@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 import click
 import tomli_w
 
-from tlbench.errors import TlbenchError, listed
+from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.files import TEXT, read_outside
 
 if sys.version_info >= (3, 11):
@@ -112,7 +112,7 @@ def read_recipe(package: str, name: str, command: click.Command) -> dict[str, An
     """Parameter name to value of a recipe. Raises TlbenchError if there is no recipe of that name."""
     names = recipe_names(package)
     if name not in names:
-        raise TlbenchError(f"no recipe {name!r}{listed(name, names)} (--recipe)")
+        raise TlbenchError(f"no recipe {quoted(name)}{listed(name, names)} (--recipe)")
     text = (files(package) / "recipes" / f"{name}{SUFFIX}").read_text("utf-8")
     return _values(_parsed(text, f"recipe {name}"), command, f"recipe {name}")
 
@@ -189,7 +189,7 @@ def _values(content: Mapping[str, Any], command: click.Command, source: str) -> 
         try:
             option.type_cast_value(click.Context(command), value)
         except click.BadParameter as error:
-            raise TlbenchError(f"{source}: {key} = {value!r}: {error.message}") from error
+            raise TlbenchError(f"{source}: {key} = {quoted(value)}: {error.message}") from error
         if option.name is not None:
             values[option.name] = value
     return values

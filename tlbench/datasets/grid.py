@@ -160,7 +160,8 @@ def contradiction(clip_id: str, alignment: Alignment) -> str | None:
     same = " ".join(digits.get(word, word) for word in aligned.split())
     if spelled is None or not aligned or same == spelled:
         return None
-    return f"its alignment says {aligned!r}, its id spells {spelled!r}; the id is the transcript, word times are unused"
+    differ = f"its alignment says {quoted(aligned)}, its id spells {quoted(spelled)}"
+    return f"{differ}; the id is the transcript, word times are unused"
 
 
 def shared_alignment(root: Path, clip: Clip) -> str | None:

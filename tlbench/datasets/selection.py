@@ -134,7 +134,7 @@ def load_dataset(
         )
     _check_ids(name, clips)
     names = ClipNames([clip.id for clip in clips], dataset.aliases)
-    chosen = clips if subset is None else _in_subset(clips, names, subset, f"{name} split {split!r}")
+    chosen = clips if subset is None else _in_subset(clips, names, subset, f"{name} split {quoted(split)}")
     chosen = chosen[:limit]
 
     extra: list[Path] = []

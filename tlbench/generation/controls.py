@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 
-from tlbench.errors import ClipError, TlbenchError, did_you_mean
+from tlbench.errors import ClipError, TlbenchError, did_you_mean, quoted
 from tlbench.generation.nearest_mouth import mouth_halves
 from tlbench.media.blending import softness
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
@@ -303,7 +303,7 @@ def control(name: str) -> Control:
         return Blurred(float(blur[1]))
     there = [known.name for known in CONTROLS]
     forms = "and shifted+N, shifted-N, blurred-SIGMA"
-    raise TlbenchError(f"no control {name!r}{did_you_mean(name, there)}; there are {', '.join(there)}, {forms}")
+    raise TlbenchError(f"no control {quoted(name)}{did_you_mean(name, there)}; there are {', '.join(there)}, {forms}")
 
 
 def _mouth_halves(scene: ControlScene) -> list[tuple[slice, slice]]:

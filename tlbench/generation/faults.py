@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.generation.controls import (
     CRF,
     Blurred,
@@ -69,7 +69,7 @@ class Fault:
     def __post_init__(self) -> None:
         if list(self.sizes) != sorted(set(self.sizes)) or self.none not in self.sizes or len(self.sizes) < 2:
             raise TlbenchError(
-                f"fault {self.name!r}: sizes {self.sizes} must grow and hold {self.none:g}, which is no fault"
+                f"fault {quoted(self.name)}: sizes {self.sizes} must grow and hold {self.none:g}, which is no fault"
             )
 
     def control(self, size: float) -> Control:
@@ -212,7 +212,7 @@ def find_faults(words: Iterable[str] | None) -> tuple[Fault, ...]:
     for word in wanted:
         if word not in names:
             hint = did_you_mean(word, names)
-            raise TlbenchError(f"no fault {word!r}{hint} (there are {', '.join(names)})")
+            raise TlbenchError(f"no fault {quoted(word)}{hint} (there are {', '.join(names)})")
     if not wanted:
         raise TlbenchError(f"no fault was asked for; there are {', '.join(names)} (--faults)")
     return tuple(fault for fault in FAULTS if fault.name in wanted)

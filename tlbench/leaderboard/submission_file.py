@@ -180,7 +180,7 @@ def _parse(data: Any, cards: Iterable[Card]) -> Submission:
         raise TlbenchError("not a leaderboard record; add a result with `tlbench leaderboard add`")
     if data["schema"] != SCHEMA:
         raise TlbenchError(
-            f"schema {quoted(data['schema'])}, but this tlbench reads {SCHEMA!r}; use the tlbench that wrote it, "
+            f"schema {quoted(data['schema'])}, but this tlbench reads {quoted(SCHEMA)}; use the tlbench that wrote it, "
             "or add the result again"
         )
     if data.get("kind") == "computed":
@@ -262,7 +262,7 @@ def _first_difference(stored: Any, computed: Any, where: str) -> str | None:
                 return f"unknown field {quoted(key)} in {where}"
         for key in computed:
             if key not in stored:
-                return f"field {key!r} is missing from {where}"
+                return f"field {quoted(key)} is missing from {where}"
         return next(
             (d for key in computed if (d := _first_difference(stored[key], computed[key], f"{where}.{key}"))), None
         )

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.media.face_tracks import overlap
 from tlbench.media.faces import Boxes, FaceDetector, as_boxes, best_faces, check_smooth
 from tlbench.media.followed import GAP_FRAMES, FollowedFace, fill_gaps
@@ -36,7 +36,7 @@ def check_choice(face: str) -> None:
     """Raises TlbenchError if ``face`` is not a valid choice of the face to follow."""
     if face in ("largest", "central") or (face.isascii() and face.isdigit() and int(face) >= 1):
         return
-    raise TlbenchError(f"face {face!r} is none of largest, central, or a number: 1 for the first from the left")
+    raise TlbenchError(f"face {quoted(face)} is none of largest, central, or a number: 1 for the first from the left")
 
 
 def find_people(chunks: Chunks, detector: FaceDetector, smooth: int = 0, face: str = "largest") -> Boxes:

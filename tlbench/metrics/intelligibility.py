@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tlbench.datasets.transcripts import has_words, strange_characters, visible
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, quoted
 from tlbench.metrics.metric import Arithmetic, Metric, Reads
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
 from tlbench.metrics.text import as_published, count_errors, distance, spoken
@@ -29,7 +29,7 @@ def _transcript(evidence: Evidence) -> str:
     """The transcript. Raises ClipError ``empty-transcript`` if it has no word, since there is no rate over no words."""
     text = _text(evidence, "reference")
     if not has_words(text):
-        shown = f"{text!r} has no word in it" if text.strip() else "is empty"
+        shown = f"{quoted(text)} has no word in it" if text.strip() else "is empty"
         raise ClipError("empty-transcript", f"the transcript {shown}; word error rates leave the clip out")
     return text
 

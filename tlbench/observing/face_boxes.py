@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from tlbench.checkpoints.catalogue import detector_card
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError, listed
+from tlbench.errors import ClipError, TlbenchError, listed, quoted
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.box_files import read_boxes
 from tlbench.media.faces import Boxes, FaceDetector, fixed_boxes
@@ -116,7 +116,7 @@ def choose_rule(
     if smooth < 0 or (smooth and smooth % 2 == 0):
         raise TlbenchError(f"smooth {smooth}: must be 0 or an odd number of frames")
     if detector not in DETECTORS:
-        raise TlbenchError(f"no detector {detector!r}{listed(detector, DETECTORS)}")
+        raise TlbenchError(f"no detector {quoted(detector)}{listed(detector, DETECTORS)}")
     check_choice(face)
     if fixed is not None and source == "reference":
         return BoxRule("fixed", fixed=fixed), None

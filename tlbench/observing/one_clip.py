@@ -12,7 +12,7 @@ from tlbench.arguments import AnyPath
 from tlbench.checkpoints.catalogue import known_cards, observer_cards
 from tlbench.checkpoints.weights import Weights, find_weights, parse_weights
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError, listed
+from tlbench.errors import ClipError, TlbenchError, listed, quoted
 from tlbench.media.face_crop import steady
 from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import default_cache
@@ -72,7 +72,7 @@ def observe(
     found = weights_for(observer, weights)
     chosen = view or default_view(observer, found)
     if chosen not in kind.views:
-        raise TlbenchError(f"observer {observer!r} has no view {chosen!r}{listed(chosen, kind.views)}")
+        raise TlbenchError(f"observer {quoted(observer)} has no view {quoted(chosen)}{listed(chosen, kind.views)}")
     path, sha256 = (None, None) if found is None else (found.path, found.sha256)
     plan = ObserverPlan(observer, (chosen,), path, sha256)
     rule, _ = DEFAULT_FACES.rule(None, {})
@@ -116,7 +116,7 @@ def observe_frames(
     kind = observer_class(observer)
     needs = kind.needs_for((view,), ())
     if needs.framing and boxes is None:
-        raise TlbenchError(f"view {view!r} of {observer} frames the face; pass its boxes, (T, 4)")
+        raise TlbenchError(f"view {quoted(view)} of {observer} frames the face; pass its boxes, (T, 4)")
     if boxes is not None:
         boxes = steady(np.asarray(boxes)) if needs.framing else np.asarray(boxes)
     path, device = (None, "cpu") if weights is None else (weights.path, choose_device("auto", networks=True))
@@ -133,7 +133,7 @@ def observe_frames(
 def as_chunk(frames: np.ndarray) -> FrameChunk:
     """Frames in memory, (T, height, width, 3) uint8 RGB, as a video's first chunk. Raises TlbenchError otherwise."""
     if not isinstance(frames, np.ndarray):
-        raise TlbenchError(f"frames must be an array, got {frames!r:.60}; read a file with tlbench.read_video(path)")
+        raise TlbenchError(f"frames must be an array, got {quoted(frames)}; read a file with tlbench.read_video(path)")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
         raise TlbenchError(
             f"frames must be (T, height, width, 3) uint8 RGB, got {frames.shape} {frames.dtype}; "
@@ -163,7 +163,7 @@ def weights_for(observer: str, named: str | None) -> Weights | None:
     if found is None:
         names: Sequence[str] = [card.name for card in cards]
         raise TlbenchError(
-            f"observer {observer!r}: {'its checkpoint' if named is None else named} is not here; "
+            f"observer {quoted(observer)}: {'its checkpoint' if named is None else named} is not here; "
             f"pass weights=NAME or NAME=FILE, with one of {', '.join(names)}, or run "
             f"`tlbench checkpoints fetch {cards[0].name}`"
         )

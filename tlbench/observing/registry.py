@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from tlbench.checkpoints.catalogue import observer_names, observer_target
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.observing.observer import Observer
 
 Capability = Literal["read_published", "trainable", "expert", "audio_encoder"]
@@ -39,7 +39,7 @@ def capability(name: str, which: Capability) -> Any:
     target = getattr(observer_class(name), which)
     if not target:
         having = [other for other in observer_names() if getattr(observer_class(other), which)]
-        raise TlbenchError(f"observer {name!r} {_WITHOUT[which]}; choose one of {', '.join(having)}")
+        raise TlbenchError(f"observer {quoted(name)} {_WITHOUT[which]}; choose one of {', '.join(having)}")
     return _imported(name, target)
 
 
@@ -48,7 +48,7 @@ def _imported(observer: str, target: str) -> Any:
     try:
         return attrgetter(attribute)(import_module(module))
     except (ImportError, AttributeError) as error:
-        raise TlbenchError(f"observer {observer!r}: {target} can't be imported ({error})") from error
+        raise TlbenchError(f"observer {quoted(observer)}: {target} can't be imported ({error})") from error
 
 
 def trained_view(kind: type[Observer], view: str) -> str:

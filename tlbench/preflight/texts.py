@@ -12,6 +12,7 @@ from tlbench.datasets.selection import Selection
 from tlbench.datasets.transcripts import ALPHABET as ALPHABET
 from tlbench.datasets.transcripts import bracketed, has_words, spelled, spoken, strange_characters, visible
 from tlbench.datasets.word_times import word_times
+from tlbench.errors import quoted
 from tlbench.preflight.findings import Finding, finding
 
 
@@ -49,10 +50,10 @@ def _texts_that_disagree(clip: Clip) -> Iterator[tuple[str, str]]:
     if timed and timed != said:
         yield (
             "texts-disagree",
-            f"its word times are of {' '.join(timed)!r:.80}, its transcript is {' '.join(said)!r:.80}",
+            f"its word times are of {quoted(' '.join(timed))}, its transcript is {quoted(' '.join(said))}",
         )
     if clip.word is not None and visible(clip.word).upper() not in said:
-        yield "texts-disagree", f"its word label is {clip.word!r:.40}, its transcript {clip.transcript!r:.80}"
+        yield "texts-disagree", f"its word label is {quoted(clip.word)}, its transcript {quoted(clip.transcript)}"
 
 
 def _check_words(clips: Sequence[Clip], words: Sequence[str]) -> list[Finding]:
@@ -61,7 +62,7 @@ def _check_words(clips: Sequence[Clip], words: Sequence[str]) -> list[Finding]:
         if clip.word is not None and clip.word not in words:
             near = get_close_matches(clip.word.upper(), words, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            findings.append(finding("unknown-word", clip.id, f"{clip.word!r} is none of LRW's 500 words{hint}"))
+            findings.append(finding("unknown-word", clip.id, f"{quoted(clip.word)} is none of LRW's 500 words{hint}"))
     return findings
 
 
@@ -74,19 +75,21 @@ def _check_transcript(clip: Clip, alphabet: frozenset[str]) -> Iterator[Finding]
         yield finding("empty-transcript", clip.id, "the transcript is empty")
         return
     if not has_words(text):
-        yield finding("empty-transcript", clip.id, f"the transcript {text.strip()!r} has no word that is said")
+        yield finding("empty-transcript", clip.id, f"the transcript {quoted(text.strip())} has no word that is said")
         return
     strange = strange_characters(text, alphabet)
     if strange:
-        listed = ", ".join(f"{char!r} ({unicode_name(char, f'U+{ord(char):04X}')})" for char in strange[:3])
+        listed = ", ".join(f"{quoted(char)} ({unicode_name(char, f'U+{ord(char):04X}')})" for char in strange[:3])
         more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
         yield finding("characters", clip.id, f"the transcript has {listed}{more}; {_respelled(text, alphabet)}")
     marks = bracketed(text)
     if marks:
-        yield finding("annotation", clip.id, f"the transcript has {marks[0]!r} beside words; it counts as said")
+        yield finding("annotation", clip.id, f"the transcript has {quoted(marks[0])} beside words; it counts as said")
     digits = [word for word in spoken(text) if any(char.isdigit() for char in word)]
     if digits:
-        yield finding("digits", clip.id, f"the transcript has {digits[0]!r} in digits; readers mostly write words")
+        yield finding(
+            "digits", clip.id, f"the transcript has {quoted(digits[0])} in digits; readers mostly write words"
+        )
 
 
 def _respelled(text: str, alphabet: frozenset[str]) -> str:
@@ -94,4 +97,4 @@ def _respelled(text: str, alphabet: frozenset[str]) -> str:
     changed = spelled(text)
     if strange_characters(changed, alphabet):
         return "there is no other spelling, so WER2 leaves the clip out"
-    return f"WER2 in `sound` is told {changed!r}, in `paper` it leaves the clip out"
+    return f"WER2 in `sound` is told {quoted(changed)}, in `paper` it leaves the clip out"

@@ -23,7 +23,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import Package, open_package
 from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
 from tlbench.checkpoints.weights import locate
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import atomic_path
 from tlbench.observing.registry import capability
 from tlbench.talklip.discriminator import Discriminator
@@ -96,7 +96,7 @@ def generator_of(package: Package, path: Path) -> TalkLip:
 def stated_dims(package: Package, path: Path) -> GeneratorDims:
     """The sizes that a package states. Raises TlbenchError, naming ``path``, if it has none that can be used."""
     if package.observer != GENERATOR:
-        raise TlbenchError(f"package {path}: holds {package.observer!r:.120}, not {GENERATOR!r}")
+        raise TlbenchError(f"package {path}: holds {quoted(package.observer)}, not {quoted(GENERATOR)}")
     try:
         return GeneratorDims.from_json(package.config["generator"])
     except (KeyError, TypeError, ValueError) as error:
@@ -196,7 +196,7 @@ def _read_generator(path: Path) -> Package:
     if "face_decoder_blocks.0.0.conv_block.0.weight" not in tensors:
         raise TlbenchError(
             f"weights {path}: is another model's file, not a generator of TalkLip or Wav2Lip (its first tensor is "
-            f"{next(iter(tensors))[:80]!r})"
+            f"{quoted(next(iter(tensors)))})"
         )
     return Package(GENERATOR, tensors, config or {"generator": _published_dims(tensors, path).to_json()})
 
@@ -220,7 +220,7 @@ def _stated(text: object, path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise TlbenchError(f"weights {path}: damaged, its entry {ENTRY!r} is not a JSON object")
+        raise TlbenchError(f"weights {path}: damaged, its entry {quoted(ENTRY)} is not a JSON object")
     return config
 
 

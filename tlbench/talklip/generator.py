@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tlbench.checkpoints.dims import NetworkDims
-from tlbench.errors import TlbenchError, did_you_mean
+from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.media.mel import mel_segments, mel_spectrogram
 from tlbench.talklip.layers import Convolution, Upsampling, with_residuals
 from tlbench.talklip.local_audio import local_audio_encoder
@@ -123,7 +123,7 @@ def dims_for(
     if isinstance(size, str):
         if size not in SIZES:
             known = f"there are {', '.join(SIZES)}, or a JSON file of sizes (--size)"
-            raise TlbenchError(f"no size {size!r}{did_you_mean(size, SIZES)}; {known}")
+            raise TlbenchError(f"no size {quoted(size)}{did_you_mean(size, SIZES)}; {known}")
         dims = SIZES[size]
     else:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tlbench.errors import TlbenchError, listed
+from tlbench.errors import TlbenchError, listed, quoted
 
 VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 ADAM_BETA1, ADAM_BETA2 = 0.5, 0.999  # train.py
@@ -44,7 +44,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         if self.gan_form not in GAN_FORMS:
             raise TlbenchError(
-                f"no form {self.gan_form!r} of the GAN losses; there are {', '.join(GAN_FORMS)} (gan_form)"
+                f"no form {quoted(self.gan_form)} of the GAN losses; there are {', '.join(GAN_FORMS)} (gan_form)"
             )
         if self.mouth_weight < 1:
             raise TlbenchError(f"mouth weight {self.mouth_weight}: must be at least 1 (--mouth-weight)")
@@ -53,7 +53,7 @@ class LossConfig:
     def for_variant(cls, variant: str) -> LossConfig:
         """The published weights. Raises TlbenchError on a variant that the paper does not have."""
         if variant not in VARIANTS:
-            raise TlbenchError(f"no variant {variant!r}{listed(variant, VARIANTS)} (--variant)")
+            raise TlbenchError(f"no variant {quoted(variant)}{listed(variant, VARIANTS)} (--variant)")
         return cls(
             variant,
             lip_weight=0.0 if variant.startswith("base") else cls.lip_weight,

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tlbench.checkpoints.state_dict import open_checkpoint, read_tree
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import JSON, atomic_path, read_outside, unwritable, write_bytes_atomically, write_text_atomically
 from tlbench.files_of_before import settings_now
 from tlbench.json_input import parse_json
@@ -87,7 +87,7 @@ def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], may_change
         if isinstance(value, dict) and isinstance(found.get(name), dict):
             differences += [f"{name}.{difference}" for difference in _differences(found[name], value, frozenset())]
         else:
-            differences.append(f"{name} {found.get(name)!r}, not {value!r}")
+            differences.append(f"{name} {quoted(found.get(name))}, not {quoted(value)}")
     return differences
 
 
@@ -144,7 +144,7 @@ def load_optimiser(optimiser: Optimizer, kept: Mapping[str, Any]) -> None:
     for group, before in zip(groups, own, strict=True):
         for name in group.keys() & before.keys() - {"params"}:
             if not _alike(group[name], before[name]):
-                raise ValueError(f"its optimiser has the {name} {group[name]!r:.60}")
+                raise ValueError(f"its optimiser has the {name} {quoted(group[name])}")
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for number, entry in kept["state"].items():
         shape = parameters[number].shape

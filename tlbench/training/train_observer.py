@@ -13,7 +13,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import open_package
 from tlbench.checkpoints.weights import locate
 from tlbench.datasets.selection import Selection, load_dataset
-from tlbench.errors import ClipError, TlbenchError, listed
+from tlbench.errors import ClipError, TlbenchError, listed, quoted
 from tlbench.observing.cache import default_cache
 from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
@@ -195,10 +195,10 @@ def _sample_spec(observer: str, view: str, selection: Selection, *, needs_audio:
     """How clips become samples. Faces are detected as in scoring. Raises TlbenchError if the view can't be used."""
     found = observer_class(observer)
     if view not in found.views:
-        raise TlbenchError(f"{observer} has no view {view!r}{listed(view, found.views)} (--view)")
+        raise TlbenchError(f"{observer} has no view {quoted(view)}{listed(view, found.views)} (--view)")
     recipe = found.recipe(view)
     if recipe is None or recipe.aligns_mouth:
-        raise TlbenchError(f"{observer} can't be trained with the view {view!r}; choose another (--view)")
+        raise TlbenchError(f"{observer} can't be trained with the view {quoted(view)}; choose another (--view)")
     boxes, _ = choose_rule(selection.fixed_box, EMBEDDED, 0, {})
     return SampleSpec(recipe, boxes, needs_audio)
 

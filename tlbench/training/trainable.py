@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tlbench.checkpoints.dims import NetworkDims
 from tlbench.checkpoints.package import Package
 from tlbench.datasets.clip import Clip
-from tlbench.errors import TlbenchError, listed
+from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.observing.evidence import Evidence
 
 TOTAL = "loss"  # among the named losses of a step, the one that is minimised
@@ -141,7 +141,7 @@ def dims_of(observer: str, sizes: Mapping[str, OneDims], size: str | Mapping[str
     """
     if isinstance(size, str):
         if size not in sizes:
-            raise TlbenchError(f"{observer} has no size {size!r}{listed(size, sizes)}")
+            raise TlbenchError(f"{observer} has no size {quoted(size)}{listed(size, sizes)}")
         return sizes[size]
     kind = type(next(iter(sizes.values())))
     try:

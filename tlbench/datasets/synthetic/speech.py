@@ -20,7 +20,7 @@ from tlbench.datasets.synthetic import espeak_child
 from tlbench.datasets.synthetic.espeak_child import SAMPLE_RATE as SAMPLE_RATE
 from tlbench.datasets.synthetic.phonemes import SILENCE, sounds_of
 from tlbench.datasets.synthetic.timings import Times
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ class SpeechSynthesizer:
         header, sound = self._answer(text)
         if header.get("problem") == "voice":
             raise TlbenchError(
-                f"voice {voice.name!r} is not known to espeak-ng; take en-us or en, and a variant such as en-us+f2"
+                f"voice {quoted(voice.name)} is not known to espeak-ng; take en-us or en, and a variant such as "
+                "en-us+f2"
             )
         return _with_times(text, voice, header, np.frombuffer(sound, np.int16))
 
@@ -143,7 +144,7 @@ class SpeechSynthesizer:
 
 
 def _broken(text: str) -> TlbenchError:
-    doing = f" at {text!r}" if text else ""
+    doing = f" at {quoted(text)}" if text else ""
     return TlbenchError(f"espeak-ng broke down{doing}; run pip install -U espeakng-loader and try again")
 
 
@@ -191,7 +192,7 @@ def _word_begins(text: str, events: list[list[int]], last: float) -> list[float]
     event_seconds = {position: ms / 1000 for ms, position in events}
     starts = [0, *(place + 1 for place, letter in enumerate(text) if letter == " ")]
     if starts[0] not in event_seconds or not set(event_seconds) <= set(starts):
-        raise TlbenchError(f"espeak-ng does not say {text!r} word by word; run pip install -U espeakng-loader")
+        raise TlbenchError(f"espeak-ng does not say {quoted(text)} word by word; run pip install -U espeakng-loader")
     begins = []
     bounds = [*sorted(event_seconds.items()), (len(text), last)]
     for (position, begin), (next_position, end) in itertools.pairwise(bounds):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlbench.datasets.lists import read_lines
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 Times = list[tuple[float, float, str]]  # begin and end in seconds of the video, and the phoneme or word
 
@@ -46,8 +46,8 @@ def _row(path: Path, number: int, cells: list[str], text: str) -> tuple[float, f
         row = float(begin), float(end), label
     except ValueError:
         raise TlbenchError(
-            f"{path}:{number}: {text!r} has not a begin, an end and a label; render the corpus again"
+            f"{path}:{number}: {quoted(text)} has not a begin, an end and a label; render the corpus again"
         ) from None
     if not 0 <= row[0] <= row[1]:
-        raise TlbenchError(f"{path}:{number}: {text!r} runs backwards; render the corpus again")
+        raise TlbenchError(f"{path}:{number}: {quoted(text)} runs backwards; render the corpus again")
     return row
