@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -177,7 +177,7 @@ class SyncNetClipState(ClipState):
                 continue  # frames after the end of the audio are not compared
             shown_frames = generated
             if before and not self.frames:
-                shown_frames = FrameChunk(0, (generated.native[0],) * before + generated.native)
+                shown_frames = replace(generated, native=(generated.native[0],) * before + generated.native)
             lips.take(stream.apply(shown_frames, boxes))
         if self._detector is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)

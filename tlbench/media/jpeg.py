@@ -5,19 +5,29 @@ SyncNetInstance_calc_scores.py of Rudrabha/Wav2Lip and Sxjdwang/TalkLip). ffmpeg
 control at 200 kbit/s for 25 frames/s: the first frames are good, the later ones are coarse, and earlier so for larger
 pictures. The published scores depend on it.
 
+Planar YUV and RGB become full-range levels as in FFmpeg 5.1 (:mod:`tlbench.media.jpeg_levels`); other layouts go
+through the scaler that is here.
+
 The chroma keeps the video's resolution: ffmpeg takes the encoder's format that loses least
 (``avcodec_find_best_pix_fmt_of_list`` in libavcodec/avcodec.c), which is 4:4:4 also for RGB, grey and 4:4:0.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from tlbench.media.jpeg_levels import planar_levels, rgb_levels
+
+_PLANAR = re.compile(r"yuv(420|422|444)p(9|10|12|14|16)?(le)?")  # 8 bits where none are named
+_RGB = frozenset({"rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrp", "gbrap"})
 DEFAULT_BIT_RATE = 200_000  # bits a second; ffmpeg's AVCodecContext default, libavcodec/options_table.h
 
 
@@ -41,19 +51,14 @@ class JpegRoundTrip:
         self._reformatter = VideoReformatter()  # one for all frames, because it keeps tables
         self._count = 0
 
-    def encode(self, frame: av.VideoFrame) -> bytes:
-        """The next frame as a JPEG file. Frames of another size than the first are scaled to it, as ffmpeg does."""
+    def encode(self, frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> bytes:
+        """The next frame as a JPEG file. Frames of another size than the first are scaled to it, as ffmpeg does.
+
+        ``sample_aspect``, the width of a pixel by its height, has a place in the file, and so in the rate control.
+        """
         if self._encoder is None:
-            self._encoder = self._open(frame.width, frame.height, jpeg_layout(frame.format))
-        # The decoder's planar YUV is converted only in range; going through RGB would average the chroma twice.
-        picture = self._reformatter.reformat(
-            frame,
-            self._encoder.width,
-            self._encoder.height,
-            self._encoder.pix_fmt,
-            interpolation=Interpolation.BICUBIC,
-            threads=1,
-        )
+            self._encoder = self._open(frame.width, frame.height, jpeg_layout(frame.format), sample_aspect)
+        picture = self._picture(frame, self._encoder)
         decoders = (picture.pts, picture.time_base)
         picture.pts, picture.time_base = self._count, Fraction(1, self._frames_per_second)
         packets = self._encoder.encode(picture)
@@ -62,21 +67,57 @@ class JpegRoundTrip:
         self._count += 1
         return b"".join(bytes(packet) for packet in packets)
 
-    def bgr(self, frame: av.VideoFrame) -> np.ndarray:
+    def _picture(self, frame: av.VideoFrame, encoder: av.VideoCodecContext) -> av.VideoFrame:
+        """The frame in the encoder's size, layout and range; itself if it has these."""
+        width, height, layout = encoder.width, encoder.height, str(encoder.pix_fmt)
+        planes = _planes(frame) if (frame.width, frame.height) == (width, height) else None
+        if planes is None or jpeg_layout(frame.format) != layout:
+            return self._reformatter.reformat(
+                frame, width, height, layout, interpolation=Interpolation.BICUBIC, threads=1
+            )
+        picture = av.VideoFrame(width, height, layout)
+        for plane, levels in zip(picture.planes, planes, strict=True):
+            _samples(plane, np.uint8)[:] = levels
+        return picture
+
+    def bgr(self, frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> np.ndarray:
         """The next frame after the round trip: (height, width, 3) uint8 BGR, as cv2.imread gives it."""
-        image = cv2.imdecode(np.frombuffer(self.encode(frame), np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(self.encode(frame, sample_aspect), np.uint8), cv2.IMREAD_COLOR)
         assert image is not None  # our own encoder wrote it
         return image
 
-    def _open(self, width: int, height: int, layout: str) -> av.VideoCodecContext:
+    def bgr_of(self, frames: Iterable[av.VideoFrame], sample_aspect: Fraction | None) -> Iterator[np.ndarray]:
+        """:meth:`bgr` of each of the next frames."""
+        return (self.bgr(frame, sample_aspect) for frame in frames)
+
+    def _open(self, width: int, height: int, layout: str, sample_aspect: Fraction | None) -> av.VideoCodecContext:
         encoder = av.CodecContext.create("mjpeg", "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height, encoder.pix_fmt = width, height, layout
         encoder.bit_rate = self._bit_rate
+        if sample_aspect is not None:
+            encoder.sample_aspect_ratio = sample_aspect
         encoder.framerate = Fraction(self._frames_per_second)
         encoder.time_base = Fraction(1, self._frames_per_second)
         encoder.thread_count = 1  # slice threads add restart markers, whose bytes change the rate control
         return encoder
+
+
+def _planes(frame: av.VideoFrame) -> list[np.ndarray] | None:
+    """Y, U and V of a frame in the full range, uint8; None for layouts that are left to the scaler."""
+    name = frame.format.name
+    planar = _PLANAR.fullmatch(name)
+    if planar is not None:
+        bits, full = int(planar[2] or 8), frame.color_range == ColorRange.JPEG
+        kind = np.uint8 if bits == 8 else np.uint16
+        return [planar_levels(_samples(p, kind), index, bits, full=full) for index, p in enumerate(frame.planes)]
+    return list(rgb_levels(frame.to_ndarray(format="rgb24"))) if name in _RGB else None
+
+
+def _samples(plane: VideoPlane, kind: type[np.uint8 | np.uint16]) -> np.ndarray:
+    """(height, width): a view of a plane's samples, without the padding of its rows."""
+    rows: np.ndarray = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
+    return rows[:, : plane.width]
 
 
 def jpeg_layout(layout: av.VideoFormat) -> str:

@@ -66,6 +66,8 @@ class VideoInfo:
         As displayed, after ``rotation_degrees``.
     rotation_degrees : int
         Clockwise rotation for display: 0, 90, 180 or 270.
+    sample_aspect : Fraction or None
+        Width of a pixel by its height, as displayed; None if the file does not say. Frames are not stretched by it.
     mirrored : bool
         Whether left and right are exchanged after the rotation.
     frames_per_second : float
@@ -107,6 +109,7 @@ class VideoInfo:
     width: int
     height: int
     rotation_degrees: int
+    sample_aspect: Fraction | None
     mirrored: bool
     frames_per_second: float
     variable_frame_rate: bool
@@ -178,6 +181,7 @@ def probe(path: Path) -> VideoInfo:
         begin = min(times) if counted or scan.first is None or scan.first.pts is None else scan.first.pts
         shown = scan.first or video.codec_context  # both have size and layout
         turn = orientation(scan.first) if scan.first else Orientation()
+        aspect = video.sample_aspect_ratio
         on_its_side = turn.rotation_degrees in (90, 270)
         if min(shown.width, shown.height) < 1:
             size = f"{shown.width}x{shown.height}"
@@ -189,6 +193,7 @@ def probe(path: Path) -> VideoInfo:
             width=shown.height if on_its_side else shown.width,
             height=shown.width if on_its_side else shown.height,
             rotation_degrees=turn.rotation_degrees,
+            sample_aspect=1 / aspect if aspect and on_its_side else aspect or None,
             mirrored=turn.mirrored,
             frames_per_second=timing.frames_per_second,
             variable_frame_rate=timing.variable,

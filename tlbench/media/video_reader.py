@@ -6,7 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -42,10 +42,13 @@ class FrameChunk:
     native : tuple of av.VideoFrame
         As the decoder gave them (usually planar YUV), for steps that must not go through RGB. A frame that the
         conversion to 25 frames/s repeats is the same object twice.
+    sample_aspect : Fraction or None
+        Width of a pixel by its height; None if the file does not say.
     """
 
     start: int
     native: tuple[av.VideoFrame, ...]
+    sample_aspect: Fraction | None = None
 
     def __len__(self) -> int:
         return len(self.native)
@@ -54,7 +57,7 @@ class FrameChunk:
         """The frames of this chunk before index ``end``, all of them if it is None; None if there are none."""
         if end is None or self.start + len(self) <= end:
             return self
-        return FrameChunk(self.start, self.native[: end - self.start]) if end > self.start else None
+        return replace(self, native=self.native[: end - self.start]) if end > self.start else None
 
     @cached_property
     def rgb(self) -> np.ndarray:
@@ -163,9 +166,9 @@ class VideoReader:
         if self._kept is not None:
             if count != self._kept_chunk_frames:
                 natives = [native for frames in self._kept for native in frames.native]
-                self._kept, self._kept_chunk_frames = tuple(_in_chunks(natives, count)), count
+                self._kept, self._kept_chunk_frames = tuple(self._in_chunks(natives, count)), count
             return iter(self._kept)
-        return self._keeping(_read_ahead(_in_chunks(self._paced(), count)), count)
+        return self._keeping(_read_ahead(self._in_chunks(self._paced(), count)), count)
 
     def _keeping(self, chunks: Iterator[FrameChunk], chunk_frames: int) -> Iterator[FrameChunk]:
         """The same chunks, kept for the next pass if all of them fit."""
@@ -180,6 +183,18 @@ class VideoReader:
             yield frames
         if kept is not None:
             self._kept, self._kept_chunk_frames = tuple(kept), chunk_frames
+
+    def _in_chunks(self, natives: Iterable[av.VideoFrame], chunk_frames: int) -> Generator[FrameChunk, None, None]:
+        gathered: list[av.VideoFrame] = []
+        start = 0
+        for native in natives:
+            gathered.append(native)
+            if len(gathered) == chunk_frames:
+                yield FrameChunk(start, tuple(gathered), self.info.sample_aspect)
+                start += chunk_frames
+                gathered = []
+        if gathered:
+            yield FrameChunk(start, tuple(gathered), self.info.sample_aspect)
 
     def _paced(self) -> Iterator[av.VideoFrame]:
         """The decoded pictures, converted to 25 frames/s."""
@@ -305,16 +320,3 @@ def _next_in_rgb(chunks: Iterator[FrameChunk]) -> FrameChunk | None:
     if frames is not None:
         frames.rgb  # noqa: B018 computed here, kept by the property
     return frames
-
-
-def _in_chunks(natives: Iterable[av.VideoFrame], chunk_frames: int) -> Generator[FrameChunk, None, None]:
-    gathered: list[av.VideoFrame] = []
-    start = 0
-    for native in natives:
-        gathered.append(native)
-        if len(gathered) == chunk_frames:
-            yield FrameChunk(start, tuple(gathered))
-            start += chunk_frames
-            gathered = []
-    if gathered:
-        yield FrameChunk(start, tuple(gathered))

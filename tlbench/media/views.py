@@ -248,7 +248,7 @@ class ViewStream:
             the frame, ``too-small`` if an image is smaller than the centre crop.
         """
         # The JPEG dump takes the decoder's YUV: going through RGB would subsample the colour a second time.
-        images = frames.rgb if self._jpeg is None else map(self._jpeg.bgr, frames.native)
+        images = frames.rgb if self._jpeg is None else self._jpeg.bgr_of(frames.native, frames.sample_aspect)
         seen = []
         for index, image in enumerate(images):
             for step in self._steps:

@@ -69,7 +69,7 @@ def _lse(name: str, label: str, arithmetic: Arithmetic, better: Direction, what:
         view="paper" if arithmetic == "paper" else "",
         unit="",
         better=better,
-        version=1 if arithmetic == "paper" else 2,
+        version=2,
         rule="" if arithmetic == "paper" else SHIFTS_RULE,
         tally=_clip_mean_of(name, arithmetic),
         description=f"{what}, SyncNet on {seen}; mean over clips (Wav2Lip evaluation, "

@@ -1,0 +1,80 @@
+"""Levels of a frame in the range that JPEG uses, 0 to 255, computed as FFmpeg 5.1 does.
+
+Video has luma from 16 to 235 and chroma from 16 to 240, JPEG the full range. The scalers of later FFmpeg releases give
+half of the chroma samples the next level, so this does not depend on the FFmpeg that is here. Every rule was compared
+with ``ffmpeg -pix_fmt yuvj444p`` and the like of 5.1.9: all samples are equal.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+# lumRangeToJpeg_c and chrRangeToJpeg_c, libswscale/swscale.c: highest 15-bit sample, factor, offset, shift
+_LUMA, _CHROMA = (30189, 19077, 39057361, 14), (30775, 4663, 9289992, 12)
+_HALF = 64  # of a level in 7 bits more: rounding, yuv2plane1_8_c in libswscale/output.c
+# ff_dither_8x8_128, the same file: rounding of samples that had more than 8 bits
+_DITHER = np.array(
+    [
+        [36, 68, 60, 92, 34, 66, 58, 90],
+        [100, 4, 124, 28, 98, 2, 122, 26],
+        [52, 84, 44, 76, 50, 82, 42, 74],
+        [116, 20, 108, 12, 114, 18, 106, 10],
+        [32, 64, 56, 88, 38, 70, 62, 94],
+        [96, 0, 120, 24, 102, 6, 126, 30],
+        [48, 80, 40, 72, 54, 86, 46, 78],
+        [112, 16, 104, 8, 118, 22, 110, 14],
+    ]
+)
+_DITHER_COLUMN = (0, 0, 3)  # of Y, U and V: where a row begins in the matrix, vscale.c
+# Rows Y, U and V of BT.601 in 15 bits, and their offsets: rgb24ToY_c and rgb24ToUV_c, libswscale/input.c
+_OF_RGB = np.array([[8414, 16519, 3208], [-4865, -9528, 14392], [14392, -12061, -2332]])
+_OF_RGB_OFFSETS = np.array([32 << 14, 256 << 14, 256 << 14]) + (1 << 8)
+
+
+def planar_levels(samples: np.ndarray, plane: int, bits: int, *, full: bool) -> np.ndarray:
+    """(height, width) uint8: one plane of planar YUV.
+
+    Parameters
+    ----------
+    samples : (height, width) uint8 or uint16
+    plane : int
+        0, 1 or 2 for Y, U and V.
+    bits : int
+        Of a sample, 8 to 16.
+    full : bool
+        Whether the samples are in the full range already.
+    """
+    table = _table(plane > 0, bits, full)
+    if bits == 8:
+        of_level = _levels(table + _HALF)
+        return np.take(of_level, samples)
+    rows, columns = np.arange(samples.shape[0]) & 7, (np.arange(samples.shape[1]) + _DITHER_COLUMN[plane]) & 7
+    inside = np.minimum(samples, 2**bits - 1)  # the two bytes of a sample can say more
+    return _levels(table[inside] + _DITHER[np.ix_(rows, columns)])
+
+
+def rgb_levels(rgb: np.ndarray) -> np.ndarray:
+    """(3, height, width) uint8: Y, U and V in full resolution of (height, width, 3) uint8 RGB."""
+    samples = ((rgb.reshape(-1, 3) @ _OF_RGB.T + _OF_RGB_OFFSETS) >> 9) << 1
+    planes = np.stack([_in_full_range(samples[:, plane], chroma=plane > 0) for plane in range(3)])
+    return _levels(planes + _HALF).reshape(3, *rgb.shape[:2])
+
+
+@cache
+def _table(chroma: bool, bits: int, full: bool) -> np.ndarray:
+    """(2**bits,): the 15-bit sample in the full range of each sample."""
+    samples = np.arange(2**bits)
+    samples = samples << (15 - bits) if bits < 16 else samples >> 1
+    return samples if full else _in_full_range(samples, chroma=chroma)
+
+
+def _in_full_range(samples: np.ndarray, *, chroma: bool) -> np.ndarray:
+    highest, factor, offset, shift = _CHROMA if chroma else _LUMA
+    shifted: np.ndarray = (np.minimum(samples, highest) * factor - offset) >> shift
+    return shifted
+
+
+def _levels(rounded: np.ndarray) -> np.ndarray:
+    return np.asarray(np.clip(rounded >> 7, 0, 255), np.uint8)
