@@ -126,7 +126,7 @@ def test_the_limits_of_the_shifts_stand_in_the_id_of_sound_and_not_of_paper() ->
         key: Protocol.of(find_metric(key), dataset="d", split="test", view="v@1", decoding="c@1").id
         for key in ("lse_c/paper", *(f"{name}/sound" for name in SOUND_SYNC))
     }
-    assert ids.pop("lse_c/paper") == "lse_c[d:test/v@1/c@1/clips/paper]@1"
+    assert ids.pop("lse_c/paper") == "lse_c[d:test/v@1/c@1/clips/paper]@2"
     for text in ids.values():
         limits = f"shifts={LEAST_SHIFT_FRAMES}..{MAX_SHIFT_FRAMES},windows={LEAST_WINDOWS}"
         assert f"/sound/r:{limits}" in text.replace("%3D", "=").replace("%2C", ",")

@@ -5,7 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.metrics.text import align, as_published, count_errors, distance, spoken
+from tlbench.metrics.text import (
+    align,
+    align_words,
+    as_published,
+    count_character_errors,
+    count_errors,
+    count_word_errors,
+    distance,
+    spoken,
+)
 
 words = st.lists(st.sampled_from("abcd"), max_size=8)
 
@@ -35,6 +44,24 @@ def test_an_alignment_tells_both_texts_and_no_other_errors(reference: list[str],
     assert [step.hypothesis for step in steps if step.hypothesis is not None] == hypothesis
     assert sum(step.operation != "equal" for step in steps) == distance(reference, hypothesis)
     assert all((step.reference == step.hypothesis) == (step.operation == "equal") for step in steps)
+
+
+@given(words, words)
+def test_jiwer_counts_words_as_rapidfuzz_counts_them(reference: list[str], hypothesis: list[str]) -> None:
+    assert count_word_errors(reference, hypothesis) == count_errors(reference, hypothesis)
+
+
+spelled = st.text(st.one_of(st.characters(), st.sampled_from("AB '’´-.,1")))
+
+
+@given(spelled, spelled)
+def test_jiwer_counts_texts_as_rapidfuzz_counts_them(reference: str, hypothesis: str) -> None:
+    """Whatever is typed: numbers do not depend on which of the two libraries counts."""
+    for rule in (spoken, as_published):
+        said, read = rule(reference), rule(hypothesis)
+        assert count_word_errors(said, read) == count_errors(said, read)
+        assert count_character_errors(" ".join(said), " ".join(read)) == count_errors(" ".join(said), " ".join(read))
+        assert align_words(said, read) == align(said, read)
 
 
 def test_more_errors_than_words_are_possible() -> None:

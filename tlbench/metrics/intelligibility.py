@@ -10,7 +10,14 @@ from tlbench.datasets.transcripts import has_words, strange_characters, visible
 from tlbench.errors import ClipError, quoted
 from tlbench.metrics.metric import Arithmetic, Metric, Reads
 from tlbench.metrics.tally import ErrorTally, HitTally, MeanTally, Tally
-from tlbench.metrics.text import as_published, count_errors, distance, spoken
+from tlbench.metrics.text import (
+    as_published,
+    count_character_errors,
+    count_errors,
+    count_word_errors,
+    distance,
+    spoken,
+)
 from tlbench.metrics.visemes import phonemes, visemes
 from tlbench.observing.evidence import Evidence, Value
 
@@ -51,14 +58,14 @@ def _check_published(evidence: Evidence) -> None:
 
 def _word_errors(words: Words, hypothesis: str) -> Callable[[Evidence], ErrorTally]:
     def tally(evidence: Evidence) -> ErrorTally:
-        return count_errors(words(_transcript(evidence)), words(_text(evidence, hypothesis)))
+        return count_word_errors(words(_transcript(evidence)), words(_text(evidence, hypothesis)))
 
     return tally
 
 
 def _character_errors(evidence: Evidence) -> ErrorTally:
     said, read = (" ".join(spoken(text)) for text in (_transcript(evidence), _text(evidence, "hypothesis")))
-    return count_errors(said, read)
+    return count_character_errors(said, read)
 
 
 def _phonemes(evidence: Evidence) -> tuple[list[str], list[str]]:

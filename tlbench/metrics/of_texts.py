@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tlbench.datasets.transcripts import has_words
 from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.metric import Arithmetic
-from tlbench.metrics.text import as_published, count_errors, spoken
+from tlbench.metrics.text import as_published, count_word_errors, spoken
 
 
 def wer(
@@ -53,5 +53,5 @@ def wer(
     if not said:
         raise TlbenchError("no transcript was given; a rate over no words does not exist")
     words = as_published if arithmetic == "paper" else spoken
-    counts = [count_errors(words(transcript), words(text)) for transcript, text in zip(said, read, strict=True)]
+    counts = [count_word_errors(words(transcript), words(text)) for transcript, text in zip(said, read, strict=True)]
     return sum(count.numerator for count in counts) / sum(count.denominator for count in counts)

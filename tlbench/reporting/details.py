@@ -16,7 +16,7 @@ import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError, shortened
 from tlbench.json_fields import count
-from tlbench.metrics.text import align, as_published
+from tlbench.metrics.text import align_words, as_published
 from tlbench.observing.evidence import Evidence
 from tlbench.scoring.record import ClipRecord
 from tlbench.scoring.result import ClipScore, Result
@@ -169,7 +169,7 @@ def steps_of(transcript: str, hypothesis: str) -> list[Step]:
     """Two texts aligned word by word, split into words as the published word error rate does."""
     return [
         step.reference if step.operation == "equal" and step.reference else [step.reference or 0, step.hypothesis or 0]
-        for step in align(as_published(transcript), as_published(hypothesis))
+        for step in align_words(as_published(transcript), as_published(hypothesis))
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tlbench.metrics.opinion import WORD_ERRORS, WORDS_READ
-from tlbench.metrics.text import count_errors, spoken
+from tlbench.metrics.text import count_word_errors, spoken
 
 GROUND_TRUTH = "ground-truth"  # the condition that shows the real videos
 
@@ -101,6 +101,6 @@ def answer_sums(answers: Answers) -> list[tuple[int, str, str, str, float, float
         if a.choices:
             items.append((a.participant, a.condition, a.clip, WORDS_READ.key, float(transcript == reply), 1.0))
         else:
-            tally = count_errors(transcript, reply)
+            tally = count_word_errors(transcript, reply)
             items.append((a.participant, a.condition, a.clip, WORD_ERRORS.key, tally.numerator, tally.denominator))
     return items
