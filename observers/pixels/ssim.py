@@ -10,10 +10,11 @@ All arithmetic is float64: in float32, cancellation in flat areas makes SSIM wro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from math import ceil
+from math import ceil, prod
 
 import cv2
 import numpy as np
@@ -28,8 +29,9 @@ SMALLEST_SIDE = 2 * RADIUS + 1
 # several. Strips with fewer rows than this spend most of the time on the rows they share with the next.
 _WINDOWS_AT_ONCE = 86 * 96
 _FEWEST_ROWS = 22
-_OUTPUTS_AT_ONCE = 16  # the band matrix is mostly zeros; blocks of 16 rows leave most of them out
+_OUTPUTS_AT_ONCE = 8  # the band matrix is mostly zeros; blocks of 8 rows leave most of them out
 _FRAMES_PER_TASK = 8
+_of_thread = threading.local()  # the latest strip of each thread
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -82,39 +84,52 @@ def _fill(rows: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     wanted = height - 2 * RADIUS
     strips = ceil(wanted / max(_FEWEST_ROWS, _WINDOWS_AT_ONCE // width))
     outputs = ceil(wanted / strips)
-    strip = _Strip(outputs + 2 * RADIUS, width, channels)
+    strip = _strip(outputs + 2 * RADIUS, width, channels)
     starts = [min(start, wanted - outputs) for start in range(0, wanted, outputs)]
+    x, y = (np.ascontiguousarray(frames.transpose(0, 1, 3, 2)) for frames in (a, b))  # width last
     for frame in range(len(a)):
         for start in starts:
             span = slice(start, start + outputs + 2 * RADIUS)
-            rows[frame, start : start + outputs] = strip.similarity(a[frame, span], b[frame, span])
+            rows[frame, start : start + outputs] = strip.similarity(x[frame, span], y[frame, span])
+
+
+def _strip(height: int, width: int, channels: int) -> _Strip:
+    """The strip of this size of this thread; the strip of another size is given up."""
+    shape = (height, width, channels)
+    if getattr(_of_thread, "shape", None) != shape:
+        _of_thread.shape, _of_thread.strip = shape, _Strip(*shape)
+    strip: _Strip = _of_thread.strip
+    return strip
 
 
 class _Strip:
-    """The buffers for one strip of two frames; allocating new ones each time would take a third more time."""
+    """The buffers for one strip of two frames; to allocate them for each would take a third more time."""
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         rows, columns = height - 2 * RADIUS, width - 2 * RADIUS
-        self._sum = np.empty((height, width, channels), np.int16)
+        self._sum = np.empty((height, channels, width), np.int16)
         self._difference = np.empty_like(self._sum)
         self._maps = np.empty((4, height, channels, width))  # width last, so that both filters are matrix products
         maps = self._maps.reshape(4, height, channels * width)
         down = np.empty((4, rows, channels * width))
-        lines = down.reshape(4, rows * channels, width)
-        self._means = np.empty((4, rows, channels * columns))
-        means = self._means.reshape(4, rows * channels, columns)
-        self._spare = np.empty((2, rows, channels * columns))
+        lines = down.reshape(4 * rows * channels, width)  # two axes: one product for all maps
+        # Each result is written where the inputs of the step before were, to need less of the processor's cache.
+        self._means = _front(self._maps, (4, rows, channels * columns))
+        means = self._means.reshape(4 * rows * channels, columns)
+        self._spare = _front(down, (2, rows, channels * columns))
         self._down = [(w, maps[:, inputs], down[:, outputs]) for outputs, inputs, w in _blocks(height)]
-        self._across = [(lines[:, :, inputs], w.T, means[:, :, outputs]) for outputs, inputs, w in _blocks(width)]
+        self._across = [
+            (lines[:, inputs], np.ascontiguousarray(w.T), means[:, outputs]) for outputs, inputs, w in _blocks(width)
+        ]
 
     def similarity(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """(rows,) float64 mean SSIM of each row of windows in two (height, width, channels) uint8 strips."""
+        """(rows,) float64 mean SSIM of each row of windows in two (height, channels, width) uint8 strips."""
         # With s = x + y and d = x - y, 4 cov(x, y) = var(s) - var(d), and so on: the filtered squares of s and d give
         # all terms. C2 is added to s^2 before the filter, whose weights sum to 1.
         np.add(x, y, out=self._sum, dtype=np.int16)
         np.subtract(x, y, out=self._difference, dtype=np.int16)
-        self._maps[0] = self._sum.transpose(0, 2, 1)
-        self._maps[1] = self._difference.transpose(0, 2, 1)
+        self._maps[0] = self._sum
+        self._maps[1] = self._difference
         np.multiply(self._maps[:2], self._maps[:2], out=self._maps[2:])
         self._maps[2] += 2 * C2
         for weights, inputs, outputs in (*self._down, *self._across):
@@ -133,6 +148,11 @@ class _Strip:
         luminance /= sum_squared
         mean: np.ndarray = luminance.mean(axis=1)
         return mean
+
+
+def _front(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The first numbers of a contiguous array, as an array of this shape."""
+    return array.reshape(-1)[: prod(shape)].reshape(shape)
 
 
 @cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
+import json
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from tlbench.observing.engines import batches, observe
 from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
 
 CLIPS = 5
 
@@ -76,7 +79,41 @@ def test_one_clip_needs_no_worker_beside_this_process(
     assert list(observe(plan, [], workers=2)) == []
 
 
-def test_only_a_few_clips_are_in_flight(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_process_starts_for_clips_that_the_cache_has(
+    plan: Plan, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only from the first clip on that it does not have; what can't be read needs no process to say so."""
+    one = as_text(observe(plan, clips))
+    handed: list[list[str]] = []
+
+    def in_processes(plan: Plan, rest: Iterator[Clip], workers: int) -> Iterator[Observation]:
+        rest = list(rest)  # type: ignore[assignment]
+        handed.append([clip.id for clip in rest])
+        return observe(plan, rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engines, "_in_processes", in_processes)
+    assert as_text(observe(plan, clips, workers=2)) == one
+    assert handed == []
+    opened = ObserverRunner(plan)._open(clips[1])
+    assert opened.keys == {}
+    for entry in (plan.cache / "evidence").rglob("*.json"):
+        if json.loads(entry.read_text())["key"]["generated"] == opened.generated_sha256:
+            entry.unlink()
+    assert as_text(observe(plan, clips, workers=2)) == one
+    assert handed == [["c1", "c2", "c3", "c4"]]
+
+
+def test_clips_with_checks_still_to_make_are_not_recalled(plan: Plan, clips: list[Clip]) -> None:
+    runner = ObserverRunner(plan)
+    assert runner.recall(clips[0]) is None
+    list(observe(plan, clips[:1]))
+    assert runner.recall(clips[0]) is not None
+    for kept in (plan.cache / "checks").rglob("*.json"):
+        kept.unlink()
+    assert runner.recall(clips[0]) is None
+
+
+def test_only_a_few_clips_are_in_flight(plan: Plan, clips: list[Clip], monkeypatch: pytest.MonkeyPatch) -> None:
     """Clips are taken as results are, so that memory doesn't hang on how many there are."""
     taken: list[str] = []
 
@@ -89,7 +126,7 @@ def test_only_a_few_clips_are_in_flight(plan: Plan, monkeypatch: pytest.MonkeyPa
             if index >= 1000:
                 raise IndexError
             taken.append(str(index))
-            return Clip(f"c{index}")  # without a file: a reason, quickly
+            return replace(clips[0], id=f"c{index}")
 
     seen = observe(plan, Listing(), workers=2)
     next(seen)
@@ -98,16 +135,9 @@ def test_only_a_few_clips_are_in_flight(plan: Plan, monkeypatch: pytest.MonkeyPa
 
 
 def test_without_ray_its_engine_says_how_to_get_it(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without_ray(name: str, *rest: object) -> object:
-        if name == "ray":
-            raise ImportError(name)
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without_ray)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(TlbenchError, match=r"pip install 'tlbench\[ray\]'"):
-        list(observe(plan, [Clip("a")], engine="ray"))
+        observe(plan, [Clip("a")], engine="ray")
 
 
 def test_a_run_that_is_left_early_ends_its_workers(plan: Plan, clips: list[Clip]) -> None:

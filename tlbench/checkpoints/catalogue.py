@@ -59,19 +59,29 @@ def observer_cards(name: str) -> list[Card]:
         folder = Path(str(files(package)))
     except ImportError as error:
         raise TlbenchError(f"observer {quoted(name)}: {package} can't be imported ({error})") from error
-    return [read_card(path) for path in sorted(folder.glob("card*.toml"))]
+    return [_card(path) for path in sorted(folder.glob("card*.toml"))]
 
 
 def detector_card() -> Card:
     """The card of the face detector S3FD."""
-    return read_card(Path(str(files("tlbench.media"))) / "card_s3fd.toml")
+    return _card(Path(str(files("tlbench.media"))) / "card_s3fd.toml")
 
 
 def known_cards() -> list[Card]:
     """All cards: those of the observers in the registry's order, of the face detector, and of the generators."""
     folder = Path(str(files("tlbench.checkpoints"))) / "cards"
-    generators = [read_card(path) for path in sorted(folder.glob("*.toml"))]
+    generators = [_card(path) for path in sorted(folder.glob("*.toml"))]
     return [*(card for name in observer_names() for card in observer_cards(name)), detector_card(), *generators]
+
+
+def _card(path: Path) -> Card:
+    """One card, read again only if its file has changed: a run asks for each of them several times."""
+    return _card_as_of(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _card_as_of(path: Path, _changed_ns: int) -> Card:
+    return read_card(path)
 
 
 def check_declared(names: Iterable[str], cards: Iterable[Card]) -> None:

@@ -201,9 +201,8 @@ def _speakers(root: Path) -> list[Path]:
 def _clip(root: Path, clip_id: str, video: Path) -> Clip:
     speaker, _, name = clip_id.partition("/")
     transcript = transcript_of_id(name)
-    alignment = _alignment(root, clip_id, video)
-    if transcript is None and alignment is not None:
-        transcript = words_of(_readable(alignment)) or None
+    if transcript is None:
+        transcript = words_of(_readable(_alignment(root, clip_id, video))) or None
     return Clip(clip_id, reference=video, transcript=transcript, speaker=speaker)
 
 

@@ -118,11 +118,13 @@ def packets(container: InputContainer, *streams: av.stream.Stream) -> Iterator[a
     A file with an unreadable end gives the packets before it, as in the ffmpeg program. Empty packets are left out,
     because they mean the end of the stream to a decoder.
     """
+    padded = container.format.name.startswith("mov")
     while True:
         try:
             for packet in container.demux(*streams):
                 if packet.size:
-                    _keep_padding(container, packet)
+                    if padded and packet.stream.type == "audio":
+                        _keep_padding(packet)
                     yield packet
         except av.error.FFmpegError:
             return
@@ -163,14 +165,14 @@ def _pixels(stream: av.VideoStream) -> int:
     return stream.codec_context.width * stream.codec_context.height if stream.codec_context is not None else 0
 
 
-def _keep_padding(container: InputContainer, packet: av.Packet[Any]) -> None:
+def _keep_padding(packet: av.Packet[Any]) -> None:
     """Make the last packet of a sound in mov or mp4 give all its samples, in every version of FFmpeg.
 
     Since libavformat 63 (PyAV 19) the decoder cuts off the samples beyond the edit list; before, and in ffmpeg 5.1,
     which the recorded values come from, they were kept. Bytes 4 to 8 of the side data hold their number
     (libavcodec/packet.h, AV_PKT_DATA_SKIP_SAMPLES).
     """
-    if container.format.name.startswith("mov") and packet.has_sidedata("skip_samples"):
+    if packet.has_sidedata("skip_samples"):
         side_data = packet.get_sidedata("skip_samples")
         marked = bytes(side_data)
         if any(marked[4:8]):

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu, softmax
+from torch import Tensor, nn, relu_
+from torch.nn.functional import max_pool2d, softmax
 
 from tlbench.errors import ClipError, TlbenchError
 
@@ -26,7 +26,7 @@ CANDIDATE_SCORE = 0.05  # detect.py: a position above it becomes a candidate
 OVERLAP_MAX = 0.3  # sfd_detector.py: non-maximum suppression
 FACE_SCORE = 0.5  # sfd_detector.py: what counts as a face
 BATCH_FRAMES = 32  # TalkLip preparation/bbx_extract.py
-# Activations of the first block take 64 float32 channels a pixel: two such copies of this many pixels take 256 MB.
+# The third block takes 256 float32 channels for every 16 pixels: two such copies of this many pixels take 64 MB.
 PIXELS_AT_ONCE = 500_000
 
 
@@ -39,7 +39,7 @@ class L2Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.pow(2).sum(dim=1, keepdim=True).sqrt() + 1e-10  # net_s3fd.py: eps outside the root
-        return x / length * self.weight.view(1, -1, 1, 1)
+        return (x / length).mul_(self.weight.view(1, -1, 1, 1))
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> nn.Conv2d:
@@ -91,6 +91,8 @@ class S3FD(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Twelve maps: class logits and box offsets, by turns, from stride 4 to stride 128.
 
+        For inference: many steps write into their inputs.
+
         Parameters
         ----------
         x : Tensor
@@ -101,22 +103,19 @@ class S3FD(nn.Module):
         list of Tensor
             (B, 2, h, w) logits of background and face, before the softmax, and (B, 4, h, w) offsets.
         """
-        x = relu(self.conv1_2(relu(self.conv1_1(x))))
-        x = max_pool2d(x, 2)
-        x = relu(self.conv2_2(relu(self.conv2_1(x))))
-        x = max_pool2d(x, 2)
-        x = relu(self.conv3_3(relu(self.conv3_2(relu(self.conv3_1(x))))))
+        x = torch.cat([self._first_blocks(image) for image in torch.split(x, 1)])  # (B, 128, H/4, W/4)
+        x = relu_(self.conv3_3(relu_(self.conv3_2(relu_(self.conv3_1(x))))))
         level1 = self.conv3_3_norm(x)  # (B, 256, H/4, W/4)
         x = max_pool2d(x, 2)
-        x = relu(self.conv4_3(relu(self.conv4_2(relu(self.conv4_1(x))))))
+        x = relu_(self.conv4_3(relu_(self.conv4_2(relu_(self.conv4_1(x))))))
         level2 = self.conv4_3_norm(x)  # (B, 512, H/8, W/8)
         x = max_pool2d(x, 2)
-        x = relu(self.conv5_3(relu(self.conv5_2(relu(self.conv5_1(x))))))
+        x = relu_(self.conv5_3(relu_(self.conv5_2(relu_(self.conv5_1(x))))))
         level3 = self.conv5_3_norm(x)  # (B, 512, H/16, W/16)
         x = max_pool2d(x, 2)
-        level4 = relu(self.fc7(relu(self.fc6(x))))  # (B, 1024, H/32 + 4, W/32 + 4)
-        level5 = relu(self.conv6_2(relu(self.conv6_1(level4))))
-        level6 = relu(self.conv7_2(relu(self.conv7_1(level5))))
+        level4 = relu_(self.fc7(relu_(self.fc6(x))))  # (B, 1024, H/32 + 4, W/32 + 4)
+        level5 = relu_(self.conv6_2(relu_(self.conv6_1(level4))))
+        level6 = relu_(self.conv7_2(relu_(self.conv7_1(level5))))
         return [
             max_out(self.conv3_3_norm_mbox_conf(level1)),
             self.conv3_3_norm_mbox_loc(level1),
@@ -131,6 +130,14 @@ class S3FD(nn.Module):
             self.conv7_2_mbox_conf(level6),
             self.conv7_2_mbox_loc(level6),
         ]
+
+    def _first_blocks(self, x: Tensor) -> Tensor:
+        """(1, 3, H, W) to (1, 128, H/4, W/4), of one image: its maps at full size fit into a processor's cache.
+
+        Where a pooling follows, it comes before the ReLU: the greatest of four numbers is the same either way.
+        """
+        x = relu_(max_pool2d(self.conv1_2(relu_(self.conv1_1(x))), 2))
+        return relu_(max_pool2d(self.conv2_2(relu_(self.conv2_1(x))), 2))
 
 
 def max_out(logits: Tensor) -> Tensor:
@@ -225,7 +232,8 @@ class S3FDDetector:
             network = S3FD()
         _check(state, network.state_dict())
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
-        self.network = network.eval().to(self.device)
+        placed = network.eval().to(self.device)
+        self.network = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def detect(self, frames: np.ndarray, before: np.ndarray | None = None) -> list[np.ndarray | None]:
         """The best face of each frame. Each frame is searched completely; ``before`` is ignored.
@@ -275,7 +283,9 @@ class S3FDDetector:
             parts: list[list[Tensor]] = []
             with torch.inference_mode():
                 for pixels in torch.split(torch.from_numpy(batch), at_once):
-                    images = pixels.to(self.device).permute(0, 3, 1, 2).float() - means  # (b, 3, H, W), channels last
+                    images = (
+                        pixels.to(self.device).permute(0, 3, 1, 2).float().sub_(means)
+                    )  # (b, 3, H, W), channels last
                     parts.append(self.network(images))
             levels = [torch.cat(level) for level in zip(*parts, strict=True)]
             if not all(bool(level.isfinite().all()) for level in levels):

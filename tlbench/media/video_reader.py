@@ -162,15 +162,22 @@ class VideoReader:
             changes within the video, ``timestamps`` if there is a gap of more than a minute between two pictures,
             or gaps of more than ten minutes in all.
         """
-        count = self.chunk_frames if chunk_frames is None else chunk_frames
-        if self._kept is not None:
-            if count != self._kept_chunk_frames:
-                natives = [native for frames in self._kept for native in frames.native]
-                self._kept, self._kept_chunk_frames = tuple(self._in_chunks(natives, count)), count
-            return iter(self._kept)
-        return self._keeping(_read_ahead(self._in_chunks(self._paced(), count)), count)
+        if self._kept is None:
+            return self._keeping(_read_ahead(self._chunks(chunk_frames)), chunk_frames)
+        count = self._frames_of_chunk(chunk_frames)
+        if count != self._kept_chunk_frames:
+            natives = [native for frames in self._kept for native in frames.native]
+            self._kept, self._kept_chunk_frames = tuple(self._in_chunks(natives, count)), count
+        return iter(self._kept)
 
-    def _keeping(self, chunks: Iterator[FrameChunk], chunk_frames: int) -> Iterator[FrameChunk]:
+    def _chunks(self, chunk_frames: int | None) -> Generator[FrameChunk, None, None]:
+        """The video in chunks, from the file. The headers are read here too: in the thread that decodes."""
+        yield from self._in_chunks(self._paced(), self._frames_of_chunk(chunk_frames))
+
+    def _frames_of_chunk(self, asked: int | None) -> int:
+        return self.chunk_frames if asked is None else asked
+
+    def _keeping(self, chunks: Iterator[FrameChunk], chunk_frames: int | None) -> Iterator[FrameChunk]:
         """The same chunks, kept for the next pass if all of them fit."""
         kept: list[FrameChunk] | None = []
         kept_bytes = 0
@@ -182,7 +189,7 @@ class VideoReader:
                 kept = None
             yield frames
         if kept is not None:
-            self._kept, self._kept_chunk_frames = tuple(kept), chunk_frames
+            self._kept, self._kept_chunk_frames = tuple(kept), self._frames_of_chunk(chunk_frames)
 
     def _in_chunks(self, natives: Iterable[av.VideoFrame], chunk_frames: int) -> Generator[FrameChunk, None, None]:
         gathered: list[av.VideoFrame] = []

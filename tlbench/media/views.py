@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from tlbench.errors import ClipError
 from tlbench.media.face_crop import cut_face, cut_window, face_window
@@ -265,9 +264,7 @@ class ViewStream:
                 elif isinstance(step, Resize):
                     image = cv2.resize(image, (step.width, step.height), interpolation=cv2.INTER_LINEAR)
                 elif isinstance(step, ResizeAntialiased):
-                    image = np.asarray(
-                        Image.fromarray(image).resize((step.width, step.height), Image.Resampling.BILINEAR)
-                    )
+                    image = _resize_antialiased(image, step)
                 elif isinstance(step, Grey):
                     image = _grey(image, step, is_bgr=self._jpeg is not None)
             seen.append(cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if self._swap else image)
@@ -334,7 +331,15 @@ def _centre(image: np.ndarray, step: CenterCrop, view: View) -> np.ndarray:
     return image[top : top + step.height, left : left + step.width]
 
 
+def _resize_antialiased(image: np.ndarray, step: ResizeAntialiased) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).resize((step.width, step.height), Image.Resampling.BILINEAR))
+
+
 def _grey(image: np.ndarray, step: Grey, *, is_bgr: bool) -> np.ndarray:
     if step.rule == "opencv":
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if is_bgr else cv2.COLOR_RGB2GRAY)
+    from PIL import Image
+
     return np.asarray(Image.fromarray(image[..., ::-1] if is_bgr else image).convert("L"))

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal, get_args
 
 from tlbench.errors import TlbenchError
 
 Precision = Literal["fp32", "bf16"]
+# Where Linux shows a GPU that torch could use: NVIDIA's driver, the same on Jetson boards, WSL, and AMD's driver.
+GPU_FILES = tuple(Path("/dev") / name for name in ("nvidiactl", "nvhost-ctrl", "nvmap", "dxg", "kfd"))
 
 
 def choose_device(device: str, networks: bool) -> str:
     """The torch device for a ``--device`` option.
+
+    torch is imported only if it has to be asked: for a GPU, or for ``auto`` where :func:`may_have_gpu` says so.
 
     Parameters
     ----------
@@ -27,7 +34,7 @@ def choose_device(device: str, networks: bool) -> str:
     """
     if re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device) is None:
         raise TlbenchError(f"no device {device!r}; there are auto, cpu, cuda and cuda:0, cuda:1 ...")
-    if device == "cpu" or not networks:
+    if device == "cpu" or not networks or (device == "auto" and not may_have_gpu()):
         return "cpu"
     import torch
 
@@ -37,6 +44,21 @@ def choose_device(device: str, networks: bool) -> str:
     if int(device.partition(":")[2] or 0) >= count:
         raise TlbenchError(f"device {device!r}: torch sees {count} CUDA devices here; pass --device cpu or auto")
     return device
+
+
+def may_have_gpu() -> bool:
+    """Whether torch could see a GPU here; to ask torch itself takes longer than a run that is read from the cache.
+
+    It can't if it was built without GPUs (its version says ``+cpu``), nor on Linux where no driver has a file in
+    ``/dev``. On other systems it may.
+    """
+    try:
+        built_for = version("torch").partition("+")[2]
+    except PackageNotFoundError:  # built from source: it may be importable all the same
+        built_for = ""
+    if built_for == "cpu":
+        return False
+    return sys.platform != "linux" or any(path.exists() for path in GPU_FILES)
 
 
 def check_precision(precision: str) -> None:

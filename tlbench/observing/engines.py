@@ -1,7 +1,8 @@
 """Engines: observe clips in this process, in local worker processes, or on a Ray cluster.
 
 An engine takes a plan and clips and yields observations **in the order of the clips**. Only a few clips are worked on
-at a time, so memory does not grow with their number.
+at a time, so memory does not grow with their number. Processes start at the first clip that the cache does not have:
+a second run of the same folder needs none.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from itertools import islice
+from importlib.util import find_spec
+from itertools import chain, islice
 from typing import Any
 
 from tlbench.datasets.clip import Clip
@@ -57,23 +59,41 @@ def observe(plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "
     """
     if workers < 1:
         raise TlbenchError(f"workers must be at least 1, got {workers}")
-    if engine == "ray":
-        return _on_ray(plan, clips, workers)
-    if engine != "local":
+    if engine not in ("local", "ray"):
         raise TlbenchError(f"no engine {engine!r}; there are local and ray")
-    if workers == 1 or len(clips) < 2:
+    if engine == "ray" and find_spec("ray") is None:
+        raise TlbenchError("engine 'ray' needs Ray; install it with: pip install 'tlbench[ray]'")
+    if engine == "local" and workers == 1:
         return _in_this_process(plan, clips)
-    return _in_processes(plan, clips, workers)
+    return _recalled_first(plan, clips, workers, engine)
 
 
-def _in_this_process(plan: Plan, clips: Sequence[Clip]) -> Iterator[Observation]:
+def _recalled_first(plan: Plan, clips: Sequence[Clip], workers: int, engine: str) -> Iterator[Observation]:
+    """Look the clips up in the cache, and start processes at the first one for which something must be computed."""
+    runner = ObserverRunner(plan)
+    waiting = iter(clips)
+    for done, clip in enumerate(waiting):
+        known = runner.recall(clip)
+        if known is not None:
+            yield known
+            continue
+        rest = chain([clip], waiting)
+        if engine == "ray":
+            yield from _on_ray(plan, rest, workers)
+        elif len(clips) - done == 1:
+            yield from _in_this_process(plan, rest)
+        else:
+            yield from _in_processes(plan, rest, workers)
+
+
+def _in_this_process(plan: Plan, clips: Iterable[Clip]) -> Iterator[Observation]:
     _limit_threads(plan)
     runner = ObserverRunner(plan)
     for batch in batches(clips, runner.clips_per_batch):
         yield from runner.observe(batch)
 
 
-def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
+def _in_processes(plan: Plan, clips: Iterable[Clip], workers: int) -> Iterator[Observation]:
     if plan.threads is None:
         plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
     waiting: deque[Future[tuple[list[Observation], list[str]]]] = deque()
@@ -89,11 +109,9 @@ def _in_processes(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[O
             yield from done
 
 
-def _on_ray(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
-    try:
-        import ray
-    except ImportError as error:
-        raise TlbenchError("engine 'ray' needs Ray; install it with: pip install 'tlbench[ray]'") from error
+def _on_ray(plan: Plan, clips: Iterable[Clip], workers: int) -> Iterator[Observation]:
+    import ray
+
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     gpus = 1 if plan.device.startswith("cuda") else 0

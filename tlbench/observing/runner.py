@@ -7,6 +7,7 @@ that is killed continues where it stopped.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -56,8 +57,24 @@ class ObserverRunner:
         names = [observer_plan.name for observer_plan in self.plan.observers]
         return [job.observation(names) for job in jobs]
 
-    def _open(self, clip: Clip) -> ClipJob:
-        """Hash the files, check their headers, take evidence from the cache, and list what is left to observe."""
+    def recall(self, clip: Clip) -> Observation | None:
+        """What :meth:`observe` gives for a clip, if nothing has to be computed for it; else None.
+
+        No observer is loaded, no face is searched, and of the videos nothing but hashes and headers is read.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is damaged is told when the clip is observed
+            job = self._open(clip, compute=False)
+        if job.keys or (job.evidence and not job.checks.whole):
+            return None
+        self._checker.check_place(job)
+        return job.observation([observer_plan.name for observer_plan in self.plan.observers])
+
+    def _open(self, clip: Clip, *, compute: bool = True) -> ClipJob:
+        """Hash the files, check their headers, take evidence from the cache, and list what is left to observe.
+
+        Without ``compute``, evidence that might be outdated is left to observe, instead of searching for faces.
+        """
         job = ClipJob(clip, ClipChecks(clip, self.plan.expected, self._checker.parts), self.plan, self._needs)
         try:
             job.generated_sha256 = content_sha256(clip.generated, clip.id, "generated video")
@@ -82,7 +99,9 @@ class ObserverRunner:
                 job.fail(plan.name, error)
                 continue
             stored = self.cache.read(key)
-            if stored is None or self._outdated(job, key, stored):
+            if stored is None or (
+                self._before_following(job, key, stored) and (not compute or self._outdated(job, key, stored))
+            ):
                 job.keys[plan.name] = key
             else:
                 job.frames = stored["frames"]
@@ -101,11 +120,13 @@ class ObserverRunner:
         job.evidence[name] = evidence
         return True
 
-    def _outdated(self, job: ClipJob, key: dict[str, Any], stored: dict[str, Any]) -> bool:
-        """Whether cached evidence is from before faces were followed, for a clip with boxes that have changed since."""
+    def _before_following(self, job: ClipJob, key: dict[str, Any], stored: dict[str, Any]) -> bool:
+        """Whether cached evidence is from before faces were followed, for a clip whose faces are searched."""
         each = self.plan.boxes.source == "generated"  # this option is newer than following faces
-        if each or "boxes" not in key or "faces" in stored or not self._guides.boxes.searches(job.clip):
-            return False
+        return not each and "boxes" in key and "faces" not in stored and self._guides.boxes.searches(job.clip)
+
+    def _outdated(self, job: ClipJob, key: dict[str, Any], stored: dict[str, Any]) -> bool:
+        """Whether the boxes of a clip have changed since its evidence was cached, before faces were followed."""
         try:
             plain = self._guides.boxes.of_clip(job.clip).plain
         except ClipError:  # the error is reported when the clip is observed again

@@ -13,7 +13,6 @@ from tlbench.errors import ClipError, shortened
 from tlbench.media.probe import probe
 from tlbench.media.scaling import Size, scale_boxes, scale_placements
 from tlbench.observing.cache import Cache
-from tlbench.observing.contact_sheet import draw_contact_sheet
 from tlbench.observing.face_boxes import BoxFinder, GuideSource
 from tlbench.observing.mouth_alignment import MouthFinder
 from tlbench.observing.plan import Plan
@@ -21,6 +20,8 @@ from tlbench.observing.plan import Plan
 
 def draw_system_sheet(systems: Mapping[str, Selection], plan: Plan, path: Path) -> None:
     """Draw the crops of the first clips of each system into a PNG: a wrong crop is seen while there is time to stop."""
+    from tlbench.observing.contact_sheet import draw_contact_sheet  # imports Pillow, which few runs need
+
     boxes = BoxFinder(plan.boxes, Cache(plan.cache / "boxes"))
     mouths = MouthFinder(Cache(plan.cache / "landmarks"))
     each = plan.boxes.source == "generated"
