@@ -12,6 +12,7 @@ and must find the same tokens, all hypotheses. Peak memory is that of a process 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import subprocess
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -27,10 +29,11 @@ from torch import Tensor
 
 from benchmarks.peak import matrix_peak_gflops
 from tests.golden.formula import fill
-from tlbench.observers.avhubert.decode import BeamSettings, beam_search
+from tlbench.observers.avhubert.decode import BeamSettings, Stepper, beam_search
 from tlbench.observers.avhubert.decoder import EOS, PAD, Attention, Decoder
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder
+from tlbench.observers.avhubert.packed_decoder import PackedDecoder
 
 SIZES = {  # layers, width, feed-forward width and heads of the decoder; width of the encoder
     "tiny": (2, 64, 96, 2, 64),
@@ -162,11 +165,14 @@ def attend(attention: Attention, x: Tensor, keys: Tensor, values: Tensor, paddin
 def work_of(
     decoder: Decoder, beam: int, encoded: Tensor, lengths: Tensor
 ) -> dict[str, Callable[[], list[list[list[int]]]]]:
-    steppers = {"tlbench": SteppingDecoder(decoder), "tlbench, packed": SteppingDecoder(decoder, packed=True)}
+    steppers: dict[str, Stepper[Any]] = {
+        "tlbench": SteppingDecoder(decoder),
+        "tlbench, packed": PackedDecoder(copy.deepcopy(decoder)),
+    }
     settings = BeamSettings(beam=beam)
     counted = [encoded.shape[1]] * len(encoded)
 
-    def ours(stepper: SteppingDecoder) -> list[list[list[int]]]:
+    def ours(stepper: Stepper[Any]) -> list[list[list[int]]]:
         found = beam_search(stepper, encoded, lengths, settings, counted=counted)
         return [[hypothesis.tokens.tolist() for hypothesis in one] for one in found]
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +30,33 @@ from torch import Tensor
 from tlbench.errors import TlbenchError
 
 from .decoder import EOS, PAD, UNK, Decoder
+from .dims import Dims
 from .incremental_decoder import SteppingDecoder
+
+
+class Kept(Protocol):
+    """What a stepper keeps between steps."""
+
+    def follow(self, utterances: Tensor, parents: Tensor) -> None:
+        """See :meth:`.incremental_decoder.Past.follow`."""
+
+
+P = TypeVar("P", bound=Kept)
+
+
+class Stepper(Protocol[P]):
+    """A decoder one token at a time: :class:`.incremental_decoder.SteppingDecoder`, which has the documentation, or
+    :class:`.packed_decoder.PackedDecoder`.
+    """
+
+    dims: Dims
+
+    def begin(self, encoded: Tensor, lengths: Tensor) -> P:
+        """The cache before the first token."""
+
+    def step(self, tokens: Tensor, past: P) -> Tensor:
+        """The logits of the next token of each hypothesis."""
+
 
 NEVER = float("-inf")
 _NOT_FINITE = "the decoder's logits are NaN or infinite; its weights are damaged"
@@ -119,7 +146,7 @@ class Hypothesis:
 
 
 def beam_search(
-    decoder: Decoder | SteppingDecoder,
+    decoder: Decoder | Stepper[P],
     encoded: Tensor,
     lengths: Tensor,
     settings: BeamSettings,
@@ -130,7 +157,7 @@ def beam_search(
 
     Parameters
     ----------
-    decoder : Decoder or SteppingDecoder
+    decoder : Decoder, SteppingDecoder or PackedDecoder
         From a ``Decoder`` each call makes a ``SteppingDecoder``; for several calls, pass one.
     encoded : (B, T, C') float
         The encoder's output, on the decoder's device.
@@ -155,7 +182,7 @@ def beam_search(
     NotFiniteLogitsError
         If all logits of an utterance are NaN or infinite.
     """
-    stepper = decoder if isinstance(decoder, SteppingDecoder) else SteppingDecoder(decoder)
+    stepper: Stepper[Any] = SteppingDecoder(decoder) if isinstance(decoder, Decoder) else decoder
     frames = lengths.tolist() if counted is None else list(counted)
     longest = [settings.longest(n, stepper.dims.max_target_positions) for n in frames]
     starts = [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in frames]
@@ -197,7 +224,7 @@ class NotFiniteLogitsError(TlbenchError):
     """All logits of an utterance are NaN or infinite, so nothing can be decoded."""
 
 
-class _Search:
+class _Search(Generic[P]):
     """The state of one call. Probabilities stay on their device; the rules run on the CPU, on few candidates.
 
     U is the number of utterances that are not done, W the number of hypotheses of each. An utterance with fewer (with a
@@ -205,7 +232,7 @@ class _Search:
     """
 
     def __init__(
-        self, stepper: SteppingDecoder, settings: BeamSettings, longest: list[int], starts: list[list[int]]
+        self, stepper: Stepper[P], settings: BeamSettings, longest: list[int], starts: list[list[int]]
     ) -> None:
         self.stepper = stepper
         self.settings = settings

@@ -8,22 +8,20 @@ It computes the same as :class:`.decoder.Decoder`, with cached keys and values:
   *slot*, hypotheses with a common prefix share its slots, and a mask states which hypothesis attends to which slot.
   Reordering changes the rows of the mask. Unused slots are removed every few steps. As the hypotheses of a beam share
   most tokens, there are far fewer slots than hypotheses times tokens.
-* Features are columns (``weight @ features``), which is faster for the few columns of a beam; with torch's product the
-  projections to queries, keys and values are one matrix. Several utterances at once are faster still: with AVX2, 200
-  columns run at 1.4 times the speed of 50. With packed weights (:mod:`tlbench.observing.packed_linear`) the columns are
-  rows in memory.
+* Features are columns (``weight @ features``), which is faster for the few columns of a beam, and the projections to
+  queries, keys and values are one matrix. Several utterances at once are faster still: with AVX2, 200 columns run at
+  1.4 times the speed of 50.
+
+This is for torch's own matrix product and for GPUs; :mod:`.packed_decoder` is for packed weights.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-
-from tlbench.observing.packed_linear import PackedLinear
 
 from .decoder import PAD, Decoder, DecoderLayer
 
@@ -52,31 +50,6 @@ class _Linear:
 
 
 @dataclass(frozen=True)
-class _PackedLinear:
-    """The same with packed weights. Several layers stay apart, so that they can be those of the whole decoder."""
-
-    layers: tuple[PackedLinear, ...]
-
-    def __call__(self, columns: Tensor) -> Tensor:
-        rows = columns.t()
-        made = [layer(rows) for layer in self.layers]
-        return (made[0] if len(made) == 1 else torch.cat(made, dim=1)).t()
-
-
-def _linear(dtype: torch.dtype, packed: bool, *layers: nn.Module) -> _Linear | _PackedLinear:
-    """One layer that computes several layers with the same input; layers that are packed already are shared."""
-    if not packed:
-        return _Linear.of(dtype, *(layer for layer in layers if isinstance(layer, nn.Linear)))
-    return _PackedLinear(
-        tuple(
-            PackedLinear.of(layer, dtype) if isinstance(layer, nn.Linear) else layer
-            for layer in layers
-            if isinstance(layer, (nn.Linear, PackedLinear))
-        )
-    )
-
-
-@dataclass(frozen=True)
 class _Norm:
     weight: Tensor
     bias: Tensor
@@ -91,17 +64,17 @@ class _Norm:
 
 
 class _Layer:
-    def __init__(self, layer: DecoderLayer, dtype: torch.dtype, packed: bool) -> None:
+    def __init__(self, layer: DecoderLayer, dtype: torch.dtype) -> None:
         words, video = layer.self_attn, layer.encoder_attn
-        self.words_in = _linear(dtype, packed, words.q_proj, words.k_proj, words.v_proj)
-        self.words_out = _linear(dtype, packed, words.out_proj)
+        self.words_in = _Linear.of(dtype, words.q_proj, words.k_proj, words.v_proj)
+        self.words_out = _Linear.of(dtype, words.out_proj)
         self.words_norm = _Norm.of(dtype, layer.self_attn_layer_norm)
-        self.video_in = _linear(dtype, packed, video.q_proj)
-        self.video_out = _linear(dtype, packed, video.out_proj)
+        self.video_in = _Linear.of(dtype, video.q_proj)
+        self.video_out = _Linear.of(dtype, video.out_proj)
         self.video_norm = _Norm.of(dtype, layer.encoder_attn_layer_norm)
-        self.video_source = _linear(dtype, packed, video.k_proj, video.v_proj)
-        self.widen = _linear(dtype, packed, layer.fc1)
-        self.narrow = _linear(dtype, packed, layer.fc2)
+        self.video_source = _Linear.of(dtype, video.k_proj, video.v_proj)
+        self.widen = _Linear.of(dtype, layer.fc1)
+        self.narrow = _Linear.of(dtype, layer.fc2)
         self.final_norm = _Norm.of(dtype, layer.final_layer_norm)
 
 
@@ -186,22 +159,16 @@ class SteppingDecoder:
     dtype : torch.dtype or None
         The precision; None is the decoder's own. Lower precision copies all weights but those of the last layer, which
         keeps the decoder's precision so that logits of different symbols do not become equal.
-    packed : bool
-        Multiply with packed weights. Layers of the decoder that are packed already are shared.
     """
 
-    def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None, *, packed: bool = False) -> None:
+    def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None) -> None:
         self.dtype = decoder.embed_tokens.weight.dtype if dtype is None else dtype
         self.dims = decoder.dims
         self._scale = decoder.embed_scale
         self._embedding = decoder.embed_tokens.weight.detach().to(self.dtype)
-        output = decoder.output_weight.detach()
-        self._output_dtype = output.dtype
-        self._output = _PackedLinear((PackedLinear(output, None),)) if packed else partial(torch.matmul, output)
+        self._output = decoder.output_weight.detach()
         self._positions = decoder.embed_positions.rows().detach().to(self.dtype)
-        self._layers = [
-            _Layer(layer, self.dtype, packed) for layer in decoder.layers if isinstance(layer, DecoderLayer)
-        ]
+        self._layers = [_Layer(layer, self.dtype) for layer in decoder.layers if isinstance(layer, DecoderLayer)]
         self._norm = None if decoder.layer_norm is None else _Norm.of(self.dtype, decoder.layer_norm)
 
     def begin(self, encoded: Tensor, lengths: Tensor) -> Past:
@@ -267,7 +234,7 @@ class SteppingDecoder:
             x = self._add(layer.final_norm, x, layer.narrow(wide))
         if self._norm is not None:
             x = self._norm(x)
-        return self._output(x.to(self._output_dtype)).t().reshape(utterances, width, -1)
+        return (self._output @ x.to(self._output.dtype)).t().reshape(utterances, width, -1)
 
     def _before(self, norm: _Norm, x: Tensor) -> Tensor:
         return norm(x) if self.dims.decoder_prenorm else x

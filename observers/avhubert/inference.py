@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +23,18 @@ from tlbench.observing.packed_linear import pack_linear_layers
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .checkpoint import load
-from .decode import BeamSettings, NotFiniteLogitsError, beam_search, ctc_greedy
+from .decode import BeamSettings, NotFiniteLogitsError, Stepper, beam_search, ctc_greedy
 from .dictionary import Dictionary
+from .dims import Dims
 from .fast_frontend import FusedFrontend
 from .incremental_decoder import SteppingDecoder
 from .model import AVHubert
+from .packed_decoder import PackedDecoder
 
-# Limit for the self-attention keys and values of the utterances that are decoded together, if no beam ends early.
+# Limit for the keys and values of the utterances that are decoded together, as :func:`cache_bytes` estimates them.
 CACHE_BYTES = 2**30
+# Slots in use at a time, in beams: hypotheses share their past. Up to 5.1 were measured, see benchmarks/avhubert.py.
+SLOTS_A_HYPOTHESIS = 8
 
 
 @dataclass(frozen=True)
@@ -89,14 +95,15 @@ class AVHubertInference:
         if half:
             to_half(network)
             to_half(self._frontend)
-        if packed:
-            pack_linear_layers(network if half else self._model)
-            pack_linear_layers(self._frontend)
-        self._stepper: SteppingDecoder | None = None
+        self._stepper: Stepper[Any] | None = None
         if model.dims.decoder_layers:
-            self._stepper = SteppingDecoder(self._model.decoder, self._dtype, packed=packed)
+            decoder = self._model.decoder
+            self._stepper = PackedDecoder(decoder, self._dtype) if packed else SteppingDecoder(decoder, self._dtype)
             if half:
                 del self._model.decoder  # the incremental decoder has its weights
+        if packed:
+            pack_linear_layers(network if half else self._model.encoder)  # in bfloat16 the last layer stays float32
+            pack_linear_layers(self._frontend)
 
     @classmethod
     def load(
@@ -199,21 +206,15 @@ class AVHubertInference:
         return torch.from_numpy(features).to(self._device, self._dtype).T[None]
 
     def _groups(self, encoded: Sequence[Tensor]) -> Iterator[list[int]]:
-        """The clips of each batch: of similar length, and few enough for the caches of their beams.
+        """The clips of each batch: of similar length, few enough for the caches of their beams, equally many in each.
 
         In bfloat16 each clip is decoded alone: in a batch the order of its sums differs, which can change its words.
         """
-        dims = self._model.dims
-        bytes_per_step = 2 * 4 * dims.decoder_layers * dims.decoder_width * self._settings.beam
-        group: list[int] = []
-        for index in sorted(range(len(encoded)), key=lambda i: len(encoded[i])):
-            needed = (len(group) + 1) * len(encoded[index]) * bytes_per_step
-            if group and (self._half or needed > CACHE_BYTES):
-                yield group
-                group = []
-            group.append(index)
-        if group:
-            yield group
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        needed = [cache_bytes(self._model.dims, len(encoded[index]), self._settings.beam) for index in order]
+        most = 1 if self._half else len(order)
+        for start, end in even_runs(needed, CACHE_BYTES, most):
+            yield order[start:end]
 
     def _decode(self, encoded: Sequence[Tensor]) -> list[TokenHypothesis]:
         """The best hypothesis of each (T, C) utterance."""
@@ -248,3 +249,24 @@ def _similarity(one: Tensor, other: Tensor) -> float:
     """The mean cosine of two (T, C) features over the frames that both have."""
     frames = min(len(one), len(other))
     return float(torch.nn.functional.cosine_similarity(one[:frames], other[:frames], dim=-1).mean())
+
+
+def cache_bytes(dims: Dims, frames: int, beam: int) -> int:
+    """What the search of one utterance keeps: keys and values of its hypotheses' tokens, and of its frames."""
+    slots = min(frames, SLOTS_A_HYPOTHESIS) * beam + frames
+    return 2 * 4 * dims.decoder_layers * dims.decoder_width * (slots + dims.decoder_heads * frames)
+
+
+def even_runs(needed: Sequence[int], limit: int, most: int) -> list[tuple[int, int]]:
+    """The fewest runs of nearly equal length, (start, end) each, that need at most ``limit`` and have at most ``most``.
+
+    One that needs more than the limit alone is a run of its own.
+    """
+    total = len(needed)
+    runs: list[tuple[int, int]] = []
+    for count in range(1, total + 1):
+        cuts = [total * number // count for number in range(count + 1)]
+        runs = list(pairwise(cuts))
+        if all(end - start == 1 or (end - start <= most and sum(needed[start:end]) <= limit) for start, end in runs):
+            break
+    return runs

@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from tests.golden.formula import fill
-from tlbench.observers.avhubert.decode import BeamSettings, Hypothesis, beam_search
+from tlbench.observers.avhubert.decode import BeamSettings, Hypothesis, Stepper, beam_search
 from tlbench.observers.avhubert.decoder import Decoder
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder
+from tlbench.observers.avhubert.packed_decoder import PackedDecoder
 
 TINY = Path(__file__).with_name("avhubert_beam")
 
@@ -120,7 +121,7 @@ def read_case(folder: Path, size: str, name: str) -> Case:
     return Case(encoded, lengths, BeamSettings(**options), prefixes, [counted] * len(expected), expected)
 
 
-def search(decoder: Decoder | SteppingDecoder, case: Case) -> list[list[Hypothesis]]:
+def search(decoder: Decoder | Stepper[Any], case: Case) -> list[list[Hypothesis]]:
     found: list[list[Hypothesis]] = beam_search(
         decoder, case.encoded, case.lengths, case.settings, case.prefixes, case.counted
     )
@@ -144,10 +145,11 @@ def cases(folder: Path, size: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["torch", "packed"])
-def tiny(request: pytest.FixtureRequest) -> Callable[[str], SteppingDecoder]:
+def tiny(request: pytest.FixtureRequest) -> Callable[[str], Stepper[Any]]:
     """With each matrix product."""
     packed: bool = request.param
-    made = {name: SteppingDecoder(formula_decoder("tiny", name), packed=packed) for name in ("plain", "A", "B")}
+    kind = PackedDecoder if packed else SteppingDecoder
+    made = {name: kind(formula_decoder("tiny", name)) for name in ("plain", "A", "B")}
     return made.__getitem__
 
 
@@ -174,13 +176,13 @@ def test_logits_equal_the_original_padded_batches_too() -> None:
 
 @pytest.mark.parametrize(("name", "variant"), cases(TINY, "tiny").items())
 def test_every_hypothesis_of_the_tiny_model_is_the_originals(
-    tiny: Callable[[str], SteppingDecoder], name: str, variant: str
+    tiny: Callable[[str], Stepper[Any]], name: str, variant: str
 ) -> None:
     case = read_case(TINY, "tiny", name)
     assert_as_recorded(search(tiny(variant), case), case, ("tiny", name) in TIES)
 
 
-def test_stopping_early_finds_the_originals_best(tiny: Callable[[str], SteppingDecoder]) -> None:
+def test_stopping_early_finds_the_originals_best(tiny: Callable[[str], Stepper[Any]]) -> None:
     for name, variant in cases(TINY, "tiny").items():
         if name == SIX_FRAMES:
             continue  # slow, and 999 hypotheses fill themselves at the greatest length
@@ -204,7 +206,7 @@ def test_every_hypothesis_of_the_full_sizes_is_the_originals(
     shared: Path, size: str, variant: str, packed: bool
 ) -> None:
     folder = shared / "golden" / "avhubert"
-    stepper = SteppingDecoder(formula_decoder(size, variant), packed=packed)
+    stepper = (PackedDecoder if packed else SteppingDecoder)(formula_decoder(size, variant))
     for name, used in cases(folder, size).items():
         if used == variant:
             case = read_case(folder, size, name)

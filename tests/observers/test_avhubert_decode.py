@@ -14,6 +14,8 @@ from tlbench.observers.avhubert.decode import BeamSettings, Hypothesis, beam_sea
 from tlbench.observers.avhubert.decoder import EOS, PAD, Decoder
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.incremental_decoder import SWEEP_STEPS, SteppingDecoder
+from tlbench.observers.avhubert.packed_decoder import COMPACT_BELOW, PackedDecoder, folds
+from tlbench.observing.packed_linear import PackedLinear, can_pack
 
 DIMS = Dims(
     encoder_layers=1,
@@ -85,13 +87,24 @@ def test_gradients_reach_the_video_and_every_weight() -> None:
     assert [name for name, weight in decoder.named_parameters() if weight.grad is None] == []
 
 
+Kind = type[SteppingDecoder] | type[PackedDecoder]
+PRODUCTS = pytest.mark.parametrize(
+    "kind", [SteppingDecoder, pytest.param(PackedDecoder, marks=pytest.mark.skipif(not can_pack(), reason="no oneDNN"))]
+)
+
+
+@PRODUCTS
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_steps_equal_the_whole_sequence_whatever_hypotheses_are_continued(variant: str) -> None:
-    """Random families of hypotheses of two utterances, one of which leaves, for longer than several sweeps."""
+def test_steps_equal_the_whole_sequence_whatever_hypotheses_are_continued(variant: str, kind: Kind) -> None:
+    """Random families of hypotheses of two utterances, one of which leaves, for longer than several sweeps.
+
+    With packed weights the products of the shorter video's attention are multiplied out, those of the longer are not.
+    """
     decoder = make_decoder(VARIANTS[variant])
-    stepper = SteppingDecoder(decoder)
-    encoded, lengths = make_videos(9, 5)
-    mask = torch.arange(9) >= lengths[:, None]
+    stepper = kind(make_decoder(VARIANTS[variant]))
+    encoded, lengths = make_videos(19, 5)
+    assert [folds(frames, DIMS.decoder_width, DIMS.decoder_heads) for frames in lengths.tolist()] == [False, True]
+    mask = torch.arange(19) >= lengths[:, None]
     draw = torch.Generator().manual_seed(1)
     past = stepper.begin(encoded, lengths)
     tokens = torch.full((2, 1, 1), EOS)
@@ -119,9 +132,37 @@ def test_a_shared_past_is_kept_once() -> None:
     assert past.words[0][0].shape[2] <= 40 + 2 * SWEEP_STEPS * 10  # of 40 * 10
 
 
+@pytest.mark.skipif(not can_pack(), reason="no oneDNN")
+def test_slots_that_no_hypothesis_needs_are_used_again() -> None:
+    stepper = PackedDecoder(make_decoder())
+    past = stepper.begin(*make_videos(9))
+    stepper.step(torch.tensor([[EOS]]), past)
+    for _ in range(40):
+        past.follow(torch.tensor([0]), torch.zeros(1, 10, dtype=torch.int64))
+        stepper.step(torch.full((1, 10), 5), past)
+    slots = past.utterances[0].slots
+    assert slots.visible.shape[1] <= (40 + 10) / COMPACT_BELOW
+    assert slots.held.shape[3] <= (40 + 10) / COMPACT_BELOW + 2 * 10
+
+
+@pytest.mark.skipif(not can_pack(), reason="no oneDNN")
+def test_a_packed_decoder_holds_each_weight_once() -> None:
+    """The decoder's own layers become the packed ones, and still compute whole sequences."""
+    decoder, plain = make_decoder(), make_decoder()
+    PackedDecoder(decoder)
+    linear = sum(isinstance(module, torch.nn.Linear) for module in plain.modules())
+    packed = [module for module in decoder.modules() if isinstance(module, PackedLinear)]
+    assert len(packed) == linear
+    assert not any(isinstance(module, torch.nn.Linear) for module in decoder.modules())
+    encoded, _ = make_videos(6)
+    tokens = torch.tensor([[EOS, 5, 6]])
+    torch.testing.assert_close(decoder(tokens, encoded), plain(tokens, encoded), atol=1e-5, rtol=1e-5)
+
+
+@PRODUCTS
 @pytest.mark.parametrize("beam", [1, 5, 39])
-def test_utterances_read_together_are_read_as_alone(beam: int) -> None:
-    decoder = make_decoder()
+def test_utterances_read_together_are_read_as_alone(beam: int, kind: Kind) -> None:
+    decoder = kind(make_decoder())
     encoded, lengths = make_videos(12, 3, 30, 8, 21)
     encoded = encoded.clone()
     encoded[1, 3:] = float("1e3")  # what stands in the padding is nobody's business
@@ -194,12 +235,13 @@ def test_stopping_early_leaves_the_best_as_it_is(lenpen: float) -> None:
     assert fewer > 0  # else nothing was stopped
 
 
-def test_half_precision_scores_stay_near() -> None:
+@PRODUCTS
+def test_half_precision_scores_stay_near(kind: Kind) -> None:
     decoder = make_decoder()
     encoded, lengths = make_videos(10, 7)
     settings = BeamSettings(beam=4)
     for half, full in zip(
-        beam_search(SteppingDecoder(decoder, torch.bfloat16), encoded, lengths, settings),
+        beam_search(kind(decoder, torch.bfloat16), encoded, lengths, settings),
         beam_search(decoder, encoded, lengths, settings),
         strict=True,
     ):

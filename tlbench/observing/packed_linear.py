@@ -56,7 +56,23 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
+        return self._activated(x, "none")
+
+    def relu(self, x: Tensor) -> Tensor:
+        """The same, and negative values become 0."""
+        return self._activated(x, "relu")
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """The same through GELU with the error function, as :func:`torch.nn.functional.gelu`."""
+        return self._activated(x, "gelu", "none")
+
+    def plus(self, x: Tensor, added: Tensor) -> Tensor:
+        """The same plus ``added`` (..., out)."""
+        made: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, added, self._weight, self._bias, "add")
+        return made
+
+    def _activated(self, x: Tensor, activation: str, algorithm: str = "") -> Tensor:
+        made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, activation, [], algorithm)
         return made
 
 
