@@ -13,7 +13,8 @@ from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.decode import BeamSettings, Hypothesis, beam_search, ctc_greedy
 from tlbench.observers.avhubert.decoder import EOS, PAD, Decoder
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.incremental_decoder import SWEEP_STEPS, SteppingDecoder
+from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder
+from tlbench.observing.incremental_decoder import SWEEP_STEPS
 
 DIMS = Dims(
     encoder_layers=1,
