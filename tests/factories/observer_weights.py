@@ -52,7 +52,7 @@ def _autoavsr(folder: Path) -> Path:
     from tlbench.observers.autoavsr.model import AutoAVSRModel
     from tlbench.observers.autoavsr.tokens import published_tokens
 
-    dims = Dims(width=64, heads=4, hidden=96, encoder_blocks=2, decoder_blocks=2, vocabulary=60)
+    dims = Dims(visual_width=16, width=64, heads=4, hidden=96, encoder_blocks=2, decoder_blocks=2, vocabulary=60)
     tokens = published_tokens()
     spelled = [tokens.symbols[number] for number in tokens.encode("BIN BLUE AT ONE NOW")]
     units = list(dict.fromkeys([tokens.units[0], *spelled, *tokens.units]))[: dims.vocabulary - 2]
