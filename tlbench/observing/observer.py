@@ -18,6 +18,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
+from tlbench.media.alignments import AVHUBERT_OWN
 from tlbench.media.faces import Boxes
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import View
@@ -29,7 +30,10 @@ PACKED_NAME = "onednn"  # the matrix product with packed weights, as written in 
 
 @dataclass(frozen=True)
 class Needs:
-    """What an observer needs of a clip. The runner reads only what some observer needs."""
+    """What an observer needs of a clip. The runner reads only what some observer needs.
+
+    ``placements`` was a bool before there were several ways: True is AV-HuBERT's with a mean face of our own.
+    """
 
     reference: bool = False  # the frames of the real video
     boxes: bool = False  # face boxes of the real video
@@ -39,6 +43,11 @@ class Needs:
     transcript: bool = False
     word: bool = False
     weights: bool = False  # a checkpoint
+
+    def __post_init__(self) -> None:
+        given: object = self.placements
+        if isinstance(given, bool):
+            object.__setattr__(self, "placements", AVHUBERT_OWN if given else "")
 
 
 @dataclass(frozen=True)
