@@ -95,7 +95,15 @@ def read_outside(path: Path, kind: FileKind) -> bytes:
 
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes. Raises OSError if it can't be read."""
-    digest = hashlib.sha256()
+    return _digest(path, hashlib.sha256())
+
+
+def file_md5(path: Path) -> str:
+    """Hex MD5 of a file's bytes, for publishers that state nothing better. Raises OSError if it can't be read."""
+    return _digest(path, hashlib.md5(usedforsecurity=False))
+
+
+def _digest(path: Path, digest: hashlib._Hash) -> str:
     with open_outside(path, MEDIA) as file:
         while block := file.read(2**20):
             digest.update(block)

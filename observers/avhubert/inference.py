@@ -109,11 +109,12 @@ class AVHubertInference:
     def load(
         cls, weights: Path, view: View, device: str, *, similarity: bool, half: bool = False, packed: bool = False
     ) -> AVHubertInference:
-        """Load the network. Raises TlbenchError if the weights do not fit, or have no output layer."""
+        """Load the network. Raises TlbenchError if the weights do not fit, or have no output layer and should read."""
         model, dictionary = load(weights)
-        if not model.dims.vocabulary:
+        if not model.dims.vocabulary and not similarity:
             raise TlbenchError(
-                f"weights {weights}: this AV-HuBERT is pre-trained only and can't read; take a fine-tuned checkpoint"
+                f"weights {weights}: this AV-HuBERT is pre-trained only and can't read; take a fine-tuned checkpoint, "
+                "or ask for avs_u, avs_m and avs_v only"
             )
         return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half, packed=packed)
 
@@ -133,6 +134,8 @@ class AVHubertInference:
         self, states: Sequence[AVHubertClipState], prepared: Sequence[tuple[Tensor, dict[str, Value]]]
     ) -> list[Evidence]:
         """The evidence of clips from their (T, C) features and similarities."""
+        if not self._model.dims.vocabulary:  # only pre-trained
+            return [Evidence("avhubert", similar, bool(features.isfinite().all())) for features, similar in prepared]
         best: dict[int, TokenHypothesis] = {}
         encoded = [features for features, _ in prepared]
         for indices in self._groups(encoded):

@@ -7,7 +7,6 @@ frame; it gives a small network what pre-training would.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from tlbench.training.trainable import (
     dims_of,
     frame_label_loss,
     pad_rows,
+    train_pieces,
 )
 
 from .checkpoint import OBSERVER, TOKENIZER_FILE, network_of
@@ -149,7 +149,7 @@ class TrainableAVHubert(Trainable):
 
     @classmethod
     def from_scratch(cls, size: str | Mapping[str, Any], inventory: LabelInventory, seed: int) -> TrainableAVHubert:
-        tokenizer = train_tokenizer(inventory.transcripts, VOCABULARY)
+        tokenizer = train_pieces([text.lower() for text in inventory.transcripts], VOCABULARY)
         dictionary = Dictionary(symbols_of(tokenizer), tokenizer)
         dims = dims_of(OBSERVER, SIZES, size)
         torch.manual_seed(seed)
@@ -236,31 +236,6 @@ class TrainableAVHubert(Trainable):
         model = self._network.model
         config = {"dims": model.dims.to_json(), "dictionary": list(self._dictionary.symbols)}
         return Package(OBSERVER, cpu_tensors(model), config, {TOKENIZER_FILE: self._tokenizer})
-
-
-def train_tokenizer(transcripts: Sequence[str], pieces: int) -> bytes:
-    """Train a sentencepiece model on the texts in lower case; the same texts give the same model.
-
-    Unigram pieces, as in av_hubert's preparation (``gen_subword.py``); fewer than ``pieces`` if the texts have fewer.
-    Raises TlbenchError if there is no text.
-    """
-    from sentencepiece import SentencePieceTrainer
-
-    texts = [text.lower() for text in transcripts if text.strip()]
-    if not texts:
-        raise TlbenchError("no training clip has a transcript, so there is nothing to learn to read")
-    model = io.BytesIO()
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=model,
-        model_type="unigram",
-        vocab_size=pieces,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return model.getvalue()
 
 
 def symbols_of(tokenizer: bytes) -> list[str]:

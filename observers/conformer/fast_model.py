@@ -5,9 +5,9 @@ whose input is also used as it is), the first layer's 5 frames are channels of a
 channels-last, and frames are computed a few at a time, so that intermediate values stay in the processor's cache.
 
 Encoder and decoder: the frames of all clips are concatenated, so that matrix products are large and nothing is padded
-or masked. Attention is computed clip by clip; zeros between two clips keep convolutions apart. (The original pads a
-batch, and its convolutions see the padding after a clip's end: ``paper`` means its batches of one clip.) The layers
-share their weights with the :mod:`.model` they are made from.
+or masked (:mod:`tlbench.observing.joined_encoder`); the decoder's attention is computed clip by clip. (The original
+pads a batch, and its convolutions see the padding after a clip's end: ``paper`` means its batches of one clip.) The
+layers share their weights with the :mod:`.model` they are made from.
 """
 
 from __future__ import annotations
@@ -22,22 +22,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from tlbench.observing.fused_layers import conv2d, fuse, linear, scale_and_shift
+from tlbench.observing.espnet_layers import Attention, DecoderBlock, positions
+from tlbench.observing.fused_layers import conv2d, fuse, scale_and_shift
+from tlbench.observing.joined_encoder import JoinedBlocks, heads_of, rows_of
 from tlbench.observing.precision import exact_products
 
-from .model import (
-    Attention,
-    ConvolutionModule,
-    Decoder,
-    DecoderBlock,
-    Encoder,
-    EncoderBlock,
-    RelativeAttention,
-    ResNetLayer,
-    VisualFrontend,
-    positions,
-    relative_positions,
-)
+from .model import Decoder, Encoder, ResNetLayer, VisualFrontend
 from .view import MEAN, STD
 
 FRAMES_SEEN = 5  # by the first layer, for each frame
@@ -145,111 +135,20 @@ def _windows(crops: Tensor, start: int, stop: int, device: torch.device) -> Tens
     return F.pad(around, (0, 0, 0, 0, before, after)).unfold(0, FRAMES_SEEN, 1)
 
 
-def _heads(rows: Tensor, count: int) -> Tensor:
-    """(n, 256) to (1, heads, n, 64), a view."""
-    return rows.view(len(rows), count, -1).transpose(0, 1)[None]
-
-
-def _rows(heads: Tensor) -> Tensor:
-    """(1, heads, n, 64) to (n, 256)."""
-    return heads[0].transpose(0, 1).flatten(1)
-
-
-class _JoinedRelativeAttention(nn.Module):
-    def __init__(self, attention: RelativeAttention) -> None:
-        super().__init__()
-        self.of = attention
-
-    def forward(self, x: Tensor, distances: Tensor, lengths: list[int]) -> Tensor:
-        """(n, 256) rows of all clips; ``distances`` are the encoded relative positions of the longest clip."""
-        heads = self.of.heads
-        q, k, v = self.of.linear_q(x), self.of.linear_k(x), self.of.linear_v(x)
-        by_content = (q + self.of.pos_bias_u.flatten()).split(lengths)
-        scale = self.of.pos_bias_v.shape[1] ** -0.5  # a power of two as published: exact
-        by_distance = ((q + self.of.pos_bias_v.flatten()) * scale).split(lengths)
-        p = self.of.linear_pos(distances)
-        middle = len(p) // 2  # distance 0
-        found = []
-        for one, other, key, value in zip(by_content, by_distance, k.split(lengths), v.split(lengths), strict=True):
-            length = len(one)
-            own = _heads(p[middle - length + 1 : middle + length], heads)
-            # Row i of (T, 2 T - 1) starts at column T - 1 - i: a strided view, without a copy.
-            products = torch.matmul(_heads(other, heads), own.transpose(-2, -1)).contiguous()
-            wide = 2 * length - 1
-            bias = products.as_strided((1, heads, length, length), (0, length * wide, wide - 1, 1), length - 1)
-            own_q, own_k, own_v = (_heads(rows, heads) for rows in (one, key, value))
-            found.append(_rows(F.scaled_dot_product_attention(own_q, own_k, own_v, bias)))
-        return self.of.linear_out(torch.cat(found))  # type: ignore[no-any-return]
-
-
-class _JoinedConvolution(nn.Module):
-    """A :class:`.model.ConvolutionModule`; its batch normalisation is fused into the kernel."""
-
-    kernel: Tensor
-    bias: Tensor
-
-    def __init__(self, module: ConvolutionModule) -> None:
-        super().__init__()
-        self.first, self.last = map(_pointwise, (module.pointwise_conv1, module.pointwise_conv2))
-        kernel, bias = fuse(module.depthwise_conv.weight, module.depthwise_conv.bias, module.norm)
-        self.register_buffer("kernel", kernel.float())
-        self.register_buffer("bias", bias.float())
-
-    def forward(self, x: Tensor, places: Tensor, spread: int) -> Tensor:
-        """(n, 256) rows; ``places`` (n,) are their indices among ``spread`` frames with zeros between clips."""
-        gated = F.glu(self.first(x))
-        width, _, size = self.kernel.shape
-        apart = gated.new_zeros(width, spread)
-        apart[:, places + size // 2] = gated.T
-        mixed = F.conv1d(apart[None], self.kernel, self.bias, groups=width)[0, :, places]
-        return self.last(F.silu(mixed.T))  # type: ignore[no-any-return]
-
-
-def _pointwise(convolution: nn.Conv1d) -> nn.Linear:
-    """A convolution over one frame as a linear layer."""
-    assert convolution.bias is not None
-    return linear(convolution.weight[..., 0], convolution.bias)
-
-
-class _JoinedEncoderBlock(nn.Module):
-    def __init__(self, block: EncoderBlock) -> None:
-        super().__init__()
-        self.of = block
-        self.attention = _JoinedRelativeAttention(block.self_attn)
-        self.convolution = _JoinedConvolution(block.conv_module)
-
-    def forward(self, x: Tensor, distances: Tensor, lengths: list[int], places: Tensor, spread: int) -> Tensor:
-        of = self.of
-        x = x + 0.5 * of.feed_forward_macaron(of.norm_ff_macaron(x))
-        x = x + self.attention(of.norm_mha(x), distances, lengths)
-        x = x + self.convolution(of.norm_conv(x), places, spread)
-        x = x + 0.5 * of.feed_forward(of.norm_ff(x))
-        return of.norm_final(x)  # type: ignore[no-any-return]
-
-
 class JoinedEncoder(nn.Module):
     """An :class:`.model.Encoder`."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.of = encoder
-        blocks = [block for block in encoder.encoders if isinstance(block, EncoderBlock)]
-        self.blocks = nn.ModuleList(map(_JoinedEncoderBlock, blocks))
+        self.blocks = JoinedBlocks(encoder.encoders, encoder.dims.width, encoder.dims.kernel)
 
     @torch.inference_mode()
     def forward(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Each clip's (L, 512) features, with its padding frames, to (L, 256)."""
-        dims = self.of.dims
-        reach = dims.kernel // 2  # frames that the convolution sees to each side
         lengths = [len(features) for features in clips]
-        x = self.of.embed(torch.cat(list(clips))) * math.sqrt(dims.width)
-        distances = relative_positions(max(lengths), dims.width).to(x)
-        gaps = torch.arange(len(clips)).repeat_interleave(torch.tensor(lengths)) * reach
-        places = (torch.arange(len(x)) + gaps).to(x.device)
-        spread = len(x) + (len(clips) + 1) * reach
-        for block in self.blocks:
-            x = block(x, distances, lengths, places, spread)
-        return list(self.of.after_norm(x).split(lengths))
+        x = self.of.embed(torch.cat(list(clips))) * math.sqrt(self.of.dims.width)
+        return list(self.of.after_norm(self.blocks(x, lengths)).split(lengths))
 
 
 @dataclass(frozen=True)
@@ -303,7 +202,7 @@ class JoinedDecoder(nn.Module):
         values = [block.src_attn.linear_v(rows).split(lengths) for block in self.blocks]
         return [
             ClipMemory(
-                tuple(_heads(rows, heads) for rows in own_keys), tuple(_heads(rows, heads) for rows in own_values)
+                tuple(heads_of(rows, heads) for rows in own_keys), tuple(heads_of(rows, heads) for rows in own_values)
             )
             for own_keys, own_values in zip(zip(*keys, strict=True), zip(*values, strict=True), strict=True)
         ]
@@ -373,15 +272,15 @@ class JoinedDecoder(nn.Module):
         parts = (linear(x).split(lengths) for linear in (attention.linear_q, attention.linear_k, attention.linear_v))
         found = []
         for own in zip(*parts, strict=True):
-            q, k, v = (_heads(rows, attention.heads) for rows in own)
-            found.append(_rows(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
+            q, k, v = (heads_of(rows, attention.heads) for rows in own)
+            found.append(rows_of(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
         return attention.linear_out(torch.cat(found))  # type: ignore[no-any-return]
 
     def _cross_attention(
         self, attention: Attention, block: int, x: Tensor, memory: Sequence[ClipMemory], lengths: list[int]
     ) -> Tensor:
         found = [
-            _rows(F.scaled_dot_product_attention(_heads(q, attention.heads), clip.keys[block], clip.values[block]))
+            rows_of(F.scaled_dot_product_attention(heads_of(q, attention.heads), clip.keys[block], clip.values[block]))
             for q, clip in zip(attention.linear_q(x).split(lengths), memory, strict=True)
         ]
         return attention.linear_out(torch.cat(found))  # type: ignore[no-any-return]

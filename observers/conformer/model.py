@@ -16,22 +16,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tlbench.observing.espnet_layers import (
+    BlockSizes,
+    ConvolutionModule,
+    DecoderBlock,
+    EncoderBlock,
+    layer_norm,
+    positions,
+    relative_positions,
+)
+
 from .dims import PUBLISHED, Dims
 from .tokenizer import VOCABULARY
 
 POSITIONS = 5000  # length of espnet's tables; the original extends them for a longer clip, here it is refused
-
-
-def positions(indices: Tensor, width: int = PUBLISHED.width) -> Tensor:
-    """Positional encodings (n, width) float32, alternating sines and cosines, of (n,) indices that may be negative."""
-    rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * -(math.log(10000.0) / width))
-    angles = indices.float()[:, None] * rates.to(indices.device)
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
-
-
-def relative_positions(length: int, width: int = PUBLISHED.width) -> Tensor:
-    """The encodings of the distances (query - key) from length - 1 down to 1 - length: (2 length - 1, width)."""
-    return positions(torch.arange(length - 1, -length, -1), width)
 
 
 class ResNetLayer(nn.Module):
@@ -106,118 +104,12 @@ def pad_features(features: list[Tensor], lengths: list[int]) -> Tensor:
     )
 
 
-class Attention(nn.Module):
-    """Multi-head attention."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.linear_q = nn.Linear(width, width)
-        self.linear_k = nn.Linear(width, width)
-        self.linear_v = nn.Linear(width, width)
-        self.linear_out = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Queries (B, n, 256) attend to (B, m, 256) where ``mask``, (B, 1 or n, m) bool, is True."""
-        q, k, v = self._heads(self.linear_q(x)), self._heads(self.linear_k(memory)), self._heads(self.linear_v(memory))
-        return self._attend(q @ k.transpose(-2, -1), v, mask)
-
-    def _attend(self, products: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        masked = ~mask[:, None]
-        lowest = torch.finfo(products.dtype).min
-        weights = torch.softmax((products / math.sqrt(v.shape[-1])).masked_fill(masked, lowest), dim=-1)
-        found = weights.masked_fill(masked, 0.0) @ v  # (B, heads, n, 64)
-        return self.linear_out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-    def _heads(self, x: Tensor) -> Tensor:
-        """(B, n, 256) to (B, heads, n, 64)."""
-        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+def _sizes(dims: Dims) -> BlockSizes:
+    return BlockSizes(dims.width, dims.heads, dims.hidden)
 
 
-class RelativeAttention(Attention):
-    """Self-attention with relative positions."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__(width, heads)
-        self.linear_pos = nn.Linear(width, width, bias=False)
-        self.pos_bias_u = nn.Parameter(torch.zeros(heads, width // heads))
-        self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
-
-    def forward(self, x: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, 256) attends to itself; ``distances`` are from :func:`relative_positions`."""
-        q, k, v = self._heads(self.linear_q(x)), self._heads(self.linear_k(x)), self._heads(self.linear_v(x))
-        p = self._heads(self.linear_pos(distances)[None])  # (1, heads, 2 T - 1, 64)
-        by_content = (q + self.pos_bias_u[:, None]) @ k.transpose(-2, -1)
-        by_distance = (q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)
-        return self._attend(by_content + _shifted(by_distance), v, mask)
-
-
-def _shifted(by_distance: Tensor) -> Tensor:
-    """(B, heads, T, 2 T - 1) by query and distance to (B, heads, T, T) by query and key."""
-    length = by_distance.shape[2]
-    query, key = torch.arange(length)[:, None], torch.arange(length)
-    column = (length - 1 - query + key).to(by_distance.device)
-    return by_distance.gather(-1, column.expand(*by_distance.shape[:2], length, length))
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with SiLU (encoder) or ReLU (decoder) between them."""
-
-    def __init__(self, width: int, hidden: int, between: nn.Module) -> None:
-        super().__init__()
-        self.w_1 = nn.Linear(width, hidden)
-        self.w_2 = nn.Linear(hidden, width)
-        self.between = between
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.w_2(self.between(self.w_1(x)))  # type: ignore[no-any-return]
-
-
-class ConvolutionModule(nn.Module):
-    """Gated linear unit, depthwise convolution over time, batch normalisation, SiLU, pointwise convolution."""
-
-    def __init__(self, width: int, kernel: int) -> None:
-        super().__init__()
-        self.pointwise_conv1 = nn.Conv1d(width, 2 * width, 1)
-        self.depthwise_conv = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.norm = nn.BatchNorm1d(width)
-        self.pointwise_conv2 = nn.Conv1d(width, width, 1)
-
-    def forward(self, x: Tensor, within: Tensor | None) -> Tensor:
-        """(B, T, 256) to (B, T, 256). ``within``, (B, 1, T) bool, is False for padding, which becomes 0."""
-        x = F.glu(self.pointwise_conv1(x.transpose(1, 2)), dim=1)
-        if within is not None:
-            x = x.masked_fill(~within, 0.0)
-        x = F.silu(self.norm(self.depthwise_conv(x)))
-        return self.pointwise_conv2(x).transpose(1, 2)  # type: ignore[no-any-return]
-
-
-def _norm(width: int) -> nn.LayerNorm:
-    return nn.LayerNorm(width, eps=1e-12)  # espnet's transformer/layer_norm.py
-
-
-class EncoderBlock(nn.Module):
-    """Half a feed-forward step, attention, convolution, half a feed-forward step; each after a layer norm."""
-
-    def __init__(self, dims: Dims) -> None:
-        super().__init__()
-        width = dims.width
-        self.self_attn = RelativeAttention(width, dims.heads)
-        self.feed_forward = FeedForward(width, dims.hidden, nn.SiLU())
-        self.feed_forward_macaron = FeedForward(width, dims.hidden, nn.SiLU())
-        self.conv_module = ConvolutionModule(width, dims.kernel)
-        self.norm_ff = _norm(width)
-        self.norm_mha = _norm(width)
-        self.norm_ff_macaron = _norm(width)
-        self.norm_conv = _norm(width)
-        self.norm_final = _norm(width)
-
-    def forward(self, x: Tensor, distances: Tensor, mask: Tensor, within: Tensor | None) -> Tensor:
-        x = x + 0.5 * self.feed_forward_macaron(self.norm_ff_macaron(x))
-        x = x + self.self_attn(self.norm_mha(x), distances, mask)
-        x = x + self.conv_module(self.norm_conv(x), within)
-        x = x + 0.5 * self.feed_forward(self.norm_ff(x))
-        return self.norm_final(x)  # type: ignore[no-any-return]
+def _encoder_block(dims: Dims) -> EncoderBlock:
+    return EncoderBlock(_sizes(dims), ConvolutionModule(dims.width, dims.kernel, "pointwise_conv"), nn.SiLU)
 
 
 class Encoder(nn.Module):
@@ -230,8 +122,8 @@ class Encoder(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(dims.features, width), nn.LayerNorm(width, eps=1e-5)
         )  # torch's default eps
-        self.encoders = nn.ModuleList(EncoderBlock(dims) for _ in range(dims.encoder_blocks))
-        self.after_norm = _norm(width)
+        self.encoders = nn.ModuleList(_encoder_block(dims) for _ in range(dims.encoder_blocks))
+        self.after_norm = layer_norm(width)
 
     def forward(self, features: Tensor, mask: Tensor, *, apart: bool = False) -> Tensor:
         """(B, T, 512) features and a (B, 1, T) bool mask of frames to (B, T, 256).
@@ -247,26 +139,6 @@ class Encoder(nn.Module):
         return self.after_norm(x)  # type: ignore[no-any-return]
 
 
-class DecoderBlock(nn.Module):
-    """Self-attention to the prefix, attention to the encoding, feed-forward."""
-
-    def __init__(self, dims: Dims) -> None:
-        super().__init__()
-        width = dims.width
-        self.self_attn = Attention(width, dims.heads)
-        self.src_attn = Attention(width, dims.heads)
-        self.feed_forward = FeedForward(width, dims.hidden, nn.ReLU())
-        self.norm1 = _norm(width)
-        self.norm2 = _norm(width)
-        self.norm3 = _norm(width)
-
-    def forward(self, x: Tensor, causal: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        prefix = self.norm1(x)
-        x = x + self.self_attn(prefix, prefix, causal)
-        x = x + self.src_attn(self.norm2(x), memory, mask)
-        return x + self.feed_forward(self.norm3(x))  # type: ignore[no-any-return]
-
-
 class Decoder(nn.Module):
     """Logits of the next character at each position of a text."""
 
@@ -275,8 +147,8 @@ class Decoder(nn.Module):
         self.dims = dims
         width = dims.width
         self.embed = nn.Sequential(nn.Embedding(VOCABULARY, width))
-        self.decoders = nn.ModuleList(DecoderBlock(dims) for _ in range(dims.decoder_blocks))
-        self.after_norm = _norm(width)
+        self.decoders = nn.ModuleList(DecoderBlock(_sizes(dims)) for _ in range(dims.decoder_blocks))
+        self.after_norm = layer_norm(width)
         self.output_layer = nn.Linear(width, VOCABULARY)
 
     def forward(self, prefix: Tensor, memory: Tensor, mask: Tensor) -> Tensor:

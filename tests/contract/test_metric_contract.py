@@ -52,7 +52,23 @@ def _word(damage: float) -> dict[str, Value]:
     return {"word": "ABOUT", "rank": rank, "rank_plain": rank}
 
 
-READERS: dict[str, Callable[[float], dict[str, Value]]] = {"avhubert": _lips, "conformer": _characters, "mvm": _word}
+def _pieces(damage: float) -> dict[str, Value]:
+    lips = _lips(damage)
+    return {
+        "reference": lips["reference"],
+        "reference_spelled": lips["reference"],
+        "hypothesis": lips["hypothesis"],
+        "ctc_hypothesis": lips["hypothesis"],
+        "lip_score": 0.9 - 0.5 * damage,
+    }
+
+
+READERS: dict[str, Callable[[float], dict[str, Value]]] = {
+    "autoavsr": _pieces,
+    "avhubert": _lips,
+    "conformer": _characters,
+    "mvm": _word,
+}
 
 
 def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:

@@ -47,6 +47,23 @@ def _avhubert(folder: Path) -> Path:
     return package
 
 
+def _autoavsr(folder: Path) -> Path:
+    from tlbench.observers.autoavsr.dims import Dims
+    from tlbench.observers.autoavsr.model import AutoAVSRModel
+    from tlbench.observers.autoavsr.tokens import published_tokens
+
+    dims = Dims(visual_width=16, width=64, heads=4, hidden=96, encoder_blocks=2, decoder_blocks=2, vocabulary=60)
+    tokens = published_tokens()
+    spelled = [tokens.symbols[number] for number in tokens.encode("BIN BLUE AT ONE NOW")]
+    units = list(dict.fromkeys([tokens.units[0], *spelled, *tokens.units]))[: dims.vocabulary - 2]
+    config = {"dims": dims.to_json(), "units": units}
+    state = _filled(AutoAVSRModel(dims).state_dict())
+    package = folder / "autoavsr"
+    files = {"sentencepiece.model": tokens.pieces}
+    write_package(Package("autoavsr", state, config, files, "tiny.pth", "0" * 64), package)
+    return package
+
+
 def _conformer(folder: Path) -> Path:
     from tlbench.observers.conformer.model import ConformerModel
 
@@ -73,6 +90,7 @@ def _save(state: Mapping[str, object], path: Path) -> Path:
 
 
 _WRITERS: dict[str, Callable[[Path], Path]] = {
+    "autoavsr": _autoavsr,
     "avhubert": _avhubert,
     "conformer": _conformer,
     "mvm": _mvm,

@@ -13,8 +13,9 @@ from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.decode import BeamSettings, Hypothesis, beam_search, ctc_greedy
 from tlbench.observers.avhubert.decoder import EOS, PAD, Decoder
 from tlbench.observers.avhubert.dims import Dims
-from tlbench.observers.avhubert.incremental_decoder import SWEEP_STEPS, SteppingDecoder
+from tlbench.observers.avhubert.incremental_decoder import SteppingDecoder
 from tlbench.observers.avhubert.packed_decoder import COMPACT_BELOW, PackedDecoder, folds
+from tlbench.observing.incremental_decoder import SWEEP_STEPS
 from tlbench.observing.packed_linear import PackedLinear, can_pack
 
 DIMS = Dims(

@@ -9,8 +9,9 @@ import torch
 
 from tests.factories.observer_weights import TINY
 from tests.golden.formula import fill
-from tlbench.observers.avhubert.fast_frontend import FRAMES_A_PASS, FusedFrontend
+from tlbench.observers.avhubert.fast_frontend import FusedFrontend
 from tlbench.observers.avhubert.model import AVHubert
+from tlbench.observing.fused_frontend import FRAMES_A_PASS
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
-from tlbench.observers.avhubert.train import TrainableAVHubert, symbols_of, train_tokenizer
-from tlbench.training.trainable import LabelInventory, TrainingSample
+from tlbench.observers.avhubert.train import TrainableAVHubert, symbols_of
+from tlbench.training.trainable import LabelInventory, TrainingSample, train_pieces
 
 TEXTS = ("BLUE BOATS", "RED CARS AGAIN")
 
@@ -71,7 +71,7 @@ def test_it_overfits_two_clips() -> None:
 
 
 def test_a_tokenizer_is_the_same_for_the_same_texts() -> None:
-    assert train_tokenizer(TEXTS, 100) == train_tokenizer(TEXTS, 100)
-    assert symbols_of(train_tokenizer(TEXTS, 100))[:4] == ["<s>", "<pad>", "</s>", "<unk>"]
+    assert train_pieces(TEXTS, 100) == train_pieces(TEXTS, 100)
+    assert symbols_of(train_pieces(TEXTS, 100))[:4] == ["<s>", "<pad>", "</s>", "<unk>"]
     with pytest.raises(TlbenchError, match="no training clip has a transcript"):
-        train_tokenizer(("", " "), 100)
+        train_pieces(("", " "), 100)

@@ -17,8 +17,9 @@ from tlbench.observers.conformer.fast_model import (
     PrefixCache,
     normalise,
 )
-from tlbench.observers.conformer.model import ConformerModel, pad_features, positions, relative_positions
+from tlbench.observers.conformer.model import ConformerModel, pad_features
 from tlbench.observers.conformer.tokenizer import EOS
+from tlbench.observing.espnet_layers import positions, relative_positions
 
 ROUNDING = 1e-5  # relative; sums in another order
 LENGTHS = (1, 7, 30, 16)
@@ -134,8 +135,8 @@ def test_padding_stands_around_the_features_the_odd_row_behind_them() -> None:
 
 
 def test_positions_are_sines_and_cosines_in_turn_and_distances_run_both_ways() -> None:
-    table = positions(torch.tensor([0, 3]))
+    table = positions(torch.tensor([0, 3]), 256)
     assert table[0].tolist() == [0.0, 1.0] * 128
     expected = [math.sin(3), math.cos(3), math.sin(3 * 10000 ** (-2 / 256)), math.cos(3 * 10000 ** (-2 / 256))]
     assert table[1, :4].tolist() == pytest.approx(expected, abs=1e-6)
-    torch.testing.assert_close(relative_positions(3), positions(torch.tensor([2, 1, 0, -1, -2])))
+    torch.testing.assert_close(relative_positions(3, 8), positions(torch.tensor([2, 1, 0, -1, -2]), 8))

@@ -41,11 +41,11 @@ def boxes(clip: Clip, role: GuideSource) -> np.ndarray:
     return np.tile([20, 10, 80, 90], (12, 1))
 
 
-def centred(clip: Clip, role: GuideSource) -> np.ndarray:
+def centred(clip: Clip, role: GuideSource, alignment: str) -> np.ndarray:
     return np.tile([[1.0, 0, -12], [0, 1, -2]], (12, 1, 1))
 
 
-def nothing(clip: Clip, role: GuideSource) -> np.ndarray:
+def nothing(clip: Clip, role: GuideSource, alignment: str = "") -> np.ndarray:
     raise AssertionError("no view needs this")
 
 
@@ -116,7 +116,7 @@ def test_a_frame_of_the_jpeg_dump_is_the_one_of_the_whole_video(clip: Clip, tmp_
 
 
 def test_what_can_not_be_seen_is_said(clip: Clip, tmp_path: Path) -> None:
-    def no_face(clip: Clip, role: GuideSource) -> np.ndarray:
+    def no_face(clip: Clip, role: GuideSource, alignment: str) -> np.ndarray:
         raise ClipError("no-face", "no frame shows a face")
 
     broken = tmp_path / "broken.mp4"

@@ -424,7 +424,7 @@ class Placer(Steadied):
     """Says which mouth placements it was given."""
 
     name = "placer"
-    needs = Needs(placements=True)
+    needs = Needs(placements="avhubert-own")
 
 
 def guided_plan(folder: Path, monkeypatch: pytest.MonkeyPatch, rule: BoxRule, *names: str) -> Plan:

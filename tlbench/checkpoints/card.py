@@ -75,7 +75,8 @@ class Domain:
 class Card:
     """The data sheet of a checkpoint.
 
-    ``sha256`` is empty where the publisher states none. Results record the file's own hash in either case.
+    ``sha256`` is empty where the publisher states none; ``md5`` is what some state instead. Results record the file's
+    own SHA-256 in any case.
     """
 
     name: str  # as in --weights NAME=FILE
@@ -87,6 +88,8 @@ class Card:
     trained_on: str
     view: str  # the view it was trained with
     sha256: str = ""  # of the whole file, or the published prefix
+    md5: str = ""  # of the whole file, or the published prefix
+    names: list[str] = field(default_factory=list)  # of the same file elsewhere
     size_bytes: int = 0
     default: bool = True  # used without --weights once it is in the checkpoint folder
     datasets: list[str] = field(default_factory=list)  # data sets that a bundled one is the default for
@@ -130,7 +133,11 @@ def read_card(path: Path) -> Card:
         card = Card(**data)
     except (TypeError, ValueError) as error:
         raise TlbenchError(f"card {path}: {error}") from error
-    for name in (card.name, card.file):  # they name files in the checkpoint folder, and never a file outside it
+    for name in (
+        card.name,
+        card.file,
+        *card.names,
+    ):  # they name files in the checkpoint folder, and never a file outside it
         if not name or name != Path(name).name or name.startswith("."):
             raise TlbenchError(f"card {path}: {quoted(name)} is not a plain file name")
     return card

@@ -17,6 +17,7 @@ from tlbench.errors import TlbenchError, did_you_mean, one_line, quoted
 
 _LONGEST_NAME = 80  # characters of a name that messages show; it may come from a file
 _BUILT_IN = {
+    "autoavsr": "tlbench.observers.autoavsr.observer:AutoAVSR",
     "avhubert": "tlbench.observers.avhubert.observer:AVHubert",
     "conformer": "tlbench.observers.conformer.observer:Conformer",
     "mvm": "tlbench.observers.mvm.observer:MVM",

@@ -24,7 +24,7 @@ from tlbench.downloads import (
     unreachable,
 )
 from tlbench.errors import TlbenchError
-from tlbench.files import WEIGHTS, file_sha256, open_outside
+from tlbench.files import WEIGHTS, file_md5, file_sha256, open_outside
 from tlbench.owner import owned
 
 DRIVE_RETRIES = 2  # of a lost connection, before the download fails
@@ -156,6 +156,12 @@ def _accept(card: Card, target: Path, part: Path) -> str:
         raise TlbenchError(
             f"checkpoint {card.name!r}: the file from {card.url} has SHA-256 {sha256[:12]} instead of the published "
             f"{card.sha256[:12]} and was removed; fetch again, and if this repeats, the publisher changed the file"
+        )
+    if card.md5 and not (md5 := file_md5(part)).startswith(card.md5):
+        remove_part(part)
+        raise TlbenchError(
+            f"checkpoint {card.name!r}: the file from {card.url} has MD5 {md5[:12]} instead of the published "
+            f"{card.md5[:12]} and was removed; fetch again, and if this repeats, the publisher changed the file"
         )
     return sha256
 

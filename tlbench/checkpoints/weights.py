@@ -16,7 +16,7 @@ from platformdirs import user_data_path
 from tlbench.checkpoints.card import Card, Domain
 from tlbench.checkpoints.package import is_package, source_of, trained_of, view_of
 from tlbench.errors import TlbenchError, did_you_mean, quoted
-from tlbench.files import JSON, atomic_path, file_sha256, read_outside
+from tlbench.files import JSON, atomic_path, file_md5, file_sha256, read_outside
 from tlbench.json_input import parse_json
 
 KNOWN_NAME = "known.json"  # in the checkpoint folder: first seen hashes of files whose publisher states none
@@ -33,6 +33,8 @@ class Weights:
         The published file, or the folder of a package.
     sha256 : str
         Of the whole published file in either case, so that the file and its package give the same protocol id.
+    md5 : str
+        Of the published file, if that is what its publisher states; else "".
     package_view : str
         Id of the view that a package states; "" if it states none, or this is a file.
     trained : mapping or None
@@ -42,6 +44,7 @@ class Weights:
     card: Card
     path: Path
     sha256: str
+    md5: str = ""
     package_view: str = ""
     trained: Mapping[str, Any] | None = field(default=None, compare=False)
 
@@ -69,7 +72,9 @@ class Weights:
     @property
     def as_published(self) -> bool | None:
         """Whether the file has the card's hash; None if the card states none."""
-        return self.sha256.startswith(self.card.sha256) if self.card.sha256 else None
+        if self.card.sha256:
+            return self.sha256.startswith(self.card.sha256)
+        return self.md5.startswith(self.card.md5) if self.md5 and self.card.md5 else None
 
 
 def checkpoint_folder() -> Path:
@@ -152,10 +157,11 @@ def here(card: Card) -> Path | None:
     """The path of a card's checkpoint: bundled, or in the checkpoint folder (package, then file); None if missing."""
     if card.package is not None:
         return card.package if is_package(card.package) else None
-    package, file = checkpoint_folder() / card.name, checkpoint_folder() / card.file
+    package = checkpoint_folder() / card.name
     if is_package(package):
         return package
-    return file if file.is_file() else None
+    files = (checkpoint_folder() / name for name in (card.file, *card.names))
+    return next((file for file in files if file.is_file()), None)
 
 
 def locate(given: Path | str, cards: Iterable[Card], option: str) -> Path:
@@ -192,17 +198,18 @@ def locate(given: Path | str, cards: Iterable[Card], option: str) -> Path:
 def _checked(card: Card, path: Path) -> Weights:
     try:
         if is_package(path):
-            found = Weights(card, path, source_of(path)[1], view_of(path), trained_of(path))
+            found = Weights(card, path, source_of(path)[1], "", view_of(path), trained_of(path))
         else:
-            found = Weights(card, path, file_sha256(path))
+            found = Weights(card, path, file_sha256(path), file_md5(path) if card.md5 else "")
     except OSError as error:
         raise TlbenchError(
             f"weights {card.name}={path}: can't be read ({error.strerror}); the file is published at {card.url}"
         ) from error
     if found.as_published is False:
+        kind, own, published = ("SHA-256", found.sha256, card.sha256) if card.sha256 else ("MD5", found.md5, card.md5)
         warnings.warn(
-            f"weights {card.name}={path.name}: SHA-256 is {found.sha256[:12]} instead of the published "
-            f"{card.sha256[:12]}; the numbers are those of another network",
+            f"weights {card.name}={path.name}: {kind} is {own[:12]} instead of the published "
+            f"{published[:12]}; the numbers are those of another network",
             stacklevel=2,
         )
     return found

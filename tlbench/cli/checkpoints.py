@@ -59,6 +59,8 @@ def list_command(as_json: bool) -> None:
                     "bundled_for": card.datasets,
                     "published": card.published_values,
                     "sha256": card.sha256 or None,
+                    "md5": card.md5 or None,
+                    "also_called": card.names,
                     "sha256_first_seen": first_seen.get(card.name),
                     "size_bytes": card.size_bytes or None,
                     "here": None if path is None else str(path),
@@ -76,6 +78,8 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
     """A few lines about one checkpoint; a table would cut off licences and addresses."""
     if card.sha256:
         known = f"sha256 {card.sha256[:12]} (published)"
+    elif card.md5:
+        known = f"md5 beginning with {card.md5} (published)"
     else:
         known = f"sha256 {first_seen[:12]} (first seen here)" if first_seen else "no published hash"
     place = "not here" if path is None else f"here, as {'a package' if path.is_dir() else 'the published file'}"
@@ -89,7 +93,7 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
         f"  trained on: {card.trained_on}",
         f"  licence: {card.licence}",
         f"  from: {card.url}",
-        f"  file: {card.file}, {known}",
+        f"  file: {' or '.join((card.file, *card.names))}, {known}",
     ]
     if card.domain is not None:
         lines.append(f"  clips compared with: {card.domain}")

@@ -31,6 +31,7 @@ COMMANDS = {
     "boxes": "tlbench.cli.boxes",
     "controls": "tlbench.cli.controls",
     "checkpoints": "tlbench.cli.checkpoints",
+    "metrics": "tlbench.cli.metrics",
     "calibrate": "tlbench.cli.calibrate",
     "data": "tlbench.cli.data",
     "train-observer": "tlbench.cli.train_observer",

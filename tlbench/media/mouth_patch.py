@@ -4,9 +4,7 @@ The method is that of facebookresearch/av_hubert ``avhubert/preparation/align_mo
 Lipreading_using_Temporal_Convolutional_Networks: five points that do not move with speech, smoothed over time, are
 aligned to those of a mean face in a 256x256 picture, and 96x96 pixels around the mouth are cropped. Differences:
 
-* The mean face. The original's is a file (``20words_mean_face.npy``) that is not part of this project; ours is close to
-  it (`STABLE_XY`). For exact equality prepare the videos with the original script and use the view ``lrs2-center``,
-  which takes the middle 88x88 of its 96x96 pixels, as AV-HuBERT does.
+* The mean face, unless the caller gives the original's (:mod:`tlbench.media.mean_face`): `STABLE_XY` is close to it.
 * The original writes the patches to a compressed video and reads it back. Here they are not compressed.
 * If no frame shows a face, the original scales whole frames to 96x96. Here the clip is not scored.
 """
@@ -72,7 +70,7 @@ def placements(landmarks: np.ndarray, stable_xy: np.ndarray = STABLE_XY) -> np.n
     ClipError
         ``no-face`` if no frame has landmarks, ``bad-landmarks`` if the stable points of a frame all coincide.
     """
-    whole = _interpolated(np.asarray(landmarks, dtype=np.float64))
+    whole = filled(np.asarray(landmarks, dtype=np.float64))
     frames = len(whole)
     window = min(frames, WINDOW_FRAMES)
     stable = whole[:, list(STABLE)]  # (T, 5, 2)
@@ -122,8 +120,8 @@ def warp(image: np.ndarray, placement: np.ndarray) -> np.ndarray:
     return patch
 
 
-def _interpolated(landmarks: np.ndarray) -> np.ndarray:
-    """(T, 68, 2) with the gaps interpolated. Raises ClipError ``no-face`` if no frame has landmarks."""
+def filled(landmarks: np.ndarray) -> np.ndarray:
+    """(T, n, 2) with the gaps interpolated. Raises ClipError ``no-face`` if no frame has landmarks."""
     flat = landmarks.reshape(len(landmarks), -1)
     known = np.flatnonzero(np.isfinite(flat).all(axis=1))
     if not len(known):

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from tlbench.errors import ClipError
+from tlbench.media.alignments import ALIGNMENTS, AVHUBERT_OWN
 from tlbench.media.face_crop import cut_face, cut_window, face_window
 from tlbench.media.jpeg import DEFAULT_BIT_RATE, JpegRoundTrip
-from tlbench.media.mouth_patch import warp
 from tlbench.media.video_reader import FrameChunk
 
 FACE_TO_FRAME_MAX = 4  # a box more than so many times larger than the frame is a mistake in the boxes
@@ -53,7 +53,12 @@ class FrameFace:
 
 @dataclass(frozen=True)
 class AlignMouth:
-    """Crop the mouth, 96x96, aligned to a mean face; see :mod:`tlbench.media.mouth_patch`. Needs placements."""
+    """Crop the mouth, 96x96, aligned to a mean face in one of the ways of :mod:`tlbench.media.alignments`.
+
+    Needs placements.
+    """
+
+    alignment: str = AVHUBERT_OWN
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,18 @@ class Normalise:
 
 
 @dataclass(frozen=True)
+class NormaliseColour:
+    """RGB 0..255 to grey, ``(grey - mean) / std``, float32, without whole grey levels between. Only as the last step.
+
+    Equal to torchvision's ``Grayscale`` and ``Normalize`` of a float tensor of 0..1: 0.2989 R + 0.587 G + 0.114 B,
+    whose weights sum to 0.9999 (mpc001/auto_avsr ``datamodule/transforms.py``).
+    """
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class ToBgr:
     """RGB to BGR, for networks that were trained on pictures from cv2.imread."""
 
@@ -133,6 +150,7 @@ Step: TypeAlias = (
     | ResizeAntialiased
     | Grey
     | Normalise
+    | NormaliseColour
     | ToBgr
 )
 
@@ -167,7 +185,7 @@ class View:
     def picture(self) -> tuple[int, int, bool] | None:
         """Height, width and whether it is grey, of the final picture; None if its size depends on the frame."""
         sized = [step for step in self.steps if isinstance(step, CenterCrop | Resize | ResizeAntialiased)]
-        grey = any(isinstance(step, Grey) for step in self.steps)
+        grey = any(isinstance(step, Grey | NormaliseColour) for step in self.steps)
         return (sized[-1].height, sized[-1].width, grey) if sized else None
 
     @property
@@ -188,9 +206,9 @@ class View:
         return any(isinstance(step, FrameFace) for step in self.steps)
 
     @property
-    def aligns_mouth(self) -> bool:
-        """Whether it needs mouth placements."""
-        return any(isinstance(step, AlignMouth) for step in self.steps)
+    def alignment(self) -> str:
+        """The way in which it aligns mouths, which decides the placements it needs; "" if it needs none."""
+        return next((step.alignment for step in self.steps if isinstance(step, AlignMouth)), "")
 
 
 class ViewStream:
@@ -208,12 +226,18 @@ class ViewStream:
         if steps and isinstance(steps[-1], Normalise):
             self._levels = ((np.arange(256) / 255.0 - steps[-1].mean) / steps[-1].std).astype(np.float32)
             steps = steps[:-1]
+        self._colour: NormaliseColour | None = None
+        if steps and isinstance(steps[-1], NormaliseColour):
+            self._colour = steps[-1]
+            steps = steps[:-1]
         grey = any(isinstance(step, Grey) for step in steps)
         wants_bgr = any(isinstance(step, ToBgr) for step in steps)
         if any(isinstance(step, JpegDump) for step in steps):
             raise ValueError(f"view {view.id}: JpegDump reads the decoder's frames, so it can only be the first step")
         if any(isinstance(step, Normalise) for step in steps) or (self._levels is not None and not grey):
             raise ValueError(f"view {view.id}: Normalise can only be the last step, and only of grey images")
+        if any(isinstance(step, NormaliseColour) for step in steps) or (self._colour and (grey or wants_bgr)):
+            raise ValueError(f"view {view.id}: NormaliseColour can only be the last step, and only of RGB images")
         if grey and wants_bgr:
             raise ValueError(f"view {view.id}: grey images have no order of colours; leave ToBgr out")
         # Crops and resizing do not depend on the order of the colours, so RGB and BGR are swapped at most once, at the
@@ -256,7 +280,7 @@ class ViewStream:
                 elif isinstance(step, FrameFace):
                     image = _frame_face(image, self._of(boxes, index, "boxes"), step, frames.start + index)
                 elif isinstance(step, AlignMouth):
-                    image = warp(image, self._of(placements, index, "placements"))
+                    image = ALIGNMENTS[step.alignment].warp(image, self._of(placements, index, "placements"))
                 elif isinstance(step, CropWindow):
                     image = cut_window(image, (step.left, step.top, step.right, step.bottom), outside=0)
                 elif isinstance(step, CenterCrop):
@@ -269,6 +293,8 @@ class ViewStream:
                     image = _grey(image, step, is_bgr=self._jpeg is not None)
             seen.append(cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if self._swap else image)
         stacked = np.stack(seen)
+        if self._colour is not None:
+            return _normalised_colour(stacked, self._colour)
         return stacked if self._levels is None else self._levels[stacked]
 
     def _of(self, rows: np.ndarray | None, index: int, kind: str) -> np.ndarray:
@@ -277,6 +303,14 @@ class ViewStream:
             raise ValueError(f"view {self.view.id} needs {kind}, but no {kind} were given")
         row: np.ndarray = rows[index]
         return row
+
+
+def _normalised_colour(images: np.ndarray, step: NormaliseColour) -> np.ndarray:
+    """(n, h, w, 3) uint8 to (n, h, w) float32."""
+    red, green, blue = np.moveaxis(images.astype(np.float32) / np.float32(255), 3, 0)
+    grey = np.float32(0.2989) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+    normalised: np.ndarray = (grey - np.float32(step.mean)) / np.float32(step.std)
+    return normalised
 
 
 def open_view(view: View) -> ViewStream:

@@ -243,6 +243,9 @@ def tally_each(metric: Metric, evidence: Mapping[str, Evidence]) -> dict[str, Ta
 
 
 def _sentence_evidence(metric: Metric, transcript: str, guess: str) -> Evidence:
-    """The evidence of an observer that reads this guess, under every name that a metric of sentences may use."""
+    """The evidence of an observer that reads this guess, under every name that a metric of sentences may use.
+
+    A guess has no network whose tokens spell the transcript, so it is compared with the transcript as it is.
+    """
     said = dict.fromkeys(("hypothesis", "free_hypothesis", "ctc_hypothesis"), guess)
-    return Evidence(metric.observer, {"reference": transcript, **said})
+    return Evidence(metric.observer, {"reference": transcript, "reference_spelled": transcript, **said})

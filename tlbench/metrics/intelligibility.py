@@ -24,6 +24,8 @@ from tlbench.observing.evidence import Evidence, Value
 # The Conformer's ids of symbols that are not characters of a word (char_to_index in TalkLip's teacher_force_wer.py).
 BLANK, SPACE, END = 0, 1, 39
 
+_UNKNOWN = "<unk>"  # what auto_avsr writes for a piece that is no unit
+
 Words = Callable[[str], list[str]]
 
 
@@ -54,6 +56,26 @@ def _check_published(evidence: Evidence) -> None:
             f"the transcript has {', '.join(map(repr, strange))}, on which the published script stops; "
             "spell it with letters, digits, spaces and '",
         )
+
+
+def _check_spelled(evidence: Evidence) -> None:
+    """Raises ClipError ``characters`` for a transcript of which auto_avsr's units spell nothing."""
+    spelled = _text(evidence, "reference_spelled").replace(_UNKNOWN, "")
+    if not spelled.strip() and _text(evidence, "reference").strip():
+        raise ClipError(
+            "characters",
+            f"no piece of the transcript {quoted(_text(evidence, 'reference'))} is a unit of auto_avsr; spell it with "
+            "letters A to Z, digits and '",
+        )
+
+
+def _spelled_word_errors(evidence: Evidence) -> ErrorTally:
+    """Word errors as ``lightning.py`` (mpc001/auto_avsr) counts them: the transcript is written in the units."""
+    _check_spelled(evidence)
+    _transcript(evidence)
+    return count_errors(
+        *(_text(evidence, name).lower().split() for name in ("reference_spelled", "hypothesis")),
+    )
 
 
 def _word_errors(words: Words, hypothesis: str) -> Callable[[Evidence], ErrorTally]:
@@ -236,6 +258,55 @@ METRICS: tuple[Metric, ...] = (
         "Being told the truth is not reading: see wer2_free",
         headline=True,
         reads="forced",
+    ),
+    _metric(
+        "wer3",
+        "WER3",
+        "autoavsr",
+        "paper",
+        _spelled_word_errors,
+        "word errors of auto_avsr reading the lips by beam search, over all words of the corpus; lower case, and the "
+        "transcript as its units spell it, <unk> included (auto_avsr lightning.py)",
+        headline=True,
+        mode="beam",
+    ),
+    _metric(
+        "wer3",
+        "WER3",
+        "autoavsr",
+        "sound",
+        _word_errors(spoken, "hypothesis"),
+        "word errors of auto_avsr reading the lips by beam search, over all words of the corpus; punctuation and the "
+        "spelling of apostrophes do not count",
+        headline=True,
+        mode="beam",
+    ),
+    _metric(
+        "cer3",
+        "CER3",
+        "autoavsr",
+        "sound",
+        _character_errors,
+        "character errors of auto_avsr reading the lips, spaces counted, over all characters of the corpus",
+        mode="beam",
+    ),
+    _metric(
+        "ver3",
+        "VER3",
+        "autoavsr",
+        "sound",
+        _viseme_errors,
+        "viseme errors of auto_avsr's reading, over all visemes of the corpus, counted as for ver",
+        mode="beam",
+    ),
+    _metric(
+        "wer3_ctc",
+        "WER3 CTC",
+        "autoavsr",
+        "sound",
+        _word_errors(spoken, "ctc_hypothesis"),
+        "word errors of auto_avsr's CTC output, the best token of each frame, over all words of the corpus",
+        mode="ctc",
     ),
     _metric(
         "cer1",

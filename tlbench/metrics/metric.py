@@ -81,8 +81,9 @@ class Metric:
     reads : "", "sentence", "word" or "forced"
         What the observer reads, which decides how its blind rows are made (:mod:`tlbench.metrics.blind`).
         ``sentence``: the evidence has the texts ``reference`` and ``hypothesis`` (or ``free_hypothesis``,
-        ``ctc_hypothesis``). ``word``: the text ``word`` and the counts ``rank``, ``rank_plain``. ``forced``: a sentence
-        read with teacher forcing. "" for a number that does not come from reading.
+        ``ctc_hypothesis``), and ``reference_spelled`` if the metric reads that. ``word``: the text ``word`` and the
+        counts ``rank``, ``rank_plain``. ``forced``: a sentence read with teacher forcing. "" for a number that does not
+        come from reading.
     """
 
     name: str

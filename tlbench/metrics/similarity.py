@@ -23,7 +23,7 @@ def _clip_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
     return tally
 
 
-def _metric(name: str, label: str, what: str) -> Metric:
+def _avs(name: str, label: str, what: str) -> Metric:
     return Metric(
         name=name,
         arithmetic="sound",
@@ -45,7 +45,24 @@ def _metric(name: str, label: str, what: str) -> Metric:
 
 
 METRICS: tuple[Metric, ...] = (
-    _metric("avs_u", "AVSu", "likeness of speech alone and lips alone of the generated clip"),
-    _metric("avs_m", "AVSm", "likeness of lips with speech of the generated and of the reference clip"),
-    _metric("avs_v", "AVSv", "likeness of lips alone of the generated and of the reference clip"),
+    _avs("avs_u", "AVSu", "likeness of speech alone and lips alone of the generated clip"),
+    _avs("avs_m", "AVSm", "likeness of lips with speech of the generated and of the reference clip"),
+    _avs("avs_v", "AVSv", "likeness of lips alone of the generated and of the reference clip"),
+    Metric(
+        name="lip_score",
+        arithmetic="paper",
+        label="LipScore",
+        observer="autoavsr",
+        view="",
+        unit="",
+        better="higher",
+        version=1,
+        tally=_clip_mean_of("lip_score"),
+        description="likeness of the lips of the generated and of the reference clip: cosine of auto_avsr's encoder "
+        "output a frame, mean over the frames that both have, then clips (KeySync evaluation/lipscore.py)",
+        aggregation="clips",
+        headline=False,
+        digits=3,
+        mode="similarity",
+    ),
 )

@@ -12,6 +12,7 @@ from tlbench.media.video_reader import VideoReader
 from tlbench.observing.clip_checks import ClipChecks, concerned
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence, Observation
+from tlbench.observing.mouth_alignment import takes_landmarks
 from tlbench.observing.observer import ClipState, Needs
 from tlbench.observing.plan import Plan
 from tlbench.preflight.findings import Finding
@@ -124,9 +125,10 @@ def broken_reference(error: ClipError) -> ClipError:
 
 def needs_guides(needs: Needs) -> bool:
     """Whether an observer needs face boxes or mouth placements."""
-    return needs.boxes or needs.placements
+    return needs.boxes or needs.placements != ""
 
 
 def needs_search(needs: Needs, clip: Clip) -> bool:
     """Whether a video has to be searched for faces or landmarks: the observer needs them and the clip has no file."""
-    return (needs.boxes and clip.boxes is None) or (needs.placements and clip.landmarks is None)
+    given = clip.landmarks is not None and needs.placements != "" and takes_landmarks(needs.placements)
+    return (needs.boxes and clip.boxes is None) or (needs.placements != "" and not given)

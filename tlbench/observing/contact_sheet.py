@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -20,7 +21,7 @@ from tlbench.files import atomic_path, unwritable
 from tlbench.media.face_crop import steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.video_reader import FrameChunk, VideoReader
-from tlbench.media.views import JpegDump, Normalise, ToBgr, View, open_view
+from tlbench.media.views import JpegDump, Normalise, NormaliseColour, ToBgr, View, open_view
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.registry import observer_class
 
@@ -60,11 +61,14 @@ class ContactPanel:
     strips: list[Strip]
 
 
+PlacementsOf: TypeAlias = Callable[[Clip, GuideSource, str], np.ndarray]
+
+
 def draw_contact_sheet(
     systems: Mapping[str, Sequence[Clip]],
     looks: Sequence[tuple[str, str]],
     boxes_of: Callable[[Clip, GuideSource], np.ndarray],
-    placements_of: Callable[[Clip, GuideSource], np.ndarray],
+    placements_of: PlacementsOf,
     path: Path,
     clips_shown: int = 8,
 ) -> None:
@@ -79,8 +83,8 @@ def draw_contact_sheet(
     looks : sequence of (observer, view)
         Names of observers and of their views.
     boxes_of, placements_of : callable
-        Give (T, 4) face boxes as detected, and (T, 2, 3) mouth placements, in pixels of one of a clip's videos; called
-        only if a view needs them.
+        Give (T, 4) face boxes as detected, and mouth placements in a way of :mod:`tlbench.media.alignments`, in pixels
+        of one of a clip's videos; called only if a view needs them.
     path : Path
         A ``.png``, written whole or not at all.
     clips_shown : int
@@ -117,7 +121,7 @@ class _ClipGuides:
         clip: Clip,
         role: GuideSource,
         boxes_of: Callable[[Clip, GuideSource], np.ndarray],
-        placements_of: Callable[[Clip, GuideSource], np.ndarray],
+        placements_of: PlacementsOf,
     ) -> None:
         self._clip = clip
         self._role = role
@@ -128,9 +132,8 @@ class _ClipGuides:
     def boxes(self) -> np.ndarray:
         return self._boxes_of(self._clip, self._role)
 
-    @cached_property
-    def placements(self) -> np.ndarray:
-        return self._placements_of(self._clip, self._role)
+    def placements(self, alignment: str) -> np.ndarray:
+        return self._placements_of(self._clip, self._role, alignment)
 
     def for_view(self, recipe: View) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The boxes and placements that the view needs; raises ClipError if they can't be found."""
@@ -139,7 +142,7 @@ class _ClipGuides:
             boxes = steady(self.boxes)
         elif recipe.crops:
             boxes = self.boxes
-        return boxes, self.placements if recipe.aligns_mouth else None
+        return boxes, self.placements(recipe.alignment) if recipe.alignment else None
 
 
 class _Look:
@@ -178,7 +181,7 @@ class _Look:
     def _shown(self, image: np.ndarray) -> np.ndarray:
         """The picture for display: uint8, RGB or grey."""
         for step in self._recipe.steps:
-            if isinstance(step, Normalise):
+            if isinstance(step, Normalise | NormaliseColour):
                 return np.asarray(np.clip(np.rint((image * step.std + step.mean) * 255), 0, 255), dtype=np.uint8)
             if isinstance(step, ToBgr):
                 return image[..., ::-1]

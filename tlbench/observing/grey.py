@@ -11,7 +11,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.mouth_patch import PATCH_PX
+from tlbench.media.alignments import AVHUBERT_OWN, whole_picture
 from tlbench.media.video_reader import FrameChunk
 from tlbench.observing.cache import Cache
 from tlbench.observing.evidence import Evidence
@@ -54,7 +54,7 @@ def grey_evidence(plan: Plan, name: str, clips: Iterable[tuple[Clip, int]]) -> d
     observer = own.load(plan.device)
     todo = iter(waiting)
     while batch := list(islice(todo, observer.clips_per_batch)):
-        for clip, frames, evidence in _observe(observer, batch):
+        for clip, frames, evidence in _observe(observer, own.needs.placements, batch):
             cache.write(_key(own, clip, frames), {"evidence": evidence.to_json()})
             found[clip.id] = evidence
     return found
@@ -64,12 +64,14 @@ def _key(plan: ObserverPlan, clip: Clip, frames: int) -> dict[str, Any]:
     return {"observer": plan.identity, "shown": FORM, "frames": frames, "transcript": clip.transcript}
 
 
-def _observe(observer: Observer, batch: Sequence[tuple[Clip, int]]) -> Iterator[tuple[Clip, int, Evidence]]:
+def _observe(
+    observer: Observer, alignment: str, batch: Sequence[tuple[Clip, int]]
+) -> Iterator[tuple[Clip, int, Evidence]]:
     started: list[tuple[Clip, int, ClipState]] = []
     for clip, frames in batch:
         try:
             state = observer.start_clip(clip, None)
-            _show(state, frames)
+            _show(state, frames, alignment)
         except ClipError:
             continue
         started.append((clip, frames, state))
@@ -81,10 +83,10 @@ def _observe(observer: Observer, batch: Sequence[tuple[Clip, int]]) -> Iterator[
             yield clip, frames, evidence
 
 
-def _show(state: ClipState, frames: int) -> None:
+def _show(state: ClipState, frames: int, alignment: str) -> None:
     """Give the state all frames, the same grey picture, with boxes and placements inside it."""
     picture = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), GREY, np.uint8), format="rgb24")
-    mouth = np.array([[PATCH_PX / SIDE, 0, 0], [0, PATCH_PX / SIDE, 0]])  # (2, 3): pixels to the mouth patch
+    mouth = whole_picture(alignment or AVHUBERT_OWN, SIDE)  # an observer that needs none does not look
     for start in range(0, frames, CHUNK):
         count = min(CHUNK, frames - start)
         boxes = np.tile(np.array(FACE, np.int64), (count, 1))

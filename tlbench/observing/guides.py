@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache
 from tlbench.observing.clip_job import ClipJob, broken_reference, needs_guides
 from tlbench.observing.face_boxes import BoxFinder, GuideSource
-from tlbench.observing.mouth_alignment import MouthFinder
+from tlbench.observing.mouth_alignment import MouthFinder, takes_landmarks
 from tlbench.observing.observer import Needs
 from tlbench.observing.plan import Plan
 
@@ -32,12 +33,13 @@ class Guides:
     boxes : Boxes or None
     steadied : (T, 4) float64 or None
         The boxes smoothed over time, see :func:`tlbench.media.face_crop.steady`.
-    placements : (T, 2, 3) float64 or None
+    placements : mapping of str to (T, 2, 3) or (T, 2, 4) float64
+        By their way of alignment (:mod:`tlbench.media.alignments`).
     """
 
     boxes: Boxes | None = None
     steadied: np.ndarray | None = None
-    placements: np.ndarray | None = None
+    placements: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def scaled(self, size: Size | None, wanted: Size | None) -> Guides:
         """Scaled from frames of ``size`` to frames of ``wanted``; unchanged if either is not known."""
@@ -46,7 +48,7 @@ class Guides:
         return Guides(
             None if self.boxes is None else self.boxes.scaled(size, wanted),
             None if self.steadied is None else scale_boxes(self.steadied, size, wanted),
-            None if self.placements is None else scale_placements(self.placements, size, wanted),
+            {way: scale_placements(rows, size, wanted) for way, rows in self.placements.items()},
         )
 
     def for_frames(self, needs: Needs, start: int, end: int) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -56,9 +58,9 @@ class Guides:
             boxes = None if self.steadied is None else repeat_last(self.steadied, start, end)
         elif needs.boxes and self.boxes is not None:
             boxes = self.boxes.xyxy[start:end]
-        if self.placements is None or not needs.placements:
+        if needs.placements not in self.placements:
             return boxes, None
-        return boxes, repeat_last(self.placements, start, end)
+        return boxes, repeat_last(self.placements[needs.placements], start, end)
 
 
 class GuideFinder:
@@ -83,7 +85,8 @@ class GuideFinder:
         if needs.boxes:
             key["boxes"] = self._identity(self.boxes.identity, needs, job)
         if needs.placements:
-            key["placements"] = self._identity(self._mouths.identity, needs, job)
+            identity = partial(self._mouths.identity, alignment=needs.placements)
+            key["placements"] = self._identity(identity, needs, job)
         if needs_guides(needs) and self._rescales(job):  # older entries were made without scaling
             key["scaled"] = [job.checks.guide_size, job.checks.size]
         return key
@@ -121,7 +124,7 @@ class GuideFinder:
         sha256 = job.generated_sha256 if role == "generated" else job.reference_sha256
         boxes: Boxes | None = None
         steadied: np.ndarray | None = None
-        found: np.ndarray | None = None
+        found: dict[str, np.ndarray] = {}
         if any(self._needs[name].boxes for name in names):
             try:
                 boxes = self._find_boxes(job, video, sha256, role)
@@ -130,12 +133,13 @@ class GuideFinder:
             except ClipError as error:
                 for name in [n for n in names if self._needs[n].boxes]:
                     job.fail(name, error)
-        if any(self._needs[name].placements for name in names):
+        for way in dict.fromkeys(self._needs[name].placements for name in names if self._needs[name].placements):
             try:
-                found = self._mouths.placements(clip, video, sha256, role)
+                found[way] = self._mouths.placements(clip, video, sha256, way, role)
             except ClipError as error:
-                error = _search_error(error, role, given=clip.landmarks is not None)
-                for name in [n for n in names if self._needs[n].placements]:
+                given = clip.landmarks is not None and takes_landmarks(way)
+                error = _search_error(error, role, given=given)
+                for name in [n for n in names if self._needs[n].placements == way]:
                     job.fail(name, error)
         return Guides(boxes, steadied, found)
 

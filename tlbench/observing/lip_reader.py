@@ -31,7 +31,10 @@ class LipReader(Observer):
         looked = [cls.recipes[view] for view in views]
         framed = any(recipe.frames_face for recipe in looked)
         return replace(
-            cls.needs, boxes=framed, framing=framed, placements=any(recipe.aligns_mouth for recipe in looked)
+            cls.needs,
+            boxes=framed,
+            framing=framed,
+            placements=next((one.alignment for one in looked if one.alignment), ""),
         )
 
     @classmethod

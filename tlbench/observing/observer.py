@@ -18,6 +18,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
+from tlbench.media.alignments import AVHUBERT_OWN
 from tlbench.media.faces import Boxes
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import View
@@ -29,16 +30,24 @@ PACKED_NAME = "onednn"  # the matrix product with packed weights, as written in 
 
 @dataclass(frozen=True)
 class Needs:
-    """What an observer needs of a clip. The runner reads only what some observer needs."""
+    """What an observer needs of a clip. The runner reads only what some observer needs.
+
+    ``placements`` was a bool before there were several ways: True is AV-HuBERT's with a mean face of our own.
+    """
 
     reference: bool = False  # the frames of the real video
     boxes: bool = False  # face boxes of the real video
     framing: bool = False  # these boxes smoothed over time
-    placements: bool = False  # position of the mouth in each frame of the real video, from landmarks
+    placements: str = ""  # position of the mouth in each frame of the real video: a way of tlbench.media.alignments
     audio: bool = False  # 16 kHz mono samples
     transcript: bool = False
     word: bool = False
     weights: bool = False  # a checkpoint
+
+    def __post_init__(self) -> None:
+        given: object = self.placements
+        if isinstance(given, bool):
+            object.__setattr__(self, "placements", AVHUBERT_OWN if given else "")
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,9 @@ class ClipChunk:
         Face boxes x1 y1 x2 y2 of these frames in pixels of the generated video, fewer rows once the boxes end; None if
         the observer did not ask for boxes. For observers that need ``framing``: smoothed over the clip, and the last
         box is repeated once they end.
-    placements : (n, 2, 3) float64 or None
-        Affine maps from a frame's pixels (x, y, 1) to the 96x96 mouth patch of the mean face, made from landmarks by
-        :mod:`tlbench.media.mouth_patch`; None if the observer did not ask for them.
+    placements : (n, 2, 3) or (n, 2, 4) float64 or None
+        Where a frame's 96x96 mouth patch is, in the way of :mod:`tlbench.media.alignments` that the observer asked for;
+        None if it did not.
     reference_boxes, reference_placements : ndarray or None
         The same in pixels of the real video, which may have another size, for observers that need the real video as
         well. None if they are those of the generated video.

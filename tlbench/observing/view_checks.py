@@ -13,6 +13,7 @@ from tlbench.media.face_crop import MARGIN
 from tlbench.media.scaling import Size, by
 from tlbench.media.views import View
 from tlbench.observing.face_checks import FOUND_MIN, MOUTH_DOWN, FacePlace
+from tlbench.observing.mouth_alignment import takes_landmarks
 from tlbench.observing.observer import Needs, Observer
 from tlbench.preflight.findings import Finding, finding
 
@@ -71,12 +72,15 @@ def check_view_frames(
 
 
 def face_framed(observer: type[Observer], view: View) -> str | None:
-    """The name of the observer's view that crops the face and gives pictures of the same size as ``view``."""
-    for name in observer.views:
-        other = observer.recipe(name)
-        if other is not None and other.frames_face and other.picture == view.picture:
-            return name
-    return None
+    """The name of the observer's view that crops the face and gives pictures of the same size as ``view``.
+
+    If there is none, that of a view which aligns the mouth by the embedded detector's points.
+    """
+    same = {name: other for name in observer.views if (other := observer.recipe(name)) is not None}
+    same = {name: other for name, other in same.items() if other.picture == view.picture}
+    framed = [name for name, other in same.items() if other.frames_face]
+    aligned = [name for name, other in same.items() if other.alignment and not takes_landmarks(other.alignment)]
+    return next(iter([*framed, *aligned]), None)
 
 
 def looks_at_whole_frames(observer: type[Observer], views: Sequence[str]) -> bool:

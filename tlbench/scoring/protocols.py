@@ -9,7 +9,7 @@ from tlbench.datasets.selection import Selection
 from tlbench.media.video_reader import DECODING
 from tlbench.metrics.protocol import Protocol, selection_mark
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.observing.mouth_alignment import mouth_mark
+from tlbench.observing.mouth_alignment import mouth_mark, takes_landmarks
 from tlbench.observing.observer import HALF_NAME, Needs
 from tlbench.observing.plan import Plan
 from tlbench.observing.registry import observer_class
@@ -60,9 +60,10 @@ def _boxes_mark(clips: Iterable[Clip], rule: BoxRule, needs: Needs, *, followed:
     of_both = rule.source == "reference"  # else each video has its own, and given ones are of the real video
     used = of_both or needs.reference
     if needs.placements:
-        found = mouth_mark(rule.source)
+        found = mouth_mark(needs.placements, rule.source)
         given = "given" if of_both else f"given+{found}"
-        kinds = {f"landmarks:{given if clip.landmarks is not None and used else found}" for clip in clips}
+        taken = takes_landmarks(needs.placements) and used
+        kinds = {f"landmarks:{given if clip.landmarks is not None and taken else found}" for clip in clips}
     elif needs.boxes:
         how = FOLLOWED if followed and rule.detector in BEFORE_FOLLOWING else ""
         given = "given" if of_both else f"given+{rule.search}@each"

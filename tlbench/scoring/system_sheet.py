@@ -31,10 +31,10 @@ def draw_system_sheet(systems: Mapping[str, Selection], plan: Plan, path: Path) 
             return boxes.of_clip(clip, whose).face.xyxy
         return scale_boxes(boxes.of_clip(clip).face.xyxy, *_sizes(clip))
 
-    def placements_of(clip: Clip, whose: GuideSource) -> np.ndarray:
+    def placements_of(clip: Clip, whose: GuideSource, alignment: str) -> np.ndarray:
         if each or whose == "reference":
-            return mouths.of_clip(clip, whose)
-        return scale_placements(mouths.of_clip(clip), *_sizes(clip))
+            return mouths.of_clip(clip, alignment, whose)
+        return scale_placements(mouths.of_clip(clip, alignment), *_sizes(clip))
 
     draw_contact_sheet(
         {name: selection.clips for name, selection in systems.items()},

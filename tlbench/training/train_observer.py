@@ -105,7 +105,7 @@ def train_observer(
     Parameters
     ----------
     observer : str
-        ``avhubert``, ``conformer``, ``mvm``, ``syncnet``, or another observer with a ``trainable``.
+        ``autoavsr``, ``avhubert``, ``conformer``, ``mvm``, ``syncnet``, or another observer with a ``trainable``.
     dataset, data_root, train_split, val_split
         The clips. No other split is read.
     out : Path
@@ -197,7 +197,7 @@ def _sample_spec(observer: str, view: str, selection: Selection, *, needs_audio:
     if view not in found.views:
         raise TlbenchError(f"{observer} has no view {quoted(view)}{listed(view, found.views)} (--view)")
     recipe = found.recipe(view)
-    if recipe is None or recipe.aligns_mouth:
+    if recipe is None or recipe.alignment:
         raise TlbenchError(f"{observer} can't be trained with the view {quoted(view)}; choose another (--view)")
     boxes, _ = choose_rule(selection.fixed_box, EMBEDDED, 0, {})
     return SampleSpec(recipe, boxes, needs_audio)

@@ -7,6 +7,7 @@ own metric on these predictions.
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -148,6 +149,31 @@ def dims_of(observer: str, sizes: Mapping[str, OneDims], size: str | Mapping[str
         return kind.from_json(size)
     except (TypeError, ValueError) as error:
         raise TlbenchError(f"{observer} can't be built with these dimensions ({error})") from error
+
+
+def train_pieces(texts: Sequence[str], pieces: int) -> bytes:
+    """Train a sentencepiece model on texts; the same texts give the same model.
+
+    Unigram pieces, as in the preparation of av_hubert (``gen_subword.py``) and auto_avsr (``spm``); fewer than
+    ``pieces`` if the texts have fewer. Raises TlbenchError if there is no text.
+    """
+    from sentencepiece import SentencePieceTrainer
+
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise TlbenchError("no training clip has a transcript, so there is nothing to learn to read")
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=pieces,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
 
 
 def cpu_tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,57 @@
+"""The list of metrics says what each needs and what it is blind to, as the calibration pages do."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tlbench.cli.main import group
+from tlbench.metrics.catalogue import all_metrics, find_metric
+from tlbench.metrics.sheet import blind_spots, needs_of, shown_blind_spots
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "blind_spots.py"
+
+
+def test_the_copy_is_what_the_pages_say() -> None:
+    spec = importlib.util.spec_from_file_location("blind_spots_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    pages = script.blind_spots()
+    assert set(pages) == {"grid", "synthetic"}
+    assert json.loads(script.COPY.read_text("utf-8")) == pages
+    assert blind_spots(find_metric("psnr/paper"))["grid"] == {"blind": ["other sound"], "in_part": []}
+    assert set(pages["grid"]) <= {metric.key for metric in all_metrics()}
+
+
+def test_what_was_not_calibrated_is_said_so() -> None:
+    assert shown_blind_spots(find_metric("cer2/paper")) == ["not calibrated"]
+    assert shown_blind_spots(find_metric("psnr/paper"))[0] == "grid: blind to other sound"
+
+
+@pytest.mark.parametrize(
+    ("key", "needs"),
+    [
+        ("wer3/paper", ["transcript", "checkpoint"]),
+        ("lip_score/paper", ["reference video", "checkpoint"]),
+        ("acc/paper", ["word label", "checkpoint"]),
+    ],
+)
+def test_needs_are_those_of_the_observer_in_its_mode(key: str, needs: list[str]) -> None:
+    assert [word for word in needs_of(find_metric(key)) if word in needs] == needs
+    assert ("transcript" in needs_of(find_metric(key))) == ("transcript" in needs)
+
+
+def test_the_command_lists_every_metric_for_people_and_programs() -> None:
+    shown = CliRunner().invoke(group, ["metrics", "list"], catch_exceptions=False).output
+    listed = json.loads(CliRunner().invoke(group, ["metrics", "list", "--json"], catch_exceptions=False).output)
+    assert [entry["key"] for entry in listed] == [metric.key for metric in all_metrics()]
+    for entry in listed:
+        assert f"{entry['key']}  {entry['label']}, " in shown
+        assert entry["better"] in ("higher", "lower", "none")
+        assert entry["needs"] == needs_of(find_metric(entry["key"]))

@@ -1,0 +1,47 @@
+"""``tlbench metrics``: every number that can be measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from tlbench.cli.grouped_help import CommandGroup
+from tlbench.cli.options import json_option
+
+_BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
+
+
+@click.group(cls=CommandGroup)
+def command() -> None:
+    """List the metrics."""
+
+
+@command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """Every metric: its name, unit and direction, what it needs, and what it is blind to.
+
+    Names are for --metrics. What a metric is blind to was measured with faults of growing size on two data sets
+    (`tlbench calibrate`); a metric without such a line was not.
+    """
+    from tlbench.metrics.catalogue import all_metrics
+    from tlbench.metrics.sheet import needs_of, sheet, shown_blind_spots
+    from tlbench.tables.terminal import folded
+
+    if as_json:
+        click.echo(json.dumps([sheet(metric) for metric in all_metrics()], indent=1, ensure_ascii=False))
+        return
+    for metric in all_metrics():
+        unit = f"{metric.unit}, " if metric.unit else ""
+        usual = "  [usual]" if metric.headline else ""
+        lines = [
+            f"{metric.key}  {metric.label}, {unit}{_BETTER[metric.better]}{usual}",
+            f"  {metric.description}",
+            f"  needs: {', '.join(needs_of(metric)) or 'nothing but the video'}; observer {metric.observer}",
+            *(f"  {line}" for line in shown_blind_spots(metric)),
+        ]
+        for line in lines:
+            click.echo(folded(line, sys.stdout))
+        click.echo()
