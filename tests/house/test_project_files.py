@@ -1,0 +1,96 @@
+"""The files around the code: one address, one version, notes for a release, and no release with placeholders."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tlbench.version import VERSION
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ADDRESS, NOTES = script("project_address"), script("release_notes")
+
+
+def test_every_file_has_the_address_and_the_contact_of_pyproject() -> None:
+    place, contact = ADDRESS.address_of((ROOT / "pyproject.toml").read_text("utf-8"))
+    owner, _, name = place.partition("/")
+    own = {f"github.com/{place}", f"{owner}.github.io/{name}"}
+    for file in ADDRESS.REPEATED_IN:
+        text = (ROOT / file).read_text("utf-8")
+        pages = set(re.findall(r"[\w-]+\.github\.io/[\w-]+", text))
+        places = set(re.findall(rf"github\.com/[\w.-]+/{name}\b", text))
+        mails = set(re.findall(r"[\w.+-]+@[\w-]+\.[\w.]*\w", text)) - {f"{name}@0.1"}
+        assert pages | places <= own, file
+        assert mails <= {contact}, file
+        assert pages | places | mails, f"{file} repeats nothing"
+
+
+def test_no_other_file_repeats_them() -> None:
+    place, contact = ADDRESS.address_of((ROOT / "pyproject.toml").read_text("utf-8"))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout: git can't list its files")
+    texts = [
+        file for file in listed.stdout.split("\n") if file.endswith((".md", ".toml", ".yml", ".py", ".cff", ".html"))
+    ]
+    exempt = {*ADDRESS.REPEATED_IN, "scripts/project_address.py"}
+    for file in texts:
+        if file not in exempt and (ROOT / file).is_file():
+            text = (ROOT / file).read_text("utf-8")
+            assert f"github.com/{place}" not in text, file
+            assert contact not in text, file
+
+
+def test_a_new_address_is_written_everywhere_and_only_then_a_release_is_allowed(tmp_path: Path) -> None:
+    for file in (*ADDRESS.REPEATED_IN, "scripts/project_address.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, tmp_path / file)
+    run = [sys.executable, str(tmp_path / "scripts" / "project_address.py")]
+    told = subprocess.check_output([*run, "someone/toolkit", "mail@example.net"], text=True)
+    assert told.startswith("written: pyproject.toml, CITATION.cff, ")
+    assert subprocess.check_output(run, text=True) == "someone/toolkit, mail@example.net\n"
+    assert "https://someone.github.io/toolkit/docs/" in (tmp_path / "CITATION.cff").read_text("utf-8")
+    subprocess.run([*run, *ADDRESS.PLACEHOLDERS], check=True, capture_output=True)
+    refused = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"pyproject.toml: {', '.join(ADDRESS.PLACEHOLDERS)} is a placeholder; ")
+    wrong = subprocess.run([*run, "someone", "mail"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stderr.startswith("usage:")) == (1, True)
+
+
+def test_what_is_cited_is_this_version() -> None:
+    assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"version = {{{VERSION}}}" in (ROOT / "docs" / "cite.md").read_text("utf-8")
+
+
+def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
+    changelog = "# Changelog\n\n## 0.2.0 (2027-01-01)\n\n### Added\n- New.\n\n## 0.1.0 (unreleased)\n\n- Old.\n"
+    assert NOTES.notes(changelog, "0.2.0") == "### Added\n- New.\n"
+    with pytest.raises(SystemExit, match="says unreleased"):
+        NOTES.notes(changelog, "0.1.0")
+    with pytest.raises(SystemExit, match=r"no section 0\.3\.0"):
+        NOTES.notes(changelog, "0.3.0")
+    assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_python_dash_m_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "tlbench", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"tlbench, version {VERSION}\n"
