@@ -7,7 +7,7 @@ at once, and what is measured is the engine, the runner's bookkeeping and the wr
 
 - milliseconds a clip, by the clock and of this process's processor time, and the growth of this process's memory from
   a fifth of the clips to all of them;
-- the time a clip at 10,000 clips over that at 1,000, in turns, median of the repeats, once the workers run.
+- this process's processor time a clip among 1,000 and among 10,000 clips, in turns, median of the repeats.
 
     python -m benchmarks.scale --ways
 
@@ -85,11 +85,11 @@ def record(observation: Observation) -> ClipRecord:
     return ClipRecord(ClipInfo(observation.clip.id, observation.clip.speaker), failures=failures)
 
 
-def growth(engine: str, workers: int, repeats: int, few: int = 1_000, many: int = 10_000) -> float:
-    """The processor time a clip at ``many`` clips over that at ``few``: medians of turns."""
-    turns = [[measure(engine, count, workers)[1] for count in (few, many)] for _ in range(repeats)]
-    at_few, at_many = (statistics.median(turn[place] for turn in turns) for place in (0, 1))
-    return at_many / at_few
+def costs(engine: str, workers: int, repeats: int) -> tuple[float, float]:
+    """Milliseconds of processor time a clip among 1,000 and among 10,000 clips: medians of turns."""
+    turns = [[measure(engine, count, workers)[1] for count in (1_000, 10_000)] for _ in range(repeats)]
+    few, many = (statistics.median(turn[place] for turn in turns) for place in (0, 1))
+    return few, many
 
 
 def ways_of_ray(count: int, workers: int) -> Iterator[tuple[str, float]]:
@@ -161,10 +161,11 @@ def main() -> None:
     for engine in arguments.engines.split(","):
         runs = [measure(engine, arguments.clips, arguments.workers) for _ in range(arguments.repeats)]
         clock, processor, grown = (statistics.median(run[place] for run in runs) for place in range(3))
+        few, many = costs(engine, arguments.workers, arguments.repeats)
         print(
             f"{engine}: {arguments.clips:,} clips, {clock:.2f} ms a clip ({processor:.2f} ms of this process's "
-            f"processor), memory {grown:+.1f} MiB, 10,000 over 1,000 clips "
-            f"{growth(engine, arguments.workers, arguments.repeats):.3f}",
+            f"processor), memory {grown:+.1f} MiB; of its processor {few:.3f} ms a clip among 1,000, {many:.3f} among "
+            "10,000",
             flush=True,
         )
 

@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,14 +23,16 @@ from tests.factories.observer_factory import use_observers
 from tests.factories.plugin_factory import write_plugin
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
+from tlbench.files import file_sha256
 from tlbench.observing import ray_engine, ray_nodes
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import Observer
 from tlbench.observing.plan import ObserverPlan, Plan
-from tlbench.observing.ray_nodes import check_nodes, connect, files_of, look_at_node
+from tlbench.observing.ray_nodes import CheckedNodes, check_nodes, connect, files_of, look_at_node
 from tlbench.observing.ray_options import RayOptions
+from tlbench.version import VERSION
 
 pytestmark = pytest.mark.ray
 SECONDS = "0.3"  # for each clip
@@ -171,6 +174,24 @@ def test_fewer_gpus_than_asked_are_said(plan: Plan, clips: list[Clip], connected
         list(observe(on_gpu, clips, workers=6, engine="ray", ray=quarter))
 
 
+def test_weights_are_compared_by_content_a_package_by_its_files(plan: Plan, tmp_path: Path) -> None:
+    package, single = tmp_path / "package", tmp_path / "weights.pt"
+    package.mkdir()
+    (package / "inner").mkdir()
+    for path in (package / "b.json", package / "a.safetensors", single):
+        path.write_text("x")
+    observers = tuple(replace(plan.observers[0], weights=path) for path in (package, single, single, None))
+    files = files_of(replace(plan, observers=observers), [Clip("c", generated=tmp_path / "none")])
+    hashed = file_sha256(single)
+    assert files == [
+        (str(package / "a.safetensors"), 1, hashed),
+        (str(package / "b.json"), 1, hashed),
+        (str(single), 1, hashed),
+        (str(tmp_path / "none"), None, None),
+    ]
+    assert look_at_node(files, tmp_path / "cache", tmp_path).different is None
+
+
 def test_what_a_node_sees_is_compared_with_the_head(tmp_path: Path) -> None:
     there, mark = tmp_path / "a.mp4", tmp_path / "cache" / "mark"
     there.write_bytes(b"abc")
@@ -185,6 +206,18 @@ def test_what_a_node_sees_is_compared_with_the_head(tmp_path: Path) -> None:
     own = look_at_node([], tmp_path / "own", mark.with_name("no mark"))
     assert (own.unwritable, own.shared) == (None, False)
     assert look_at_node([], there / "cache", mark).unwritable == "Not a directory"
+
+
+def test_a_node_that_joins_later_looks_at_itself(tmp_path: Path) -> None:
+    there = tmp_path / "a.mp4"
+    there.write_bytes(b"abc")
+    files = [(str(there), 3, None), (str(tmp_path / "none"), 5, None)]
+    checked = CheckedNodes(frozenset({"old"}), VERSION, files, tmp_path / "cache")
+    assert checked.problem_here("old") is None
+    assert checked.problem_here("new") == f"{tmp_path / 'none'} does not exist there, has 5 bytes on this machine"
+    assert replace(checked, files=files[:1]).problem_here("new") is None
+    assert replace(checked, version="9.9").problem_here("new") == f"has tlbench {VERSION}, the head 9.9"
+    assert "can't write the cache" in str(replace(checked, cache=there / "cache").problem_here("new"))
 
 
 def test_a_node_without_tlbench_is_said(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +297,7 @@ from tlbench.observing.engines import observe
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.ray_options import RayOptions
+from tlbench.version import VERSION
 address, video, cache, count = sys.argv[1:]
 clips = [Clip(f"c{n}", generated=Path(video), transcript=f"T{n}") for n in range(int(count))]
 plan = Plan((ObserverPlan("slow", ("all",)),), BoxRule(), Path(cache))

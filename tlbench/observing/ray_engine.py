@@ -19,12 +19,14 @@ from tlbench.observing.device import processor_type
 from tlbench.observing.engines import batches, limit_threads, observe_batch
 from tlbench.observing.evidence import Observation
 from tlbench.observing.plan import Plan
-from tlbench.observing.ray_nodes import check_nodes, connect
+from tlbench.observing.ray_nodes import WAY_OUT, CheckedNodes, check_nodes, connect, import_ray
 from tlbench.observing.ray_options import RayOptions
 from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.stopping import STOP
 
 MOST_TRIES = 4  # of a batch whose workers die: then it is the clips that kill them
+MOST_IN_CALL = 8  # clips that a worker is given at once, though it observes them in smaller batches
+CALLS = 8  # at least so many for each worker, so that all end at about the same time
 AHEAD = 4  # batches for each worker that may be done before an earlier one is, so that memory is bounded
 
 
@@ -36,14 +38,23 @@ class Worker:
         self._runner = ObserverRunner(plan)
         self._device = plan.device
 
-    def ready(self) -> None:
-        """Returns once the worker runs."""
+    def ready(self, checked: CheckedNodes) -> str | None:
+        """Returns once the worker runs: why its node can't take part, or None."""
+        import socket
+
+        problem = checked.problem_here(import_ray().get_runtime_context().get_node_id())
+        return None if problem is None else f"node {socket.gethostname()}: {problem}"
 
     def observe(self, batch: list[Clip]) -> tuple[list[Observation], list[str]]:
         """Observations of a batch, and the texts of its warnings."""
         import socket
 
-        observed, messages = observe_batch(self._runner, batch)
+        observed: list[Observation] = []
+        messages: list[str] = []
+        for part in batches(batch, self._runner.clips_per_batch):
+            seen, said = observe_batch(self._runner, part)
+            observed += seen
+            messages += said
         kind, node = processor_type(self._device), socket.gethostname()
         return [replace(one, processor=kind, node=node) for one in observed], messages
 
@@ -68,6 +79,7 @@ class _State:
 
     Attributes
     ----------
+    checked : Ray's reference to CheckedNodes
     asked : dict of Ray's reference to (worker, batch)
         The batch is None if the worker was only asked whether it runs.
     again : deque of _Batch
@@ -78,10 +90,15 @@ class _State:
         The number of the batch whose observations are next.
     """
 
+    checked: Any
     asked: dict[Any, tuple[Any, _Batch | None]] = field(default_factory=dict)
     again: deque[_Batch] = field(default_factory=deque)
     done: dict[int, list[Observation]] = field(default_factory=dict)
     following: int = 0
+
+    def ask_if_ready(self, worker: Any) -> None:
+        """Wait for a worker to run, also if it is started again before it answers."""
+        self.asked[worker.ready.options(max_task_retries=-1).remote(self.checked)] = worker, None
 
 
 def observe_on_ray(plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions) -> Iterator[Observation]:
@@ -96,27 +113,30 @@ def observe_on_ray(plan: Plan, clips: Sequence[Clip], workers: int, options: Ray
     Warns
     -----
     UserWarning
-        If a worker died: which clips are observed again.
+        If a worker died: which clips are observed again. If a node that joins later can't take part, and why.
     """
     ray = connect(options)
     if not clips:
         return iter(())
     plan = replace(plan, device=plan.device.partition(":")[0], threads=plan.threads or 1)  # Ray says which GPU
-    check_nodes(ray, plan, clips, workers, options)
-    return _observed(ray, plan, clips, workers, options)
+    checked = check_nodes(ray, plan, clips, workers, options)
+    return _observed(ray, plan, clips, workers, options, checked)
 
 
-def _observed(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions) -> Iterator[Observation]:
+def _observed(
+    ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions, checked: CheckedNodes
+) -> Iterator[Observation]:
     gpus = options.gpus_per_worker if plan.device != "cpu" else 0
     actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1)(Worker)
-    todo = (_Batch(number, batch) for number, batch in enumerate(batches(clips, ObserverRunner(plan).clips_per_batch)))
-    state = _State()
+    size = max(ObserverRunner(plan).clips_per_batch, min(MOST_IN_CALL, len(clips) // (CALLS * workers)))
+    todo = (_Batch(number, batch) for number, batch in enumerate(batches(clips, size)))
+    state = _State(ray.put(checked))
     pool = []
     try:
         for _ in range(workers):
             worker = actor.remote(plan)
             pool.append(worker)
-            state.asked[_is_ready(worker)] = worker, None
+            state.ask_if_ready(worker)
         idle: deque[Any] = deque()
         while state.asked or idle:
             _hand_out(state, idle, todo, most=AHEAD * workers)
@@ -129,11 +149,6 @@ def _observed(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, options
     finally:
         for worker in pool:
             ray.kill(worker)
-
-
-def _is_ready(worker: Any) -> Any:
-    """A reference that is there once the worker runs, also if it is started again before."""
-    return worker.ready.options(max_task_retries=-1).remote()
 
 
 def _hand_out(state: _State, idle: deque[Any], todo: Iterator[_Batch], most: int) -> None:
@@ -165,7 +180,7 @@ def _answered(
     try:
         answer = ray.get(ready)
     except RayActorError as error:
-        state.asked[_is_ready(worker)] = worker, None
+        state.ask_if_ready(worker)
         if batch is not None:
             _try_again(state, batch, error)
         return
@@ -173,9 +188,15 @@ def _answered(
         if isinstance(error.cause, TlbenchError):
             raise TlbenchError(str(error.cause)) from None
         raise
-    idle.append(worker)
     if batch is None:
+        if answer is None:
+            idle.append(worker)
+        else:
+            warnings.warn(f"{answer}; it takes no part", stacklevel=5)
+            if not idle and not state.asked:
+                raise TlbenchError(f"{answer}; no other worker is left; {WAY_OUT}")
         return
+    idle.append(worker)
     observed, messages = answer
     for message in messages:
         warnings.warn(message, stacklevel=5)

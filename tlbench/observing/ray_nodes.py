@@ -49,6 +49,38 @@ class NodeReport:
     shared: bool
 
 
+@dataclass(frozen=True)
+class CheckedNodes:
+    """What was compared before the first clip, for nodes that join later.
+
+    Attributes
+    ----------
+    ids : frozenset of str
+        Ray's ids of the nodes that were looked at.
+    version : str
+        Of tlbench on the head.
+    files : list of (path, size, SHA-256)
+        See :func:`files_of`.
+    cache : Path
+    """
+
+    ids: frozenset[str]
+    version: str
+    files: Sequence[tuple[str, int | None, str | None]]
+    cache: Path
+
+    def problem_here(self, node: str) -> str | None:
+        """On a node: why it can't take part, None if it can. Nothing is done for a node that was looked at."""
+        if node in self.ids:
+            return None
+        if self.version != VERSION:
+            return f"has tlbench {VERSION}, the head {self.version}"
+        report = look_at_node(self.files, self.cache, self.cache)
+        if report.unwritable is not None:
+            return f"can't write the cache {self.cache} ({report.unwritable})"
+        return report.different
+
+
 def import_ray() -> Any:
     """Ray's package. Raises TlbenchError if it is not installed."""
     try:
@@ -102,7 +134,7 @@ def _unreachable(address: str, said: str, why: str) -> str:
     )
 
 
-def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions) -> None:
+def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions) -> CheckedNodes:
     """Look at every node of the cluster.
 
     Raises
@@ -130,8 +162,8 @@ def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, optio
     try:
         plan.cache.mkdir(parents=True, exist_ok=True)
         mark.touch()
-        files = ray.put(files_of(plan, clips))
-        reports = _on_each(ray, nodes, look_at_node, (files, plan.cache, mark))
+        files = files_of(plan, clips)
+        reports = _on_each(ray, nodes, look_at_node, (ray.put(files), plan.cache, mark))
     except OSError as error:
         raise TlbenchError(f"cache {plan.cache}: can't be written ({error.strerror}); pass --cache") from error
     finally:
@@ -153,6 +185,7 @@ def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, optio
             f"{', ...' if len(own) > 3 else ''}); what they observe is found by them alone",
             stacklevel=4,
         )
+    return CheckedNodes(frozenset(node["NodeID"] for node in nodes), VERSION, files, plan.cache)
 
 
 def _check_gpus(there: float, workers: int, each: float) -> None:
@@ -165,10 +198,11 @@ def _check_gpus(there: float, workers: int, each: float) -> None:
 
 def files_of(plan: Plan, clips: Sequence[Clip]) -> list[tuple[str, int | None, str | None]]:
     """Every file of a run: its path, its size (None if it is not there), and of weights the SHA-256."""
-    weights = [(plan.weights, plan.weights_sha256) for plan in plan.observers if plan.weights is not None]
-    found: list[tuple[str, int | None, str | None]] = [
-        (str(path), file_size(path), sha256) for path, sha256 in weights if path is not None
-    ]
+    found: list[tuple[str, int | None, str | None]] = []
+    for weights in dict.fromkeys(observer.weights for observer in plan.observers):
+        if weights is not None:  # a file, or a package, which is a folder
+            inside = sorted(weights.iterdir()) if weights.is_dir() else [weights]
+            found += [(str(path), file_size(path), file_sha256(path)) for path in inside if path.is_file()]
     for clip in clips:
         paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
         found += [(str(path), file_size(path), None) for path in paths if path is not None]
