@@ -33,7 +33,9 @@ def address_of(pyproject: str) -> tuple[str, str]:
     place = re.search(r'^Repository = "https://github\.com/([\w.-]+/[\w.-]+)"$', pyproject, re.M)
     contact = re.search(r'^authors = .*\bemail = "(\S+@\S+)"', pyproject, re.M)
     if place is None or contact is None:
-        sys.exit("pyproject.toml: [project.urls] needs Repository, and authors an email; see scripts/project_address.py")
+        sys.exit(
+            "pyproject.toml: [project.urls] needs Repository, and authors an email; see scripts/project_address.py"
+        )
     return place[1], contact[1]
 
 

@@ -93,6 +93,14 @@ def read_outside(path: Path, kind: FileKind) -> bytes:
     return content
 
 
+def file_size(path: Path) -> int | None:
+    """A file's size in bytes; None if there is no such file, or nobody can tell."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes. Raises OSError if it can't be read."""
     return _digest(path, hashlib.sha256())

@@ -246,7 +246,7 @@ def test_the_options_of_a_run_are_written_beside_its_result_and_can_be_given_bac
 def test_help_shows_every_option_under_a_heading(desk: Path) -> None:
     said = tlbench(desk, "score", "--help").stdout
     headings = [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Data:", "What is measured:", "Faces:", "Run:", "Output:", "Other:"]
+    assert headings == ["Data:", "What is measured:", "Faces:", "Run:", "Shards:", "Output:", "Other:"]
     assert said.partition("Other:")[2].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]
 
 

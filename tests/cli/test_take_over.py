@@ -36,6 +36,7 @@ WRITES = {
     "generate": (f"{GENERATE} {DATA} --out out", "out", ""),
     "leaderboard add": ("leaderboard add result --trained-with none --board board", "board", ""),
     "leaderboard build": ("leaderboard build --board board", "board", ""),
+    "merge": ("merge sharded", "sharded/made", ""),
     "score": ("score made --workers 1 --metrics psnr --out out " + DATA, "out/made", ""),
     "study new": (
         f"study new out --method m=made --clips 2 --reading-clips 0 --participants 1 {DATA[:33]}",
@@ -92,6 +93,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (desk / "result").mkdir()
     filed_result("made", boxes="haar").write(desk / "result" / "result.json")
     (desk / "board").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(desk)
+        patch.setenv("TLBENCH_CACHE", str(desk / "cache"))
+        assert tlbench(f"score made --workers 1 --metrics psnr --shard 1/1 --out sharded {DATA}") == 0
     return desk
 
 

@@ -18,12 +18,14 @@ from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
 from tlbench.cli.surroundings import check_words, refused, short_words
 from tlbench.errors import MESSAGE_CHARACTERS, TlbenchError, shortened
+from tlbench.observing.stopping import EXIT_CODE, StoppedError
 from tlbench.version import VERSION
 
 COMMANDS = {
     "demo": "tlbench.cli.demo",
     "check": "tlbench.cli.check",
     "score": "tlbench.cli.score",
+    "merge": "tlbench.cli.merge",
     "compare": "tlbench.cli.compare",
     "table": "tlbench.cli.table",
     "report": "tlbench.cli.report",
@@ -129,6 +131,9 @@ def _run() -> int:
         return _called()
     except click.ClickException as error:
         _show(error)
+    except StoppedError as stopped:
+        say(str(stopped), err=True)
+        return EXIT_CODE
     except TlbenchError as error:
         _say("error", str(error))
     except (KeyboardInterrupt, click.Abort):  # click makes an Abort of a KeyboardInterrupt

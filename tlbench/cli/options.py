@@ -100,7 +100,10 @@ def detector_options(command: _Command) -> _Command:
 
 def run_options(command: _Command) -> _Command:
     """Add the options of how a run is done. The command gets ``options``, a RunOptions."""
-    names = ("workers", "engine", "device", "precision", "matrix_product", "cache", "seed", "strict", "take_over")
+    names = (
+        *("workers", "engine", "ray_address", "gpus_per_worker", "device", "precision", "matrix_product", "cache"),
+        *("seed", "strict", "take_over"),
+    )
     return _add_all(_RUN_OPTIONS, _as_value(_run, "options", names, command))
 
 
@@ -141,10 +144,12 @@ def _faces(**given: Any) -> FaceOptions:
     return FaceOptions(**given)
 
 
-def _run(workers: int | None, **rest: Any) -> RunOptions:
+def _run(workers: int | None, ray_address: str | None, gpus_per_worker: float, **rest: Any) -> RunOptions:
+    from tlbench.observing.ray_options import RayOptions
     from tlbench.scoring.options import RunOptions, default_workers
 
-    return RunOptions(default_workers() if workers is None else workers, **rest)
+    ray = RayOptions(ray_address, gpus_per_worker)
+    return RunOptions(default_workers() if workers is None else workers, ray=ray, **rest)
 
 
 def _add_all(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
@@ -275,7 +280,19 @@ _RUN_OPTIONS = (
         type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help="Who starts processes.",
+        help="Who starts processes: this machine, or a Ray cluster (extra ray).",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="Of the Ray cluster.  [default: $RAY_ADDRESS, else one on this machine alone]",
+    ),
+    click.option(
+        "--gpus-per-worker",
+        type=Number(min=0, min_open=True, max=64),
+        default=1.0,
+        show_default=True,
+        help="With --engine ray: part of a GPU for each worker; with 0.25, four share one.",
     ),
     device_option,
     click.option(

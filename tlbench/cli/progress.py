@@ -53,6 +53,7 @@ class ScoreProgress:
         self._doing = ""
         self._began = self._said = time.monotonic()
         self._cached = 0
+        self._nodes: set[str] = set()
 
     def __enter__(self) -> ScoreProgress:
         self._bar.start()
@@ -72,6 +73,8 @@ class ScoreProgress:
             self._tell(observation)
         seconds = time.monotonic() - self._began
         rate = f"{done / seconds:.1f} clips/s" if seconds > 0 else ""
+        if self._nodes:
+            rate += f", {counted(len(self._nodes), 'node')}"
         self._bar.update(self._task, completed=done, total=total, figures=rate)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
@@ -82,6 +85,8 @@ class ScoreProgress:
     def _tell(self, observation: Observation) -> None:
         """Print each reason once, even if several observers have it."""
         clip = observation.clip.id
+        if observation.node:
+            self._nodes.add(observation.node)
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
             self._say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
         self._cached += 0 < observation.cached == len(observation.evidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
+from tlbench.cli.config_file import CONFIG_NAME, CommandLineOption, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
+from tlbench.cli.lines import say
 from tlbench.cli.options import (
     PATH,
+    WholeNumber,
     data_and_landmark_options,
     face_and_source_options,
     given_weights,
@@ -23,6 +26,8 @@ from tlbench.cli.options import (
     weights_option,
 )
 from tlbench.cli.table_options import table_options
+from tlbench.document import counted
+from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
@@ -45,6 +50,8 @@ GROUPS = {
     "Run": (
         "--workers",
         "--engine",
+        "--ray-address",
+        "--gpus-per-worker",
         "--device",
         "--precision",
         "--matrix-product",
@@ -53,6 +60,7 @@ GROUPS = {
         "--cache",
         "--config",
     ),
+    "Shards": ("--shard", "--print-sbatch"),
     "Output": ("--name", "--out", "--take-over", "--contact-sheet", "--format", "--columns", "--no-intervals"),
 }
 
@@ -82,6 +90,21 @@ GROUPS = {
 @click.option(
     "--contact-sheet", type=PATH, metavar="FILE.png", help="Draw what each observer is shown of the first clips."
 )
+@click.option(
+    "--shard",
+    "shard_text",
+    cls=CommandLineOption,
+    metavar="I/N",
+    help="Only the I-th of N parts (from 1), into a file of its own; auto: what Slurm, torchrun or MPI says. Then "
+    "`tlbench merge`.",
+)
+@click.option(
+    "--print-sbatch",
+    cls=CommandLineOption,
+    type=WholeNumber(min=1),
+    metavar="N",
+    help="Print a job script for Slurm that does this in N shards, and end.",
+)
 @table_options
 @config_option
 @click.pass_context
@@ -101,6 +124,8 @@ def command(
     name: str | None,
     out: Path | None,
     contact_sheet: Path | None,
+    shard_text: str | None,
+    print_sbatch: int | None,
     table_format: Format,
     columns: str | None,
     no_intervals: bool,
@@ -111,16 +136,25 @@ def command(
     are written to OUT/<name>, with the options in config.toml, which --config takes. A run that was interrupted goes
     on where it stopped when the same command is given again.
 
-    Exit code: 0 every clip was scored, 1 some were not or are copies (each with its reason), 2 nothing could be done.
+    Exit code: 0 every clip was scored, 1 some were not or are copies (each with its reason), 2 nothing could be done,
+    75 stopped at SIGUSR1.
     """
     from tlbench.cli.progress import ScoreProgress
     from tlbench.files import write_text_atomically
     from tlbench.metrics.catalogue import find_metrics
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import OUT_NAME, score_folders
+    from tlbench.scoring.score_shard import score_shard
+    from tlbench.scoring.shard import parse_shard
     from tlbench.tables.result_table import print_results
 
     out = out or Path(OUT_NAME)
+    if print_sbatch is not None:
+        _print_sbatch(print_sbatch, out)
+        return
+    shard = None if shard_text is None else parse_shard(shard_text)
+    if shard is not None and contact_sheet is not None:
+        raise TlbenchError("--contact-sheet shows clips of the whole run; leave it out with --shard")
     measured = MetricOptions(
         as_names(metrics),
         weights=given_weights(weights),
@@ -133,20 +167,32 @@ def command(
     for column in as_names(columns) or ():
         find_metrics([column])  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
-        results = score_folders(
-            generated,
-            data,
-            measured,
-            faces,
-            options,
-            name=name,
-            out=out,
-            contact_sheet=contact_sheet,
-            progress=progress,
-        )
+        if shard is None:
+            results = score_folders(
+                generated,
+                data,
+                measured,
+                faces,
+                options,
+                name=name,
+                out=out,
+                contact_sheet=contact_sheet,
+                progress=progress,
+            )
+        else:
+            results = score_shard(
+                generated, data, measured, faces, options, shard, name=name, out=out, progress=progress
+            )
     for result in results:
         if result.role == "system":
             write_text_atomically(out / result.name / CONFIG_NAME, config_text(context))
+    complete = all(result.complete for result in results)
+    if shard is not None:
+        for result in results:
+            clips = counted(len(result.clips), "clip")
+            say(f"{result.name}: shard {shard}, {len(result.clips) - len(result.clips_in_error)} of {clips} scored")
+        say(f"when all shards are done: tlbench merge {shlex.quote(str(out))}")
+        context.exit(0 if complete else 1)
     print_results(
         results,
         sys.stdout,
@@ -155,4 +201,10 @@ def command(
         columns=as_names(columns),
         intervals=not no_intervals,
     )
-    context.exit(0 if all(result.complete for result in results) else 1)
+    context.exit(0 if complete else 1)
+
+
+def _print_sbatch(shards: int, out: Path) -> None:
+    from tlbench.scoring.sbatch import sbatch_script
+
+    click.echo(sbatch_script(sys.argv[1:], shards, out), nl=False)

@@ -1,5 +1,7 @@
 """SIGINT and SIGTERM: every command ends within five seconds, with 130 or 143, and nothing half written.
 
+SIGUSR1 asks a run to stop soon (:mod:`tlbench.observing.stopping`); other commands take no notice.
+
 The first signal raises :class:`Interrupted` at the next line of Python. A call into a library may take longer than that
 (a convolution of a large batch), so a thread watches: if the process is still there after four seconds, or at a second
 SIGINT, it ends at once. That is safe, because files appear under their names only when they are whole.
@@ -16,6 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tlbench.errors import one_line
+from tlbench.observing.stopping import STOP
 from tlbench.owner import remove_owner_files, why_taken_away
 
 GRACE_SECONDS = 4.0
@@ -37,6 +40,8 @@ def install() -> None:
     _received.clear()
     for number in SIGNALS:
         signal.signal(number, _raise)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, lambda *_: STOP.set())
     if sys.platform != "win32":  # its wake-up descriptor has to be a socket
         readable, writable = os.pipe()
         os.set_blocking(writable, False)

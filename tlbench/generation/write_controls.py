@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -120,6 +120,7 @@ def make_controls(
     boxes_by: str = "",
     given_boxes: Mapping[str, str] = MappingProxyType({}),
     seed: int = 0,
+    only: Container[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[Clip, str, ClipError], None] | None = None,
 ) -> dict[str, Path]:
@@ -140,6 +141,8 @@ def make_controls(
         SHA-256 of the file in which a clip's boxes were given, written there as well.
     seed : int
         Decides which clip's speech ``swapped-audio`` takes.
+    only : container of str, optional
+        Ids of the clips to write, such as those of a shard; other clips only give speech and mouths.
     progress : (done, total) -> None, optional
         Called after each clip.
     on_failure : (clip, kind, error) -> None, optional
@@ -168,7 +171,8 @@ def make_controls(
             recipe["boxes"] = boxes_by
         _open_folder(folders[kind.name], recipe, given_boxes if kind.needs_boxes else {})
     by_id = {clip.id: clip for clip in clips}
-    for done, clip in enumerate(clips, start=1):
+    own = [clip for clip in clips if only is None or clip.id in only]
+    for done, clip in enumerate(own, start=1):
         donor = by_id[other[clip.id]] if other else None
         missing = [kind for kind in chosen if not (folders[kind.name] / f"{clip.id}.mp4").is_file()]
         for kind, error in _make(clip, donor, missing, folders, boxes_of, mouth_index):
@@ -176,7 +180,7 @@ def make_controls(
                 raise error
             on_failure(clip, kind.name, error)
         if progress is not None:
-            progress(done, len(clips))
+            progress(done, len(own))
     return folders
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from tlbench.errors import TlbenchError
+from tlbench.observing.matrix_product import INSTRUCTIONS, processor
 
 Precision = Literal["fp32", "bf16"]
 # Where Linux shows a GPU that torch could use: NVIDIA's driver, the same on Jetson boards, WSL, and AMD's driver.
@@ -65,3 +67,26 @@ def check_precision(precision: str) -> None:
     """Raises TlbenchError if there is no such precision."""
     if precision not in get_args(Precision):
         raise TlbenchError(f"no precision {precision!r}; there are {' and '.join(get_args(Precision))}")
+
+
+def processor_type(device: str) -> str:
+    """The type of this machine's processor, or of its GPU. Equal types, with equal versions, give equal bits.
+
+    Parameters
+    ----------
+    device : str
+        Where networks compute: ``cpu``, or a GPU that torch sees.
+
+    Returns
+    -------
+    str
+        ``AuthenticAMD avx512``: vendor and the widest instruction set that decides how sums are ordered. The kind of
+        machine (``arm64``) where the system does not say the vendor. Of a GPU the name that torch gives.
+    """
+    if device != "cpu":
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    vendor, flags = processor()
+    widest = [name for name, needed in INSTRUCTIONS.items() if flags >= needed]
+    return " ".join([vendor or platform.machine(), *widest[-1:]])

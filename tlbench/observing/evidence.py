@@ -83,6 +83,8 @@ class Observation:
         Of the checks, each with the observers it concerns.
     cached : int
         How many observers' evidence came from the cache.
+    processor, node : str
+        The type of the processor, and the machine, if another one may have observed the clip; empty if it was this one.
     """
 
     clip: Clip
@@ -91,6 +93,8 @@ class Observation:
     failures: dict[str, ClipError] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     cached: int = 0
+    processor: str = ""
+    node: str = ""
 
 
 def check_finite(evidence: Evidence, clip_id: str) -> None:

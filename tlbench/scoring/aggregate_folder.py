@@ -12,8 +12,7 @@ from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
 from tlbench.owner import owned
-from tlbench.scoring.aggregation import FROM_RECORDS, with_outdated
-from tlbench.scoring.aggregation import aggregate as aggregate_records
+from tlbench.scoring.aggregation import aggregate_like, with_outdated
 from tlbench.scoring.blind_rows import with_blind_rows_of
 from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import FILE_NAME, Result
@@ -54,24 +53,8 @@ def _from_records(folder: Path, metrics: AnyNames | None) -> Result:
     outdated = tuple(metric for metric in before.metrics if metric.outdated) if metrics is None else ()
     if metrics is not None:
         chosen = find_metrics(as_names(metrics))
-    result = aggregate_records(
-        read_records(folder / RECORDS_NAME),
-        chosen,
-        _protocols(before, chosen),
-        name=before.name,
-        dataset=before.dataset,
-        split=before.split,
-        expected=before.expected,
-        selection=before.selection,
-        role=before.role,
-        provenance=before.provenance,
-        interval=before.interval,
-        trained_with=before.trained_with,
-        remarks=before.remarks,
-        findings=[found for found in before.findings if found.code not in FROM_RECORDS],
-        not_checked=before.not_checked,
-        strict=before.strict,
-    )
+    outline = replace(before, metrics=chosen, protocols=_protocols(before, chosen))
+    result = aggregate_like(outline, read_records(folder / RECORDS_NAME))
     if outdated:
         result = with_outdated(result, before, outdated)
     return with_blind_rows_of(before, result)

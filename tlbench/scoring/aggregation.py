@@ -104,6 +104,31 @@ def aggregate(
     return result
 
 
+def aggregate_like(outline: Result, records: Iterable[ClipRecord]) -> Result:
+    """Records as a result that has everything but its clips from ``outline``; raises as :func:`aggregate`.
+
+    Findings of ``outline`` that follow from records, as of copies, are made again. Rows of blind readers are left out.
+    """
+    return aggregate(
+        records,
+        outline.metrics,
+        outline.protocols,
+        name=outline.name,
+        dataset=outline.dataset,
+        split=outline.split,
+        expected=outline.expected,
+        selection=outline.selection,
+        role=outline.role,
+        provenance=outline.provenance,
+        interval=outline.interval,
+        trained_with=outline.trained_with,
+        remarks=outline.remarks,
+        findings=[found for found in outline.findings if found.code not in FROM_RECORDS],
+        not_checked=outline.not_checked,
+        strict=outline.strict,
+    )
+
+
 def _content(info: ClipInfo) -> Content:
     return Content(info.id, info.generated_sha256, info.pictures_sha256, info.reference_sha256)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tlbench.generation.nearest_mouth import check_enough
 from tlbench.generation.write_controls import control_clips, donors, make_controls
 from tlbench.observing.cache import Cache
 from tlbench.observing.face_boxes import BoxFinder
+from tlbench.observing.stopping import stop_if_asked
 from tlbench.scoring.options import RunOptions
 from tlbench.scoring.result import Result
 from tlbench.scoring.run import Progress, run
@@ -52,10 +53,43 @@ def score_controls(
 
     A clip that a control can't be made of is a UserWarning.
     """
+    for chosen, kind in control_selections(kinds, selection, setup, options, out=out, progress=progress):
+        excused = control(kind).excused
+        yield run(chosen, setup, kind, options, out=out / kind, role="control", excused=excused, progress=progress)
+
+
+def control_selections(
+    kinds: Sequence[str],
+    selection: Selection,
+    setup: Setup,
+    options: RunOptions,
+    *,
+    out: Path,
+    only: Container[str] | None = None,
+    progress: Progress | None = None,
+) -> list[tuple[Selection, str]]:
+    """Write the videos of controls to ``out/<kind>``: for each kind the selection with them as generated videos.
+
+    Parameters
+    ----------
+    only : container of str, optional
+        Ids of the clips whose videos are written. Speech and mouths may be taken from any clip. The others, which
+        somebody else writes, have the real video in their place.
+
+    Raises
+    ------
+    StoppedError
+        Between two clips, if the run was asked to stop.
+    """
     finder = BoxFinder(setup.plan.boxes, Cache(setup.plan.cache / "boxes"))
 
     def warn(clip: Clip, kind: str, error: ClipError) -> None:
         warnings.warn(f"control {kind}, clip {clip.id}: {error}", stacklevel=2)
+
+    def tell(done: int, total: int) -> None:
+        stop_if_asked()
+        if progress is not None:
+            progress("controls", None, done, total)
 
     folders = make_controls(
         selection.clips,
@@ -65,10 +99,13 @@ def score_controls(
         boxes_by=finder.decided_by(selection.clips),
         given_boxes=finder.given_sha256(selection.clips),
         seed=options.seed,
-        progress=None if progress is None else lambda done, total: progress("controls", None, done, total),
+        only=only,
+        progress=tell,
         on_failure=warn,
     )
+    found = []
     for kind in kinds:
-        chosen = replace(selection, clips=control_clips(selection.clips, kind, folders.get(kind)))
-        excused = control(kind).excused
-        yield run(chosen, setup, kind, options, out=out / kind, role="control", excused=excused, progress=progress)
+        clips = control_clips(selection.clips, kind, folders.get(kind))
+        clips = [clip if only is None or clip.id in only else replace(clip, generated=clip.reference) for clip in clips]
+        found.append((replace(selection, clips=clips), kind))
+    return found

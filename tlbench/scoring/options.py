@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tlbench.observing.device import Precision
 from tlbench.observing.matrix_product import ProductChoice
+from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class RunOptions:
         Warnings make a result incomplete, as errors do.
     take_over : bool
         Take the folders of results at once from another run that writes to them; see :func:`tlbench.owner.owned`.
+    ray : RayOptions
+        Of the engine ``ray``.
     """
 
     workers: int = 1
@@ -81,6 +84,7 @@ class RunOptions:
     seed: int = 0
     strict: bool = False
     take_over: bool = False
+    ray: RayOptions = DEFAULT_RAY
 
 
 def default_workers() -> int:

@@ -138,6 +138,16 @@ def answers(metrics: Iterable[Metric], used: Iterable[Weights], dataset: Dataset
     return () if dataset.own_words else LRW_WORDS
 
 
+def with_readings(
+    result: Result, readings: Sequence[BlindReading], learned_from: Sequence[str], probe: Probe | None
+) -> Result:
+    """The result with blind rows and verdicts, and with the finding ``cannot-read`` if the probe shows it."""
+    compared = with_blind(result, readings, learned_from, probe)
+    if compared.blind is None or probe is None:
+        return compared
+    return replace(compared, findings=(*compared.findings, *probe_findings(probe)))
+
+
 class BlindReaders:
     """Blind readers, which guess without looking, for all results of a run over the clips of one selection.
 
@@ -180,14 +190,19 @@ class BlindReaders:
         self._guesses += readings
         self._learned_from += [source] if readings else []
 
-    def add_to(self, result: Result, probe: Probe | None = None) -> Result:
-        """The result with blind rows and verdicts, and with the finding ``cannot-read`` if the probe shows it."""
+    @property
+    def learned_from(self) -> tuple[str, ...]:
+        """Where the guesses come from."""
+        return tuple(self._learned_from)
+
+    def readings(self, result: Result) -> list[BlindReading]:
+        """What blind readers say of the clips of a result, and of others; networks see as many frames as it has."""
         grey = self._on_grey_frames(result)
-        readings = [*self._guesses, *([grey] if grey.tallies else [])]
-        compared = with_blind(result, readings, self._learned_from, probe)
-        if compared.blind is None or probe is None:
-            return compared
-        return replace(compared, findings=(*compared.findings, *probe_findings(probe)))
+        return [*self._guesses, *([grey] if grey.tallies else [])]
+
+    def add_to(self, result: Result, probe: Probe | None = None) -> Result:
+        """:func:`with_readings` of the result's clips."""
+        return with_readings(result, self.readings(result), self._learned_from, probe)
 
     def probe(self, ground_truth: Result, source: ProbeSource) -> Probe | None:
         """Which lip readers of the run can read the real clips of this result."""

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, weights, command; nothing about the machine, its user or its folders."""
+"""Where a result comes from: versions, weights, command, type of processor; no machine's name, user or folders."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ def make_provenance(
     weights: Iterable[Weights],
     started: datetime,
     finished: datetime,
+    *,
+    device: str = "cpu",
+    processors: Iterable[str] = (),
     numbers: Mapping[str, str] | None = None,
     products: Mapping[str, str] | None = None,
     generation: Mapping[str, Any] | None = None,
@@ -39,6 +42,10 @@ def make_provenance(
         The checkpoints used.
     started, finished : datetime
         With time zone.
+    device : str
+        Where networks computed: ``cpu`` or a GPU.
+    processors : iterable of str
+        The types of processor that computed, see :func:`tlbench.observing.device.processor_type`.
     numbers : mapping of observer to str, optional
         Data type of each network: ``float32`` or ``bfloat16``.
     products : mapping of observer to str, optional
@@ -63,6 +70,8 @@ def make_provenance(
             }
             for used in weights
         },
+        "device": device.partition(":")[0],
+        "processors": sorted(processors),
         "numbers": dict(numbers or {}),
         **({"products": dict(products)} if products else {}),
         "started": _utc(started),
@@ -109,3 +118,17 @@ def without_folders(word: str) -> str:
         return f"{option}{equals}~"  # its last part would be the user's name
     parts = [part for part in re.split(r"[/\\]", path) if part]
     return f"{option}{equals}{parts[-1] if parts else path}"
+
+
+def without_option(words: Sequence[str], option: str) -> list[str]:
+    """A command line without one option and its value.
+
+    >>> without_option(["tlbench", "score", "made", "--shard", "3/64", "--seed=1"], "--shard")
+    ['tlbench', 'score', 'made', '--seed=1']
+    """
+    before = ("", *words)
+    return [
+        word
+        for previous, word in zip(before, words, strict=False)
+        if word != option and previous != option and not word.startswith(f"{option}=")
+    ]

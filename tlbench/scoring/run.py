@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tlbench.checkpoints.weights import Weights
+from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.document import counted
 from tlbench.errors import ClipError
 from tlbench.litter import remove_litter
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.sync import METRICS as SYNC_METRICS
+from tlbench.observing.device import processor_type
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import NOT_FINITE, Observation
 from tlbench.observing.observer import HALF_NAME, PACKED_NAME
@@ -23,14 +25,15 @@ from tlbench.preflight.findings import Finding, finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
-from tlbench.scoring.aggregation import aggregate
+from tlbench.scoring.aggregation import aggregate_like
 from tlbench.scoring.options import DEFAULT_RUN, RunOptions
 from tlbench.scoring.probe import check_training
 from tlbench.scoring.protocols import make_protocols, mark_of_selection
 from tlbench.scoring.provenance import make_provenance
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
-from tlbench.scoring.result import FILE_NAME, ClipScore, Result, Role
+from tlbench.scoring.result import FILE_NAME, Result, Role
 from tlbench.scoring.setup import Setup
+from tlbench.scoring.shard import Shard
 from tlbench.statistics import IntervalSettings
 
 # Name of the system, the clip just observed (None while controls are written), clips done, clips in all.
@@ -46,6 +49,7 @@ def run(
     out: Path,
     role: Role = "system",
     excused: frozenset[str] = frozenset(),
+    shard: Shard | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Observe a selection, and write its records and its result to the folder ``out``.
@@ -56,68 +60,99 @@ def run(
         Of the system or control.
     excused : frozenset of str
         Codes of findings to leave out: those that a control's own fault causes.
+    shard : Shard, optional
+        Observe only the clips of this shard. Their records are written to its own file, and the result that is
+        returned has only them; it is not written.
     progress : callable, optional
         Called after each clip.
     """
     started = datetime.now(timezone.utc)
     for folder in (out, setup.plan.cache):
         remove_litter(folder, deep=True)
-    of_folder, of_clips = _findings_of_names_and_texts(selection, setup.plan, role)
-    if setup.weights:
-        of_folder += check_training(setup.metrics, setup.weights, selection)
-    is_control = role == "control"
-    result = aggregate(
-        _records(selection, setup, name, options, out=out, of_clips=of_clips, excused=excused, progress=progress),
-        setup.metrics,
-        make_protocols(selection, setup),
-        name=name,
-        dataset=selection.dataset.name,
-        split=selection.split,
-        expected=len(selection.clips),
-        selection=mark_of_selection(selection, setup.plan),
-        role=role,
-        interval=IntervalSettings(seed=options.seed, cluster=selection.dataset.cluster),
-        findings=[found for found in of_folder if found.code not in excused],
-        not_checked=_not_checked(setup.plan),
-        strict=options.strict,
-        trained_with=() if is_control else setup.trained_with,
-        remarks=setup.remarks if is_control else (*setup.remarks, *setup.overlaps),
+    result, of_clips = outline(selection, setup, name, options, role=role, excused=excused)
+    clips, records = selection.clips, out / RECORDS_NAME
+    if shard is not None:
+        clips, records = shard.of(clips), shard.records(out)
+        result = replace(result, expected=len(clips))
+    processors: set[str] = set()
+    result = aggregate_like(
+        result, _records(clips, setup, name, options, records, of_clips, excused, processors, progress)
     )
     provenance = make_provenance(
         ["tlbench", *sys.argv[1:]],
         setup.weights,
         started,
         datetime.now(timezone.utc),
+        device=setup.plan.device,
+        processors=processors or {processor_type(setup.plan.device)},
         numbers={plan.name: HALF_NAME if plan.half else "float32" for plan in setup.plan.observers if plan.weights},
         products={plan.name: PACKED_NAME for plan in setup.plan.observers if plan.packed},
-        generation=None if is_control else setup.origin,
+        generation=None if role == "control" else setup.origin,
     )
-    damaged = _damaged_checkpoints(result.clips, setup.weights)
-    result = replace(result, provenance=provenance, findings=(*result.findings, *damaged))
-    result.write(out / FILE_NAME)
+    result = with_damaged_checkpoints(replace(result, provenance=provenance), checkpoint_names(setup.weights))
+    if shard is None:
+        result.write(out / FILE_NAME)
     return result
 
 
-def _records(
+def outline(
     selection: Selection,
     setup: Setup,
     name: str,
-    options: RunOptions,
+    options: RunOptions = DEFAULT_RUN,
     *,
-    out: Path,
+    role: Role = "system",
+    excused: frozenset[str] = frozenset(),
+) -> tuple[Result, dict[str, list[Finding]]]:
+    """What is known before a video is read: the result without clips, and findings of names and texts by clip id."""
+    of_folder, of_clips = _findings_of_names_and_texts(selection, setup.plan, role)
+    if setup.weights:
+        of_folder += check_training(setup.metrics, setup.weights, selection)
+    is_control = role == "control"
+    result = Result(
+        name=name,
+        dataset=selection.dataset.name,
+        split=selection.split,
+        metrics=setup.metrics,
+        protocols=make_protocols(selection, setup),
+        clips=(),
+        expected=len(selection.clips),
+        intervals={},
+        interval=IntervalSettings(seed=options.seed, cluster=selection.dataset.cluster),
+        selection=mark_of_selection(selection, setup.plan),
+        role=role,
+        trained_with=() if is_control else setup.trained_with,
+        remarks=setup.remarks if is_control else (*setup.remarks, *setup.overlaps),
+        findings=tuple(found for found in of_folder if found.code not in excused),
+        not_checked=tuple(_not_checked(setup.plan)),
+        strict=options.strict,
+    )
+    return result, of_clips
+
+
+def _records(
+    clips: Sequence[Clip],
+    setup: Setup,
+    name: str,
+    options: RunOptions,
+    path: Path,
     of_clips: Mapping[str, Sequence[Finding]],
     excused: frozenset[str],
+    processors: set[str],
     progress: Progress | None,
 ) -> Iterator[ClipRecord]:
-    """The record of each clip, as it is observed and written."""
+    """The record of each clip, as it is observed and written. ``processors`` gets the types that computed."""
     plan = replace(setup.plan, excused=excused)
-    with RecordWriter(out / RECORDS_NAME) as writer:
-        for done, observation in enumerate(observe(plan, selection.clips, options.workers, options.engine), start=1):
+    with RecordWriter(path) as writer:
+        seen = observe(plan, clips, options.workers, options.engine, options.ray)
+        for done, observation in enumerate(seen, start=1):
+            if observation.processor:
+                processors.add(observation.processor)
             before = of_clips.get(observation.clip.id, ())
             record = _record(observation, [*before, *_too_short_for_sync(observation, setup.metrics)], excused)
             writer.write(record)
             if progress is not None:
-                progress(name, observation, done, len(selection.clips))
+                progress(name, observation, done, len(clips))
             yield record
 
 
@@ -138,18 +173,25 @@ def _findings_of_names_and_texts(
     return [one for one in found if one.clip is None], of_clips
 
 
-def _damaged_checkpoints(clips: Sequence[ClipScore], weights: Sequence[Weights]) -> list[Finding]:
-    """A finding for each checkpoint that gave no finite number for any clip that its observer could see."""
+def checkpoint_names(weights: Iterable[Weights]) -> dict[str, str]:
+    """What messages call the checkpoint of each observer: ``checkpoint 'syncnet' (syncnet_v2.model)``."""
+    return {used.card.observer: f"checkpoint {used.card.name!r} ({used.path.name})" for used in weights}
+
+
+def with_damaged_checkpoints(result: Result, checkpoints: Mapping[str, str]) -> Result:
+    """The result with a finding for each checkpoint that gave no finite number for any clip its observer could see.
+
+    ``checkpoints`` are the :func:`checkpoint_names` by observer.
+    """
     found = []
-    for used in weights:
-        failures = [clip.failures.get(used.card.observer) for clip in clips]
+    for observer, named in checkpoints.items():
+        failures = [clip.failures.get(observer) for clip in result.clips]
         codes = [why.code for why in failures if why is not None]
         seen = codes.count(NOT_FINITE)
         if seen and len(codes) == len(failures):
-            named = f"checkpoint {used.card.name!r} ({used.path.name})"
             message = f"{named} gives no finite number for any of {counted(seen, 'clip')}"
             found.append(finding("damaged-checkpoint", None, message))
-    return found
+    return replace(result, findings=(*result.findings, *found))
 
 
 def _not_checked(plan: Plan) -> list[str]:

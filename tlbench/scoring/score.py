@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
@@ -239,8 +240,67 @@ def score_folders(
     progress: Progress | None = None,
 ) -> list[Result]:
     """What :func:`score_all` does, with its options as values."""
-    names = _system_names(folders, name)
     out = out or Path(OUT_NAME)
+    job = begin(folders, data, measured, faces, options, name=name, contact_sheet=contact_sheet)
+    places = [out / system for system in job.names] + [out / CONTROLS_NAME / kind for kind in job.kinds]
+    with owned(*places, take_over=options.take_over):
+        results = [
+            run(selection, own, system, options, out=out / system, progress=progress)
+            for system, selection, own in zip(job.names, job.selections, job.setups, strict=True)
+        ]
+        if job.kinds:
+            controls = score_controls(
+                job.kinds, job.selections[0], job.setup, options, out=out / CONTROLS_NAME, progress=progress
+            )
+            results += controls
+        if not any(metric.rates_reading for metric in job.setup.metrics):
+            return results
+        with_blind_rows = with_readers(
+            results, job.selections, job.setup, options, probe=measured.probe, progress=progress
+        )
+        for before, after in zip(results, with_blind_rows, strict=True):
+            if after is not before:
+                after.write(place_of(after, out) / FILE_NAME)
+        return with_blind_rows
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done: systems with their clips, controls, and what is measured.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the systems.
+    selections : list of Selection
+        One for each system.
+    kinds : list of str
+        Of the controls, which are made of the first selection.
+    setup : Setup
+        For the controls.
+    setups : list of Setup
+        For each system, with how its videos were made.
+    """
+
+    names: list[str]
+    selections: list[Selection]
+    kinds: list[str]
+    setup: Setup
+    setups: list[Setup]
+
+
+def begin(
+    folders: Sequence[Path],
+    data: DataOptions,
+    measured: MetricOptions,
+    faces: FaceOptions,
+    options: RunOptions,
+    *,
+    name: str | None,
+    contact_sheet: Path | None = None,
+) -> Job:
+    """Decide what is to be done, with the errors and warnings of :func:`score_all`, before a clip is scored."""
+    names = system_names(folders, name)
     selections = [data.load(folder) for folder in folders]
     kinds: list[str] = []
     if measured.controls:
@@ -251,25 +311,15 @@ def score_folders(
         draw_system_sheet(dict(zip(names, selections, strict=True)), setup.plan, contact_sheet)
     setups = [with_origin(setup, folder) for folder in folders]
     _warn(setup, setups, selections)
-    places = [out / system for system in names] + [out / CONTROLS_NAME / kind for kind in kinds]
-    with owned(*places, take_over=options.take_over):
-        results = [
-            run(selection, own, system, options, out=out / system, progress=progress)
-            for system, selection, own in zip(names, selections, setups, strict=True)
-        ]
-        if kinds:
-            results += score_controls(kinds, selections[0], setup, options, out=out / CONTROLS_NAME, progress=progress)
-        if not any(metric.rates_reading for metric in setup.metrics):
-            return results
-        with_blind_rows = with_readers(results, selections, setup, options, probe=measured.probe, progress=progress)
-        for before, after in zip(results, with_blind_rows, strict=True):
-            if after is not before:
-                place = out / CONTROLS_NAME / after.name if after.role == "control" else out / after.name
-                after.write(place / FILE_NAME)
-        return with_blind_rows
+    return Job(names, selections, kinds, setup, setups)
 
 
-def _system_names(folders: Sequence[Path], name: str | None) -> list[str]:
+def place_of(result: Result, out: Path) -> Path:
+    """The folder of a result of a run that writes to ``out``."""
+    return out / CONTROLS_NAME / result.name if result.role == "control" else out / result.name
+
+
+def system_names(folders: Sequence[Path], name: str | None) -> list[str]:
     """A name for each folder that also works as the name of its results' folder."""
     if not folders:
         raise TlbenchError("no folder of generated videos was given")
@@ -295,7 +345,7 @@ def _warn(setup: Setup, setups: Sequence[Setup], selections: Sequence[Selection]
     overlaps = dict.fromkeys(line for own in setups for line in own.overlaps)
     extra = filter(None, map(_extra_videos, selections))
     for line in (*setup.left_out, *setup.remarks, *overlaps, *selections[0].notes, *extra):
-        warnings.warn(line, stacklevel=4)  # at the caller of score_all
+        warnings.warn(line, stacklevel=5)  # at the caller of score_all
 
 
 def _extra_videos(selection: Selection) -> str | None:

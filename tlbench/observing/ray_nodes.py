@@ -1,0 +1,274 @@
+"""The nodes of a Ray cluster: reaching them, and looking at each before hours are spent.
+
+Every node must have this version of tlbench, and see the same files under the same paths: videos, weights, and a cache
+that it can write. The cache may be the node's own, but then what it has observed is found there alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlbench.datasets.clip import Clip
+from tlbench.document import counted
+from tlbench.errors import TlbenchError, quoted
+from tlbench.files import file_sha256, file_size
+from tlbench.litter import temporary_name
+from tlbench.observing.plan import Plan
+from tlbench.observing.ray_options import RayOptions
+from tlbench.version import VERSION
+
+ADDRESS = "RAY_ADDRESS"  # the environment variable that Ray reads too
+CONNECT_SECONDS = 5.0
+LOOK_SECONDS = 300.0  # for each node to look at 25,000 clips on a slow file server
+WAY_OUT = "see docs/clusters.md"
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """What one node says of itself.
+
+    Attributes
+    ----------
+    different : str or None
+        The first file that is not as on the head node, with what is different.
+    unwritable : str or None
+        Why the cache can't be written.
+    shared : bool
+        Whether the cache is that of the head node.
+    """
+
+    different: str | None
+    unwritable: str | None
+    shared: bool
+
+
+@dataclass(frozen=True)
+class CheckedNodes:
+    """What was compared before the first clip, for nodes that join later.
+
+    Attributes
+    ----------
+    ids : frozenset of str
+        Ray's ids of the nodes that were looked at.
+    version : str
+        Of tlbench on the head.
+    files : list of (path, size, SHA-256)
+        See :func:`files_of`.
+    cache : Path
+    """
+
+    ids: frozenset[str]
+    version: str
+    files: Sequence[tuple[str, int | None, str | None]]
+    cache: Path
+
+    def problem_here(self, node: str) -> str | None:
+        """On a node: why it can't take part, None if it can. Nothing is done for a node that was looked at."""
+        if node in self.ids:
+            return None
+        if self.version != VERSION:
+            return f"has tlbench {VERSION}, the head {self.version}"
+        report = look_at_node(self.files, self.cache, self.cache)
+        if report.unwritable is not None:
+            return f"can't write the cache {self.cache} ({report.unwritable})"
+        return report.different
+
+
+def import_ray() -> Any:
+    """Ray's package. Raises TlbenchError if it is not installed."""
+    try:
+        import ray
+    except ImportError as error:
+        raise TlbenchError("engine 'ray' needs Ray; install it with: pip install 'tlbench[ray]'") from error
+    return ray
+
+
+def connect(options: RayOptions) -> Any:
+    """Ray's package, connected to the cluster; one is started on this machine if no address is given.
+
+    Raises
+    ------
+    TlbenchError
+        If Ray is not installed, or the cluster can't be reached.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        return ray
+    address = options.address or os.environ.get(ADDRESS)
+    said = "--ray-address" if options.address else f"${ADDRESS}"
+    if address:
+        _check_reachable(address, said)
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do; without it, it warns
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="error")
+    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        raise TlbenchError(_unreachable(address or "local", said, str(error).split("\n")[0])) from error
+    return ray
+
+
+def _check_reachable(address: str, said: str) -> None:
+    """Raises TlbenchError if nobody listens at HOST:PORT; Ray itself would try for a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        if address in ("auto", "local"):
+            return
+        raise TlbenchError(f"{said}: {quoted(address)} is no address of a Ray cluster; give HOST:PORT, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise TlbenchError(_unreachable(address, said, why)) from error
+
+
+def _unreachable(address: str, said: str, why: str) -> str:
+    return (
+        f"the Ray cluster at {address} can't be reached ({why}); start it with `ray start --head`, or give another "
+        f"address ({said}); {WAY_OUT}"
+    )
+
+
+def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions) -> CheckedNodes:
+    """Look at every node of the cluster.
+
+    Raises
+    ------
+    TlbenchError
+        Fewer GPUs than asked; a node without tlbench or with another version, with other files than this one, or that
+        can't write the cache. One line, which names the node.
+
+    Warns
+    -----
+    UserWarning
+        If a node has a cache of its own.
+    """
+    if plan.device != "cpu":
+        _check_gpus(ray.cluster_resources().get("GPU", 0.0), workers, options.gpus_per_worker)
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    if not nodes:
+        raise TlbenchError(f"the Ray cluster has no node with a processor; {WAY_OUT}")
+    versions = _on_each(ray, nodes, _version_asker(), ())
+    for node, version in versions:
+        if version != VERSION:
+            has = "has no tlbench" if version is None else f"has tlbench {version}"
+            raise TlbenchError(f"node {_name(node)}: {has}, this machine {VERSION}; install the same on all; {WAY_OUT}")
+    mark = plan.cache / f".{secrets.token_hex(8)}.mark"
+    try:
+        plan.cache.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        files = files_of(plan, clips)
+        reports = _on_each(ray, nodes, look_at_node, (ray.put(files), plan.cache, mark))
+    except OSError as error:
+        raise TlbenchError(f"cache {plan.cache}: can't be written ({error.strerror}); pass --cache") from error
+    finally:
+        mark.unlink(missing_ok=True)
+    for node, report in reports:
+        if report.different is not None:
+            raise TlbenchError(
+                f"node {_name(node)}: {report.different}; all nodes must see the same files under the same paths; "
+                f"{WAY_OUT}"
+            )
+        if report.unwritable is not None:
+            raise TlbenchError(
+                f"node {_name(node)}: can't write the cache {plan.cache} ({report.unwritable}); pass --cache"
+            )
+    own = [_name(node) for node, report in reports if not report.shared]
+    if own:
+        warnings.warn(
+            f"cache {plan.cache}: {counted(len(own), 'node has', 'nodes have')} one of their own ({', '.join(own[:3])}"
+            f"{', ...' if len(own) > 3 else ''}); what they observe is found by them alone",
+            stacklevel=4,
+        )
+    return CheckedNodes(frozenset(node["NodeID"] for node in nodes), VERSION, files, plan.cache)
+
+
+def _check_gpus(there: float, workers: int, each: float) -> None:
+    if workers * each > there:
+        raise TlbenchError(
+            f"{counted(workers, 'worker')} with {each:g} GPUs each need {workers * each:g}, the Ray cluster has "
+            f"{there:g}; pass fewer --workers or a smaller --gpus-per-worker"
+        )
+
+
+def files_of(plan: Plan, clips: Sequence[Clip]) -> list[tuple[str, int | None, str | None]]:
+    """Every file of a run: its path, its size (None if it is not there), and of weights the SHA-256."""
+    found: list[tuple[str, int | None, str | None]] = []
+    for weights in dict.fromkeys(observer.weights for observer in plan.observers):
+        if weights is not None:  # a file, or a package, which is a folder
+            inside = sorted(weights.iterdir()) if weights.is_dir() else [weights]
+            found += [(str(path), file_size(path), file_sha256(path)) for path in inside if path.is_file()]
+    for clip in clips:
+        paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
+        found += [(str(path), file_size(path), None) for path in paths if path is not None]
+    return found
+
+
+def look_at_node(files: Sequence[tuple[str, int | None, str | None]], cache: Path, mark: Path) -> NodeReport:
+    """Runs on a node: whether its files and its cache are those of the head node."""
+    different = None
+    for path, size, sha256 in files:
+        here = file_size(Path(path))
+        if here != size:
+            different = f"{path} {_sized(here)} there, {_sized(size)} on this machine"
+        elif sha256 is not None and file_sha256(Path(path)) != sha256:
+            different = f"{path} has other content there"
+        if different is not None:
+            break
+    unwritable = None
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        written = cache / temporary_name(".tmp")
+        written.touch()
+        written.unlink()
+    except OSError as error:
+        unwritable = error.strerror or str(error)
+    return NodeReport(different, unwritable, mark.exists())
+
+
+def _sized(size: int | None) -> str:
+    return "does not exist" if size is None else f"has {size:,} bytes"
+
+
+def _version_asker() -> Callable[[], str | None]:
+    """A function that is sent as a whole, so that a node without tlbench can run it too."""
+
+    def ask() -> str | None:
+        try:
+            from tlbench.version import VERSION as there  # noqa: N811
+        except ImportError:
+            return None
+        return str(there)
+
+    return ask
+
+
+def _on_each(
+    ray: Any, nodes: Sequence[dict[str, Any]], call: Callable[..., Any], words: tuple[Any, ...]
+) -> list[tuple[dict[str, Any], Any]]:
+    """What a function returns on each node. Raises TlbenchError if a node does not answer."""
+    from ray.exceptions import RayError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    asked = []
+    for node in nodes:
+        place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        remote = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(call)
+        asked.append((node, remote.remote(*words)))
+    answers = []
+    for node, answer in asked:
+        try:
+            answers.append((node, ray.get(answer, timeout=LOOK_SECONDS)))
+        except (RayError, TimeoutError) as error:
+            why = str(error).strip().split("\n")[-1]
+            raise TlbenchError(f"node {_name(node)}: does not answer ({why:.200}); {WAY_OUT}") from error
+    return answers
+
+
+def _name(node: dict[str, Any]) -> str:
+    return str(node["NodeManagerHostname"])
