@@ -53,9 +53,7 @@ def mvm(half: bool) -> tuple[object, dict[str, weakref.ref[nn.Parameter]]]:
 
 
 def weights_of(network: nn.Module) -> dict[str, weakref.ref[nn.Parameter]]:
-    return {
-        name: weakref.ref(layer.weight) for name, layer in network.named_modules() if isinstance(layer, nn.Linear)
-    }
+    return {name: weakref.ref(layer.weight) for name, layer in network.named_modules() if isinstance(layer, nn.Linear)}
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
