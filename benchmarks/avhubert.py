@@ -1,6 +1,7 @@
 """AV-HuBERT's beam search against a plain implementation of what the original does, step by step.
 
     python -m benchmarks.avhubert [--sizes base large] [--frames 40] [--beam 50] [--utterances 1 4] [--threads N]
+                                  [--half] [--processor-time]
 
 The baseline follows fairseq's generator and decoder: the encoder's output is copied for every hypothesis and, with the
 self-attention's keys and values, re-ordered for every layer and step; keys and values of the video are made for every
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from benchmarks.peak import matrix_peak_gflops
+from benchmarks.peak import packed_peak_gflops
 from tests.golden.formula import fill
 from tlbench.observers.avhubert.decode import BeamSettings, Stepper, beam_search
 from tlbench.observers.avhubert.decoder import EOS, PAD, Attention, Decoder
@@ -162,24 +162,32 @@ def attend(attention: Attention, x: Tensor, keys: Tensor, values: Tensor, paddin
     return seen
 
 
+ORIGINAL = "original, step by step"
+STEPPERS: dict[str, Callable[[Decoder], Stepper[Any]]] = {
+    "tlbench": SteppingDecoder,
+    "tlbench, packed": PackedDecoder,
+}
+HALVES: dict[str, Callable[[Decoder], Stepper[Any]]] = {
+    "tlbench, bfloat16": lambda decoder: SteppingDecoder(decoder, torch.bfloat16),
+    "tlbench, packed bfloat16": lambda decoder: PackedDecoder(decoder, torch.bfloat16),
+}
+
+
 def work_of(
-    decoder: Decoder, beam: int, encoded: Tensor, lengths: Tensor
-) -> dict[str, Callable[[], list[list[list[int]]]]]:
-    steppers: dict[str, Stepper[Any]] = {
-        "tlbench": SteppingDecoder(decoder),
-        "tlbench, packed": PackedDecoder(copy.deepcopy(decoder)),
-    }
+    name: str, decoder: Decoder, beam: int, encoded: Tensor, lengths: Tensor
+) -> Callable[[], list[list[list[int]]]]:
+    """One way to search; packing changes ``decoder``."""
+    if name == ORIGINAL:
+        return lambda: StepByStep(decoder, beam).search(encoded, lengths)
+    stepper = {**STEPPERS, **HALVES}[name](decoder)
     settings = BeamSettings(beam=beam)
     counted = [encoded.shape[1]] * len(encoded)
 
-    def ours(stepper: Stepper[Any]) -> list[list[list[int]]]:
+    def ours() -> list[list[list[int]]]:
         found = beam_search(stepper, encoded, lengths, settings, counted=counted)
         return [[hypothesis.tokens.tolist() for hypothesis in one] for one in found]
 
-    return {
-        "original, step by step": lambda: StepByStep(decoder, beam).search(encoded, lengths),
-        **{name: partial(ours, stepper) for name, stepper in steppers.items()},
-    }
+    return ours
 
 
 def gflop(size: str, rows: int, utterances: int, frames: int) -> float:
@@ -216,6 +224,8 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, nargs="+", default=[1, 4], help="in a batch")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3, help="the best counts")
+    parser.add_argument("--half", action="store_true", help="in bfloat16 as well, which need not find the same tokens")
+    parser.add_argument("--processor-time", action="store_true", help="on a busy machine; for one thread")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -223,28 +233,34 @@ def main() -> None:
         if options.peak_of:
             (size,), (utterances,) = options.sizes, options.utterances
             videos = make_videos(size, utterances, options.frames)
-            work_of(make_decoder(size), options.beam, *videos)[options.peak_of]()
+            work_of(options.peak_of, make_decoder(size), options.beam, *videos)()
             print(json.dumps(peak_resident_gib()))
             return
         for size in options.sizes:
             decoder = make_decoder(size)
             for utterances in options.utterances:
-                compare(size, decoder, utterances, options.frames, options.beam, options.threads, options.repeats)
+                compare(size, decoder, utterances, options)
 
 
-def compare(size: str, decoder: Decoder, utterances: int, frames: int, beam: int, threads: int, repeats: int) -> None:
-    work = work_of(decoder, beam, *make_videos(size, utterances, frames))
+def compare(size: str, decoder: Decoder, utterances: int, options: argparse.Namespace) -> None:
+    frames, beam, threads, repeats = options.frames, options.beam, options.threads, options.repeats
+    clock: Callable[[], float] = time.process_time if options.processor_time else time.perf_counter
+    names = [ORIGINAL, *STEPPERS, *(HALVES if options.half else ())]
+    videos = make_videos(size, utterances, frames)
+    work = {name: work_of(name, copy.deepcopy(decoder), beam, *videos) for name in names}
     best = dict.fromkeys(work, float("inf"))
     peak, found = 0.0, {}
     for _ in range(repeats):  # in turn, so that a busy moment of the machine does not hit one alone
-        peak = max(peak, matrix_peak_gflops())
+        peak = max(peak, packed_peak_gflops(clock))
         for name, searching in work.items():
-            start = time.perf_counter()
+            start = clock()
             found[name] = searching()
-            best[name] = min(best[name], time.perf_counter() - start)
-    baseline = found["original, step by step"]
-    print(f"{size}, {utterances} utterances of {frames} frames, beam {beam}, {threads} threads, best of {repeats}")
-    slowest = best["original, step by step"]
+            best[name] = min(best[name], clock() - start)
+    baseline = found[ORIGINAL]
+    print(
+        f"{size}, {utterances} utterances of {frames} frames, beam {beam}, {threads} threads, best of {repeats}; "
+        f"oneDNN's peak {peak:.0f} GFLOP/s"
+    )
     for name, seconds in best.items():
         same = sum(
             a == b for one, other in zip(found[name], baseline, strict=True) for a, b in zip(one, other, strict=True)
@@ -254,7 +270,7 @@ def compare(size: str, decoder: Decoder, utterances: int, frames: int, beam: int
         rate = gflop(size, steps * beam * utterances, utterances, frames) / seconds
         memory = peak_gib(size, name, utterances, frames, beam, threads)
         print(
-            f"  {name:23}{seconds / utterances:7.2f} s an utterance {slowest / seconds:5.2f} times"
+            f"  {name:25}{seconds / utterances:7.2f} s an utterance {best[ORIGINAL] / seconds:5.2f} times"
             f"  {rate:4.0f} GFLOP/s, {100 * rate / peak:.0f} % of the peak; {memory:.2f} GiB;"
             f" same tokens: {firsts} of {utterances} best, {same} of {sum(map(len, baseline))} hypotheses"
         )

@@ -20,6 +20,7 @@ from tlbench.checkpoints.package import Package, write_package
 from tlbench.checkpoints.weights import Weights
 from tlbench.comparison.compare import compare
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.media.video_reader import VideoReader
 from tlbench.observers.avhubert.dictionary import Dictionary
@@ -38,9 +39,11 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState
 from tlbench.observing.precision import HALF, exact_products, to_half
 from tlbench.scoring.aggregate_folder import aggregate
+from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import score
+from tlbench.scoring.setup import Setup, prepare
 from tlbench.verify import HalfEffect, half_effect
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
@@ -191,6 +194,21 @@ def test_a_run_in_half_precision_is_a_protocol_of_its_own_and_says_who_has_no_ha
     assert aggregate(desk / "bf16" / "gen").protocols == half.protocols
 
 
+def test_half_precision_has_no_paper(desk: Path) -> None:
+    """Published numbers are in full precision: `paper` is left out, and asked for alone it is an error."""
+
+    def setup_of(*metrics: str) -> Setup:
+        selection = load_dataset("folder", desk / "refs", generated=desk / "gen", boxes=desk / "boxes")
+        weights = {"avhubert": desk / "net"}
+        return prepare(selection, MetricOptions(metrics=metrics, weights=weights), options=RunOptions(precision="bf16"))
+
+    setup = setup_of("wer1", "psnr")
+    assert {metric.key for metric in setup.metrics} == {"wer1/sound", "psnr/paper", "psnr/sound"}
+    assert [line for line in setup.left_out if line.startswith("wer1/paper left out: `paper` is computed in full")]
+    with pytest.raises(TlbenchError, match="ask for wer1/sound, or leave out --precision bf16"):
+        setup_of("wer1/paper")
+
+
 def test_what_half_precision_changes_is_counted_in_clips_and_symbols(
     desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +233,13 @@ def test_half_precision_of_an_observer_without_one_is_one_line(desk: Path) -> No
 
 def test_precision_is_part_of_what_an_observer_is() -> None:
     views = ("lrs2-center",)
-    assert AVHubertObserver.identity(views, "aa") != AVHubertObserver.identity(views, "aa", half=True)
+    ways = [
+        AVHubertObserver.identity(views, "aa", half=half, packed=packed)
+        for half in (False, True)
+        for packed in (False, True)
+    ]
+    assert len(set(ways)) == 4
+    assert ways[0] == "avhubert@1[avhubert-lrs2-center@1]aa"  # evidence of runs before packed weights is still found
 
 
 @pytest.mark.parametrize("half", [False, True])

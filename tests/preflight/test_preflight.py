@@ -614,6 +614,7 @@ ELSEWHERE |= {"alignment-shared"}  # takes two speakers: test_datasets_grid.py
 # What a checkpoint was trained on, which `check` does not know: test_domain.py and test_probing.py.
 ELSEWHERE |= {"not-finite", "damaged-checkpoint"}  # take a network: tests/contract/test_not_finite.py
 ELSEWHERE |= {"other-dataset", "other-speakers", "other-vocabulary", "unverified-checkpoint", "cannot-read"}
+ELSEWHERE |= {"unended-reading"}  # takes a network: tests/scoring/test_unended_reading.py
 
 
 def test_every_code_of_the_catalogue_has_a_test() -> None:

@@ -300,7 +300,7 @@ _RUN_OPTIONS = (
         type=click.Choice(["fp32", "bf16"]),
         default="fp32",
         show_default=True,
-        help="bf16: lip readers compute in bfloat16, meant for GPUs; a protocol of its own.",
+        help="bf16: lip readers compute in bfloat16; a protocol of its own, without `paper`.",
     ),
     click.option(
         "--matrix-product",

@@ -314,6 +314,11 @@ _KINDS = (
         "warning",
         "score with an observer trained on such faces; these numbers say nothing about the videos",
     ),
+    Kind(
+        "unended-reading",
+        "warning",
+        "look at what was read (tlbench report): such a text mostly repeats itself; in padded batches it may be longer",
+    ),
     # Observers with damaged weights
     Kind("not-finite", "error", "take another checkpoint, or leave this clip out; NaN says nothing of a video", "none"),
     Kind(

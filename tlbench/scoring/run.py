@@ -149,7 +149,8 @@ def _records(
             if observation.processor:
                 processors.add(observation.processor)
             before = of_clips.get(observation.clip.id, ())
-            record = _record(observation, [*before, *_too_short_for_sync(observation, setup.metrics)], excused)
+            of_run = (*_too_short_for_sync(observation, setup.metrics), *_unended_reading(observation))
+            record = _record(observation, [*before, *of_run], excused)
             writer.write(record)
             if progress is not None:
                 progress(name, observation, done, len(clips))
@@ -211,6 +212,15 @@ def _too_short_for_sync(observation: Observation, metrics: Sequence[Metric]) -> 
     whom = {metric.observer for metric in metrics if metric in SYNC_METRICS and metric.arithmetic == "sound"}
     if whom:
         yield from check_sync_length(observation.clip.id, observation.info.frames_expected, tuple(sorted(whom)))
+
+
+def _unended_reading(observation: Observation) -> Iterator[Finding]:
+    """A finding if AV-HuBERT's search was cut at its maximum, one token for each frame and the end token."""
+    seen = observation.evidence.get("avhubert")
+    frames = observation.info.frames
+    if seen is not None and frames and "tokens" in seen.values and len(seen.array("tokens")) > frames:
+        message = f"AV-HuBERT's text does not end: it was cut at {frames} tokens, one for each frame"
+        yield replace(finding("unended-reading", observation.clip.id, message), observers=("avhubert",))
 
 
 def _record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:

@@ -190,6 +190,9 @@ def _choose_observer(
     if weights is not None:
         why_not = {metric: _why_unfit(metric, weights) for metric in _unfit(own, weights)}
         why_not |= dict(unpublished(own, weights, selection.dataset, known_cards()))
+    if precision == "bf16" and observer_class(name).has_half:
+        why_not = {metric: _why_not_half(metric) for metric in own if metric.arithmetic == "paper"} | why_not
+    if why_not:
         own = [metric for metric in own if metric not in why_not]
     if not own:
         return _Choice(weights=weights, left_out=tuple(why_not.values()))
@@ -222,6 +225,14 @@ def _why_unfit(metric: Metric, weights: Weights) -> str:
     return (
         f"{metric.key} left out: it uses the view {metric.view!r}, which the network of checkpoint "
         f"{weights.card.name!r}, trained on {weights.view}, can't take"
+    )
+
+
+def _why_not_half(metric: Metric) -> str:
+    """Published numbers were computed in float32, so one in half precision is not one of theirs."""
+    return (
+        f"{metric.key} left out: `paper` is computed in full precision; ask for {metric.name}/sound, or leave out "
+        "--precision bf16"
     )
 
 
