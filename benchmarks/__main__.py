@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.catalogue import BENCHMARKS, Benchmark, chosen
-from benchmarks.matrix_products import instructions, processor_name
 from benchmarks.speed_page import PAGE, ROOT, Kept, page, read_kept, write_kept
 
 INSTRUCTION_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "none": "no AVX2"}
@@ -24,6 +23,8 @@ INSTRUCTION_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "none": "no AVX2"}
 
 def run(benchmark: Benchmark, grid: Path | None) -> Kept | None:
     """Run one benchmark; None if it failed, with what it said on stderr."""
+    from benchmarks.matrix_products import instructions, processor_name  # imports torch
+
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     words = benchmark.command(str(grid.resolve()) if grid is not None else "")
     done = subprocess.run([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
@@ -53,7 +54,7 @@ def main() -> None:
         wanted = [] if options.rebuild else chosen(options.only)
     except ValueError as error:
         parser.error(str(error))
-    kept, failed = read_kept(), []
+    failed = []
     for benchmark in wanted:
         if benchmark.needs_grid and options.grid is None:
             print(f"{benchmark.name}: needs --grid, left as it was", file=sys.stderr)
@@ -65,9 +66,8 @@ def main() -> None:
             continue
         for figure in benchmark.figures:
             figure.of(result.text)  # raises, before anything is kept, if the output has changed its form
-        kept[benchmark.name] = result
-        write_kept(kept)  # at once: the next ones may take an hour
-    PAGE.write_text(page(kept), "utf-8")
+        write_kept(read_kept() | {benchmark.name: result})  # at once: the next ones may take an hour
+    PAGE.write_text(page(read_kept()), "utf-8")
     if failed:
         sys.exit(f"failed, left as they were: {', '.join(failed)}")
 

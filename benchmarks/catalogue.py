@@ -218,7 +218,7 @@ BENCHMARKS = (
         "Peak of the resident memory of `tlbench score` and all its processes, over clips and workers. "
         "Workers are started anew (`spawn`), never forked. Pages that processes share are counted for each.",
         "memory",
-        ("--clips", "100", "300", "--grid", GRID),
+        ("--clips", "100", "--grid", GRID),
         (
             Figure("98 GRID clips, all bundled observers, one worker", r"^ *98 GRID.* 1 worker: peak +(\d+)", "{} MiB"),
             Figure("the same, two workers", r"^ *98 GRID.* 2 workers: peak +(\d+)", "{} MiB"),

@@ -95,7 +95,7 @@ def page(kept: Mapping[str, Kept], benchmarks: Iterable[Benchmark] = BENCHMARKS)
     benchmarks = list(benchmarks)
     run = [benchmark for benchmark in benchmarks if benchmark.name in kept]
     parts = [HEAD, _table(run, kept), _not_run([b for b in benchmarks if b.name not in kept])]
-    parts += [_section(benchmark, kept[benchmark.name]) for benchmark in run]
+    parts += [_section(benchmark, kept.get(benchmark.name)) for benchmark in benchmarks]
     return "\n".join(part for part in parts if part)
 
 
@@ -114,12 +114,12 @@ def _not_run(benchmarks: Iterable[Benchmark]) -> str:
     return _filled(f"Not run, so without figures here: {', '.join(names)}.") + "\n" if names else ""
 
 
-def _section(benchmark: Benchmark, result: Kept) -> str:
-    return (
-        f"## {benchmark.title}\n\n{_filled(benchmark.about)}\n\n"
-        f"`{result.command}`, {result.where}; {result.software}:\n\n"
-        f"```text\n{result.text}\n```\n"
-    )
+def _section(benchmark: Benchmark, result: Kept | None) -> str:
+    text = f"## {benchmark.title}\n\n{_filled(benchmark.about)}\n\n"
+    if result is None:
+        return f"{text}`{' '.join(['python', *benchmark.command()])}`: not run.\n"
+    where = f"`{result.command}`, {result.where}; {result.software}:"
+    return f"{text}{where}\n\n```text\n{result.text}\n```\n"
 
 
 def _filled(text: str) -> str:
