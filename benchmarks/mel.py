@@ -1,6 +1,6 @@
 """Wav2Lip's mel spectrogram against the original's steps, which call librosa.
 
-    python -m benchmarks.mel [--seconds 3 10] [--repeats N]
+    python -m benchmarks.mel [--seconds 3 10] [--threads N] [--repeats N]
 
 The baseline does what ``melspectrogram`` of audio.py of Rudrabha/Wav2Lip does, with librosa of the newest release in
 place of 0.7.0 (so sound is padded with silence in both): pre-emphasis by scipy's ``lfilter``, ``librosa.stft``, the
@@ -19,6 +19,7 @@ from functools import cache
 import librosa
 import numpy as np
 from scipy.signal import lfilter
+from threadpoolctl import threadpool_limits
 
 from tlbench.media.mel import mel_spectrogram
 
@@ -54,8 +55,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, nargs="+", default=[3.0, 10.0])
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1, help="of the matrix library; with more it mostly waits")
     parser.add_argument("--calls", type=int, default=20, help="in each repeat")
     options = parser.parse_args()
+    threadpool_limits(options.threads)
     for length in options.seconds:
         noise = np.random.default_rng(0).normal(0, 0.1, round(16000 * length))
         samples = (noise * np.abs(np.sin(np.arange(len(noise)) / 4000))).astype(np.float32)

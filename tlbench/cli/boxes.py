@@ -47,14 +47,10 @@ def command(
 
     Exit code: 0 every clip has boxes, 1 some have none, 2 nothing could be done.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tlbench.cli.progress import CountProgress
     from tlbench.observing.make_boxes import make_boxes
 
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("finding faces", total=None)
+    with CountProgress("finding faces", "clips", transient=True) as progress:
         summary = make_boxes(
             out,
             data,
@@ -62,7 +58,7 @@ def command(
             weights=given_weights(weights),
             cache=cache,
             take_over=take_over,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     for clip_id, error in summary.failures.items():
         say(f"no boxes: {clip_id}: {error}", err=True)

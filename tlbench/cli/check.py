@@ -67,14 +67,11 @@ def command(
     Exit code: 0 nothing to fix, 1 warnings, 2 errors.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from tlbench.checking import check
+    from tlbench.cli.progress import CountProgress
 
-    errors = Console(stderr=True)
-    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("checking", total=None)
+    with CountProgress("checking", "clips", transient=True) as progress:
         report = check(
             generated,
             data.dataset,
@@ -91,7 +88,7 @@ def command(
             weights=given_weights(weights),
             cache=cache,
             workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))

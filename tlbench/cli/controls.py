@@ -54,14 +54,10 @@ def command(
 
     Exit code: 0 all were written, 1 some could not be, 2 nothing could be done.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tlbench.cli.progress import CountProgress
     from tlbench.generation.write_controls import write_controls
 
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("writing controls", total=None)
+    with CountProgress("writing controls", "videos", transient=True) as progress:
         folders, failures = write_controls(
             out,
             data,
@@ -71,7 +67,7 @@ def command(
             weights=given_weights(weights),
             cache=cache,
             take_over=take_over,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     for kind, clip_id, error in failures:
         say(f"no {kind}: {clip_id}: {error}", err=True)

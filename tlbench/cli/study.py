@@ -76,15 +76,11 @@ def new(
 
     The real videos are added as a control. Prints the codes of the participants, which are also in STUDY/codes.txt.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tlbench.cli.progress import CountProgress
     from tlbench.errors import one_line
     from tlbench.study.new_study import new_study
 
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("writing videos", total=None)
+    with CountProgress("writing videos", "videos", transient=True) as progress:
         made = new_study(
             study,
             _methods(methods),
@@ -100,7 +96,7 @@ def new(
             limit=limit,
             manifest=manifest,
             take_over=take_over,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     for note in made.notes:
         say(f"note: {note}", err=True)

@@ -1,0 +1,236 @@
+"""The benchmarks of speed and memory: what each compares, how it is called, and which figures of its output count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+GRID = "{grid}"  # in arguments: the folder of GRID that the user gives
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a benchmark's output for the table.
+
+    Attributes
+    ----------
+    label : str
+        What was done, in words.
+    pattern : str
+        Regular expression with the figure as its group; of several matches the first counts.
+    text : str
+        How the figure is shown: ``{}`` times the speed.
+    """
+
+    label: str
+    pattern: str
+    text: str = "{} times"
+
+    def of(self, output: str) -> str:
+        """The figure in an output, as shown. Raises ValueError if it is not there."""
+        found = re.search(self.pattern, output, re.MULTILINE)
+        if found is None:
+            raise ValueError(f"no {self.label!r} in the output: nothing fits {self.pattern!r}")
+        return self.text.format(found[1])
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark: ``python -m benchmarks.<module>`` with arguments.
+
+    Attributes
+    ----------
+    name : str
+        For ``--only``.
+    title : str
+    about : str
+        What is compared with what, and what a reader must know of the figures; Markdown.
+    module : str
+    arguments : tuple of str
+    figures : tuple of Figure
+    """
+
+    name: str
+    title: str
+    about: str
+    module: str
+    arguments: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+    def command(self, grid: str = "GRID") -> list[str]:
+        """The words after ``python``."""
+        return ["-m", f"benchmarks.{self.module}", *(word.replace(GRID, grid) for word in self.arguments)]
+
+    @property
+    def needs_grid(self) -> bool:
+        return GRID in self.arguments
+
+
+BENCHMARKS = (
+    Benchmark(
+        "visual",
+        "PSNR and SSIM",
+        "From the files of both videos to the numbers, on the clips of the tests (160x160). The baseline "
+        "follows the original's `visual_quality.py`: `cv2.VideoCapture`, crop, scikit-image's SSIM. Nearly "
+        "half of what is left is decoding and reading headers, a third is SSIM.",
+        "visual",
+        ("--repeats", "9"),
+        (
+            Figure("PSNR and SSIM of faces, files to numbers", r"^ours, face  .* median +([\d.]+) x"),
+            Figure("the same with the mouth", r"^ours, face \+ mouth  .* median +([\d.]+) x"),
+        ),
+    ),
+    Benchmark(
+        "decoding",
+        "Decoding and crops",
+        "What the original's scripts decode and write to feed their metrics, JPEG files included, against the"
+        " views that observers take here.",
+        "decoding",
+        (),
+        (
+            Figure("faces and SyncNet's frames, `sound`", r"^ours: faces, SyncNet sound .*?([\d.]+) x"),
+            Figure("faces and both of SyncNet's views", r"^ours: faces, SyncNet paper \+ sound .*?([\d.]+) x"),
+        ),
+    ),
+    Benchmark(
+        "mel",
+        "Mel spectrograms",
+        "Wav2Lip's front end, which TalkLip's generator hears with, against its own steps with librosa.",
+        "mel",
+        (),
+        (Figure("mel spectrogram of 3 s of sound", r"^ +3 s of sound, ours .*?: +([\d.]+) x"),),
+    ),
+    Benchmark(
+        "s3fd",
+        "S3FD",
+        "The published face detector's network from frames to maps. Nine tenths of its time are in "
+        "convolutions, which oneDNN computes for both.",
+        "s3fd",
+        ("--threads", "1", "--repeats", "3"),
+        (Figure("S3FD, 360x288, one thread", r"^ours .*?: +([\d.]+) x"),),
+    ),
+    Benchmark(
+        "syncnet",
+        "SyncNet",
+        "From the video file to LSE. The baseline follows `SyncNetInstance_calc_scores.py`. The share of the "
+        "peak counts convolutions as published (the first layer needs fewer products).",
+        "syncnet",
+        ("--repeats", "3"),
+        (
+            Figure("SyncNet, files to LSE, `paper`", r"^tlbench, paper .*?([\d.]+) times"),
+            Figure("SyncNet, both views, for twice the work", r"^tlbench, both views .*?([\d.]+) times"),
+        ),
+    ),
+    Benchmark(
+        "mvm",
+        "MVM",
+        "A clip and its mirror image, as the original classifies words.",
+        "mvm",
+        (),
+        (Figure("MVM", r"^tlbench .*?([\d.]+) times"),),
+    ),
+    Benchmark(
+        "conformer",
+        "Conformer",
+        "Teacher-forced reading of five clips, all characters equal.",
+        "conformer",
+        ("--repeats", "3"),
+        (Figure("Conformer, five clips", r"^tlbench, all at once .*?([\d.]+) times"),),
+    ),
+    Benchmark(
+        "avhubert",
+        "AV-HuBERT",
+        "Beam search with 50 hypotheses. The baseline completes all hypotheses; tlbench needs only the best "
+        "one, and stops when no other can become better. In this benchmark all have full length, so stopping "
+        "early saves nothing.",
+        "avhubert",
+        ("--sizes", "base", "--utterances", "1", "--repeats", "2"),
+        (Figure("AV-HuBERT base, beam 50, 40 frames", r"^ +tlbench.*?([\d.]+) times"),),
+    ),
+    Benchmark(
+        "matrix_products",
+        "The matrix product",
+        "torch multiplies linear layers with MKL, which on AMD's processors uses half of the vector width and"
+        " packs the weights anew for every product. Lip readers on a CPU can multiply with weights that were "
+        "packed once for oneDNN instead. `--matrix-product auto` takes what a table says for the processor, "
+        "its instructions and the release of torch (`tlbench/observing/matrix_products.csv`); processors that"
+        " nobody has measured keep torch's. The two differ by rounding, so the choice is part of the key of "
+        "evidence and stands in a result's provenance. To add a processor, run this benchmark on it and put "
+        "the row that it prints into the table. With a torch that is older than a row, or on an Intel or ARM "
+        "processor, torch's own product stays. Only AMD's was measured.",
+        "matrix_products",
+        ("--repeats", "12"),
+        (
+            Figure("torch's product, geometric mean", r"^geometric mean: torch (\d+)", "{} GFLOP/s"),
+            Figure("packed for oneDNN, geometric mean", r"^geometric mean: .*onednn (\d+)", "{} GFLOP/s"),
+        ),
+    ),
+    Benchmark(
+        "generate",
+        "Generation",
+        "TalkLip's videos by the original's loop, one clip at a time, against `tlbench generate`.",
+        "generate",
+        (),
+        (Figure("generation", r"^median speed-up ([\d.]+)"),),
+    ),
+    Benchmark(
+        "train_reference",
+        "A training step",
+        "The original's step against tlbench's on the same batch.",
+        "train_reference",
+        (),
+        (Figure("training step", r": ([\d.]+) times the steps"),),
+    ),
+    Benchmark(
+        "cold_run",
+        "A first run of score",
+        "The whole of `tlbench score` on 20 GRID clips with the observers that are bundled for GRID, with an "
+        "empty cache and one worker, by where its processor time goes. Its baseline is another version of "
+        "tlbench, in a checkout that `--before` names.",
+        "cold_run",
+        ("--data-root", GRID),
+        (Figure("20 GRID clips, empty cache", r"^this version +([\d.]+) s of processors", "{} s of processor time"),),
+    ),
+    Benchmark(
+        "second_run",
+        "A second run of score",
+        "The same folder again: all evidence is in the cache, neither torch nor a worker starts. The baseline"
+        " is the import of torch alone, which every run waited for.",
+        "second_run",
+        ("--data-root", GRID),
+        (
+            Figure("second run, 20 clips", r"^ *20 clips, .* second run +([\d.]+) s", "{} s"),
+            Figure("second run, 98 clips", r"^ *98 clips, .* second run +([\d.]+) s", "{} s"),
+        ),
+    ),
+    Benchmark(
+        "checks_cost",
+        "The checks of score",
+        "The same run with and without the checks of input files, in one process.",
+        "checks_cost",
+        ("--repeats", "3"),
+        (Figure("a run with its checks over one without", r"^nothing kept: .*: ([\d.]+) times"),),
+    ),
+    Benchmark(
+        "memory",
+        "Memory",
+        "Peak of the resident memory of `tlbench score` and all its processes, over clips and workers. "
+        "Workers are started anew (`spawn`), never forked. Pages that processes share are counted for each.",
+        "memory",
+        ("--clips", "100", "--grid", GRID),
+        (
+            Figure("98 GRID clips, all bundled observers, one worker", r"^ *98 GRID.* 1 worker: peak +(\d+)", "{} MiB"),
+            Figure("the same, two workers", r"^ *98 GRID.* 2 workers: peak +(\d+)", "{} MiB"),
+        ),
+    ),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Benchmark]:
+    """The benchmarks with these names, in the catalogue's order, all if there is none. Raises ValueError."""
+    known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"no benchmark {name!r}; there are {', '.join(known)}")
+    return [benchmark for benchmark in BENCHMARKS if not names or benchmark.name in names]
