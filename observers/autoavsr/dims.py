@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass
 
 from tlbench.checkpoints.dims import NetworkDims
 
-# Channels. In the backward pass of a narrower strided 1x1 convolution in channels-last memory, PyTorch 2.13 on a CPU
-# writes beyond its buffer.
-NARROWEST = 8
+NARROWEST = 8  # channels of the first stage
 
 
 @dataclass(frozen=True)
