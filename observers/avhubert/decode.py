@@ -38,7 +38,7 @@ class Kept(Protocol):
     """What a stepper keeps between steps."""
 
     def follow(self, utterances: Tensor, parents: Tensor) -> None:
-        """See :meth:`.incremental_decoder.Past.follow`."""
+        """See :meth:`tlbench.observing.incremental_decoder.Past.follow`."""
 
 
 P = TypeVar("P", bound=Kept)
