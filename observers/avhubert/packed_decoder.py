@@ -206,7 +206,7 @@ class PackedPast:
         self.length = 0  # number of tokens of every hypothesis
 
     def follow(self, utterances: Tensor, parents: Tensor) -> None:
-        """As :meth:`tlbench.observing.incremental_decoder.Past.follow`: keep some utterances, continue some of their hypotheses."""
+        """Keep some utterances, continue some hypotheses: :meth:`tlbench.observing.incremental_decoder.Past.follow`."""
         self.utterances = [self.utterances[row] for row in utterances.tolist()]
         for utterance, chosen in zip(self.utterances, parents, strict=True):
             utterance.slots.visible = utterance.slots.visible[chosen]
