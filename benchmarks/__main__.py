@@ -1,6 +1,6 @@
 """Run the benchmarks of speed and memory, keep what they print, and write docs/speed.md.
 
-python -m benchmarks [--grid FOLDER] [--only NAME ...] [--rebuild] [--list]
+python -m benchmarks [--grid FOLDER] [--before CHECKOUT] [--only NAME ...] [--rebuild] [--list]
 
 A benchmark that fails, or that needs GRID when none is given, leaves its section as it was.
 """
@@ -21,17 +21,17 @@ from benchmarks.speed_page import PAGE, ROOT, Kept, page, read_kept, write_kept
 INSTRUCTION_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "none": "no AVX2"}
 
 
-def run(benchmark: Benchmark, grid: Path | None) -> Kept | None:
+def run(benchmark: Benchmark, grid: Path | None, before: Path | None) -> Kept | None:
     """Run one benchmark; None if it failed, with what it said on stderr."""
     from benchmarks.matrix_products import instructions, processor_name  # imports torch
 
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    words = benchmark.command(str(grid.resolve()) if grid is not None else "")
+    words = benchmark.command(*(str(folder.resolve()) if folder is not None else "" for folder in (grid, before)))
     done = subprocess.run([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         return None
     return Kept(
-        command=" ".join(["python", *benchmark.command()]),
+        command=" ".join(["python", *benchmark.command(before="CHECKOUT" if before is not None else "")]),
         processor=f"{processor_name()} ({INSTRUCTION_NAMES[instructions('float32')]}), {cores} cores",
         software=f"Python {platform.python_version()}, torch {version('torch')}",
         load=round(load, 1),
@@ -43,6 +43,7 @@ def run(benchmark: Benchmark, grid: Path | None) -> Kept | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grid", type=Path, help="GRID with speaker s1, for the benchmarks that need it")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="another version, for the benchmarks of score")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="run these; the other sections stay")
     parser.add_argument("--rebuild", action="store_true", help="run nothing, write the page from the kept results")
     parser.add_argument("--list", action="store_true", help="print the names, and do nothing")
@@ -60,7 +61,7 @@ def main() -> None:
             print(f"{benchmark.name}: needs --grid, left as it was", file=sys.stderr)
             continue
         print(f"{benchmark.name} ...", file=sys.stderr, flush=True)
-        result = run(benchmark, options.grid)
+        result = run(benchmark, options.grid, options.before)
         if result is None:
             failed.append(benchmark.name)
             continue

@@ -49,6 +49,8 @@ class Benchmark:
     module : str
     arguments : tuple of str
     figures : tuple of Figure
+    takes_before : bool
+        Whether it can also run another version of tlbench, of a checkout.
     """
 
     name: str
@@ -57,10 +59,13 @@ class Benchmark:
     module: str
     arguments: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    takes_before: bool = False
 
-    def command(self, grid: str = "GRID") -> list[str]:
-        """The words after ``python``."""
-        return ["-m", f"benchmarks.{self.module}", *(word.replace(GRID, grid) for word in self.arguments)]
+    def command(self, grid: str = "GRID", before: str = "") -> list[str]:
+        """The words after ``python``, with the folder of GRID and, if there is one, of another version."""
+        words = [word.replace(GRID, grid) for word in self.arguments]
+        more = ["--before", before] if before and self.takes_before else []
+        return ["-m", f"benchmarks.{self.module}", *words, *more]
 
     @property
     def needs_grid(self) -> bool:
@@ -191,6 +196,7 @@ BENCHMARKS = (
         "cold_run",
         ("--data-root", GRID),
         (Figure("20 GRID clips, empty cache", r"^this version +([\d.]+) s of processors", "{} s of processor time"),),
+        takes_before=True,
     ),
     Benchmark(
         "second_run",

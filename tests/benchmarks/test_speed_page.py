@@ -27,7 +27,8 @@ def test_the_page_is_what_the_kept_results_give() -> None:
 def test_every_kept_result_is_of_a_benchmark_and_says_its_processor() -> None:
     known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
     for name, result in read_kept().items():
-        assert result.command == " ".join(["python", *known[name].command()])
+        commands = [known[name].command(before=before) for before in ("", "CHECKOUT")]
+        assert result.command in [" ".join(["python", *command]) for command in commands]
         assert "cores" in result.processor
         assert "torch" in result.software
 
@@ -70,6 +71,8 @@ def test_results_are_kept_as_they_were(tmp_path: Path) -> None:
 def test_the_folder_of_grid_is_in_no_kept_command() -> None:
     assert ONE.command() == ["-m", "benchmarks.one_thing", "--grid", "GRID"]
     assert ONE.command("/data/grid")[-1] == "/data/grid"
+    assert ONE.command("grid", before="old") == ONE.command("grid")
+    assert replace(ONE, takes_before=True).command("grid", before="old")[-2:] == ["--before", "old"]
     assert ONE.needs_grid
     assert not TWO.needs_grid
     assert str(ROOT) not in KEPT.read_text("utf-8") + PAGE.read_text("utf-8")
