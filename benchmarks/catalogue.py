@@ -163,7 +163,8 @@ BENCHMARKS = (
         " nobody has measured keep torch's. The two differ by rounding, so the choice is part of the key of "
         "evidence and stands in a result's provenance. To add a processor, run this benchmark on it and put "
         "the row that it prints into the table. With a torch that is older than a row, or on an Intel or ARM "
-        "processor, torch's own product stays. Only AMD's was measured.",
+        "processor, torch's own product stays. Only AMD's was measured. What it gained so far is in [how lip readers "
+        "became faster](speed-of-readers.md).",
         "matrix_products",
         ("--repeats", "12"),
         (
