@@ -88,6 +88,27 @@ def test_a_shard_that_can_not_be_is_refused_before_anything_is_read(desk: Path, 
     assert "--shard" in errors or f"no shard {shard[0]} of 2" in errors
 
 
+def test_the_address_of_a_cluster_needs_its_engine(desk: Path) -> None:
+    code, out, errors = tlbench(desk, *WORDS, "--ray-address", "head:6379")
+    assert (code, out) == (2, "")
+    assert errors == "error: --ray-address 'head:6379' is for a Ray cluster; pass --engine ray too\n"
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_ray_gives_the_bytes_of_one_process_and_shards_on_it_too(desk: Path) -> None:
+    pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+    assert tlbench(desk, *WORDS, "--workers", "1", "--out", "one")[0] == 0
+    ray = ("--engine", "ray", "--workers", "2")
+    for cache, words in (("a", ("--out", "whole")), ("b", ("--out", "parts", "--shard", "1/2"))):
+        code, _, errors = tlbench(desk, *WORDS, *ray, *words, "--cache", cache)
+        assert (code, errors) == (0, "")
+    tlbench(desk, *WORDS, "--workers", "1", "--out", "parts", "--shard", "2/2")
+    assert tlbench(desk, "merge", "parts")[0] == 0
+    one, whole, parts = (desk / place / "gen" / "records.jsonl" for place in ("one", "whole", "parts"))
+    assert one.read_bytes() == whole.read_bytes() == parts.read_bytes()
+
+
 SLOWLY = (  # each clip waits, so that a signal comes in the middle
     "import time\nfrom tlbench.observing.runner import ObserverRunner\nplain = ObserverRunner.observe\n"
     "def slow(self, clips):\n    print('batch', flush=True)\n    time.sleep(0.7)\n    return plain(self, clips)\n"
