@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -47,7 +48,7 @@ def start(folder: Path, *words: str, code: str = RUN) -> subprocess.Popen[str]:
 
 def tlbench(folder: Path, *words: str, code: str = RUN) -> tuple[int | None, str, str]:
     process = start(folder, *words, code=code)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=600)
     return process.returncode, out, errors
 
 
@@ -86,6 +87,54 @@ def test_a_shard_that_can_not_be_is_refused_before_anything_is_read(desk: Path, 
     code, out, errors = tlbench(desk, "score", "nowhere", "--dataset", "folder", "--shard", shard)
     assert (code, out, errors.count("\n")) == (2, "", 1)
     assert "--shard" in errors or f"no shard {shard[0]} of 2" in errors
+
+
+@pytest.mark.slow  # renders speech and reads it
+@pytest.mark.parametrize("controls", [(), ("--controls", "ground-truth,swapped-audio")], ids=["probe", "controls"])
+def test_blind_rows_and_the_reading_of_real_clips_are_those_of_one_run(
+    tmp_path: Path, controls: tuple[str, ...]
+) -> None:
+    pytest.importorskip("espeakng_loader", reason="speech needs the extra 'demo'")
+    synth = ("data", "synth", "corpus", "--part", "sentences", "--train", "3", "--val", "0", "--test", "4")
+    assert tlbench(tmp_path, *synth)[0] == 0
+    data = ("--dataset", "synthetic", "--data-root", "corpus")
+    assert tlbench(tmp_path, "controls", "made", *data, "--kinds", "reencoded")[0] == 0
+    words = ("score", "made/reencoded", *data, "--metrics", "wer1", "--workers", "1", *controls)
+    assert tlbench(tmp_path, *words, "--out", "whole")[0] == 0
+    for number in ("1", "2", "3"):
+        assert tlbench(tmp_path, *words, "--out", "parts", "--shard", f"{number}/3")[0] == 0
+    assert tlbench(tmp_path, "merge", "parts")[0] == 0
+    for path in (tmp_path / "whole").rglob("result.json"):
+        one, merged = (
+            json.loads((tmp_path / out / path.relative_to(tmp_path / "whole")).read_text())
+            for out in ("whole", "parts")
+        )
+        assert one["blind"]["probe"]["source"] == ("ground-truth" if controls else "probe")
+        for found in (one, merged):
+            for changing in ("started", "finished", "command"):
+                del found["provenance"][changing]
+        assert merged == one
+
+
+def test_the_address_of_a_cluster_needs_its_engine(desk: Path) -> None:
+    code, out, errors = tlbench(desk, *WORDS, "--ray-address", "head:6379")
+    assert (code, out) == (2, "")
+    assert errors == "error: --ray-address 'head:6379' is for a Ray cluster; pass --engine ray too\n"
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_ray_gives_the_bytes_of_one_process_and_shards_on_it_too(desk: Path) -> None:
+    pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+    assert tlbench(desk, *WORDS, "--workers", "1", "--out", "one")[0] == 0
+    ray = ("--engine", "ray", "--workers", "2")
+    for cache, words in (("a", ("--out", "whole")), ("b", ("--out", "parts", "--shard", "1/2"))):
+        code, _, errors = tlbench(desk, *WORDS, *ray, *words, "--cache", cache)
+        assert (code, errors) == (0, "")
+    tlbench(desk, *WORDS, "--workers", "1", "--out", "parts", "--shard", "2/2")
+    assert tlbench(desk, "merge", "parts")[0] == 0
+    one, whole, parts = (desk / place / "gen" / "records.jsonl" for place in ("one", "whole", "parts"))
+    assert one.read_bytes() == whole.read_bytes() == parts.read_bytes()
 
 
 SLOWLY = (  # each clip waits, so that a signal comes in the middle

@@ -231,6 +231,17 @@ def test_a_node_without_tlbench_is_said(plan: Plan, monkeypatch: pytest.MonkeyPa
         check_nodes(empty, plan, [], 1, RayOptions())
 
 
+def test_a_node_without_tlbench_can_be_asked_for_its_version() -> None:
+    """The question is sent as a whole: it needs nothing of tlbench where it is answered."""
+    ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+    sent = ray.cloudpickle.dumps(ray_nodes._version_asker())
+    code = "import pickle, sys; sys.modules['tlbench'] = None; print(pickle.loads(sys.stdin.buffer.read())())"
+    assert subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True).stdout == b"None\n"
+    plain = code.replace("sys.modules['tlbench'] = None; ", "")
+    there = subprocess.run([sys.executable, "-c", plain], input=sent, capture_output=True, check=True).stdout
+    assert there.decode().strip() == VERSION
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [

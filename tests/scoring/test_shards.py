@@ -281,6 +281,8 @@ def damaged(what: str) -> None:
         shutil.copy(folder / "2-of-2.json", folder / "1-of-2.json")
     elif what == "another plan":
         (folder / "plan.json").write_text((folder / "plan.json").read_text() + " ")
+    elif what == "another version":
+        (folder / "plan.json").write_text((folder / "plan.json").read_text().replace('"tlbench": "', '"tlbench": "9.'))
     elif what == "no JSON":
         (folder / "1-of-2.json").write_text("{")
     else:
@@ -295,6 +297,7 @@ def damaged(what: str) -> None:
         ("cut", "clip g is missing; score shard 1/2 again"),
         ("summary of another", r"it says that it is shard \[2, 2\]"),
         ("another plan", "of another plan than plan.json next to it"),
+        ("another version", r"plan.json: made by tlbench 9\.\S+, this is \S+; merge with the version that made"),
         ("no JSON", "not a file of shards of this tlbench"),
         ("another schema", "its schema is not tlbench.shards/1"),
     ],

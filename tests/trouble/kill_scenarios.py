@@ -157,6 +157,18 @@ SCENARIOS: dict[str, Scenario] = {
         ("tlbench.scoring.score",),
         makes=("out", "scored"),
     ),
+    "score, a shard": Scenario(
+        (
+            *("score", f"{INPUTS}/made", *_FOLDER, "--metrics", "psnr", "--out", "out", "--workers", "1"),
+            *("--controls", "reencoded", "--shard", "1/1"),
+        ),
+        (folder_of_videos,),
+        ("tlbench.scoring.score_shard",),
+        makes=("out", "sharded"),
+    ),
+    "merge": Scenario(
+        ("merge", "sharded"), imports=("tlbench.scoring.merge",), copies="sharded", after="score, a shard"
+    ),
     "report": Scenario(
         ("report", f"{INPUTS}/scored/made", "--out", "pages/page.html"),
         imports=("tlbench.reporting.report",),

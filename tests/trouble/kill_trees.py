@@ -75,6 +75,7 @@ MAY_DIFFER = (
     Differing(r"run/tensorboard/events\..*", "TensorBoard begins a file at each start, named by the time", None),
     Differing(r"run/log\.jsonl", "frames_per_second is the speed of the machine", _log),
     Differing(r".*/(result|calibration)\.json", "it says when the run started and ended", _without_times),
+    Differing(r".*/shards/\d+-of-\d+\.json", "it says when the shard started and ended", _without_times),
     Differing(r"study/videos/.*\.mp4", "names are random, so that participants can't guess", Path.read_bytes, True),
     Differing(r"study/videos\.sha256", "it has these names", _hashes),
     Differing(r"study/codes\.txt", "codes are random", _length),

@@ -144,12 +144,14 @@ def _faces(**given: Any) -> FaceOptions:
     return FaceOptions(**given)
 
 
-def _run(workers: int | None, ray_address: str | None, gpus_per_worker: float, **rest: Any) -> RunOptions:
+def _run(workers: int | None, engine: str, ray_address: str | None, gpus_per_worker: float, **rest: Any) -> RunOptions:
     from tlbench.observing.ray_options import RayOptions
     from tlbench.scoring.options import RunOptions, default_workers
 
+    if ray_address is not None and engine != "ray":
+        raise TlbenchError(f"--ray-address {quoted(ray_address)} is for a Ray cluster; pass --engine ray too")
     ray = RayOptions(ray_address, gpus_per_worker)
-    return RunOptions(default_workers() if workers is None else workers, ray=ray, **rest)
+    return RunOptions(default_workers() if workers is None else workers, engine, ray=ray, **rest)
 
 
 def _add_all(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:

@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM: every command ends within five seconds, with 130 or 143, and nothing half written.
 
-SIGUSR1 asks a run to stop soon (:mod:`tlbench.observing.stopping`); other commands take no notice.
+SIGUSR1 asks whatever observes clips to stop soon (:mod:`tlbench.observing.stopping`); other work takes no notice.
 
 The first signal raises :class:`Interrupted` at the next line of Python. A call into a library may take longer than that
 (a convolution of a large batch), so a thread watches: if the process is still there after four seconds, or at a second

@@ -18,6 +18,7 @@ from tlbench.owner import owned
 from tlbench.scoring.aggregation import aggregate_like
 from tlbench.scoring.blind_rows import Probe, ProbeSource, probe_of, with_blind
 from tlbench.scoring.probe import with_readings
+from tlbench.scoring.provenance import LAST_DIGITS, mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, RecordWriter, read_records
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import with_damaged_checkpoints
@@ -193,14 +194,11 @@ def _listed(values: Sequence[str | None]) -> str | None:
 
 def _mixtures(run: Path, said: Sequence[ShardSummary]) -> Iterator[str]:
     """A line for each thing that decides the last digits of a float and was not the same for all shards."""
-    floats = "floats may differ in their last digits from a run on one machine (docs/precision.md)"
-    types = sorted({kind for one in said for kind in one.provenance.get("processors", ())})
-    if len(types) > 1:
-        yield f"{run}: its shards were computed on {len(types)} types of processor ({', '.join(types)}); {floats}"
+    yield from mixed_processors(run, (kind for one in said for kind in one.provenance.get("processors", ())))
     packages = _united([one.provenance for one in said]).get("packages", {})
     mixed = [f"{name} {versions}" for name, versions in packages.items() if versions is not None and ", " in versions]
     if mixed:
-        yield f"{run}: its shards were made with different versions of packages ({'; '.join(mixed)}); {floats}"
+        yield f"{run}: its shards were made with different versions of packages ({'; '.join(mixed)}); {LAST_DIGITS}"
 
 
 def _with_blind_rows(result: Result, plan: ShardPlan, said: Sequence[ShardSummary]) -> Result:

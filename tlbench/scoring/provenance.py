@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,8 @@ from tlbench.checkpoints.weights import Weights
 from tlbench.version import VERSION
 
 PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # that decode and compute
+
+LAST_DIGITS = "floats may differ in their last digits from a run on one machine (docs/precision.md)"
 
 # Options that take names. These may contain a slash (``wer1/sound``, ``other:lab/reader``), but are not paths.
 NAMES_FOLLOW = frozenset({"--metrics", "--controls", "--trained-with", "--name", "--view", "--split", "--dataset"})
@@ -78,6 +80,13 @@ def make_provenance(
         "finished": _utc(finished),
         **({"generation": dict(generation)} if generation else {}),
     }
+
+
+def mixed_processors(where: object, types: Iterable[str]) -> Iterator[str]:
+    """A line if numbers were computed on more than one type of processor."""
+    found = sorted(set(types))
+    if len(found) > 1:
+        yield f"{where}: computed on {len(found)} types of processor ({', '.join(found)}); {LAST_DIGITS}"
 
 
 @cache

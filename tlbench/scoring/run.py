@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -29,7 +30,7 @@ from tlbench.scoring.aggregation import aggregate_like
 from tlbench.scoring.options import DEFAULT_RUN, RunOptions
 from tlbench.scoring.probe import check_training
 from tlbench.scoring.protocols import make_protocols, mark_of_selection
-from tlbench.scoring.provenance import make_provenance
+from tlbench.scoring.provenance import make_provenance, mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result, Role
 from tlbench.scoring.setup import Setup
@@ -78,6 +79,8 @@ def run(
     result = aggregate_like(
         result, _records(clips, setup, name, options, records, of_clips, excused, processors, progress)
     )
+    for line in mixed_processors(name, processors):
+        warnings.warn(line, stacklevel=3)
     provenance = make_provenance(
         ["tlbench", *sys.argv[1:]],
         setup.weights,

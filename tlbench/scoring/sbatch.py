@@ -52,14 +52,13 @@ again=()
 if [ "${{SLURM_RESTART_COUNT:-0}}" -gt 0 ]; then
   again=(--take-over)  # Slurm starts a task again when the one before is gone
 fi
-trap 'kill -USR1 "$run" 2>/dev/null && passed_on=1' USR1
-trap 'kill -TERM "$run" 2>/dev/null && passed_on=1' TERM
+trap 'kill -USR1 "$!" 2>/dev/null && passed_on=1' USR1
+trap 'kill -TERM "$!" 2>/dev/null && passed_on=1' TERM
 {command} --shard "${{SLURM_ARRAY_TASK_ID}}/{count}" "${{again[@]}}" &
-run=$!
 passed_on=1
 while [ -n "$passed_on" ]; do  # a signal ends the wait, and not the run
   passed_on=
-  wait "$run"
+  wait "$!"
   status=$?
 done
 if [ "$status" -eq {EXIT_CODE} ]; then

@@ -233,6 +233,11 @@ def read_plan(run: Path) -> ShardPlan:
     """The plan of the shards in a run's folder. Raises TlbenchError if there is none, or it can't be read."""
     path = run / SHARDS_NAME / PLAN_NAME
     data, raw = _read(path, PLAN_SCHEMA)
+    if data.get("tlbench") != VERSION:
+        raise TlbenchError(
+            f"{path}: made by tlbench {shortened(str(data.get('tlbench')))}, this is {VERSION}; merge with the version "
+            "that made the shards, or score them again"
+        )
     try:
         ids = tuple(text(one, "id") for one in listed(data["ids"], "ids", most=MOST_CLIPS))
         for one in ids:
