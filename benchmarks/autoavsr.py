@@ -7,8 +7,8 @@ The baseline follows mpc001/auto_avsr at 182b628 (``espnet/nets/batch_beam_searc
 for each of the 40 copies of it, and those of the whole prefix; the CTC scorer walks through the frames. Both search the
 same encodings on the same weights (the formula's, published size), in turn, and must find the same best tokens; how
 many of the other hypotheses are equal in order is printed, since in long searches some scores differ by rounding only.
-With the formula's weights every hypothesis is as long as the clip has frames, the slowest case. The baseline is timed on
-one clip; for several clips its time is taken as often as there are clips. Times are the processor's, because other
+With the formula's weights every hypothesis is as long as the clip has frames, the slowest case. The baseline is timed
+on one clip; for several clips its time is taken as often as there are clips. Times are the processor's, because other
 programs take turns with it.
 """
 
