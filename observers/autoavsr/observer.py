@@ -51,7 +51,7 @@ class AutoAVSR(LipReader):
     needs: ClassVar[Needs] = Needs(transcript=True, weights=True)
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
     recipes: ClassVar[Mapping[str, View]] = VIEWS
-    default_view: ClassVar[str] = "patches"
+    default_view: ClassVar[str] = "retinaface"
     modes: ClassVar[tuple[str, ...]] = (BEAM, CTC, SIMILARITY)
     answer: ClassVar[str] = "tokens"
     has_half: ClassVar[bool] = True

@@ -182,3 +182,19 @@ def test_a_package_of_ones_own_is_named_by_its_content() -> None:
     assert name(tensors) != name({**tensors, "a": torch.arange(4.0) + 1})
     assert name(tensors) != name({**tensors, "a": torch.arange(4.0).reshape(2, 2)})
     assert name(tensors) != name(tensors, half=True)
+
+
+def test_a_file_is_found_by_its_other_names_and_compared_with_a_published_md5(folder: Path) -> None:
+    card = replace(CARD, md5=hashlib.md5(b"kept").hexdigest()[:5], names=["net_updated.pth"])
+    (checkpoint_folder() / "net_updated.pth").write_bytes(b"kept")
+    found = find_weights([card], {})
+    assert found is not None
+    assert found.path.name == "net_updated.pth"
+    assert found.as_published is True
+    (checkpoint_folder() / "net.pth").write_bytes(b"another")
+    with pytest.warns(UserWarning, match=r"MD5 is [0-9a-f]{12} instead of the published") as told:
+        other = find_weights([card], {"net": checkpoint_folder() / "net.pth"})
+    assert other is not None
+    assert other.as_published is False
+    assert "\n" not in str(told[0].message)
+    assert here(card) == checkpoint_folder() / "net.pth"

@@ -17,6 +17,7 @@ from tests.factories.observer_weights import formula_weights
 from tlbench.checkpoints.catalogue import observer_cards, observer_names
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.alignments import whole_picture
 from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
@@ -104,6 +105,7 @@ def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | 
                         generated,
                         reference if needs.reference else None,
                         boxes if needs.boxes else None,
+                        placements_of(needs, generated, reference),
                     )
                 )
             states[number] = state
@@ -113,6 +115,12 @@ def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | 
     assert len(outcomes) == len(states)
     found |= dict(zip(states, outcomes, strict=True))
     return [found[number] for number in range(len(shows))]
+
+
+def placements_of(needs: Needs, *videos: FrameChunk | None) -> np.ndarray | None:
+    """The upper left of each frame as its mouth patch, for an observer that aligns mouths."""
+    longest = max(len(frames) for frames in videos if frames is not None)
+    return np.stack([whole_picture(needs.placements, 96)] * longest) if needs.placements else None
 
 
 def as_json(evidence: Evidence | ClipError) -> str:

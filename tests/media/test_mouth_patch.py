@@ -9,6 +9,8 @@ import pytest
 import skimage.transform
 
 from tlbench.errors import ClipError
+from tlbench.media.alignments import ALIGNMENTS
+from tlbench.media.mean_face import mean_face
 from tlbench.media.mouth_patch import MEAN_PX, MOUTH, STABLE, STABLE_XY, WINDOW_FRAMES, placements, warp
 
 SKIMAGE: Any = skimage.transform
@@ -33,7 +35,7 @@ def speaking(frames: int, seed: int = 0) -> np.ndarray:
     return face() + np.random.default_rng(seed).normal(0, 1.0, (frames, 68, 2))
 
 
-def upstreams_patches(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def upstreams_patches(pictures: np.ndarray, landmarks: np.ndarray, stable_xy: np.ndarray) -> np.ndarray:
     """av_hubert ``align_mouth.py`` (crop_patch), told in other words: warp to 256x256, then cut."""
     window = min(len(pictures), 12)
     patches = []
@@ -41,7 +43,7 @@ def upstreams_patches(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray
     for index, picture in enumerate(pictures):
         if index + window <= len(pictures):
             smooth = landmarks[index : index + window].mean(axis=0)
-            similarity = SKIMAGE.estimate_transform("similarity", smooth[list(STABLE)], STABLE_XY)
+            similarity = SKIMAGE.estimate_transform("similarity", smooth[list(STABLE)], stable_xy)
         assert similarity is not None
         whole = (SKIMAGE.warp(picture, inverse_map=similarity.inverse, output_shape=(256, 256)) * 255).astype("uint8")
         x, y = similarity(landmarks[index])[48:68].mean(axis=0)
@@ -51,12 +53,17 @@ def upstreams_patches(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray
     return np.stack(patches)
 
 
+MEAN_FACES = {"avhubert-own": STABLE_XY, "avhubert-20words": mean_face()[list(STABLE)]}
+
+
+@pytest.mark.parametrize("alignment", MEAN_FACES)
 @pytest.mark.parametrize("frames", [1, 5, WINDOW_FRAMES, 16])
-def test_patches_are_upstreams_within_one_grey_level(frames: int) -> None:
+def test_patches_are_upstreams_within_one_grey_level(frames: int, alignment: str) -> None:
     pictures = np.random.default_rng(1).integers(0, 256, (frames, HEIGHT, WIDTH, 3), dtype=np.uint8)
     landmarks = speaking(frames)
-    ours = np.stack([warp(*pair) for pair in zip(pictures, placements(landmarks), strict=True)])
-    theirs = upstreams_patches(pictures, landmarks)
+    found = ALIGNMENTS[alignment].placements(landmarks)
+    ours = np.stack([warp(*pair) for pair in zip(pictures, found, strict=True)])
+    theirs = upstreams_patches(pictures, landmarks, MEAN_FACES[alignment])
     assert np.abs(ours.astype(int) - theirs).max() <= 1  # noise: half a pixel astray would give differences of 100
     assert np.mean(ours != theirs) < 0.001
 

@@ -178,7 +178,9 @@ def test_a_control_that_can_not_be_made_is_said_and_counted(desk: Path) -> None:
 def test_metrics_without_their_checkpoint_are_left_out_aloud_or_refused_if_asked_for(desk: Path) -> None:
     with (
         pytest.warns(UserWarning, match="LSE-C.*left out: no checkpoint.*--weights syncnet="),
-        pytest.warns(UserWarning, match="WER1, WER2, ACC left out: no clip has a transcript.* put CLIP.txt next to"),
+        pytest.warns(
+            UserWarning, match="WER1, WER2, WER3, ACC left out: no clip has a transcript.* put CLIP.txt next to"
+        ),
     ):
         result = pixels(metrics=None)
     assert {metric.observer for metric in result.metrics} == {"pixels"}
