@@ -40,6 +40,7 @@ from tlbench.scoring.setup import prepare
 
 SELF_TEST_FRAMES = 29  # LRW's: long enough for every observer
 ANY_SIZE: Size = (256, 256)  # of frames, for views that take any size
+ORIGINAL_TOLERANCE = 1e-4  # of numbers: two right computations in float32 differ by less, see docs/live.md
 MADE_UP_WORD = "ABOUT"  # one of LRW's words
 
 
@@ -177,6 +178,90 @@ def _answers(
             answer = seen.evidence[kind.name].values[kind.answer]
             found[seen.clip.id] = answer.tolist() if isinstance(answer, np.ndarray) else [answer]
     return found
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value of a clip, as the original package and tlbench give it.
+
+    Attributes
+    ----------
+    clip_id, name : str
+        ``name`` is the evidence's: ``lse_d``, ``tokens``.
+    original, ours : str
+        Both values, shortened.
+    largest : float or None
+        The largest difference of numbers, None for texts and tokens.
+    equal : bool
+        Numbers differ by less than ``ORIGINAL_TOLERANCE`` of the original's largest value; texts and tokens not at all.
+    """
+
+    clip_id: str
+    name: str
+    original: str
+    ours: str
+    largest: float | None
+    equal: bool
+
+
+def original_check(
+    weights: Weights, dataset: str | None, data_root: Path | None, *, limit: int | None = None
+) -> list[Difference]:
+    """Read clips by the original package and by tlbench with the same weights, on the CPU.
+
+    Crops and samples are tlbench's for both. The clips are the real videos of a data set, or a made-up one if there is
+    no data set.
+
+    Raises
+    ------
+    TlbenchError
+        If the original package is missing, the observer has none, or no clip can be read by both.
+    """
+    if weights.card.observer not in observer_names():
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer uses it")
+    load_original: Callable[[Path, str], Observer] = capability(weights.card.observer, "original")
+    kind = observer_class(weights.card.observer)
+    view = trained_view(kind, weights.view)
+    other = load_original(weights.path, view)
+    plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if dataset is None:
+            clips: Sequence[Clip] = [made_up_clip(folder, _frame_size(kind, view))]
+        else:
+            clips = control_clips(load_dataset(dataset, data_root, limit=limit).clips, "ground-truth", None)
+        runners = [
+            ObserverRunner(Plan((plan,), BoxRule(), folder / side), loaded)
+            for side, loaded in (("original", {kind.name: other}), ("ours", {}))
+        ]
+        found: list[Difference] = []
+        reason = "there is no clip"
+        for clip in clips:
+            seen = [runner.observe([clip])[0] for runner in runners]
+            for failure in (error for one in seen for error in one.failures.values()):
+                reason = str(failure)
+            if all(kind.name in one.evidence for one in seen):
+                found += _differences(clip.id, *(one.evidence[kind.name] for one in seen))
+    if not found:
+        raise TlbenchError(f"checkpoint {weights.card.name!r}: no clip was read by both: {reason}")
+    return found
+
+
+def _differences(clip_id: str, original: Evidence, ours: Evidence) -> Iterator[Difference]:
+    """Of every value that the original's evidence has."""
+    for name, value in original.values.items():
+        own = ours.values[name]
+        largest = None
+        if isinstance(value, float):
+            largest = abs(float(value) - float(str(own)))
+            equal = largest <= ORIGINAL_TOLERANCE * max(abs(value), 1.0)
+        else:
+            equal = np.array_equal(np.asarray(value), np.asarray(own))
+        yield Difference(clip_id, name, _short(value), _short(own), largest, equal)
+
+
+def _short(value: object) -> str:
+    return repr(value.tolist() if isinstance(value, np.ndarray) else value)[:60]
 
 
 def _frame_size(kind: type[Observer], view: str) -> Size:

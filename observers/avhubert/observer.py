@@ -57,6 +57,7 @@ class AVHubert(LipReader):
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.avhubert.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.avhubert.train:TrainableAVHubert"
+    original: ClassVar[str] = "tlbench.observers.avhubert.original:OriginalAVHubert.load_original"
     expert: ClassVar[str] = "tlbench.observers.avhubert.expert:AVHubertExpert.of"
     audio_encoder: ClassVar[str] = "tlbench.observers.avhubert.expert:build_audio_encoder"
 

@@ -56,6 +56,7 @@ class Conformer(LipReader):
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.conformer.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.conformer.train:TrainableConformer"
+    original: ClassVar[str] = "tlbench.observers.conformer.original:OriginalConformer.load_original"
 
     def __init__(self, inference: ConformerInference) -> None:
         self._inference = inference

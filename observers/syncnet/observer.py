@@ -63,6 +63,7 @@ class SyncNet(Observer):
     default_view: ClassVar[str] = "sound"
     read_published: ClassVar[str] = "tlbench.observers.syncnet.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.syncnet.train:TrainableSyncNet"
+    original: ClassVar[str] = "tlbench.observers.syncnet.original:OriginalSyncNet.load_original"
 
     @classmethod
     def fits(cls, view: str, trained: str) -> bool:

@@ -25,7 +25,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import read_package
 from tlbench.checkpoints.weights import Weights
 from tlbench.cli.main import main
-from tlbench.verify import GroundTruthCheck, HalfEffect
+from tlbench.verify import Difference, GroundTruthCheck, HalfEffect
 
 CONTENT = b"not a real checkpoint, but whole"
 
@@ -287,3 +287,18 @@ def test_a_file_that_is_not_the_published_one_is_exit_code_1_however_well_it_wor
     assert "NOT the published file" in said.out
     assert "self-test passed" in said.out
     assert "instead of the published 961e8696f888" in said.err
+
+
+def test_verify_prints_what_the_original_says_otherwise(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "weights_of", lambda card, path: Weights(card, desk.folder / "x.pt", "0" * 64))
+    monkeypatch.setattr(verifying, "self_test", lambda weights: "score 1.0")
+    found = [
+        Difference("a", "score", "-0.5", "-0.5", 1e-8, True),
+        Difference("a", "tokens", "[5, 2]", "[6, 2]", None, False),
+    ]
+    monkeypatch.setattr(verifying, "original_check", lambda *_, **__: found)
+    said = desk("verify", "avhubert", "--against", "original")
+    assert said.code == 1
+    assert "clip a, tokens: original [5, 2], ours [6, 2]" in said.out
+    assert "against the original, score: equal in 1 of 1 clip, largest difference 1.0e-08" in said.out
+    assert "against the original, tokens: equal in 0 of 1 clip" in said.out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,20 @@ from tlbench import verify as verifying
 from tlbench.checkpoints.catalogue import find_card, known_cards
 from tlbench.checkpoints.package import Package, read_package, write_package
 from tlbench.checkpoints.weights import Weights
-from tlbench.errors import TlbenchError
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.observers.syncnet.observer import SyncNet
+from tlbench.observing import originals
 from tlbench.observing.evidence import Evidence
-from tlbench.verify import GroundTruthCheck, made_up_clip, published_check, reader_of, self_test, weights_of
+from tlbench.observing.observer import ClipState
+from tlbench.verify import (
+    GroundTruthCheck,
+    made_up_clip,
+    original_check,
+    published_check,
+    reader_of,
+    self_test,
+    weights_of,
+)
 
 SENTENCES = ("HELLO", "GOOD MORNING TO YOU", "IT IS LATE", "WHERE HAVE ALL THE FLOWERS GONE")
 
@@ -170,3 +181,34 @@ def test_a_bundled_observer_is_found_and_passes_its_own_test(name: str) -> None:
     found = weights_of(find_card(name), None)
     assert found.path == found.card.package
     assert " " in self_test(found)
+
+
+class OtherSyncNet(SyncNet):
+    """Gives another confidence than ours."""
+
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        found = super().compute(states)
+        assert isinstance(found[0], Evidence)
+        return [replace(found[0], values={**found[0].values, "sound_lse_c": 1.0})]
+
+
+def test_an_original_with_another_value_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_original(weights: Path, view: str) -> SyncNet:
+        return OtherSyncNet.load(weights, [view], "cpu")
+
+    monkeypatch.setattr(verifying, "capability", lambda *_: load_original)
+    found = original_check(given("syncnet", formula_weights("syncnet", tmp_path)), None, None)
+    assert [one.name for one in found if not one.equal] == ["sound_lse_c"]
+    assert len(found) > 3
+
+
+def test_without_the_original_package_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(originals, "find_spec", lambda _: None)
+    with pytest.raises(TlbenchError, match=r"of syncnet-python can't be imported .* see docs/live\.md") as caught:
+        original_check(given("syncnet", formula_weights("syncnet", tmp_path)), None, None)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_observer_of_which_there_is_no_package_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TlbenchError, match="'mvm' has no original package to compare with; choose one of avhubert"):
+        original_check(given("mvm", tmp_path / "x.pth"), None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from tlbench.document import counted
 if TYPE_CHECKING:
     from tlbench.checkpoints.card import Card
     from tlbench.checkpoints.package import Package
-    from tlbench.verify import GroundTruthCheck, HalfEffect
+    from tlbench.verify import Difference, GroundTruthCheck, HalfEffect
 
 
 @click.group(cls=CommandGroup)
@@ -188,6 +188,11 @@ def _contents(package: Package) -> Iterator[str]:
 @data_root_option
 @limit_option
 @click.option("--compare-bf16", is_flag=True, help="Also count the clips that are read differently in bfloat16.")
+@click.option(
+    "--against",
+    type=click.Choice(["original"]),
+    help="Also read the clips by the original package, and print the differences.",
+)
 @click.pass_context
 def verify_command(
     context: click.Context,
@@ -197,11 +202,14 @@ def verify_command(
     data_root: Path | None,
     limit: int | None,
     compare_bf16: bool,
+    against: str | None,
 ) -> None:
     """Load the checkpoint NAME and run it on a made-up clip; with a data set, score its real videos too.
 
-    Exit code: 0 all well; 1 it is not the published file, a published value is outside the interval, or clips could not
-    be scored; 2 it does not work.
+    --against original needs the original packages, see docs/live.md.
+
+    Exit code: 0 all well; 1 it is not the published file, a published value is outside the interval, the original gives
+    other values, or clips could not be scored; 2 it does not work.
     """
     from tlbench.checkpoints.catalogue import find_card
     from tlbench.cli.progress import ScoreProgress
@@ -209,6 +217,7 @@ def verify_command(
     from tlbench.verify import (
         half_precision_check,
         has_published_value,
+        original_check,
         published_check,
         self_test,
         weights_of,
@@ -226,9 +235,14 @@ def verify_command(
     if compare_bf16:
         click.echo(_effect(half_precision_check(weights, dataset, data_root, limit=limit)))
     well = weights.as_published is not False
+    if against is not None:
+        differences = original_check(weights, dataset, data_root, limit=limit)
+        for line in _against(differences):
+            say(line)
+        well &= all(difference.equal for difference in differences)
     if dataset is None:
         context.exit(0 if well else 1)
-    if compare_bf16 and not has_published_value(weights.card, dataset):  # the clips were for --compare-bf16 only
+    if (compare_bf16 or against) and not has_published_value(weights.card, dataset):  # the clips were for these only
         context.exit(0 if well else 1)
     with ScoreProgress() as progress:
         compared = published_check(weights, dataset, data_root, limit=limit, progress=progress)
@@ -243,6 +257,20 @@ def _effect(found: HalfEffect) -> str:
         f"half precision: {found.differing} of {counted(found.clips, 'clip')} read differently, "
         f"{found.edits} of {counted(found.symbols, 'symbol')}"
     )
+
+
+def _against(found: Sequence[Difference]) -> Iterator[str]:
+    """Every value that differs, and the largest difference of those that do not."""
+    for one in found:
+        if not one.equal:
+            yield f"clip {one.clip_id}, {one.name}: original {one.original}, ours {one.ours}"
+    clips = len({one.clip_id for one in found})
+    for name in dict.fromkeys(one.name for one in found):
+        values = [one for one in found if one.name == name]
+        same = sum(one.equal for one in values)
+        gaps = [one.largest for one in values if one.largest is not None]
+        apart = f", largest difference {max(gaps):.1e}" if gaps else ""
+        yield f"against the original, {name}: equal in {same} of {counted(clips, 'clip')}{apart}"
 
 
 def _verdict(found: GroundTruthCheck) -> str:

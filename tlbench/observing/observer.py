@@ -119,7 +119,7 @@ class ClipState(ABC):
 class Observer(ABC):
     """Takes clips and returns evidence. Built once per process by :meth:`load`.
 
-    Four class attributes name what else a package offers about this observer's network. Each is a string,
+    Five class attributes name what else a package offers about this observer's network. Each is a string,
     ``"package.module:name"``, so that reading the class imports no network; "" where the observer has none.
     :func:`tlbench.observing.registry.capability` imports them.
 
@@ -138,6 +138,9 @@ class Observer(ABC):
         A function, ``(tensors, sizes, name) -> AudioEncoder``: builds the frozen audio encoder that the tensors belong
         to. ``sizes`` is what ``AudioEncoder.sizes`` returned, or None for a published file, which states none; ``name``
         names the weights in messages. It raises TlbenchError if the tensors do not fit.
+    original : str
+        A function, ``(weights, view) -> Observer``: the same observer whose network is the original package's
+        (:mod:`tlbench.observing.originals`). It raises TlbenchError if the package is missing.
     """
 
     name: ClassVar[str]
@@ -154,6 +157,7 @@ class Observer(ABC):
     trainable: ClassVar[str] = ""
     expert: ClassVar[str] = ""
     audio_encoder: ClassVar[str] = ""
+    original: ClassVar[str] = ""
 
     @classmethod
     @abstractmethod

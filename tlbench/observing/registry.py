@@ -10,13 +10,14 @@ from tlbench.checkpoints.catalogue import observer_names, observer_target
 from tlbench.errors import TlbenchError, quoted
 from tlbench.observing.observer import Observer
 
-Capability = Literal["read_published", "trainable", "expert", "audio_encoder"]
+Capability = Literal["read_published", "trainable", "expert", "audio_encoder", "original"]
 
 _WITHOUT: dict[Capability, str] = {
     "read_published": "has no checkpoint file to read",
     "trainable": "can't be trained",
     "expert": "reads no lips that a generator could learn from",
     "audio_encoder": "has no audio encoder",
+    "original": "has no original package to compare with",
 }
 
 

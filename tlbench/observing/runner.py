@@ -8,7 +8,7 @@ that is killed continues where it stopped.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tlbench.datasets.clip import Clip
@@ -26,15 +26,18 @@ from tlbench.observing.registry import observer_class
 
 
 class ObserverRunner:
-    """The observers of a plan in one process. Each observer is loaded once, when a clip first needs it."""
+    """The observers of a plan in one process. Each observer is loaded once, when a clip first needs it.
 
-    def __init__(self, plan: Plan) -> None:
+    ``loaded`` are observers, by name, that take the place of those that would be loaded.
+    """
+
+    def __init__(self, plan: Plan, loaded: Mapping[str, Observer] | None = None) -> None:
         self.plan = plan
         self.cache = Cache(plan.cache / "evidence")
         self._needs = {o.name: o.needs for o in plan.observers}
         self._guides = GuideFinder(plan, self._needs)
         self._checker = ClipChecker(plan, self._needs, self._guides)
-        self._loaded: dict[str, Observer] = {}
+        self._loaded: dict[str, Observer] = dict(loaded or {})
 
     @property
     def clips_per_batch(self) -> int:
