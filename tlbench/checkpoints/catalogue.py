@@ -19,6 +19,7 @@ _LONGEST_NAME = 80  # characters of a name that messages show; it may come from 
 _BUILT_IN = {
     "avhubert": "tlbench.observers.avhubert.observer:AVHubert",
     "conformer": "tlbench.observers.conformer.observer:Conformer",
+    "mouth": "tlbench.observers.mouth.observer:Mouth",
     "mvm": "tlbench.observers.mvm.observer:MVM",
     "pixels": "tlbench.observers.pixels.observer:Pixels",
     "syncnet": "tlbench.observers.syncnet.observer:SyncNet",

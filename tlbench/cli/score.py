@@ -13,7 +13,7 @@ from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.options import (
     PATH,
-    data_and_landmark_options,
+    data_or_drive_options,
     face_and_source_options,
     given_weights,
     metrics_option,
@@ -23,15 +23,17 @@ from tlbench.cli.options import (
     weights_option,
 )
 from tlbench.cli.table_options import table_options
+from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
+    from tlbench.generation.drive import DriveOptions
     from tlbench.observing.face_options import FaceOptions
     from tlbench.scoring.options import RunOptions
     from tlbench.tables.formats import Format
 
 GROUPS = {
-    "Data": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest", "--large-pictures"),
+    "Data": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest", "--drive", "--large-pictures"),
     "What is measured": (
         "--metrics",
         "--weights",
@@ -59,7 +61,7 @@ GROUPS = {
 
 @click.command(cls=GroupedCommand, groups=GROUPS)
 @click.argument("generated", nargs=-1, required=True, type=PATH)
-@data_and_landmark_options
+@data_or_drive_options
 @metrics_option
 @weights_option
 @view_option
@@ -88,7 +90,7 @@ GROUPS = {
 def command(
     context: click.Context,
     generated: tuple[Path, ...],
-    data: DataOptions,
+    data: DataOptions | DriveOptions,
     metrics: str | None,
     weights: tuple[str, ...],
     views: tuple[str, ...],
@@ -111,13 +113,19 @@ def command(
     are written to OUT/<name>, with the options in config.toml, which --config takes. A run that was interrupted goes
     on where it stopped when the same command is given again.
 
+    With --drive, what leaks from the source videos is measured: each GENERATED has the folders silent, mismatched and
+    matched, and the drive says the data set.
+
     Exit code: 0 every clip was scored, 1 some were not or are copies (each with its reason), 2 nothing could be done.
     """
     from tlbench.cli.progress import ScoreProgress
+    from tlbench.datasets.options import DataOptions
     from tlbench.files import write_text_atomically
+    from tlbench.generation.drive import DriveOptions
     from tlbench.metrics.catalogue import find_metrics
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import OUT_NAME, score_folders
+    from tlbench.scoring.score_drive import score_drive
     from tlbench.tables.result_table import print_results
 
     out = out or Path(OUT_NAME)
@@ -133,17 +141,31 @@ def command(
     for column in as_names(columns) or ():
         find_metrics([column])  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
-        results = score_folders(
-            generated,
-            data,
-            measured,
-            faces,
-            options,
-            name=name,
-            out=out,
-            contact_sheet=contact_sheet,
-            progress=progress,
-        )
+        if isinstance(data, DataOptions):
+            results = score_folders(
+                generated,
+                data,
+                measured,
+                faces,
+                options,
+                name=name,
+                out=out,
+                contact_sheet=contact_sheet,
+                progress=progress,
+            )
+        else:
+            if contact_sheet is not None:
+                raise TlbenchError("--contact-sheet does not go with --drive; draw it of a folder of one kind")
+            results = score_drive(
+                generated,
+                data,
+                measured,
+                faces,
+                options,
+                name=name,
+                out=out,
+                progress=progress,
+            )
     for result in results:
         if result.role == "system":
             write_text_atomically(out / result.name / CONFIG_NAME, config_text(context))
@@ -151,7 +173,7 @@ def command(
         results,
         sys.stdout,
         table_format,
-        all_metrics=metrics is not None,
+        all_metrics=metrics is not None or isinstance(data, DriveOptions),
         columns=as_names(columns),
         intervals=not no_intervals,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -65,9 +65,37 @@ def run(
     of_folder, of_clips = _findings_of_names_and_texts(selection, setup.plan, role)
     if setup.weights:
         of_folder += check_training(setup.metrics, setup.weights, selection)
+    records = _records(selection, setup, name, options, out=out, of_clips=of_clips, excused=excused, progress=progress)
+    kept = [found for found in of_folder if found.code not in excused]
+    return write_result(records, selection, setup, name, options, out=out, started=started, role=role, findings=kept)
+
+
+def write_result(
+    records: Iterable[ClipRecord],
+    selection: Selection,
+    setup: Setup,
+    name: str,
+    options: RunOptions,
+    *,
+    out: Path,
+    started: datetime,
+    role: Role,
+    findings: Sequence[Finding] = (),
+) -> Result:
+    """Make the result of a run from its records and write it to the folder ``out``.
+
+    Parameters
+    ----------
+    records : iterable of ClipRecord
+        Read once, in order.
+    started : datetime
+        When the run began.
+    findings : sequence of Finding
+        Of the folder.
+    """
     is_control = role == "control"
     result = aggregate(
-        _records(selection, setup, name, options, out=out, of_clips=of_clips, excused=excused, progress=progress),
+        records,
         setup.metrics,
         make_protocols(selection, setup),
         name=name,
@@ -77,7 +105,7 @@ def run(
         selection=mark_of_selection(selection, setup.plan),
         role=role,
         interval=IntervalSettings(seed=options.seed, cluster=selection.dataset.cluster),
-        findings=[found for found in of_folder if found.code not in excused],
+        findings=findings,
         not_checked=_not_checked(setup.plan),
         strict=options.strict,
         trained_with=() if is_control else setup.trained_with,
@@ -114,7 +142,7 @@ def _records(
     with RecordWriter(out / RECORDS_NAME) as writer:
         for done, observation in enumerate(observe(plan, selection.clips, options.workers, options.engine), start=1):
             before = of_clips.get(observation.clip.id, ())
-            record = _record(observation, [*before, *_too_short_for_sync(observation, setup.metrics)], excused)
+            record = make_record(observation, [*before, *_too_short_for_sync(observation, setup.metrics)], excused)
             writer.write(record)
             if progress is not None:
                 progress(name, observation, done, len(selection.clips))
@@ -171,8 +199,11 @@ def _too_short_for_sync(observation: Observation, metrics: Sequence[Metric]) -> 
         yield from check_sync_length(observation.clip.id, observation.info.frames_expected, tuple(sorted(whom)))
 
 
-def _record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
-    """The observation without folders, which would show where its user keeps things."""
+def make_record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
+    """The observation without folders, which would show where its user keeps things.
+
+    ``findings`` were made before it; those with a code in ``excused`` are left out.
+    """
     clip = observation.clip
     paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
     files = [path for path in paths if path is not None]

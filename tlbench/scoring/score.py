@@ -239,7 +239,7 @@ def score_folders(
     progress: Progress | None = None,
 ) -> list[Result]:
     """What :func:`score_all` does, with its options as values."""
-    names = _system_names(folders, name)
+    names = system_names(folders, name)
     out = out or Path(OUT_NAME)
     selections = [data.load(folder) for folder in folders]
     kinds: list[str] = []
@@ -269,7 +269,7 @@ def score_folders(
         return with_blind_rows
 
 
-def _system_names(folders: Sequence[Path], name: str | None) -> list[str]:
+def system_names(folders: Sequence[Path], name: str | None) -> list[str]:
     """A name for each folder that also works as the name of its results' folder."""
     if not folders:
         raise TlbenchError("no folder of generated videos was given")
