@@ -25,8 +25,8 @@ from tlbench.observing.evidence import Evidence
 
 AGAINST_SOURCE = "mismatched-source"
 
-# The gap of the inner lips over the width of the mouth from which on a mouth counts as open: of 8,231 frames of `sil` in
-# every third clip of GRID's training part (s1), 5 % have a larger one (`python -m benchmarks.mouth_threshold --every 3`).
+# From this gap of the inner lips over the width of the mouth on, a mouth counts as open: of 8,231 frames of `sil`
+# in every third clip of GRID's training part (s1) 5 % have a larger one (benchmarks/mouth_threshold.py, --every 3).
 OPEN_GAP = 0.0695
 LEAST_SHARE_SEEN = 0.5  # of the frames in which the source's mouth is open: with fewer, the clip is not scored
 

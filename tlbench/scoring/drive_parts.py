@@ -44,7 +44,7 @@ def part_clips(drive: Drive, selection: Selection, folder: Path, part: str) -> l
 
     A clip without a video has ``generated=None``.
     """
-    kind, heard = PARTS[part]
+    kind, sound_kind = PARTS[part]
     names = ClipNames([clip.id for clip in selection.clips], selection.dataset.aliases)
     found = match_files(names, find_files(folder / kind)).files
     if not found:
@@ -52,7 +52,7 @@ def part_clips(drive: Drive, selection: Selection, folder: Path, part: str) -> l
             f"{folder / kind}: none of its files is named after a clip of the drive, such as "
             f"{quoted(selection.clips[0].id + '.mp4')}"
         )
-    sounds, texts = drive.of_kind(heard), transcripts(drive, selection, heard)
+    sounds, texts = drive.of_kind(sound_kind), transcripts(drive, selection, sound_kind)
     return [
         replace(
             clip,

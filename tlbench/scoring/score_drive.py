@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tlbench.datasets.selection import Selection
+from tlbench.errors import TlbenchError
 from tlbench.generation.drive import Drive, DriveOptions
 from tlbench.litter import remove_litter
 from tlbench.observing.engines import observe
@@ -75,6 +76,8 @@ def _of_folder(setup: Setup, folder: Path, kinds: Sequence[str]) -> Setup:
         for part in metric.parts[:1]
         if metric not in kept
     )
+    if not kept:
+        raise TlbenchError(f"nothing can be measured: {'; '.join(lost)}")
     used = {metric.observer for metric in kept}
     plan = replace(setup.plan, observers=tuple(one for one in setup.plan.observers if one.name in used))
     own = replace(setup, metrics=kept, plan=plan, left_out=(*setup.left_out, *lost))
