@@ -92,7 +92,7 @@ def test_a_missing_video_is_that_clips_failure_and_without_its_kind_nothing_is_m
     assert result.row("leak_open/sound").scored == 1
     assert not result.complete
     shutil.rmtree(tmp_path / "part" / "silent")
-    with pytest.raises(TlbenchError, match="nothing can be measured: open in silence left out: .* no folder silent"):
+    with pytest.raises(TlbenchError, match=r"nothing can be measured: open in silence left out: .* no folder silent"):
         scored(desk, tmp_path / "part", tmp_path)
 
 

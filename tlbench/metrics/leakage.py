@@ -12,6 +12,7 @@ as the identity reference. Of its definition we know what its abstract and publi
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 
@@ -87,6 +88,7 @@ def _lse(
         aggregation="clips",
         headline=False,
         parts=parts,
+        lowest=0 if len(parts) == 1 else -inf,  # a difference may have either sign
     )
 
 
