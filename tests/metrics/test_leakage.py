@@ -40,17 +40,17 @@ def test_each_error_rate_is_of_its_own_text() -> None:
 
 
 def test_each_sync_is_of_its_own_video_and_sound() -> None:
-    def heard(lse_c: float, shift: int = 15) -> dict[str, object]:
+    def synced(lse_c: float, shift: int = 15) -> dict[str, object]:
         return {"common_max_shift_frames": shift, "common_lse_c": lse_c, "common_lse_d": 10 - lse_c}
 
-    parts = {"silent": heard(1.0), "mismatched": heard(2.0), "mismatched_source": heard(3.0), "matched": heard(5.0)}
+    parts = {"silent": synced(1.0), "mismatched": synced(2.0), "mismatched_source": synced(3.0), "matched": synced(5.0)}
     assert tally("leak_silent_lse_c/sound", **parts) == MeanTally(1.0, 1)
     assert tally("leak_lse_c_new/sound", **parts) == MeanTally(2.0, 1)
     assert tally("leak_lse_c/sound", **parts) == MeanTally(3.0, 1)
     assert tally("leak_lsd_c/sound", **parts) == MeanTally(3.0, 1)
     assert tally("leak_lsd_d/sound", **parts) == MeanTally(-3.0, 1)
     with pytest.raises(ClipError, match="LSE takes 21 frames"):
-        tally("leak_lsd_c/sound", **{**parts, "matched": heard(5.0, 0)})
+        tally("leak_lsd_c/sound", **{**parts, "matched": synced(5.0, 0)})
 
 
 def test_they_are_asked_for_by_name_only() -> None:

@@ -112,6 +112,8 @@ def test_metrics_of_a_drive_and_others_do_not_mix(desk: Path, tmp_path: Path) ->
         score(desk / "copy" / "silent", "folder", desk / "real", metrics=["leak_open"])
     with pytest.raises(TlbenchError, match="psnr/paper is not measured on a drive"):
         scored(desk, desk / "copy", tmp_path, MetricOptions(("psnr",)))
+    with pytest.raises(TlbenchError, match="--controls does not go with --drive"):
+        scored(desk, desk / "copy", tmp_path, MetricOptions(controls=("all",)))
 
 
 def run(*words: object) -> tuple[int, str]:

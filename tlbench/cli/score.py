@@ -121,7 +121,6 @@ def command(
     from tlbench.cli.progress import ScoreProgress
     from tlbench.datasets.options import DataOptions
     from tlbench.files import write_text_atomically
-    from tlbench.generation.drive import DriveOptions
     from tlbench.metrics.catalogue import find_metrics
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import OUT_NAME, score_folders
@@ -173,7 +172,7 @@ def command(
         results,
         sys.stdout,
         table_format,
-        all_metrics=metrics is not None or isinstance(data, DriveOptions),
+        all_metrics=metrics is not None,
         columns=as_names(columns),
         intervals=not no_intervals,
     )

@@ -61,7 +61,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
         For a word that selects no metric.
     """
     if words is None:
-        return tuple(metric for metric in all_metrics() if metric.headline)
+        return tuple(metric for metric in all_metrics() if metric.headline and not metric.parts)
     wanted: set[str] = set()
     for word in words:
         found = {metric.key for metric in all_metrics() if _asks(word, metric)}

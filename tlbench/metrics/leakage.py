@@ -86,7 +86,7 @@ def _lse(
         tally=tally,
         description=f"{what}, SyncNet on the view of the run, as lse_c/sound and lse_d/sound; mean over clips",
         aggregation="clips",
-        headline=False,
+        headline=name.endswith(("lse_c", "lse_c_new", "lsd_c")),
         parts=parts,
         lowest=0 if len(parts) == 1 else -inf,  # a difference may have either sign
     )
@@ -107,7 +107,6 @@ def _wer(name: str, label: str, better: Direction, text: str, what: str) -> Metr
         "over all words",
         aggregation="pooled",
         scale=100.0,
-        headline=False,
         lowest=0,
         parts=(MISMATCHED,),
     )
@@ -132,7 +131,6 @@ METRICS: tuple[Metric, ...] = (
         aggregation="pooled",
         rule=f"gap={OPEN_GAP:g}",
         scale=100.0,
-        headline=False,
         digits=1,
         parts=(SILENT,),
         lowest=0,

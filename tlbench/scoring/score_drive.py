@@ -52,6 +52,8 @@ def score_drive(
     TlbenchError
         If the run can't be done at all: one line with the reason and the way out.
     """
+    if measured.controls:
+        raise TlbenchError("--controls does not go with --drive; score a folder with the source videos in each kind")
     names = system_names(folders, name)
     out = out or Path(OUT_NAME)
     kinds = [found_kinds(folder) for folder in folders]
