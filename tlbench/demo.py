@@ -173,4 +173,4 @@ def _shown() -> list[str]:
 def reading_metrics(dataset: str) -> Sequence[str]:
     """Names of the headline metrics of the observers that are bundled for a data set, without pixels."""
     readers = {card.observer for card in known_cards() if card.package is not None and dataset in card.datasets}
-    return list(dict.fromkeys(m.name for m in all_metrics() if m.headline and m.observer in readers))
+    return list(dict.fromkeys(m.name for m in all_metrics() if m.headline and not m.parts and m.observer in readers))

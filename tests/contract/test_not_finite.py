@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 import tlbench
-from tests.contract.test_metric_contract import evidence_of
+from tests.contract.test_metric_contract import recorded
 from tests.factories.media_factory import tone, write_clip
 from tlbench.checkpoints.catalogue import find_card, known_cards, observer_names
 from tlbench.checkpoints.package import read_package, source_of, view_of, words_of, write_package
@@ -89,6 +89,10 @@ def spoil(evidence: Evidence, number: float) -> Evidence:
     return Evidence(evidence.observer, values, finite=np.isfinite(number).item())
 
 
+def spoil_all(evidence: dict[str, Evidence], number: float) -> dict[str, Evidence]:
+    return {name: spoil(one, number) for name, one in evidence.items()}
+
+
 def is_floats(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
@@ -99,8 +103,8 @@ def metric(request: pytest.FixtureRequest) -> Metric:
     return found
 
 
-def result_of(metric: Metric, *clips: Evidence) -> Result:
-    records = [ClipRecord(ClipInfo(str(n)), evidence={metric.observer: clip}) for n, clip in enumerate(clips)]
+def result_of(metric: Metric, *clips: dict[str, Evidence]) -> Result:
+    records = [ClipRecord(ClipInfo(str(n)), evidence=clip) for n, clip in enumerate(clips)]
     protocol = Protocol.of(metric, dataset="toy", split="test", view="whole@1", decoding="pyav-25fps@1")
     about = {"name": "x", "dataset": "toy", "split": "test", "expected": len(clips)}
     return aggregate(records, [metric], {metric.key: protocol}, interval=IntervalSettings(resamples=100), **about)
@@ -108,8 +112,8 @@ def result_of(metric: Metric, *clips: Evidence) -> Result:
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_evidence_that_is_not_finite_is_no_number_of_any_metric(metric: Metric, number: float) -> None:
-    whole = evidence_of(metric.observer, 0.0)
-    result = result_of(metric, whole, spoil(whole, number), whole)
+    whole = recorded(metric, 0.0)
+    result = result_of(metric, whole, spoil_all(whole, number), whole)
     assert result.row(metric.key).scored == 2
     assert result.row(metric.key).value == result_of(metric, whole, whole).row(metric.key).value
     assert result.by_id["1"].failures[metric.key].code == "not-finite"
@@ -118,9 +122,9 @@ def test_evidence_that_is_not_finite_is_no_number_of_any_metric(metric: Metric, 
 
 
 def test_numbers_whose_sum_is_beyond_all_numbers_are_no_numbers(metric: Metric) -> None:
-    whole = evidence_of(metric.observer, 0.0)
+    whole = recorded(metric, 0.0)
     usual = result_of(metric, whole, whole).row(metric.key)
-    result = result_of(metric, whole, spoil(whole, 1.5e308), whole)
+    result = result_of(metric, whole, spoil_all(whole, 1.5e308), whole)
     if metric.reads and not metric.mode:  # made of texts and ranks, in which no number changed
         assert result.row(metric.key).scored == 3
     elif result.row(metric.key).scored == 2:

@@ -123,7 +123,8 @@ def calibrate(
         observers = {plan.name for plan in setup.plan.observers}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the first call gave the same warnings
-            setup = set_up([metric.key for metric in all_metrics() if metric.observer in observers])
+            own = (metric for metric in all_metrics() if metric.observer in observers)
+            setup = set_up([metric.key for metric in own if not metric.parts])
     job = CalibrationRun(selection, setup, out or Path("tlbench-calibration"), workers, seed, progress)
     clip_warnings = ClipWarnings()
     sources = SwapSources(job, clip_warnings)

@@ -11,13 +11,14 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
-from tlbench.cli.options import PATH, SEED, WholeNumber, json_option, take_over_option
+from tlbench.cli.options import PATH, SEED, WholeNumber, data_options, json_option, seed_option, take_over_option
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 
 if TYPE_CHECKING:
     from tlbench.datasets.dataset import Dataset
     from tlbench.datasets.locations import Location
+    from tlbench.datasets.options import DataOptions
 
 
 @click.group("data", cls=CommandGroup)
@@ -140,6 +141,30 @@ def synth(
             progress=progress,
         )
     say(f"{out}: {counted(rendered, 'clip')} rendered now")
+
+
+@command.command("drive")
+@data_options
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where it is written.")
+@seed_option
+@take_over_option
+def drive(data: DataOptions, out: Path, seed: int, take_over: bool) -> None:
+    """Write what a generator is driven with to see what leaks from the source video.
+
+    For each clip of the data set three sound files as long as its video: silence, the speech of another clip and its
+    own. OUT/drive.json says which video and which sound belong together. Generate each pair with any generator, write
+    the videos to GENERATED/silent/<id>.mp4, GENERATED/mismatched/<id>.mp4 and GENERATED/matched/<id>.mp4, and score
+    them with `tlbench score GENERATED --drive OUT`.
+    """
+    from tlbench.cli.progress import CountProgress
+    from tlbench.generation.make_drive import make_drive
+
+    with CountProgress("listening", "clips") as progress:
+        made = make_drive(out, data, seed=seed, take_over=take_over, progress=progress)
+    say(f"{out}: {counted(len(made.items), 'sound')} for {counted(len(made.clips), 'clip')}")
+    cut = sum(item.cut_seconds > 0 for item in made.of_kind("mismatched").values())
+    if cut:
+        say(f"{cut} of the speeches of another clip are longer than the video and were cut", err=True)
 
 
 @command.command("info")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tlbench.talklip.generate_dataset import GeneratedDataset
 
 DATASET_ONLY = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache")
+DRIVE_SAYS = ("dataset", "split", "subset", "limit", "video", "audio")
 GROUPS = {
     "Generator": ("--checkpoint", "--identity", "--trim"),
     "A data set": (
@@ -39,6 +40,7 @@ GROUPS = {
         "--boxes",
         "--large-pictures",
     ),
+    "A drive": ("--drive",),
     "A single video": ("--video", "--audio"),
     "Faces": ("--detector", "--smooth", "--face", "--weights"),
     "Running": ("--device", "--precision", "--workers", "--cache"),
@@ -57,6 +59,12 @@ GROUPS = {
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Folder, or one .mp4 file.")
 @optional_dataset_options
+@click.option(
+    "--drive",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Sounds made by `tlbench data drive`.",
+)
 @click.option("--video", type=click.Path(path_type=Path), metavar="FILE", help="Video of a face, any size and rate.")
 @click.option("--audio", type=click.Path(path_type=Path), metavar="FILE", help="The speech, with --video.")
 @click.option(
@@ -97,13 +105,22 @@ def command(context: click.Context, /, **options: Any) -> None:
     """Generate videos with a trained generator.
 
     With --dataset, OUT/<id>.mp4 is written for each reference video: its frames with generated faces, and its audio, to
-    be scored like any generator's folder. Videos that exist are kept, so that a stopped run is continued by the same
-    command. With --video and --audio, the face of a video is generated for other speech. A JSON file next to the videos
-    says how they were generated.
+    be scored like any generator's folder. With --drive, OUT/<kind>/<id>.mp4 is written for each sound that
+    `tlbench data drive` made: for silence, another clip's speech and the video's own. Videos that exist are kept, so
+    that a stopped run is continued by the same command. With --video and --audio, the face of a video is generated for
+    other speech. A JSON file next to the videos says how they were generated.
 
     Exit codes: 0 all written, 1 some could not be generated, 2 nothing done.
     """
     dataset, video, audio = options["dataset"], options["video"], options["audio"]
+    if options["drive"] is not None:
+        for name in DRIVE_SAYS:
+            if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+                raise TlbenchError(f"--{name} does not go with --drive, which says what is generated; leave it out")
+        kinds = _generate_drive(options)
+        for kind, done in kinds.items():
+            _print(done, options["out"] / kind)
+        context.exit(1 if any(done.failures for done in kinds.values()) else 0)
     if dataset is not None:
         if video is not None or audio is not None:
             raise TlbenchError("--video and --audio are for a single video; leave them out, or leave out --dataset")
@@ -111,7 +128,7 @@ def command(context: click.Context, /, **options: Any) -> None:
         _print(done, options["out"])
         context.exit(1 if done.failures else 0)
     if video is None or audio is None:
-        raise TlbenchError("nothing to generate from: give --dataset, or --video and --audio")
+        raise TlbenchError("nothing to generate from: give --dataset, --drive, or --video and --audio")
     for name in DATASET_ONLY:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             raise TlbenchError(f"--{name.replace('_', '-')} is for data sets; leave it out with --video")
@@ -133,6 +150,31 @@ def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
             limit=options["limit"],
             manifest=options["manifest"],
             boxes=options["boxes"],
+            weights=given_weights(options["weights"]),
+            detector=options["detector"],
+            smooth=options["smooth"],
+            face=options["face"],
+            identity=options["identity"] or "first",
+            trim=options["trim"],
+            device=options["device"],
+            precision=options["precision"],
+            workers=options["workers"],
+            cache=options["cache"],
+            take_over=options["take_over"],
+            progress=progress,
+        )
+
+
+def _generate_drive(options: dict[str, Any]) -> dict[str, GeneratedDataset]:
+    from tlbench.cli.progress import CountProgress
+    from tlbench.generation.drive import DriveOptions
+    from tlbench.talklip.generate_dataset import generate_drive
+
+    with CountProgress("generating", "videos") as progress:
+        return generate_drive(
+            options["checkpoint"],
+            options["out"],
+            DriveOptions(options["drive"], options["data_root"], options["manifest"], options["boxes"]),
             weights=given_weights(options["weights"]),
             detector=options["detector"],
             smooth=options["smooth"],

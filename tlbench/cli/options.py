@@ -22,6 +22,7 @@ from tlbench.json_input import parse_json
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
+    from tlbench.generation.drive import DriveOptions
     from tlbench.observing.face_options import FaceOptions
     from tlbench.scoring.options import RunOptions
 
@@ -62,6 +63,15 @@ def data_options(command: _Command) -> _Command:
 def data_and_landmark_options(command: _Command) -> _Command:
     """As :func:`data_options`, with ``--landmarks``."""
     return dataset_options(landmarks_option(_as_value(_data, "data", ("landmarks", "boxes", *_CLIPS), command)))
+
+
+def data_or_drive_options(command: _Command) -> _Command:
+    """As :func:`data_and_landmark_options`, or with ``--drive`` in place of ``--dataset``.
+
+    The command gets ``data``: a DataOptions, or a DriveOptions.
+    """
+    names = ("drive", "landmarks", "boxes", *_CLIPS)
+    return optional_dataset_options(landmarks_option(drive_option(_as_value(_data_or_drive, "data", names, command))))
 
 
 def dataset_options(command: _Command) -> _Command:
@@ -138,6 +148,19 @@ def _data(dataset: str, data_root: Path | None, **rest: Any) -> DataOptions:
     return DataOptions(dataset, data_root, **rest)
 
 
+def _data_or_drive(drive: Path | None, dataset: str | None, **rest: Any) -> DataOptions | DriveOptions:
+    from tlbench.generation.drive import DriveOptions
+
+    if drive is None:
+        if dataset is None:
+            raise TlbenchError("it is not said which data set the videos are of; give --dataset, or --drive")
+        return _data(dataset, **rest)
+    for name in _DRIVE_SAYS:
+        if (dataset if name == "dataset" else rest[name]) is not None:
+            raise TlbenchError(f"--{name} does not go with --drive, which says what is scored; leave it out")
+    return DriveOptions(drive, rest["data_root"], rest["manifest"], rest["boxes"])
+
+
 def _faces(**given: Any) -> FaceOptions:
     from tlbench.observing.face_options import FaceOptions
 
@@ -191,6 +214,13 @@ _CLIP_OPTIONS = (
     ),
 )
 _boxes_option = click.option("--boxes", type=PATH, metavar="FOLDER", help="Face boxes, one .npy (T, 4) for each clip.")
+drive_option = click.option(
+    "--drive",
+    type=PATH,
+    metavar="FILE",
+    help="drive.json of `tlbench data drive`, in place of --dataset.",
+)
+_DRIVE_SAYS = ("dataset", "split", "subset", "limit", "landmarks")
 landmarks_option = click.option(
     "--landmarks", type=PATH, metavar="FOLDER", help="Face landmarks, one .npy (T, 68, 2) for each clip."
 )

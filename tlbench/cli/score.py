@@ -16,7 +16,7 @@ from tlbench.cli.lines import say
 from tlbench.cli.options import (
     PATH,
     WholeNumber,
-    data_and_landmark_options,
+    data_or_drive_options,
     face_and_source_options,
     given_weights,
     metrics_option,
@@ -31,12 +31,13 @@ from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
+    from tlbench.generation.drive import DriveOptions
     from tlbench.observing.face_options import FaceOptions
     from tlbench.scoring.options import RunOptions
     from tlbench.tables.formats import Format
 
 GROUPS = {
-    "Data": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest", "--large-pictures"),
+    "Data": ("--dataset", "--data-root", "--split", "--subset", "--limit", "--manifest", "--drive", "--large-pictures"),
     "What is measured": (
         "--metrics",
         "--weights",
@@ -67,7 +68,7 @@ GROUPS = {
 
 @click.command(cls=GroupedCommand, groups=GROUPS)
 @click.argument("generated", nargs=-1, required=True, type=PATH)
-@data_and_landmark_options
+@data_or_drive_options
 @metrics_option
 @weights_option
 @view_option
@@ -111,7 +112,7 @@ GROUPS = {
 def command(
     context: click.Context,
     generated: tuple[Path, ...],
-    data: DataOptions,
+    data: DataOptions | DriveOptions,
     metrics: str | None,
     weights: tuple[str, ...],
     views: tuple[str, ...],
@@ -136,19 +137,28 @@ def command(
     are written to OUT/<name>, with the options in config.toml, which --config takes. A run that was interrupted goes
     on where it stopped when the same command is given again.
 
+    With --drive, what leaks from the source videos is measured: each GENERATED has the folders silent, mismatched and
+    matched, and the drive says the data set.
+
     Exit code: 0 every clip was scored, 1 some were not or are copies (each with its reason), 2 nothing could be done,
     75 stopped at SIGUSR1.
     """
     from tlbench.cli.progress import ScoreProgress
     from tlbench.files import write_text_atomically
+    from tlbench.generation.drive import DriveOptions
     from tlbench.metrics.catalogue import find_metrics
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import OUT_NAME, score_folders
+    from tlbench.scoring.score_drive import score_drive
     from tlbench.scoring.score_shard import score_shard
     from tlbench.scoring.shard import parse_shard
     from tlbench.tables.result_table import print_results
 
     out = out or Path(OUT_NAME)
+    not_of_drives = {"--contact-sheet": contact_sheet, "--shard": shard_text, "--print-sbatch": print_sbatch}
+    for given, value in not_of_drives.items():
+        if isinstance(data, DriveOptions) and value is not None:
+            raise TlbenchError(f"{given} does not go with --drive; leave it out")
     if print_sbatch is not None:
         _print_sbatch(print_sbatch, out)
         return
@@ -167,7 +177,13 @@ def command(
     for column in as_names(columns) or ():
         find_metrics([column])  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
-        if shard is None:
+        if isinstance(data, DriveOptions):
+            results = score_drive(generated, data, measured, faces, options, name=name, out=out, progress=progress)
+        elif shard is not None:
+            results = score_shard(
+                generated, data, measured, faces, options, shard, name=name, out=out, progress=progress
+            )
+        else:
             results = score_folders(
                 generated,
                 data,
@@ -178,10 +194,6 @@ def command(
                 out=out,
                 contact_sheet=contact_sheet,
                 progress=progress,
-            )
-        else:
-            results = score_shard(
-                generated, data, measured, faces, options, shard, name=name, out=out, progress=progress
             )
     for result in results:
         if result.role == "system":

@@ -36,6 +36,10 @@ class Selection:
         As given.
     limit : int or None
     notes : tuple of str
+    drive : str or None
+        SHA-256 of the drive (:mod:`tlbench.generation.drive`) whose source clips these are.
+    donors : tuple of Clip
+        Further clips, whose speech the drive uses.
     """
 
     dataset: Dataset
@@ -51,6 +55,8 @@ class Selection:
     landmarks: Path | None = None
     limit: int | None = None
     notes: tuple[str, ...] = ()
+    drive: str | None = None
+    donors: tuple[Clip, ...] = ()
 
     @property
     def expected(self) -> int | None:

@@ -30,6 +30,7 @@ INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 3
 # Middles of the inner lips, eye corners (outer, inner) and cheeks: mediapipe/modules/face_geometry/data/
 # canonical_face_model_uv_visualization.png. Right and left are the person's own.
 UPPER_LIP, LOWER_LIP = 13, 14
+RIGHT_CORNER, LEFT_CORNER = 61, 291  # of the outer lips
 RIGHT_EYE, LEFT_EYE = (33, 133), (263, 362)
 RIGHT_CHEEK, LEFT_CHEEK = 234, 454
 
@@ -121,6 +122,15 @@ def mouth_opening(points: np.ndarray) -> float:
     right, left = (points[list(corners)].mean(axis=0) for corners in (RIGHT_EYE, LEFT_EYE))
     apart = float(np.linalg.norm(left - right))
     return float(np.linalg.norm(points[LOWER_LIP] - points[UPPER_LIP])) / apart if apart > 0 else 0.0
+
+
+def lip_gap(points: np.ndarray) -> float:
+    """The distance between the inner lips at the middle, over the distance between the corners of the mouth.
+
+    Both are measured in x, y and z. 0 is a closed mouth; 0 too if the corners coincide.
+    """
+    width = float(np.linalg.norm(points[LEFT_CORNER] - points[RIGHT_CORNER]))
+    return float(np.linalg.norm(points[LOWER_LIP] - points[UPPER_LIP])) / width if width > 0 else 0.0
 
 
 def head_turn_degrees(points: np.ndarray) -> float:

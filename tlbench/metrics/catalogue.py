@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import get_args
 
 from tlbench.errors import TlbenchError, did_you_mean, quoted
-from tlbench.metrics import accuracy, intelligibility, quality, similarity, sync
+from tlbench.metrics import accuracy, intelligibility, leakage, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
 
 
@@ -24,6 +24,7 @@ def all_metrics() -> tuple[Metric, ...]:
         *sync.METRICS,
         *quality.METRICS,
         *similarity.METRICS,
+        *leakage.METRICS,
     ]
     for point in entry_points(group="tlbench.metrics"):
         found += point.load()
@@ -51,7 +52,8 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
     ----------
     words : iterable of str, or None
         Names (``psnr``: both arithmetics), keys (``psnr/paper``), arithmetics (``paper``: its headline metrics),
-        observers (``pixels``: all of its metrics) or ``all``; None is every headline metric.
+        observers (``pixels``: all of its metrics) or ``all``; None is every headline metric. A metric of a drive is
+        selected by its name or key only.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
         For a word that selects no metric.
     """
     if words is None:
-        return tuple(metric for metric in all_metrics() if metric.headline)
+        return tuple(metric for metric in all_metrics() if metric.headline and not metric.parts)
     wanted: set[str] = set()
     for word in words:
         found = {metric.key for metric in all_metrics() if _asks(word, metric)}
@@ -79,6 +81,8 @@ def named_apart(words: Iterable[str]) -> list[str]:
 
 
 def _asks(word: str, metric: Metric) -> bool:
+    if metric.parts:
+        return word in (metric.name, metric.key)
     if word in get_args(Arithmetic):
         return metric.arithmetic == word and metric.headline
     return word in ("all", metric.name, metric.key, metric.observer)

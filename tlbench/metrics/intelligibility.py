@@ -34,9 +34,9 @@ def _text(evidence: Evidence, name: str) -> str:
     return str(value)
 
 
-def _transcript(evidence: Evidence) -> str:
+def _transcript(evidence: Evidence, name: str = "reference") -> str:
     """The transcript. Raises ClipError ``empty-transcript`` if it has no word, since there is no rate over no words."""
-    text = _text(evidence, "reference")
+    text = _text(evidence, name)
     if not has_words(text):
         shown = f"{quoted(text)} has no word in it" if text.strip() else "is empty"
         raise ClipError("empty-transcript", f"the transcript {shown}; word error rates leave the clip out")
@@ -81,6 +81,15 @@ def _spelled_word_errors(evidence: Evidence) -> ErrorTally:
 def _word_errors(words: Words, hypothesis: str) -> Callable[[Evidence], ErrorTally]:
     def tally(evidence: Evidence) -> ErrorTally:
         return count_word_errors(words(_transcript(evidence)), words(_text(evidence, hypothesis)))
+
+    return tally
+
+
+def spoken_word_errors(transcript: str, hypothesis: str) -> Callable[[Evidence], ErrorTally]:
+    """The tally of ``wer1/sound``, between two texts of the evidence with these names."""
+
+    def tally(evidence: Evidence) -> ErrorTally:
+        return count_word_errors(spoken(_transcript(evidence, transcript)), spoken(_text(evidence, hypothesis)))
 
     return tally
 

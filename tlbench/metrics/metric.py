@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -76,6 +76,9 @@ class Metric:
     scores_empty : bool
         Whether a clip with both sums 0 counts as scored. Otherwise such a tally means that the metric does not apply to
         the clip.
+    parts : tuple of str
+        Of a drive (:mod:`tlbench.generation.drive`): the kinds of driven videos whose evidence ``tally`` gets, each
+        value under ``part.name``. () for a metric of plain scoring. A metric with parts is only computed with a drive.
     lowest, highest : float
         Between which every clip's value lies, in the unit shown. A file with another value is refused.
     reads : "", "sentence", "word" or "forced"
@@ -107,6 +110,7 @@ class Metric:
     note: str = ""
     outdated: bool = False
     scores_empty: bool = False
+    parts: tuple[str, ...] = ()
     lowest: float = -inf
     highest: float = inf
     reads: Reads = ""
@@ -116,9 +120,25 @@ class Metric:
         return f"{self.name}/{self.arithmetic}"
 
     @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """Under which names a record has its evidence: the observer's, with ``@part`` for each part of a drive."""
+        return tuple(f"{self.observer}@{part}" for part in self.parts) or (self.observer,)
+
+    @property
     def rates_reading(self) -> bool:
         """Whether it says how well something was read, so that guessing without pictures has a number too."""
         return self.reads != "" and self.better != "none"
+
+    def of_parts(self, evidence: Mapping[str, Evidence]) -> Evidence:
+        """What ``tally`` gets: the observer's evidence of a record, or that of all parts, each value ``part.name``.
+
+        Raises KeyError if the record lacks a name of :attr:`evidence_names`.
+        """
+        if not self.parts:
+            return evidence[self.observer]
+        own = dict(zip(self.parts, (evidence[name] for name in self.evidence_names), strict=True))
+        values = {f"{part}.{name}": value for part, seen in own.items() for name, value in seen.values.items()}
+        return Evidence(self.observer, values, finite=all(seen.finite for seen in own.values()))
 
     def value(self, tally: Tally) -> float | None:
         """The number of a (summed) tally, in the unit shown; None for an empty tally."""

@@ -187,7 +187,9 @@ def _escape(text: str) -> str:
 SHORT = "short"  # videos that stop early were scored (--allow-short)
 
 
-def selection_mark(subset: Iterable[str] | None = None, limit: int | None = None, *, short: bool = False) -> str | None:
+def selection_mark(
+    subset: Iterable[str] | None = None, limit: int | None = None, *, short: bool = False, drive: str | None = None
+) -> str | None:
     """Short text for the selected part of a split; None for the whole split.
 
     Parameters
@@ -198,8 +200,10 @@ def selection_mark(subset: Iterable[str] | None = None, limit: int | None = None
         Number of clips that were kept, from the first, after ``subset``.
     short : bool
         Whether videos that stop early were scored (``--allow-short``).
+    drive : str or None
+        SHA-256 of the drive whose clips they are, which says which clips and what sound; its first 12 digits are kept.
     """
-    marks = []
+    marks = [] if drive is None else [f"drive={drive[:WEIGHTS_DIGITS]}"]
     if subset is not None:
         marks.append("subset=" + hashlib.sha256("\n".join(sorted(subset)).encode()).hexdigest()[:WEIGHTS_DIGITS])
     if limit is not None:

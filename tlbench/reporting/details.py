@@ -150,9 +150,9 @@ def check_record(record: ClipRecord, clip: ClipScore, result: Result) -> None:
     for metric in result.metrics:
         if metric.outdated:
             continue  # the evidence gives the newer version's number
-        evidence, kept = record.evidence.get(metric.observer), clip.tallies.get(metric.key)
+        there, kept = record.evidence.keys() >= set(metric.evidence_names), clip.tallies.get(metric.key)
         try:
-            tally = None if evidence is None else metric.tally(evidence)
+            tally = metric.tally(metric.of_parts(record.evidence)) if there else None
         except ClipError:
             tally = None
         except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:

@@ -147,17 +147,19 @@ def _score(record: ClipRecord, metrics: Sequence[Metric]) -> ClipScore:
     # Errors of the real video make `sound` numbers of the clip worthless for every system.
     withheld = {name for found in record.findings if is_of_dataset(found.code) for name in found.observers}
     for metric in metrics:
-        evidence = record.evidence.get(metric.observer)
-        if evidence is None:
-            if metric.observer not in record.failures:
+        names = metric.evidence_names
+        for name in names:
+            if name not in record.evidence and name not in record.failures:
                 raise TlbenchError(
-                    f"clip {shortened(record.id)}: its record has nothing of observer {quoted(metric.observer)}, "
+                    f"clip {shortened(record.id)}: its record has nothing of observer {quoted(name)}, "
                     f"which {metric.key} "
                     "needs; score again with it, or leave the metric out"
                 )
+        if any(name not in record.evidence for name in names):
             continue
-        if metric.arithmetic == "sound" and metric.observer in withheld:
+        if metric.arithmetic == "sound" and withheld.intersection(names):
             continue
+        evidence = metric.of_parts(record.evidence)
         try:
             tally = _tally(metric, evidence, record.id)
         except ClipError as error:

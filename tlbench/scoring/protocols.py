@@ -44,6 +44,8 @@ def make_protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
 def mark_of_selection(selection: Selection, plan: Plan) -> str | None:
     """Which part of the split was scored, as protocol ids have it; None for all of its clips, each whole."""
     short = plan.expected.allow_short
+    if selection.drive is not None:
+        return selection_mark(short=short, drive=selection.drive)
     if selection.whole:
         return selection_mark(short=short)
     if selection.subset is None and selection.limit is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -79,8 +79,19 @@ def run(
     result = aggregate_like(
         result, _records(clips, setup, name, options, records, of_clips, excused, processors, progress)
     )
-    for line in mixed_processors(name, processors):
-        warnings.warn(line, stacklevel=3)
+    result = with_provenance(result, setup, started, processors)
+    if shard is None:
+        result.write(out / FILE_NAME)
+    return result
+
+
+def with_provenance(result: Result, setup: Setup, started: datetime, processors: Collection[str]) -> Result:
+    """The result of a run that has just ended, with how it was made and with findings about its checkpoints.
+
+    Warns if numbers were computed on more than one of the types of ``processors``; none is this machine's.
+    """
+    for line in mixed_processors(result.name, processors):
+        warnings.warn(line, stacklevel=4)
     provenance = make_provenance(
         ["tlbench", *sys.argv[1:]],
         setup.weights,
@@ -90,12 +101,9 @@ def run(
         processors=processors or {processor_type(setup.plan.device)},
         numbers={plan.name: HALF_NAME if plan.half else "float32" for plan in setup.plan.observers if plan.weights},
         products={plan.name: PACKED_NAME for plan in setup.plan.observers if plan.packed},
-        generation=None if role == "control" else setup.origin,
+        generation=None if result.role == "control" else setup.origin,
     )
-    result = with_damaged_checkpoints(replace(result, provenance=provenance), checkpoint_names(setup.weights))
-    if shard is None:
-        result.write(out / FILE_NAME)
-    return result
+    return with_damaged_checkpoints(replace(result, provenance=provenance), checkpoint_names(setup.weights))
 
 
 def outline(
@@ -153,7 +161,7 @@ def _records(
                 processors.add(observation.processor)
             before = of_clips.get(observation.clip.id, ())
             of_run = (*_too_short_for_sync(observation, setup.metrics), *_unended_reading(observation))
-            record = _record(observation, [*before, *of_run], excused)
+            record = make_record(observation, [*before, *of_run], excused)
             writer.write(record)
             if progress is not None:
                 progress(name, observation, done, len(clips))
@@ -226,8 +234,11 @@ def _unended_reading(observation: Observation) -> Iterator[Finding]:
         yield replace(finding("unended-reading", observation.clip.id, message), observers=("avhubert",))
 
 
-def _record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
-    """The observation without folders, which would show where its user keeps things."""
+def make_record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
+    """The observation without folders, which would show where its user keeps things.
+
+    ``findings`` were made before it; those with a code in ``excused`` are left out.
+    """
     clip = observation.clip
     paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
     files = [path for path in paths if path is not None]

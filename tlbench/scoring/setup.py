@@ -15,7 +15,7 @@ from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, quoted
-from tlbench.metrics.catalogue import find_metrics, named_apart
+from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
 from tlbench.metrics.metric import Metric
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import Precision, check_precision, choose_device
@@ -96,6 +96,7 @@ def prepare(
     """
     check_precision(options.precision)
     metrics, left_out = _choose_metrics(selection, measured.metrics)
+    _check_drive(metrics, selection)
     names = list(dict.fromkeys(metric.observer for metric in metrics))
     _check_names(measured, names)
     choices = [_choose_observer(name, metrics, selection, measured, options.precision) for name in names]
@@ -150,9 +151,22 @@ def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[
     """The metrics asked for, or those that suit the clips, and a line if nothing about reading can be measured."""
     if asked is not None:
         return find_metrics(asked), []
-    usual = find_metrics(selection.dataset.metrics)
+    if selection.drive is not None:
+        usual = tuple(metric for metric in all_metrics() if metric.parts)
+    else:
+        usual = find_metrics(selection.dataset.metrics)
     suited = tuple(metric for metric in usual if _has_subject(metric, selection.clips))
     return suited, _without_texts(usual, selection.clips)
+
+
+def _check_drive(metrics: Iterable[Metric], selection: Selection) -> None:
+    """Raises TlbenchError for a metric of a drive without one, or another metric with one."""
+    driven = selection.drive is not None
+    wrong = [metric.key for metric in metrics if bool(metric.parts) != driven]
+    if wrong and driven:
+        raise TlbenchError(f"{wrong[0]} is not measured on a drive; score the folder of one kind without --drive")
+    if wrong:
+        raise TlbenchError(f"{wrong[0]} is measured on a drive; make one with `tlbench data drive` and pass --drive")
 
 
 def _has_subject(metric: Metric, clips: Iterable[Clip]) -> bool:

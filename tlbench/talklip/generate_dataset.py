@@ -9,11 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import CODEC, CRF
+from tlbench.generation.drive import KINDS, DriveOptions, driven_clips
 from tlbench.generation.generation_log import ClipProvenance, GenerationLog, make_folder
 from tlbench.litter import remove_litter
 from tlbench.media.audio import read_whole_audio, sound_form
@@ -157,11 +159,82 @@ def generate_dataset(
     config = GenerationConfig(identity, trim, CRF, precision)
     entry = generator.log_entry(config) | {"dataset": dataset, "boxes_folder": boxes is not None}
     finder = BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))
+    tell = progress or (lambda *_: None)
     with owned(out, take_over=take_over):
-        remove_litter(out, deep=True)
-        log = GenerationLog(out, entry, generator.log_extra())
-        tell = progress or (lambda *_: None)
-        return _generate_all(selection.clips, out, generator, finder, config, log, workers, tell)
+        return _generate_folder(selection.clips, out, generator, finder, config, entry, workers, tell)
+
+
+def generate_drive(
+    checkpoint: Path,
+    out: Path,
+    drive: DriveOptions,
+    *,
+    weights: Mapping[str, Path] | None = None,
+    detector: str = "auto",
+    smooth: int = 0,
+    face: str = "largest",
+    identity: Identity = "first",
+    trim: Trim = "both-ends",
+    device: str = "auto",
+    precision: Precision = "fp32",
+    workers: int | None = None,
+    cache: Path | None = None,
+    take_over: bool = False,
+    progress: Count | None = None,
+) -> dict[str, GeneratedDataset]:
+    """Write ``<out>/<kind>/<id>.mp4`` for each item of a drive, in the way of :func:`generate_dataset`.
+
+    Parameters
+    ----------
+    progress : (done, total) -> None, optional
+        Counts the items of all kinds.
+
+    The other arguments are those of :func:`generate_dataset`.
+
+    Returns
+    -------
+    dict of kind to GeneratedDataset
+
+    Raises
+    ------
+    TlbenchError
+        If nothing can be generated, or the drive or its source videos are not as it says.
+    """
+    read, selection = drive.load()
+    rule, _ = choose_rule(selection.fixed_box, detector, smooth, dict(weights or {}), face=face)
+    generator = OpenGenerator.open(checkpoint, device, precision)
+    config = GenerationConfig(identity, trim, CRF, precision)
+    entry = generator.log_entry(config) | {"dataset": read.dataset, "boxes_folder": drive.boxes is not None}
+    finder = BoxFinder(rule, Cache((cache or default_cache()) / "boxes"))
+    done: dict[str, GeneratedDataset] = {}
+    clips = len(selection.clips)
+    with owned(*(out / kind for kind in KINDS), take_over=take_over):
+        for number, kind in enumerate(KINDS):
+
+            def tell(count: int, _: int, before: int = number * clips) -> None:
+                if progress is not None:
+                    progress(before + count, len(KINDS) * clips)
+
+            driven = driven_clips(read, selection.clips, kind)
+            own = entry | {"drive": read.sha256, "kind": kind}
+            done[kind] = _generate_folder(driven, out / kind, generator, finder, config, own, workers, tell)
+    return done
+
+
+def _generate_folder(
+    clips: list[Clip],
+    out: Path,
+    generator: OpenGenerator,
+    finder: BoxFinder,
+    config: GenerationConfig,
+    entry: Mapping[str, Any],
+    workers: int | None,
+    progress: Count,
+) -> GeneratedDataset:
+    """Generate the clips of one folder, which is owned by the caller; ``entry`` is that of its log."""
+    remove_litter(out, deep=True)
+    log = GenerationLog(out, entry, generator.log_extra())
+    return _generate_all(clips, out, generator, finder, config, log, workers, progress)
 
 
 def _generate_all(

@@ -89,10 +89,10 @@ def _summary(board: Board) -> dict[str, Any]:
 
 
 def _both_arithmetics() -> list[dict[str, Any]]:
-    """Every headline metric with its description in each arithmetic; "" for an arithmetic it does not have."""
+    """Every headline metric but those of drives, with its description in each arithmetic; "" where it has none."""
     found: dict[str, dict[str, Any]] = {}
     for metric in all_metrics():
-        if metric.headline:
+        if metric.headline and not metric.parts:
             column = Column(metric.label, metric.unit, metric.better, metric.digits)
             both = found.setdefault(
                 metric.name, {**head(metric.key, column, {metric.key: ""}), "paper": "", "sound": ""}

@@ -1,0 +1,1 @@
+"""How far the mouth is open in each frame, by the embedded face mesh."""
