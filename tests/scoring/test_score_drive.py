@@ -18,6 +18,7 @@ from tlbench.datasets.options import DataOptions
 from tlbench.errors import TlbenchError
 from tlbench.generation.drive import DriveOptions
 from tlbench.generation.make_drive import make_drive
+from tlbench.media.audio import read_audio
 from tlbench.media.video_writer import write_video
 from tlbench.scoring.aggregate_folder import aggregate
 from tlbench.scoring.options import MetricOptions, RunOptions
@@ -25,6 +26,7 @@ from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import score
 from tlbench.scoring.score_drive import score_drive
+from tlbench.talklip.generate_dataset import generate_drive
 
 FRAMES = 4
 ONLY_OPEN = MetricOptions(("leak_open",))
@@ -105,6 +107,19 @@ def test_a_folder_of_no_kind_and_names_of_no_clip_are_refused(desk: Path, tmp_pa
         scored(desk, tmp_path / "other", tmp_path)
 
 
+def test_a_generator_is_driven_by_each_kind_and_its_videos_are_scored(desk: Path, tmp_path: Path) -> None:
+    drive = DriveOptions(desk / "D" / "drive.json", desk / "real")
+    made = tmp_path / "made"
+    for written, kept in ((2, 0), (0, 2)):  # the second run goes on where the first ended
+        done = generate_drive(Path("talklip-gc-synthetic"), made, drive, device="cpu", cache=desk / "cache")
+        assert list(done) == ["silent", "mismatched", "matched"]
+        assert all((one.written, one.kept, one.failures) == (written, kept, {}) for one in done.values())
+    videos = {kind: (made / kind / "a.mp4").read_bytes() for kind in done}
+    assert len(set(videos.values())) == 3
+    assert np.abs(read_audio(made / "silent" / "a.mp4")).max() == 0
+    assert scored(desk, made, tmp_path).row("leak_open/sound").scored == 2
+
+
 def test_metrics_of_a_drive_and_others_do_not_mix(desk: Path, tmp_path: Path) -> None:
     with pytest.raises(
         TlbenchError, match="leak_open/sound is measured on a drive; make one with `tlbench data drive`"
@@ -162,12 +177,11 @@ def test_the_synthetic_talker_with_closed_lips_does_not_leak_and_as_it_is_leaks_
 
     render_corpus(tmp_path / "S", seed=0, sizes=Sizes(0, 0, 2, 0, 0, 0), parts=("sentences",), workers=1)
     make_drive(tmp_path / "D", DataOptions("synthetic", tmp_path / "S"))
-    speaker = SpeechSynthesizer()
-    for number in range(2):
-        key = ClipKey(0, "sentences", "test", number)
-        take = make_take(key, speaker)
+    with SpeechSynthesizer() as speaker:
+        takes = {number: make_take(ClipKey(0, "sentences", "test", number), speaker) for number in range(2)}
+    for number, take in takes.items():
         closed = articulate([(0.0, len(take.boxes) / 25, "M")], len(take.boxes))
-        name = key.name.removeprefix("main/")
+        name = ClipKey(0, "sentences", "test", number).name.removeprefix("main/")
         for folder, shapes in (("closed", closed), ("open", take._shapes)):
             path = tmp_path / folder / "silent" / f"{name}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)

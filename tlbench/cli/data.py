@@ -11,7 +11,7 @@ import click
 
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
-from tlbench.cli.options import PATH, SEED, WholeNumber, data_options, json_option, seed_option, take_over_option
+from tlbench.cli.options import PATH, SEED, WholeNumber, clip_data_options, json_option, seed_option, take_over_option
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 
@@ -144,7 +144,7 @@ def synth(
 
 
 @command.command("drive")
-@data_options
+@clip_data_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where it is written.")
 @seed_option
 @take_over_option

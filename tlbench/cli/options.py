@@ -60,6 +60,11 @@ def data_options(command: _Command) -> _Command:
     return dataset_options(_as_value(_data, "data", ("boxes", *_CLIPS), command))
 
 
+def clip_data_options(command: _Command) -> _Command:
+    """As :func:`data_options`, without ``--boxes``."""
+    return clip_options(_as_value(_data, "data", _CLIPS, command))
+
+
 def data_and_landmark_options(command: _Command) -> _Command:
     """As :func:`data_options`, with ``--landmarks``."""
     return dataset_options(landmarks_option(_as_value(_data, "data", ("landmarks", "boxes", *_CLIPS), command)))
