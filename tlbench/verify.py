@@ -181,7 +181,7 @@ def _answers(
 
 
 @dataclass(frozen=True)
-class Difference:
+class OriginalDifference:
     """One value of a clip, as the original package and tlbench give it.
 
     Attributes
@@ -205,12 +205,17 @@ class Difference:
 
 
 def original_check(
-    weights: Weights, dataset: str | None, data_root: Path | None, *, limit: int | None = None
-) -> list[Difference]:
+    weights: Weights,
+    dataset: str | None,
+    data_root: Path | None,
+    *,
+    limit: int | None = None,
+    code: Path | None = None,
+) -> list[OriginalDifference]:
     """Read clips by the original package and by tlbench with the same weights, on the CPU.
 
     Crops and samples are tlbench's for both. The clips are the real videos of a data set, or a made-up one if there is
-    no data set.
+    no data set. ``code`` is a folder with the original code, for an observer whose original is in no package.
 
     Raises
     ------
@@ -219,10 +224,10 @@ def original_check(
     """
     if weights.card.observer not in observer_names():
         raise TlbenchError(f"checkpoint {weights.card.name!r}: no observer uses it")
-    load_original: Callable[[Path, str], Observer] = capability(weights.card.observer, "original")
+    load_original: Callable[[Path, str, Path | None], Observer] = capability(weights.card.observer, "original")
     kind = observer_class(weights.card.observer)
     view = trained_view(kind, weights.view)
-    other = load_original(weights.path, view)
+    other = load_original(weights.path, view, code)
     plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -234,7 +239,7 @@ def original_check(
             ObserverRunner(Plan((plan,), BoxRule(), folder / side), loaded)
             for side, loaded in (("original", {kind.name: other}), ("ours", {}))
         ]
-        found: list[Difference] = []
+        found: list[OriginalDifference] = []
         reason = "there is no clip"
         for clip in clips:
             seen = [runner.observe([clip])[0] for runner in runners]
@@ -247,7 +252,7 @@ def original_check(
     return found
 
 
-def _differences(clip_id: str, original: Evidence, ours: Evidence) -> Iterator[Difference]:
+def _differences(clip_id: str, original: Evidence, ours: Evidence) -> Iterator[OriginalDifference]:
     """Of every value that the original's evidence has."""
     for name, value in original.values.items():
         own = ours.values[name]
@@ -257,7 +262,7 @@ def _differences(clip_id: str, original: Evidence, ours: Evidence) -> Iterator[D
             equal = largest <= ORIGINAL_TOLERANCE * max(abs(value), 1.0)
         else:
             equal = np.array_equal(np.asarray(value), np.asarray(own))
-        yield Difference(clip_id, name, _short(value), _short(own), largest, equal)
+        yield OriginalDifference(clip_id, name, _short(value), _short(own), largest, equal)
 
 
 def _short(value: object) -> str:

@@ -1,12 +1,13 @@
 """AV-HuBERT by the original packages, for ``tlbench checkpoints verify --against original`` and ``tests/live``.
 
 The encoder is espnet's copy of av_hubert's (``espnet2/asr/encoder/avhubert_encoder.py``, on fairseq's transformer
-layers), decoder and beam search are fairseq's, from which av_hubert's are copied. av_hubert itself is in no package.
+layers), decoder and beam search are fairseq's, from which av_hubert's are copied. av_hubert itself is in no package;
+with the folder of its repository all three are its own, :mod:`.original_code`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,20 @@ def original_encoder(dims: Dims, state: Mapping[str, Tensor]) -> Any:
             f"espnet's AV-HuBERT has a visual width of {VISUAL_WIDTH}, these weights {dims.visual_width}"
         )
     config = module.AVHubertConfig()
+    set_sizes(config, dims)
+    with quiet():
+        model = module.AVHubertModel.build_model(config)
+    load_tensors(model, state, ENCODER_PREFIX, unused={"mask_emb", "label_embs_concat"}, absent={"mask_emb"})
+    return model.eval().requires_grad_(False)
+
+
+def set_sizes(config: Any, dims: Dims) -> None:
+    """The sizes of the encoder, under the names of av_hubert's configuration, in place."""
     config.encoder_layers, config.encoder_embed_dim = dims.encoder_layers, dims.encoder_width
     config.encoder_ffn_embed_dim, config.encoder_attention_heads = dims.encoder_ffn, dims.encoder_heads
     config.layer_norm_first, config.modality_fuse = dims.encoder_prenorm, dims.modality_fuse
     config.conv_pos, config.conv_pos_groups = dims.positional_kernel, dims.positional_groups
     config.audio_feat_dim = dims.audio_features
-    with quiet():
-        model = module.AVHubertModel.build_model(config)
-    _load(model, state, ENCODER_PREFIX, unused={"mask_emb", "label_embs_concat"}, absent={"mask_emb"})
-    return model.eval().requires_grad_(False)
 
 
 class OriginalSequenceModel(nn.Module):
@@ -105,11 +111,11 @@ def original_decoder(dims: Dims, state: Mapping[str, Tensor]) -> Any:
     config.share_decoder_input_output_embed = dims.shared_output
     config.no_scale_embedding = not dims.embedding_scale
     config.max_target_positions = dims.max_target_positions
-    symbols = original_dictionary([str(number) for number in range(dims.vocabulary)])
+    symbols = original_dictionary(numbered(dims))
     decoder = module.TransformerDecoderBase(config, symbols, nn.Embedding(dims.vocabulary, dims.decoder_width, PAD))
     named = {name.replace("embed_out", "output_projection.weight"): tensor for name, tensor in state.items()}
     absent = {"version", "embed_positions._float_tensor", *(["output_projection.weight"] if dims.shared_output else ())}
-    _load(decoder, named, DECODER_PREFIX, unused={"embed_positions._float_tensor"}, absent=absent)
+    load_tensors(decoder, named, DECODER_PREFIX, unused={"embed_positions._float_tensor"}, absent=absent)
     return decoder.eval().requires_grad_(False)
 
 
@@ -157,12 +163,14 @@ def generate(
 class OriginalAVHubert(AVHubert):
     """The observer whose network and search are the original packages'; crops are ours."""
 
-    def __init__(self, encoder: Any, decoder: Any, dictionary: Dictionary, view: str) -> None:
-        self._encoder, self._decoder, self._dictionary, self._view = encoder, decoder, dictionary, VIEWS[view]
+    def __init__(self, encoder: Any, search: Callable[[Tensor], Hypothesis], dictionary: Dictionary, view: str) -> None:
+        self._encoder, self._search, self._dictionary, self._view = encoder, search, dictionary, VIEWS[view]
 
     @classmethod
-    def load_original(cls, weights: Path, view: str) -> OriginalAVHubert:
+    def load_original(cls, weights: Path, view: str, code: Path | None = None) -> OriginalAVHubert:
         """Load a fine-tuned checkpoint with a decoder. Its tensors are read as ours are, see docs/live.md.
+
+        ``code`` is the folder of av_hubert's repository, whose classes are then used.
 
         Raises
         ------
@@ -176,8 +184,19 @@ class OriginalAVHubert(AVHubert):
                 f"weights {weights}: no decoder, so there is no beam search to compare; take a fine-tuned one"
             )
         state = {name: tensor.float() for name, tensor in package.tensors.items()}
+        if code is not None:
+            from .original_code import code_encoder, code_search
+
+            return cls(code_encoder(code, model.dims, state), code_search(code, model.dims, state), dictionary, view)
         encoder, decoder = original_encoder(model.dims, state), original_decoder(model.dims, state)
-        return cls(encoder, decoder, dictionary, view)
+
+        def search(encoded: Tensor) -> Hypothesis:
+            generator = original_generator(
+                OriginalSequenceModel(decoder, encoded, None), numbered(model.dims), BeamSettings()
+            )
+            return generate(generator, [encoded.shape[1]])[0][0]
+
+        return cls(encoder, search, dictionary, view)
 
     def start_clip(self, clip: Any, samples: Any) -> ClipState:
         """The crops of a clip."""
@@ -195,17 +214,21 @@ class OriginalAVHubert(AVHubert):
         return encoded
 
     def _read(self, states: Sequence[AVHubertClipState], encoded: Sequence[Tensor]) -> list[Evidence]:
-        return [self._search(one) for one in encoded]
+        return [self._evidence(self._search(one)) for one in encoded]
 
-    def _search(self, encoded: Tensor) -> Evidence:
-        model = OriginalSequenceModel(self._decoder, encoded, None)
-        symbols = [str(number) for number in range(self._decoder.embed_tokens.num_embeddings)]
-        best = generate(original_generator(model, symbols, BeamSettings()), [encoded.shape[1]])[0][0]
+    def _evidence(self, best: Hypothesis) -> Evidence:
         text = self._dictionary.text(best.tokens.tolist())
         return Evidence("avhubert", {"hypothesis": text, "tokens": best.tokens, "score": best.score})
 
 
-def _load(module: nn.Module, state: Mapping[str, Tensor], prefix: str, unused: set[str], absent: set[str]) -> None:
+def numbered(dims: Dims) -> list[str]:
+    """Symbols for fairseq's dictionary, of which the search needs only the number."""
+    return [str(number) for number in range(dims.vocabulary)]
+
+
+def load_tensors(
+    module: nn.Module, state: Mapping[str, Tensor], prefix: str, unused: set[str], absent: set[str]
+) -> None:
     """Load the tensors with this prefix. Raises TlbenchError if others than ``absent`` and ``unused`` do not match."""
     own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     found = module.load_state_dict(own, strict=False)

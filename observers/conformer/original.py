@@ -89,7 +89,7 @@ class OriginalConformer(Conformer):
         self._frontend, self._encoder, self._decoder, self._view = frontend, encoder, decoder, VIEWS[view]
 
     @classmethod
-    def load_original(cls, weights: Path, view: str) -> OriginalConformer:
+    def load_original(cls, weights: Path, view: str, code: Path | None = None) -> OriginalConformer:
         """Load a checkpoint: the published file by ``torch.load``, a package as ours.
 
         Raises
@@ -97,6 +97,8 @@ class OriginalConformer(Conformer):
         TlbenchError
             If espnet is missing, or the weights do not fit.
         """
+        if code is not None:
+            raise TlbenchError(f"--original-code {code}: only for avhubert; the Conformer is compared with {PACKAGE}")
         model: ConformerModel = load_model(weights)
         state = model.state_dict() if weights.is_dir() else torch.load(weights, map_location="cpu", weights_only=True)
         with quiet():

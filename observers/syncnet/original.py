@@ -87,7 +87,7 @@ class OriginalSyncNet(SyncNet):
         self._instance, self._view = instance, view
 
     @classmethod
-    def load_original(cls, weights: Path, view: str) -> OriginalSyncNet:
+    def load_original(cls, weights: Path, view: str, code: Path | None = None) -> OriginalSyncNet:
         """Load the published file as the original does.
 
         Raises
@@ -95,6 +95,8 @@ class OriginalSyncNet(SyncNet):
         TlbenchError
             If the package is missing, or the weights are no file of the published sizes.
         """
+        if code is not None:
+            raise TlbenchError(f"--original-code {code}: only for avhubert; syncnet is compared with {PACKAGE}")
         if weights.is_dir() or shown(view) != (PUBLISHED.side, PUBLISHED.colours):
             raise TlbenchError(f"weights {weights}: syncnet-python reads the published syncnet_v2.model only")
         instance = original_instance(original_network())

@@ -25,7 +25,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import read_package
 from tlbench.checkpoints.weights import Weights
 from tlbench.cli.main import main
-from tlbench.verify import Difference, GroundTruthCheck, HalfEffect
+from tlbench.verify import GroundTruthCheck, HalfEffect, OriginalDifference
 
 CONTENT = b"not a real checkpoint, but whole"
 
@@ -293,8 +293,8 @@ def test_verify_prints_what_the_original_says_otherwise(desk: Desk, monkeypatch:
     monkeypatch.setattr(verifying, "weights_of", lambda card, path: Weights(card, desk.folder / "x.pt", "0" * 64))
     monkeypatch.setattr(verifying, "self_test", lambda weights: "score 1.0")
     found = [
-        Difference("a", "score", "-0.5", "-0.5", 1e-8, True),
-        Difference("a", "tokens", "[5, 2]", "[6, 2]", None, False),
+        OriginalDifference("a", "score", "-0.5", "-0.5", 1e-8, True),
+        OriginalDifference("a", "tokens", "[5, 2]", "[6, 2]", None, False),
     ]
     monkeypatch.setattr(verifying, "original_check", lambda *_, **__: found)
     said = desk("verify", "avhubert", "--against", "original")
@@ -302,3 +302,9 @@ def test_verify_prints_what_the_original_says_otherwise(desk: Desk, monkeypatch:
     assert "clip a, tokens: original [5, 2], ours [6, 2]" in said.out
     assert "against the original, score: equal in 1 of 1 clip, largest difference 1.0e-08" in said.out
     assert "against the original, tokens: equal in 0 of 1 clip" in said.out
+
+
+def test_a_folder_of_original_code_is_for_the_comparison(desk: Desk) -> None:
+    said = desk("verify", "avhubert", "--original-code", "x")
+    assert said.code == 2
+    assert "--original-code x: for what? pass --against original too" in said.err

@@ -193,7 +193,7 @@ class OtherSyncNet(SyncNet):
 
 
 def test_an_original_with_another_value_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_original(weights: Path, view: str) -> SyncNet:
+    def load_original(weights: Path, view: str, code: Path | None) -> SyncNet:
         return OtherSyncNet.load(weights, [view], "cpu")
 
     monkeypatch.setattr(verifying, "capability", lambda *_: load_original)

@@ -15,14 +15,14 @@ from tlbench.checkpoints.catalogue import find_card
 from tlbench.checkpoints.weights import Weights
 from tlbench.observers.avhubert.model import AVHubert
 from tlbench.observers.syncnet import inference
-from tlbench.verify import Difference, original_check
+from tlbench.verify import OriginalDifference, original_check
 
 need("ve-fairseq", "fairseq.sequence_generator")
 need("espnet", "espnet2.asr.encoder.avhubert_encoder")
 need("syncnet-python", "syncnet_python.SyncNetInstance", alone=True)
 
 
-def check(name: str, path: Path) -> list[Difference]:
+def check(name: str, path: Path) -> list[OriginalDifference]:
     found = original_check(Weights(find_card(name), path, "0" * 64), None, None)
     assert [one for one in found if not one.equal] == []
     return found

@@ -17,7 +17,7 @@ from tlbench.document import counted
 if TYPE_CHECKING:
     from tlbench.checkpoints.card import Card
     from tlbench.checkpoints.package import Package
-    from tlbench.verify import Difference, GroundTruthCheck, HalfEffect
+    from tlbench.verify import GroundTruthCheck, HalfEffect, OriginalDifference
 
 
 @click.group(cls=CommandGroup)
@@ -193,6 +193,12 @@ def _contents(package: Package) -> Iterator[str]:
     type=click.Choice(["original"]),
     help="Also read the clips by the original package, and print the differences.",
 )
+@click.option(
+    "--original-code",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A clone of av_hubert, which is in no package, for --against original. Its code is run.",
+)
 @click.pass_context
 def verify_command(
     context: click.Context,
@@ -203,6 +209,7 @@ def verify_command(
     limit: int | None,
     compare_bf16: bool,
     against: str | None,
+    original_code: Path | None,
 ) -> None:
     """Load the checkpoint NAME and run it on a made-up clip; with a data set, score its real videos too.
 
@@ -225,6 +232,8 @@ def verify_command(
 
     if dataset is None and data_root is not None:
         raise TlbenchError(f"--data-root {data_root}: of which data set? pass --dataset too")
+    if original_code is not None and against is None:
+        raise TlbenchError(f"--original-code {original_code}: for what? pass --against original too")
     if file is None and Path(name).exists():
         raise TlbenchError(f"{name} is a file; say which checkpoint it should be: verify NAME --file {name}")
     weights = weights_of(find_card(name), file)
@@ -236,7 +245,7 @@ def verify_command(
         click.echo(_effect(half_precision_check(weights, dataset, data_root, limit=limit)))
     well = weights.as_published is not False
     if against is not None:
-        differences = original_check(weights, dataset, data_root, limit=limit)
+        differences = original_check(weights, dataset, data_root, limit=limit, code=original_code)
         for line in _against(differences):
             say(line)
         well &= all(difference.equal for difference in differences)
@@ -259,7 +268,7 @@ def _effect(found: HalfEffect) -> str:
     )
 
 
-def _against(found: Sequence[Difference]) -> Iterator[str]:
+def _against(found: Sequence[OriginalDifference]) -> Iterator[str]:
     """Every value that differs, and the largest difference of those that do not."""
     for one in found:
         if not one.equal:

@@ -139,8 +139,9 @@ class Observer(ABC):
         to. ``sizes`` is what ``AudioEncoder.sizes`` returned, or None for a published file, which states none; ``name``
         names the weights in messages. It raises TlbenchError if the tensors do not fit.
     original : str
-        A function, ``(weights, view) -> Observer``: the same observer whose network is the original package's
-        (:mod:`tlbench.observing.originals`). It raises TlbenchError if the package is missing.
+        A function, ``(weights, view, code) -> Observer``: the same observer whose network is the original package's
+        (:mod:`tlbench.observing.originals`), or that of the folder ``code`` if it is not None. It raises TlbenchError
+        if the package is missing.
     """
 
     name: ClassVar[str]
