@@ -68,7 +68,9 @@ def test_what_an_observer_says_it_offers_can_be_imported(name: str) -> None:
 
 
 def test_what_an_observer_does_not_offer_is_one_line_with_those_that_do() -> None:
-    with pytest.raises(TlbenchError, match=r"^observer 'pixels' can't be trained; choose one of avhubert, conformer"):
+    with pytest.raises(
+        TlbenchError, match=r"^observer 'pixels' can't be trained; choose one of autoavsr, avhubert, conformer"
+    ):
         capability("pixels", "trainable")
     with pytest.raises(TlbenchError, match=r"^observer 'syncnet' has no audio encoder; choose one of avhubert$"):
         capability("syncnet", "audio_encoder")

@@ -307,8 +307,10 @@ def test_both_schemes_and_sizes(tab: Page, site: Path, dark: bool) -> None:
             made.page.set_viewport_size(size)
             assert (made.page.evaluate(lightness) < 100) is dark
             assert made.page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+    other = f"({lightness} < 100) === {str(not dark).lower()}"
     made.page.locator("#theme").click()
-    assert (made.page.evaluate(lightness) < 100) is not dark
-    made.page.locator(".home").click()
-    assert (made.page.evaluate(lightness) < 100) is not dark  # and it stays so on the next page
+    made.page.wait_for_function(other)
+    with made.page.expect_navigation():
+        made.page.locator(".home").click()
+    made.page.wait_for_function(other)  # and it stays so on the next page
     made.close()

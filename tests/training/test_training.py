@@ -216,7 +216,10 @@ def test_training_goes_on_from_a_package_with_its_size_and_vocabulary(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"observer": "pixels"}, "observer 'pixels' can't be trained; choose one of avhubert, conformer, mvm, syncnet"),
+        (
+            {"observer": "pixels"},
+            "observer 'pixels' can't be trained; choose one of autoavsr, avhubert, conformer, mvm, syncnet",
+        ),
         ({"size": "huge"}, "avhubert has no size 'huge'; there are tiny, small"),
         ({"size": {"encoder_layers": 2, "colour": 3}}, "avhubert can't be built with these dimensions"),
         ({"view": "sideways"}, "avhubert has no view 'sideways'; there are lrs2-center"),

@@ -31,6 +31,8 @@ QUICK = ("--accelerator", "cpu", "--size", "tiny")
 # What each command is given in the world of `make_world`: a right call, as quick as it can be. {out} is the place for
 # what it writes.
 CALLS: dict[str, tuple[str, ...]] = {
+    "merge": ("sharded",),
+    "metrics list": (),
     "demo": ("{out}", "--sentences", "2", "--words", "0", "--workers", "1"),
     "check": ("made", *BOXED),
     "score": ("made", "other", *BOXED, "--metrics", "psnr", "--out", "{out}", "--workers", "1"),
@@ -45,6 +47,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "checkpoints list": (),
     "checkpoints verify": ("syncnet", "--file", "syncnet_v2.model"),
     "calibrate": (*BOXED, "--metrics", "psnr", "--faults", "blur", "--out", "{out}"),
+    "data drive": ("--out", "{out}", *DATA),
     "data fetch": ("{out}", "--speakers", "s35"),
     "data info": ("corpus",),
     "data list": (),
@@ -243,6 +246,8 @@ def make_world(folder: Path) -> Path:
     for command, out in MADE:
         outcome = _run(folder, command, out)
         assert outcome.code in (0, 1), outcome.stderr
+    shard = ("score", "made", *BOXED, "--metrics", "psnr", "--shard", "1/1", "--workers", "1", "--out", "sharded")
+    assert run(list(shard), folder, seconds=SECONDS, memory_bytes=None).code == 0
     shutil.copytree(folder / "trained" / "last", folder / "generator")
     shutil.rmtree(folder / "trained")
     return folder
