@@ -213,6 +213,7 @@ def test_all_searches_of_the_small_network_find_the_originals_hypotheses_in_orde
 
 
 @pytest.mark.skipif(not can_pack(), reason="this torch can't pack weights")
+@pytest.mark.slow
 def test_so_do_searches_with_packed_weights() -> None:
     cases = {name: case for name, case in SEARCHES.items() if case["beam"] == 5}
     check_searches(Searches(TINY, packed=True).run(cases), cases, np.load(GOLDEN / "beam_tiny.npz"))

@@ -130,6 +130,7 @@ def test_a_killed_worker_costs_no_clip(
     assert as_text([*first, *rest]) == expected(plan, clips, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_clips_that_kill_their_workers_are_named_and_end_the_run(
     plan: Plan, clips: list[Clip], connected: RayOptions, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_folder_of_no_kind_and_names_of_no_clip_are_refused(desk: Path, tmp_pa
         scored(desk, tmp_path / "other", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_generator_is_driven_by_each_kind_and_its_videos_are_scored(desk: Path, tmp_path: Path) -> None:
     drive = DriveOptions(desk / "D" / "drive.json", desk / "real")
     made = tmp_path / "made"

@@ -185,6 +185,7 @@ def test_one_and_three_shards_give_the_bytes_of_one_run(desk: Path) -> None:
 
 
 @pytest.mark.usefixtures("noon")
+@pytest.mark.slow
 def test_sixty_four_shards_of_which_most_have_no_clip_give_the_bytes_of_one_run(desk: Path) -> None:
     one_run("one", PSNR)
     for number in range(1, 65):
