@@ -80,7 +80,7 @@ def test_the_encoder_is_espnets(dims: Dims, lengths: list[int], seed: int, modal
         assert relative(found[row, :length], expected[row, :length]) < TOLERANCE
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sizes(), st.lists(st.integers(1, 9), min_size=1, max_size=3), st.integers(1, 7), st.integers(0, 2**31))
 @torch.inference_mode()
 def test_the_decoders_logits_are_fairseqs(dims: Dims, lengths: list[int], tokens: int, seed: int) -> None:
@@ -95,7 +95,7 @@ def test_the_decoders_logits_are_fairseqs(dims: Dims, lengths: list[int], tokens
     assert relative(model.logits(words, encoded, mask), theirs(words, encoder_out=given_to)[0]) < TOLERANCE
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sizes(), st.lists(st.integers(3, 9), min_size=1, max_size=3), st.integers(1, 8), st.integers(0, 2**31))
 @torch.inference_mode()
 def test_the_best_sentence_is_fairseqs(dims: Dims, lengths: list[int], beam: int, seed: int) -> None:
