@@ -73,7 +73,7 @@ def _spelled_word_errors(evidence: Evidence) -> ErrorTally:
     """Word errors as ``lightning.py`` (mpc001/auto_avsr) counts them: the transcript is written in the units."""
     _check_spelled(evidence)
     _transcript(evidence)
-    return count_errors(
+    return count_word_errors(
         *(_text(evidence, name).lower().split() for name in ("reference_spelled", "hypothesis")),
     )
 
