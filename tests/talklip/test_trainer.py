@@ -336,6 +336,40 @@ def test_weights_that_are_not_finite_are_never_saved(train: Train, tmp_path: Pat
     assert all(tensor.isfinite().all() for tensor in state(tmp_path)["generator"].values())
 
 
+def test_a_validation_that_is_not_finite_rolls_back(train: Train, tmp_path: Path) -> None:
+    """The statistics of batch norm can be NaN while every training loss is finite, as training does not use them."""
+    call = TrainStep.__call__
+    calls = []
+
+    def sick(self: TrainStep, batches: Any) -> dict[str, Tensor]:
+        losses = call(self, batches)
+        calls.append(1)
+        if len(calls) == 3:  # the step before the first validation
+            for name, buffer in self.generator.named_buffers():
+                if name.endswith("running_var"):
+                    buffer.fill_(float("nan"))
+        return losses
+
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainStep, "__call__", sick)
+        trained = train(tmp_path, "base-no-lip", notify=lines.append)
+    assert trained.done
+    (back,) = [line for line in lines if "went back" in line]
+    assert back.startswith("step 3: l1 of the validation set is nan; went back to step 2")
+
+
+@pytest.mark.parametrize("part", ["running_mean", "weight"])
+def test_a_state_that_is_not_finite_is_refused(whole: Path, train: Train, tmp_path: Path, part: str) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    damaged = state(tmp_path / "run")
+    name = next(name for name in damaged["generator"] if name.endswith(part))
+    damaged["generator"][name].fill_(float("inf"))
+    torch.save(damaged, tmp_path / "run" / "state.pt")
+    with pytest.raises(TlbenchError, match=rf"not all values of generator\.{name} are finite\); remove it"):
+        train(tmp_path / "run")
+
+
 def test_a_training_that_diverges_again_and_again_gives_up(train: Train, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainStep, "__call__", lambda self, batches: {"l1": torch.tensor(float("nan"))})

@@ -215,6 +215,10 @@ class ReferenceTraining:
             self._stages.at_step(self._position.step)
             validates = self._position.step % config.validate_every == 0 or self._stages.stage == DONE
             val_losses = self._validate() if validates else {}
+            if not math.isfinite(val_losses.get("l1", 0.0)):
+                self._roll_back(f"l1 of the validation set is {val_losses['l1']}", notify)
+                batches = self._batches()
+                continue
             if self._stages.stage != stage:
                 self._enter_stage(notify)
                 batches = self._batches()
@@ -299,13 +303,13 @@ class ReferenceTraining:
             notify(line)
 
     def _validate(self) -> dict[str, float]:
-        """Mean losses on the validation set, after writing packages and samples; none if ``l1`` is not finite."""
+        """Mean losses on the validation set, after writing packages and samples unless ``l1`` is not finite."""
         losses: dict[str, float] = {}
         if self._fabric.global_rank == 0:
             losses = self._validation.losses()
         losses = self._fabric.broadcast(losses)
         if not math.isfinite(losses["l1"]):
-            return {}
+            return losses
         if self._fabric.global_rank == 0:
             self._publish(losses)
             self._validation.write_samples(self._out / SAMPLES_NAME, f"{self._position.step:07d}")
@@ -380,6 +384,9 @@ class ReferenceTraining:
             self._cut_log(0)
             return False
         try:
+            for network in self._train_step.networks:
+                if strange := first_not_finite(state[network]):
+                    raise ValueError(f"not all values of {network}.{strange} are finite")  # no state is saved so
             self._train_step.restore(state)
             self._position = Position(**state["at"])
             self._stages.restore(state["stages"])
