@@ -633,6 +633,8 @@ def test_a_picture_beyond_the_limit_is_too_large(world: World, monkeypatch: pyte
     (found,) = world.check().findings
     assert (found.code, found.message) == ("too-large", "pictures of 128x48, at most 69x69")
     assert "--large-pictures" in found.fix
+    monkeypatch.setenv("TLBENCH_LARGE_PICTURES", "0")
+    assert codes(world.check()) == {"too-large"}
     monkeypatch.setenv("TLBENCH_LARGE_PICTURES", "1")
     assert codes(world.check()) == {"frame-size"}
     monkeypatch.setattr("tlbench.media.container.LARGE_PIXELS", 100 * 48)

@@ -83,8 +83,8 @@ def allow_large_pictures() -> None:
 
 
 def most_pixels() -> int:
-    """How many pixels a picture may have: 4096x4096, or 8192x8192 where ``TLBENCH_LARGE_PICTURES`` is set."""
-    return LARGE_PIXELS if os.environ.get(LARGE_VARIABLE) else MOST_PIXELS
+    """How many pixels a picture may have: 4096x4096, or 8192x8192 where ``TLBENCH_LARGE_PICTURES`` is 1."""
+    return LARGE_PIXELS if os.environ.get(LARGE_VARIABLE) == "1" else MOST_PIXELS
 
 
 @contextmanager
