@@ -30,15 +30,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import fsum
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from tlbench.errors import TlbenchError
 
 Finish: TypeAlias = Callable[[np.ndarray], np.ndarray]  # elementwise, from ratios to the numbers shown
 
+NORMAL = NormalDist()  # to rounding as scipy.special's ndtr and ndtri, whose import takes longer than a table of 20 clips
 MIN_CLUSTERS = 10
 TIE = 1e-12  # relative to the largest resample: more than the rounding error of any order of summation
 EXACT_UNITS = 12  # up to so many units all label swaps are tried: 2^12 = 4,096
@@ -230,9 +231,9 @@ def bca_interval(
         if np.abs(spread).max() > 0:
             spread /= np.abs(spread).max()  # only its shape matters; the cube of tiny numbers would underflow
             acceleration = (spread**3).sum() / (6 * np.square(spread).sum() ** 1.5)
-            bias = ndtri(below)
-            shifted = bias + ndtri(tails)
-            tails = ndtr(bias + shifted / (1 - acceleration * shifted))
+            bias = NORMAL.inv_cdf(below)
+            shifted = bias + np.array([NORMAL.inv_cdf(tail) for tail in tails])
+            tails = np.array([NORMAL.cdf(end) for end in bias + shifted / (1 - acceleration * shifted)])
     with np.errstate(invalid="ignore"):  # resamples that are infinite
         low, high = np.quantile(resampled, tails)
     return (float(low), float(high)) if np.isfinite([low, high]).all() else None
