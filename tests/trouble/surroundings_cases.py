@@ -247,7 +247,8 @@ def make_world(folder: Path) -> Path:
         outcome = _run(folder, command, out)
         assert outcome.code in (0, 1), outcome.stderr
     shard = ("score", "made", *BOXED, "--metrics", "psnr", "--shard", "1/1", "--workers", "1", "--out", "sharded")
-    assert run(list(shard), folder, seconds=SECONDS, memory_bytes=None).code == 0
+    sharded = run(list(shard), folder, seconds=SECONDS, memory_bytes=None)
+    assert sharded.code == 1, sharded.stderr  # all clips show the same pictures, which is an error of the folder
     shutil.copytree(folder / "trained" / "last", folder / "generator")
     shutil.rmtree(folder / "trained")
     return folder
