@@ -23,6 +23,7 @@ _BUILT_IN = {
     "mouth": "tlbench.observers.mouth.observer:Mouth",
     "mvm": "tlbench.observers.mvm.observer:MVM",
     "pixels": "tlbench.observers.pixels.observer:Pixels",
+    "sharpness": "tlbench.observers.sharpness.observer:Sharpness",
     "syncnet": "tlbench.observers.syncnet.observer:SyncNet",
 }
 
