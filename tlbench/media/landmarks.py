@@ -110,15 +110,15 @@ def find_landmarks(chunks: Iterable[FrameChunk]) -> np.ndarray:
     TlbenchError
         If the extra ``landmarks`` is not installed, or its predictor is not the published one.
     """
-    find = _Finder()
+    find = LandmarkFinder()
     found = [find(frame) for chunk in chunks for frame in chunk.rgb]
     if not found:
         raise ClipError("no-frames", "no landmarks: the video has no frame; re-encode it")
     return np.stack(found)
 
 
-class _Finder:
-    """dlib's detector and predictor."""
+class LandmarkFinder:
+    """dlib's detector and predictor. Raises TlbenchError if they are not installed, or the predictor is another one."""
 
     def __init__(self) -> None:
         try:
@@ -131,13 +131,24 @@ class _Finder:
         self._predict = _predictor()
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """The landmarks, (68, 2) float64, of one (H, W, 3) uint8 RGB frame."""
+        """The landmarks, (68, 2) float64, of one (H, W, 3) uint8 RGB frame; NaN if no face is found."""
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        faces = self._detect(grey, 1 if min(grey.shape) < UPSAMPLED_BELOW_PX else 0)
-        if not len(faces):
+        found = self.face(grey)
+        if found is None:
             return np.full((POINTS, 2), np.nan)
-        face = self._predict(grey, faces[0])  # best first
+        face = self._predict(grey, found)
         return np.array([(point.x, point.y) for point in face.parts()], dtype=np.float64)
+
+    def face(self, grey: np.ndarray) -> Any:
+        """dlib's rectangle of the face with the highest score in an (H, W) uint8 frame; None if none is found."""
+        faces = self._detect(grey, 1 if min(grey.shape) < UPSAMPLED_BELOW_PX else 0)
+        return faces[0] if len(faces) else None  # best first
+
+
+def lacking_landmarks() -> str:
+    """What of the extra ``landmarks`` is not installed, and how to install it; "" if all of it is."""
+    missing = [name for name in ("dlib", MODELS) if find_spec(name) is None]
+    return f"{' and '.join(missing)} not installed; {INSTALL}" if missing else ""
 
 
 @cache  # 100 MB, takes a second to read

@@ -1,9 +1,11 @@
-"""Columns about pictures and faces: sharpness."""
+"""Columns about pictures and faces: sharpness, and landmark distance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from tlbench.errors import ClipError
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.tally import MeanTally
 from tlbench.observing.evidence import Evidence
@@ -19,7 +21,61 @@ def _frame_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
     return tally
 
 
+SEEN_SHARE = 0.5  # of the frames in which the real face is seen
+
+
+def _of_landmarks(name: str) -> Callable[[Evidence], MeanTally]:
+    """The tally of a distance between landmarks.
+
+    Frames without landmarks in one of the faces can't count, so a system would gain by faces that nothing is found in.
+    Raises ClipError ``no-landmarks`` if they are found in less than half of the frames that count.
+    """
+
+    def tally(evidence: Evidence) -> MeanTally:
+        seen, wanted = len(evidence.array(name)), round(evidence.number("reference_seen"))
+        if seen < SEEN_SHARE * wanted:
+            raise ClipError(
+                "no-landmarks",
+                f"landmarks are found in {seen} of {wanted} frames that show the real face; look at the video",
+            )
+        return _frame_mean_of(name)(evidence)
+
+    return tally
+
+
+def _lmd(name: str, label: str, evidence_name: str, what: str) -> tuple[Metric, Metric]:
+    """In pixels as papers print it, and of the shape alone."""
+    published = Metric(
+        name=name,
+        arithmetic="paper",
+        label=label,
+        observer="landmarks",
+        view="",
+        unit="px",
+        better="lower",
+        version=1,
+        tally=_of_landmarks(f"{evidence_name}_px"),
+        description=f"distance between generated and real landmarks of {what}, in pixels of a 256x256 picture, mean "
+        "over points and frames",
+        aggregation="frames",
+        headline=False,
+        lowest=0,
+    )
+    of_shape = replace(
+        published,
+        arithmetic="sound",
+        unit="%",
+        tally=_of_landmarks(f"{evidence_name}_shape"),
+        description=f"distance between generated and real landmarks of {what}, both moved to one mean (Chen et al. "
+        "2018), over the distance between the real outer eye corners; mean over points and frames",
+        scale=100.0,
+    )
+    return published, of_shape
+
+
 METRICS: tuple[Metric, ...] = (
+    *_lmd("lmd", "LMD", "face", "the face"),
+    *_lmd("lmd_mouth", "LMD mouth", "mouth", "the lips"),
     Metric(
         name="sharpness",
         arithmetic="sound",

@@ -203,6 +203,11 @@ class Observer(ABC):
         return cls.needs
 
     @classmethod
+    def lacking(cls, views: Sequence[str]) -> str:
+        """What these views need that is not installed, and how to install it: one line; "" if nothing is lacking."""
+        return ""
+
+    @classmethod
     def fits(cls, view: str, trained: str) -> bool:
         """Whether a network that was trained with the view of id ``trained`` can be used with ``view``.
 
