@@ -12,7 +12,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.crops import FACE_256, MARGIN, SIDE
-from tlbench.media.landmarks import lacking_landmarks
+from tlbench.media.dlib_models import lacking_dlib
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import ResizeAntialiased, View
 from tlbench.observing.cropping import CropStream, faces_shown, first_frames
@@ -28,17 +28,21 @@ _INNER = SIDE * MARGIN / (1 + 2 * MARGIN)  # where the face's square begins in `
 
 @dataclass(frozen=True)
 class LandmarkView:
-    """In which picture points are found, and by what."""
+    """In which picture points are found, and whether by dlib's predictor instead of the mesh."""
 
     picture: View
-    finder: type[PointFinder]
+    by_dlib: bool = False
+
+    def finder(self) -> PointFinder:
+        """Raises TlbenchError for dlib's points without the extra ``landmarks``."""
+        return Points68(of_crop=self.picture.frames_face) if self.by_dlib else MeshPoints()
 
 
 VIEWS = {
-    "mesh": LandmarkView(View("face-256-mesh", 1, FACE_256.steps), MeshPoints),
-    "dlib68": LandmarkView(View("face-256-dlib68", 1, FACE_256.steps), Points68),
-    "whole-mesh": LandmarkView(View("whole-frame-256-mesh", 1, _WHOLE_256), MeshPoints),
-    "whole-dlib68": LandmarkView(View("whole-frame-256-dlib68", 1, _WHOLE_256), Points68),
+    "mesh": LandmarkView(View("face-256-mesh", 1, FACE_256.steps)),
+    "dlib68": LandmarkView(View("face-256-dlib68", 1, FACE_256.steps), by_dlib=True),
+    "whole-mesh": LandmarkView(View("whole-frame-256-mesh", 1, _WHOLE_256)),
+    "whole-dlib68": LandmarkView(View("whole-frame-256-dlib68", 1, _WHOLE_256), by_dlib=True),
 }
 
 
@@ -121,7 +125,7 @@ class Landmarks(Observer):
     @classmethod
     def lacking(cls, views: Sequence[str]) -> str:
         """The extra ``landmarks``, for the views of 68 points."""
-        return lacking_landmarks() if VIEWS[views[0]].finder is Points68 else ""
+        return lacking_dlib() if VIEWS[views[0]].by_dlib else ""
 
     @classmethod
     def load(

@@ -61,8 +61,9 @@ class Points68(PointFinder):
     mouth = tuple(range(48, 68))
     eyes = (36, 45)
 
-    def __init__(self) -> None:
-        self._find = LandmarkFinder()
+    def __init__(self, *, of_crop: bool) -> None:
+        """``of_crop``: the pictures are crops of a face, in which it is large enough for the detector as it is."""
+        self._find = LandmarkFinder(0) if of_crop else LandmarkFinder()
 
     def __call__(self, picture: np.ndarray, box: np.ndarray) -> np.ndarray | None:
         points = self._find(picture)

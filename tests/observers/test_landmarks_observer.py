@@ -134,7 +134,7 @@ def test_every_view_has_an_id_of_its_own_so_mesh_and_68_points_are_never_ranked_
 def test_68_points_without_dlib_are_lacking_and_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "dlib", None)
-    monkeypatch.setattr("tlbench.media.landmarks.find_spec", lambda name: None)
+    monkeypatch.setattr("tlbench.media.dlib_models.find_spec", lambda name: None)
     assert "pip install 'tlbench[landmarks]'" in Landmarks.lacking(("dlib68",))
     assert Landmarks.lacking(("mesh",)) == ""
     with pytest.raises(TlbenchError, match="dlib"):

@@ -37,5 +37,5 @@ def test_a_column_without_its_extra_is_left_out_unless_it_was_asked_for_by_name(
         found = score("all")
     assert any(str(warning.message) == f"LMD, LMD mouth left out: {LACKING}" for warning in told)
     assert "landmarks" not in {metric.observer for metric in found.metrics}
-    with pytest.raises(TlbenchError, match=r"LMD: dlib not installed; pip install 'tlbench\[landmarks\]'"):
+    with pytest.raises(TlbenchError, match=r"LMD mouth: dlib not installed; pip install 'tlbench\[landmarks\]'"):
         score("all,lmd")

@@ -1,4 +1,4 @@
-"""Columns about pictures and faces: sharpness, and landmark distance."""
+"""Columns about pictures and faces: landmark distance, likeness of the person, sharpness."""
 
 from __future__ import annotations
 
@@ -24,23 +24,27 @@ def _frame_mean_of(name: str) -> Callable[[Evidence], MeanTally]:
 SEEN_SHARE = 0.5  # of the frames in which the real face is seen
 
 
-def _of_landmarks(name: str) -> Callable[[Evidence], MeanTally]:
-    """The tally of a distance between landmarks.
+def _of_seen(name: str, code: str, what: str) -> Callable[[Evidence], MeanTally]:
+    """The tally of a number of the frames in which ``what`` is found in the generated face as well as in the real one.
 
-    Frames without landmarks in one of the faces can't count, so a system would gain by faces that nothing is found in.
-    Raises ClipError ``no-landmarks`` if they are found in less than half of the frames that count.
+    Other frames can't count, so a system would gain by faces that nothing is found in. Raises ClipError of this code if
+    it is found in less than half of the frames in which it is found in the real face.
     """
 
     def tally(evidence: Evidence) -> MeanTally:
         seen, wanted = len(evidence.array(name)), round(evidence.number("reference_seen"))
         if seen < SEEN_SHARE * wanted:
             raise ClipError(
-                "no-landmarks",
-                f"landmarks are found in {seen} of {wanted} frames that show the real face; look at the video",
+                code,
+                f"{what} found in {seen} of {wanted} frames that show the real face; look at the video",
             )
         return _frame_mean_of(name)(evidence)
 
     return tally
+
+
+def _of_landmarks(name: str) -> Callable[[Evidence], MeanTally]:
+    return _of_seen(name, "no-landmarks", "landmarks are")
 
 
 def _lmd(name: str, label: str, evidence_name: str, what: str) -> tuple[Metric, Metric]:
@@ -74,6 +78,24 @@ def _lmd(name: str, label: str, evidence_name: str, what: str) -> tuple[Metric, 
 
 
 METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="csim",
+        arithmetic="sound",
+        label="CSIM",
+        observer="identity",
+        view="",
+        unit="",
+        better="higher",
+        version=1,
+        tally=_of_seen("cosine", "no-face", "a face is"),
+        description="likeness of the person: cosine similarity of the face embeddings (dlib's ResNet) of the generated "
+        "and the real frame, mean over the frames in which both are found",
+        aggregation="frames",
+        headline=False,
+        digits=3,
+        lowest=-1,
+        highest=1,
+    ),
     *_lmd("lmd", "LMD", "face", "the face"),
     *_lmd("lmd_mouth", "LMD mouth", "mouth", "the lips"),
     Metric(

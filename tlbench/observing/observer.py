@@ -44,6 +44,7 @@ class Needs:
     transcript: bool = False
     word: bool = False
     weights: bool = False  # a checkpoint
+    source: bool = False  # the picture that the video was generated from
 
     def __post_init__(self) -> None:
         given: object = self.placements
