@@ -88,6 +88,14 @@ def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
         open_frames = np.arange(10 * frames) < 5 * frames * (1 + damage) - 2
         values = {"frames": 10 * frames, "gap": 0.3 * open_frames, "reference_gap": np.full(10 * frames, 0.3)}
         return Evidence(observer, values)
+    if observer == "sharpness":
+        return Evidence(observer, {"frames": frames, "laplacian_variance": np.full(frames, 300 - 200 * damage)})
+    if observer == "identity":
+        likeness = np.full(frames, 0.97 - 0.2 * damage)
+        return Evidence(observer, {"frames": frames, "reference_seen": frames, "cosine": likeness})
+    if observer == "landmarks":
+        moved = {name: np.full(frames, 0.1 + damage) for name in ("face_px", "mouth_px", "face_shape", "mouth_shape")}
+        return Evidence(observer, {"frames": frames, "reference_seen": frames, **moved})
     if observer in READERS:
         return Evidence(observer, READERS[observer](damage))
     values = {

@@ -63,6 +63,9 @@ def shows(folder: Path) -> list[Show]:
 def observer(request: pytest.FixtureRequest, folder: Path) -> Observer:
     name: str = request.param
     found = observer_class(name)
+    lacking = found.lacking(views_of(found))
+    if lacking:
+        pytest.skip(lacking)
     weights = formula_weights(name, folder) if found.needs.weights else None
     return found.load(weights, views_of(found), "cpu", found.modes)
 
@@ -187,8 +190,8 @@ def test_every_metric_of_it_reads_a_view_it_has_and_finds_what_it_needs(
         metric.tally(metric.of_parts({name: Evidence(name, values) for name in metric.evidence_names}))
         for metric in own
     ]
-    # Not all: these pictures show no face, so a metric of followed faces counts nothing, and the mouth has no other.
-    assert observer.name == "mouth" or any(tally.denominator > 0 for tally in tallies)
+    # Not all: these pictures show no face, so a metric of followed faces counts nothing, and some have no other.
+    assert observer.name in ("identity", "landmarks", "mouth") or any(tally.denominator > 0 for tally in tallies)
 
 
 def test_evidence_comes_back_from_a_file_exactly(observer: Observer, said: list[Evidence]) -> None:

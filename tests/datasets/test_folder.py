@@ -70,8 +70,13 @@ def test_a_csv_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
 
 def test_a_json_lines_manifest_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "list.jsonl"
-    path.write_text('{"id": "a", "word": "ABOUT", "generated": "/abs/a.mp4"}\n\n{"id": "b", "word": null}\n')
-    assert read_manifest(path) == [Clip("a", word="ABOUT", generated=Path("/abs/a.mp4")), Clip("b")]
+    path.write_text(
+        '{"id": "a", "word": "ABOUT", "generated": "/abs/a.mp4"}\n\n{"id": "b", "word": null, "source": "b.png"}\n'
+    )
+    assert read_manifest(path) == [
+        Clip("a", word="ABOUT", generated=Path("/abs/a.mp4")),
+        Clip("b", source=tmp_path / "b.png"),
+    ]
 
 
 def test_a_named_file_holds_and_the_others_are_found_by_id(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from tests.factories.boxes_factory import best_boxes
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.dlib_models import MODELS
 from tlbench.media.haar import HaarDetector
-from tlbench.media.landmarks import MODELS, PREDICTOR, find_landmarks, published_predictor, read_landmarks
+from tlbench.media.landmarks import PREDICTOR, find_landmarks, published_predictor, read_landmarks
 from tlbench.media.video_reader import FrameChunk, VideoReader
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"

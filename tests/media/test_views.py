@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tlbench.errors import ClipError
+from tlbench.media.crops import CROP_IDS, CROPS
 from tlbench.media.face_tracks import Track, TrackRule, crop_track
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import (
@@ -16,6 +17,7 @@ from tlbench.media.views import (
     CenterCrop,
     CropBox,
     CropWindow,
+    CutSquare,
     FrameFace,
     Grey,
     JpegDump,
@@ -250,3 +252,36 @@ def test_guides_go_with_their_frames(frames: FrameChunk, run: int) -> None:
             for start in range(0, len(frames), run)
         ]
         np.testing.assert_array_equal(np.concatenate(cut), whole)
+
+
+def test_a_square_with_a_margin_is_cut_and_repeats_the_edge_of_the_frame(frames: FrameChunk) -> None:
+    first = part(frames, 0, 1)
+    image = first.rgb[0]
+    inside = open_view(View("face", 1, (CutSquare(0.1),))).apply(first, boxes(20, 14, 40, 34))
+    np.testing.assert_array_equal(inside[0], image[12:36, 18:42])  # 20 and a tenth of it on each side
+    over = open_view(View("face", 1, (CutSquare(0.0),))).apply(first, boxes(-10, 30, 20, 60))
+    assert over.shape == (1, 30, 30, 3)
+    np.testing.assert_array_equal(over[0, :18, 10:], image[30:48, :20])
+    np.testing.assert_array_equal(over[0, 0, :10], np.repeat(image[30:31, 0], 10, axis=0))
+    np.testing.assert_array_equal(over[0, 18:, 10:], np.repeat(image[47:48, :20], 12, axis=0))
+
+
+def test_a_square_of_nothing_or_of_a_mistaken_box_is_refused(frames: FrameChunk) -> None:
+    first = part(frames, 0, 1)
+    crop = View("face", 1, (CutSquare(0.1),))
+    for box, code in ((boxes(200, 0, 240, 40), "empty-crop"), (boxes(0, 0, 9000, 9000), "bad-boxes")):
+        with pytest.raises(ClipError) as error:
+            open_view(crop).apply(first, box)
+        assert error.value.code == code
+    with pytest.raises(ClipError) as error:
+        open_view(crop).apply(first, boxes(5, 5, 5, 5))
+    assert error.value.code == "empty-crop"
+
+
+@pytest.mark.parametrize("crop", CROPS.values(), ids=list(CROPS))
+def test_a_crop_for_columns_is_a_view_of_its_name_and_256_pixels_unless_it_is_the_frame(
+    frames: FrameChunk, crop: View
+) -> None:
+    seen = open_view(crop).apply(frames, np.tile(boxes(4, 6, 24, 41), (12, 1)))
+    assert CROP_IDS[crop.name] == crop.id == f"{crop.name}@1"
+    assert seen.shape == (12, *((48, 64) if crop.name == "whole-frame" else (256, 256)), 3)

@@ -20,9 +20,12 @@ _BUILT_IN = {
     "autoavsr": "tlbench.observers.autoavsr.observer:AutoAVSR",
     "avhubert": "tlbench.observers.avhubert.observer:AVHubert",
     "conformer": "tlbench.observers.conformer.observer:Conformer",
+    "identity": "tlbench.observers.identity.observer:Identity",
+    "landmarks": "tlbench.observers.landmarks.observer:Landmarks",
     "mouth": "tlbench.observers.mouth.observer:Mouth",
     "mvm": "tlbench.observers.mvm.observer:MVM",
     "pixels": "tlbench.observers.pixels.observer:Pixels",
+    "sharpness": "tlbench.observers.sharpness.observer:Sharpness",
     "syncnet": "tlbench.observers.syncnet.observer:SyncNet",
 }
 

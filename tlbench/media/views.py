@@ -14,7 +14,7 @@ import numpy as np
 
 from tlbench.errors import ClipError
 from tlbench.media.alignments import ALIGNMENTS, AVHUBERT_OWN
-from tlbench.media.face_crop import cut_face, cut_window, face_window
+from tlbench.media.face_crop import cut_face, cut_square, cut_window, face_square, face_window
 from tlbench.media.jpeg import DEFAULT_BIT_RATE, JpegRoundTrip
 from tlbench.media.video_reader import FrameChunk
 
@@ -49,6 +49,16 @@ class FrameFace:
     """
 
     side: int
+
+
+@dataclass(frozen=True)
+class CutSquare:
+    """Cut a square around the face, with a margin on all four sides, at the frame's own size.
+
+    Beyond the frame's edge the pixels of the edge are repeated. Needs smoothed boxes, as `FrameFace` does.
+    """
+
+    margin: float  # on each side, as a share of the face's longer side
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,7 @@ class ToBgr:
 Step: TypeAlias = (
     JpegDump
     | FrameFace
+    | CutSquare
     | AlignMouth
     | CropBox
     | CropWindow
@@ -191,7 +202,7 @@ class View:
     @property
     def scales_whole(self) -> bool:
         """Whether it scales the whole frame before cropping, so that the frame has to show just a face."""
-        cuts = (FrameFace, AlignMouth, CropBox, CropWindow, CenterCrop)
+        cuts = (FrameFace, CutSquare, AlignMouth, CropBox, CropWindow, CenterCrop)
         placing = [step for step in self.steps if isinstance(step, (*cuts, Resize, ResizeAntialiased))]
         return bool(placing) and not isinstance(placing[0], cuts)
 
@@ -203,7 +214,7 @@ class View:
     @property
     def frames_face(self) -> bool:
         """Whether it needs smoothed face boxes."""
-        return any(isinstance(step, FrameFace) for step in self.steps)
+        return any(isinstance(step, FrameFace | CutSquare) for step in self.steps)
 
     @property
     def alignment(self) -> str:
@@ -255,7 +266,7 @@ class ViewStream:
         frames : FrameChunk
             The n frames that follow those of the last call.
         boxes : (n, 4), optional
-            x1 y1 x2 y2 of each frame; needed by `CropBox` and, smoothed, by `FrameFace`.
+            x1 y1 x2 y2 of each frame; needed by `CropBox` and, smoothed, by `FrameFace` and `CutSquare`.
         placements : (n, 2, 3) float64, optional
             Affine maps from frame to mouth patch (:func:`tlbench.media.mouth_patch.placements`), for `AlignMouth`.
 
@@ -279,6 +290,8 @@ class ViewStream:
                     image = _crop(image, self._of(boxes, index, "boxes"), step, frames.start + index)
                 elif isinstance(step, FrameFace):
                     image = _frame_face(image, self._of(boxes, index, "boxes"), step, frames.start + index)
+                elif isinstance(step, CutSquare):
+                    image = _cut_square(image, self._of(boxes, index, "boxes"), step, frames.start + index)
                 elif isinstance(step, AlignMouth):
                     image = ALIGNMENTS[step.alignment].warp(image, self._of(placements, index, "placements"))
                 elif isinstance(step, CropWindow):
@@ -329,19 +342,37 @@ def _crop(image: np.ndarray, box: np.ndarray, step: CropBox, frame_index: int) -
 
 
 def _frame_face(image: np.ndarray, box: np.ndarray, step: FrameFace, frame_index: int) -> np.ndarray:
+    x, y, half_px = _face_place(image, box, frame_index)
+    window = face_window(x, y, half_px)
+    _check_overlap(image, window, box, frame_index)
+    return cut_face(image, window, step.side)
+
+
+def _cut_square(image: np.ndarray, box: np.ndarray, step: CutSquare, frame_index: int) -> np.ndarray:
+    window = face_square(*_face_place(image, box, frame_index), step.margin)
+    _check_overlap(image, window, box, frame_index)
+    return cut_square(image, window)
+
+
+def _face_place(image: np.ndarray, box: np.ndarray, frame_index: int) -> tuple[float, float, float]:
+    """Centre of a box, and half its longer side. Raises ClipError for a box so large that it is a mistake."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (float(edge) for edge in box)
     size = max(x2 - x1, y2 - y1)
-    if size > FACE_TO_FRAME_MAX * max(height, width):  # before memory is taken for it
+    if size > FACE_TO_FRAME_MAX * max(height, width):
         raise ClipError(
             "bad-boxes",
             f"frame {frame_index}: a face of {size:g} pixels in a {width}x{height} frame; mend the boxes file",
         )
-    window = face_window((x1 + x2) / 2, (y1 + y2) / 2, size / 2)
+    return (x1 + x2) / 2, (y1 + y2) / 2, size / 2
+
+
+def _check_overlap(image: np.ndarray, window: tuple[int, int, int, int], box: np.ndarray, frame_index: int) -> None:
+    """Raises ClipError if the window shows nothing of the frame."""
+    height, width = image.shape[:2]
     left, top, right, bottom = window
     if min(right, width) <= max(left, 0) or min(bottom, height) <= max(top, 0):
         raise _empty(image, box, frame_index)
-    return cut_face(image, window, step.side)
 
 
 def _empty(image: np.ndarray, box: np.ndarray, frame_index: int) -> ClipError:

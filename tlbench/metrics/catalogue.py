@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import get_args
 
 from tlbench.errors import TlbenchError, did_you_mean, quoted
-from tlbench.metrics import accuracy, intelligibility, leakage, quality, similarity, sync
+from tlbench.metrics import accuracy, intelligibility, leakage, pictures, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
 
 
@@ -24,6 +24,7 @@ def all_metrics() -> tuple[Metric, ...]:
         *sync.METRICS,
         *quality.METRICS,
         *similarity.METRICS,
+        *pictures.METRICS,
         *leakage.METRICS,
     ]
     for point in entry_points(group="tlbench.metrics"):

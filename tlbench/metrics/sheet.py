@@ -20,6 +20,7 @@ _NEEDS = {
     "boxes": "face boxes",
     "placements": "mouth landmarks",
     "weights": "checkpoint",
+    "source": "source picture",
 }
 _NOT_MEASURED = "not calibrated"
 

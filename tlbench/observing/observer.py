@@ -44,6 +44,7 @@ class Needs:
     transcript: bool = False
     word: bool = False
     weights: bool = False  # a checkpoint
+    source: bool = False  # the picture that the video was generated from
 
     def __post_init__(self) -> None:
         given: object = self.placements
@@ -201,6 +202,11 @@ class Observer(ABC):
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
         """The needs for these views and modes; :attr:`needs` unless some of them need more."""
         return cls.needs
+
+    @classmethod
+    def lacking(cls, views: Sequence[str]) -> str:
+        """What these views need that is not installed, and how to install it: one line; "" if nothing is lacking."""
+        return ""
 
     @classmethod
     def fits(cls, view: str, trained: str) -> bool:

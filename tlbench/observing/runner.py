@@ -96,7 +96,7 @@ class ObserverRunner:
                 continue
             try:
                 if reference_error is not None and job.reads_reference(plan.name):
-                    raise reference_error
+                    raise self._without_reference(plan.name, job, reference_error)
                 key = self._key(plan, job)
             except ClipError as error:
                 job.fail(plan.name, error)
@@ -111,6 +111,13 @@ class ObserverRunner:
                 job.cached += 1
                 self._take(job, plan.name, Evidence.from_json(stored["evidence"]))
         return job
+
+    def _without_reference(self, name: str, job: ClipJob, error: ClipError) -> ClipError:
+        """Why an observer can't see a clip whose real video can't be read; with a way out if it only needs the face."""
+        if job.clip.reference is not None or self._needs[name].reference:
+            return error
+        why = f"{error.message} to find the face in; have it found in the generated videos with --boxes-from generated"
+        return ClipError("reference-missing", why)
 
     @staticmethod
     def _take(job: ClipJob, name: str, evidence: Evidence) -> bool:
@@ -158,6 +165,8 @@ class ObserverRunner:
             key["transcript"] = clip.transcript
         if needs.word:
             key["word"] = clip.word
+        if needs.source:
+            key["source"] = content_sha256(clip.source, clip.id, "source picture")
         return key
 
     def _observe(self, job: ClipJob) -> None:

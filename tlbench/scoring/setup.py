@@ -216,17 +216,33 @@ def _choose_observer(
         view, why = auto_view(name, weights, selection.clips)
         remarks = (why,)
     plan = _observer_plan(name, own, weights, view, precision)
+    lacking = observer_class(name).lacking(plan.views)
+    if lacking:
+        return _Choice(left_out=(_without(name, own, lacking, measured.metrics),))
     return _Choice(tuple(own), plan, weights, tuple(why_not.values()), remarks)
 
 
 def _without_checkpoint(name: str, metrics: Iterable[Metric], card: Card, asked: Sequence[str] | None) -> str:
     """Which metrics are left out for want of a checkpoint. Raises TlbenchError if one of them was asked for by name."""
-    labels = ", ".join(dict.fromkeys(metric.label for metric in metrics))
     way_out = f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass "
     way_out += f"--weights {card.name}={card.file}"
-    if asked is not None and any(metric.observer == name for metric in find_metrics(named_apart(asked))):
+    labels = ", ".join(dict.fromkeys(metric.label for metric in metrics))
+    if _named(name, asked):
         raise TlbenchError(f"{labels}: the checkpoint of observer {quoted(name)} is not here; {way_out}")
     return f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}"
+
+
+def _without(name: str, metrics: Iterable[Metric], lacking: str, asked: Sequence[str] | None) -> str:
+    """Which metrics are left out for want of a package. Raises TlbenchError if one of them was asked for by name."""
+    labels = ", ".join(dict.fromkeys(metric.label for metric in metrics))
+    if _named(name, asked):
+        raise TlbenchError(f"{labels}: {lacking}")
+    return f"{labels} left out: {lacking}"
+
+
+def _named(observer: str, asked: Sequence[str] | None) -> bool:
+    """Whether a metric of the observer was asked for by name."""
+    return asked is not None and any(metric.observer == observer for metric in find_metrics(named_apart(asked)))
 
 
 def _unfit(metrics: Iterable[Metric], weights: Weights) -> list[Metric]:

@@ -1,0 +1,1 @@
+"""Likeness of the person: cosine similarity of dlib's face embeddings (CSIM)."""

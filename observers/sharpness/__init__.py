@@ -1,0 +1,1 @@
+"""Sharpness of generated frames: variance of the Laplacian."""
