@@ -189,7 +189,7 @@ def test_metrics_without_their_checkpoint_are_left_out_aloud_or_refused_if_asked
 
 
 def test_a_view_with_metrics_of_its_own_is_refused_before_anything_is_scored(desk: Path) -> None:
-    with pytest.raises(TlbenchError, match="--metrics lse_c_track/sound, lse_d_track/sound"):
+    with pytest.raises(TlbenchError, match="--metrics lse_c_track/paper, lse_d_track/paper, lse_c_track/sound"):
         pixels(metrics=["lse_c/sound"], views={"syncnet": "face-track"})
 
 

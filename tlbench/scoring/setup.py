@@ -28,6 +28,7 @@ from tlbench.preflight.findings import CATALOGUE
 from tlbench.preflight.headers import Expected
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.probe import unpublished
+from tlbench.scoring.small_faces import with_tracked_lse
 from tlbench.scoring.trained_with import overlaps
 from tlbench.scoring.view_choice import AUTO_VIEW, auto_view, check_views, view_remarks
 
@@ -96,6 +97,10 @@ def prepare(
     """
     check_precision(options.precision)
     metrics, left_out = _choose_metrics(selection, measured.metrics)
+    chosen_for_clips: tuple[str, ...] = ()
+    if measured.metrics is None and _follows_faces(selection, measured):
+        metrics, added = with_tracked_lse(metrics, selection.clips)
+        chosen_for_clips = (added,) if added else ()
     _check_drive(metrics, selection)
     names = list(dict.fromkeys(metric.observer for metric in metrics))
     _check_names(measured, names)
@@ -128,6 +133,7 @@ def prepare(
         weights=tuple(used),
         left_out=tuple(left_out),
         remarks=(
+            *chosen_for_clips,
             *(line for choice in choices for line in choice.remarks),
             *(view_remarks(plans, used, metrics) if used else ()),
             *(_precision_remarks(plans) if options.precision == "bf16" else ()),
@@ -157,6 +163,14 @@ def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[
         usual = find_metrics(selection.dataset.metrics)
     suited = tuple(metric for metric in usual if _has_subject(metric, selection.clips))
     return suited, _without_texts(usual, selection.clips)
+
+
+def _follows_faces(selection: Selection, measured: MetricOptions) -> bool:
+    """Whether LSE on followed faces may be of use: the user's own videos, and a SyncNet that sees their crops."""
+    if not selection.dataset.anonymous or selection.drive is not None:
+        return False
+    weights = find_weights(observer_cards("syncnet"), measured.weights, selection.dataset.name)
+    return weights is not None and observer_class("syncnet").fits("face-track", weights.view)
 
 
 def _check_drive(metrics: Iterable[Metric], selection: Selection) -> None:
