@@ -13,6 +13,7 @@ from typing import get_args
 from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.metrics import accuracy, intelligibility, leakage, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
+from tlbench.metrics.presets import PRESETS
 
 
 @cache
@@ -52,8 +53,8 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
     ----------
     words : iterable of str, or None
         Names (``psnr``: both arithmetics), keys (``psnr/paper``), arithmetics (``paper``: its headline metrics),
-        observers (``pixels``: all of its metrics) or ``all``; None is every headline metric. A metric of a drive is
-        selected by its name or key only.
+        observers (``pixels``: all of its metrics) or presets (``paper-avatar``, ``all``); None is every headline
+        metric. A metric of a drive is selected by its name or key only.
 
     Raises
     ------
@@ -76,8 +77,8 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
 
 
 def named_apart(words: Iterable[str]) -> list[str]:
-    """The words for :func:`find_metrics` that name a metric or an observer: all but ``all``, ``paper``, ``sound``."""
-    return [word for word in words if word not in ("all", *get_args(Arithmetic))]
+    """The words for :func:`find_metrics` that name a metric or an observer: all but presets, ``paper``, ``sound``."""
+    return [word for word in words if word not in PRESETS and word not in get_args(Arithmetic)]
 
 
 def _asks(word: str, metric: Metric) -> bool:
@@ -85,4 +86,6 @@ def _asks(word: str, metric: Metric) -> bool:
         return word in (metric.name, metric.key)
     if word in get_args(Arithmetic):
         return metric.arithmetic == word and metric.headline
-    return word in ("all", metric.name, metric.key, metric.observer)
+    if word in PRESETS:
+        return PRESETS[word].asks(metric.name, metric.key)
+    return word in (metric.name, metric.key, metric.observer)

@@ -17,6 +17,7 @@ from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.presets import PRESETS
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import Precision, check_precision, choose_device
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
@@ -156,13 +157,32 @@ def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
 def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[tuple[Metric, ...], list[str]]:
     """The metrics asked for, or those that suit the clips, and a line if nothing about reading can be measured."""
     if asked is not None:
-        return find_metrics(asked), []
+        return _asked_metrics(selection, asked)
     if selection.drive is not None:
         usual = tuple(metric for metric in all_metrics() if metric.parts)
     else:
         usual = find_metrics(selection.dataset.metrics)
     suited = tuple(metric for metric in usual if _has_subject(metric, selection.clips))
     return suited, _without_texts(usual, selection.clips)
+
+
+def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Metric, ...], list[str]]:
+    """The metrics that were asked for, and what presets want that is not to be had here: one line each."""
+    presets = [PRESETS[word] for word in asked if word in PRESETS]
+    metrics = find_metrics(asked)
+    words = [word for word in asked if word not in {preset.name for preset in presets if preset.wants}]
+    by_word = set(find_metrics(words)) if words else set()
+    fitting = tuple(m for m in metrics if m in by_word or _has_subject(m, selection.clips))
+    keys = [metric.key for metric in all_metrics()]
+    left_out = [
+        f"{', '.join(absent)} of preset {preset.name} left out: this installation has no such metric"
+        for preset in presets
+        if (absent := preset.absent(keys))
+    ]
+    if len(fitting) < len(metrics):
+        dropped = [metric.key for metric in metrics if metric not in fitting]
+        left_out.append(f"{', '.join(dropped)} left out: no clip has the transcript or the word that they need")
+    return fitting, left_out
 
 
 def _follows_faces(selection: Selection, measured: MetricOptions) -> bool:

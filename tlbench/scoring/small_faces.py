@@ -44,7 +44,8 @@ def with_tracked_lse(usual: tuple[Metric, ...], clips: Sequence[Clip]) -> tuple[
     added = tuple(replace(metric, headline=True, promoted=True) for metric in find_metrics(names))
     line = (
         f"{', '.join(dict.fromkeys(metric.label for metric in added))} added: the median face box is {share:.0%} of "
-        f"the frame's height (of {counted(len(shares), 'clip')} looked at), and LSE of the whole frame expects {SMALL_SHARE:.0%}"
+        f"the frame's height (of {counted(len(shares), 'clip')} looked at), and LSE of the whole frame expects "
+        f"{SMALL_SHARE:.0%} or more"
     )
     return (*usual, *added), line
 
