@@ -57,27 +57,27 @@ def presets(as_json: bool) -> None:
     Names are for `tlbench score --metrics` and `tlbench table --preset`. A preset says what such a table wants; what
     this installation can't compute is left out of a run, which says so.
     """
-    from tlbench.metrics.catalogue import all_metrics
+    from tlbench.metrics.catalogue import plain_keys
     from tlbench.metrics.presets import PRESETS
     from tlbench.metrics.sheet import preset_sheet
 
     if as_json:
-        keys = [metric.key for metric in all_metrics() if not metric.parts]
         click.echo(
-            json.dumps([preset_sheet(preset, keys) for preset in PRESETS.values()], indent=1, ensure_ascii=False)
+            json.dumps(
+                [preset_sheet(preset, plain_keys()) for preset in PRESETS.values()], indent=1, ensure_ascii=False
+            )
         )
         return
     _print_presets()
 
 
 def _print_presets() -> None:
-    from tlbench.metrics.catalogue import all_metrics
+    from tlbench.metrics.catalogue import plain_keys
     from tlbench.metrics.presets import PRESETS
     from tlbench.metrics.sheet import shown_preset
     from tlbench.tables.terminal import folded
 
-    keys = [metric.key for metric in all_metrics() if not metric.parts]
     for preset in PRESETS.values():
-        for line in shown_preset(preset, keys):
+        for line in shown_preset(preset, plain_keys()):
             click.echo(folded(line, sys.stdout))
         click.echo()

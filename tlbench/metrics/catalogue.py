@@ -36,6 +36,11 @@ def all_metrics() -> tuple[Metric, ...]:
     return tuple(found)
 
 
+def plain_keys() -> list[str]:
+    """Keys of every metric that needs no drive: what presets choose from."""
+    return [metric.key for metric in all_metrics() if not metric.parts]
+
+
 def find_metric(key: str) -> Metric:
     """The metric with a key such as ``psnr/paper``. Raises TlbenchError if there is none."""
     for metric in all_metrics():

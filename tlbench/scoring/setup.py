@@ -15,7 +15,7 @@ from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, quoted
-from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
+from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart, plain_keys
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.presets import PRESETS
 from tlbench.observing.cache import default_cache
@@ -173,11 +173,10 @@ def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Me
     words = [word for word in asked if word not in {preset.name for preset in presets if preset.wants}]
     by_word = set(find_metrics(words)) if words else set()
     fitting = tuple(m for m in metrics if m in by_word or _has_subject(m, selection.clips))
-    keys = [metric.key for metric in all_metrics()]
     left_out = [
         f"{', '.join(absent)} of preset {preset.name} left out: this installation has no such metric"
         for preset in presets
-        if (absent := preset.absent(keys))
+        if (absent := preset.absent(plain_keys()))
     ]
     if len(fitting) < len(metrics):
         dropped = [metric.key for metric in metrics if metric not in fitting]
