@@ -59,7 +59,7 @@ def _spread(videos: Sequence[Path]) -> list[Path]:
 def _face_share(video: Path) -> float | None:
     """The height of the best face over that of the frame, in the middle of a video's first frames; None without one."""
     try:
-        chunk = next(iter(VideoReader(video).frames(FRAMES_PER_SECOND)), None)
+        chunk = next(iter(VideoReader(video, 0).frames()), None)
     except ClipError:
         return None  # reported when the clip is scored
     if chunk is None:
