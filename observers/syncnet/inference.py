@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,6 +18,7 @@ from tlbench.media.audio import mfcc, read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.face_tracks import Track, crop_track, find_tracks
 from tlbench.media.rates import FRAMES_PER_SECOND
+from tlbench.media.shots import ShotCutter
 from tlbench.media.timeline import timeline
 from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import ViewStream, open_view
@@ -161,6 +162,7 @@ class SyncNetClipState(ClipState):
         self.lips = lips
         self.frames = 0
         self.faces: list[np.ndarray] = []  # (k, 5) per frame
+        self.cutter = ShotCutter() if detector is not None else None
         self._detector = detector
 
     def update(self, chunk: ClipChunk) -> None:
@@ -179,8 +181,9 @@ class SyncNetClipState(ClipState):
             if before and not self.frames:
                 shown_frames = replace(generated, native=(generated.native[0],) * before + generated.native)
             lips.take(stream.apply(shown_frames, boxes))
-        if self._detector is not None:
+        if self._detector is not None and self.cutter is not None:
             self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
+            self.cutter.take(generated.rgb)
         self.frames += len(generated)
 
 
@@ -223,43 +226,64 @@ class SyncNetInference:
                 values |= sync_values(self._passes, published, state.frames + dump.filled, dump.samples)
             if lips_by_prefix or not values:
                 values |= sync_values(self._passes, lips_by_prefix, state.frames, state.samples)
-            if self._detector is not None:
-                values |= self._of_tracks(state)
+            if state.cutter is not None:
+                values |= self._of_tracks(state, state.cutter.shots())
         except ClipError as error:
             return error
         return Evidence("syncnet", values)
 
-    def _of_tracks(self, state: SyncNetClipState) -> dict[str, Value]:
+    def _of_tracks(self, state: SyncNetClipState, shots: Sequence[tuple[int, int]]) -> dict[str, Value]:
         """The values of each track. The video is read a second time, because tracks are known only at its end."""
-        tracks = find_tracks(state.faces, FACE_TRACK.rule)
-        all_lips = [Lips(self._passes, self._dims) for _ in tracks]
+        tracks = find_tracks(state.faces, FACE_TRACK.rule, shots)
         assert state.clip.generated is not None  # its frames have been read before
-        for chunk in VideoReader(state.clip.generated, 0).frames() if tracks else ():
-            for track, lips in zip(tracks, all_lips, strict=True):
-                crops = _crops(chunk, track)
-                if len(crops):
-                    lips.take(crops)
-        found: list[tuple[Track, Sync]] = []
-        common: list[Sync] = []
+        chunks = VideoReader(state.clip.generated, 0).frames() if tracks else ()
+        return {"track_shots": len(shots), **track_values(self._passes, self._dims, tracks, chunks, state.samples)}
+
+
+def track_values(
+    passes: Passes, dims: Dims, tracks: Sequence[Track], chunks: Iterable[FrameChunk], samples: np.ndarray
+) -> dict[str, Value]:
+    """The values of each track that has sound.
+
+    Parameters
+    ----------
+    passes : Passes
+    dims : Dims
+    tracks : sequence of Track
+    chunks : iterable of FrameChunk
+        The frames of the video.
+    samples : (N,) int16
+        The sound of the video.
+    """
+    all_lips = [Lips(passes, dims) for _ in tracks]
+    for chunk in chunks:
         for track, lips in zip(tracks, all_lips, strict=True):
-            samples = state.samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
-            if len(samples) // SAMPLES_A_FRAME <= FRAMES_LOST:
-                continue  # the audio ends before this track starts
-            windows = window_count(len(track), len(samples))
-            speech = speech_embeddings(self._passes, samples, windows)
-            embeddings = lips.embeddings(windows)
-            found.append((track, read_sync(shifted_distances(embeddings, speech))))
-            if windows >= FEWEST_WINDOWS:
-                common.append(read_sync(common_distances(embeddings, speech, widest_shift(windows))))
-        return {
-            "track_start": np.array([track.start for track, _ in found], np.int64),
-            "track_frames": np.array([len(track) for track, _ in found], np.int64),
-            "track_lse_d": np.array([sync.lse_d for _, sync in found], np.float64),
-            "track_lse_c": np.array([sync.lse_c for _, sync in found], np.float64),
-            "track_offset_frames": np.array([sync.offset_frames for _, sync in found], np.int64),
-            "track_common_lse_d": np.array([sync.lse_d for sync in common], np.float64),
-            "track_common_lse_c": np.array([sync.lse_c for sync in common], np.float64),
-        }
+            crops = _crops(chunk, track)
+            if len(crops):
+                lips.take(crops)
+    found: list[tuple[Track, Sync]] = []
+    common: list[tuple[Track, Sync]] = []
+    for track, lips in zip(tracks, all_lips, strict=True):
+        own = samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
+        if len(own) // SAMPLES_A_FRAME <= FRAMES_LOST:
+            continue  # the audio ends before this track starts
+        windows = window_count(len(track), len(own))
+        speech = speech_embeddings(passes, own, windows)
+        embeddings = lips.embeddings(windows)
+        found.append((track, read_sync(shifted_distances(embeddings, speech))))
+        if windows >= FEWEST_WINDOWS:
+            common.append((track, read_sync(common_distances(embeddings, speech, widest_shift(windows)))))
+    return {
+        "track_start": np.array([track.start for track, _ in found], np.int64),
+        "track_frames": np.array([len(track) for track, _ in found], np.int64),
+        "track_faces": np.array([track.faces for track, _ in found], np.int64),
+        "track_lse_d": np.array([sync.lse_d for _, sync in found], np.float64),
+        "track_lse_c": np.array([sync.lse_c for _, sync in found], np.float64),
+        "track_offset_frames": np.array([sync.offset_frames for _, sync in found], np.int64),
+        "track_common_faces": np.array([track.faces for track, _ in common], np.int64),
+        "track_common_lse_d": np.array([sync.lse_d for _, sync in common], np.float64),
+        "track_common_lse_c": np.array([sync.lse_c for _, sync in common], np.float64),
+    }
 
 
 def sync_values(

@@ -46,11 +46,15 @@ class SyncNet(Observer):
     common_max_shift_frames, common_windows : int
         The largest shift, 3 to 15 frames, and the number of speech windows. The shift is 0 if the clip is too short;
         there are then no other ``common_`` values.
-    track_{start,frames,offset_frames} : (tracks,) int64
+    track_shots : int
+        Only for the view ``face-track``: the number of shots.
+    track_{start,frames,faces,offset_frames} : (tracks,) int64
     track_{lse_d,lse_c} : (tracks,) float64
-        Only for the view ``face-track``, one entry for each track; none if no face is tracked long enough.
+        One entry for each track of more than 50 faces, with the published arithmetic; none if there is no such track.
+        ``faces`` counts the frames in which the face was detected.
+    track_common_faces : (k,) int64
     track_common_{lse_d,lse_c} : (k,) float64
-        Of the tracks that are long enough.
+        Over the same speech at every shift, of the tracks that have enough sound for it.
     """
 
     name: ClassVar[str] = "syncnet"

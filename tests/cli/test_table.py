@@ -61,3 +61,28 @@ def test_unknown_columns_are_named(files: tuple[str, str]) -> None:
     for command, known in (("table", "m0/sound"), ("compare", "difference")):
         with pytest.raises(TlbenchError, match=f"no column 'x'.*{known}"):
             CliRunner().invoke(group, [command, *files, "--columns", "x"], catch_exceptions=False)
+
+
+def test_a_preset_chooses_the_columns_and_says_what_is_not_there(files: tuple[str, str]) -> None:
+    done = run("table", *files, "--preset", "all", "--format", "latex")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("\\begin{table}")
+    assert done.stdout.count("LSE-6") == 2  # the head, and the caption
+    for drawn in ("latex", "terminal"):
+        done = CliRunner().invoke(group, ["table", *files, "--preset", "paper-avatar", "--format", drawn])
+        assert isinstance(done.exception, TlbenchError)
+        assert done.stdout == ""
+        assert "not in these results, of preset paper-avatar: fid/sound" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--preset", "paper-avatr"), "no preset 'paper-avatr'"),
+        (("--preset", "all", "--columns", "m1"), "--preset all and --columns m1 both choose columns"),
+    ],
+)
+def test_a_preset_that_can_not_be_is_refused(files: tuple[str, str], words: tuple[str, ...], said: str) -> None:
+    done = CliRunner().invoke(group, ["table", *files, *words])
+    assert isinstance(done.exception, TlbenchError)
+    assert said in str(done.exception)

@@ -101,6 +101,10 @@ def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
     values = {
         "windows": frames,
         "common_max_shift_frames": 15,
+        "track_faces": np.array([51, 101]),
+        "track_lse_c": np.array([8.0 - 5 * damage, 7.0 - 5 * damage]),
+        "track_lse_d": np.array([6.5 + 4 * damage, 7.5 + 4 * damage]),
+        "track_common_faces": np.array([51, 101]),
         "track_common_lse_c": np.array([8.0 - 5 * damage, 7.0 - 5 * damage]),
         "track_common_lse_d": np.array([6.5 + 4 * damage, 7.5 + 4 * damage]),
     }

@@ -24,6 +24,7 @@ from tlbench.generation.controls import (
 from tlbench.generation.fault_kinds import (
     Coarse,
     Compressed,
+    IdentitySwap,
     LateSound,
     Noisy,
     NoisySound,
@@ -43,6 +44,7 @@ IN_THE_PICTURE = [
     ScaledMotion(0.5),
     OtherWords(0.5),
     OtherSpeaker(1),
+    IdentitySwap(1),
     FrozenMouth(0.5),
 ]
 IN_THE_SOUND = [LateSound(0.25), NoisySound(0.3), SwappedAudio(0.5)]
@@ -177,6 +179,19 @@ def test_a_doubles_face_is_shown_in_its_place_in_the_middle_of_the_clip_only(
     assert np.corrcoef(shown.ravel(), other.ravel())[0, 1] > 0.99  # but for its mean colour
     own = before.frames[4:12, 60:68, 55:73].astype(float)
     assert abs(np.corrcoef(shown.ravel(), own.ravel())[0, 1]) < 0.2
+
+
+def test_a_swapped_identity_keeps_the_mouth_of_the_clip() -> None:
+    before = with_others()
+    assert before.stand_in is not None
+    whole, swapped = (kind(0.5).apply(before).frames for kind in (OtherSpeaker, IdentitySwap))
+    np.testing.assert_array_equal(swapped[:4], before.frames[:4])
+    np.testing.assert_array_equal(swapped[12:], before.frames[12:])
+    lips = (slice(4, 12), slice(66, 76), slice(57, 71))
+    np.testing.assert_array_equal(swapped[lips], before.frames[lips])
+    upper = (slice(4, 12), slice(8, 50))  # of the face box, above the mouth
+    np.testing.assert_array_equal(swapped[upper], whole[upper])
+    assert (swapped[upper] != before.frames[upper]).any()
 
 
 def test_who_is_their_own_double_is_not_changed() -> None:

@@ -182,3 +182,19 @@ def test_crops_are_those_of_the_padded_frame() -> None:
 def test_a_crop_wholly_outside_the_frame_is_grey() -> None:
     track = find_tracks(still(9, (500, 500)), SHORT)[0]
     assert (crop_track(np.zeros((100, 100, 3), dtype=np.uint8), track, 4) == 110).all()
+
+
+def test_each_shot_is_tracked_by_itself() -> None:
+    detections = still(30, (10, 20))
+    tracks = find_tracks(detections, SHORT, [(0, 10), (10, 17), (17, 30)])
+    assert spans(tracks) == [(0, 10), (17, 30)]  # the middle shot is shorter than the shortest track
+    assert [track.faces for track in tracks] == [10, 13]
+
+
+def test_faces_are_counted_without_the_gaps() -> None:
+    (track,) = find_tracks([*still(5, (10, 20)), NONE, NONE, *still(5, (10, 20))], SHORT)
+    assert (len(track), track.faces) == (12, 10)
+
+
+def test_no_shots_give_no_tracks() -> None:
+    assert find_tracks(still(30, (10, 20)), SHORT, []) == []

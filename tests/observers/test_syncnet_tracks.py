@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import cast
 
+import cv2
 import numpy as np
 import pytest
 import torch.nn.functional as F  # noqa: N812
@@ -24,7 +25,8 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
-TRACK_KEYS = {"track_start", "track_frames", "track_lse_d", "track_lse_c", "track_offset_frames"} | {
+TRACK_KEYS = {"track_start", "track_frames", "track_faces", "track_lse_d", "track_lse_c", "track_offset_frames"} | {
+    "track_common_faces",
     "track_common_lse_d",
     "track_common_lse_c",
 }
@@ -54,10 +56,10 @@ def observe(path: Path, samples: np.ndarray, run: int = 32, views: tuple[str, ..
 
 @pytest.fixture(scope="module")
 def unframed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A head in the corner of a wider picture, for 80 frames."""
-    head = read_video(CLIPS / "clip_b.mp4")
+    """A head in the corner of a wider picture, for 80 frames; its face is 126 pixels high."""
+    head = [cv2.resize(frame, (200, 200)) for frame in read_video(CLIPS / "clip_b.mp4")]
     wide = np.full((len(head), 240, 400, 3), 90, np.uint8)
-    wide[:, 60:220, 200:360] = head
+    wide[:, 20:220, 180:380] = head
     path = tmp_path_factory.mktemp("tracks") / "wide.mp4"
     write_video(path, wide, 25, samples=read_audio(CLIPS / "clip_b.mp4"))
     return path
@@ -65,16 +67,40 @@ def unframed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_face_is_one_track_over_the_whole_video(unframed: Path) -> None:
     evidence = observe(unframed, read_audio(unframed))
-    assert set(evidence.values) == TRACK_KEYS | {"windows"}
-    assert evidence.array("track_frames").tolist() == [80]
+    assert set(evidence.values) == TRACK_KEYS | {"windows", "track_shots"}
+    assert evidence.number("track_shots") == 1
+    assert evidence.array("track_frames").tolist() == evidence.array("track_faces").tolist() == [80]
     assert evidence.array("track_start").tolist() == [0]
-    metric = find_metric("lse_d_track/sound")
-    assert metric.tally(evidence).value == evidence.array("track_common_lse_d")[0]
+    assert find_metric("lse_d_track50/sound").tally(evidence).value == evidence.array("track_common_lse_d")[0]
+    assert find_metric("lse_d_track50/paper").tally(evidence).value == evidence.array("track_lse_d")[0]
+
+
+def test_a_track_of_80_faces_is_none_of_more_than_100(unframed: Path) -> None:
+    evidence = observe(unframed, read_audio(unframed))
+    for key in ("lse_c_track/paper", "lse_c_track/sound", "lse_d_track/paper", "lse_d_track/sound"):
+        assert find_metric(key).tally(evidence).value is None
+
+
+def test_long_and_short_tracks_are_told_apart_by_their_faces() -> None:
+    tracks = {"track_faces": np.array([51, 100, 101]), "track_lse_c": np.array([1.0, 2.0, 6.0])}
+    evidence = Evidence("syncnet", tracks)
+    assert find_metric("lse_c_track/paper").tally(evidence).value == 6
+    assert find_metric("lse_c_track50/paper").tally(evidence).value == 3
+
+
+def test_a_cut_ends_a_track_although_the_next_face_is_in_the_same_place(unframed: Path, tmp_path: Path) -> None:
+    """Both halves are too short for a track of their own; without the cut the whole is long enough."""
+    frames = read_video(unframed)[:70]
+    frames[35:, :, :180] = (20, 60, 200)  # beside the head, which goes on
+    write_video(tmp_path / "cut.mp4", frames, 25, samples=read_audio(unframed)[: 70 * 640])
+    evidence = observe(tmp_path / "cut.mp4", read_audio(unframed)[: 70 * 640])
+    assert evidence.number("track_shots") == 2
+    assert len(evidence.array("track_start")) == 0
 
 
 def test_the_crop_follows_the_face_wherever_it_is(unframed: Path, tmp_path: Path) -> None:
     """The same head elsewhere in the picture gives the same crops, but for what the codec did to them."""
-    wide = np.roll(read_video(unframed), -150, axis=2)
+    wide = np.roll(read_video(unframed), -160, axis=2)
     write_video(tmp_path / "moved.mp4", wide, 25, samples=read_audio(unframed))
     here, there = observe(unframed, read_audio(unframed)), observe(tmp_path / "moved.mp4", read_audio(unframed))
     assert there.array("track_lse_d")[0] == pytest.approx(here.array("track_lse_d")[0], rel=0.05)
@@ -92,7 +118,7 @@ def test_without_a_face_there_is_no_track_and_the_whole_frame_is_scored_all_the_
     evidence = observe(tmp_path / "grey.mp4", samples, views=("sound", "face-track"))
     assert all(len(evidence.array(key)) == 0 for key in TRACK_KEYS)
     assert "sound_lse_d" in evidence.values
-    assert find_metric("lse_c_track/sound").tally(evidence).value is None
+    assert find_metric("lse_c_track50/sound").tally(evidence).value is None
 
 
 def test_a_face_that_is_too_short_lived_is_no_track(unframed: Path, tmp_path: Path) -> None:
@@ -122,4 +148,4 @@ def test_what_the_observer_is_can_be_read_without_torch() -> None:
         "print(observer.identity(('paper', 'face-track'), 'ab'), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["syncnet@2[syncnet-track-blazeface@1,syncnet-whole-jpeg@2]ab", "False"]
+    assert done.stdout.split() == ["syncnet@2[syncnet-track-blazeface@2,syncnet-whole-jpeg@2]ab", "False"]

@@ -188,8 +188,19 @@ def test_metrics_without_their_checkpoint_are_left_out_aloud_or_refused_if_asked
         pixels(metrics=["psnr", "lse_c"])
 
 
+def test_a_preset_leaves_out_what_can_not_be_computed_here_and_says_so(desk: Path) -> None:
+    with pytest.warns(UserWarning, match=r"left out: (no checkpoint|this installation has no such metric)"):
+        result = pixels(metrics=["paper-avatar"])
+    assert {"psnr/sound", "ssim/sound"} <= {metric.key for metric in result.metrics}
+    assert not any(metric.arithmetic == "paper" for metric in result.metrics if metric.name in ("psnr", "ssim"))
+    with pytest.raises(TlbenchError, match=r"wer1/sound.* left out: no clip has the transcript or the word"):
+        pixels(metrics=["reading"])
+    with pytest.raises(TlbenchError, match="WER1: the checkpoint"):  # asked for by name as well
+        pixels(metrics=["reading", "wer1"])
+
+
 def test_a_view_with_metrics_of_its_own_is_refused_before_anything_is_scored(desk: Path) -> None:
-    with pytest.raises(TlbenchError, match="--metrics lse_c_track/sound, lse_d_track/sound"):
+    with pytest.raises(TlbenchError, match="--metrics lse_c_track/paper, lse_d_track/paper, lse_c_track/sound"):
         pixels(metrics=["lse_c/sound"], views={"syncnet": "face-track"})
 
 

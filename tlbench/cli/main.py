@@ -34,6 +34,7 @@ COMMANDS = {
     "controls": "tlbench.cli.controls",
     "checkpoints": "tlbench.cli.checkpoints",
     "metrics": "tlbench.cli.metrics",
+    "observers": "tlbench.cli.observers",
     "calibrate": "tlbench.cli.calibrate",
     "data": "tlbench.cli.data",
     "train-observer": "tlbench.cli.train_observer",

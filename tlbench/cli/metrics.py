@@ -1,4 +1,4 @@
-"""``tlbench metrics``: every number that can be measured."""
+"""``tlbench metrics``: every number that can be measured, and presets of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "no
 
 @click.group(cls=CommandGroup)
 def command() -> None:
-    """List the metrics."""
+    """List the metrics, and presets of them."""
 
 
 @command.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """Every metric: its name, unit and direction, what it needs, and what it is blind to.
+    """Every metric: its name, unit and direction, what it needs, and what it is blind to. Then the presets.
 
     Names are for --metrics. What a metric is blind to was measured with faults of growing size on two data sets
     (`tlbench calibrate`); a metric without such a line was not.
@@ -43,5 +43,41 @@ def list_command(as_json: bool) -> None:
             *(f"  {line}" for line in shown_blind_spots(metric)),
         ]
         for line in lines:
+            click.echo(folded(line, sys.stdout))
+        click.echo()
+    click.echo("Presets\n")
+    _print_presets()
+
+
+@command.command("presets")
+@json_option
+def presets(as_json: bool) -> None:
+    """Every preset: a name for the metrics of a kind of table.
+
+    Names are for `tlbench score --metrics` and `tlbench table --preset`. A preset says what such a table wants; what
+    this installation can't compute is left out of a run, which says so.
+    """
+    from tlbench.metrics.catalogue import plain_keys
+    from tlbench.metrics.presets import PRESETS
+    from tlbench.metrics.sheet import preset_sheet
+
+    if as_json:
+        click.echo(
+            json.dumps(
+                [preset_sheet(preset, plain_keys()) for preset in PRESETS.values()], indent=1, ensure_ascii=False
+            )
+        )
+        return
+    _print_presets()
+
+
+def _print_presets() -> None:
+    from tlbench.metrics.catalogue import plain_keys
+    from tlbench.metrics.presets import PRESETS
+    from tlbench.metrics.sheet import shown_preset
+    from tlbench.tables.terminal import folded
+
+    for preset in PRESETS.values():
+        for line in shown_preset(preset, plain_keys()):
             click.echo(folded(line, sys.stdout))
         click.echo()

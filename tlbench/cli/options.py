@@ -232,7 +232,9 @@ landmarks_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 metrics_option = click.option(
-    "--metrics", metavar="NAMES", help="With commas: psnr, lse_c/sound, paper, pixels, all ..."
+    "--metrics",
+    metavar="NAMES",
+    help="With commas: psnr, lse_c/sound, paper, pixels, or a preset: paper-avatar, all ...",
 )
 workers_option = click.option(
     "--workers",

@@ -17,6 +17,7 @@ from tlbench.media.blending import Region, carry, softness, window
 from tlbench.media.face_crop import steady
 
 SEED = 0  # of noise
+MOUTH_SIDE, MOUTH_HEIGHT = 0.2, 0.45  # of a face box: beside the mouth, and from its upper edge to the chin
 SIDE_SHARE = 0.15  # of a face box's width: left out on each side of the lower face
 
 
@@ -216,6 +217,26 @@ class OtherSpeaker(_StandInFace):
         return _squares(boxes)
 
 
+@dataclass(frozen=True)
+class IdentitySwap(OtherSpeaker):
+    """As `OtherSpeaker`, with the clip's own mouth on top: another person says the words of the clip, in sync."""
+
+    base = "identity-swap"
+    description = "the face box from another speaker, around the clip's own mouth: another person, the same words"
+
+    def apply(self, scene: ControlScene) -> ControlScene:
+        assert scene.boxes is not None  # needs_boxes
+        frames = super().apply(scene).frames
+        swapped = middle(len(frames), self.share)
+        own = _lips(scene.boxes)
+        for number in range(swapped.start, swapped.stop):
+            rows, columns = _window(own[number], scene)
+            soft = softness(own[number], rows, columns)
+            before, after = (of[number, rows, columns].astype(np.float32) for of in (scene.frames, frames))
+            frames[number, rows, columns] = _levels(after + soft * (before - after))
+        return replace(scene, frames=frames)
+
+
 def _levels(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
@@ -234,6 +255,14 @@ def _lower_faces(boxes: np.ndarray) -> list[Region]:
     """The lower half of each box without its sides, which show the background beside the jaw."""
     return [
         (x1 + SIDE_SHARE * (x2 - x1), (y1 + y2) / 2, x2 - SIDE_SHARE * (x2 - x1), y2)
+        for x1, y1, x2, y2 in steady(boxes).tolist()
+    ]
+
+
+def _lips(boxes: np.ndarray) -> list[Region]:
+    """The mouth with the skin around it: the lower 45 % of each box, without a fifth of its width on each side."""
+    return [
+        (x1 + MOUTH_SIDE * (x2 - x1), y2 - MOUTH_HEIGHT * (y2 - y1), x2 - MOUTH_SIDE * (x2 - x1), y2)
         for x1, y1, x2, y2 in steady(boxes).tolist()
     ]
 

@@ -22,6 +22,7 @@ from tlbench.generation.controls import (
 from tlbench.generation.fault_kinds import (
     Coarse,
     Compressed,
+    IdentitySwap,
     LateSound,
     Noisy,
     NoisySound,
@@ -178,6 +179,16 @@ FAULTS: tuple[Fault, ...] = (
         _SHARES,
         OtherSpeaker,
         "the face of another speaker, who says something else, warped in time in the same way",
+    ),
+    Fault(
+        "identity-swap",
+        "identity swapped",
+        "of the clip",
+        0,
+        _SHARES,
+        IdentitySwap,
+        "the face of another speaker around the clip's own mouth, for this share of the clip: another person, the same "
+        "words in sync",
     ),
     Fault(
         "other-sound",

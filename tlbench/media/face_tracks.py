@@ -4,9 +4,8 @@ Differences from that file that change the numbers:
 
 * The detector. The original uses S3FD with another checkpoint (``sfd_face.pth``) on frames of a quarter of the size,
   with the means on the right channels, and suppresses boxes at an overlap of 0.1.
-* Shots are not cut. The original runs PySceneDetect first and tracks each shot by itself. Here a track ends if the next
-  face does not overlap it enough, which a cut usually causes, unless the new shot has its face in the same place. If
-  you know the cuts, call `find_tracks` for each shot.
+* Shots are cut on the decoded frames (:mod:`tlbench.media.shots`), those of the original on an AVI file that it encodes
+  first.
 * Frames and crops stay in memory. In the original they go through JPEG files and an XVID video.
 * A frame gives at most one face to a track. The original's loop could take two, but its suppression at 0.1 removes the
   second.
@@ -35,8 +34,8 @@ class TrackRule:
     gap_frames_max : int
         A track ends after a gap of more frames than this (``num_failed_det``).
     faces_min : int
-        A track needs **more** faces than this, not counting frames without one (``min_track``). LSE on tracks is also
-        published with 50.
+        A track needs **more** faces than this, not counting frames without one, and a shot at least so many frames
+        (``min_track``). LSE on tracks is also published with 50.
     face_px_min : float
         The larger of a track's mean width and mean height must be **above** this (``min_face_size``).
     smooth_frames : int
@@ -75,6 +74,8 @@ class Track:
     ----------
     start : int
         Index of the first frame in the video.
+    faces : int
+        Frames in which it was detected.
     xyxy : ndarray
         (T, 4) float64: the face in each frame, interpolated linearly between detections.
     centre_xy, half_px : ndarray
@@ -84,6 +85,7 @@ class Track:
     """
 
     start: int
+    faces: int
     xyxy: np.ndarray
     centre_xy: np.ndarray = field(repr=False)
     half_px: np.ndarray = field(repr=False)
@@ -98,11 +100,13 @@ class Track:
         return self.start + len(self)
 
 
-def find_tracks(detections: Sequence[np.ndarray], rule: TrackRule | None = None) -> list[Track]:
+def find_tracks(
+    detections: Sequence[np.ndarray], rule: TrackRule | None = None, shots: Sequence[tuple[int, int]] | None = None
+) -> list[Track]:
     """Join the faces of consecutive frames into tracks.
 
-    Each track starts at the first face that is left and takes from each later frame the first face that overlaps its
-    last one, so the faces should be sorted best first, as from `FaceDetector.detect_all`.
+    Each track starts at the first face that is left and takes from each later frame of its shot the first face that
+    overlaps its last one, so the faces should be sorted best first, as from `FaceDetector.detect_all`.
 
     Parameters
     ----------
@@ -110,13 +114,23 @@ def find_tracks(detections: Sequence[np.ndarray], rule: TrackRule | None = None)
         For each frame (k, 4 or more) x1 y1 x2 y2 ..., k may be 0.
     rule : TrackRule, optional
         The published one if not given.
+    shots : sequence of (first, stop), optional
+        Frames of each shot, from :class:`tlbench.media.shots.ShotCutter`. One shot if not given.
 
     Returns
     -------
     list of Track
-        In the order of their first faces.
+        Shot by shot, in the order of their first faces.
     """
     rule = rule or TrackRule()
+    found = []
+    for first, stop in ((0, len(detections)),) if shots is None else shots:
+        if stop - first >= rule.faces_min:
+            found += _tracks_of_shot(detections[first:stop], rule, first)
+    return found
+
+
+def _tracks_of_shot(detections: Sequence[np.ndarray], rule: TrackRule, shot_start: int) -> list[Track]:
     left = [[np.asarray(face[:4], dtype=np.float64) for face in faces] for faces in detections]
     tracks: list[Track] = []
     for first in range(len(left)):
@@ -128,7 +142,7 @@ def find_tracks(detections: Sequence[np.ndarray], rule: TrackRule | None = None)
             xyxy = np.stack([np.interp(every, frames, edges) for edges in np.array(faces).T], axis=1)
             sides = xyxy[:, 2:] - xyxy[:, :2]
             if sides.mean(axis=0).max() > rule.face_px_min:
-                tracks.append(_track(first, xyxy, rule))
+                tracks.append(_track(shot_start + first, len(faces), xyxy, rule))
     return tracks
 
 
@@ -153,10 +167,10 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(shared / union) if union > 0 else 0.0
 
 
-def _track(start: int, xyxy: np.ndarray, rule: TrackRule) -> Track:
+def _track(start: int, faces: int, xyxy: np.ndarray, rule: TrackRule) -> Track:
     # Zeros at the ends as in the original's scipy.signal.medfilt, so near the ends the median is a lower value.
     smooth = running_median(centres_and_halves(xyxy), rule.smooth_frames, "constant")
-    return Track(start, xyxy, smooth[:, :2], smooth[:, 2], rule)
+    return Track(start, faces, xyxy, smooth[:, :2], smooth[:, 2], rule)
 
 
 def crop_track(frame: np.ndarray, track: Track, index: int) -> np.ndarray:

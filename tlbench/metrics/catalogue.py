@@ -13,6 +13,7 @@ from typing import get_args
 from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.metrics import accuracy, intelligibility, leakage, pictures, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
+from tlbench.metrics.presets import PRESETS
 
 
 @cache
@@ -36,6 +37,11 @@ def all_metrics() -> tuple[Metric, ...]:
     return tuple(found)
 
 
+def plain_keys() -> list[str]:
+    """Keys of every metric that needs no drive: what presets choose from."""
+    return [metric.key for metric in all_metrics() if not metric.parts]
+
+
 def find_metric(key: str) -> Metric:
     """The metric with a key such as ``psnr/paper``. Raises TlbenchError if there is none."""
     for metric in all_metrics():
@@ -53,8 +59,8 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
     ----------
     words : iterable of str, or None
         Names (``psnr``: both arithmetics), keys (``psnr/paper``), arithmetics (``paper``: its headline metrics),
-        observers (``pixels``: all of its metrics) or ``all``; None is every headline metric. A metric of a drive is
-        selected by its name or key only.
+        observers (``pixels``: all of its metrics) or presets (``paper-avatar``, ``all``); None is every headline
+        metric. A metric of a drive is selected by its name or key only.
 
     Raises
     ------
@@ -77,8 +83,8 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
 
 
 def named_apart(words: Iterable[str]) -> list[str]:
-    """The words for :func:`find_metrics` that name a metric or an observer: all but ``all``, ``paper``, ``sound``."""
-    return [word for word in words if word not in ("all", *get_args(Arithmetic))]
+    """The words for :func:`find_metrics` that name a metric or an observer: all but presets, ``paper``, ``sound``."""
+    return [word for word in words if word not in PRESETS and word not in get_args(Arithmetic)]
 
 
 def _asks(word: str, metric: Metric) -> bool:
@@ -86,4 +92,6 @@ def _asks(word: str, metric: Metric) -> bool:
         return word in (metric.name, metric.key)
     if word in get_args(Arithmetic):
         return metric.arithmetic == word and metric.headline
-    return word in ("all", metric.name, metric.key, metric.observer)
+    if word in PRESETS:
+        return PRESETS[word].asks(metric.name, metric.key)
+    return word in (metric.name, metric.key, metric.observer)

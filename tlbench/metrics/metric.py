@@ -61,6 +61,8 @@ class Metric:
         Factor for display: 100 if the table shows percent.
     headline : bool
         Whether the table shows it by default.
+    promoted : bool
+        Whether it is a headline metric only in this run, because of what the videos are like.
     digits : int
         Decimals in tables.
     mode : str
@@ -103,6 +105,7 @@ class Metric:
     finish: Callable[[np.ndarray], np.ndarray] = as_is
     scale: float = 1.0
     headline: bool = True
+    promoted: bool = False
     digits: int = 2
     mode: str = ""
     cluster: Literal["", "word"] = ""

@@ -146,6 +146,8 @@ def _from_json(
         protocols[key] = Protocol.parse(text(item["protocol"], "protocol"))
         if metric.version != item["version"]:
             metric = _of_version(metric, item, protocols[key])
+        if truth(item.get("promoted", False), f"{key} promoted"):
+            metric = replace(metric, headline=True, promoted=True)
         metrics.append(metric)
         if (protocols[key].metric, protocols[key].arithmetic) != (metric.name, metric.arithmetic):
             raise ValueError(f"the protocol of {key} is that of another metric")

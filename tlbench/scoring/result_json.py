@@ -80,6 +80,7 @@ def _metric_json(result: Result, row: Row) -> dict[str, Any]:
         "version": metric.version,
         "arithmetic": metric.arithmetic,
         "aggregation": metric.aggregation,
+        **({"promoted": True} if metric.promoted else {}),
         "description": metric.description,
         "protocol": row.protocol.id,
         "value": json_number(row.value),

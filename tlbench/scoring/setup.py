@@ -15,8 +15,9 @@ from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, quoted
-from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
+from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart, plain_keys
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.presets import PRESETS
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import Precision, check_precision, choose_device
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
@@ -28,6 +29,7 @@ from tlbench.preflight.findings import CATALOGUE
 from tlbench.preflight.headers import Expected
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.probe import unpublished
+from tlbench.scoring.small_faces import with_tracked_lse
 from tlbench.scoring.trained_with import overlaps
 from tlbench.scoring.view_choice import AUTO_VIEW, auto_view, check_views, view_remarks
 
@@ -96,6 +98,10 @@ def prepare(
     """
     check_precision(options.precision)
     metrics, left_out = _choose_metrics(selection, measured.metrics)
+    chosen_for_clips: tuple[str, ...] = ()
+    if measured.metrics is None and _follows_faces(selection, measured):
+        metrics, added = with_tracked_lse(metrics, selection.clips)
+        chosen_for_clips = (added,) if added else ()
     _check_drive(metrics, selection)
     names = list(dict.fromkeys(metric.observer for metric in metrics))
     _check_names(measured, names)
@@ -128,6 +134,7 @@ def prepare(
         weights=tuple(used),
         left_out=tuple(left_out),
         remarks=(
+            *chosen_for_clips,
             *(line for choice in choices for line in choice.remarks),
             *(view_remarks(plans, used, metrics) if used else ()),
             *(_precision_remarks(plans) if options.precision == "bf16" else ()),
@@ -150,13 +157,39 @@ def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
 def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[tuple[Metric, ...], list[str]]:
     """The metrics asked for, or those that suit the clips, and a line if nothing about reading can be measured."""
     if asked is not None:
-        return find_metrics(asked), []
+        return _asked_metrics(selection, asked)
     if selection.drive is not None:
         usual = tuple(metric for metric in all_metrics() if metric.parts)
     else:
         usual = find_metrics(selection.dataset.metrics)
     suited = tuple(metric for metric in usual if _has_subject(metric, selection.clips))
     return suited, _without_texts(usual, selection.clips)
+
+
+def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Metric, ...], list[str]]:
+    """The metrics that were asked for, and what presets want that is not to be had here: one line each."""
+    presets = [PRESETS[word] for word in asked if word in PRESETS]
+    metrics = find_metrics(asked)
+    words = [word for word in asked if word not in {preset.name for preset in presets if preset.wants}]
+    by_word = set(find_metrics(words)) if words else set()
+    fitting = tuple(m for m in metrics if m in by_word or _has_subject(m, selection.clips))
+    left_out = [
+        f"{', '.join(absent)} of preset {preset.name} left out: this installation has no such metric"
+        for preset in presets
+        if (absent := preset.absent(plain_keys()))
+    ]
+    if len(fitting) < len(metrics):
+        dropped = [metric.key for metric in metrics if metric not in fitting]
+        left_out.append(f"{', '.join(dropped)} left out: no clip has the transcript or the word that they need")
+    return fitting, left_out
+
+
+def _follows_faces(selection: Selection, measured: MetricOptions) -> bool:
+    """Whether LSE on followed faces may be of use: the user's own videos, and a SyncNet that sees their crops."""
+    if not selection.dataset.anonymous or selection.drive is not None:
+        return False
+    weights = find_weights(observer_cards("syncnet"), measured.weights, selection.dataset.name)
+    return weights is not None and observer_class("syncnet").fits("face-track", weights.view)
 
 
 def _check_drive(metrics: Iterable[Metric], selection: Selection) -> None:

@@ -82,7 +82,8 @@ _LATEX = {
 }
 
 
-def _latex_text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Text escaped so that nothing in it is taken for a command."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 
@@ -95,11 +96,11 @@ def draw_latex(document: Document) -> str:
         lines += ["", f"% {table.title}"]
         lines.append(r"\begin{tabular}{" + "".join("l" if i in table.left else "r" for i in range(width)) + "}")
         lines.append(r"\toprule")
-        lines.append(" & ".join(_head(cell, _latex_text) for cell in table.head) + r" \\")
+        lines.append(" & ".join(_head(cell, latex_text) for cell in table.head) + r" \\")
         lines.append(r"\midrule")
         for label, rows in table.sections:
             if label:
-                lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{_latex_text(label)}}}}} \\"]
+                lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex_text(label)}}}}} \\"]
             lines += [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in rows]
         lines += [r"\bottomrule", r"\end{tabular}"]
     lines += ["", *(f"% {note}" for note in document.notes)]
@@ -107,4 +108,4 @@ def draw_latex(document: Document) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    return _latex_text(cell.text) + (rf" {{\scriptsize {_latex_text(cell.detail)}}}" if cell.detail else "")
+    return latex_text(cell.text) + (rf" {{\scriptsize {latex_text(cell.detail)}}}" if cell.detail else "")

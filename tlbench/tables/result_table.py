@@ -22,6 +22,7 @@ from tlbench.document import (
 )
 from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.presets import PRESETS
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.scoring.blind_rows import BLIND_MEANS, cannot_read, unread_mark, verdict_of
 from tlbench.scoring.result import Result, Role, Row
@@ -64,7 +65,7 @@ def render(
     all_metrics : bool
         Also show metrics that are not headline metrics.
     columns : sequence of str, optional
-        Only these metrics, in this order: names (``psnr``) or keys (``psnr/sound``).
+        Only these metrics, in this order: names (``psnr``), keys (``psnr/sound``) or presets (``paper-avatar``).
     intervals : bool
         Show confidence intervals. CSV and JSON always have them.
     width : int
@@ -134,7 +135,10 @@ def _chosen_keys(results: Sequence[Result], columns: Sequence[str]) -> list[str]
     metrics = {metric.key: metric for result in results for metric in result.metrics}
     chosen: dict[str, None] = {}
     for name in columns:
-        found = [key for key, metric in metrics.items() if name in (key, metric.name)]
+        if name in PRESETS:
+            found = PRESETS[name].keys_among(metrics)
+        else:
+            found = [key for key, metric in metrics.items() if name in (key, metric.name)]
         if not found:
             raise TlbenchError(
                 f"no column {quoted(name)}; the results have {', '.join(metrics) or 'no metrics'} (--columns)"

@@ -1,0 +1,193 @@
+"""A table of results as papers print it, in LaTeX: best bold, second underlined, protocol ids in the caption.
+
+A column is marked only where differences are shown (:mod:`tlbench.comparison.ranking`): bold is every system that no
+other is shown to beat, underlined every one that a single other is shown to beat. Controls are no competitors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from tlbench.comparison.ranking import Entrant, paired_tests, rank
+from tlbench.document import clean, label_with_arrow, letter, number_text
+from tlbench.errors import TlbenchError
+from tlbench.metrics.presets import Preset
+from tlbench.scoring.blind_rows import unread_mark
+from tlbench.scoring.result import Result, Row
+from tlbench.tables.markup import latex_text
+
+LEVEL = 0.95  # a difference is shown if its corrected p is below 0.05
+_MARKS: dict[int, Literal["textbf", "underline"]] = {1: "textbf", 2: "underline"}
+_BREAKS = "/,:[]"  # a protocol id may be broken after these
+
+
+def paper_table(results: Sequence[Result], preset: Preset) -> str:
+    """Results as the table of a paper: a row for each, controls below, with a caption.
+
+    A metric that the preset wants in both arithmetics has one column: as published, if a system has that number. A
+    column without any number is left out. It needs the package booktabs.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    preset : Preset
+        Which columns, in which order.
+
+    Returns
+    -------
+    str
+        LaTeX that ends with a newline.
+
+    Raises
+    ------
+    TlbenchError
+        If the results have none of the numbers that the preset wants.
+    """
+    systems = [result for result in results if result.role == "system"]
+    controls = [result for result in results if result.role == "control"]
+    rows = [{row.metric.key: row for row in result.rows()} for result in (*systems, *controls)]
+    keys = _columns(rows, preset)
+    if not keys:
+        raise TlbenchError(
+            f"the results have none of the numbers of preset {preset.name}; score with --metrics {preset.name}"
+        )
+    letters = {key: _protocol_letters(rows, key) for key in keys}
+    columns = [_column(key, systems, controls, rows, letters[key]) for key in keys]
+    names = [latex_text(clean(result.name)) for result in (*systems, *controls)]
+    lines = [" & ".join(cells) + r" \\" for cells in zip(names, *columns, strict=True)]
+    head = ["", *(_head(_first(rows, key)) for key in keys)]
+    return "\n".join(
+        [
+            r"\begin{table}[t]",
+            r"\centering",
+            rf"\caption{{{_caption(systems, controls, rows, letters)}}}",
+            rf"\label{{tab:{preset.name}}}",
+            r"\small",
+            r"\begin{tabular}{l" + "r" * len(keys) + "}",
+            r"\toprule",
+            " & ".join(head) + r" \\",
+            r"\midrule",
+            *lines[: len(systems)],
+            *([r"\midrule"] if systems and controls else []),
+            *lines[len(systems) :],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def absent_note(results: Sequence[Result], preset: Preset) -> str:
+    """A line that says what a preset wants and no result has a number of; "" if there is nothing."""
+    valued = [row.metric.key for result in results for row in result.rows() if row.value is not None]
+    absent = preset.absent(valued)
+    return f"not in these results, of preset {preset.name}: {', '.join(absent)}" if absent else ""
+
+
+_Rows = Sequence[Mapping[str, Row]]  # of each result, by metric key
+
+
+def _columns(rows: _Rows, preset: Preset) -> list[str]:
+    """Keys of the columns: those with a number, one for each name."""
+    valued = dict.fromkeys(key for own in rows for key, row in own.items() if row.value is not None)
+    by_name: dict[str, str] = {}
+    for key in preset.keys_among(valued):
+        by_name.setdefault(key.partition("/")[0], key)
+    return list(by_name.values())
+
+
+def _first(rows: _Rows, key: str) -> Row:
+    return next(own[key] for own in rows if key in own)
+
+
+def _head(row: Row) -> str:
+    metric = row.metric
+    unit = f" ({latex_text(metric.unit)})" if metric.unit else ""
+    label, _, arrow = label_with_arrow(clean(metric.label), metric.better).rpartition(" ")
+    if metric.better == "none":
+        return latex_text(clean(metric.label)) + unit
+    return f"{latex_text(label)}{unit} {latex_text(arrow)}"
+
+
+def _protocol_letters(rows: _Rows, key: str) -> dict[str, str]:
+    """A letter for each protocol id of a column; empty if there is one id."""
+    ids = list(dict.fromkeys(own[key].protocol.id for own in rows if key in own))
+    return {} if len(ids) < 2 else {protocol: letter(place) for place, protocol in enumerate(ids)}
+
+
+def _column(
+    key: str, systems: Sequence[Result], controls: Sequence[Result], rows: _Rows, letters: Mapping[str, str]
+) -> list[str]:
+    """The cells of a column, one for each result."""
+    ranks = _ranks(key, systems, rows)
+    cells = []
+    for place, result in enumerate((*systems, *controls)):
+        row = rows[place].get(key)
+        if row is None or row.value is None:
+            cells.append("--")
+            continue
+        text = latex_text(number_text(row.value, row.metric.digits))
+        if ranks.get(place) in _MARKS:
+            text = rf"\{_MARKS[ranks[place]]}{{{text}}}"
+        few = "*" if row.scored < result.expected else ""
+        raised = letters.get(row.protocol.id, "") + few + latex_text(unread_mark(result, key))
+        cells.append(text + (rf"\textsuperscript{{{raised}}}" if raised else ""))
+    return cells
+
+
+def _ranks(key: str, systems: Sequence[Result], rows: _Rows) -> dict[int, int]:
+    """The rank of each system by its place; empty if there is one system, or their protocols differ."""
+    entrants = [
+        Entrant(str(place), row.value, row.protocol.id, row.low, row.high, result)
+        for place, result in enumerate(systems)
+        if (row := rows[place].get(key)) is not None and row.value is not None
+    ]
+    if len(entrants) < 2 or len({entrant.protocol for entrant in entrants}) > 1:
+        return {}
+    metric = _first(rows, key).metric
+    ranks = rank(entrants, metric.better, paired_tests(entrants, metric), LEVEL)
+    return {int(place): own for place, own in ranks.items()}
+
+
+def _caption(
+    systems: Sequence[Result], controls: Sequence[Result], rows: _Rows, letters: Mapping[str, Mapping[str, str]]
+) -> str:
+    """Where and on how many clips, what the marks mean, and the protocol ids of the columns of ``letters``."""
+    results = (*systems, *controls)
+    places = dict.fromkeys(
+        f"{result.dataset}:{result.split}" + (f" ({result.selection} only)" if result.selection else "")
+        for result in results
+    )
+    counts = sorted(result.expected for result in results)
+    clips = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
+    said = [f"{latex_text(clean(', '.join(places)))}, $n = {clips}$ clips."]
+    if len(systems) > 1:
+        said.append(
+            r"\textbf{Bold}: no system is shown to be better; \underline{underlined}: a single one is (paired "
+            r"permutation tests, Holm, 5\,\%)."
+        )
+    shown = [(result, own[key]) for result, own in zip(results, rows, strict=True) for key in letters if key in own]
+    if any(row.value is not None and row.scored < result.expected for result, row in shown):
+        said.append("*: fewer clips were scored.")
+    if any(unread_mark(result, row.metric.key) for result, row in shown):
+        said.append(r"\dag{}: not shown to be better than guessing without pictures.")
+    if any(letters.values()):
+        said.append("Numbers of different letters have different protocols and are not ranked.")
+    ids = (_listed_ids(_first(rows, key), own) for key, own in letters.items())
+    said.append(r"Protocols: {\scriptsize " + "; ".join(ids) + ".}")
+    return " ".join(said)
+
+
+def _listed_ids(row: Row, letters: Mapping[str, str]) -> str:
+    """The label of a column and its protocol ids, each after its letter."""
+    ids = (
+        (rf"\textsuperscript{{{mark}}}" if mark else "") + rf"\texttt{{{_breakable(protocol)}}}"
+        for protocol, mark in (letters or {row.protocol.id: ""}).items()
+    )
+    return f"{latex_text(clean(row.metric.label))} {', '.join(ids)}"
+
+
+def _breakable(protocol: str) -> str:
+    return "".join(latex_text(c) + (r"\allowbreak{}" if c in _BREAKS else "") for c in clean(protocol))
