@@ -17,7 +17,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.blind_rows import probe_findings, probe_of, with_blind
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
-from tlbench.scoring.result import FILE_NAME, Result
+from tlbench.scoring.result import FILE_NAME, Result, Role
 from tlbench.scoring.result_file import load_result
 from tlbench.statistics import IntervalSettings
 
@@ -96,6 +96,7 @@ def make_run(
     name: str = "mine",
     remarks: Sequence[str] = (),
     resamples: int = 200,
+    role: Role = "system",
 ) -> Result:
     """Writes ``result.json`` and ``records.jsonl`` as `tlbench score` does."""
     with RecordWriter(folder / RECORDS_NAME) as writer:
@@ -114,6 +115,7 @@ def make_run(
         dataset="toy",
         split="test",
         expected=len(records),
+        role=role,
         interval=IntervalSettings(resamples=resamples),
         remarks=remarks,
     )

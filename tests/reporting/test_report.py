@@ -15,12 +15,14 @@ import pytest
 from tests.factories.report_factory import NASTY, NASTY_TEXTS, add_blind_rows, make_records, make_run
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
+from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.tally import ErrorTally
 from tlbench.observing.evidence import Evidence
-from tlbench.reporting.contents import notable_clips
+from tlbench.reporting.contents import notable_clips, opening_clips, reading_metric
 from tlbench.reporting.details import GAP, LEVELS, details_of, encode_curve, steps_of
+from tlbench.reporting.films import ENDED, HEIGHT_PX
 from tlbench.reporting.numbers import shown_number
 from tlbench.reporting.page import script_json
 from tlbench.reporting.report import read_findings, report
@@ -259,7 +261,7 @@ def test_readers_that_do_not_look_stand_beside_the_run(tmp_path: Path) -> None:
     value = shown_number(verdict.value, digits)
     assert value == shown_number(verdict.blind_value, digits)
     text = unescape(report(tmp_path).read_text("utf-8"))
-    table = text[text.index('id="blind"') : text.index('id="h-warnings"')]
+    table = text[text.index('id="blind"') : text.index('id="h-made"')]
     assert [*re.findall("<bdi>(.*?)</bdi></th>", table)] == ["mine", "most frequent sentence", "sentence by chance"]
     assert f'<td class="value">{value}<small' in table  # the best of them
     assert f"<td>{shown_number(100.0, digits)}<small" in table
@@ -309,6 +311,95 @@ def test_names_of_blind_readers_and_sources_can_not_leave_their_place(tmp_path: 
         assert name not in text.partition('<script type="application/json"')[0]
 
 
+# What the page opens with
+
+
+def test_the_first_table_has_ceilings_floors_and_blind_readers_and_paper_is_folded(tmp_path: Path) -> None:
+    make_run(tmp_path / "mine", make_records(12))
+    add_blind_rows(tmp_path / "mine", "most frequent sentence", "a test", unreadable=False)
+    for name, seed, wrong in (("ground-truth", 0, False), ("static", 3, True)):
+        records = make_records(12, seed=seed)
+        for record in records[:-1]:  # the last one failed
+            values = record.evidence["avhubert"].values
+            said = str(values["reference"])
+            values["hypothesis"] = " ".join("x" for _ in said.split()) if wrong else said  # type: ignore[index]
+        make_run(tmp_path / "controls" / name, records, name=name, role="control")
+    text = report(tmp_path / "mine").read_text("utf-8")
+    summary = text[text.index('id="h-summary"') : text.index('id="h-warnings"')]
+    sound = summary[: summary.index("<details")]
+    names = re.findall(r'<th scope="row" class="name"><bdi>(.*?)</bdi>', sound)
+    assert names == ["mine", "ground-truth", "static", "most frequent sentence", "sentence by chance"]
+    assert re.findall(r'<th scope="rowgroup"[^>]*>(.*?)</th>', sound) == ["ceilings and floors", "blind readers"]
+    assert summary.index("<details") < summary.index("Paper: the published arithmetic")
+    lead = re.search('<p class="lead">(.*?)</p>', text)
+    assert lead is not None
+    assert "real videos get 0.00 %; the best blind reader gets" in lead[1]
+    assert "not shown to be better than guessing" in lead[1]
+
+
+def test_a_control_that_was_scored_in_another_way_has_no_number_there(tmp_path: Path) -> None:
+    make_run(tmp_path / "mine", make_records(6))
+    control = make_run(tmp_path / "controls" / "static", make_records(6), name="static", role="control")
+    other = {
+        key: replace(protocol, decoding="other@1") if key == "psnr/sound" else protocol
+        for key, protocol in control.protocols.items()
+    }
+    replace(control, protocols=other).write(tmp_path / "controls" / "static" / "result.json")
+    text = report(tmp_path / "mine").read_text("utf-8")
+    (row,) = re.findall(r'class="name"><bdi>static</bdi></th>(.*?)</tr>', text[: text.index("<details")])
+    cells = re.findall("<td>(.*?)</td>", row)
+    assert [cell.startswith("<span title=") for cell in cells] == [False, False, False, True, False]
+    assert "* scored in another way" in text
+
+
+def test_a_damaged_control_is_left_out_and_said(tmp_path: Path) -> None:
+    make_run(tmp_path / "mine", make_records(3))
+    make_run(tmp_path / "controls" / "static", make_records(3), name="static", role="control")
+    (tmp_path / "controls" / "static" / "result.json").write_text("{", "utf-8")
+    text = report(tmp_path / "mine").read_text("utf-8")
+    assert "A control is left out: " in text
+    assert "static/result.json" in text
+
+
+def test_best_median_and_worst_are_chosen_by_reading_and_equal_clips_by_name(tmp_path: Path) -> None:
+    result = make_run(tmp_path, make_records(40))
+    metric = reading_metric(result)
+    assert metric is not None
+    assert metric.key == "wer1/sound"
+    chosen = opening_clips(result, metric, result.by_id)
+    values = {i: metric.value(c.tallies[metric.key]) for i, c in result.by_id.items() if metric.key in c.tallies}
+    ranked = sorted(float(value) for value in values.values() if value is not None)
+    assert [values[chosen[kind]] for kind in ("best", "median", "worst")] == [ranked[0], ranked[19], ranked[-1]]
+    assert chosen["worst"] == min(i for i, value in values.items() if value == ranked[-1])
+    two = opening_clips(result, metric, list(values)[:2])
+    assert set(two) == {"best", "worst"}
+    assert opening_clips(result, metric, list(values)[:1]) == {"only": next(iter(values))}
+    assert opening_clips(result, metric, ["s4/clip00039"]) == {}  # it failed
+
+
+def test_the_page_is_about_the_system_also_if_a_control_is_named_first(tmp_path: Path) -> None:
+    make_run(tmp_path / "truth", make_records(12), name="ground-truth", role="control")
+    worse = make_records(12)
+    for record in worse[:-1]:  # the last one failed
+        record.evidence["avhubert"].values["hypothesis"] = "x"  # type: ignore[index]
+    make_run(tmp_path / "mine", worse)
+    page = report(tmp_path / "truth", tmp_path / "mine")
+    assert page == tmp_path / "truth" / "report.html"
+    assert [side["name"] for side in data_of(page)["sides"]] == ["mine", "ground-truth"]
+    text = page.read_text("utf-8")
+    assert '<td class="text bad"><bdi>ground-truth better</bdi></td>' in text
+    assert '<td class="text good">' not in text
+    assert "is worse for <b><bdi>mine</bdi></b>" in text
+
+
+def test_findings_come_before_what_is_fine(tmp_path: Path) -> None:
+    make_run(tmp_path, make_records(4))
+    add_blind_rows(tmp_path, "guess", "a test", unreadable=True)
+    text = report(tmp_path).read_text("utf-8")
+    section = text[text.index('id="h-warnings"') :]
+    assert section.index('class="finding') < section.index('<ul class="warnings">')
+
+
 # Videos
 
 
@@ -344,6 +435,44 @@ def test_a_video_of_other_bytes_is_not_shown_as_what_was_scored(tmp_path: Path) 
     assert "is not the video that was scored" in captions["0"]
     assert captions["1"] == "the video is not here"
     assert "No pictures of 2 of the 3 clips" in page.read_text("utf-8")
+
+
+def test_films_show_the_real_video_beside_the_generated_one(tmp_path: Path) -> None:
+    records = filmed(tmp_path / "videos", 5)
+    for place, record in enumerate(records):
+        real = tmp_path / "real" / f"{record.id}.mp4"
+        make_video(real, shade=30 + place, frames=9)
+        records[place] = replace(record, info=replace(record.info, reference_sha256=file_sha256(real)))
+    result = make_run(tmp_path / "run", records)
+    page = report(tmp_path / "run", videos=[tmp_path / "videos", tmp_path / "real"])
+    opening = data_of(page)["opening"]
+    assert [one["kind"] for one in opening] == ["best", "median", "worst"]
+    for one in opening:
+        assert one["columns"] == [["real video", 0.5], ["mine", 0.5]]
+        path = tmp_path / "film.mp4"
+        path.write_bytes(base64.b64decode(one["video"].removeprefix("data:video/mp4;base64,")))
+        frames = np.concatenate([chunk.rgb for chunk in VideoReader(path).frames()])
+        assert frames.shape == (12, HEIGHT_PX, 2 * HEIGHT_PX, 3)
+        real, made = frames[:, :, : HEIGHT_PX - 8].mean((1, 2, 3)), frames[:, :, HEIGHT_PX + 8 :].mean((1, 2, 3))
+        assert made[-1] - made[0] == pytest.approx(11, abs=3)  # each frame is one level lighter
+        assert made[0] == pytest.approx(60 + 40 * result.clips.index(result.by_id[one["id"]]), abs=4)
+        assert real[9:] == pytest.approx([ENDED] * 3, abs=2)  # the real video is over
+    assert "No real videos" not in page.read_text("utf-8")
+
+
+def test_without_real_videos_the_generated_one_plays_alone_and_the_page_says_so(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", filmed(tmp_path / "videos"))
+    page = report(tmp_path / "run", videos=[tmp_path / "videos"])
+    assert all(one["columns"] == [["mine", 1.0]] for one in data_of(page)["opening"])
+    assert "No real videos beside the generated ones" in page.read_text("utf-8")
+    page = report(tmp_path / "run")
+    assert {one["why"] for one in data_of(page)["opening"]} == {"the video is not here"}
+
+
+def test_a_data_root_that_is_given_must_have_the_data_set(tmp_path: Path) -> None:
+    make_run(tmp_path, filmed(tmp_path))
+    with pytest.raises(TlbenchError, match="toy"):
+        report(tmp_path, data_root=tmp_path / "nowhere")
 
 
 def test_a_control_finds_its_videos_beside_its_result(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ from tlbench.cli.options import WholeNumber
     help="Folder of the scored videos; may be given several times.",
 )
 @click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of the data set, to show real videos beside the generated ones.  [default: the one that is set]",
+)
+@click.option(
     "--check",
     type=click.Path(path_type=Path),
     metavar="FILE.json",
@@ -42,6 +48,7 @@ def command(
     other: Path | None,
     out: Path | None,
     videos: tuple[Path, ...],
+    data_root: Path | None,
     check: Path | None,
     embed: bool,
     pictures: int,
@@ -49,8 +56,9 @@ def command(
 ) -> None:
     """Write a web page of RUN (its folder or result.json), compared with OTHER if given, and print its path.
 
-    It shows numbers with intervals, findings, the worst and best clips, and for each clip the words read, curves and
-    film strips. It is one file that loads nothing else. It contains transcripts.
+    It opens with the best, the median and the worst clip, real and generated video side by side, and shows numbers with
+    ceilings, floors and intervals, findings, and for each clip the words read, curves and film strips. It is one file
+    that loads nothing else. It contains transcripts and videos of the first clips.
     """
     from tlbench.cli.progress import CountProgress
     from tlbench.reporting.report import report
@@ -61,6 +69,7 @@ def command(
             other,
             out=out,
             videos=videos,
+            data_root=data_root,
             check=check,
             embed=embed,
             pictures=pictures,

@@ -11,6 +11,7 @@ from typing import Any
 from tlbench.metrics.metric import Metric
 from tlbench.preflight.findings import worst_first
 from tlbench.reporting.details import CHARTS, Detail
+from tlbench.reporting.films import Film
 from tlbench.reporting.pictures import Picture
 from tlbench.scoring.result import ClipScore, Result, clip_value
 
@@ -37,10 +38,61 @@ class ReportRun:
     missing: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Opening:
+    """The clips at the top of the page.
+
+    Attributes
+    ----------
+    metric : Metric
+        By which they were chosen.
+    clips : mapping of str to str
+        Ids by ``best``, ``median`` and ``worst``, or ``only``.
+    films : mapping of clip id to Film or str
+        A line instead of a film says why there is none.
+    missing : str
+        Why there are no real videos; "" if there are some.
+    """
+
+    metric: Metric
+    clips: Mapping[str, str]
+    films: Mapping[str, Film | str]
+    missing: str = ""
+
+
 def ranking_metrics(result: Result) -> list[Metric]:
     """Metrics that rank clips: headline metrics with a direction, or any metric with one."""
     directed = [metric for metric in result.metrics if metric.better != "none"]
     return [metric for metric in directed if metric.headline] or directed
+
+
+def reading_metric(result: Result) -> Metric | None:
+    """The metric that the page opens with: what a lip reader reads, corrected arithmetic first; else the first one."""
+    ranking = ranking_metrics(result)
+    free = [metric for metric in ranking if metric.reads in ("sentence", "word")]
+    reading = free or [metric for metric in ranking if metric.reads]
+    return next((m for m in reading if m.arithmetic == "sound"), next(iter(reading or ranking), None))
+
+
+def opening_clips(result: Result, metric: Metric, ids: Iterable[str]) -> dict[str, str]:
+    """The best, the median and the worst clip by a metric: ids by ``best``, ``median`` and ``worst``.
+
+    Only those of ``ids`` that have a number. Of equal clips the first id is taken. A single clip is called ``only``.
+    """
+    sign = 1.0 if metric.better == "lower" else -1.0
+    values = {i: clip_value(metric, result.by_id[i]) for i in ids if i in result.by_id}
+    ranked = [clip_id for _, clip_id in sorted((sign * value, i) for i, value in values.items() if value is not None)]
+    if not ranked:
+        return {}
+    if len(ranked) == 1:
+        return {"only": ranked[0]}
+    worst = min(clip_id for clip_id in ranked if values[clip_id] == values[ranked[-1]])
+    places = {
+        "best": ranked[0],
+        "median": ranked[len(ranked) // 2],
+        "worst": worst if worst != ranked[0] else ranked[-1],
+    }
+    return {kind: i for kind, i in places.items() if kind != "median" or i not in (places["best"], places["worst"])}
 
 
 def notable_clips(result: Result, other: Result | None, count: int) -> list[str]:

@@ -23,8 +23,9 @@ from tlbench.errors import one_line
 from tlbench.files import csp_hash
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.reporting.blind import blind_table
-from tlbench.reporting.contents import ReportRun, ranking_metrics, side_json
+from tlbench.reporting.contents import Opening, ReportRun, reading_metric, side_json
 from tlbench.reporting.details import CHARTS
+from tlbench.reporting.headline import headline_table, in_words
 from tlbench.reporting.numbers import ends, head, shown_number
 from tlbench.scoring.blind_rows import cannot_read, unread_mark
 from tlbench.scoring.result import Result
@@ -43,6 +44,9 @@ def render_page(
     sides: Sequence[ReportRun],
     comparison: Comparison | None = None,
     *,
+    opening: Opening | None = None,
+    controls: Sequence[Result] = (),
+    unread: Sequence[str] = (),
     shown: Sequence[str] | None = None,
     findings: Sequence[Finding] | None = None,
 ) -> str:
@@ -51,9 +55,15 @@ def render_page(
     Parameters
     ----------
     sides : sequence of ReportRun
-        The run, and the second run if there is a comparison.
+        The run that the page is about, and the second run if there is a comparison.
     comparison : Comparison, optional
         The comparison of the two runs.
+    opening : Opening, optional
+        The clips at the top.
+    controls : sequence of Result
+        Ceilings and floors of the same clips, for the first table.
+    unread : sequence of str
+        What could not be read for the first table, one line each.
     shown : sequence of str, optional
         Ids of the clips on the page; all if not given. The summary is always over all clips.
     findings : sequence of Finding, optional
@@ -69,18 +79,28 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    ranking = ranking_metrics(result)
+    primary = reading_metric(result)
     data = {
         "sides": [side_json(side, shown) for side in sides],
         "charts": [asdict(chart) for chart in CHARTS],
-        "primary": next((m.key for m in ranking if m.unit == "%"), ranking[0].key if ranking else None),
+        "primary": None if primary is None else primary.key,
+        "opening": None if opening is None else _opening(opening),
     }
+    results = [side.result for side in sides]
     return environment.get_template("report.html").render(
         title=" and ".join(side.result.name for side in sides),
         place=f"{result.dataset}:{result.split}" + (f" ({result.selection} only)" if result.selection else ""),
         sides=[_about(side) for side in sides],
         cannot_read=cannot_read(side.result for side in sides),
-        groups=[] if comparison else _summary(result),
+        opening=None if opening is None or not opening.clips else _opening_words(opening, results, controls),
+        tables=[
+            {"title": title, "kind": kind, "table": table}
+            for kind, title in _ARITHMETICS.items()
+            if (table := headline_table(results, controls, kind)) is not None
+        ],
+        unread=[clean(line) for line in unread],
+        level=f"{100 * result.interval.level:g}",
+        groups=_summary(result),
         comparison=_comparison(comparison, sides) if comparison else None,
         unread_means=UNREAD_MEANS,
         blind=[table for side in sides if (table := blind_table(side.result)) is not None],
@@ -98,6 +118,32 @@ def render_page(
 def script_json(data: Mapping[str, Any]) -> str:
     """JSON that is safe inside a script element: nothing in it can end the element or open a comment."""
     return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
+
+
+def _opening(opening: Opening) -> list[dict[str, Any]]:
+    """The clips at the top for the script of the page."""
+    found = []
+    for kind, clip_id in opening.clips.items():
+        film = opening.films.get(clip_id, "")
+        shown = {"why": film} if isinstance(film, str) else asdict(film)
+        found.append({"kind": kind, "id": clip_id, **shown})
+    return found
+
+
+def _opening_words(opening: Opening, results: Sequence[Result], controls: Sequence[Result]) -> dict[str, Any]:
+    metric = opening.metric
+    return {
+        "title": f"{_listed([kind for kind in opening.clips if kind != 'only']).capitalize() or 'The'} clip",
+        "metric": f"{metric.label} ({metric.arithmetic})",
+        "name": results[0].name,
+        "said": in_words(results[0], metric, [*results[1:], *controls]),
+        "missing": clean(opening.missing),
+    }
+
+
+def _listed(words: Sequence[str]) -> str:
+    """``best, median and worst``."""
+    return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), *words[-1:]])
 
 
 def _summary(result: Result) -> list[dict[str, Any]]:
@@ -119,7 +165,8 @@ def _summary(result: Result) -> list[dict[str, Any]]:
             if row.metric.arithmetic == arithmetic
         ]
         if rows:
-            groups.append({"title": title, "rows": rows, "level": f"{100 * result.interval.level:g}"})
+            level = f"{100 * result.interval.level:g}"
+            groups.append({"kind": arithmetic, "title": title, "rows": rows, "level": level})
     return groups
 
 
@@ -141,6 +188,7 @@ def _comparison(comparison: Comparison, sides: Sequence[ReportRun]) -> dict[str,
                 )
                 if row.verdict in ("a better", "b better")
                 else row.verdict,
+                "told": {"a better": "good", "b better": "bad"}.get(row.verdict, ""),
                 "clips": f"{difference.clips:,}",
             }
         )

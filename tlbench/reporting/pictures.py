@@ -19,14 +19,15 @@ import numpy as np
 from PIL import Image
 
 from tlbench.datasets.matching import ClipNames, find_files, match_files
-from tlbench.errors import ClipError
+from tlbench.datasets.selection import load_dataset
+from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256
 from tlbench.media.audio import read_audio
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
-from tlbench.scoring.result import ClipScore
+from tlbench.scoring.result import Result
 
 TILES = 8  # frames a strip
 TILE_PX = 88  # width of a frame
@@ -67,7 +68,7 @@ class Picture:
 
 
 class Videos:
-    """Finds the scored video of a clip below some folders, by its name and its bytes."""
+    """Finds the video of a clip below some folders, by its name and its bytes."""
 
     def __init__(self, folders: Sequence[Path], ids: Sequence[str]) -> None:
         self._names = ClipNames(ids, lambda clip_id: ())
@@ -77,18 +78,76 @@ class Videos:
     def _files(self) -> list[dict[str, Path]]:
         return [match_files(self._names, find_files(folder)).files for folder in self._folders]
 
-    def find(self, clip: ClipScore) -> Path:
-        """The scored video of a clip. Raises ClipError ``missing`` or ``other-bytes`` with one line for the page."""
-        found = [files[clip.id] for files in self._files if clip.id in files]
+    def find(self, clip_id: str, sha256: str | None) -> Path:
+        """The video of a clip whose bytes have this SHA-256.
+
+        Raises ClipError ``missing`` or ``other-bytes`` with one line for the page.
+        """
+        found = [files[clip_id] for files in self._files if clip_id in files]
         if not found:
             raise ClipError("missing", "the video is not here")
         for path in found:
             try:
-                if clip.info.generated_sha256 is not None and file_sha256(path) == clip.info.generated_sha256:
+                if sha256 is not None and file_sha256(path) == sha256:
                     return path
             except OSError:
                 continue
         raise ClipError("other-bytes", f"{found[0].name} is not the video that was scored: its bytes differ")
+
+
+class RealVideos:
+    """Finds the real video of a clip below some folders and in the data set, by its bytes.
+
+    Parameters
+    ----------
+    result : Result
+        Of these clips.
+    folders : sequence of Path
+        Searched by name first.
+    data_root : Path or None
+        The data set's folder; None for the one that is set for it, if there is one.
+
+    Attributes
+    ----------
+    missing : str
+        Why the last clip that was looked for has no real video, with the way out; "" if it has one.
+
+    Raises TlbenchError if ``data_root`` is given and does not have the data set.
+    """
+
+    def __init__(self, result: Result, folders: Sequence[Path], data_root: Path | None) -> None:
+        self._result = result
+        self._named = Videos(folders, [clip.id for clip in result.clips])
+        self._data_root = data_root
+        self.missing = ""
+        if data_root is not None:
+            self._listed = self._of_dataset()
+
+    @cached_property
+    def _listed(self) -> dict[str, Path]:
+        try:
+            return self._of_dataset()
+        except TlbenchError:  # the data set is not on this machine
+            return {}
+
+    def _of_dataset(self) -> dict[str, Path]:
+        result = self._result
+        clips = load_dataset(result.dataset, self._data_root, split=result.split).clips
+        return {clip.id: clip.reference for clip in clips if clip.reference is not None}
+
+    def find(self, clip_id: str) -> Path | None:
+        """The real video that was scored with the clip; None if it is not here, and ``missing`` says why."""
+        sha256 = self._result.by_id[clip_id].info.reference_sha256
+        try:
+            return self._named.find(clip_id, sha256)
+        except ClipError as error:
+            other = self._listed.get(clip_id)
+            if other is not None and other.is_file() and sha256 is not None and file_sha256(other) == sha256:
+                return other
+            self.missing = (
+                f"No real videos beside the generated ones ({error.message}); pass their folder with --data-root"
+            )
+            return None
 
 
 def draw(path: Path, link: str, *, embed: bool) -> Picture:
@@ -138,7 +197,7 @@ def _strip(frames: np.ndarray) -> tuple[str, str]:
         strip.paste(Image.fromarray(tile), (place * (TILE_PX + GAP_PX), 0))
     buffer = BytesIO()
     strip.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return _data_uri("image/jpeg", buffer.getvalue()), what
+    return data_uri("image/jpeg", buffer.getvalue()), what
 
 
 def _preview(reader: VideoReader, path: Path) -> str:
@@ -154,8 +213,9 @@ def _preview(reader: VideoReader, path: Path) -> str:
     with TemporaryDirectory() as folder:
         written = Path(folder) / "preview.mp4"
         write_video(written, small, FRAMES_PER_SECOND, samples, SAMPLE_RATE, "libx264", PREVIEW_CRF)
-        return _data_uri("video/mp4", written.read_bytes())
+        return data_uri("video/mp4", written.read_bytes())
 
 
-def _data_uri(kind: str, data: bytes) -> str:
+def data_uri(kind: str, data: bytes) -> str:
+    """The bytes of a file as an address that a page can show without loading anything."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

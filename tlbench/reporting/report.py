@@ -17,10 +17,12 @@ from tlbench.json_fields import listed
 from tlbench.json_input import parse_json
 from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
 from tlbench.preflight.findings import Finding
-from tlbench.reporting.contents import ReportRun, notable_clips
+from tlbench.reporting.contents import Opening, ReportRun, notable_clips, opening_clips, reading_metric
 from tlbench.reporting.details import details_of
+from tlbench.reporting.films import Film, draw_film
+from tlbench.reporting.headline import CEILING, controls_near
 from tlbench.reporting.page import render_page
-from tlbench.reporting.pictures import Picture, Videos, draw
+from tlbench.reporting.pictures import Picture, RealVideos, Videos, draw
 from tlbench.scoring.record import RECORDS_NAME, read_records
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result
@@ -37,6 +39,7 @@ def report(
     *,
     out: AnyPath | None = None,
     videos: AnyPaths = (),
+    data_root: AnyPath | None = None,
     check: AnyPath | None = None,
     embed: bool = False,
     pictures: int = PICTURES,
@@ -44,6 +47,9 @@ def report(
     progress: CountCallback | None = None,
 ) -> Path:
     """Write the page of a run, or of two runs side by side, and return its path. Needs no model.
+
+    The page is about ``run``. If that is a control and ``other`` is a system, it is about ``other``: colours and signs
+    say what is better or worse for the system.
 
     Parameters
     ----------
@@ -54,7 +60,10 @@ def report(
         ``report.html`` in the folder of the run if not given.
     videos : path, or sequence of path
         Folders of the scored videos of both runs. The folders of the runs, which contain controls, are searched too. A
-        video is used only if its bytes are those that were scored.
+        video is used only if its bytes are those that were scored. Real videos are also looked for here.
+    data_root : path, optional
+        The data set's folder, for the real videos of the clips that the page opens with; the folder set with
+        ``tlbench data set`` if not given.
     check : path, optional
         A file with the output of ``tlbench check --json``; its findings are shown.
     embed : bool
@@ -79,6 +88,11 @@ def report(
     """
     paths = [Path(run)] if other is None else [Path(run), Path(other)]
     results = [load_result(path) for path in paths]
+    folders = [_folder(path) for path in paths]
+    page = Path(out) if out is not None else folders[0] / PAGE_NAME
+    _check_page(page)
+    if [result.role for result in results] == ["control", "system"]:
+        results, folders = results[::-1], folders[::-1]
     comparison = compare(*results) if len(results) == 2 else None
     findings = None if check is None else read_findings(Path(check))
     second = results[1] if len(results) == 2 else None
@@ -86,16 +100,31 @@ def report(
     chosen = notable_clips(results[0], second, pictures)
     if shown is not None:
         chosen = [clip_id for clip_id in chosen if clip_id in set(shown)]
-    folders = [_folder(path) for path in paths]
-    page = Path(out) if out is not None else folders[0] / PAGE_NAME
-    _check_page(page)
+    reading = reading_metric(results[0])
+    opening = {} if reading is None or not pictures else opening_clips(results[0], reading, shown or results[0].by_id)
+    chosen = list(dict.fromkeys([*opening.values(), *chosen]))
+    controls, unread = controls_near(folders[0], results[0])
 
-    steps = _Steps(len(results) * len(chosen), progress)
-    sides = [
-        _report_run(result, folder, [*as_paths(videos), folder], chosen, page.parent, embed, steps)
+    steps = _Steps(len(results) * len(chosen) + len(opening), progress)
+    given = as_paths(videos)
+    finders = [
+        Videos([*given, folder], [clip.id for clip in result.clips])
         for result, folder in zip(results, folders, strict=True)
     ]
-    text = render_page(sides, comparison, shown=shown, findings=findings)
+    sides = [
+        _report_run(result, folder, finder, chosen, page.parent, embed, steps)
+        for result, folder, finder in zip(results, folders, finders, strict=True)
+    ]
+    real = RealVideos(results[0], given, None if data_root is None else Path(data_root)) if opening else None
+    films = {}
+    for clip_id in opening.values():
+        if real is not None:
+            films[clip_id] = _film(clip_id, results, finders, real)
+        steps.next()
+    opened = None if reading is None else Opening(reading, opening, films, "" if real is None else real.missing)
+    text = render_page(
+        sides, comparison, opening=opened, controls=controls, unread=unread, shown=shown, findings=findings
+    )
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > LARGE_BYTES:
         warnings.warn(
@@ -123,7 +152,7 @@ class _Steps:
 def _report_run(
     result: Result,
     folder: Path,
-    videos: Sequence[Path],
+    finder: Videos,
     chosen: Sequence[str],
     page_folder: Path,
     embed: bool,
@@ -143,7 +172,6 @@ def _report_run(
             f"No texts and no curves: there is no {RECORDS_NAME} next to {FILE_NAME}. Copy it there from the folder of "
             "the run, or score again (the evidence is in the cache)"
         )
-    finder = Videos(videos, [clip.id for clip in result.clips])
     drawn: dict[str, Picture] = {}
     for clip_id in chosen:
         if clip_id in result.by_id:
@@ -157,6 +185,26 @@ def _report_run(
             "videos that were scored with --videos"
         )
     return ReportRun(result, details, drawn, tuple(missing))
+
+
+def _film(clip_id: str, results: Sequence[Result], finders: Sequence[Videos], real: RealVideos) -> Film | str:
+    """The real video and those of the runs side by side; a line instead if there is no video of the first run."""
+    found: list[tuple[str, Path]] = []
+    reference = real.find(clip_id)
+    if reference is not None:
+        found.append(("real video", reference))
+    for result, finder in zip(results, finders, strict=True):
+        if clip_id not in result.by_id or (result.name == CEILING and reference is not None):
+            continue
+        try:
+            found.append((result.name, finder.find(clip_id, result.by_id[clip_id].info.generated_sha256)))
+        except ClipError as error:
+            if result is results[0]:
+                return error.message
+    try:
+        return draw_film([path for _, path in found], [name for name, _ in found])
+    except ClipError as error:
+        return error.message
 
 
 def _folder(path: Path) -> Path:
@@ -178,7 +226,7 @@ def _naming(path: Path, line: str) -> str:
 
 def _picture(finder: Videos, result: Result, clip_id: str, page_folder: Path, embed: bool) -> Picture:
     try:
-        path = finder.find(result.by_id[clip_id])
+        path = finder.find(clip_id, result.by_id[clip_id].info.generated_sha256)
     except ClipError as error:
         return Picture(caption=error.message)
     return draw(path, _link(path, page_folder), embed=embed)

@@ -98,11 +98,12 @@
     drawTable();
   }
 
+  const arithmetic = (metric) => metric.key.split("/")[1];
   const shownMetrics = () => {
-    const usual = metrics.filter((metric) => metric.headline || metric === state.metric);
+    const sound = metrics.some((metric) => metric.headline && arithmetic(metric) === "sound");
+    const usual = metrics.filter((metric) => (metric.headline && (!sound || arithmetic(metric) === "sound")) || metric === state.metric);
     return state.columns === "all" || !usual.length ? metrics : usual;
   };
-  const arithmetic = (metric) => metric.key.split("/")[1];
 
   function drawTable() {
     const pages = Math.max(1, Math.ceil(visible.length / PAGE));
@@ -299,6 +300,36 @@
     return made;
   }
 
+  // The clips that the page opens with: a film of the real and the generated video, and what was read in it.
+  function drawOpening() {
+    const metric = metrics.find((one) => one.key === data.primary);
+    byId("films")?.append(...data.opening.map((one) => {
+      const clip = ids.indexOf(one.id);
+      const value = `${number(metric.values[0][clip], metric.digits)}${metric.unit ? ` ${metric.unit}` : ""}`;
+      const head = element("div", { class: "head" },
+        element("h3", {}, one.kind === "only" ? "" : `${one.kind[0].toUpperCase()}${one.kind.slice(1)}: `, element("b", { text: `${metric.label} ${value}` })),
+        element("button", { type: "button", onclick: () => show(clip) }, element("bdi", { text: one.id })));
+      const made = element("article", { class: `card film ${one.kind}` }, head);
+      if (one.video) {
+        const names = element("div", { class: "columns" }, ...one.columns.map(([name]) => element("span", {}, element("bdi", { text: name }))));
+        one.columns.forEach(([, share], place) => { names.children[place].style.flexGrow = share; });
+        const film = element("video", { controls: true, loop: true, preload: "metadata", src: one.video, playsinline: true, "aria-label": `Clip ${one.id}: ${one.columns.map(([name]) => name).join(" and ")}, side by side` });
+        made.append(names, film);
+        if (one.note) made.append(element("small", { text: `Shows ${one.note}.` }));
+      } else {
+        if (of(0, clip, "pictures")?.strip) made.append(picture(0, clip, false));
+        made.append(element("p", { class: "soft", text: one.why ? `No video: ${one.why}.` : "No video." }));
+      }
+      data.sides.forEach((side, index) => {
+        const own = of(index, clip, "readings") || [];
+        if (second && own.length) made.append(element("small", {}, element("i", { class: index ? "key b" : "key a" }), " ", element("bdi", { text: side.name })));
+        made.append(...own.map(aligned));
+        for (const [who, code] of of(index, clip, "failures") || []) made.append(element("p", { class: "bad", text: `${who}: ${code}` }));
+      });
+      return made;
+    }));
+  }
+
   // Distributions over clips, with the worst at the left for both directions.
   function drawSpreads() {
     for (const cell of document.querySelectorAll(".spread")) {
@@ -364,6 +395,7 @@
   byId("next").addEventListener("click", () => turnPage(1));
   byId("tools").hidden = byId("keys").hidden = false;
   refresh();
+  if (data.opening) drawOpening();
   drawNotable();
   drawSpreads();
 })();
