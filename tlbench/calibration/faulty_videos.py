@@ -14,7 +14,8 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, shortened
-from tlbench.generation.controls import CODEC, Control, StandIn
+from tlbench.generation.controls import Control, StandIn
+from tlbench.generation.encoding import CODEC
 from tlbench.generation.faults import VERSION, Fault
 from tlbench.generation.stand_ins import StandInMatch, envelope, match_stand_ins
 from tlbench.generation.write_controls import checked_boxes, donors, read_scene, read_speech, write_scene

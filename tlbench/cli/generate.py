@@ -1,4 +1,4 @@
-"""``tlbench generate``: videos of a data set or a single video, by a trained generator."""
+"""``tlbench generate``: videos of a data set or a single video, by a generator."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tlbench.document import counted
 from tlbench.errors import TlbenchError
 
 if TYPE_CHECKING:
-    from tlbench.talklip.generate_dataset import GeneratedDataset
+    from tlbench.generation.write_generated import GeneratedDataset
 
 DATASET_ONLY = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache")
 DRIVE_SAYS = ("dataset", "split", "subset", "limit", "video", "audio")
 GROUPS = {
-    "Generator": ("--checkpoint", "--identity", "--trim"),
+    "Generator": ("--generator", "--identity", "--trim"),
     "A data set": (
         "--dataset",
         "--data-root",
@@ -48,15 +48,20 @@ GROUPS = {
 }
 
 
+def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise TlbenchError(f"--checkpoint is called --generator now; write --generator {value}")
+
+
 @click.command(cls=GroupedCommand, groups=GROUPS)
 @click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
+    "--generator",
     required=True,
-    metavar="NAME|FILE",
-    help="TalkLip's or Wav2Lip's published file, OUT/last of train-reference, or the name of a bundled generator "
-    "(talklip-gc-synthetic).",
+    metavar="NAME|CHECKPOINT",
+    help="A checkpoint: TalkLip's or Wav2Lip's published file, OUT/last of train-reference, the name of a bundled one "
+    "(talklip-gc-synthetic), or NAME=FILE. Or the name of a generator that needs none.",
 )
+@click.option("--checkpoint", hidden=True, is_eager=True, expose_value=False, callback=_renamed)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Folder, or one .mp4 file.")
 @optional_dataset_options
 @click.option(
@@ -102,7 +107,7 @@ GROUPS = {
 @take_over_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
-    """Generate videos with a trained generator.
+    """Generate videos with a generator.
 
     With --dataset, OUT/<id>.mp4 is written for each reference video: its frames with generated faces, and its audio, to
     be scored like any generator's folder. With --drive, OUT/<kind>/<id>.mp4 is written for each sound that
@@ -137,11 +142,11 @@ def command(context: click.Context, /, **options: Any) -> None:
 
 def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
     from tlbench.cli.progress import CountProgress
-    from tlbench.talklip.generate_dataset import generate_dataset
+    from tlbench.generation.generate_dataset import generate_dataset
 
     with CountProgress("generating", "clips") as progress:
         return generate_dataset(
-            options["checkpoint"],
+            options["generator"],
             options["out"],
             options["dataset"],
             options["data_root"],
@@ -168,11 +173,11 @@ def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
 def _generate_drive(options: dict[str, Any]) -> dict[str, GeneratedDataset]:
     from tlbench.cli.progress import CountProgress
     from tlbench.generation.drive import DriveOptions
-    from tlbench.talklip.generate_dataset import generate_drive
+    from tlbench.generation.generate_dataset import generate_drive
 
     with CountProgress("generating", "videos") as progress:
         return generate_drive(
-            options["checkpoint"],
+            options["generator"],
             options["out"],
             DriveOptions(options["drive"], options["data_root"], options["manifest"], options["boxes"]),
             weights=given_weights(options["weights"]),
@@ -206,10 +211,10 @@ def _print(done: GeneratedDataset, out: Path) -> None:
 
 
 def _generate_video(options: dict[str, Any]) -> None:
-    from tlbench.talklip.generate_video import generate_video
+    from tlbench.generation.generate_video import generate_video
 
     frames = generate_video(
-        options["checkpoint"],
+        options["generator"],
         options["video"],
         options["audio"],
         options["out"],

@@ -15,12 +15,11 @@ import cv2
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError, did_you_mean, quoted
+from tlbench.generation.encoding import CRF
 from tlbench.generation.nearest_mouth import mouth_halves
 from tlbench.media.blending import softness
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 
-CODEC = "libx264"
-CRF = 23  # x264's default, the quality of most published clips
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 
 

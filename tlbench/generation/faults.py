@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.generation.controls import (
-    CRF,
     Blurred,
     Control,
     FrozenMouth,
@@ -19,6 +18,7 @@ from tlbench.generation.controls import (
     Shifted,
     SwappedAudio,
 )
+from tlbench.generation.encoding import CRF
 from tlbench.generation.fault_kinds import (
     Coarse,
     Compressed,

@@ -17,7 +17,8 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import JSON, read_outside, write_text_atomically
-from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlScene, control
+from tlbench.generation.controls import CONTROLS, Control, ControlScene, control
+from tlbench.generation.encoding import CODEC, CRF
 from tlbench.generation.nearest_mouth import MouthIndex
 from tlbench.json_input import parse_json
 from tlbench.litter import remove_litter
