@@ -85,3 +85,23 @@ def test_two_packages_with_one_name_are_refused(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(TlbenchError, match=r"'far': nowhere:Far can't be imported"):
         generator_class("far")
     generator_names.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["frozen-mouth", "blurred-3.5", "shifted-2", "compressed-38", "frozen-mouth-0.5"])
+def test_controls_and_faults_are_generators(name: str) -> None:
+    found = load_generator_of(name, OPTIONS)
+    assert (found.name, found.returns) == (name, "frames")
+    assert found.log_entry() == {"generator": {"name": name, "version": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ground-truth", "is the reference itself; score it with --controls ground-truth"),
+        ("other-words-0.5", "takes the face of another clip"),
+        ("blurred-0", "no control 'blurred-0'"),
+    ],
+)
+def test_faults_that_can_not_be_generated_alone_say_so(name: str, message: str) -> None:
+    with pytest.raises(TlbenchError, match=message):
+        load_generator_of(name, OPTIONS)

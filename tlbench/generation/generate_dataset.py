@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 import av
+import numpy as np
 
 from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
@@ -20,12 +21,14 @@ from tlbench.generation.generation_log import GenerationLog, made_with, make_fol
 from tlbench.generation.generator import (
     GenerateOptions,
     Generator,
+    GeneratorNeeds,
     Identity,
     Precision,
     SourceClip,
     Stopped,
     Trim,
 )
+from tlbench.generation.other_clips import OtherClips
 from tlbench.generation.registry import load_generator_of
 from tlbench.generation.sound_features import sound_features
 from tlbench.generation.write_generated import GeneratedDataset, WrittenClip, provenance_of, write_generated
@@ -205,10 +208,16 @@ class ClipWriter:
     def __init__(self, generator: Generator, options: GenerateOptions, finder: BoxFinder | None) -> None:
         self._generator, self._options, self._finder = generator, options, finder
         self._stop = Event()
+        self._others = OtherClips(GeneratorNeeds(), [], None)
 
     def log_entry(self) -> dict[str, Any]:
         """What decides the frames of all clips, as JSON for the generation log."""
-        return writing_entry(self._generator, self._options.crf)
+        return writing_entry(self._generator, self._crf)
+
+    @property
+    def _crf(self) -> int:
+        own = self._generator.crf
+        return self._options.crf if own is None else own
 
     def write_folder(
         self,
@@ -219,8 +228,9 @@ class ClipWriter:
         progress: CountCallback | None = None,
     ) -> GeneratedDataset:
         """Generate the clips of one folder, which is owned by the caller; ``entry`` is that of its log."""
+        self._others = OtherClips(self._generator.needs, clips, self._finder)
         remove_litter(out, deep=True)
-        log = GenerationLog(out, entry, log_extra(self._generator))
+        log = GenerationLog(out, {**entry, **self._others.log_entry()}, log_extra(self._generator))
         rule = None if self._finder is None else self._finder.rule
         self._stop = Event()
         done = write_generated(
@@ -262,18 +272,24 @@ class ClipWriter:
             clip,
             ((chunk.start + row, frame) for chunk in video.frames() for row, frame in enumerate(chunk.rgb)),
             frames,
-            None if boxes is None else list(boxes.of_person),
+            None if boxes is None else self._shown(boxes),
             samples,
             sound_features(needs, samples, frames),
             self._options.identity,
-            stop=self._stop,
+            self._others.donor(clip),
+            self._others.mouths(clip, samples, frames),
+            self._stop,
         )
         made = self._generator.generate(source)
         make_folder(path.parent)
-        write_video(path, made.frames, FRAMES_PER_SECOND, made.samples, SAMPLE_RATE, CODEC, self._options.crf)
+        write_video(path, made.frames, FRAMES_PER_SECOND, made.samples, SAMPLE_RATE, CODEC, self._crf)
         faceless = 0 if boxes is None else boxes.missing
         written = replace(provenance, frames=frames, faceless_frames=faceless)
         return WrittenClip(written, "; ".join([*video.conversions, *_sound_conversion(speech, samples)]))
+
+    def _shown(self, boxes: Boxes) -> list[np.ndarray]:
+        """The box of each frame: for faces as published, for whole frames that of the followed face."""
+        return list(boxes.of_person if self._generator.returns == "faces" else boxes.face.xyxy)
 
 
 def writing_entry(generator: Generator, crf: int) -> dict[str, Any]:
@@ -307,7 +323,7 @@ def _checked_boxes(clip: Clip, finder: BoxFinder, video: VideoReader, sha256: st
     return boxes
 
 
-def _speech(path: Path, *, needed: bool) -> Any:
+def _speech(path: Path, *, needed: bool) -> np.ndarray | None:
     """(N,) int16 at 16 kHz; None without sound. Raises ClipError ``no-audio`` if it is needed."""
     try:
         return read_whole_audio(path)
@@ -317,7 +333,7 @@ def _speech(path: Path, *, needed: bool) -> Any:
         return None
 
 
-def _sound_conversion(speech: Path, samples: Any) -> list[str]:
+def _sound_conversion(speech: Path, samples: np.ndarray | None) -> list[str]:
     if samples is None:
         return []
     rate, channels = sound_form(speech)

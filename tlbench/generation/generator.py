@@ -162,8 +162,6 @@ class Generator(ABC):
 
     Class attributes
     ----------------
-    name : str
-        In the registry, and in the packages of its weights.
     version : int
         Raise it when the same input gives other frames.
     returns : "faces" or "frames"
@@ -175,22 +173,39 @@ class Generator(ABC):
 
     Attributes
     ----------
+    name : str
+        In the registry, and in the packages of its weights.
     needs : GeneratorNeeds
         May depend on the checkpoint.
+    crf : int or None
+        Of its videos, in place of that of the options.
     clips_at_once : int
         The number of clips that it generates at the same time unless the user says otherwise.
     checkpoint : Path or None
         The file or package that it was loaded from.
     """
 
-    name: ClassVar[str]
     version: ClassVar[int] = 1
     returns: ClassVar[Returned] = "frames"
     autoregressive: ClassVar[bool] = False
     has_weights: ClassVar[bool] = False
-    needs: GeneratorNeeds = GeneratorNeeds()
     clips_at_once: int = 1
     checkpoint: Path | None = None
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """A class attribute, where the name does not depend on parameters."""
+
+    @property
+    def needs(self) -> GeneratorNeeds:
+        """A class attribute, where the needs do not depend on the checkpoint."""
+        return GeneratorNeeds()
+
+    @property
+    def crf(self) -> int | None:
+        """None unless the quality of the encoding is what the generator is about."""
+        return None
 
     @classmethod
     @abstractmethod

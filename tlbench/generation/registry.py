@@ -16,6 +16,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import is_package, observer_of
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError, listed, quoted
+from tlbench.generation.faults import fault_control
 from tlbench.generation.generator import GenerateOptions, Generator
 
 _BUILT_IN = {
@@ -66,8 +67,9 @@ def load_generator_of(given: Path | str, options: GenerateOptions) -> Generator:
     Parameters
     ----------
     given : Path or str
-        The name of a generator that needs no checkpoint; the name of a checkpoint (``talklip-gc-synthetic``); a
-        package; a checkpoint file of TalkLip or Wav2Lip; or ``NAME=FILE`` for the file of another generator.
+        The name of a generator that needs no checkpoint, or of a control or fault; the name of a checkpoint
+        (``talklip-gc-synthetic``); a package; a checkpoint file of TalkLip or Wav2Lip; or ``NAME=FILE`` for the file of
+        another generator.
     options : GenerateOptions
 
     Raises
@@ -86,6 +88,8 @@ def load_generator_of(given: Path | str, options: GenerateOptions) -> Generator:
     name, equals, file = text.partition("=")
     if equals:
         return _of_file(name, Path(file), options)
+    if (fault := fault_control(text)) is not None:
+        return fault
     if text not in generator_names():
         known = list(dict.fromkeys([*cards, *generator_names()]))
         raise TlbenchError(f"--generator {text}: there is no such file, checkpoint or generator{listed(text, known)}")

@@ -34,8 +34,11 @@ class TalkLipGenerator(FaceGenerator):
         self.inference = TalkLipInference(network, device, half=options.precision == "bf16")
         self.run_frames = self.inference.run_frames
         self.clips_at_once = 4 if device.type == "cuda" else 1
-        local = network.dims.audio == "local"
-        self.needs = GeneratorNeeds("mel-windows", network.dims.ahead_frames) if local else GeneratorNeeds("samples")
+        self._needs = (
+            GeneratorNeeds("mel-windows", network.dims.ahead_frames)
+            if network.dims.audio == "local"
+            else GeneratorNeeds("samples")
+        )
         self.checkpoint = path
         self._package, self._options = package, options
 
@@ -45,6 +48,11 @@ class TalkLipGenerator(FaceGenerator):
         assert weights is not None  # has_weights
         package = open_generator(weights)
         return cls(weights, package, generator_of(package, weights), options)
+
+    @property
+    def needs(self) -> GeneratorNeeds:
+        """Mel windows for a local audio encoder, samples for a global one."""
+        return self._needs
 
     def start_clip(self, sound: np.ndarray | None, frames: int) -> FaceClip:
         """Encode the speech of a clip."""
