@@ -128,3 +128,39 @@ def test_what_can_not_be_done_is_one_line(
     assert err.count("\n") == 1
     assert message in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_option_of_before_is_answered_with_the_new_one(generate: Run) -> None:
+    code, out, err = generate("--checkpoint", "talklip_g.pth", "--dataset", "lrs2", "--out", "made")
+    assert (code, out) == (2, "")
+    assert err == "error: --checkpoint is called --generator now; write --generator talklip_g.pth\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--recipe", "wav2lip"), "--generator command needs --repo"),
+        (("--repo", "."), "--generator command needs --recipe"),
+        (("--recipe", "wav2lip", "--repo", "."), "--generator command needs --dataset"),
+        (("--recipe", "wav2lip", "--repo", ".", "--identity", "same"), "--identity does not go with"),
+        (("--recipe", "wav2lip", "--repo", ".", "--dataset", "lrs2", "--set", "gpu"), "--set takes NAME=VALUE"),
+        (
+            ("--recipe", "wav2lip", "--repo", "nowhere", "--dataset", "folder"),
+            "--repo nowhere: there is no such folder",
+        ),
+    ],
+)
+def test_what_a_command_lacks_is_one_line(
+    generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = generate("--generator", "command", "--out", "out", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_without_a_command_is_refused(generate: Run) -> None:
+    code, _, err = generate("--generator", "frozen-mouth", "--recipe", "wav2lip", "--dataset", "lrs2", "--out", "out")
+    assert code == 2
+    assert "--recipe is for another repository's script; pass --generator command too" in err

@@ -66,6 +66,16 @@ class GeneratedDataset:
         if provenance.faceless_frames:
             self.faceless[clip.id] = provenance.faceless_frames, provenance.frames
 
+    def merge(self, other: GeneratedDataset) -> None:
+        """Add what was done to further clips of the same folder."""
+        self.written += other.written
+        self.kept += other.kept
+        self.frames += other.frames
+        self.outdated += other.outdated
+        self.failures |= other.failures
+        self.converted |= other.converted
+        self.faceless |= other.faceless
+
 
 @dataclass(frozen=True)
 class WrittenClip:
