@@ -106,6 +106,14 @@ def file_sha256(path: Path) -> str:
     return _digest(path, hashlib.sha256())
 
 
+def sha256_if_readable(path: Path | None) -> str | None:
+    """:func:`file_sha256`; None if there is no file, or it can't be read."""
+    try:
+        return None if path is None else file_sha256(path)
+    except OSError:
+        return None
+
+
 def file_md5(path: Path) -> str:
     """Hex MD5 of a file's bytes, for publishers that state nothing better. Raises OSError if it can't be read."""
     return _digest(path, hashlib.md5(usedforsecurity=False))

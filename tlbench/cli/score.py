@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,16 @@ GROUPS = {
         "--config",
     ),
     "Shards": ("--shard", "--print-sbatch"),
-    "Output": ("--name", "--out", "--take-over", "--contact-sheet", "--format", "--columns", "--no-intervals"),
+    "Output": (
+        "--name",
+        "--out",
+        "--overwrite",
+        "--take-over",
+        "--contact-sheet",
+        "--format",
+        "--columns",
+        "--no-intervals",
+    ),
 }
 
 
@@ -88,6 +98,12 @@ GROUPS = {
 @run_options
 @click.option("--name", metavar="NAME", help="What tables call the system.  [default: the folder's name]")
 @click.option("--out", type=PATH, metavar="FOLDER", help="Where results are written.  [default: tlbench-results]")
+@click.option(
+    "--overwrite",
+    cls=CommandLineOption,
+    is_flag=True,
+    help="Replace results of another run there, whose numbers this one does not make again.",
+)
 @click.option(
     "--contact-sheet", type=PATH, metavar="FILE.png", help="Draw what each observer is shown of the first clips."
 )
@@ -124,6 +140,7 @@ def command(
     options: RunOptions,
     name: str | None,
     out: Path | None,
+    overwrite: bool,
     contact_sheet: Path | None,
     shard_text: str | None,
     print_sbatch: int | None,
@@ -135,7 +152,7 @@ def command(
 
     Videos are matched to the data set's clips by name. Each folder becomes a row. Its result.json and records.jsonl
     are written to OUT/<name>, with the options in config.toml, which --config takes. A run that was interrupted goes
-    on where it stopped when the same command is given again.
+    on where it stopped when the same command is given again. Results of another run are not replaced.
 
     With --drive, what leaks from the source videos is measured: each GENERATED has the folders silent, mismatched and
     matched, and the drive says the data set.
@@ -155,6 +172,7 @@ def command(
     from tlbench.tables.result_table import print_results
 
     out = out or Path(OUT_NAME)
+    options = replace(options, overwrite=overwrite)
     not_of_drives = {"--contact-sheet": contact_sheet, "--shard": shard_text, "--print-sbatch": print_sbatch}
     for given, value in not_of_drives.items():
         if isinstance(data, DriveOptions) and value is not None:
