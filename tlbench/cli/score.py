@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_checkpoint_list, complete_controls
 from tlbench.cli.config_file import CONFIG_NAME, CommandLineOption, config_option, config_text
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
 from tlbench.cli.options import (
@@ -70,6 +72,7 @@ GROUPS = {
         "--take-over",
         "--contact-sheet",
         "--format",
+        "--json",
         "--columns",
         "--no-intervals",
     ),
@@ -82,10 +85,16 @@ GROUPS = {
 @metrics_option
 @weights_option
 @view_option
-@click.option("--controls", metavar="KINDS", help="Also score ceilings and floors: 'all', or names with commas.")
+@click.option(
+    "--controls",
+    metavar="KINDS",
+    shell_complete=complete_controls,
+    help="Also score ceilings and floors: 'all', or names with commas.",
+)
 @click.option(
     "--trained-with",
     metavar="NAMES",
+    shell_complete=complete_checkpoint_list,
     help="Checkpoints the system was trained with, with commas; warns about observers related to them.",
 )
 @click.option(
@@ -218,6 +227,17 @@ def command(
             write_text_atomically(out / result.name / CONFIG_NAME, config_text(context))
     complete = all(result.complete for result in results)
     if shard is not None:
+        if table_format == "json":
+            of_clips = {one.name: (len(one.clips), len(one.clips) - len(one.clips_in_error)) for one in results}
+            print_json(
+                {
+                    "shard": [shard.number, shard.count],
+                    "results": [
+                        {"system": name, "clips": clips, "scored": scored} for name, (clips, scored) in of_clips.items()
+                    ],
+                }
+            )
+            context.exit(0 if complete else 1)
         for result in results:
             clips = counted(len(result.clips), "clip")
             say(f"{result.name}: shard {shard}, {len(result.clips) - len(result.clips_in_error)} of {clips} scored")
