@@ -44,6 +44,7 @@ RESULT = FileKind("result file", 2**28)  # LRW's 25,000 clips in fourteen metric
 # GitHub refuses files above 100 MB.
 BOARD_RECORD = FileKind("leaderboard record", 32 * 2**20)
 BOARD_PAGE = FileKind("page of a leaderboard", 32 * 2**20)
+REPORT = FileKind("page of a run", 2**30)  # with previews of 25,000 clips
 MEDIA = FileKind("media file", 10**12)  # read in pieces
 
 _NAMES = (

@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "tlbench.cli.compare",
     "table": "tlbench.cli.table",
     "report": "tlbench.cli.report",
+    "view": "tlbench.cli.view",
     "aggregate": "tlbench.cli.aggregate",
     "boxes": "tlbench.cli.boxes",
     "controls": "tlbench.cli.controls",
