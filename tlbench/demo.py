@@ -150,6 +150,7 @@ def _score_data_set(
         workers=workers,
         cache=cache,
         take_over=take_over,
+        overwrite=True,  # the folder is the demo's own
         progress=progress,
     )
     page = report(

@@ -25,8 +25,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The part of a message that names the nearest of the known names: ``; did you mean 'psnr'?``, or an empty text."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word[:LONGEST_NAME], list(known), n=1)
+    word, names = word[:LONGEST_NAME], list(known)
+    same = [name for name in names if _letters(word) == _letters(name) != ""]
+    near = same or get_close_matches(word, names, n=1) or get_close_matches(word.lower(), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _letters(name: str) -> str:
+    """A name's letters and digits alone, in lower case: tables spell LSE-C what options call lse_c."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def listed(word: str, known: Iterable[str]) -> str:

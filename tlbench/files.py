@@ -44,6 +44,7 @@ RESULT = FileKind("result file", 2**28)  # LRW's 25,000 clips in fourteen metric
 # GitHub refuses files above 100 MB.
 BOARD_RECORD = FileKind("leaderboard record", 32 * 2**20)
 BOARD_PAGE = FileKind("page of a leaderboard", 32 * 2**20)
+REPORT = FileKind("page of a run", 2**30)  # with previews of 25,000 clips
 MEDIA = FileKind("media file", 10**12)  # read in pieces
 
 _NAMES = (
@@ -104,6 +105,14 @@ def file_size(path: Path) -> int | None:
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes. Raises OSError if it can't be read."""
     return _digest(path, hashlib.sha256())
+
+
+def sha256_if_readable(path: Path | None) -> str | None:
+    """:func:`file_sha256`; None if there is no file, or it can't be read."""
+    try:
+        return None if path is None else file_sha256(path)
+    except OSError:
+        return None
 
 
 def file_md5(path: Path) -> str:

@@ -20,6 +20,7 @@ import os
 import signal
 import stat
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -284,6 +285,18 @@ def _remove(path: Path, card: OwnerCard) -> _Found | None:
         return found
     path.unlink(missing_ok=True)
     return None
+
+
+def owner_now(folder: Path, name: str = "") -> OwnerCard | None:
+    """The run that has a folder at the moment, for people to be told of; None if none has, or nobody can tell.
+
+    What it says may be over when it is read. Whether a folder can be had is found out by :func:`owned` alone.
+    """
+    try:
+        found = _read(owner_path(folder, name))
+    except OSError:
+        return None
+    return None if found is None or found.is_gone(time.time()) else found.card
 
 
 def check_still_owned() -> None:

@@ -37,9 +37,12 @@ def test_help_is_whole_plain_and_not_too_wide(names: tuple[str, ...], width: int
     assert not [line for line in commands if line.endswith("...")]
 
 
-@pytest.mark.parametrize("words", [["scor"], ["tabel"], ["leader"]])
-def test_the_nearest_command_is_named(words: list[str]) -> None:
-    shown = CliRunner().invoke(group, words)
+@pytest.mark.parametrize(
+    "words",
+    ["scor", "tabel", "leader", "Score", "train_observer", "checkpoints lst", "study result"],
+)
+def test_the_nearest_command_is_named(words: str) -> None:
+    shown = CliRunner().invoke(group, words.split())
     assert shown.exit_code == 2
     assert "Did you mean '" in shown.output
 

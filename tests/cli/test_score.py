@@ -238,7 +238,10 @@ def test_the_options_of_a_run_are_written_beside_its_result_and_can_be_given_bac
         json.loads(kept)["metrics"] == json.loads((desk / "tlbench-results/mine/result.json").read_bytes())["metrics"]
     )
     assert config.read_text() == (desk / "again.toml").read_text()
-    other = tlbench(desk, "score", "gen", "--config", "again.toml", "--seed", "4")
+    words = ("score", "gen", "--config", "again.toml", "--seed", "4")
+    assert "--overwrite" in tlbench(desk, *words).stderr
+    assert config.read_text() == (desk / "again.toml").read_text()
+    other = tlbench(desk, *words, "--overwrite")
     assert other.returncode == 0, other.stderr
     assert json.loads((desk / "tlbench-results/mine/result.json").read_bytes())["interval"]["seed"] == 4
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tlbench.cli import progress
-from tlbench.cli.progress import ScoreProgress
+from tlbench.cli.lines import say
+from tlbench.cli.progress import CountProgress, ScoreProgress
 from tlbench.datasets.clip import Clip
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Observation
@@ -20,3 +21,32 @@ def test_the_rate_is_said_with_the_nodes_that_took_part(
         for done, node in enumerate(nodes, start=1):
             shown("gen", Observation(Clip(str(done)), ClipInfo(str(done)), node=node), done, 2)
     assert capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
+def test_a_warning_is_written_above_the_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes stderr for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    with ScoreProgress() as shown:
+        shown("gen", Observation(Clip("a"), ClipInfo("a")), 1, 2)
+        say("warning: it is late", err=True)
+    err = capsys.readouterr().err
+    lines = [line.rpartition("\x1b[2K")[2] for line in err.replace("\r", "").split("\n")]
+    assert "warning: it is late" in lines
+    assert "scoring gen" in err.partition("it is late")[2]  # drawn again below
+    say("after it", err=True)
+    assert capsys.readouterr().err == "after it\n"
+
+
+def test_without_a_terminal_a_line_is_written_every_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter(range(0, 1000, 7))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    with CountProgress("hashing", "files") as shown:
+        for done in range(1, 41):
+            shown(done, 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 10
+    assert all(line.startswith("hashing: ") and line.endswith(" left") for line in lines)

@@ -56,7 +56,7 @@ WRITES = {
 OTHERS = {
     *("check", "compare", "data info", "data list", "data set", "leaderboard check", "study progress", "study results"),
     *("checkpoints import", "checkpoints list", "checkpoints verify", "metrics list", "table"),
-    *("plot embeddings", "plot snapshots", "report"),
+    *("plot embeddings", "plot snapshots", "report", "view"),
 }
 HEAVY = {"calibrate", "demo", "generate", "train-observer", "train-reference"}  # seconds before they write
 NEEDS = {"train-observer": "lightning_fabric", "train-reference": "lightning_fabric", "study serve": "waitress"}

@@ -22,7 +22,14 @@ from tlbench.generation.faults import find_faults
 from tlbench.metrics.catalogue import find_metric, find_metrics
 from tlbench.scoring.view_choice import check_views
 
-OWN_WORDS = {"errors.py", "texts.py", "words.py", "lrw.py", "main.py", "config_file.py"}  # other ways out, or words
+OWN_WORDS = {
+    "errors.py",
+    "texts.py",
+    "words.py",
+    "lrw.py",
+    "grouped_help.py",
+    "config_file.py",
+}  # other ways out, or words
 
 
 @given(st.text(max_size=30), st.lists(st.text(max_size=12), max_size=5))
@@ -56,6 +63,25 @@ def test_the_nearest_name_is_said(kind: str) -> None:
     with pytest.raises(TlbenchError, match="there are") as far:
         ask("\x1b" * 5000)
     assert "did you mean" not in str(far.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelt", "name"),
+    [
+        ("metric", "LSE-C", "lse_c"),
+        ("metric", "LSE-D at 0", "lse_d_zero"),
+        ("metric", "PSNR/frame", "psnr_frame_mean"),
+        ("metric", "lse-c/sound", "lse_c/sound"),
+        ("control", "Frozen Mouth", "frozen-mouth"),
+        ("fault", "Other words", "other-words"),
+        ("observer", "AV-HuBERT", "avhubert"),
+        ("checkpoint", "SyncNet", "syncnet"),
+        ("data set", "LRS2", "lrs2"),
+    ],
+)
+def test_a_name_as_tables_and_papers_spell_it_is_recognised(kind: str, spelt: str, name: str) -> None:
+    with pytest.raises(TlbenchError, match=f"did you mean '{name}'"):
+        ASKED[kind][0](spelt)
 
 
 def test_the_nearest_split_and_view_are_said(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_nothing_is_read_twice_and_nothing_where_nobody_reads(grid: Path) -> Non
     read(grid, progress=progress, metrics=["wer1/sound"])
     assert seen == [("gen", 0)] * 4 + [("probe", 0)] * 4 + [("gen", 1)] * 4 + [("probe", 1)] * 4
     seen.clear()
-    pixels = read(grid, progress=progress, metrics=["psnr"])
+    pixels = read(grid, progress=progress, metrics=["psnr"], overwrite=True)
     assert pixels.blind is None
     assert codes(pixels) == set()
     assert {name for name, _ in seen} == {"gen"}

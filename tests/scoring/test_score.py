@@ -81,9 +81,9 @@ def test_the_public_function_is_this_one() -> None:
 
 
 def test_a_part_of_the_clips_is_another_protocol(desk: Path) -> None:
-    whole, part = pixels(), pixels(limit=2)
+    whole, part = pixels(), pixels(limit=2, overwrite=True)
     (desk / "list.txt").write_text("d\na\n")
-    listed = pixels(subset=Path("list.txt"))
+    listed = pixels(subset=Path("list.txt"), overwrite=True)
     ids = [result.protocols["psnr/sound"].id for result in (whole, part, listed)]
     assert len(set(ids)) == 3
     assert [clip.id for clip in listed.clips] == ["a", "d"]
@@ -91,7 +91,7 @@ def test_a_part_of_the_clips_is_another_protocol(desk: Path) -> None:
 
 
 def test_given_and_detected_boxes_are_two_protocols(desk: Path) -> None:
-    given, detected = pixels(), pixels(boxes=None)
+    given, detected = pixels(), pixels(boxes=None, overwrite=True)
     assert given.protocols["psnr/sound"].boxes == "given"
     assert detected.protocols["psnr/sound"].boxes == "blazeface"
 

@@ -71,6 +71,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "study progress": ("study",),
     "study results": ("study",),
     "study serve": ("no-study",),
+    "view": ("no-results",),
     "leaderboard add": ("one", "--trained-with", "none", "--board", "{out}"),
     "leaderboard build": ("--board", "board"),
     "leaderboard check": ("--board", "board"),

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.facts import print_json
 from tlbench.cli.lines import say
 from tlbench.cli.options import (
     cache_option,
     data_options,
     face_options,
     given_weights,
+    json_option,
     take_over_option,
     weights_option,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @face_options
 @cache_option
 @take_over_option
+@json_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -39,6 +42,7 @@ def command(
     faces: FaceOptions,
     cache: Path | None,
     take_over: bool,
+    as_json: bool,
 ) -> None:
     """Find the face in each frame of the real videos and write OUT/<id>.npy, (T, 4) x1 y1 x2 y2.
 
@@ -62,6 +66,19 @@ def command(
         )
     for clip_id, error in summary.failures.items():
         say(f"no boxes: {clip_id}: {error}", err=True)
+    if as_json:
+        print_json(
+            {
+                "out": out,
+                "written": summary.written,
+                "source": summary.source,
+                "frames": summary.frames,
+                "frames_without_face": summary.frames_without_face,
+                "clips_with_several_faces": summary.clips_with_several,
+                "failures": summary.failures,
+            }
+        )
+        context.exit(1 if summary.failures else 0)
     click.echo(
         f"{counted(summary.written, 'box file')} by {summary.source} in {out}; "
         f"rows of NaN for {summary.frames_without_face} of {counted(summary.frames, 'frame')}, without a face"

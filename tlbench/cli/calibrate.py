@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_faults
 from tlbench.cli.options import (
     WholeNumber,
     cache_option,
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @data_and_landmark_options
-@click.option("--faults", metavar="NAMES", help="With commas: shift, blur, other-words ...; another name lists all.")
+@click.option(
+    "--faults",
+    metavar="NAMES",
+    shell_complete=complete_faults,
+    help="With commas: shift, blur, other-words ...; another name lists all.",
+)
 @metrics_option
 @weights_option
 @view_option

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tlbench.cli.completion import complete_checkpoints, complete_datasets
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
 from tlbench.cli.options import data_root_option, json_option, limit_option, take_over_option
@@ -29,49 +32,65 @@ def command() -> None:
 
 
 @command.command("list")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_checkpoints)
 @json_option
-def list_command(as_json: bool) -> None:
-    """Every known checkpoint: its use, training data, licence, address, and whether it is here."""
-    import json
+def list_command(names: tuple[str, ...], as_json: bool) -> None:
+    """Every known checkpoint in a line, or all that is known about those called NAME.
 
-    from tlbench.checkpoints.catalogue import known_cards
+    That is its use, training data, licence, address, and whether it is here.
+    """
+    from tlbench.checkpoints.catalogue import find_card, known_cards
     from tlbench.checkpoints.weights import checkpoint_folder, here, known_hashes
-    from tlbench.tables.terminal import folded
+    from tlbench.tables.terminal import folded, terminal_width
 
-    cards, first_seen = known_cards(), known_hashes()
+    cards, first_seen = [find_card(name) for name in names] or known_cards(), known_hashes()
     if as_json:
-        items = []
-        for card in cards:
-            path = here(card)
-            items.append(
-                {
-                    "name": card.name,
-                    "title": card.title,
-                    "observer": card.observer or None,
-                    "file": card.file,
-                    "url": card.url,
-                    "trained_on": card.trained_on,
-                    "domain": None if card.domain is None else card.domain.to_json(),
-                    "licence": card.licence,
-                    "view": card.view or None,
-                    "relatives": card.relatives,
-                    "used_unnamed": bool(card.observer) and card.default,
-                    "bundled_for": card.datasets,
-                    "published": card.published_values,
-                    "sha256": card.sha256 or None,
-                    "md5": card.md5 or None,
-                    "also_called": card.names,
-                    "sha256_first_seen": first_seen.get(card.name),
-                    "size_bytes": card.size_bytes or None,
-                    "here": None if path is None else str(path),
-                }
-            )
-        click.echo(json.dumps(items, indent=1, ensure_ascii=False))
+        print_json([_facts(card, here(card), first_seen.get(card.name)) for card in cards])
         return
-    click.echo(f"checkpoint folder: {checkpoint_folder()}\n")
-    for card in cards:
-        for line in _described(card, here(card), first_seen.get(card.name)).split("\n"):
-            click.echo(folded(line, sys.stdout))
+    if names:
+        for card in cards:
+            for line in _described(card, here(card), first_seen.get(card.name)).split("\n"):
+                click.echo(folded(line, sys.stdout))
+        return
+    for line in _lines(cards, terminal_width() if sys.stdout.isatty() else None):
+        say(line)
+    say(f"details: tlbench checkpoints list NAME; files are looked for in {checkpoint_folder()}", err=True)
+
+
+def _facts(card: Card, path: Path | None, first_seen: str | None) -> dict[str, Any]:
+    """What ``--json`` says of one checkpoint."""
+    return {
+        "name": card.name,
+        "title": card.title,
+        "observer": card.observer or None,
+        "file": card.file,
+        "url": card.url,
+        "trained_on": card.trained_on,
+        "domain": None if card.domain is None else card.domain.to_json(),
+        "licence": card.licence,
+        "view": card.view or None,
+        "relatives": card.relatives,
+        "used_unnamed": bool(card.observer) and card.default,
+        "bundled_for": card.datasets,
+        "published": card.published_values,
+        "sha256": card.sha256 or None,
+        "md5": card.md5 or None,
+        "also_called": card.names,
+        "sha256_first_seen": first_seen,
+        "size_bytes": card.size_bytes or None,
+        "here": None if path is None else str(path),
+    }
+
+
+def _lines(cards: Sequence[Card], columns: int | None) -> Iterator[str]:
+    """One line for each checkpoint: name, whether it is here, and what it is, cut at the width of the terminal."""
+    from tlbench.checkpoints.weights import here
+
+    states = ["bundled" if card.package is not None else "not here" if here(card) is None else "here" for card in cards]
+    names, places = max(len(card.name) for card in cards), max(map(len, states))
+    for card, state in zip(cards, states, strict=True):
+        line = f"{card.name:{names}}  {state:{places}}  {card.title}"
+        yield line if columns is None or len(line) <= columns else line[: columns - 3].rstrip() + "..."
 
 
 def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
@@ -111,10 +130,11 @@ def _described(card: Card, path: Path | None, first_seen: str | None) -> str:
 
 
 @command.command("fetch")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_checkpoints)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: $TLBENCH_CHECKPOINTS]")
 @take_over_option
-def fetch_command(names: tuple[str, ...], out: Path | None, take_over: bool) -> None:
+@json_option
+def fetch_command(names: tuple[str, ...], out: Path | None, take_over: bool, as_json: bool) -> None:
     """Download checkpoints and check their hashes. An interrupted download goes on where it stopped.
 
     By fetching a checkpoint you accept the licence that is shown.
@@ -124,22 +144,36 @@ def fetch_command(names: tuple[str, ...], out: Path | None, take_over: bool) -> 
     from tlbench.checkpoints.weights import checkpoint_folder
     from tlbench.cli.progress import DownloadProgress
 
+    paths: dict[str, Path] = {}
     for card in [find_card(name) for name in names]:
         if card.package is not None:
             click.echo(f"{card.name}: {card.url}; nothing to fetch", err=True)
-            say(card.package)
+            paths[card.name] = card.package
+            if not as_json:
+                say(card.package)
             continue
         click.echo(f"{card.name}: {card.title}\nlicence: {card.licence}", err=True)
         with DownloadProgress(card.file) as progress:
-            path = fetch(card, out or checkpoint_folder(), progress, take_over=take_over)
-        say(path)
+            path = paths[card.name] = fetch(card, out or checkpoint_folder(), progress, take_over=take_over)
+        if not as_json:
+            say(path)
+    if as_json:
+        print_json(paths)
 
 
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--as", "name", required=True, metavar="NAME", help="Which checkpoint this is: avhubert, conformer, ...")
+@click.option(
+    "--as",
+    "name",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_checkpoints,
+    help="Which checkpoint this is: avhubert, conformer, ...",
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: where it is found]")
-def import_command(file: Path, name: str, out: Path | None) -> None:
+@json_option
+def import_command(file: Path, name: str, out: Path | None, as_json: bool) -> None:
     """Convert a published FILE to a package of safetensors and plain text, which loads faster and can't run code.
 
     The file is read without running code that may be in it, and refused if it has more than tensors and plain data. The
@@ -155,7 +189,10 @@ def import_command(file: Path, name: str, out: Path | None) -> None:
     folder = out or checkpoint_folder() / card.name
     write_package(package, folder)
     weights_of(card, folder)  # warns if the card knows another hash
-    say(folder)
+    if as_json:
+        print_json({"package": folder, "observer": package.observer, "source_sha256": package.source_sha256})
+    else:
+        say(folder)
     for line in _contents(package):
         say(line, err=True)
 
@@ -177,14 +214,19 @@ def _contents(package: Package) -> Iterator[str]:
 
 
 @command.command("verify")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_checkpoints)
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Instead of the file in the checkpoint folder.",
 )
-@click.option("--dataset", metavar="NAME", help="Also score its real videos and compare with the published value.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    shell_complete=complete_datasets,
+    help="Also score its real videos and compare with the published value.",
+)
 @data_root_option
 @limit_option
 @click.option("--compare-bf16", is_flag=True, help="Also count the clips that are read differently in bfloat16.")
@@ -199,6 +241,7 @@ def _contents(package: Package) -> Iterator[str]:
     metavar="FOLDER",
     help="A clone of av_hubert, which is in no package, for --against original. Its code is run.",
 )
+@json_option
 @click.pass_context
 def verify_command(
     context: click.Context,
@@ -210,6 +253,7 @@ def verify_command(
     compare_bf16: bool,
     against: str | None,
     original_code: Path | None,
+    as_json: bool,
 ) -> None:
     """Load the checkpoint NAME and run it on a made-up clip; with a data set, score its real videos too.
 
@@ -237,27 +281,35 @@ def verify_command(
     if file is None and Path(name).exists():
         raise TlbenchError(f"{name} is a file; say which checkpoint it should be: verify NAME --file {name}")
     weights = weights_of(find_card(name), file)
+    facts: dict[str, Any] = {"name": name, "file": weights.path, "as_published": weights.as_published}
+
+    def tell(field: str, value: Any, *lines: str) -> None:
+        """Print lines for people at once, or keep the value for the one document at the end."""
+        facts[field] = value
+        for line in () if as_json else lines:
+            say(line)
+
     state = {True: "the published file", False: "NOT the published file", None: "no published hash to compare with"}
-    say(f"{name}: {weights.path}")
-    click.echo(f"sha256 {weights.sha256}: {state[weights.as_published]}")
-    click.echo(f"self-test passed: {self_test(weights)}")
+    tell("sha256", weights.sha256, f"{name}: {weights.path}", f"sha256 {weights.sha256}: {state[weights.as_published]}")
+    passed = self_test(weights)
+    tell("self_test", passed, f"self-test passed: {passed}")
     if compare_bf16:
-        click.echo(_effect(half_precision_check(weights, dataset, data_root, limit=limit)))
+        effect = half_precision_check(weights, dataset, data_root, limit=limit)
+        tell("half_precision", asdict(effect), _effect(effect))
     well = weights.as_published is not False
     if against is not None:
         differences = original_check(weights, dataset, data_root, limit=limit, code=original_code)
-        for line in _against(differences):
-            say(line)
+        tell("against_original", [asdict(one) for one in differences], *_against(differences))
         well &= all(difference.equal for difference in differences)
-    if dataset is None:
-        context.exit(0 if well else 1)
-    if (compare_bf16 or against) and not has_published_value(weights.card, dataset):  # the clips were for these only
-        context.exit(0 if well else 1)
-    with ScoreProgress() as progress:
-        compared = published_check(weights, dataset, data_root, limit=limit, progress=progress)
-    for comparison in compared:
-        click.echo(_verdict(comparison))
-    well &= all(comparison.agrees and comparison.scored == comparison.expected for comparison in compared)
+    # without a published value the clips were for these comparisons only
+    others_only = (compare_bf16 or against) and dataset and not has_published_value(weights.card, dataset)
+    if dataset is not None and not others_only:
+        with ScoreProgress() as progress:
+            compared = published_check(weights, dataset, data_root, limit=limit, progress=progress)
+        tell("published", [{**asdict(one), "agrees": one.agrees} for one in compared], *map(_verdict, compared))
+        well &= all(comparison.agrees and comparison.scored == comparison.expected for comparison in compared)
+    if as_json:
+        print_json(facts)
     context.exit(0 if well else 1)
 
 

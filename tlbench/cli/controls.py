@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_controls
+from tlbench.cli.facts import print_json
 from tlbench.cli.lines import say
 from tlbench.cli.options import (
     cache_option,
     data_options,
     face_options,
     given_weights,
+    json_option,
     seed_option,
     take_over_option,
     weights_option,
@@ -28,13 +31,19 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path(path_type=Path))
 @data_options
 @click.option(
-    "--kinds", default="all", show_default=True, metavar="KINDS", help="Names of the list above, with commas."
+    "--kinds",
+    default="all",
+    show_default=True,
+    metavar="KINDS",
+    shell_complete=complete_controls,
+    help="Names of the list above, with commas.",
 )
 @seed_option
 @weights_option
 @face_options
 @cache_option
 @take_over_option
+@json_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,6 +55,7 @@ def command(
     faces: FaceOptions,
     cache: Path | None,
     take_over: bool,
+    as_json: bool,
 ) -> None:
     """Write the real clips with a known fault to OUT/<kind>/<id>.mp4, to be scored like a generator's folder.
 
@@ -71,6 +81,10 @@ def command(
         )
     for kind, clip_id, error in failures:
         say(f"no {kind}: {clip_id}: {error}", err=True)
+    if as_json:
+        failed = [{"kind": kind, "clip": clip_id, "error": error} for kind, clip_id, error in failures]
+        print_json({"folders": folders, "failures": failed})
+        context.exit(1 if failures else 0)
     for kind, folder in folders.items():
         say(f"{kind}: {folder}")
     context.exit(1 if failures else 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.completion import complete_datasets
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
 from tlbench.cli.options import PATH, SEED, WholeNumber, clip_data_options, json_option, seed_option, take_over_option
@@ -54,7 +55,7 @@ def list_command(as_json: bool) -> None:
         }
         for name, kind in kinds.items()
     ]
-    click.echo(json.dumps(items, indent=1, ensure_ascii=False))
+    print_json(items)
 
 
 def _place(kind: type[Dataset], found: Location | None) -> str:
@@ -70,9 +71,10 @@ def _place(kind: type[Dataset], found: Location | None) -> str:
 
 
 @command.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_datasets)
 @click.argument("folder", type=PATH)
-def set_command(name: str, folder: Path) -> None:
+@json_option
+def set_command(name: str, folder: Path, as_json: bool) -> None:
     """Say once that data set NAME is in FOLDER, for every command that takes --dataset.
 
     The environment variable of the data set, such as TLBENCH_LRS2, wins over it, and --data-root over both.
@@ -83,7 +85,11 @@ def set_command(name: str, folder: Path) -> None:
     kind = dataset_class(name)
     if kind.anonymous:
         raise TlbenchError(f"data set {quoted(name)} is videos of your own; pass their folder as --data-root")
-    say(f"{name}: {folder}, written to {set_root(name, folder)}")
+    written = set_root(name, folder)
+    if as_json:
+        print_json({"name": name, "folder": folder, "written_to": written})
+    else:
+        say(f"{name}: {folder}, written to {written}")
 
 
 @command.command("synth")
@@ -100,6 +106,7 @@ def set_command(name: str, folder: Path) -> None:
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of all that is drawn at random.")
 @click.option("--workers", type=WholeNumber(min=1), metavar="N", help="Processes side by side.  [default: one a core]")
 @take_over_option
+@json_option
 def synth(
     out: Path,
     part: str,
@@ -112,6 +119,7 @@ def synth(
     seed: int,
     workers: int | None,
     take_over: bool,
+    as_json: bool,
 ) -> None:
     """Render talking faces into the folder OUT; needs the extra 'demo'.
 
@@ -140,7 +148,10 @@ def synth(
             take_over=take_over,
             progress=progress,
         )
-    say(f"{out}: {counted(rendered, 'clip')} rendered now")
+    if as_json:
+        print_json({"out": out, "rendered": rendered})
+    else:
+        say(f"{out}: {counted(rendered, 'clip')} rendered now")
 
 
 @command.command("drive")
@@ -148,7 +159,8 @@ def synth(
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where it is written.")
 @seed_option
 @take_over_option
-def drive(data: DataOptions, out: Path, seed: int, take_over: bool) -> None:
+@json_option
+def drive(data: DataOptions, out: Path, seed: int, take_over: bool, as_json: bool) -> None:
     """Write what a generator is driven with to see what leaks from the source video.
 
     For each clip of the data set three sound files as long as its video: silence, the speech of another clip and its
@@ -161,16 +173,20 @@ def drive(data: DataOptions, out: Path, seed: int, take_over: bool) -> None:
 
     with CountProgress("listening", "clips") as progress:
         made = make_drive(out, data, seed=seed, take_over=take_over, progress=progress)
-    say(f"{out}: {counted(len(made.items), 'sound')} for {counted(len(made.clips), 'clip')}")
     cut = sum(item.cut_seconds > 0 for item in made.of_kind("mismatched").values())
+    if as_json:
+        print_json({"out": out, "sounds": len(made.items), "clips": len(made.clips), "cut": cut})
+    else:
+        say(f"{out}: {counted(len(made.items), 'sound')} for {counted(len(made.clips), 'clip')}")
     if cut:
         say(f"{cut} of the speeches of another clip are longer than the video and were cut", err=True)
 
 
 @command.command("info")
 @click.argument("root", type=click.Path(path_type=Path))
+@json_option
 @click.pass_context
-def info(context: click.Context, root: Path) -> None:
+def info(context: click.Context, root: Path, as_json: bool) -> None:
     """Hash every file of the synthetic corpus in ROOT and print what has changed since it was rendered.
 
     Exit code: 0 nothing has changed, 1 something has, 2 there is no complete corpus.
@@ -180,6 +196,9 @@ def info(context: click.Context, root: Path) -> None:
 
     with CountProgress("hashing", "files") as progress:
         problems = check_corpus(root, progress)
+    if as_json:
+        print_json({"root": root, "seed": corpus_seed(root), "changed": list(problems)})
+        context.exit(1 if problems else 0)
     for line in problems:
         say(line)
     if problems:
@@ -196,7 +215,8 @@ def info(context: click.Context, root: Path) -> None:
     "--speakers", default="s1", show_default=True, metavar="NAMES", help="With commas: s1,s4; s1 to s34 without s21."
 )
 @take_over_option
-def fetch(root: Path, speakers: str, take_over: bool) -> None:
+@json_option
+def fetch(root: Path, speakers: str, take_over: bool, as_json: bool) -> None:
     """Fetch GRID, real people who read short sentences (CC BY 4.0, Zenodo 3625687), into the folder ROOT.
 
     About 0.5 GB for each speaker. Existing files are kept, an interrupted download goes on. Score it with
@@ -208,7 +228,12 @@ def fetch(root: Path, speakers: str, take_over: bool) -> None:
 
     names = as_names(speakers) or ()
     check_speakers(names)
+    paths = []
     for name in (ALIGNMENTS, *names):
         with DownloadProgress(f"{name}.zip") as progress:
             path = fetch_grid(root, name, progress, take_over=take_over)
-        say(path)
+        paths.append(path)
+        if not as_json:
+            say(path)
+    if as_json:
+        print_json({"fetched": paths})

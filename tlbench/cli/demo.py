@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.facts import print_json
 from tlbench.cli.lines import say
 from tlbench.cli.options import WholeNumber, cache_option, seed_option, take_over_option, workers_option
 from tlbench.cli.table_options import table_options
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 @workers_option
 @cache_option
 @take_over_option
+@click.option("--open", "open_page", is_flag=True, help="Open the first page in the browser.")
 @table_options
 @click.pass_context
 def command(
@@ -36,6 +39,7 @@ def command(
     workers: int | None,
     cache: Path | None,
     take_over: bool,
+    open_page: bool,
     table_format: Format,
     columns: str | None,
     no_intervals: bool,
@@ -47,7 +51,7 @@ def command(
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
     from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo
-    from tlbench.tables.result_table import print_results
+    from tlbench.tables.result_table import print_results, results_json
 
     with CountProgress("rendering", "clips") as rendering:
         render_demo(
@@ -63,9 +67,25 @@ def command(
         generate_demo(out, cache=cache, take_over=take_over, progress=generating)
     with ScoreProgress() as progress:
         tables = score_demo(out, workers=workers, cache=cache, take_over=take_over, progress=progress)
-    for shown in tables:
+    if table_format == "json":
+        print_json(
+            {
+                "results": out / RESULTS_NAME,
+                "tables": [
+                    {
+                        "dataset": shown.dataset,
+                        "page": shown.page,
+                        **results_json(shown.results, columns=as_names(columns), intervals=not no_intervals),
+                    }
+                    for shown in tables
+                ],
+            }
+        )
+    for shown in () if table_format == "json" else tables:
         print_results(shown.results, sys.stdout, table_format, columns=as_names(columns), intervals=not no_intervals)
     for shown in tables:
         say(f"page: {shown.page}", err=True)
     say(f"results: {out / RESULTS_NAME}", err=True)
+    if open_page and tables:
+        webbrowser.open(tables[0].page.resolve().as_uri())
     context.exit(0 if all(result.complete for shown in tables for result in shown.results) else 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
 from tlbench.cli.options import (
@@ -16,6 +17,7 @@ from tlbench.cli.options import (
     detector_options,
     face_option,
     given_weights,
+    json_option,
     optional_dataset_options,
     take_over_option,
     weights_option,
@@ -47,7 +49,7 @@ GROUPS = {
     "A single video": ("--video", "--audio"),
     "Faces": ("--detector", "--smooth", "--face", "--weights"),
     "Running": ("--device", "--precision", "--workers", "--cache"),
-    "Output": ("--out", "--take-over"),
+    "Output": ("--out", "--take-over", "--json"),
 }
 
 
@@ -129,6 +131,7 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
 )
 @cache_option
 @take_over_option
+@json_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
     """Generate videos with a generator.
@@ -159,13 +162,17 @@ def command(context: click.Context, /, **options: Any) -> None:
                 raise TlbenchError(f"--{name} does not go with --drive, which says what is generated; leave it out")
         kinds = _generate_drive(options)
         for kind, done in kinds.items():
-            _print(done, options["out"] / kind)
+            _print(done, options["out"] / kind, as_json=options["as_json"])
+        if options["as_json"]:
+            print_json({kind: _facts(done, options["out"] / kind) for kind, done in kinds.items()})
         context.exit(1 if any(done.failures for done in kinds.values()) else 0)
     if dataset is not None:
         if video is not None or audio is not None:
             raise TlbenchError("--video and --audio are for a single video; leave them out, or leave out --dataset")
         done = _generate_dataset(options)
-        _print(done, options["out"])
+        _print(done, options["out"], as_json=options["as_json"])
+        if options["as_json"]:
+            print_json(_facts(done, options["out"]))
         context.exit(1 if done.failures else 0)
     if video is None or audio is None:
         raise TlbenchError("nothing to generate from: give --dataset, --drive, or --video and --audio")
@@ -271,7 +278,22 @@ def _generate_drive(options: dict[str, Any]) -> dict[str, GeneratedDataset]:
         )
 
 
-def _print(done: GeneratedDataset, out: Path) -> None:
+def _facts(done: GeneratedDataset, out: Path) -> dict[str, Any]:
+    """What ``--json`` says of a folder of videos."""
+    return {
+        "out": out,
+        "written": done.written,
+        "kept": done.kept,
+        "outdated": done.outdated,
+        "frames": done.frames,
+        "failures": done.failures,
+        "converted": done.converted,
+        "faceless": done.faceless,
+    }
+
+
+def _print(done: GeneratedDataset, out: Path, *, as_json: bool) -> None:
+    """Notes on stderr and, unless a JSON document follows, the sum on stdout."""
     for clip_id, error in done.failures.items():
         say(f"not generated: {clip_id}: {error}", err=True)
     for clip_id, form in done.converted.items():
@@ -283,7 +305,8 @@ def _print(done: GeneratedDataset, out: Path) -> None:
             f"generated again: {counted(done.outdated, 'video')} whose reference or audio file has changed", err=True
         )
     kept = f", {done.kept} existed already" if done.kept else ""
-    say(f"{counted(done.written, 'video')} of {counted(done.frames, 'frame')} in {out}{kept}")
+    if not as_json:
+        say(f"{counted(done.written, 'video')} of {counted(done.frames, 'frame')} in {out}{kept}")
 
 
 def _generate_video(options: dict[str, Any]) -> None:
@@ -304,4 +327,7 @@ def _generate_video(options: dict[str, Any]) -> None:
         take_over=options["take_over"],
         notify=lambda line: say(line, err=True),
     )
-    say(f"{options['out']}: {counted(frames, 'frame')}, {frames / 25:g} s")
+    if options["as_json"]:
+        print_json({"out": options["out"], "frames": frames})
+    else:
+        say(f"{options['out']}: {counted(frames, 'frame')}, {frames / 25:g} s")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from tlbench.cli.config_file import ConfigOnlyOption
+from tlbench.errors import LONGEST_NAME
 
 CONFIG_ONLY_HEADING = "Only in --config FILE.toml"
 
@@ -45,7 +47,18 @@ class GroupedCommand(click.Command):
 
 
 class CommandGroup(click.Group):
-    """A group whose ``--help`` has the first paragraph of each command in full."""
+    """A group whose ``--help`` has the first paragraph of each command in full, and which suggests names."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named first. Raises click's UsageError, with the nearest name, if there is none."""
+        name, names = args[0], self.list_commands(ctx)
+        if name not in names and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name[:LONGEST_NAME].lower().replace("_", "-"), names, 1)
+            way_out = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(names)}."
+            raise click.UsageError(f"No such command '{name}'. {way_out}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, each with what it does; click itself would cut that to one line."""

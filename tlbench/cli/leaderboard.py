@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from tlbench.cli.completion import complete_checkpoint_list
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
-from tlbench.cli.options import take_over_option
+from tlbench.cli.options import json_option, take_over_option
 from tlbench.document import counted
 
 _board: Callable[[Any], Any] = click.option(
@@ -36,11 +38,13 @@ def command() -> None:
 @click.option(
     "--trained-with",
     metavar="NAMES",
+    shell_complete=complete_checkpoint_list,
     help="Checkpoints of observers that the system was trained with, with commas, or 'none'.",
 )
 @click.option("--replace", is_flag=True, help="Replace a record of the same name.")
 @_board
 @take_over_option
+@json_option
 def add(
     result: Path,
     name: str | None,
@@ -50,6 +54,7 @@ def add(
     replace: bool,
     board: Path,
     take_over: bool,
+    as_json: bool,
 ) -> None:
     """Check RESULT (a result.json or a run's folder), add it as a record, and print the path of the record.
 
@@ -70,7 +75,10 @@ def add(
         replace=replace,
         take_over=take_over,
     )
-    say(path)
+    if as_json:
+        print_json({"record": path})
+    else:
+        say(path)
     click.echo("added; now run: tlbench leaderboard build", err=True)
 
 
@@ -83,20 +91,24 @@ def add(
     help="Also write a static site: sortable tables, charts, a page for each system. Open its index.html.",
 )
 @take_over_option
-def build(board: Path, site: Path | None, take_over: bool) -> None:
+@json_option
+def build(board: Path, site: Path | None, take_over: bool, as_json: bool) -> None:
     """Write the tables from the records and print the files that changed."""
     from tlbench.leaderboard import build as leaderboard
 
     changed = leaderboard.build(board, site, take_over=take_over)
-    for path in changed:
+    if as_json:
+        print_json({"changed": list(changed)})
+    for path in () if as_json else changed:
         say(path)
     click.echo(f"{counted(len(changed), 'file')} changed" if changed else "nothing changed", err=True)
 
 
 @command.command()
 @_board
+@json_option
 @click.pass_context
-def check(context: click.Context, board: Path) -> None:
+def check(context: click.Context, board: Path, as_json: bool) -> None:
     """Check every record, and that the tables agree with the records; print the files that do not.
 
     Exit code: 0 all agree, 1 some tables differ from the records, 2 a record is invalid.
@@ -104,7 +116,9 @@ def check(context: click.Context, board: Path) -> None:
     from tlbench.leaderboard import build as leaderboard
 
     differing = leaderboard.check(board)
-    for path in differing:
+    if as_json:
+        print_json({"differing": list(differing)})
+    for path in () if as_json else differing:
         say(path)
     click.echo(
         "these differ from the records; run: tlbench leaderboard build" if differing else "all agree",

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
 from tlbench.errors import one_line
+
+_above: list[Callable[[str], None]] = []  # of the progress bars that are drawn now, the last is on the terminal
+
+
+@contextmanager
+def lines_above(write: Callable[[str], None]) -> Iterator[None]:
+    """While a progress bar is drawn on stderr: lines for stderr go to ``write``, which puts them above the bar."""
+    _above.append(write)
+    try:
+        yield
+    finally:
+        _above.pop()
 
 
 def say(line: object, *, err: bool = False) -> None:
@@ -15,4 +29,7 @@ def say(line: object, *, err: bool = False) -> None:
     On a stdout that is no terminal the line stays as it is, since a program may read a path from it.
     """
     text = str(line)
+    if err and _above:
+        _above[-1](one_line(text))
+        return
     click.echo(one_line(text) if err or sys.stdout.isatty() else text, err=err)

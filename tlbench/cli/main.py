@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import warnings
-from difflib import get_close_matches
 from importlib import import_module
 from io import StringIO
 from typing import TextIO
@@ -29,6 +28,7 @@ COMMANDS = {
     "compare": "tlbench.cli.compare",
     "table": "tlbench.cli.table",
     "report": "tlbench.cli.report",
+    "view": "tlbench.cli.view",
     "aggregate": "tlbench.cli.aggregate",
     "boxes": "tlbench.cli.boxes",
     "controls": "tlbench.cli.controls",
@@ -57,17 +57,6 @@ class LazyGroup(CommandGroup):
             return None
         command: click.Command = import_module(COMMANDS[name]).command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is named first. Raises click's UsageError, with the nearest name, if there is none."""
-        name, names = args[0], self.list_commands(ctx)
-        if name not in names and not name.startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(name, names, 1)
-            way_out = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(names)}."
-            raise click.UsageError(f"No such command '{name}'. {way_out}", ctx)
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.facts import print_json
 from tlbench.cli.lines import say
 from tlbench.cli.options import take_over_option
 from tlbench.cli.table_options import table_options
@@ -43,7 +44,7 @@ def command(
     from tlbench.tables.result_table import print_results
 
     if missing:
-        context.exit(1 if _print_missing(run) else 0)
+        context.exit(1 if _print_missing(run, as_json=table_format == "json") else 0)
     results = merge(run, take_over=take_over)
     print_results(
         results,
@@ -55,24 +56,28 @@ def command(
     context.exit(0 if all(result.complete for result in results) else 1)
 
 
-def _print_missing(folder: Path) -> bool:
+def _print_missing(folder: Path, *, as_json: bool) -> bool:
     """Ids on stdout, shards on stderr. Returns whether some are missing."""
     from tlbench.document import counted
     from tlbench.scoring.merge import missing_shards, runs_in_shards
     from tlbench.scoring.shard_files import read_plan
 
-    some = False
+    some, found = False, []
     for run in runs_in_shards(folder):
         plan = read_plan(run)
         missing = missing_shards(run, plan)
         some |= bool(missing)
-        for one in missing:
-            for clip in one.ids:
-                say(clip)
+        states = {one.shard.number: "started" if one.started else "not started" for one in missing}
+        ids = {one.shard.number: list(one.ids) for one in missing}
+        found.append({"run": run, "shards": plan.shards, "missing": states, "clips": ids})
+        for clip in () if as_json else (clip for one in missing for clip in one.ids):
+            say(clip)
         running = [str(one.shard.number) for one in missing if one.started]
         not_started = [str(one.shard.number) for one in missing if not one.started]
-        states = {"started, not at their end": running, "not started": not_started}
-        parts = [f"{state}: {','.join(numbers)}" for state, numbers in states.items() if numbers]
+        told = {"started, not at their end": running, "not started": not_started}
+        parts = [f"{state}: {','.join(numbers)}" for state, numbers in told.items() if numbers]
         done = f"{run}: {plan.shards - len(missing)} of {counted(plan.shards, 'shard')} done"
         say("; ".join([done, *parts]), err=True)
+    if as_json:
+        print_json(found)
     return some

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from tlbench.cli.completion import complete_checkpoints, complete_datasets, complete_metrics
 from tlbench.cli.config_file import CommandLineOption
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside
@@ -189,8 +190,12 @@ def _add_all(options: Sequence[Callable[[_Command], _Command]], command: _Comman
 
 
 _DATASET_HELP = "lrs2, lrw, grid, folder; `tlbench data list` shows all."
-dataset_option = click.option("--dataset", required=True, metavar="NAME", help=_DATASET_HELP)
-optional_dataset_option = click.option("--dataset", metavar="NAME", help=_DATASET_HELP)
+dataset_option = click.option(
+    "--dataset", required=True, metavar="NAME", shell_complete=complete_datasets, help=_DATASET_HELP
+)
+optional_dataset_option = click.option(
+    "--dataset", metavar="NAME", shell_complete=complete_datasets, help=_DATASET_HELP
+)
 data_root_option = click.option(
     "--data-root",
     type=PATH,
@@ -234,6 +239,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 metrics_option = click.option(
     "--metrics",
     metavar="NAMES",
+    shell_complete=complete_metrics,
     help="With commas: psnr, lse_c/sound, paper, pixels, or a preset: paper-avatar, all ...",
 )
 workers_option = click.option(
@@ -273,6 +279,7 @@ weights_option = click.option(
     "--weights",
     multiple=True,
     metavar="NAME[=FILE]",
+    shell_complete=complete_checkpoints,
     help="A checkpoint, such as syncnet=syncnet_v2.model, or the name of one that is here; may be given several times.",
 )
 cache_option = click.option(

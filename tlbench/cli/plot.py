@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
 from tlbench.cli.options import (
@@ -15,6 +16,7 @@ from tlbench.cli.options import (
     clip_options,
     data_root_option,
     dataset_option,
+    json_option,
     manifest_option,
     seed_option,
     split_option,
@@ -54,6 +56,7 @@ def command() -> None:
 )
 @click.option("--at", metavar="S,S", help="Times of the frames in seconds instead: 0.4,0.52,0.6.")
 @click.option("--labels/--no-labels", default=True, show_default=True, help="Label frames with phoneme and word.")
+@json_option
 @click.pass_context
 def snapshots(
     context: click.Context,
@@ -70,6 +73,7 @@ def snapshots(
     end_seconds: float | None,
     at: str | None,
     labels: bool,
+    as_json: bool,
 ) -> None:
     """Draw frames of one clip, as Fig. 4 of the paper: the real video on top and one row for each folder GENERATED.
 
@@ -94,7 +98,10 @@ def snapshots(
     )
     for line in missing:
         say(f"missing: {line}", err=True)
-    say(out)
+    if as_json:
+        print_json({"figure": out, "missing": list(missing)})
+    else:
+        say(out)
     context.exit(1 if missing else 0)
 
 
@@ -105,6 +112,7 @@ def snapshots(
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
 @click.option("--names", metavar="A,B", help="Names of the panels.  [default: the files' names]")
 @seed_option
+@json_option
 def embeddings(
     checkpoints: tuple[Path, ...],
     dataset: str,
@@ -117,6 +125,7 @@ def embeddings(
     out: Path,
     names: str | None,
     seed: int,
+    as_json: bool,
 ) -> None:
     """Draw the audio embeddings of two words, as Fig. 3, 5 and 7 of the paper: one panel for each of CHECKPOINTS.
 
@@ -145,6 +154,12 @@ def embeddings(
             seed=seed,
             progress=progress,
         )
+    if as_json:
+        panels = [
+            {"name": one.name, "counts": list(one.counts), "same_word_share": one.same_word_share} for one in spreads
+        ]
+        print_json({"figure": out, "words": both, "panels": panels})
+        return
     for one in spreads:
         counts = " and ".join(f"{count} {word.upper()}" for count, word in zip(one.counts, both, strict=True))
         say(f"{one.name}: {counts}; {100 * one.same_word_share:.0f} % have a nearest neighbour of the same word")

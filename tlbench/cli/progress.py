@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from tlbench.cli.lines import lines_above
 from tlbench.cli.pace import Pace
 from tlbench.document import counted
+from tlbench.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from typing_extensions import Self
 
     from tlbench.observing.evidence import Observation
     from tlbench.training.loop import TrainingReport
 
-QUIET_SECONDS = 30.0  # between lines without a terminal
+QUIET_SECONDS = 60.0  # between lines without a terminal
 BAR_WIDTH = 16  # leaves room for counts, time and figures in 80 columns
 
 
@@ -41,24 +45,38 @@ def _counting_bar(*, transient: bool = False) -> tuple[Console, Progress]:
     return console, bar
 
 
-class ScoreProgress:
+class _Drawn:
+    """A bar that is drawn inside a with block, with lines above it."""
+
+    console: Console
+    _bar: Progress
+
+    def __enter__(self) -> Self:
+        self._drawn = ExitStack()
+        if self.console.is_terminal:
+            self._drawn.enter_context(lines_above(self.say))
+        self._drawn.enter_context(self._bar)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drawn.close()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
+
+
+class ScoreProgress(_Drawn):
     """Shows the progress of a run, and each clip that failed."""
 
     def __init__(self) -> None:
         self.console, self._bar = _counting_bar()
-        self._task = self._bar.add_task("", total=None, figures="")
+        self._task = self._bar.add_task("preparing", total=None, figures="")
         self._doing = ""
         self._said = time.monotonic()
         self._pace = Pace("clips")
         self._cached = 0
         self._nodes: set[str] = set()
-
-    def __enter__(self) -> ScoreProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
     def __call__(self, name: str, observation: Observation | None, done: int, total: int) -> None:
         doing = f"scoring {name}" if observation is not None else f"writing {name}"
@@ -76,9 +94,9 @@ class ScoreProgress:
         self._bar.update(self._task, completed=done, total=total, figures=figures)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
-            self._say(f"{doing}: {done} of {counted(total, 'clip')}, {figures}")
+            self.say(f"{doing}: {done} of {counted(total, 'clip')}, {figures}")
         if done == total and self._cached:
-            self._say(f"{name}: {self._cached} of {counted(total, 'clip')} came from the cache")
+            self.say(f"{name}: {self._cached} of {counted(total, 'clip')} came from the cache")
 
     def _tell(self, observation: Observation) -> None:
         """Print each reason once, even if several observers have it."""
@@ -86,16 +104,11 @@ class ScoreProgress:
         if observation.node:
             self._nodes.add(observation.node)
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
-            self._say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
+            self.say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
         self._cached += 0 < observation.cached == len(observation.evidence)
 
-    def _say(self, line: str) -> None:
-        from tlbench.errors import one_line
 
-        self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
-
-
-class DownloadProgress:
+class DownloadProgress(_Drawn):
     """Shows how much of a file was downloaded."""
 
     def __init__(self, name: str) -> None:
@@ -109,7 +122,7 @@ class DownloadProgress:
             TransferSpeedColumn,
         )
 
-        console = Console(stderr=True)
+        self.console = console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -122,34 +135,20 @@ class DownloadProgress:
         )
         self._task = self._bar.add_task(name, total=None)
 
-    def __enter__(self) -> DownloadProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
     def __call__(self, there: int, total: int | None) -> None:
         self._bar.update(self._task, completed=there, total=total)
 
 
-class TrainingProgress:
+class TrainingProgress(_Drawn):
     """Shows clips being preprocessed, then training steps; each validation is printed on a line of its own."""
 
     def __init__(self) -> None:
         self.console, self._bar = _counting_bar()
-        self._task = self._bar.add_task("", total=None, figures="")
+        self._task = self._bar.add_task("preparing", total=None, figures="")
         self._doing = ""
         self._said = time.monotonic()
         self._pace = Pace("clips")
         self._before = 0
-
-    def __enter__(self) -> TrainingProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
     def prepared(self, done: int, total: int) -> None:
         """How many clips are preprocessed."""
@@ -178,12 +177,8 @@ class TrainingProgress:
             of_all = "" if total is None else f" of {total}"
             self.say(f"{doing}: {done}{of_all}" + (f", {shown}" if shown else ""))
 
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-
-class CountProgress:
+class CountProgress(_Drawn):
     """Shows how many of several things are done.
 
     Parameters
@@ -203,17 +198,10 @@ class CountProgress:
         self.console, self._bar = _counting_bar(transient=transient)
         self._task = self._bar.add_task(doing, total=None, figures=things)
 
-    def __enter__(self) -> CountProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
     def __call__(self, done: int, total: int) -> None:
         figures = self._pace.figures(done, total)
         self._bar.update(self._task, completed=done, total=total, figures=figures or self._things)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
             told = f", {figures}" if figures else ""
-            self.console.print(f"{self._doing}: {done} of {total} {self._things}{told}", markup=False, highlight=False)
+            self.say(f"{self._doing}: {done} of {total} {self._things}{told}")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from tlbench.cli.facts import print_json
 from tlbench.cli.lines import say
-from tlbench.cli.options import WholeNumber
+from tlbench.cli.options import WholeNumber, json_option
 
 
 @click.command()
@@ -43,6 +44,7 @@ from tlbench.cli.options import WholeNumber
     help="Clips with pictures: the worst, best, or most changed.",
 )
 @click.option("--limit", type=WholeNumber(min=1), metavar="N", help="Only the N most notable clips.  [default: all]")
+@json_option
 def command(
     run: Path,
     other: Path | None,
@@ -53,6 +55,7 @@ def command(
     embed: bool,
     pictures: int,
     limit: int | None,
+    as_json: bool,
 ) -> None:
     """Write a web page of RUN (its folder or result.json), compared with OTHER if given, and print its path.
 
@@ -76,4 +79,7 @@ def command(
             limit=limit,
             progress=progress,
         )
-    say(page)
+    if as_json:
+        print_json({"page": page})
+    else:
+        say(page)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_checkpoint_list, complete_controls
 from tlbench.cli.config_file import CONFIG_NAME, CommandLineOption, config_option, config_text
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
 from tlbench.cli.options import (
@@ -62,7 +65,17 @@ GROUPS = {
         "--config",
     ),
     "Shards": ("--shard", "--print-sbatch"),
-    "Output": ("--name", "--out", "--take-over", "--contact-sheet", "--format", "--columns", "--no-intervals"),
+    "Output": (
+        "--name",
+        "--out",
+        "--overwrite",
+        "--take-over",
+        "--contact-sheet",
+        "--format",
+        "--json",
+        "--columns",
+        "--no-intervals",
+    ),
 }
 
 
@@ -72,10 +85,16 @@ GROUPS = {
 @metrics_option
 @weights_option
 @view_option
-@click.option("--controls", metavar="KINDS", help="Also score ceilings and floors: 'all', or names with commas.")
+@click.option(
+    "--controls",
+    metavar="KINDS",
+    shell_complete=complete_controls,
+    help="Also score ceilings and floors: 'all', or names with commas.",
+)
 @click.option(
     "--trained-with",
     metavar="NAMES",
+    shell_complete=complete_checkpoint_list,
     help="Checkpoints the system was trained with, with commas; warns about observers related to them.",
 )
 @click.option(
@@ -88,6 +107,12 @@ GROUPS = {
 @run_options
 @click.option("--name", metavar="NAME", help="What tables call the system.  [default: the folder's name]")
 @click.option("--out", type=PATH, metavar="FOLDER", help="Where results are written.  [default: tlbench-results]")
+@click.option(
+    "--overwrite",
+    cls=CommandLineOption,
+    is_flag=True,
+    help="Replace results of another run there, whose numbers this one does not make again.",
+)
 @click.option(
     "--contact-sheet", type=PATH, metavar="FILE.png", help="Draw what each observer is shown of the first clips."
 )
@@ -124,6 +149,7 @@ def command(
     options: RunOptions,
     name: str | None,
     out: Path | None,
+    overwrite: bool,
     contact_sheet: Path | None,
     shard_text: str | None,
     print_sbatch: int | None,
@@ -135,7 +161,7 @@ def command(
 
     Videos are matched to the data set's clips by name. Each folder becomes a row. Its result.json and records.jsonl
     are written to OUT/<name>, with the options in config.toml, which --config takes. A run that was interrupted goes
-    on where it stopped when the same command is given again.
+    on where it stopped when the same command is given again. Results of another run are not replaced.
 
     With --drive, what leaks from the source videos is measured: each GENERATED has the folders silent, mismatched and
     matched, and the drive says the data set.
@@ -155,6 +181,7 @@ def command(
     from tlbench.tables.result_table import print_results
 
     out = out or Path(OUT_NAME)
+    options = replace(options, overwrite=overwrite)
     not_of_drives = {"--contact-sheet": contact_sheet, "--shard": shard_text, "--print-sbatch": print_sbatch}
     for given, value in not_of_drives.items():
         if isinstance(data, DriveOptions) and value is not None:
@@ -200,6 +227,17 @@ def command(
             write_text_atomically(out / result.name / CONFIG_NAME, config_text(context))
     complete = all(result.complete for result in results)
     if shard is not None:
+        if table_format == "json":
+            of_clips = {one.name: (len(one.clips), len(one.clips) - len(one.clips_in_error)) for one in results}
+            print_json(
+                {
+                    "shard": [shard.number, shard.count],
+                    "results": [
+                        {"system": name, "clips": clips, "scored": scored} for name, (clips, scored) in of_clips.items()
+                    ],
+                }
+            )
+            context.exit(0 if complete else 1)
         for result in results:
             clips = counted(len(result.clips), "clip")
             say(f"{result.name}: shard {shard}, {len(result.clips) - len(result.clips_in_error)} of {clips} scored")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
 from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
@@ -56,6 +57,7 @@ def command() -> None:
 )
 @seed_option
 @take_over_option
+@json_option
 def new(
     study: Path,
     methods: tuple[str, ...],
@@ -71,6 +73,7 @@ def new(
     checks: int,
     seed: int,
     take_over: bool,
+    as_json: bool,
 ) -> None:
     """Draw the clips of a study and write them to the folder STUDY.
 
@@ -105,6 +108,17 @@ def new(
         f"serve with: tlbench study serve {one_line(str(study))}",
         err=True,
     )
+    if as_json:
+        print_json(
+            {
+                "study": study,
+                "codes": made.codes,
+                "videos_each": made.trials,
+                "seconds": made.seconds,
+                "notes": made.notes,
+            }
+        )
+        return
     for code in made.codes:
         click.echo(code)
 
@@ -145,12 +159,17 @@ def serve(study: Path, host: str, port: int, name: str | None, connections: int,
 
 @command.command()
 @click.argument("study", type=click.Path(path_type=Path))
-def progress(study: Path) -> None:
+@json_option
+def progress(study: Path, as_json: bool) -> None:
     """Print the code of each participant of STUDY and how many videos are answered."""
     from tlbench.study.store import Store
 
     with Store(study) as store:
-        for person in store.participants():
+        people = store.participants()
+        if as_json:
+            print_json([{"code": person.code, "done": person.done, "total": person.total} for person in people])
+            return
+        for person in people:
             click.echo(f"{person.code}  {person.done} of {person.total}")
 
 

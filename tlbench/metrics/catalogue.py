@@ -74,12 +74,23 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
         found = {metric.key for metric in all_metrics() if _asks(word, metric)}
         if not found:
             known = sorted({metric.name for metric in all_metrics()})
-            hint = did_you_mean(word, known)
+            hint = _as_labelled(word) or did_you_mean(word, known)
             raise TlbenchError(
                 f"no metric {quoted(word)}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
             )
         wanted |= found
     return tuple(metric for metric in all_metrics() if metric.key in wanted)
+
+
+def _as_labelled(word: str) -> str:
+    """The part of a message that names the metric that tables call so: ``LSE-D at 0`` is lse_d_zero; else empty."""
+    name, slash, arithmetic = word.partition("/")
+    for metric in all_metrics():
+        if word.casefold() == metric.label.casefold():
+            return f"; did you mean {metric.name!r}?"
+        if slash and name.casefold() == metric.label.casefold() and arithmetic == metric.arithmetic:
+            return f"; did you mean {metric.key!r}?"
+    return ""
 
 
 def named_apart(words: Iterable[str]) -> list[str]:

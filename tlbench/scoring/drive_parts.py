@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.matching import ClipNames, find_files, match_files
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, quoted
+from tlbench.files import sha256_if_readable
 from tlbench.generation.drive import KINDS, MATCHED, MISMATCHED, SILENT, Drive
 from tlbench.metrics.leakage import AGAINST_SOURCE
 from tlbench.observing.clip_info import ClipInfo
@@ -99,12 +100,25 @@ def _source_text(clip: Clip, seen: Evidence) -> dict[str, str]:
     return {"source_reference": clip.transcript or ""} if "reference" in seen.values else {}
 
 
+def video_hashes(drive: Drive, selection: Selection, folder: Path, parts: Iterable[str]) -> dict[str, str | None]:
+    """What records have as the hash of each clip's generated videos; None if one of them can't be read."""
+    by_part = [part_clips(drive, selection, folder, part) for part in parts if part in KINDS]
+    return {
+        clips[0].id: joint_sha256([sha256_if_readable(clip.generated) for clip in clips])
+        for clips in zip(*by_part, strict=True)
+    }
+
+
+def joint_sha256(hashes: Sequence[str | None]) -> str | None:
+    """The hash of the hashes of a clip's videos; None if one has none."""
+    return hashlib.sha256("\n".join(map(str, hashes)).encode()).hexdigest() if all(hashes) else None
+
+
 def _info(clip: Clip, infos: Sequence[ClipInfo]) -> ClipInfo:
-    hashes = [info.generated_sha256 for info in infos]
     frames, expected = [info.frames for info in infos], [info.frames_expected for info in infos]
     return replace(
         ClipInfo.of(clip),
-        generated_sha256=hashlib.sha256("\n".join(map(str, hashes)).encode()).hexdigest() if all(hashes) else None,
+        generated_sha256=joint_sha256([info.generated_sha256 for info in infos]),
         reference_sha256=infos[0].reference_sha256,
         frames=sum(count or 0 for count in frames) if any(frames) else None,
         frames_expected=None if None in expected else sum(count or 0 for count in expected),

@@ -71,6 +71,9 @@ class RunOptions:
         Warnings make a result incomplete, as errors do.
     take_over : bool
         Take the folders of results at once from another run that writes to them; see :func:`tlbench.owner.owned`.
+    overwrite : bool
+        Replace results of another run, whose numbers this run would not make again; see
+        :func:`tlbench.scoring.earlier_result.check_earlier_result`.
     ray : RayOptions
         Of the engine ``ray``.
     """
@@ -84,6 +87,7 @@ class RunOptions:
     seed: int = 0
     strict: bool = False
     take_over: bool = False
+    overwrite: bool = False
     ray: RayOptions = DEFAULT_RAY
 
 

@@ -27,6 +27,7 @@ from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.scoring.aggregation import aggregate_like
+from tlbench.scoring.announcement import Announcement, announced
 from tlbench.scoring.options import DEFAULT_RUN, RunOptions
 from tlbench.scoring.probe import check_training
 from tlbench.scoring.protocols import make_protocols, mark_of_selection
@@ -76,11 +77,12 @@ def run(
         clips, records = shard.of(clips), shard.records(out)
         result = replace(result, expected=len(clips))
     processors: set[str] = set()
-    result = aggregate_like(
-        result, _records(clips, setup, name, options, records, of_clips, excused, processors, progress)
-    )
-    result = with_provenance(result, setup, started, processors)
-    if shard is None:
+    of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, progress)
+    if shard is not None:
+        return with_provenance(aggregate_like(result, of_run), setup, started, processors)
+    about = Announcement(name, result.dataset, result.split, len(clips), started.isoformat(timespec="seconds"))
+    with announced(out, about):
+        result = with_provenance(aggregate_like(result, of_run), setup, started, processors)
         result.write(out / FILE_NAME)
     return result
 

@@ -24,6 +24,7 @@ from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.face_options import FaceOptions
 from tlbench.owner import owned
 from tlbench.scoring.control_rows import check_controls, control_kinds, score_controls
+from tlbench.scoring.earlier_result import check_earlier_result
 from tlbench.scoring.options import MetricOptions, RunOptions, default_workers
 from tlbench.scoring.reader_check import with_readers
 from tlbench.scoring.result import FILE_NAME, Result
@@ -67,6 +68,7 @@ def score(
     seed: int = 0,
     probe: bool = True,
     take_over: bool = False,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Score one folder of generated videos; :func:`score_all` with a single system and no controls.
@@ -104,6 +106,7 @@ def score(
         seed=seed,
         probe=probe,
         take_over=take_over,
+        overwrite=overwrite,
         progress=progress,
     )
     return result
@@ -142,6 +145,7 @@ def score_all(
     probe: bool = True,
     contact_sheet: AnyPath | None = None,
     take_over: bool = False,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Score folders of generated videos, one system each, and controls if asked.
@@ -156,7 +160,7 @@ def score_all(
         See :class:`tlbench.observing.face_options.FaceOptions`.
     metrics, weights, views, trained_with, controls, probe, allow_short
         See :class:`tlbench.scoring.options.MetricOptions`. ``controls`` may be ``all``.
-    engine, device, precision, cache, seed, strict, take_over
+    engine, device, precision, cache, seed, strict, take_over, overwrite
         See :class:`tlbench.scoring.options.RunOptions`.
     workers : int or None
         Number of processes that observe; None for one for each core, two at most. A script that asks for more than one
@@ -219,6 +223,7 @@ def score_all(
             seed=seed,
             strict=strict,
             take_over=take_over,
+            overwrite=overwrite,
         ),
         name=name,
         out=as_path(out),
@@ -244,6 +249,11 @@ def score_folders(
     job = begin(folders, data, measured, faces, options, name=name, contact_sheet=contact_sheet)
     places = [out / system for system in job.names] + [out / CONTROLS_NAME / kind for kind in job.kinds]
     with owned(*places, take_over=options.take_over):
+        for system, selection, own in zip(job.names, job.selections, job.setups, strict=True):
+            check_earlier_result(out / system, selection, own, system, options)
+        for kind in job.kinds:
+            place = out / CONTROLS_NAME / kind
+            check_earlier_result(place, job.selections[0], job.setup, kind, options, role="control")
         results = [
             run(selection, own, system, options, out=out / system, progress=progress)
             for system, selection, own in zip(job.names, job.selections, job.setups, strict=True)

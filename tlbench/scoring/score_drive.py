@@ -16,7 +16,8 @@ from tlbench.observing.engines import observe
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 from tlbench.owner import owned
 from tlbench.scoring.aggregation import aggregate_like
-from tlbench.scoring.drive_parts import PARTS, found_kinds, joined, part_clips
+from tlbench.scoring.drive_parts import PARTS, found_kinds, joined, part_clips, video_hashes
+from tlbench.scoring.earlier_result import check_earlier_result
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result
@@ -64,6 +65,9 @@ def score_drive(
     for line in dict.fromkeys(line for own in setups for line in (*own.left_out, *own.remarks, *own.overlaps)):
         warnings.warn(line, stacklevel=2)
     with owned(*(out / system for system in names), take_over=options.take_over):
+        for own, system, folder in zip(setups, names, folders, strict=True):
+            hashes = video_hashes(read, selection, folder, _parts(own))
+            check_earlier_result(out / system, selection, own, system, options, video_hashes=hashes)
         return [
             _run(read, selection, own, system, folder, options, out=out / system, progress=progress)
             for own, system, folder in zip(setups, names, folders, strict=True)
@@ -85,6 +89,11 @@ def _of_folder(setup: Setup, folder: Path, kinds: Sequence[str]) -> Setup:
     plan = replace(setup.plan, observers=tuple(one for one in setup.plan.observers if one.name in used))
     own = replace(setup, metrics=kept, plan=plan, left_out=(*setup.left_out, *lost))
     return with_origin(own, folder / kinds[0])
+
+
+def _parts(setup: Setup) -> list[str]:
+    """The parts that the metrics of a run look at."""
+    return [part for part in PARTS if any(part in metric.parts for metric in setup.metrics)]
 
 
 def _run(
@@ -124,11 +133,7 @@ def _records(
     progress: Progress | None,
 ) -> list[ClipRecord]:
     """A record of each source clip. Each part is observed by the observers that its metrics need."""
-    wanted = {
-        part: {metric.observer for metric in setup.metrics if part in metric.parts}
-        for part in PARTS
-        if any(part in metric.parts for metric in setup.metrics)
-    }
+    wanted = {part: {metric.observer for metric in setup.metrics if part in metric.parts} for part in _parts(setup)}
     by_part: dict[str, list[ClipRecord]] = {}
     done, total = 0, len(wanted) * len(selection.clips)
     for part, observers in wanted.items():

@@ -15,6 +15,7 @@ from tlbench.generation.controls import control
 from tlbench.observing.face_options import FaceOptions
 from tlbench.owner import owned
 from tlbench.scoring.control_rows import control_selections
+from tlbench.scoring.earlier_result import check_earlier_result
 from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.provenance import without_option
 from tlbench.scoring.reader_check import readings_of_shard
@@ -60,6 +61,7 @@ def score_shard(
     with owned(*(place / SHARDS_NAME for place in places), name=shard.name, take_over=options.take_over):
         plans = []
         for system, selection, own in zip(job.names, job.selections, job.setups, strict=True):
+            check_earlier_result(out / system, selection, own, system, options, clips=shard.of(selection.clips))
             expected, _ = outline(selection, own, system, options)
             plans.append(keep_plan(out / system, plan_text(selection, own, expected, options, shard.count, source)))
         results = [
@@ -68,6 +70,10 @@ def score_shard(
         ]
         if job.kinds:
             first, place = job.selections[0], out / CONTROLS_NAME
+            for kind in job.kinds:
+                check_earlier_result(
+                    place / kind, first, job.setup, kind, options, role="control", clips=shard.of(first.clips)
+                )
             own_ids = shard.ids(clip.id for clip in first.clips)
             written = control_selections(
                 job.kinds, first, job.setup, options, out=place, only=own_ids, progress=progress

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tlbench.errors import TlbenchError
+from tlbench.listening import listening
 from tlbench.owner import owned
 from tlbench.study.addresses import is_loopback
 from tlbench.study.store import Store
@@ -66,7 +66,7 @@ def serve_study(
         raise TlbenchError(f"serving a study needs {error.name}; install it: pip install 'tlbench[study]'") from error
     logging.getLogger("waitress").setLevel(logging.ERROR)  # else it reports how many wait
     one_server = owned(folder, name="server", take_over=take_over)
-    with Store(folder) as store, one_server, _listening(host, port) as listener:
+    with Store(folder) as store, one_server, listening(host, port) as listener:
         store.check_writable()
         hosts = (*LOOPBACK, *([name] if name else [])) if is_loopback(host) else None
         most = _connections()
@@ -108,15 +108,3 @@ def _connections() -> int:
         soft = wanted if hard == unlimited else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return CONNECTIONS if soft == unlimited else max(1, min(CONNECTIONS, (soft - spare) // 2))
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises TlbenchError if the port is in use or the address does not belong to this machine."""
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, UnicodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else None
-        reason = (said or str(error)).partition(" (")[0]  # Python repeats the address
-        raise TlbenchError(
-            f"can't listen on {host:.120} port {port} ({reason}); choose another (--port; 0 takes a free one)"
-        ) from error

@@ -89,6 +89,19 @@ def render(
     return draw(_document(shown, intervals), format, width, color, ascii_only)
 
 
+def results_json(
+    results: Sequence[Result],
+    *,
+    all_metrics: bool = False,
+    columns: Sequence[str] | None = None,
+    intervals: bool = True,
+) -> dict[str, Any]:
+    """What :func:`render` writes as JSON, for a larger document. Raises TlbenchError as it does."""
+    if not results:
+        raise TlbenchError("there is no result to show; pass one or more result files")
+    return _json(_shown(results, all_metrics, columns), intervals)
+
+
 def print_results(
     results: Sequence[Result],
     stream: TextIO,

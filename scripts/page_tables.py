@@ -1,0 +1,151 @@
+"""Tables of documentation pages that are made from the records of the leaderboards.
+
+    python scripts/page_tables.py            # writes them
+    python scripts/page_tables.py --check    # exit code 1 if one is not current
+
+A page has ``<!-- table: NAME -->`` and ``<!-- end -->`` around each of them. A test holds pages and records together.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from tlbench.document import label_with_arrow, number_text
+from tlbench.leaderboard.build import read_dataset
+from tlbench.leaderboard.submission import Computed, Published
+from tlbench.metrics.catalogue import find_metric
+from tlbench.scoring.result import Result
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("docs/good-number.md", "docs/proof.md")
+FAULTS = ("ground-truth", "reencoded", "blurred", "shifted", "swapped-audio", "nearest-mouth", "frozen-mouth")
+UNREADABLE = ("greyed-mouth", "static")
+MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def published_ranges() -> str:
+    """Ground truth, the best and the worst generator of each published table, and how many there are."""
+    rows = []
+    for dataset in ("lrs2", "lrw"):
+        figures: dict[str, dict[str, float]] = {}
+        for entry in read_dataset(ROOT / "leaderboards" / dataset):
+            record = entry.submission
+            if isinstance(record, Published):
+                for figure in record.figures:
+                    figures.setdefault(figure.metric, {})[record.name] = figure.value
+        for key in sorted(figures, key=_order):
+            metric, values = find_metric(key), dict(figures[key])
+            truth = values.pop("Ground Truth", None)
+            ranked = sorted(values, key=lambda name: values[name], reverse=metric.better == "higher")
+            best, worst = (f"{_shown(key, values[name])} ({name})" for name in (ranked[0], ranked[-1]))
+            rows.append((dataset, _label(key), _shown(key, truth), best, worst, str(len(values))))
+    return _table(("data set", "metric", "real videos", "best generator", "worst", "generators"), rows)
+
+
+def ceilings_and_floors() -> str:
+    """What real videos and known faults get from the bundled observers."""
+    rows = []
+    for dataset, keys in (
+        ("grid", ("wer1/sound", "lse_c/sound", "lse_d/sound", "psnr/sound", "ssim/sound")),
+        ("synthetic", ("wer1/sound", "wer2/sound", "lse_c/sound", "lse_d/sound", "psnr/sound", "ssim/sound")),
+        ("synthetic-words", ("acc/sound",)),
+    ):
+        found = _computed(dataset)
+        for key in keys:
+            metric = find_metric(key)
+            floors = [found[name].row(key).value for name in ("static", "frozen-mouth")]
+            known = [value for value in floors if value is not None]
+            floor = (max if metric.better == "lower" else min)(known)
+            ceiling = found["ground-truth"].row(key).value
+            mouth, generated = found["nearest-mouth"].row(key).value, _best(found, key)
+            cells = (_shown(key, value) for value in (ceiling, mouth, floor))
+            rows.append((dataset, _label(key), *cells, generated))
+    head = ("data set", "metric", "real videos", "mouths of other clips", "no moving mouth", "best generator here")
+    return _table(head, rows)
+
+
+def faults_of_grid() -> str:
+    """Reading and sync of each known fault on GRID."""
+    keys = ("wer1/sound", "lse_c/sound", "lse_d/sound", "lse_d_zero/sound", "in_sync/sound", "offset_size/sound")
+    found = _computed("grid")
+    rows = [
+        (name, *(_with_interval(found[name], key) for key in keys), f"{found[name].row(keys[0]).scored} of 98")
+        for name in (*FAULTS, *UNREADABLE)
+    ]
+    return _table(("system", *map(_label, keys), "scored"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "published-ranges": published_ranges,
+    "ceilings-and-floors": ceilings_and_floors,
+    "faults-of-grid": faults_of_grid,
+}
+
+
+def _computed(dataset: str) -> dict[str, Result]:
+    records = (entry.submission for entry in read_dataset(ROOT / "leaderboards" / dataset))
+    return {record.result.name: record.result for record in records if isinstance(record, Computed)}
+
+
+def _best(found: dict[str, Result], key: str) -> str:
+    """The best system of a board, with its name; a dash if there is none."""
+    values = {
+        name: value
+        for name, result in found.items()
+        if result.role == "system" and (value := result.row(key).value) is not None
+    }
+    if not values:
+        return "-"
+    choose = max if find_metric(key).better == "higher" else min
+    name = choose(values, key=lambda name: values[name])
+    return f"{_shown(key, values[name])} ({name})"
+
+
+def _order(key: str) -> int:
+    order = ("wer1/paper", "wer2/paper", "acc/paper", "lse_c/paper", "lse_d/paper", "psnr/paper", "ssim/paper")
+    return order.index(key)
+
+
+def _label(key: str) -> str:
+    metric = find_metric(key)
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return label_with_arrow(metric.label.replace("|", "\\|"), metric.better) + unit
+
+
+def _shown(key: str, value: float | None) -> str:
+    return number_text(value, find_metric(key).digits)
+
+
+def _with_interval(result: Result, key: str) -> str:
+    row = result.row(key)
+    ends = "" if row.low is None or row.high is None else f" [{_shown(key, row.low)}, {_shown(key, row.high)}]"
+    return _shown(key, row.value) + ends
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [" | ".join(head), " | ".join([":---", *["---:"] * (len(head) - 1)]), *(" | ".join(row) for row in rows)]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def current(text: str) -> str:
+    """A page with its tables as the records have them now."""
+    return MARKED.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def main(words: list[str]) -> None:
+    """Write the tables, or compare them."""
+    if words not in ([], ["--check"]):
+        sys.exit("usage: python scripts/page_tables.py [--check]")
+    for name in PAGES:
+        before = (ROOT / name).read_text("utf-8")
+        after = current(before)
+        if words and after != before:
+            sys.exit(f"{name} is not current; run: python scripts/page_tables.py")
+        (ROOT / name).write_text(after, "utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,21 @@
+"""Tables that are made from the records of the leaderboards are those of the records."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from scripts.page_tables import PAGES, ROOT, TABLES, current
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_tables_are_current(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    assert text == current(text), "run: python scripts/page_tables.py"
+
+
+def test_every_table_is_on_a_page_and_has_rows() -> None:
+    text = "".join((ROOT / name).read_text("utf-8") for name in PAGES)
+    assert sorted(re.findall(r"<!-- table: ([\w-]+) -->", text)) == sorted(TABLES)
+    assert all(made().count("\n") > 5 for made in TABLES.values())

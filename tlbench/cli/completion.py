@@ -1,0 +1,83 @@
+"""What a shell completes: names of data sets, checkpoints, metrics, controls and faults.
+
+click asks these functions with the word that is typed; see docs/commands.md for how a shell is told of them. A mistake
+on the way, such as two packages that bring one metric, completes to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import click
+from click.shell_completion import CompletionItem
+
+from tlbench.errors import TlbenchError
+
+_Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def complete_datasets(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of data sets, each with its title."""
+    from tlbench.datasets.dataset import dataset_class, dataset_names
+
+    return _beginning(word, lambda: ((name, dataset_class(name).title) for name in dataset_names()))
+
+
+def complete_checkpoints(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of checkpoints, each with its title."""
+    from tlbench.checkpoints.catalogue import known_cards
+
+    return _beginning(word, lambda: ((card.name, card.title) for card in known_cards()))
+
+
+def complete_checkpoint_list(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """As :func:`complete_checkpoints`, the last of a list with commas."""
+    from tlbench.checkpoints.catalogue import known_cards
+
+    return _last_of_list(word, lambda: ((card.name, card.title) for card in known_cards()))
+
+
+def complete_metrics(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of metrics, and their keys once a name is written out; the last of a list with commas."""
+    from tlbench.metrics.catalogue import all_metrics
+
+    last = word.rpartition(",")[2]
+    names = {metric.name for metric in all_metrics()}
+    keys = "/" in last or last in names
+    return _last_of_list(
+        word,
+        lambda: dict.fromkeys(
+            (metric.key if keys and metric.name == last.partition("/")[0] else metric.name, metric.label)
+            for metric in all_metrics()
+        ),
+    )
+
+
+def complete_controls(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of controls, and ``all``; the last of a list with commas."""
+    from tlbench.generation.controls import CONTROLS
+
+    return _last_of_list(word, lambda: (("all", ""), *((known.name, "") for known in CONTROLS)))
+
+
+def complete_faults(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of faults; the last of a list with commas."""
+    from tlbench.generation.faults import FAULTS
+
+    return _last_of_list(word, lambda: ((fault.name, "") for fault in FAULTS))
+
+
+def _last_of_list(word: str, known: Callable[[], Iterable[tuple[str, str]]]) -> list[CompletionItem]:
+    before, comma, last = word.rpartition(",")
+    return [
+        CompletionItem(before + comma + item.value, help=item.help)
+        for item in _beginning(last, known)
+        if item.value not in before.split(",")
+    ]
+
+
+def _beginning(word: str, known: Callable[[], Iterable[tuple[str, str]]]) -> list[CompletionItem]:
+    try:
+        return [CompletionItem(name, help=title or None) for name, title in known() if name.startswith(word)]
+    except TlbenchError:
+        return []

@@ -1,0 +1,1 @@
+"""A local page that lists runs, shows their progress, and opens reports and comparisons: ``tlbench view``."""
