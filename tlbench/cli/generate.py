@@ -150,7 +150,9 @@ def command(context: click.Context, /, **options: Any) -> None:
     dataset, video, audio = options["dataset"], options["video"], options["audio"]
     if options["generator"] == COMMAND:
         done = _generate_by_command(context, options)
-        _print(done, options["out"])
+        _print(done, options["out"], as_json=options["as_json"])
+        if options["as_json"]:
+            print_json(_facts(done, options["out"]))
         context.exit(1 if done.failures else 0)
     for name in ("recipe", "repo", "python", "settings"):
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
