@@ -55,7 +55,8 @@ WRITES = {
 # These print, or write one file by one renaming, or a folder that must be new by one renaming; of two, one is there.
 OTHERS = {
     *("check", "compare", "data info", "data list", "data set", "leaderboard check", "study progress", "study results"),
-    *("checkpoints import", "checkpoints list", "checkpoints verify", "metrics list", "table"),
+    *("checkpoints import", "checkpoints list", "checkpoints verify", "metrics list", "metrics presets"),
+    *("observers list", "table"),
     *("plot embeddings", "plot snapshots", "report", "view"),
 }
 HEAVY = {"calibrate", "demo", "generate", "train-observer", "train-reference"}  # seconds before they write

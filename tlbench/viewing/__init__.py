@@ -1,1 +1,4 @@
-"""A local page that lists runs, shows their progress, and opens reports and comparisons: ``tlbench view``."""
+"""A local page that lists runs, shows their progress, and opens reports and comparisons: ``tlbench view``.
+
+Begin with `site.py`.
+"""
