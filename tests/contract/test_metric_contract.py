@@ -88,6 +88,8 @@ def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
         open_frames = np.arange(10 * frames) < 5 * frames * (1 + damage) - 2
         values = {"frames": 10 * frames, "gap": 0.3 * open_frames, "reference_gap": np.full(10 * frames, 0.3)}
         return Evidence(observer, values)
+    if observer == "lpips":
+        return Evidence(observer, {"frames": frames, "distance": np.full(frames, 0.05 + 0.3 * damage)})
     if observer == "sharpness":
         return Evidence(observer, {"frames": frames, "laplacian_variance": np.full(frames, 300 - 200 * damage)})
     if observer == "identity":

@@ -70,6 +70,12 @@ def _conformer(folder: Path) -> Path:
     return _save(_filled(ConformerModel().state_dict()), folder / "conformer.pth")
 
 
+def _lpips(folder: Path) -> Path:
+    from tlbench.observers.lpips.model import AlexNetFeatures
+
+    return _save(_filled(AlexNetFeatures().state_dict()), folder / "alexnet.pth")
+
+
 def _mvm(folder: Path) -> Path:
     from tlbench.observers.mvm.checkpoint import PARTS
     from tlbench.observers.mvm.model import MVMModel
@@ -93,6 +99,7 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "autoavsr": _autoavsr,
     "avhubert": _avhubert,
     "conformer": _conformer,
+    "lpips": _lpips,
     "mvm": _mvm,
     "syncnet": _syncnet,
 }

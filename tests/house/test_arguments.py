@@ -124,7 +124,7 @@ def test_all_leaves_out_what_has_no_checkpoint_and_a_name_does_not(
     observers = {metric.observer for metric in found.metrics}
     assert observers - {"identity"} == {"landmarks", "pixels", "sharpness"}  # identity needs an extra
     assert (
-        sum("left out: no checkpoint" in str(warning.message) for warning in told) == 5
+        sum("left out: no checkpoint" in str(warning.message) for warning in told) == 6
     )  # every observer with weights
     with pytest.raises(TlbenchError, match="the checkpoint of observer 'syncnet' is not here"):
         tlbench.score("made", "folder", "real", metrics="all,lse_c", cache="cache")

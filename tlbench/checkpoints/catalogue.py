@@ -22,6 +22,7 @@ _BUILT_IN = {
     "conformer": "tlbench.observers.conformer.observer:Conformer",
     "identity": "tlbench.observers.identity.observer:Identity",
     "landmarks": "tlbench.observers.landmarks.observer:Landmarks",
+    "lpips": "tlbench.observers.lpips.observer:LPIPS",
     "mouth": "tlbench.observers.mouth.observer:Mouth",
     "mvm": "tlbench.observers.mvm.observer:MVM",
     "pixels": "tlbench.observers.pixels.observer:Pixels",

@@ -1,4 +1,4 @@
-"""Columns about pictures and faces: landmark distance, likeness of the person, sharpness."""
+"""Columns about pictures and faces: likeness of the person, landmark and perceptual distance, sharpness."""
 
 from __future__ import annotations
 
@@ -98,6 +98,23 @@ METRICS: tuple[Metric, ...] = (
     ),
     *_lmd("lmd", "LMD", "face", "the face"),
     *_lmd("lmd_mouth", "LMD mouth", "mouth", "the lips"),
+    Metric(
+        name="lpips",
+        arithmetic="paper",
+        label="LPIPS",
+        observer="lpips",
+        view="",
+        unit="",
+        better="lower",
+        version=1,
+        tally=_frame_mean_of("distance"),
+        description="perceptual distance of generated and real frames by AlexNet's features (Zhang et al. 2018, "
+        "version 0.1), mean over frames",
+        aggregation="frames",
+        headline=False,
+        digits=3,
+        lowest=0,
+    ),
     Metric(
         name="sharpness",
         arithmetic="sound",

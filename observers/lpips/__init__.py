@@ -1,0 +1,1 @@
+"""Perceptual distance between generated and real frames: LPIPS with AlexNet."""
