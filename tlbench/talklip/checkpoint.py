@@ -146,6 +146,29 @@ def generator_to_finetune(
     return generator
 
 
+def open_discriminator(path: Path) -> Discriminator:
+    """Load a discriminator to train it further: Wav2Lip's ``visual_quality_disc.pth``, or one written here.
+
+    Raises
+    ------
+    TlbenchError
+        If the file can't be read, is damaged or of another model.
+    """
+    tensors, config = _read(path)
+    if "binary_pred.0.weight" not in tensors:
+        raise TlbenchError(
+            f"weights {path}: is not a discriminator (its first tensor is {quoted(next(iter(tensors), ''))}); give "
+            "visual_quality_disc.pth, or OUT/discriminator.pth of a training (--init-discriminator)"
+        )
+    stated = (config or {}).get("discriminator", {})
+    try:
+        sizes = {"width": float(stated.get("width", 1.0)), "deepest": int(stated.get("deepest", 512))}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TlbenchError(f"weights {path}: its entry {quoted(ENTRY)} has no sizes of a discriminator") from error
+    name = f"discriminator, {path}"
+    return build_network(lambda: Discriminator(sizes["width"], int(sizes["deepest"])), tensors, name)
+
+
 def package_of(generator: TalkLip, trained: Mapping[str, Any]) -> Package:
     """A generator as a package, with its tensors copied to the CPU; ``trained`` is JSON for the configuration."""
     tensors = {name: tensor.detach().cpu().clone() for name, tensor in generator.state_dict().items()}
@@ -193,6 +216,8 @@ def _read_generator(path: Path) -> Package:
     tensors, config = _read(path)
     if "binary_pred.0.weight" in tensors:
         raise TlbenchError(f"weights {path}: is a discriminator; give a generator")
+    if "face_encoder.0.conv_block.0.weight" in tensors:
+        raise TlbenchError(f"weights {path}: is a sync expert; give a generator")
     if "face_decoder_blocks.0.0.conv_block.0.weight" not in tensors:
         raise TlbenchError(
             f"weights {path}: is another model's file, not a generator of TalkLip or Wav2Lip (its first tensor is "

@@ -99,6 +99,23 @@ def gan_losses(real: Tensor, fake: Tensor, form: GanForm = "code") -> dict[str, 
     return {name: value.mean() for name, value in losses.items()}
 
 
+def sync_losses(speech: Tensor, faces: Tensor, matching: Tensor) -> Tensor:
+    """Binary cross-entropy of the cosine similarity, (n,) in nats, as ``cosine_loss`` of Wav2Lip's training scripts.
+
+    The sync expert's embeddings have no negative numbers, so that the cosine is between 0 and 1 and is taken for the
+    probability that speech and lips belong together.
+
+    Parameters
+    ----------
+    speech, faces : (n, C)
+    matching : (n,) float32
+        1 where they belong together, else 0.
+    """
+    likeness = F.cosine_similarity(speech.float(), faces.float()).clamp(0, 1)  # rounding gives 1.0000001
+    with torch.autocast(likeness.device.type, enabled=False):
+        return F.binary_cross_entropy(likeness, matching, reduction="none")
+
+
 def contrastive_loss(video_features: Tensor, audio_features: Tensor) -> Tensor:
     """Contrastive loss between speech and lips, a mean over frames in nats.
 
