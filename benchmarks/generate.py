@@ -23,11 +23,11 @@ import cv2
 import numpy as np
 import torch
 
+from tlbench.generation.generate_dataset import generate_dataset
 from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
 from tlbench.talklip.checkpoint import load_generator, write_official
-from tlbench.talklip.generate_dataset import generate_dataset
 from tlbench.talklip.generator import SIZES, TalkLip
 
 WIDTH = HEIGHT = 160

@@ -14,6 +14,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
 from tlbench.errors import TlbenchError
+from tlbench.generation.generate_dataset import generate_dataset
 from tlbench.generation.write_controls import make_controls
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.owner import owned
@@ -21,7 +22,6 @@ from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
 from tlbench.scoring.run import Progress
 from tlbench.scoring.score import score_all
-from tlbench.talklip.generate_dataset import generate_dataset
 
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"

@@ -57,7 +57,7 @@ def test_a_published_generator_writes_a_folder_and_continues(
     generate: Run, published: Path, real: Path, tmp_path: Path
 ) -> None:
     clips = ("--dataset", "folder", "--data-root", real / "videos", "--boxes", real / "boxes")
-    words = ("--checkpoint", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
+    words = ("--generator", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
     assert generate(*words) == (0, f"1 video of 3 frames in {tmp_path / 'out'}\n", "")
     assert generate(*words) == (0, f"0 videos of 0 frames in {tmp_path / 'out'}, 1 existed already\n", "")
     code, out, err = generate(*words, "--identity", "same")
@@ -84,7 +84,7 @@ def test_frames_without_a_face_and_changed_files_are_reported(
     root = tmp_path / "real"
     shutil.copytree(real / "videos", root)
     clips = ("--dataset", "folder", "--data-root", root, "--detector", "haar", "--cache", tmp_path / "cache")
-    words = ("--checkpoint", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
+    words = ("--generator", published, *clips, "--out", tmp_path / "out", "--device", "cpu")
     assert generate(*words)[2] == "no face: a: in 1 of 3 frames; they got a box in the middle\n"
     write_clip(root / "a.mp4", frames=4, width=96, height=96, samples=tone(0.16), audio_codec="aac")
     code, out, err = generate(*words)
@@ -98,7 +98,7 @@ def test_a_clip_that_fails_is_named_and_the_exit_code_is_1(
     root = tmp_path / "real"
     root.mkdir()
     (root / "broken.mp4").write_bytes(b"nothing")
-    words = ("--checkpoint", published, "--dataset", "folder", "--data-root", root, "--device", "cpu")
+    words = ("--generator", published, "--dataset", "folder", "--data-root", root, "--device", "cpu")
     code, out, err = generate(*words, "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--detector", "haar")
     assert code == 1
     assert out.startswith("0 videos")
@@ -122,9 +122,45 @@ def test_what_can_not_be_done_is_one_line(
     generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = generate("--checkpoint", "nothing.pth", "--out", "out", "--device", "cpu", *words)
+    code, out, err = generate("--generator", "nothing.pth", "--out", "out", "--device", "cpu", *words)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_option_of_before_is_answered_with_the_new_one(generate: Run) -> None:
+    code, out, err = generate("--checkpoint", "talklip_g.pth", "--dataset", "lrs2", "--out", "made")
+    assert (code, out) == (2, "")
+    assert err == "error: --checkpoint is called --generator now; write --generator talklip_g.pth\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--recipe", "wav2lip"), "--generator command needs --repo"),
+        (("--repo", "."), "--generator command needs --recipe"),
+        (("--recipe", "wav2lip", "--repo", "."), "--generator command needs --dataset"),
+        (("--recipe", "wav2lip", "--repo", ".", "--identity", "same"), "--identity does not go with"),
+        (("--recipe", "wav2lip", "--repo", ".", "--dataset", "lrs2", "--set", "gpu"), "--set takes NAME=VALUE"),
+        (
+            ("--recipe", "wav2lip", "--repo", "nowhere", "--dataset", "folder"),
+            "--repo nowhere: there is no such folder",
+        ),
+    ],
+)
+def test_what_a_command_lacks_is_one_line(
+    generate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = generate("--generator", "command", "--out", "out", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_without_a_command_is_refused(generate: Run) -> None:
+    code, _, err = generate("--generator", "frozen-mouth", "--recipe", "wav2lip", "--dataset", "lrs2", "--out", "out")
+    assert code == 2
+    assert "--recipe is for another repository's script; pass --generator command too" in err

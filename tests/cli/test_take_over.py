@@ -22,7 +22,7 @@ from tlbench.owner import owned, owner_path
 DATA = "--dataset folder --data-root real --boxes boxes"
 TRAIN = "--dataset folder --data-root real --accelerator cpu --out trained"
 STUDY = "--clips 2 --reading-clips 0 --participants 1 --dataset folder --data-root real"
-GENERATE = "generate --checkpoint talklip-gc-synthetic --device cpu"
+GENERATE = "generate --generator talklip-gc-synthetic --device cpu"
 # A command that writes, and what it then owns: a folder, or a folder and a name in it.
 WRITES = {
     "aggregate": ("aggregate result", "result", ""),

@@ -16,7 +16,8 @@ from tests.factories.media_factory import picture
 from tlbench.media.video_writer import write_video
 
 RUN = ROOT / "docs" / "python.md"
-EXCERPTS = ROOT / "docs" / "adding-an-observer.md"  # of the example, which tests/e2e/test_examples.py holds them to
+# Excerpts of the examples, which tests/e2e/test_examples.py holds them to.
+EXCERPTS = (ROOT / "docs" / "adding-an-observer.md", ROOT / "docs" / "adding-a-generator.md")
 
 
 def blocks(page: Path) -> list[tuple[int, str]]:
@@ -54,7 +55,7 @@ def test_the_python_page_runs_from_top_to_bottom(folders: Path, capsys: pytest.C
     assert (folders / "tlbench-results" / "ours" / "report.html").is_file()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in (RUN, EXCERPTS)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in (RUN, *EXCERPTS)], ids=lambda page: page.name)
 def test_python_on_other_pages_is_python_and_names_what_there_is(page: Path) -> None:
     for line, block in blocks(page):
         for node in ast.walk(ast.parse(block, f"{page.name}:{line}")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from tests.factories.media_factory import picture
+from tests.factories.media_factory import picture, tone
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.video_reader import VideoReader
@@ -25,6 +26,7 @@ from tlbench.observing.observer import ClipChunk
 
 ROOT = Path(__file__).parents[2]
 PLUG_IN = ROOT / "examples" / "tlbench-motion"
+GENERATOR = ROOT / "examples" / "tlbench-flap"
 FRAMES = 20
 
 
@@ -44,15 +46,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which the plug-in is installed; nothing is fetched, and this one is left as it is."""
     pytest.importorskip("setuptools", minversion="77", reason="building the plug-in needs setuptools 77")
     folder = tmp_path_factory.mktemp("plug-in")
-    source = shutil.copytree(PLUG_IN, folder / "source")  # building leaves files beside it
+    for plug_in in (PLUG_IN, GENERATOR):
+        _install(plug_in, folder)
+    paths = [str(folder / "lib"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TLBENCH_CACHE": str(folder / "cache")}
+
+
+def _install(plug_in: Path, folder: Path) -> None:
+    source = shutil.copytree(plug_in, folder / plug_in.name)  # building leaves files beside it
     build = f"from setuptools.build_meta import build_wheel; build_wheel({str(folder)!r})"  # as pip asks (PEP 517)
     done = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    [wheel] = folder.glob("*.whl")
+    [wheel] = folder.glob(f"{plug_in.name.replace('-', '_')}*.whl")
     with ZipFile(wheel) as archive:
         archive.extractall(folder / "lib")  # a pure wheel is installed by unpacking it
-    paths = [str(folder / "lib"), str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TLBENCH_CACHE": str(folder / "cache")}
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +134,36 @@ def test_how_a_clip_is_cut_into_runs_changes_nothing(videos: Path, monkeypatch: 
     assert isinstance(motion.compute([motion.start_clip(Clip("none"), None)])[0], ClipError)  # there was no frame
 
 
-def test_the_page_on_plug_ins_shows_the_code_of_the_example() -> None:
-    page = (ROOT / "docs" / "adding-an-observer.md").read_text("utf-8")
+def test_an_installed_generator_is_found_and_its_mouth_opens_with_the_sound(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
+    """A clip whose second half is silent; the mouth is where the example says, in a box that is the frame."""
+    (tmp_path / "real").mkdir()
+    sound = tone(FRAMES / 25)[:, 0]
+    sound[len(sound) // 2 :] = 0
+    write_video(tmp_path / "real" / "a.mp4", np.full((FRAMES, 96, 96, 3), 200, np.uint8), samples=sound)
+    (tmp_path / "boxes").mkdir()
+    np.save(tmp_path / "boxes" / "a.npy", np.tile(np.array([0, 0, 96, 96]), (FRAMES, 1)))
+    where = ["--dataset", "folder", "--data-root", str(tmp_path / "real"), "--boxes", str(tmp_path / "boxes")]
+    out = tmp_path / "made"
+    for written in ("1 video of 20 frames", "0 videos of 0 frames"):
+        done = tlbench(installed, "generate", "--generator", "flap", *where, "--out", str(out))
+        assert (done.returncode, done.stdout.startswith(written)) == (0, True), done.stderr
+    shown = np.concatenate([chunk.rgb for chunk in VideoReader(out / "a.mp4").frames()])
+    mouth = shown[:, 70:74, 46:50].mean((1, 2, 3))  # a closed one is a line of one pixel
+    assert mouth[2 : FRAMES // 2 - 1].max() < 100 < 140 < mouth[FRAMES // 2 + 2 :].min()
+    log = json.loads((out / "generation.json").read_text("utf-8"))
+    assert log["generator"] == {"name": "flap", "version": 1}
+    refused = tlbench(installed, "generate", "--generator", "flapp", *where, "--out", str(out))
+    assert refused.returncode == 2
+    assert "did you mean 'flap'?" in refused.stderr
+
+
+@pytest.mark.parametrize(("name", "plug_in"), [("adding-an-observer", PLUG_IN), ("adding-a-generator", GENERATOR)])
+def test_the_page_on_plug_ins_shows_the_code_of_the_example(name: str, plug_in: Path) -> None:
+    page = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
     source = "".join(
-        path.read_text("utf-8") for path in sorted(PLUG_IN.rglob("*.*")) if path.suffix in (".py", ".toml")
+        path.read_text("utf-8") for path in sorted(plug_in.rglob("*.*")) if path.suffix in (".py", ".toml")
     )
     blocks = re.findall(r"```(?:python|toml)\n(.*?)```", page, re.S)
     assert blocks

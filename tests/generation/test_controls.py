@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.factories.media_factory import number_of, picture, tone
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation import controls, write_controls
 from tlbench.generation.controls import (
@@ -25,7 +26,9 @@ from tlbench.generation.controls import (
     SwappedAudio,
     control,
 )
-from tlbench.generation.write_controls import control_clips, donors, make_controls
+from tlbench.generation.generate_dataset import generate_dataset
+from tlbench.generation.other_clips import donors
+from tlbench.generation.write_controls import control_clips, make_controls
 from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
@@ -339,3 +342,27 @@ def test_a_folder_that_can_not_be_made_is_one_line(clips: list[Clip], tmp_path: 
     (tmp_path / "taken").write_text("")
     with pytest.raises(TlbenchError, match="controls can't be written to"):
         make_controls(clips, tmp_path / "taken", ["static"], boxes_of=boxes_of)
+
+
+@pytest.mark.parametrize("kind", ["frozen-mouth", "swapped-audio", "nearest-mouth", "shifted+2"])
+def test_a_control_is_generated_like_any_generator_with_the_frames_of_controls(
+    clips: list[Clip], tmp_path: Path, kind: str
+) -> None:
+    """By the writer of all generators: the same frames and sound, one log, and nothing is written again."""
+    boxes = tmp_path / "boxes"
+    for clip in clips:
+        (boxes / clip.id).parent.mkdir(parents=True, exist_ok=True)
+        np.save(boxes / f"{clip.id}.npy", boxes_of(clip))
+    out = tmp_path / "generated"
+    done = generate_dataset(kind, out, "folder", tmp_path / "real", boxes=boxes)
+    assert (done.written, done.frames, done.failures) == (3, 3 * FRAMES, {})
+    selection = load_dataset("folder", tmp_path / "real").clips
+    written = make_controls(selection, tmp_path / "controls", [kind], boxes_of=boxes_of)[kind]
+    for clip in clips:
+        one, other = (folder / f"{clip.id}.mp4" for folder in (out, written))
+        np.testing.assert_array_equal(read_video(one), read_video(other))
+        np.testing.assert_array_equal(read_audio(one), read_audio(other))
+    log = json.loads((out / "generation.json").read_text())
+    assert log["generator"] == {"name": kind, "version": 1}
+    assert ("donors" in log, "gallery" in log) == (kind == "swapped-audio", kind == "nearest-mouth")
+    assert generate_dataset(kind, out, "folder", tmp_path / "real", boxes=boxes).kept == 3

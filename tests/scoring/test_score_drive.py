@@ -17,6 +17,7 @@ from tlbench.cli.main import group
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import TlbenchError
 from tlbench.generation.drive import DriveOptions
+from tlbench.generation.generate_dataset import generate_drive
 from tlbench.generation.make_drive import make_drive
 from tlbench.media.audio import read_audio
 from tlbench.media.video_writer import write_video
@@ -26,7 +27,6 @@ from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
 from tlbench.scoring.score import score
 from tlbench.scoring.score_drive import score_drive
-from tlbench.talklip.generate_dataset import generate_drive
 
 FRAMES = 4
 ONLY_OPEN = MetricOptions(("leak_open",))
@@ -155,10 +155,10 @@ def test_the_commands_make_and_score_a_drive(desk: Path, tmp_path: Path) -> None
         (("score", "x", "--drive", "D", "--dataset", "grid"), "--dataset does not go with --drive"),
         (("score", "x", "--drive", "D", "--limit", "3"), "--limit does not go with --drive"),
         (
-            ("generate", "--checkpoint", "c", "--out", "o", "--drive", "D", "--split", "test"),
+            ("generate", "--generator", "c", "--out", "o", "--drive", "D", "--split", "test"),
             "--split does not go with --drive",
         ),
-        (("generate", "--checkpoint", "c", "--out", "o", "--drive", "nowhere"), "there is no such file; make one with"),
+        (("generate", "--generator", "c", "--out", "o", "--drive", "nowhere"), "there is no such file; make one with"),
     ],
 )
 def test_what_does_not_go_together_is_said_in_one_line(words: tuple[str, ...], said: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 from tests.factories.media_factory import picture, tone, write_clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.generation.face_patch import crop_face
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.talklip.dataset import FACE_SIDE, Faces, TalkLipDataset, Tokenize, boxes_in_crop, crop_face
+from tlbench.talklip.dataset import FACE_SIDE, Faces, TalkLipDataset, Tokenize, boxes_in_crop
 
 FIXED = BoxRule("fixed", fixed=(30, 20, 130, 150))
 

@@ -124,7 +124,7 @@ def _make_world(folder: Path) -> None:
 
 
 def _generate(place: Path, checkpoint: Path) -> list[str | Path]:
-    words: list[str | Path] = ["generate", "--checkpoint", checkpoint, "--dataset", "folder"]
+    words: list[str | Path] = ["generate", "--generator", checkpoint, "--dataset", "folder"]
     return [*words, "--data-root", "real", "--boxes", "boxes", "--out", place / "made", "--cache", place / "cache"]
 
 

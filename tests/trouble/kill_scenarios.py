@@ -144,9 +144,9 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "train-reference base": _reference("--variant", "base-no-lip-gan"),
     "generate": Scenario(
-        ("generate", *_FOLDER, "--checkpoint", "talklip-gc-synthetic", "--out", "made"),
+        ("generate", *_FOLDER, "--generator", "talklip-gc-synthetic", "--out", "made"),
         (folder_of_videos,),
-        ("tlbench.talklip.generate_dataset",),
+        ("tlbench.generation.generate_dataset", "tlbench.talklip.face_generator"),
     ),
     "score": Scenario(
         (

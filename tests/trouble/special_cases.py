@@ -63,7 +63,7 @@ def _commands(folder: Path, special: Path, score: list[str | Path]) -> Iterator[
     yield "checkpoints import", ["checkpoints", "import", special, "--as", "syncnet", "--out", folder / "package"]
     yield (
         "generate",
-        ["generate", "--checkpoint", special, "--dataset", "folder", "--data-root", folder / "real", "--out", "made"],
+        ["generate", "--generator", special, "--dataset", "folder", "--data-root", folder / "real", "--out", "made"],
     )
     yield "table", ["table", special]
     yield "report", ["report", special]

@@ -61,7 +61,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         *(*BOXED, "--train-list", "a.txt", "--val-list", "b.txt", "--variant", "base-no-lip-gan", *QUICK),
         *("--batch-clips", "1", "--stage-steps", "1,0,0", "--out", "{out}"),
     ),
-    "generate": ("--checkpoint", "generator", *BOXED, "--out", "{out}", "--device", "cpu"),
+    "generate": ("--generator", "generator", *BOXED, "--out", "{out}", "--device", "cpu"),
     "plot embeddings": ("syncnet_v2.model", "--words", "A,B", *DATA, "--out", "{out}/plot.png"),
     "plot snapshots": ("made", *DATA, "--clip", "a", "--out", "{out}/strip.png"),
     "study new": (

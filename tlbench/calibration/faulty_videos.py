@@ -14,10 +14,12 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, shortened
-from tlbench.generation.controls import CODEC, Control, StandIn
+from tlbench.generation.controls import Control, StandIn
+from tlbench.generation.encoding import CODEC
 from tlbench.generation.faults import VERSION, Fault
+from tlbench.generation.other_clips import donors, read_speech
 from tlbench.generation.stand_ins import StandInMatch, envelope, match_stand_ins
-from tlbench.generation.write_controls import checked_boxes, donors, read_scene, read_speech, write_scene
+from tlbench.generation.write_controls import checked_boxes, read_scene, write_scene
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.video_reader import read_video
 from tlbench.observing.cache import Cache, content_key, content_sha256

@@ -224,6 +224,12 @@ def source_of(folder: Path) -> tuple[str, str]:
     return source["file"], source["sha256"]
 
 
+def observer_of(folder: Path) -> str:
+    """The observer or generator whose weights a package holds. Raises as :func:`source_of`."""
+    observer: str = _read_about(folder)["observer"]
+    return observer
+
+
 def view_of(folder: Path) -> str:
     """Id of the view that a package was trained with; "" if it states none. Raises as :func:`source_of`."""
     config = _read_about(folder).get("config")

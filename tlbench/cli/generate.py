@@ -1,4 +1,4 @@
-"""``tlbench generate``: videos of a data set or a single video, by a trained generator."""
+"""``tlbench generate``: videos of a data set or a single video, by a generator."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ from tlbench.cli.options import (
     weights_option,
 )
 from tlbench.document import counted
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 
 if TYPE_CHECKING:
-    from tlbench.talklip.generate_dataset import GeneratedDataset
+    from tlbench.generation.write_generated import GeneratedDataset
 
+COMMAND = "command"  # in place of a generator's name
 DATASET_ONLY = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache")
 DRIVE_SAYS = ("dataset", "split", "subset", "limit", "video", "audio")
+NOT_FOR_COMMAND = ("drive", "video", "audio", "identity", "trim", "device", "precision", "workers")
 GROUPS = {
-    "Generator": ("--checkpoint", "--identity", "--trim"),
+    "Generator": ("--generator", "--identity", "--trim"),
+    "Another repository's script, with --generator command": ("--recipe", "--repo", "--python", "--set"),
     "A data set": (
         "--dataset",
         "--data-root",
@@ -48,15 +51,41 @@ GROUPS = {
 }
 
 
+def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise TlbenchError(f"--checkpoint is called --generator now; write --generator {value}")
+
+
 @click.command(cls=GroupedCommand, groups=GROUPS)
 @click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
+    "--generator",
     required=True,
-    metavar="NAME|FILE",
-    help="TalkLip's or Wav2Lip's published file, OUT/last of train-reference, or the name of a bundled generator "
-    "(talklip-gc-synthetic).",
+    metavar="NAME|CHECKPOINT",
+    help="A checkpoint: TalkLip's or Wav2Lip's published file, OUT/last of train-reference, the name of a bundled one "
+    "(talklip-gc-synthetic), or NAME=FILE. Or the name of a generator that needs none. Or command.",
 )
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="How the script is called: atvgnet, latentsync, musetalk, pc-avs, sadtalker, wav2lip, or a TOML file of your "
+    "own.",
+)
+@click.option("--repo", type=click.Path(path_type=Path), metavar="FOLDER", help="The repository that you cloned.")
+@click.option(
+    "--python",
+    default="python",
+    show_default=True,
+    metavar="WORDS",
+    help='The Python of its environment, such as "conda run -n wav2lip python".',
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the recipe; may be given several times.",
+)
+@click.option("--checkpoint", hidden=True, is_eager=True, expose_value=False, callback=_renamed)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Folder, or one .mp4 file.")
 @optional_dataset_options
 @click.option(
@@ -102,7 +131,7 @@ GROUPS = {
 @take_over_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
-    """Generate videos with a trained generator.
+    """Generate videos with a generator.
 
     With --dataset, OUT/<id>.mp4 is written for each reference video: its frames with generated faces, and its audio, to
     be scored like any generator's folder. With --drive, OUT/<kind>/<id>.mp4 is written for each sound that
@@ -110,9 +139,20 @@ def command(context: click.Context, /, **options: Any) -> None:
     that a stopped run is continued by the same command. With --video and --audio, the face of a video is generated for
     other speech. A JSON file next to the videos says how they were generated.
 
+    With --generator command, the script of another repository makes the videos, in its own environment, as a recipe
+    says: from files that are prepared for it, its videos are collected by clip.
+
     Exit codes: 0 all written, 1 some could not be generated, 2 nothing done.
     """
     dataset, video, audio = options["dataset"], options["video"], options["audio"]
+    if options["generator"] == COMMAND:
+        done = _generate_by_command(context, options)
+        _print(done, options["out"])
+        context.exit(1 if done.failures else 0)
+    for name in ("recipe", "repo", "python", "settings"):
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            option = "set" if name == "settings" else name
+            raise TlbenchError(f"--{option} is for another repository's script; pass --generator {COMMAND} too")
     if options["drive"] is not None:
         for name in DRIVE_SAYS:
             if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
@@ -137,11 +177,11 @@ def command(context: click.Context, /, **options: Any) -> None:
 
 def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
     from tlbench.cli.progress import CountProgress
-    from tlbench.talklip.generate_dataset import generate_dataset
+    from tlbench.generation.generate_dataset import generate_dataset
 
     with CountProgress("generating", "clips") as progress:
         return generate_dataset(
-            options["checkpoint"],
+            options["generator"],
             options["out"],
             options["dataset"],
             options["data_root"],
@@ -165,14 +205,55 @@ def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
         )
 
 
+def _generate_by_command(context: click.Context, options: dict[str, Any]) -> GeneratedDataset:
+    from tlbench.cli.progress import CountProgress
+    from tlbench.datasets.options import DataOptions
+    from tlbench.generation.generate_by_command import CommandOptions, generate_by_command
+    from tlbench.observing.face_options import FaceOptions
+
+    for name in NOT_FOR_COMMAND:
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise TlbenchError(f"--{name} does not go with --generator {COMMAND}; leave it out")
+    for name in ("recipe", "repo", "dataset"):
+        if options[name] is None:
+            raise TlbenchError(f"--generator {COMMAND} needs --{name}")
+    data = DataOptions(
+        options["dataset"],
+        options["data_root"],
+        *(options[name] for name in ("split", "subset", "limit", "manifest", "boxes")),
+    )
+    with CountProgress("generating", "clips") as progress:
+        return generate_by_command(
+            CommandOptions(options["recipe"], options["repo"], options["python"], _settings(options["settings"])),
+            options["out"],
+            data,
+            FaceOptions(options["detector"], options["smooth"], options["face"]),
+            weights=given_weights(options["weights"]),
+            cache=options["cache"],
+            take_over=options["take_over"],
+            progress=progress,
+        )
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, str]:
+    """The values of ``--set`` by name. Raises TlbenchError on another form."""
+    settings = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise TlbenchError(f"--set takes NAME=VALUE, such as checkpoint=wav2lip.pth; got {quoted(pair)}")
+        settings[name] = value
+    return settings
+
+
 def _generate_drive(options: dict[str, Any]) -> dict[str, GeneratedDataset]:
     from tlbench.cli.progress import CountProgress
     from tlbench.generation.drive import DriveOptions
-    from tlbench.talklip.generate_dataset import generate_drive
+    from tlbench.generation.generate_dataset import generate_drive
 
     with CountProgress("generating", "videos") as progress:
         return generate_drive(
-            options["checkpoint"],
+            options["generator"],
             options["out"],
             DriveOptions(options["drive"], options["data_root"], options["manifest"], options["boxes"]),
             weights=given_weights(options["weights"]),
@@ -206,10 +287,10 @@ def _print(done: GeneratedDataset, out: Path) -> None:
 
 
 def _generate_video(options: dict[str, Any]) -> None:
-    from tlbench.talklip.generate_video import generate_video
+    from tlbench.generation.generate_video import generate_video
 
     frames = generate_video(
-        options["checkpoint"],
+        options["generator"],
         options["video"],
         options["audio"],
         options["out"],

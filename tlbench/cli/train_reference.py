@@ -306,7 +306,7 @@ def command(context: click.Context, /, **options: Any) -> None:
 
     TalkLip has three stages, as published: the audio encoder is frozen, then its last blocks are trained, then the
     expert's losses are added. Wav2Lip's sync loss is added once it is below 0.75 on the validation set. The generator
-    of the last validation is kept as a package in OUT/last, which `tlbench generate --checkpoint` takes;
+    of the last validation is kept as a package in OUT/last, which `tlbench generate --generator` takes;
     OUT/config.toml has every option, for --config. A training that was stopped is continued by the same command.
 
     Exit codes: 0 trained to the end; 1 stopped by --max-time, 130 by Ctrl-C, 143 by SIGTERM, everything saved; 2 not

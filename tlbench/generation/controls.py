@@ -7,20 +7,21 @@ All controls except ``ground-truth`` are written by the same encoder, so that tw
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError, did_you_mean, quoted
+from tlbench.generation.encoding import CRF
+from tlbench.generation.generator import GenerateOptions, Generator, GeneratorNeeds, MadeClip, SourceClip
 from tlbench.generation.nearest_mouth import mouth_halves
 from tlbench.media.blending import softness
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 
-CODEC = "libx264"
-CRF = 23  # x264's default, the quality of most published clips
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 
 
@@ -80,8 +81,11 @@ def middle(count: int, share: float) -> slice:
 SPOILT_FACE = frozenset({"no-face", "faces-missing", "framing"})
 
 
-class Control(ABC):
-    """One fault. ``name`` states its parameter where it is not the default, and :func:`control` reads it back."""
+class Control(Generator):
+    """One fault, as a generator of whole frames.
+
+    ``name`` states its parameter where it is not the default, and :func:`control` reads it back.
+    """
 
     base: ClassVar[str]
     description: ClassVar[str]
@@ -100,6 +104,25 @@ class Control(ABC):
     def crf(self) -> int:
         """The constant rate factor of the written video."""
         return CRF
+
+    @property
+    def needs(self) -> GeneratorNeeds:
+        """No features of the sound, which is passed through."""
+        return GeneratorNeeds(
+            "none", boxes=self.needs_boxes, identity=False, donor=self.needs_donor, mouths=self.needs_mouths
+        )
+
+    @classmethod
+    def load(cls, weights: Path | None, options: GenerateOptions) -> Control:
+        """The fault with its default parameter; the options change nothing."""
+        return cls()
+
+    def generate(self, source: SourceClip) -> MadeClip:
+        """The clip with the fault; all of it is in memory meanwhile."""
+        frames = np.stack([frame for _, frame in source.frames])
+        boxes = None if source.boxes is None else _boxes(source, len(frames))
+        made = self.apply(ControlScene(frames, source.samples, boxes, source.donor, mouths=source.mouths))
+        return MadeClip(iter(made.frames), made.samples)
 
     @abstractmethod
     def apply(self, scene: ControlScene) -> ControlScene:
@@ -304,6 +327,16 @@ def control(name: str) -> Control:
     there = [known.name for known in CONTROLS]
     forms = "and shifted+N, shifted-N, blurred-SIGMA"
     raise TlbenchError(f"no control {quoted(name)}{did_you_mean(name, there)}; there are {', '.join(there)}, {forms}")
+
+
+def _boxes(source: SourceClip, frames: int) -> np.ndarray:
+    """(T, 4); a frame without a box can't be given a fault."""
+    there = [box for box in source.boxes or () if box is not None]
+    if len(there) != frames:
+        raise ClipError(
+            "bad-boxes", f"clip {source.clip.id}: {len(there)} boxes for {frames} frames; find the boxes again"
+        )
+    return np.stack(there)
 
 
 def _mouth_halves(scene: ControlScene) -> list[tuple[slice, slice]]:

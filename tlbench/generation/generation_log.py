@@ -132,7 +132,9 @@ def origin_of(folder: Path) -> dict[str, Any] | None:
     """Where a folder's videos come from, as a JSON object for results; None if the folder has no log.
 
     The names are ``checkpoint`` (file, sha256), ``tlbench``, ``identity``, ``trim``, ``boxes``, and for a checkpoint
-    that was trained here ``variant``, ``expert`` (name, sha256) and ``trained_with``. A value that is missing or of
+    that was trained here ``variant``, ``expert`` (name, sha256) and ``trained_with``. For a generator that is no
+    checkpoint ``generator`` (name), and for the script of another repository ``recipe`` (name, title, sha256),
+    ``repository`` (url, commit) and ``command``, its words. A value that is missing or of
     another type is left out.
 
     Raises
@@ -146,6 +148,7 @@ def origin_of(folder: Path) -> dict[str, Any] | None:
     log = read_log(path)
     checkpoint = _object(log.get("checkpoint"))
     trained = _object(_object(checkpoint.get("config")).get("trained"))
+    script, repository, words = _object(log.get("recipe")), _object(log.get("repository")), log.get("command")
     recipe, expert = _object(trained.get("recipe")), _object(trained.get("expert"))
     names = trained.get("trained_with")
     found = {
@@ -154,6 +157,10 @@ def origin_of(folder: Path) -> dict[str, Any] | None:
         **_texts({name: log.get(name) for name in ("identity", "trim", "boxes")}),
         **_texts({"variant": trained.get("variant", recipe.get("variant"))}),
         "expert": _texts({name: expert.get(name) for name in ("name", "sha256")}),
+        "generator": _texts({"name": _object(log.get("generator")).get("name")}),
+        "recipe": _texts({name: script.get(name) for name in ("name", "title", "sha256")}),
+        "repository": _texts({name: repository.get(name) for name in ("url", "commit")}),
+        "command": [word for word in words if _is_text(word)] if isinstance(words, list) else [],
         "trained_with": [name for name in names if _is_text(name)] if isinstance(names, list) else [],
     }
     return {name: value for name, value in found.items() if value}

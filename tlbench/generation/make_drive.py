@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import wave
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from tlbench.generation.drive import read_drive as read_back
 from tlbench.media.audio import LEAST_SOUND_SECONDS, read_whole_audio, sounding_seconds
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
+from tlbench.media.wav_file import write_wav
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.make_boxes import select_references
 from tlbench.owner import owned
@@ -144,15 +144,12 @@ def _speech(clip: Clip) -> np.ndarray:
 
 def _write_sound(path: Path, samples: np.ndarray, length: int) -> str:
     """Write samples, filled up with silence to ``length``, and return the file's SHA-256."""
-    padded = np.zeros(length, dtype="<i2")
+    padded = np.zeros(length, dtype=np.int16)
     padded[: len(samples)] = samples
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path, keep_suffix=True) as temporary, wave.open(str(temporary), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE)
-            file.writeframes(padded.tobytes())
+        with atomic_path(path, keep_suffix=True) as temporary:
+            write_wav(temporary, padded)
         return file_sha256(path)
     except OSError as error:
         raise unwritable(path, error) from error

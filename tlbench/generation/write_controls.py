@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,10 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import JSON, read_outside, write_text_atomically
-from tlbench.generation.controls import CODEC, CONTROLS, CRF, Control, ControlScene, control
+from tlbench.generation.controls import CONTROLS, Control, ControlScene, control
+from tlbench.generation.encoding import CODEC, CRF
 from tlbench.generation.nearest_mouth import MouthIndex
+from tlbench.generation.other_clips import donors, read_speech
 from tlbench.json_input import parse_json
 from tlbench.litter import remove_litter
 from tlbench.media.audio import read_whole_audio
@@ -75,23 +76,6 @@ def write_controls(
             on_failure=remember,
         )
     return folders, failures
-
-
-def donors(ids: Sequence[str], seed: int = 0) -> dict[str, str]:
-    """Another clip for each clip, each used once, by a random cyclic order of all clips (Sattolo's algorithm).
-
-    Depends on the set of ids and the seed, not on their order. Raises TlbenchError for fewer than two clips.
-    """
-    if len(ids) < 2:
-        raise TlbenchError(f"swapped-audio: {len(ids)} clip has no other one to take speech from; select at least two")
-    ordered = sorted(ids)
-    cycle = list(ordered)
-    # Only Random.random() gives the same numbers in every version of Python.
-    generator = random.Random(seed)
-    for last in range(len(cycle) - 1, 0, -1):
-        chosen = int(generator.random() * last)
-        cycle[last], cycle[chosen] = cycle[chosen], cycle[last]
-    return dict(zip(ordered, cycle, strict=True))
 
 
 def control_clips(clips: Sequence[Clip], kind: str, folder: Path | None) -> list[Clip]:
@@ -232,13 +216,6 @@ def read_scene(clip: Clip) -> ControlScene:
             raise
         samples = None
     return ControlScene(read_video(clip.reference), samples)
-
-
-def read_speech(donor: Clip) -> np.ndarray:
-    """(N,) int16 samples of a clip's real video. Raises ClipError if there are none."""
-    if donor.reference is None:
-        raise ClipError("missing", f"clip {donor.id}: its speech was drawn for another clip, and it has no reference")
-    return read_whole_audio(donor.reference, SAMPLE_RATE)
 
 
 def _mouths(clip: Clip, scene: ControlScene, mouth_index: MouthIndex) -> tuple[np.ndarray, ...]:

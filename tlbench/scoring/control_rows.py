@@ -12,7 +12,8 @@ from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import CONTROLS, control
 from tlbench.generation.nearest_mouth import check_enough
-from tlbench.generation.write_controls import control_clips, donors, make_controls
+from tlbench.generation.other_clips import donors
+from tlbench.generation.write_controls import control_clips, make_controls
 from tlbench.observing.cache import Cache
 from tlbench.observing.face_boxes import BoxFinder
 from tlbench.observing.stopping import stop_if_asked

@@ -30,7 +30,7 @@ from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
 from tlbench.training.expert import AudioEncoder, without_prefix
 
-GENERATOR = "talklip"  # `observer` of a package
+GENERATOR, WAV2LIP = "talklip", "wav2lip"  # `observer` of a package; the same network, if its audio encoder is local
 GENERATORS = ("talklip-g", "wav2lip")  # prefixes of the names of generators' cards
 ENTRY = "tlbench"  # added to files of the original's format
 PARALLEL = "module."  # prefix that torch.nn.DataParallel gives every name
@@ -95,8 +95,10 @@ def generator_of(package: Package, path: Path) -> TalkLip:
 
 def stated_dims(package: Package, path: Path) -> GeneratorDims:
     """The sizes that a package states. Raises TlbenchError, naming ``path``, if it has none that can be used."""
-    if package.observer != GENERATOR:
-        raise TlbenchError(f"package {path}: holds {quoted(package.observer)}, not {quoted(GENERATOR)}")
+    if package.observer not in (GENERATOR, WAV2LIP):
+        raise TlbenchError(
+            f"package {path}: holds {quoted(package.observer)}, not {quoted(GENERATOR)} or {quoted(WAV2LIP)}"
+        )
     try:
         return GeneratorDims.from_json(package.config["generator"])
     except (KeyError, TypeError, ValueError) as error:
@@ -169,10 +171,10 @@ def open_discriminator(path: Path) -> Discriminator:
     return build_network(lambda: Discriminator(sizes["width"], int(sizes["deepest"])), tensors, name)
 
 
-def package_of(generator: TalkLip, trained: Mapping[str, Any]) -> Package:
+def package_of(generator: TalkLip, trained: Mapping[str, Any], name: str = GENERATOR) -> Package:
     """A generator as a package, with its tensors copied to the CPU; ``trained`` is JSON for the configuration."""
     tensors = {name: tensor.detach().cpu().clone() for name, tensor in generator.state_dict().items()}
-    return Package(GENERATOR, tensors, {**_sizes(generator), "trained": dict(trained)})
+    return Package(name, tensors, {**_sizes(generator), "trained": dict(trained)})
 
 
 def write_official(

@@ -23,6 +23,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.generation.face_patch import crop_face
 from tlbench.media.audio import read_whole_audio, sound_form
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
 from tlbench.media.frame_rows import repeat_last
@@ -34,9 +35,9 @@ from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.training.preprocessed import PreprocessedDataset
 
-FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 FRAME_SIDE = 160  # pixels, of LRS2's videos
 FORMAT = 2  # version of the arrays in the cache
+FACE_SIDE = 96  # pixels; crop_size of TalkLip train.py
 PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)  # the fastest; level 9 saves little
 WHOLE_FRAME = View("reference-whole", 1, (ToBgr(),))
 FACE_FRAMED = View("reference-framed", 1, (FrameFace(FRAME_SIDE), ToBgr()))
@@ -236,19 +237,6 @@ class TalkLipDataset(PreprocessedDataset):
             "faces": packed.packed,
             "ends": packed.ends,
         }
-
-
-def crop_face(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Crop the face in a box and resize it to (96, 96, 3) uint8, as ``croppatch`` in ``train.py``.
-
-    There both x2 and y2 are limited to the frame's width, which equals its height in LRS2; here x2 is limited to the
-    width and y2 to the height. Raises ClipError if the box is outside the frame.
-    """
-    x1, y1, x2, y2 = (max(int(edge), 0) for edge in box)
-    face = frame[y1:y2, x1:x2]
-    if face.size == 0:
-        raise ClipError("bad-boxes", f"box {x1},{y1},{x2},{y2} is outside its frame; correct the boxes")
-    return np.asarray(cv2.resize(face, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_LINEAR))
 
 
 def boxes_in_crop(boxes: np.ndarray, squares: np.ndarray) -> np.ndarray:

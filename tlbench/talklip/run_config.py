@@ -20,7 +20,7 @@ from tlbench.talklip.trainer import TrainLoopConfig
 from tlbench.training.devices import Precision
 
 if TYPE_CHECKING:
-    from tlbench.talklip.generate_dataset import Count
+    from tlbench.arguments import CountCallback
     from tlbench.training.loop import TrainingReport
 
 
@@ -207,7 +207,7 @@ class Hooks:
     """
 
     on_start: Callable[[], None] = lambda: None
-    on_prepared: Count = lambda done, total: None
+    on_prepared: CountCallback = lambda done, total: None
     on_report: Callable[[TrainingReport], None] = lambda report: None
     notify: Callable[[str], None] = lambda line: None
     stop: Callable[[], bool] = lambda: False

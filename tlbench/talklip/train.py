@@ -38,7 +38,7 @@ class TrainedReference:
     Attributes
     ----------
     last : Path
-        The package of the generator at the last validation; ``tlbench generate --checkpoint`` takes it.
+        The package of the generator at the last validation; ``tlbench generate --generator`` takes it.
     l1 : float or None
         L1 of the last validation: mean absolute error of faces between 0 and 1.
     step : int

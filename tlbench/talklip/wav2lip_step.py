@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tlbench.checkpoints.package import Package
-from tlbench.talklip.checkpoint import package_of
+from tlbench.talklip.checkpoint import WAV2LIP, package_of
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import TalkLip
 from tlbench.talklip.generator_step import GeneratorStep
@@ -123,4 +123,4 @@ class Wav2LipStep(GeneratorStep[WindowBatch]):
         return line, {"truth_sync": round(loss, 5)}
 
     def package(self, trained: Mapping[str, Any]) -> Package:
-        return package_of(self.generator, trained)
+        return package_of(self.generator, trained, WAV2LIP)

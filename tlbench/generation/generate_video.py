@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
 
+from tlbench.datasets.clip import Clip
 from tlbench.document import counted
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
-from tlbench.generation.controls import CODEC, SAMPLES_PER_FRAME
+from tlbench.generation.controls import SAMPLES_PER_FRAME
+from tlbench.generation.encoding import CODEC
+from tlbench.generation.generate_dataset import VIDEO_BYTES, audio_form, log_extra, writing_entry
 from tlbench.generation.generation_log import FORMAT, log_text, make_folder
+from tlbench.generation.generator import GenerateOptions, Generator, Identity, Precision, SourceClip
+from tlbench.generation.registry import load_generator_of
+from tlbench.generation.sound_features import sound_features
 from tlbench.media.audio import read_audio, read_whole_audio, sound_form
 from tlbench.media.faces import FaceDetector, running_median
 from tlbench.media.followed import FOUND
@@ -26,15 +31,6 @@ from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import content_sha256
 from tlbench.observing.face_boxes import choose_rule, load_detector
 from tlbench.owner import owned
-from tlbench.talklip.generated_clip import (
-    VIDEO_BYTES,
-    GenerationConfig,
-    Identity,
-    OpenGenerator,
-    Precision,
-    audio_form,
-    generate_frames,
-)
 
 Notify = Callable[[str], None]
 
@@ -65,7 +61,7 @@ class FaceTrack:
 
 
 def generate_video(
-    checkpoint: Path,
+    generator: Path | str,
     video: Path,
     audio: Path,
     out: Path,
@@ -88,8 +84,10 @@ def generate_video(
 
     Parameters
     ----------
+    generator : Path or str
+        As in :func:`tlbench.generation.generate_dataset.generate_dataset`.
     identity : "first" or "same"
-        As in :func:`tlbench.talklip.generate_dataset.generate_dataset`. ``same`` is what TalkLip's ``inf_demo.py`` and
+        As there. ``same`` is what TalkLip's ``inf_demo.py`` and
         Wav2Lip's ``inference.py`` do.
     precision : "fp32" or "bf16"
         As there.
@@ -106,25 +104,35 @@ def generate_video(
     notify = notify or (lambda _: None)
     _refuse_existing(out)
     rule, _ = choose_rule(None, detector, smooth, dict(weights or {}), face=face)
-    generator = OpenGenerator.open(checkpoint, device, precision)
-    config = GenerationConfig(identity, "end", CRF, precision)
+    options = GenerateOptions(identity, "end", device, precision, CRF)
+    maker = load_generator_of(generator, options)
+    _check_alone(maker, generator)
     samples = read_whole_audio(audio)
     rate = _written_rate(audio, notify)
     reader = VideoReader(video, VIDEO_BYTES)
     track = track_face(reader, load_detector(rule), smooth, rule.face)
     count = -(-len(samples) // SAMPLES_PER_FRAME)
     _report(video, reader, track, count, notify)
-    entry = {"form": FORMAT} | generator.log_entry(config) | _files_entry(video, audio, rule.identity, track)
+    entry = {"form": FORMAT} | writing_entry(maker, CRF) | _files_entry(video, audio, rule.identity, track)
     frames = to_and_fro(reader, len(track.boxes), count)
-    audio_features = generator.inference.encode_audio(samples, count, "end")
-    generated = generate_frames(generator.inference, frames, track.boxes, audio_features, identity, Event())
+    sound = sound_features(maker.needs, samples, count)
+    source = SourceClip(Clip(video.stem, reference=video), frames, count, track.boxes, samples, sound, identity)
+    generated = maker.generate(source).frames
     written_samples = samples if rate == SAMPLE_RATE else read_audio(audio, rate)
     make_folder(out.parent)
     with owned(out.parent, name=out.name, take_over=take_over):
         _refuse_existing(out)  # another run may have made it meanwhile
-        write_video(out, generated, FRAMES_PER_SECOND, written_samples, rate, CODEC, config.crf)
-        write_text_atomically(_log_path(out), log_text(entry | generator.log_extra()))
+        write_video(out, generated, FRAMES_PER_SECOND, written_samples, rate, CODEC, CRF)
+        write_text_atomically(_log_path(out), log_text(entry | log_extra(maker)))
     return count
+
+
+def _check_alone(maker: Generator, given: Path | str) -> None:
+    """Raises TlbenchError for a generator that needs other clips, or that changes the sound."""
+    if maker.needs.donor or maker.needs.mouths:
+        raise TlbenchError(
+            f"--generator {given}: takes speech or mouths from other clips; give it a data set (--dataset)"
+        )
 
 
 def _log_path(out: Path) -> Path:

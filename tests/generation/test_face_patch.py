@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from tests.golden.talklip_inputs import SELECTED, inputs
 from tlbench.errors import ClipError
-from tlbench.talklip.dataset import crop_face
-from tlbench.talklip.pasting import paste
+from tlbench.generation.face_patch import crop_face, paste_face
 
 
 def smooth_picture(height: int, width: int) -> np.ndarray:
@@ -31,7 +30,7 @@ def test_pasting_the_real_face_gives_the_frame_within_the_error_of_resizing(
     frame = smooth_picture(160, 200)
     box = np.array([left, top, left + width, top + height])
     pasted = frame.copy()
-    paste(pasted, box, crop_face(frame, box).astype(np.float32))
+    paste_face(pasted, box, crop_face(frame, box).astype(np.float32))
     slope = 4  # levels that a pixel's place is worth: half a pixel of either size, and a level of rounding
     assert np.abs(pasted.astype(int) - frame).max() <= slope
     outside = np.ones((160, 200), bool)
@@ -42,13 +41,13 @@ def test_pasting_the_real_face_gives_the_frame_within_the_error_of_resizing(
 def test_a_face_of_96_pixels_is_pasted_back_exactly() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     pasted = frame.copy()
-    paste(pasted, np.array([20, 30, 116, 126]), crop_face(frame, np.array([20, 30, 116, 126])).astype(np.float32))
+    paste_face(pasted, np.array([20, 30, 116, 126]), crop_face(frame, np.array([20, 30, 116, 126])).astype(np.float32))
     np.testing.assert_array_equal(pasted, frame)
 
 
 def test_levels_are_truncated_as_published() -> None:
     frame = np.zeros((96, 96, 3), np.uint8)
-    paste(frame, np.array([0, 0, 96, 96]), np.full((96, 96, 3), 7.99, np.float32))
+    paste_face(frame, np.array([0, 0, 96, 96]), np.full((96, 96, 3), 7.99, np.float32))
     assert np.unique(frame).tolist() == [7]
 
 
@@ -57,7 +56,7 @@ def test_it_resizes_as_the_published_code_does() -> None:
     face = np.random.default_rng(0).random((96, 96, 3), dtype=np.float32) * 255
     for width, height in [(50, 70), (96, 130), (131, 95)]:
         frame = np.zeros((140, 140, 3), np.uint8)
-        paste(frame, np.array([3, 5, 3 + width, 5 + height]), face)
+        paste_face(frame, np.array([3, 5, 3 + width, 5 + height]), face)
         tensor = torch.from_numpy(face).permute(2, 0, 1)[None]
         exact = torch.nn.functional.interpolate(tensor, (height, width), mode="bilinear")[0].permute(1, 2, 0).numpy()
         difference = exact - frame[5 : 5 + height, 3 : 3 + width]
@@ -76,7 +75,7 @@ def test_frames_equal_those_of_the_original_code(shared: Path) -> None:
     ]:
         row = (0 if clip == 0 else len(SELECTED[0])) + SELECTED[clip].tolist().index(frame)
         pasted = given.videos[clip][frame].copy()
-        paste(pasted, given.boxes[clip][frame], np.ascontiguousarray(faces[row].transpose(1, 2, 0)) * 255)
+        paste_face(pasted, given.boxes[clip][frame], np.ascontiguousarray(faces[row].transpose(1, 2, 0)) * 255)
         difference = expected - pasted  # the original truncates to whole numbers when it writes
         assert difference.min() > -1e-3
         assert difference.max() < 1 + 1e-3
@@ -84,4 +83,4 @@ def test_frames_equal_those_of_the_original_code(shared: Path) -> None:
 
 def test_a_box_outside_the_frame_is_refused() -> None:
     with pytest.raises(ClipError, match="is outside its frame"):
-        paste(np.zeros((50, 50, 3), np.uint8), np.array([60, 10, 90, 40]), np.zeros((96, 96, 3), np.float32))
+        paste_face(np.zeros((50, 50, 3), np.uint8), np.array([60, 10, 90, 40]), np.zeros((96, 96, 3), np.float32))

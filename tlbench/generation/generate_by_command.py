@@ -1,0 +1,327 @@
+"""Generates a data set by the script of another repository, as a recipe says.
+
+The script runs in its own environment; nothing of it is imported. Its videos are collected by clip, and the folder gets
+the log, the resume and the checks of all generators.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from glob import escape, glob
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from tlbench.arguments import CountCallback
+from tlbench.datasets.clip import Clip
+from tlbench.datasets.options import DataOptions
+from tlbench.document import counted
+from tlbench.errors import ClipError, TlbenchError, listed, quoted
+from tlbench.files import atomic_path
+from tlbench.generation.encoding import CODEC, CRF
+from tlbench.generation.generation_log import GenerationLog, made_with, make_folder
+from tlbench.generation.recipe import PYTHON, Recipe, fill, find_recipe
+from tlbench.generation.recipe_inputs import Square, aligned, face_square, key_of, prepare_inputs, put_back
+from tlbench.generation.run_command import Repository, last_line, open_repository, python_words, run_command
+from tlbench.generation.write_generated import (
+    GeneratedDataset,
+    WrittenClip,
+    provenance_of,
+    unfinished,
+    write_generated,
+)
+from tlbench.litter import remove_litter
+from tlbench.media.audio import read_whole_audio, sound_form
+from tlbench.media.container import MediaError
+from tlbench.media.faces import Boxes
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video_reader import DECODING, VideoReader
+from tlbench.media.video_writer import write_video
+from tlbench.observing.face_boxes import BoxFinder
+from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
+from tlbench.observing.make_boxes import box_finder, select_references
+from tlbench.owner import owned
+
+NAME, VERSION = "command", 1
+WORK_SUFFIX = "-work"  # of the folder beside OUT with the script's inputs and what it printed
+LOG_NAME = "log.txt"
+
+
+@dataclass(frozen=True)
+class CommandOptions:
+    """Which script makes the videos, and where.
+
+    Attributes
+    ----------
+    recipe : str
+        The name of a recipe, or the path of one.
+    repository : Path
+        The folder of the repository.
+    python : str
+        The words that start its Python, such as ``conda run -n pcavs python``.
+    settings : mapping of str to str
+        In place of the recipe's.
+    """
+
+    recipe: str
+    repository: Path
+    python: str = "python"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def generate_by_command(
+    command: CommandOptions,
+    out: Path,
+    data: DataOptions,
+    faces: FaceOptions = DEFAULT_FACES,
+    *,
+    weights: Mapping[str, Path] | None = None,
+    cache: Path | None = None,
+    take_over: bool = False,
+    progress: CountCallback | None = None,
+) -> GeneratedDataset:
+    """Write ``<out>/<id>.mp4`` for each reference video of a data set, by the script of another repository.
+
+    What the script reads is written to ``<out>-work``, and removed clip by clip once its video is there. A video with
+    sound is kept as the script wrote it. One without sound, one that begins at a later frame and one of a crop is
+    written again: with the clip's speech, and in the place of the clip's frames. ``<out>/generation.json`` has the
+    recipe, the command, the settings and the repository's commit; a folder that was made by others is refused.
+
+    Raises
+    ------
+    TlbenchError
+        If nothing can be generated. What is wrong with a single clip is in ``failures``.
+    """
+    recipe = with_settings(find_recipe(command.recipe), command.settings)
+    repository = open_repository(command.repository)
+    python = python_words(command.python)
+    selection = select_references(data)
+    finder = box_finder(selection, faces, weights, cache) if recipe.needs_boxes else None
+    entry = log_entry(recipe, repository) | {"dataset": data.dataset}
+    if finder is not None:
+        entry["boxes_folder"] = data.boxes is not None
+    work = out.with_name(out.name + WORK_SUFFIX).absolute()
+    _check_paths(recipe, repository.path, work)
+    with owned(out, take_over=take_over):
+        remove_litter(out, deep=True)
+        extra = {"python": " ".join(python), **made_with({})}
+        log = GenerationLog(out, entry, extra)
+        run = _CommandRun(recipe, repository, python, finder, work)
+        make_folder(work)
+        if recipe.list is None:
+            done = write_generated(selection.clips, out, log, run.rule, run.generate, stop=run.stop, progress=progress)
+        else:
+            done = _generate_lists(run, recipe.list.clips, selection.clips, out, log, progress)
+        if not done.failures:
+            shutil.rmtree(work, ignore_errors=True)
+        return done
+
+
+def with_settings(recipe: Recipe, given: Mapping[str, str]) -> Recipe:
+    """The recipe with other settings. Raises TlbenchError for one that it does not have, or one that is missing."""
+    for name in given:
+        if name not in recipe.settings:
+            raise TlbenchError(f"--set {name}: recipe {recipe.name} has no such setting{listed(name, recipe.settings)}")
+    settings = {**recipe.settings, **given}
+    missing = [name for name, value in settings.items() if not value]
+    if missing:
+        raise TlbenchError(f"recipe {recipe.name} needs its {missing[0]}; give it as --set {missing[0]}=VALUE")
+    return replace(recipe, settings=settings)
+
+
+def log_entry(recipe: Recipe, repository: Repository) -> dict[str, Any]:
+    """What decides the videos, as JSON for the generation log."""
+    return {
+        "generator": {"name": NAME, "version": VERSION},
+        "recipe": {"name": recipe.name, "sha256": recipe.sha256, "title": recipe.title},
+        "command": list(recipe.command),
+        "settings": dict(recipe.settings),
+        "repository": {"url": recipe.repository, "commit": repository.commit, "changed": repository.changed},
+        "frames_per_second": FRAMES_PER_SECOND,
+        "decoding": DECODING,
+        "encoder": {"pictures": CODEC, "crf": CRF, "sound": "aac"},  # of videos that are written again
+    }
+
+
+def _generate_lists(
+    run: _CommandRun, most: int, clips: list[Clip], out: Path, log: GenerationLog, progress: CountCallback | None
+) -> GeneratedDataset:
+    """Run a script for one list of clips after another. Raises TlbenchError if the first one makes no video at all."""
+    todo = unfinished(clips, out, log, run.rule)
+    done = GeneratedDataset(kept=len(clips) - len(todo))
+    for begin in range(0, len(todo), most):
+        some = todo[begin : begin + most]
+
+        def tell(count: int, _: int, before: int = done.kept + begin) -> None:
+            if progress is not None:
+                progress(before + count, len(clips))
+
+        run.run_list(some)
+        made = write_generated(some, out, log, run.rule, run.collect_of_list, progress=tell)
+        done.merge(made)
+        if not begin and run.exit_status and not made.written:
+            raise TlbenchError(
+                f"{run.recipe.title}: its command ended with status {run.exit_status} and made none of "
+                f"{counted(len(some), 'video')}; its last line: {last_line(run.log)!r} (all of it is in {run.log})"
+            )
+    return done
+
+
+def _check_paths(recipe: Recipe, *folders: Path) -> None:
+    for folder in folders:
+        if recipe.plain_paths and any(char.isspace() or char in "'\"" for char in str(folder)):
+            raise TlbenchError(
+                f"{quoted(str(folder))}: the script of {recipe.title} can't read a path with spaces or quotes; choose "
+                "another folder"
+            )
+
+
+class _CommandRun:
+    """A recipe with its repository and its Python, and what was prepared for it."""
+
+    def __init__(
+        self, recipe: Recipe, repository: Repository, python: list[str], finder: BoxFinder | None, work: Path
+    ) -> None:
+        self.recipe, self.stop = recipe, Event()
+        self.rule = None if finder is None else finder.rule
+        self.exit_status = 0
+        self.log = work / LOG_NAME
+        self._repository, self._python, self._finder, self._work = repository, python, finder, work
+        self._common = {"repo": str(repository.path), "work": str(work), **recipe.settings}
+        self._prepared: dict[str, dict[str, str]] = {}  # of the list in work, by clip id
+        self._refused: dict[str, ClipError] = {}
+        self._started_ns = 0
+
+    def generate(self, clip: Clip, path: Path) -> WrittenClip:
+        """Prepare a clip, run the script for it, and collect its video."""
+        provenance_of(clip, self.rule)  # refuses a clip whose files are missing
+        folder = self._work / key_of(clip.id)
+        values = {**self._common, "work": str(folder), **prepare_inputs(self.recipe, clip, self._boxes(clip), folder)}
+        self.log = folder / LOG_NAME
+        self._run(values)
+        return self._collect(clip, path, values)
+
+    def run_list(self, clips: Sequence[Clip]) -> None:
+        """Prepare clips, write their list, and run the script for it."""
+        made = self.recipe.list
+        assert made is not None
+        self._prepared, self._refused, lines = {}, {}, []
+        for clip in clips:
+            try:
+                provenance_of(clip, self.rule)
+                values = prepare_inputs(self.recipe, clip, self._boxes(clip), self._work / key_of(clip.id))
+            except ClipError as error:
+                self._refused[clip.id] = error
+                continue
+            self._prepared[clip.id] = {**self._common, **values}
+            lines.append(fill(made.line, self._prepared[clip.id]))
+        if not lines:
+            return
+        path = Path(fill(made.path, self._common))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines) + "\n", "utf-8")
+        except OSError as error:
+            raise TlbenchError(f"{path}: can't be written ({error.strerror})") from error
+        self._run({**self._common, "list": str(path)})
+
+    def collect_of_list(self, clip: Clip, path: Path) -> WrittenClip:
+        """Collect the video of a clip of the list that was run."""
+        if clip.id in self._refused:
+            raise self._refused[clip.id]
+        return self._collect(clip, path, self._prepared[clip.id])
+
+    def _boxes(self, clip: Clip) -> Boxes | None:
+        return None if self._finder is None else self._finder.of_clip(clip)
+
+    def _run(self, values: Mapping[str, str]) -> None:
+        words = list(self.recipe.command)
+        if words[0] == PYTHON:
+            words[:1] = self._python
+        words = [fill(word, values) for word in words]
+        started = self.log.with_name("started")
+        started.touch()
+        self._started_ns = started.stat().st_mtime_ns
+        folder = self._repository.path / self.recipe.folder
+        self.exit_status = run_command(words, folder, self.log, self.stop)
+
+    def _collect(self, clip: Clip, path: Path, values: Mapping[str, str]) -> WrittenClip:
+        """Take the script's video of a clip, and remove what was prepared for it."""
+        found = self._found(clip, values)
+        provenance = provenance_of(clip, self.rule)
+        frames, notes = self._place(clip, found, path)
+        shutil.rmtree(self._work / values["key"], ignore_errors=True)
+        return WrittenClip(replace(provenance, frames=frames), "; ".join(notes))
+
+    def _found(self, clip: Clip, values: Mapping[str, str]) -> Path:
+        pattern = fill(self.recipe.output.path, {name: escape(value) for name, value in values.items()})
+        base = escape(str(self._repository.path / self.recipe.folder))
+        there = [Path(name) for name in glob(os.path.join(base, pattern))]
+        # What an earlier run left in the repository may be of other settings.
+        new = [path for path in there if path.is_file() and path.stat().st_mtime_ns >= self._started_ns]
+        if len(new) == 1:
+            return new[0]
+        if new:
+            names = ", ".join(sorted(path.name for path in new)[:3])
+            raise ClipError(
+                "several-outputs", f"clip {clip.id}: {len(new)} videos fit {pattern} ({names}); correct the recipe"
+            )
+        ended = f"ended with status {self.exit_status} and " if self.exit_status else ""
+        old = "only a video from before this run" if there else "no video"
+        raise ClipError(
+            "no-output",
+            f"clip {clip.id}: the command {ended}wrote {old} at {pattern}; its last line: {last_line(self.log)!r} (all "
+            f"of it is in {self.log})",
+        )
+
+    def _place(self, clip: Clip, found: Path, path: Path) -> tuple[int, list[str]]:
+        """Write the video of a clip to ``path``; the number of its frames, and what is worth a line about it."""
+        assert clip.reference is not None
+        output, reader = self.recipe.output, VideoReader(found, 0)
+        frames = sum(len(chunk) for chunk in reader.frames())
+        if not frames:
+            raise ClipError("no-frames", f"clip {clip.id}: {found} has no frames; see {self.log}")
+        expected = sum(len(chunk) for chunk in VideoReader(clip.reference, 0).frames())
+        make_folder(path.parent)
+        notes = []
+        if output.place == "frame" and not output.first_frame and found.suffix == path.suffix and _has_sound(found):
+            try:
+                with atomic_path(path, keep_suffix=True) as temporary:
+                    shutil.copyfile(found, temporary)
+            except OSError as error:
+                raise TlbenchError(f"{path}: can't be written ({error.strerror}); free some space") from error
+        else:
+            samples = read_whole_audio(clip.audio or clip.reference)
+            made = (frame for chunk in reader.frames() for frame in chunk.rgb)
+            shown = aligned(made, output.first_frame)
+            if output.place == "crop":
+                assert self.recipe.crop is not None
+                square = face_square(self.recipe.crop, clip, self._boxes(clip))
+                shown = self._in_real_frames(clip.reference, shown, square)
+            frames += output.first_frame
+            frames = min(frames, expected) if output.place == "crop" else frames
+            write_video(path, shown, FRAMES_PER_SECOND, samples, SAMPLE_RATE, CODEC, CRF)
+            notes = [*reader.conversions, "written again with the clip's speech"]
+        if frames != expected:
+            notes.append(f"{counted(frames, 'frame')}, its reference has {expected}")
+        return frames, notes
+
+    def _in_real_frames(self, reference: Path, made: Iterable[np.ndarray], square: Square) -> Iterator[np.ndarray]:
+        real = (frame for chunk in VideoReader(reference, 0).frames() for frame in chunk.rgb)
+        for frame, picture in zip(real, made, strict=False):  # the shorter of the two ends the video
+            whole = frame.copy()
+            put_back(whole, square, self.recipe.output.region, picture)
+            yield whole
+
+
+def _has_sound(path: Path) -> bool:
+    try:
+        sound_form(path)
+    except MediaError:
+        return False
+    return True
