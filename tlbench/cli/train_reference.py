@@ -34,6 +34,7 @@ from tlbench.talklip.train_config import (
     INITS,
     SYNC_NORMS,
     VARIANTS,
+    FaceformerLoss,
     LossConfig,
     OptimConfig,
     Wav2LipLoss,
@@ -66,10 +67,13 @@ GROUPS = {
 }
 
 
-# Options that only one generator has, by their names in Python.
-OWN_OPTIONS = {
-    "talklip": ("variant", "lip_weight", "contrast_weight", "stage_steps"),
-    "wav2lip": ("sync_weight", "sync_below", "sync_norm"),
+# Options that not every generator has, by their names in Python.
+OWNERS = {
+    **dict.fromkeys(("variant", "lip_weight", "contrast_weight", "stage_steps"), ("talklip",)),
+    **dict.fromkeys(("sync_weight", "sync_below", "sync_norm"), ("wav2lip",)),
+    "gan_weight": ("talklip", "wav2lip"),
+    "window_frames": ("faceformer",),
+    "steps": ("wav2lip", "faceformer"),
 }
 
 
@@ -110,7 +114,11 @@ def read_stage_steps(
     "an expert.  [default: g+c]",
 )
 @click.option("--size", metavar="published|miniature|tiny|FILE.json", help="Of the networks.  [default: published]")
-@click.option("--expert", metavar="NAME|FILE", help="The lip reader that the losses are computed with; not for bases.")
+@click.option(
+    "--expert",
+    metavar="NAME|FILE",
+    help="The lip reader that TalkLip's losses are computed with (not for bases), or Faceformer's audio encoder is of.",
+)
 @click.option(
     "--sync-expert",
     type=click.Path(path_type=Path),
@@ -300,9 +308,15 @@ def read_stage_steps(
     type=click.Choice(SYNC_NORMS),
     help="Statistics that the sync expert normalises by: the batch's, as published, or its own.  [default: batch]",
 )
+@click.option(
+    "--window-frames",
+    cls=ConfigOnlyOption,
+    type=WholeNumber(min=2),
+    help="Consecutive frames that Faceformer generates in a step.  [default: 50]",
+)
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
-    """Train a generator: TalkLip or Wav2Lip; needs the extra 'train'.
+    """Train a generator: TalkLip, Wav2Lip or Faceformer; needs the extra 'train'.
 
     TalkLip has three stages, as published: the audio encoder is frozen, then its last blocks are trained, then the
     expert's losses are added. Wav2Lip's sync loss is added once it is below 0.75 on the validation set. The generator
@@ -407,21 +421,22 @@ def training_config(options: Mapping[str, Any]) -> TrainingConfig:
 def _loss(options: Mapping[str, Any]) -> AnyLoss:
     """The weights of the generator's losses. Raises TlbenchError if an option of another generator is given."""
     generator = options["generator"]
-    for owner, names in OWN_OPTIONS.items():
-        given = [name for name in names if options[name] is not None]
-        if owner != generator and given:
-            option = f"--{given[0].replace('_', '-')}"
-            raise TlbenchError(f"{option} is an option of {owner}, not of {generator}; leave it out (--generator)")
-    if generator == "talklip" and options["steps"] is not None:
-        raise TlbenchError(
-            f"--steps {options['steps']}: TalkLip has three stages; give the steps of each (--stage-steps)"
-        )
-    names = ("lip_weight", "contrast_weight", "gan_weight", "sync_weight", "sync_below", "sync_norm")
-    weights = {name: options[name] for name in names if options[name] is not None}
+    for name, owners in OWNERS.items():
+        if options[name] is not None and generator not in owners:
+            option = f"--{name.replace('_', '-')}"
+            instead = "; give the steps of each stage (--stage-steps)" if name == "steps" else ""
+            raise TlbenchError(
+                f"{option} is an option of {' and '.join(owners)}, not of {generator}; leave it out{instead} "
+                "(--generator)"
+            )
+    names = ("lip_weight", "contrast_weight", "gan_weight", "sync_weight", "sync_below", "sync_norm", "window_frames")
+    own = {name: options[name] for name in names if options[name] is not None}
+    if generator == "faceformer":
+        return FaceformerLoss(**own, mouth_weight=options["mouth_weight"])
     common = {"gan_form": options["gan_form"], "mouth_weight": options["mouth_weight"]}
     if generator == "wav2lip":
-        return Wav2LipLoss(**weights, **common)
-    return replace(LossConfig.for_variant(options["variant"] or "g+c"), **weights, **common)
+        return Wav2LipLoss(**own, **common)
+    return replace(LossConfig.for_variant(options["variant"] or "g+c"), **own, **common)
 
 
 def _schedule(options: Mapping[str, Any]) -> StageSchedule | SwitchSchedule:

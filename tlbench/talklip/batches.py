@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -149,7 +149,15 @@ class Clips(Protocol):
 
 
 class FaceBatchMaker(ABC, Generic[AnyBatch]):
-    """Makes a generator's batches of clips, on the CPU."""
+    """Makes a generator's batches of clips, on the CPU.
+
+    Attributes
+    ----------
+    sample_frames : int
+        Frames of a sample video that are generated at once.
+    """
+
+    sample_frames: ClassVar[int] = 25
 
     @abstractmethod
     def training(self, clips: Sequence[TrainingClip], rng: np.random.Generator, *, use_expert: bool = True) -> AnyBatch:

@@ -27,11 +27,12 @@ from tlbench.errors import TlbenchError, quoted
 from tlbench.files import atomic_path
 from tlbench.observing.registry import capability
 from tlbench.talklip.discriminator import Discriminator
-from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
+from tlbench.talklip.generator import PUBLISHED, FacePainter, GeneratorDims, TalkLip
 from tlbench.training.expert import AudioEncoder, without_prefix
 
 GENERATOR, WAV2LIP = "talklip", "wav2lip"  # `observer` of a package; the same network, if its audio encoder is local
-GENERATORS = ("talklip-g", "wav2lip")  # prefixes of the names of generators' cards
+NAMES = (GENERATOR, WAV2LIP)
+GENERATORS = ("talklip-g", "wav2lip", "faceformer")  # prefixes of the names of generators' cards
 ENTRY = "tlbench"  # added to files of the original's format
 PARALLEL = "module."  # prefix that torch.nn.DataParallel gives every name
 PUBLISHED_ENCODER = "avhubert"  # observer of the global audio encoder of published files
@@ -76,29 +77,38 @@ def generator_of(package: Package, path: Path) -> TalkLip:
 
     Raises TlbenchError, naming ``path``, if the package is of another model or its sizes do not fit.
     """
-    dims = stated_dims(package, path)
+    dims, encoder = stated_parts(package, path)
+    return build_network(lambda: TalkLip(dims, encoder), package.tensors, f"{GENERATOR}, {path}")
+
+
+def stated_parts(
+    package: Package, path: Path, names: tuple[str, ...] = NAMES
+) -> tuple[GeneratorDims, AudioEncoder | None]:
+    """The sizes that a package states, and its global audio encoder if it has one. Raises as :func:`generator_of`."""
+    dims = stated_dims(package, path, names)
     audio = package.config.get("audio", {})
     if not isinstance(audio, dict):
         raise TlbenchError(f"weights {path}: its configuration is not a generator's (audio is no JSON object)")
     observer, sizes = audio.get("observer", PUBLISHED_ENCODER), audio.get("sizes")
-    name = f"{GENERATOR}, {path}"
-    encoder: AudioEncoder | None = None
-    if dims.audio == "global":
-        encoder = _audio_encoder(observer, without_prefix(package.tensors, AUDIO), sizes, name)
-        if encoder.width != dims.audio_width:
-            raise TlbenchError(
-                f"weights {path}: its audio encoder has features of size {encoder.width}, its configuration "
-                f"says {dims.audio_width}"
-            )
-    return build_network(lambda: TalkLip(dims, encoder), package.tensors, name)
-
-
-def stated_dims(package: Package, path: Path) -> GeneratorDims:
-    """The sizes that a package states. Raises TlbenchError, naming ``path``, if it has none that can be used."""
-    if package.observer not in (GENERATOR, WAV2LIP):
+    if dims.audio == "local":
+        return dims, None
+    name = f"{package.observer}, {path}"
+    encoder = _audio_encoder(observer, without_prefix(package.tensors, AUDIO), sizes, name)
+    if encoder.width != dims.audio_width:
         raise TlbenchError(
-            f"package {path}: holds {quoted(package.observer)}, not {quoted(GENERATOR)} or {quoted(WAV2LIP)}"
+            f"weights {path}: its audio encoder has features of size {encoder.width}, its configuration "
+            f"says {dims.audio_width}"
         )
+    return dims, encoder
+
+
+def stated_dims(package: Package, path: Path, names: tuple[str, ...] = NAMES) -> GeneratorDims:
+    """The sizes that a package states.
+
+    Raises TlbenchError, naming ``path``, if it has none that can be used, or is of none of the generators ``names``.
+    """
+    if package.observer not in names:
+        raise TlbenchError(f"package {path}: holds {quoted(package.observer)}, not {' or '.join(map(quoted, names))}")
     try:
         return GeneratorDims.from_json(package.config["generator"])
     except (KeyError, TypeError, ValueError) as error:
@@ -171,9 +181,9 @@ def open_discriminator(path: Path) -> Discriminator:
     return build_network(lambda: Discriminator(sizes["width"], int(sizes["deepest"])), tensors, name)
 
 
-def package_of(generator: TalkLip, trained: Mapping[str, Any], name: str = GENERATOR) -> Package:
+def package_of(generator: FacePainter, trained: Mapping[str, Any], name: str = GENERATOR) -> Package:
     """A generator as a package, with its tensors copied to the CPU; ``trained`` is JSON for the configuration."""
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in generator.state_dict().items()}
+    tensors = {key: tensor.detach().cpu().clone() for key, tensor in generator.state_dict().items()}
     return Package(name, tensors, {**_sizes(generator), "trained": dict(trained)})
 
 
@@ -204,7 +214,7 @@ def write_official(
         raise TlbenchError(f"checkpoint {path}: can't be written ({reason}); free some space") from error
 
 
-def _sizes(network: TalkLip | Discriminator) -> dict[str, Any]:
+def _sizes(network: FacePainter | Discriminator) -> dict[str, Any]:
     if isinstance(network, Discriminator):
         return {"discriminator": {"width": network.width, "deepest": network.deepest}}
     encoder = network.audio_encoder

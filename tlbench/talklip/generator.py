@@ -155,6 +155,7 @@ class FacePainter(nn.Module):
     a state dict is the published one.
     """
 
+    audio_encoder: nn.Module
     face_encoder_blocks: nn.ModuleList
     face_decoder_blocks: nn.ModuleList
     output_block: nn.Sequential
@@ -225,7 +226,7 @@ class TalkLip(FacePainter):
         self._build_encoder()
         if audio_encoder is None:
             one, two, three, four = (dims.channels(count) for count in LOCAL_AUDIO)
-            self.audio_encoder: nn.Module = local_audio_encoder((one, two, three, four, dims.embedding))
+            self.audio_encoder = local_audio_encoder((one, two, three, four, dims.embedding))
         else:
             self.audio_encoder = audio_encoder
             self.audio_map = nn.Linear(dims.audio_embedding_width, dims.embedding)

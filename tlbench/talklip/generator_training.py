@@ -89,15 +89,20 @@ def open_init_checkpoint(model: ModelConfig) -> InitCheckpoint | None:
     """
     if model.init_from is None:
         return None
+    check_size_and_init(model)
+    path = find_generator(model.init_from, "init-from")
+    package = open_package(path, read_published)
+    stated_dims(package, path)  # before its sizes are written into the settings
+    return InitCheckpoint(path, package)
+
+
+def check_size_and_init(model: ModelConfig) -> None:
+    """Raises TlbenchError if a generator that is trained further is to have another size, or new weights."""
     if model.init == "copy" or model.size is not None:
         raise TlbenchError(
             f"the generator of {model.init_from} has its own size and weights; leave out --size and --init copy "
             "(--init-from)"
         )
-    path = find_generator(model.init_from, "init-from")
-    package = open_package(path, read_published)
-    stated_dims(package, path)  # before its sizes are written into the settings
-    return InitCheckpoint(path, package)
 
 
 def discriminator_for(model: ModelConfig, dims: GeneratorDims) -> Discriminator:

@@ -53,24 +53,28 @@ def expert_input(preprocessing: ExpertPreprocessing, batch: Batch, faces: Tensor
     return padded.masked_scatter(~batch.padding_mask[..., None, None], normalised)[:, None]
 
 
-def reconstruction_loss(l1: Tensor, generated: Tensor, target: Tensor, mouth_weight: float) -> Tensor:
-    """Mean absolute error in which pixels around the mouth have a larger weight.
+def reconstruction_loss(
+    error: Tensor, generated: Tensor, target: Tensor, mouth_weight: float, *, power: int = 1
+) -> Tensor:
+    """Mean absolute or squared error in which pixels around the mouth have a larger weight.
 
     Parameters
     ----------
-    l1 : ()
-        Mean absolute error of all pixels.
+    error : ()
+        Mean absolute error of all pixels, or mean squared error.
     generated, target : (N, 3, 96, 96) between 0 and 1
     mouth_weight : float
         Weight of a pixel of ``MOUTH``, where other pixels have the weight 1; 1 as published.
+    power : int
+        1 for absolute errors, 2 for squared ones.
     """
     if mouth_weight == 1:
-        return l1
+        return error
     rows, columns = MOUTH
-    mouth = (generated[..., rows, columns].float() - target[..., rows, columns]).abs()
+    mouth = (generated[..., rows, columns].float() - target[..., rows, columns]).abs() ** power
     share = mouth[0].numel() / target[0].numel()
     extra = mouth_weight - 1
-    return (l1 + extra * share * mouth.mean()) / (1 + extra * share)
+    return (error + extra * share * mouth.mean()) / (1 + extra * share)
 
 
 def gan_losses(real: Tensor, fake: Tensor, form: GanForm = "code") -> dict[str, Tensor]:

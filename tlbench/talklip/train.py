@@ -17,6 +17,7 @@ from tlbench.files import file_sha256
 from tlbench.observing.cache import default_cache
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.talklip.dataset import TalkLipDataset
+from tlbench.talklip.faceformer_training import FaceformerTraining
 from tlbench.talklip.generator_training import GeneratorTraining
 from tlbench.talklip.run_config import DataConfig, Devices, Hooks, ModelConfig, TrainingConfig
 from tlbench.talklip.talklip_training import TalkLipTraining
@@ -118,7 +119,11 @@ def train_reference(
     return TrainedReference(out / LAST_NAME, position.l1, position.step, done, failures, converted)
 
 
-TRAININGS: Mapping[GeneratorName, type[GeneratorTraining]] = {"talklip": TalkLipTraining, "wav2lip": Wav2LipTraining}
+TRAININGS: Mapping[GeneratorName, type[GeneratorTraining]] = {
+    "talklip": TalkLipTraining,
+    "wav2lip": Wav2LipTraining,
+    "faceformer": FaceformerTraining,
+}
 
 
 @dataclass(frozen=True)

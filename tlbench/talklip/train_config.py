@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from tlbench.errors import TlbenchError, listed, quoted
 
-GeneratorName = Literal["talklip", "wav2lip"]
-GENERATORS: tuple[GeneratorName, ...] = ("talklip", "wav2lip")
+GeneratorName = Literal["talklip", "wav2lip", "faceformer"]
+GENERATORS: tuple[GeneratorName, ...] = ("talklip", "wav2lip", "faceformer")
 VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 ADAM_BETA1, ADAM_BETA2 = 0.5, 0.999  # train.py
 GanForm = Literal["code", "paper"]
@@ -121,7 +121,34 @@ class Wav2LipLoss:
         return asdict(self)
 
 
-AnyLoss: TypeAlias = "LossConfig | Wav2LipLoss"
+@dataclass(frozen=True)
+class FaceformerLoss:
+    """Faceformer's loss, mean squared error, and the windows it is computed on.
+
+    Attributes
+    ----------
+    window_frames : int
+        Consecutive frames of a clip that are generated in a step. FaceFormer takes whole clips of meshes; 50 are two
+        periods, so that the bias of the attention is used.
+    mouth_weight : float
+        As of :class:`LossConfig`.
+    """
+
+    generator: ClassVar[GeneratorName] = "faceformer"
+    window_frames: int = 50
+    mouth_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_form_and_mouth("code", self.mouth_weight)
+        if self.window_frames < 2:
+            raise TlbenchError(f"windows of {self.window_frames} frames: give at least 2 (window_frames)")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+
+AnyLoss: TypeAlias = "LossConfig | Wav2LipLoss | FaceformerLoss"
 
 
 def _check_form_and_mouth(gan_form: GanForm, mouth_weight: float) -> None:

@@ -15,7 +15,6 @@ from tlbench.talklip.generator_step import BatchT, GeneratorStep
 from tlbench.talklip.samples import VIDEO_FRAMES, Sample, draw_strip, write_sample_video
 from tlbench.training.run_folder import Sums
 
-SAMPLE_FRAMES = 25  # generated at once
 SAMPLE_CLIPS = 4  # in the strip; the first of them is the video
 
 
@@ -76,8 +75,9 @@ class Validation(Generic[BatchT]):
     def _sample(self, index: int) -> Sample:
         clip = self._val_set[index]
         generated, inputs, target = [], [], []
-        for begin in range(0, min(len(clip), VIDEO_FRAMES), SAMPLE_FRAMES):
-            batch = self._maker.all_frames(clip, begin, min(begin + SAMPLE_FRAMES, VIDEO_FRAMES)).to(self._device)
+        at_once = self._maker.sample_frames
+        for begin in range(0, min(len(clip), VIDEO_FRAMES), at_once):
+            batch = self._maker.all_frames(clip, begin, min(begin + at_once, VIDEO_FRAMES)).to(self._device)
             generated.append(to_uint8(self._train_step.generate(batch)[1]))
             inputs.append(to_uint8(batch.faces))
             target.append(to_uint8(batch.target))
