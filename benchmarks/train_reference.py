@@ -29,7 +29,7 @@ from tlbench.talklip.batches import MIN_FRAMES, Batch, BatchMaker
 from tlbench.talklip.dataset import TalkLipDataset
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import AHEAD_FRAMES, TalkLip
-from tlbench.talklip.train import build_networks
+from tlbench.talklip.talklip_training import build_networks
 from tlbench.talklip.train_config import ADAM_BETA1, ADAM_BETA2, LossConfig, OptimConfig
 from tlbench.talklip.train_step import TrainStep
 from tlbench.training.devices import FABRIC_PRECISION, Precision

@@ -1,4 +1,4 @@
-"""``tlbench train-reference``: trains the reference generator, TalkLip, in the variants of its paper."""
+"""``tlbench train-reference``: trains TalkLip in the variants of its paper, and the generators it is compared with."""
 
 from __future__ import annotations
 
@@ -28,11 +28,23 @@ from tlbench.cli.options import (
     weights_option,
 )
 from tlbench.errors import TlbenchError
-from tlbench.talklip.train_config import GAN_FORMS, INITS, VARIANTS, LossConfig, OptimConfig
+from tlbench.talklip.train_config import (
+    GAN_FORMS,
+    GENERATORS,
+    INITS,
+    SYNC_NORMS,
+    VARIANTS,
+    FaceformerLoss,
+    LossConfig,
+    OptimConfig,
+    Wav2LipLoss,
+)
 
 if TYPE_CHECKING:
     from tlbench.talklip.run_config import DataConfig, Devices, ModelConfig, TrainingConfig
+    from tlbench.talklip.stages import StageSchedule, SwitchSchedule
     from tlbench.talklip.train import TrainedReference
+    from tlbench.talklip.train_config import AnyLoss
 
 GROUPS = {
     "Settings from files": ("--recipe", "--config"),
@@ -40,14 +52,28 @@ GROUPS = {
         *("--dataset", "--data-root", "--train-split", "--val-split", "--train-list", "--val-list"),
         *("--boxes", "--detector", "--smooth", "--face", "--weights", "--cache"),
     ),
-    "Model": ("--variant", "--size", "--expert", "--init", "--init-from"),
+    "Model": (
+        *("--generator", "--variant", "--size", "--expert", "--sync-expert"),
+        *("--init", "--init-from", "--init-discriminator"),
+    ),
     "Optimisation": (
         *("--batch-clips", "--learning-rate", "--discriminator-lr", "--adam-beta1", "--warmup", "--lr-decay-fraction"),
-        *("--freeze-bn-from", "--lip-weight", "--contrast-weight", "--gan-weight", "--mouth-weight", "--seed"),
+        *("--freeze-bn-from", "--lip-weight", "--contrast-weight", "--sync-weight", "--sync-below", "--gan-weight"),
+        *("--mouth-weight", "--seed"),
     ),
-    "Stages and validation": ("--stage-steps", "--validate-every", "--val-clips", "--max-time"),
+    "Stages and validation": ("--stage-steps", "--steps", "--validate-every", "--val-clips", "--max-time"),
     "Devices": ("--accelerator", "--devices", "--precision", "--num-workers", "--threads"),
     "Output": ("--out", "--take-over", "--json"),
+}
+
+
+# Options that not every generator has, by their names in Python.
+OWNERS = {
+    **dict.fromkeys(("variant", "lip_weight", "contrast_weight", "stage_steps"), ("talklip",)),
+    **dict.fromkeys(("sync_weight", "sync_below", "sync_norm"), ("wav2lip",)),
+    "gan_weight": ("talklip", "wav2lip"),
+    "window_frames": ("faceformer",),
+    "steps": ("wav2lip", "faceformer"),
 }
 
 
@@ -79,14 +105,26 @@ def read_stage_steps(
 @weights_option
 @cache_option
 @click.option(
+    "--generator", type=click.Choice(GENERATORS), default="talklip", show_default=True, help="What is trained."
+)
+@click.option(
     "--variant",
     type=click.Choice(VARIANTS),
-    default="g+c",
-    show_default=True,
-    help="Local or global audio encoder, with or without contrastive loss; the bases are trained without an expert.",
+    help="TalkLip's audio encoder, local or global, with or without contrastive loss; the bases are trained without "
+    "an expert.  [default: g+c]",
 )
 @click.option("--size", metavar="published|miniature|tiny|FILE.json", help="Of the networks.  [default: published]")
-@click.option("--expert", metavar="NAME|FILE", help="The lip reader that the losses are computed with; not for bases.")
+@click.option(
+    "--expert",
+    metavar="NAME|FILE",
+    help="The lip reader that TalkLip's losses are computed with (not for bases), or Faceformer's audio encoder is of.",
+)
+@click.option(
+    "--sync-expert",
+    type=click.Path(path_type=Path),
+    metavar="NAME|FILE|FOLDER",
+    help="Wav2Lip's: OUT/best of `tlbench train-observer wav2lip-sync`, or a published file.",
+)
 @click.option(
     "--init",
     type=click.Choice(INITS),
@@ -99,6 +137,12 @@ def read_stage_steps(
     type=click.Path(path_type=Path),
     metavar="NAME|FILE|FOLDER",
     help="Train this generator further, such as OUT/last of another training or a published file.",
+)
+@click.option(
+    "--init-discriminator",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Train this discriminator further, such as OUT/discriminator.pth or a published file.  [default: a new one]",
 )
 @click.option(
     "--batch-clips", type=WholeNumber(min=1), default=8, show_default=True, help="Clips in a batch, on each device."
@@ -148,6 +192,12 @@ def read_stage_steps(
 )
 @click.option("--lip-weight", type=Number(min=0), help="Of the expert's loss.  [default: 1e-5]")
 @click.option("--contrast-weight", type=Number(min=0), help="Of the contrastive loss.  [default: 1e-3]")
+@click.option("--sync-weight", type=Number(min=0), help="Of Wav2Lip's sync loss, once it is used.  [default: 0.03]")
+@click.option(
+    "--sync-below",
+    type=Number(min=0, min_open=True),
+    help="It is used once its mean over the validation set is below this.  [default: 0.75]",
+)
 @click.option("--gan-weight", type=Number(min=0), help="Of the discriminator's loss.  [default: 0.07]")
 @click.option(
     "--mouth-weight",
@@ -162,8 +212,9 @@ def read_stage_steps(
     type=click.UNPROCESSED,
     callback=read_stage_steps,
     metavar="A,B,C",
-    help="Steps of each stage.  [default: by patience]",
+    help="TalkLip's steps of each stage.  [default: by patience]",
 )
+@click.option("--steps", type=WholeNumber(min=1), help="Steps of other generators.  [default: by patience]")
 @click.option(
     "--validate-every",
     type=WholeNumber(min=1),
@@ -251,14 +302,26 @@ def read_stage_steps(
     show_default=True,
     help="Steps between states.",
 )
+@click.option(
+    "--sync-norm",
+    cls=ConfigOnlyOption,
+    type=click.Choice(SYNC_NORMS),
+    help="Statistics that the sync expert normalises by: the batch's, as published, or its own.  [default: batch]",
+)
+@click.option(
+    "--window-frames",
+    cls=ConfigOnlyOption,
+    type=WholeNumber(min=2),
+    help="Consecutive frames that Faceformer generates in a step.  [default: 50]",
+)
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
-    """Train the reference generator, TalkLip; needs the extra 'train'.
+    """Train a generator: TalkLip, Wav2Lip or Faceformer; needs the extra 'train'.
 
-    It has three stages, as published: the audio encoder is frozen, then its last blocks are trained, then the expert's
-    losses are added. The generator of the last validation is kept as a package in OUT/last, which
-    `tlbench generate --generator` takes; OUT/config.toml has every option, for --config. A training that was stopped
-    is continued by the same command.
+    TalkLip has three stages, as published: the audio encoder is frozen, then its last blocks are trained, then the
+    expert's losses are added. Wav2Lip's sync loss is added once it is below 0.75 on the validation set. The generator
+    of the last validation is kept as a package in OUT/last, which `tlbench generate --generator` takes;
+    OUT/config.toml has every option, for --config. A training that was stopped is continued by the same command.
 
     Exit codes: 0 trained to the end; 1 stopped by --max-time, 130 by Ctrl-C, 143 by SIGTERM, everything saved; 2 not
     done.
@@ -316,22 +379,24 @@ def _model(options: Mapping[str, Any]) -> ModelConfig:
     from tlbench.talklip.run_config import ModelConfig
 
     size = None if options["size"] is None else read_size(options["size"])
-    return ModelConfig(options["expert"], options["init"], options["init_from"], size)
+    return ModelConfig(
+        options["expert"],
+        options["init"],
+        options["init_from"],
+        size,
+        options["sync_expert"],
+        options["init_discriminator"],
+    )
 
 
 def training_config(options: Mapping[str, Any]) -> TrainingConfig:
     """How the networks are trained, from the command's parameters."""
     from tlbench.talklip.batches import FrameMasking
     from tlbench.talklip.run_config import TrainingConfig
-    from tlbench.talklip.stages import StageSchedule
     from tlbench.talklip.trainer import TrainLoopConfig
 
-    published = LossConfig.for_variant(options["variant"])
-    weights = {
-        name: options[name] for name in ("lip_weight", "contrast_weight", "gan_weight") if options[name] is not None
-    }
     return TrainingConfig(
-        replace(published, gan_form=options["gan_form"], mouth_weight=options["mouth_weight"], **weights),
+        _loss(options),
         OptimConfig(
             options["learning_rate"],
             options["discriminator_lr"],
@@ -340,7 +405,7 @@ def training_config(options: Mapping[str, Any]) -> TrainingConfig:
             options["lr_decay_fraction"],
             options["freeze_bn_from"],
         ),
-        StageSchedule(options["stage_steps"], options["patience"]),
+        _schedule(options),
         TrainLoopConfig(
             options["batch_clips"],
             options["accumulate"],
@@ -351,6 +416,35 @@ def training_config(options: Mapping[str, Any]) -> TrainingConfig:
         ),
         FrameMasking(options["mask_probability"], options["mask_length"]),
     )
+
+
+def _loss(options: Mapping[str, Any]) -> AnyLoss:
+    """The weights of the generator's losses. Raises TlbenchError if an option of another generator is given."""
+    generator = options["generator"]
+    for name, owners in OWNERS.items():
+        if options[name] is not None and generator not in owners:
+            option = f"--{name.replace('_', '-')}"
+            instead = "; give the steps of each stage (--stage-steps)" if name == "steps" else ""
+            raise TlbenchError(
+                f"{option} is an option of {' and '.join(owners)}, not of {generator}; leave it out{instead} "
+                "(--generator)"
+            )
+    names = ("lip_weight", "contrast_weight", "gan_weight", "sync_weight", "sync_below", "sync_norm", "window_frames")
+    own = {name: options[name] for name in names if options[name] is not None}
+    if generator == "faceformer":
+        return FaceformerLoss(**own, mouth_weight=options["mouth_weight"])
+    common = {"gan_form": options["gan_form"], "mouth_weight": options["mouth_weight"]}
+    if generator == "wav2lip":
+        return Wav2LipLoss(**own, **common)
+    return replace(LossConfig.for_variant(options["variant"] or "g+c"), **own, **common)
+
+
+def _schedule(options: Mapping[str, Any]) -> StageSchedule | SwitchSchedule:
+    from tlbench.talklip.stages import StageSchedule, SwitchSchedule
+
+    if options["generator"] == "talklip":
+        return StageSchedule(options["stage_steps"], options["patience"])
+    return SwitchSchedule(options["steps"], options["patience"])
 
 
 def _devices(options: Mapping[str, Any]) -> Devices:

@@ -22,6 +22,7 @@ from tlbench.generation.generator import GenerateOptions, Generator
 _BUILT_IN = {
     "talklip": "tlbench.talklip.face_generator:TalkLipGenerator",
     "wav2lip": "tlbench.talklip.face_generator:Wav2LipGenerator",
+    "faceformer": "tlbench.talklip.faceformer_generator:FaceformerGenerator",
 }
 OF_FILES = "talklip"  # the generator of a file that does not say whose it is: it reads TalkLip's and Wav2Lip's
 

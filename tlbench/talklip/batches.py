@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -49,9 +51,12 @@ class FrameMasking:
             )
 
 
+AnyBatch = TypeVar("AnyBatch", bound="FaceBatch")
+
+
 @dataclass(frozen=True)
-class Batch:
-    """The tensors of a step: N selected frames of B clips of up to T frames.
+class FaceBatch:
+    """The faces of a step, of any generator.
 
     Attributes
     ----------
@@ -59,6 +64,27 @@ class Batch:
         BGR / 255: the face with its lower half black, then the identity, another face of the same clip.
     target : (N, 3, 96, 96) float32
         BGR / 255: the real face.
+    """
+
+    faces: Tensor
+    target: Tensor
+
+    def to(self: AnyBatch, device: torch.device) -> AnyBatch:
+        """The batch on a device."""
+        moved = {field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)}
+        return replace(self, **moved)
+
+    def pin_memory(self: AnyBatch) -> AnyBatch:
+        """The batch in pinned memory; called by torch's loader."""
+        return replace(self, **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Batch(FaceBatch):
+    """The tensors of a step of TalkLip: N selected frames of B clips of up to T frames.
+
+    Attributes
+    ----------
     audio : (B, F, T) float32 for a global audio encoder, (N, 1, 80, 16) for a local one
     padding_mask : (B, T) bool
         True for padding.
@@ -74,8 +100,6 @@ class Batch:
         Of the selected frames in ``frames``.
     """
 
-    faces: Tensor
-    target: Tensor
     audio: Tensor
     padding_mask: Tensor
     index: Tensor
@@ -83,15 +107,6 @@ class Batch:
     frames: Tensor
     boxes: Tensor
     rows: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
-        moved = {field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)}
-        return replace(self, **moved)
-
-    def pin_memory(self) -> Batch:
-        """The batch in pinned memory; called by torch's loader."""
-        return replace(self, **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
 
 
 def training_frames(
@@ -125,8 +140,40 @@ def _runs(starts: list[int], length: int) -> np.ndarray:
     return (np.array(starts)[:, None] + np.arange(length)).reshape(-1)
 
 
-class BatchMaker:
-    """Makes batches of clips.
+class Clips(Protocol):
+    """The clips of a set, by their numbers."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> TrainingClip: ...
+
+
+class FaceBatchMaker(ABC, Generic[AnyBatch]):
+    """Makes a generator's batches of clips, on the CPU.
+
+    Attributes
+    ----------
+    sample_frames : int
+        Frames of a sample video that are generated at once.
+    """
+
+    sample_frames: ClassVar[int] = 25
+
+    @abstractmethod
+    def training(self, clips: Sequence[TrainingClip], rng: np.random.Generator, *, use_expert: bool = True) -> AnyBatch:
+        """Clips with frames selected at random; with ``use_expert`` also what only the expert's loss needs."""
+
+    @abstractmethod
+    def validation_batches(self, clips: Clips, count: int) -> Iterator[AnyBatch]:
+        """Batches of the first ``count`` clips, the same at each validation."""
+
+    @abstractmethod
+    def all_frames(self, clip: TrainingClip, begin: int, end: int) -> AnyBatch:
+        """Every frame of a clip from ``begin`` up to ``end``, for sample videos. The first frame gives the identity."""
+
+
+class BatchMaker(FaceBatchMaker[Batch]):
+    """Makes batches of clips for TalkLip.
 
     Parameters
     ----------
@@ -161,6 +208,10 @@ class BatchMaker:
         """A clip with evenly spaced runs of frames."""
         return self._batch([clip], [validation_frames(len(clip), self._masking.length)], use_expert=True)
 
+    def validation_batches(self, clips: Clips, count: int) -> Iterator[Batch]:
+        """A batch for each clip."""
+        return (self.validation(clips[index]) for index in range(count))
+
     def all_frames(self, clip: TrainingClip, begin: int, end: int) -> Batch:
         """Every frame of a clip from ``begin`` up to ``end``, for sample videos. The first frame gives the identity."""
         selected = np.arange(begin, min(end, len(clip)))
@@ -173,14 +224,12 @@ class BatchMaker:
         selected = [frames for frames, _ in selections]
         target = np.concatenate([clip.faces[frames] for clip, frames in zip(clips, selected, strict=True)])
         identity = np.concatenate([clip.faces[other] for clip, (_, other) in zip(clips, selections, strict=True)])
-        pose = target.copy()
-        pose[:, FACE_SIDE // 2 :] = 0
         first_rows = np.cumsum([0, *(len(clip) for clip in clips)])[:-1]
         boxes = [clip.boxes[frames] for clip, frames in zip(clips, selected, strict=True)]
         no_tokens, no_frames = torch.zeros(len(clips), 0, dtype=torch.int64), torch.zeros(0, 0, 0, 3, dtype=torch.uint8)
         decode = use_expert and self._expert is not None
         return Batch(
-            faces=to_float(np.concatenate([pose, identity], axis=-1)),
+            faces=generator_input(target, identity),
             target=to_float(target),
             audio=self._audio(clips, selected, longest),
             padding_mask=torch.arange(longest)[None] >= torch.tensor([len(clip) for clip in clips])[:, None],
@@ -205,6 +254,16 @@ class BatchMaker:
         for row, of_clip in enumerate(features):
             padded[row, : len(of_clip)] = of_clip
         return torch.from_numpy(padded).transpose(1, 2)
+
+
+def generator_input(faces: np.ndarray, identity: np.ndarray) -> Tensor:
+    """What a generator is given: (N, 96, 96, 3) uint8 faces and identities to (N, 6, 96, 96) float32.
+
+    The lower half of each face becomes black.
+    """
+    pose = faces.copy()
+    pose[:, FACE_SIDE // 2 :] = 0
+    return to_float(np.concatenate([pose, identity], axis=-1))
 
 
 def to_uint8(faces: Tensor) -> np.ndarray:

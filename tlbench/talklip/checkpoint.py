@@ -27,11 +27,12 @@ from tlbench.errors import TlbenchError, quoted
 from tlbench.files import atomic_path
 from tlbench.observing.registry import capability
 from tlbench.talklip.discriminator import Discriminator
-from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
+from tlbench.talklip.generator import PUBLISHED, FacePainter, GeneratorDims, TalkLip
 from tlbench.training.expert import AudioEncoder, without_prefix
 
-GENERATOR = "talklip"  # `observer` of a package
-GENERATORS = ("talklip-g", "wav2lip")  # prefixes of the names of generators' cards
+GENERATOR, WAV2LIP = "talklip", "wav2lip"  # `observer` of a package; the same network, if its audio encoder is local
+NAMES = (GENERATOR, WAV2LIP)
+GENERATORS = ("talklip-g", "wav2lip", "faceformer")  # prefixes of the names of generators' cards
 ENTRY = "tlbench"  # added to files of the original's format
 PARALLEL = "module."  # prefix that torch.nn.DataParallel gives every name
 PUBLISHED_ENCODER = "avhubert"  # observer of the global audio encoder of published files
@@ -76,27 +77,38 @@ def generator_of(package: Package, path: Path) -> TalkLip:
 
     Raises TlbenchError, naming ``path``, if the package is of another model or its sizes do not fit.
     """
-    dims = stated_dims(package, path)
+    dims, encoder = stated_parts(package, path)
+    return build_network(lambda: TalkLip(dims, encoder), package.tensors, f"{GENERATOR}, {path}")
+
+
+def stated_parts(
+    package: Package, path: Path, names: tuple[str, ...] = NAMES
+) -> tuple[GeneratorDims, AudioEncoder | None]:
+    """The sizes that a package states, and its global audio encoder if it has one. Raises as :func:`generator_of`."""
+    dims = stated_dims(package, path, names)
     audio = package.config.get("audio", {})
     if not isinstance(audio, dict):
         raise TlbenchError(f"weights {path}: its configuration is not a generator's (audio is no JSON object)")
     observer, sizes = audio.get("observer", PUBLISHED_ENCODER), audio.get("sizes")
-    name = f"{GENERATOR}, {path}"
-    encoder: AudioEncoder | None = None
-    if dims.audio == "global":
-        encoder = _audio_encoder(observer, without_prefix(package.tensors, AUDIO), sizes, name)
-        if encoder.width != dims.audio_width:
-            raise TlbenchError(
-                f"weights {path}: its audio encoder has features of size {encoder.width}, its configuration "
-                f"says {dims.audio_width}"
-            )
-    return build_network(lambda: TalkLip(dims, encoder), package.tensors, name)
+    if dims.audio == "local":
+        return dims, None
+    name = f"{package.observer}, {path}"
+    encoder = _audio_encoder(observer, without_prefix(package.tensors, AUDIO), sizes, name)
+    if encoder.width != dims.audio_width:
+        raise TlbenchError(
+            f"weights {path}: its audio encoder has features of size {encoder.width}, its configuration "
+            f"says {dims.audio_width}"
+        )
+    return dims, encoder
 
 
-def stated_dims(package: Package, path: Path) -> GeneratorDims:
-    """The sizes that a package states. Raises TlbenchError, naming ``path``, if it has none that can be used."""
-    if package.observer != GENERATOR:
-        raise TlbenchError(f"package {path}: holds {quoted(package.observer)}, not {quoted(GENERATOR)}")
+def stated_dims(package: Package, path: Path, names: tuple[str, ...] = NAMES) -> GeneratorDims:
+    """The sizes that a package states.
+
+    Raises TlbenchError, naming ``path``, if it has none that can be used, or is of none of the generators ``names``.
+    """
+    if package.observer not in names:
+        raise TlbenchError(f"package {path}: holds {quoted(package.observer)}, not {' or '.join(map(quoted, names))}")
     try:
         return GeneratorDims.from_json(package.config["generator"])
     except (KeyError, TypeError, ValueError) as error:
@@ -146,10 +158,33 @@ def generator_to_finetune(
     return generator
 
 
-def package_of(generator: TalkLip, trained: Mapping[str, Any]) -> Package:
+def open_discriminator(path: Path) -> Discriminator:
+    """Load a discriminator to train it further: Wav2Lip's ``visual_quality_disc.pth``, or one written here.
+
+    Raises
+    ------
+    TlbenchError
+        If the file can't be read, is damaged or of another model.
+    """
+    tensors, config = _read(path)
+    if "binary_pred.0.weight" not in tensors:
+        raise TlbenchError(
+            f"weights {path}: is not a discriminator (its first tensor is {quoted(next(iter(tensors), ''))}); give "
+            "visual_quality_disc.pth, or OUT/discriminator.pth of a training (--init-discriminator)"
+        )
+    stated = (config or {}).get("discriminator", {})
+    try:
+        sizes = {"width": float(stated.get("width", 1.0)), "deepest": int(stated.get("deepest", 512))}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TlbenchError(f"weights {path}: its entry {quoted(ENTRY)} has no sizes of a discriminator") from error
+    name = f"discriminator, {path}"
+    return build_network(lambda: Discriminator(sizes["width"], int(sizes["deepest"])), tensors, name)
+
+
+def package_of(generator: FacePainter, trained: Mapping[str, Any], name: str = GENERATOR) -> Package:
     """A generator as a package, with its tensors copied to the CPU; ``trained`` is JSON for the configuration."""
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in generator.state_dict().items()}
-    return Package(GENERATOR, tensors, {**_sizes(generator), "trained": dict(trained)})
+    tensors = {key: tensor.detach().cpu().clone() for key, tensor in generator.state_dict().items()}
+    return Package(name, tensors, {**_sizes(generator), "trained": dict(trained)})
 
 
 def write_official(
@@ -179,7 +214,7 @@ def write_official(
         raise TlbenchError(f"checkpoint {path}: can't be written ({reason}); free some space") from error
 
 
-def _sizes(network: TalkLip | Discriminator) -> dict[str, Any]:
+def _sizes(network: FacePainter | Discriminator) -> dict[str, Any]:
     if isinstance(network, Discriminator):
         return {"discriminator": {"width": network.width, "deepest": network.deepest}}
     encoder = network.audio_encoder
@@ -193,6 +228,8 @@ def _read_generator(path: Path) -> Package:
     tensors, config = _read(path)
     if "binary_pred.0.weight" in tensors:
         raise TlbenchError(f"weights {path}: is a discriminator; give a generator")
+    if "face_encoder.0.conv_block.0.weight" in tensors:
+        raise TlbenchError(f"weights {path}: is a sync expert; give a generator")
     if "face_decoder_blocks.0.0.conv_block.0.weight" not in tensors:
         raise TlbenchError(
             f"weights {path}: is another model's file, not a generator of TalkLip or Wav2Lip (its first tensor is "

@@ -15,11 +15,10 @@ import torch
 from torch import nn
 
 from tlbench.errors import TlbenchError
-from tlbench.talklip.generator import FACES
+from tlbench.talklip.generator import FACES, FacePainter
 
 if TYPE_CHECKING:
-    from tlbench.talklip.batches import Batch
-    from tlbench.talklip.generator import TalkLip
+    from collections.abc import Callable
 
 COLOURS = FACES // 2
 OTHER_SCALE = 0.1  # of the random weights of the output block: small against the copied colours, large enough to learn
@@ -29,8 +28,14 @@ SLOPE = 4.8  # of the line through 0.5 that is nearest to the inverse of a sigmo
 
 
 @torch.no_grad()
-def init_as_copy(generator: TalkLip, batch: Batch) -> None:
+def init_as_copy(generator: FacePainter, run: Callable[[], object]) -> None:
     """Make an untrained generator copy its input; its batch norms get the statistics of a batch.
+
+    Parameters
+    ----------
+    generator : FacePainter
+    run : callable
+        Generates the faces of that batch.
 
     Raises
     ------
@@ -63,15 +68,15 @@ def init_as_copy(generator: TalkLip, batch: Batch) -> None:
     for colour in range(COLOURS):
         last.weight[colour, [colour, colour + COLOURS]] = SLOPE
     for norm in (first_norm, out_norm):
-        _measure_statistics(generator, batch)
+        _measure_statistics(generator, run)
         assert norm.running_var is not None
         assert norm.running_mean is not None
         norm.weight[:FACES] = (norm.running_var[:FACES] + norm.eps).sqrt()
         norm.bias[:FACES] = norm.running_mean[:FACES]
-    _measure_statistics(generator, batch)
+    _measure_statistics(generator, run)
 
 
-def _scale_random_weights(generator: TalkLip, out: nn.Conv2d, last: nn.Conv2d) -> None:
+def _scale_random_weights(generator: FacePainter, out: nn.Conv2d, last: nn.Conv2d) -> None:
     """Scale the random weights of the output block and of the decoder's skip connections down."""
     assert out.bias is not None
     out.weight.mul_(OTHER_SCALE)
@@ -91,14 +96,14 @@ def _output_channels(block: nn.Module) -> int:
     return norm.num_features
 
 
-def _convolution(generator: TalkLip, name: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+def _convolution(generator: FacePainter, name: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     convolution, norm = generator.get_submodule(f"{name}.0"), generator.get_submodule(f"{name}.1")
     assert isinstance(convolution, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     return convolution, norm
 
 
-def _measure_statistics(generator: TalkLip, batch: Batch) -> None:
+def _measure_statistics(generator: FacePainter, run: Callable[[], object]) -> None:
     """Set the running statistics of all batch norms to those of a batch."""
     norms = [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -106,7 +111,7 @@ def _measure_statistics(generator: TalkLip, batch: Batch) -> None:
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
-    generator.paint(generator.audio_embedding(batch.audio, batch.padding_mask, batch.index), batch.faces)
+    run()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     for module, mode in modes:

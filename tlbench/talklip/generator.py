@@ -148,24 +148,24 @@ class ContrastiveProjection(nn.Module):
         return nn.functional.normalize(projected, dim=1)
 
 
-class TalkLip(nn.Module):
-    """The generator. :meth:`forward` is :meth:`audio_embedding`, then :meth:`paint`.
+class FacePainter(nn.Module):
+    """What paints a face: the encoder of two faces, and the decoder that joins its stages with an embedding.
 
-    Parameters
-    ----------
-    dims : GeneratorDims
-    audio_encoder : AudioEncoder or None
-        A global one with features of size ``dims.audio_width``. None for a local one, which is built here.
+    Subclasses call :meth:`_build_encoder` and :meth:`_build_decoder`, around what they have between them: the order of
+    a state dict is the published one.
     """
 
-    def __init__(self, dims: GeneratorDims, audio_encoder: AudioEncoder | None = None) -> None:
+    audio_encoder: nn.Module
+    face_encoder_blocks: nn.ModuleList
+    face_decoder_blocks: nn.ModuleList
+    output_block: nn.Sequential
+
+    def __init__(self, dims: GeneratorDims) -> None:
         super().__init__()
-        if (audio_encoder is None) != (dims.audio == "local"):
-            raise ValueError(f"a generator with a {dims.audio} audio encoder was given {audio_encoder}")
         self.dims = dims
-        down = [dims.channels(count) for count in ENCODER]
-        up = [dims.channels(count) for count in DECODER]
-        joined = [below + skip for below, skip in zip(up, reversed(down), strict=True)]  # after each skip connection
+
+    def _build_encoder(self) -> None:
+        down = [self.dims.channels(count) for count in ENCODER]
         self.face_encoder_blocks = nn.ModuleList(
             [nn.Sequential(Convolution(FACES, down[0], 7, 1, 3))]  # 96x96
             + [
@@ -174,12 +174,12 @@ class TalkLip(nn.Module):
             ]
             + [nn.Sequential(Convolution(down[5], down[6], 3), Convolution(down[6], down[6], 1))]  # 1x1
         )
-        if audio_encoder is None:
-            one, two, three, four = (dims.channels(count) for count in LOCAL_AUDIO)
-            self.audio_encoder: nn.Module = local_audio_encoder((one, two, three, four, dims.embedding))
-        else:
-            self.audio_encoder = audio_encoder
-            self.audio_map = nn.Linear(dims.audio_embedding_width, dims.embedding)
+
+    def _build_decoder(self) -> None:
+        dims = self.dims
+        down = [dims.channels(count) for count in ENCODER]
+        up = [dims.channels(count) for count in DECODER]
+        joined = [below + skip for below, skip in zip(up, reversed(down), strict=True)]  # after each skip connection
         self.face_decoder_blocks = nn.ModuleList(
             [nn.Sequential(Convolution(dims.embedding, up[0], 1))]  # 1x1
             + [
@@ -191,6 +191,46 @@ class TalkLip(nn.Module):
         self.output_block = nn.Sequential(
             Convolution(joined[6], narrow, 3, 1, 1), nn.Conv2d(narrow, 3, 1), nn.Sigmoid()
         )
+
+    def encode_faces(self, faces: Tensor) -> list[Tensor]:
+        """Outputs of the face encoder's stages: (N, 16, 96, 96) first, (N, 512, 1, 1) last."""
+        outputs = []
+        for block in self.face_encoder_blocks:
+            faces = block(faces)
+            outputs.append(faces)
+        return outputs
+
+    def decode(self, embedding: Tensor, skips: list[Tensor]) -> Tensor:
+        """Faces from (N, 512) embeddings and the outputs of the encoder's stages: (N, 3, 96, 96)."""
+        x = embedding[:, :, None, None]  # (N, 512, 1, 1)
+        for block, skip in zip(self.face_decoder_blocks, reversed(skips), strict=True):
+            x = torch.cat([block(x), skip], dim=1)
+        generated: Tensor = self.output_block(x)
+        return generated
+
+
+class TalkLip(FacePainter):
+    """The generator. :meth:`forward` is :meth:`audio_embedding`, then :meth:`paint`.
+
+    Parameters
+    ----------
+    dims : GeneratorDims
+    audio_encoder : AudioEncoder or None
+        A global one with features of size ``dims.audio_width``. None for a local one, which is built here.
+    """
+
+    def __init__(self, dims: GeneratorDims, audio_encoder: AudioEncoder | None = None) -> None:
+        super().__init__(dims)
+        if (audio_encoder is None) != (dims.audio == "local"):
+            raise ValueError(f"a generator with a {dims.audio} audio encoder was given {audio_encoder}")
+        self._build_encoder()
+        if audio_encoder is None:
+            one, two, three, four = (dims.channels(count) for count in LOCAL_AUDIO)
+            self.audio_encoder = local_audio_encoder((one, two, three, four, dims.embedding))
+        else:
+            self.audio_encoder = audio_encoder
+            self.audio_map = nn.Linear(dims.audio_embedding_width, dims.embedding)
+        self._build_decoder()
         if dims.contrast_width:
             self.sync_net = ContrastiveProjection(dims.audio_embedding_width, dims.contrast_width)
 
@@ -234,19 +274,7 @@ class TalkLip(nn.Module):
     def paint(self, embedding: Tensor, faces: Tensor) -> Tensor:
         """Faces from audio embeddings: (N, audio_embedding_width) and (N, 6, 96, 96) to (N, 3, 96, 96)."""
         x = embedding if self.dims.audio == "local" else self.audio_map(embedding)
-        x = x[:, :, None, None]  # (N, 512, 1, 1)
-        for block, skip in zip(self.face_decoder_blocks, reversed(self.encode_faces(faces)), strict=True):
-            x = torch.cat([block(x), skip], dim=1)
-        generated: Tensor = self.output_block(x)
-        return generated
-
-    def encode_faces(self, faces: Tensor) -> list[Tensor]:
-        """Outputs of the face encoder's stages: (N, 16, 96, 96) first, (N, 512, 1, 1) last."""
-        outputs = []
-        for block in self.face_encoder_blocks:
-            faces = block(faces)
-            outputs.append(faces)
-        return outputs
+        return self.decode(x, self.encode_faces(faces))
 
     def tune_audio(self, blocks: int) -> None:
         """Make the last ``blocks`` transformer blocks of a global audio encoder trainable, and freeze the rest of it.

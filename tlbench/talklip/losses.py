@@ -53,24 +53,28 @@ def expert_input(preprocessing: ExpertPreprocessing, batch: Batch, faces: Tensor
     return padded.masked_scatter(~batch.padding_mask[..., None, None], normalised)[:, None]
 
 
-def reconstruction_loss(l1: Tensor, generated: Tensor, target: Tensor, mouth_weight: float) -> Tensor:
-    """Mean absolute error in which pixels around the mouth have a larger weight.
+def reconstruction_loss(
+    error: Tensor, generated: Tensor, target: Tensor, mouth_weight: float, *, power: int = 1
+) -> Tensor:
+    """Mean absolute or squared error in which pixels around the mouth have a larger weight.
 
     Parameters
     ----------
-    l1 : ()
-        Mean absolute error of all pixels.
+    error : ()
+        Mean absolute error of all pixels, or mean squared error.
     generated, target : (N, 3, 96, 96) between 0 and 1
     mouth_weight : float
         Weight of a pixel of ``MOUTH``, where other pixels have the weight 1; 1 as published.
+    power : int
+        1 for absolute errors, 2 for squared ones.
     """
     if mouth_weight == 1:
-        return l1
+        return error
     rows, columns = MOUTH
-    mouth = (generated[..., rows, columns].float() - target[..., rows, columns]).abs()
+    mouth = (generated[..., rows, columns].float() - target[..., rows, columns]).abs() ** power
     share = mouth[0].numel() / target[0].numel()
     extra = mouth_weight - 1
-    return (l1 + extra * share * mouth.mean()) / (1 + extra * share)
+    return (error + extra * share * mouth.mean()) / (1 + extra * share)
 
 
 def gan_losses(real: Tensor, fake: Tensor, form: GanForm = "code") -> dict[str, Tensor]:
@@ -97,6 +101,23 @@ def gan_losses(real: Tensor, fake: Tensor, form: GanForm = "code") -> dict[str, 
         printed = {"perceptual": -F.softplus(fake), "real": -F.softplus(real), "fake": -F.softplus(-fake)}
         losses = {name: value.clamp(min=LOWEST_LOG) for name, value in printed.items()}
     return {name: value.mean() for name, value in losses.items()}
+
+
+def sync_losses(speech: Tensor, faces: Tensor, matching: Tensor) -> Tensor:
+    """Binary cross-entropy of the cosine similarity, (n,) in nats, as ``cosine_loss`` of Wav2Lip's training scripts.
+
+    The sync expert's embeddings have no negative numbers, so that the cosine is between 0 and 1 and is taken for the
+    probability that speech and lips belong together.
+
+    Parameters
+    ----------
+    speech, faces : (n, C)
+    matching : (n,) float32
+        1 where they belong together, else 0.
+    """
+    likeness = F.cosine_similarity(speech.float(), faces.float()).clamp(0, 1)  # rounding gives 1.0000001
+    with torch.autocast(likeness.device.type, enabled=False):
+        return F.binary_cross_entropy(likeness, matching, reduction="none")
 
 
 def contrastive_loss(video_features: Tensor, audio_features: Tensor) -> Tensor:

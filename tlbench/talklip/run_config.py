@@ -14,8 +14,8 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.face_boxes import BoxRule, choose_rule
 from tlbench.talklip.batches import FrameMasking
 from tlbench.talklip.divergence_guard import DivergenceGuardConfig
-from tlbench.talklip.stages import StageSchedule
-from tlbench.talklip.train_config import Init, LossConfig, OptimConfig
+from tlbench.talklip.stages import StageSchedule, SwitchSchedule
+from tlbench.talklip.train_config import AnyLoss, Init, OptimConfig
 from tlbench.talklip.trainer import TrainLoopConfig
 from tlbench.training.devices import Precision
 
@@ -107,12 +107,18 @@ class ModelConfig:
     size : str or mapping or None
         One of the generator's sizes, or ``{"width": 0.25, "deepest": 96}``; None for ``published``, or the size that
         ``init_from`` has.
+    sync_expert : Path or None
+        Name, file or package of the sync expert that Wav2Lip is trained with.
+    init_discriminator : Path or None
+        File of a discriminator that is trained further; None for a new one.
     """
 
     expert: str | None = None
     init: Init = "random"
     init_from: Path | None = None
     size: str | Mapping[str, Any] | None = None
+    sync_expert: Path | None = None
+    init_discriminator: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -139,26 +145,33 @@ class InitCheckpoint:
 class TrainingConfig:
     """How the networks are trained; all but ``loss`` are as published by default."""
 
-    loss: LossConfig
+    loss: AnyLoss
     optim: OptimConfig = field(default_factory=OptimConfig)
-    stages: StageSchedule = field(default_factory=StageSchedule)
+    stages: StageSchedule | SwitchSchedule = field(default_factory=StageSchedule)
     loop: TrainLoopConfig = field(default_factory=TrainLoopConfig)
     masking: FrameMasking = field(default_factory=FrameMasking)
     guard: DivergenceGuardConfig = field(default_factory=DivergenceGuardConfig)
 
     def __post_init__(self) -> None:
-        if self.optim.lr_decay_fraction and self.stages.steps is None:
+        if self.optim.lr_decay_fraction and self.stages.total is None:
             raise TlbenchError(
-                "a learning rate that decays needs a fixed number of steps (--lr-decay-fraction, --stage-steps)"
+                f"a learning rate that decays needs a fixed number of steps (--lr-decay-fraction, {self.steps_option})"
             )
+
+        if isinstance(self.stages, StageSchedule) != (self.loss.generator == "talklip"):
+            raise ValueError(f"{self.loss.generator} is not trained by {self.stages}")
+
+    @property
+    def steps_option(self) -> str:
+        """The option that fixes the number of steps."""
+        return "--stage-steps" if isinstance(self.stages, StageSchedule) else "--steps"
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON, as ``settings.json`` of the run folder has them."""
         return {
             "loss": self.loss.to_json(),
             "optim": self.optim.to_json(),
-            "stage_steps": None if self.stages.steps is None else list(self.stages.steps),
-            "patience": self.stages.patience,
+            **self.stages.to_json(),
             **self.loop.to_json(),
             "masking": {"probability": self.masking.probability, "length": self.masking.length},
             "guard": {"limit": self.guard.limit, "window": self.guard.window},

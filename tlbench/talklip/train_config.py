@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from tlbench.errors import TlbenchError, listed, quoted
 
+GeneratorName = Literal["talklip", "wav2lip", "faceformer"]
+GENERATORS: tuple[GeneratorName, ...] = ("talklip", "wav2lip", "faceformer")
 VARIANTS = ("l", "l+c", "g", "g+c", "base-no-lip", "base-no-lip-gan")
 ADAM_BETA1, ADAM_BETA2 = 0.5, 0.999  # train.py
 GanForm = Literal["code", "paper"]
 GAN_FORMS: tuple[GanForm, ...] = ("code", "paper")
 Init = Literal["random", "copy"]
 INITS: tuple[Init, ...] = ("random", "copy")
+SyncNorm = Literal["batch", "running"]
+SYNC_NORMS: tuple[SyncNorm, ...] = ("batch", "running")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class LossConfig:
         published. Four fifths of a face are not around the mouth. The L1 that is reported is not weighted.
     """
 
+    generator: ClassVar[GeneratorName] = "talklip"
     variant: str
     lip_weight: float = 1e-5
     contrast_weight: float = 1e-3
@@ -42,12 +47,7 @@ class LossConfig:
     mouth_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.gan_form not in GAN_FORMS:
-            raise TlbenchError(
-                f"no form {quoted(self.gan_form)} of the GAN losses; there are {', '.join(GAN_FORMS)} (gan_form)"
-            )
-        if self.mouth_weight < 1:
-            raise TlbenchError(f"mouth weight {self.mouth_weight}: must be at least 1 (--mouth-weight)")
+        _check_form_and_mouth(self.gan_form, self.mouth_weight)
 
     @classmethod
     def for_variant(cls, variant: str) -> LossConfig:
@@ -74,6 +74,88 @@ class LossConfig:
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Wav2LipLoss:
+    """The weights of Wav2Lip's losses; the defaults are those of ``hq_wav2lip_train.py`` and ``hparams.py``.
+
+    Attributes
+    ----------
+    sync_weight : float
+        Of the sync expert's loss, once it is used. The reconstruction loss has the weight ``1 - gan_weight`` before,
+        and ``1 - sync_weight - gan_weight`` then.
+    sync_below : float
+        The sync loss is used once its mean over the validation set is below this, in nats.
+    gan_weight : float
+        Of the quality discriminator's loss; 0 for Wav2Lip without it (``wav2lip_train.py``).
+    gan_form : "code" or "paper"
+        As of :class:`LossConfig`.
+    mouth_weight : float
+        As of :class:`LossConfig`; 1 as published.
+    sync_norm : "batch" or "running"
+        What the sync expert's batch norms normalise by: the statistics of the batch, as in the published code, which
+        leaves the expert in training mode, or those of the expert's own training.
+    """
+
+    generator: ClassVar[GeneratorName] = "wav2lip"
+    sync_weight: float = 0.03
+    sync_below: float = 0.75
+    gan_weight: float = 0.07
+    gan_form: GanForm = "code"
+    mouth_weight: float = 1.0
+    sync_norm: SyncNorm = "batch"
+
+    def __post_init__(self) -> None:
+        _check_form_and_mouth(self.gan_form, self.mouth_weight)
+        if self.sync_weight + self.gan_weight >= 1:
+            raise TlbenchError(
+                f"weights {self.sync_weight:g} of the sync loss and {self.gan_weight:g} of the discriminator's leave "
+                "nothing of 1 for L1; give smaller ones (--sync-weight, --gan-weight)"
+            )
+        if self.sync_norm not in SYNC_NORMS:
+            raise TlbenchError(f"no {quoted(self.sync_norm)} for a sync expert{listed(self.sync_norm, SYNC_NORMS)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FaceformerLoss:
+    """Faceformer's loss, mean squared error, and the windows it is computed on.
+
+    Attributes
+    ----------
+    window_frames : int
+        Consecutive frames of a clip that are generated in a step. FaceFormer takes whole clips of meshes; 50 are two
+        periods, so that the bias of the attention is used.
+    mouth_weight : float
+        As of :class:`LossConfig`.
+    """
+
+    generator: ClassVar[GeneratorName] = "faceformer"
+    window_frames: int = 50
+    mouth_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_form_and_mouth("code", self.mouth_weight)
+        if self.window_frames < 2:
+            raise TlbenchError(f"windows of {self.window_frames} frames: give at least 2 (window_frames)")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+
+AnyLoss: TypeAlias = "LossConfig | Wav2LipLoss | FaceformerLoss"
+
+
+def _check_form_and_mouth(gan_form: GanForm, mouth_weight: float) -> None:
+    if gan_form not in GAN_FORMS:
+        raise TlbenchError(f"no form {quoted(gan_form)} of the GAN losses; there are {', '.join(GAN_FORMS)} (gan_form)")
+    if mouth_weight < 1:
+        raise TlbenchError(f"mouth weight {mouth_weight}: must be at least 1 (--mouth-weight)")
 
 
 @dataclass(frozen=True)
@@ -121,6 +203,16 @@ class OptimConfig:
         else:
             decay = 1.0
         return min(warmup, decay, 1.0)
+
+    def recipe(self) -> dict[str, Any]:
+        """Part of the entry ``recipe`` of packages, under the names that they have had from the start."""
+        return {
+            "learning_rate": self.learning_rate,
+            "judge_rate": self.discriminator_lr,
+            "momentum": self.adam_beta1,
+            "warmup": self.warmup_steps,
+            "fade": self.lr_decay_fraction,
+        }
 
     def bn_frozen(self, step: int) -> bool:
         """Whether the generator's batch norms keep their statistics at a step, counted from 0."""

@@ -1,4 +1,4 @@
-"""The training loop of the generator: steps, stages, validation, rollbacks after divergence, and states.
+"""The training loop of every generator: steps, stages, validation, rollbacks after divergence, and states.
 
 As in :mod:`tlbench.training.loop`, a step depends on what came before it only through the weights and the optimisers'
 states. The clips of its batch, the frames that are selected and masked, and dropout follow from the seed, the number of
@@ -13,21 +13,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 import torch
 
 from tlbench.checkpoints.package import own_package, replace_package
-from tlbench.talklip.batches import Batch, BatchMaker
-from tlbench.talklip.checkpoint import package_of, write_official
+from tlbench.talklip.batches import FaceBatchMaker
+from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.copy_init import init_as_copy
 from tlbench.talklip.dataset import TalkLipDataset
+from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_not_finite
+from tlbench.talklip.generator import FacePainter, TalkLip
+from tlbench.talklip.generator_step import BatchT, GeneratorStep
 from tlbench.talklip.loader import BatchLoader
-from tlbench.talklip.stages import AUDIO_TRAINED, DONE, EXPERT_USED, Stages, StageSchedule, described
+from tlbench.talklip.stages import Progress
 from tlbench.talklip.train_config import Init
-from tlbench.talklip.train_step import ADVERSARIAL, TrainStep
 from tlbench.talklip.validation import Validation
 from tlbench.training.loop import TrainingReport
 from tlbench.training.run_folder import STATE_ERRORS, RunLog, Sums, bad_state, check_progress, read_state, write_state
@@ -37,11 +39,10 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 LAST_NAME = "last"
-GENERATOR_NAME, DISCRIMINATOR_NAME = "generator.pth", "discriminator.pth"  # in the original's format
 SAMPLES_NAME = "samples"
 LOG_EVERY = 50  # steps
+CHECKED_CLIPS = 10  # clips of the validation set that show whether the expert is of use
 COPY_CLIPS = 24  # clips whose faces give the batch norms of `init_as_copy` their statistics
-CHECKED_CLIPS = 10  # clips of the validation set that show whether the expert can read them
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,18 @@ class Position:
         check_progress((self.step, self.tries), self.l1)
 
 
-class ReferenceTraining:
-    """A training of the generator.
+class ReferenceTraining(Generic[BatchT]):
+    """A training of a generator.
 
     Parameters
     ----------
-    train_step : TrainStep
+    train_step : GeneratorStep
         Networks, losses and optimisers.
-    maker : BatchMaker
+    maker : FaceBatchMaker
     train_set, val_set : TalkLipDataset
     out : Path
         The run folder: state, log, packages, samples, TensorBoard's files.
-    schedule : StageSchedule
+    stages : Progress
     config : TrainLoopConfig
     fabric : Fabric
         Devices and precision.
@@ -124,12 +125,12 @@ class ReferenceTraining:
 
     def __init__(
         self,
-        train_step: TrainStep,
-        maker: BatchMaker,
+        train_step: GeneratorStep[BatchT],
+        maker: FaceBatchMaker[BatchT],
         train_set: TalkLipDataset,
         val_set: TalkLipDataset,
         out: Path,
-        schedule: StageSchedule,
+        stages: Progress,
         config: TrainLoopConfig,
         fabric: Fabric,
         *,
@@ -143,10 +144,10 @@ class ReferenceTraining:
         self._train_set = train_set
         self._validation = Validation(train_step, maker, val_set, config.val_clips, fabric.device)
         self._out = out
-        self._stages = Stages(schedule)
+        self._stages = stages
         self._config = config
         self._fabric = fabric
-        self._guard = DivergenceGuard(guard, ADVERSARIAL)
+        self._guard = DivergenceGuard(guard, train_step.adversarial)
         self._init = init
         self._provenance = provenance
         self._position = Position()
@@ -188,21 +189,21 @@ class ReferenceTraining:
             self._check_expert(notify)
             self._save()
         self._enter_stage()
-        if self._stages.stage != DONE and self._fabric.global_rank == 0:
-            notify(described(self._stages.stage))
+        if not self._stages.is_over and self._fabric.global_rank == 0:
+            notify(self._stages.described())
         try:
             self._train(on_report, notify, stop)
         finally:
             if self._state_is_consistent:
                 self._save()
-        return self._position, self._stages.stage == DONE
+        return self._position, self._stages.is_over
 
     def _train(
         self, on_report: Callable[[TrainingReport], None], notify: Callable[[str], None], stop: Callable[[], bool]
     ) -> None:
         """The loop over steps."""
         config, batches = self._config, self._batches()
-        while self._stages.stage != DONE and not stop():
+        while not self._stages.is_over and not stop():
             self._state_is_consistent = False
             began = time.monotonic()
             divergence = self._step(batches)
@@ -211,20 +212,21 @@ class ReferenceTraining:
                 batches = self._batches()
                 continue
             self._sums.seconds += time.monotonic() - began
-            stage = self._stages.stage
-            self._stages.at_step(self._position.step)
-            validates = self._position.step % config.validate_every == 0 or self._stages.stage == DONE
+            ended = self._stages.at_step(self._position.step)
+            validates = self._position.step % config.validate_every == 0 or self._stages.is_over
+            stage = self._stages.stage, self._stages.is_over
             val_losses = self._validate() if validates else {}
             if not math.isfinite(val_losses.get("l1", 0.0)):
                 self._roll_back(f"l1 of the validation set is {val_losses['l1']}", notify)
                 batches = self._batches()
                 continue
-            if self._stages.stage != stage:
+            ended = ended or (self._stages.stage, self._stages.is_over) != stage
+            if ended:
                 self._enter_stage(notify)
                 batches = self._batches()
             report = self._report(val_losses) if validates or self._position.step % LOG_EVERY == 0 else None
             self._state_is_consistent = True
-            if self._stages.stage != stage or validates or self._position.step % config.save_every == 0:
+            if ended or validates or self._position.step % config.save_every == 0:
                 self._save()
             if report is not None and self._fabric.global_rank == 0:
                 on_report(report)
@@ -236,30 +238,25 @@ class ReferenceTraining:
             clips = [self._train_set[index] for index in range(min(len(self._train_set), COPY_CLIPS))]
             rng = np.random.default_rng((self._config.seed, 2))
             batch = self._maker.training(clips, rng, use_expert=False).to(self._fabric.device)
-            init_as_copy(self._train_step.generator, batch)
+            generator = self._train_step.networks["generator"]
+            assert isinstance(generator, FacePainter)
+            init_as_copy(generator, lambda: self._train_step.generate(batch))
 
     def _check_expert(self, notify: Callable[[str], None]) -> None:
-        """Report the expert's loss of real videos, and warn if it can't read them."""
-        expert = self._train_step.expert
-        if expert is None or self._fabric.global_rank != 0:
+        """Report what the expert says of real videos, and warn if that is nothing."""
+        if self._fabric.global_rank != 0:
             return
-        losses = self._validation.ground_truth_losses(CHECKED_CLIPS)
-        loss, chance = float(np.mean(losses)), math.log(expert.vocabulary)
-        line = (
-            f"the expert's loss on {len(losses)} real videos of the validation set is {loss:.2f} nats a token; "
-            f"guessing among its {expert.vocabulary} tokens gives {chance:.2f}"
-        )
-        if loss > chance / 2:
-            line += ": it can't read these videos, so a generator learns nothing from it; take another (--expert)"
-        self._notify(notify, line, {"truth_lip_per_token": round(loss, 5)})
+        checked = self._train_step.check_of_expert(self._validation.batches(CHECKED_CLIPS))
+        if checked is not None:
+            self._notify(notify, *checked)
 
-    def _step(self, batches: Iterator[Batch]) -> str | None:
+    def _step(self, batches: Iterator[BatchT]) -> str | None:
         """Train by one step. Returns why the training diverged, or None."""
         torch.manual_seed(
             (self._config.seed * 1009 + self._position.tries) * 1_000_003 + self._position.step
         )  # for dropout
         accumulated = [next(batches) for _ in range(self._config.accumulate)]
-        self._train_step.prepare_step(self._position.step, self._stages.schedule.total)
+        self._train_step.prepare_step(self._position.step, self._stages.total)
         means = self._fabric.all_reduce(self._train_step(accumulated), reduce_op="mean")
         assert isinstance(means, dict)
         losses = {name: float(value) for name, value in means.items()}
@@ -268,17 +265,17 @@ class ReferenceTraining:
         self._position.step += 1
         return self._guard.check(losses)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[BatchT]:
         """The batches from the next step on."""
         first = self._position.step * self._config.accumulate
         return self._loader.batches_from(first, self._position.tries, use_expert=self._train_step.use_expert)
 
     def _enter_stage(self, notify: Callable[[str], None] | None = None) -> None:
         """Set what is trained in the present stage."""
-        stage = self._stages.stage
-        self._train_step.set_stage(train_audio=stage >= AUDIO_TRAINED, use_expert=stage >= EXPERT_USED)
-        if notify is not None and stage not in self._stages.schedule.idle:
-            self._notify(notify, described(stage), {"stage": stage})
+        stages = self._stages
+        self._train_step.set_stage(train_audio=stages.train_audio, use_expert=stages.use_expert)
+        if notify is not None and not stages.is_idle:
+            self._notify(notify, stages.described(), {"stage": stages.stage})
 
     def _roll_back(self, reason: str, notify: Callable[[str], None]) -> None:
         """Return to the saved state, and draw other batches from there on."""
@@ -315,17 +312,17 @@ class ReferenceTraining:
             self._validation.write_samples(self._out / SAMPLES_NAME, f"{self._position.step:07d}")
         self._fabric.barrier()
         self._position.l1 = losses["l1"]
-        self._stages.validated(losses["l1"])
+        self._stages.validated(losses["l1"], losses)
         return losses
 
     def _publish(self, losses: Mapping[str, float]) -> None:
         """Write the networks as packages and in the original's format."""
         trained = {**self._provenance, "step": self._position.step, "stage": self._stages.stage, "judged": dict(losses)}
-        package = package_of(self._train_step.generator, trained)
+        package = self._train_step.package(trained)
         replace_package(own_package(package, "", trained, half=False), self._out / LAST_NAME)
-        step, epoch = self._position.step, self._epoch
-        write_official(self._train_step.generator, self._out / GENERATOR_NAME, step, epoch, trained)
-        write_official(self._train_step.discriminator, self._out / DISCRIMINATOR_NAME, step, epoch, trained)
+        for name, network in self._train_step.networks.items():
+            if isinstance(network, (TalkLip, Discriminator)):  # there is an original's format of these
+                write_official(network, self._out / f"{name}.pth", self._position.step, self._epoch, trained)
 
     @property
     def _epoch(self) -> int:
@@ -335,7 +332,7 @@ class ReferenceTraining:
         """The mean losses since the last report, which the log and TensorBoard get too."""
         sums, self._sums = self._sums, Sums()
         frame_rate = sums.frames * self._fabric.world_size / max(sums.seconds, 1e-9)
-        optim, total = self._train_step.optim, self._stages.schedule.total
+        optim, total = self._train_step.optim, self._stages.total
         report = TrainingReport(
             self._position.step,
             total,

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Generic
 
 import numpy as np
 import torch
 
-from tlbench.talklip.batches import BatchMaker, to_uint8
+from tlbench.talklip.batches import FaceBatchMaker, to_uint8
 from tlbench.talklip.dataset import TalkLipDataset
+from tlbench.talklip.generator_step import BatchT, GeneratorStep
 from tlbench.talklip.samples import VIDEO_FRAMES, Sample, draw_strip, write_sample_video
-from tlbench.talklip.train_step import TrainStep
 from tlbench.training.run_folder import Sums
 
-SAMPLE_FRAMES = 25  # generated at once
 SAMPLE_CLIPS = 4  # in the strip; the first of them is the video
 
 
-class Validation:
+class Validation(Generic[BatchT]):
     """The validation set, and how its batches are made.
 
     Parameters
     ----------
-    train_step : TrainStep
+    train_step : GeneratorStep
         Has the networks.
-    maker : BatchMaker
+    maker : FaceBatchMaker
     val_set : TalkLipDataset
     clips : int
         The number of clips that losses are computed on, the first ones; 0 for all.
@@ -32,7 +33,12 @@ class Validation:
     """
 
     def __init__(
-        self, train_step: TrainStep, maker: BatchMaker, val_set: TalkLipDataset, clips: int, device: torch.device
+        self,
+        train_step: GeneratorStep[BatchT],
+        maker: FaceBatchMaker[BatchT],
+        val_set: TalkLipDataset,
+        clips: int,
+        device: torch.device,
     ) -> None:
         self._train_step = train_step
         self._maker = maker
@@ -40,36 +46,27 @@ class Validation:
         self._clips = min(len(val_set), clips or len(val_set))
         self._device = device
 
-    def ground_truth_losses(self, clips: int) -> list[float]:
-        """The expert's loss of the real videos of the first clips, nats a token, one for each clip."""
-        first = [self._val_set[index] for index in range(min(len(self._val_set), clips))]
-        return [self._train_step.ground_truth_loss(self._maker.validation(clip).to(self._device)) for clip in first]
+    def batches(self, clips: int) -> Iterator[BatchT]:
+        """The batches of the first clips, on the device."""
+        made = self._maker.validation_batches(self._val_set, min(clips, len(self._val_set)))
+        return (batch.to(self._device) for batch in made)
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
-        """Mean losses over clips, of frames selected as the original selects them in validation.
-
-        The expert's losses are computed in every stage, to show how far a training without them gets.
-        """
+        """Mean losses over batches, of frames selected as the original selects them in validation."""
         train_step, sums = self._train_step, Sums()
         for network in train_step.networks.values():
             network.eval()
-        for index in range(self._clips):
-            batch = self._maker.validation(self._val_set[index]).to(self._device)
+        for index, batch in enumerate(self.batches(self._clips)):
             torch.manual_seed(index)  # for the negatives of the contrastive loss
-            with train_step.autocast():
-                audio_features, generated = train_step.generate(batch)
-                losses = {"l1": (generated.float() - batch.target).abs().mean()}
-                if train_step.expert is not None:
-                    losses |= train_step.expert_losses(batch, audio_features, generated)
-            sums.add(losses)
+            sums.add(train_step.validation_losses(batch))
         train_step.train()
         return sums.means()
 
     @torch.no_grad()
     def write_samples(self, folder: Path, name: str) -> None:
         """Write ``<name>.png``, a strip of the first clips, and ``<name>.mp4``, the first clip."""
-        self._train_step.generator.eval()
+        self._train_step.networks["generator"].eval()
         samples = [self._sample(index) for index in range(min(len(self._val_set), SAMPLE_CLIPS))]
         self._train_step.train()
         draw_strip(samples, folder / f"{name}.png")
@@ -78,8 +75,9 @@ class Validation:
     def _sample(self, index: int) -> Sample:
         clip = self._val_set[index]
         generated, inputs, target = [], [], []
-        for begin in range(0, min(len(clip), VIDEO_FRAMES), SAMPLE_FRAMES):
-            batch = self._maker.all_frames(clip, begin, min(begin + SAMPLE_FRAMES, VIDEO_FRAMES)).to(self._device)
+        at_once = self._maker.sample_frames
+        for begin in range(0, min(len(clip), VIDEO_FRAMES), at_once):
+            batch = self._maker.all_frames(clip, begin, min(begin + at_once, VIDEO_FRAMES)).to(self._device)
             generated.append(to_uint8(self._train_step.generate(batch)[1]))
             inputs.append(to_uint8(batch.faces))
             target.append(to_uint8(batch.target))

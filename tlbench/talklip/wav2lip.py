@@ -6,11 +6,17 @@ discriminator is :class:`~tlbench.talklip.discriminator.Discriminator` on :func:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tlbench.checkpoints.dims import NetworkDims
 from tlbench.talklip.generator import PUBLISHED, GeneratorDims, TalkLip
 from tlbench.talklip.layers import Convolution
+
+SYNC_FRAMES = 5  # of a window, as long as 0.2 s of speech; syncnet_T of color_syncnet_train.py
+SYNC_CHANNELS = (32, 64, 128, 256, 512)  # of both encoders, as published
 
 
 class Wav2Lip(TalkLip):
@@ -45,28 +51,60 @@ def frames_first(faces: Tensor) -> Tensor:
     return faces.permute(2, 0, 1, 3, 4).flatten(0, 1)
 
 
-class ColourSyncNet(nn.Module):
-    """Wav2Lip's lip-sync expert: embeddings of five lower halves of faces and of 0.2 s of speech, of unit length."""
+@dataclass(frozen=True)
+class SyncDims(NetworkDims):
+    """Sizes of a sync expert.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    width : float
+        Factor on the published numbers of channels.
+    deepest : int
+        The largest number of channels of a stage, and the size of the embeddings.
+    """
+
+    width: float = 1.0
+    deepest: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.width <= 4 or not 0 < self.deepest < 2**16:
+            raise ValueError(f"sizes of a sync expert out of range: {self}")
+
+    def channels(self, published: int) -> int:
+        """Channels of a stage that has ``published`` channels in the published network."""
+        return min(max(round(published * self.width), 1), self.deepest)
+
+
+class ColourSyncNet(nn.Module):
+    """Wav2Lip's lip-sync expert: embeddings of five lower halves of faces and of 0.2 s of speech, of unit length.
+
+    Parameters
+    ----------
+    dims : SyncDims
+    """
+
+    def __init__(self, dims: SyncDims = SyncDims()) -> None:
         super().__init__()
+        self.dims = dims
+        a, b, c, d, e = (dims.channels(count) for count in SYNC_CHANNELS)
         self.face_encoder = nn.Sequential(
-            Convolution(15, 32, 7, 1, 3),  # 48x96
-            *_stage(32, 64, 5, (1, 2), 2),
-            *_stage(64, 128, 3, 2, 3),
-            *_stage(128, 256, 3, 2, 2),
-            *_stage(256, 512, 3, 2, 2),
-            *_stage(512, 512, 3, 2, 0),
-            Convolution(512, 512, 3),
-            Convolution(512, 512, 1),
+            Convolution(3 * SYNC_FRAMES, a, 7, 1, 3),  # 48x96
+            *_stage(a, b, 5, (1, 2), 2),
+            *_stage(b, c, 3, 2, 3),
+            *_stage(c, d, 3, 2, 2),
+            *_stage(d, e, 3, 2, 2),
+            *_stage(e, e, 3, 2, 0),
+            Convolution(e, e, 3),
+            Convolution(e, e, 1),
         )
         self.audio_encoder = nn.Sequential(
-            *_stage(1, 32, 3, 1, 2),  # 80x16
-            *_stage(32, 64, 3, (3, 1), 2),
-            *_stage(64, 128, 3, 3, 2),
-            *_stage(128, 256, 3, (3, 2), 2),
-            Convolution(256, 512, 3),
-            Convolution(512, 512, 1),
+            *_stage(1, a, 3, 1, 2),  # 80x16
+            *_stage(a, b, 3, (3, 1), 2),
+            *_stage(b, c, 3, 3, 2),
+            *_stage(c, d, 3, (3, 2), 2),
+            Convolution(d, e, 3),
+            Convolution(e, e, 1),
         )
 
     def forward(self, mels: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,6 +113,12 @@ class ColourSyncNet(nn.Module):
             F.normalize(encoder(x).flatten(1), dim=1)
             for encoder, x in ((self.audio_encoder, mels), (self.face_encoder, faces))
         )
+
+
+def lower_halves(faces: Tensor) -> Tensor:
+    """(B * 5, 3, 96, 96) faces, the five of a window one after the other, to (B, 15, 48, 96) for the sync expert."""
+    halves = faces[:, :, faces.shape[2] // 2 :]
+    return halves.reshape(-1, SYNC_FRAMES * halves.shape[1], *halves.shape[2:])
 
 
 def _stage(inputs: int, outputs: int, kernel: int, stride: int | tuple[int, int], residuals: int) -> list[Convolution]:

@@ -20,9 +20,9 @@ from torch.utils.data import Dataset
 
 from tlbench.checkpoints.package import own_package, replace_package
 from tlbench.errors import TlbenchError
-from tlbench.metrics.catalogue import find_metric
 from tlbench.observing.evidence import first_not_finite
 from tlbench.training.batch_loading import load_batches
+from tlbench.training.preprocessed import PreprocessedDataset
 from tlbench.training.run_folder import (
     STATE_ERRORS,
     RunLog,
@@ -33,7 +33,6 @@ from tlbench.training.run_folder import (
     read_state,
     write_state,
 )
-from tlbench.training.sample_dataset import SampleDataset
 from tlbench.training.schedule import BatchPlan, Schedule
 from tlbench.training.trainable import TOTAL, Trainable
 
@@ -92,7 +91,7 @@ class _Progress:
 class _Batches(Dataset[dict[str, Tensor]]):
     """Batch ``n`` of a run, computed when it is accessed."""
 
-    def __init__(self, trainable: Trainable, train_set: SampleDataset, plan: BatchPlan, seed: int) -> None:
+    def __init__(self, trainable: Trainable, train_set: PreprocessedDataset, plan: BatchPlan, seed: int) -> None:
         self._trainable = trainable
         self._train_set = train_set
         self._plan = plan
@@ -109,7 +108,7 @@ class TrainingLoop:
     Parameters
     ----------
     trainable : Trainable
-    train_set, val_set : SampleDataset
+    train_set, val_set : PreprocessedDataset
     out : Path
         The run folder: state file, log, best package, TensorBoard's files.
     schedule : Schedule
@@ -128,8 +127,8 @@ class TrainingLoop:
     def __init__(
         self,
         trainable: Trainable,
-        train_set: SampleDataset,
-        val_set: SampleDataset,
+        train_set: PreprocessedDataset,
+        val_set: PreprocessedDataset,
         out: Path,
         schedule: Schedule,
         fabric: Fabric,
@@ -149,7 +148,7 @@ class TrainingLoop:
         self._num_workers = num_workers
         self._training_info = training_info
         self._view_id = view_id
-        self._metric = find_metric(trainable.metric)
+        self._metric = trainable.validation_metric()
         self._progress = _Progress()
         self._log = RunLog(out)
         self._sums = Sums()

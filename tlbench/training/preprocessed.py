@@ -90,6 +90,13 @@ class PreprocessedDataset(ABC):
     def __len__(self) -> int:
         return len(self.clips)
 
+    @abstractmethod
+    def __getitem__(self, index: int) -> Any:
+        """One clip as it is trained on."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(len(self)))
+
     def arrays(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one clip, as :meth:`_make` returned them. Raises TlbenchError if its file is damaged."""
         with opened_arrays(self._files[index]) as arrays:

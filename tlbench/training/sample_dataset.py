@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,9 +91,6 @@ class SampleDataset(PreprocessedDataset):
         spans = self._spans[index]
         labels = frame_labels(spans, self._label_numbers, self.lengths[index]) if spans else None
         return TrainingSample(self.clips[index], arrays["pictures"], samples, labels)
-
-    def __iter__(self) -> Iterator[TrainingSample]:
-        return (self[index] for index in range(len(self)))
 
     def _key(self, clip: Clip, sha256: str) -> Mapping[str, Any]:
         return {

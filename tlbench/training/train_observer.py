@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,19 @@ from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
 from tlbench.observing.registry import capability, observer_class
 from tlbench.training.devices import FABRIC_PRECISION, Precision, make_fabric
+from tlbench.training.preprocessed import PreprocessedDataset
 from tlbench.training.run_folder import claim, owned_run
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec
 from tlbench.training.schedule import Schedule
+from tlbench.training.trainable import LabelInventory
 from tlbench.version import VERSION
 
 if TYPE_CHECKING:
     from tlbench.training.loop import TrainingReport
-    from tlbench.training.trainable import LabelInventory, Trainable
+    from tlbench.training.trainable import Trainable
 
+# Networks that are trained like an observer's and score nothing: name to the Trainable, imported when it is used.
+OTHER_NETWORKS = {"wav2lip-sync": "tlbench.talklip.train_sync_expert:TrainableSyncExpert"}
 MAY_CHANGE = frozenset({"steps", "validate_every", "version"})  # settings that may differ when a run is resumed
 
 
@@ -105,7 +110,8 @@ def train_observer(
     Parameters
     ----------
     observer : str
-        ``autoavsr``, ``avhubert``, ``conformer``, ``mvm``, ``syncnet``, or another observer with a ``trainable``.
+        ``autoavsr``, ``avhubert``, ``conformer``, ``mvm``, ``syncnet``, or another observer with a ``trainable``;
+        ``wav2lip-sync`` for the sync expert that Wav2Lip is trained with.
     dataset, data_root, train_split, val_split
         The clips. No other split is read.
     out : Path
@@ -145,13 +151,16 @@ def train_observer(
     fabric = make_fabric(devices.accelerator, devices.devices, devices.precision, out)
     from tlbench.training.loop import BEST_NAME, TrainingLoop
 
-    kind: type[Trainable] = capability(observer, "trainable")
+    kind = find_trainable(observer)
     if init_from is not None:
         init_from = locate(init_from, [card for card in known_cards() if card.observer == observer], "init-from")
     train = load_dataset(dataset, data_root, split=train_split)
     val = load_dataset(dataset, data_root, split=val_split, limit=schedule.val_clips or None)
     view = view or kind.view_for(size, train.dataset.frame_size)
-    spec = _sample_spec(observer, view, train, needs_audio=kind.needs_audio)
+    if view not in kind.views():
+        raise TlbenchError(f"{observer} has no view {quoted(view)}{listed(view, kind.views())} (--view)")
+    folder = cache if cache is not None else default_cache()
+    train_set, val_set = (_clips(kind, selection, view, folder) for selection in (train, val))
     settings = {
         "version": VERSION,
         "observer": observer,
@@ -170,10 +179,8 @@ def train_observer(
 
     with owned_run(out, take_over=take_over):
         claim(out, settings, MAY_CHANGE)
-        folder = cache if cache is not None else default_cache()
-        train_set, val_set = (SampleDataset(selection, spec, folder) for selection in (train, val))
         inventory = _prepare(train_set, val_set, on_prepared or _ignore)
-        trainable = _build(observer, kind, size, init_from, inventory, schedule.seed)
+        trainable = _build(kind, size, init_from, inventory, schedule.seed)
         loop = TrainingLoop(
             trainable,
             train_set,
@@ -183,30 +190,45 @@ def train_observer(
             fabric,
             save_fp16=save_fp16,
             num_workers=devices.num_workers,
-            training_info=_training_info(settings, observer, train, view),
-            view_id=observer_class(observer).views[view],
+            training_info=_training_info(settings, kind, train, view),
+            view_id=kind.views()[view],
         )
         progress = loop.run(on_report or _ignore, stops)
     failures = {**train_set.failures, **val_set.failures}
     return TrainedObserver(out / BEST_NAME, trainable.metric, progress.best, progress.step, schedule.steps, failures)
 
 
-def _sample_spec(observer: str, view: str, selection: Selection, *, needs_audio: bool) -> SampleSpec:
-    """How clips become samples. Faces are detected as in scoring. Raises TlbenchError if the view can't be used."""
-    found = observer_class(observer)
-    if view not in found.views:
-        raise TlbenchError(f"{observer} has no view {quoted(view)}{listed(view, found.views)} (--view)")
-    recipe = found.recipe(view)
+def find_trainable(name: str) -> type[Trainable]:
+    """What trains a network, by the name of its observer or its own. Raises TlbenchError if there is none."""
+    target = OTHER_NETWORKS.get(name)
+    if target is None:
+        found: type[Trainable] = capability(name, "trainable")
+        return found
+    module, _, attribute = target.partition(":")
+    other: type[Trainable] = getattr(import_module(module), attribute)
+    return other
+
+
+def _clips(kind: type[Trainable], selection: Selection, view: str, cache: Path) -> PreprocessedDataset:
+    """The clips of a split. Faces are detected as in scoring. Raises TlbenchError if the view can't be used."""
+    own = kind.own_clips(selection, cache)
+    if own is not None:
+        return own
+    recipe = observer_class(kind.observer).recipe(view)
     if recipe is None or recipe.alignment:
-        raise TlbenchError(f"{observer} can't be trained with the view {quoted(view)}; choose another (--view)")
+        raise TlbenchError(f"{kind.observer} can't be trained with the view {quoted(view)}; choose another (--view)")
     boxes, _ = choose_rule(selection.fixed_box, EMBEDDED, 0, {})
-    return SampleSpec(recipe, boxes, needs_audio)
+    return SampleDataset(selection, SampleSpec(recipe, boxes, kind.needs_audio), cache)
 
 
-def _prepare(train_set: SampleDataset, val_set: SampleDataset, on_prepared: CountCallback) -> LabelInventory:
+def _prepare(
+    train_set: PreprocessedDataset, val_set: PreprocessedDataset, on_prepared: CountCallback
+) -> LabelInventory:
     """Preprocess the clips and number the labels; returns the training set's texts and labels."""
-    for samples in (train_set, val_set):
-        samples.prepare(on_prepared)
+    for clips in (train_set, val_set):
+        clips.prepare(on_prepared)
+    if not isinstance(train_set, SampleDataset) or not isinstance(val_set, SampleDataset):
+        return LabelInventory((), (), ())
     inventory = train_set.label_inventory()
     for samples in (train_set, val_set):
         samples.use_labels_of(inventory)
@@ -214,7 +236,6 @@ def _prepare(train_set: SampleDataset, val_set: SampleDataset, on_prepared: Coun
 
 
 def _build(
-    observer: str,
     kind: type[Trainable],
     size: str | Mapping[str, Any],
     init_from: Path | None,
@@ -223,14 +244,13 @@ def _build(
 ) -> Trainable:
     if init_from is None:
         return kind.from_scratch(size, inventory, seed)
-    package = open_package(init_from, capability(observer, "read_published"))
+    package = open_package(init_from, kind.read_published)
     return kind.from_checkpoint(package, init_from, inventory, seed)
 
 
-def _training_info(settings: Mapping[str, Any], observer: str, train: Selection, view: str) -> dict[str, Any]:
+def _training_info(settings: Mapping[str, Any], kind: type[Trainable], train: Selection, view: str) -> dict[str, Any]:
     """What the package says of its training, with the speakers and words that scoring compares clips with."""
-    needs = observer_class(observer).needs
-    domain = domain_of(train.dataset, train.clips, view, reads=needs.transcript or needs.word)
+    domain = domain_of(train.dataset, train.clips, view, reads=kind.reads())
     info = {name: settings[name] for name in ("version", "dataset", "size", "steps", "seed")}
     return {**info, "domain": domain.to_json()}
 

@@ -24,8 +24,13 @@ from torch import Tensor, nn
 from tlbench.checkpoints.dims import NetworkDims
 from tlbench.checkpoints.package import Package
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, listed, quoted
+from tlbench.metrics.catalogue import find_metric
+from tlbench.metrics.metric import Metric
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.registry import capability, observer_class
+from tlbench.training.preprocessed import PreprocessedDataset
 
 TOTAL = "loss"  # among the named losses of a step, the one that is minimised
 NO_LABEL = -1  # of frames without a label and of padding; the losses ignore it
@@ -79,7 +84,8 @@ class Trainable(ABC):
     Class attributes
     ----------------
     observer : str
-        Registry name of the observer that uses the trained network.
+        Registry name of the observer that uses the trained network. A network that no observer uses, such as Wav2Lip's
+        sync expert, has a name of its own here, and overrides the class methods below that ask the observer.
     metric : str
         Key of the metric that decides which checkpoint is the best.
     needs_audio : bool
@@ -92,6 +98,33 @@ class Trainable(ABC):
     metric: ClassVar[str]
     needs_audio: ClassVar[bool] = False
     sizes: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def views(cls) -> Mapping[str, str]:
+        """Name to id of the views that the network may be trained with."""
+        return observer_class(cls.observer).views
+
+    @classmethod
+    def reads(cls) -> bool:
+        """Whether the network reads words or sentences."""
+        needs = observer_class(cls.observer).needs
+        return needs.transcript or needs.word
+
+    @classmethod
+    def validation_metric(cls) -> Metric:
+        """The metric that decides which checkpoint is the best."""
+        return find_metric(cls.metric)
+
+    @classmethod
+    def read_published(cls, path: Path) -> Package:
+        """Read a published checkpoint file. Raises TlbenchError if it is damaged or of another model."""
+        package: Package = capability(cls.observer, "read_published")(path)
+        return package
+
+    @classmethod
+    def own_clips(cls, selection: Selection, cache: Path) -> PreprocessedDataset | None:
+        """The clips of a network that does not see them through an observer's view; None for all others."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -120,11 +153,11 @@ class Trainable(ABC):
         """The module that is trained. Its forward maps a batch to named scalar losses; ``loss`` is minimised."""
 
     @abstractmethod
-    def batch(self, samples: Sequence[TrainingSample], rng: np.random.Generator) -> dict[str, Tensor]:
-        """Augmented clips as tensors on the CPU. ``frames``, (B,), has the number of frames of each clip."""
+    def batch(self, samples: Sequence[Any], rng: np.random.Generator) -> dict[str, Tensor]:
+        """Augmented clips, items of the data set, as tensors on the CPU. ``frames``, (B,): frames of each clip."""
 
     @abstractmethod
-    def predict(self, samples: Iterable[TrainingSample], device: torch.device) -> list[Evidence]:
+    def predict(self, samples: Iterable[Any], device: torch.device) -> list[Evidence]:
         """The evidence that the observer would return for these clips with the current weights, in order.
 
         Clips are not augmented. The network is in training mode again afterwards.
