@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +23,16 @@ from tlbench.cli.options import (
 )
 from tlbench.errors import TlbenchError, quoted
 
+if TYPE_CHECKING:
+    from tlbench.figures.figure_files import Width
+
+
+_width: Callable[[Any], Any] = click.option(
+    "--width",
+    type=click.Choice(["column", "page"]),
+    help="Of a paper: 3.3 or 6.875 inches.  [default: as wide as it needs]",
+)
+
 
 @click.group("plot", cls=CommandGroup)
 def command() -> None:
@@ -34,7 +46,10 @@ def command() -> None:
 @split_option
 @manifest_option
 @click.option("--clip", required=True, metavar="ID", help="The clip to draw.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .png, .pdf or .svg file."
+)
+@_width
 @click.option("--names", metavar="A,B", help="Names of the rows.  [default: the folders' names]")
 @click.option(
     "--frames",
@@ -64,6 +79,7 @@ def snapshots(
     manifest: Path | None,
     clip: str,
     out: Path,
+    width: Width | None,
     names: str | None,
     count: int,
     begin_seconds: float,
@@ -91,6 +107,7 @@ def snapshots(
         end_seconds=end_seconds,
         at_seconds=_seconds(at),
         labels=labels,
+        width=width,
     )
     for line in missing:
         say(f"missing: {line}", err=True)
@@ -102,7 +119,10 @@ def snapshots(
 @click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True)
 @clip_options
 @click.option("--words", required=True, metavar="A,B", help="Two words that sound similar: MEETING,MEDIA.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .png, .pdf or .svg file."
+)
+@_width
 @click.option("--names", metavar="A,B", help="Names of the panels.  [default: the files' names]")
 @seed_option
 def embeddings(
@@ -115,6 +135,7 @@ def embeddings(
     manifest: Path | None,
     words: str,
     out: Path,
+    width: Width | None,
     names: str | None,
     seed: int,
 ) -> None:
@@ -143,6 +164,7 @@ def embeddings(
             names=as_names(names) or (),
             each=limit or EACH_WORD,
             seed=seed,
+            width=width,
             progress=progress,
         )
     for one in spreads:
