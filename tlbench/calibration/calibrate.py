@@ -75,7 +75,7 @@ def calibrate(
         See :func:`tlbench.scoring.score.prepare`. Without ``metrics``, all metrics of the observers that have a
         checkpoint here are used, not only headline metrics.
     out : Path, optional
-        ``tlbench-calibration`` if not given. Gets ``calibration.json``, ``calibration.md``, ``curves.png``, ``.pdf`` and
+        ``tlbench-calibration`` if not given. Gets ``calibration.json``, ``calibration.md``, ``curves.png``, ``.pdf``,
         ``.svg``, the records in ``points/<fault>/<size>``, and the faulty videos in ``work``, which may be deleted at
         any time.
     workers : int
