@@ -178,7 +178,9 @@ def test_files_are_written_and_records_are_where_the_file_says(desk: Path) -> No
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "calibration.json",
         "calibration.md",
+        "curves.pdf",
         "curves.png",
+        "curves.svg",
         "points",
         "work",
     ]

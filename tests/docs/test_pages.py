@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
+from scripts.front_page import PIXELS, SCALE, draw, numbers_in, points, stale
 from tests.docs.commands import PAGES, ROOT, tlbench_commands
 from tlbench.cli.main import group
 from tlbench.metrics.catalogue import all_metrics
@@ -61,3 +63,34 @@ def test_ci_runs_what_the_readme_says() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert '-m pytest -m "not slow" -n auto' in makefile
     assert ".[dev]" in (ROOT / "scripts" / "set_up.sh").read_text("utf-8")
+
+
+def test_links_of_the_readme_work_on_a_package_index_too() -> None:
+    """They are absolute, and those into the repository lead to files."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) > 10
+    repository = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+    assert repository is not None
+    for link in links:
+        assert link.startswith("https://"), link
+        if link.startswith(repository[1]):
+            kind, _, path = link.removeprefix(f"{repository[1]}/").partition("/")
+            assert kind in ("blob", "raw", "issues"), link
+            if kind == "issues":
+                template = path.rpartition("template=")[2]
+                assert (ROOT / ".github" / "ISSUE_TEMPLATE" / template).is_file(), link
+            else:
+                assert (ROOT / path.removeprefix("main/")).is_file(), link
+
+
+def test_the_picture_and_the_table_of_the_front_pages_are_those_of_the_records() -> None:
+    assert stale() == [], "run: python scripts/front_page.py"
+    assert len(points()) == 10
+
+
+def test_the_picture_can_be_drawn_and_holds_every_system(tmp_path: Path) -> None:
+    draw(tmp_path / "picture.png")
+    assert numbers_in(tmp_path / "picture.png") == [list(point) for point in points()]
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.size == (PIXELS[0] * SCALE, PIXELS[1] * SCALE)

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
+
+FindFaults: TypeAlias = "Callable[[Page], list[str]]"
+
+
+@pytest.fixture(scope="session")
+def axe() -> FindFaults:
+    """What axe finds wrong on an open page, one line each: faults for people who use a keyboard or a screen reader."""
+    pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
+    from axe_playwright_python.sync_playwright import Axe
+
+    tester = Axe()
+
+    def find(page: Page) -> list[str]:
+        violations = tester.run(page).response["violations"]
+        return [f"{one['id']}: {node['html'][:200]}" for one in violations for node in one["nodes"]]
+
+    return find
 
 
 @pytest.fixture(scope="module")

@@ -62,13 +62,14 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     lines = tlbench_commands(ROOT / "README.md")
-    assert [line.split()[1] for line in lines] == ["data", "check", "score", "score", "compare", "table", "report"]
+    steps = ["data", "check", "score", "score", "compare", "table", "report", "checkpoints"]
+    assert [line.split()[1] for line in lines] == steps
     demo = run("tlbench demo --sentences 2 --words 0", desk)  # what `make demo` runs, with fewer clips
     assert demo.returncode == 0, demo.stderr
     assert demo.stdout.index("talklip-gc-synthetic") < demo.stdout.index("ground-truth") < demo.stdout.index("static")
     assert "ground-truth-as-system" not in demo.stdout + demo.stderr
     assert (desk / "tlbench-demo" / "report-synthetic.html").is_file()
-    said, check, score, score_both, compare, table, report = (run(line, desk) for line in lines)
+    said, check, score, score_both, compare, table, report, verify = (run(line, desk) for line in lines)
 
     assert said.returncode == 0, said.stderr
 
@@ -97,3 +98,7 @@ def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
 
     assert report.returncode == 0, report.stderr
     assert (desk / "tlbench-results" / "ours" / "report.html").is_file()
+
+    assert verify.returncode == 2  # the file is its authors': the line says where to get it
+    assert "avhubert" in verify.stderr
+    assert verify.stderr.count("\n") == 1

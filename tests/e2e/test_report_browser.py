@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="driving a browser needs playwright (pip install playwright)")
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.e2e.conftest import FindFaults
 from tests.factories.report_factory import NASTY, NASTY_TEXTS, add_blind_rows, make_records, make_run
+from tlbench.files import file_sha256
+from tlbench.media.video_writer import write_video
 from tlbench.reporting.report import report
 
 PHONE = ViewportSize(width=390, height=780)
@@ -192,6 +197,62 @@ def test_a_card_leads_to_its_clip(opened: Opened) -> None:
     expect(opened.page.locator("#table [aria-expanded=true]")).to_have_text(name)
 
 
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filmed")
+    records = []
+    for place, record in enumerate(make_records(6)):
+        hashes = {}
+        for kind in ("generated", "reference"):
+            path = folder / kind / f"{record.id}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, [np.full((64, 48, 3), 60 + 20 * place + i, np.uint8) for i in range(10)])
+            hashes[kind] = file_sha256(path)
+        info = replace(record.info, generated_sha256=hashes["generated"], reference_sha256=hashes["reference"])
+        records.append(replace(record, info=info))
+    make_run(folder / "run", records, name="mine")
+    add_blind_rows(folder / "run", "most frequent sentence", "a test", unreadable=False)
+    make_run(folder / "controls" / "ground-truth", records, name="ground-truth", role="control")
+    return report(folder / "run", videos=[folder / "generated", folder / "reference"])
+
+
+def test_a_page_opens_with_three_films_that_play(browser: Browser, filmed: Path) -> None:
+    made = Opened(browser, filmed, DESKTOP)
+    cards = made.page.locator("#films .film")
+    expect(cards).to_have_count(3)
+    assert [text.split(":")[0] for text in cards.locator("h3").all_inner_texts()] == ["Best", "Median", "Worst"]
+    values = [float(text.split()[1]) for text in cards.locator("h3 b").all_inner_texts()]
+    assert values == sorted(values)
+    expect(cards.first).to_be_in_viewport()
+    expect(cards.first.locator(".columns span")).to_have_text(["real video", "mine"])
+    assert cards.locator(".reading").count() == 3
+    film = cards.nth(2).locator("video")
+    film.evaluate("video => video.play()")
+    made.page.wait_for_function("video => video.currentTime > 0.1", arg=film.element_handle())
+    assert film.evaluate("video => [video.videoWidth, video.videoHeight]") == [312, 208]
+    expect(made.page.locator("details.fold table").first).to_be_hidden()
+    cards.nth(2).locator("button").click()
+    expect(made.page.locator("#table [aria-expanded=true]")).to_be_focused()
+    made.close()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_fault_and_print_leaves_out_what_is_pressed(
+    browser: Browser, filmed: Path, both: Path, axe: FindFaults, dark: bool
+) -> None:
+    for page in (filmed, both):
+        made = Opened(browser, page, PHONE if dark else DESKTOP, dark)
+        made.page.locator("#table [data-clip]").first.click()
+        for fold in made.page.locator("details.fold > summary").all():
+            fold.click()
+        assert axe(made.page) == [], page
+        made.page.emulate_media(media="print")
+        expect(made.page.locator("#tools")).to_be_hidden()
+        expect(made.page.locator("#h-summary")).to_be_visible()
+        assert made.page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+        made.close()
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_both_schemes_and_sizes(browser: Browser, single: Path, size: ViewportSize, dark: bool) -> None:
@@ -211,6 +272,9 @@ def test_two_runs_side_by_side_begin_with_what_changed_most(browser: Browser, bo
     deltas = [abs(float(text)) for text in made.page.locator("#table tbody td:nth-child(2) .delta").all_inner_texts()]
     assert deltas == sorted(deltas, reverse=True)
     assert deltas[0] > 0
+    first = made.page.locator("#table tbody tr").first.locator("td:nth-child(2) .delta")
+    change = float(first.inner_text())  # of WER1: less is better
+    expect(first).to_have_class("delta good" if change < 0 else "delta bad")
     made.page.locator("#table [data-clip]").first.click()
     expect(made.page.locator(".detail h3")).to_have_text(["mine", "theirs"])
     assert made.page.locator(".detail .chart").first.locator("path").count() == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from playwright.sync_api import (
     expect,
 )
 
+from tests.e2e.conftest import FindFaults
 from tests.factories.site_factory import NASTY, make_leaderboards
 from tlbench.leaderboard import build as leaderboard
 
@@ -117,7 +120,7 @@ def published(tab: Page, papers: Path) -> Iterator[Opened]:
 
 def values(opened: Opened, arithmetic: str, column: int, group: int) -> list[float]:
     body = opened.board(arithmetic).locator(".standings tbody:not([hidden])").nth(group)
-    cells = body.locator(f"tr[data-kind]:not([hidden]) td:nth-child({column + 2}) .value")
+    cells = body.locator(f"tr[data-kind]:not([hidden]) td:nth-child({column + 3}) .value")
     return [float(text) for text in cells.all_inner_texts()]
 
 
@@ -195,6 +198,76 @@ def test_the_search_and_the_boxes_hide_rows_and_say_how_many_are_left(published:
     expect(board.locator(".count")).to_contain_text("12 of 12 rows")
 
 
+def test_the_rank_column_follows_the_sorted_column_and_names_ties(opened: Opened) -> None:
+    ranks = opened.board("sound").locator("tbody tr[data-kind=computed] td.rank")
+    assert [text.split() for text in ranks.all_inner_texts()[:3]] == [["1", "tie", "of", "2"]] * 2 + [["3"]]
+    opened.board("sound").locator("thead th button", has_text="PSNR").click()
+    place = (
+        opened.board("sound").locator("thead th").evaluate_all("all => all.findIndex(h => h.dataset.label === 'PSNR')")
+    )
+    shown = (
+        opened.board("sound")
+        .locator("tbody tr[data-kind=computed]")
+        .evaluate_all(
+            "(all, at) => all.map(row => [row.cells[0].firstChild.textContent, row.cells[at].dataset.rank])", place
+        )
+    )
+    assert len(shown) == 5
+    assert all(rank == own for rank, own in shown)
+    opened.board("sound").locator("thead th button", has_text="system").click()
+    assert set(ranks.all_inner_texts()) == {""}
+
+
+def test_what_is_chosen_is_in_the_address_and_a_link_shows_the_same(opened: Opened) -> None:
+    board, page = opened.board("sound"), opened.page
+    for _ in range(2):
+        board.locator("thead th button", has_text="LSE-D").click()
+    board.locator(".find").fill("reads")
+    board.get_by_role("checkbox", name="published").uncheck()
+    board.locator(".chooser summary").click()
+    board.get_by_role("checkbox", name="SSIM").uncheck()
+    board.get_by_role("checkbox", name="links").uncheck()
+    expect(board.locator("thead th:visible")).to_have_count(8)
+    shown, address = opened.groups("sound"), page.url
+    assert "#sound.sort=lse_d/sound&sound.worst=1&sound.find=reads&sound.without=published" in address
+    page.goto("about:blank")
+    page.goto(address)
+    assert opened.groups("sound") == shown
+    assert {name for _, names in shown for name in names} == {"Reads as well", "Reads well"}
+    expect(board.locator("thead th:visible")).to_have_count(8)
+    expect(board.locator(".count")).to_contain_text("worst first")
+    expect(opened.board("paper").locator(".count")).to_contain_text("8 of 8 rows")
+    page.evaluate("location.hash = '#paper'")
+    expect(board.locator("thead th:visible")).to_have_count(10)
+    expect(board.locator(".find")).to_have_value("")
+
+
+def test_what_is_shown_can_be_downloaded(opened: Opened) -> None:
+    board = opened.board("sound")
+    board.locator(".find").fill("e")
+    board.locator(".chooser summary").click()
+    board.get_by_role("checkbox", name="SSIM").uncheck()
+    with opened.page.expect_download() as loaded:
+        board.get_by_role("button", name="JSON").click()
+    assert loaded.value.suggested_filename == "grid-sound.json"
+    data = json.loads(Path(loaded.value.path()).read_text("utf-8"))
+    names = [name for _, names in opened.groups("sound") for name in names]
+    assert [row["system"] for row in data["rows"]] == names
+    assert NASTY in names
+    assert (data["dataset"], data["sorted_by"], data["rows"][0]["rank"]) == ("grid", "wer1/sound", 1)
+    first = data["rows"][0]["numbers"]["wer1/sound"]
+    assert first["low"] <= first["value"] <= first["high"]
+    assert first["protocol"].startswith("wer1[grid:test/")
+    assert "ssim/sound" not in data["rows"][0]["numbers"]
+    with opened.page.expect_download() as loaded:
+        board.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(Path(loaded.value.path()).read_text("utf-8").splitlines()))
+    assert [row["system"] for row in rows] == names
+    assert float(rows[0]["wer1/sound"]) == first["value"]
+    assert "ssim/sound" not in rows[0]
+    assert [row["trained_on_or_with"] for row in rows if row["system"] == "Reads as well"] == ["syncnet"]
+
+
 def test_a_column_explains_itself_on_hover_and_on_focus(opened: Opened) -> None:
     tip = opened.page.locator("#tip")
     expect(tip).to_be_hidden()
@@ -221,7 +294,7 @@ def test_the_keyboard_is_enough(opened: Opened) -> None:
     page.keyboard.type("other/")  # the key is a letter there
     expect(page.locator("#sound .find")).to_have_value("other/")
     page.locator("#sound .find").fill("")
-    for _ in range(4):  # three boxes, then the table's own scrolling
+    for _ in range(7):  # three boxes, the columns, two downloads, then the table's own scrolling
         page.keyboard.press("Tab")
     page.keyboard.press("Tab")  # names
     page.keyboard.press("Tab")  # WER1
@@ -254,7 +327,7 @@ def test_every_page_is_reached_from_the_front_page_without_a_complaint(tab: Page
             continue
         seen.add(url)
         made.page.goto(url)
-        found = made.page.locator("main a[href], nav a[href]").evaluate_all(
+        found = made.page.locator("main a[href]:not([download]), nav a[href]").evaluate_all(
             "all => all.map(a => new URL(a.getAttribute('href'), location).href.split('#')[0])"
         )
         left += [one for one in found if one.startswith("file:")]
@@ -298,10 +371,23 @@ def test_the_mean_of_rates_and_the_pooled_rate_part_as_sentences_are_edited(tab:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_fault_on_any_kind_of_page(tab: Page, site: Path, axe: FindFaults, dark: bool) -> None:
+    made = Opened(tab, site, "index.html", PHONE if dark else DESKTOP, dark)
+    kinds = ("index.html", "submit.html", "paper-and-sound.html", "boards/grid.html", "boards/grid/reads-well.html")
+    for path in (*kinds, "boards/grid/published-printed.html"):
+        made.open(path)
+        assert axe(made.page) == [], path
+    made.close()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_both_schemes_and_sizes(tab: Page, site: Path, dark: bool) -> None:
     lightness = "parseInt(getComputedStyle(document.documentElement).backgroundColor.match(/[0-9]+/)[0])"
     made = Opened(tab, site, "index.html", DESKTOP, dark)
-    for path in ("index.html", "paper-and-sound.html", "boards/grid/reads-well.html", "boards/grid.html"):
+    for path in (
+        *("index.html", "submit.html", "paper-and-sound.html"),
+        *("boards/grid/reads-well.html", "boards/grid.html"),
+    ):
         made.open(path)
         for size in (DESKTOP, PHONE):
             made.page.set_viewport_size(size)

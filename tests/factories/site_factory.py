@@ -107,6 +107,7 @@ def filed_run(
         provenance={
             "tlbench": "0.1.0",
             "platform": "<b>Linux</b>",
+            "finished": "2026-11-29T12:00:00+00:00",
             "weights": {"avhubert": {"sha256": READER}, "syncnet": {"sha256": SYNCNET}},
         },
         interval=IntervalSettings(resamples=100),

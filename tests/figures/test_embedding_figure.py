@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.factories.media_factory import tone, write_clip
 from tlbench.errors import TlbenchError
 from tlbench.figures import embedding_figure
 from tlbench.figures.embedding_figure import plot_embeddings, same_word_share
+from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.expert import AVHubertAudioEncoder
 from tlbench.talklip.checkpoint import write_official
@@ -58,6 +60,18 @@ def test_two_tones_are_separated_by_both_kinds_of_audio_encoder(
     assert [one.same_word_share for one in spreads] == [1.0, 1.0]
     with Image.open(out) as picture:
         assert picture.size[0] > picture.size[1] > 400
+
+
+def test_panels_are_one_below_the_other_in_a_column(tmp_path: Path) -> None:
+    places, labels = np.random.default_rng(0).normal(size=(8, 2)), np.repeat([0, 1], 4)
+    panels = [EmbeddingPanel(name, places, labels, 0.5) for name in ("local", "global")]
+    sizes = {}
+    for width in ("column", "page"):
+        draw_embeddings(("MEETING", "MEDIA"), panels, tmp_path / f"{width}.pdf", width)
+        (box,) = re.findall(rb"/MediaBox \[ 0 0 ([0-9.]+) ([0-9.]+) \]", (tmp_path / f"{width}.pdf").read_bytes())
+        sizes[width] = [float(side) / 72 for side in box]
+    assert sizes["column"] == pytest.approx([3.3, 2 * 2.5 + 0.45])
+    assert sizes["page"] == pytest.approx([6.875, 2.5 + 0.45])
 
 
 def test_only_the_frames_of_the_word_are_summed(

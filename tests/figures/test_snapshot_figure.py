@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tlbench.datasets.dataset import Span
 from tlbench.datasets.word_times import word_times
 from tlbench.errors import TlbenchError
 from tlbench.figures import snapshot_figure
+from tlbench.figures.figure_files import Width
 from tlbench.figures.snapshot_figure import plot_snapshots
 from tlbench.figures.snapshots import Moment, SnapshotRow
 
@@ -36,7 +38,9 @@ def desk(tmp_path: Path) -> Path:
 class Drawn:
     """What would have been drawn."""
 
-    def __call__(self, title: str, moments: list[Moment], rows: list[SnapshotRow], path: Path) -> None:
+    def __call__(
+        self, title: str, moments: list[Moment], rows: list[SnapshotRow], path: Path, width: str | None
+    ) -> None:
         self.title, self.moments, self.rows = title, moments, rows
 
 
@@ -74,11 +78,34 @@ def test_a_strip_is_a_picture_with_the_frames_in_it(desk: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ["strip.png"]
 
 
+@pytest.mark.parametrize(("width", "inches"), [("column", 3.3), ("page", 6.875)])
+def test_figures_for_papers_have_the_width_of_a_column_or_page_and_their_fonts_inside(
+    desk: Path, width: Width, inches: float
+) -> None:
+    files = {kind: desk / f"strip.{kind}" for kind in ("pdf", "svg", "png")}
+    for path in files.values():
+        plot_snapshots([desk / "whole"], "folder", desk / "refs", "a", path, count=4, width=width)
+    pdf = files["pdf"].read_bytes()
+    (box,) = re.findall(rb"/MediaBox \[ 0 0 ([0-9.]+) ([0-9.]+) \]", pdf)
+    assert float(box[0]) == pytest.approx(72 * inches, abs=0.01)
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    svg = files["svg"].read_text("utf-8")
+    assert f'width="{72 * inches:g}pt"' in svg
+    assert "<text" not in svg  # letters are outlines
+    with Image.open(files["png"]) as picture:
+        assert picture.size[0] == pytest.approx(200 * inches, abs=1)
+    again = desk / "again.pdf"
+    plot_snapshots([desk / "whole"], "folder", desk / "refs", "a", again, count=4, width=width)
+    assert again.read_bytes() == pdf  # no date
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"clip": "b"}, "b is not one of its clips"),
-        ({"out": Path("strip.jpg")}, r"ends in \.png"),
+        ({"out": Path("strip.jpg")}, r"ends in \.png, \.pdf or \.svg"),
+        ({"count": 12, "width": "column"}, "--frames 12: a column of 3.3 in has room for 8"),
         ({"at_seconds": [0.2, 9.0]}, "9 s is outside its 0.8 s"),
         ({"begin_seconds": 0.5, "end_seconds": 0.2}, "0.5 to 0.2 s is no part of its 0.8 s"),
         ({"names": ["a", "b"]}, "2 names for 1 folders"),

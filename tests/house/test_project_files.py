@@ -17,8 +17,8 @@ from tlbench.version import VERSION
 ROOT = Path(__file__).parents[2]
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+def script(name: str, folder: str = "scripts") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -94,3 +94,25 @@ def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
 def test_python_dash_m_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "tlbench", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"tlbench, version {VERSION}\n"
+
+
+COMMENT = script("leaderboard_comment", ".ci")
+
+
+def test_the_comment_of_a_submission_shows_what_the_check_said_and_nothing_ends_its_block(tmp_path: Path) -> None:
+    said = "leaderboards/lrs2/x.json: changed\n```\n# a heading by a stranger\n````"
+    shown = COMMENT.comment("failure", said, "")
+    assert "refused something" in shown
+    assert f"`````text\n{said}\n`````" in shown
+    assert "```text\n(no output)\n```" in shown
+    assert "did not end (cancelled)" in COMMENT.comment("cancelled", "", "")
+    assert len(COMMENT.comment("success", "x" * 10**6, "y" * 10**6)) < 65_536
+
+
+def test_the_workflow_of_submissions_keeps_the_comment_and_may_write_nothing() -> None:
+    text = (ROOT / ".github" / "workflows" / "leaderboard.yml").read_text("utf-8")
+    assert "permissions:\n  contents: read\n" in text
+    assert text.count("write") == text.count("may write")
+    assert "name: leaderboard-comment" in text
+    assert "python .ci/leaderboard_comment.py" in text
+    assert (ROOT / ".github" / "PULL_REQUEST_TEMPLATE" / "leaderboard.md").is_file()

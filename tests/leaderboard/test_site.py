@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -15,9 +18,12 @@ from tests.factories.site_factory import NASTY, filed_run, make_leaderboards
 from tlbench.cli.main import group
 from tlbench.errors import TlbenchError
 from tlbench.leaderboard import build as leaderboard
+from tlbench.leaderboard.site import charts
 from tlbench.leaderboard.site.charts import Axis, ChartPoint, place_labels, scatter, tag, ticks
-from tlbench.leaderboard.site.dataset import groups
+from tlbench.leaderboard.site.dataset import cell, groups, pictures
+from tlbench.leaderboard.site.front import front_card
 from tlbench.leaderboard.site.page import site_pages
+from tlbench.leaderboard.site.submit import repository, submit_context
 from tlbench.leaderboard.site.system import breakdowns
 from tlbench.leaderboard.standings import Board, kind_of, make_board
 from tlbench.leaderboard.submission import Computed
@@ -52,6 +58,12 @@ def board(boards: Path) -> Board:
     return make_board("grid", leaderboard.read_dataset(boards / "grid"))
 
 
+@pytest.fixture(scope="module")
+def own_boards() -> dict[str, Board]:
+    """The boards of this repository: to rank them takes seconds."""
+    return {name: make_board(name, entries) for name, entries in leaderboard.read_board(ROOT / "leaderboards").items()}
+
+
 class Parsed(HTMLParser):
     """Elements of a page and the text of each."""
 
@@ -83,7 +95,7 @@ def pages(site: Path) -> Iterator[tuple[Path, Parsed]]:
 def test_there_is_a_page_per_data_set_and_per_record(site: Path, boards: Path) -> None:
     names = {path.stem for path in (boards / "grid").glob("*.json")}
     assert {path.stem for path in (site / "boards" / "grid").iterdir()} == names
-    assert {path.name for path in site.glob("*.html")} == {"index.html", "paper-and-sound.html"}
+    assert {path.name for path in site.glob("*.html")} == {"index.html", "paper-and-sound.html", "submit.html"}
     assert (site / "boards" / "grid.html").is_file()
 
 
@@ -91,7 +103,7 @@ def test_every_link_leads_to_a_page_of_the_site_or_to_an_address_of_a_record(sit
     for path, page in pages(site):
         for link in page.of("a"):
             target, _, fragment = str(link["href"]).partition("#")
-            if target == "https://example.org/p":
+            if target == "https://example.org/p" or target.partition("?")[0] == f"{repository()}/compare/main...mine":
                 continue
             there = (path.parent / target).resolve() if target else path
             assert there.is_file(), f"{path}: {link['href']}"
@@ -137,7 +149,7 @@ def test_markup_in_a_name_stays_text_everywhere_it_is_shown(site: Path) -> None:
 
 def test_the_same_records_give_the_same_site_and_a_second_build_writes_nothing(boards: Path, tmp_path: Path) -> None:
     first = leaderboard.build(boards, tmp_path / "s")
-    assert len([path for path in first if path.suffix == ".html"]) == 3 + len(list((boards / "grid").glob("*.json")))
+    assert len([path for path in first if path.suffix == ".html"]) == 4 + len(list((boards / "grid").glob("*.json")))
     assert leaderboard.build(boards, tmp_path / "s") == []
 
 
@@ -145,10 +157,12 @@ def test_pages_of_records_that_are_gone_are_deleted_and_other_files_are_not(boar
     site = tmp_path / "s"
     leaderboard.build(boards, site)
     old, own = site / "boards" / "grid" / "gone.html", site / "boards" / "notes.html"
+    record = old.with_suffix(".json")
     old.write_text((site / "index.html").read_text("utf-8"), "utf-8")
+    record.write_text("{}", "utf-8")
     own.write_text("<p>mine</p>", "utf-8")
-    assert leaderboard.build(boards, site) == [old]
-    assert (old.exists(), own.exists()) == (False, True)
+    assert leaderboard.build(boards, site) == [old, record]
+    assert (old.exists(), record.exists(), own.exists()) == (False, False, True)
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(boards: Path, tmp_path: Path) -> None:
@@ -181,11 +195,35 @@ def test_cells_have_value_rank_interval_and_the_mark_of_an_unfair_judge(site: Pa
     text = (site / "boards" / "grid.html").read_text("utf-8")
     row = re.search(r'<tr data-kind="computed">.{0,200}Reads as well.*?</tr>', text, re.DOTALL)
     assert row is not None
-    cells = re.findall(r"<td.*?</td>", row.group(), re.DOTALL)
+    rank, *cells, date, trained, links = re.findall(r"<td.*?</td>", row.group(), re.DOTALL)
     assert ['class="mark"' in cell for cell in cells] == [False, True, True, False, False]  # LSE-C, LSE-D: SyncNet
     assert re.search(r'data-rank="1"', cells[0])
-    assert "tied" in cells[0]  # 20 clips can't tell 10 % from 12 %
+    assert 'class="best"' in cells[0]
+    assert rank == '<td class="rank">1<small class="line">tie of 2</small></td>'  # 20 clips can't tell 10 % from 12 %
     assert re.search(r"\[[0-9.]+, [0-9.]+\]", cells[0])
+    assert date == '<td class="text date">2026-11-29</td>'
+    assert "syncnet" in trained
+    assert 'href="grid/reads-as-well.json" download' in links
+
+
+def test_only_numbers_of_rank_1_are_bold(board: Board) -> None:
+    for table in board.tables:
+        for own in table.standings.values():
+            for key, number in own.items():
+                shown = cell(table, key, number)
+                assert shown is not None
+                assert shown["best"] is (number.rank == 1)
+
+
+def test_records_and_all_numbers_lie_next_to_the_pages(site: Path, boards: Path, board: Board) -> None:
+    for path in (boards / "grid").glob("*.json"):
+        assert (site / "boards" / "grid" / path.name).read_bytes() == path.read_bytes()
+    rows = list(csv.DictReader((site / "boards" / "grid.csv").read_text("utf-8").splitlines()))
+    assert len(rows) == sum(len(own) for table in board.tables for own in table.standings.values())
+    (own,) = [row for row in rows if (row["system"], row["metric"]) == ("Reads well", "wer1/sound")]
+    number = board.tables[0].standings["reads-well.json"]["wer1/sound"]
+    assert (float(own["value"]), float(own["low"]), int(own["rank"])) == (number.value, number.low, number.rank)
+    assert own["protocol"] == number.protocol
 
 
 def test_ceilings_have_no_rank(site: Path) -> None:
@@ -218,6 +256,41 @@ def test_no_picture_holds_points_made_in_different_ways(board: Board, site: Path
     for figure in re.findall(r"<figure>.*?</figure>", text, re.DOTALL):
         names = set(re.findall(r'aria-label="(Reads|Other|More|ground|Printed)', figure))
         assert names <= {"Reads", "ground"} or names <= {"Other", "More"} or names == {"Printed"}
+
+
+# The front page, and how to submit
+
+
+def test_the_front_page_ranks_the_systems_of_a_data_set_between_ceiling_and_floor(board: Board) -> None:
+    card = front_card(board, "boards/")
+    assert (card["kind"], card["arithmetic"], card["head"]["key"]) == ("computed", "sound", "wer1/sound")
+    assert [row["name"] for row in card["rows"]] == ["Reads well", "Reads as well", NASTY]  # of one protocol
+    assert [row["cell"]["rank"] for row in card["rows"]] == [1, 1, 3]
+    assert card["rows"][0]["cell"]["interval"].startswith("[")
+    assert [row["name"] for row in card["ends"]] == ["ground-truth"]
+    assert card["rows"][0]["href"] == "boards/grid/reads-well.html"
+
+
+def test_of_many_systems_the_front_page_shows_the_first_and_counts_the_rest(own_boards: dict[str, Board]) -> None:
+    card = front_card(own_boards["lrs2"], "")
+    assert [row["name"] for row in card["rows"]] == ["TalkLip (g+c)", "TalkLip (g)", "TalkLip (l+c)", "TalkLip (l)"]
+    assert card["more"] == 5  # two of the eleven have no WER1
+    words = front_card(own_boards["synthetic-words"], "")
+    assert (words["kind"], words["rows"][0]["name"]) == ("ceilings and floors", "ground-truth")
+
+
+def test_the_commands_of_the_submit_page_are_commands() -> None:
+    shown = submit_context()
+    for text in (shown["score"], shown["add"], shown["check"]):
+        for line in text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line)
+            assert words.pop(0) == "tlbench"
+            command: click.Command = group
+            while isinstance(command, click.Group):
+                found = command.get_command(click.Context(command), words.pop(0))
+                assert found is not None, line
+                command = found
+            command.make_parser(click.Context(command)).parse_args(words)
 
 
 # A system's page
@@ -390,15 +463,21 @@ def test_equal_numbers_are_drawn_too() -> None:
     assert all(56 <= x <= 326 and 14 <= y <= 332 for x, y in places)
 
 
-def test_names_do_not_lie_on_each_other_where_there_is_room() -> None:
-    places = [(100.0, 100.0), (104.0, 103.0), (98.0, 108.0), (330.0, 100.0)]
-    names = ["TalkLip (g+c)", "TalkLip (g)", "Ground Truth", "at the edge of the frame"]
-    labels = place_labels(names, places, (0, 0, 340, 300))
+def boxes_of(names: Sequence[str], labels: Sequence[tuple[float, float, str]]) -> list[tuple[float, ...]]:
+    """Left, top, right and bottom of each name."""
     boxes = []
     for name, (x, y, anchor) in zip(names, labels, strict=True):
-        width = 13 * 0.57 * len(name)
+        lines = name.split("\n")
+        width = 13 * 0.57 * max(map(len, lines))
         left = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
-        boxes.append((left, y - 10, left + width, y + 3))
+        boxes.append((left, y - 10, left + width, y + 3 + 15 * (len(lines) - 1)))
+    return boxes
+
+
+def test_names_do_not_lie_on_each_other_where_there_is_room() -> None:
+    places = [(100.0, 100.0), (104.0, 103.0), (98.0, 108.0), (330.0, 100.0)]
+    names = ["TalkLip (g+c)", "TalkLip (g)", "Ground Truth", "at the edge\nof the frame"]
+    boxes = boxes_of(names, place_labels(names, places, (0, 0, 340, 300)))
     for place, a in enumerate(boxes):
         assert a[0] >= 0
         assert a[2] <= 340
@@ -407,13 +486,53 @@ def test_names_do_not_lie_on_each_other_where_there_is_room() -> None:
             assert min(common) <= 1, (a, b)  # pixels
 
 
+def test_no_name_is_cut_and_names_that_do_not_fit_are_numbered_and_listed() -> None:
+    axis = Axis("SSIM", "", "higher", 2)
+    long = "Base without lip and GAN loss, miniature, trained for longer"
+    few = scatter([ChartPoint(long, "a", 1.0, 1.0), ChartPoint("b", "b", 2.0, 2.0)], axis, axis, 340, 380)
+    lines = re.findall(r"<tspan[^>]*>(.*?)</tspan>", few)
+    assert " ".join(lines) == f"{long} b"
+    assert max(map(len, lines)) <= 16
+    many = scatter([ChartPoint(f"{long} {i}", f"{i}", 1.0, 1.0) for i in range(20)], axis, axis, 340, 380)
+    assert re.findall(r"<tspan[^>]*>(.*?)</tspan>", many) == [str(i) for i in range(1, 21)]
+    text = " ".join(re.findall(r'<text class="name"[^>]*>([^<]*)</text>', many))
+    assert all(f"{long} {i}" in text for i in range(20))
+    height = re.search(r'height="(\d+)"', many)
+    assert height is not None
+    assert int(height[1]) > 380 + 20 * 15
+
+
+@pytest.mark.parametrize("name", ["synthetic", "grid", "lrs2"])
+def test_names_in_the_plots_of_this_repository_do_not_cover_each_other(
+    name: str, own_boards: dict[str, Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[Sequence[str], list[tuple[float, float, str]]]] = []
+
+    def placed(
+        names: Sequence[str], places: Sequence[tuple[float, float]], frame: tuple[float, float, float, float]
+    ) -> list[tuple[float, float, str]]:
+        drawn.append((names, place_labels(names, places, frame)))
+        return drawn[-1][1]
+
+    monkeypatch.setattr(charts, "place_labels", placed)
+    for table in own_boards[name].tables:
+        pictures(own_boards[name], table)
+    assert drawn
+    shown = [one for place, one in enumerate(drawn) if place + 1 == len(drawn) or drawn[place + 1][0][0] != "1"]
+    for names, labels in shown:
+        boxes = boxes_of(names, labels)
+        for place, a in enumerate(boxes):
+            for b in boxes[:place]:
+                wide, high = (min(a[side + 2], b[side + 2]) - max(a[side], b[side]) for side in (0, 1))
+                assert min(wide, high) <= 4, (names, a, b)  # pixels: between the lines, no letter is hidden
+
+
 # The site of this repository
 
 
-def test_the_papers_figures_have_their_pages(tmp_path: Path) -> None:
-    boards = [make_board(name, entries) for name, entries in leaderboard.read_board(ROOT / "leaderboards").items()]
-    assert {"lrs2", "lrw", "talklip-user-study"} <= {board.dataset for board in boards}
-    made = site_pages(boards)
+def test_the_papers_figures_have_their_pages(own_boards: dict[str, Board]) -> None:
+    assert {"lrs2", "lrw", "talklip-user-study"} <= own_boards.keys()
+    made = site_pages(list(own_boards.values()))
     assert "TalkLip (g+c): LSE-C 8.53, WER1 (%) 23.43" in made["index.html"]
     assert 'href="boards/lrs2/published-wav2lip.html"' in made["index.html"]
     assert "boards/lrs2/published-talklip-g-c.html" in made

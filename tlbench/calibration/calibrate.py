@@ -34,6 +34,7 @@ from tlbench.scoring.setup import Setup, prepare
 from tlbench.statistics import IntervalSettings
 
 DRAWING_NAME = "curves.png"
+OTHER_DRAWINGS = ("curves.pdf", "curves.svg")  # for papers
 PAGE_NAME = "calibration.md"
 
 
@@ -74,8 +75,9 @@ def calibrate(
         See :func:`tlbench.scoring.score.prepare`. Without ``metrics``, all metrics of the observers that have a
         checkpoint here are used, not only headline metrics.
     out : Path, optional
-        ``tlbench-calibration`` if not given. Gets ``calibration.json``, ``curves.png``, ``calibration.md``, the records
-        in ``points/<fault>/<size>``, and the faulty videos in ``work``, which may be deleted at any time.
+        ``tlbench-calibration`` if not given. Gets ``calibration.json``, ``calibration.md``, ``curves.png``, ``.pdf``,
+        ``.svg``, the records in ``points/<fault>/<size>``, and the faulty videos in ``work``, which may be deleted at
+        any time.
     workers : int
         Threads that write videos, and processes that observe. With more than one, each size starts new processes,
         which is faster only for many clips.
@@ -147,7 +149,7 @@ def calibrate(
             provenance=make_provenance(["tlbench", *sys.argv[1:]], setup.weights, started, datetime.now(timezone.utc)),
         )
         found.write(job.out / FILE_NAME)
-        draw_curves(found, job.out / DRAWING_NAME)
+        draw_curves(found, job.out / DRAWING_NAME, others=[job.out / name for name in OTHER_DRAWINGS])
         write_text_atomically(job.out / PAGE_NAME, calibration_page(found))
     return found
 

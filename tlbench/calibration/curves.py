@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tlbench.calibration.page import shown_metrics, verdict_text
 from tlbench.calibration.verdicts import Calibration, Curve
 from tlbench.document import label_with_arrow
-from tlbench.figures.figure_files import save_png
+from tlbench.figures.figure_files import save_figure
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
 
@@ -35,8 +35,8 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False) -> None:
-    """Draw all curves to a PNG: rows are metrics, columns faults.
+def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False, others: Sequence[Path] = ()) -> None:
+    """Draw all curves: rows are metrics, columns faults.
 
     The line is the value of the metric over all clips, the band its interval, the dotted line no fault. The two
     arithmetics of one metric share a panel. The corner of a panel shows the rank correlation and the verdict.
@@ -44,9 +44,11 @@ def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False)
     Parameters
     ----------
     path : Path
-        A ``.png``, written under a temporary name first.
+        A ``.png``, ``.pdf`` or ``.svg``, written under a temporary name first.
     all_metrics : bool
         Also draw metrics that are not headline metrics.
+    others : sequence of path
+        The same figure in other formats.
 
     Raises
     ------
@@ -81,7 +83,8 @@ def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False)
             frameon=False,
             fontsize=7.5,
         )
-        save_png(figure, path)
+        for one in (path, *others):
+            save_figure(figure, one)
 
 
 def _rows(metrics: Sequence[Metric]) -> list[list[Metric]]:

@@ -79,9 +79,9 @@ def command(
 ) -> None:
     """Put faults of growing size into real clips and measure which metric notices which fault.
 
-    Writes calibration.json, curves.png and calibration.md to OUT and prints the table of rank correlations and
-    verdicts. An interrupted run continues when the same command is given again. OUT/work has the faulty videos and may
-    be deleted.
+    Writes calibration.json, calibration.md and the curves as PNG, PDF and SVG to OUT, and prints the table of rank
+    correlations and verdicts. An interrupted run continues when the same command is given again. OUT/work has the
+    faulty videos and may be deleted.
 
     Exit code: 0 every clip was scored at every size, 1 some were not, 2 nothing could be done.
     """

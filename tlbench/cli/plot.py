@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +25,16 @@ from tlbench.cli.options import (
 )
 from tlbench.errors import TlbenchError, quoted
 
+if TYPE_CHECKING:
+    from tlbench.figures.figure_files import Width
+
+
+_width: Callable[[Any], Any] = click.option(
+    "--width",
+    type=click.Choice(["column", "page"]),
+    help="Of a paper: 3.3 or 6.875 inches.  [default: as wide as it needs]",
+)
+
 
 @click.group("plot", cls=CommandGroup)
 def command() -> None:
@@ -36,7 +48,10 @@ def command() -> None:
 @split_option
 @manifest_option
 @click.option("--clip", required=True, metavar="ID", help="The clip to draw.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .png, .pdf or .svg file."
+)
+@_width
 @click.option("--names", metavar="A,B", help="Names of the rows.  [default: the folders' names]")
 @click.option(
     "--frames",
@@ -67,6 +82,7 @@ def snapshots(
     manifest: Path | None,
     clip: str,
     out: Path,
+    width: Width | None,
     names: str | None,
     count: int,
     begin_seconds: float,
@@ -95,6 +111,7 @@ def snapshots(
         end_seconds=end_seconds,
         at_seconds=_seconds(at),
         labels=labels,
+        width=width,
     )
     for line in missing:
         say(f"missing: {line}", err=True)
@@ -109,7 +126,10 @@ def snapshots(
 @click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True)
 @clip_options
 @click.option("--words", required=True, metavar="A,B", help="Two words that sound similar: MEETING,MEDIA.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .png, .pdf or .svg file."
+)
+@_width
 @click.option("--names", metavar="A,B", help="Names of the panels.  [default: the files' names]")
 @seed_option
 @json_option
@@ -123,6 +143,7 @@ def embeddings(
     manifest: Path | None,
     words: str,
     out: Path,
+    width: Width | None,
     names: str | None,
     seed: int,
     as_json: bool,
@@ -152,6 +173,7 @@ def embeddings(
             names=as_names(names) or (),
             each=limit or EACH_WORD,
             seed=seed,
+            width=width,
             progress=progress,
         )
     if as_json:

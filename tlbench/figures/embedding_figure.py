@@ -17,7 +17,7 @@ from tlbench.datasets.word_times import word_times
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 from tlbench.figures.embeddings import EmbeddingPanel, draw_embeddings
-from tlbench.figures.figure_files import check_png, system_names
+from tlbench.figures.figure_files import Width, check_figure, system_names
 from tlbench.media.audio import read_audio
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.talklip.generator import TalkLip
@@ -58,6 +58,7 @@ def plot_embeddings(
     names: Sequence[str] = (),
     each: int = EACH_WORD,
     seed: int = 0,
+    width: Width | None = None,
     progress: CountCallback | None = None,
 ) -> list[EmbeddingSpread]:
     """Draw the audio embeddings of two easily confused words: one panel a checkpoint, one point an occurrence.
@@ -72,11 +73,13 @@ def plot_embeddings(
     words : (str, str)
         Of any case.
     out : Path
-        A ``.png``.
+        A ``.png``, ``.pdf`` or ``.svg``, with fonts inside.
     each : int
         The most occurrences of a word; the first ones are taken.
     seed : int
         Seed of t-SNE.
+    width : "column" or "page", optional
+        The width of the figure: 3.3 or 6.875 inches; as wide as it needs if not given.
     progress : (done, total) -> None, optional
         Called after each occurrence.
 
@@ -87,7 +90,7 @@ def plot_embeddings(
     """
     from tlbench.talklip.checkpoint import load_generator
 
-    check_png(out)
+    check_figure(out)
     first, second = (word.upper() for word in words)
     if first == second:
         raise TlbenchError(f"--words {words[0]},{words[1]} is one word twice; give two different words")
@@ -107,7 +110,7 @@ def plot_embeddings(
                 progress(number * len(spans) + done, len(checkpoints) * len(spans))
         points = np.stack(sums)
         panels.append(EmbeddingPanel(name, project(points), labels, same_word_share(points, labels)))
-    draw_embeddings((first, second), panels, out)
+    draw_embeddings((first, second), panels, out, width)
     counts = len(occurrences[0]), len(occurrences[1])
     return [EmbeddingSpread(panel.title, counts, panel.same_word_share) for panel in panels]
 

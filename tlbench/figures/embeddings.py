@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlbench.figures.figure_files import check_png, save_png
+from tlbench.figures.figure_files import WIDTH_INCHES, Width, check_figure, save_figure
 
 # Okabe and Ito's vermilion and blue (the paper has red and blue). The markers differ for readers who see no colours.
 COLOURS = ("#D55E00", "#0072B2")
@@ -37,23 +37,30 @@ class EmbeddingPanel:
     same_word_share: float
 
 
-def draw_embeddings(words: tuple[str, str], panels: Sequence[EmbeddingPanel], path: Path) -> None:
-    """Write the panels as a PNG.
+def draw_embeddings(
+    words: tuple[str, str], panels: Sequence[EmbeddingPanel], path: Path, width: Width | None = None
+) -> None:
+    """Write the panels as a figure, one below the other in a column.
+
+    ``width``: that of a column or a page of a paper; None for panels of ``PANEL_INCHES`` side by side.
 
     Axes have no ticks, since t-SNE keeps neighbours but not distances.
 
-    Raises TlbenchError if ``path`` does not end in .png or can't be written.
+    Raises TlbenchError if ``path`` is no name of a figure or can't be written.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    check_png(path)
+    check_figure(path)
     with rc_context({"font.family": "DejaVu Sans", "font.size": 7.0, "axes.linewidth": 0.5, "text.parse_math": False}):
-        size = (PANEL_INCHES * len(panels), PANEL_INCHES + 0.45)
+        down = len(panels) if width == "column" else 1
+        across = len(panels) // down
+        side = PANEL_INCHES if width is None else WIDTH_INCHES[width] / across
+        size = (side * across, min(side, PANEL_INCHES) * down + 0.45)
         figure = Figure(figsize=size, facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
-        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        grid = figure.subplots(down, across, squeeze=False).ravel()
         for panel, axes in zip(panels, grid, strict=True):
             for label, word in enumerate(words):
                 chosen = panel.places[panel.labels == label]
@@ -70,4 +77,4 @@ def draw_embeddings(words: tuple[str, str], panels: Sequence[EmbeddingPanel], pa
             axes.margins(0.08)
         handles, names = grid[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=7.5)
-        save_png(figure, path)
+        save_figure(figure, path)

@@ -14,7 +14,7 @@ from tlbench.datasets.matching import ClipNames
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.datasets.word_times import word_times
 from tlbench.errors import ClipError, TlbenchError, quoted, shortened
-from tlbench.figures.figure_files import check_png, system_names
+from tlbench.figures.figure_files import Width, check_figure, system_names
 from tlbench.figures.snapshots import Moment, SnapshotRow, draw_snapshots
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.video_reader import VideoReader
@@ -38,6 +38,7 @@ def plot_snapshots(
     end_seconds: float | None = None,
     at_seconds: Sequence[float] = (),
     labels: bool = True,
+    width: Width | None = None,
 ) -> tuple[str, ...]:
     """Draw one clip by several systems. Rows are the real video and the systems, columns are moments.
 
@@ -48,7 +49,7 @@ def plot_snapshots(
     clip : str
         The id of the clip, or another name that fits no other clip.
     out : Path
-        A ``.png``.
+        A ``.png``, ``.pdf`` or ``.svg``, with fonts inside.
     names : sequence of str
         Names of the systems; the names of the folders if not given.
     count : int
@@ -58,6 +59,8 @@ def plot_snapshots(
         The moments themselves, instead of ``count``, ``begin_seconds`` and ``end_seconds``.
     labels : bool
         Write the phoneme and word above each moment, if the data set has their times.
+    width : "column" or "page", optional
+        The width of the figure: 3.3 or 6.875 inches; as wide as it needs if not given.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def plot_snapshots(
     TlbenchError
         If there is no such clip, it has no real video, or a moment is not in it.
     """
-    check_png(out)
+    check_figure(out)
     titles = system_names(generated, names, "folders")
     selections = [
         load_dataset(dataset, data_root, generated=folder, split=split, manifest=manifest) for folder in generated
@@ -97,7 +100,7 @@ def plot_snapshots(
             rows.append(SnapshotRow(name, note=error.message[:80]))
     moments = _labelled(selections[0], found[0], times) if labels else [Moment(seconds) for seconds in times]
     said = found[0].transcript or found[0].word or ""
-    draw_snapshots(f"{clip_id}   {said}".strip(), moments, rows, out)
+    draw_snapshots(f"{clip_id}   {said}".strip(), moments, rows, out, width)
     return tuple(missing)
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tlbench.figures.figure_files import check_png, save_png
+from tlbench.errors import TlbenchError
+from tlbench.figures.figure_files import WIDTH_INCHES, Width, check_figure, save_figure
 
 FRAME_INCHES = 0.95  # height of a frame
 NAME_INCHES = 1.1
+NARROW_NAME_INCHES = 0.7  # in a column
+LEAST_INCHES = 0.3  # width of a frame; the time below it needs as much
 HEAD_INCHES = 0.62
 GAP = 0.03  # of a frame, between frames
 
@@ -51,27 +54,41 @@ class SnapshotRow:
     note: str = ""
 
 
-def draw_snapshots(title: str, moments: Sequence[Moment], rows: Sequence[SnapshotRow], path: Path) -> None:
-    """Write the rows of frames as a PNG.
+def draw_snapshots(
+    title: str, moments: Sequence[Moment], rows: Sequence[SnapshotRow], path: Path, width: Width | None = None
+) -> None:
+    """Write the rows of frames as a figure.
 
-    Raises TlbenchError if ``path`` does not end in .png or can't be written.
+    ``width``: that of a column or a page of a paper; frames become as large as fits. None for frames of
+    ``FRAME_INCHES``.
+
+    Raises TlbenchError if ``path`` is no name of a figure or can't be written, or more frames are asked for than fit.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    check_png(path)
+    check_figure(path)
     shapes = [frame.shape for row in rows for frame in row.frames if frame is not None]
     aspect = shapes[0][1] / shapes[0][0] if shapes else 1.0
-    wide = NAME_INCHES + FRAME_INCHES * aspect * len(moments)
-    high = HEAD_INCHES + FRAME_INCHES * len(rows)
+    tall, margin = FRAME_INCHES, NAME_INCHES
+    if width is not None:
+        margin = NARROW_NAME_INCHES if width == "column" else NAME_INCHES
+        tall = (WIDTH_INCHES[width] - margin) / (aspect * len(moments))
+        if tall * aspect < LEAST_INCHES:
+            most = int((WIDTH_INCHES[width] - margin) / LEAST_INCHES)
+            raise TlbenchError(
+                f"--frames {len(moments)}: a {width} of {WIDTH_INCHES[width]:g} in has room for {most}; ask for fewer"
+            )
+    wide = margin + tall * aspect * len(moments)
+    high = HEAD_INCHES + tall * len(rows)
     with rc_context({"font.family": "DejaVu Sans", "font.size": 7.0, "text.parse_math": False}):
         figure = Figure(figsize=(wide, high), facecolor="white")
         FigureCanvasAgg(figure)
         figure.text(0.02 / wide, 1 - 0.05 / high, title, va="top", ha="left", fontsize=7.5)
-        step = FRAME_INCHES * aspect
+        step = tall * aspect
         for column, moment in enumerate(moments):
-            x = (NAME_INCHES + (column + 0.5) * step) / wide
+            x = (margin + (column + 0.5) * step) / wide
             said = moment.sound or moment.word
             figure.text(x, 1 - 0.33 / high, said, ha="center", va="center", fontsize=8.5, fontweight="bold")
             below = (
@@ -79,21 +96,21 @@ def draw_snapshots(title: str, moments: Sequence[Moment], rows: Sequence[Snapsho
             )
             figure.text(x, 1 - 0.51 / high, below, ha="center", va="center", fontsize=5.5, color="0.35")
         for number, row in enumerate(rows):
-            bottom = FRAME_INCHES * (len(rows) - 1 - number)
-            y = (bottom + FRAME_INCHES / 2) / high
+            bottom = tall * (len(rows) - 1 - number)
+            y = (bottom + tall / 2) / high
             figure.text(
-                (NAME_INCHES - 0.08) / wide, y, _folded(row.name), ha="right", va="center", fontsize=7.5,
+                (margin - 0.08) / wide, y, _folded(row.name, int(margin * 14)), ha="right", va="center", fontsize=7.5,
                 fontweight="bold" if number == 0 else "normal",
             )  # fmt: skip
             if not row.frames:
-                figure.text((NAME_INCHES + 0.1) / wide, y, row.note, ha="left", va="center", color="0.4")
+                figure.text((margin + 0.1) / wide, y, row.note, ha="left", va="center", color="0.4")
             for column, frame in enumerate(row.frames):
-                left = NAME_INCHES + column * step
+                left = margin + column * step
                 place = (
                     (left + step * GAP / 2) / wide,
-                    (bottom + FRAME_INCHES * GAP / 2) / high,
+                    (bottom + tall * GAP / 2) / high,
                     step * (1 - GAP) / wide,
-                    FRAME_INCHES * (1 - GAP) / high,
+                    tall * (1 - GAP) / high,
                 )
                 axes = figure.add_axes(place)
                 axes.set_axis_off()
@@ -101,11 +118,11 @@ def draw_snapshots(title: str, moments: Sequence[Moment], rows: Sequence[Snapsho
                     axes.text(0.5, 0.5, "ended", ha="center", va="center", color="0.5", fontsize=6.5)
                 else:
                     axes.imshow(frame, interpolation="lanczos")  # a frame of another shape gets margins
-        save_png(figure, path)
+        save_figure(figure, path)
 
 
-def _folded(name: str) -> str:
+def _folded(name: str, letters: int) -> str:
     """A name in at most three lines that fit the margin."""
     import textwrap
 
-    return "\n".join(textwrap.wrap(name, 15)[:3])
+    return "\n".join(textwrap.wrap(name, letters)[:3])

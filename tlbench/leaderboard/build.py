@@ -13,7 +13,7 @@ from pathlib import Path
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted, shortened
-from tlbench.files import BOARD_PAGE, read_outside, write_text_atomically
+from tlbench.files import BOARD_PAGE, BOARD_RECORD, read_outside, write_text_atomically
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.leaderboard.submission import Computed, Submission
@@ -118,6 +118,7 @@ def build(board: Path, site: Path | None = None, *, take_over: bool = False) -> 
         made, strays = _tables(board, boards), _strays(board)
         if site is not None:
             drawn = {site / path: text for path, text in site_pages(boards).items()}
+            drawn |= _records(board, boards, site)
             strays += _other_pages(site, drawn)
             made |= drawn
         changed = []
@@ -145,6 +146,15 @@ def _tables(board: Path, boards: Sequence[Board]) -> dict[Path, str]:
     return {board / PAGE: front_page(boards)} | {board / one.dataset / PAGE: dataset_page(one) for one in boards}
 
 
+def _records(board: Path, boards: Sequence[Board], site: Path) -> dict[Path, str]:
+    """The records as they are, for download next to the pages of their systems."""
+    return {
+        site / BOARDS / one.dataset / entry.file: read_outside(board / one.dataset / entry.file, BOARD_RECORD).decode()
+        for one in boards
+        for entry in one.entries
+    }
+
+
 def _other_pages(site: Path, made: Mapping[Path, str]) -> list[Path]:
     """Pages of an older build that no longer exist. Raises TlbenchError if the folder has other files."""
     front = site / FRONT
@@ -153,9 +163,11 @@ def _other_pages(site: Path, made: Mapping[Path, str]) -> list[Path]:
         return []
     if not site.is_dir() or (any(site.iterdir()) and MARK not in (_read(front) or "")):
         raise TlbenchError(f"--site {site}: is not a folder of an older site; name a new folder or an older site")
-    return [
+    pages = [
         path for path in sorted(site.glob(f"{BOARDS}/**/*.html")) if path not in made and MARK in (_read(path) or "")
     ]
+    beside = [path.with_suffix(suffix) for path in pages for suffix in (".csv", ".json")]
+    return pages + [path for path in beside if path.is_file() and path not in made]
 
 
 def read_board(board: Path) -> Mapping[str, list[Entry]]:

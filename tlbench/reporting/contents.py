@@ -86,13 +86,11 @@ def opening_clips(result: Result, metric: Metric, ids: Iterable[str]) -> dict[st
         return {}
     if len(ranked) == 1:
         return {"only": ranked[0]}
-    worst = min(clip_id for clip_id in ranked if values[clip_id] == values[ranked[-1]])
-    places = {
-        "best": ranked[0],
-        "median": ranked[len(ranked) // 2],
-        "worst": worst if worst != ranked[0] else ranked[-1],
-    }
-    return {kind: i for kind, i in places.items() if kind != "median" or i not in (places["best"], places["worst"])}
+    if len(ranked) == 2:
+        return {"best": ranked[0], "worst": ranked[1]}
+    best, median = ranked[0], ranked[len(ranked) // 2]
+    worst = min(i for i in ranked if values[i] == values[ranked[-1]] and i not in (best, median))
+    return {"best": best, "median": median, "worst": worst}
 
 
 def notable_clips(result: Result, other: Result | None, count: int) -> list[str]:

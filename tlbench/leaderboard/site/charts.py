@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
+from textwrap import wrap
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -14,12 +15,15 @@ from tlbench.metrics.metric import Direction
 
 FONT = 13  # pixels; charts are shown at the size at which they are drawn
 LETTER = 0.57  # average width of a letter, in font sizes, on the wide side
-NARROW = 500  # pixels; in narrower charts names are cut shorter
+LINE = 15  # pixels between the lines of a name
+NARROW = 500  # pixels; in narrower charts names are folded earlier
 BINS = 24
 ROUNDS = 6  # of placing names; more rounds change nothing visible
+COVERED = 12.0  # square pixels that two names may share: no letter is hidden
+NEAR = 12  # pixels; a name further away from its point gets a line to it
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Place = tuple[float, float]
-Label = tuple[float, float, str]  # x, y of the baseline, and the anchor of the text
+Label = tuple[float, float, str]  # x, y of the first line's baseline, and the anchor of the text
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ def span(values: Sequence[float], margin: float = 0.08) -> tuple[float, float]:
 def scatter(points: Sequence[ChartPoint], x: Axis, y: Axis, width: int, height: int) -> Markup:
     """A scatter plot of named points, each a link to a page, with whiskers for intervals. Better is right and up.
 
+    Where the names do not fit next to each other, points have numbers, and the names are listed below.
+
     Parameters
     ----------
     points : sequence of ChartPoint
@@ -118,13 +124,38 @@ def scatter(points: Sequence[ChartPoint], x: Axis, y: Axis, width: int, height: 
     name = f"{y.name}{_towards_better(y)}"
     drawn.append(tag("text", {"class": "axis", "text-anchor": "middle", "transform": turned}, name))
     places = [(across(p.x), up(p.y)) for p in points]
-    names = [_short(p.name, 18 if width < NARROW else 30) for p in points]
-    labels = place_labels(names, places, (left, 2.0, width - 2.0, bottom))
+    names = [folded(p.name, 16 if width < NARROW else 26) for p in points]
+    frame = (left, 2.0, width - 2.0, bottom)
+    labels = place_labels(names, places, frame)
+    key: list[Markup] = []
+    if crowded(names, labels):
+        names = [str(number) for number in range(1, len(points) + 1)]
+        labels = place_labels(names, places, frame)
+        key, height = _key(points, width, height)
     drawn += [_whiskers(p, place, across, up) for p, place in zip(points, places, strict=True)]
-    drawn += [_leader(place, label) for place, label in zip(places, labels, strict=True)]
-    drawn += [_point(*one, x, y) for one in zip(points, names, places, labels, strict=True)]
+    drawn += [_leader(*one) for one in zip(names, places, labels, strict=True)]
+    drawn += [_point(*one, x, y) for one in zip(points, names, places, labels, strict=True)] + key
     said = f"{y.name} over {x.name}, {counted(len(points), 'system')}. The data set's table has the same numbers."
     return _svg(width, height, said, drawn, role="group")
+
+
+def crowded(names: Sequence[str], labels: Sequence[Label]) -> bool:
+    """Whether some names cover each other by more than a few pixels."""
+    boxes = [_extent(name, label) for name, label in zip(names, labels, strict=True)]
+    return any(_common(a, b) > COVERED for place, a in enumerate(boxes) for b in boxes[:place])
+
+
+def _key(points: Sequence[ChartPoint], width: int, height: int) -> tuple[list[Markup], int]:
+    """The names of numbered points as lines below a chart, and the height of the chart with them."""
+    drawn, y = [], height + 8
+    letters = int((width - 40) / (FONT * LETTER))
+    for number, point in enumerate(points, start=1):
+        y += 4
+        drawn.append(_text(str(number), 26, y + LINE, "end", "tick"))
+        for line in folded(point.name, letters).split("\n"):
+            y += LINE
+            drawn.append(tag("a", {"href": point.href, "tabindex": "-1"}, _text(line, 34, y, "start", "name")))
+    return drawn, y + 10
 
 
 def _towards_better(axis: Axis) -> str:
@@ -142,13 +173,14 @@ def _whiskers(point: ChartPoint, place: Place, across: Scale, up: Scale) -> Mark
     return Markup("").join(lines)
 
 
-def _leader(place: Place, label: Label) -> Markup:
-    """A line from a point to its name, if the name is far away."""
-    off = label[1] - 4 - place[1]
-    if abs(off) < 24:
+def _leader(name: str, place: Place, label: Label) -> Markup:
+    """A line from a point to the nearest point of its name, if the name is far away."""
+    x, y = place
+    left, top, right, bottom = _extent(name, label)
+    near = min(max(x, left), right), min(max(y, top), bottom)
+    if (near[0] - x) ** 2 + (near[1] - y) ** 2 < NEAR**2:
         return Markup("")
-    y2 = label[1] + 3 if off < 0 else label[1] - 11
-    return tag("line", {"class": "leader", "x1": place[0], "y1": place[1], "x2": place[0], "y2": f"{y2:g}"})
+    return tag("line", {"class": "leader", "x1": x, "y1": y, "x2": f"{near[0]:g}", "y2": f"{near[1]:g}"})
 
 
 def _point(point: ChartPoint, name: str, place: Place, label: Label, x: Axis, y: Axis) -> Markup:
@@ -160,7 +192,12 @@ def _point(point: ChartPoint, name: str, place: Place, label: Label, x: Axis, y:
         outline = " ".join(f"{place[0] + size * dx:.1f},{place[1] + size * dy:.1f}" for dx, dy in corners)
         mark = tag("polygon", {"class": "mark control", "points": outline})
     title = tag("title", {}, said)
-    text = _text(name, *label, "name")
+    x_text, y_text, anchor = label
+    lines = [
+        tag("tspan", {"x": f"{x_text:g}", "y": f"{y_text + LINE * number:g}"}, line)
+        for number, line in enumerate(name.split("\n"))
+    ]
+    text = tag("text", {"class": "name", "text-anchor": anchor}, *lines)
     return tag("a", {"href": point.href, "aria-label": said}, title, mark, text)
 
 
@@ -168,7 +205,8 @@ def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> l
     """The position of each name near its point, with as little overlap as possible.
 
     Each name in turn takes the position with the least overlap. This is repeated with the positions of all others until
-    no name moves. Positions further away cost a little, and leaving the frame costs most.
+    no name moves. Positions further away cost a little, and leaving the frame costs most. A name may have several
+    lines.
     """
     points = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
     chosen: list[Label | None] = [None] * len(names)
@@ -179,7 +217,7 @@ def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> l
             taken = [box for j, box in enumerate(boxes) if j != i and box is not None]
             taken += [point for j, point in enumerate(points) if j != i]
             best = float("inf")
-            for distance, label in enumerate(_choices(x, y)):
+            for distance, label in enumerate(_choices(x, y, name.count("\n"))):
                 box = _extent(name, label)
                 outside = sum(max(0.0, over) for over in _over(box, frame))
                 cost = 1000 * outside + 3 * sum(_common(box, other) for other in taken) + 2 * distance
@@ -190,24 +228,44 @@ def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> l
     return [label for label in chosen if label is not None]
 
 
-def _choices(x: float, y: float) -> list[Label]:
-    """Possible positions, the best first: next to the point, above, below, at its corners, then further away."""
-    near: list[Label] = [(x + 9, y + 4, "start"), (x - 9, y + 4, "end"), (x, y - 10, "middle"), (x, y + 19, "middle")]
-    near += [(x + 6 * sx, y + 4 + 11 * sy, "start" if sx > 0 else "end") for sy in (-1, 1) for sx in (1, -1)]
-    far: list[Label] = [
-        (x + shift, y + 4 + sy * off, anchor)
-        for off in (26, 40, 54)
-        for sy in (-1, 1)
-        for anchor, shift in (("middle", 0), ("start", 4), ("end", -4))
+def _choices(x: float, y: float, more: int) -> list[Label]:
+    """Possible positions, the best first: next to the point, above, below, at its corners, then further away.
+
+    ``more``: lines of the name after its first.
+    """
+    middle, up = 4 - more * LINE / 2, -more * LINE  # of the first line's baseline, so that all lines are there
+    near: list[Label] = [
+        (x + 9, y + middle, "start"),
+        (x - 9, y + middle, "end"),
+        (x, y - 10 + up, "middle"),
+        (x, y + 19, "middle"),
     ]
-    return near + far
+    near += [
+        (x + 6 * sx, y + 4 + 11 * sy + (up if sy < 0 else 0), "start" if sx > 0 else "end")
+        for sy in (-1, 1)
+        for sx in (1, -1)
+    ]
+    far: list[Label] = [
+        (x + shift, y + 4 + sy * off + (up if sy < 0 else 0), anchor)
+        for off in (26, 40, 54, 70, 90, 112)
+        for sy in (-1, 1)
+        for anchor, shift in (("middle", 0), ("start", 4), ("end", -4), ("start", off), ("end", -off))
+    ]
+    wide: list[Label] = [
+        (x + sx * off, y + middle + shift, "start" if sx > 0 else "end")
+        for off in (24, 44, 70)
+        for sx in (1, -1)
+        for shift in (0, -12, 12)
+    ]
+    return near + wide + far
 
 
 def _extent(name: str, label: Label) -> Box:
     x, y, anchor = label
-    width = len(name) * FONT * LETTER
+    lines = name.split("\n")
+    width = max(map(len, lines)) * FONT * LETTER
     left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
-    return left, y - 0.8 * FONT, left + width, y + 0.25 * FONT
+    return left, y - 0.8 * FONT, left + width, y + 0.25 * FONT + LINE * (len(lines) - 1)
 
 
 def _over(box: Box, frame: Box) -> tuple[float, float, float, float]:
@@ -221,10 +279,13 @@ def _common(a: Box, b: Box) -> float:
     return max(0.0, wide) * max(0.0, high)
 
 
-def _short(name: str, most: int) -> str:
-    """A name as a label. Long names lose their middle, since variants differ at the end; titles have the whole name."""
-    end = most // 2
-    return name if len(name) <= most else f"{name[: most - 1 - end].rstrip()}…{name[-end:].lstrip()}"
+def folded(name: str, most: int) -> str:
+    """The whole name in lines of at most ``most`` letters.
+
+    >>> folded("Base without lip and GAN loss", 16)
+    'Base without lip\\nand GAN loss'
+    """
+    return "\n".join(wrap(name, most)) or name
 
 
 def strip(values: Sequence[tuple[float, bool]], own: float, axis: Axis, said: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from tlbench.leaderboard.standings import (
     kind_of,
     shown_interval,
 )
-from tlbench.leaderboard.submission import Column, Computed
+from tlbench.leaderboard.submission import Column, Computed, Published, Submission
 from tlbench.metrics.catalogue import all_metrics
+from tlbench.tables.formats import csv_text
 
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
 # Names of metrics (or scales of the study), the first that a table has is taken.
@@ -82,7 +84,7 @@ def table_context(board: Board, table: BoardTable) -> dict[str, Any]:
             {"label": label, "kind": kind, "rows": [_row(board, table, entry) for entry in members]}
             for kind, label, members in groups(table)
         ],
-        "count": len(table.standings),
+        "dated": int(any(date_of(entry.submission) for entry in entries_of(table))),
         "notes": table.notes,
         "pictures": pictures(board, table),
     }
@@ -130,13 +132,62 @@ def group_label(table: BoardTable, key: str, kind: str, protocol_index: int | No
 
 
 def _row(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
-    own = table.standings[entry.file]
+    own, submission = table.standings[entry.file], entry.submission
     return {
-        "name": entry.submission.name,
+        "name": submission.name,
         "href": system_page(board.dataset, entry),
-        "kind": kind_of(entry.submission),
+        "kind": kind_of(submission),
+        "first": cell(table, table.leading, own.get(table.leading)),
         "cells": [cell(table, key, own.get(key)) for key in table.columns],
+        "date": date_of(submission),
+        "trained": trained_on(submission),
+        "links": links_of(submission),
+        "record": f"{board.dataset}/{entry.file}",
     }
+
+
+def date_of(submission: Submission) -> str:
+    """The day on which a system was scored, ``2026-11-24``; "" for a paper's figures, whose records have no day."""
+    if isinstance(submission, Published):
+        return ""
+    found = re.match(r"\d{4}-\d\d-\d\d", str(submission.result.provenance.get("finished", "")))
+    return "" if found is None else found[0]
+
+
+def trained_on(submission: Submission) -> str:
+    """What a system was trained on, as its paper says, or with which checkpoints, as its owner says; "" if unknown."""
+    if isinstance(submission, Published):
+        return submission.trained_on or ""
+    names = [name.removeprefix("other:") for name in submission.result.trained_with]
+    return "no observer" if names == ["none"] else ", ".join(names)
+
+
+def links_of(submission: Submission) -> list[tuple[str, str]]:
+    """The addresses of a system's paper and code, with their labels."""
+    if isinstance(submission, Published):
+        return [("paper", submission.url)]
+    return [(label, url) for label, url in (("paper", submission.paper), ("code", submission.code)) if url]
+
+
+def numbers_csv(board: Board) -> str:
+    """Every number of a data set as CSV, one line a system and metric, with all digits."""
+    return csv_text(
+        {
+            "system": entry.submission.name,
+            "kind": kind_of(entry.submission),
+            "metric": key,
+            "value": number.value,
+            "low": number.low,
+            "high": number.high,
+            "rank": number.rank,
+            "protocol": number.protocol,
+            "date": date_of(entry.submission),
+            "trained_on_or_with": trained_on(entry.submission),
+        }
+        for table in board.tables
+        for entry in entries_of(table)
+        for key, number in table.standings[entry.file].items()
+    )
 
 
 def cell(table: BoardTable, key: str, standing: RankedNumber | None) -> dict[str, Any] | None:
@@ -144,14 +195,18 @@ def cell(table: BoardTable, key: str, standing: RankedNumber | None) -> dict[str
     if standing is None:
         return None
     digits = table.columns[key].digits
+    ties = _with_rank(table, key, standing)
     return {
         "value": number_text(standing.value, digits),
         "number": repr(standing.value) if isfinite(standing.value) else "1e999" if standing.value > 0 else "-1e999",
+        "low": "" if standing.low is None else repr(standing.low),
+        "high": "" if standing.high is None else repr(standing.high),
         "interval": shown_interval(standing, digits),
         "protocol_index": standing.protocol_index,
         "letter": table.letter(key, standing.protocol_index),
         "rank": standing.rank,
-        "tied": standing.rank is not None and _with_rank(table, key, standing) > 1,
+        "best": standing.rank == 1,
+        "tied": ties if standing.rank is not None and ties > 1 else 0,
         "overlap": standing.overlap,
         "outdated": standing.outdated,
     }
@@ -180,8 +235,8 @@ def pictures(board: Board, table: BoardTable, root: str = "") -> list[dict[str, 
     A heading without a plot means that no two systems have both numbers with the same protocols. ``root`` is the
     relative path from the page to the folder of boards.
     """
-    keys = {key.split("/")[1] if key.startswith("study/") else key.split("/")[0]: key for key in table.columns}
-    read = next((keys[name] for name in READ if name in keys), None)
+    keys = _names(table)
+    read = reading_column(table)
     made = []
     for title, (names, moral) in PICTURES.items():
         there = [keys[name] for name in names if name in keys]
@@ -191,10 +246,21 @@ def pictures(board: Board, table: BoardTable, root: str = "") -> list[dict[str, 
     return made
 
 
+def _names(table: BoardTable) -> dict[str, str]:
+    """Keys of the columns by the names of metrics, or of scales of the study."""
+    return {key.split("/")[1] if key.startswith("study/") else key.split("/")[0]: key for key in table.columns}
+
+
+def reading_column(table: BoardTable) -> str | None:
+    """The column that says how readable a system is: the first of ``READ`` that the table has."""
+    names = _names(table)
+    return next((names[name] for name in READ if name in names), None)
+
+
 def _panels(board: Board, table: BoardTable, x: str, y: str, root: str) -> Iterable[ChartPanel]:
     """A panel for every two protocols, one of ``x`` and one of ``y``, of which at least two systems have numbers."""
     comparable_groups: dict[tuple[int, int], list[Entry]] = {}
-    for entry in _entries(table):
+    for entry in entries_of(table):
         own = table.standings[entry.file]
         if x in own and y in own and isfinite(own[x].value) and isfinite(own[y].value):
             comparable_groups.setdefault((own[x].protocol_index, own[y].protocol_index), []).append(entry)
@@ -219,7 +285,7 @@ def _panels(board: Board, table: BoardTable, x: str, y: str, root: str) -> Itera
         )
 
 
-def _entries(table: BoardTable) -> Sequence[Entry]:
+def entries_of(table: BoardTable) -> Sequence[Entry]:
     return [entry for _, members in table.sections for entry in members]
 
 
@@ -251,20 +317,3 @@ def board_context(board: Board) -> dict[str, Any]:
         "computed": computed,
         "published": len(board.entries) - computed,
     }
-
-
-def front_panel(boards: Sequence[Board], root: str) -> tuple[str, ChartPanel] | None:
-    """The plot of the front page and its data set: sync against intelligibility with the most systems.
-
-    Ceilings and floors are not counted, and the first of several equal ones is taken. None if there is no such plot.
-    """
-    sync = next(iter(PICTURES))
-    found = [
-        (board.dataset, panel)
-        for board in boards
-        for table in board.tables
-        for picture in pictures(board, table, root)
-        if picture["title"] == sync
-        for panel in picture["panels"]
-    ]
-    return max(found, key=lambda one: one[1].systems, default=None)

@@ -15,21 +15,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tlbench.files import csp_hash
-from tlbench.leaderboard.site.dataset import board_context, front_panel, head, system_page, title_of
+from tlbench.leaderboard.site.dataset import board_context, head, numbers_csv, system_page
+from tlbench.leaderboard.site.front import front_card, front_panel
+from tlbench.leaderboard.site.submit import submit_context
 from tlbench.leaderboard.site.system import system_context
-from tlbench.leaderboard.standings import Board, count_kinds
+from tlbench.leaderboard.standings import Board
 from tlbench.leaderboard.submission import Column
 from tlbench.metrics.catalogue import all_metrics
 
-FRONT, ARITHMETIC, BOARDS = "index.html", "paper-and-sound.html", "boards"
+FRONT, ARITHMETIC, SUBMIT, BOARDS = "index.html", "paper-and-sound.html", "submit.html", "boards"
 MARK = '<meta name="generator" content="tlbench leaderboard">'  # tells pages of this site from other files
 
 
 def site_pages(boards: Sequence[Board]) -> dict[str, str]:
     """The text of every page by its path below the folder of the site.
 
-    A data set has ``boards/<data set>.html`` and a system ``boards/<data set>/<system>.html``, so that no two pages
-    have the same path whatever their names are.
+    A data set has ``boards/<data set>.html`` and ``.csv``, and a system ``boards/<data set>/<system>.html``, so that no
+    two pages have the same path whatever their names are.
     """
     environment = Environment(
         loader=PackageLoader("tlbench.leaderboard.site"),
@@ -48,10 +50,12 @@ def site_pages(boards: Sequence[Board]) -> dict[str, str]:
         )
 
     panel = front_panel(boards, f"{BOARDS}/")
-    draw(FRONT, "front.html", "", boards=[_summary(board) for board in boards], telling=panel)
+    draw(FRONT, "front.html", "", boards=[front_card(board, f"{BOARDS}/") for board in boards], telling=panel)
+    draw(SUBMIT, "submit.html", "", **submit_context())
     draw(ARITHMETIC, "arithmetic.html", "live.js", metrics=_both_arithmetics())
     for board in boards:
         draw(f"{BOARDS}/{board.dataset}.html", "dataset.html", "table.js", board=board_context(board))
+        pages[f"{BOARDS}/{board.dataset}.csv"] = numbers_csv(board)
         for entry in board.entries:
             path = f"{BOARDS}/{system_page(board.dataset, entry)}"
             draw(path, "system.html", "table.js", system=system_context(board, entry))
@@ -77,15 +81,6 @@ def _script(name: str) -> dict[str, Any]:
 
 def _static(name: str) -> str:
     return (files("tlbench.leaderboard.site") / "static" / name).read_text("utf-8")
-
-
-def _summary(board: Board) -> dict[str, Any]:
-    return {
-        "dataset": board.dataset,
-        "title": title_of(board.dataset),
-        "kinds": [(kind, count) for kind, count in count_kinds(board.entries).items() if count],
-        "arithmetics": [table.arithmetic for table in board.tables],
-    }
 
 
 def _both_arithmetics() -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ def system_context(board: Board, entry: Entry) -> dict[str, Any]:
         "kind": kind_of(submission),
         "made": "computed" if isinstance(submission, Computed) else "published",
         "file": f"{board.dataset}/{entry.file}",
+        "record": entry.file,
         "tables": [_figures(board, table, entry) for table in tables],
     }
     if isinstance(submission, Published):

@@ -1,0 +1,45 @@
+"""The page that says how to add a system, with the commands as they are typed."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, metadata
+from typing import Any
+
+from tlbench.datasets.dataset import dataset_names
+
+SCORE = """\
+tlbench check out/mine --dataset lrs2 --data-root /data/mvlrs_v1
+tlbench score out/mine --dataset lrs2 --data-root /data/mvlrs_v1 --controls all --out runs"""
+ADD = """\
+tlbench leaderboard add runs/mine --name "My system" --paper https://arxiv.org/abs/... --code https://... \\
+    --trained-with none
+tlbench leaderboard add runs/controls/ground-truth"""
+CHECK = """\
+tlbench leaderboard build
+tlbench leaderboard check"""
+PULL = """\
+git switch --create mine
+git add leaderboards
+git commit --message "Leaderboard: My system on lrs2"
+git push --set-upstream origin mine"""
+
+
+def submit_context() -> dict[str, Any]:
+    """The page for the template."""
+    return {
+        "repository": repository(),
+        "scored": dataset_names(),
+        "score": SCORE,
+        "add": ADD,
+        "check": CHECK,
+        "pull": PULL,
+    }
+
+
+def repository() -> str:
+    """The address of the project's repository, from the metadata of the installed package; "" if it has none."""
+    try:
+        addresses = metadata("tlbench").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    return next((one.partition(", ")[2] for one in addresses if one.startswith("Repository, ")), "")
