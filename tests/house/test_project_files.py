@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,11 @@ from types import ModuleType
 import pytest
 
 from tlbench.version import VERSION
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +33,7 @@ def script(name: str, folder: str = "scripts") -> ModuleType:
 
 
 ADDRESS, NOTES = script("project_address"), script("release_notes")
+WITHOUT_TORCH, WHEEL_SIZE = script("without_torch", ".ci"), script("wheel_size", ".ci")
 
 
 def test_every_file_has_the_address_and_the_contact_of_pyproject() -> None:
@@ -89,6 +96,53 @@ def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
     with pytest.raises(SystemExit, match=r"no section 0\.3\.0"):
         NOTES.notes(changelog, "0.3.0")
     assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def workflow_commands(name: str) -> list[list[str]]:
+    """The words of each ``tlbench`` command of a workflow."""
+    text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text("utf-8")
+    return [line.split() for line in re.findall(r"tlbench (leaderboard [a-z]+(?: --[a-z]+ [\w./-]+)*)", text)]
+
+
+def test_leaderboards_and_site_need_no_torch(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "leaderboards", tmp_path / "leaderboards")
+    commands = [*workflow_commands("leaderboard"), *workflow_commands("site")]
+    assert ["leaderboard", "check"] in commands
+    assert any("--site" in words for words in commands)
+    code = (
+        "import json, sys\nsys.modules['torch'] = None\nfrom tlbench.cli.main import group\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    try:\n        group.main(words, standalone_mode=True)\n"
+        "    except SystemExit as end:\n        assert not end.code, words\n"
+    )
+    run = [sys.executable, "-c", code, json.dumps(commands)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_what_these_jobs_install_is_pyproject_without_torch() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    listed = tomllib.loads(text)["project"]["dependencies"]
+    left = [one for one in listed if one not in WITHOUT_TORCH.needed(text)]
+    assert [one.partition(">")[0] for one in left] == ["torch"]
+    for name in ("leaderboard", "site"):
+        workflow = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text("utf-8")
+        assert "python .ci/without_torch.py" in workflow
+        assert "pip install --no-deps ." in workflow
+        assert "pip install .\n" not in workflow
+
+
+def test_a_wheel_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="has no wheel"):
+        WHEEL_SIZE.main(tmp_path)
+    with open(tmp_path / "a.whl", "wb") as wheel:
+        wheel.truncate(WHEEL_SIZE.MOST_BYTES - 1)
+    WHEEL_SIZE.main(tmp_path)
+    with open(tmp_path / "b.whl", "wb") as wheel:
+        wheel.truncate(WHEEL_SIZE.MOST_BYTES)
+    with pytest.raises(SystemExit, match=r"b\.whl: 65 MB or more"):
+        WHEEL_SIZE.main(tmp_path)
 
 
 def test_python_dash_m_is_the_command() -> None:
