@@ -112,6 +112,76 @@ def download(wanted: Wanted, part: Path, progress: Progress | None = None) -> No
         raise unreachable(wanted.what, wanted.url, wanted.target, type(error).__name__) from error
 
 
+@dataclass(frozen=True)
+class FetchedRange:
+    """A part of a file on a server.
+
+    Attributes
+    ----------
+    data : bytes
+    begin, total_bytes : int
+        Where it begins, and the length of the whole file.
+    version : str
+        Which version of the file; "" if the server does not say.
+    """
+
+    data: bytes
+    begin: int
+    total_bytes: int
+    version: str
+
+
+def fetch_range(wanted: Wanted, begin: int, size_bytes: int) -> FetchedRange:
+    """Fetch a part of a file into memory.
+
+    Parameters
+    ----------
+    begin : int
+        Negative: the last ``-begin`` bytes, whatever ``size_bytes`` is.
+    size_bytes : int
+        Fewer come at the end of the file.
+
+    Raises
+    ------
+    TlbenchError
+        As :func:`download`, and if the server only sends whole files.
+    """
+    import requests
+    import urllib3
+
+    part = f"bytes={begin}" if begin < 0 else f"bytes={begin}-{begin + size_bytes - 1}"
+    most = -begin if begin < 0 else size_bytes
+    try:
+        with _asked(wanted, {"Accept-Encoding": "identity", "Range": part}) as answer:
+            answer.raise_for_status()
+            start, total = _range(answer)
+            if answer.status_code != 206 or total is None or (begin >= 0 and start != begin):
+                raise TlbenchError(
+                    f"{wanted.what}: {wanted.url} is only sent whole; fetch all of it, or bring it as {wanted.target}"
+                )
+            check_size(wanted.what, wanted.most_bytes, total)
+            expected = min(most, total - start)
+            data = b"".join(_limited(answer, most))
+            if len(data) != expected:
+                raise unreachable(wanted.what, wanted.url, wanted.target, f"{len(data)} of {expected} bytes")
+            return FetchedRange(data, start, total, _tag(answer))
+    except requests.HTTPError as error:
+        raise TlbenchError(
+            f"{wanted.what}: {wanted.url} answers {error.response.status_code}; look for the file at its "
+            f"publisher's page and save it as {wanted.target}"
+        ) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise unreachable(wanted.what, wanted.url, wanted.target, type(error).__name__) from error
+
+
+def _limited(answer: Response, most_bytes: int) -> Iterator[bytes]:
+    """The body of an answer, of which no more than so many bytes are read."""
+    there = 0
+    while there < most_bytes and (chunk := answer.raw.read1(min(CHUNK_BYTES, most_bytes - there))):
+        there += len(chunk)
+        yield chunk
+
+
 def unreachable(what: str, url: str, target: Path, why: str) -> TlbenchError:
     """The error of an interrupted download, with what to do."""
     return TlbenchError(

@@ -144,3 +144,48 @@ def test_a_damaged_file_of_places_is_one_line(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "data.toml").write_bytes(content)
     with pytest.raises(TlbenchError, match=r"data\.toml: "):
         find_root("lrs2")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("grid/",), "what is fetched is GRID: tlbench data fetch grid grid/"),
+        (("lrs2", "root"), "what is fetched is GRID: tlbench data fetch grid root"),
+        (("grid", "root", "--clips", "bbaf2n"), "clip 'bbaf2n' is no id of GRID, such as s1/bbaf2n (--clips)"),
+        (("grid", "root", "--clips", "s1/bbaf2n", "--per-speaker", 2), "are two ways to choose; give one of them"),
+        (("grid", "root", "--speakers", "s1,s21"), "GRID has no video of 's21'"),
+    ],
+)
+def test_what_can_not_be_fetched_is_one_line(
+    tlbench: Tlbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = tlbench("data", "fetch", *words)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert message in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_some_clips_of_each_speaker_are_fetched_and_split(
+    tlbench: Tlbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archives are a stand-in; tests/datasets/test_fetch_grid_clips.py serves real ones."""
+
+    def fetched(root: Path, speaker: str, clips: object, *_: object, **__: object) -> list[Path]:
+        (root / speaker).mkdir(parents=True)
+        (root / speaker / "bbaf2n.mpg").touch()
+        assert clips == 3
+        return [root / speaker / "bbaf2n.mpg"]
+
+    monkeypatch.setattr("tlbench.datasets.fetch_grid_clips.fetch_grid_clips", fetched)
+    monkeypatch.setattr("tlbench.datasets.fetch_grid.fetch_grid", lambda root, name, *_, **__: root / name)
+    said = tlbench("data", "fetch", "grid", tmp_path / "grid", "--speakers", "all", "--per-speaker", 3, "--split")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[0] == str(tmp_path / "grid" / "alignments")
+    assert len(lines) == 1 + 33 + 3
+    assert lines[-3:] == [
+        f"{tmp_path}/grid/split_train.txt: 27 clips",
+        f"{tmp_path}/grid/split_val.txt: 2 clips",
+        f"{tmp_path}/grid/split_test.txt: 4 clips",
+    ]

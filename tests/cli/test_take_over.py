@@ -31,7 +31,7 @@ WRITES = {
     "checkpoints fetch": ("checkpoints fetch syncnet --out out", "out", "syncnet_v2.model"),
     "controls": (f"controls out {DATA} --kinds reencoded", "out/reencoded", ""),
     "data drive": ("data drive --out out --dataset folder --data-root real", "out", ""),
-    "data fetch": ("data fetch out", "out", "alignments"),
+    "data fetch": ("data fetch grid out", "out", "alignments"),
     "data synth": ("data synth out --part words --word-train 0 --word-val 0 --word-test 1", "out", ""),
     "demo": ("demo out --sentences 2 --words 0", "out/corpus", ""),
     "generate": (f"{GENERATE} {DATA} --out out", "out", ""),

@@ -48,7 +48,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "checkpoints verify": ("syncnet", "--file", "syncnet_v2.model"),
     "calibrate": (*BOXED, "--metrics", "psnr", "--faults", "blur", "--out", "{out}"),
     "data drive": ("--out", "{out}", *DATA),
-    "data fetch": ("{out}", "--speakers", "s35"),
+    "data fetch": ("grid", "{out}", "--speakers", "s35"),
     "data info": ("corpus",),
     "data list": (),
     "data set": ("lrs2", "real"),

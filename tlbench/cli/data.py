@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tlbench.datasets.options import DataOptions
 
 
+FETCHED = "grid"  # the data set that `fetch` fetches
+
+
 @click.group("data", cls=CommandGroup)
 def command() -> None:
     """Say where data sets are; make and fetch those that need no licence."""
@@ -210,30 +213,64 @@ def info(context: click.Context, root: Path, as_json: bool) -> None:
 
 
 @command.command("fetch")
-@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("dataset", metavar="grid")
+@click.argument("root", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "--speakers", default="s1", show_default=True, metavar="NAMES", help="With commas: s1,s4; s1 to s34 without s21."
+    "--speakers",
+    default="s1",
+    show_default=True,
+    metavar="NAMES",
+    help="With commas: s1,s4; s1 to s34 without s21; or all.",
 )
+@click.option("--per-speaker", type=WholeNumber(min=1), metavar="N", help="Only N clips of each speaker, 400 kB each.")
+@click.option("--clips", metavar="IDS", help="Only these clips, with commas: s1/bbaf2n,s4/lbax4n.")
+@click.option("--split", is_flag=True, help="Write split_*.txt by speaker: those tested on are never trained on.")
 @take_over_option
 @json_option
-def fetch(root: Path, speakers: str, take_over: bool, as_json: bool) -> None:
+def fetch(
+    dataset: str,
+    root: Path | None,
+    speakers: str,
+    per_speaker: int | None,
+    clips: str | None,
+    split: bool,
+    take_over: bool,
+    as_json: bool,
+) -> None:
     """Fetch GRID, real people who read short sentences (CC BY 4.0, Zenodo 3625687), into the folder ROOT.
 
-    About 0.5 GB for each speaker. Existing files are kept, an interrupted download goes on. Score it with
-    --dataset grid.
+    A whole speaker has about 0.5 GB. Single clips are taken out of the public archives by parts of them, with
+    fetched_clips.json to say which, from where, and their hashes. Existing files are kept, an interrupted download goes
+    on. Score it with --dataset grid.
     """
     from tlbench.arguments import as_names
     from tlbench.cli.progress import DownloadProgress
-    from tlbench.datasets.fetch_grid import ALIGNMENTS, check_speakers, fetch_grid
+    from tlbench.datasets.fetch_grid import ALIGNMENTS, SPEAKERS, check_speakers, fetch_grid
+    from tlbench.datasets.fetch_grid_clips import fetch_grid_clips, parse_clips, write_speaker_splits
 
-    names = as_names(speakers) or ()
+    if dataset != FETCHED or root is None:
+        raise TlbenchError(f"what is fetched is GRID: tlbench data fetch {FETCHED} {root or dataset}")
+    if clips is not None and per_speaker is not None:
+        raise TlbenchError("--clips and --per-speaker are two ways to choose; give one of them")
+    names = SPEAKERS if speakers == "all" else as_names(speakers) or ()
     check_speakers(names)
-    paths = []
-    for name in (ALIGNMENTS, *names):
-        with DownloadProgress(f"{name}.zip") as progress:
-            path = fetch_grid(root, name, progress, take_over=take_over)
-        paths.append(path)
-        if not as_json:
-            say(path)
+    wanted: dict[str, list[str] | int | None] = dict.fromkeys(names, per_speaker)
+    if clips is not None:
+        wanted = dict(parse_clips(as_names(clips) or ()))
+    tell = (lambda _: None) if as_json else say  # each download when it is done
+    with DownloadProgress(f"{ALIGNMENTS}.zip") as progress:
+        paths = [fetch_grid(root, ALIGNMENTS, progress, take_over=take_over)]
+    tell(paths[0])
+    for name, some in wanted.items():
+        with DownloadProgress(name if some else f"{name}.zip") as progress:
+            if some is None:
+                there = [fetch_grid(root, name, progress, take_over=take_over)]
+            else:
+                there = fetch_grid_clips(root, name, some, progress, take_over=take_over)
+        tell(there[0] if some is None else f"{root / name}: {counted(len(there), 'clip')}")
+        paths += there
+    parts = write_speaker_splits(root) if split else {}
+    for part, count in parts.items():
+        tell(f"{root / f'split_{part}.txt'}: {counted(count, 'clip')}")
     if as_json:
-        print_json({"fetched": paths})
+        print_json({"fetched": paths, "splits": parts})

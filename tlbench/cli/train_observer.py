@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli import signals
-from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text
+from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
 from tlbench.cli.options import SEED, Number, WholeNumber, cache_option, json_option, read_size, take_over_option
@@ -22,7 +22,7 @@ GROUPS = {
     "Data": ("--dataset", "--data-root", "--train-split", "--val-split", "--cache"),
     "Network": ("--size", "--view", "--init-from", "--save-fp16"),
     "Optimisation": ("--steps", "--batch-frames", "--accumulate", "--learning-rate", "--warmup", "--seed"),
-    "Run": ("--out", "--take-over", "--config", "--validate-every", "--val-clips", "--max-time", "--json"),
+    "Run": ("--out", "--take-over", "--recipe", "--config", "--validate-every", "--val-clips", "--max-time", "--json"),
     "Devices": ("--accelerator", "--devices", "--precision", "--num-workers", "--threads"),
 }
 
@@ -104,6 +104,7 @@ GROUPS = {
 @click.option("--threads", type=WholeNumber(min=1), help="CPU threads of PyTorch.  [default: its own]")
 @cache_option
 @take_over_option
+@recipe_option("tlbench.training")
 @config_option
 @json_option
 @click.pass_context

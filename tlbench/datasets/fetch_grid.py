@@ -10,8 +10,10 @@ import stat
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from tlbench.datasets.fetched_clips import fetched_clips, forget_clips
 from tlbench.downloads import Progress, Wanted, download, end_part
 from tlbench.errors import TlbenchError, did_you_mean, one_line
 from tlbench.litter import remove_litter, temporary_name
@@ -74,12 +76,12 @@ def fetch_grid(
     if name != ALIGNMENTS:
         check_speakers([name])
     folder = root / name
-    if folder.is_dir():
+    if _is_whole(root, name):
         return folder
     archive, part = root / f"{name}.zip", root / f"{name}.zip.part"
     try:
         with owned(root, name=name, take_over=take_over):
-            if folder.is_dir():  # another run has just fetched it
+            if _is_whole(root, name):  # another run has just fetched it
                 return folder
             remove_litter(root)
             if not archive.is_file():
@@ -90,6 +92,7 @@ def fetch_grid(
                 end_part(part)
             _unpack(archive, folder)
             archive.unlink()
+            forget_clips(root, name)
     except OSError as error:
         raise TlbenchError(
             f"GRID's {name}: {root} can't be written ({error.strerror or error}); make room, or choose another folder"
@@ -97,12 +100,16 @@ def fetch_grid(
     return folder
 
 
+def _is_whole(root: Path, name: str) -> bool:
+    """Whether a speaker's folder is there, and not with single clips alone."""
+    return (root / name).is_dir() and name not in fetched_clips(root)
+
+
 def _unpack(archive: Path, folder: Path) -> None:
     """Unpack into a temporary folder and rename it, so that a folder with this name is always complete."""
     unfinished = folder.with_name(temporary_name(".new", folder.name))
     try:
-        _check_directory(archive)
-        with ZipFile(archive) as packed:
+        with archive.open("rb") as file, ZipFile(checked_archive(file)) as packed:
             wanted = _wanted(packed, folder.name)
             if not wanted:
                 raise TlbenchError(
@@ -118,8 +125,10 @@ def _unpack(archive: Path, folder: Path) -> None:
             for place, info in wanted:
                 target = unfinished / place
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with packed.open(info) as source, target.open("xb") as file:
-                    shutil.copyfileobj(source, file)
+                with packed.open(info) as source, target.open("xb") as unpacked:
+                    shutil.copyfileobj(source, unpacked)
+        if folder.is_dir():  # single clips of it were fetched before
+            shutil.rmtree(folder)
         os.replace(unfinished, folder)
     except (
         BadZipFile,
@@ -139,14 +148,27 @@ def _unpack(archive: Path, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _check_directory(archive: Path) -> None:
+def checked_archive(file: BinaryIO) -> BinaryIO:
+    """The file, for ZipFile. Raises BadZipFile if it can't be an archive of GRID."""
+    _check_directory(file)
+    return file
+
+
+def _check_directory(file: BinaryIO) -> None:
     """Raises BadZipFile if the archive's list of files is too long to be GRID's; zipfile reads it at once."""
-    with archive.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
-        end = file.read()
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+    end = file.read()
     at = end.rfind(_END)
     if _END_OF_LARGE in end or int.from_bytes(end[at + 12 : at + 16], "little") > MOST_DIRECTORY_BYTES:
         raise BadZipFile("its list of files is too long")
+
+
+def videos_in(packed: ZipFile, name: str) -> dict[str, ZipInfo]:
+    """The videos of a speaker's archive by the names of their clips, checked as when it is unpacked.
+
+    Raises BadZipFile for what GRID's archives do not have.
+    """
+    return {place.stem: info for place, info in _wanted(packed, name)}
 
 
 def _wanted(packed: ZipFile, name: str) -> list[tuple[Path, ZipInfo]]:
