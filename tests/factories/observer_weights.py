@@ -64,6 +64,17 @@ def _autoavsr(folder: Path) -> Path:
     return package
 
 
+def _inception(folder: Path) -> Path:
+    from tlbench.observers.inception.dims import Dims
+    from tlbench.observers.inception.model import InceptionModel
+
+    dims = Dims(side=75, divisor=16)
+    state = _filled(InceptionModel(dims).state_dict())
+    package = folder / "inception"
+    write_package(Package("inception", state, {"dims": dims.to_json()}, {}, "tiny.pth", "0" * 64), package)
+    return package
+
+
 def _conformer(folder: Path) -> Path:
     from tlbench.observers.conformer.model import ConformerModel
 
@@ -93,6 +104,7 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "autoavsr": _autoavsr,
     "avhubert": _avhubert,
     "conformer": _conformer,
+    "inception": _inception,
     "mvm": _mvm,
     "syncnet": _syncnet,
 }

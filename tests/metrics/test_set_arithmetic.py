@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
+from tests.factories.torch_fidelity_modules import torch_fidelity_module
 from tlbench.metrics.frechet import distance_of_moments, frechet_distance
 from tlbench.metrics.jackknife import (
     MOST_GROUPS,
@@ -89,12 +90,10 @@ def test_the_distance_is_that_of_a_root_of_a_matrix(rows: int) -> None:
 
 
 def test_fid_equals_that_of_torch_fidelity_on_the_same_features() -> None:
-    pytest.importorskip("torch_fidelity")
-    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
-
+    original = torch_fidelity_module("metric_fid")
     a, b = (features(seed, 600, 96, shift=0.2 * seed).astype(np.float64) for seed in (3, 4))
     statistics = [{"mu": x.mean(axis=0), "sigma": np.cov(x, rowvar=False)} for x in (a, b)]
-    theirs = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+    theirs = original.fid_statistics_to_metric(*statistics, verbose=False)[original.KEY_METRIC_FID]
     assert distance_of_moments(MomentTally.of(a), MomentTally.of(b)) == pytest.approx(theirs, rel=1e-6, abs=1e-6)
 
 
@@ -135,12 +134,11 @@ def test_kid_is_the_unbiased_estimator_over_all_frames(paired: bool) -> None:
 
 
 def test_kid_equals_that_of_torch_fidelity_over_one_subset_of_all_frames() -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("torch_fidelity")
-    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+    import torch
 
+    original = torch_fidelity_module("metric_kid")
     generated, real = clips(3, [9, 11], 0.3), clips(4, [12, 8])
-    theirs = kid_features_to_metric(
+    theirs = original.kid_features_to_metric(
         *(torch.from_numpy(np.concatenate(own).astype(np.float64)) for own in (generated, real)),
         kid_subsets=1,
         kid_subset_size=20,
@@ -149,7 +147,7 @@ def test_kid_equals_that_of_torch_fidelity_over_one_subset_of_all_frames() -> No
         kid_kernel_poly_gamma=None,
         kid_kernel_poly_coef0=1,
         verbose=False,
-    )[KEY_METRIC_KID_MEAN]
+    )[original.KEY_METRIC_KID_MEAN]
     assert kernel_sums(generated, real, paired=False).value() == pytest.approx(theirs, rel=1e-9)
 
 
