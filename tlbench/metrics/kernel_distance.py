@@ -18,7 +18,7 @@ import numpy as np
 from tlbench.statistics import BATCH_CELLS, bca_interval
 
 MOST_CLIPS = 2_000  # of a side; a seeded choice of more, or a run over LRW would take days
-_PAIRS_AT_ONCE = 2**22  # kernel values in memory at a time: 32 MB
+_FRAMES_AT_ONCE = 4096  # of one side in a product: 67 MB of features in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +67,27 @@ class KernelSums:
             first = _drawn(rng, rows, counts[0])
             parts.append(self._weighed(first, first if self.paired else _drawn(rng, rows, counts[1])))
         return bca_interval(value, np.concatenate(parts), self._without_each(), level)
+
+    def without_groups(self, generated: np.ndarray, real: np.ndarray, count: int) -> np.ndarray:
+        """KID without each group of clips, (count,); ``generated`` and ``real`` are the group of each clip."""
+        groups = np.arange(count)[:, None]
+        return self._weighed((generated != groups).astype(np.float64), (real != groups).astype(np.float64))
+
+    def between_halves(self, second: np.ndarray) -> float | None:
+        """KID of one half of the real clips against the other; None if a half has fewer than two frames.
+
+        ``second`` (real clips,) bool says which are the second half.
+        """
+        halves = [np.flatnonzero(second == odd) for odd in (False, True)]
+        first, other = halves
+        return KernelSums(
+            self.real[np.ix_(first, first)],
+            self.real[np.ix_(other, other)],
+            self.real[np.ix_(first, other)],
+            self.real_frames[first],
+            self.real_frames[other],
+            paired=False,
+        ).value()
 
     def _without_each(self) -> np.ndarray:
         """The jackknife values: without each clip (of both sets if they are paired, else of each set in turn)."""
@@ -140,29 +161,30 @@ def _mean_within(times: np.ndarray, sums: np.ndarray, frames: np.ndarray) -> np.
 
 
 def _within(clips: Sequence[np.ndarray]) -> np.ndarray:
-    sums = _between(clips, clips)
+    """The sums between the clips of one set; on the diagonal without the pairs of a frame with itself."""
+    sums = _between(clips, clips, only_above=True)
+    sums += np.triu(sums, 1).T
     own = [float(_kernel((clip.astype(np.float64) ** 2).sum(axis=1), clip.shape[1]).sum()) for clip in clips]
     sums[np.diag_indices(len(clips))] -= own
     return sums
 
 
-def _between(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> np.ndarray:
-    """(left clips, right clips) float64: the kernel's sum over the pairs of frames of two clips."""
-    sums = np.empty((len(left), len(right)))
-    for columns in _runs(right):
+def _between(left: Sequence[np.ndarray], right: Sequence[np.ndarray], *, only_above: bool = False) -> np.ndarray:
+    """(left clips, right clips) float64: the kernel's sum over the pairs of frames of two clips.
+
+    ``only_above``: below the diagonal there is 0.
+    """
+    sums = np.zeros((len(left), len(right)))
+    longest = max((len(clip) for clip in right), default=1)
+    step = max(1, _FRAMES_AT_ONCE // max(1, longest))
+    for start in range(0, len(right), step):
+        columns = slice(start, start + step)
         frames = np.concatenate(right[columns]).astype(np.float64)
         starts = np.cumsum([0, *(len(clip) for clip in right[columns])])[:-1]
-        for i, clip in enumerate(left):
+        for i, clip in enumerate(left[: start + step] if only_above else left):
             values = _kernel(clip.astype(np.float64) @ frames.T, frames.shape[1]).sum(axis=0)
             sums[i, columns] = np.add.reduceat(values, starts)
-    return sums
-
-
-def _runs(clips: Sequence[np.ndarray]) -> list[slice]:
-    """Neighbouring clips whose pairs with one clip fit in memory."""
-    longest = max((len(clip) for clip in clips), default=1)
-    step = max(1, _PAIRS_AT_ONCE // max(1, longest) ** 2)
-    return [slice(start, start + step) for start in range(0, len(clips), step)]
+    return np.triu(sums) if only_above else sums
 
 
 def _kernel(products: np.ndarray, dims: int) -> np.ndarray:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tlbench.checkpoints.card import Card
@@ -17,6 +17,7 @@ from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.sets import SET_METRICS, SetMetric, find_sets, without_sets
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import Precision, check_precision, choose_device
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
@@ -28,6 +29,7 @@ from tlbench.preflight.findings import CATALOGUE
 from tlbench.preflight.headers import Expected
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.probe import unpublished
+from tlbench.scoring.real_set import RealSet, real_set
 from tlbench.scoring.trained_with import overlaps
 from tlbench.scoring.view_choice import AUTO_VIEW, auto_view, check_views, view_remarks
 
@@ -53,6 +55,10 @@ class Setup:
     origin : mapping or None
         How the videos were made, if by ``tlbench generate``; see
         :func:`tlbench.generation.generation_log.origin_of`.
+    sets : tuple of SetMetric
+        The numbers of the whole set.
+    real : RealSet
+        What the set is compared with.
     """
 
     metrics: tuple[Metric, ...]
@@ -63,6 +69,8 @@ class Setup:
     overlaps: tuple[str, ...] = ()
     trained_with: tuple[str, ...] = ()
     origin: Mapping[str, Any] | None = None
+    sets: tuple[SetMetric, ...] = ()
+    real: RealSet = field(default_factory=RealSet)
 
     def view(self, metric: Metric) -> str:
         """The name of the view that a metric of this run reads."""
@@ -96,10 +104,14 @@ def prepare(
     """
     check_precision(options.precision)
     metrics, left_out = _choose_metrics(selection, measured.metrics)
-    _check_drive(metrics, selection)
+    sets = find_sets(measured.metrics)
+    _check_drive(metrics, selection, sets)
+    real = _check_real(measured, sets, selection)
     names = list(dict.fromkeys(metric.observer for metric in metrics))
-    _check_names(measured, names)
+    set_names = list(dict.fromkeys(metric.observer for metric in sets))
+    _check_names(measured, [*names, *set_names])
     choices = [_choose_observer(name, metrics, selection, measured, options.precision) for name in names]
+    choices += [_choose_set_observer(name, sets, selection, measured) for name in set_names]
     left_out += [line for choice in choices for line in choice.left_out]
     plans = [choice.plan for choice in choices if choice.plan is not None]
     if not plans:
@@ -134,7 +146,39 @@ def prepare(
         ),
         overlaps=tuple(overlaps(used, measured.trained_with)) if used else (),
         trained_with=tuple(measured.trained_with),
+        sets=tuple(metric for metric in sets if metric.observer in {plan.name for plan in plans}),
+        real=real,
     )
+
+
+def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: Selection) -> RealSet:
+    """The real set of a run. Raises TlbenchError if nothing is measured on it, or a clip has no real video."""
+    if not sets:
+        if measured.real is not None:
+            names = ", ".join(metric.name for metric in SET_METRICS)
+            raise TlbenchError(f"--real {measured.real}: no number of a set is measured; ask for {names} (--metrics)")
+        return RealSet()
+    if measured.real is None and not any(clip.reference is not None for clip in selection.clips):
+        labels = ", ".join(metric.label for metric in sets)
+        raise TlbenchError(
+            f"{labels}: {selection.dataset.name} has no real video of its clips; pass a folder of real videos (--real)"
+        )
+    return real_set(measured.real)
+
+
+def _choose_set_observer(
+    name: str, sets: Sequence[SetMetric], selection: Selection, measured: MetricOptions
+) -> _Choice:
+    """Whether an observer of features is used, with which checkpoint and view. It computes in full precision."""
+    cards = observer_cards(name)
+    weights = find_weights(cards, measured.weights, selection.dataset.name)
+    own = [metric for metric in sets if metric.observer == name]
+    if weights is None:
+        named = any(word != "all" for word in measured.metrics or () if any(m in own for m in find_sets([word])))
+        return _Choice(left_out=(_absent_checkpoint(name, [m.label for m in own], cards[0], named=named),))
+    kind = observer_class(name)
+    view = measured.views.get(name) or kind.default_view
+    return _Choice((), ObserverPlan(name, (view,), weights.path, weights.sha256), weights)
 
 
 def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
@@ -150,7 +194,8 @@ def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
 def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[tuple[Metric, ...], list[str]]:
     """The metrics asked for, or those that suit the clips, and a line if nothing about reading can be measured."""
     if asked is not None:
-        return find_metrics(asked), []
+        words = without_sets(asked)
+        return (find_metrics(words) if words else ()), []
     if selection.drive is not None:
         usual = tuple(metric for metric in all_metrics() if metric.parts)
     else:
@@ -159,9 +204,11 @@ def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[
     return suited, _without_texts(usual, selection.clips)
 
 
-def _check_drive(metrics: Iterable[Metric], selection: Selection) -> None:
+def _check_drive(metrics: Iterable[Metric], selection: Selection, sets: Sequence[SetMetric]) -> None:
     """Raises TlbenchError for a metric of a drive without one, or another metric with one."""
     driven = selection.drive is not None
+    if driven and sets:
+        raise TlbenchError(f"{sets[0].key} is not measured on a drive; score the folder of one kind without --drive")
     wrong = [metric.key for metric in metrics if bool(metric.parts) != driven]
     if wrong and driven:
         raise TlbenchError(f"{wrong[0]} is not measured on a drive; score the folder of one kind without --drive")
@@ -221,10 +268,17 @@ def _choose_observer(
 
 def _without_checkpoint(name: str, metrics: Iterable[Metric], card: Card, asked: Sequence[str] | None) -> str:
     """Which metrics are left out for want of a checkpoint. Raises TlbenchError if one of them was asked for by name."""
-    labels = ", ".join(dict.fromkeys(metric.label for metric in metrics))
+    words = named_apart(without_sets(asked or ()))
+    named = bool(words) and any(metric.observer == name for metric in find_metrics(words))
+    return _absent_checkpoint(name, [metric.label for metric in metrics], card, named=named)
+
+
+def _absent_checkpoint(name: str, of_metrics: Iterable[str], card: Card, *, named: bool) -> str:
+    """The line, or, for metrics that were asked for by name, the error."""
+    labels = ", ".join(dict.fromkeys(of_metrics))
     way_out = f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass "
     way_out += f"--weights {card.name}={card.file}"
-    if asked is not None and any(metric.observer == name for metric in find_metrics(named_apart(asked))):
+    if named:
         raise TlbenchError(f"{labels}: the checkpoint of observer {quoted(name)} is not here; {way_out}")
     return f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}"
 
