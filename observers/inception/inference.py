@@ -1,4 +1,7 @@
-"""Frames to features: batch normalisation fused, and always the same number of frames in one call of the network."""
+"""Frames to features: batch normalisation fused, and always the same number of frames in one call of the network.
+
+So the features of frame k of a clip depend neither on the frames after it nor on the number of threads.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from tlbench.observing.fused_layers import fuse
+from tlbench.observing.one_thread import each_on_one_thread
 from tlbench.observing.precision import exact_products
 
 from .model import ConvUnit, InceptionModel, as_network_input
 
-FRAMES_A_PASS = 8  # enough for full speed on a CPU; the products' last digits depend on it
+FRAMES_A_PASS = 4  # enough for full speed of one thread; the products' last digits depend on it
 
 
 def fused(model: InceptionModel) -> InceptionModel:
@@ -40,18 +44,20 @@ class InceptionInference:
         """(n, height, width, 3) uint8 RGB to (n, 3, side, side) float32 on the device."""
         return as_network_input(torch.from_numpy(pictures).to(self._device), self._side)
 
-    @torch.inference_mode()
     def features(self, waiting: Tensor) -> np.ndarray:
-        """(n, 3, side, side), at most :data:`FRAMES_A_PASS`, to (n, features) float32.
+        """(n, 3, side, side) to (n, features) float32."""
+        passes = waiting.split(FRAMES_A_PASS)
+        found = each_on_one_thread(self._pass, passes) if self._device.type == "cpu" else list(map(self._pass, passes))
+        return np.concatenate([self.empty(), *found])
 
-        Fewer are filled up with grey, so that a frame's features do not depend on how many came with it.
-        """
-        missing = FRAMES_A_PASS - len(waiting)
+    @torch.inference_mode()
+    def _pass(self, pictures: Tensor) -> np.ndarray:
+        """(n, 3, side, side), at most :data:`FRAMES_A_PASS`, to (n, features); fewer are filled up with grey."""
+        missing = FRAMES_A_PASS - len(pictures)
         if missing:
-            waiting = torch.cat([waiting, waiting.new_zeros(missing, *waiting.shape[1:])])
-        waiting = waiting.contiguous(memory_format=torch.channels_last)
+            pictures = torch.cat([pictures, pictures.new_zeros(missing, *pictures.shape[1:])])
         with exact_products(self._device):
-            found = self._model(waiting)[: FRAMES_A_PASS - missing]
+            found = self._model(pictures.contiguous(memory_format=torch.channels_last))[: FRAMES_A_PASS - missing]
         return np.asarray(found.float().cpu().numpy())
 
     def empty(self) -> np.ndarray:

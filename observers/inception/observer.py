@@ -47,7 +47,8 @@ class _InceptionClipState(ClipState):
         prepared = self._inference.prepared(self._stream.apply(chunk.generated, chunk.boxes))
         waiting = prepared if self._waiting is None else torch.cat([self._waiting, prepared])
         whole = len(waiting) // self._pass * self._pass
-        self._done += [self._inference.features(waiting[i : i + self._pass]) for i in range(0, whole, self._pass)]
+        if whole:
+            self._done.append(self._inference.features(waiting[:whole]))
         self._waiting = waiting[whole:].clone()
 
     def features(self) -> np.ndarray:

@@ -57,14 +57,21 @@ def test_features_are_those_of_torch_fidelity(published: Path) -> None:
     assert np.ptp(expected.numpy(), axis=0).max() > 1e-2 * scale  # three frames with features of their own
 
 
-def test_a_frame_has_its_features_whatever_comes_with_it() -> None:
+def test_a_frame_has_its_features_whatever_comes_with_it_and_on_how_many_threads() -> None:
     model = InceptionModel(Dims(side=75, divisor=16))
     fill_lively(model.state_dict())
     inference = InceptionInference(model.eval(), "cpu")
-    prepared = inference.prepared(frames(FRAMES_A_PASS, 40, 50))
-    together = inference.features(prepared)
-    for i in range(FRAMES_A_PASS):
-        assert np.array_equal(inference.features(prepared[i : i + 1])[0], together[i])
+    prepared = inference.prepared(frames(2 * FRAMES_A_PASS, 40, 50))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        together = inference.features(prepared)
+        torch.set_num_threads(1)
+        assert np.array_equal(inference.features(prepared), together)
+    finally:
+        torch.set_num_threads(threads)
+    for count in range(1, 2 * FRAMES_A_PASS):  # a clip that ends there
+        assert np.array_equal(inference.features(prepared[:count]), together[:count])
 
 
 def test_another_models_file_is_refused(tmp_path: Path) -> None:
