@@ -46,7 +46,7 @@ class InceptionInference:
 
     def features(self, waiting: Tensor) -> np.ndarray:
         """(n, 3, side, side) to (n, features) float32."""
-        passes = waiting.split(FRAMES_A_PASS)
+        passes = [waiting[start : start + FRAMES_A_PASS] for start in range(0, len(waiting), FRAMES_A_PASS)]
         found = each_on_one_thread(self._pass, passes) if self._device.type == "cpu" else list(map(self._pass, passes))
         return np.concatenate([self.empty(), *found])
 

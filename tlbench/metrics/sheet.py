@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.sets import SetMetric
 from tlbench.observing.registry import observer_class
 
 # What an observer may need, in the words of the list.
@@ -22,6 +23,7 @@ _NEEDS = {
     "weights": "checkpoint",
 }
 _NOT_MEASURED = "not calibrated"
+SET_NEEDS = ("real videos", "checkpoint")  # of a number of the whole set
 
 
 def needs_of(metric: Metric) -> list[str]:
@@ -56,6 +58,27 @@ def sheet(metric: Metric) -> dict[str, Any]:
         "mode": metric.mode or None,
         "needs": needs_of(metric),
         "blind_spots": blind_spots(metric),
+        "description": metric.description,
+    }
+
+
+def set_sheet(metric: SetMetric) -> dict[str, Any]:
+    """The same of a number of the whole set."""
+    return {
+        "key": metric.key,
+        "name": metric.name,
+        "arithmetic": metric.arithmetic,
+        "label": metric.label,
+        "unit": metric.unit or None,
+        "better": metric.better,
+        "aggregation": metric.aggregation,
+        "version": metric.version,
+        "headline": False,  # not measured unless it is asked for
+        "observer": metric.observer,
+        "view": None,
+        "mode": None,
+        "needs": list(SET_NEEDS),
+        "blind_spots": {},
         "description": metric.description,
     }
 

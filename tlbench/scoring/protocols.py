@@ -45,6 +45,8 @@ def make_protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
 
 def make_set_outlines(selection: Selection, setup: Setup) -> tuple[SetScore, ...]:
     """The numbers of the set that a run computes, each with its protocol and without a value."""
+    if setup.real is None:
+        return ()
     plans = {plan.name: plan for plan in setup.plan.observers}
     found = []
     for metric in setup.sets:

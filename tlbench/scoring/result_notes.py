@@ -40,7 +40,9 @@ def result_notes(result: Result, rows: Mapping[str, AnyRow]) -> list[str]:
     fewer = [f"{row.metric.key} {row.scored:,}" for row in rows.values() if row.scored < most]
     if fewer:
         notes.append(f"* fewer than {most:,} clips scored: {', '.join(fewer)}.")
-    notes += set_notes(score for score in result.sets if score.metric.key in rows)
+    of_sets = [score for score in result.sets if score.metric.key in rows]
+    if of_sets:
+        notes += set_notes(of_sets)
     notes += _finding_notes(result)
     if result.not_checked:
         notes.append(f"not checked: {', '.join(result.not_checked)} (tlbench check looks at more).")

@@ -23,6 +23,7 @@ from tlbench.observing.engines import observe
 from tlbench.observing.evidence import NOT_FINITE, Observation
 from tlbench.observing.observer import HALF_NAME, PACKED_NAME
 from tlbench.observing.plan import Plan
+from tlbench.observing.registry import observer_class
 from tlbench.preflight.findings import Finding, finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
@@ -35,7 +36,7 @@ from tlbench.scoring.protocols import make_protocols, make_set_outlines, mark_of
 from tlbench.scoring.provenance import make_provenance, mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result, Role
-from tlbench.scoring.set_run import keep_features, observe_real, of_clips, with_set_scores
+from tlbench.scoring.set_run import keep_features, observe_real, with_set_scores
 from tlbench.scoring.setup import Setup
 from tlbench.scoring.shard import Shard
 from tlbench.statistics import IntervalSettings
@@ -85,8 +86,8 @@ def run(
         result = aggregate_like(
             result, _records(clips, setup, name, options, records, of_clips, excused, processors, writer, progress)
         )
-        if writer is not None:
-            observe_real(writer, clips, setup, options, shard, progress)
+        if writer is not None and setup.real is not None:
+            observe_real(writer, clips, setup, setup.real, options, shard, progress)
     result = with_provenance(result, setup, started, processors)
     if shard is None:
         if setup.sets:
@@ -253,7 +254,7 @@ def _unended_reading(observation: Observation) -> Iterator[Finding]:
 
 
 def make_record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
-    """The observation without folders, which would show where its user keeps things.
+    """The observation without folders, which would show where its user keeps things, and without features of sets.
 
     ``findings`` were made before it; those with a code in ``excused`` are left out.
     """
@@ -271,7 +272,7 @@ def make_record(observation: Observation, findings: Sequence[Finding], excused: 
     kept = [found for found in (*findings, *observation.findings) if found.code not in excused]
     return ClipRecord(
         info=observation.info,
-        evidence=of_clips(observation),
+        evidence={name: own for name, own in observation.evidence.items() if not observer_class(name).of_sets},
         failures=failures,
         findings=(*kept, *_findings_of_failures(failures, clip.id, {found.code for found in kept})),
     )

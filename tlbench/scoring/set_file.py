@@ -33,7 +33,7 @@ def read_sets(data: Any, expected: int) -> tuple[SetScore, ...]:
         own = fields_of(item, key)
         if own["version"] != metric.version:
             raise TlbenchError(
-                f"{key} was made by its version {own['version']!r:.20}, this tlbench has version {metric.version}; "
+                f"{key} was made by its version {quoted(own['version'])}, this tlbench has version {metric.version}; "
                 "score again"
             )
         protocol = Protocol.parse(text(own["protocol"], f"{key}: protocol"))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tlbench.datasets.clip import Clip
 from tlbench.observing.engines import observe
-from tlbench.observing.evidence import Evidence, Observation
+from tlbench.observing.evidence import Observation
 from tlbench.observing.registry import observer_class
 from tlbench.scoring.feature_file import FeatureReader, FeatureWriter, Side
 from tlbench.scoring.options import RunOptions
+from tlbench.scoring.real_set import RealSet
 from tlbench.scoring.result import Result
 from tlbench.scoring.set_scores import set_scores
 from tlbench.scoring.setup import Setup
@@ -19,11 +20,6 @@ from tlbench.scoring.shard import Shard
 
 FEATURES = "features"  # the value of the evidence
 REAL_NAME = "real videos"  # in progress, in place of the system's name
-
-
-def of_clips(observation: Observation) -> dict[str, Evidence]:
-    """The evidence that belongs into a record: that of observers of clips, not of sets."""
-    return {name: own for name, own in observation.evidence.items() if not observer_class(name).of_sets}
 
 
 def keep_features(writer: FeatureWriter, side: Side, observation: Observation) -> None:
@@ -37,21 +33,22 @@ def observe_real(
     writer: FeatureWriter,
     clips: Sequence[Clip],
     setup: Setup,
+    given: RealSet,
     options: RunOptions,
     shard: Shard | None,
     progress: Callable[[str, Observation, int, int], None] | None,
 ) -> None:
-    """Add the features of the real videos: the references of ``clips``, or the shard's part of the given folder.
+    """Add the features of the real videos: the references of ``clips``, or the shard's part of the ``given`` folder.
 
     Another system that is compared with the same videos finds them in the cache. A real video that can't be read is
     left out, with the generated video of its clip.
     """
-    if setup.real.statistics is not None and (shard is None or shard.number == 1):
-        writer.write_statistics(setup.real.statistics)
+    if given.statistics is not None and (shard is None or shard.number == 1):
+        writer.write_statistics(given.statistics)
     part = slice(None) if shard is None else slice(shard.number - 1, None, shard.count)
-    real = setup.real.to_observe(clips, part)
+    real = given.to_observe(clips, part)
     if not real:
-        return
+        return  # all is in the statistics, or this shard has none of the folder's few videos
     observers = tuple(plan for plan in setup.plan.observers if observer_class(plan.name).of_sets)
     plan = replace(setup.plan, observers=observers)
     for done, observation in enumerate(observe(plan, real, options.workers, options.engine, options.ray), start=1):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tlbench.checkpoints.card import Card
@@ -57,8 +57,8 @@ class Setup:
         :func:`tlbench.generation.generation_log.origin_of`.
     sets : tuple of SetMetric
         The numbers of the whole set.
-    real : RealSet
-        What the set is compared with.
+    real : RealSet or None
+        What the set is compared with; None without such numbers.
     """
 
     metrics: tuple[Metric, ...]
@@ -70,7 +70,7 @@ class Setup:
     trained_with: tuple[str, ...] = ()
     origin: Mapping[str, Any] | None = None
     sets: tuple[SetMetric, ...] = ()
-    real: RealSet = field(default_factory=RealSet)
+    real: RealSet | None = None
 
     def view(self, metric: Metric) -> str:
         """The name of the view that a metric of this run reads."""
@@ -151,13 +151,13 @@ def prepare(
     )
 
 
-def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: Selection) -> RealSet:
-    """The real set of a run. Raises TlbenchError if nothing is measured on it, or a clip has no real video."""
+def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: Selection) -> RealSet | None:
+    """The real set of a run, if it has one. Raises TlbenchError if nothing is measured on it, or there is none."""
     if not sets:
         if measured.real is not None:
             names = ", ".join(metric.name for metric in SET_METRICS)
             raise TlbenchError(f"--real {measured.real}: no number of a set is measured; ask for {names} (--metrics)")
-        return RealSet()
+        return None
     if measured.real is None and not any(clip.reference is not None for clip in selection.clips):
         labels = ", ".join(metric.label for metric in sets)
         raise TlbenchError(
