@@ -20,6 +20,7 @@ _BUILT_IN = {
     "autoavsr": "tlbench.observers.autoavsr.observer:AutoAVSR",
     "avhubert": "tlbench.observers.avhubert.observer:AVHubert",
     "conformer": "tlbench.observers.conformer.observer:Conformer",
+    "i3d": "tlbench.observers.i3d.observer:I3D",
     "inception": "tlbench.observers.inception.observer:Inception",
     "mouth": "tlbench.observers.mouth.observer:Mouth",
     "mvm": "tlbench.observers.mvm.observer:MVM",

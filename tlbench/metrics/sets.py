@@ -1,4 +1,4 @@
-"""Numbers of a whole set of clips, made from features of all of its frames: FID and KID.
+"""Numbers of a whole set of clips, made from features of all of its frames: FID, KID, FVD.
 
 They are no sums over clips, so no :class:`~tlbench.metrics.metric.Metric`: a clip has no FID. Their features stay in
 the cache of evidence; a result keeps the number, what intervals and comparisons need, and a hash of the features.
@@ -101,6 +101,22 @@ SET_METRICS: tuple[SetMetric, ...] = (
         ),
         unit="x 1000",
         scale=1000.0,
+    ),
+    SetMetric(
+        name="fvd",
+        arithmetic="sound",
+        label="FVD",
+        observer="i3d",
+        distance="frechet",
+        samples="windows",
+        fewest=400,
+        version=1,
+        description=(
+            "Frechet distance of the I3D logits of all windows of 16 generated and real frames, one after the other "
+            "(Unterthiner et al. 2018)"
+        ),
+        rule="frames=16,stride=16",
+        digits=1,
     ),
 )
 
