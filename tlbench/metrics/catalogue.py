@@ -13,6 +13,7 @@ from typing import get_args
 from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.metrics import accuracy, intelligibility, leakage, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
+from tlbench.metrics.sets import SET_METRICS, AnyMetric
 
 
 @cache
@@ -33,6 +34,11 @@ def all_metrics() -> tuple[Metric, ...]:
         if keys.count(key) > 1:
             raise TlbenchError(f"metric {quoted(key)} is defined twice; uninstall one of the packages that bring it")
     return tuple(found)
+
+
+def all_columns() -> tuple[AnyMetric, ...]:
+    """Every metric, and behind them the numbers of the whole set."""
+    return (*all_metrics(), *SET_METRICS)
 
 
 def find_metric(key: str) -> Metric:

@@ -24,7 +24,7 @@ from tlbench.leaderboard.standings import (
     shown_interval,
 )
 from tlbench.leaderboard.submission import Column, Computed
-from tlbench.metrics.catalogue import all_metrics
+from tlbench.metrics.catalogue import all_columns
 
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
 # Names of metrics (or scales of the study), the first that a table has is taken.
@@ -50,7 +50,7 @@ DESK, PHONE = (620, 430), (340, 380)  # pixels
 
 def meanings() -> dict[str, str]:
     """What each column means, by key, in one sentence."""
-    return {metric.key: metric.description for metric in all_metrics()} | _ASKED
+    return {metric.key: metric.description for metric in all_columns()} | _ASKED
 
 
 def title_of(dataset: str) -> str:
