@@ -64,6 +64,28 @@ def _autoavsr(folder: Path) -> Path:
     return package
 
 
+def _i3d(folder: Path) -> Path:
+    from tlbench.observers.i3d.dims import Dims
+    from tlbench.observers.i3d.model import I3DModel
+
+    dims = Dims(frames=8, side=32, divisor=16, classes=12)
+    state = _filled(I3DModel(dims).state_dict())
+    package = folder / "i3d"
+    write_package(Package("i3d", state, {"dims": dims.to_json()}, {}, "tiny.pt", "0" * 64), package)
+    return package
+
+
+def _inception(folder: Path) -> Path:
+    from tlbench.observers.inception.dims import Dims
+    from tlbench.observers.inception.model import InceptionModel
+
+    dims = Dims(side=75, divisor=16)
+    state = _filled(InceptionModel(dims).state_dict())
+    package = folder / "inception"
+    write_package(Package("inception", state, {"dims": dims.to_json()}, {}, "tiny.pth", f"6726825d{'0' * 56}"), package)
+    return package
+
+
 def _conformer(folder: Path) -> Path:
     from tlbench.observers.conformer.model import ConformerModel
 
@@ -99,6 +121,8 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "autoavsr": _autoavsr,
     "avhubert": _avhubert,
     "conformer": _conformer,
+    "i3d": _i3d,
+    "inception": _inception,
     "lpips": _lpips,
     "mvm": _mvm,
     "syncnet": _syncnet,

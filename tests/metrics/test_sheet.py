@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from tlbench.cli.main import group
 from tlbench.metrics.catalogue import all_metrics, find_metric
-from tlbench.metrics.sheet import blind_spots, needs_of, shown_blind_spots
+from tlbench.metrics.sets import SET_METRICS
+from tlbench.metrics.sheet import SET_NEEDS, blind_spots, needs_of, shown_blind_spots
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "blind_spots.py"
 
@@ -50,8 +51,9 @@ def test_needs_are_those_of_the_observer_in_its_mode(key: str, needs: list[str])
 def test_the_command_lists_every_metric_for_people_and_programs() -> None:
     shown = CliRunner().invoke(group, ["metrics", "list"], catch_exceptions=False).output
     listed = json.loads(CliRunner().invoke(group, ["metrics", "list", "--json"], catch_exceptions=False).output)
-    assert [entry["key"] for entry in listed] == [metric.key for metric in all_metrics()]
+    assert [entry["key"] for entry in listed] == [metric.key for metric in (*all_metrics(), *SET_METRICS)]
     for entry in listed:
         assert f"{entry['key']}  {entry['label']}, " in shown
         assert entry["better"] in ("higher", "lower", "none")
-        assert entry["needs"] == needs_of(find_metric(entry["key"]))
+        of_set = entry["key"] in {metric.key for metric in SET_METRICS}
+        assert entry["needs"] == (list(SET_NEEDS) if of_set else needs_of(find_metric(entry["key"])))

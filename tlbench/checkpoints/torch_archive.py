@@ -135,7 +135,10 @@ def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
             if len(entries) != len(archive.infolist()):
                 raise BrokenPickleError("a zip file with two entries of one name")
             folders = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
-            if len(folders) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
+            read = tuple(f"{folder}{name}" for folder in folders for name in ("data.pkl", "data/", "byteorder"))
+            stored = [info for name, info in entries.items() if name.startswith(read)]
+            packed = any(info.compress_type != zipfile.ZIP_STORED for info in stored)
+            if len(folders) != 1 or packed:
                 raise BrokenPickleError("a zip file that torch.save did not write")
             folder = folders[0]
             if entries[f"{folder}data.pkl"].file_size > MOST_PICKLE_BYTES:

@@ -62,7 +62,8 @@ class Unpickler:
     Parameters
     ----------
     inert : collection of str
-        Classes, ``module.name``, whose objects become :class:`Thing` records.
+        Classes, ``module.name``, whose objects become :class:`Thing` records. A name that ends with a dot stands for
+        all that start with it.
     mentioned : collection of str
         Further names that the file may mention; they are never called.
 
@@ -78,6 +79,7 @@ class Unpickler:
         self.storages: dict[str, Storage] = {}
         self._budget = Budget()
         self._inert = frozenset(inert)
+        self._inert_starts = tuple(name for name in self._inert if name.endswith("."))
         self.known = self._inert | frozenset(mentioned) | MAKERS.keys() | STORAGES.keys()
 
     def read(self, stream: IO[bytes]) -> Any:
@@ -177,7 +179,7 @@ class Unpickler:
         if not isinstance(module, str) or not isinstance(name, str):
             raise BrokenPickleError("a name that is no text")
         text = f"{module}.{name}"
-        if text not in self.known:
+        if text not in self.known and not text.startswith(self._inert_starts):
             raise NotPlainDataError(text)
         self._budget.make(_RECORD)
         return Name(text)
@@ -194,7 +196,7 @@ class Unpickler:
                 if isinstance(one, (str, dict, list, tuple)):
                     self._budget.make(len(one) if isinstance(one, str) else (_ENTRY + _SLOT) * len(one))
             return MAKERS[called.text](*arguments)
-        if called.text in self._inert:
+        if called.text in self._inert or called.text.startswith(self._inert_starts):
             return Thing(called.text, arguments)
         raise NotPlainDataError(f"a call of {called.text}")
 

@@ -27,11 +27,13 @@ def list_command(as_json: bool) -> None:
     (`tlbench calibrate`); a metric without such a line was not.
     """
     from tlbench.metrics.catalogue import all_metrics
-    from tlbench.metrics.sheet import needs_of, sheet, shown_blind_spots
+    from tlbench.metrics.sets import SET_METRICS
+    from tlbench.metrics.sheet import SET_NEEDS, needs_of, set_sheet, sheet, shown_blind_spots
     from tlbench.tables.terminal import folded
 
     if as_json:
-        click.echo(json.dumps([sheet(metric) for metric in all_metrics()], indent=1, ensure_ascii=False))
+        sheets = [*map(sheet, all_metrics()), *map(set_sheet, SET_METRICS)]
+        click.echo(json.dumps(sheets, indent=1, ensure_ascii=False))
         return
     for metric in all_metrics():
         unit = f"{metric.unit}, " if metric.unit else ""
@@ -41,6 +43,16 @@ def list_command(as_json: bool) -> None:
             f"  {metric.description}",
             f"  needs: {', '.join(needs_of(metric)) or 'nothing but the video'}; observer {metric.observer}",
             *(f"  {line}" for line in shown_blind_spots(metric)),
+        ]
+        for line in lines:
+            click.echo(folded(line, sys.stdout))
+        click.echo()
+    for of_set in SET_METRICS:
+        unit = f"{of_set.unit}, " if of_set.unit else ""
+        lines = [
+            f"{of_set.key}  {of_set.label}, {unit}{_BETTER[of_set.better]}, of the whole set",
+            f"  {of_set.description}",
+            f"  needs: {', '.join(SET_NEEDS)}; observer {of_set.observer}",
         ]
         for line in lines:
             click.echo(folded(line, sys.stdout))

@@ -44,6 +44,7 @@ GROUPS = {
     "What is measured": (
         "--metrics",
         "--weights",
+        "--real",
         "--view",
         "--controls",
         "--trained-with",
@@ -85,6 +86,12 @@ GROUPS = {
 @metrics_option
 @weights_option
 @view_option
+@click.option(
+    "--real",
+    type=PATH,
+    metavar="FOLDER|FILE.npz",
+    help="Real videos, or their statistics, that FID and KID compare with.  [default: the real videos of the clips]",
+)
 @click.option(
     "--controls",
     metavar="KINDS",
@@ -141,6 +148,7 @@ def command(
     metrics: str | None,
     weights: tuple[str, ...],
     views: tuple[str, ...],
+    real: Path | None,
     controls: str | None,
     trained_with: str | None,
     allow_short: bool,
@@ -173,6 +181,7 @@ def command(
     from tlbench.files import write_text_atomically
     from tlbench.generation.drive import DriveOptions
     from tlbench.metrics.catalogue import find_metrics
+    from tlbench.metrics.sets import without_sets
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import OUT_NAME, score_folders
     from tlbench.scoring.score_drive import score_drive
@@ -200,9 +209,10 @@ def command(
         controls=as_names(controls) or (),
         probe=not no_probe,
         allow_short=allow_short,
+        real=real,
     )
     for column in as_names(columns) or ():
-        find_metrics([column])  # a typing mistake is told before hours of scoring
+        find_metrics(without_sets([column]))  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
         if isinstance(data, DriveOptions):
             results = score_drive(generated, data, measured, faces, options, name=name, out=out, progress=progress)

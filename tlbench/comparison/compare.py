@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.arguments import AnyNames, AnyPath, as_names
 from tlbench.comparison.comparison_table import comparison_document
+from tlbench.comparison.set_differences import set_difference, why_not_compared
 from tlbench.document import counted, document_html
 from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol, differing_fields
+from tlbench.metrics.sets import SET_METRICS, AnyMetric
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.scoring.blind_rows import cannot_read
 from tlbench.scoring.differences import Difference, paired_differences
 from tlbench.scoring.result import Result, finding_columns
 from tlbench.scoring.result_file import load_result
+from tlbench.scoring.set_scores import SetScore
 from tlbench.statistics import holm
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ class MetricComparison:
 
     Attributes
     ----------
-    metric : Metric
+    metric : Metric or SetMetric
     protocol : Protocol
         The protocol of both systems.
     difference : Difference
@@ -43,7 +46,7 @@ class MetricComparison:
         ``can't be told`` (an infinite value, such as the pooled PSNR of identical videos).
     """
 
-    metric: Metric
+    metric: AnyMetric
     protocol: Protocol
     difference: Difference
     p_adjusted: float | None
@@ -52,11 +55,15 @@ class MetricComparison:
 
 @dataclass(frozen=True)
 class NotComparable:
-    """A metric that was left out, with its protocol id in each result; None if a result lacks the metric."""
+    """A metric that was left out, with its protocol id in each result; None if a result lacks the metric.
+
+    ``reason`` says why if the ids are equal.
+    """
 
     key: str
     a: str | None
     b: str | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,13 +210,18 @@ def compare(
             f"{shortened(common[0])} and {counted(len(common) - 1, 'other has', 'others have')} another SHA-256; "
             "score both with the same data"
         )
-    compared, left_out = _comparable(a, b, as_names(metrics))
-    if not compared:
+    keys = as_names(metrics)
+    of_sets = {metric.key for metric in SET_METRICS}
+    compared, left_out = _comparable(a, b, None if keys is None else [key for key in keys if key not in of_sets])
+    sets, sets_left_out = _comparable_sets(a, b, keys, whole=len(same) == len(a.clips) == len(b.clips))
+    left_out += sets_left_out
+    if not compared and not sets:
         raise TlbenchError(
             f"{quoted(a.name)} and {quoted(b.name)} have no metric with the same "
             f"protocol{_first_reason(a, b, left_out)}"
         )
     differences = paired_differences(a, b, compared, same, settings)
+    differences |= {x.metric.key: set_difference(x, y, level) for x, y in sets}
     p_values = {key: d.p_value for key, d in differences.items() if d.p_value is not None}
     adjusted = holm(p_values)
     rows = tuple(
@@ -221,6 +233,15 @@ def compare(
             _verdict(metric, differences[metric.key], adjusted.get(metric.key), level),
         )
         for metric in compared
+    ) + tuple(
+        MetricComparison(
+            x.metric,
+            x.protocol,
+            differences[x.metric.key],
+            adjusted.get(x.metric.key),
+            _verdict(x.metric, differences[x.metric.key], adjusted.get(x.metric.key), level),
+        )
+        for x, _ in sets
     )
     return Comparison(
         a=a.name,
@@ -282,16 +303,39 @@ def _comparable(a: Result, b: Result, keys: Sequence[str] | None) -> tuple[list[
     return compared, left_out
 
 
+def _comparable_sets(
+    a: Result, b: Result, keys: Sequence[str] | None, *, whole: bool
+) -> tuple[list[tuple[SetScore, SetScore]], list[NotComparable]]:
+    """The numbers of the set in both that can be compared, and the other ones. ``whole``: all clips are common."""
+    own, other = ({score.metric.key: score for score in result.sets} for result in (a, b))
+    compared, left_out = [], []
+    for key in dict.fromkeys([*own, *other]):
+        if keys is not None and key not in keys:
+            continue
+        x, y = own.get(key), other.get(key)
+        if x is None or y is None or x.protocol != y.protocol:
+            left_out.append(NotComparable(key, x.protocol.id if x else None, y.protocol.id if y else None))
+            continue
+        reason = why_not_compared(x, y) or ("" if whole else "a or b has clips or real videos that the other has not")
+        if reason:
+            left_out.append(NotComparable(key, x.protocol.id, y.protocol.id, reason))
+        else:
+            compared.append((x, y))
+    return compared, left_out
+
+
 def _first_reason(a: Result, b: Result, left_out: Sequence[NotComparable]) -> str:
     for item in left_out:
-        if item.a is not None and item.b is not None:
+        if item.reason:
+            return f": {item.key}: {item.reason}"
+        if item.key in a.protocols and item.key in b.protocols:
             x, y = a.protocols[item.key], b.protocols[item.key]
             fields = (f"{f} ({getattr(x, f) or 'none'}, {getattr(y, f) or 'none'})" for f in differing_fields([x, y]))
             return f": {item.key} differs in {', '.join(fields)}; score both with the same settings"
     return "; score both with the same metrics"
 
 
-def _verdict(metric: Metric, difference: Difference, p_adjusted: float | None, level: float) -> Verdict:
+def _verdict(metric: AnyMetric, difference: Difference, p_adjusted: float | None, level: float) -> Verdict:
     if p_adjusted is None or difference.delta is None:
         return "can't be told"
     if p_adjusted >= 1 - level:

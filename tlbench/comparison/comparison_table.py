@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tlbench.document import Cell, Document, Table, clean, counted, interval_cell, label_with_arrow, number_text
+from tlbench.metrics.metric import Metric
+from tlbench.metrics.sets import NOT_RECOMPUTED
 from tlbench.scoring.result_notes import TITLES, clip_count, incomplete_notes, notes_of_findings
 
 if TYPE_CHECKING:
@@ -72,8 +74,15 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         f"{counted(len(comparison.rows), 'metric')} (Holm).",
         "a wins: share of clips on which a is better; a tie counts half.",
     ]
-    units = {(d.unit, d.units) for d in (row.difference for row in comparison.rows) if d.clips}
-    notes.append("Resampled and swapped: " + ", ".join(f"{count:,} {unit}" for unit, count in sorted(units)) + ".")
+    of_clips = [row.difference for row in comparison.rows if isinstance(row.metric, Metric)]
+    units = {(d.unit, d.units) for d in of_clips if d.clips}
+    if units:
+        notes.append("Resampled and swapped: " + ", ".join(f"{count:,} {unit}" for unit, count in sorted(units)) + ".")
+    of_sets = [row for row in comparison.rows if not isinstance(row.metric, Metric)]
+    if of_sets:
+        labels = ", ".join(row.metric.label for row in of_sets)
+        groups = of_sets[0].difference.units
+        notes.append(f"{labels}: paired jackknife over {groups} groups of clips, p by Student's t; {NOT_RECOMPUTED}.")
     if comparison.only_a or comparison.only_b:
         notes.append(f"Left out: {clip_count(comparison.only_a)} only in a, {clip_count(comparison.only_b)} only in b.")
     if comparison.other_reference:
@@ -86,7 +95,9 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         listed = ", ".join(f"{name} by {key}" for name, key in comparison.not_read)
         notes.append(f"Not read, at 95 % no better than the best blind reader: {listed}.")
     for item in comparison.not_comparable:
-        if item.a is None or item.b is None:
+        if item.reason:
+            notes.append(f"{item.key} not compared: {item.reason}.")
+        elif item.a is None or item.b is None:
             notes.append(f"{item.key} not compared: only {'b' if item.a is None else 'a'} has it.")
         else:
             notes.append(f"{item.key} not compared, protocols differ: a {item.a}; b {item.b}")

@@ -21,6 +21,7 @@ from tlbench.leaderboard.submission import (
     finding_facts,
 )
 from tlbench.metrics.catalogue import all_metrics, find_metric
+from tlbench.metrics.sets import NOT_RECOMPUTED, SET_METRICS
 from tlbench.tables.markup import draw_markdown, markdown_text
 
 TITLES = {
@@ -31,6 +32,8 @@ TITLES = {
 MARK = "†"
 OLD = "old"
 KINDS = ("computed", "published", "ceilings and floors")
+
+_OF_SETS = frozenset(metric.key for metric in SET_METRICS)
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,10 @@ def _numbers(submission: Submission) -> dict[str, RankedNumber]:
         )
         for row in submission.result.rows()
         if row.value is not None and row.metric.headline
+    } | {
+        own.metric.key: RankedNumber(own.value, own.low, own.high, own.protocol.id, False)
+        for own in submission.result.sets
+        if own.value is not None
     }
 
 
@@ -240,7 +247,8 @@ def _ranks(
         number = numbers[entry.file].get(key)
         if number is None or entry.submission.role == "control":
             continue
-        result = entry.submission.result if isinstance(entry.submission, Computed) else None
+        has_tallies = isinstance(entry.submission, Computed) and key not in _OF_SETS
+        result = entry.submission.result if isinstance(entry.submission, Computed) and has_tallies else None
         entrant = Entrant(entry.file, number.value, number.protocol, number.low, number.high, result)
         comparable_groups.setdefault(number.protocol, []).append(entrant)
     found: dict[str, int] = {}
@@ -297,6 +305,12 @@ def _notes(
         levels = sorted({f"{100 * c.result.interval.level:g} %" for c in computed})
         notes.append(
             f"[low, high]: {', '.join(levels)} bootstrap interval. Ranks by paired tests over the clips (Holm)."
+        )
+    of_sets = [columns[key].label for key in columns if key in _OF_SETS]
+    if of_sets:
+        notes.append(
+            f"{', '.join(of_sets)}: {NOT_RECOMPUTED}. A record has the value, the number of frames and a hash of the "
+            "features; ranks by intervals that do not overlap."
         )
     published = [entry.submission for entry in entries if isinstance(entry.submission, Published)]
     notes += sorted({f"published[{one.source}]: figures of {clean(one.title)}." for one in published})

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted
-from tlbench.metrics.catalogue import all_metrics
+from tlbench.metrics.catalogue import all_columns
 from tlbench.metrics.metric import Direction, Metric
 from tlbench.metrics.opinion import SCALES
 from tlbench.preflight.findings import count_clips
@@ -139,8 +139,8 @@ class Column:
 
 
 def figure_columns() -> dict[str, Column]:
-    """The possible columns by key: all metrics, and the scales of the user study (``study/...``)."""
-    columns: dict[str, Column] = {m.key: Column(m.label, m.unit, m.better, m.digits) for m in all_metrics()}
+    """The possible columns by key: all metrics, numbers of sets, and the scales of the user study (``study/...``)."""
+    columns: dict[str, Column] = {m.key: Column(m.label, m.unit, m.better, m.digits) for m in all_columns()}
     return columns | {f"study/{scale.key}": Column(scale.label, scale.unit, scale.better, 2) for scale in SCALES}
 
 

@@ -14,7 +14,8 @@ from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.leaderboard.submission import Computed, Published, figure_columns, slug, weights_of
 from tlbench.media.completeness import is_short
-from tlbench.metrics.protocol import SHORT
+from tlbench.metrics.protocol import SHORT, Protocol
+from tlbench.metrics.sets import AnyMetric
 from tlbench.preflight.findings import count_clips
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.result import Result
@@ -88,7 +89,7 @@ def check_computed(computed: Computed) -> None:
 
 
 def _check_complete(result: Result) -> None:
-    if not result.metrics or not result.clips:
+    if not (result.metrics or result.sets) or not result.clips:
         raise TlbenchError("there is no metric or no clip in the result; score again")
     if result.selection is not None and SHORT in result.selection.split(","):
         raise TlbenchError("videos that stop early were scored (--allow-short); leaderboards take whole clips only")
@@ -143,18 +144,22 @@ def _why_incomplete(result: Result) -> str:
 
 def _check_protocols(result: Result) -> None:
     weights = {str(item.get("sha256")) for item in weights_of(result).values()}
-    for key, protocol in result.protocols.items():
+    for protocol in (*result.protocols.values(), *(score.protocol for score in result.sets)):
         place = (protocol.dataset, protocol.split, protocol.selection)
         if place != (result.dataset, result.split, result.selection):
             raise TlbenchError(
                 f"protocol {shortened(protocol.id)} is of another data set, split or part than the result"
             )
-        metric = result.metric(key)
-        if (protocol.version, protocol.aggregation) != (metric.version, metric.aggregation):
-            raise TlbenchError(f"protocol {shortened(protocol.id)} is not known to this tlbench, whose {key} differs")
         if protocol.weights is not None and not any(sha256.startswith(protocol.weights) for sha256 in weights):
             raise TlbenchError(
                 f"protocol {shortened(protocol.id)} names weights that the provenance does not; score again"
+            )
+    of_all: list[tuple[AnyMetric, Protocol]] = [(result.metric(key), own) for key, own in result.protocols.items()]
+    of_all += [(score.metric, score.protocol) for score in result.sets]
+    for metric, protocol in of_all:
+        if (protocol.version, protocol.aggregation) != (metric.version, metric.aggregation):
+            raise TlbenchError(
+                f"protocol {shortened(protocol.id)} is not known to this tlbench, whose {metric.key} differs"
             )
 
 

@@ -14,6 +14,7 @@ from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.metrics import accuracy, intelligibility, leakage, pictures, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
 from tlbench.metrics.presets import PRESETS
+from tlbench.metrics.sets import SET_METRICS, AnyMetric
 
 
 @cache
@@ -37,9 +38,14 @@ def all_metrics() -> tuple[Metric, ...]:
     return tuple(found)
 
 
+def all_columns() -> tuple[AnyMetric, ...]:
+    """Every metric, and behind them the numbers of the whole set."""
+    return (*all_metrics(), *SET_METRICS)
+
+
 def plain_keys() -> list[str]:
-    """Keys of every metric that needs no drive: what presets choose from."""
-    return [metric.key for metric in all_metrics() if not metric.parts]
+    """Keys of every metric that needs no drive, and of every number of the whole set: what presets choose from."""
+    return [metric.key for metric in all_metrics() if not metric.parts] + [metric.key for metric in SET_METRICS]
 
 
 def find_metric(key: str) -> Metric:

@@ -14,6 +14,7 @@ from tlbench.checkpoints.weights import here
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.presets import Preset, presets_of
+from tlbench.metrics.sets import SetMetric
 from tlbench.observing.observer import Needs
 from tlbench.observing.registry import observer_class
 
@@ -29,6 +30,7 @@ _NEEDS = {
     "source": "source picture",
 }
 _NOT_MEASURED = "not calibrated"
+SET_NEEDS = ("real videos", "checkpoint")  # of a number of the whole set
 
 
 def needs_of(metric: Metric) -> list[str]:
@@ -122,6 +124,28 @@ def shown_preset(preset: Preset, keys: Iterable[str]) -> list[str]:
     if absent := preset.absent(known):
         lines.append(f"  not in this installation: {', '.join(absent)}")
     return lines
+
+
+def set_sheet(metric: SetMetric) -> dict[str, Any]:
+    """The same of a number of the whole set."""
+    return {
+        "key": metric.key,
+        "name": metric.name,
+        "arithmetic": metric.arithmetic,
+        "label": metric.label,
+        "unit": metric.unit or None,
+        "better": metric.better,
+        "aggregation": metric.aggregation,
+        "version": metric.version,
+        "headline": False,  # not measured unless it is asked for
+        "presets": presets_of(metric.name, metric.key),
+        "observer": metric.observer,
+        "view": None,
+        "mode": None,
+        "needs": list(SET_NEEDS),
+        "blind_spots": {},
+        "description": metric.description,
+    }
 
 
 @cache

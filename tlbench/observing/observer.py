@@ -154,6 +154,7 @@ class Observer(ABC):
     has_half: ClassVar[bool] = False  # whether its network can compute in half precision
     has_packed: ClassVar[bool] = False  # whether its network can multiply with packed weights
     clips_per_batch: ClassVar[int] = 1  # the number of clips that ``compute`` works best with
+    of_sets: ClassVar[bool] = False  # its evidence is ``features`` (n, d) float32 of a set: cached, and in no record
 
     read_published: ClassVar[str] = ""
     trainable: ClassVar[str] = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 
 from tlbench.document import interval_cell, label_with_arrow, number_text
-from tlbench.metrics.metric import Metric
+from tlbench.metrics.sets import AnyMetric
 
 _DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
 
@@ -22,7 +22,7 @@ def ends(low: float | None, high: float | None, digits: int) -> str:
     return interval_cell("", low, high, digits).detail
 
 
-def head(metric: Metric) -> dict[str, str]:
+def head(metric: AnyMetric) -> dict[str, str]:
     """The label of a metric with its unit, direction and description."""
     return {
         "key": metric.key,

@@ -161,7 +161,7 @@ def _summary(result: Result) -> list[dict[str, Any]]:
                 "protocol": row.protocol.id,
                 "headline": row.metric.headline,
             }
-            for row in result.rows()
+            for row in result.all_rows()
             if row.metric.arithmetic == arithmetic
         ]
         if rows:

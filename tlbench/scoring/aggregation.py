@@ -20,6 +20,7 @@ from tlbench.preflight.findings import Finding, is_of_dataset, of_failure
 from tlbench.preflight.folder import COPIES, Content, check_copies, check_ground_truth, check_lengths
 from tlbench.scoring.record import ClipRecord, Failure
 from tlbench.scoring.result import ClipScore, Result, Role
+from tlbench.scoring.set_scores import SetScore
 from tlbench.statistics import Interval, IntervalSettings, Ratio, Units, bootstrap_intervals, group_units
 
 # Of one clip; a network's float32 ends at 3.4e38. Sums over clips, and their squares in intervals, stay finite.
@@ -46,6 +47,7 @@ def aggregate(
     findings: Sequence[Finding] = (),
     not_checked: Sequence[str] = (),
     strict: bool = False,
+    sets: Sequence[SetScore] = (),
 ) -> Result:
     """Make a result from records. Records are read one at a time, and only their tallies are kept.
 
@@ -58,7 +60,7 @@ def aggregate(
         Number of clips there should be.
     interval : IntervalSettings, optional
         How confidence intervals are made.
-    name, dataset, split, selection, role, provenance, trained_with, remarks, findings, not_checked, strict
+    name, dataset, split, selection, role, provenance, trained_with, remarks, findings, not_checked, strict, sets
         As on :class:`Result`.
 
     Raises
@@ -97,6 +99,7 @@ def aggregate(
         findings=(*findings, *found),
         not_checked=tuple(not_checked),
         strict=strict,
+        sets=tuple(sets),
     )
     for row in result.rows():
         if row.value is not None and math.isnan(row.value):
@@ -126,6 +129,7 @@ def aggregate_like(outline: Result, records: Iterable[ClipRecord]) -> Result:
         findings=[found for found in outline.findings if found.code not in FROM_RECORDS],
         not_checked=outline.not_checked,
         strict=outline.strict,
+        sets=outline.sets,
     )
 
 

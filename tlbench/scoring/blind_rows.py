@@ -307,6 +307,7 @@ def _row(result: Result, reading: BlindReading) -> Result | None:
         trained_with=(),
         remarks=(),
         blind=None,
+        sets=(),
     )
 
 

@@ -22,6 +22,7 @@ from tlbench.scoring.provenance import LAST_DIGITS, mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, RecordWriter, read_records
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import with_damaged_checkpoints
+from tlbench.scoring.set_run import with_set_scores
 from tlbench.scoring.shard import SHARDS_NAME, Shard
 from tlbench.scoring.shard_files import PLAN_NAME, ShardPlan, ShardSummary, read_plan, read_summary
 
@@ -129,6 +130,8 @@ def _merged(run: Path, plan: ShardPlan) -> Result:
     with RecordWriter(run / RECORDS_NAME) as writer:
         result = aggregate_like(outline, _written(writer, _in_order(run, plan)))
     result = with_damaged_checkpoints(result, plan.checkpoints)
+    if plan.outline.sets:
+        result = with_set_scores(result, [shard.features(run) for shard in plan.each])
     result = _with_blind_rows(result, plan, said)
     result.write(run / FILE_NAME)
     return result

@@ -17,7 +17,7 @@ from tlbench.scoring.result_notes import (
 )
 
 if TYPE_CHECKING:
-    from tlbench.scoring.result import Result, Row
+    from tlbench.scoring.result import AnyRow, Result
 
 
 def result_html(result: Result) -> str:
@@ -25,7 +25,7 @@ def result_html(result: Result) -> str:
 
     Shows all metrics if none of them is a headline metric.
     """
-    rows = result.rows()
+    rows = result.all_rows()
     shown = [row for row in rows if row.metric.headline] or rows
     tables = []
     for arithmetic, title in TITLES.items():
@@ -37,7 +37,7 @@ def result_html(result: Result) -> str:
     return document_html(Document(clean(f"{result.name} on {place}"), tuple(tables), tuple(_notes(result, shown))))
 
 
-def _line(result: Result, row: Row) -> tuple[Cell, ...]:
+def _line(result: Result, row: AnyRow) -> tuple[Cell, ...]:
     digits = row.metric.digits
     mark = (" (old)" if row.metric.outdated else "") + (UNREAD if row.metric.key in _unread(result) else "")
     return (
@@ -54,7 +54,7 @@ def _unread(result: Result) -> list[str]:
     return [key for key, verdict in verdicts.items() if not verdict.read]
 
 
-def _notes(result: Result, shown: Sequence[Row]) -> list[str]:
+def _notes(result: Result, shown: Sequence[AnyRow]) -> list[str]:
     rows = {row.metric.key: row for row in shown}
     notes = [f"{found.message} ({found.fix})." for found in result.findings if found.code == "cannot-read"]
     notes += direction_notes(shown)

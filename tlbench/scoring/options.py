@@ -35,6 +35,9 @@ class MetricOptions:
         Whether lip readers also read up to 20 real clips, to find out whether they can read this data set.
     allow_short : bool
         Score videos that end early. Their protocols say so, and leaderboards refuse the result.
+    real : Path or None
+        The real set of FID and KID: a folder of videos, or an .npz file of statistics; None for the references of the
+        scored clips.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -44,6 +47,7 @@ class MetricOptions:
     controls: tuple[str, ...] = ()
     probe: bool = True
     allow_short: bool = False
+    real: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def read_probe(like: Result, seen: Iterable[Observation]) -> Result:
         remarks=(),
         findings=(),
         blind=None,
+        sets=(),
     )
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.media.video_reader import DECODING
-from tlbench.metrics.protocol import Protocol, selection_mark
+from tlbench.metrics.protocol import WEIGHTS_DIGITS, Protocol, selection_mark
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.mouth_alignment import mouth_mark, takes_landmarks
 from tlbench.observing.observer import HALF_NAME, Needs
 from tlbench.observing.plan import Plan
 from tlbench.observing.registry import observer_class
+from tlbench.scoring.real_set import real_rule
+from tlbench.scoring.set_scores import SetScore
 from tlbench.scoring.setup import Setup
 
 # Detectors that were there before one face was followed through a clip, and what ids of followed faces add to them.
@@ -39,6 +41,32 @@ def make_protocols(selection: Selection, setup: Setup) -> dict[str, Protocol]:
             numbers=HALF_NAME if plan.half else None,
         )
     return protocols
+
+
+def make_set_outlines(selection: Selection, setup: Setup) -> tuple[SetScore, ...]:
+    """The numbers of the set that a run computes, each with its protocol and without a value."""
+    if setup.real is None:
+        return ()
+    plans = {plan.name: plan for plan in setup.plan.observers}
+    found = []
+    for metric in setup.sets:
+        plan = plans[metric.observer]
+        protocol = Protocol(
+            metric.name,
+            metric.version,
+            selection.dataset.name,
+            selection.split,
+            observer_class(metric.observer).views[plan.views[0]],
+            DECODING,
+            metric.aggregation,
+            metric.arithmetic,
+            mark_of_selection(selection, setup.plan),
+            _boxes_mark(selection.clips, setup.plan.boxes, plan.needs, followed=True),
+            None if plan.weights_sha256 is None else plan.weights_sha256[:WEIGHTS_DIGITS],
+            rule=",".join(filter(None, (metric.rule, real_rule(setup.real)))),
+        )
+        found.append(SetScore(metric, protocol))
+    return tuple(found)
 
 
 def mark_of_selection(selection: Selection, plan: Plan) -> str | None:

@@ -91,7 +91,15 @@ def _reading_only(result: Result) -> Result:
     )
     protocols = {metric.key: result.protocols[metric.key] for metric in metrics}
     return replace(
-        result, metrics=metrics, protocols=protocols, clips=clips, intervals={}, findings=(), remarks=(), provenance={}
+        result,
+        metrics=metrics,
+        protocols=protocols,
+        clips=clips,
+        intervals={},
+        findings=(),
+        remarks=(),
+        provenance={},
+        sets=(),
     )
 
 

@@ -20,6 +20,7 @@ from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import write_text_atomically
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.sets import SetMetric
 from tlbench.metrics.tally import Tally
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tlbench.scoring.blind_rows import Blind
+    from tlbench.scoring.set_scores import SetScore
 
 FILE_NAME = "result.json"
 
@@ -99,6 +101,24 @@ class Row:
 
 
 @dataclass(frozen=True)
+class SetRow:
+    """One number of the whole set, as :class:`Row`; how its interval is made is said by a note."""
+
+    metric: SetMetric
+    protocol: Protocol
+    value: float | None
+    low: float | None
+    high: float | None
+    scored: int
+    expected: int
+    unit: None = None
+    clusters: None = None
+
+
+AnyRow = Row | SetRow
+
+
+@dataclass(frozen=True)
 class Result:
     """What one system scored on one data set.
 
@@ -135,6 +155,8 @@ class Result:
     blind : Blind or None
         What blind readers score, and in which metrics the system is not better; None if nothing was read, and in
         results written before there were such rows.
+    sets : tuple of SetScore
+        Numbers of the whole set, such as FID, which follow from no tallies.
 
     Raises
     ------
@@ -160,6 +182,7 @@ class Result:
     not_checked: tuple[str, ...] = ()
     strict: bool = False
     blind: Blind | None = None
+    sets: tuple[SetScore, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.by_id) != len(self.clips):
@@ -266,6 +289,14 @@ class Result:
         """The numbers of all metrics, in the order of ``metrics``."""
         return [self.row(metric.key) for metric in self.metrics]
 
+    def all_rows(self) -> list[AnyRow]:
+        """The numbers of the metrics of clips, then those of the whole set."""
+        of_set = (
+            SetRow(own.metric, own.protocol, own.value, own.low, own.high, own.clips, self.expected)
+            for own in self.sets
+        )
+        return [*self.rows(), *of_set]
+
     def as_dicts(self) -> list[dict[str, Any]]:
         """One flat mapping for each metric, for CSV, JSON and DataFrames."""
         found = finding_columns(self.all_findings)
@@ -295,7 +326,7 @@ class Result:
                 "frames_expected": frames_expected,
                 **found,
             }
-            for row in self.rows()
+            for row in self.all_rows()
         ]
 
     def by_word(self, key: str) -> dict[str, tuple[float | None, int]]:
@@ -341,7 +372,7 @@ class Result:
     def __repr__(self) -> str:
         """One line, for logs and tracebacks."""
         place = f"{self.dataset}:{self.split}" + (f"#{self.selection}" if self.selection else "")
-        rows = [row for row in self.rows() if row.value is not None]
+        rows = [row for row in self.all_rows() if row.value is not None]
         numbers = ", ".join(f"{row.metric.key}={row.value:.{row.metric.digits}f}" for row in rows)
         clips = f"{len(self.clips)} of {counted(self.expected, 'clip')}" + ("" if self.complete else ", incomplete")
         return f"<Result {self.name!r} on {place}, {clips}: {numbers}>"

@@ -37,6 +37,7 @@ from tlbench.scoring.blind_rows import read_blind
 from tlbench.scoring.record import read_failures
 from tlbench.scoring.result import FILE_NAME, ClipScore, Result, Role, Row
 from tlbench.scoring.result_json import SCHEMA, json_number
+from tlbench.scoring.set_file import read_sets
 from tlbench.statistics import Interval, IntervalSettings
 
 VERSION_DIGITS = 9
@@ -178,6 +179,7 @@ def _from_json(
         findings=tuple(map(Finding.from_json, listed(data.get("findings", []), "findings", most=MOST_CLIPS))),
         not_checked=_names(data, "not_checked"),
         strict=truth(data.get("strict", False), "strict"),
+        sets=read_sets(data.get("sets", {}), count(data["expected"], "expected")),
     )
     for row in result.rows():
         _check_row(row, data["metrics"][row.metric.key])
@@ -243,7 +245,7 @@ def _blind_row(row: Mapping[str, Any], data: Mapping[str, Any], known: Mapping[s
     count_of = len(data["clips"]["id"])
     nothing = dict.fromkeys(("generated_sha256", "reference_sha256", "frames"), [None] * count_of)
     clips = {**data["clips"], **nothing, "failures": {}, "notes": {}}
-    about = {"name": row["name"], "role": "blind", "metrics": row["metrics"], "clips": clips, "blind": None}
+    about = {"name": row["name"], "role": "blind", "metrics": row["metrics"], "clips": clips, "blind": None, "sets": {}}
     return _from_json({**data, **about, "provenance": {}, "trained_with": [], "remarks": []}, known, ("blind",))
 
 

@@ -12,9 +12,16 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tlbench.scoring.result import Result, Row
+    from tlbench.metrics.metric import Metric
+    from tlbench.scoring.result import Result
+    from tlbench.scoring.set_scores import SetScore
 
 SCHEMA = "tlbench.result/1"
+# The fields of a number of a set that are plain numbers and texts.
+SET_FIELDS = (
+    *("value", "low", "high", "clips", "generated", "real", "unit", "groups_sha256", "features_sha256", "ceiling"),
+    "reason",
+)
 
 
 def result_json(result: Result) -> dict[str, Any]:
@@ -36,7 +43,8 @@ def result_json(result: Result) -> dict[str, Any]:
         **({"strict": True} if result.strict else {}),
         "provenance": dict(result.provenance),
         **({} if result.blind is None else {"blind": result.blind.to_json()}),
-        "metrics": {row.metric.key: _metric_json(result, row) for row in result.rows()},
+        **({"sets": {score.metric.key: _set_json(score) for score in result.sets}} if result.sets else {}),
+        "metrics": {metric.key: _metric_json(result, metric) for metric in result.metrics},
         "clips": {
             "id": [clip.id for clip in result.clips],
             "speaker": [clip.info.speaker for clip in result.clips],
@@ -69,8 +77,24 @@ def _findings_json(result: Result) -> dict[str, Any]:
     return data
 
 
-def _metric_json(result: Result, row: Row) -> dict[str, Any]:
-    metric = row.metric
+def _set_json(score: SetScore) -> dict[str, Any]:
+    metric = score.metric
+    return {
+        "label": metric.label,
+        "unit": metric.unit,
+        "better": metric.better,
+        "version": metric.version,
+        "arithmetic": metric.arithmetic,
+        "description": metric.description,
+        "protocol": score.protocol.id,
+        **{name: getattr(score, name) for name in SET_FIELDS},
+        "without_each": list(score.without_each),
+        "group_sizes": list(score.group_sizes),
+    }
+
+
+def _metric_json(result: Result, metric: Metric) -> dict[str, Any]:
+    row = result.row(metric.key)
     tallies = [clip.tallies.get(metric.key) for clip in result.clips]
     kind = next((type(tally) for tally in tallies if tally is not None), None)
     return {

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tlbench.document import ARROWS
+from tlbench.metrics.metric import Metric
 from tlbench.observing.domain import OF_CHECKPOINTS
 from tlbench.preflight.findings import Finding, count_clips, is_of_dataset
+from tlbench.scoring.set_notes import set_notes
 
 if TYPE_CHECKING:
-    from tlbench.scoring.result import Result, Row
+    from tlbench.scoring.result import AnyRow, Result
 
 UNREAD = "†"  # marks a number that is not better than that of the best blind reader
 UNREAD_MEANS = f"{UNREAD} not read: its paired 95 % interval does not show it better than the best blind reader."
@@ -24,7 +26,7 @@ TITLES = {
 }
 
 
-def result_notes(result: Result, rows: Mapping[str, Row]) -> list[str]:
+def result_notes(result: Result, rows: Mapping[str, AnyRow]) -> list[str]:
     """Remarks, missing clips, findings and what was not checked, one note each; none of a blind reader's row.
 
     ``rows`` are the rows shown, by metric key.
@@ -38,13 +40,16 @@ def result_notes(result: Result, rows: Mapping[str, Row]) -> list[str]:
     fewer = [f"{row.metric.key} {row.scored:,}" for row in rows.values() if row.scored < most]
     if fewer:
         notes.append(f"* fewer than {most:,} clips scored: {', '.join(fewer)}.")
+    of_sets = [score for score in result.sets if score.metric.key in rows]
+    if of_sets:
+        notes += set_notes(of_sets)
     notes += _finding_notes(result)
     if result.not_checked:
         notes.append(f"not checked: {', '.join(result.not_checked)} (tlbench check looks at more).")
     return notes
 
 
-def most_scored(rows: Mapping[str, Row]) -> int:
+def most_scored(rows: Mapping[str, AnyRow]) -> int:
     """The number of clips scored by the metric that scored the most; 0 without rows."""
     return max((row.scored for row in rows.values()), default=0)
 
@@ -107,7 +112,7 @@ def notes_of_findings(findings: Sequence[Finding]) -> tuple[list[str], list[str]
     return notes, [f"info: {', '.join(info)}."] if info else []
 
 
-def interval_notes(shown: Sequence[tuple[Result, Mapping[str, Row]]]) -> list[str]:
+def interval_notes(shown: Sequence[tuple[Result, Mapping[str, AnyRow]]]) -> list[str]:
     """How the confidence intervals of the shown rows were made, and where there is none."""
     notes = []
     units: dict[tuple[float, str], list[int]] = {}
@@ -132,19 +137,20 @@ def interval_notes(shown: Sequence[tuple[Result, Mapping[str, Row]]]) -> list[st
         "narrow."
         for cluster in few
     ]
-    if any(row.value is not None and row.low is None for _, rows in shown for row in rows.values()):
+    of_clips = [row for _, rows in shown for row in rows.values() if isinstance(row.metric, Metric)]
+    if any(row.value is not None and row.low is None for row in of_clips):
         notes.append("No interval for a single clip or an infinite value.")
     return notes
 
 
-def direction_notes(rows: Sequence[Row]) -> list[str]:
+def direction_notes(rows: Sequence[AnyRow]) -> list[str]:
     """What the arrows of the shown metrics mean."""
     directions = {row.metric.better for row in rows}
     arrows = [f"{ARROWS[better]} {better}" for better in ("higher", "lower") if better in directions]
     return [f"{', '.join(arrows)} is better."] if arrows else []
 
 
-def outdated_notes(rows: Sequence[Row]) -> list[str]:
+def outdated_notes(rows: Sequence[AnyRow]) -> list[str]:
     """Which metrics are of an older version; their numbers are marked ``old``."""
     old = dict.fromkeys(row.metric.key for row in rows if row.metric.outdated)
     if not old:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,18 +23,21 @@ from tlbench.observing.engines import observe
 from tlbench.observing.evidence import NOT_FINITE, Observation
 from tlbench.observing.observer import HALF_NAME, PACKED_NAME
 from tlbench.observing.plan import Plan
+from tlbench.observing.registry import observer_class
 from tlbench.preflight.findings import Finding, finding, of_failure
 from tlbench.preflight.folder import check_file_names
 from tlbench.preflight.frames import check_sync_length
 from tlbench.preflight.texts import ALPHABET, check_contradictions, check_texts
 from tlbench.scoring.aggregation import aggregate_like
 from tlbench.scoring.announcement import Announcement, announced
+from tlbench.scoring.feature_file import FEATURES_NAME, FeatureWriter
 from tlbench.scoring.options import DEFAULT_RUN, RunOptions
 from tlbench.scoring.probe import check_training
-from tlbench.scoring.protocols import make_protocols, mark_of_selection
+from tlbench.scoring.protocols import make_protocols, make_set_outlines, mark_of_selection
 from tlbench.scoring.provenance import make_provenance, mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result, Role
+from tlbench.scoring.set_run import keep_features, observe_real, with_set_scores
 from tlbench.scoring.setup import Setup
 from tlbench.scoring.shard import Shard
 from tlbench.statistics import IntervalSettings
@@ -77,12 +81,20 @@ def run(
         clips, records = shard.of(clips), shard.records(out)
         result = replace(result, expected=len(clips))
     processors: set[str] = set()
-    of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, progress)
-    if shard is not None:
-        return with_provenance(aggregate_like(result, of_run), setup, started, processors)
+    features = out / FEATURES_NAME if shard is None else shard.features(out)
     about = Announcement(name, result.dataset, result.split, len(clips), started.isoformat(timespec="seconds"))
-    with announced(out, about):
-        result = with_provenance(aggregate_like(result, of_run), setup, started, processors)
+    with announced(out, about) if shard is None else nullcontext():
+        with FeatureWriter(features) if setup.sets else nullcontext() as writer:
+            of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, writer, progress)
+            result = aggregate_like(result, of_run)
+            if writer is not None and setup.real is not None:
+                observe_real(writer, clips, setup, setup.real, options, shard, progress)
+        result = with_provenance(result, setup, started, processors)
+        if shard is not None:
+            return result
+        if setup.sets:
+            result = with_set_scores(result, [features])
+            features.unlink()  # the cache has them
         result.write(out / FILE_NAME)
     return result
 
@@ -139,6 +151,7 @@ def outline(
         findings=tuple(found for found in of_folder if found.code not in excused),
         not_checked=tuple(_not_checked(setup.plan)),
         strict=options.strict,
+        sets=make_set_outlines(selection, setup),
     )
     return result, of_clips
 
@@ -149,22 +162,28 @@ def _records(
     name: str,
     options: RunOptions,
     path: Path,
-    of_clips: Mapping[str, Sequence[Finding]],
+    of_clip: Mapping[str, Sequence[Finding]],
     excused: frozenset[str],
     processors: set[str],
+    features: FeatureWriter | None,
     progress: Progress | None,
 ) -> Iterator[ClipRecord]:
-    """The record of each clip, as it is observed and written. ``processors`` gets the types that computed."""
+    """The record of each clip, as it is observed and written. ``processors`` gets the types that computed.
+
+    Features of sets go to ``features``, and to no record.
+    """
     plan = replace(setup.plan, excused=excused)
     with RecordWriter(path) as writer:
         seen = observe(plan, clips, options.workers, options.engine, options.ray)
         for done, observation in enumerate(seen, start=1):
             if observation.processor:
                 processors.add(observation.processor)
-            before = of_clips.get(observation.clip.id, ())
+            before = of_clip.get(observation.clip.id, ())
             of_run = (*_too_short_for_sync(observation, setup.metrics), *_unended_reading(observation))
             record = make_record(observation, [*before, *of_run], excused)
             writer.write(record)
+            if features is not None:
+                keep_features(features, "generated", observation)
             if progress is not None:
                 progress(name, observation, done, len(clips))
             yield record
@@ -237,7 +256,7 @@ def _unended_reading(observation: Observation) -> Iterator[Finding]:
 
 
 def make_record(observation: Observation, findings: Sequence[Finding], excused: frozenset[str]) -> ClipRecord:
-    """The observation without folders, which would show where its user keeps things.
+    """The observation without folders, which would show where its user keeps things, and without features of sets.
 
     ``findings`` were made before it; those with a code in ``excused`` are left out.
     """
@@ -255,7 +274,7 @@ def make_record(observation: Observation, findings: Sequence[Finding], excused: 
     kept = [found for found in (*findings, *observation.findings) if found.code not in excused]
     return ClipRecord(
         info=observation.info,
-        evidence=observation.evidence,
+        evidence={name: own for name, own in observation.evidence.items() if not observer_class(name).of_sets},
         failures=failures,
         findings=(*kept, *_findings_of_failures(failures, clip.id, {found.code for found in kept})),
     )

@@ -49,6 +49,7 @@ def score(
     boxes: AnyPath | None = None,
     metrics: AnyNames | None = None,
     weights: AnyWeights | None = None,
+    real: AnyPath | None = None,
     detector: str = "auto",
     smooth: int = 0,
     face: str = "largest",
@@ -87,6 +88,7 @@ def score(
         boxes=boxes,
         metrics=metrics,
         weights=weights,
+        real=real,
         detector=detector,
         smooth=smooth,
         face=face,
@@ -124,6 +126,7 @@ def score_all(
     boxes: AnyPath | None = None,
     metrics: AnyNames | None = None,
     weights: AnyWeights | None = None,
+    real: AnyPath | None = None,
     detector: str = "auto",
     smooth: int = 0,
     face: str = "largest",
@@ -158,7 +161,7 @@ def score_all(
         See :func:`tlbench.datasets.selection.load_dataset`.
     detector, smooth, face, boxes_from
         See :class:`tlbench.observing.face_options.FaceOptions`.
-    metrics, weights, views, trained_with, controls, probe, allow_short
+    metrics, weights, real, views, trained_with, controls, probe, allow_short
         See :class:`tlbench.scoring.options.MetricOptions`. ``controls`` may be ``all``.
     engine, device, precision, cache, seed, strict, take_over, overwrite
         See :class:`tlbench.scoring.options.RunOptions`.
@@ -212,6 +215,7 @@ def score_all(
             controls=as_names(controls),
             probe=probe,
             allow_short=allow_short,
+            real=as_path(real),
         ),
         FaceOptions(detector, smooth, face, boxes_from),
         RunOptions(

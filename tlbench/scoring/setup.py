@@ -18,6 +18,7 @@ from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart, plain_keys
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.presets import PRESETS
+from tlbench.metrics.sets import SET_METRICS, SetMetric, find_sets, without_sets
 from tlbench.observing.cache import default_cache
 from tlbench.observing.device import Precision, check_precision, choose_device
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
@@ -29,6 +30,7 @@ from tlbench.preflight.findings import CATALOGUE
 from tlbench.preflight.headers import Expected
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.probe import unpublished
+from tlbench.scoring.real_set import RealSet, real_set
 from tlbench.scoring.small_faces import with_tracked_lse
 from tlbench.scoring.trained_with import overlaps
 from tlbench.scoring.view_choice import AUTO_VIEW, auto_view, check_views, view_remarks
@@ -55,6 +57,10 @@ class Setup:
     origin : mapping or None
         How the videos were made, if by ``tlbench generate``; see
         :func:`tlbench.generation.generation_log.origin_of`.
+    sets : tuple of SetMetric
+        The numbers of the whole set.
+    real : RealSet or None
+        What the set is compared with; None without such numbers.
     """
 
     metrics: tuple[Metric, ...]
@@ -65,6 +71,8 @@ class Setup:
     overlaps: tuple[str, ...] = ()
     trained_with: tuple[str, ...] = ()
     origin: Mapping[str, Any] | None = None
+    sets: tuple[SetMetric, ...] = ()
+    real: RealSet | None = None
 
     def view(self, metric: Metric) -> str:
         """The name of the view that a metric of this run reads."""
@@ -98,14 +106,18 @@ def prepare(
     """
     check_precision(options.precision)
     metrics, left_out = _choose_metrics(selection, measured.metrics)
+    sets = find_sets(measured.metrics)
     chosen_for_clips: tuple[str, ...] = ()
     if measured.metrics is None and _follows_faces(selection, measured):
         metrics, added = with_tracked_lse(metrics, selection.clips)
         chosen_for_clips = (added,) if added else ()
-    _check_drive(metrics, selection)
+    _check_drive(metrics, selection, sets)
+    real = _check_real(measured, sets, selection)
     names = list(dict.fromkeys(metric.observer for metric in metrics))
-    _check_names(measured, names)
+    set_names = list(dict.fromkeys(metric.observer for metric in sets))
+    _check_names(measured, [*names, *set_names])
     choices = [_choose_observer(name, metrics, selection, measured, options.precision) for name in names]
+    choices += [_choose_set_observer(name, sets, selection, measured) for name in set_names]
     left_out += [line for choice in choices for line in choice.left_out]
     plans = [choice.plan for choice in choices if choice.plan is not None]
     if not plans:
@@ -141,7 +153,39 @@ def prepare(
         ),
         overlaps=tuple(overlaps(used, measured.trained_with)) if used else (),
         trained_with=tuple(measured.trained_with),
+        sets=tuple(metric for metric in sets if metric.observer in {plan.name for plan in plans}),
+        real=real,
     )
+
+
+def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: Selection) -> RealSet | None:
+    """The real set of a run, if it has one. Raises TlbenchError if nothing is measured on it, or there is none."""
+    if not sets:
+        if measured.real is not None:
+            names = ", ".join(metric.name for metric in SET_METRICS)
+            raise TlbenchError(f"--real {measured.real}: no number of a set is measured; ask for {names} (--metrics)")
+        return None
+    if measured.real is None and not any(clip.reference is not None for clip in selection.clips):
+        labels = ", ".join(metric.label for metric in sets)
+        raise TlbenchError(
+            f"{labels}: {selection.dataset.name} has no real video of its clips; pass a folder of real videos (--real)"
+        )
+    return real_set(measured.real)
+
+
+def _choose_set_observer(
+    name: str, sets: Sequence[SetMetric], selection: Selection, measured: MetricOptions
+) -> _Choice:
+    """Whether an observer of features is used, with which checkpoint and view. It computes in full precision."""
+    cards = observer_cards(name)
+    weights = find_weights(cards, measured.weights, selection.dataset.name)
+    own = [metric for metric in sets if metric.observer == name]
+    if weights is None:
+        named = any(word not in PRESETS for word in measured.metrics or () if any(m in own for m in find_sets([word])))
+        return _Choice(left_out=(_absent_checkpoint(name, [m.label for m in own], cards[0], named=named),))
+    kind = observer_class(name)
+    view = measured.views.get(name) or kind.default_view
+    return _Choice((), ObserverPlan(name, (view,), weights.path, weights.sha256), weights)
 
 
 def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
@@ -169,9 +213,10 @@ def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[
 def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Metric, ...], list[str]]:
     """The metrics that were asked for, and what presets want that is not to be had here: one line each."""
     presets = [PRESETS[word] for word in asked if word in PRESETS]
-    metrics = find_metrics(asked)
-    words = [word for word in asked if word not in {preset.name for preset in presets if preset.wants}]
-    by_word = set(find_metrics(words)) if words else set()
+    for_clips = without_sets(asked)
+    metrics = find_metrics(for_clips)
+    words = [word for word in for_clips if word not in {preset.name for preset in presets if preset.wants}]
+    by_word = set(find_metrics(words))
     fitting = tuple(m for m in metrics if m in by_word or _has_subject(m, selection.clips))
     left_out = [
         f"{', '.join(absent)} of preset {preset.name} left out: this installation has no such metric"
@@ -192,9 +237,11 @@ def _follows_faces(selection: Selection, measured: MetricOptions) -> bool:
     return weights is not None and observer_class("syncnet").fits("face-track", weights.view)
 
 
-def _check_drive(metrics: Iterable[Metric], selection: Selection) -> None:
+def _check_drive(metrics: Iterable[Metric], selection: Selection, sets: Sequence[SetMetric]) -> None:
     """Raises TlbenchError for a metric of a drive without one, or another metric with one."""
     driven = selection.drive is not None
+    if driven and sets:
+        raise TlbenchError(f"{sets[0].key} is not measured on a drive; score the folder of one kind without --drive")
     wrong = [metric.key for metric in metrics if bool(metric.parts) != driven]
     if wrong and driven:
         raise TlbenchError(f"{wrong[0]} is not measured on a drive; score the folder of one kind without --drive")
@@ -257,10 +304,15 @@ def _choose_observer(
 
 def _without_checkpoint(name: str, metrics: Iterable[Metric], card: Card, asked: Sequence[str] | None) -> str:
     """Which metrics are left out for want of a checkpoint. Raises TlbenchError if one of them was asked for by name."""
+    return _absent_checkpoint(name, [metric.label for metric in metrics], card, named=_named(name, asked))
+
+
+def _absent_checkpoint(name: str, of_metrics: Iterable[str], card: Card, *, named: bool) -> str:
+    """The line, or, for metrics that were asked for by name, the error."""
+    labels = ", ".join(dict.fromkeys(of_metrics))
     way_out = f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass "
     way_out += f"--weights {card.name}={card.file}"
-    labels = ", ".join(dict.fromkeys(metric.label for metric in metrics))
-    if _named(name, asked):
+    if named:
         raise TlbenchError(f"{labels}: the checkpoint of observer {quoted(name)} is not here; {way_out}")
     return f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}"
 
@@ -275,7 +327,8 @@ def _without(name: str, metrics: Iterable[Metric], lacking: str, asked: Sequence
 
 def _named(observer: str, asked: Sequence[str] | None) -> bool:
     """Whether a metric of the observer was asked for by name."""
-    return asked is not None and any(metric.observer == observer for metric in find_metrics(named_apart(asked)))
+    words = named_apart(without_sets(asked or ()))
+    return any(metric.observer == observer for metric in find_metrics(words))
 
 
 def _unfit(metrics: Iterable[Metric], weights: Weights) -> list[Metric]:

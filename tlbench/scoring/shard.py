@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError, quoted
+from tlbench.scoring.feature_file import FEATURES_NAME
 from tlbench.scoring.record import RECORDS_NAME
 
 SHARDS_NAME = "shards"  # of the folder in a run's folder
@@ -62,6 +63,10 @@ class Shard:
     def records(self, run: Path) -> Path:
         """Its file of records in a run's folder."""
         return run / SHARDS_NAME / f"{self.name}.{RECORDS_NAME}"
+
+    def features(self, run: Path) -> Path:
+        """Its file of features, for numbers of the whole set; there is none if nothing needs them."""
+        return run / SHARDS_NAME / f"{self.name}.{FEATURES_NAME}"
 
     def summary(self, run: Path) -> Path:
         """Its other file, which is there once all of its clips are done."""

@@ -327,7 +327,7 @@ def _readings_json(readings: Sequence[BlindReading], like: Result) -> Iterator[d
 
 
 def _without_intervals(result: Result) -> Result:
-    return replace(result, intervals={}, blind=None)
+    return replace(result, intervals={}, blind=None, sets=())
 
 
 def _read_readings(data: Any) -> Iterator[BlindReading]:

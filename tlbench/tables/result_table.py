@@ -21,11 +21,11 @@ from tlbench.document import (
     number_text,
 )
 from tlbench.errors import TlbenchError, quoted
-from tlbench.metrics.metric import Metric
 from tlbench.metrics.presets import PRESETS
 from tlbench.metrics.protocol import Protocol, differing_fields
+from tlbench.metrics.sets import AnyMetric
 from tlbench.scoring.blind_rows import BLIND_MEANS, cannot_read, unread_mark, verdict_of
-from tlbench.scoring.result import Result, Role, Row
+from tlbench.scoring.result import AnyRow, Result, Role
 from tlbench.scoring.result_notes import (
     TITLES,
     UNREAD_MEANS,
@@ -125,7 +125,7 @@ def print_results(
     write_text(stream, text)
 
 
-_Shown = Sequence[tuple[Result, Mapping[str, Row]]]  # results with their rows to show, by metric key
+_Shown = Sequence[tuple[Result, Mapping[str, AnyRow]]]  # results with their rows to show, by metric key
 
 
 def _shown(results: Sequence[Result], all_metrics: bool, columns: Sequence[str] | None) -> _Shown:
@@ -133,7 +133,7 @@ def _shown(results: Sequence[Result], all_metrics: bool, columns: Sequence[str] 
     keys = None if columns is None else _chosen_keys(results, columns)
     shown = []
     for result in ordered:
-        rows = {row.metric.key: row for row in result.rows()}
+        rows = {row.metric.key: row for row in result.all_rows()}
         if keys is None:
             own = {key: row for key, row in rows.items() if all_metrics or row.metric.headline}
         else:
@@ -145,7 +145,7 @@ def _shown(results: Sequence[Result], all_metrics: bool, columns: Sequence[str] 
 
 def _chosen_keys(results: Sequence[Result], columns: Sequence[str]) -> list[str]:
     """Metric keys of the columns asked for. Raises TlbenchError naming the metrics of the results."""
-    metrics = {metric.key: metric for result in results for metric in result.metrics}
+    metrics = {row.metric.key: row.metric for result in results for row in result.all_rows()}
     chosen: dict[str, None] = {}
     for name in columns:
         if name in PRESETS:
@@ -174,7 +174,7 @@ def _in_order(results: Sequence[Result]) -> list[Result]:
     return sorted(results, key=lambda r: (r.role == "control", r.role == "control" and r.name != _CEILING))
 
 
-def _items(result: Result, rows: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
+def _items(result: Result, rows: Mapping[str, AnyRow]) -> Iterator[dict[str, Any]]:
     """One flat mapping a metric for programs. ``read`` says whether the system is read better than blind."""
     for item in result.as_dicts():
         if item["metric"] in rows:
@@ -211,7 +211,7 @@ def _places(results: Sequence[Result]) -> str:
     return clean(", ".join(dict.fromkeys(places)))
 
 
-def _metrics(shown: _Shown, arithmetic: str) -> list[Metric]:
+def _metrics(shown: _Shown, arithmetic: str) -> list[AnyMetric]:
     """The columns of a table: all metrics of the results, each once."""
     found = {key: row.metric for _, rows in shown for key, row in rows.items() if row.metric.arithmetic == arithmetic}
     return list(found.values())
@@ -240,7 +240,9 @@ def _table(shown: _Shown, arithmetic: str, intervals: bool) -> Table:
     return Table(TITLES[arithmetic], head, sections, kept=(0,), left=(0,), partial=("blind",), counts=last)
 
 
-def _value_cell(result: Result, rows: Mapping[str, Row], key: str, letters: Mapping[str, str], intervals: bool) -> Cell:
+def _value_cell(
+    result: Result, rows: Mapping[str, AnyRow], key: str, letters: Mapping[str, str], intervals: bool
+) -> Cell:
     """A value with its marks: letter of the protocol, old version, fewer clips scored, not read better than blind."""
     row = rows.get(key)
     if row is None:

@@ -25,7 +25,7 @@ from tlbench.leaderboard.standings import (
     shown_interval,
 )
 from tlbench.leaderboard.submission import Column, Computed, Published, Submission
-from tlbench.metrics.catalogue import all_metrics
+from tlbench.metrics.catalogue import all_columns
 from tlbench.tables.formats import csv_text
 
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}
@@ -52,7 +52,7 @@ DESK, PHONE = (620, 430), (340, 380)  # pixels
 
 def meanings() -> dict[str, str]:
     """What each column means, by key, in one sentence."""
-    return {metric.key: metric.description for metric in all_metrics()} | _ASKED
+    return {metric.key: metric.description for metric in all_columns()} | _ASKED
 
 
 def title_of(dataset: str) -> str:

@@ -1,0 +1,1 @@
+"""Logits of I3D, for FVD."""

@@ -1,0 +1,1 @@
+"""Features of Inception-v3, for FID and KID."""

@@ -1,0 +1,125 @@
+"""Inception-v3 as an observer: the features of each generated frame, for FID and KID.
+
+:mod:`.inference` runs the network; it is imported when the observer is loaded, so that a run with all evidence in the
+cache does not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tlbench.checkpoints.card import read_card
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.views import View, open_view
+from tlbench.observing.evidence import Evidence
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+
+from .view import CROP_IDS, CROPS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .inference import InceptionInference
+
+
+class _InceptionClipState(ClipState):
+    """The features of one clip so far, and the frames that wait for a whole pass of the network."""
+
+    def __init__(self, crop: View, inference: InceptionInference) -> None:
+        from .inference import FRAMES_A_PASS
+
+        self._stream = open_view(crop)
+        self._inference = inference
+        self._waiting: Tensor | None = None
+        self._pass = FRAMES_A_PASS
+        self._done: list[np.ndarray] = []
+
+    def update(self, chunk: ClipChunk) -> None:
+        if chunk.generated is None:
+            return
+        import torch
+
+        prepared = self._inference.prepared(self._stream.apply(chunk.generated, chunk.boxes))
+        waiting = prepared if self._waiting is None else torch.cat([self._waiting, prepared])
+        whole = len(waiting) // self._pass * self._pass
+        if whole:
+            self._done.append(self._inference.features(waiting[:whole]))
+        self._waiting = waiting[whole:].clone()
+
+    def features(self) -> np.ndarray:
+        """(frames, features) float32 of the clip, once it has ended."""
+        if self._waiting is not None and len(self._waiting):
+            self._done.append(self._inference.features(self._waiting))
+        self._waiting = None
+        return np.concatenate([self._inference.empty(), *self._done])
+
+
+class Inception(Observer):
+    """The features of each frame of the generated video.
+
+    Evidence
+    --------
+    frames : int
+    features : (frames, 2048) float32
+        The input of the classifier: means over the pixels of the last block.
+    """
+
+    name: ClassVar[str] = "inception"
+    version: ClassVar[int] = 1
+    needs: ClassVar[Needs] = Needs(weights=True)
+    views: ClassVar[dict[str, str]] = CROP_IDS
+    default_view: ClassVar[str] = "whole-frame"
+    of_sets: ClassVar[bool] = True
+    read_published: ClassVar[str] = "tlbench.observers.inception.checkpoint:read_published"
+
+    def __init__(self, inference: InceptionInference, crop: View) -> None:
+        self._inference = inference
+        self._crop = crop
+
+    @classmethod
+    def load(
+        cls,
+        weights: Path | None,
+        views: Sequence[str],
+        device: str,
+        modes: Sequence[str] = (),
+        *,
+        half: bool = False,
+        packed: bool = False,
+    ) -> Inception:
+        """Load the network from the published file or a package. Raises TlbenchError if there is none, or it is other.
+
+        One view at a time: the features of a set are of one crop.
+        """
+        if weights is None:
+            card = read_card(Path(__file__).with_name("card.toml"))
+            raise TlbenchError(
+                f"inception needs its checkpoint: run `tlbench checkpoints fetch {card.name}`, or download {card.url} "
+                f"and pass --weights {card.name}={card.file}"
+            )
+        from .checkpoint import load_model
+        from .inference import InceptionInference
+
+        return cls(InceptionInference(load_model(weights), device), CROPS[views[0]])
+
+    @classmethod
+    def recipe(cls, view: str) -> View:
+        """The steps of the crop."""
+        return CROPS[view]
+
+    def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
+        return _InceptionClipState(self._crop, self._inference)
+
+    def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
+        return [self._compute(state) for state in states if isinstance(state, _InceptionClipState)]
+
+    def _compute(self, state: _InceptionClipState) -> Evidence | ClipError:
+        features = state.features()
+        if not len(features):
+            return ClipError("no-frames", "the generated video has no frame; check the file")
+        return Evidence(self.name, {"frames": len(features), "features": features})

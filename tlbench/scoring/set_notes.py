@@ -1,0 +1,31 @@
+"""What a reader has to know of the numbers of a set before quoting them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tlbench.document import number_text
+from tlbench.metrics.sets import NOT_RECOMPUTED
+
+if TYPE_CHECKING:
+    from tlbench.scoring.set_scores import SetScore
+
+
+def set_notes(scores: Iterable[SetScore]) -> list[str]:
+    """A note for each number: of how many frames, how its interval was made, what ground truth gets, or why not."""
+    return [_note(score) for score in scores]
+
+
+def _note(score: SetScore) -> str:
+    metric = score.metric
+    if score.value is None:
+        return f"no {metric.label}: {score.reason}."
+    real = "an unknown number of" if score.real is None else f"{score.real:,}"
+    parts = [f"{metric.label} of {score.generated:,} generated and {real} real {metric.samples}"]
+    if score.low is not None:
+        how = f"jackknife over {score.groups} groups of {score.unit}" if metric.distance == "frechet" else "bootstrap"
+        parts.append(f"interval: {how}" + ("" if metric.distance == "frechet" else f" over {score.clips:,} clips"))
+    if score.ceiling is not None:
+        parts.append(f"two halves of the real set: {number_text(score.ceiling, metric.digits)}")
+    return "; ".join([*parts, NOT_RECOMPUTED]) + "."

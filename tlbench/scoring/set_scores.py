@@ -1,0 +1,320 @@
+"""Numbers of a whole set: from the features of a run's clips to a value, an interval and what comparisons need.
+
+Clips are always taken sorted by id, so the result does not depend on the order in which they were observed, nor on
+workers and shards. Moments of one group at a time are in memory, not those of all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tlbench.metrics.frechet import distance_of_moments, frechet_distance
+from tlbench.metrics.jackknife import Groups, groups_of, jackknife_interval
+from tlbench.metrics.kernel_distance import KernelSums, chosen_clips, kernel_sums
+from tlbench.metrics.moments import MomentTally
+from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.sets import SetMetric, set_metric
+from tlbench.scoring.feature_file import FeatureReader, Side, Statistics
+from tlbench.scoring.real_set import is_paired
+from tlbench.statistics import IntervalSettings
+
+NO_FEATURES = "no clip has features"
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """One number of a set in a result.
+
+    Attributes
+    ----------
+    metric : SetMetric
+    protocol : Protocol
+    value : float or None
+        In the unit shown; None if there is none, for ``reason``.
+    low, high : float or None
+        Ends of the confidence interval.
+    clips : int
+        Generated clips in the number.
+    generated, real : int or None
+        Rows of features (frames, windows) on either side; ``real`` is None for statistics that do not say.
+    unit : str or None
+        What was left out or resampled for the interval: ``clips``, ``speakers``.
+    without_each : tuple of float
+        The number without each group of clips; () without groups.
+    group_sizes : tuple of int
+        Rows of features in each group, of the generated set.
+    groups_sha256 : str
+        Of which clip is in which group: two results are compared group by group only if it is the same.
+    features_sha256 : str
+        Of all features on both sides.
+    ceiling : float or None
+        The same number between two halves of the real set: what a perfect system would get of as few videos.
+    reason : str
+        Why there is no value; "" if there is one.
+    """
+
+    metric: SetMetric
+    protocol: Protocol
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    clips: int = 0
+    generated: int = 0
+    real: int | None = None
+    unit: str | None = None
+    without_each: tuple[float, ...] = ()
+    group_sizes: tuple[int, ...] = ()
+    groups_sha256: str = ""
+    features_sha256: str = ""
+    ceiling: float | None = None
+    reason: str = ""
+
+    @property
+    def groups(self) -> int | None:
+        """Number of groups; None without them."""
+        return len(self.without_each) or None
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """The features of one observer on both sides, by clips sorted by id, and their groups."""
+
+    reader: FeatureReader
+    observer: str
+    ids: Mapping[Side, Sequence[str]]
+    groups: Mapping[Side, Groups]
+    paired: bool
+    statistics: Statistics | None
+    lengths: dict[Side, list[int]] = field(default_factory=dict)
+
+    def features(self, side: Side, clip: int) -> np.ndarray:
+        return self.reader.read(side, self.observer, self.ids[side][clip])
+
+    def rows(self, side: Side) -> int | None:
+        """Rows of features on a side; None if they are not known."""
+        if side == "real" and self.statistics is not None:
+            return self.statistics.count
+        return sum(self.lengths[side])
+
+
+def set_scores(
+    wanted: Sequence[SetScore],
+    reader: FeatureReader,
+    speakers: Mapping[str, str | None],
+    settings: IntervalSettings,
+) -> tuple[SetScore, ...]:
+    """Compute the numbers of a set.
+
+    Parameters
+    ----------
+    wanted : sequence of SetScore
+        Metrics and protocols, without values.
+    reader : FeatureReader
+        The features of the run's clips, and of the real videos.
+    speakers : mapping of clip id to speaker
+    settings : IntervalSettings
+
+    Returns
+    -------
+    tuple of SetScore
+        In the order of ``wanted``. A metric that takes the place of another is added behind it.
+    """
+    found: list[SetScore] = []
+    sums: dict[str, KernelSums] = {}
+    sides = {score.metric.observer: _sides(score, reader, speakers, settings) for score in wanted}
+    names = {score.metric.name for score in wanted}
+    for score in wanted:
+        own = sides[score.metric.observer]
+        done = _scored(score, own, settings, sums)
+        found.append(done)
+        if done.value is None and score.metric.instead and score.metric.instead not in names:
+            other = set_metric(score.metric.instead)
+            protocol = replace(score.protocol, metric=other.name, version=other.version)
+            found.append(_scored(SetScore(other, protocol), own, settings, sums))
+    return tuple(found)
+
+
+def _sides(
+    score: SetScore, reader: FeatureReader, speakers: Mapping[str, str | None], settings: IntervalSettings
+) -> _Sides:
+    observer, paired = score.metric.observer, is_paired(score.protocol)
+    generated = reader.ids("generated", observer)
+    others = reader.ids("real", observer)
+    if paired:
+        generated = others = sorted(set(generated) & set(others))
+    groups: dict[Side, Groups] = {
+        "generated": groups_of(generated, [speakers.get(one) for one in generated], settings.cluster)
+    }
+    groups["real"] = groups["generated"] if paired else groups_of(others, [None] * len(others), None)
+    ids: dict[Side, Sequence[str]] = {"generated": generated, "real": others}
+    sides = _Sides(reader, observer, ids, groups, paired, reader.statistics())
+    for side, own in ids.items():
+        sides.lengths[side] = [len(reader.read(side, observer, one)) for one in own]
+    return sides
+
+
+def _scored(score: SetScore, sides: _Sides, settings: IntervalSettings, sums: dict[str, KernelSums]) -> SetScore:
+    metric = score.metric
+    counts = sides.rows("generated"), sides.rows("real")
+    base = replace(score, clips=len(sides.ids["generated"]), generated=counts[0] or 0, real=counts[1])
+    reason = _why_none(metric, sides)
+    if reason:
+        return replace(base, reason=reason)
+    base = replace(base, features_sha256=_features_sha256(sides))
+    if metric.distance == "frechet":
+        return _frechet_score(base, sides, settings)
+    if sides.observer not in sums:
+        sums[sides.observer] = _sums(sides, settings)
+    return _kernel_score(base, sides, sums[sides.observer], settings)
+
+
+def _why_none(metric: SetMetric, sides: _Sides) -> str:
+    if not sides.ids["generated"]:
+        return NO_FEATURES
+    if sides.statistics is not None and metric.distance == "kernel":
+        return "statistics (--real) have no features; pass a folder of real videos"
+    for side in sides.ids:
+        rows = sides.rows(side)
+        if rows is not None and rows < metric.fewest:
+            more = f"; {metric.instead.upper()} takes its place" if metric.instead else ""
+            return f"{rows:,} {side} {metric.samples}, it needs {metric.fewest:,}{more}"
+    return ""
+
+
+# Frechet distances
+
+
+def _moments(sides: _Sides, side: Side, clips: Sequence[int]) -> MomentTally:
+    """The moments of some clips, added in the order of their ids."""
+    total: MomentTally | None = None
+    for clip in clips:
+        own = MomentTally.of(sides.features(side, clip))
+        total = own if total is None else total + own
+    return MomentTally.empty(1) if total is None else total
+
+
+def _frechet_score(score: SetScore, sides: _Sides, settings: IntervalSettings) -> SetScore:
+    ids, groups = sides.ids, sides.groups
+    whole = {side: _moments(sides, side, range(len(ids[side]))) for side in ids if ids[side]}
+    value = _distance(whole["generated"], whole.get("real"), sides.statistics)
+    if value is None:
+        return replace(score, reason=NO_FEATURES)
+    count = groups["generated"].count
+    without, sizes = [], []
+    for group in range(count):
+        own = _moments(sides, "generated", _members(groups["generated"], group))
+        real = whole.get("real")
+        if real is not None and group < groups["real"].count:
+            real = _less(real, _moments(sides, "real", _members(groups["real"], group)))
+        distance = _distance(_less(whole["generated"], own), real, sides.statistics)
+        if distance is not None:
+            without.append(distance * score.metric.scale)
+            sizes.append(own.count)
+    value *= score.metric.scale
+    ends = (
+        jackknife_interval(value, np.array(without), np.array(sizes), settings.level) if len(sizes) == count else None
+    )
+    low, high = (max(ends[0], 0.0), ends[1]) if ends is not None else (None, None)  # no distance is below 0
+    return replace(
+        score,
+        value=value,
+        low=low,
+        high=high,
+        unit=groups["generated"].unit if ends is not None else None,
+        without_each=tuple(without) if ends is not None else (),
+        group_sizes=tuple(sizes) if ends is not None else (),
+        groups_sha256=_groups_sha256(sides) if ends is not None else "",
+        ceiling=_frechet_ceiling(score.metric, sides),
+    )
+
+
+def _less(whole: MomentTally, part: MomentTally) -> MomentTally:
+    if not part.count:
+        return whole
+    return MomentTally(whole.count - part.count, whole.total - part.total, whole.outer - part.outer)
+
+
+def _distance(generated: MomentTally, real: MomentTally | None, statistics: Statistics | None) -> float | None:
+    if statistics is None:
+        return None if real is None else distance_of_moments(generated, real)
+    mean, covariance = generated.mean, generated.covariance
+    if mean is None or covariance is None:
+        return None
+    return frechet_distance(mean, covariance, statistics.mean, statistics.covariance)
+
+
+def _frechet_ceiling(metric: SetMetric, sides: _Sides) -> float | None:
+    """Between the groups with an even and those with an odd number; None if a half has too few rows."""
+    if sides.statistics is not None:
+        return None
+    halves = [_moments(sides, "real", np.flatnonzero(sides.groups["real"].index % 2 == odd).tolist()) for odd in (0, 1)]
+    if min(half.count for half in halves) < metric.fewest:
+        return None
+    distance = distance_of_moments(*halves)
+    return None if distance is None else distance * metric.scale
+
+
+# KID
+
+
+def _sums(sides: _Sides, settings: IntervalSettings) -> KernelSums:
+    chosen = {side: chosen_clips(len(ids), settings.seed) for side, ids in sides.ids.items()}
+    features = {side: [sides.features(side, clip) for clip in clips] for side, clips in chosen.items()}
+    return kernel_sums(features["generated"], features["real"], paired=sides.paired)
+
+
+def _kernel_score(score: SetScore, sides: _Sides, sums: KernelSums, settings: IntervalSettings) -> SetScore:
+    value = sums.value()
+    if value is None:
+        return replace(score, reason="fewer than two rows of features")
+    scale = score.metric.scale
+    ends = sums.interval(settings.level, settings.resamples, settings.seed)
+    index = {
+        side: groups.index[chosen_clips(len(groups.index), settings.seed)] for side, groups in sides.groups.items()
+    }
+    count = sides.groups["generated"].count
+    without = sums.without_groups(index["generated"], index["real"], count)
+    sizes = np.bincount(index["generated"], weights=sums.generated_frames, minlength=count)
+    usable = bool(np.isfinite(without).all() and (sizes > 0).all()) and count > 1
+    ceiling = sums.between_halves(index["real"] % 2 == 1)
+    return replace(
+        score,
+        value=value * scale,
+        low=None if ends is None else ends[0] * scale,
+        high=None if ends is None else ends[1] * scale,
+        unit=None if ends is None else "clips",
+        without_each=tuple((without * scale).tolist()) if usable else (),
+        group_sizes=tuple(int(size) for size in sizes) if usable else (),
+        groups_sha256=_groups_sha256(sides) if usable else "",
+        ceiling=None if ceiling is None else ceiling * scale,
+    )
+
+
+# Hashes
+
+
+def _members(groups: Groups, group: int) -> list[int]:
+    return [int(clip) for clip in np.flatnonzero(groups.index == group)]
+
+
+def _groups_sha256(sides: _Sides) -> str:
+    digest = hashlib.sha256()
+    for clip, group in zip(sides.ids["generated"], sides.groups["generated"].index, strict=True):
+        digest.update(f"{group} {clip}\n".encode())
+    return digest.hexdigest()
+
+
+def _features_sha256(sides: _Sides) -> str:
+    """Of the clips' ids and features, generated first; of statistics, their numbers."""
+    digest = hashlib.sha256()
+    for side, ids in sides.ids.items():
+        for clip, name in enumerate(ids):
+            digest.update(f"{side} {name}\n".encode())
+            digest.update(np.ascontiguousarray(sides.features(side, clip), "<f4").tobytes())
+    if sides.statistics is not None:
+        digest.update(sides.statistics.mean.tobytes() + sides.statistics.covariance.tobytes())
+    return digest.hexdigest()
