@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tlbench.errors import TlbenchError
-from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart
+from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart, plain_keys
 from tlbench.metrics.presets import PRESETS, Preset, find_preset, presets_of
 from tlbench.metrics.sheet import preset_sheet
 
@@ -32,6 +32,11 @@ def test_reading_only_reads_and_never_with_the_true_text() -> None:
 def test_all_is_every_metric_but_those_of_a_drive() -> None:
     assert [metric.key for metric in find_metrics(["all"])] == KEYS
     assert sorted(find_preset("all").keys_among(KEYS)) == sorted(KEYS)
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_tlbench_has_all_that_a_preset_wants(preset: Preset) -> None:
+    assert preset.absent(plain_keys()) == []
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)

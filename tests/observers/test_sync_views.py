@@ -91,7 +91,7 @@ def test_another_view_that_fits_is_taken_and_remarked_upon(root: Path, small: Pa
 
 
 def test_only_what_a_small_network_can_not_do_leaves_nothing_to_score(root: Path, small: Path) -> None:
-    with pytest.raises(TlbenchError, match="lse_c/paper left out: it uses the view 'paper', which the network"):
+    with pytest.raises(TlbenchError, match="lse_c/paper left out: the view 'paper' is not for the network"):
         prepared(root, small, "lse_c/paper")
 
 

@@ -49,9 +49,8 @@ def unpublished(
         if metric.reads and metric.arithmetic == "paper":
             yield (
                 metric,
-                f"{metric.key} left out: checkpoint {weights.card.name!r} was trained by tlbench, and on "
-                f"{dataset.name} `paper` is for the published network; ask for {metric.name}/sound, or pass the "
-                "published checkpoint (--weights)",
+                f"checkpoint {weights.card.name!r} was trained by tlbench, and on {dataset.name} `paper` is for the "
+                "published network; ask for `sound`, or pass the published checkpoint (--weights)",
             )
 
 

@@ -35,6 +35,9 @@ from tlbench.scoring.small_faces import with_tracked_lse
 from tlbench.scoring.trained_with import overlaps
 from tlbench.scoring.view_choice import AUTO_VIEW, auto_view, check_views, view_remarks
 
+# Published numbers were computed in float32, so one in half precision is not one of theirs.
+_WHY_NOT_HALF = "`paper` is computed in full precision; ask for `sound`, or leave out --precision bf16"
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -285,11 +288,11 @@ def _choose_observer(
         why_not = {metric: _why_unfit(metric, weights) for metric in _unfit(own, weights)}
         why_not |= dict(unpublished(own, weights, selection.dataset, known_cards()))
     if precision == "bf16" and observer_class(name).has_half:
-        why_not = {metric: _why_not_half(metric) for metric in own if metric.arithmetic == "paper"} | why_not
+        why_not = {metric: _WHY_NOT_HALF for metric in own if metric.arithmetic == "paper"} | why_not
     if why_not:
         own = [metric for metric in own if metric not in why_not]
     if not own:
-        return _Choice(weights=weights, left_out=tuple(why_not.values()))
+        return _Choice(weights=weights, left_out=_left_out(why_not))
     view = measured.views.get(name)
     remarks: tuple[str, ...] = ()
     if view == AUTO_VIEW:
@@ -299,7 +302,15 @@ def _choose_observer(
     lacking = observer_class(name).lacking(plan.views)
     if lacking:
         return _Choice(left_out=(_without(name, own, lacking, measured.metrics),))
-    return _Choice(tuple(own), plan, weights, tuple(why_not.values()), remarks)
+    return _Choice(tuple(own), plan, weights, _left_out(why_not), remarks)
+
+
+def _left_out(why_not: Mapping[Metric, str]) -> tuple[str, ...]:
+    """One line for all metrics with the same reason."""
+    by_reason: dict[str, list[str]] = {}
+    for metric, reason in why_not.items():
+        by_reason.setdefault(reason, []).append(metric.key)
+    return tuple(f"{', '.join(keys)} left out: {reason}" for reason, keys in by_reason.items())
 
 
 def _without_checkpoint(name: str, metrics: Iterable[Metric], card: Card, asked: Sequence[str] | None) -> str:
@@ -339,16 +350,8 @@ def _unfit(metrics: Iterable[Metric], weights: Weights) -> list[Metric]:
 
 def _why_unfit(metric: Metric, weights: Weights) -> str:
     return (
-        f"{metric.key} left out: it uses the view {metric.view!r}, which the network of checkpoint "
-        f"{weights.card.name!r}, trained on {weights.view}, can't take"
-    )
-
-
-def _why_not_half(metric: Metric) -> str:
-    """Published numbers were computed in float32, so one in half precision is not one of theirs."""
-    return (
-        f"{metric.key} left out: `paper` is computed in full precision; ask for {metric.name}/sound, or leave out "
-        "--precision bf16"
+        f"the view {metric.view!r} is not for the network of checkpoint {weights.card.name!r}, which was trained on "
+        f"{weights.view}"
     )
 
 
