@@ -325,3 +325,18 @@ def test_a_strange_number_in_a_file_is_refused(made: Path, tmp_path: Path, field
     (tmp_path / "result.json").write_text(json.dumps(data))
     with pytest.raises(TlbenchError, match="kid/sound"):
         load_result(tmp_path / "result.json")
+
+
+def test_ground_truth_has_the_number_between_two_halves_of_itself(tmp_path: Path) -> None:
+    own = {one: (real, real) for one, (_, real) in made_features(10, 420).items()}
+    fid, kid = scores_of(written(tmp_path / "a.zip", dict(own)))
+    for score_ in (fid, kid):
+        assert score_.of_halves
+        assert score_.value == score_.ceiling
+        assert score_.value is not None
+        assert score_.value > 0
+        assert score_.low is None
+    few = {one: (real, real) for one, (_, real) in made_features(10, 210).items()}
+    (fid, _) = scores_of(written(tmp_path / "b.zip", dict(few)))
+    assert fid.value is None
+    assert fid.reason == "these are the real videos, and it needs 2,048 frames in each half of them"

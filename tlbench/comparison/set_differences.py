@@ -14,6 +14,8 @@ def why_not_compared(a: SetScore, b: SetScore) -> str:
     for name, score in (("a", a), ("b", b)):
         if score.value is None:
             return f"{name} has none ({score.reason})"
+        if score.of_halves:
+            return f"{name} is the real videos, whose number is that between two halves of them"
         if not score.without_each:
             return f"{name} has too few clips for groups"
     if a.groups_sha256 != b.groups_sha256:

@@ -6,7 +6,8 @@ for I3D (FVD).
 
 The trace of the root is the sum of the roots of the eigenvalues of ``C1 C2``, which are those of the symmetric
 ``F^T C2 F`` with ``C1 = F F^T``. So two symmetric eigenvalue problems are solved instead of a root of a matrix
-(``scipy.linalg.sqrtm``, which takes about eight times as long for 2,048 features and may return complex numbers).
+(``scipy.linalg.sqrtm``, which takes several times as long and may return complex numbers; ``benchmarks.set_distances``
+measures both).
 """
 
 from __future__ import annotations

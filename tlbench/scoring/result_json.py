@@ -20,7 +20,7 @@ SCHEMA = "tlbench.result/1"
 # The fields of a number of a set that are plain numbers and texts.
 SET_FIELDS = (
     *("value", "low", "high", "clips", "generated", "real", "unit", "groups_sha256", "features_sha256", "ceiling"),
-    "reason",
+    *("reason", "of_halves"),
 )
 
 

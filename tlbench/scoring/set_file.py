@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from tlbench.errors import TlbenchError, quoted
-from tlbench.json_fields import count, fields_of, finite, listed, optional_count, optional_finite, optional_name, text
+from tlbench.json_fields import (
+    count,
+    fields_of,
+    finite,
+    listed,
+    optional_count,
+    optional_finite,
+    optional_name,
+    text,
+    truth,
+)
 from tlbench.metrics.jackknife import MOST_GROUPS
 from tlbench.metrics.protocol import Protocol
 from tlbench.metrics.sets import SET_METRICS
@@ -65,6 +75,7 @@ def _numbers(key: str, own: Mapping[str, Any]) -> dict[str, Any]:
         "features_sha256": _hash(own["features_sha256"], f"{key}: features_sha256"),
         "ceiling": optional_finite(own["ceiling"], f"{key}: ceiling"),
         "reason": "" if reason == "" else text(reason, f"{key}: reason"),
+        "of_halves": truth(own["of_halves"], f"{key}: of_halves"),
     }
 
 

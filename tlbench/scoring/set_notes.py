@@ -22,6 +22,8 @@ def _note(score: SetScore) -> str:
     if score.value is None:
         return f"no {metric.label}: {score.reason}."
     real = "an unknown number of" if score.real is None else f"{score.real:,}"
+    if score.of_halves:
+        return f"{metric.label} of the real videos is that between two halves of them, the ceiling; {NOT_RECOMPUTED}."
     parts = [f"{metric.label} of {score.generated:,} generated and {real} real {metric.samples}"]
     if score.low is not None:
         how = f"jackknife over {score.groups} groups of {score.unit}" if metric.distance == "frechet" else "bootstrap"

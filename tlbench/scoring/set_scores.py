@@ -55,6 +55,9 @@ class SetScore:
         The same number between two halves of the real set: what a perfect system would get of as few videos.
     reason : str
         Why there is no value; "" if there is one.
+    of_halves : bool
+        Whether the generated videos are the real ones, as in the control ``ground-truth``. The distance of a set to
+        itself is 0 and says nothing, so the value is the ceiling.
     """
 
     metric: SetMetric
@@ -72,6 +75,7 @@ class SetScore:
     features_sha256: str = ""
     ceiling: float | None = None
     reason: str = ""
+    of_halves: bool = False
 
     @property
     def groups(self) -> int | None:
@@ -164,12 +168,25 @@ def _scored(score: SetScore, sides: _Sides, settings: IntervalSettings, sums: di
     reason = _why_none(metric, sides)
     if reason:
         return replace(base, reason=reason)
-    base = replace(base, features_sha256=_features_sha256(sides))
+    digests = [_side_sha256(sides, side) for side in sides.ids]
+    base = replace(base, features_sha256=_of_both(digests, sides.statistics))
+    if sides.paired and digests[0] == digests[1]:
+        return _of_halves(base, sides, settings, sums)
     if metric.distance == "frechet":
         return _frechet_score(base, sides, settings)
-    if sides.observer not in sums:
-        sums[sides.observer] = _sums(sides, settings)
-    return _kernel_score(base, sides, sums[sides.observer], settings)
+    return _kernel_score(base, sides, _sums(sides, settings, sums), settings)
+
+
+def _of_halves(score: SetScore, sides: _Sides, settings: IntervalSettings, sums: dict[str, KernelSums]) -> SetScore:
+    """The number of the real videos as a system: that between two halves of them."""
+    if score.metric.distance == "frechet":
+        value = _frechet_ceiling(score.metric, sides)
+    else:
+        value = _kernel_ceiling(score.metric, sides, _sums(sides, settings, sums), settings)
+    if value is None:
+        what = f"{score.metric.fewest:,} {score.metric.samples} in each half of them"
+        return replace(score, reason=f"these are the real videos, and it needs {what}")
+    return replace(score, value=value, ceiling=value, of_halves=True)
 
 
 def _why_none(metric: SetMetric, sides: _Sides) -> str:
@@ -261,10 +278,26 @@ def _frechet_ceiling(metric: SetMetric, sides: _Sides) -> float | None:
 # KID
 
 
-def _sums(sides: _Sides, settings: IntervalSettings) -> KernelSums:
+def _sums(sides: _Sides, settings: IntervalSettings, made: dict[str, KernelSums]) -> KernelSums:
+    """The sums of an observer's features; ``made`` are those that are there already."""
+    if sides.observer in made:
+        return made[sides.observer]
     chosen = {side: chosen_clips(len(ids), settings.seed) for side, ids in sides.ids.items()}
     features = {side: [sides.features(side, clip) for clip in clips] for side, clips in chosen.items()}
-    return kernel_sums(features["generated"], features["real"], paired=sides.paired)
+    made[sides.observer] = kernel_sums(features["generated"], features["real"], paired=sides.paired)
+    return made[sides.observer]
+
+
+def _chosen_groups(sides: _Sides, side: Side, settings: IntervalSettings) -> np.ndarray:
+    """The group of each clip that is in the sums."""
+    index = sides.groups[side].index
+    return np.asarray(index[chosen_clips(len(index), settings.seed)])
+
+
+def _kernel_ceiling(metric: SetMetric, sides: _Sides, sums: KernelSums, settings: IntervalSettings) -> float | None:
+    """Between the groups with an even and those with an odd number; None if a half has too few rows."""
+    ceiling = sums.between_halves(_chosen_groups(sides, "real", settings) % 2 == 1)
+    return None if ceiling is None else ceiling * metric.scale
 
 
 def _kernel_score(score: SetScore, sides: _Sides, sums: KernelSums, settings: IntervalSettings) -> SetScore:
@@ -273,14 +306,11 @@ def _kernel_score(score: SetScore, sides: _Sides, sums: KernelSums, settings: In
         return replace(score, reason="fewer than two rows of features")
     scale = score.metric.scale
     ends = sums.interval(settings.level, settings.resamples, settings.seed)
-    index = {
-        side: groups.index[chosen_clips(len(groups.index), settings.seed)] for side, groups in sides.groups.items()
-    }
+    index = {side: _chosen_groups(sides, side, settings) for side in sides.groups}
     count = sides.groups["generated"].count
     without = sums.without_groups(index["generated"], index["real"], count)
     sizes = np.bincount(index["generated"], weights=sums.generated_frames, minlength=count)
     usable = bool(np.isfinite(without).all() and (sizes > 0).all()) and count > 1
-    ceiling = sums.between_halves(index["real"] % 2 == 1)
     return replace(
         score,
         value=value * scale,
@@ -290,7 +320,7 @@ def _kernel_score(score: SetScore, sides: _Sides, sums: KernelSums, settings: In
         without_each=tuple((without * scale).tolist()) if usable else (),
         group_sizes=tuple(int(size) for size in sizes) if usable else (),
         groups_sha256=_groups_sha256(sides) if usable else "",
-        ceiling=None if ceiling is None else ceiling * scale,
+        ceiling=_kernel_ceiling(score.metric, sides, sums, settings),
     )
 
 
@@ -308,13 +338,17 @@ def _groups_sha256(sides: _Sides) -> str:
     return digest.hexdigest()
 
 
-def _features_sha256(sides: _Sides) -> str:
-    """Of the clips' ids and features, generated first; of statistics, their numbers."""
+def _side_sha256(sides: _Sides, side: Side) -> str:
+    """Of the ids of its clips and their features."""
     digest = hashlib.sha256()
-    for side, ids in sides.ids.items():
-        for clip, name in enumerate(ids):
-            digest.update(f"{side} {name}\n".encode())
-            digest.update(np.ascontiguousarray(sides.features(side, clip), "<f4").tobytes())
-    if sides.statistics is not None:
-        digest.update(sides.statistics.mean.tobytes() + sides.statistics.covariance.tobytes())
+    for clip, name in enumerate(sides.ids[side]):
+        digest.update(f"{name}\n".encode())
+        digest.update(np.ascontiguousarray(sides.features(side, clip), "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _of_both(digests: Sequence[str], statistics: Statistics | None) -> str:
+    digest = hashlib.sha256("".join(digests).encode())
+    if statistics is not None:
+        digest.update(statistics.mean.tobytes() + statistics.covariance.tobytes())
     return digest.hexdigest()
