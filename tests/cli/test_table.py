@@ -72,7 +72,7 @@ def test_a_preset_chooses_the_columns_and_says_what_is_not_there(files: tuple[st
         done = CliRunner().invoke(group, ["table", *files, "--preset", "paper-avatar", "--format", drawn])
         assert isinstance(done.exception, TlbenchError)
         assert done.stdout == ""
-        assert "not in these results, of preset paper-avatar: fid/sound" in done.stderr
+        assert "not in these results, of preset paper-avatar: fid, kid" in done.stderr
 
 
 @pytest.mark.parametrize(

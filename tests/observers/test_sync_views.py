@@ -62,7 +62,7 @@ def test_a_small_network_looks_through_the_view_its_package_names_and_the_publis
 ) -> None:
     setup = prepared(root, small)
     assert seen(setup) == dict.fromkeys(("lse_c/sound", "lse_d/sound", "in_sync/sound"), "syncnet-small-whole@1")
-    assert [line.partition(" left out")[0] for line in setup.left_out] == ["lse_c/paper", "lse_d/paper"]
+    assert [line.partition(" left out")[0] for line in setup.left_out] == ["lse_c/paper, lse_d/paper"]
     assert not setup.remarks
 
 

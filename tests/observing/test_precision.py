@@ -205,7 +205,7 @@ def test_half_precision_has_no_paper(desk: Path) -> None:
     setup = setup_of("wer1", "psnr")
     assert {metric.key for metric in setup.metrics} == {"wer1/sound", "psnr/paper", "psnr/sound"}
     assert [line for line in setup.left_out if "wer1/paper" in line and "left out: `paper` is computed in full" in line]
-    with pytest.raises(TlbenchError, match="ask for wer1/sound, or leave out --precision bf16"):
+    with pytest.raises(TlbenchError, match="ask for `sound`, or leave out --precision bf16"):
         setup_of("wer1/paper")
 
 
