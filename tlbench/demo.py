@@ -13,6 +13,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
+from tlbench.document import number_text
 from tlbench.errors import TlbenchError
 from tlbench.generation.generate_dataset import generate_dataset
 from tlbench.generation.write_controls import make_controls
@@ -160,6 +161,22 @@ def _score_data_set(
         videos=[truth, videos],
     )
     return Shown(name, rows, page)
+
+
+def what_was_seen(shown: Shown) -> str:
+    """The sentence that a table of the demo comes down to: how well the lips of three kinds of faces are read.
+
+    Empty if the table has no number of reading for one of them.
+    """
+    by_name = {result.name: result for result in shown.results}
+    seen = [by_name.get(name) for name in (GROUND_TRUTH, shown.results[0].name, SHOWN_BESIDE)]
+    reading = next((m for m in shown.results[0].metrics if m.rates_reading and m.arithmetic == "sound"), None)
+    values = [None if of is None or reading is None else of.row(reading.key).value for of in seen]
+    if reading is None or None in values:
+        return ""
+    real, made, still = (f"{number_text(value, reading.digits)} {reading.unit}".rstrip() for value in values)
+    faces = "generated faces" if shown.results[0].name == GENERATOR else "the same faces, encoded again"
+    return f"{reading.label} of a lip reader: {real} on the real faces, {made} on {faces}, {still} on frozen mouths"
 
 
 def _no_boxes(clip: Clip) -> np.ndarray:

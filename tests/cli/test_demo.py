@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from tests.factories.results_factory import LEVEL, levels, result
 from tlbench import demo
 from tlbench.cli.main import group
+from tlbench.metrics.catalogue import find_metric
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,39 @@ def test_the_first_page_is_opened_if_asked(monkeypatch: pytest.MonkeyPatch, tmp_
     said = CliRunner().invoke(group, ["demo", "out", "--open"], catch_exceptions=False)
     assert opened == [(tmp_path / "report-synthetic.html").as_uri()]
     assert "talklip" in said.stdout
+
+
+class Scored:
+    """A result as far as the closing sentence looks at it."""
+
+    metrics = (find_metric("psnr/sound"), find_metric("wer1/sound"))
+
+    def __init__(self, name: str, value: float | None) -> None:
+        self.name, self.value = name, value
+
+    def row(self, key: str) -> Scored:
+        assert key == "wer1/sound"
+        return self
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            (46.384, 9.93, 99.858),
+            "WER1 of a lip reader: 9.93 % on the real faces, 46.38 % on generated faces, 99.86 % on frozen mouths",
+        ),
+        ((46.384, None, 99.858), ""),
+    ],
+)
+def test_it_ends_with_what_was_seen(values: tuple[float | None, ...], said: str) -> None:
+    names = (demo.GENERATOR, demo.GROUND_TRUTH, demo.SHOWN_BESIDE)
+    rows: Any = [Scored(name, value) for name, value in zip(names, values, strict=True)]
+    assert demo.what_was_seen(demo.Shown("synthetic", rows, Path("page.html"))) == said
+
+
+def test_the_page_to_open_is_named_last() -> None:
+    said = CliRunner().invoke(group, ["demo", "out"], catch_exceptions=False)
+    assert said.stderr.splitlines()[-3:-1] == [
+        f"{name}; open report-{name}.html" for name in ("synthetic", "synthetic-words")
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from tlbench.cli import progress
 from tlbench.cli.lines import say
-from tlbench.cli.progress import CountProgress, ScoreProgress
+from tlbench.cli.progress import CountProgress, DownloadProgress, ScoreProgress
 from tlbench.datasets.clip import Clip
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Observation
@@ -50,3 +50,17 @@ def test_without_a_terminal_a_line_is_written_every_minute(
     lines = capsys.readouterr().err.splitlines()
     assert 2 <= len(lines) <= 10
     assert all(line.startswith("hashing: ") and line.endswith(" left") for line in lines)
+
+
+def test_a_download_without_a_terminal_says_so_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    with DownloadProgress("syncnet_v2.model") as shown:
+        for megabytes in range(100, 140, 10):  # 100 are there of before
+            shown(megabytes * 10**6, 200 * 10**6)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all(line.startswith("syncnet_v2.model: 1") and " MB of 200 MB, " in line for line in lines)
+    assert lines[-1].endswith(" left")

@@ -50,7 +50,7 @@ def command(
     then clips with known faults, from one that is hardly visible to one that nobody can read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
-    from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo
+    from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo, what_was_seen
     from tlbench.tables.result_table import print_results, results_json
 
     with CountProgress("rendering", "clips") as rendering:
@@ -84,7 +84,8 @@ def command(
     for shown in () if table_format == "json" else tables:
         print_results(shown.results, sys.stdout, table_format, columns=as_names(columns), intervals=not no_intervals)
     for shown in tables:
-        say(f"page: {shown.page}", err=True)
+        sentence = what_was_seen(shown)
+        say(f"{sentence or shown.dataset}; open {shown.page}", err=True)
     say(f"results: {out / RESULTS_NAME}", err=True)
     if open_page and tables:
         webbrowser.open(tables[0].page.resolve().as_uri())

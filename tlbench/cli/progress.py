@@ -134,9 +134,20 @@ class DownloadProgress(_Drawn):
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task(name, total=None)
+        self._name = name
+        self._said = time.monotonic()
+        self._pace = Pace("MB")
+        self._before: int | None = None  # bytes of an earlier download, which say nothing of this one's pace
 
     def __call__(self, there: int, total: int | None) -> None:
         self._bar.update(self._task, completed=there, total=total)
+        self._before = there if self._before is None else self._before
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            done, left = round((there - self._before) / 1e6), None if total is None else round((total - there) / 1e6)
+            told = f"{self._name}: {there / 1e6:,.0f} MB" + ("" if total is None else f" of {total / 1e6:,.0f} MB")
+            pace = self._pace.figures(done, None if left is None else done + left)
+            self.say(f"{told}, {pace}" if pace else told)
 
 
 class TrainingProgress(_Drawn):
