@@ -204,7 +204,11 @@ def info(context: click.Context, root: Path) -> None:
     help="With commas: s1,s4; s1 to s34 without s21; or all.",
 )
 @click.option("--per-speaker", type=WholeNumber(min=1), metavar="N", help="Only N clips of each speaker, 400 kB each.")
-@click.option("--clips", metavar="IDS", help="Only these clips, with commas: s1/bbaf2n,s4/lbax4n.")
+@click.option(
+    "--clips",
+    metavar="IDS",
+    help="Only these clips, with commas: s1/bbaf2n,s4/lbax4n; or sample, those of grid-sample.",
+)
 @click.option("--split", is_flag=True, help="Write split_*.txt by speaker: those tested on are never trained on.")
 @take_over_option
 def fetch(
@@ -226,6 +230,7 @@ def fetch(
     from tlbench.cli.progress import DownloadProgress
     from tlbench.datasets.fetch_grid import ALIGNMENTS, SPEAKERS, check_speakers, fetch_grid
     from tlbench.datasets.fetch_grid_clips import fetch_grid_clips, parse_clips, write_speaker_splits
+    from tlbench.datasets.grid_sample import SAMPLE
 
     if dataset != FETCHED or root is None:
         raise TlbenchError(f"what is fetched is GRID: tlbench data fetch {FETCHED} {root or dataset}")
@@ -235,7 +240,7 @@ def fetch(
     check_speakers(names)
     wanted: dict[str, list[str] | int | None] = dict.fromkeys(names, per_speaker)
     if clips is not None:
-        wanted = dict(parse_clips(as_names(clips) or ()))
+        wanted = dict(parse_clips(SAMPLE if clips == "sample" else as_names(clips) or ()))
     with DownloadProgress(f"{ALIGNMENTS}.zip") as progress:
         say(fetch_grid(root, ALIGNMENTS, progress, take_over=take_over))
     for name, some in wanted.items():

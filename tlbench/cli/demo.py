@@ -42,11 +42,14 @@ def command(
 ) -> None:
     """Render talking faces into OUT, generate them again, add known faults, and score it all with bundled observers.
 
-    Needs the extra 'demo' and takes a few minutes. The table has a small TalkLip on top, ground truth below it, and
-    then clips with known faults, from one that is hardly visible to one that nobody can read.
+    Needs the extra 'demo' and takes a few minutes. It begins with twelve clips of a real face, of GRID, if they are
+    there: read as they are, and with lips that stand still or are of other words. The next table has a small TalkLip on
+    top, ground truth below it, and then clips with known faults, from one that is hardly visible to one that nobody can
+    read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
-    from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo
+    from tlbench.datasets.grid_sample import FETCH
+    from tlbench.demo import REAL, RESULTS_NAME, closing_sentence, generate_demo, render_demo, score_demo
     from tlbench.tables.result_table import print_results
 
     with CountProgress("rendering", "clips") as rendering:
@@ -68,4 +71,7 @@ def command(
     for shown in tables:
         say(f"page: {shown.page}", err=True)
     say(f"results: {out / RESULTS_NAME}", err=True)
+    if tables[0].dataset != REAL:
+        say(f"real faces: not here; `{FETCH}`, `tlbench data set grid FOLDER`, and this command again", err=True)
+    say(closing_sentence(tables), err=True)
     context.exit(0 if all(result.complete for shown in tables for result in shown.results) else 1)
