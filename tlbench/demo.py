@@ -11,7 +11,7 @@ import numpy as np
 from tlbench.arguments import CountCallback
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.grid_sample import sample_root
+from tlbench.datasets.grid_sample import FETCH, sample_root
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
 from tlbench.errors import TlbenchError
@@ -196,6 +196,12 @@ def _score_real_faces(
         videos=[root, controls / SHOWN_BESIDE],
     )
     return Shown(REAL, rows, page)
+
+
+def closing_lines(shown: Sequence[Shown]) -> list[str]:
+    """What is said at the end: how to get the real faces where they are not there, and what was seen."""
+    missing = f"real faces: not here; `{FETCH}`, `tlbench data set grid FOLDER`, and this command again"
+    return [*([] if shown[0].dataset == REAL else [missing]), closing_sentence(shown)]
 
 
 def closing_sentence(shown: Sequence[Shown]) -> str:

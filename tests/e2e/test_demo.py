@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories.results_factory import levels, metric, result
-from tlbench.demo import REAL, Shown, closing_sentence
+from tlbench.demo import REAL, Shown, closing_lines, closing_sentence
 
 
 @pytest.mark.parametrize(("dataset", "whose"), [(REAL, "real"), ("synthetic", "drawn")])
@@ -25,3 +25,6 @@ def test_the_closing_sentence_says_what_was_read_and_which_page_to_open(dataset:
         f"Words that lip readers got wrong on {whose} faces, with their own lips against lips that stand still: "
         "7 % against 93 %. Open out/report.html to see them."
     )
+    *before, last = closing_lines(shown)
+    assert last == closing_sentence(shown)
+    assert [line.partition(":")[0] for line in before] == ([] if dataset == REAL else ["real faces"])

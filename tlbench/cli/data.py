@@ -230,7 +230,6 @@ def fetch(
     from tlbench.cli.progress import DownloadProgress
     from tlbench.datasets.fetch_grid import ALIGNMENTS, SPEAKERS, check_speakers, fetch_grid
     from tlbench.datasets.fetch_grid_clips import fetch_grid_clips, parse_clips, write_speaker_splits
-    from tlbench.datasets.grid_sample import SAMPLE
 
     if dataset != FETCHED or root is None:
         raise TlbenchError(f"what is fetched is GRID: tlbench data fetch {FETCHED} {root or dataset}")
@@ -240,7 +239,7 @@ def fetch(
     check_speakers(names)
     wanted: dict[str, list[str] | int | None] = dict.fromkeys(names, per_speaker)
     if clips is not None:
-        wanted = dict(parse_clips(SAMPLE if clips == "sample" else as_names(clips) or ()))
+        wanted = dict(parse_clips(as_names(clips) or ()))
     with DownloadProgress(f"{ALIGNMENTS}.zip") as progress:
         say(fetch_grid(root, ALIGNMENTS, progress, take_over=take_over))
     for name, some in wanted.items():

@@ -48,8 +48,7 @@ def command(
     read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
-    from tlbench.datasets.grid_sample import FETCH
-    from tlbench.demo import REAL, RESULTS_NAME, closing_sentence, generate_demo, render_demo, score_demo
+    from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo
     from tlbench.tables.result_table import print_results
 
     with CountProgress("rendering", "clips") as rendering:
@@ -70,8 +69,9 @@ def command(
         print_results(shown.results, sys.stdout, table_format, columns=as_names(columns), intervals=not no_intervals)
     for shown in tables:
         say(f"page: {shown.page}", err=True)
+    from tlbench.demo import closing_lines
+
+    for line in closing_lines(tables):
+        say(line, err=True)
     say(f"results: {out / RESULTS_NAME}", err=True)
-    if tables[0].dataset != REAL:
-        say(f"real faces: not here; `{FETCH}`, `tlbench data set grid FOLDER`, and this command again", err=True)
-    say(closing_sentence(tables), err=True)
     context.exit(0 if all(result.complete for shown in tables for result in shown.results) else 1)

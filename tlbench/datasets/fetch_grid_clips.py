@@ -19,6 +19,7 @@ from tlbench.datasets.fetch_grid import (
     videos_in,
 )
 from tlbench.datasets.fetched_clips import fetched_clips, note_clips
+from tlbench.datasets.grid_sample import SAMPLE
 from tlbench.datasets.remote_file import RemoteFile
 from tlbench.downloads import Progress, Wanted
 from tlbench.errors import TlbenchError, listed, one_line, quoted
@@ -34,9 +35,12 @@ VAL_SPEAKERS = ("s3", "s4")
 
 
 def parse_clips(names: Sequence[str]) -> dict[str, list[str]]:
-    """Clip names by speaker, of ids such as ``s1/bbaf2n``. Raises TlbenchError for another form or speaker."""
+    """Clip names by speaker, of ids such as ``s1/bbaf2n``; ``sample`` stands for those of the data set grid-sample.
+
+    Raises TlbenchError for another form or speaker.
+    """
     found: dict[str, list[str]] = {}
-    for name in names:
+    for name in [clip for name in names for clip in (SAMPLE if name == "sample" else (name,))]:
         speaker, _, clip = name.partition("/")
         if not clip.isalnum():
             raise TlbenchError(f"clip {quoted(name)} is no id of GRID, such as s1/bbaf2n (--clips)")
