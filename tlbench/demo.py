@@ -188,11 +188,12 @@ def _score_real_faces(
         take_over=take_over,
         progress=progress,
     )
-    controls = folder / CONTROLS_NAME
-    page = report(
+    controls, page = folder / CONTROLS_NAME, out / f"report-{REAL}.html"
+    page.unlink(missing_ok=True)  # of an earlier run
+    report(
         controls / GROUND_TRUTH,
         controls / SHOWN_BESIDE,
-        out=out / f"report-{REAL}.html",
+        out=page,
         videos=[root, controls / SHOWN_BESIDE],
     )
     return Shown(REAL, rows, page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import lzma
 import zlib
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ def parse_clips(names: Sequence[str]) -> dict[str, list[str]]:
     Raises TlbenchError for another form or speaker.
     """
     found: dict[str, list[str]] = {}
-    for name in [clip for name in names for clip in (SAMPLE if name == "sample" else (name,))]:
+    for name in itertools.chain.from_iterable(SAMPLE if given == "sample" else (given,) for given in names):
         speaker, _, clip = name.partition("/")
         if not clip.isalnum():
             raise TlbenchError(f"clip {quoted(name)} is no id of GRID, such as s1/bbaf2n (--clips)")
