@@ -11,6 +11,7 @@ import numpy as np
 from tlbench.arguments import CountCallback
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.grid_sample import FETCH, sample_root
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
 from tlbench.document import number_text
@@ -22,7 +23,7 @@ from tlbench.owner import owned
 from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
 from tlbench.scoring.run import Progress
-from tlbench.scoring.score import score_all
+from tlbench.scoring.score import CONTROLS_NAME, score_all
 
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"
@@ -30,6 +31,9 @@ RESULTS_NAME = "results"
 REENCODED = "reencoded"
 # Ground truth, and faults put into it, from one that no reader should notice to one that none can read.
 CONTROLS = (GROUND_TRUTH, REENCODED, "blurred", "shifted", "frozen-mouth", "static", "swapped-audio")
+REAL = "grid-sample"  # a data set of real faces, shown first where its clips are there
+# What real faces are compared with: lips that stand still, and lips of other words that sounded alike.
+REAL_CONTROLS = (GROUND_TRUTH, "frozen-mouth", "nearest-mouth")
 _PARTS = {"synthetic": "sentences", "synthetic-words": "words"}
 _FOLDERS = {"synthetic": "main", "synthetic-words": "words"}
 GENERATOR = "talklip-gc-synthetic"  # the bundled one
@@ -122,8 +126,9 @@ def score_demo(
     Raises TlbenchError if the other parts have not run.
     """
     with owned(out, take_over=take_over):
+        real = _score_real_faces(out, workers, cache, take_over, progress)
         shown = (_score_data_set(name, out, workers, cache, take_over, progress) for name in _shown())
-        return [table for table in shown if table is not None]
+        return [table for table in (real, *shown) if table is not None]
 
 
 def _score_data_set(
@@ -177,6 +182,46 @@ def what_was_seen(shown: Shown) -> str:
     real, made, still = (f"{number_text(value, reading.digits)} {reading.unit}".rstrip() for value in values)
     faces = "generated faces" if shown.results[0].name == GENERATOR else "the same faces, encoded again"
     return f"{reading.label} of a lip reader: {real} on the real faces, {made} on {faces}, {still} on frozen mouths"
+
+
+def _score_real_faces(
+    out: Path, workers: int | None, cache: Path | None, take_over: bool, progress: Progress | None
+) -> Shown | None:
+    """The table and the page of the real faces; None if their clips are not there."""
+    root = sample_root()
+    if root is None:
+        return None
+    videos, folder = out / GENERATED_NAME / REAL / REENCODED, out / RESULTS_NAME / REAL
+    make_controls(load_dataset(REAL, root).clips, videos.parent, [REENCODED], boxes_of=_no_boxes)
+    rows = score_all(
+        [videos],
+        REAL,
+        root,
+        metrics=reading_metrics(REAL),
+        controls=REAL_CONTROLS,
+        name=REENCODED,
+        out=folder,
+        workers=workers,
+        cache=cache,
+        take_over=take_over,
+        progress=progress,
+    )
+    controls, page = folder / CONTROLS_NAME, out / f"report-{REAL}.html"
+    page.unlink(missing_ok=True)  # of an earlier run
+    report(
+        controls / GROUND_TRUTH,
+        controls / SHOWN_BESIDE,
+        out=page,
+        videos=[root, controls / SHOWN_BESIDE],
+    )
+    return Shown(REAL, rows, page)
+
+
+def what_is_missing(shown: Sequence[Shown]) -> str:
+    """How to get the real faces where they are not there; else empty."""
+    if shown[0].dataset == REAL:
+        return ""
+    return f"real faces: not here; `{FETCH}`, `tlbench data set grid FOLDER`, and this command again"
 
 
 def _no_boxes(clip: Clip) -> np.ndarray:

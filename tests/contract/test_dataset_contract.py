@@ -15,6 +15,7 @@ import pytest
 from tests.factories.dataset_factory import (
     make_folder,
     make_grid,
+    make_grid_sample,
     make_lrs2,
     make_lrw,
     make_pairs,
@@ -37,6 +38,7 @@ CASES = [
     Case("lrs2", make_lrs2),
     Case("lrw", make_lrw),
     Case("grid", make_grid),
+    Case("grid-sample", make_grid_sample),
     Case("folder", make_folder),
     Case("synthetic", make_synthetic),
     Case("synthetic-words", make_synthetic),

@@ -171,6 +171,7 @@ def test_a_clip_that_is_not_there_is_said(tmp_path: Path, address: str) -> None:
     with pytest.raises(TlbenchError, match=r"has no clip bbaf1m; did you mean 'bbaf1n'\?"):
         fetch_grid_clips(tmp_path, "s1", ["bbaf1m"], address=address)
     assert parse_clips(["s1/bbaf1n", "s4/lgaf2n", "s1/bbaf2n"]) == {"s1": ["bbaf1n", "bbaf2n"], "s4": ["lgaf2n"]}
+    assert len(parse_clips(["sample"])["s1"]) == 12
     for wrong in ("bbaf1n", "s1/../x", "s1/"):
         with pytest.raises(TlbenchError, match="is no id of GRID"):
             parse_clips([wrong])

@@ -38,6 +38,12 @@ def make_grid(root: Path) -> Path:
     return root
 
 
+def make_grid_sample(root: Path) -> Path:
+    """Three of its clips, and others of GRID."""
+    touch(root, "s1/bbaf2n.mpg", "s1/bgah1s.mpg", "s1/sgbp5s.mpg", "s1/lwbs8p.mpg", "s2/bbaf2n.mpg")
+    return root
+
+
 def make_folder(root: Path) -> Path:
     touch(root, "b.mp4", "a.mov", "deep er/c.mp4")
     (root / "a.txt").write_text("what is\nsaid\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 import torch
 
 from tests.factories.generator_factory import generator_weights
+from tlbench.checkpoints.package import write_package
 from tlbench.errors import TlbenchError
 from tlbench.generation import registry
 from tlbench.generation.generator import GenerateOptions
 from tlbench.generation.registry import generator_cards, generator_class, generator_names, load_generator_of
+from tlbench.talklip.checkpoint import open_generator
 
 OPTIONS = GenerateOptions(device="cpu")
 
@@ -105,3 +108,25 @@ def test_controls_and_faults_are_generators(name: str) -> None:
 def test_faults_that_can_not_be_generated_alone_say_so(name: str, message: str) -> None:
     with pytest.raises(TlbenchError, match=message):
         load_generator_of(name, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("of", "changes", "message"),
+    [
+        ("local", {"audio": "global", "audio_width": 64}, "its audio encoder is not AV-HuBERT's"),
+        ("global", {"audio": "local", "audio_width": 0}, r"this is another model's file; tensors .*audio_encoder"),
+        ("global", {"audio_width": 77}, "its audio encoder has features of size 120, its configuration says 77"),
+    ],
+)
+def test_a_checkpoint_that_states_another_audio_front_end_is_refused(
+    tiny: Path, tmp_path: Path, of: str, changes: dict[str, object], message: str
+) -> None:
+    bundled = next(card.package for card in registry.known_cards() if card.name == "talklip-gc-synthetic")
+    assert bundled is not None
+    package = open_generator(tiny if of == "local" else bundled)
+    config = {**package.config, "generator": {**package.config["generator"], **changes}}
+    write_package(replace(package, config=config), tmp_path / "wrong")
+    with pytest.raises(TlbenchError, match=message) as error:
+        load_generator_of(tmp_path / "wrong", OPTIONS)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path / "wrong") in str(error.value)

@@ -370,6 +370,19 @@ def test_a_clip_without_a_face_is_reported(checkpoint: Path, tmp_path: Path) -> 
     assert done.failures["real"].code == "no-face"
 
 
+def test_a_silent_clip_is_generated(checkpoint: Path, tmp_path: Path) -> None:
+    """Silence is speech like any other, as a drive needs it; a file without sound is not."""
+    frames = np.stack([picture(index, WIDTH, HEIGHT) for index in range(6)])
+    root, boxes = tmp_path / "real", tmp_path / "boxes"
+    root.mkdir()
+    boxes.mkdir()
+    write_video(root / "a.mp4", frames, samples=np.zeros(6 * 640, np.int16))
+    np.save(boxes / "a.npy", np.tile(BOX, (6, 1)))
+    done = generate_dataset(checkpoint, tmp_path / "out", "folder", root, boxes=boxes, device="cpu")
+    assert (done.written, done.frames, done.failures) == (1, 6, {})
+    assert not read_audio(tmp_path / "out" / "a.mp4").any()
+
+
 def test_conversions_are_reported(checkpoint: Path, tmp_path: Path) -> None:
     root, boxes = tmp_path / "real", tmp_path / "boxes"
     root.mkdir()

@@ -223,7 +223,11 @@ def info(context: click.Context, root: Path, as_json: bool) -> None:
     help="With commas: s1,s4; s1 to s34 without s21; or all.",
 )
 @click.option("--per-speaker", type=WholeNumber(min=1), metavar="N", help="Only N clips of each speaker, 400 kB each.")
-@click.option("--clips", metavar="IDS", help="Only these clips, with commas: s1/bbaf2n,s4/lbax4n.")
+@click.option(
+    "--clips",
+    metavar="IDS",
+    help="Only these clips, with commas: s1/bbaf2n,s4/lbax4n; or sample, those of grid-sample.",
+)
 @click.option("--split", is_flag=True, help="Write split_*.txt by speaker: those tested on are never trained on.")
 @take_over_option
 @json_option

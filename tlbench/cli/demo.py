@@ -46,11 +46,20 @@ def command(
 ) -> None:
     """Render talking faces into OUT, generate them again, add known faults, and score it all with bundled observers.
 
-    Needs the extra 'demo' and takes a few minutes. The table has a small TalkLip on top, ground truth below it, and
-    then clips with known faults, from one that is hardly visible to one that nobody can read.
+    Needs the extra 'demo' and takes a few minutes. It begins with twelve clips of a real face, of GRID, if they are
+    there: read as they are, and with lips that stand still or are of other words. The next table has a small TalkLip on
+    top, ground truth below it, and then clips with known faults, from one that is hardly visible to one that nobody can
+    read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
-    from tlbench.demo import RESULTS_NAME, generate_demo, render_demo, score_demo, what_was_seen
+    from tlbench.demo import (
+        RESULTS_NAME,
+        generate_demo,
+        render_demo,
+        score_demo,
+        what_is_missing,
+        what_was_seen,
+    )
     from tlbench.tables.result_table import print_results, results_json
 
     with CountProgress("rendering", "clips") as rendering:
@@ -86,6 +95,8 @@ def command(
     for shown in tables:
         sentence = what_was_seen(shown)
         say(f"{sentence or shown.dataset}; open {shown.page}", err=True)
+    if missing := what_is_missing(tables):
+        say(missing, err=True)
     say(f"results: {out / RESULTS_NAME}", err=True)
     if open_page and tables:
         webbrowser.open(tables[0].page.resolve().as_uri())

@@ -20,6 +20,7 @@ _BUILT_IN = {
     "lrs2": "tlbench.datasets.lrs2:Lrs2",
     "lrw": "tlbench.datasets.lrw:Lrw",
     "grid": "tlbench.datasets.grid:Grid",
+    "grid-sample": "tlbench.datasets.grid_sample:GridSample",
     "synthetic": "tlbench.datasets.synthetic.datasets:Synthetic",
     "synthetic-words": "tlbench.datasets.synthetic.datasets:SyntheticWords",
     "folder": "tlbench.datasets.folder:Folder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import lzma
 import zlib
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from tlbench.datasets.fetch_grid import (
     videos_in,
 )
 from tlbench.datasets.fetched_clips import fetched_clips, note_clips
+from tlbench.datasets.grid_sample import SAMPLE
 from tlbench.datasets.remote_file import RemoteFile
 from tlbench.downloads import Progress, Wanted
 from tlbench.errors import TlbenchError, listed, one_line, quoted
@@ -34,9 +36,12 @@ VAL_SPEAKERS = ("s3", "s4")
 
 
 def parse_clips(names: Sequence[str]) -> dict[str, list[str]]:
-    """Clip names by speaker, of ids such as ``s1/bbaf2n``. Raises TlbenchError for another form or speaker."""
+    """Clip names by speaker, of ids such as ``s1/bbaf2n``; ``sample`` stands for those of the data set grid-sample.
+
+    Raises TlbenchError for another form or speaker.
+    """
     found: dict[str, list[str]] = {}
-    for name in names:
+    for name in itertools.chain.from_iterable(SAMPLE if given == "sample" else (given,) for given in names):
         speaker, _, clip = name.partition("/")
         if not clip.isalnum():
             raise TlbenchError(f"clip {quoted(name)} is no id of GRID, such as s1/bbaf2n (--clips)")
