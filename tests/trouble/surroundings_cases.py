@@ -300,7 +300,8 @@ def _ending(seen: Seen, around: Surrounding, usual: Seen) -> tuple[str, str]:
         return "fell short", f"exit code {outcome.code}"
     if len(errors) > 1:
         return "fell short", f"{len(errors)} lines of errors"
-    if outcome.code == 2 and outcome.stdout and outcome.stdout == usual.outcome.stdout:
+    same = _SECONDS.sub("", outcome.stdout) == _SECONDS.sub("", usual.outcome.stdout)
+    if outcome.code == 2 and outcome.stdout and same:
         return "right", ""  # `check` has found errors
     if outcome.code == 2:
         return ("one line", "") if errors or silent else ("fell short", "no line says why")
@@ -316,6 +317,7 @@ def _ending(seen: Seen, around: Surrounding, usual: Seen) -> tuple[str, str]:
 STRANGE = ("Exception ignored", "Fatal Python error", "leaked", "Traceback (most", "terminate called", "RuntimeError")
 
 
+_SECONDS = re.compile(r"in\s[0-9.]+\ss\b")  # how long a command took, in what it prints
 _RANDOM = re.compile(r"[0-9a-f]{32}|[0-9]{10}.*")  # parts of names that differ from run to run
 
 
