@@ -100,6 +100,7 @@ def test_a_recipe_is_the_command_line_that_it_replaces(recipe: str, words: str, 
     found = resolved(["--recipe", recipe])
     if recipe == "published":
         assert found.pop("size") == "published"  # which is what a generator without a size has
+        assert found.pop("variant") == "g+c"  # which is what a TalkLip without a variant is
     assert found == written_out
 
 
@@ -124,6 +125,63 @@ def test_the_training_of_a_recipe_is_what_it_says() -> None:
         "lr_decay_fraction": 0.3,
         "freeze_bn_from": 0,
     }
+
+
+def settings_of(*words: str) -> dict[str, Any]:
+    with command.make_context("x", [*words, "--dataset", "grid", "--out", "x"]) as context:
+        return training_config(context.params).to_json()
+
+
+def test_the_recipes_of_the_compared_generators_are_what_they_say() -> None:
+    published = settings_of("--recipe", "wav2lip")
+    assert published["loss"] == {
+        "sync_weight": 0.03,
+        "sync_below": 0.75,
+        "gan_weight": 0.07,
+        "gan_form": "code",
+        "mouth_weight": 1.0,
+        "sync_norm": "batch",
+    }
+    assert (published["batch_clips"], published["steps"], published["patience"]) == (16, None, 5)
+    assert published["optim"]["learning_rate"] == published["optim"]["discriminator_lr"] == 1e-4
+    small, other = settings_of("--recipe", "wav2lip-miniature"), settings_of("--recipe", "faceformer-miniature")
+    assert small["steps"] == other["steps"] == 4800 + 1500 + 500  # of a miniature TalkLip on another data set
+    assert small["loss"]["sync_norm"] == "running"
+    assert other["loss"] == {"window_frames": 50, "mouth_weight": 8.0}
+    for name in ("learning_rate", "adam_beta1", "warmup_steps", "lr_decay_fraction", "freeze_bn_from"):
+        talklip = settings_of("--recipe", "miniature")["optim"][name]
+        assert small["optim"][name] == other["optim"][name] == talklip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--generator wav2lip --variant g", "--variant is an option of talklip, not of wav2lip; leave it out"),
+        ("--generator wav2lip --stage-steps 1,1,1", "--stage-steps is an option of talklip, not of wav2lip"),
+        (
+            "--generator faceformer --gan-weight 0.1",
+            "--gan-weight is an option of talklip and wav2lip, not of faceform",
+        ),
+        ("--sync-weight 0.1", "--sync-weight is an option of wav2lip, not of talklip"),
+        (
+            "--steps 9",
+            r"--steps is an option of wav2lip and faceformer.* give the steps of each stage \(--stage-steps\)",
+        ),
+        ("--generator wav2lip --lr-decay-fraction 0.5", r"fixed number of steps \(--lr-decay-fraction, --steps\)"),
+        ("--generator wav2lip --sync-weight 0.95", r"leave nothing of 1 for L1; give smaller ones \(--sync-weight"),
+    ],
+)
+def test_options_of_another_generator_are_refused(words: str, message: str) -> None:
+    with pytest.raises(TlbenchError, match=message):
+        settings_of(*words.split())
+
+
+def test_a_data_set_without_a_training_split_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s1").mkdir()
+    words = ["--generator", "faceformer", "--expert", "avhubert-synthetic-expert", "--size", "tiny"]
+    options = ["--dataset", "folder", "--data-root", str(tmp_path), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(command, [*words, *options])
+    assert "a folder has one split only" in str(done.exception)
 
 
 def test_a_config_without_three_stages_is_refused(tmp_path: Path) -> None:
