@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from tlbench.document import label_with_arrow, number_text
 from tlbench.leaderboard.build import read_dataset
-from tlbench.leaderboard.submission import Computed, Published
+from tlbench.leaderboard.submission import Computed, Published, Submission
 from tlbench.metrics.catalogue import find_metric
 from tlbench.scoring.result import Result
 
@@ -31,8 +32,7 @@ def published_ranges() -> str:
     rows = []
     for dataset in ("lrs2", "lrw"):
         figures: dict[str, dict[str, float]] = {}
-        for entry in read_dataset(ROOT / "leaderboards" / dataset):
-            record = entry.submission
+        for record in _records(dataset):
             if isinstance(record, Published):
                 for figure in record.figures:
                     figures.setdefault(figure.metric, {})[record.name] = figure.value
@@ -85,9 +85,14 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
+@cache
+def _records(dataset: str) -> list[Submission]:
+    """The records of a board, each checked when it is read."""
+    return [entry.submission for entry in read_dataset(ROOT / "leaderboards" / dataset)]
+
+
 def _computed(dataset: str) -> dict[str, Result]:
-    records = (entry.submission for entry in read_dataset(ROOT / "leaderboards" / dataset))
-    return {record.result.name: record.result for record in records if isinstance(record, Computed)}
+    return {record.result.name: record.result for record in _records(dataset) if isinstance(record, Computed)}
 
 
 def _best(found: dict[str, Result], key: str) -> str:
