@@ -303,6 +303,8 @@ def test_the_table_shows_the_number_with_its_notes(desk: Path) -> None:
 def test_without_the_checkpoint_it_is_left_out_and_said(desk: Path) -> None:
     with pytest.raises(TlbenchError, match=r"FID: the checkpoint of observer 'inception' is not here; run `tlbench"):
         score("gen", "folder", "refs", metrics=["fid"], out="two")
+    with pytest.raises(TlbenchError, match=r"'fid' is a number of the whole set, made from features that no record"):
+        aggregate("one/gen", metrics="fid")
     with pytest.raises(TlbenchError, match=r"--real refs: no number of a set is measured"):
         score("gen", "folder", "refs", metrics=["psnr"], real="refs", out="two")
 

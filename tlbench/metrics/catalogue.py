@@ -14,7 +14,7 @@ from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.metrics import accuracy, intelligibility, leakage, pictures, quality, similarity, sync
 from tlbench.metrics.metric import Arithmetic, Metric
 from tlbench.metrics.presets import PRESETS
-from tlbench.metrics.sets import SET_METRICS, AnyMetric
+from tlbench.metrics.sets import SET_METRICS, AnyMetric, without_sets
 
 
 @cache
@@ -78,6 +78,11 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
     wanted: set[str] = set()
     for word in words:
         found = {metric.key for metric in all_metrics() if _asks(word, metric)}
+        if not found and without_sets([word]) == []:
+            raise TlbenchError(
+                f"{quoted(word)} is a number of the whole set, made from features that no record has; only `tlbench "
+                "score` measures it"
+            )
         if not found:
             known = sorted({metric.name for metric in all_metrics()})
             hint = _as_labelled(word) or did_you_mean(word, known)
