@@ -231,6 +231,19 @@ BENCHMARKS = (
             Figure("the same, two workers", r"^ *98 GRID.* 2 workers: peak +(\d+)", "{} MiB"),
         ),
     ),
+    Benchmark(
+        "columns",
+        "Columns about pictures",
+        "Sharpness, LMD, LPIPS and CSIM on the frames that PSNR and SSIM are computed of, decoded once, one thread, "
+        "256x256 pixels. The baseline is PSNR and SSIM of the whole frame. CSIM embeds two faces a frame, and dlib's "
+        "ResNet is most of its time.",
+        "columns",
+        ("--threads", "1", "--only", "clip_c256"),
+        (
+            Figure("LMD by the mesh, over PSNR and SSIM", r"^lmd, mesh .* ([\d.]+) x", "{} times the time"),
+            Figure("LPIPS, over PSNR and SSIM", r"^lpips, whole frame .* ([\d.]+) x", "{} times the time"),
+        ),
+    ),
 )
 
 

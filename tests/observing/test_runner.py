@@ -289,7 +289,8 @@ def test_without_boxes_and_reference_there_is_a_reason(
 ) -> None:
     found = look(framing(plan, monkeypatch), replace(clip_of(tmp_path), reference=None))
     assert set(found.evidence) == {"listener"}
-    assert found.failures["framer"].code == "missing"
+    assert found.failures["framer"].code == "reference-missing"
+    assert "--boxes-from generated" in found.failures["framer"].message
 
 
 def test_a_file_is_decoded_once_even_if_boxes_have_to_be_found_in_it(
