@@ -222,8 +222,14 @@ def test_two_runs_are_compared_on_one_page(tmp_path: Path) -> None:
     data = data_of(page)
     assert [side["name"] for side in data["sides"]] == ["mine", "theirs"]
     text = page.read_text("utf-8")
-    assert "Differences" in text
     assert "corrected for" in text
+    differences = text[text.index('id="h-differences"') : text.index('id="h-warnings"')]
+    sound, _, paper = differences.partition("<details")
+    assert re.findall(r'<small class="line">([a-z0-9_]+)/(\w+)</small>', sound) == [
+        *(("wer1", "sound"), ("lse_c", "sound"), ("lse_d", "sound")),
+        *(("psnr", "sound"), ("ssim", "sound")),
+    ]
+    assert {kind for _, kind in re.findall(r'<small class="line">([a-z0-9_]+)/(\w+)</small>', paper)} == {"paper"}
 
 
 def test_a_limit_leaves_the_most_notable_clips_and_the_numbers_of_all(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def render_page(
             for kind, title in _ARITHMETICS.items()
             if (table := headline_table(results, controls, kind)) is not None
         ],
+        paper_title=_ARITHMETICS["paper"],
         unread=[clean(line) for line in unread],
         level=f"{100 * result.interval.level:g}",
         groups=_summary(result),
@@ -178,6 +179,7 @@ def _comparison(comparison: Comparison, sides: Sequence[ReportRun]) -> dict[str,
         rows.append(
             {
                 **head(row.metric),
+                "kind": row.metric.arithmetic,
                 "a": shown_number(difference.a, digits) + unread_mark(a, row.metric.key),
                 "b": shown_number(difference.b, digits) + unread_mark(b, row.metric.key),
                 "delta": shown_number(difference.delta, digits, sign=True),
