@@ -35,6 +35,9 @@ from tlbench.talklip.wav2lip_step import Wav2LipStep
 FOLDER = Path(__file__).with_name("wav2lip")
 LOSSES = {"l1": "L1", "sync": "Sync", "perceptual": "Percep", "real": "Real", "fake": "Fake"}
 LOSS_TOLERANCE = 2e-6  # relative: they reach from 0.32 to 0.72
+# The sync expert's batch norms divide by the spread of four windows, which enlarges what rounding leaves: 3.2e-6 and
+# less by one thread and by two, whose sums torch takes in another order.
+SYNC_TOLERANCE = 2e-5  # relative
 # Float32 sums in another order: the five frames of a window are one after the other here, and time-major there. As in
 # TalkLip's step, norms after many batch norms differ most.
 NORM_TOLERANCE = 2e-2  # relative
@@ -96,19 +99,25 @@ def recorded() -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.slow), "sync"])
+def tolerance(name: str) -> float:
+    return SYNC_TOLERANCE if name == "sync" else LOSS_TOLERANCE
+
+
+@pytest.fixture(scope="module", params=["plain", "sync"])
 def case(request: pytest.FixtureRequest) -> tuple[str, Step]:
     name: str = request.param
     return name, take_step(use_expert=name == "sync")
 
 
+@pytest.mark.slow
 def test_every_loss_is_the_originals(case: tuple[str, Step], recorded: dict[str, Any]) -> None:
     name, step = case
     assert ("sync" in step.losses) == (name == "sync")
     for ours, value in step.losses.items():
-        assert float(value) == pytest.approx(recorded[name]["losses"][LOSSES[ours]], rel=LOSS_TOLERANCE), ours
+        assert float(value) == pytest.approx(recorded[name]["losses"][LOSSES[ours]], rel=tolerance(ours)), ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 def test_the_gradients_are(case: tuple[str, Step], recorded: dict[str, Any], network: str) -> None:
     """That they are tells the weights of the losses, and that no gradient of one network is left in the other."""
@@ -126,6 +135,7 @@ def test_the_gradients_are(case: tuple[str, Step], recorded: dict[str, Any], net
     assert np.median(off) < MEDIAN_TOLERANCE
 
 
+@pytest.mark.slow
 def test_the_new_weights_are(case: tuple[str, Step]) -> None:
     name, step = case
     with np.load(FOLDER / "step.npz") as arrays:
@@ -139,6 +149,7 @@ def test_the_new_weights_are(case: tuple[str, Step]) -> None:
             assert off.max() <= LARGEST_FLIP, key
 
 
+@pytest.mark.slow
 def test_the_validation_losses_are(recorded: dict[str, Any]) -> None:
     step = filled_step()
     for network in step.networks.values():
@@ -147,7 +158,7 @@ def test_the_validation_losses_are(recorded: dict[str, Any]) -> None:
         found = step.validation_losses(batch())
     assert found.keys() == LOSSES.keys()
     for ours, value in found.items():
-        assert float(value) == pytest.approx(recorded["eval"][LOSSES[ours]], rel=LOSS_TOLERANCE), ours
+        assert float(value) == pytest.approx(recorded["eval"][LOSSES[ours]], rel=tolerance(ours)), ours
 
 
 def test_the_sync_experts_loss_is(recorded: dict[str, Any]) -> None:
@@ -155,4 +166,4 @@ def test_the_sync_experts_loss_is(recorded: dict[str, Any]) -> None:
     fill(network.state_dict())
     speech, faces = network(mel((4, 1, 80, 16)), face((4, 15, 48, 96), 0.0091, 0))
     loss = sync_losses(speech.detach(), faces.detach(), torch.tensor([1.0, 0, 0, 1])).mean()
-    assert float(loss) == pytest.approx(recorded["syncnet"]["loss"], rel=LOSS_TOLERANCE)
+    assert float(loss) == pytest.approx(recorded["syncnet"]["loss"], rel=SYNC_TOLERANCE)
