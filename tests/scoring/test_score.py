@@ -199,6 +199,15 @@ def test_a_preset_leaves_out_what_can_not_be_computed_here_and_says_so(desk: Pat
         pixels(metrics=["reading", "wer1"])
 
 
+def test_a_preset_wants_no_number_of_a_set_without_real_videos_and_a_name_does(desk: Path) -> None:
+    selection = load_dataset("folder", None, generated=desk / "gen")
+    setup = prepare(selection, MetricOptions(("paper-avatar", "psnr"), probe=False))
+    assert not setup.sets
+    assert any("left out: no clip has a real video" in line for line in setup.left_out)
+    with pytest.raises(TlbenchError, match="FID: folder has no real video"):
+        prepare(selection, MetricOptions(("paper-avatar", "fid")))
+
+
 def test_a_view_with_metrics_of_its_own_is_refused_before_anything_is_scored(desk: Path) -> None:
     with pytest.raises(TlbenchError, match="--metrics lse_c_track/paper, lse_d_track/paper, lse_c_track/sound"):
         pixels(metrics=["lse_c/sound"], views={"syncnet": "face-track"})

@@ -15,7 +15,10 @@ import pytest
 from tests.factories.results_factory import levels, mean_of, metric, result
 from tlbench.errors import TlbenchError
 from tlbench.metrics.presets import Preset
+from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.sets import set_metric
 from tlbench.scoring.result import Result, Role
+from tlbench.scoring.set_scores import SetScore
 from tlbench.tables.paper_table import absent_note, paper_table
 from tlbench.tables.result_table import render
 
@@ -132,6 +135,26 @@ def test_presets_are_columns_of_the_other_formats_too() -> None:
     assert "LMD" in drawn
     assert "PSNR" in drawn
     assert "turn" not in drawn
+
+
+def test_numbers_of_a_whole_set_are_ranked_by_their_paired_jackknife() -> None:
+    fid = set_metric("fid")
+    protocol = Protocol.of(fid, dataset="toy", split="test", view="frames@1", decoding="pyav-25fps@1")
+
+    def with_fid(of: Result, value: float, wobble: float) -> Result:
+        without = tuple(value + wobble * x for x in (-1.0, 1.0, -0.5, 0.5, -0.2, 0.2))
+        score = SetScore(fid, protocol, value, value - 1, value + 1, 30, 2100, 2100, "clips", without, (350,) * 6, "g")
+        return replace(of, sets=(score,))
+
+    preset = Preset("x", "", ("fid",))
+    drawn = paper_table([with_fid(A, 20.0, 0.01), with_fid(B, 20.5, 0.012), with_fid(C, 60.0, 0.01)], preset)
+    assert [cells(drawn, name)[0] for name in ("alpha", "beta", "gamma")] == [
+        r"\textbf{20.00}",
+        r"\underline{20.50}",
+        "60.00",
+    ]
+    assert "fid" in drawn
+    assert absent_note([with_fid(A, 20.0, 0.01)], preset) == ""
 
 
 @pytest.mark.slow

@@ -109,7 +109,8 @@ def prepare(
     """
     check_precision(options.precision)
     metrics, left_out = _choose_metrics(selection, measured.metrics)
-    sets = find_sets(measured.metrics)
+    sets, without_real = _choose_sets(selection, measured)
+    left_out += without_real
     chosen_for_clips: tuple[str, ...] = ()
     if measured.metrics is None and _follows_faces(selection, measured):
         metrics, added = with_tracked_lse(metrics, selection.clips)
@@ -159,6 +160,17 @@ def prepare(
         sets=tuple(metric for metric in sets if metric.observer in {plan.name for plan in plans}),
         real=real,
     )
+
+
+def _choose_sets(selection: Selection, measured: MetricOptions) -> tuple[tuple[SetMetric, ...], list[str]]:
+    """The numbers of the whole set, and a line if presets want some and there is no real video to compare with."""
+    wanted = find_sets(measured.metrics)
+    if measured.real is not None or any(clip.reference is not None for clip in selection.clips):
+        return wanted, []
+    named = find_sets([word for word in measured.metrics or () if word not in PRESETS])
+    dropped = [metric.label for metric in wanted if metric not in named]
+    why = f"{', '.join(dropped)} left out: no clip has a real video; pass a folder of real videos (--real)"
+    return named, [why] if dropped else []
 
 
 def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: Selection) -> RealSet | None:

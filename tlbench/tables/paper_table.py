@@ -7,14 +7,17 @@ other is shown to beat, underlined every one that a single other is shown to bea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Literal
 
-from tlbench.comparison.ranking import Entrant, paired_tests, rank
+from tlbench.comparison.ranking import Entrant, PairedTest, paired_tests, rank
+from tlbench.comparison.set_differences import set_difference, why_not_compared
 from tlbench.document import clean, label_with_arrow, letter, number_text
 from tlbench.errors import TlbenchError
+from tlbench.metrics.metric import Metric
 from tlbench.metrics.presets import Preset
 from tlbench.scoring.blind_rows import unread_mark
-from tlbench.scoring.result import Result, Row
+from tlbench.scoring.result import AnyRow, Result
 from tlbench.tables.markup import latex_text
 
 LEVEL = 0.95  # a difference is shown if its corrected p is below 0.05
@@ -46,7 +49,7 @@ def paper_table(results: Sequence[Result], preset: Preset) -> str:
     """
     systems = [result for result in results if result.role == "system"]
     controls = [result for result in results if result.role == "control"]
-    rows = [{row.metric.key: row for row in result.rows()} for result in (*systems, *controls)]
+    rows = [{row.metric.key: row for row in result.all_rows()} for result in (*systems, *controls)]
     keys = _columns(rows, preset)
     if not keys:
         raise TlbenchError(
@@ -81,12 +84,12 @@ def paper_table(results: Sequence[Result], preset: Preset) -> str:
 
 def absent_note(results: Sequence[Result], preset: Preset) -> str:
     """A line that says what a preset wants and no result has a number of; "" if there is nothing."""
-    valued = [row.metric.key for result in results for row in result.rows() if row.value is not None]
+    valued = [row.metric.key for result in results for row in result.all_rows() if row.value is not None]
     absent = preset.absent(valued)
     return f"not in these results, of preset {preset.name}: {', '.join(absent)}" if absent else ""
 
 
-_Rows = Sequence[Mapping[str, Row]]  # of each result, by metric key
+_Rows = Sequence[Mapping[str, AnyRow]]  # of each result, by metric key
 
 
 def _columns(rows: _Rows, preset: Preset) -> list[str]:
@@ -98,11 +101,11 @@ def _columns(rows: _Rows, preset: Preset) -> list[str]:
     return list(by_name.values())
 
 
-def _first(rows: _Rows, key: str) -> Row:
+def _first(rows: _Rows, key: str) -> AnyRow:
     return next(own[key] for own in rows if key in own)
 
 
-def _head(row: Row) -> str:
+def _head(row: AnyRow) -> str:
     metric = row.metric
     unit = f" ({latex_text(metric.unit)})" if metric.unit else ""
     label, _, arrow = label_with_arrow(clean(metric.label), metric.better).rpartition(" ")
@@ -147,8 +150,24 @@ def _ranks(key: str, systems: Sequence[Result], rows: _Rows) -> dict[int, int]:
     if len(entrants) < 2 or len({entrant.protocol for entrant in entrants}) > 1:
         return {}
     metric = _first(rows, key).metric
-    ranks = rank(entrants, metric.better, paired_tests(entrants, metric), LEVEL)
+    pairs = paired_tests(entrants, metric) if isinstance(metric, Metric) else _tests_of_sets(entrants, key)
+    ranks = rank(entrants, metric.better, pairs, LEVEL)
     return {int(place): own for place, own in ranks.items()}
+
+
+def _tests_of_sets(entrants: Sequence[Entrant], key: str) -> list[PairedTest]:
+    """Paired jackknives of every two numbers of a whole set that are of the same clips."""
+    scores = {
+        entrant.key: score
+        for entrant in entrants
+        for score in (entrant.result.sets if entrant.result is not None else ())
+        if score.metric.key == key
+    }
+    found = []
+    for (a, x), (b, y) in combinations(scores.items(), 2):
+        if not why_not_compared(x, y) and (p_value := set_difference(x, y, LEVEL).p_value) is not None:
+            found.append(PairedTest(a, b, p_value))
+    return found
 
 
 def _caption(
@@ -166,7 +185,7 @@ def _caption(
     if len(systems) > 1:
         said.append(
             r"\textbf{Bold}: no system is shown to be better; \underline{underlined}: a single one is (paired "
-            r"permutation tests, Holm, 5\,\%)."
+            r"permutation tests, for numbers of a whole set paired jackknives, Holm, 5\,\%)."
         )
     shown = [(result, own[key]) for result, own in zip(results, rows, strict=True) for key in letters if key in own]
     if any(row.value is not None and row.scored < result.expected for result, row in shown):
@@ -180,7 +199,7 @@ def _caption(
     return " ".join(said)
 
 
-def _listed_ids(row: Row, letters: Mapping[str, str]) -> str:
+def _listed_ids(row: AnyRow, letters: Mapping[str, str]) -> str:
     """The label of a column and its protocol ids, each after its letter."""
     ids = (
         (rf"\textsuperscript{{{mark}}}" if mark else "") + rf"\texttt{{{_breakable(protocol)}}}"
