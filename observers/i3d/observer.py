@@ -15,11 +15,11 @@ import numpy as np
 from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.views import View, open_view
+from tlbench.media.crops import CROP_IDS, CROPS
+from tlbench.media.views import View
+from tlbench.observing.cropping import CropStream, crop_needs
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
-
-from .view import CROP_IDS, CROPS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ class _I3DClipState(ClipState):
 
     def __init__(self, clip: Clip, crop: View, inference: I3DInference) -> None:
         self._clip = clip
-        self._stream = open_view(crop)
+        self._crop = CropStream(crop)
         self._inference = inference
         self._waiting: Tensor | None = None
         self._done: list[np.ndarray] = []
@@ -43,7 +43,10 @@ class _I3DClipState(ClipState):
             return
         import torch
 
-        prepared = self._inference.prepared(self._stream.apply(chunk.generated, chunk.boxes))
+        pictures = self._crop.pictures(chunk.generated, chunk.boxes)
+        if not len(pictures):  # the boxes of the crop have ended
+            return
+        prepared = self._inference.prepared(pictures)
         self._frames += prepared.shape[1]
         waiting = prepared if self._waiting is None else torch.cat([self._waiting, prepared], 1)
         whole = waiting.shape[1] // self._inference.frames * self._inference.frames
@@ -55,7 +58,7 @@ class _I3DClipState(ClipState):
         """Of the clip, once it has ended."""
         self._waiting = None  # less than a window
         if not self._frames:
-            return ClipError("no-frames", "the generated video has no frame; check the file")
+            return ClipError("no-frames", "the generated video has no frame, or none with a box; check the file")
         if not self._done:
             return ClipError(
                 "too-short",
@@ -112,6 +115,11 @@ class I3D(Observer):
         from .inference import I3DInference
 
         return cls(I3DInference(load_model(weights), device), CROPS[views[0]])
+
+    @classmethod
+    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
+        """The boxes of the crop; none for the whole frame."""
+        return crop_needs(cls.needs, CROPS[views[0]])
 
     @classmethod
     def recipe(cls, view: str) -> View:

@@ -15,11 +15,11 @@ import numpy as np
 from tlbench.checkpoints.card import read_card
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.views import View, open_view
+from tlbench.media.crops import CROP_IDS, CROPS
+from tlbench.media.views import View
+from tlbench.observing.cropping import CropStream, crop_needs
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
-
-from .view import CROP_IDS, CROPS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ class _InceptionClipState(ClipState):
     def __init__(self, crop: View, inference: InceptionInference) -> None:
         from .inference import FRAMES_A_PASS
 
-        self._stream = open_view(crop)
+        self._crop = CropStream(crop)
         self._inference = inference
         self._waiting: Tensor | None = None
         self._pass = FRAMES_A_PASS
@@ -44,7 +44,10 @@ class _InceptionClipState(ClipState):
             return
         import torch
 
-        prepared = self._inference.prepared(self._stream.apply(chunk.generated, chunk.boxes))
+        pictures = self._crop.pictures(chunk.generated, chunk.boxes)
+        if not len(pictures):  # the boxes of the crop have ended
+            return
+        prepared = self._inference.prepared(pictures)
         waiting = prepared if self._waiting is None else torch.cat([self._waiting, prepared])
         whole = len(waiting) // self._pass * self._pass
         if whole:
@@ -108,6 +111,11 @@ class Inception(Observer):
         return cls(InceptionInference(load_model(weights), device), CROPS[views[0]])
 
     @classmethod
+    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
+        """The boxes of the crop; none for the whole frame."""
+        return crop_needs(cls.needs, CROPS[views[0]])
+
+    @classmethod
     def recipe(cls, view: str) -> View:
         """The steps of the crop."""
         return CROPS[view]
@@ -121,5 +129,5 @@ class Inception(Observer):
     def _compute(self, state: _InceptionClipState) -> Evidence | ClipError:
         features = state.features()
         if not len(features):
-            return ClipError("no-frames", "the generated video has no frame; check the file")
+            return ClipError("no-frames", "the generated video has no frame, or none with a box; check the file")
         return Evidence(self.name, {"frames": len(features), "features": features})

@@ -110,8 +110,8 @@ def test_windows_follow_each_other_whatever_the_threads() -> None:
 
 def test_a_clip_shorter_than_a_window_is_refused_with_its_length(tmp_path: Path) -> None:
     from tests.factories.media_factory import write_clip
+    from tlbench.media.crops import CROPS
     from tlbench.media.video_reader import VideoReader
-    from tlbench.observers.i3d.view import CROPS
     from tlbench.observing.observer import ClipChunk
 
     observer = I3D(I3DInference(small(), "cpu"), CROPS["whole-frame"])
