@@ -181,7 +181,8 @@ def what_was_seen(shown: Shown) -> str:
         return ""
     real, made, still = (f"{number_text(value, reading.digits)} {reading.unit}".rstrip() for value in values)
     faces = "generated faces" if shown.results[0].name == GENERATOR else "the same faces, encoded again"
-    return f"{reading.label} of a lip reader: {real} on the real faces, {made} on {faces}, {still} on frozen mouths"
+    own = "the real faces" if shown.dataset == REAL else "the drawn faces"
+    return f"{reading.label} of a lip reader: {real} on {own}, {made} on {faces}, {still} on frozen mouths"
 
 
 def _score_real_faces(

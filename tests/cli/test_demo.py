@@ -66,7 +66,7 @@ class Scored:
     [
         (
             (46.384, 9.93, 99.858),
-            "WER1 of a lip reader: 9.93 % on the real faces, 46.38 % on generated faces, 99.86 % on frozen mouths",
+            "WER1 of a lip reader: 9.93 % on the drawn faces, 46.38 % on generated faces, 99.86 % on frozen mouths",
         ),
         ((46.384, None, 99.858), ""),
     ],
