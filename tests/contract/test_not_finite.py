@@ -50,7 +50,10 @@ def small_package(name: str, folder: Path) -> Package:
     """A bundled network of this observer, or where none is bundled one with formula weights."""
     if name in BUNDLED:
         return bundled_package(BUNDLED[name])
-    made: Package = capability(name, "read_published")(formula_weights(name, folder))
+    written = formula_weights(name, folder)
+    if written.is_dir():
+        return read_package(written)
+    made: Package = capability(name, "read_published")(written)
     return made
 
 

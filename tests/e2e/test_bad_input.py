@@ -245,7 +245,7 @@ def test_a_checkpoint_that_is_none_is_one_line_and_runs_nothing(
 def test_a_full_disk_is_one_line_and_what_was_done_is_kept(
     tlbench: Callable[..., Outcome], clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace, left = os.replace, [2]  # findings and evidence of the first clip
+    replace, left = os.replace, [3]  # what is running, findings and evidence of the first clip
 
     def full(source: object, target: object) -> None:
         if left[0] == 0:

@@ -197,7 +197,7 @@ def test_grey_images_have_no_order_of_colours() -> None:
 def test_a_framed_face_is_the_crop_of_a_track(frames: FrameChunk) -> None:
     first = part(frames, 0, 1)
     box = np.array([[20.4, 11.3, 44.9, 35.8]])  # steadied boxes are squares with fractions
-    track = Track(0, box, (box[:, :2] + box[:, 2:]) / 2, (box[:, 2] - box[:, 0]) / 2, TrackRule(crop_px=32))
+    track = Track(0, 1, box, (box[:, :2] + box[:, 2:]) / 2, (box[:, 2] - box[:, 0]) / 2, TrackRule(crop_px=32))
     seen = open_view(View("face", 1, (FrameFace(32),))).apply(first, box)
     np.testing.assert_array_equal(seen[0], crop_track(first.rgb[0], track, 0))
 

@@ -275,7 +275,7 @@ def test_views_are_named_with_their_ids() -> None:
         "sound": "syncnet-whole@1",
         "small-whole": "syncnet-small-whole@1",
         "small-face-framed": "syncnet-small-face-framed@1",
-        "face-track": "syncnet-track-blazeface@1",
+        "face-track": "syncnet-track-blazeface@2",
     }
     assert SyncNet.identity(("sound",), "ab12") == "syncnet@2[syncnet-whole@1]ab12"
 

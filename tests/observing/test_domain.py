@@ -48,7 +48,7 @@ def test_clips_of_the_kind_it_was_trained_on_give_no_finding() -> None:
 
 @pytest.mark.parametrize("name", list(dataset_names()))
 def test_every_other_data_set_is_another_one(name: str) -> None:
-    same = {"grid": {"grid"}, "lrs2": {"lrs2", "lrs2-wav2lip-pairs", "folder"}}
+    same = {"grid": {"grid", "grid-sample"}, "lrs2": {"lrs2", "lrs2-wav2lip-pairs", "folder"}}
     for domain in (NARROW, BROAD):
         codes = set(found(domain, name, [clip()]))
         assert codes == (set() if name in same[domain.datasets[0]] else {"other-dataset"})
@@ -110,7 +110,11 @@ OBSERVERS = ("avhubert", "conformer", "mvm", "syncnet")
 @pytest.mark.parametrize("card", [c for c in known_cards() if c.observer in OBSERVERS], ids=lambda card: card.name)
 def test_a_bundled_card_covers_the_boards_it_scores(card: Card) -> None:
     """Ours: speaker s1 of GRID, whatever sentence of the grammar."""
-    said = {"grid": [clip(speaker="s1")], "synthetic": [clip(" ".join(vocabulary()), "f9")]}
+    said = {
+        "grid": [clip(speaker="s1")],
+        "grid-sample": [clip(speaker="s1")],
+        "synthetic": [clip(" ".join(vocabulary()), "f9")],
+    }
     said["synthetic-words"] = [Clip(word, word=word.upper()) for word in MIDDLE_WORDS]
     assert card.domain is not None
     for dataset in card.datasets:

@@ -33,6 +33,8 @@ QUICK = ("--accelerator", "cpu", "--size", "tiny")
 CALLS: dict[str, tuple[str, ...]] = {
     "merge": ("sharded",),
     "metrics list": (),
+    "metrics presets": (),
+    "observers list": (),
     "demo": ("{out}", "--sentences", "2", "--words", "0", "--workers", "1"),
     "check": ("made", *BOXED),
     "score": ("made", "other", *BOXED, "--metrics", "psnr", "--out", "{out}", "--workers", "1"),
