@@ -3,8 +3,9 @@
     python -m benchmarks.column_costs [--folder CLIPS] [--only NAME,NAME] [--threads N] [--repeats N]
 
 A clip is NAME.mp4 with its twin NAME_pert.mp4 and its boxes NAME.npy. Every clip is decoded once, before the clock
-starts, and all columns read these frames, as in a run. AlexNet has weights at random: they do not change its time. The
-columns take turns, so that a slow moment of the machine hits all. Processor time is of all threads together.
+starts, and all columns read these frames, as in a run. AlexNet has weights at random, and ones for its channels: they
+do not change its time. The columns take turns, so that a slow moment of the machine hits all. Processor time is of all
+threads together.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ from tlbench.media.face_crop import steady
 from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.observers.identity.observer import Identity
 from tlbench.observers.landmarks.observer import Landmarks
-from tlbench.observers.lpips.checkpoint import linear_weights
 from tlbench.observers.lpips.inference import PairDistance
-from tlbench.observers.lpips.model import AlexNetFeatures, LPIPSDistance
+from tlbench.observers.lpips.model import CHANNELS, AlexNetFeatures, LPIPSDistance
 from tlbench.observers.lpips.observer import LPIPS
 from tlbench.observers.pixels.observer import Pixels
 from tlbench.observers.sharpness.observer import Sharpness
@@ -67,7 +67,8 @@ def observe(observer: Observer, clips: Sequence[Decoded], *, framing: bool) -> N
 
 
 def alexnet(view: str) -> LPIPS:
-    model = LPIPSDistance(AlexNetFeatures(), linear_weights()).eval().requires_grad_(False)
+    ones = {f"lin{number}": torch.ones(channels) for number, channels in enumerate(CHANNELS)}
+    model = LPIPSDistance(AlexNetFeatures(), ones).eval().requires_grad_(False)
     return LPIPS(CROPS[view], PairDistance(model, "cpu"))
 
 

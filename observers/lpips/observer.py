@@ -17,6 +17,8 @@ from tlbench.observing.cropping import CropStream, crop_needs, faces_shown, firs
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 
+from .channel_file import lacking_channels
+
 if TYPE_CHECKING:
     from .inference import PairDistance
 
@@ -96,6 +98,11 @@ class LPIPS(Observer):
         return crop_needs(cls.needs, CROPS[views[0]])
 
     @classmethod
+    def lacking(cls, views: Sequence[str]) -> str:
+        """The extra ``quality``."""
+        return lacking_channels()
+
+    @classmethod
     def load(
         cls,
         weights: Path | None,
@@ -106,9 +113,9 @@ class LPIPS(Observer):
         half: bool = False,
         packed: bool = False,
     ) -> LPIPS:
-        """Load AlexNet from the published file or a package.
+        """Load AlexNet from the published file or a package, and the weights of its channels from the package lpips.
 
-        Raises TlbenchError if there are no weights, or they do not fit.
+        Raises TlbenchError if there are no weights, they do not fit, or the package lpips is not installed.
         """
         if weights is None:
             card = read_card(Path(__file__).with_name("card.toml"))

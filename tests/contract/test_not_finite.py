@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import tlbench
 from tests.contract.test_metric_contract import recorded
+from tests.factories.lpips_factory import channels_by_formula
 from tests.factories.media_factory import tone, write_clip
 from tests.factories.observer_weights import formula_weights
 from tlbench.checkpoints.catalogue import find_card, known_cards, observer_names
@@ -86,7 +87,8 @@ def test_damaged_weights_make_the_clip_an_error_of_that_observer(name: str, numb
     network = ObserverPlan(name, (view,), package, source_of(package)[1], kind.modes)
     plan = Plan((network, ObserverPlan("pixels", ("frame",))), BoxRule(), tmp_path / "cache")
     for _ in range(2):  # nothing of it is taken from the cache
-        (seen,) = ObserverRunner(plan).observe([clip])
+        with channels_by_formula():
+            (seen,) = ObserverRunner(plan).observe([clip])
         assert {observer: error.code for observer, error in seen.failures.items()} == {name: "not-finite"}
         assert "\n" not in seen.failures[name].message
         assert set(seen.evidence) == {"pixels"}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.factories.lpips_factory import channels_by_formula
 from tests.factories.media_factory import tone, write_clip
 from tests.factories.observer_weights import formula_weights
 from tlbench.checkpoints.catalogue import observer_cards, observer_names
@@ -60,14 +61,15 @@ def shows(folder: Path) -> list[Show]:
 
 
 @pytest.fixture(scope="module", params=list(observer_names()))
-def observer(request: pytest.FixtureRequest, folder: Path) -> Observer:
+def observer(request: pytest.FixtureRequest, folder: Path) -> Iterator[Observer]:
     name: str = request.param
     found = observer_class(name)
-    lacking = found.lacking(views_of(found))
-    if lacking:
-        pytest.skip(lacking)
-    weights = formula_weights(name, folder) if found.needs.weights else None
-    return found.load(weights, views_of(found), "cpu", found.modes)
+    with channels_by_formula():
+        lacking = found.lacking(views_of(found))
+        if lacking:
+            pytest.skip(lacking)
+        weights = formula_weights(name, folder) if found.needs.weights else None
+        yield found.load(weights, views_of(found), "cpu", found.modes)
 
 
 def views_of(kind: type[Observer]) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""LPIPS against the packages lpips and torchmetrics: AlexNet by formula, the channels' weights each package's own."""
+"""LPIPS against the packages lpips and torchmetrics: AlexNet by formula, the channels' weights each package's own.
+
+Those of lpips by formula too: the default tests have these values, so that they need no package.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,20 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.factories.lpips_factory import formula_distance, pairs
-from tests.live.packages import need
+from tests.factories.lpips_factory import (
+    BY_LPIPS_ALL_FORMULA,
+    formula_channels,
+    formula_channels_file,
+    formula_distance,
+    pairs,
+)
+from tests.live.packages import need, skipped_without
+from tlbench.observers.lpips.checkpoint import linear_weights
 from tlbench.observers.lpips.inference import PairDistance
 
 
@@ -75,13 +86,28 @@ def package_torchmetrics(ours: PairDistance) -> nn.Module:
     return theirs
 
 
+def expected(theirs: nn.Module, one: np.ndarray, other: np.ndarray) -> float:
+    as_input = [torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1 for picture in (one, other)]
+    return float(theirs(*as_input))
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("package", [package_lpips, package_torchmetrics])
 def test_lpips_is_the_packages(package: Callable[[PairDistance], nn.Module]) -> None:
-    ours = formula_distance()
+    with skipped_without():
+        ours = formula_distance(linear_weights())
     theirs = package(ours)
     for one, other in pairs():
-        as_input = [torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1 for picture in (one, other)]
-        expected = float(theirs(*as_input))
-        assert ours(one, other) == pytest.approx(expected, rel=1e-5)
-        assert expected > 1e-3
+        wanted = expected(theirs, one, other)
+        assert ours(one, other) == pytest.approx(wanted, rel=1e-5)
+        assert wanted > 1e-3
+
+
+@torch.inference_mode()
+def test_with_channels_by_formula_too() -> None:
+    ours = formula_distance(formula_channels())
+    theirs = package_lpips(ours)
+    theirs.load_state_dict(formula_channels_file(), strict=False)
+    found = [expected(theirs, one, other) for one, other in pairs()]
+    assert [ours(one, other) for one, other in pairs()] == pytest.approx(found, rel=1e-5)
+    assert list(BY_LPIPS_ALL_FORMULA) == pytest.approx(found, rel=1e-5)

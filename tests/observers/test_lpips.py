@@ -1,7 +1,12 @@
-"""LPIPS: equal to the package lpips on formula weights, 0 for a copy, and frames that it can't compare."""
+"""LPIPS: equal to the package lpips on formula weights, 0 for a copy, frames that it can't compare, and its files.
+
+The weights of the channels are the formula's as well, so that nothing needs the package, but for the one test that
+has the published ones.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,13 +14,22 @@ import numpy as np
 import pytest
 import torch
 
-from tests.factories.lpips_factory import formula_distance, pairs
+from tests.factories.lpips_factory import (
+    BY_LPIPS_ALL_FORMULA,
+    channels_by_formula,
+    formula_channels,
+    formula_channels_file,
+    formula_distance,
+    pairs,
+)
 from tests.factories.observer_weights import formula_weights
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
+from tlbench.files import file_sha256
 from tlbench.metrics.catalogue import find_metric
-from tlbench.observers.lpips import checkpoint
+from tlbench.observers.lpips import channel_file, checkpoint
+from tlbench.observers.lpips.channel_file import lacking_channels
 from tlbench.observers.lpips.inference import PairDistance
 from tlbench.observers.lpips.model import AlexNetFeatures
 from tlbench.observers.lpips.observer import LPIPS
@@ -23,8 +37,8 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk
 from tlbench.observing.one_clip import as_chunk
 
-# Of `pairs()`, by lpips 0.1.4 (net="alex", version 0.1) with AlexNet's weights by the goldens' formula; tests/live runs
-# the package itself.
+# Of `pairs()`, by lpips 0.1.4 (net="alex", version 0.1) with its own weights of the channels, and AlexNet's by the
+# goldens' formula; tests/live runs the package itself.
 BY_LPIPS = (
     0.010343646630644798,
     0.015057616867125034,
@@ -36,7 +50,7 @@ BY_LPIPS = (
 
 @pytest.fixture(scope="module")
 def distance() -> PairDistance:
-    return formula_distance()
+    return formula_distance(formula_channels())
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +60,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_the_distance_of_the_package_lpips(distance: PairDistance) -> None:
     found = [distance(one, other) for one, other in pairs()]
-    np.testing.assert_allclose(found, BY_LPIPS, rtol=1e-5)
+    np.testing.assert_allclose(found, BY_LPIPS_ALL_FORMULA, rtol=1e-5)
+
+
+@pytest.mark.skipif(bool(lacking_channels()), reason=lacking_channels())
+def test_with_the_published_weights_of_the_channels_too() -> None:
+    channels = checkpoint.linear_weights()
+    assert all((weights >= 0).all() for weights in channels.values())  # as the package trains them
+    distance = formula_distance(channels)
+    np.testing.assert_allclose([distance(one, other) for one, other in pairs()], BY_LPIPS, rtol=1e-5)
 
 
 def test_a_copy_has_no_distance_and_more_blur_has_more(distance: PairDistance) -> None:
@@ -61,7 +83,8 @@ def test_a_copy_has_no_distance_and_more_blur_has_more(distance: PairDistance) -
 def observed(
     weights: Path, view: str, generated: np.ndarray, real: np.ndarray, rows: np.ndarray | None = None
 ) -> Evidence | ClipError:
-    observer = LPIPS.load(weights, (view,), "cpu")
+    with channels_by_formula():
+        observer = LPIPS.load(weights, (view,), "cpu")
     state = observer.start_clip(Clip("x"), None)
     real_rows = None if rows is None else rows * (real.shape[1] / generated.shape[1])
     state.update(ClipChunk(as_chunk(generated[None]), as_chunk(real[None]), rows, None, real_rows))
@@ -106,15 +129,49 @@ def test_the_published_file_has_a_classifier_that_is_not_read(tmp_path: Path) ->
     assert package.tensors.keys() == state.keys()
     assert package.source_file == "alexnet.pth"
     picture = pairs()[0]
-    loaded = PairDistance(checkpoint.load_model(tmp_path / "alexnet.pth"), "cpu")
-    assert loaded(*picture) == pytest.approx(BY_LPIPS[0], rel=1e-5)
+    with channels_by_formula():
+        loaded = PairDistance(checkpoint.load_model(tmp_path / "alexnet.pth"), "cpu")
+    assert loaded(*picture) == pytest.approx(BY_LPIPS_ALL_FORMULA[0], rel=1e-5)
     with pytest.raises(TlbenchError, match="tlbench checkpoints fetch alexnet"):
         LPIPS.load(None, ("whole-frame",), "cpu")
 
 
-def test_bundled_weights_that_were_changed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all((value >= 0).all() for value in checkpoint.linear_weights().values())  # as the package trains them
-    (tmp_path / "alex.safetensors").write_bytes(checkpoint.LINEAR.read_bytes()[:-1] + b"\x01")
-    monkeypatch.setattr(checkpoint, "LINEAR", tmp_path / "alex.safetensors")
-    with pytest.raises(TlbenchError, match="install tlbench again"):
+@pytest.fixture
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package lpips whose code can't run, with channels by formula: the path of its file."""
+    path = tmp_path / "lpips" / channel_file.FILE
+    path.parent.mkdir(parents=True)
+    (tmp_path / "lpips" / "__init__.py").write_text("raise RuntimeError('it was imported')\n")
+    torch.save(formula_channels_file(), path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "lpips", raising=False)
+    return path
+
+
+def test_channels_are_read_from_the_installed_package_without_importing_it(
+    own_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LPIPS.lacking(("whole-frame",)) == ""
+    monkeypatch.setattr(channel_file, "SHA256", file_sha256(own_package))
+    found, wanted = checkpoint.linear_weights(), formula_channels()
+    assert list(found) == list(wanted)
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert "lpips" not in sys.modules
+
+
+def test_another_releases_channels_are_refused(own_package: Path) -> None:
+    with pytest.raises(TlbenchError, match=r"alex\.pth is not the file of lpips 0\.1\.4 .* lpips==0\.1\.4$"):
         checkpoint.linear_weights()
+
+
+def test_without_the_package_it_is_lacking_and_says_what_to_install(
+    own_package: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own_package.unlink()  # as a folder lpips of one's own has none
+    state = AlexNetFeatures().state_dict()
+    torch.save(fill(state), tmp_path / "alexnet.pth")
+    for _ in range(2):
+        assert LPIPS.lacking(("whole-frame",)) == "lpips not installed; pip install 'tlbench[quality]'"
+        with pytest.raises(TlbenchError, match=r"channels: lpips not installed; pip install 'tlbench\[quality\]'$"):
+            LPIPS.load(tmp_path / "alexnet.pth", ("face-256",), "cpu")
+        monkeypatch.setattr(channel_file, "find_spec", lambda name: None)
