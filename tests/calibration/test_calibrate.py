@@ -192,6 +192,7 @@ def test_files_are_written_and_records_are_where_the_file_says(desk: Path) -> No
     assert Path("out/calibration.md").read_text().startswith("# What each metric sees: folder, 3 clips")
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_even_without_its_videos(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run([BLUR, SHIFT])
     shutil.rmtree("out/work")

@@ -48,6 +48,7 @@ def tlbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_table_goes_to_stdout_and_the_files_to_the_folder(desk: Path) -> None:
     done = tlbench(desk, *COMMAND, "--faults", "blur,other-sound", "--out", "out")
     assert done.returncode == 0, done.stderr
@@ -57,6 +58,7 @@ def test_the_table_goes_to_stdout_and_the_files_to_the_folder(desk: Path) -> Non
         assert (desk / "out" / name).stat().st_size > 500
 
 
+@pytest.mark.slow
 def test_a_size_that_can_not_be_made_of_a_clip_is_exit_code_one_and_json_counts_it(desk: Path) -> None:
     write_clip(desk / "refs" / "a.mp4", frames=9, audio_codec="aac")
     np.save(desk / "boxes" / "a.npy", np.tile(np.array([8, 8, 56, 44]), (9, 1)))

@@ -142,6 +142,7 @@ def test_a_broken_reference_is_told_apart_from_a_broken_generated_video(
     assert "refs/b.mp4" in done.err
 
 
+@pytest.mark.slow
 def test_one_frame_a_huge_frame_and_names_of_any_kind_are_scored(tlbench: Callable[..., Outcome], clips: Path) -> None:
     odd = 'sp ace\'s "quoted" [bold] ünïcode'
     for name, options in {"one": {"frames": 1}, odd: {}, "huge": {"frames": 2, "width": 3840, "height": 2160}}.items():

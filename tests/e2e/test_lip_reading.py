@@ -94,6 +94,7 @@ def hypotheses(folder: Path, out: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_published_file_is_imported_and_reads_as_its_plain_network_does(desk: Path) -> None:
     imported = tlbench(desk, "checkpoints", "import", "published.pt", "--as", "avhubert")
     assert imported.returncode == 0, imported.stderr
@@ -111,6 +112,7 @@ def test_a_published_file_is_imported_and_reads_as_its_plain_network_does(desk: 
     assert [row.value for row in one.rows()] == [row.value for row in other.rows()]
 
 
+@pytest.mark.slow
 def test_another_view_warns_is_recorded_and_reads_something_else(desk: Path) -> None:
     boxes = desk / "boxes"
     for clip_id, source in IDS.items():

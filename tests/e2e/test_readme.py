@@ -66,7 +66,9 @@ def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     assert [line.split()[1] for line in lines] == steps
     demo = run("tlbench demo --sentences 2 --words 0", desk)  # what `make demo` runs, with fewer clips
     assert demo.returncode == 0, demo.stderr
-    assert demo.stdout.index("talklip-gc-synthetic") < demo.stdout.index("ground-truth") < demo.stdout.index("static")
+    drawn = demo.stdout[demo.stdout.index("synthetic:test") :]  # below the table of real faces
+    assert demo.stdout.startswith("grid-sample:test")
+    assert drawn.index("talklip-gc-synthetic") < drawn.index("ground-truth") < drawn.index("static")
     assert "ground-truth-as-system" not in demo.stdout + demo.stderr
     assert (desk / "tlbench-demo" / "report-synthetic.html").is_file()
     said, check, score, score_both, compare, table, report, verify = (run(line, desk) for line in lines)

@@ -92,6 +92,7 @@ def test_a_killed_run_goes_on_where_it_was(desk: Path) -> None:
     assert not list(desk.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_two_workers_write_what_one_writes(desk: Path) -> None:
     for workers in (1, 2):
         run = start(desk, f"cache-{workers}", f"by-{workers}", workers)

@@ -164,6 +164,7 @@ def test_answers_open_only_when_the_video_was_watched_and_skipping_is_not_watchi
     context.close()
 
 
+@pytest.mark.slow
 def test_words_are_chosen_by_touch_on_a_phone_where_nothing_runs_off_the_side(
     browser: Browser, word_study: Served
 ) -> None:

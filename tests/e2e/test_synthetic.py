@@ -53,6 +53,7 @@ def test_a_corpus_is_checked_and_what_changed_is_said(folder: Path, corpus: Path
     text.write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_what_was_trained_here_reads_here(folder: Path, corpus: Path) -> None:
     trained = tlbench(
         *(folder, "train-observer", "avhubert", "--dataset", "synthetic", "--data-root", "corpus", "--out", "run"),

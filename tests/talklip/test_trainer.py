@@ -168,6 +168,7 @@ def test_a_training_that_is_stopped_and_resumed_ends_exactly_as_one_that_was_not
     assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
 
 
+@pytest.mark.slow
 def test_a_kill_between_two_states_costs_steps_but_changes_nothing(whole: Path, train: Train, tmp_path: Path) -> None:
     class Killed(BaseException):
         pass
