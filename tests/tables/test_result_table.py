@@ -86,6 +86,15 @@ def test_columns_are_chosen_and_ordered_and_unknown_ones_named() -> None:
         render(SIX, columns=["wers"])
 
 
+def test_columns_take_the_words_of_metrics() -> None:
+    """An observer and an arithmetic are checked before a run, so the table after it has to know them."""
+    of_observer = {metric.label for metric in SIX[0].metrics if metric.observer == SIX[0].metrics[0].observer}
+    assert all(label in render(SIX, width=200, columns=[SIX[0].metrics[0].observer]) for label in of_observer)
+    assert render(SIX, width=200, columns=["paper"]) == render(
+        SIX, width=200, columns=[m.key for m in SIX[0].metrics if m.arithmetic == "paper" and m.headline]
+    )
+
+
 def test_frames_have_a_column_where_they_are_known() -> None:
     known = SIX[0]
     infos = [replace(clip.info, frames=72, frames_expected=75) for clip in known.clips]

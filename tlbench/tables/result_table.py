@@ -144,14 +144,21 @@ def _shown(results: Sequence[Result], all_metrics: bool, columns: Sequence[str] 
 
 
 def _chosen_keys(results: Sequence[Result], columns: Sequence[str]) -> list[str]:
-    """Metric keys of the columns asked for. Raises TlbenchError naming the metrics of the results."""
+    """Metric keys of the columns asked for, in the words of ``--metrics``.
+
+    Raises TlbenchError naming the metrics of the results.
+    """
     metrics = {row.metric.key: row.metric for result in results for row in result.all_rows()}
     chosen: dict[str, None] = {}
     for name in columns:
         if name in PRESETS:
             found = PRESETS[name].keys_among(metrics)
         else:
-            found = [key for key, metric in metrics.items() if name in (key, metric.name)]
+            found = [
+                key
+                for key, metric in metrics.items()
+                if name in (key, metric.name, metric.observer) or (name == metric.arithmetic and metric.headline)
+            ]
         if not found:
             raise TlbenchError(
                 f"no column {quoted(name)}; the results have {', '.join(metrics) or 'no metrics'} (--columns)"
