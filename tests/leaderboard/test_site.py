@@ -275,6 +275,7 @@ def test_of_many_systems_the_front_page_shows_the_first_and_counts_the_rest(own_
     card = front_card(own_boards["lrs2"], "")
     assert [row["name"] for row in card["rows"]] == ["TalkLip (g+c)", "TalkLip (g)", "TalkLip (l+c)", "TalkLip (l)"]
     assert card["more"] == 5  # two of the eleven have no WER1
+    assert card["kinds"] == [("published", 11), ("ceiling or floor", 1)]
     words = front_card(own_boards["synthetic-words"], "")
     assert (words["kind"], words["rows"][0]["name"]) == ("ceilings and floors", "ground-truth")
 

@@ -23,6 +23,9 @@ from tlbench.leaderboard.standings import TITLES, Board, BoardTable, Entry, coun
 TOP = 4  # systems of each data set
 
 
+_ONE = {"ceilings and floors": "ceiling or floor"}  # the word for a single one
+
+
 def front_card(board: Board, root: str) -> dict[str, Any]:
     """One data set: its best systems by reading, between the best ceiling and the worst floor of the same protocol.
 
@@ -32,7 +35,7 @@ def front_card(board: Board, root: str) -> dict[str, Any]:
     context: dict[str, Any] = {
         "dataset": board.dataset,
         "title": title_of(board.dataset),
-        "kinds": [(kind, count) for kind, count in counts.items() if count],
+        "kinds": [(_ONE.get(kind, kind) if count == 1 else kind, count) for kind, count in counts.items() if count],
         "head": None,
     }
     found = _chosen(board)
