@@ -65,8 +65,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(body)}")
         self.send_header("Content-Length", str(end - begin))
         self.end_headers()
+        kind.sent.append(end - begin)  # before it is written: the client may ask again as soon as it has all
         self.wfile.write(body[begin:end])
-        kind.sent.append(end - begin)
 
     def log_message(self, format: str, *args: object) -> None:
         pass

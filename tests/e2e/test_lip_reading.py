@@ -94,7 +94,6 @@ def hypotheses(folder: Path, out: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.slow
 def test_a_published_file_is_imported_and_reads_as_its_plain_network_does(desk: Path) -> None:
     imported = tlbench(desk, "checkpoints", "import", "published.pt", "--as", "avhubert")
     assert imported.returncode == 0, imported.stderr
