@@ -13,7 +13,6 @@ measures both).
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import eigh, eigvalsh
 
 from tlbench.metrics.moments import MomentTally
 
@@ -40,6 +39,8 @@ def frechet_distance(
             f"frechet_distance: {covariance_a.shape} and {covariance_b.shape} covariances of means {mean_a.shape} and "
             f"{mean_b.shape}"
         )
+    from scipy.linalg import eigh, eigvalsh  # imported late: every run would wait for it
+
     values, vectors = eigh(covariance_a)
     factor = vectors * np.sqrt(np.maximum(values, 0))  # rounding may make the eigenvalue 0 negative
     roots = np.sqrt(np.maximum(eigvalsh(factor.T @ covariance_b @ factor), 0))
