@@ -46,10 +46,9 @@ def command(
 ) -> None:
     """Render talking faces into OUT, generate them again, add known faults, and score it all with bundled observers.
 
-    Needs the extra 'demo' and takes a few minutes. It begins with twelve clips of a real face, of GRID, if they are
-    there: read as they are, and with lips that stand still or are of other words. The next table has a small TalkLip on
-    top, ground truth below it, and then clips with known faults, from one that is hardly visible to one that nobody can
-    read.
+    Needs the extra 'demo' and takes a few minutes. It begins with twelve bundled clips of a real face, of GRID: read as
+    they are, and with lips that stand still or are of other words. The next table has a small TalkLip on top, ground
+    truth below it, and then clips with known faults, from one that is hardly visible to one that nobody can read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
     from tlbench.demo import (
