@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,13 +20,32 @@ from benchmarks.catalogue import BENCHMARKS, Benchmark, chosen
 from benchmarks.speed_page import PAGE, ROOT, Kept, page, read_kept, write_kept
 
 INSTRUCTION_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "none": "no AVX2"}
+PROCESSOR_TIMES = Path("/proc/stat")  # its first line: ticks of all cores as user, nice, system, idle, iowait, ...
+
+
+def other_work(seconds: float = 3.0) -> float:
+    """Cores that other processes keep busy just now; where the system does not tell, its load average of a minute.
+
+    The load average would count the benchmark that ended a moment ago.
+    """
+    if not PROCESSOR_TIMES.is_file():
+        return os.getloadavg()[0]
+    before = _ticks()
+    time.sleep(seconds)
+    spent = [after - earlier for earlier, after in zip(before, _ticks(), strict=True)]
+    waited = spent[3] + spent[4]
+    return (1 - waited / sum(spent)) * (os.cpu_count() or 1)
+
+
+def _ticks() -> list[int]:
+    return [int(word) for word in PROCESSOR_TIMES.read_text("ascii").split("\n", 1)[0].split()[1:9]]
 
 
 def run(benchmark: Benchmark, grid: Path | None, before: Path | None) -> Kept | None:
     """Run one benchmark; None if it failed, with what it said on stderr."""
     from benchmarks.matrix_products import instructions, processor_name  # imports torch
 
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    load, cores = other_work(), os.cpu_count() or 1
     words = benchmark.command(*(str(folder.resolve()) if folder is not None else "" for folder in (grid, before)))
     done = subprocess.run([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

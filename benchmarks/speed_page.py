@@ -49,7 +49,7 @@ class Kept:
     software : str
         Versions of Python and torch.
     load : float
-        Processes that waited for a core or had one when the benchmark began, by the system's average of a minute.
+        Cores that other processes kept busy in the seconds before the benchmark began.
     cores : int
     output : tuple of str
         The lines that it printed.

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tests.factories.expert_factory import write_expert
 from tests.factories.leaderboard_factory import filed_result
 from tests.factories.media_factory import tone, write_clip
 from tests.factories.observer_weights import formula_weights
+from tlbench.checkpoints.package import Package, own_package, write_package
 from tlbench.leaderboard import build as leaderboard
+from tlbench.talklip.sync_expert import SYNC_EXPERT
+from tlbench.talklip.wav2lip import ColourSyncNet, SyncDims
 
 TEXTS = {"train": ("BLUE BOATS", "RED CARS", "BLUE CARS"), "val": ("RED BOATS",)}
 LRW_WORDS = ("ABOUT", "ABUSE")
@@ -21,8 +26,8 @@ INPUTS = "../../inputs"  # as seen from the folder that a command runs in
 _FOLDER = ("--dataset", "folder", "--data-root", f"{INPUTS}/real", "--boxes", f"{INPUTS}/boxes")
 _CORPUS = ("data", "synth", "corpus", "--part", "sentences")
 _SMALL = ("--accelerator", "cpu", "--size", "tiny", "--out", "run")
+TINY_SYNC = SyncDims(1 / 16, 8)
 _LRS2 = ("--dataset", "lrs2", "--data-root", f"{INPUTS}/lrs2")
-_REFERENCE = ("--boxes", f"{INPUTS}/lrs2-boxes", "--config", f"{INPUTS}/reference.toml")
 
 # What makes something in the folder of inputs.
 Maker = Callable[[Path], None]
@@ -71,11 +76,11 @@ def folder_of_videos(inputs: Path) -> None:
 
 
 def lrs2(inputs: Path) -> None:
-    """Sentences in LRS2's layout, their boxes, and a config of ``train-reference``."""
+    """Sentences in LRS2's layout, their boxes, and configs of ``train-reference``, with and without stages."""
     _sentences(inputs, "lrs2", 14)
-    (inputs / "reference.toml").write_text(
-        "batch_clips = 2\nvalidate_every = 3\nsave_every = 2\nstage_steps = [2, 2, 1]\n"
-    )
+    schedule = "batch_clips = 2\nvalidate_every = 3\nsave_every = 2\n"
+    (inputs / "reference.toml").write_text(f"{schedule}stage_steps = [2, 2, 1]\n")
+    (inputs / "other.toml").write_text(f"{schedule}steps = 5\n")
 
 
 def long_lrs2(inputs: Path) -> None:
@@ -93,6 +98,24 @@ def lrw(inputs: Path) -> None:
 def reader(inputs: Path) -> None:
     """A lip reader to train a generator against."""
     write_expert(inputs / "reader", TEXTS["train"])
+
+
+def sync_expert(inputs: Path) -> None:
+    """A sync expert to train Wav2Lip against."""
+    torch.manual_seed(0)
+    package = Package(SYNC_EXPERT, dict(ColourSyncNet(TINY_SYNC).state_dict()), {"dims": TINY_SYNC.to_json()})
+    write_package(own_package(package, "wav2lip-face@1", {}, half=False), inputs / "sync-expert")
+
+
+def script(inputs: Path) -> None:
+    """Another repository's generator, a script that copies the video that it is given, and its recipe."""
+    (inputs / "theirs").mkdir()
+    (inputs / "theirs" / "copy.py").write_text("import shutil, sys\nshutil.copy(sys.argv[1], sys.argv[3])\n")
+    (inputs / "theirs.toml").write_text(
+        'title = "Theirs"\nrepository = "https://example.org"\nsource = "its README"\n'
+        'command = ["{python}", "copy.py", "{video}", "{sound}", "{work}/made.mp4"]\n'
+        '[inputs]\nvideo = { kind = "video" }\nsound = { kind = "sound" }\n[output]\npath = "{work}/*.mp4"\n'
+    )
 
 
 def board(inputs: Path) -> None:
@@ -116,9 +139,10 @@ def _observer(name: str, *words: str, inputs: Maker = lrs2) -> Scenario:
     return Scenario(("train-observer", name, *data, *_SMALL, *schedule), (inputs,), imports)
 
 
-def _reference(*words: str, inputs: tuple[Maker, ...] = (lrs2,)) -> Scenario:
+def _reference(*words: str, config: str = "reference", inputs: tuple[Maker, ...] = (lrs2,)) -> Scenario:
     imports = ("tlbench.talklip.train", "tlbench.observers.avhubert.train", "torch.utils.tensorboard")
-    return Scenario(("train-reference", *_LRS2, *_SMALL, *_REFERENCE, *words), inputs, imports)
+    files = ("--boxes", f"{INPUTS}/lrs2-boxes", "--config", f"{INPUTS}/{config}.toml")
+    return Scenario(("train-reference", *_LRS2, *_SMALL, *files, *words), inputs, imports)
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -143,10 +167,44 @@ SCENARIOS: dict[str, Scenario] = {
         *("--variant", "g+c", "--expert", f"{INPUTS}/reader", "--num-workers", "1"), inputs=(lrs2, reader)
     ),
     "train-reference base": _reference("--variant", "base-no-lip-gan"),
+    "train-observer autoavsr": _observer("autoavsr"),
+    "train-observer wav2lip-sync": _observer(
+        *("wav2lip-sync", "--dataset", "lrs2", "--data-root", f"{INPUTS}/long"), inputs=long_lrs2
+    ),
+    "train-reference wav2lip": _reference(
+        *("--generator", "wav2lip", "--sync-expert", f"{INPUTS}/sync-expert"),
+        config="other",
+        inputs=(lrs2, sync_expert),
+    ),
+    "train-reference faceformer": _reference(
+        *("--generator", "faceformer", "--expert", f"{INPUTS}/reader"), config="other", inputs=(lrs2, reader)
+    ),
     "generate": Scenario(
         ("generate", *_FOLDER, "--generator", "talklip-gc-synthetic", "--out", "made"),
         (folder_of_videos,),
         ("tlbench.generation.generate_dataset", "tlbench.talklip.face_generator"),
+    ),
+    "generate, by a script": Scenario(
+        (
+            *("generate", *_FOLDER, "--generator", "command", "--recipe", f"{INPUTS}/theirs.toml"),
+            *("--repo", f"{INPUTS}/theirs", "--python", sys.executable, "--out", "made"),
+        ),
+        (folder_of_videos, script),
+        ("tlbench.generation.generate_by_command",),
+    ),
+    "data drive": Scenario(
+        ("data", "drive", "--dataset", "folder", "--data-root", f"{INPUTS}/real", "--out", "drive"),
+        (folder_of_videos,),
+        ("tlbench.generation.make_drive",),
+        makes=("drive", "drive"),
+    ),
+    "generate, for a drive": Scenario(
+        (
+            *("generate", "--drive", f"{INPUTS}/drive", "--boxes", f"{INPUTS}/boxes"),
+            *("--generator", "talklip-gc-synthetic", "--out", "made"),
+        ),
+        imports=("tlbench.generation.generate_dataset", "tlbench.talklip.face_generator"),
+        after="data drive",
     ),
     "score": Scenario(
         (
