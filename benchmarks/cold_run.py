@@ -107,6 +107,11 @@ def run_with_parts(words: Sequence[str]) -> None:
         raise SystemExit(end.code) from None
 
 
+def fresh(name: str) -> list[str]:
+    """Options for an empty cache and an empty folder of results."""
+    return ["--cache", f"cache-{name}", "--out", f"results-{name}"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True, help="GRID with speaker s1")
@@ -120,7 +125,7 @@ def main() -> None:
         processor_seconds(
             ["-c", RUN, "controls", "made", *grid, "--kinds", "blurred-1", "--cache", "made-cache"], folder
         )
-        score = ["score", "made/blurred-1", *grid, "--workers", "1", "--cache"]
+        score = ["score", "made/blurred-1", *grid, "--workers", "1"]
         versions: dict[str, tuple[Path | None, list[str]]] = {
             "this version": (None, []),
             "without probe": (None, ["--no-probe"]),
@@ -130,7 +135,7 @@ def main() -> None:
         taken: dict[str, list[float]] = {version: [] for version in versions}
         for turn in range(options.repeats):
             for version, (path, more) in versions.items():
-                words = ["-c", RUN, *score, f"cache-{turn}-{version.split()[0]}", *more]
+                words = ["-c", RUN, *score, *fresh(f"{turn}-{version.split()[0]}"), *more]
                 taken[version].append(processor_seconds(words, folder, path))
         print(f"{options.clips} GRID clips, one worker, one thread a library, median of {options.repeats}")
         for version, seconds in taken.items():
@@ -139,7 +144,8 @@ def main() -> None:
             told = f", {ratio:.2f} of the time before" if "before" in taken else ""
             print(f"{version:14s}{middle:7.2f} s of processors{told}")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        words = [sys.executable, "-c", f"from benchmarks.cold_run import run_with_parts as r; r({[*score, 'parts']!r})"]
+        parts = [*score, *fresh("parts")]
+        words = [sys.executable, "-c", f"from benchmarks.cold_run import run_with_parts as r; r({parts!r})"]
         environment["PYTHONPATH"] = str(Path(__file__).parents[1])
         done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
         print("\n".join(line for line in done.stderr.splitlines() if line.endswith("%")))

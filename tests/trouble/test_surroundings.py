@@ -30,6 +30,12 @@ TABLE = {  # and the exit codes
     "a current folder that is gone": 2,
     "ASCII in all": 0,
     "COLUMNS=1": 0,
+    "64 MB of memory": 2,
+    "590 MB of memory": 2,
+    "30 MB of address space": 2,
+    "150 MB of address space": 2,
+    "500 MB of address space": 2,
+    "650 MB of address space": None,
     "1 GB of address space": None,  # enough with some builds of the matrix library
 }
 

@@ -15,7 +15,7 @@ import click
 from tlbench.cli import signals, streams
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
-from tlbench.cli.surroundings import check_words, refused, short_words
+from tlbench.cli.surroundings import check_memory, check_words, refused, short_words
 from tlbench.errors import MESSAGE_CHARACTERS, TlbenchError, shortened
 from tlbench.observing.stopping import EXIT_CODE, StoppedError
 from tlbench.version import VERSION
@@ -116,6 +116,7 @@ def main() -> None:
 def _run() -> int:
     """Run the command that the words of this process name, and return its exit code."""
     try:
+        check_memory()
         signals.install()
         check_words(sys.argv[1:])
         return _called()

@@ -11,6 +11,10 @@ from collections.abc import Iterable
 
 from tlbench.errors import TlbenchError
 
+# NumPy's OpenBLAS crashes when it is imported, or waits without end, where it gets no memory: measured with `ulimit -v`
+# up to 520 MiB and `ulimit -d` up to 250 MiB on two cores. It takes more for each core, so below MUCH_MEMORY it gets one.
+LEAST_MEMORY = 600 << 20  # bytes that a process may take, so that NumPy can be imported
+MUCH_MEMORY = 4 << 30  # bytes
 LONGEST_WORD = 300  # characters of a word in a message; a longer one is cut in the middle
 NO_MEMORY = "not enough memory; use fewer --workers or shorter clips, or a machine with more of it"
 NO_PROCESS = "no further process or thread can be started; use --workers 1, or raise the limit (`ulimit -u`)"
@@ -72,6 +76,29 @@ def _of_system(error: OSError) -> str:
     path = "" if error.filename is None else os.fsdecode(error.filename)
     way_out = _WAYS_OUT.get(error.errno or 0, "run the same command again, what is done already is kept")
     return f"{path}: {why}; {way_out}" if path else f"{why}; {way_out}"
+
+
+def check_memory() -> None:
+    """Raises TlbenchError if a limit of this process (``ulimit -v``, ``-d``) leaves too little memory for NumPy.
+
+    Must be called before NumPy is imported.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    limits = {"-v": resource.RLIMIT_AS, "-d": resource.RLIMIT_DATA}
+    for option, limit in limits.items():
+        allowed, _ = resource.getrlimit(limit)
+        if allowed == resource.RLIM_INFINITY:
+            continue
+        if allowed < LEAST_MEMORY:
+            raise TlbenchError(
+                f"this process may take {allowed >> 20} MiB of memory (`ulimit {option}`); raise the limit to "
+                f"{LEAST_MEMORY >> 20} MiB or more"
+            )
+        if allowed < MUCH_MEMORY:
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def check_words(words: Iterable[str]) -> None:
