@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from tlbench.errors import TlbenchError
 
-# NumPy's OpenBLAS crashes when it is imported, or waits without end, where it gets no memory: measured on two cores with
-# `ulimit -v` up to 520 MiB and `ulimit -d` up to 250 MiB. It takes more for each core, so below MUCH_MEMORY it gets one.
+# NumPy's OpenBLAS crashes or waits without end where it gets no memory when it is imported: measured on two cores with
+# `ulimit -v` up to 520 MiB and `ulimit -d` up to 250 MiB. It takes more for each core, so below MUCH_MEMORY it gets
+# one thread.
 LEAST_MEMORY = 600 << 20  # bytes that a process may take, so that NumPy can be imported
 MUCH_MEMORY = 4 << 30  # bytes
 LONGEST_WORD = 300  # characters of a word in a message; a longer one is cut in the middle
