@@ -77,7 +77,6 @@ def test_a_folder_is_trained_on_and_its_config_can_be_given_back(given: list[str
     assert about["last"] == str(tmp_path / "last")
     kept = json.loads((tmp_path / "settings.json").read_text())
     assert kept["loss"]["variant"] == "base-no-lip-gan"
-    assert json.dumps(kept["loss"]) in done.stderr
     assert "stage 1 of 3: pictures only" in done.stderr
     again = CliRunner().invoke(command, ["--config", str(tmp_path / "config.toml")])
     assert again.exit_code == 0, again.output

@@ -77,7 +77,7 @@ def folder_of_videos(inputs: Path) -> None:
 
 def lrs2(inputs: Path) -> None:
     """Sentences in LRS2's layout, their boxes, and configs of ``train-reference``, with and without stages."""
-    _sentences(inputs, "lrs2", 14)
+    _sentences(inputs, "lrs2", 16)
     schedule = "batch_clips = 2\nvalidate_every = 3\nsave_every = 2\n"
     (inputs / "reference.toml").write_text(f"{schedule}stage_steps = [2, 2, 1]\n")
     (inputs / "other.toml").write_text(f"{schedule}steps = 5\n")
@@ -169,7 +169,8 @@ SCENARIOS: dict[str, Scenario] = {
     "train-reference base": _reference("--variant", "base-no-lip-gan"),
     "train-observer autoavsr": _observer("autoavsr"),
     "train-observer wav2lip-sync": _observer(
-        *("wav2lip-sync", "--dataset", "lrs2", "--data-root", f"{INPUTS}/long"), inputs=long_lrs2
+        *("wav2lip-sync", "--dataset", "lrs2", "--data-root", f"{INPUTS}/long", "--boxes", f"{INPUTS}/long-boxes"),
+        inputs=long_lrs2,
     ),
     "train-reference wav2lip": _reference(
         *("--generator", "wav2lip", "--sync-expert", f"{INPUTS}/sync-expert"),
@@ -200,9 +201,10 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "generate, for a drive": Scenario(
         (
-            *("generate", "--drive", f"{INPUTS}/drive", "--boxes", f"{INPUTS}/boxes"),
+            *("generate", "--drive", f"{INPUTS}/drive", "--data-root", f"{INPUTS}/real", "--boxes", f"{INPUTS}/boxes"),
             *("--generator", "talklip-gc-synthetic", "--out", "made"),
         ),
+        (folder_of_videos,),
         imports=("tlbench.generation.generate_dataset", "tlbench.talklip.face_generator"),
         after="data drive",
     ),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tlbench.training.train_observer import TrainedObserver
 
 GROUPS = {
-    "Data": ("--dataset", "--data-root", "--train-split", "--val-split", "--cache"),
+    "Data": ("--dataset", "--data-root", "--train-split", "--val-split", "--boxes", "--cache"),
     "Network": ("--size", "--view", "--init-from", "--save-fp16"),
     "Optimisation": ("--steps", "--batch-frames", "--accumulate", "--learning-rate", "--warmup", "--seed"),
     "Run": ("--out", "--take-over", "--recipe", "--config", "--validate-every", "--val-clips", "--max-time", "--json"),
@@ -33,6 +33,12 @@ GROUPS = {
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's folder.")
 @click.option("--train-split", default="train", show_default=True, metavar="NAME", help="The clips to train on.")
 @click.option("--val-split", default="val", show_default=True, metavar="NAME", help="Chooses the best checkpoint.")
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Face boxes, one .npy a clip (T, 4).  [default: the data set's, or they are found]",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -115,6 +121,7 @@ def command(
     data_root: Path | None,
     train_split: str,
     val_split: str,
+    boxes: Path | None,
     out: Path,
     size: str,
     view: str | None,
@@ -177,6 +184,7 @@ def command(
             schedule=schedule,
             train_split=train_split,
             val_split=val_split,
+            boxes=boxes,
             init_from=init_from,
             save_fp16=save_fp16,
             devices=TrainingDevices(accelerator, devices, precision, num_workers),

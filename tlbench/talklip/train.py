@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Mapping
@@ -106,7 +105,6 @@ def train_reference(
     with owned_run(out, take_over=take_over):
         claim(out, setup.settings(), FREE_SETTINGS)
         hooks.on_start()
-        hooks.notify("settings " + json.dumps(setup.settings()))
         for line in setup.own.overlaps:
             warnings.warn(f"{line}; its score will not tell how readable this generator is to others", stacklevel=2)
         trainer, datasets = setup.trainer(out, hooks)

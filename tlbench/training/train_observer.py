@@ -95,6 +95,7 @@ def train_observer(
     schedule: Schedule | None = None,
     train_split: str = "train",
     val_split: str = "val",
+    boxes: Path | None = None,
     init_from: Path | None = None,
     save_fp16: bool = False,
     devices: TrainingDevices | None = None,
@@ -114,6 +115,8 @@ def train_observer(
         ``wav2lip-sync`` for the sync expert that Wav2Lip is trained with.
     dataset, data_root, train_split, val_split
         The clips. No other split is read.
+    boxes : Path or None
+        Folder of face boxes, one ``.npy`` (T, 4) for each clip; None is the data set's own, or they are found.
     out : Path
         The run folder. If it holds a run with the same settings, that run is resumed.
     size : str or mapping
@@ -154,8 +157,8 @@ def train_observer(
     kind = find_trainable(observer)
     if init_from is not None:
         init_from = locate(init_from, [card for card in known_cards() if card.observer == observer], "init-from")
-    train = load_dataset(dataset, data_root, split=train_split)
-    val = load_dataset(dataset, data_root, split=val_split, limit=schedule.val_clips or None)
+    train = load_dataset(dataset, data_root, split=train_split, boxes=boxes)
+    val = load_dataset(dataset, data_root, split=val_split, limit=schedule.val_clips or None, boxes=boxes)
     view = view or kind.view_for(size, train.dataset.frame_size)
     if view not in kind.views():
         raise TlbenchError(f"{observer} has no view {quoted(view)}{listed(view, kind.views())} (--view)")
@@ -168,6 +171,7 @@ def train_observer(
         "view": view,
         "dataset": dataset,
         "splits": [train_split, val_split],
+        "boxes": None if boxes is None else "given",
         "start": None if init_from is None else init_from.name,
         "precision": FABRIC_PRECISION[devices.precision],
         "devices": devices.devices,
