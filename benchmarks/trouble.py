@@ -20,6 +20,7 @@ from tests.trouble.checkpoint_cases import hostile_checkpoints
 from tests.trouble.download_cases import hostile_downloads
 from tests.trouble.kills import random_kills
 from tests.trouble.media_cases import Verdict, damaged_media
+from tests.trouble.option_cases import wrong_files
 from tests.trouble.owner_cases import owners
 from tests.trouble.record_cases import damaged_records
 from tests.trouble.special_cases import special_files
@@ -32,6 +33,7 @@ KINDS: dict[str, Callable[[Path, int, int], Iterator[Verdict]]] = {
     "media": damaged_media,
     "checkpoints": hostile_checkpoints,
     "special": special_files,
+    "files": wrong_files,
     "owners": owners,
     "visits": visits,
     "streams": lost_streams,

@@ -33,6 +33,7 @@ GENERATION_LOG = FileKind("note on generated videos", 2**28)  # of LRW's 25,000 
 JSON = FileKind("JSON file", 10**9)
 OWNER = FileKind("owner file", 2**16)  # ours have less than 5 kB
 ARRAY = FileKind("array file", 10**9)  # face boxes and landmarks: an hour at 25 frames a second has 3 MB of boxes
+FEATURES = FileKind("file of features", 10**12)  # LRW's 25,000 clips of 29 x 2,048 float32 have 6 GB; read in pieces
 WEIGHTS = FileKind("file of weights", 50 * 10**9)
 PACKAGED = FileKind("file of a package", 100 * 10**6)  # vocabularies and texts
 PACKAGE_ABOUT = FileKind("description of a package", 10 * 10**6)  # Python's objects of JSON take 25 times its bytes

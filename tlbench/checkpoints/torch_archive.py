@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from tlbench.files import WEIGHTS, open_outside
+from tlbench.zip_directory import check_directory
 
 from .pickle_limits import MOST_PICKLE_BYTES
 from .pickle_records import BrokenPickleError, Storage, TensorSlice
@@ -36,8 +37,7 @@ TIMES_THE_FILE = 4
 CONSTANT_BYTES = 256 * 10**6
 # Far above what any checkpoint has: one entry a tensor, and about 110 bytes of pickle for each.
 MOST_ENTRIES = 200_000
-_END_BYTES = 22  # of a zip file's last record, without a comment
-MOST_DIRECTORY_BYTES = 32 * 2**20  # of a zip file's table of contents: 46 bytes and a name for each entry
+MOST_DIRECTORY_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def open_archive(path: Path, inert: Collection[str] = (), mentioned: Collection[
 
 def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
     try:
-        _check_directory(file)
+        check_directory(file, MOST_DIRECTORY_BYTES)
         with zipfile.ZipFile(file) as archive:
             entries = {info.filename: info for info in archive.infolist()}
             if len(entries) > MOST_ENTRIES:
@@ -152,28 +152,6 @@ def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
     used = {key: entries[name] for key in reader.storages if (name := f"{folder}data/{key}") in entries}
     spans = {key: _zip_span(file, info) for key, info in used.items()}
     return Archive(path, tree, spans, file.seek(0, os.SEEK_END))
-
-
-def _check_directory(file: IO[bytes]) -> None:
-    """Raises BrokenPickleError if the table of contents is too large: :mod:`zipfile` reads it whole into memory.
-
-    Its length is stated at the end of the file, before a comment (zip's APPNOTE, 4.3.16), and for a large archive also
-    in a record of 56 bytes before that (4.3.14). A table of another length than stated is refused by :mod:`zipfile`.
-    """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 2**16 - 1024, 0))
-    tail = file.read()
-    end = tail.rfind(b"PK\5\6")
-    if end < 0 or len(tail) < end + _END_BYTES:
-        raise BrokenPickleError("a zip file without an end")
-    stated = int.from_bytes(tail[end + 12 : end + 16], "little")
-    large = tail.rfind(b"PK\6\6", 0, end)
-    if large >= 0:
-        of_large = int.from_bytes(tail[large + 40 : large + 48], "little")
-        stated = of_large if stated == 2**32 - 1 else max(stated, of_large)
-    if stated > min(MOST_DIRECTORY_BYTES, size):
-        raise BrokenPickleError(f"a zip file with a table of contents of {stated:,} bytes")
-    file.seek(0)
 
 
 def _zip_span(file: IO[bytes], info: zipfile.ZipInfo) -> _Span:

@@ -18,6 +18,7 @@ from tlbench.downloads import Progress, Wanted, download, end_part
 from tlbench.errors import TlbenchError, did_you_mean, one_line
 from tlbench.litter import remove_litter, temporary_name
 from tlbench.owner import owned
+from tlbench.zip_directory import check_directory
 
 # Zenodo record 3625687, CC BY 4.0: alignments.zip and one archive per speaker. There is no video of speaker 21.
 ADDRESS = "https://zenodo.org/records/3625687/files/{name}.zip?download=1"
@@ -31,9 +32,6 @@ MOST_BYTES = 2 * 10**9
 MOST_FILES = {ALIGNMENTS: 50_000}
 MOST_FILES_OF_A_SPEAKER = 2_000
 MOST_DIRECTORY_BYTES = 64 * 10**6  # the list of files in an archive, which is read into memory
-_END = b"PK\x05\x06"  # of the list; its length follows at byte 12 (APPNOTE.TXT of PKWARE, 4.3.16)
-_END_OF_LARGE = b"PK\x06\x07"  # the locator of an end for more than 4 GB (4.3.15)
-_END_BYTES = 22 + 2**16  # with the longest comment
 
 
 def check_speakers(names: Iterable[str]) -> None:
@@ -150,17 +148,8 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 def checked_archive(file: BinaryIO) -> BinaryIO:
     """The file, for ZipFile. Raises BadZipFile if it can't be an archive of GRID."""
-    _check_directory(file)
+    check_directory(file, MOST_DIRECTORY_BYTES)
     return file
-
-
-def _check_directory(file: BinaryIO) -> None:
-    """Raises BadZipFile if the archive's list of files is too long to be GRID's; zipfile reads it at once."""
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
-    end = file.read()
-    at = end.rfind(_END)
-    if _END_OF_LARGE in end or int.from_bytes(end[at + 12 : at + 16], "little") > MOST_DIRECTORY_BYTES:
-        raise BadZipFile("its list of files is too long")
 
 
 def videos_in(packed: ZipFile, name: str) -> dict[str, ZipInfo]:

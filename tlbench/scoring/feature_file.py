@@ -11,6 +11,7 @@ import io
 import os
 import zipfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +21,15 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
+from tlbench.array_archive import open_archive, read_array
 from tlbench.errors import TlbenchError, shortened
-from tlbench.files import unwritable
+from tlbench.files import FEATURES, open_outside, unwritable
 from tlbench.scoring.record import PARTIAL
 
 FEATURES_NAME = "features.zip"  # of the file in a run's folder
 MOST_MEMBERS = 4 * 10**6
-MOST_HEADER_BYTES = 10_000  # NumPy's own limit for the text before the numbers
+MOST_DIRECTORY_BYTES = 2**29
+MOST_BYTES = 2**30  # of one array: two hours of 2,048 float32 for each frame
 
 Side = Literal["generated", "real"]
 
@@ -98,14 +101,13 @@ class FeatureReader:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = list(paths)
-        self._archives: list[zipfile.ZipFile] = []
+        self._open = ExitStack()
         self._places: dict[str, tuple[zipfile.ZipFile, Path]] = {}
 
     def __enter__(self) -> FeatureReader:
         for path in self._paths:
             try:
-                archive = zipfile.ZipFile(path)
-                self._archives.append(archive)
+                archive = open_archive(self._open.enter_context(open_outside(path, FEATURES)), MOST_DIRECTORY_BYTES)
                 names = archive.namelist()
             except (OSError, zipfile.BadZipFile) as error:
                 raise _damaged(path, error) from error
@@ -123,8 +125,7 @@ class FeatureReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for archive in self._archives:
-            archive.close()
+        self._open.close()
 
     def ids(self, side: Side, observer: str) -> list[str]:
         """The clips that have features, sorted."""
@@ -146,13 +147,12 @@ class FeatureReader:
     def _read(self, name: str, dtype: str, dimensions: int) -> np.ndarray:
         archive, path = self._places[name]
         try:
-            with archive.open(name) as file:
-                array = np.lib.format.read_array(file, allow_pickle=False, max_header_size=MOST_HEADER_BYTES)
+            array = read_array(archive, name, MOST_BYTES)
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from error
         if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
             raise _damaged(path, ValueError(f"{array.dtype} of shape {array.shape}"))
-        return np.asarray(array)
+        return array
 
 
 def _member(side: Side, observer: str, clip_id: str) -> str:

@@ -6,20 +6,23 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
+from tlbench.array_archive import open_archive, read_array
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.matching import find_files
-from tlbench.errors import TlbenchError
-from tlbench.files import file_sha256
+from tlbench.errors import TlbenchError, shortened
+from tlbench.files import ARRAY, file_sha256, open_outside
 from tlbench.metrics.protocol import Protocol
 from tlbench.scoring.feature_file import Statistics
 
 HASH_DIGITS = 12  # as many as of weights in protocol ids
 PAIRED = "paired"
 _RULE = "real="
-MOST_FEATURES = 4096  # of statistics: 134 MB of covariance
+MOST_FEATURES = 4096  # of statistics
+MOST_BYTES = MOST_FEATURES**2 * 16 + 2**16  # of one array: the covariance in the longest of NumPy's real numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +95,31 @@ def _sha256(path: Path) -> str:
 def _statistics(path: Path) -> Statistics:
     """``mu`` and ``sigma``, as pytorch-fid's ``--save-stats`` writes them, and ``n`` if the file has it."""
     try:
-        with np.load(path, allow_pickle=False, max_header_size=10_000) as file:
-            mean, covariance = (np.asarray(file[name], dtype=np.float64) for name in ("mu", "sigma"))
-            count = int(file["n"]) if "n" in file.files else None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError) as error:
+        with open_outside(path, ARRAY) as file, open_archive(file) as archive:
+            mean, covariance = (_numbers(archive, name) for name in ("mu", "sigma"))
+            count = int(_numbers(archive, "n")) if "n.npy" in archive.namelist() else None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
         raise TlbenchError(
-            f"--real {path}: no statistics with mu and sigma, as pytorch-fid writes them ({error}); pass such an .npz "
-            "file, or a folder of videos"
+            f"--real {path}: no statistics with mu and sigma, as pytorch-fid writes them ({shortened(str(error))}); "
+            "pass such an .npz file, or a folder of videos"
         ) from error
     dims = mean.size
     if mean.ndim != 1 or covariance.shape != (dims, dims) or not 1 < dims <= MOST_FEATURES:
         raise TlbenchError(f"--real {path}: mu of shape {mean.shape} and sigma of {covariance.shape} do not fit")
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise TlbenchError(f"--real {path}: has a number that is NaN or infinite; make it again")
+    if count is not None and count < 2:
+        raise TlbenchError(f"--real {path}: says that it is of {count} frames; make it again of 2 or more")
+    if (covariance.diagonal() < 0).any():
+        raise TlbenchError(f"--real {path}: sigma has a variance below 0, so it is no covariance; make it again")
     if not np.allclose(covariance, covariance.T, rtol=1e-5, atol=1e-8):
         raise TlbenchError(f"--real {path}: sigma is not symmetric, so it is no covariance; make it again")
     return Statistics(mean, covariance, count)
+
+
+def _numbers(archive: ZipFile, name: str) -> np.ndarray:
+    """Real numbers as float64. Raises ValueError for others, and what :func:`read_array` raises."""
+    array = read_array(archive, f"{name}.npy", MOST_BYTES)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} holds {array.dtype}, not real numbers")
+    return array.astype(np.float64)

@@ -6,17 +6,17 @@ boxes). So a second training run, or the rest of an interrupted preparation, onl
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile
 
 import numpy as np
 
 from tlbench.arguments import CountCallback
+from tlbench.array_archive import check_array, open_archive
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
@@ -141,20 +141,13 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 def _check_members(file: BinaryIO) -> None:
-    """Raises ValueError unless the arrays are stored as they are and as large as their headers say.
-
-    NumPy allocates what a header says before it reads, and unpacks what is packed.
-    """
-    with ZipFile(file) as archive:
+    """Raises ValueError unless the arrays are stored as they are and as large as their headers say."""
+    with open_archive(file) as archive:
         for info in archive.infolist():
             if info.compress_type != ZIP_STORED:
                 raise ValueError(f"{info.filename:.60} is packed")
             with archive.open(info) as member:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(member)
-                if member.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
-                    raise ValueError(f"{info.filename:.60} says {shape} of {dtype}, and has other bytes")
+                check_array(member, info)
     file.seek(0)
 
 
