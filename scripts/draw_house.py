@@ -16,7 +16,8 @@ PICTURE = ROOT / "docs" / "house.svg"
 # A room imports only from rooms before it; docs/architecture.md says why the order is this one.
 ROOMS = (
     *("media", "datasets", "checkpoints", "preflight", "observing", "generation", "metrics", "scoring", "comparison"),
-    *("tables", "training", "talklip", "figures", "reporting", "study", "leaderboard", "calibration", "viewing", "cli"),
+    *("tables", "training", "talklip", "figures", "reporting", "serving", "study", "leaderboard", "calibration"),
+    *("viewing", "cli"),
 )
 CELL, LEFT, TOP = 30, 170, 96  # pixels
 INK, PALE, MARK = "#1f2933", "#d9e2ec", "#2f6f8f"

@@ -20,15 +20,9 @@ else:
 ROOT = Path(__file__).parents[2]
 FOUNDATION = {
     *("tlbench.arguments", "tlbench.document", "tlbench.downloads", "tlbench.errors", "tlbench.files"),
-    *(
-        "tlbench.files_of_before",
-        "tlbench.json_fields",
-        "tlbench.json_input",
-        "tlbench.listening",
-        "tlbench.litter",
-        "tlbench.names",
-    ),
-    *("tlbench.listening", "tlbench.owner", "tlbench.owner_card"),
+    *("tlbench.array_archive", "tlbench.zip_directory"),
+    *("tlbench.files_of_before", "tlbench.json_fields", "tlbench.json_input", "tlbench.litter", "tlbench.names"),
+    *("tlbench.owner", "tlbench.owner_card"),
     "tlbench.statistics",
     "tlbench.version",
     "tlbench.worker_processes",

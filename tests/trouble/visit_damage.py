@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.trouble.children import run
 from tests.trouble.served_study import Server, Visitor, served
 from tests.trouble.visit_ends import Case
-from tlbench.study import connections
+from tlbench.serving import connections
 from tlbench.study.database import FILE_NAME
 
 LATE_SECONDS = 5.0  # that a connection may live beyond its time on a busy machine

@@ -146,7 +146,7 @@ def serve(study: Path, host: str, port: int, name: str | None, connections: int,
     reaches the page unless --host is given. Then everybody who reaches the address can try codes, and nothing is
     encrypted.
     """
-    from tlbench.study.addresses import is_loopback
+    from tlbench.serving.addresses import is_loopback
     from tlbench.study.server import serve_study
 
     def ready(address: str) -> None:

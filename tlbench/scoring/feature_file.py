@@ -105,27 +105,32 @@ class FeatureReader:
         self._places: dict[str, tuple[zipfile.ZipFile, Path]] = {}
 
     def __enter__(self) -> FeatureReader:
-        for path in self._paths:
-            try:
-                archive = open_archive(self._open.enter_context(open_outside(path, FEATURES)), MOST_DIRECTORY_BYTES)
-                names = archive.namelist()
-            except (OSError, zipfile.BadZipFile) as error:
-                raise _damaged(path, error) from error
-            if len(names) > MOST_MEMBERS:
-                raise _damaged(path, ValueError(f"{len(names):,} members"))
-            for name in names:
-                if name in self._places:
-                    raise TlbenchError(
-                        f"{path}: has features {shortened(name)}, which {self._places[name][1].name} has as well; "
-                        "score both shards again"
-                    )
-                self._places[name] = (archive, path)
+        with ExitStack() as opened:
+            for path in self._paths:
+                try:
+                    archive = open_archive(opened.enter_context(open_outside(path, FEATURES)), MOST_DIRECTORY_BYTES)
+                    names = archive.namelist()
+                except (OSError, zipfile.BadZipFile) as error:
+                    raise _damaged(path, error) from error
+                self._take(path, archive, names)
+            self._open = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    def _take(self, path: Path, archive: zipfile.ZipFile, names: Sequence[str]) -> None:
+        if len(names) > MOST_MEMBERS:
+            raise _damaged(path, ValueError(f"{len(names):,} members"))
+        for name in names:
+            if name in self._places:
+                raise TlbenchError(
+                    f"{path}: has features {shortened(name)}, which {self._places[name][1].name} has as well; "
+                    "score both shards again"
+                )
+            self._places[name] = (archive, path)
 
     def ids(self, side: Side, observer: str) -> list[str]:
         """The clips that have features, sorted."""

@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable, Sec
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics.opinion import HIGHEST, LOWEST
-from tlbench.study.addresses import network
+from tlbench.serving.addresses import network
 from tlbench.study.database import MAX_REPLY
 from tlbench.study.file_part import send_part
 from tlbench.study.guesses import Guesses

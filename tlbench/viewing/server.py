@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tlbench.errors import TlbenchError
-from tlbench.listening import listening
+from tlbench.serving.listening import listening
 from tlbench.viewing.pages import Pages
 from tlbench.viewing.runs import Runs
 
@@ -39,8 +38,7 @@ def serve_runs(folder: Path, port: int = PORT, *, videos: Sequence[Path] = (), r
         If the folder does not exist, the extra ``view`` is not installed, or the port is in use.
     """
     try:
-        from waitress.server import create_server
-
+        from tlbench.serving.server import make_server
         from tlbench.viewing.site import make_site
     except ModuleNotFoundError as error:
         if error.name not in ("flask", "waitress"):
@@ -49,9 +47,8 @@ def serve_runs(folder: Path, port: int = PORT, *, videos: Sequence[Path] = (), r
     for place in (folder, *videos):
         if not place.is_dir():
             raise TlbenchError(f"{place}: there is no such folder; `tlbench score` writes tlbench-results")
-    logging.getLogger("waitress").setLevel(logging.ERROR)  # else it reports how many wait
     with TemporaryDirectory(prefix="tlbench-view-") as made, listening(HOST, port) as listener:
         site = make_site(Runs(folder.resolve()), Pages(Path(made), videos))
-        server = create_server(site, sockets=[listener], threads=THREADS, ident=None)
+        server = make_server(site, listener, threads=THREADS)
         ready(f"http://{HOST}:{listener.getsockname()[1]}/")
         server.run()

@@ -24,7 +24,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 
-from tlbench.study.addresses import network
+from tlbench.serving.addresses import network
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -70,7 +70,7 @@ class Connection(HTTPChannel):
     Attributes
     ----------
     network : str
-        Whom the address at the other end belongs to, see :func:`tlbench.study.addresses.network`.
+        Whom the address at the other end belongs to, see :func:`tlbench.serving.addresses.network`.
     answered : int
         Number of requests answered.
     since : float
@@ -80,7 +80,7 @@ class Connection(HTTPChannel):
     parser_class = OneRequest
     answered = 0
 
-    def __init__(self, server: StudyServer, place: socket.socket, address: Any, adjustments: Adjustments) -> None:
+    def __init__(self, server: LimitedServer, place: socket.socket, address: Any, adjustments: Adjustments) -> None:
         self.network = network(address[0])
         self.since = time.monotonic()
         self._seen: tuple[bool, int] = (False, 0)
@@ -122,7 +122,7 @@ class Connection(HTTPChannel):
         return waited >= (KEPT_SECONDS if self.answered else FIRST_SECONDS)
 
 
-class StudyServer(TcpWSGIServer):
+class LimitedServer(TcpWSGIServer):
     """Waitress's server with these connections.
 
     Parameters
@@ -135,7 +135,7 @@ class StudyServer(TcpWSGIServer):
     most : int
         Connections in all.
     most_of_one : str -> int
-        The most connections that a network (:mod:`tlbench.study.addresses`) may have.
+        The most connections that a network (:mod:`tlbench.serving.addresses`) may have.
     """
 
     channel_class = Connection

@@ -10,13 +10,13 @@ from contextlib import suppress
 
 import pytest
 
-pytest.importorskip("waitress", reason="serving a study needs the extra `study` (flask, waitress)")
+pytest.importorskip("waitress", reason="serving pages needs the extra `study` (flask, waitress)")
 
 from waitress.adjustments import Adjustments
 
-from tlbench.study import connections
-from tlbench.study.addresses import network
-from tlbench.study.connections import StudyServer
+from tlbench.serving import connections
+from tlbench.serving.addresses import network
+from tlbench.serving.connections import LimitedServer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LIMIT = 0.5  # seconds, for everything
@@ -31,7 +31,7 @@ class Turned:
         adjustments = Adjustments(
             sockets=[self.listener], threads=2, cleanup_interval=0, channel_timeout=1 << 62, connection_limit=1 << 62
         )
-        self.server = StudyServer(_site, self.listener, adjustments, most, lambda network: most_of_one)
+        self.server = LimitedServer(_site, self.listener, adjustments, most, lambda network: most_of_one)
         self.clients: list[socket.socket] = []
 
     def connect(self, source: str = "127.0.0.1", receive_bytes: int | None = None) -> socket.socket:
