@@ -81,11 +81,11 @@ def long_list(path: Path) -> None:
 
 
 EYE, ZEROS = np.eye(4), np.zeros(4)
-WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "a bomb": (bomb, "mu.npy has 300,000,000 bytes, at most"),
     "a header that lies": (lie, r"says \(1000000000000,\) of float64, and has other bytes"),
     "a list of files that lies": (long_list, "list of files of 4,294,967,294 bytes"),
-    "no zip file": (lambda path: path.write_text("hello") and None, "without an end"),
+    "no zip file": (lambda path: path.write_bytes(b"hello"), "without an end"),
     "an empty file": (lambda path: path.touch(), "without an end"),
     "no covariance": (lambda path: statistics(path, mu=ZEROS), "sigma"),
     "Python objects": (lambda path: statistics(path, mu=np.array([{}], object), sigma=EYE), "has Python objects"),

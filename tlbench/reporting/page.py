@@ -14,13 +14,13 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tlbench.comparison.compare import Comparison
 from tlbench.document import clean
 from tlbench.errors import one_line
 from tlbench.files import csp_hash
+from tlbench.html_pages import template_environment
 from tlbench.preflight.findings import Finding, worst_first
 from tlbench.reporting.blind import blind_table
 from tlbench.reporting.contents import Opening, ReportRun, reading_metric, side_json
@@ -72,13 +72,7 @@ def render_page(
     result = sides[0].result
     static = files("tlbench.reporting") / "static"
     style, script = ((static / name).read_text("utf-8") for name in ("report.css", "report.js"))
-    environment = Environment(
-        loader=PackageLoader("tlbench.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("tlbench.reporting")
     primary = reading_metric(result)
     data = {
         "sides": [side_json(side, shown) for side in sides],

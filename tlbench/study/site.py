@@ -24,6 +24,7 @@ from flask import Flask, Response, abort, g, redirect, render_template, request,
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable, SecurityError
 
 from tlbench.errors import TlbenchError
+from tlbench.html_pages import visible
 from tlbench.metrics.opinion import HIGHEST, LOWEST
 from tlbench.serving.addresses import network
 from tlbench.study.database import MAX_REPLY
@@ -93,7 +94,7 @@ def make_site(store: Store, hosts: Sequence[str] | None = LOOPBACK) -> Flask:
         TRUSTED_HOSTS=None if hosts is None else list(hosts),
         SEND_FILE_MAX_AGE_DEFAULT=0,
     )
-    site.jinja_options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
+    site.jinja_options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "finalize": visible}
     guesses = Guesses()
     _add_guards(site, store, guesses)
     _add_error_pages(site)

@@ -14,6 +14,7 @@ from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from tlbench.errors import TlbenchError
+from tlbench.html_pages import visible
 from tlbench.viewing.pages import Pages
 from tlbench.viewing.runs import Runs, RunState, moment
 
@@ -49,7 +50,7 @@ def make_site(runs: Runs, pages: Pages) -> Flask:
     """The list of runs, their states as JSON, reports and comparisons."""
     site = Flask(__name__)
     site.config.update(TRUSTED_HOSTS=list(LOOPBACK), MAX_CONTENT_LENGTH=0, SEND_FILE_MAX_AGE_DEFAULT=0)
-    site.jinja_options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
+    site.jinja_options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "finalize": visible}
 
     @site.get("/")
     def listing() -> str:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tlbench.files import csp_hash
+from tlbench.html_pages import template_environment
 from tlbench.leaderboard.site.dataset import board_context, head, numbers_csv, system_page
 from tlbench.leaderboard.site.front import front_card, front_panel
 from tlbench.leaderboard.site.submit import submit_context
@@ -33,13 +33,7 @@ def site_pages(boards: Sequence[Board]) -> dict[str, str]:
     A data set has ``boards/<data set>.html`` and ``.csv``, and a system ``boards/<data set>/<system>.html``, so that no
     two pages have the same path whatever their names are.
     """
-    environment = Environment(
-        loader=PackageLoader("tlbench.leaderboard.site"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("tlbench.leaderboard.site")
     shell = _shell([board.dataset for board in boards])
     pages = {}
 
