@@ -295,7 +295,17 @@ def test_stopping_ends_the_script_and_what_it_started(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         run_command([sys.executable, str(script)], tmp_path, tmp_path / "log.txt", stop)
     assert time.monotonic() - begin < 45
-    pid = int((tmp_path / "child").read_text())
+    _wait_for_the_end_of(int((tmp_path / "child").read_text()))
+
+
+def test_what_a_script_left_running_is_ended_with_it(tmp_path: Path) -> None:
+    script = tmp_path / "short.py"
+    script.write_text("import subprocess\nopen('child', 'w').write(str(subprocess.Popen(['sleep', '60']).pid))\n")
+    assert run_command([sys.executable, str(script)], tmp_path, tmp_path / "log.txt", threading.Event()) == 0
+    _wait_for_the_end_of(int((tmp_path / "child").read_text()))
+
+
+def _wait_for_the_end_of(pid: int) -> None:
     deadline = time.monotonic() + 10
     while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -69,8 +70,8 @@ def python_words(given: str) -> list[str]:
 def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event) -> int:
     """Run a command in a folder, with what it prints in a file, and return its exit status.
 
-    No shell reads the words. If ``stop`` is set or this process is interrupted, the command and all that it started are
-    ended.
+    No shell reads the words. What the command started and left running is ended with it; if ``stop`` is set or this
+    process is interrupted, so is the command itself.
 
     Raises
     ------
@@ -119,18 +120,18 @@ def last_line(log: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and those that it started; they are one group."""
-    if process.poll() is not None:
-        return
-    for ask in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, ask)
+    """End a process and those that it started, which are one group."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(SECONDS_TO_END)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # nothing of the group is left
+        os.killpg(process.pid, number)
 
 
 def _git(path: Path, *words: str) -> str:
