@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,3 +169,19 @@ def test_a_folder_is_read_and_a_file_is_given_to_the_observers_reader(tmp_path: 
     (tmp_path / "empty").mkdir()
     with pytest.raises(TlbenchError, match=f"has no {ABOUT_NAME}"):
         open_package(tmp_path / "empty", read_published)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of the size of files")
+def test_a_disk_without_room_for_the_weights_is_one_line(tmp_path: Path) -> None:
+    script = (
+        "import resource, signal, sys, torch\n"
+        "from pathlib import Path\n"
+        "from tlbench.checkpoints.package import Package, write_package\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_package(Package('mvm', {'a': torch.zeros(1000)}), Path(sys.argv[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "own")], capture_output=True, text=True)
+    last = done.stderr.rstrip().splitlines()[-1]
+    assert last.startswith(f"tlbench.errors.TlbenchError: package {tmp_path / 'own'}: can't be written (")
+    assert list(tmp_path.iterdir()) == []

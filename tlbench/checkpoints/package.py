@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlbench.checkpoints.dims import NetworkDims
-from tlbench.errors import TlbenchError, quoted
+from tlbench.errors import TlbenchError, one_line, quoted
 from tlbench.files import PACKAGE_ABOUT, PACKAGED, WEIGHTS, file_sha256, open_outside, read_outside
 from tlbench.litter import remove_litter, temporary_name
 
@@ -77,6 +77,7 @@ def write_package(package: Package, folder: Path) -> None:
     TlbenchError
         If ``folder`` exists, a file has no plain name, or the disk is full or read-only.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     if folder.exists():
@@ -105,6 +106,8 @@ def write_package(package: Package, folder: Path) -> None:
         unfinished.rename(folder)
     except OSError as error:
         raise TlbenchError(f"package {folder}: can't be written ({error.strerror})") from error
+    except SafetensorError as error:  # a full disk is no OSError of it
+        raise TlbenchError(f"package {folder}: can't be written ({one_line(str(error))})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
