@@ -148,25 +148,3 @@ def test_a_wheel_that_is_too_large_is_refused(tmp_path: Path) -> None:
 def test_python_dash_m_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "tlbench", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"tlbench, version {VERSION}\n"
-
-
-COMMENT = script("leaderboard_comment", ".ci")
-
-
-def test_the_comment_of_a_submission_shows_what_the_check_said_and_nothing_ends_its_block(tmp_path: Path) -> None:
-    said = "leaderboards/lrs2/x.json: changed\n```\n# a heading by a stranger\n````"
-    shown = COMMENT.comment("failure", said, "")
-    assert "refused something" in shown
-    assert f"`````text\n{said}\n`````" in shown
-    assert "```text\n(no output)\n```" in shown
-    assert "did not end (cancelled)" in COMMENT.comment("cancelled", "", "")
-    assert len(COMMENT.comment("success", "x" * 10**6, "y" * 10**6)) < 65_536
-
-
-def test_the_workflow_of_submissions_keeps_the_comment_and_may_write_nothing() -> None:
-    text = (ROOT / ".github" / "workflows" / "leaderboard.yml").read_text("utf-8")
-    assert "permissions:\n  contents: read\n" in text
-    assert text.count("write") == text.count("may write")
-    assert "name: leaderboard-comment" in text
-    assert "python .ci/leaderboard_comment.py" in text
-    assert (ROOT / ".github" / "PULL_REQUEST_TEMPLATE" / "leaderboard.md").is_file()
