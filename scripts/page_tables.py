@@ -1,9 +1,9 @@
-"""Tables of documentation pages that are made from the records of the leaderboards.
+"""Tables of documentation pages that are made from the records of the leaderboards, or from other pages' tables.
 
     python scripts/page_tables.py            # writes them
     python scripts/page_tables.py --check    # exit code 1 if one is not current
 
-A page has ``<!-- table: NAME -->`` and ``<!-- end -->`` around each of them. A test holds pages and records together.
+A page has ``<!-- table: NAME -->`` and ``<!-- end -->`` around each of them. A test holds them to where they come from.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("docs/good-number.md", "docs/proof.md")
 FAULTS = ("ground-truth", "reencoded", "blurred", "shifted", "swapped-audio", "nearest-mouth", "frozen-mouth")
 UNREADABLE = ("greyed-mouth", "static")
+# Faults of the calibration of two readers, with the size that both pages have.
+BOTH_READ = (
+    ("picture shift (frames)", "5"),
+    ("blur (px)", "4"),
+    ("mouth frozen (of the clip)", "1"),
+    ("other words (of the clip)", "1"),
+)
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -78,10 +85,36 @@ def faults_of_grid() -> str:
     return _table(("system", *map(_label, keys), "scored"), rows)
 
 
+def second_reader() -> str:
+    """What two readers of different families and an embedding of one say of the same faults, from the calibration."""
+    one, other = (
+        (ROOT / "docs" / "calibration" / f"{name}.md").read_text("utf-8") for name in ("grid", "grid-columns")
+    )
+    columns = ((one, "wer1/sound"), (other, "wer3/sound"), (other, "lip_score/paper"))
+    none = BOTH_READ[0][0]
+    rows = [("no fault", *(_calibrated(page, none, "0", key) for page, key in columns))]
+    rows += [
+        (f"{fault}: {size}", *(_calibrated(page, fault, size, key) for page, key in columns))
+        for fault, size in BOTH_READ
+    ]
+    clips = [int(found[1]) for page, _ in columns if (found := re.match(r"# .*, (\d+) clips\n", page))]
+    heads = [f"{_label(key)}, {count} clips" for (_, key), count in zip(columns, clips, strict=True)]
+    return _table(("fault", *heads), rows)
+
+
+def _calibrated(page: str, fault: str, size: str, key: str) -> str:
+    """A cell of a table of a calibration page: its value, interval and verdict."""
+    table = page.partition(f"\n### {fault}\n\n")[2].partition("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
+    place = cells[0].index(size)
+    return next(line[place] for line in cells if line[0] == f"`{key}`")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "published-ranges": published_ranges,
     "ceilings-and-floors": ceilings_and_floors,
     "faults-of-grid": faults_of_grid,
+    "second-reader": second_reader,
 }
 
 

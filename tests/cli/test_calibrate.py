@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.factories.media_factory import tone, write_clip
+from tests.factories.warm_commands import run_command
 
-RUN = "from tlbench.cli.main import main; main()"
 COMMAND = ("calibrate", "--dataset", "folder", "--data-root", "refs", "--boxes", "boxes", "--metrics", "psnr")
 
 
@@ -31,21 +30,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tlbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", RUN, *words],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=folder,
-        env={
-            **os.environ,
-            "COLUMNS": "120",
-            "TLBENCH_CACHE": str(folder / "cache"),
-            "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
-            "PYTHONIOENCODING": "utf-8",
-        },
-        timeout=120,
-    )
+    places = {"TLBENCH_CACHE": str(folder / "cache"), "TLBENCH_CHECKPOINTS": str(folder / "checkpoints")}
+    return run_command(words, folder, {**os.environ, **places, "COLUMNS": "120"})
 
 
 @pytest.mark.slow

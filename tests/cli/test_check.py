@@ -13,22 +13,15 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import write_clip
+from tests.factories.warm_commands import run_command
 
 ROOT = Path(__file__).parents[2]
-RUN = "from tlbench.cli.main import main; main()"
 
 
 def tlbench(*arguments: object, columns: int = 80) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as in a terminal of 80 columns that is not one."""
-    return subprocess.run(
-        [sys.executable, "-c", RUN, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"},
-        timeout=60,
-    )
+    environment = {**os.environ, "COLUMNS": str(columns), "PYTHONWARNINGS": "error"}
+    return run_command([str(word) for word in arguments], ROOT, environment, 60)
 
 
 def noise(seed: int) -> np.ndarray:

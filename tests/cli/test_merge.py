@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import write_clip
+from tests.factories.warm_commands import run_command
 
 RUN = "from tlbench.cli.main import main; main()"
 WORDS = ("score", "gen", "--dataset", "folder", "--data-root", "refs", "--boxes", "boxes", "--metrics", "psnr")
@@ -38,15 +39,22 @@ def desk(made: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "80", "TLBENCH_CACHE": str(folder / "cache")}
+
+
 def start(folder: Path, *words: str, code: str = RUN) -> subprocess.Popen[str]:
-    environment = {**os.environ, "COLUMNS": "80", "TLBENCH_CACHE": str(folder / "cache")}
     command = [sys.executable, "-c", code, *words]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment_of(folder)
     )
 
 
-def tlbench(folder: Path, *words: str, code: str = RUN) -> tuple[int | None, str, str]:
+def tlbench(folder: Path, *words: str, code: str = "") -> tuple[int | None, str, str]:
+    """Run the command line, or ``code`` in a Python that has imported nothing."""
+    if not code:
+        done = run_command(words, folder, environment_of(folder), 600)
+        return done.returncode, done.stdout, done.stderr
     process = start(folder, *words, code=code)
     out, errors = process.communicate(timeout=600)
     return process.returncode, out, errors

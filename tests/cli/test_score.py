@@ -14,6 +14,7 @@ import pytest
 
 from tests.factories.dataset_factory import make_synthetic
 from tests.factories.media_factory import tone, write_clip
+from tests.factories.warm_commands import run_command
 
 RUN = "from tlbench.cli.main import main; main()"
 HEAVY = "sorted(set(sys.modules) & {'torch', 'av', 'cv2', 'numpy', 'pandas', 'scipy', 'rich'})"
@@ -42,10 +43,19 @@ def desk(clips: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """As in a terminal of 120 columns that is not one."""
+    places = {"TLBENCH_CACHE": str(folder / "cache"), "TLBENCH_CHECKPOINTS": str(folder / "checkpoints")}
+    return {**os.environ, **places, "COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
+
+
 def tlbench(
-    folder: Path, *words: str, code: str = RUN, environment: dict[str, str] | None = None
+    folder: Path, *words: str, code: str = "", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, as in a terminal of 120 columns that is not one."""
+    """Run the command line, or ``code`` in a Python that has imported nothing."""
+    given = {**environment_of(folder), **(environment or {})}
+    if not code:
+        return run_command(words, folder, given)
     return subprocess.run(
         [sys.executable, "-c", code, *words],
         capture_output=True,
@@ -53,14 +63,7 @@ def tlbench(
         encoding="utf-8",
         errors="surrogateescape",
         cwd=folder,
-        env={
-            **os.environ,
-            "COLUMNS": "120",
-            "TLBENCH_CACHE": str(folder / "cache"),
-            "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
-            "PYTHONIOENCODING": "utf-8",
-            **(environment or {}),
-        },
+        env=given,
         timeout=120,
     )
 

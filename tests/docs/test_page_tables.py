@@ -19,3 +19,13 @@ def test_every_table_is_on_a_page_and_has_rows() -> None:
     text = "".join((ROOT / name).read_text("utf-8") for name in PAGES)
     assert sorted(re.findall(r"<!-- table: ([\w-]+) -->", text)) == sorted(TABLES)
     assert all(made().count("\n") > 5 for made in TABLES.values())
+
+
+def test_cells_of_the_calibration_are_those_of_its_pages() -> None:
+    rows = [line.strip("| ").split(" | ") for line in TABLES["second-reader"]().splitlines()[2:]]
+    pages = [(ROOT / "docs" / "calibration" / f"{name}.md").read_text("utf-8") for name in ("grid", "grid-columns")]
+    assert [row[0] for row in rows][:2] == ["no fault", "picture shift (frames): 5"]
+    for _, wer1, wer3, lip_score in rows:
+        assert f" {wer1} |" in pages[0]
+        assert f" {wer3} |" in pages[1]
+        assert f" {lip_score} |" in pages[1]

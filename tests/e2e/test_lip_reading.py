@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from tests.factories import fairseq_factory as fairseq
+from tests.factories.warm_commands import run_command
 from tests.golden.formula import fill
 from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.media.views import open_view
@@ -26,7 +26,6 @@ from tlbench.scoring.result_file import load_result
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 IDS = {"6331559613336179781/00002": "clip_a", "6331559613336179781/00007": "clip_c"}
-RUN = "from tlbench.cli.main import main; main()"
 
 
 def write_published(path: Path) -> None:
@@ -55,19 +54,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tlbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", RUN, *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={
-            **os.environ,
-            "COLUMNS": "120",
-            "TLBENCH_CACHE": str(folder / f"cache-{len(words)}-{words[-1]}"),
-            "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
-        },
-        timeout=200,
-    )
+    places = {
+        "TLBENCH_CACHE": str(folder / f"cache-{len(words)}-{words[-1]}"),
+        "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
+    }
+    return run_command(words, folder, {**os.environ, **places, "COLUMNS": "120"})
 
 
 SCORE = ("score", "generated", "--dataset", "lrs2", "--data-root", "lrs2", "--metrics", "wer1,cer1,ver")
@@ -94,10 +85,17 @@ def hypotheses(folder: Path, out: str) -> dict[str, str]:
     return found
 
 
-def test_a_published_file_is_imported_and_reads_as_its_plain_network_does(desk: Path) -> None:
+@pytest.fixture(scope="module")
+def scored(desk: Path) -> subprocess.CompletedProcess[str]:
+    """The published file is imported, and reads the generated videos."""
     imported = tlbench(desk, "checkpoints", "import", "published.pt", "--as", "avhubert")
     assert imported.returncode == 0, imported.stderr
-    scored = tlbench(desk, *SCORE, "--out", "imported")
+    return tlbench(desk, *SCORE, "--out", "imported")
+
+
+def test_a_published_file_is_imported_and_reads_as_its_plain_network_does(
+    desk: Path, scored: subprocess.CompletedProcess[str]
+) -> None:
     assert scored.returncode == 0, scored.stderr
     assert "WER1" in scored.stdout
     read = hypotheses(desk, "imported")
@@ -155,7 +153,8 @@ def test_what_can_not_be_done_is_one_line(desk: Path, words: tuple[str, ...], sa
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_evidence_of_a_reader_is_complete(desk: Path) -> None:
+def test_evidence_of_a_reader_is_complete(desk: Path, scored: subprocess.CompletedProcess[str]) -> None:
+    assert scored.returncode == 0, scored.stderr
     record = json.loads((desk / "imported" / "generated" / "records.jsonl").read_text().splitlines()[0])
     values = record["evidence"]["avhubert"]["values"]
     assert set(values) == {"hypothesis", "reference", "tokens", "score"}

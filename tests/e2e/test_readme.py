@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.docs.commands import ROOT, tlbench_commands
+from tests.factories.warm_commands import run_command
 from tests.golden.formula import fill
+from tlbench import demo
+from tlbench.cli.main import main
+from tlbench.datasets.grid_sample import SAMPLE, sample_root
 from tlbench.observers.syncnet.model import SyncNetModel
 
 CLIPS = ROOT / "tests" / "golden" / "clips"
@@ -48,29 +54,65 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a line does in a shell; it must have nothing in it that only a shell understands."""
+    assert not set(line) & set("|&;<>$`*?~(){}!"), line
     environment = {
         **os.environ,
         "TLBENCH_CACHE": str(folder / "cache"),
         "TLBENCH_CHECKPOINTS": str(folder / "checkpoints"),
         "TLBENCH_CONFIG": str(folder / "config"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "100",
     }
-    command = line.replace("/data/mvlrs_v1", str(folder / "data" / "mvlrs_v1"))
-    return subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    command, *words = shlex.split(line.replace("/data/mvlrs_v1", str(folder / "data" / "mvlrs_v1")))
+    assert command == "tlbench"
+    return run_command(words, folder, environment, 300)
+
+
+def check_demo(folder: Path, printed: str) -> None:
+    assert printed.startswith("grid-sample:test")
+    drawn = printed[printed.index("synthetic:test") :]  # below the table of real faces
+    assert drawn.index("talklip-gc-synthetic") < drawn.index("ground-truth") < drawn.index("static")
+    assert "ground-truth-as-system" not in printed
+    for name in ("grid-sample", "synthetic"):
+        assert (folder / "tlbench-demo" / f"report-{name}.html").is_file()
+
+
+def test_what_make_demo_runs_works_on_two_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = sample_root()
+    assert sample is not None
+    for clip in SAMPLE[:2]:
+        (tmp_path / "sample" / clip).parent.mkdir(parents=True, exist_ok=True)
+        for suffix in (".mp4", ".align"):
+            shutil.copy(sample / f"{clip}{suffix}", tmp_path / "sample" / f"{clip}{suffix}")
+    monkeypatch.setattr(demo, "sample_root", lambda: tmp_path / "sample")
+    monkeypatch.setenv("TLBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    words = ["demo", "--sentences", "2", "--words", "0", "--workers", "1"]
+    monkeypatch.setattr(sys, "argv", ["tlbench", *words])
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as outside of tests: the command line prints them
+        with pytest.raises(SystemExit) as ended:
+            main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    check_demo(tmp_path, printed.out)
+
+
+@pytest.mark.slow  # as above, on all clips of the real face, and as it is started
+def test_the_demo_shows_the_real_face_first(desk: Path) -> None:
+    done = run("tlbench demo --sentences 2 --words 0", desk)
+    assert done.returncode == 0, done.stderr
+    check_demo(desk, done.stdout)
+    assert "12 of 12" in done.stdout
 
 
 def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
     lines = tlbench_commands(ROOT / "README.md")
     steps = ["data", "check", "score", "score", "compare", "table", "report", "checkpoints"]
     assert [line.split()[1] for line in lines] == steps
-    demo = run("tlbench demo --sentences 2 --words 0", desk)  # what `make demo` runs, with fewer clips
-    assert demo.returncode == 0, demo.stderr
-    drawn = demo.stdout[demo.stdout.index("synthetic:test") :]  # below the table of real faces
-    assert demo.stdout.startswith("grid-sample:test")
-    assert drawn.index("talklip-gc-synthetic") < drawn.index("ground-truth") < drawn.index("static")
-    assert "ground-truth-as-system" not in demo.stdout + demo.stderr
-    assert (desk / "tlbench-demo" / "report-synthetic.html").is_file()
     said, check, score, score_both, compare, table, report, verify = (run(line, desk) for line in lines)
 
     assert said.returncode == 0, said.stderr

@@ -42,7 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("papers")
-    shutil.copytree(ROOT / "leaderboards", folder / "boards")
+    shutil.copytree(ROOT / "leaderboards" / "lrs2", folder / "boards" / "lrs2")
     leaderboard.build(folder / "boards", folder / "site")
     return folder / "site"
 

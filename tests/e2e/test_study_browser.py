@@ -15,6 +15,7 @@ pytest.importorskip("playwright", reason="driving a browser needs playwright (pi
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from tests.e2e.conftest import FindFaults
 from tests.factories.study_factory import METHODS, make_study, make_videos
 from tlbench.study.answers import Answers
 from tlbench.study.new_study import NewStudy
@@ -77,17 +78,19 @@ def word_study(made_words: NewStudy, tmp_path: Path) -> Iterator[Served]:
     served.close()
 
 
-def begin(page: Page, served: Served, number: int = 0) -> list[str]:
-    """Enter by keyboard alone; everything the browser complains of is put into the list."""
+def begin(page: Page, served: Served, number: int = 0, axe: FindFaults | None = None) -> list[str]:
+    """Enter by keyboard alone; everything the browser complains of is put into the list, and what axe finds."""
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(served.address)
     expect(page.locator("#code")).to_be_focused()  # a key that comes earlier is lost
+    complaints += [] if axe is None else axe(page)
     page.keyboard.type(served.codes[number])
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Before you begin")).to_be_visible()
     expect(page.get_by_role("link", name="Begin")).to_be_focused()
+    complaints += [] if axe is None else axe(page)
     page.keyboard.press("Enter")
     return complaints
 
@@ -111,9 +114,11 @@ def asks(page: Page) -> str:
     return page.locator("[data-asks]").get_attribute("data-asks") or ""
 
 
-def test_a_study_is_done_by_keyboard_alone_and_every_answer_is_kept(browser: Browser, study: Served) -> None:
-    page = browser.new_page(viewport=DESKTOP)
-    complaints = begin(page, study)
+def test_a_study_is_done_by_keyboard_alone_and_every_answer_is_kept(
+    browser: Browser, study: Served, axe: FindFaults
+) -> None:
+    page = browser.new_page(viewport=DESKTOP, color_scheme="light")
+    complaints = begin(page, study, axe=axe)
     seen = []
     for _ in range(10):
         asked = asks(page)
@@ -124,6 +129,8 @@ def test_a_study_is_done_by_keyboard_alone_and_every_answer_is_kept(browser: Bro
         assert not any(name in content for name in (*METHODS, "Zorro", "secretclip", "ground-truth"))
         if kind != "readability":
             watched(page)
+        if kind not in seen[:-1]:
+            complaints += axe(page)
         if kind == "rate":
             for key in "425":
                 page.keyboard.press(key)
@@ -135,6 +142,7 @@ def test_a_study_is_done_by_keyboard_alone_and_every_answer_is_kept(browser: Bro
         next_page(page, asked)
     assert seen == ["rate"] * 4 + ["read", "readability"] * 3
     expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
+    complaints += axe(page)
     kept = study.answers()
     by_scale = {scale: {s.score for s in kept.scores if s.scale == scale} for scale in ("quality", "sync", "realness")}
     assert by_scale == {"quality": {4}, "sync": {2}, "realness": {5}}
@@ -166,17 +174,21 @@ def test_answers_open_only_when_the_video_was_watched_and_skipping_is_not_watchi
 
 @pytest.mark.slow
 def test_words_are_chosen_by_touch_on_a_phone_where_nothing_runs_off_the_side(
-    browser: Browser, word_study: Served
+    browser: Browser, word_study: Served, axe: FindFaults
 ) -> None:
     context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     page = context.new_page()
-    complaints = begin(page, word_study)
+    complaints = begin(page, word_study, axe=axe)
+    seen: set[str] = set()
     for _ in range(10):
         asked = asks(page)
         kind = asked.split()[0]
         assert page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 0
         if kind != "readability":
             watched(page)
+        if kind not in seen:
+            seen.add(kind)
+            complaints += axe(page)
         for group in page.locator("[data-question]").all():
             target = group.locator("label").nth(1)
             box = target.bounding_box()
@@ -206,38 +218,3 @@ def test_without_javascript_the_forms_still_work(browser: Browser, word_study: S
     assert "Thank you" in page.content()
     assert word_study.answers().finished == {2}
     context.close()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_in_both_schemes(browser: Browser, study: Served, scheme: str) -> None:
-    context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
-    begin(page, study, 1)
-    watched(page)
-    for selector, ground in (
-        ("legend strong", "html"),
-        ("legend span", "html"),
-        (".grade", "label"),
-        ("button", "button"),
-    ):
-        assert contrast(page, selector, ground) >= 4.5, selector  # WCAG 2.2, 1.4.3
-    context.close()
-
-
-def contrast(page: Page, text: str, ground: str) -> float:
-    """Contrast of the colour of one element with the background of another, WCAG 2.2's formula."""
-    style = "(element, name) => getComputedStyle(element)[name].match(/[0-9.]+/g).slice(0, 3).map(Number)"
-    colours = [
-        page.locator(f"form.answers {text}").first.evaluate(style, "color"),
-        (page.locator("html") if ground == "html" else page.locator(f"form.answers {ground}").first).evaluate(
-            style, "backgroundColor"
-        ),
-    ]
-    light, dark = sorted((_luminance(colour) for colour in colours), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: list[float]) -> float:
-    red, green, blue = (c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

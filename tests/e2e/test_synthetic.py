@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.factories.warm_commands import run_command
+
 pytest.importorskip("espeakng_loader", reason="speech needs the extra 'demo'")
 pytest.importorskip("lightning_fabric", reason="training needs the extra 'train'")
-
-RUN = "from tlbench.cli.main import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tlbench(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a command in ``folder`` with caches of its own."""
     places = {"TLBENCH_CACHE": str(folder / "cache"), "TLBENCH_CHECKPOINTS": str(folder / "checkpoints")}
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *words],
-        cwd=folder,
-        env={**os.environ, **places, "COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(words, folder, {**os.environ, **places, "COLUMNS": "160"})
     assert done.returncode == code, done.stderr
     return done
 

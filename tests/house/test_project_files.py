@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.factories.site_factory import make_leaderboards
+from tlbench.leaderboard import build as leaderboard
 from tlbench.version import VERSION
 
 if sys.version_info >= (3, 11):
@@ -105,7 +107,8 @@ def workflow_commands(name: str) -> list[list[str]]:
 
 
 def test_leaderboards_and_site_need_no_torch(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "leaderboards", tmp_path / "leaderboards")
+    make_leaderboards(tmp_path).rename(tmp_path / "leaderboards")
+    leaderboard.build(tmp_path / "leaderboards")
     commands = [*workflow_commands("leaderboard"), *workflow_commands("site")]
     assert ["leaderboard", "check"] in commands
     assert any("--site" in words for words in commands)
@@ -145,28 +148,21 @@ def test_a_wheel_that_is_too_large_is_refused(tmp_path: Path) -> None:
         WHEEL_SIZE.main(tmp_path)
 
 
+def test_the_image_gets_all_that_an_installation_reads_and_the_torch_of_the_project(tmp_path: Path) -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    copied = [name for line in re.findall(r"^COPY (.+) \S+$", text, re.M) for name in line.split()]
+    read = [project["project"]["readme"], *project["project"]["license-files"]]
+    read += project["tool"]["setuptools"]["package-dir"].values()
+    assert all((ROOT / name).exists() for name in read)
+    assert {name.partition("/")[0] for name in read} <= set(copied)
+    (torch,) = [one for one in project["project"]["dependencies"] if one.startswith("torch")]
+    assert f'"{torch}"' in text
+    assert all(extra in project["project"]["optional-dependencies"] for extra in re.findall(r"\.\[(\w+)\]", text))
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").split()
+    assert not set(ignored) & set(copied)
+
+
 def test_python_dash_m_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "tlbench", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"tlbench, version {VERSION}\n"
-
-
-COMMENT = script("leaderboard_comment", ".ci")
-
-
-def test_the_comment_of_a_submission_shows_what_the_check_said_and_nothing_ends_its_block(tmp_path: Path) -> None:
-    said = "leaderboards/lrs2/x.json: changed\n```\n# a heading by a stranger\n````"
-    shown = COMMENT.comment("failure", said, "")
-    assert "refused something" in shown
-    assert f"`````text\n{said}\n`````" in shown
-    assert "```text\n(no output)\n```" in shown
-    assert "did not end (cancelled)" in COMMENT.comment("cancelled", "", "")
-    assert len(COMMENT.comment("success", "x" * 10**6, "y" * 10**6)) < 65_536
-
-
-def test_the_workflow_of_submissions_keeps_the_comment_and_may_write_nothing() -> None:
-    text = (ROOT / ".github" / "workflows" / "leaderboard.yml").read_text("utf-8")
-    assert "permissions:\n  contents: read\n" in text
-    assert text.count("write") == text.count("may write")
-    assert "name: leaderboard-comment" in text
-    assert "python .ci/leaderboard_comment.py" in text
-    assert (ROOT / ".github" / "PULL_REQUEST_TEMPLATE" / "leaderboard.md").is_file()

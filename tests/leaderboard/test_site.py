@@ -20,13 +20,13 @@ from tlbench.errors import TlbenchError
 from tlbench.leaderboard import build as leaderboard
 from tlbench.leaderboard.site import charts
 from tlbench.leaderboard.site.charts import Axis, ChartPoint, place_labels, scatter, tag, ticks
-from tlbench.leaderboard.site.dataset import cell, groups, pictures
+from tlbench.leaderboard.site.dataset import cell, date_of, groups, pictures
 from tlbench.leaderboard.site.front import front_card
 from tlbench.leaderboard.site.page import site_pages
 from tlbench.leaderboard.site.submit import repository, submit_context
 from tlbench.leaderboard.site.system import breakdowns
 from tlbench.leaderboard.standings import Board, kind_of, make_board
-from tlbench.leaderboard.submission import Computed
+from tlbench.leaderboard.submission import Computed, Published
 from tlbench.leaderboard.submission_file import digest, parse_submission
 from tlbench.metrics.catalogue import find_metric
 from tlbench.metrics.protocol import Protocol
@@ -204,6 +204,25 @@ def test_cells_have_value_rank_interval_and_the_mark_of_an_unfair_judge(site: Pa
     assert date == '<td class="text date">2026-11-29</td>'
     assert "syncnet" in trained
     assert 'href="grid/reads-as-well.json" download' in links
+
+
+@pytest.mark.parametrize(
+    ("url", "date"),
+    [
+        ("https://arxiv.org/abs/2303.17480", "2023-03"),
+        ("https://arxiv.org/pdf/0704.0001v2", "2007-04"),
+        ("https://arxiv.org/abs/2313.17480", ""),  # no month
+        ("https://arxiv.org/abs/cs/0112017", ""),
+        ("https://example.org/abs/2303.17480", ""),
+    ],
+)
+def test_the_date_of_a_papers_figures_is_the_month_of_its_number_on_arxiv(url: str, date: str) -> None:
+    assert date_of(Published("x", "lrs2", "system", "a-paper", "A title", url, ())) == date
+
+
+def test_every_row_of_this_repository_has_a_date(own_boards: dict[str, Board]) -> None:
+    for board in own_boards.values():
+        assert all(date_of(entry.submission) for entry in board.entries)
 
 
 def test_only_numbers_of_rank_1_are_bold(board: Board) -> None:
@@ -533,7 +552,7 @@ def test_names_in_the_plots_of_this_repository_do_not_cover_each_other(
 
 def test_the_papers_figures_have_their_pages(own_boards: dict[str, Board]) -> None:
     assert {"lrs2", "lrw", "talklip-user-study"} <= own_boards.keys()
-    made = site_pages(list(own_boards.values()))
+    made = site_pages([own_boards[name] for name in ("grid", "lrs2", "lrw", "talklip-user-study")])
     assert "TalkLip (g+c): LSE-C 8.53, WER1 (%) 23.43" in made["index.html"]
     assert 'href="boards/lrs2/published-wav2lip.html"' in made["index.html"]
     assert "boards/lrs2/published-talklip-g-c.html" in made

@@ -19,6 +19,7 @@ from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
 from tlbench.observing.face_options import FaceOptions
 from tlbench.scoring.aggregate_folder import aggregate
+from tlbench.scoring.announcement import read_announcement
 from tlbench.scoring.options import MetricOptions
 from tlbench.scoring.record import read_records
 from tlbench.scoring.result import Result
@@ -121,13 +122,23 @@ def test_a_missing_and_a_broken_clip_are_counted_with_their_reason(desk: Path) -
     }
 
 
-def test_the_same_bytes_elsewhere_give_the_same_records_from_the_cache(desk: Path) -> None:
-    first = pixels()
+def test_the_same_bytes_elsewhere_give_the_same_records_from_the_cache(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlbench.scoring.announcement.SECONDS_BETWEEN", 0.0)
+    cached: list[tuple[int, int]] = []
+
+    def hear(name: str, seen: Observation | None, done: int, total: int) -> None:
+        about = read_announcement(Path("out") / "gen")
+        assert about is not None
+        cached.append((seen.cached if seen else 0, about.from_cache))
+
+    first = pixels(progress=hear)
+    assert cached == [(0, 0)] * 4
     before = lines()
     shutil.move(desk / "gen", desk / "another name")
-    cached: list[int] = []
-    again = pixels("another name", name="gen", progress=lambda _, seen, *__: cached.append(seen.cached if seen else 0))
-    assert cached == [1, 1, 1, 1]
+    again = pixels("another name", name="gen", progress=hear)
+    assert cached[4:] == [(1, 1), (1, 2), (1, 3), (1, 4)]
     assert lines() == before
     assert again.rows()[0].value == first.rows()[0].value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,9 +24,9 @@ def known_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlbench.scoring.result_file.all_metrics", lambda: [LEVEL])
 
 
-def begin(folder: Path, done: int) -> None:
-    """The files of a run that has scored so many clips."""
-    with announced(folder, ABOUT):
+def begin(folder: Path, done: int, from_cache: int = 0) -> None:
+    """The files of a run that has scored so many clips, some of them from the cache."""
+    with announced(folder, replace(ABOUT, from_cache=from_cache)):
         content = (folder / RUNNING_NAME).read_bytes()
     (folder / RUNNING_NAME).write_bytes(content)
     (folder / "records.jsonl.partial").write_text("{}\n" * done)
@@ -63,6 +64,15 @@ def test_a_run_says_how_far_it_is_and_how_long_the_rest_takes(tmp_path: Path) ->
     assert states(tmp_path)["ours"].state == "stopped"
 
 
+def test_clips_from_the_cache_say_nothing_of_the_time_left(tmp_path: Path) -> None:
+    begin(tmp_path / "ours", 20, from_cache=15)
+    begin(tmp_path / "first", 15, from_cache=15)
+    with owned(tmp_path / "ours", tmp_path / "first"):
+        found = states(tmp_path, 600)
+    assert found["ours"].told == "20 of 40 clips, about 40 min left"  # 5 in 10 minutes, 20 to go
+    assert found["first"].told == "15 of 40 clips"
+
+
 def test_only_what_is_new_in_a_file_of_records_is_read(tmp_path: Path) -> None:
     begin(tmp_path / "ours", 10)
     runs = Runs(tmp_path)
@@ -84,7 +94,7 @@ def test_what_can_not_be_read_is_said_without_the_folder(tmp_path: Path) -> None
     assert found.told.startswith("result.json: not a JSON file")
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "x", '{"schema": "tlbench.running/1", "clips": -1}'])
+@pytest.mark.parametrize("text", ["{}", "[1]", "x", '{"schema": "tlbench.running/2", "clips": -1}'])
 def test_an_announcement_of_something_else_is_ignored(tmp_path: Path, text: str) -> None:
     begin(tmp_path / "ours", 1)
     (tmp_path / "ours" / RUNNING_NAME).write_text(text)
@@ -123,3 +133,19 @@ def test_an_announcement_is_gone_when_the_run_has_ended_and_stays_when_it_was_st
     with pytest.raises(KeyboardInterrupt), announced(tmp_path, ABOUT):
         raise KeyboardInterrupt
     assert read_announcement(tmp_path) == ABOUT
+
+
+def test_clips_from_the_cache_are_announced_at_most_every_two_seconds(tmp_path: Path) -> None:
+    times = [0.0]
+    with announced(tmp_path, ABOUT, lambda: times[-1]) as say:
+        found = []
+        for seconds, from_cache in ((0.5, 1), (1.9, 2), (2.0, 3), (3.9, 4), (4.0, 5), (9.0, 5)):
+            times.append(seconds)
+            say(from_cache)
+            about = read_announcement(tmp_path)
+            assert about is not None
+            found.append(about.from_cache)
+        written = (tmp_path / RUNNING_NAME).stat().st_mtime_ns
+        say(5)
+        assert (tmp_path / RUNNING_NAME).stat().st_mtime_ns == written
+    assert found == [0, 0, 3, 3, 5, 5]

@@ -105,7 +105,7 @@ class ScoreProgress(_Drawn):
             self._nodes.add(observation.node)
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
             self.say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
-        self._cached += 0 < observation.cached == len(observation.evidence)
+        self._cached += observation.from_cache
 
 
 class DownloadProgress(_Drawn):

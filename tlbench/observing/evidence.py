@@ -96,6 +96,11 @@ class Observation:
     processor: str = ""
     node: str = ""
 
+    @property
+    def from_cache(self) -> bool:
+        """Whether all of its evidence came from the cache, so that the clip took no time."""
+        return 0 < self.cached == len(self.evidence)
+
 
 def check_finite(evidence: Evidence, clip_id: str) -> None:
     """Raises ClipError ``not-finite`` if a number of the evidence, or one that it was decoded from, is NaN or infinite.

@@ -83,9 +83,10 @@ def run(
     processors: set[str] = set()
     features = out / FEATURES_NAME if shard is None else shard.features(out)
     about = Announcement(name, result.dataset, result.split, len(clips), started.isoformat(timespec="seconds"))
-    with announced(out, about) if shard is None else nullcontext():
+    with announced(out, about) if shard is None else nullcontext() as say:
+        told = progress if say is None else _announcing(say, progress)
         with FeatureWriter(features) if setup.sets else nullcontext() as writer:
-            of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, writer, progress)
+            of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, writer, told)
             result = aggregate_like(result, of_run)
             if writer is not None and setup.real is not None:
                 observe_real(writer, clips, setup, setup.real, options, shard, progress)
@@ -97,6 +98,21 @@ def run(
             features.unlink()  # the cache has them
         result.write(out / FILE_NAME)
     return result
+
+
+def _announcing(say: Callable[[int], None], progress: Progress | None) -> Progress:
+    """The progress that also says in the run's folder how many clips came from the cache."""
+    from_cache = 0
+
+    def told(name: str, observation: Observation | None, done: int, total: int) -> None:
+        nonlocal from_cache
+        if observation is not None:
+            from_cache += observation.from_cache
+            say(from_cache)
+        if progress is not None:
+            progress(name, observation, done, total)
+
+    return told
 
 
 def with_provenance(result: Result, setup: Setup, started: datetime, processors: Collection[str]) -> Result:

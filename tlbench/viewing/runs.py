@@ -148,7 +148,8 @@ class Runs:
         if not owned:
             return replace(about, state="stopped", told=f"at {clips}; the same command goes on")
         seconds = self._clock() - datetime.fromisoformat(of.started).timestamp()
-        left = "" if not done or seconds <= 0 else f", about {_duration(seconds * (of.clips - done) / done)} left"
+        worked = done - of.from_cache  # clips from the cache take no time, so they say nothing of those that are left
+        left = f", about {_duration(seconds * (of.clips - done) / worked)} left" if worked > 0 and seconds > 0 else ""
         return replace(about, state="running", told=clips + left)
 
     def _of_shards(self, found: RunState, path: Path) -> RunState:

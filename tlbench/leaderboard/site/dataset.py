@@ -48,6 +48,8 @@ _ASKED = {
     "study/readability": "how well people who know the word can read it from the lips, mean of answers from 1 to 5",
 }
 DESK, PHONE = (620, 430), (340, 380)  # pixels
+# Identifiers since April 2007 begin with year and month: https://info.arxiv.org/help/arxiv_identifier.html
+_ARXIV = re.compile(r"https?://arxiv\.org/(?:abs|pdf)/(\d\d)(0[1-9]|1[0-2])\.\d{4,5}(?!\d)")
 
 
 def meanings() -> dict[str, str]:
@@ -147,9 +149,13 @@ def _row(board: Board, table: BoardTable, entry: Entry) -> dict[str, Any]:
 
 
 def date_of(submission: Submission) -> str:
-    """The day on which a system was scored, ``2026-11-24``; "" for a paper's figures, whose records have no day."""
+    """The day on which a system was scored, ``2026-11-24``; "" if the record does not say it.
+
+    For a paper's figures the month in which arXiv numbered the paper, ``2023-03``; "" for papers that are elsewhere.
+    """
     if isinstance(submission, Published):
-        return ""
+        numbered = _ARXIV.match(submission.url)
+        return "" if numbered is None else f"20{numbered[1]}-{numbered[2]}"
     found = re.match(r"\d{4}-\d\d-\d\d", str(submission.result.provenance.get("finished", "")))
     return "" if found is None else found[0]
 
