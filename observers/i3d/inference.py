@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tlbench.observing.fixed_passes import FixedPasses
 from tlbench.observing.fused_layers import fuse
-from tlbench.observing.one_thread import each_on_one_thread
-from tlbench.observing.precision import exact_products
 
 from .model import I3DModel, VideoUnit, as_network_input
 
 
 def fused(model: I3DModel) -> I3DModel:
-    """The network with each batch normalisation fused into the convolution before it, in place, channels last."""
+    """The network with each batch normalisation fused into the convolution before it, in place."""
     for unit in [module for module in model.modules() if isinstance(module, VideoUnit)]:
         conv = unit.conv3d
         assert isinstance(conv, nn.Conv3d)
@@ -25,7 +24,7 @@ def fused(model: I3DModel) -> I3DModel:
         conv.weight = nn.Parameter(weight.float(), requires_grad=False)
         conv.bias = nn.Parameter(bias.float(), requires_grad=False)
         unit.batch3d = nn.Identity()
-    return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+    return model
 
 
 class I3DInference:
@@ -33,9 +32,9 @@ class I3DInference:
 
     def __init__(self, model: I3DModel, device: str) -> None:
         self.frames = model.dims.frames
-        self._side, self._classes = model.dims.side, model.dims.classes
+        self._side = model.dims.side
         self._device = torch.device(device)
-        self._model = fused(model).to(self._device)
+        self._network = FixedPasses(fused(model), 1, model.dims.classes, self._device, torch.channels_last_3d)
 
     @torch.inference_mode()
     def prepared(self, pictures: np.ndarray) -> Tensor:
@@ -44,12 +43,5 @@ class I3DInference:
 
     def logits(self, frames: Tensor) -> np.ndarray:
         """(3, windows x frames, side, side) to (windows, classes) float32, a window after the other."""
-        windows = [frames[:, start : start + self.frames] for start in range(0, frames.shape[1], self.frames)]
-        found = each_on_one_thread(self._of_one, windows) if self._device.type == "cpu" else map(self._of_one, windows)
-        return np.concatenate([np.zeros((0, self._classes), np.float32), *found])
-
-    @torch.inference_mode()
-    def _of_one(self, window: Tensor) -> np.ndarray:
-        with exact_products(self._device):
-            found = self._model(window[None].contiguous(memory_format=torch.channels_last_3d))
-        return np.asarray(found.float().cpu().numpy())
+        windows = frames.reshape(len(frames), -1, self.frames, *frames.shape[2:])
+        return self._network(windows.movedim(1, 0))

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tlbench.checkpoints.card import read_card
+from tlbench.checkpoints.catalogue import given_checkpoint
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.crops import CROP_IDS, CROPS
+from tlbench.errors import ClipError
+from tlbench.media.crops import CROPS
 from tlbench.media.views import View
-from tlbench.observing.cropping import CropStream, crop_needs
+from tlbench.observing.crop_observer import CropObserver
+from tlbench.observing.cropping import CropStream
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +69,7 @@ class _I3DClipState(ClipState):
         return Evidence(observer, {"frames": self._frames, "features": np.concatenate(self._done)})
 
 
-class I3D(Observer):
+class I3D(CropObserver):
     """The logits of each window of 16 frames of the generated video, one window after the other.
 
     Evidence
@@ -81,7 +82,6 @@ class I3D(Observer):
     name: ClassVar[str] = "i3d"
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(weights=True)
-    views: ClassVar[dict[str, str]] = CROP_IDS
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True
     read_published: ClassVar[str] = "tlbench.observers.i3d.checkpoint:read_published"
@@ -105,26 +105,11 @@ class I3D(Observer):
 
         One view at a time: the features of a set are of one crop.
         """
-        if weights is None:
-            card = read_card(Path(__file__).with_name("card.toml"))
-            raise TlbenchError(
-                f"i3d needs its checkpoint: run `tlbench checkpoints fetch {card.name}`, or download {card.url} and "
-                f"pass --weights {card.name}={card.file}"
-            )
+        path = given_checkpoint(cls.name, weights)
         from .checkpoint import load_model
         from .inference import I3DInference
 
-        return cls(I3DInference(load_model(weights), device), CROPS[views[0]])
-
-    @classmethod
-    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """The boxes of the crop; none for the whole frame."""
-        return crop_needs(cls.needs, CROPS[views[0]])
-
-    @classmethod
-    def recipe(cls, view: str) -> View:
-        """The steps of the crop."""
-        return CROPS[view]
+        return cls(I3DInference(load_model(path), device), CROPS[views[0]])
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _I3DClipState(clip, self._crop, self._inference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import cv2
 import numpy as np
@@ -19,7 +19,11 @@ from tlbench.observing.cropping import CropStream, crop_needs, faces_shown, firs
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
 
-from .embedding import FaceEmbedding, cosine
+from .likeness import cosine
+from .real_faces import RealFaces
+
+if TYPE_CHECKING:
+    from .embedding import FaceEmbedding
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class _IdentityClipState(ClipState):
         self._embed = embed
         self._source = source
         self._seen, self._real = CropStream(view.picture), CropStream(view.picture)
+        self._real_faces: RealFaces | None = None
         self.frames = 0
         self.reference_seen = 0
         self.cosines: list[float] = []
@@ -55,8 +60,13 @@ class _IdentityClipState(ClipState):
             self.frames += len(chunk.generated)
             pictures = self._seen.pictures(chunk.generated, chunk.boxes)
             shown = faces_shown(chunk.generated, self.clip_boxes)[: len(pictures)]
-            for picture in pictures[shown]:
-                self._compare(picture, self._source)
+            self._compare(pictures[shown], [self._source] * int(shown.sum()))
+
+    def real_faces(self) -> RealFaces:
+        """The embeddings of the real video: those that a run of another system has found, and this clip's."""
+        if self._real_faces is None:
+            self._real_faces = RealFaces(self._embed, self.of_reference)
+        return self._real_faces
 
     def _compare_frames(self, chunk: ClipChunk) -> None:
         if chunk.generated is None or chunk.reference is None:
@@ -69,16 +79,16 @@ class _IdentityClipState(ClipState):
         shown = np.ones(count, dtype=bool)
         if self._seen.by_box:
             shown = faces_shown(reference, self.clip_boxes, self.clip_reference_boxes or self.clip_boxes)
-        for number in np.flatnonzero(shown[: min(len(seen), len(real))]):
-            wanted = self._embed(real[number])
-            if wanted is not None:
-                self._compare(seen[number], wanted)
+        compared = np.flatnonzero(shown[: min(len(seen), len(real))])
+        wanted = self.real_faces().of_frames(reference.start + compared, real[compared])
+        with_face = [number for number, face in zip(compared, wanted, strict=True) if face is not None]
+        self._compare(seen[with_face], [face for face in wanted if face is not None])
 
-    def _compare(self, picture: np.ndarray, wanted: np.ndarray) -> None:
-        self.reference_seen += 1
-        found = self._embed(picture)
-        if found is not None:
-            self.cosines.append(cosine(found, wanted))
+    def _compare(self, pictures: np.ndarray, wanted: Sequence[np.ndarray]) -> None:
+        self.reference_seen += len(wanted)
+        found, embeddings = self._embed(pictures)
+        of_found = [face for face, there in zip(wanted, found, strict=True) if there]
+        self.cosines += [cosine(own, face) for own, face in zip(embeddings, of_found, strict=True)]
 
 
 class Identity(Observer):
@@ -95,14 +105,15 @@ class Identity(Observer):
     """
 
     name: ClassVar[str] = "identity"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: dlib's network by torch, which moves the last digits of an embedding
     needs: ClassVar[Needs] = Needs(reference=True, boxes=True, framing=True)
     views: ClassVar[dict[str, str]] = {name: view.picture.id for name, view in VIEWS.items()}
     default_view: ClassVar[str] = "face-256"
+    shares_reference: ClassVar[bool] = True
 
-    def __init__(self, view: IdentityView) -> None:
+    def __init__(self, view: IdentityView, embed: FaceEmbedding, embed_source: FaceEmbedding) -> None:
         self._view = view
-        self._embed = FaceEmbedding(of_crop=view.picture.frames_face)
+        self._embed, self._embed_source = embed, embed_source
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
@@ -110,6 +121,12 @@ class Identity(Observer):
         view = VIEWS[views[0]]
         needs = replace(cls.needs, reference=not view.with_source, source=view.with_source)
         return crop_needs(needs, view.picture)
+
+    @classmethod
+    def usual_view(cls, clips: Sequence[Clip]) -> str:
+        """``source`` if no clip has a real video and some have a source picture."""
+        pairs = any(clip.reference is not None for clip in clips)
+        return "source" if not pairs and any(clip.source is not None for clip in clips) else cls.default_view
 
     @classmethod
     def lacking(cls, views: Sequence[str]) -> str:
@@ -128,7 +145,11 @@ class Identity(Observer):
         packed: bool = False,
     ) -> Identity:
         """Build it. Raises TlbenchError without the extra ``landmarks``."""
-        return cls(VIEWS[views[0]])
+        from .embedding import FaceEmbedding
+
+        view = VIEWS[views[0]]
+        of_crop, of_frame = (FaceEmbedding(device, of_crop=crop) for crop in (view.picture.frames_face, False))
+        return cls(view, of_crop, of_frame)
 
     @classmethod
     def recipe(cls, view: str) -> View:
@@ -146,10 +167,10 @@ class Identity(Observer):
         picture = cv2.imread(str(clip.source), cv2.IMREAD_COLOR_RGB)
         if picture is None:
             raise ClipError("unreadable", f"clip {clip.id}: the source picture {clip.source.name} can't be read")
-        found = FaceEmbedding(of_crop=False)(picture)
-        if found is None:
+        found, embeddings = self._embed_source(picture[None])
+        if not found[0]:
             raise ClipError("no-face", f"clip {clip.id}: no face is found in the source picture {clip.source.name}")
-        return found
+        return np.asarray(embeddings[0])
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [self._compute(state) for state in states if isinstance(state, _IdentityClipState)]
@@ -157,5 +178,7 @@ class Identity(Observer):
     def _compute(self, state: _IdentityClipState) -> Evidence | ClipError:
         if not state.frames:
             return ClipError("no-frames", "the videos have no frame in common; check the files")
+        if not self._view.with_source:
+            state.of_reference = state.real_faces().evidence(self.name)
         cosines = np.array(state.cosines, dtype=np.float64)
         return Evidence(self.name, {"frames": state.frames, "reference_seen": state.reference_seen, "cosine": cosines})

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tlbench.observing.fixed_passes import FixedPasses
 from tlbench.observing.fused_layers import fuse
-from tlbench.observing.one_thread import each_on_one_thread
-from tlbench.observing.precision import exact_products
 
 from .model import ConvUnit, InceptionModel, as_network_input
 
@@ -19,7 +18,7 @@ FRAMES_A_PASS = 4  # enough for full speed of one thread; the products' last dig
 
 
 def fused(model: InceptionModel) -> InceptionModel:
-    """The network with each batch normalisation fused into the convolution before it, in place, channels last."""
+    """The network with each batch normalisation fused into the convolution before it, in place."""
     for unit in [module for module in model.modules() if isinstance(module, ConvUnit)]:
         conv = unit.conv
         assert isinstance(conv, nn.Conv2d)
@@ -27,7 +26,7 @@ def fused(model: InceptionModel) -> InceptionModel:
         conv.weight = nn.Parameter(weight.float(), requires_grad=False)
         conv.bias = nn.Parameter(bias.float(), requires_grad=False)
         unit.bn = nn.Identity()
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model
 
 
 class InceptionInference:
@@ -35,9 +34,8 @@ class InceptionInference:
 
     def __init__(self, model: InceptionModel, device: str) -> None:
         self._side = model.dims.side
-        self._features = model.dims.features
         self._device = torch.device(device)
-        self._model = fused(model).to(self._device)
+        self._network = FixedPasses(fused(model), FRAMES_A_PASS, model.dims.features, self._device, torch.channels_last)
 
     @torch.inference_mode()
     def prepared(self, pictures: np.ndarray) -> Tensor:
@@ -46,20 +44,8 @@ class InceptionInference:
 
     def features(self, waiting: Tensor) -> np.ndarray:
         """(n, 3, side, side) to (n, features) float32."""
-        passes = [waiting[start : start + FRAMES_A_PASS] for start in range(0, len(waiting), FRAMES_A_PASS)]
-        found = each_on_one_thread(self._pass, passes) if self._device.type == "cpu" else list(map(self._pass, passes))
-        return np.concatenate([self.empty(), *found])
-
-    @torch.inference_mode()
-    def _pass(self, pictures: Tensor) -> np.ndarray:
-        """(n, 3, side, side), at most :data:`FRAMES_A_PASS`, to (n, features); fewer are filled up with grey."""
-        missing = FRAMES_A_PASS - len(pictures)
-        if missing:
-            pictures = torch.cat([pictures, pictures.new_zeros(missing, *pictures.shape[1:])])
-        with exact_products(self._device):
-            found = self._model(pictures.contiguous(memory_format=torch.channels_last))[: FRAMES_A_PASS - missing]
-        return np.asarray(found.float().cpu().numpy())
+        return self._network(waiting)
 
     def empty(self) -> np.ndarray:
         """(0, features) float32."""
-        return np.zeros((0, self._features), np.float32)
+        return self._network.empty()

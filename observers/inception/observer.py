@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tlbench.checkpoints.card import read_card
+from tlbench.checkpoints.catalogue import given_checkpoint
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.crops import CROP_IDS, CROPS
+from tlbench.errors import ClipError
+from tlbench.media.crops import CROPS
 from tlbench.media.views import View
-from tlbench.observing.cropping import CropStream, crop_needs
+from tlbench.observing.crop_observer import CropObserver
+from tlbench.observing.cropping import CropStream
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +63,7 @@ class _InceptionClipState(ClipState):
         return np.concatenate([self._inference.empty(), *self._done])
 
 
-class Inception(Observer):
+class Inception(CropObserver):
     """The features of each frame of the generated video.
 
     Evidence
@@ -75,7 +76,6 @@ class Inception(Observer):
     name: ClassVar[str] = "inception"
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(weights=True)
-    views: ClassVar[dict[str, str]] = CROP_IDS
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True
     read_published: ClassVar[str] = "tlbench.observers.inception.checkpoint:read_published"
@@ -99,26 +99,11 @@ class Inception(Observer):
 
         One view at a time: the features of a set are of one crop.
         """
-        if weights is None:
-            card = read_card(Path(__file__).with_name("card.toml"))
-            raise TlbenchError(
-                f"inception needs its checkpoint: run `tlbench checkpoints fetch {card.name}`, or download {card.url} "
-                f"and pass --weights {card.name}={card.file}"
-            )
+        path = given_checkpoint(cls.name, weights)
         from .checkpoint import load_model
         from .inference import InceptionInference
 
-        return cls(InceptionInference(load_model(weights), device), CROPS[views[0]])
-
-    @classmethod
-    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """The boxes of the crop; none for the whole frame."""
-        return crop_needs(cls.needs, CROPS[views[0]])
-
-    @classmethod
-    def recipe(cls, view: str) -> View:
-        """The steps of the crop."""
-        return CROPS[view]
+        return cls(InceptionInference(load_model(path), device), CROPS[views[0]])
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _InceptionClipState(self._crop, self._inference)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tlbench.checkpoints.card import read_card
+from tlbench.checkpoints.catalogue import given_checkpoint
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.crops import CROP_IDS, CROPS
+from tlbench.errors import ClipError
+from tlbench.media.crops import CROPS
 from tlbench.media.views import View
-from tlbench.observing.cropping import CropStream, crop_needs, faces_shown, first_frames
+from tlbench.observing.crop_observer import CropObserver
+from tlbench.observing.cropping import CropStream, faces_shown, first_frames
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs
 
 from .channel_file import lacking_channels
 
@@ -70,7 +71,7 @@ class _LPIPSClipState(ClipState):
             )
 
 
-class LPIPS(Observer):
+class LPIPS(CropObserver):
     """The perceptual distance of each pair of frames.
 
     Evidence
@@ -84,18 +85,12 @@ class LPIPS(Observer):
     name: ClassVar[str] = "lpips"
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(reference=True, weights=True)
-    views: ClassVar[dict[str, str]] = CROP_IDS
     default_view: ClassVar[str] = "whole-frame"
     read_published: ClassVar[str] = "tlbench.observers.lpips.checkpoint:read_published"
 
     def __init__(self, crop: View, distance: PairDistance) -> None:
         self._crop = crop
         self._distance = distance
-
-    @classmethod
-    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """Also the boxes of a crop of the face."""
-        return crop_needs(cls.needs, CROPS[views[0]])
 
     @classmethod
     def lacking(cls, views: Sequence[str]) -> str:
@@ -117,21 +112,11 @@ class LPIPS(Observer):
 
         Raises TlbenchError if there are no weights, they do not fit, or the package lpips is not installed.
         """
-        if weights is None:
-            card = read_card(Path(__file__).with_name("card.toml"))
-            raise TlbenchError(
-                f"lpips needs its checkpoint: run `tlbench checkpoints fetch {card.name}`, or download {card.url} and "
-                f"pass --weights {card.name}={card.file}"
-            )
+        path = given_checkpoint(cls.name, weights)
         from .checkpoint import load_model
         from .inference import PairDistance
 
-        return cls(CROPS[views[0]], PairDistance(load_model(weights), device))
-
-    @classmethod
-    def recipe(cls, view: str) -> View:
-        """The steps of the crop."""
-        return CROPS[view]
+        return cls(CROPS[views[0]], PairDistance(load_model(path), device))
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _LPIPSClipState(clip, self._crop, self._distance)

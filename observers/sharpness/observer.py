@@ -10,11 +10,12 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.crops import CROP_IDS, CROPS
+from tlbench.media.crops import CROPS
 from tlbench.media.views import View
-from tlbench.observing.cropping import CropStream, crop_needs, faces_shown
+from tlbench.observing.crop_observer import CropObserver
+from tlbench.observing.cropping import CropStream, faces_shown
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs
 
 from .laplacian import laplacian_variance
 
@@ -39,7 +40,7 @@ class _SharpnessClipState(ClipState):
         self.variances += [laplacian_variance(picture) for picture in pictures[shown]]
 
 
-class Sharpness(Observer):
+class Sharpness(CropObserver):
     """The variance of the Laplacian in each generated frame that shows the face.
 
     Evidence
@@ -53,16 +54,10 @@ class Sharpness(Observer):
     name: ClassVar[str] = "sharpness"
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(boxes=True, framing=True)
-    views: ClassVar[dict[str, str]] = CROP_IDS
     default_view: ClassVar[str] = "face-256"
 
     def __init__(self, crop: View) -> None:
         self._crop = crop
-
-    @classmethod
-    def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
-        """The boxes of the crop; none for the whole frame."""
-        return crop_needs(cls.needs, CROPS[views[0]])
 
     @classmethod
     def load(
@@ -76,11 +71,6 @@ class Sharpness(Observer):
         packed: bool = False,
     ) -> Sharpness:
         return cls(CROPS[views[0]])
-
-    @classmethod
-    def recipe(cls, view: str) -> View:
-        """The steps of the crop."""
-        return CROPS[view]
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _SharpnessClipState(self._crop)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tlbench.checkpoints.card import read_card
+from tlbench.checkpoints.catalogue import given_checkpoint
 from tlbench.datasets.clip import Clip
-from tlbench.errors import ClipError, TlbenchError
+from tlbench.errors import ClipError
 from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, sounding_seconds
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.views import View
@@ -109,15 +109,11 @@ class SyncNet(Observer):
         TlbenchError
             If there are no weights, they do not fit, or a view shows other pictures than the network needs.
         """
-        if weights is None:
-            card = read_card(Path(__file__).with_name("card.toml"))
-            raise TlbenchError(
-                f"syncnet needs its checkpoint: download {card.url} and pass --weights {card.name}={card.file}"
-            )
+        path = given_checkpoint(cls.name, weights)
         from .checkpoint import load_model
         from .fast_model import FastSyncNet
 
-        return cls(FastSyncNet(load_model(weights)), views, device)
+        return cls(FastSyncNet(load_model(path)), views, device)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.factories.media_factory import picture
+from tests.factories.observer_weights import formula_weights
 from tlbench.calibration.calibrate import calibrate
 from tlbench.calibration.verdicts import Calibration
 from tlbench.datasets.clip import Clip
@@ -329,6 +330,20 @@ def test_everything_the_observers_can_tell_is_the_default(desk: Path) -> None:
     assert {metric.observer for metric in found.metrics} == {"pixels"}
     assert {"psnr_mouth", "ssim_frame", "psnr"} <= {metric.name for metric in found.metrics}
     assert any("no checkpoint" in line for line in found.left_out)
+
+
+@pytest.mark.slow
+def test_a_number_of_a_whole_set_is_calibrated_and_kept(desk: Path, tmp_path: Path) -> None:
+    weights = {"inception": formula_weights("inception", tmp_path)}
+    found = run([BLUR], metrics=["kid"], weights=weights)
+    assert [metric.key for metric in found.metrics] == ["kid/sound"]
+    values = [point.value for point in found.curve("blur", "kid/sound").points]
+    assert all(value is not None for value in values)
+    assert len(set(values)) == 3
+    shutil.rmtree("out/work")  # what is done is read again
+    assert run([BLUR], metrics=["kid"], weights=weights).curves == found.curves
+    with pytest.raises(TlbenchError, match="tlbench checkpoints fetch inception"):
+        run([BLUR], metrics=["kid"])
 
 
 def test_progress_hears_of_making_and_of_scoring(desk: Path) -> None:

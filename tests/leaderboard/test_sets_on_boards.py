@@ -73,6 +73,19 @@ def test_the_board_ranks_by_intervals_and_says_what_is_not_recomputed() -> None:
     assert "a hash of the features" in page
 
 
+def test_a_system_that_was_trained_with_the_columns_network_is_marked_in_that_column() -> None:
+    trained = {"A": ("inception",), "B": ("none",), "C": ("alexnet", "other:ours")}
+    made = [submit(with_fid(name, 20), known_cards(), trained_with=names) for name, names in trained.items()]
+    (table,) = [
+        table
+        for table in make_board("grid", [Entry(f"{one.name}.json", one) for one in made]).tables
+        if "fid/sound" in table.columns
+    ]
+    marked = {file: {key for key, number in own.items() if number.overlap} for file, own in table.standings.items()}
+    assert marked == {"A.json": {"fid/sound"}, "B.json": set(), "C.json": set()}
+    assert any("no fair judge" in note for note in table.notes)
+
+
 def test_a_number_of_other_weights_or_another_split_is_refused() -> None:
     result = with_fid("Mine", 20)
     for protocol in (replace(PROTOCOL, weights="0" * 12), replace(PROTOCOL, split="train")):

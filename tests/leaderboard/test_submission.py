@@ -215,7 +215,7 @@ def test_a_control_was_trained_with_nothing() -> None:
 
 def test_an_observer_the_system_was_trained_with_is_marked() -> None:
     made = submit(filed_result(), CARDS, trained_with=["syncnet"])
-    ssim, lse_c = made.result.metrics
+    ssim, lse_c = (made.result.protocols[metric.key] for metric in made.result.metrics)
     assert list(made.overlaps or {}) == ["syncnet"]
     assert (comes_from_relative(made, ssim), comes_from_relative(made, lse_c)) == (False, True)
 

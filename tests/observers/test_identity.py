@@ -16,8 +16,13 @@ from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.dlib_models import MODELS
 from tlbench.media.face_crop import steady
 from tlbench.media.video_reader import VideoReader
+from tlbench.media.video_writer import write_video
 from tlbench.metrics.catalogue import find_metric
-from tlbench.observers.identity.embedding import NETWORK, PREDICTOR, FaceEmbedding, cosine
+from tlbench.observers.identity.chips import PREDICTOR
+from tlbench.observers.identity.embedding import FACES_A_PASS, FaceEmbedding
+from tlbench.observers.identity.likeness import cosine
+from tlbench.observers.identity.model import network_of
+from tlbench.observers.identity.network_file import NETWORK, published_layers, read_layers
 from tlbench.observers.identity.observer import Identity
 from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.face_boxes import BoxRule
@@ -65,10 +70,34 @@ def test_an_embedding_is_what_dlibs_own_calls_give(astronaut: np.ndarray) -> Non
     shape = dlib.shape_predictor(str(models / PREDICTOR))(astronaut, face)
     network = dlib.face_recognition_model_v1(str(models / NETWORK))
     expected = np.array(network.compute_face_descriptor(astronaut, shape))
-    found = FaceEmbedding(of_crop=False)(astronaut)
-    assert found is not None
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert found.shape == (128,)
+    found, (embedding,) = FaceEmbedding("cpu", of_crop=False)(astronaut[None])
+    assert found.tolist() == [True]
+    assert np.abs(embedding - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert embedding.shape == (128,)
+
+
+@needs_dlib
+def test_an_embedding_does_not_depend_on_the_faces_beside_it(astronaut: np.ndarray, speaker: np.ndarray) -> None:
+    embed = FaceEmbedding("cpu", of_crop=True)
+    wall = np.full_like(astronaut, 128)
+    mixed = np.stack([speaker, wall, *[astronaut] * FACES_A_PASS, speaker])
+    found, embeddings = embed(mixed)
+    assert found.tolist() == [True, False, *[True] * (FACES_A_PASS + 1)]
+    assert np.array_equal(embeddings[0], embed(speaker[None])[1][0])
+    assert np.array_equal(embeddings[0], embeddings[-1])
+    assert np.ptp(embeddings[1:-1], axis=0).max() == 0
+    assert not embed(wall[None])[0].any()
+
+
+@needs_dlib
+def test_another_networks_parameters_are_refused(tmp_path: Path) -> None:
+    layers = published_layers()
+    for wrong in (layers[:-1], [layers[0][:-1], *layers[1:]], [layers[2], *layers[1:]]):
+        with pytest.raises(ValueError, match=r"layers|numbers for"):
+            network_of(wrong)
+    (tmp_path / "old.dat").write_bytes(b"\x01\x05con_4\x01\x01")
+    with pytest.raises(ValueError, match="a tensor of version 1, known is 2"):
+        read_layers(tmp_path / "old.dat")
 
 
 def box_of(frame: np.ndarray) -> np.ndarray:
@@ -146,6 +175,36 @@ def test_a_generated_face_that_is_not_found_is_an_error_and_a_real_one_counts_no
     (of_wall,) = observer.compute([state])
     assert isinstance(of_wall, Evidence)
     assert csim(of_wall) is None
+
+
+@needs_dlib
+def test_a_real_video_is_embedded_once_for_all_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = CLIPS / "clip_c256.mp4"
+    frames = VideoReader(real).frames(10**6)
+    longer = [frame for chunk in frames for frame in chunk.rgb][:6]
+    for name, shown, blur in (("a", longer[:4], 1), ("b", longer, 2)):
+        made = np.stack([cv2.GaussianBlur(picture, (0, 0), blur) for picture in shown])
+        write_video(tmp_path / f"{name}.mp4", made, 25)
+    write_video(tmp_path / "real.mp4", np.stack(longer), 25)
+    embedded: list[int] = []
+    plain = FaceEmbedding.__call__
+
+    def counted(self: FaceEmbedding, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        embedded.append(len(pictures))
+        return plain(self, pictures)
+
+    monkeypatch.setattr(FaceEmbedding, "__call__", counted)
+
+    def observed_by(cache: str, *systems: str) -> list[Evidence]:
+        plan = Plan((ObserverPlan("identity", ("face-256",)),), BoxRule(), tmp_path / cache, "cpu")
+        clips = [Clip("x", reference=tmp_path / "real.mp4", generated=tmp_path / f"{name}.mp4") for name in systems]
+        return [ObserverRunner(plan).observe([clip])[0].evidence["identity"] for clip in clips]
+
+    both = observed_by("shared", "a", "b")
+    assert sum(embedded) == 4 + 4 + 2 + 6  # the first four real frames once
+    embedded.clear()
+    assert [one.to_json() for one in observed_by("other", "b", "a")] == [both[1].to_json(), both[0].to_json()]
+    assert sum(embedded) == 6 + 6 + 4
 
 
 @needs_dlib

@@ -268,9 +268,17 @@ def test_a_second_run_takes_all_from_the_cache(desk: Path) -> None:
     assert scored(out="two").sets == load_result(Path("one/gen")).sets
 
 
+def test_a_generator_that_learned_from_the_columns_network_is_no_fair_system(desk: Path) -> None:
+    with pytest.warns(UserWarning, match="the system was trained with 'inception', which also scores it"):
+        result = scored(replace(MEASURED, trained_with=("inception",)), "two")
+    said = " ".join(render([result], width=80).split())
+    assert "observer overlap: the system was trained with 'inception', which also scores it" in said
+    assert not scored(replace(MEASURED, trained_with=("alexnet",)), "three").remarks
+
+
 def test_shards_give_the_same_bytes(desk: Path) -> None:
     for number in (2, 1, 3):
-        options = RunOptions(device="cpu", cache=Path("cache"))
+        options = RunOptions(device="cpu", cache=Path(f"cache {number}"))  # each computes its own features
         score_shard([Path("gen")], DATA, MEASURED, DEFAULT_FACES, options, Shard(number, 3), out=Path("parts"))
     (merged,) = merge("parts")
     assert merged.sets == load_result(Path("one/gen")).sets

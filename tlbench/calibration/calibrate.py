@@ -19,6 +19,7 @@ from tlbench.calibration.curves import draw_curves
 from tlbench.calibration.fault_results import NO_FAULT, FaultResults, records_path
 from tlbench.calibration.faulty_videos import CalibrationRun, ClipWarnings, FaultyVideos, SwapSources
 from tlbench.calibration.page import calibration_page
+from tlbench.calibration.set_curves import make_set_curves
 from tlbench.calibration.verdicts import FILE_NAME, Calibration, Curve, make_curves
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError, quoted
@@ -164,6 +165,7 @@ def _measure(job: CalibrationRun, faults: Sequence[Fault], results: FaultResults
     for fault in faults:
         by_size = results.score(fault, fault.grown)
         curves += make_curves(fault, without, by_size, settings)
+        curves += make_set_curves(fault, without, by_size, settings.level)
         records[fault.name] = {f"{size:g}": records_path(fault.name, size) for size in by_size}
         failures[fault.name] = {f"{size:g}": result.failure_counts for size, result in by_size.items()}
     return Calibration(
@@ -172,7 +174,7 @@ def _measure(job: CalibrationRun, faults: Sequence[Fault], results: FaultResults
         selection=without.selection,
         clips=len(job.selection.clips),
         faults=tuple(faults),
-        metrics=job.setup.metrics,
+        metrics=(*job.setup.metrics, *(score.metric for score in without.sets if score.value is not None)),
         curves=tuple(curves),
         interval=settings,
         records=records,

@@ -12,7 +12,7 @@ from tlbench.calibration.verdicts import Calibration, Curve
 from tlbench.document import label_with_arrow
 from tlbench.figures.figure_files import save_figure
 from tlbench.generation.faults import Fault
-from tlbench.metrics.metric import Metric
+from tlbench.metrics.sets import AnyMetric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,9 +87,9 @@ def draw_curves(calibration: Calibration, path: Path, all_metrics: bool = False,
             save_figure(figure, one)
 
 
-def _rows(metrics: Sequence[Metric]) -> list[list[Metric]]:
+def _rows(metrics: Sequence[AnyMetric]) -> list[list[AnyMetric]]:
     """Metrics by name, since the two arithmetics of one metric share a panel."""
-    by_name: dict[str, list[Metric]] = {}
+    by_name: dict[str, list[AnyMetric]] = {}
     for metric in metrics:
         by_name.setdefault(metric.name, []).append(metric)
     return list(by_name.values())
@@ -142,7 +142,7 @@ def _ticks(axes: Axes, fault: Fault) -> None:
     axes.set_xticks(list(shown), [f"{fault.sizes[place]:g}" for place in shown])
 
 
-def _legend(rows: Sequence[Sequence[Metric]]) -> list[object]:
+def _legend(rows: Sequence[Sequence[AnyMetric]]) -> list[object]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -61,8 +61,10 @@ class FaultResults:
             result = load_result(folder / FILE_NAME, self._run.setup.metrics)
         except TlbenchError:
             return None  # deleted or damaged: score again
-        same = {metric.key for metric in result.metrics} == {metric.key for metric in self._run.setup.metrics}
-        return result if same else None
+        setup = self._run.setup
+        same = {metric.key for metric in result.metrics} == {metric.key for metric in setup.metrics}
+        of_sets = {metric.key for metric in setup.sets} <= {score.metric.key for score in result.sets}
+        return result if same and of_sets else None
 
     def _identity(self, planned: Mapping[str, PlannedVideo]) -> dict[str, str]:
         """A hash of all that decides the result of a size, as kept in ``made.json``."""
@@ -74,7 +76,7 @@ class FaultResults:
             "observers": [
                 [plan.name, list(plan.views), list(plan.modes), plan.weights_sha256] for plan in setup.plan.observers
             ],
-            "metrics": [[metric.key, metric.version] for metric in setup.metrics],
+            "metrics": [[metric.key, metric.version] for metric in (*setup.metrics, *setup.sets)],
             "guides": self._guides,
             "seed": self._run.seed,
         }

@@ -8,7 +8,7 @@ from typing import TextIO
 from tlbench.calibration.verdicts import Calibration, FaultPoint, FaultSide
 from tlbench.document import Cell, Document, Table, clean, counted, label_with_arrow
 from tlbench.generation.faults import Fault
-from tlbench.metrics.metric import Metric
+from tlbench.metrics.sets import AnyMetric, SetMetric
 from tlbench.tables.markup import draw_markdown, markdown_line, markdown_text
 from tlbench.tables.terminal import print_document
 
@@ -84,7 +84,7 @@ def verdict_text(side: FaultSide, unit: str = "") -> str:
     }[side.verdict]
 
 
-def shown_metrics(calibration: Calibration, all_metrics: bool) -> list[Metric]:
+def shown_metrics(calibration: Calibration, all_metrics: bool) -> list[AnyMetric]:
     """The headline metrics, or all metrics if ``all_metrics`` is set or there is no headline metric."""
     headline = [metric for metric in calibration.metrics if metric.headline]
     return headline if headline and not all_metrics else list(calibration.metrics)
@@ -111,7 +111,12 @@ def _document(calibration: Calibration, all_metrics: bool) -> Document:
     )
     title = f"Does the metric see the fault? {counted(calibration.clips, 'clip')}"
     table = Table(title, head, tuple(sections), kept=(0,), left=(0,))
-    notes = [*_NOTES, *_failure_notes(calibration), *(clean(line) for line in calibration.left_out)]
+    notes = [
+        *_NOTES,
+        *_set_notes(metrics),
+        *_failure_notes(calibration),
+        *(clean(line) for line in calibration.left_out),
+    ]
     return Document(heading, (table,), tuple(notes))
 
 
@@ -132,6 +137,11 @@ def _cell(side: FaultSide) -> Cell:
 def _signed(value: float) -> str:
     text = f"{value:+.2f}"
     return text[1:] if float(text) == 0 else text
+
+
+def _set_notes(metrics: Iterable[AnyMetric]) -> list[str]:
+    labels = [metric.label for metric in metrics if isinstance(metric, SetMetric)]
+    return [f"{', '.join(labels)}: of the set as a whole; worse by the paired jackknife over groups."] if labels else []
 
 
 def _failure_notes(calibration: Calibration) -> list[str]:
@@ -178,7 +188,7 @@ def _numbers(calibration: Calibration, fault: Fault) -> Iterable[str]:
     yield ""
 
 
-def _number_cell(metric: Metric, point: FaultPoint) -> str:
+def _number_cell(metric: AnyMetric, point: FaultPoint) -> str:
     if point.value is None:
         return "-"
     ends = (

@@ -27,6 +27,7 @@ from tlbench.errors import TlbenchError, quoted
 from tlbench.files import write_text_atomically
 from tlbench.generation.faults import Fault
 from tlbench.metrics.metric import Metric
+from tlbench.metrics.sets import AnyMetric
 from tlbench.scoring.differences import paired_differences
 from tlbench.scoring.result import Result, clip_value
 from tlbench.scoring.result_json import json_number
@@ -81,7 +82,8 @@ class FaultSide:
     correlation, low, high : float or None
         Spearman's correlation, where +1 means worse with every step, and its interval over clips (or speakers).
     clips : int
-        The number of clips in the correlation: those scored at every size.
+        The number of clips in the correlation: those scored at every size. Of a number of a whole set: its clips, and
+        the correlation is over the sizes, without an interval.
     verdict : str
         ``sees``: worse at every size. ``sees from``: worse from the size ``since`` up to the largest. ``sees up to``:
         worse at some sizes, the last of which is ``since``, but not at the largest. ``prefers``: better at the largest.
@@ -104,7 +106,7 @@ class Curve:
     """One metric along one fault: ``points`` in the order of growing size, and one or two ``sides``."""
 
     fault: str
-    metric: Metric
+    metric: AnyMetric
     protocol: str
     points: tuple[FaultPoint, ...]
     sides: tuple[FaultSide, ...]
@@ -122,7 +124,7 @@ class Calibration:
     clips : int
         The number of clips asked for.
     faults : tuple of Fault
-    metrics : tuple of Metric
+    metrics : tuple of Metric or SetMetric
     curves : tuple of Curve
         By fault, then by metric.
     interval : IntervalSettings
@@ -142,7 +144,7 @@ class Calibration:
     selection: str | None
     clips: int
     faults: tuple[Fault, ...]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[AnyMetric, ...]
     curves: tuple[Curve, ...]
     interval: IntervalSettings
     records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -275,7 +277,7 @@ def make_curves(fault: Fault, none: Result, grown: Mapping[float, Result], setti
     ]
 
 
-def mark_of(metric: Metric, low: float | None, high: float | None, units: int) -> Mark:
+def mark_of(metric: AnyMetric, low: float | None, high: float | None, units: int) -> Mark:
     """The direction of a difference by its paired interval over ``units`` (clips or speakers); see FaultPoint."""
     if low is None or high is None or units < 2:
         return "unknown"

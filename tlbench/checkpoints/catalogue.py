@@ -123,3 +123,16 @@ def find_card(name: str) -> Card:
         hint = did_you_mean(name, cards)
         raise TlbenchError(f"no checkpoint is called {quoted(name)}{hint} (there are {', '.join(cards)})")
     return cards[name]
+
+
+def way_to_get(card: Card) -> str:
+    """What to do about a checkpoint that is not here, for messages: fetch it, or download it and pass it."""
+    passed = f"--weights {card.name}={card.file}"
+    return f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass {passed}"
+
+
+def given_checkpoint(observer: str, weights: Path | None) -> Path:
+    """The checkpoint that an observer is loaded with. Raises TlbenchError if there is none, with the way to get it."""
+    if weights is None:
+        raise TlbenchError(f"{observer} needs its checkpoint: {way_to_get(observer_cards(observer)[0])}")
+    return weights

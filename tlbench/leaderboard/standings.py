@@ -186,13 +186,15 @@ def _numbers(submission: Submission) -> dict[str, RankedNumber]:
             row.low,
             row.high,
             row.protocol.id,
-            comes_from_relative(submission, row.metric),
+            comes_from_relative(submission, row.protocol),
             row.metric.outdated,
         )
         for row in submission.result.rows()
         if row.value is not None and row.metric.headline
     } | {
-        own.metric.key: RankedNumber(own.value, own.low, own.high, own.protocol.id, False)
+        own.metric.key: RankedNumber(
+            own.value, own.low, own.high, own.protocol.id, comes_from_relative(submission, own.protocol)
+        )
         for own in submission.result.sets
         if own.value is not None
     }

@@ -17,8 +17,9 @@ from typing import Any, TypeAlias
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import all_columns
-from tlbench.metrics.metric import Direction, Metric
+from tlbench.metrics.metric import Direction
 from tlbench.metrics.opinion import SCALES
+from tlbench.metrics.protocol import Protocol
 from tlbench.preflight.findings import count_clips
 from tlbench.scoring.breakdown import Breakdown
 from tlbench.scoring.result import Result, Role
@@ -164,9 +165,9 @@ def finding_facts(result: Result) -> list[str]:
     return facts
 
 
-def comes_from_relative(computed: Computed, metric: Metric) -> bool:
-    """Whether the observer of a metric is related to a model that the system was trained with."""
-    weights = computed.result.protocols[metric.key].weights
+def comes_from_relative(computed: Computed, protocol: Protocol) -> bool:
+    """Whether the checkpoint of a number's protocol is related to a model that the system was trained with."""
+    weights = protocol.weights
     return weights is not None and any(
         str(item.get("sha256")).startswith(weights)
         for name, item in weights_of(computed.result).items()

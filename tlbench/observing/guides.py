@@ -91,6 +91,15 @@ class GuideFinder:
             key["scaled"] = [job.checks.guide_size, job.checks.size]
         return key
 
+    def key_in_reference(self, job: ClipJob, needs: Needs) -> dict[str, Any]:
+        """The part of a cache key that says where an observer looks in the real video. Raises ClipError as above."""
+        key: dict[str, Any] = {}
+        if needs.boxes:
+            key["boxes"] = self.boxes.identity(job.clip, job.reference_sha256)
+        if needs.placements:
+            key["placements"] = self._mouths.identity(job.clip, job.reference_sha256, alignment=needs.placements)
+        return key
+
     def find(self, job: ClipJob, generated: VideoReader, reference: VideoReader | None) -> tuple[Guides, Guides]:
         """The guides for the generated and for the real video, each in its own pixels."""
         waiting = list(job.keys)

@@ -101,10 +101,14 @@ class ClipState(ABC):
         which frames show a face.
     clip_reference_boxes : Boxes or None
         The boxes of the real video, if the observer needs its frames.
+    of_reference : Evidence or None
+        Of an observer that shares what it sees in the real video (:attr:`Observer.shares_reference`). Set before the
+        first update to what is known of that video; :meth:`Observer.compute` sets it to what is known now.
     """
 
     clip_boxes: Boxes | None = None
     clip_reference_boxes: Boxes | None = None
+    of_reference: Evidence | None = None
 
     @abstractmethod
     def update(self, chunk: ClipChunk) -> None:
@@ -154,6 +158,7 @@ class Observer(ABC):
     has_half: ClassVar[bool] = False  # whether its network can compute in half precision
     has_packed: ClassVar[bool] = False  # whether its network can multiply with packed weights
     clips_per_batch: ClassVar[int] = 1  # the number of clips that ``compute`` works best with
+    shares_reference: ClassVar[bool] = False  # whether what it sees in the real video alone is cached for other systems
     of_sets: ClassVar[bool] = False  # its evidence is ``features`` (n, d) float32 of a set: cached, and in no record
 
     read_published: ClassVar[str] = ""
@@ -203,6 +208,11 @@ class Observer(ABC):
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
         """The needs for these views and modes; :attr:`needs` unless some of them need more."""
         return cls.needs
+
+    @classmethod
+    def usual_view(cls, clips: Sequence[Clip]) -> str:
+        """The view of a run over these clips that names none."""
+        return cls.default_view
 
     @classmethod
     def lacking(cls, views: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checker import ClipChecker
 from tlbench.observing.clip_checks import ClipChecks
 from tlbench.observing.clip_job import ClipJob, needs_guides, needs_search
-from tlbench.observing.evidence import Evidence, Observation, check_finite
+from tlbench.observing.evidence import Evidence, Observation, check_finite, first_not_finite
 from tlbench.observing.guides import GuideFinder, Guides
 from tlbench.observing.observer import ClipChunk, Observer
 from tlbench.observing.plan import ObserverPlan, Plan
@@ -194,6 +194,7 @@ class ObserverRunner:
                 if needs[name].boxes:
                     job.states[name].clip_boxes = guides[0].boxes
                     job.states[name].clip_reference_boxes = guides[1].boxes if needs[name].reference else None
+                job.states[name].of_reference = self._known_of_reference(job, name)
             except ClipError as error:
                 job.fail(name, error)
         try:
@@ -201,6 +202,26 @@ class ObserverRunner:
         except ClipError as error:  # the generated video can't be decoded
             job.fail_all(error)
         self._checker.keep(job)
+
+    def _reference_key(self, job: ClipJob, name: str) -> dict[str, Any]:
+        """The cache key of what an observer sees in the real video alone, whatever it is compared with."""
+        key = job.keys[name]
+        where = self._guides.key_in_reference(job, self._needs[name])
+        about = {"observer": key["observer"], "decoding": key["decoding"], "part": "reference"}
+        return {**about, "reference": job.reference_sha256, **where}
+
+    def _known_of_reference(self, job: ClipJob, name: str) -> Evidence | None:
+        """What a run of another system has seen in the real video; None if there is nothing to share."""
+        if not (observer_class(name).shares_reference and self._needs[name].reference):
+            return None
+        stored = self.cache.read(self._reference_key(job, name))
+        return None if stored is None else Evidence.from_json(stored["evidence"])
+
+    def _keep_reference(self, job: ClipJob, name: str, before: Evidence | None) -> None:
+        """Cache what an observer has newly seen in the real video."""
+        known = job.states[name].of_reference
+        if known is not None and known is not before and first_not_finite(known) is None:
+            self.cache.write(self._reference_key(job, name), {"evidence": known.to_json()})
 
     def _decode(
         self,
@@ -271,7 +292,10 @@ class ObserverRunner:
 
     def _compute(self, plan: ObserverPlan, jobs: list[ClipJob]) -> None:
         states = [job.states[plan.name] for job in jobs]
-        for job, outcome in zip(jobs, self._observer(plan.name).compute(states), strict=True):
+        known = [state.of_reference for state in states]
+        outcomes = self._observer(plan.name).compute(states)
+        for job, outcome, before in zip(jobs, outcomes, known, strict=True):
+            self._keep_reference(job, plan.name, before)
             if isinstance(outcome, ClipError):
                 job.fail(plan.name, outcome)
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tlbench.checkpoints.card import Card
-from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards
+from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards, way_to_get
 from tlbench.checkpoints.weights import Weights, check_names, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
@@ -33,7 +33,7 @@ from tlbench.scoring.probe import unpublished
 from tlbench.scoring.real_set import RealSet, real_set
 from tlbench.scoring.small_faces import with_tracked_lse
 from tlbench.scoring.trained_with import overlaps
-from tlbench.scoring.view_choice import AUTO_VIEW, auto_view, check_views, view_remarks
+from tlbench.scoring.view_choice import check_views, chosen_view, has_pair, view_remarks
 
 # Published numbers were computed in float32, so one in half precision is not one of theirs.
 _WHY_NOT_HALF = "`paper` is computed in full precision; ask for `sound`, or leave out --precision bf16"
@@ -232,14 +232,18 @@ def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Me
     metrics = find_metrics(for_clips)
     words = [word for word in for_clips if word not in {preset.name for preset in presets if preset.wants}]
     by_word = set(find_metrics(words))
-    fitting = tuple(m for m in metrics if m in by_word or _has_subject(m, selection.clips))
+    paired = tuple(m for m in metrics if m in by_word or has_pair(m, selection.clips))
+    fitting = tuple(m for m in paired if m in by_word or _has_subject(m, selection.clips))
     left_out = [
         f"{', '.join(absent)} of preset {preset.name} left out: this installation has no such metric"
         for preset in presets
         if (absent := preset.absent(plain_keys()))
     ]
-    if len(fitting) < len(metrics):
-        dropped = [metric.key for metric in metrics if metric not in fitting]
+    if len(paired) < len(metrics):
+        dropped = [metric.key for metric in metrics if metric not in paired]
+        left_out.append(f"{', '.join(dropped)} left out: no clip has a real video")
+    if len(fitting) < len(paired):
+        dropped = [metric.key for metric in paired if metric not in fitting]
         left_out.append(f"{', '.join(dropped)} left out: no clip has the transcript or the word that they need")
     return fitting, left_out
 
@@ -305,11 +309,7 @@ def _choose_observer(
         own = [metric for metric in own if metric not in why_not]
     if not own:
         return _Choice(weights=weights, left_out=_left_out(why_not))
-    view = measured.views.get(name)
-    remarks: tuple[str, ...] = ()
-    if view == AUTO_VIEW:
-        view, why = auto_view(name, weights, selection.clips)
-        remarks = (why,)
+    view, remarks = chosen_view(name, measured.views.get(name), weights, selection.clips)
     plan = _observer_plan(name, own, weights, view, precision)
     lacking = observer_class(name).lacking(plan.views)
     if lacking:
@@ -333,11 +333,9 @@ def _without_checkpoint(name: str, metrics: Iterable[Metric], card: Card, asked:
 def _absent_checkpoint(name: str, of_metrics: Iterable[str], card: Card, *, named: bool) -> str:
     """The line, or, for metrics that were asked for by name, the error."""
     labels = ", ".join(dict.fromkeys(of_metrics))
-    way_out = f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass "
-    way_out += f"--weights {card.name}={card.file}"
     if named:
-        raise TlbenchError(f"{labels}: the checkpoint of observer {quoted(name)} is not here; {way_out}")
-    return f"{labels} left out: no checkpoint of observer {name!r} here; {way_out}"
+        raise TlbenchError(f"{labels}: the checkpoint of observer {quoted(name)} is not here; {way_to_get(card)}")
+    return f"{labels} left out: no checkpoint of observer {name!r} here; {way_to_get(card)}"
 
 
 def _without(name: str, metrics: Iterable[Metric], lacking: str, asked: Sequence[str] | None) -> str:

@@ -29,9 +29,12 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
             raise TlbenchError(f"--view {name}={view}: the metrics of {quoted(name)} name their views themselves")
         if view not in kind.views and view != AUTO_VIEW:
             raise TlbenchError(f"--view {name}={view}: there is no such view{listed(view, (AUTO_VIEW, *kind.views))}")
-        if view in kind.views and kind.recipe(view) is None:  # such a view is another way of measuring
-            own = ", ".join(metric.key for metric in all_metrics() if (metric.observer, metric.view) == (name, view))
-            raise TlbenchError(f"--view {name}={view}: that view has metrics of its own; ask for them: --metrics {own}")
+        own = [metric.key for metric in all_metrics() if (metric.observer, metric.view) == (name, view)]
+        if own and kind.recipe(view) is None:  # such a view is another way of measuring
+            asked = ", ".join(own)
+            raise TlbenchError(
+                f"--view {name}={view}: that view has metrics of its own; ask for them: --metrics {asked}"
+            )
 
 
 def auto_view(name: str, weights: Weights | None, clips: Sequence[Clip]) -> tuple[str, str]:
@@ -44,6 +47,29 @@ def auto_view(name: str, weights: Weights | None, clips: Sequence[Clip]) -> tupl
     if view is not None and view.frame_sizes and not all(size in view.frame_sizes for size in sizes):
         chosen = face_framed(kind, view) or usual
     return chosen, f"--view {name}=auto: {chosen}, as frames are {' and '.join(map(by, sizes)) or 'not readable'}"
+
+
+def chosen_view(
+    name: str, asked: str | None, weights: Weights | None, clips: Sequence[Clip]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The view that was asked for or that these clips need, and what is to be said of it; None for the usual one."""
+    if asked == AUTO_VIEW:
+        view, why = auto_view(name, weights, clips)
+        return view, (why,)
+    kind = observer_class(name)
+    usual = kind.usual_view(clips)
+    if asked is None and weights is None and usual != kind.default_view:
+        return usual, (f"{name} uses the view {usual}, as no clip has a real video",)
+    return asked, ()
+
+
+def has_pair(metric: Metric, clips: Sequence[Clip]) -> bool:
+    """Whether some clip has a real video, if the metric needs its frames."""
+    if any(clip.reference is not None for clip in clips):
+        return True
+    kind = observer_class(metric.observer)
+    view = metric.view or kind.usual_view(clips)
+    return not kind.needs_for((view,) if view else (), (metric.mode,) if metric.mode else ()).reference
 
 
 def _first_sizes(clips: Iterable[Clip]) -> list[Size]:
