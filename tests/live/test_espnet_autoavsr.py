@@ -106,12 +106,12 @@ class Words:
 
 @st.composite
 def walks(draw: st.DrawFn) -> Words:
-    """Random hypotheses, tokens said twice included, some of them longer than the frames allow."""
+    """Random hypotheses of at most as many tokens as frames, tokens said twice included, which need one more frame."""
     vocabulary, frames = draw(st.integers(4, 9)), draw(st.integers(1, 12))
     seed, sharpness = draw(st.integers(0, 2**31)), draw(st.sampled_from([1.0, 4.0, 12.0]))
     drawn = torch.randn(frames, vocabulary, generator=torch.Generator().manual_seed(seed))
     count, steps = 1, []
-    for _ in range(draw(st.integers(1, 6))):
+    for _ in range(draw(st.integers(1, min(6, frames)))):
         after = draw(st.integers(1, 4))
         pairs = st.tuples(st.integers(0, count - 1), st.integers(1, vocabulary - 2))
         steps.append(draw(st.lists(pairs, min_size=after, max_size=after)))
