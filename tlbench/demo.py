@@ -23,7 +23,8 @@ from tlbench.owner import owned
 from tlbench.reporting.report import report
 from tlbench.scoring.result import Result
 from tlbench.scoring.run import Progress
-from tlbench.scoring.score import CONTROLS_NAME, score_all
+from tlbench.scoring.score import score_all
+from tlbench.scoring.system_names import CONTROLS_NAME
 
 CORPUS_NAME = "corpus"
 GROUND_TRUTH = "ground-truth"

@@ -20,6 +20,7 @@ from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.generation.controls import control
 from tlbench.generation.write_controls import control_clips
+from tlbench.media.mean_face import MEAN_FACE_PX, mean_face
 from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.scaling import Size
 from tlbench.media.video_writer import write_video
@@ -278,7 +279,7 @@ def _frame_size(kind: type[Observer], view: str) -> Size:
 def made_up_clip(folder: Path, size: Size = ANY_SIZE) -> Clip:
     """A clip of moving coloured noise with a hum: no face, but with everything an observer may need.
 
-    ``size`` is (width, height) of its frames.
+    Box and landmarks are given: a face in the middle of the frame. ``size`` is (width, height) of its frames.
     """
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (SELF_TEST_FRAMES + 8, 16, 16, 3), dtype=np.uint8)
@@ -290,7 +291,17 @@ def made_up_clip(folder: Path, size: Size = ANY_SIZE) -> Clip:
     write_video(path, frames, samples=hum)
     boxes = folder / "boxes.npy"
     np.save(boxes, np.tile(np.array([*size, *size]) * [1, 1, 3, 3] // 4, (SELF_TEST_FRAMES, 1)))
-    return Clip("self-test", reference=path, generated=path, transcript="HELLO WORLD", word=MADE_UP_WORD, boxes=boxes)
+    landmarks = folder / "landmarks.npy"
+    np.save(landmarks, np.tile(mean_face() * np.array(size) / MEAN_FACE_PX, (SELF_TEST_FRAMES, 1, 1)))
+    return Clip(
+        "self-test",
+        reference=path,
+        generated=path,
+        transcript="HELLO WORLD",
+        word=MADE_UP_WORD,
+        boxes=boxes,
+        landmarks=landmarks,
+    )
 
 
 def _known_word(weights: Weights) -> str:

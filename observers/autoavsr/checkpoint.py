@@ -71,10 +71,10 @@ def _tokens_of(package: Package, path: Path) -> Tokens:
 
 
 def _read(path: Path) -> Package:
-    return Package(OBSERVER, _with_todays_names(read_checkpoint(path), path))
+    return Package(OBSERVER, with_todays_names(read_checkpoint(path), path))
 
 
-def _with_todays_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def with_todays_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The tensors by today's names. Raises TlbenchError for a file of another modality or unit list, or a wrapper's."""
     found = {_today(name): tensor for name, tensor in tensors.items() if name not in _DROPPED}
     whole = next((name for name in found if name.endswith("." + _OUTPUT)), None)

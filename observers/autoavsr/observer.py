@@ -58,6 +58,7 @@ class AutoAVSR(LipReader):
     has_packed: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.autoavsr.checkpoint:read_published"
+    original: ClassVar[str] = "tlbench.observers.autoavsr.original:OriginalAutoAVSR.load_original"
     trainable: ClassVar[str] = "tlbench.observers.autoavsr.train:TrainableAutoAVSR"
 
     def __init__(self, inference: AutoAVSRInference, *, reads: bool) -> None:

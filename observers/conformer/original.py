@@ -18,7 +18,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import read_together
 from tlbench.observing.observer import ClipState
-from tlbench.observing.originals import original, quiet
+from tlbench.observing.originals import loaded, original, quiet
 
 from .checkpoint import load_model
 from .dims import Dims
@@ -51,7 +51,7 @@ def original_encoder(dims: Dims, state: Mapping[str, Tensor]) -> Any:
         use_cnn_module=True,
         cnn_module_kernel=dims.kernel,
     )
-    return _loaded(encoder, state, "encoder.")
+    return loaded(encoder, state, "encoder.", PACKAGE)
 
 
 def original_decoder(dims: Dims, state: Mapping[str, Tensor]) -> Any:
@@ -64,22 +64,12 @@ def original_decoder(dims: Dims, state: Mapping[str, Tensor]) -> Any:
         linear_units=dims.hidden,
         num_blocks=dims.decoder_blocks,
     )
-    return _loaded(decoder, state, "decoder.")
+    return loaded(decoder, state, "decoder.", PACKAGE)
 
 
 def causal(length: int) -> Tensor:
     """The (1, n, n) bool mask that ESPnet1's decoder needs: True where a character is visible."""
     return torch.ones(1, length, length, dtype=torch.bool).tril()
-
-
-def _loaded(module: Any, state: Mapping[str, Tensor], prefix: str) -> Any:
-    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    try:
-        module.load_state_dict(own)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise TlbenchError(f"espnet's {type(module).__name__} and these weights differ: {first}") from error
-    return module.eval().requires_grad_(False)
 
 
 class OriginalConformer(Conformer):
@@ -98,7 +88,9 @@ class OriginalConformer(Conformer):
             If espnet is missing, or the weights do not fit.
         """
         if code is not None:
-            raise TlbenchError(f"--original-code {code}: only for avhubert; the Conformer is compared with {PACKAGE}")
+            raise TlbenchError(
+                f"--original-code {code}: for avhubert and autoavsr only; the Conformer is compared with {PACKAGE}"
+            )
         model: ConformerModel = load_model(weights)
         state = model.state_dict() if weights.is_dir() else torch.load(weights, map_location="cpu", weights_only=True)
         with quiet():

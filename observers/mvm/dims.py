@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from tlbench.checkpoints.dims import NetworkDims
-
-# Channels. In the backward pass of a narrower strided 1x1 convolution in channels-last memory, PyTorch 2.13 on a CPU
-# writes beyond its buffer.
-NARROWEST = 8
+from tlbench.checkpoints.dims import LipReaderDims
 
 
 @dataclass(frozen=True)
-class Dims(NetworkDims):
+class Dims(LipReaderDims):
     """The defaults are the published network's: ``src/models`` and ``train.py`` of
     ms-dot-k/Multi-head-Visual-Audio-Memory.
 
     Attributes
     ----------
-    side : int
-        Height and width of a crop, in pixels.
-    visual_width : int
-        Channels of the visual front end's first stage, 8 or more; the last stage has 8 times as many.
     hearing_width : int
         Channels of the audio front end's first layer; the other layers have twice as many.
     features : int
@@ -39,8 +31,6 @@ class Dims(NetworkDims):
         If a dimension is not a whole number above 0, or the dimensions do not fit together.
     """
 
-    side: int = 112
-    visual_width: int = 64
     hearing_width: int = 128
     features: int = 512
     slots: int = 112
@@ -50,10 +40,6 @@ class Dims(NetworkDims):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not all(asdict(self).values()):
-            raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
-        if self.visual_width < NARROWEST:
-            raise ValueError(f"visual_width {self.visual_width} is too small; use {NARROWEST} or more")
         if self.features % self.heads:
             raise ValueError(f"features {self.features} must be divisible by the {self.heads} heads")
 

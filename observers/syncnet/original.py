@@ -96,7 +96,9 @@ class OriginalSyncNet(SyncNet):
             If the package is missing, or the weights are no file of the published sizes.
         """
         if code is not None:
-            raise TlbenchError(f"--original-code {code}: only for avhubert; syncnet is compared with {PACKAGE}")
+            raise TlbenchError(
+                f"--original-code {code}: for avhubert and autoavsr only; syncnet is compared with {PACKAGE}"
+            )
         if weights.is_dir() or shown(view) != (PUBLISHED.side, PUBLISHED.colours):
             raise TlbenchError(f"weights {weights}: syncnet-python reads the published syncnet_v2.model only")
         instance = original_instance(original_network())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def given(name: str, path: Path, **published: float) -> Weights:
     return Weights(replace(card, published_values=published) if published else card, path, "0" * 64)
 
 
-@pytest.mark.parametrize("name", ["avhubert", "syncnet"])
+@pytest.mark.parametrize("name", ["autoavsr", "avhubert", "syncnet"])  # the first aligns mouths by landmarks
 def test_a_checkpoint_that_works_passes_and_says_what_it_saw(name: str, tmp_path: Path) -> None:
     said = self_test(given(name, formula_weights(name, tmp_path)))
     assert " " in said
@@ -212,3 +214,26 @@ def test_without_the_original_package_there_is_one_line(tmp_path: Path, monkeypa
 def test_an_observer_of_which_there_is_no_package_says_so(tmp_path: Path) -> None:
     with pytest.raises(TlbenchError, match="'mvm' has no original package to compare with; choose one of avhubert"):
         original_check(given("mvm", tmp_path / "x.pth"), None, None)
+
+
+def test_a_clone_of_other_code_or_for_other_sizes_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = given("autoavsr", formula_weights("autoavsr", tmp_path))
+    with pytest.raises(TlbenchError, match="its code builds the published sizes only, and this network has others"):
+        original_check(weights, None, None, code=tmp_path)
+    with pytest.raises(TlbenchError, match="for avhubert and autoavsr only"):
+        original_check(given("conformer", tmp_path), None, None, code=tmp_path)
+    with pytest.raises(TlbenchError, match=r"no original_of_it/part\.py; pass a clone of their/code"):
+        originals.clone_module(tmp_path, "original_of_it.part", "their/code")
+    (tmp_path / "original_of_it").mkdir()
+    (tmp_path / "original_of_it" / "part.py").write_text("import original_of_it.other")
+    monkeypatch.setitem(sys.modules, "original_of_it", ModuleType("original_of_it"))
+    sys.modules["original_of_it"].__path__ = ["elsewhere"]
+    with pytest.raises(TlbenchError, match="another package 'original_of_it' is imported already"):
+        originals.clone_module(tmp_path, "original_of_it.part", "their/code")
+    monkeypatch.delitem(sys.modules, "original_of_it")
+    with pytest.raises(TlbenchError, match="part can't be imported"):
+        originals.clone_module(tmp_path, "original_of_it.part", "their/code")
+    (tmp_path / "original_of_it" / "part.py").write_text("value = 3")
+    assert originals.clone_module(tmp_path, "original_of_it.part", "their/code").value == 3
+    monkeypatch.delitem(sys.modules, "original_of_it.part")
+    monkeypatch.delitem(sys.modules, "original_of_it")

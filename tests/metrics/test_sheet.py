@@ -35,6 +35,13 @@ def test_what_was_not_calibrated_is_said_so() -> None:
     assert shown_blind_spots(find_metric("psnr/paper"))[0] == "grid: blind to other sound"
 
 
+def test_every_metric_of_a_drive_says_what_is_known_of_its_ends() -> None:
+    assert shown_blind_spots(find_metric("leak_open/sound"))[0].startswith("100 with the source's own mouth, 0 with")
+    for metric in all_metrics():
+        assert bool(metric.ends) == bool(metric.parts), metric.key
+        assert len(shown_blind_spots(metric)) == 1 or not metric.parts
+
+
 @pytest.mark.parametrize(
     ("key", "needs"),
     [

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from skimage import data as pictures
 
+import tlbench
 from tests.factories.media_factory import tone
 from tlbench.cli.main import group
 from tlbench.datasets.options import DataOptions
@@ -128,8 +129,48 @@ def test_metrics_of_a_drive_and_others_do_not_mix(desk: Path, tmp_path: Path) ->
         score(desk / "copy" / "silent", "folder", desk / "real", metrics=["leak_open"])
     with pytest.raises(TlbenchError, match="psnr/paper is not measured on a drive"):
         scored(desk, desk / "copy", tmp_path, MetricOptions(("psnr",)))
-    with pytest.raises(TlbenchError, match="--controls does not go with --drive"):
-        scored(desk, desk / "copy", tmp_path, MetricOptions(controls=("all",)))
+
+
+def test_controls_show_one_video_for_every_kind_and_the_source_itself_leaks_wholly(desk: Path, tmp_path: Path) -> None:
+    measured = MetricOptions(("leak_open",), controls=("ground-truth", "static"))
+    options = RunOptions(cache=desk / "cache")
+    results = score_drive(
+        [desk / "copy"], DriveOptions(desk / "D", desk / "real"), measured, options=options, out=tmp_path / "out"
+    )
+    assert [(one.name, one.role) for one in results] == [
+        ("copy", "system"),
+        ("ground-truth", "control"),
+        ("static", "control"),
+    ]
+    system, source, still = (one.row("leak_open/sound") for one in results)
+    assert (source.value, source.scored) == (100.0, 2)
+    assert still.scored == 2
+    assert {row.protocol.id for row in (system, source, still)} == {system.protocol.id}
+    assert not results[1].all_findings  # the source is the same file as its reference, which is its point
+    (record, _) = read_records(tmp_path / "out" / "controls" / "ground-truth" / "records.jsonl")
+    assert record.info.reference_sha256 is not None
+    assert aggregate(tmp_path / "out" / "controls" / "static").row("leak_open/sound") == still
+
+
+def test_a_control_of_the_clips_own_sound_is_none_of_a_drive(desk: Path, tmp_path: Path) -> None:
+    for kind in ("swapped-audio", "nearest-mouth"):
+        with pytest.raises(TlbenchError, match=f"control '{kind}' depends on the clip's own sound"):
+            scored(desk, desk / "copy", tmp_path, MetricOptions(("leak_open",), controls=(kind,)))
+    with pytest.raises(TlbenchError, match="no control 'statc'"):
+        scored(desk, desk / "copy", tmp_path, MetricOptions(("leak_open",), controls=("statc",)))
+
+
+def test_python_has_it_too(desk: Path, tmp_path: Path) -> None:
+    words = {"metrics": ["leak_open"], "cache": desk / "cache", "out": tmp_path / "out"}
+    result = tlbench.score(desk / "copy", drive=desk / "D" / "drive.json", data_root=desk / "real", **words)
+    assert result.row("leak_open/sound").value == 100.0
+    for given in ({"dataset": "folder"}, {"limit": 3}, {"landmarks": tmp_path}):
+        with pytest.raises(TlbenchError, match=f"--{next(iter(given))} does not go with --drive"):
+            tlbench.score(desk / "copy", drive=desk / "D", **given)
+    with pytest.raises(TlbenchError, match="give --dataset, or --drive"):
+        tlbench.score(desk / "copy")
+    with pytest.raises(TlbenchError, match="--contact-sheet does not go with --drive"):
+        tlbench.score_all(desk / "copy", drive=desk / "D", contact_sheet=tmp_path / "sheet.png")
 
 
 def run(*words: object) -> tuple[int, str]:

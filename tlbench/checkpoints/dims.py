@@ -1,4 +1,4 @@
-"""The base class of every network's ``Dims``: its dimensions as a dataclass, checked, to JSON and back."""
+"""The base classes of every network's ``Dims``: its dimensions as a dataclass, checked, to JSON and back."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Far above the largest of any network that tlbench builds, a dictionary of 65,536 entries or so.
 LARGEST_SIZE = 2**20
 LONGEST_LIST = 64  # sizes in a list, such as the channels of a tower's layers
+# Channels of a ResNet's first stage. In the backward pass of a narrower strided 1x1 convolution in channels-last
+# memory, PyTorch 2.13 on a CPU writes beyond its buffer.
+NARROWEST = 8
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,34 @@ class NetworkDims:
         if unknown:
             raise TypeError(f"unknown size {quoted(unknown[0])}")
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+
+
+@dataclass(frozen=True)
+class LipReaderDims(NetworkDims):
+    """Those of a network that begins with a ResNet-18 over crops of a mouth, as published. All are above 0.
+
+    Attributes
+    ----------
+    side : int
+        Height and width of a crop, in pixels.
+    visual_width : int
+        Channels of the visual front end's first stage, 8 or more; the last stage has 8 times as many.
+
+    Raises
+    ------
+    ValueError
+        If a dimension is not a whole number above 0, or the visual width is too small.
+    """
+
+    side: int = 112
+    visual_width: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(asdict(self).values()):
+            raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
+        if self.visual_width < NARROWEST:
+            raise ValueError(f"visual_width {self.visual_width} is too small; use {NARROWEST} or more")
 
 
 def _misfit(kind: Any, value: object) -> str:

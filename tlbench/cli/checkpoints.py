@@ -239,7 +239,7 @@ def _contents(package: Package) -> Iterator[str]:
     "--original-code",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="A clone of av_hubert, which is in no package, for --against original. Its code is run.",
+    help="A clone of av_hubert or auto_avsr, which are in no package, for --against original. Its code is run.",
 )
 @json_option
 @click.pass_context

@@ -155,16 +155,9 @@ def _data(dataset: str, data_root: Path | None, **rest: Any) -> DataOptions:
 
 
 def _data_or_drive(drive: Path | None, dataset: str | None, **rest: Any) -> DataOptions | DriveOptions:
-    from tlbench.generation.drive import DriveOptions
+    from tlbench.generation.drive import data_or_drive
 
-    if drive is None:
-        if dataset is None:
-            raise TlbenchError("it is not said which data set the videos are of; give --dataset, or --drive")
-        return _data(dataset, **rest)
-    for name in _DRIVE_SAYS:
-        if (dataset if name == "dataset" else rest[name]) is not None:
-            raise TlbenchError(f"--{name} does not go with --drive, which says what is scored; leave it out")
-    return DriveOptions(drive, rest["data_root"], rest["manifest"], rest["boxes"])
+    return data_or_drive(drive, dataset, **rest)
 
 
 def _faces(**given: Any) -> FaceOptions:
@@ -230,7 +223,6 @@ drive_option = click.option(
     metavar="FILE",
     help="drive.json of `tlbench data drive`, in place of --dataset.",
 )
-_DRIVE_SAYS = ("dataset", "split", "subset", "limit", "landmarks")
 landmarks_option = click.option(
     "--landmarks", type=PATH, metavar="FOLDER", help="Face landmarks, one .npy (T, 68, 2) for each clip."
 )

@@ -183,10 +183,11 @@ def command(
     from tlbench.metrics.catalogue import find_metrics
     from tlbench.metrics.sets import without_sets
     from tlbench.scoring.options import MetricOptions
-    from tlbench.scoring.score import OUT_NAME, score_folders
+    from tlbench.scoring.score import score_folders
     from tlbench.scoring.score_drive import score_drive
     from tlbench.scoring.score_shard import score_shard
     from tlbench.scoring.shard import parse_shard
+    from tlbench.scoring.system_names import OUT_NAME
     from tlbench.tables.result_table import print_results
 
     out = out or Path(OUT_NAME)

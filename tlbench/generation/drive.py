@@ -258,6 +258,36 @@ class DriveOptions:
         return drive, _sources(drive, data.load())
 
 
+def data_or_drive(
+    drive: Path | None,
+    dataset: str | None,
+    data_root: Path | None,
+    *,
+    split: str | None,
+    subset: Path | None,
+    limit: int | None,
+    manifest: Path | None,
+    boxes: Path | None,
+    landmarks: Path | None,
+) -> DataOptions | DriveOptions:
+    """The clips that are named: those of a data set, or those of a drive, which says all of it but where they are.
+
+    Raises
+    ------
+    TlbenchError
+        If neither a data set nor a drive is named, or with a drive something that the drive says.
+    """
+    if drive is None:
+        if dataset is None:
+            raise TlbenchError("it is not said which data set the videos are of; give --dataset, or --drive")
+        return DataOptions(dataset, data_root, split, subset, limit, manifest, boxes, landmarks)
+    said = {"dataset": dataset, "split": split, "subset": subset, "limit": limit, "landmarks": landmarks}
+    for name, value in said.items():
+        if value is not None:
+            raise TlbenchError(f"--{name} does not go with --drive, which says what is scored; leave it out")
+    return DriveOptions(drive, data_root, manifest, boxes)
+
+
 def _sources(drive: Drive, selection: Selection) -> Selection:
     """The source clips and donors of a drive among all clips of the split, with the videos that it was made from."""
     by_id = {clip.id: clip for clip in selection.clips}

@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
+MEAN_FACE_PX = 256  # height and width of the picture that it is in
 FILE = "20words_mean_face.npy"  # preparation/detectors/retinaface of mpc001/auto_avsr at 182b628, Apache-2.0
 
 

@@ -30,6 +30,7 @@ AGAINST_SOURCE = "mismatched-source"
 # in every third clip of GRID's training part (s1) 5 % have a larger one (benchmarks/mouth_threshold.py, --every 3).
 OPEN_GAP = 0.0695
 LEAST_SHARE_SEEN = 0.5  # of the frames in which the source's mouth is open: with fewer, the clip is not scored
+_NO_ENDS = "no fixed ends; read it beside the controls ground-truth, where all leaks, and static"
 
 
 def _open_too(evidence: Evidence) -> HitTally:
@@ -88,6 +89,7 @@ def _lse(
         aggregation="clips",
         headline=name.endswith(("lse_c", "lse_c_new", "lsd_c")),
         parts=parts,
+        ends=_NO_ENDS,
         lowest=0 if len(parts) == 1 else -inf,  # a difference may have either sign
     )
 
@@ -109,6 +111,7 @@ def _wer(name: str, label: str, better: Direction, text: str, what: str) -> Metr
         scale=100.0,
         lowest=0,
         parts=(MISMATCHED,),
+        ends=_NO_ENDS,
     )
 
 
@@ -133,6 +136,7 @@ METRICS: tuple[Metric, ...] = (
         scale=100.0,
         digits=1,
         parts=(SILENT,),
+        ends="100 with the source's own mouth, 0 with closed lips, as measured (docs/leakage.md)",
         lowest=0,
         highest=100,
     ),

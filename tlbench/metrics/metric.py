@@ -81,6 +81,9 @@ class Metric:
     parts : tuple of str
         Of a drive (:mod:`tlbench.generation.drive`): the kinds of driven videos whose evidence ``tally`` gets, each
         value under ``part.name``. () for a metric of plain scoring. A metric with parts is only computed with a drive.
+    ends : str
+        Of a metric with parts, which `tlbench calibrate` has no faults for: what is known of its values where all and
+        where nothing leaks. "" for any other.
     lowest, highest : float
         Between which every clip's value lies, in the unit shown. A file with another value is refused.
     reads : "", "sentence", "word" or "forced"
@@ -114,6 +117,7 @@ class Metric:
     outdated: bool = False
     scores_empty: bool = False
     parts: tuple[str, ...] = ()
+    ends: str = ""
     lowest: float = -inf
     highest: float = inf
     reads: Reads = ""

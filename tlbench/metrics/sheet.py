@@ -69,6 +69,7 @@ def sheet(metric: Metric) -> dict[str, Any]:
         "mode": metric.mode or None,
         "needs": needs_of(metric),
         "blind_spots": blind_spots(metric),
+        "ends": metric.ends or None,
         "description": metric.description,
     }
 
@@ -144,6 +145,7 @@ def set_sheet(metric: SetMetric) -> dict[str, Any]:
         "mode": None,
         "needs": list(SET_NEEDS),
         "blind_spots": {},
+        "ends": None,
         "description": metric.description,
     }
 
@@ -158,8 +160,11 @@ def _calibrated() -> Mapping[str, Mapping[str, Mapping[str, list[str]]]]:
 
 
 def shown_blind_spots(metric: Metric) -> list[str]:
-    """One line for each data set: ``grid: blind to blur, other sound; sees in part compression (from 43 CRF)``."""
-    lines = []
+    """One line for each data set: ``grid: blind to blur, other sound; sees in part compression (from 43 CRF)``.
+
+    Of a metric of a drive its ends.
+    """
+    lines = [metric.ends] if metric.ends else []
     for dataset, own in blind_spots(metric).items():
         parts = [f"blind to {', '.join(own['blind'])}"] if own["blind"] else []
         parts += [f"sees in part {', '.join(own['in_part'])}"] if own["in_part"] else []

@@ -12,7 +12,7 @@ from tlbench.reporting.numbers import ends, head, shown_number
 from tlbench.scoring.blind_rows import unread_mark, verdict_of
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.result_file import load_result
-from tlbench.scoring.score import CONTROLS_NAME
+from tlbench.scoring.system_names import CONTROLS_NAME
 
 CEILING = "ground-truth"  # the control that is real video
 _KINDS = ("", "ceilings and floors", "blind readers")

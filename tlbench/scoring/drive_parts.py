@@ -26,6 +26,8 @@ PARTS: Mapping[str, tuple[str, str]] = {
     MATCHED: (MATCHED, MATCHED),
 }
 
+Videos = Mapping[str, Mapping[str, Path]]  # the generated videos by kind of a drive, then by clip id
+
 
 def found_kinds(folder: Path) -> tuple[str, ...]:
     """The kinds of a drive for which a folder of generated videos has a folder. Raises TlbenchError if it has none."""
@@ -40,24 +42,33 @@ def found_kinds(folder: Path) -> tuple[str, ...]:
     return there
 
 
-def part_clips(drive: Drive, selection: Selection, folder: Path, part: str) -> list[Clip]:
+def found_videos(folder: Path, selection: Selection, kinds: Iterable[str]) -> Videos:
+    """The videos of these kinds in a folder of generated videos, by the clips that they are named after.
+
+    Raises TlbenchError if a kind has none.
+    """
+    names = ClipNames([clip.id for clip in selection.clips], selection.dataset.aliases)
+    videos = {kind: match_files(names, find_files(folder / kind)).files for kind in kinds}
+    for kind, found in videos.items():
+        if not found:
+            raise TlbenchError(
+                f"{folder / kind}: none of its files is named after a clip of the drive, such as "
+                f"{quoted(selection.clips[0].id + '.mp4')}"
+            )
+    return videos
+
+
+def part_clips(drive: Drive, selection: Selection, videos: Videos, part: str) -> list[Clip]:
     """The source clips with the generated video of a part, and the sound and transcript that it is compared with.
 
     A clip without a video has ``generated=None``.
     """
     kind, sound_kind = PARTS[part]
-    names = ClipNames([clip.id for clip in selection.clips], selection.dataset.aliases)
-    found = match_files(names, find_files(folder / kind)).files
-    if not found:
-        raise TlbenchError(
-            f"{folder / kind}: none of its files is named after a clip of the drive, such as "
-            f"{quoted(selection.clips[0].id + '.mp4')}"
-        )
     sounds, texts = drive.of_kind(sound_kind), transcripts(drive, selection, sound_kind)
     return [
         replace(
             clip,
-            generated=found.get(clip.id),
+            generated=videos[kind].get(clip.id),
             audio=drive.sound_path(sounds[clip.id]),
             transcript=texts[clip.id],
         )
@@ -100,12 +111,12 @@ def _source_text(clip: Clip, seen: Evidence) -> dict[str, str]:
     return {"source_reference": clip.transcript or ""} if "reference" in seen.values else {}
 
 
-def video_hashes(drive: Drive, selection: Selection, folder: Path, parts: Iterable[str]) -> dict[str, str | None]:
+def video_hashes(selection: Selection, videos: Videos, parts: Iterable[str]) -> dict[str, str | None]:
     """What records have as the hash of each clip's generated videos; None if one of them can't be read."""
-    by_part = [part_clips(drive, selection, folder, part) for part in parts if part in KINDS]
+    kinds = [part for part in parts if part in KINDS]
     return {
-        clips[0].id: joint_sha256([sha256_if_readable(clip.generated) for clip in clips])
-        for clips in zip(*by_part, strict=True)
+        clip.id: joint_sha256([sha256_if_readable(videos[kind].get(clip.id)) for kind in kinds])
+        for clip in selection.clips
     }
 
 

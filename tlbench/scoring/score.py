@@ -8,17 +8,15 @@ the clips and writes records, :mod:`tlbench.scoring.aggregation` adds their tall
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 from tlbench.arguments import AnyNames, AnyPath, AnyPaths, AnyWeights, as_names, as_path, as_paths, as_weights
 from tlbench.datasets.options import DataOptions
 from tlbench.datasets.selection import Selection
-from tlbench.errors import TlbenchError, quoted
-from tlbench.names import why_no_name
+from tlbench.errors import TlbenchError
+from tlbench.generation.drive import data_or_drive
 from tlbench.observing.device import Precision
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.face_options import FaceOptions
@@ -29,19 +27,19 @@ from tlbench.scoring.options import MetricOptions, RunOptions, default_workers
 from tlbench.scoring.reader_check import with_readers
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import Progress, run
+from tlbench.scoring.score_drive import score_drive
 from tlbench.scoring.setup import Setup, prepare
+from tlbench.scoring.system_names import CONTROLS_NAME, OUT_NAME, system_names
 from tlbench.scoring.system_sheet import draw_system_sheet
 from tlbench.scoring.trained_with import with_origin
-
-OUT_NAME = "tlbench-results"  # of the folder of results if none is given
-CONTROLS_NAME = "controls"  # of the folder of controls in it
 
 
 def score(
     generated: AnyPath,
-    dataset: str,
+    dataset: str | None = None,
     data_root: AnyPath | None = None,
     *,
+    drive: AnyPath | None = None,
     split: str | None = None,
     subset: AnyPath | None = None,
     limit: int | None = None,
@@ -81,6 +79,7 @@ def score(
         generated,
         dataset,
         data_root,
+        drive=drive,
         split=split,
         subset=subset,
         limit=limit,
@@ -116,9 +115,10 @@ def score(
 
 def score_all(
     generated: AnyPaths,
-    dataset: str,
+    dataset: str | None = None,
     data_root: AnyPath | None = None,
     *,
+    drive: AnyPath | None = None,
     split: str | None = None,
     subset: AnyPath | None = None,
     limit: int | None = None,
@@ -159,6 +159,9 @@ def score_all(
         Folders with one video for each clip, named after it.
     dataset, data_root, split, subset, limit, manifest, boxes, landmarks
         See :func:`tlbench.datasets.selection.load_dataset`.
+    drive : path, optional
+        ``drive.json`` of ``tlbench data drive``, which says the data set and its clips: leakage is measured, and each
+        folder has the folders ``silent``, ``mismatched`` and ``matched``.
     detector, smooth, face, boxes_from
         See :class:`tlbench.observing.face_options.FaceOptions`.
     metrics, weights, real, views, trained_with, controls, probe, allow_short
@@ -195,45 +198,48 @@ def score_all(
         If usual metrics are left out because a checkpoint is missing; how the data set was read; what a control can't
         be made of.
     """
-    return score_folders(
-        as_paths(generated),
-        DataOptions(
-            dataset,
-            as_path(data_root),
-            split=split,
-            subset=as_path(subset),
-            limit=limit,
-            manifest=as_path(manifest),
-            boxes=as_path(boxes),
-            landmarks=as_path(landmarks),
-        ),
-        MetricOptions(
-            as_names(metrics),
-            weights=as_weights(weights),
-            views=views or {},
-            trained_with=as_names(trained_with),
-            controls=as_names(controls),
-            probe=probe,
-            allow_short=allow_short,
-            real=as_path(real),
-        ),
-        FaceOptions(detector, smooth, face, boxes_from),
-        RunOptions(
-            default_workers() if workers is None else workers,
-            engine,
-            device=device,
-            precision=precision,
-            cache=as_path(cache),
-            seed=seed,
-            strict=strict,
-            take_over=take_over,
-            overwrite=overwrite,
-        ),
-        name=name,
-        out=as_path(out),
-        contact_sheet=as_path(contact_sheet),
-        progress=progress,
+    folders = as_paths(generated)
+    data = data_or_drive(
+        as_path(drive),
+        dataset,
+        as_path(data_root),
+        split=split,
+        subset=as_path(subset),
+        limit=limit,
+        manifest=as_path(manifest),
+        boxes=as_path(boxes),
+        landmarks=as_path(landmarks),
     )
+    measured = MetricOptions(
+        as_names(metrics),
+        weights=as_weights(weights),
+        views=views or {},
+        trained_with=as_names(trained_with),
+        controls=as_names(controls),
+        probe=probe,
+        allow_short=allow_short,
+        real=as_path(real),
+    )
+    faces = FaceOptions(detector, smooth, face, boxes_from)
+    options = RunOptions(
+        default_workers() if workers is None else workers,
+        engine,
+        device=device,
+        precision=precision,
+        cache=as_path(cache),
+        seed=seed,
+        strict=strict,
+        take_over=take_over,
+        overwrite=overwrite,
+    )
+    place, sheet = as_path(out), as_path(contact_sheet)
+    if isinstance(data, DataOptions):
+        return score_folders(
+            folders, data, measured, faces, options, name=name, out=place, contact_sheet=sheet, progress=progress
+        )
+    if sheet is not None:
+        raise TlbenchError("--contact-sheet does not go with --drive; leave it out")
+    return score_drive(folders, data, measured, faces, options, name=name, out=place, progress=progress)
 
 
 def score_folders(
@@ -331,27 +337,6 @@ def begin(
 def place_of(result: Result, out: Path) -> Path:
     """The folder of a result of a run that writes to ``out``."""
     return out / CONTROLS_NAME / result.name if result.role == "control" else out / result.name
-
-
-def system_names(folders: Sequence[Path], name: str | None) -> list[str]:
-    """A name for each folder that also works as the name of its results' folder."""
-    if not folders:
-        raise TlbenchError("no folder of generated videos was given")
-    if name is not None and len(folders) > 1:
-        raise TlbenchError(f"--name {quoted(name)} can name one system, but {len(folders)} folders were given")
-    names = [name] if name is not None else [folder.resolve().name for folder in folders]
-    alike = Counter(normalize("NFC", found).casefold() for found in names)  # one folder on the disks of many machines
-    for found in names:
-        why = why_no_name(found)
-        if why is not None:
-            raise TlbenchError(f"{quoted(found)} can't name a system, it {why}; pass another --name")
-        if found in (".", "..", CONTROLS_NAME) or "/" in found or "\\" in found:
-            raise TlbenchError(
-                f"{quoted(found)} can't name a system, its results need a folder of that name; pass another --name"
-            )
-        if alike[normalize("NFC", found).casefold()] > 1:
-            raise TlbenchError(f"two folders are called {quoted(found)}; score them one by one, each with its --name")
-    return names
 
 
 def _warn(setup: Setup, setups: Sequence[Setup], selections: Sequence[Selection]) -> None:

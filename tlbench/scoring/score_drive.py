@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError
-from tlbench.generation.drive import Drive, DriveOptions
+from tlbench.generation.controls import control
+from tlbench.generation.drive import KINDS, Drive, DriveOptions
 from tlbench.litter import remove_litter
 from tlbench.observing.engines import observe
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 from tlbench.owner import owned
 from tlbench.scoring.aggregation import aggregate_like
-from tlbench.scoring.drive_parts import PARTS, found_kinds, joined, part_clips, video_hashes
+from tlbench.scoring.control_rows import check_controls, control_kinds, control_selections
+from tlbench.scoring.drive_parts import PARTS, Videos, found_kinds, found_videos, joined, part_clips, video_hashes
 from tlbench.scoring.earlier_result import check_earlier_result
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, RecordWriter
-from tlbench.scoring.result import FILE_NAME, Result
+from tlbench.scoring.result import FILE_NAME, Result, Role
 from tlbench.scoring.run import Progress, make_record, outline, with_provenance
-from tlbench.scoring.score import OUT_NAME, system_names
 from tlbench.scoring.setup import Setup, prepare
+from tlbench.scoring.system_names import CONTROLS_NAME, OUT_NAME, system_names
 from tlbench.scoring.trained_with import with_origin
 
 
@@ -47,31 +49,68 @@ def score_drive(
         are left out.
     drive : DriveOptions
     measured, faces, options, name, out, progress
-        As for :func:`tlbench.scoring.score.score_folders`.
+        As for :func:`tlbench.scoring.score.score_folders`. A control shows the same video in each kind: the source
+        video, or with its fault. ``all`` leaves out those that depend on the clip's sound.
 
     Raises
     ------
     TlbenchError
         If the run can't be done at all: one line with the reason and the way out.
     """
-    if measured.controls:
-        raise TlbenchError("--controls does not go with --drive; score a folder with the source videos in each kind")
     names = system_names(folders, name)
     out = out or Path(OUT_NAME)
     kinds = [found_kinds(folder) for folder in folders]
     read, selection = drive.load()
+    controls = _controls(measured.controls, selection)
     setup = prepare(selection, measured, faces, options)
     setups = [_of_folder(setup, folder, there) for folder, there in zip(folders, kinds, strict=True)]
     for line in dict.fromkeys(line for own in setups for line in (*own.left_out, *own.remarks, *own.overlaps)):
-        warnings.warn(line, stacklevel=2)
-    with owned(*(out / system for system in names), take_over=options.take_over):
-        for own, system, folder in zip(setups, names, folders, strict=True):
-            hashes = video_hashes(read, selection, folder, _parts(own))
-            check_earlier_result(out / system, selection, own, system, options, video_hashes=hashes)
-        return [
-            _run(read, selection, own, system, folder, options, out=out / system, progress=progress)
-            for own, system, folder in zip(setups, names, folders, strict=True)
-        ]
+        warnings.warn(line, stacklevel=3)  # at the caller of score_all
+    jobs = [
+        _Job(system, own, found_videos(folder, selection, _kinds(own)), out / system)
+        for system, own, folder in zip(names, setups, folders, strict=True)
+    ]
+    of_controls = out / CONTROLS_NAME
+    with owned(*(job.out for job in jobs), *(of_controls / kind for kind in controls), take_over=options.take_over):
+        for job in jobs:
+            hashes = video_hashes(selection, job.videos, _parts(job.setup))
+            check_earlier_result(job.out, selection, job.setup, job.name, options, video_hashes=hashes)
+        for kind in controls:
+            check_earlier_result(of_controls / kind, selection, setup, kind, options, role="control")
+        results = [_run(read, selection, job, options, progress) for job in jobs]
+        written = control_selections(controls, selection, setup, options, out=of_controls, progress=progress)
+        for chosen, kind in written:
+            shown = {clip.id: clip.generated for clip in chosen.clips if clip.generated is not None}
+            job = _Job(kind, setup, dict.fromkeys(KINDS, shown), of_controls / kind, "control", control(kind).excused)
+            results.append(_run(read, selection, job, options, progress))
+    return results
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A system or control: its videos, what is measured of them, and the folder of its result."""
+
+    name: str
+    setup: Setup
+    videos: Videos
+    out: Path
+    role: Role = "system"
+    excused: frozenset[str] = frozenset()  # codes of findings that a control's own fault causes
+
+
+def _controls(asked: Sequence[str], selection: Selection) -> list[str]:
+    """The controls that a drive has, in which all kinds show the same video. Raises TlbenchError for another one."""
+    if not asked:
+        return []
+    kinds = control_kinds(asked)
+    of_sound = [kind for kind in kinds if control(kind).needs_donor or control(kind).needs_mouths]
+    if of_sound and tuple(asked) != ("all",):
+        raise TlbenchError(
+            f"control {of_sound[0]!r} depends on the clip's own sound, which is not what a drive plays; leave it out"
+        )
+    kinds = [kind for kind in kinds if kind not in of_sound]
+    check_controls(kinds, selection)
+    return kinds
 
 
 def _of_folder(setup: Setup, folder: Path, kinds: Sequence[str]) -> Setup:
@@ -96,57 +135,52 @@ def _parts(setup: Setup) -> list[str]:
     return [part for part in PARTS if any(part in metric.parts for metric in setup.metrics)]
 
 
-def _run(
-    drive: Drive,
-    selection: Selection,
-    setup: Setup,
-    name: str,
-    folder: Path,
-    options: RunOptions,
-    *,
-    out: Path,
-    progress: Progress | None,
-) -> Result:
+def _kinds(setup: Setup) -> list[str]:
+    """The kinds of videos in these parts."""
+    return list(dict.fromkeys(PARTS[part][0] for part in _parts(setup)))
+
+
+def _run(drive: Drive, selection: Selection, job: _Job, options: RunOptions, progress: Progress | None) -> Result:
     started = datetime.now(timezone.utc)
-    for place in (out, setup.plan.cache):
+    for place in (job.out, job.setup.plan.cache):
         remove_litter(place, deep=True)
     processors: set[str] = set()
-    records = _records(drive, selection, setup, name, folder, options, processors, progress)
-    with RecordWriter(out / RECORDS_NAME) as writer:
+    records = _records(drive, selection, job, options, processors, progress)
+    with RecordWriter(job.out / RECORDS_NAME) as writer:
         for record in records:
             writer.write(record)
-    planned, _ = outline(selection, setup, name, options)
+    planned, _ = outline(selection, job.setup, job.name, options, role=job.role, excused=job.excused)
     result = aggregate_like(replace(planned, findings=()), records)  # findings of names are of folders of one kind
-    result = with_provenance(result, setup, started, processors)
-    result.write(out / FILE_NAME)
+    result = with_provenance(result, job.setup, started, processors)
+    result.write(job.out / FILE_NAME)
     return result
 
 
 def _records(
     drive: Drive,
     selection: Selection,
-    setup: Setup,
-    name: str,
-    folder: Path,
+    job: _Job,
     options: RunOptions,
     processors: set[str],
     progress: Progress | None,
 ) -> list[ClipRecord]:
     """A record of each source clip. Each part is observed by the observers that its metrics need."""
+    setup = job.setup
     wanted = {part: {metric.observer for metric in setup.metrics if part in metric.parts} for part in _parts(setup)}
     by_part: dict[str, list[ClipRecord]] = {}
     done, total = 0, len(wanted) * len(selection.clips)
     for part, observers in wanted.items():
-        plan = replace(setup.plan, observers=tuple(one for one in setup.plan.observers if one.name in observers))
+        observing = tuple(one for one in setup.plan.observers if one.name in observers)
+        plan = replace(setup.plan, observers=observing, excused=job.excused)
         by_part[part] = []
-        clips = part_clips(drive, selection, folder, part)
+        clips = part_clips(drive, selection, job.videos, part)
         for observation in observe(plan, clips, options.workers, options.engine, options.ray):
             if observation.processor:
                 processors.add(observation.processor)
-            by_part[part].append(make_record(observation, (), frozenset()))
+            by_part[part].append(make_record(observation, (), job.excused))
             done += 1
             if progress is not None:
-                progress(name, observation, done, total)
+                progress(job.name, observation, done, total)
     return [
         joined(clip, {part: records[number] for part, records in by_part.items()})
         for number, clip in enumerate(selection.clips)

@@ -21,9 +21,10 @@ from tlbench.scoring.provenance import without_option
 from tlbench.scoring.reader_check import readings_of_shard
 from tlbench.scoring.result import Result
 from tlbench.scoring.run import Progress, outline, run
-from tlbench.scoring.score import CONTROLS_NAME, OUT_NAME, Job, begin, place_of, system_names
+from tlbench.scoring.score import Job, begin, place_of
 from tlbench.scoring.shard import SHARDS_NAME, Shard
 from tlbench.scoring.shard_files import ShardSummary, keep_plan, obeyed, plan_text, write_summary
+from tlbench.scoring.system_names import CONTROLS_NAME, OUT_NAME, system_names
 
 
 def score_shard(
