@@ -68,6 +68,7 @@ def main() -> None:
         took(torch, folder)
         for clips in options.clips:
             score = [tlbench, "score", "made/blurred-1", *grid, "--limit", str(clips), "--cache", f"cache-{clips}"]
+            score += ["--out", f"out-{clips}"]  # results of other clips are not replaced
             score += ["--workers", str(options.workers)]
             first = took(score, folder)
             second, imported = [], []

@@ -28,7 +28,7 @@ FOUNDATION = {
         "tlbench.litter",
         "tlbench.names",
     ),
-    *("tlbench.listening", "tlbench.owner", "tlbench.owner_card"),
+    *("tlbench.listening", "tlbench.owner", "tlbench.owner_card", "tlbench.plugins"),
     "tlbench.statistics",
     "tlbench.version",
     "tlbench.worker_processes",
