@@ -68,7 +68,8 @@ def main() -> None:
         took(torch, folder)
         for clips in options.clips:
             score = [tlbench, "score", "made/blurred-1", *grid, "--limit", str(clips), "--cache", f"cache-{clips}"]
-            score += ["--workers", str(options.workers), "--out", f"results-{clips}"]
+            score += ["--out", f"out-{clips}"]  # results of other clips are not replaced
+            score += ["--workers", str(options.workers)]
             first = took(score, folder)
             second, imported = [], []
             for _ in range(options.repeats):  # in turn, so that a busy moment hits both

@@ -22,7 +22,7 @@ FOUNDATION = {
     *("tlbench.arguments", "tlbench.document", "tlbench.downloads", "tlbench.errors", "tlbench.files"),
     *("tlbench.array_archive", "tlbench.html_pages", "tlbench.zip_directory"),
     *("tlbench.files_of_before", "tlbench.json_fields", "tlbench.json_input", "tlbench.litter", "tlbench.names"),
-    *("tlbench.owner", "tlbench.owner_card"),
+    *("tlbench.owner", "tlbench.owner_card", "tlbench.plugins"),
     "tlbench.statistics",
     "tlbench.version",
     "tlbench.worker_processes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import product
 
@@ -22,6 +23,7 @@ from tlbench.statistics import (
     bootstrap_intervals,
     group_units,
     holm,
+    quantiles,
     resampled_sums,
 )
 
@@ -192,6 +194,17 @@ def test_memory_is_bounded_by_batches() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64 * 2**20
+
+
+@given(
+    st.lists(st.one_of(st.floats(-1e300, 1e300), st.just(math.inf)), min_size=1, max_size=40),
+    st.floats(0, 1),
+)
+def test_quantiles_are_numpys_to_the_bit(values: list[float], share: float) -> None:
+    shares = np.array([share, 1 - share, 0.025, 0.975])
+    with np.errstate(invalid="ignore", over="ignore"):
+        wanted = np.quantile(values, shares)
+        np.testing.assert_array_equal(quantiles(np.array(values), shares), wanted)
 
 
 @pytest.mark.parametrize("bad", [{"level": 1.0}, {"level": 0.0}, {"resamples": 5}])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 
 from tlbench.checkpoints.card import Card, read_card
 from tlbench.errors import TlbenchError, did_you_mean, one_line, quoted
+from tlbench.plugins import entry_points
 
 _LONGEST_NAME = 80  # characters of a name that messages show; it may come from a file
 _BUILT_IN = {

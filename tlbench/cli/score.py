@@ -184,8 +184,6 @@ def command(
     from tlbench.metrics.sets import without_sets
     from tlbench.scoring.options import MetricOptions
     from tlbench.scoring.score import score_folders
-    from tlbench.scoring.score_drive import score_drive
-    from tlbench.scoring.score_shard import score_shard
     from tlbench.scoring.shard import parse_shard
     from tlbench.scoring.system_names import OUT_NAME
     from tlbench.tables.result_table import print_results
@@ -216,8 +214,12 @@ def command(
         find_metrics(without_sets([column]))  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
         if isinstance(data, DriveOptions):
+            from tlbench.scoring.score_drive import score_drive
+
             results = score_drive(generated, data, measured, faces, options, name=name, out=out, progress=progress)
         elif shard is not None:
+            from tlbench.scoring.score_shard import score_shard
+
             results = score_shard(
                 generated, data, measured, faces, options, shard, name=name, out=out, progress=progress
             )

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -15,6 +14,7 @@ from typing import ClassVar, Literal
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.matching import FoundFile
 from tlbench.errors import TlbenchError, did_you_mean, quoted
+from tlbench.plugins import entry_points
 
 _BUILT_IN = {
     "lrs2": "tlbench.datasets.lrs2:Lrs2",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from tlbench.checkpoints.card import Card
@@ -18,6 +17,7 @@ from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.generation.faults import fault_control
 from tlbench.generation.generator import GenerateOptions, Generator
+from tlbench.plugins import entry_points
 
 _BUILT_IN = {
     "talklip": "tlbench.talklip.face_generator:TalkLipGenerator",

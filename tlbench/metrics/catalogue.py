@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import entry_points
 from typing import get_args
 
 from tlbench.errors import TlbenchError, did_you_mean, quoted
@@ -15,6 +14,7 @@ from tlbench.metrics import accuracy, intelligibility, leakage, pictures, qualit
 from tlbench.metrics.metric import Arithmetic, Metric
 from tlbench.metrics.presets import PRESETS
 from tlbench.metrics.sets import SET_METRICS, AnyMetric, without_sets
+from tlbench.plugins import entry_points
 
 
 @cache

@@ -16,11 +16,9 @@ from tlbench.checkpoints.catalogue import detector_card
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError, listed, quoted
-from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.box_files import read_boxes
 from tlbench.media.faces import Boxes, FaceDetector, fixed_boxes
 from tlbench.media.followed import FollowedFace
-from tlbench.media.haar import HaarDetector
 from tlbench.media.people import check_choice, find_people
 from tlbench.media.video_reader import VideoReader
 from tlbench.observing.cache import Cache, content_sha256
@@ -135,14 +133,18 @@ def choose_rule(
 
 def embedded_detector() -> FaceDetector:
     """The detector that needs no download, for checks of faces."""
+    from tlbench.media.blazeface import BlazeFaceDetector
+
     return BlazeFaceDetector()
 
 
 def load_detector(rule: BoxRule) -> FaceDetector:
     """The detector of a rule. Raises TlbenchError if its weights do not fit, ValueError if the rule has no detector."""
     if rule.detector == "blazeface":
-        return BlazeFaceDetector()
+        return embedded_detector()
     if rule.detector == "haar":
+        from tlbench.media.haar import HaarDetector
+
         return HaarDetector()
     if rule.detector == "s3fd" and rule.weights is not None:
         from tlbench.checkpoints.state_dict import read_checkpoint

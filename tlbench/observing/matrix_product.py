@@ -126,6 +126,7 @@ def product_of(
     return "torch"
 
 
+@functools.cache
 def _installed_torch() -> tuple[int, int]:
     try:
         return _release(version("torch"))

@@ -21,16 +21,13 @@ from tlbench.observing.device import Precision
 from tlbench.observing.face_boxes import GuideSource
 from tlbench.observing.face_options import FaceOptions
 from tlbench.owner import owned
-from tlbench.scoring.control_rows import check_controls, control_kinds, score_controls
 from tlbench.scoring.earlier_result import check_earlier_result
 from tlbench.scoring.options import MetricOptions, RunOptions, default_workers
 from tlbench.scoring.reader_check import with_readers
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import Progress, run
-from tlbench.scoring.score_drive import score_drive
 from tlbench.scoring.setup import Setup, prepare
 from tlbench.scoring.system_names import CONTROLS_NAME, OUT_NAME, system_names
-from tlbench.scoring.system_sheet import draw_system_sheet
 from tlbench.scoring.trained_with import with_origin
 
 
@@ -239,6 +236,8 @@ def score_all(
         )
     if sheet is not None:
         raise TlbenchError("--contact-sheet does not go with --drive; leave it out")
+    from tlbench.scoring.score_drive import score_drive
+
     return score_drive(folders, data, measured, faces, options, name=name, out=place, progress=progress)
 
 
@@ -269,6 +268,8 @@ def score_folders(
             for system, selection, own in zip(job.names, job.selections, job.setups, strict=True)
         ]
         if job.kinds:
+            from tlbench.scoring.control_rows import score_controls  # few runs make videos, a second run none
+
             controls = score_controls(
                 job.kinds, job.selections[0], job.setup, options, out=out / CONTROLS_NAME, progress=progress
             )
@@ -324,10 +325,14 @@ def begin(
     selections = [data.load(folder) for folder in folders]
     kinds: list[str] = []
     if measured.controls:
+        from tlbench.scoring.control_rows import check_controls, control_kinds
+
         kinds = control_kinds(measured.controls)
         check_controls(kinds, selections[0])  # before hours are spent
     setup = prepare(selections[0], measured, faces, options)
     if contact_sheet is not None:
+        from tlbench.scoring.system_sheet import draw_system_sheet
+
         draw_system_sheet(dict(zip(names, selections, strict=True)), setup.plan, contact_sheet)
     setups = [with_origin(setup, folder) for folder in folders]
     _warn(setup, setups, selections)

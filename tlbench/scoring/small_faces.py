@@ -15,13 +15,13 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.document import counted
 from tlbench.errors import ClipError
-from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.probe import probe
 from tlbench.media.rates import FRAMES_PER_SECOND
 from tlbench.media.video_reader import VideoReader
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.sync import LONG_TRACK
+from tlbench.observing.face_boxes import embedded_detector
 
 SMALL_SHARE = 0.5  # of the frame's height; LRS2's faces have 0.71
 LOOKED_AT = 9  # clips, evenly spread, one frame of each
@@ -65,7 +65,7 @@ def _face_share(video: Path) -> float | None:
     if chunk is None:
         return None
     frame = chunk.rgb[len(chunk) // 2]
-    (face,) = BlazeFaceDetector().detect(frame[None])
+    (face,) = embedded_detector().detect(frame[None])
     return None if face is None else float(face[3] - face[1]) / frame.shape[0]
 
 
