@@ -23,10 +23,16 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def parse_json(raw: bytes | str) -> Any:
-    """A JSON text as Python values.
+def json_text(raw: bytes) -> str:
+    """The text of a JSON file: UTF-8 with or without a byte order mark, or UTF-16 or UTF-32, as PowerShell writes it.
 
-    Bytes may be UTF-8 with or without a byte order mark, or UTF-16 or UTF-32: Windows PowerShell writes UTF-16.
+    Raises ValueError for bytes that are no text.
+    """
+    return raw.decode(json.detect_encoding(raw))
+
+
+def parse_json(raw: bytes | str) -> Any:
+    """A JSON text, or the bytes of a file with one (:func:`json_text`), as Python values.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def parse_json(raw: bytes | str) -> Any:
         than 19 digits, a field given twice, half a surrogate pair, more than 32 levels, or more than 10 million
         entries or a million objects.
     """
-    text = raw if isinstance(raw, str) else raw.decode(json.detect_encoding(raw))
+    text = raw if isinstance(raw, str) else json_text(raw)
     entries, objects = text.count(","), text.count("[") + text.count("{")
     if entries > MOST_ENTRIES or objects > MOST_OBJECTS:
         raise ValueError(

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -243,6 +244,16 @@ def test_records_and_all_numbers_lie_next_to_the_pages(site: Path, boards: Path,
     number = board.tables[0].standings["reads-well.json"]["wer1/sound"]
     assert (float(own["value"]), float(own["low"]), int(own["rank"])) == (number.value, number.low, number.rank)
     assert own["protocol"] == number.protocol
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_record_in_another_encoding_lies_next_to_the_pages_too(boards: Path, tmp_path: Path, encoding: str) -> None:
+    shutil.copytree(boards, tmp_path / "boards")
+    path = min((tmp_path / "boards" / "grid").glob("*.json"))
+    text = path.read_text("utf-8")
+    path.write_text(text, encoding)
+    leaderboard.build(tmp_path / "boards", tmp_path / "site")
+    assert (tmp_path / "site" / "boards" / "grid" / path.name).read_text("utf-8") == text
 
 
 def test_ceilings_have_no_rank(site: Path) -> None:

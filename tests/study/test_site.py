@@ -23,7 +23,7 @@ from tlbench.media.probe import probe
 from tlbench.study.answers import Answers
 from tlbench.study.new_study import NewStudy
 from tlbench.study.results import evaluate
-from tlbench.study.site import make_site
+from tlbench.study.site import COOKIE, make_site
 from tlbench.study.store import FILE_NAME, MAX_REPLY, Store
 
 
@@ -299,6 +299,13 @@ def test_on_a_loopback_address_a_foreign_name_of_host_is_refused(study: Running)
     for hosts in (None, ("localhost", "lab.example")):
         elsewhere = make_site(study.store, hosts).test_client()
         assert elsewhere.get("/", headers={"Host": "lab.example"}).status_code == 200
+
+
+def test_a_foreign_name_of_host_is_refused_whatever_its_cookie_says(study: Running) -> None:
+    client = study.site.test_client()
+    for number in range(50):  # more codes than anybody may guess
+        client.set_cookie(COOKIE, f"CODE{number:02d}", domain="evil.example")
+        assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
 
 
 def test_every_page_forbids_what_is_not_ours(study: Running) -> None:

@@ -14,6 +14,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import BOARD_PAGE, BOARD_RECORD, read_outside, write_text_atomically
+from tlbench.json_input import json_text
 from tlbench.leaderboard.site.page import BOARDS, FRONT, MARK, site_pages
 from tlbench.leaderboard.standings import Board, Entry, dataset_page, front_page, make_board
 from tlbench.leaderboard.submission import Computed, Submission
@@ -148,11 +149,8 @@ def _tables(board: Path, boards: Sequence[Board]) -> dict[Path, str]:
 
 def _records(board: Path, boards: Sequence[Board], site: Path) -> dict[Path, str]:
     """The records as they are, for download next to the pages of their systems."""
-    return {
-        site / BOARDS / one.dataset / entry.file: read_outside(board / one.dataset / entry.file, BOARD_RECORD).decode()
-        for one in boards
-        for entry in one.entries
-    }
+    places = [Path(one.dataset, entry.file) for one in boards for entry in one.entries]
+    return {site / BOARDS / place: json_text(read_outside(board / place, BOARD_RECORD)) for place in places}
 
 
 def _other_pages(site: Path, made: Mapping[Path, str]) -> list[Path]:

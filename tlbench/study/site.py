@@ -109,6 +109,8 @@ def _add_guards(site: Flask, store: Store, guesses: Guesses) -> None:
 
     @site.before_request
     def find_participant() -> None:
+        if isinstance(request.routing_exception, SecurityError):  # an unknown host name has no code to guess
+            raise request.routing_exception
         if request.method == "POST" and not _same_origin():
             abort(403)
         code = request.cookies.get(COOKIE)
