@@ -88,6 +88,7 @@ def test_every_error_of_the_system_is_one_line_with_a_way_out(number: int) -> No
     [
         (MemoryError(), "not enough memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+        (RuntimeError("Symlink loop from '/a/b'"), "'/a/b'; remove the link that leads to itself"),
         (ImportError("x.so: failed to map segment from shared object"), "not enough memory"),
         (RuntimeError("can't start new thread"), "no further process or thread"),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "no further process or thread"),

@@ -61,6 +61,8 @@ def refused(error: BaseException) -> str | None:
         return f"{name!r} is not UTF-8; rename the file"
     if isinstance(error, RuntimeError) and "home directory" in said:  # pathlib's, where the user has no entry
         return "this user has no home folder; set HOME to a folder that can be written"
+    if isinstance(error, RuntimeError) and said.startswith("symlink loop from"):  # pathlib's, up to Python 3.12
+        return f"{error}; remove the link that leads to itself"
     if any(sign in said for sign in _SAYS_MEMORY):
         return NO_MEMORY
     if any(sign in said for sign in _SAYS_PROCESS):
