@@ -252,7 +252,7 @@ def make_world(folder: Path) -> Path:
         assert outcome.code in (0, 1), outcome.stderr
     shard = ("score", "made", *BOXED, "--metrics", "psnr", "--shard", "1/1", "--workers", "1", "--out", "sharded")
     sharded = run(list(shard), folder, seconds=SECONDS, memory_bytes=None)
-    assert sharded.code == 1, sharded.stderr  # all clips show the same pictures, which is an error of the folder
+    assert sharded.code in (0, 1), sharded.stderr  # 1 if the clips, which show the same, were coded to the same bytes
     shutil.copytree(folder / "trained" / "last", folder / "generator")
     shutil.rmtree(folder / "trained")
     return folder
