@@ -212,7 +212,7 @@ def test_without_the_original_package_there_is_one_line(tmp_path: Path, monkeypa
 
 
 def test_an_observer_of_which_there_is_no_package_says_so(tmp_path: Path) -> None:
-    with pytest.raises(TlbenchError, match="'mvm' has no original package to compare with; choose one of autoavsr, avhubert"):
+    with pytest.raises(TlbenchError, match="'mvm' has no original package to compare with; choose one of autoavsr"):
         original_check(given("mvm", tmp_path / "x.pth"), None, None)
 
 

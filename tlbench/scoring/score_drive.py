@@ -106,7 +106,8 @@ def _controls(asked: Sequence[str], selection: Selection) -> list[str]:
     of_sound = [kind for kind in kinds if control(kind).needs_donor or control(kind).needs_mouths]
     if of_sound and tuple(asked) != ("all",):
         raise TlbenchError(
-            f"control {quoted(of_sound[0])} depends on the clip's own sound, which is not what a drive plays; leave it out"
+            f"control {quoted(of_sound[0])} depends on the clip's own sound, which is not what a drive plays; leave "
+            "it out"
         )
     kinds = [kind for kind in kinds if kind not in of_sound]
     check_controls(kinds, selection)
