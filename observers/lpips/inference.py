@@ -1,10 +1,13 @@
-"""One pair of frames to its distance. Each pair is a pass of its own, so no frame depends on how a video is cut."""
+"""Pairs of frames to their distances. Each is a pass of its own on one thread, so a distance depends on no other."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from tlbench.observing.one_thread import each_on_one_thread
 from tlbench.observing.precision import exact_products
 
 from .model import SMALLEST_SIDE, LPIPSDistance
@@ -25,3 +28,9 @@ class PairDistance:
         pair = torch.from_numpy(np.stack([generated, real])).to(self._device).permute(0, 3, 1, 2)
         with exact_products(self._device):
             return float(self._model(pair))
+
+    def each(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+        """The distances of some pairs of pictures."""
+        if self._device.type == "cpu":
+            return each_on_one_thread(lambda pair: self(*pair), pairs)
+        return [self(*pair) for pair in pairs]

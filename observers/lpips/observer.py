@@ -50,7 +50,8 @@ class _LPIPSClipState(ClipState):
             shown = faces_shown(reference, self.clip_boxes, self.clip_reference_boxes or self.clip_boxes)
         if both:
             self._check_sizes(seen.shape[1:3], real.shape[1:3])
-        self.distances += [self._distance(seen[number], real[number]) for number in np.flatnonzero(shown[:both])]
+        compared = np.flatnonzero(shown[:both])
+        self.distances += self._distance.each([(seen[number], real[number]) for number in compared])
 
     def _check_sizes(self, seen: tuple[int, ...], real: tuple[int, ...]) -> None:
         """Raises ClipError for (height, width) that can't be compared."""

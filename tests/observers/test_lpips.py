@@ -80,6 +80,21 @@ def test_a_copy_has_no_distance_and_more_blur_has_more(distance: PairDistance) -
     assert distance(picture, blurred[0]) == pytest.approx(distance(blurred[0], picture), rel=1e-6)
 
 
+def test_distances_do_not_depend_on_each_other_or_on_threads(distance: PairDistance) -> None:
+    given = pairs()[:3]
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(distance.each(given))
+        torch.set_num_threads(1)
+        assert found == [[distance(*pair) for pair in given]] * 2
+    finally:
+        torch.set_num_threads(threads)
+    assert distance.each([]) == []
+
+
 def observed(
     weights: Path, view: str, generated: np.ndarray, real: np.ndarray, rows: np.ndarray | None = None
 ) -> Evidence | ClipError:

@@ -89,7 +89,7 @@ OWN_FILES = {
     *("reporting/page.py", "reporting/pictures.py", "leaderboard/site/page.py", "media/box_files.py"),
     *("scoring/record.py", "training/run_folder.py", "training/preprocessed.py", "media/container.py"),
     *("generation/recipe.py", "media/dlib_models.py", "datasets/fetch_grid_clips.py", "reporting/films.py"),
-    *("observing/matrix_product.py", "metrics/sheet.py", "autoavsr/tokens.py"),
+    *("observing/matrix_product.py", "metrics/sheet.py", "autoavsr/tokens.py", "identity/network_file.py"),
     "scoring/shard_files.py",  # writes only; it reads with read_outside
 }
 

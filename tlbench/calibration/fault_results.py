@@ -76,8 +76,10 @@ class FaultResults:
             "observers": [
                 [plan.name, list(plan.views), list(plan.modes), plan.weights_sha256] for plan in setup.plan.observers
             ],
-            "metrics": [[metric.key, metric.version] for metric in setup.metrics]
-            + [[metric.key, metric.version] for metric in setup.sets],
+            "metrics": [
+                *([metric.key, metric.version] for metric in setup.metrics),
+                *([metric.key, metric.version] for metric in setup.sets),
+            ],
             "guides": self._guides,
             "seed": self._run.seed,
         }
