@@ -21,11 +21,15 @@ COMMANDS = [(page.name, line) for page in PAGES for line in tlbench_commands(pag
 def refusal(line: str) -> str:
     """What the command line's own parser says of a command; empty if it understands it."""
     words = shlex.split(line)[1:]
-    command = group.get_command(click.Context(group), words[0])
-    if command is None:
-        return f"no command {words[0]}"
+    command: click.Command = group
+    while isinstance(command, click.Group):
+        name = words.pop(0)
+        found = command.get_command(click.Context(command), name)
+        if found is None:
+            return f"no command {name}"
+        command = found
     try:
-        command.make_context(words[0], words[1:])
+        command.make_context(command.name, words)
     except click.ClickException as error:
         return error.format_message()
     return ""
@@ -36,6 +40,7 @@ def test_every_command_on_a_page_is_one_tlbench_understands() -> None:
     refused = [f"{page}: {line}: {said}" for page, line in COMMANDS if (said := refusal(line))]
     assert refused == []
     assert "No such option" in refusal("tlbench score generated --datasets lrs2")
+    assert "No such option" in refusal("tlbench leaderboard build --page site")
     assert refusal("tlbench scores generated") == "no command scores"
 
 
