@@ -19,6 +19,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,7 +92,8 @@ def _serve() -> None:
     for module in pkgutil.iter_modules(tlbench.cli.__path__, "tlbench.cli."):
         importlib.import_module(module.name)
     for name in PRELOADED:
-        importlib.import_module(name)
+        with suppress(ImportError):  # an extra that is not installed: its command says so
+            importlib.import_module(name)
     for name in observer_names():
         observer_class(name)
     for line in sys.stdin:
