@@ -73,5 +73,6 @@ def test_a_gpu_is_asked_for_all_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert choose_device("cuda:0", networks=True) == "cuda:0"
     assert choose_device("auto", networks=True) == "cpu"
-    with pytest.raises(TlbenchError, match="torch sees 1 CUDA devices here"):
+    with pytest.raises(TlbenchError, match="torch sees 1 CUDA devices here; go where there is one, or pass"):
         choose_device("cuda:1", networks=True)
+    assert choose_device("cuda:1", networks=True, elsewhere=True) == "cuda:1"  # a cluster counts its own

@@ -204,10 +204,15 @@ def _choose_split(dataset: Dataset, source: Source, split: str | None) -> str:
 
 
 def _legible(clip: Clip) -> Clip:
-    """The clip without invisible characters in its transcript and word."""
+    """The clip with an id and a speaker as results are read, and no invisible characters in its transcript and word."""
     transcript, word = (None if text is None else visible(text) for text in (clip.transcript, clip.word))
-    same = (transcript, word) == (clip.transcript, clip.word)
-    return clip if same else replace(clip, transcript=transcript, word=word)
+    speaker = None if clip.speaker is None else _composed(clip.speaker)
+    return replace(clip, id=_composed(clip.id), transcript=transcript, word=word, speaker=speaker)
+
+
+def _composed(text: str) -> str:
+    """A letter and its accent as one character, where file names or lists have them as two."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _check_ids(name: str, clips: list[Clip]) -> None:
@@ -218,10 +223,9 @@ def _check_ids(name: str, clips: list[Clip]) -> None:
             why = None if text is None else why_no_name(text)
             if why is not None:
                 raise TlbenchError(f"{name}: {what} {quoted(text)} of clip {shortened(clip.id)} {why}; rename it")
-        plain = unicodedata.normalize("NFC", clip.id)  # as results are read: two ways to write one letter are one id
-        if plain in seen:
+        if clip.id in seen:  # or two ways to write one letter
             raise TlbenchError(f"{name}: clip {shortened(clip.id)} is there twice; remove or rename one")
-        seen.add(plain)
+        seen.add(clip.id)
 
 
 def _in_subset(clips: list[Clip], names: ClipNames, subset: Path, where: str) -> list[Clip]:

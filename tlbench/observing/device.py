@@ -17,7 +17,7 @@ Precision = Literal["fp32", "bf16"]
 GPU_FILES = tuple(Path("/dev") / name for name in ("nvidiactl", "nvhost-ctrl", "nvmap", "dxg", "kfd"))
 
 
-def choose_device(device: str, networks: bool) -> str:
+def choose_device(device: str, networks: bool, *, elsewhere: bool = False) -> str:
     """The torch device for a ``--device`` option.
 
     torch is imported only if it has to be asked: for a GPU, or for ``auto`` where :func:`may_have_gpu` says so.
@@ -28,6 +28,8 @@ def choose_device(device: str, networks: bool) -> str:
         ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
     networks : bool
         Whether a network will run. If not, torch is not imported and the answer is ``cpu``.
+    elsewhere : bool
+        Networks run on other machines: this one need not have the GPU that is named.
 
     Raises
     ------
@@ -38,13 +40,18 @@ def choose_device(device: str, networks: bool) -> str:
         raise TlbenchError(f"no device {device!r}; there are auto, cpu, cuda and cuda:0, cuda:1 ...")
     if device == "cpu" or not networks or (device == "auto" and not may_have_gpu()):
         return "cpu"
+    if elsewhere and device != "auto":
+        return device
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":
         return "cuda" if count else "cpu"
     if int(device.partition(":")[2] or 0) >= count:
-        raise TlbenchError(f"device {device!r}: torch sees {count} CUDA devices here; pass --device cpu or auto")
+        raise TlbenchError(
+            f"device {device!r}: torch sees {count} CUDA devices here; go where there is one, or pass --device "
+            "cpu or auto"
+        )
     return device
 
 
@@ -81,12 +88,13 @@ def processor_type(device: str) -> str:
     -------
     str
         ``AuthenticAMD avx512``: vendor and the widest instruction set that decides how sums are ordered. The kind of
-        machine (``arm64``) where the system does not say the vendor. Of a GPU the name that torch gives.
+        machine (``arm64``) where the system does not say the vendor. Of a GPU the name that torch gives,
+        or ``device`` if torch sees none here.
     """
     if device != "cpu":
         import torch
 
-        return torch.cuda.get_device_name(device)
+        return torch.cuda.get_device_name(device) if torch.cuda.is_available() else device
     vendor, flags = processor()
     widest = [name for name, needed in INSTRUCTIONS.items() if flags >= needed]
     return " ".join([vendor or platform.machine(), *widest[-1:]])

@@ -126,7 +126,8 @@ def prepare(
     plans = [choice.plan for choice in choices if choice.plan is not None]
     if not plans:
         raise TlbenchError("; ".join(left_out))
-    device = choose_device(options.device, any(plan.weights for plan in plans))
+    networks = any(plan.weights for plan in plans)
+    device = choose_device(options.device, networks, elsewhere=options.engine == "ray")
     plans = [_with_product(plan, device, options.matrix_product) for plan in plans]
     used = [choice.weights for choice in choices if choice.weights is not None]
     rule, detector = faces.rule(selection.fixed_box, measured.weights)  # controls need it even if no observer does

@@ -26,6 +26,7 @@ from tlbench.json_fields import clip_id, count, fields_of, listed, name_text, te
 from tlbench.json_input import parse_json
 from tlbench.litter import temporary_name
 from tlbench.metrics.blind import BlindReading
+from tlbench.observing.device import choose_device
 from tlbench.observing.observer import PACKED_NAME
 from tlbench.scoring.options import RunOptions
 from tlbench.scoring.result import ClipScore, Result
@@ -162,7 +163,7 @@ def files_sha256(clips: Iterable[Clip], *, generated: bool = True) -> str:
 def obeyed(options: RunOptions, run: Path) -> RunOptions:
     """The options with the way of computing that the plan in a run's folder says, where they leave it open.
 
-    Raises TlbenchError if there is a plan that can't be read.
+    Raises TlbenchError if there is a plan that can't be read, or this machine lacks the device that it says.
     """
     path = run / SHARDS_NAME / PLAN_NAME
     if not path.is_file():
@@ -170,6 +171,13 @@ def obeyed(options: RunOptions, run: Path) -> RunOptions:
     said = fields_of(_read(path, PLAN_SCHEMA)[0].get("computing"), "computing")
     device, product = said.get("device"), said.get("matrix_product")
     if options.device == "auto" and isinstance(device, str):
+        try:
+            choose_device(device, networks=True, elsewhere=options.engine == "ray")
+        except TlbenchError as error:
+            raise TlbenchError(
+                f"{path}: the other shards are computed on {shortened(device)}, which this machine does not have; "
+                "score this shard where there is one, or score all with --device cpu into another --out"
+            ) from error
         options = replace(options, device=device)
     if options.matrix_product == "auto" and options.device == "cpu" and product in ("torch", "onednn"):
         options = replace(options, matrix_product=product)
