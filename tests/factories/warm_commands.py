@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import json
+import multiprocessing.process
 import os
 import pkgutil
 import signal
@@ -123,6 +124,7 @@ def _be(request: Mapping[str, Any]) -> None:
     try:
         os.setsid()
         os.chdir(request["folder"])
+        multiprocessing.process.ORIGINAL_DIR = request["folder"]  # where its workers begin
         os.environ.clear()
         os.environ.update(request["environment"])
         if (category := os.environ.get("PYTHONWARNINGS")) == "error":
