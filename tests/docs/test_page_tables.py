@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from benchmarks import capacity
 from scripts.page_tables import PAGES, ROOT, TABLES, current
 
 
@@ -19,3 +20,10 @@ def test_every_table_is_on_a_page_and_has_rows() -> None:
     text = "".join((ROOT / name).read_text("utf-8") for name in PAGES)
     assert sorted(re.findall(r"<!-- table: ([\w-]+) -->", text)) == sorted(TABLES)
     assert all(made().count("\n") > 5 for made in TABLES.values())
+
+
+def test_the_calculated_tables_of_scale_are_those_that_the_script_prints() -> None:
+    there = (ROOT / "docs" / "scale.md").read_text("utf-8").splitlines()
+    printed = [*capacity.speeds(100.0), *capacity.times(100.0), *capacity.costs(100.0, 2.0, 0.05)]
+    assert len(printed) > 15
+    assert [line for line in printed if line not in there] == []

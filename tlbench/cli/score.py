@@ -57,6 +57,7 @@ GROUPS = {
         "--engine",
         "--ray-address",
         "--gpus-per-worker",
+        "--decode-workers",
         "--device",
         "--precision",
         "--matrix-product",
@@ -214,6 +215,7 @@ def command(
     for column in as_names(columns) or ():
         find_metrics(without_sets([column]))  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
+        options = replace(options, ray=replace(options.ray, watch=progress.watch))
         if isinstance(data, DriveOptions):
             results = score_drive(generated, data, measured, faces, options, name=name, out=out, progress=progress)
         elif shard is not None:
