@@ -2,23 +2,31 @@
 
     python -m benchmarks.scale [--clips 25000] [--engines one,local,ray] [--workers 2] [--repeats 3]
 
-The descriptions name videos that do not exist. So no observer is ever asked, each clip becomes a record with its reason
-at once, and what is measured is the engine, the runner's bookkeeping and the writing of records. Printed are
+The descriptions name videos that do not exist, but for the first, which lets workers start. So no observer is asked
+again, each clip becomes a record with its reason at once, and what is measured is the engine, the runner's bookkeeping
+and the writing of records. Printed are
 
 - milliseconds a clip, by the clock and of this process's processor time, and the growth of this process's memory from
   a fifth of the clips to all of them;
-- this process's processor time a clip among 1,000 and among 10,000 clips, in turns, median of the repeats.
+- this process's processor time a clip among 1,000 and among 10,000 clips, in turns, and their ratio: medians of the
+  repeats.
 
     python -m benchmarks.scale --ways
 
 compares ways of giving work to Ray, with batches of one clip that do nothing: actors as the engine uses them, plain
 tasks, and Ray Data's ``map_batches`` with a pool of actors.
+
+    python -m benchmarks.scale --handing-over
+
+is what it costs to decode in one process and to compute in another: megabytes of a clip's crops for the bundled
+AV-HuBERT, SyncNet and MVM, and processor time to make them, to put them into Ray's object store and to take them out.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import statistics
 import tempfile
 import time
@@ -27,25 +35,30 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.factories.media_factory import tone, write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.observing.clip_info import ClipInfo
+from tlbench.observing.clip_job import ClipJob
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
+from tlbench.observing.one_clip import default_view, weights_for
 from tlbench.observing.plan import ObserverPlan, Plan
+from tlbench.observing.runner import ObserverRunner
 from tlbench.scoring.record import ClipRecord, Failure, RecordWriter
 
 ENGINES = ("one", "local", "ray")
+BUNDLED = {"avhubert": "avhubert-grid", "syncnet": "syncnet-grid", "mvm": "mvm-synthetic"}
 MIB = 2**20
 WARM = 100  # clips until all workers run
 
 
-def descriptions(count: int) -> list[Clip]:
-    """Clips whose videos do not exist."""
+def descriptions(count: int, first: Path) -> list[Clip]:
+    """Clips whose videos do not exist, after one of the video ``first``: the cache has nothing of it."""
     nowhere = Path("nowhere")
-    return [
+    return [Clip("first", first, first, "WORDS")] + [
         Clip(f"s{number % 33}/{number:05d}", nowhere / f"r{number}.mp4", nowhere / f"g{number}.mp4", f"WORDS {number}")
-        for number in range(count)
+        for number in range(1, count)
     ]
 
 
@@ -66,8 +79,8 @@ def measure(engine: str, count: int, workers: int) -> tuple[float, float, float]
 
     The first clips, until all workers run, are left out; the growth is from a fifth of the clips to all.
     """
-    clips = descriptions(count + WARM)
     with tempfile.TemporaryDirectory() as name, RecordWriter(Path(name) / "records.jsonl") as writer:
+        clips = descriptions(count + WARM, write_clip(Path(name) / "first.mp4", frames=2))
         began = used = before = 0.0
         for done, one in enumerate(seen(engine, clips, workers, Path(name) / "cache")):
             if done == WARM:
@@ -85,11 +98,10 @@ def record(observation: Observation) -> ClipRecord:
     return ClipRecord(ClipInfo(observation.clip.id, observation.clip.speaker), failures=failures)
 
 
-def costs(engine: str, workers: int, repeats: int) -> tuple[float, float]:
-    """Milliseconds of processor time a clip among 1,000 and among 10,000 clips: medians of turns."""
-    turns = [[measure(engine, count, workers)[1] for count in (1_000, 10_000)] for _ in range(repeats)]
-    few, many = (statistics.median(turn[place] for turn in turns) for place in (0, 1))
-    return few, many
+def costs(engine: str, workers: int, repeats: int, counts: Sequence[int] = (1_000, 10_000)) -> list[float]:
+    """Milliseconds of processor time a clip among so many clips: medians of turns."""
+    turns = [[measure(engine, count, workers)[1] for count in counts] for _ in range(repeats)]
+    return [statistics.median(turn[place] for turn in turns) for place in range(len(counts))]
 
 
 def ways_of_ray(count: int, workers: int) -> Iterator[tuple[str, float]]:
@@ -103,7 +115,7 @@ def ways_of_ray(count: int, workers: int) -> Iterator[tuple[str, float]]:
         def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
             return batch
 
-    clips = descriptions(count)
+    clips = descriptions(count, Path("nowhere"))
     actors = [ray.remote(num_cpus=1)(Idle).remote() for _ in range(workers)]
     ray.get([actor.observe.remote(clips[:1]) for actor in actors])
     began = time.perf_counter()
@@ -142,12 +154,53 @@ def ways_of_ray(count: int, workers: int) -> Iterator[tuple[str, float]]:
     yield "Ray Data, map_batches with a pool of actors (with its start)", 1000 * (time.perf_counter() - began) / count
 
 
+def handing_over(repeats: int) -> Iterator[str]:
+    """What is handed from a process that decodes to one that computes, for a clip of 29 frames of 160x160."""
+    import ray
+
+    class Receiver:
+        def take(self, jobs: list[ClipJob]) -> float:
+            """This process's processor time so far, once the jobs are here."""
+            return time.process_time()
+
+    receiver = ray.remote(num_cpus=1)(Receiver).remote()
+    with tempfile.TemporaryDirectory() as name:
+        samples = tone(29 / 25)
+        path = write_clip(Path(name) / "clip.mp4", frames=29, width=160, height=160, audio_codec="aac", samples=samples)
+        clip = Clip("one/00001", path, path, transcript="BIN BLUE", word="BIN")
+        for observer, bundled in BUNDLED.items():
+            weights = weights_for(observer, bundled)
+            assert weights is not None
+            view = default_view(observer, weights)
+            plan = ObserverPlan(observer, (view,), weights.path)
+            cropper = plan.cropper()
+            assert cropper is not None
+            runner = ObserverRunner(Plan((plan,), BoxRule(), Path(name) / "cache"), croppers={observer: cropper})
+            runner.look([clip])  # decoders and tables are made
+            before = ray.get(receiver.take.remote([]))
+            crop = put = 0.0
+            for _ in range(repeats):
+                began = time.process_time()
+                jobs = runner.look([clip])
+                cropped = time.process_time()
+                there = ray.put(jobs)
+                crop, put = crop + cropped - began, put + time.process_time() - cropped
+                after = ray.get(receiver.take.remote(there))
+            size = len(pickle.dumps(jobs)) / MIB
+            yield (
+                f"{observer}, view {view}: {size:.2f} MiB a clip; decoding and cropping "
+                f"{1000 * crop / repeats:.1f} ms, "
+                f"putting {1000 * put / repeats:.2f}, taking {1000 * (after - before) / repeats:.2f}"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=25_000)
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--handing-over", action="store_true", help="what it costs to divide a clip's work, and end")
     parser.add_argument("--ways", action="store_true", help="compare ways of giving work to Ray, and end")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -158,14 +211,21 @@ def main() -> None:
         for way, cost in ways_of_ray(min(arguments.clips, 2_000), arguments.workers):
             print(f"{way}: {cost:.2f} ms a clip", flush=True)
         return
+    if arguments.handing_over:
+        import ray
+
+        ray.init(log_to_driver=False, num_cpus=2, object_store_memory=200 * MIB)
+        for line in handing_over(10 * arguments.repeats):
+            print(line, flush=True)
+        return
     for engine in arguments.engines.split(","):
         runs = [measure(engine, arguments.clips, arguments.workers) for _ in range(arguments.repeats)]
         clock, processor, grown = (statistics.median(run[place] for run in runs) for place in range(3))
-        few, many = costs(engine, arguments.workers, arguments.repeats)
+        few, many, most = costs(engine, arguments.workers, arguments.repeats, (1_000, 10_000, 25_000))
         print(
             f"{engine}: {arguments.clips:,} clips, {clock:.2f} ms a clip ({processor:.2f} ms of this process's "
-            f"processor), memory {grown:+.1f} MiB; of its processor {few:.3f} ms a clip among 1,000, {many:.3f} among "
-            "10,000",
+            f"processor), memory {grown:+.1f} MiB; of its processor {few:.4f} ms a clip among 1,000, {many:.4f} among "
+            f"10,000 ({many / few:.3f} of it), {most:.4f} among 25,000 ({most / few:.3f})",
             flush=True,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,6 +41,22 @@ class AutoAVSRClipState(ClipState):
             self.generated.take(chunk.generated, chunk.boxes, chunk.placements)
         if chunk.reference is not None:
             self.reference.take(chunk.reference, chunk.boxes_in_reference, chunk.placements_in_reference)
+
+
+@dataclass(frozen=True)
+class AutoAVSRStart:
+    """Starts clips for one view; ``reads``: whether text is read, which needs a transcript."""
+
+    view: View
+    reads: bool
+
+    def __call__(self, clip: Clip, samples: np.ndarray | None) -> AutoAVSRClipState:
+        """Raises ClipError if the clip is read and has no transcript."""
+        if self.reads and not clip.transcript:
+            raise ClipError(
+                "no-transcript", f"clip {clip.id}: no transcript (WER needs one); leave wer3 out, or add it"
+            )
+        return AutoAVSRClipState(clip, self.view)
 
 
 class AutoAVSRInference:
@@ -94,7 +111,7 @@ class AutoAVSRInference:
             self._stepper = SteppingDecoder(decoder_parts(model.decoder), self._dtype, packed=packed)
 
     def start_clip(self, clip: Clip) -> AutoAVSRClipState:
-        """The state of a new clip."""
+        """The state of a new clip, which may have no transcript."""
         return AutoAVSRClipState(clip, self._view)
 
     @torch.inference_mode()

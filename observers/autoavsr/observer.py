@@ -17,12 +17,12 @@ from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.observer import ClipState, Needs
+from tlbench.observing.observer import ClipState, Needs, StartClip
 
 from .view import VIEWS
 
 if TYPE_CHECKING:
-    from .inference import AutoAVSRInference
+    from .inference import AutoAVSRInference, AutoAVSRStart
 
 BEAM, CTC, SIMILARITY = "beam", "ctc", "similarity"
 
@@ -56,14 +56,15 @@ class AutoAVSR(LipReader):
     answer: ClassVar[str] = "tokens"
     has_half: ClassVar[bool] = True
     has_packed: ClassVar[bool] = True
+    has_cropper: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.autoavsr.checkpoint:read_published"
     original: ClassVar[str] = "tlbench.observers.autoavsr.original:OriginalAutoAVSR.load_original"
     trainable: ClassVar[str] = "tlbench.observers.autoavsr.train:TrainableAutoAVSR"
 
-    def __init__(self, inference: AutoAVSRInference, *, reads: bool) -> None:
+    def __init__(self, inference: AutoAVSRInference, start: AutoAVSRStart) -> None:
         self._inference = inference
-        self._reads = reads
+        self._start = start
 
     @classmethod
     def load(
@@ -87,13 +88,20 @@ class AutoAVSR(LipReader):
         import torch
 
         from .checkpoint import load_model
-        from .inference import AutoAVSRInference
+        from .inference import AutoAVSRInference, AutoAVSRStart
 
         model, tokens = load_model(path)
         cls.check_side(view, model.dims.side)
         place = torch.device(device)
         inference = AutoAVSRInference(model, tokens, view, place, modes or (BEAM,), half=half, packed=packed)
-        return cls(inference, reads=cls._read_by(modes))
+        return cls(inference, AutoAVSRStart(view, cls._read_by(modes)))
+
+    @classmethod
+    def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip:
+        _, view = cls.weights_and_view(weights, views)
+        from .inference import AutoAVSRStart
+
+        return AutoAVSRStart(view, cls._read_by(modes))
 
     @staticmethod
     def _read_by(modes: Sequence[str]) -> bool:
@@ -106,11 +114,7 @@ class AutoAVSR(LipReader):
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip. Raises ClipError if it is read and has no transcript."""
-        if self._reads and not clip.transcript:
-            raise ClipError(
-                "no-transcript", f"clip {clip.id}: no transcript (WER needs one); leave wer3 out, or add it"
-            )
-        return self._inference.start_clip(clip)
+        return self._start(clip, samples)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """The evidence of each clip. Clips share matrix products, but do not influence each other."""

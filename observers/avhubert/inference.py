@@ -63,6 +63,24 @@ class AVHubertClipState(ClipState):
             self.reference.take(chunk.reference, chunk.boxes_in_reference, chunk.placements_in_reference)
 
 
+@dataclass(frozen=True)
+class AVHubertStart:
+    """Starts clips for one view; with ``similarity`` features are compared, which needs audio."""
+
+    view: View
+    similarity: bool
+
+    def __call__(self, clip: Clip, samples: np.ndarray | None) -> AVHubertClipState:
+        """Raises ClipError if the clip has no transcript, or features are compared and there is no audio."""
+        if not clip.transcript:
+            raise ClipError(
+                "no-transcript", f"clip {clip.id}: no transcript (WER needs one); leave wer1 out, or add it"
+            )
+        if self.similarity and (samples is None or not len(samples)):
+            raise ClipError("no-audio", f"clip {clip.id}: no audio stream (AVS compares with it); leave avs_* out")
+        return AVHubertClipState(clip, samples, self.view)
+
+
 class AVHubertInference:
     """The network of a run, its dictionary and its view.
 
@@ -121,10 +139,8 @@ class AVHubertInference:
         return cls(model, dictionary, view, torch.device(device), similarity=similarity, half=half, packed=packed)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> AVHubertClipState:
-        """The state of a new clip. Raises ClipError if features are compared and there is no audio."""
-        if self._similarity and (samples is None or not len(samples)):
-            raise ClipError("no-audio", f"clip {clip.id}: no audio stream (AVS compares with it); leave avs_* out")
-        return AVHubertClipState(clip, samples, self._view)
+        """The state of a new clip. Raises ClipError as :class:`AVHubertStart`."""
+        return AVHubertStart(self._view, self._similarity)(clip, samples)
 
     @torch.inference_mode()
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:

@@ -17,7 +17,7 @@ from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.observer import ClipState, Needs
+from tlbench.observing.observer import ClipState, Needs, StartClip
 
 from .view import VIEWS
 
@@ -54,6 +54,7 @@ class AVHubert(LipReader):
     answer: ClassVar[str] = "tokens"
     has_half: ClassVar[bool] = True
     has_packed: ClassVar[bool] = True
+    has_cropper: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.avhubert.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.avhubert.train:TrainableAVHubert"
@@ -89,16 +90,19 @@ class AVHubert(LipReader):
         return cls(AVHubertInference.load(path, view, device, similarity=similarity, half=half, packed=packed))
 
     @classmethod
+    def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip:
+        _, view = cls.weights_and_view(weights, views)
+        from .inference import AVHubertStart
+
+        return AVHubertStart(view, SIMILARITY in modes)
+
+    @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
         compared = SIMILARITY in modes
         return replace(super().needs_for(views, modes), reference=compared, audio=compared)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip. Raises ClipError if it has no transcript, or lacks audio for the similarities."""
-        if not clip.transcript:
-            raise ClipError(
-                "no-transcript", f"clip {clip.id}: no transcript (WER needs one); leave wer1 out, or add it"
-            )
         return self._inference.start_clip(clip, samples)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:

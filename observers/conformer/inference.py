@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,6 +57,21 @@ class ConformerClipState(ClipState):
             )
 
 
+@dataclass(frozen=True)
+class ConformerStart:
+    """Starts clips for one view."""
+
+    view: View
+
+    def __call__(self, clip: Clip, samples: np.ndarray | None) -> ConformerClipState:
+        """Raises ClipError if the clip has no transcript, or one that can't be spelled or is too long."""
+        if clip.transcript is None:
+            raise ClipError(
+                "no-transcript", f"clip {clip.id}: no transcript (WER2 needs one); leave wer2 out, or add it"
+            )
+        return ConformerClipState(clip, self.view)
+
+
 class ConformerInference:
     """The network of a run, for one view.
 
@@ -100,8 +117,8 @@ class ConformerInference:
                 pack_linear_layers(part, whole=[model.decoder.output_layer])
 
     def start_clip(self, clip: Clip) -> ConformerClipState:
-        """The state of a new clip. Raises ClipError if its transcript can't be spelled, or is too long."""
-        return ConformerClipState(clip, self._view)
+        """The state of a new clip. Raises ClipError as :class:`ConformerStart`."""
+        return ConformerStart(self._view)(clip, None)
 
     @torch.inference_mode()
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
@@ -119,7 +136,7 @@ class ConformerInference:
         features = self._frontend(crops)
         needed = [max(len(rows), required_frames(w.reference_ids)) for rows, w in zip(features, states, strict=True)]
         encoded = self._encoder([pad_features([rows], [n])[0] for rows, n in zip(features, needed, strict=True)])
-        references = [torch.from_numpy(state.reference_ids).to(self._device) for state in states]
+        references = [torch.tensor(state.reference_ids, device=self._device) for state in states]
         logits = teacher_forced_logits(self._decoder, self._decoder.memory(encoded), references)
         read = [
             Evidence(

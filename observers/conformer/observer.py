@@ -16,7 +16,7 @@ from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.observer import ClipState, Needs
+from tlbench.observing.observer import ClipState, Needs, StartClip
 
 from .view import VIEWS
 
@@ -53,6 +53,7 @@ class Conformer(LipReader):
     answer: ClassVar[str] = "forced_ids"
     has_half: ClassVar[bool] = True
     has_packed: ClassVar[bool] = True
+    has_cropper: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
     read_published: ClassVar[str] = "tlbench.observers.conformer.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.conformer.train:TrainableConformer"
@@ -90,12 +91,15 @@ class Conformer(LipReader):
         place = torch.device(device)
         return cls(ConformerInference(model, view, place, free=FREE in modes, half=half, packed=packed))
 
+    @classmethod
+    def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip:
+        _, view = cls.weights_and_view(weights, views)
+        from .inference import ConformerStart
+
+        return ConformerStart(view)
+
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip. Raises ClipError if it has no transcript, or one that can't be spelled."""
-        if clip.transcript is None:
-            raise ClipError(
-                "no-transcript", f"clip {clip.id}: no transcript (WER2 needs one); leave wer2 out, or add it"
-            )
         return self._inference.start_clip(clip)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -61,6 +62,20 @@ class MVMClipState(ClipState):
         return pad_crops(self._crops.all(self.clip.id))
 
 
+@dataclass(frozen=True)
+class MVMStart:
+    """Starts clips for one view, of words that a network classifies."""
+
+    view: View
+    words: Sequence[str]
+
+    def __call__(self, clip: Clip, samples: np.ndarray | None) -> MVMClipState:
+        """Raises ClipError if the clip has no word label, or one that the network does not classify."""
+        if not clip.word:
+            raise ClipError("no-word", f"clip {clip.id}: no word label (ACC needs one); leave acc out, or add it")
+        return MVMClipState(clip, clip.word, self.view, self.words)
+
+
 def pad_crops(crops: np.ndarray) -> np.ndarray:
     """Pad (n, side, side) float32 with zeros at the end to (29, side, side)."""
     whole = np.zeros((FRAMES, *crops.shape[1:]), np.float32)
@@ -90,13 +105,9 @@ class MVMInference:
             pack_linear_layers(net, whole=[net.output])
         self._net = net.to(device)
         self._dtype = HALF if half else torch.float32
-        self._view = view
         self._words = words
+        self.start = MVMStart(view, words)
         self._device = device
-
-    def start_clip(self, clip: Clip, word: str) -> MVMClipState:
-        """The state of a new clip. Raises ClipError if the network does not classify its word."""
-        return MVMClipState(clip, word, self._view, self._words)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """The evidence of each clip, or the reason why there is none, in order."""

@@ -16,7 +16,7 @@ from tlbench.errors import ClipError
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.observer import ClipState, Needs
+from tlbench.observing.observer import ClipState, Needs, StartClip
 
 from .view import VIEWS
 
@@ -47,6 +47,7 @@ class MVM(LipReader):
     answer: ClassVar[str] = "predicted"
     has_half: ClassVar[bool] = True
     has_packed: ClassVar[bool] = True
+    has_cropper: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 16
     read_published: ClassVar[str] = "tlbench.observers.mvm.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.mvm.train:TrainableMVM"
@@ -84,11 +85,18 @@ class MVM(LipReader):
         place = torch.device(device)
         return cls(MVMInference(FastMVM(model), view, place, words=words, half=half, packed=packed))
 
+    @classmethod
+    def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip:
+        path, view = cls.weights_and_view(weights, views)
+        from .checkpoint import load_model
+        from .inference import MVMStart
+
+        _, words = load_model(path)
+        return MVMStart(view, words)
+
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip. Raises ClipError if it has no word label, or one that the network does not know."""
-        if not clip.word:
-            raise ClipError("no-word", f"clip {clip.id}: no word label (ACC needs one); leave acc out, or add it")
-        return self._inference.start_clip(clip, clip.word)
+        return self._inference.start(clip, samples)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """The evidence of each clip; clips do not influence each other."""

@@ -281,7 +281,7 @@ class TrainableMVM(Trainable):
             for sample in chunk:
                 self._word_index(sample)
                 _check_length(sample)
-            states = [inference.start_clip(sample.clip, sample.clip.word or "") for sample in chunk]
+            states = [inference.start(sample.clip, None) for sample in chunk]
             evidence += inference.read(states, [pad_crops(normalise(one.pictures, MEAN, STD)) for one in chunk])
         return evidence
 

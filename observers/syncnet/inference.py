@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,10 @@ from torch import Tensor
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.media.audio import mfcc, read_audio
+from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, mfcc, read_audio, sounding_seconds
 from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.face_tracks import Track, crop_track, find_tracks
-from tlbench.media.rates import FRAMES_PER_SECOND
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.shots import ShotCutter
 from tlbench.media.timeline import timeline
 from tlbench.media.video_reader import FrameChunk, VideoReader
@@ -83,9 +84,12 @@ class Passes:
 
 
 class Lips:
-    """The lip embeddings of consecutive pictures; keeps only the pictures that later windows need."""
+    """The lip embeddings of consecutive pictures; keeps only the pictures that later windows need.
 
-    def __init__(self, passes: Passes, dims: Dims) -> None:
+    ``passes`` is None in a process without the network, which keeps all pictures until :meth:`embed_with`.
+    """
+
+    def __init__(self, passes: Passes | None, dims: Dims) -> None:
         self._passes = passes
         coloured = dims.colours == 3
         shape = (0, dims.side, dims.side, 3) if coloured else (0, dims.side, dims.side)
@@ -96,8 +100,18 @@ class Lips:
     def take(self, images: np.ndarray) -> None:
         """Add the next pictures: (n, side, side, 3) uint8 BGR, or (n, side, side) float32 grey."""
         self._pending = np.concatenate([self._pending, images])
+        self._embed_full()
+
+    def embed_with(self, passes: Passes) -> None:
+        """Let this network embed what was kept without one."""
+        if self._passes is None:
+            self._passes = passes
+            self._pending = self._pending.copy()  # it may be read-only memory that processes share
+            self._embed_full()
+
+    def _embed_full(self) -> None:
         # Only full batches, so that the chunks of the clip do not influence the rounding.
-        while len(self._pending) >= WINDOWS_A_PASS + FRAMES_LOST:
+        while self._passes is not None and len(self._pending) >= WINDOWS_A_PASS + FRAMES_LOST:
             self._embed(WINDOWS_A_PASS)
 
     def embeddings(self, windows: int) -> Tensor:
@@ -107,6 +121,7 @@ class Lips:
         return torch.cat([embedding.result() for embedding in self._embeddings])[:windows]
 
     def _embed(self, windows: int) -> None:
+        assert self._passes is not None
         self._embeddings.append(self._passes.lips(self._pending[: windows + FRAMES_A_WINDOW - 1]))
         self._pending = self._pending[windows:]
         self._submitted += windows
@@ -153,7 +168,7 @@ class SyncNetClipState(ClipState):
         clip: Clip,
         samples: np.ndarray,
         dump: Dump,
-        lips: dict[str, tuple[ViewStream, Lips]],
+        lips: dict[str, tuple[ViewStream | None, Lips]],
         detector: BlazeFaceDetector | None,
     ) -> None:
         self.clip = clip
@@ -165,6 +180,11 @@ class SyncNetClipState(ClipState):
         self.cutter = ShotCutter() if detector is not None else None
         self._detector = detector
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without views and detector: a clip that goes to another process has shown all its frames."""
+        kept = {prefix: (None, lips) for prefix, (_, lips) in self.lips.items()}
+        return {**self.__dict__, "lips": kept, "_detector": None}
+
     def update(self, chunk: ClipChunk) -> None:
         generated = chunk.generated
         if generated is None:
@@ -172,6 +192,7 @@ class SyncNetClipState(ClipState):
         # There may be more boxes than frames: they cover the longer of both videos.
         boxes = None if chunk.boxes is None else chunk.boxes[: len(generated)]
         for prefix, (stream, lips) in self.lips.items():
+            assert stream is not None
             dumped = prefix == PAPER_PREFIX
             before = self.dump.filled if dumped else 0
             samples = self.dump.samples if dumped else self.samples
@@ -187,6 +208,53 @@ class SyncNetClipState(ClipState):
         self.frames += len(generated)
 
 
+class SyncNetStart:
+    """Starts clips for the views of a run; without ``passes`` their lips wait for a network in another process.
+
+    Raises
+    ------
+    TlbenchError
+        If a view shows other pictures than the network needs, or two views would have the same prefix.
+    """
+
+    def __init__(self, dims: Dims, views: Sequence[str], passes: Passes | None = None) -> None:
+        self._dims = dims
+        self._passes = passes
+        self._views = {_prefix(name): VIEWS[name] for name in views if name in VIEWS}
+        own = [name for name in views if name in VIEWS and _prefix(name) == OWN_PREFIX]
+        if len(own) > 1:
+            raise TlbenchError(f"syncnet has one view of the run at a time; got {', '.join(own)}")
+        for name in views:
+            _check_pictures(name, self._dims)
+        self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
+
+    def __call__(self, clip: Clip, samples: np.ndarray | None) -> SyncNetClipState:
+        """The state of a new clip.
+
+        Raises
+        ------
+        ClipError
+            ``no-audio``; ``silent-audio`` if less than one window is audible, because silence matches any mouth;
+            ``too-short`` if the audio is shorter than one window.
+        """
+        if samples is None:
+            raise ClipError("no-audio", f"clip {clip.id}: no audio stream (LSE needs one); leave lse out, or add audio")
+        window_count(FRAMES_LOST + 1, len(samples))
+        lips: dict[str, tuple[ViewStream | None, Lips]] = {
+            prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()
+        }
+        dump = dump_of(clip, samples) if PAPER_PREFIX in lips else Dump(0, samples)
+        state = SyncNetClipState(clip, samples, dump, lips, self._detector)
+        audible_seconds = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
+        if audible_seconds < LEAST_SOUND_SECONDS:
+            raise ClipError(
+                "silent-audio",
+                f"clip {clip.id}: {audible_seconds:.2f} s of its audio are above -60 dB of full scale, LSE needs "
+                f"{LEAST_SOUND_SECONDS:g} s; mux the speech in, or leave lse out",
+            )
+        return state
+
+
 class SyncNetInference:
     """The network and the views of a run.
 
@@ -199,26 +267,15 @@ class SyncNetInference:
     def __init__(self, net: FastSyncNet, views: Sequence[str], device: str) -> None:
         self._dims = net.dims
         self._passes = Passes(net, torch.device(device))
-        self._views = {_prefix(name): VIEWS[name] for name in views if name in VIEWS}
-        own = [name for name in views if name in VIEWS and _prefix(name) == OWN_PREFIX]
-        if len(own) > 1:
-            raise TlbenchError(f"syncnet has one view of the run at a time; got {', '.join(own)}")
-        for name in views:
-            _check_pictures(name, self._dims)
-        self._detector = BlazeFaceDetector() if FACE_TRACK.name in views else None
-
-    def start_clip(self, clip: Clip, samples: np.ndarray) -> SyncNetClipState:
-        """The state of a new clip. Raises ClipError if the audio is shorter than one window."""
-        window_count(FRAMES_LOST + 1, len(samples))
-        lips = {prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()}
-        dump = dump_of(clip, samples) if PAPER_PREFIX in lips else Dump(0, samples)
-        return SyncNetClipState(clip, samples, dump, lips, self._detector)
+        self.start = SyncNetStart(net.dims, views, self._passes)
 
     def compute(self, state: ClipState) -> Evidence | ClipError:
         """The evidence of a clip, or the reason why there is none."""
         assert isinstance(state, SyncNetClipState)
         try:
             lips_by_prefix = {prefix: lips for prefix, (_, lips) in state.lips.items()}
+            for lips in lips_by_prefix.values():
+                lips.embed_with(self._passes)
             values: dict[str, Value] = {}
             dump = state.dump
             if dump.samples is not state.samples or dump.filled:

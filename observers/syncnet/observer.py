@@ -16,11 +16,9 @@ import numpy as np
 from tlbench.checkpoints.catalogue import given_checkpoint
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.audio import FULL_SCALE, LEAST_SOUND_SECONDS, sounding_seconds
-from tlbench.media.rates import SAMPLE_RATE
 from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipState, Needs, Observer
+from tlbench.observing.observer import ClipState, Needs, Observer, StartClip
 
 from .view import FACE_TRACK, VIEWS, shown
 
@@ -65,6 +63,7 @@ class SyncNet(Observer):
         FACE_TRACK.name: FACE_TRACK.id,
     }
     default_view: ClassVar[str] = "sound"
+    has_cropper: ClassVar[bool] = True
     read_published: ClassVar[str] = "tlbench.observers.syncnet.checkpoint:read_published"
     trainable: ClassVar[str] = "tlbench.observers.syncnet.train:TrainableSyncNet"
     original: ClassVar[str] = "tlbench.observers.syncnet.original:OriginalSyncNet.load_original"
@@ -109,32 +108,21 @@ class SyncNet(Observer):
         TlbenchError
             If there are no weights, they do not fit, or a view shows other pictures than the network needs.
         """
-        path = given_checkpoint(cls.name, weights)
         from .checkpoint import load_model
         from .fast_model import FastSyncNet
 
-        return cls(FastSyncNet(load_model(path)), views, device)
+        return cls(FastSyncNet(load_model(given_checkpoint(cls.name, weights))), views, device)
+
+    @classmethod
+    def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip:
+        from .checkpoint import load_model
+        from .inference import SyncNetStart
+
+        return SyncNetStart(load_model(given_checkpoint(cls.name, weights)).dims, views)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        """The state of a new clip.
-
-        Raises
-        ------
-        ClipError
-            ``no-audio``; ``silent-audio`` if less than one window is audible, because silence matches any mouth;
-            ``too-short`` if the audio is shorter than one window.
-        """
-        if samples is None:
-            raise ClipError("no-audio", f"clip {clip.id}: no audio stream (LSE needs one); leave lse out, or add audio")
-        state = self._inference.start_clip(clip, samples)
-        audible_seconds = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
-        if audible_seconds < LEAST_SOUND_SECONDS:
-            raise ClipError(
-                "silent-audio",
-                f"clip {clip.id}: {audible_seconds:.2f} s of its audio are above -60 dB of full scale, LSE needs "
-                f"{LEAST_SOUND_SECONDS:g} s; mux the speech in, or leave lse out",
-            )
-        return state
+        """The state of a new clip. Raises ClipError as :class:`.inference.SyncNetStart`."""
+        return self._inference.start(clip, samples)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         """The evidence of each clip; each is computed alone."""

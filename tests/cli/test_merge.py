@@ -124,10 +124,17 @@ def test_blind_rows_and_the_reading_of_real_clips_are_those_of_one_run(
         assert merged == one
 
 
-def test_the_address_of_a_cluster_needs_its_engine(desk: Path) -> None:
-    code, out, errors = tlbench(desk, *WORDS, "--ray-address", "head:6379")
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--ray-address", "head:6379", "--ray-address 'head:6379' is for a Ray cluster"),
+        ("--decode-workers", "3", "--decode-workers 3 are workers of a Ray cluster"),
+    ],
+)
+def test_what_is_said_of_a_cluster_needs_its_engine(desk: Path, option: str, value: str, said: str) -> None:
+    code, out, errors = tlbench(desk, *WORDS, option, value)
     assert (code, out) == (2, "")
-    assert errors == "error: --ray-address 'head:6379' is for a Ray cluster; pass --engine ray too\n"
+    assert errors == f"error: {said}; pass --engine ray too\n"
 
 
 @pytest.mark.slow

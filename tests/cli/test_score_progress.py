@@ -1,4 +1,4 @@
-"""The progress of a run: the rate, and the nodes of a cluster that took part."""
+"""The progress of a run: the rate, the nodes of a cluster that take part, and what is observed again."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ from tlbench.cli.progress import CountProgress, DownloadProgress, ScoreProgress
 from tlbench.datasets.clip import Clip
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Observation
+from tlbench.observing.ray_options import ClusterState
 
 
-@pytest.mark.parametrize(("nodes", "said"), [(("", ""), "clips/s"), (("n1", "n2"), "clips/s, 2 nodes")])
-def test_the_rate_is_said_with_the_nodes_that_took_part(
-    nodes: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        (None, "clips/s"),
+        (ClusterState(2, 3), "clips/s, 2 nodes"),
+        (ClusterState(1, 1, ("clip a",)), "clips/s, 1 node, again: clip a"),
+        (ClusterState(1, 1, ("clip a", "clips c to d", "clip e")), "1 node, again: clip a and 2 more"),
+    ],
+)
+def test_the_rate_is_said_with_the_nodes_that_take_part_and_what_is_observed_again(
+    cluster: ClusterState | None, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "QUIET_SECONDS", -1.0)
     with ScoreProgress() as shown:
-        for done, node in enumerate(nodes, start=1):
-            shown("gen", Observation(Clip(str(done)), ClipInfo(str(done)), node=node), done, 2)
+        if cluster is not None:
+            shown.watch(cluster)
+        for done in (1, 2):
+            shown("gen", Observation(Clip(str(done)), ClipInfo(str(done))), done, 2)
     assert capsys.readouterr().err.splitlines()[-1].endswith(said)
 
 

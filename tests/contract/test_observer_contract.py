@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from tlbench.media.alignments import whole_picture
 from tlbench.media.video_reader import FrameChunk, VideoReader
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.observer import ClipChunk, Needs, Observer
+from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer, StartClip
 from tlbench.observing.registry import observer_class
 
 
@@ -95,14 +96,16 @@ def in_runs(show: Show, run: int) -> Iterator[tuple[FrameChunk | None, FrameChun
         yield runs[0], runs[1], show.boxes[start : start + run]
 
 
-def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | ClipError]:
-    """Evidence or the reason for none; anything but a ClipError comes through."""
+def observe(
+    observer: Observer, *shows: Show, run: int = 32, cropper: StartClip | None = None
+) -> list[Evidence | ClipError]:
+    """Evidence or the reason for none; anything but a ClipError comes through. A cropper's states are sent."""
     found: dict[int, Evidence | ClipError] = {}
     states = {}
     needs = needs_of(observer)
     for number, show in enumerate(shows):
         try:
-            state = observer.start_clip(
+            state = (cropper or observer.start_clip)(
                 Clip(f"s/{number}", generated=show.file, transcript="BIN BLUE", word="ABOUT"),
                 show.samples if needs.audio else None,
             )
@@ -115,13 +118,21 @@ def observe(observer: Observer, *shows: Show, run: int = 32) -> list[Evidence | 
                         placements_of(needs, generated, reference),
                     )
                 )
-            states[number] = state
+            states[number] = sent(state) if cropper else state
         except ClipError as error:
             found[number] = error
     outcomes = observer.compute(list(states.values()))
     assert len(outcomes) == len(states)
     found |= dict(zip(states, outcomes, strict=True))
     return [found[number] for number in range(len(shows))]
+
+
+def sent(state: ClipState) -> ClipState:
+    """The state in another process, where arrays are memory that can't be written to, as in Ray."""
+    arrays: list[pickle.PickleBuffer] = []
+    rest = pickle.dumps(state, protocol=5, buffer_callback=arrays.append)
+    received: ClipState = pickle.loads(rest, buffers=[bytes(array) for array in arrays])
+    return received
 
 
 def placements_of(needs: Needs, *videos: FrameChunk | None) -> np.ndarray | None:
@@ -224,6 +235,17 @@ def test_a_clip_says_the_same_alone_and_among_others(observer: Observer, shows: 
 
 def test_how_a_clip_is_cut_into_runs_changes_nothing(observer: Observer, shows: list[Show], usual: list[str]) -> None:
     assert [as_json(*observe(observer, show, run=run)) for show, run in zip(shows, (1, 5), strict=True)] == usual
+
+
+def test_another_process_can_crop_for_it_if_it_says_so(
+    observer: Observer, tmp_path: Path, shows: list[Show], usual: list[str]
+) -> None:
+    kind = type(observer)
+    weights = formula_weights(observer.name, tmp_path) if observer.needs.weights else None
+    cropper = kind.cropper(weights, views_of(kind), observer.modes)
+    assert (cropper is not None) == observer.has_cropper
+    if cropper is not None:
+        assert [as_json(one) for one in observe(observer, *shows, run=3, cropper=cropper)] == usual
 
 
 def strange_shows(folder: Path) -> dict[str, Show]:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from benchmarks import capacity
 from scripts.page_tables import PAGES, ROOT, TABLES, current
 
 
@@ -29,3 +30,10 @@ def test_cells_of_the_calibration_are_those_of_its_pages() -> None:
         assert f" {wer1} |" in pages[0]
         assert f" {wer3} |" in pages[1]
         assert f" {lip_score} |" in pages[1]
+
+
+def test_the_calculated_tables_of_scale_are_those_that_the_script_prints() -> None:
+    there = (ROOT / "docs" / "scale.md").read_text("utf-8").splitlines()
+    printed = [*capacity.speeds(100.0), *capacity.times(100.0), *capacity.costs(100.0, 2.0, 0.05)]
+    assert len(printed) > 15
+    assert [line for line in printed if line not in there] == []

@@ -9,6 +9,7 @@ CODE = '''
 import os
 import time
 from pathlib import Path
+import numpy as np
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipState, Needs, Observer
@@ -17,6 +18,7 @@ from tlbench.observing.observer import ClipState, Needs, Observer
 class State(ClipState):
     def __init__(self, clip):
         self.clip = clip
+        self.crops = np.zeros((10, 96, 96), np.float32)  # too large for anything but the object store
 
     def update(self, chunk):
         pass
@@ -27,12 +29,21 @@ class Slow(Observer):
     version = 1
     needs = Needs(transcript=True)
     views = {"all": "all@1"}
+    has_cropper = True
 
     @classmethod
     def load(cls, weights, views, device, modes=(), *, half=False, packed=False):
         if (Path(os.environ["SLOW_LOG"]) / "unfit").exists():
             raise TlbenchError("its weights do not fit")
         return cls()
+
+    @classmethod
+    def cropper(cls, weights, views, modes):
+        def start(clip, samples):
+            (Path(os.environ["SLOW_LOG"]) / f"cropped-{os.getpid()}").touch()
+            return State(clip)
+
+        return start
 
     def start_clip(self, clip, samples):
         return State(clip)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,8 +29,8 @@ from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import Observer
 from tlbench.observing.plan import ObserverPlan, Plan
-from tlbench.observing.ray_nodes import CheckedNodes, check_nodes, connect, files_of, look_at_node
-from tlbench.observing.ray_options import RayOptions
+from tlbench.observing.ray_nodes import CheckedNodes, check_nodes, connect, count_decoders, files_of, look_at_node
+from tlbench.observing.ray_options import ClusterState, RayOptions
 from tlbench.version import VERSION
 
 pytestmark = pytest.mark.ray
@@ -56,14 +55,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster(desk: Path) -> Iterator[Any]:
-    """A head with one processor and a node with another one."""
+    """A head with one processor, and a node with another one and a GPU, as it says."""
     pytest.importorskip("ray", reason="Ray has no wheel for this Python")
     from ray.cluster_utils import Cluster
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20})
-        started.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+        started.add_node(num_cpus=1, num_gpus=1, object_store_memory=100 * 2**20)
         yield started
         import ray
 
@@ -125,9 +124,77 @@ def test_a_killed_worker_costs_no_clip(
         rest = list(seen)
     assert [one.clip.id for one in [*first, *rest]] == [clip.id for clip in clips]
     assert any("a worker died; clip c" in str(one.message) for one in caught)
-    assert {one.node for one in rest} == {socket.gethostname()}
     assert all(one.processor for one in rest)
     assert as_text([*first, *rest]) == expected(plan, clips, tmp_path / "other")
+
+
+def test_processors_crop_for_a_gpu_and_one_that_dies_costs_no_clip(
+    plan: Plan, clips: list[Clip], connected: RayOptions, desk: Path, tmp_path: Path
+) -> None:
+    """Nobody here has a GPU: the observer takes none, though its place in the cluster does."""
+    states: list[ClusterState] = []
+    quarter = replace(connected, gpus_per_worker=0.25, watch=states.append)
+    seen = observe(replace(plan, device="cuda"), clips, workers=1, engine="ray", ray=quarter)
+    first = [next(seen), next(seen)]
+    (cropping,) = (int(path.name.partition("-")[2]) for path in (desk / "log").glob("cropped-*"))
+    assert cropping != worker_of(desk)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        os.kill(cropping, signal.SIGKILL)
+        rest = list(seen)
+    assert as_text([*first, *rest]) == expected(plan, clips, tmp_path / "other")
+    assert {one.processor for one in [*first, *rest]} == {"", "cuda"}  # nothing was computed for a missing video
+    (died,) = (str(one.message) for one in caught if "a worker died" in str(one.message))
+    (again,) = {state.again for state in states if state.again}
+    assert again[0] in died
+    assert states[0] == ClusterState(1, 1)
+    assert max(state.workers for state in states) == 2
+
+
+def test_who_decodes_for_whom(plan: Plan, tmp_path: Path) -> None:
+    gpu, one = replace(plan, device="cuda"), RayOptions()
+    network = replace(plan.observers[0], weights=tmp_path)
+    assert [count_decoders(cores, gpu, 2, one) for cores in (2, 3, 40)] == [0, 1, 12]
+    assert count_decoders(40, plan, 2, one) == 0
+    assert count_decoders(5, plan, 2, RayOptions(decode_workers=3)) == 3
+    with pytest.raises(TlbenchError, match="--workers 2 and --decode-workers 3 need 5 cores, the Ray cluster has 4"):
+        count_decoders(4, plan, 2, RayOptions(decode_workers=3))
+    assert count_decoders(4, gpu, 2, RayOptions(decode_workers=9)) == 9  # they wait for a node that is added
+    assert count_decoders(40, gpu, 2, RayOptions(decode_workers=0)) == 0
+    assert count_decoders(40, replace(gpu, observers=(network,)), 1, one) == 6
+
+
+def test_an_observer_that_decodes_where_it_computes_is_said(plan: Plan, tmp_path: Path) -> None:
+    frames = ObserverPlan("slow", ("all",), weights=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ObserverPlan, "has_cropper", False)
+        whole = replace(plan, observers=(frames,), device="cuda")
+        assert count_decoders(40, whole, 2, RayOptions()) == 0
+        with pytest.warns(UserWarning, match="--decode-workers 3: slow decodes where it computes"):
+            assert count_decoders(40, whole, 2, RayOptions(decode_workers=3)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dying", ["computer", "node"])
+def test_what_was_cropped_is_cropped_again_if_a_computer_or_a_node_is_gone(
+    plan: Plan, clips: list[Clip], connected: RayOptions, cluster: Any, desk: Path, tmp_path: Path, dying: str
+) -> None:
+    node = cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    many = [*clips, *(Clip(f"d{number}", generated=clips[0].generated, transcript="D") for number in range(20))]
+    shared = replace(connected, gpus_per_worker=0.25, decode_workers=3)
+    seen = observe(replace(plan, device="cuda"), many, workers=1, engine="ray", ray=shared)
+    first = [next(seen) for _ in range(4)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if dying == "node":
+            cluster.remove_node(node, allow_graceful=False)
+        else:
+            os.kill(worker_of(desk), signal.SIGKILL)
+        rest = list(seen)
+    if dying == "computer":
+        cluster.remove_node(node)
+    assert as_text([*first, *rest]) == expected(plan, many, tmp_path / "other")
+    assert any("a worker died" in str(one.message) for one in caught)
 
 
 @pytest.mark.slow
@@ -170,7 +237,7 @@ def test_fewer_gpus_than_asked_are_said(plan: Plan, clips: list[Clip], connected
     on_gpu = Plan(plan.observers, plan.boxes, plan.cache, device="cuda")
     quarter = RayOptions(connected.address, gpus_per_worker=0.25)
     with pytest.raises(
-        TlbenchError, match=r"6 workers with 0.25 GPUs each need 1.5, the Ray cluster has 0; pass fewer"
+        TlbenchError, match=r"6 workers with 0.25 GPUs each need 1.5, the Ray cluster has 1; pass fewer"
     ):
         list(observe(on_gpu, clips, workers=6, engine="ray", ray=quarter))
 
@@ -223,13 +290,19 @@ def test_a_node_that_joins_later_looks_at_itself(tmp_path: Path) -> None:
 
 def test_a_node_without_tlbench_is_said(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     node = {"Alive": True, "Resources": {"CPU": 1.0}, "NodeManagerHostname": "n7", "NodeID": "1"}
-    ray = SimpleNamespace(nodes=lambda: [node])
+    ray = SimpleNamespace(nodes=lambda: [node], cluster_resources=dict)
     monkeypatch.setattr(ray_nodes, "_on_each", lambda *_: [(node, None)])
     with pytest.raises(TlbenchError, match="node n7: has no tlbench, this machine"):
         check_nodes(ray, plan, [], 1, RayOptions())
-    empty = SimpleNamespace(nodes=list)
+    empty = SimpleNamespace(nodes=list, cluster_resources=lambda: {"GPU": 2.0})
     with pytest.raises(TlbenchError, match="no node with a processor"):
         check_nodes(empty, plan, [], 1, RayOptions())
+    network = replace(plan, observers=(replace(plan.observers[0], weights=Path("network")),))
+    with (
+        pytest.warns(UserWarning, match="has 2 GPUs, and networks compute on processors; pass --device cuda"),
+        pytest.raises(TlbenchError, match="no node"),
+    ):
+        check_nodes(empty, network, [], 1, RayOptions())
 
 
 def test_a_node_without_tlbench_can_be_asked_for_its_version() -> None:

@@ -117,8 +117,8 @@ def detector_options(command: _Command) -> _Command:
 def run_options(command: _Command) -> _Command:
     """Add the options of how a run is done. The command gets ``options``, a RunOptions."""
     names = (
-        *("workers", "engine", "ray_address", "gpus_per_worker", "device", "precision", "matrix_product", "cache"),
-        *("seed", "strict", "take_over"),
+        *("workers", "engine", "ray_address", "gpus_per_worker", "decode_workers", "device", "precision"),
+        *("matrix_product", "cache", "seed", "strict", "take_over"),
     )
     return _add_all(_RUN_OPTIONS, _as_value(_run, "options", names, command))
 
@@ -166,13 +166,22 @@ def _faces(**given: Any) -> FaceOptions:
     return FaceOptions(**given)
 
 
-def _run(workers: int | None, engine: str, ray_address: str | None, gpus_per_worker: float, **rest: Any) -> RunOptions:
+def _run(
+    workers: int | None,
+    engine: str,
+    ray_address: str | None,
+    gpus_per_worker: float,
+    decode_workers: int | None,
+    **rest: Any,
+) -> RunOptions:
     from tlbench.observing.ray_options import RayOptions
     from tlbench.scoring.options import RunOptions, default_workers
 
     if ray_address is not None and engine != "ray":
         raise TlbenchError(f"--ray-address {quoted(ray_address)} is for a Ray cluster; pass --engine ray too")
-    ray = RayOptions(ray_address, gpus_per_worker)
+    if decode_workers is not None and engine != "ray":
+        raise TlbenchError(f"--decode-workers {decode_workers} are workers of a Ray cluster; pass --engine ray too")
+    ray = RayOptions(ray_address, gpus_per_worker, decode_workers)
     return RunOptions(default_workers() if workers is None else workers, engine, ray=ray, **rest)
 
 
@@ -331,6 +340,13 @@ _RUN_OPTIONS = (
         default=1.0,
         show_default=True,
         help="With --engine ray: part of a GPU for each worker; with 0.25, four share one.",
+    ),
+    click.option(
+        "--decode-workers",
+        type=WholeNumber(min=0),
+        metavar="N",
+        help="With --engine ray: further workers, on processors, that decode and crop for the others.  [default: with "
+        "GPUs up to 6 for each worker, of the cores left; else 0]",
     ),
     device_option,
     click.option(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from tlbench.observing.evidence import Observation
+    from tlbench.observing.ray_options import ClusterState
     from tlbench.training.loop import TrainingReport
 
 QUIET_SECONDS = 60.0  # between lines without a terminal
@@ -76,7 +77,8 @@ class ScoreProgress(_Drawn):
         self._said = time.monotonic()
         self._pace = Pace("clips")
         self._cached = 0
-        self._nodes: set[str] = set()
+        self._figures = ""
+        self._cluster = ""
 
     def __call__(self, name: str, observation: Observation | None, done: int, total: int) -> None:
         doing = f"scoring {name}" if observation is not None else f"writing {name}"
@@ -88,21 +90,28 @@ class ScoreProgress(_Drawn):
             self._bar.reset(self._task, description=doing, total=total, figures="")
         if observation is not None:
             self._tell(observation)
-        figures = self._pace.figures(done, total, self._cached)
-        if self._nodes:
-            figures += f", {counted(len(self._nodes), 'node')}"
-        self._bar.update(self._task, completed=done, total=total, figures=figures)
+        self._figures = self._pace.figures(done, total, self._cached)
+        self._bar.update(self._task, completed=done, total=total, figures=self._all_figures)
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
-            self.say(f"{doing}: {done} of {counted(total, 'clip')}, {figures}")
+            self.say(f"{doing}: {done} of {counted(total, 'clip')}, {self._all_figures}")
         if done == total and self._cached:
             self.say(f"{name}: {self._cached} of {counted(total, 'clip')} came from the cache")
+
+    def watch(self, cluster: ClusterState) -> None:
+        """Show how many nodes of a cluster take part, and what is observed again."""
+        more = f" and {len(cluster.again) - 1} more" if cluster.again[1:] else ""
+        again = f"again: {cluster.again[0]}{more}" if cluster.again else ""
+        self._cluster = ", ".join(filter(None, (counted(cluster.nodes, "node"), again)))
+        self._bar.update(self._task, figures=self._all_figures)
+
+    @property
+    def _all_figures(self) -> str:
+        return ", ".join(filter(None, (self._figures, self._cluster)))
 
     def _tell(self, observation: Observation) -> None:
         """Print each reason once, even if several observers have it."""
         clip = observation.clip.id
-        if observation.node:
-            self._nodes.add(observation.node)
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
             self.say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
         self._cached += observation.from_cache

@@ -57,6 +57,7 @@ GROUPS = {
         "--engine",
         "--ray-address",
         "--gpus-per-worker",
+        "--decode-workers",
         "--device",
         "--precision",
         "--matrix-product",
@@ -213,6 +214,7 @@ def command(
     for column in as_names(columns) or ():
         find_metrics(without_sets([column]))  # a typing mistake is told before hours of scoring
     with ScoreProgress() as progress:
+        options = replace(options, ray=replace(options.ray, watch=progress.watch))
         if isinstance(data, DriveOptions):
             from tlbench.scoring.score_drive import score_drive
 

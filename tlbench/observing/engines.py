@@ -7,14 +7,17 @@ have: a second run of the same folder needs none.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, islice
+from typing import TypeVar
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
@@ -24,6 +27,9 @@ from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
 from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.stopping import STOP, StoppedError
 from tlbench.worker_processes import worker_processes
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 IF_KILLED = (
     "a worker process was killed (out of memory?); run the same command with fewer --workers, "
@@ -77,11 +83,29 @@ def observe(
 def _to_the_end(observations: Iterator[Observation], clips: int) -> Iterator[Observation]:
     """The observations. Raises StoppedError if they end before the clips, as the run was asked to stop."""
     done = 0
-    for observation in observations:
-        yield observation
-        done += 1
+    with _long_lived_left_alone():
+        for observation in observations:
+            yield observation
+            done += 1
     if done < clips:
         raise StoppedError
+
+
+@contextmanager
+def _long_lived_left_alone() -> Iterator[None]:
+    """Python's garbage collector does not look at what is there now, such as the list of clips, until the block ends.
+
+    Else each clip of a longer list would cost more, see docs/scale.md. Nothing is done if something is left alone
+    already: by the program that calls this, or by another run.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _recalled_first(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
@@ -138,15 +162,15 @@ def _start_worker(plan: Plan) -> None:
 def _observe_batch(batch: list[Clip]) -> tuple[list[Observation], list[str]]:
     """In a worker process: observations of a batch, and the texts of its warnings, for the parent process to show."""
     assert _runner is not None
-    return observe_batch(_runner, batch)
+    return with_messages(_runner.observe, batch)
 
 
-def observe_batch(runner: ObserverRunner, batch: list[Clip]) -> tuple[list[Observation], list[str]]:
-    """Observations of a batch, and the texts of its warnings, which another process shows."""
+def with_messages(call: Callable[[Given], Made], given: Given) -> tuple[Made, list[str]]:
+    """What a call returns, and the texts of its warnings, which another process shows."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        observed = runner.observe(batch)
-    return observed, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+        made = call(given)
+    return made, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
 
 
 def limit_threads(plan: Plan) -> None:

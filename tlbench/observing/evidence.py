@@ -83,8 +83,9 @@ class Observation:
         Of the checks, each with the observers it concerns.
     cached : int
         How many observers' evidence came from the cache.
-    processor, node : str
-        The type of the processor, and the machine, if another one may have observed the clip; empty if it was this one.
+    processor : str
+        The type of the processor, if another machine may have computed for the clip; empty if it was this one, or if
+        nothing was computed.
     """
 
     clip: Clip
@@ -94,7 +95,6 @@ class Observation:
     findings: tuple[Finding, ...] = ()
     cached: int = 0
     processor: str = ""
-    node: str = ""
 
     @property
     def from_cache(self) -> bool:

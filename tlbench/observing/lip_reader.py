@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -81,6 +81,10 @@ class Crops:
         self.frames += len(frames)
         boxes, placements = (None if rows is None else rows[: len(frames)] for rows in (boxes, placements))
         self._chunks.append(self._stream.apply(frames, boxes, placements))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the view's decoders: crops that go to another process are all there."""
+        return {"frames": self.frames, "_chunks": self._chunks}
 
     def all(self, clip_id: str) -> np.ndarray:
         """The crops of all frames. Raises ClipError ``no-frames`` if there are none."""

@@ -9,10 +9,10 @@ turns their states into evidence. The evidence of a clip must not depend on the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -121,6 +121,9 @@ class ClipState(ABC):
         """
 
 
+StartClip: TypeAlias = "Callable[[Clip, np.ndarray | None], ClipState]"  # as Observer.start_clip
+
+
 class Observer(ABC):
     """Takes clips and returns evidence. Built once per process by :meth:`load`.
 
@@ -157,6 +160,7 @@ class Observer(ABC):
     modes: ClassVar[tuple[str, ...]] = ()  # further evidence with a cost, computed only if a metric needs it
     has_half: ClassVar[bool] = False  # whether its network can compute in half precision
     has_packed: ClassVar[bool] = False  # whether its network can multiply with packed weights
+    has_cropper: ClassVar[bool] = False  # whether :meth:`cropper` gives one
     clips_per_batch: ClassVar[int] = 1  # the number of clips that ``compute`` works best with
     shares_reference: ClassVar[bool] = False  # whether what it sees in the real video alone is cached for other systems
     of_sets: ClassVar[bool] = False  # its evidence is ``features`` (n, d) float32 of a set: cached, and in no record
@@ -230,6 +234,16 @@ class Observer(ABC):
     @classmethod
     def recipe(cls, view: str) -> View | None:
         """The crop recipe of one of its views, for contact sheets; None for a view without one."""
+        return None
+
+    @classmethod
+    def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip | None:
+        """Starts clips in a process that does not keep the network; None if the states of this observer need it.
+
+        Once the frames have passed, its states can be pickled, and :meth:`compute` in another process gives the same
+        evidence for them as for states of :meth:`start_clip`: processors decode and crop, and a GPU computes. Raises
+        TlbenchError if the weights, which may say what to crop, do not fit.
+        """
         return None
 
     @abstractmethod

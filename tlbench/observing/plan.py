@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlbench.observing.face_boxes import BoxRule
-from tlbench.observing.observer import Needs, Observer
+from tlbench.observing.observer import Needs, Observer, StartClip
 from tlbench.observing.registry import observer_class
 from tlbench.preflight.headers import Expected
 
@@ -36,6 +36,15 @@ class ObserverPlan:
         if self.packed:  # observers of other packages may not know it
             return kind.load(self.weights, self.views, device, self.modes, half=self.half, packed=True)
         return kind.load(self.weights, self.views, device, self.modes, half=self.half)
+
+    @property
+    def has_cropper(self) -> bool:
+        """Whether another process can crop for it."""
+        return observer_class(self.name).has_cropper
+
+    def cropper(self) -> StartClip | None:
+        """What crops for it in another process, see :meth:`Observer.cropper`."""
+        return observer_class(self.name).cropper(self.weights, self.views, self.modes)
 
     @property
     def needs(self) -> Needs:

@@ -1,7 +1,8 @@
 """The engine ``ray``: workers on the nodes of a Ray cluster, each an actor that has loaded the networks once.
 
 Work goes to whoever is free. If a worker or its node dies, Ray starts the worker again where there is room, and the
-clips that it held are given to the next one that is free. Actors, not Ray Data or plain tasks: see docs/scale.md.
+clips that it held are given to the next one that is free. Where networks compute on GPUs, further workers decode for
+them. Actors, not Ray Data or plain tasks: see docs/scale.md.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any
 from tlbench.datasets.clip import Clip
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, shortened
-from tlbench.observing.device import processor_type
-from tlbench.observing.engines import batches, limit_threads, observe_batch
+from tlbench.observing.engines import batches
 from tlbench.observing.evidence import Observation
 from tlbench.observing.plan import Plan
-from tlbench.observing.ray_nodes import WAY_OUT, CheckedNodes, check_nodes, connect, import_ray
-from tlbench.observing.ray_options import RayOptions
+from tlbench.observing.ray_nodes import WAY_OUT, CheckedNodes, check_nodes, connect, count_decoders
+from tlbench.observing.ray_options import ClusterState, RayOptions
+from tlbench.observing.ray_workers import ComputeWorker, DecodeWorker, OnNode, Worker
 from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.stopping import STOP
 
@@ -28,77 +29,7 @@ MOST_TRIES = 4  # of a batch whose workers die: then it is the clips that kill t
 MOST_IN_CALL = 8  # clips that a worker is given at once, though it observes them in smaller batches
 CALLS = 8  # at least so many for each worker, so that all end at about the same time
 AHEAD = 4  # batches for each worker that may be done before an earlier one is, so that memory is bounded
-
-
-class Worker:
-    """An actor: one process on a node that observes batches of clips."""
-
-    def __init__(self, plan: Plan) -> None:
-        limit_threads(plan)
-        self._runner = ObserverRunner(plan)
-        self._device = plan.device
-
-    def ready(self, checked: CheckedNodes) -> str | None:
-        """Returns once the worker runs: why its node can't take part, or None."""
-        import socket
-
-        problem = checked.problem_here(import_ray().get_runtime_context().get_node_id())
-        return None if problem is None else f"node {socket.gethostname()}: {problem}"
-
-    def observe(self, batch: list[Clip]) -> tuple[list[Observation], list[str]]:
-        """Observations of a batch, and the texts of its warnings."""
-        import socket
-
-        observed: list[Observation] = []
-        messages: list[str] = []
-        for part in batches(batch, self._runner.clips_per_batch):
-            seen, said = observe_batch(self._runner, part)
-            observed += seen
-            messages += said
-        kind, node = processor_type(self._device), socket.gethostname()
-        return [replace(one, processor=kind, node=node) for one in observed], messages
-
-
-@dataclass
-class _Batch:
-    """Clips that are observed together, and how often that was tried."""
-
-    number: int
-    clips: list[Clip]
-    tries: int = 0
-
-    @property
-    def named(self) -> str:
-        first = shortened(self.clips[0].id)
-        return f"clip {first}" if len(self.clips) == 1 else f"clips {first} to {shortened(self.clips[-1].id)}"
-
-
-@dataclass
-class _State:
-    """What is asked of whom.
-
-    Attributes
-    ----------
-    checked : Ray's reference to CheckedNodes
-    asked : dict of Ray's reference to (worker, batch)
-        The batch is None if the worker was only asked whether it runs.
-    again : deque of _Batch
-        Those whose worker died.
-    done : dict of batch number to observations
-        Waiting for an earlier batch, as observations come in the order of the clips.
-    following : int
-        The number of the batch whose observations are next.
-    """
-
-    checked: Any
-    asked: dict[Any, tuple[Any, _Batch | None]] = field(default_factory=dict)
-    again: deque[_Batch] = field(default_factory=deque)
-    done: dict[int, list[Observation]] = field(default_factory=dict)
-    following: int = 0
-
-    def ask_if_ready(self, worker: Any) -> None:
-        """Wait for a worker to run, also if it is started again before it answers."""
-        self.asked[worker.ready.options(max_task_retries=-1).remote(self.checked)] = worker, None
+DECODED_AHEAD = 2  # decoded batches for each worker that computes, which wait in Ray's object store
 
 
 def observe_on_ray(plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions) -> Iterator[Observation]:
@@ -113,106 +44,231 @@ def observe_on_ray(plan: Plan, clips: Sequence[Clip], workers: int, options: Ray
     Warns
     -----
     UserWarning
-        If a worker died: which clips are observed again. If a node that joins later can't take part, and why.
+        If a worker died: which clips are observed again. If a node that joins later can't take part, and why. If
+        workers that only decode are asked for, and an observer decodes where it computes.
     """
     ray = connect(options)
     if not clips:
         return iter(())
     plan = replace(plan, device=plan.device.partition(":")[0], threads=plan.threads or 1)  # Ray says which GPU
     checked = check_nodes(ray, plan, clips, workers, options)
-    return _observed(ray, plan, clips, workers, options, checked)
+    decoders = count_decoders(ray.cluster_resources().get("CPU", 0.0), plan, workers, options)
+    return _observed(ray, plan, clips, workers, decoders, options, checked)
 
 
 def _observed(
-    ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions, checked: CheckedNodes
+    ray: Any,
+    plan: Plan,
+    clips: Sequence[Clip],
+    workers: int,
+    decoders: int,
+    options: RayOptions,
+    checked: CheckedNodes,
 ) -> Iterator[Observation]:
     gpus = options.gpus_per_worker if plan.device != "cpu" else 0
-    actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1)(Worker)
-    size = max(ObserverRunner(plan).clips_per_batch, min(MOST_IN_CALL, len(clips) // (CALLS * workers)))
+    first = decoders or workers  # those who take clips
+    size = max(ObserverRunner(plan).clips_per_batch, min(MOST_IN_CALL, len(clips) // (CALLS * first)))
     todo = (_Batch(number, batch) for number, batch in enumerate(batches(clips, size)))
-    state = _State(ray.put(checked))
-    pool = []
+    run = _Run(ray, options, ray.put(checked), todo)
     try:
-        for _ in range(workers):
-            worker = actor.remote(plan)
-            pool.append(worker)
-            state.ask_if_ready(worker)
-        idle: deque[Any] = deque()
-        while state.asked or idle:
-            _hand_out(state, idle, todo, most=AHEAD * workers)
-            busy = any(batch is not None for _, batch in state.asked.values())
-            if not busy and (STOP.is_set() or (idle and not state.again)):
-                break  # all is done, though some workers may not run yet
-            (ready,), _ = ray.wait(list(state.asked), num_returns=1)
-            worker, batch = state.asked.pop(ready)
-            yield from _answered(ray, state, ready, worker, batch, idle)
+        if decoders:
+            # A GPU is room enough: with a core as well, decoders could keep the cores of the node that has the GPU.
+            run.computers.start(run, ComputeWorker, plan, workers, 0 if gpus else 1, gpus)
+            run.takers.start(run, DecodeWorker, plan, decoders, 1, 0)
+        else:
+            run.takers.start(run, Worker, plan, workers, 1, gpus)
+        yield from run.observations()
     finally:
-        for worker in pool:
+        for worker in (*run.takers.workers, *run.computers.workers):
             ray.kill(worker)
 
 
-def _hand_out(state: _State, idle: deque[Any], todo: Iterator[_Batch], most: int) -> None:
-    """Give each idle worker a batch: first those that are to be observed again."""
-    while idle:
-        if state.again and not STOP.is_set():
-            batch: _Batch | None = state.again.popleft()
-        elif _in_flight(state) < most:
-            batch = next(todo, None)
-        else:
+@dataclass
+class _Batch:
+    """Clips that are observed together, how often their worker died, and Ray's reference to them once decoded."""
+
+    number: int
+    clips: list[Clip]
+    deaths: int = 0
+    decoded: Any = None
+
+    @property
+    def named(self) -> str:
+        first = shortened(self.clips[0].id)
+        return f"clip {first}" if len(self.clips) == 1 else f"clips {first} to {shortened(self.clips[-1].id)}"
+
+
+@dataclass
+class _Pool:
+    """Workers that do the same.
+
+    Attributes
+    ----------
+    workers : list of Ray's actors
+    idle : deque of Ray's actors
+    refused : int
+        How many are on nodes that can't take part.
+    """
+
+    workers: list[Any] = field(default_factory=list)
+    idle: deque[Any] = field(default_factory=deque)
+    refused: int = 0
+
+    def start(self, run: _Run, kind: type[OnNode], plan: Plan, count: int, cpus: float, gpus: float) -> None:
+        """Start so many. Those for whom there is no room start when there is."""
+        actor = run.ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=-1)(kind)
+        for _ in range(count):
+            worker = actor.remote(plan)
+            self.workers.append(worker)
+            run.ask_if_ready(self, worker)
+
+
+@dataclass
+class _Asked:
+    """Whom something was asked: a batch, or if it is None whether the worker runs."""
+
+    pool: _Pool
+    worker: Any
+    batch: _Batch | None = None
+    decoded: Any = None  # Ray's reference to what a decoder leaves
+
+
+class _Run:
+    """What is asked of whom, and what waits.
+
+    Attributes
+    ----------
+    takers : _Pool
+        They take clips: workers that do all, or decoders.
+    computers : _Pool
+        They take what decoders leave. Empty if there are none.
+    """
+
+    def __init__(self, ray: Any, options: RayOptions, checked: Any, todo: Iterator[_Batch]) -> None:
+        self.ray = ray
+        self.takers, self.computers = _Pool(), _Pool()
+        self._options = options
+        self._checked = checked
+        self._todo = todo
+        self._asked: dict[Any, _Asked] = {}  # by Ray's reference to the answer
+        self._again: deque[_Batch] = deque()  # their worker died
+        self._decoded: deque[_Batch] = deque()
+        self._done: dict[int, list[Observation]] = {}  # by the batch's number, waiting for an earlier batch
+        self._following = 0  # the number of the batch whose observations are next
+        self._nodes: dict[Any, str] = {}  # of each worker that runs
+        self._said: ClusterState | None = None
+
+    def observations(self) -> Iterator[Observation]:
+        """In the order of the clips."""
+        while self._asked or self.takers.idle:
+            self._hand_out()
+            busy = any(asked.batch is not None for asked in self._asked.values())
+            left = self._again or self._decoded or not self.takers.idle
+            if not busy and (STOP.is_set() or not left):
+                break  # all is done, though some workers may not run yet
+            (ready,), _ = self.ray.wait(list(self._asked), num_returns=1)
+            self._take_answer(ready, self._asked.pop(ready))
+            self._tell()
+            while self._following in self._done:
+                yield from self._done.pop(self._following)
+                self._following += 1
+
+    def ask_if_ready(self, pool: _Pool, worker: Any) -> None:
+        """Wait for a worker to run, also if it is started again before it answers."""
+        self._nodes.pop(worker, None)
+        self._asked[worker.ready.options(max_task_retries=-1).remote(self._checked)] = _Asked(pool, worker)
+
+    def _hand_out(self) -> None:
+        """Give each idle worker a batch: first those that are to be observed again."""
+        while self.computers.idle and self._decoded:
+            waiting, worker = self._decoded.popleft(), self.computers.idle.popleft()
+            self._asked[worker.compute.remote(waiting.decoded)] = _Asked(self.computers, worker, waiting)
+        while self.takers.idle and (batch := self._next_batch()) is not None:
+            worker = self.takers.idle.popleft()
+            if self.computers.workers:
+                answer, decoded = worker.decode.options(num_returns=2).remote(batch.clips)
+                self._asked[answer] = _Asked(self.takers, worker, batch, decoded)
+            else:
+                self._asked[worker.observe.remote(batch.clips)] = _Asked(self.takers, worker, batch)
+
+    def _next_batch(self) -> _Batch | None:
+        if self.computers.workers and len(self._decoded) >= DECODED_AHEAD * len(self.computers.workers):
+            return None
+        if self._again:
+            return None if STOP.is_set() else self._again.popleft()
+        workers = len(self.takers.workers) + len(self.computers.workers)
+        asked = sum(asked.batch is not None for asked in self._asked.values())
+        if len(self._done) + asked + len(self._decoded) >= AHEAD * workers:
+            return None
+        return next(self._todo, None)
+
+    def _take_answer(self, ready: Any, asked: _Asked) -> None:
+        from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+
+        pool, worker, batch = asked.pool, asked.worker, asked.batch
+        try:
+            answer = self.ray.get(ready)
+        except RayActorError as error:
+            self.ask_if_ready(pool, worker)
+            if batch is not None:
+                self._try_again(batch, error)
             return
+        except (RayTaskError, ObjectLostError) as error:
+            cause = error.cause if isinstance(error, RayTaskError) else error
+            if isinstance(cause, ObjectLostError) and batch is not None:  # an answer, or crops, went with their node
+                pool.idle.append(worker)
+                self._try_again(batch, cause)
+                return
+            if isinstance(cause, TlbenchError):
+                raise TlbenchError(str(cause)) from None
+            raise
         if batch is None:
+            self._take_part(pool, worker, *answer)
             return
-        worker = idle.popleft()
-        batch.tries += 1
-        state.asked[worker.observe.remote(batch.clips)] = worker, batch
-
-
-def _in_flight(state: _State) -> int:
-    return len(state.done) + sum(batch is not None for _, batch in state.asked.values()) + len(state.again)
-
-
-def _answered(
-    ray: Any, state: _State, ready: Any, worker: Any, batch: _Batch | None, idle: deque[Any]
-) -> Iterator[Observation]:
-    """Take a worker's answer, and yield the observations whose turn it is."""
-    from ray.exceptions import RayActorError, RayTaskError
-
-    try:
-        answer = ray.get(ready)
-    except RayActorError as error:
-        state.ask_if_ready(worker)
-        if batch is not None:
-            _try_again(state, batch, error)
-        return
-    except RayTaskError as error:
-        if isinstance(error.cause, TlbenchError):
-            raise TlbenchError(str(error.cause)) from None
-        raise
-    if batch is None:
-        if answer is None:
-            idle.append(worker)
+        pool.idle.append(worker)
+        observed, messages = answer
+        for message in messages:
+            warnings.warn(message, stacklevel=2)
+        if observed is None:
+            batch.decoded = asked.decoded
+            self._decoded.append(batch)
         else:
-            warnings.warn(f"{answer}; it takes no part", stacklevel=5)
-            if not idle and not state.asked:
-                raise TlbenchError(f"{answer}; no other worker is left; {WAY_OUT}")
-        return
-    idle.append(worker)
-    observed, messages = answer
-    for message in messages:
-        warnings.warn(message, stacklevel=5)
-    state.done[batch.number] = observed
-    while state.following in state.done:
-        yield from state.done.pop(state.following)
-        state.following += 1
+            batch.decoded = None
+            self._done[batch.number] = observed
 
+    def _take_part(self, pool: _Pool, worker: Any, node: str, problem: str | None) -> None:
+        """A worker runs. Raises TlbenchError if its node can't take part, and no other worker is left."""
+        if problem is None:
+            self._nodes[worker] = node
+            pool.idle.append(worker)
+            return
+        warnings.warn(f"{problem}; it takes no part", stacklevel=2)
+        pool.refused += 1
+        if pool.refused == len(pool.workers):
+            raise TlbenchError(f"{problem}; no other worker is left; {WAY_OUT}")
 
-def _try_again(state: _State, batch: _Batch, error: Exception) -> None:
-    """Keep a batch whose worker died for the next one. Raises TlbenchError if that has happened too often."""
-    if batch.tries >= MOST_TRIES:
-        why = str(error).strip().split("\n")[0]
-        raise TlbenchError(
-            f"{batch.named}: {counted(batch.tries, 'worker')} that observed them died ({why:.200}); too little memory "
-            "for --workers? What is done is kept; leave these clips out with --subset if it is they"
-        ) from None
-    state.again.append(batch)
-    warnings.warn(f"a worker died; {batch.named} are observed again by another (try {batch.tries + 1})", stacklevel=6)
+    def _try_again(self, batch: _Batch, error: Exception) -> None:
+        """Keep a batch whose worker died for the next one. Raises TlbenchError if that has happened too often."""
+        batch.decoded = None
+        batch.deaths += 1
+        if batch.deaths >= MOST_TRIES:
+            why = str(error).strip().split("\n")[0]
+            raise TlbenchError(
+                f"{batch.named}: {counted(batch.deaths, 'worker')} that observed them died ({why:.200}); too little "
+                "memory for --workers? What is done is kept; leave these clips out with --subset if it is they"
+            ) from None
+        self._again.append(batch)
+        warnings.warn(
+            f"a worker died; {batch.named} are observed again by another (try {batch.deaths + 1})", stacklevel=2
+        )
+
+    def _tell(self) -> None:
+        """Say what takes part, if it has changed."""
+        if self._options.watch is None:
+            return
+        asked = [asked.batch for asked in self._asked.values() if asked.batch is not None]
+        again = sorted((batch.number, batch.named) for batch in (*self._again, *self._decoded, *asked) if batch.deaths)
+        state = ClusterState(len(set(self._nodes.values())), len(self._nodes), tuple(named for _, named in again))
+        if state != self._said:
+            self._said = state
+            self._options.watch(state)

@@ -26,6 +26,7 @@ from tlbench.version import VERSION
 
 ADDRESS = "RAY_ADDRESS"  # the environment variable that Ray reads too
 CONNECT_SECONDS = 5.0
+DECODERS_A_WORKER = 6  # cores that feed a GPU where faces are searched, docs/scale.md
 LOOK_SECONDS = 300.0  # for each node to look at 25,000 clips on a slow file server
 WAY_OUT = "see docs/clusters.md"
 
@@ -146,10 +147,15 @@ def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, optio
     Warns
     -----
     UserWarning
-        If a node has a cache of its own.
+        If a node has a cache of its own, or there are GPUs that no network uses.
     """
+    gpus = ray.cluster_resources().get("GPU", 0.0)
     if plan.device != "cpu":
-        _check_gpus(ray.cluster_resources().get("GPU", 0.0), workers, options.gpus_per_worker)
+        _check_gpus(gpus, workers, options.gpus_per_worker)
+    elif gpus and any(observer.weights is not None for observer in plan.observers):
+        warnings.warn(
+            f"the Ray cluster has {gpus:g} GPUs, and networks compute on processors; pass --device cuda", stacklevel=4
+        )
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     if not nodes:
         raise TlbenchError(f"the Ray cluster has no node with a processor; {WAY_OUT}")
@@ -194,6 +200,44 @@ def _check_gpus(there: float, workers: int, each: float) -> None:
             f"{counted(workers, 'worker')} with {each:g} GPUs each need {workers * each:g}, the Ray cluster has "
             f"{there:g}; pass fewer --workers or a smaller --gpus-per-worker"
         )
+
+
+def count_decoders(cores: float, plan: Plan, workers: int, options: RayOptions) -> int:
+    """How many workers decode for those that compute; with 0 each does both.
+
+    Parameters
+    ----------
+    cores : float
+        Of the cluster.
+
+    Raises
+    ------
+    TlbenchError
+        If such workers are asked for where nothing but cores computes, and there are too few: they could keep all.
+
+    Warns
+    -----
+    UserWarning
+        If such workers are asked for, and an observer decodes where it computes.
+    """
+    asked = options.decode_workers
+    networks = [observer for observer in plan.observers if observer.weights is not None]
+    whole = [observer.name for observer in networks if not observer.has_cropper]
+    if asked == 0 or whole or not any(observer.has_cropper for observer in plan.observers):
+        if asked and whole:
+            warnings.warn(
+                f"--decode-workers {asked}: {', '.join(whole)} decodes where it computes, so each worker does both",
+                stacklevel=4,
+            )
+        return 0
+    if asked is not None:
+        if plan.device == "cpu" and workers + asked > cores:
+            raise TlbenchError(
+                f"--workers {workers} and --decode-workers {asked} need {workers + asked} cores, the Ray cluster has "
+                f"{cores:g}; pass fewer"
+            )
+        return asked
+    return 0 if plan.device == "cpu" else max(0, min(DECODERS_A_WORKER * workers, int(cores) - workers))
 
 
 def files_of(plan: Plan, clips: Sequence[Clip]) -> list[tuple[str, int | None, str | None]]:

@@ -20,7 +20,7 @@ from tlbench.observing.clip_checks import ClipChecks
 from tlbench.observing.clip_job import ClipJob, needs_guides, needs_search
 from tlbench.observing.evidence import Evidence, Observation, check_finite, first_not_finite
 from tlbench.observing.guides import GuideFinder, Guides
-from tlbench.observing.observer import ClipChunk, Observer
+from tlbench.observing.observer import ClipChunk, Observer, StartClip
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
 
@@ -28,11 +28,25 @@ from tlbench.observing.registry import observer_class
 class ObserverRunner:
     """The observers of a plan in one process. Each observer is loaded once, when a clip first needs it.
 
-    ``loaded`` are observers, by name, that take the place of those that would be loaded.
+    Its two halves, :meth:`look` and :meth:`finish`, can be in two processes.
+
+    Parameters
+    ----------
+    plan : Plan
+    loaded : mapping of str to Observer, optional
+        Observers, by name, that take the place of those that would be loaded.
+    croppers : mapping of str to callable, optional
+        What starts clips for the observers, by name, that compute in another process: see :meth:`Observer.cropper`.
     """
 
-    def __init__(self, plan: Plan, loaded: Mapping[str, Observer] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        loaded: Mapping[str, Observer] | None = None,
+        croppers: Mapping[str, StartClip] | None = None,
+    ) -> None:
         self.plan = plan
+        self._croppers = dict(croppers or {})
         self.cache = Cache(plan.cache / "evidence")
         self._needs = {o.name: o.needs for o in plan.observers}
         self._guides = GuideFinder(plan, self._needs)
@@ -45,20 +59,38 @@ class ObserverRunner:
 
     def observe(self, clips: Sequence[Clip]) -> list[Observation]:
         """Observe a batch of clips; one Observation each, in order."""
+        return self.finish(self.look(clips))
+
+    def look(self, clips: Sequence[Clip]) -> list[ClipJob]:
+        """The first half: take what the cache has of each clip, and decode it for the observers that have to see it.
+
+        Observers without a cropper compute at once if others have one.
+        """
         jobs = [self._open(clip) for clip in clips]
         for job in jobs:
             if job.keys:
                 self._observe(job)
             if job.evidence and not job.checks.whole:  # the cache has evidence of a run that checked less
                 self._checker.check_cached(job)
-        for observer_plan in self.plan.observers:
-            waiting = [job for job in jobs if observer_plan.name in job.states]
-            if waiting:
-                self._compute(observer_plan, waiting)
+        if self._croppers:
+            self._compute_all([o for o in self.plan.observers if o.name not in self._croppers], jobs)
+            for job in jobs:
+                job.generated = job.reference = None  # all is decoded, and an open file goes to no other process
+        return jobs
+
+    def finish(self, jobs: Sequence[ClipJob]) -> list[Observation]:
+        """The second half: let the observers compute what they say of the clips they have seen."""
+        self._compute_all(self.plan.observers, jobs)
         for job in jobs:
             self._checker.check_place(job)
         names = [observer_plan.name for observer_plan in self.plan.observers]
         return [job.observation(names) for job in jobs]
+
+    def _compute_all(self, observers: Sequence[ObserverPlan], jobs: Sequence[ClipJob]) -> None:
+        for observer_plan in observers:
+            waiting = [job for job in jobs if observer_plan.name in job.states]
+            if waiting:
+                self._compute(observer_plan, waiting)
 
     def recall(self, clip: Clip) -> Observation | None:
         """What :meth:`observe` gives for a clip, if nothing has to be computed for it; else None.
@@ -190,7 +222,7 @@ class ObserverRunner:
         for name in list(job.keys):
             own_samples = samples if needs[name].audio else None
             try:
-                job.states[name] = self._observer(name).start_clip(clip, own_samples)
+                job.states[name] = self._start(name)(clip, own_samples)
                 if needs[name].boxes:
                     job.states[name].clip_boxes = guides[0].boxes
                     job.states[name].clip_reference_boxes = guides[1].boxes if needs[name].reference else None
@@ -300,12 +332,16 @@ class ObserverRunner:
                 job.fail(plan.name, outcome)
                 continue
             key = job.keys[plan.name]
+            del job.states[plan.name]
             if not self._take(job, plan.name, outcome):
                 continue
             payload: dict[str, Any] = {"evidence": outcome.to_json(), "frames": job.frames}
             if "boxes" in key:
                 payload["faces"] = True  # made after faces were followed, see _outdated
             self.cache.write(key, payload)
+
+    def _start(self, name: str) -> StartClip:
+        return self._croppers[name] if name in self._croppers else self._observer(name).start_clip
 
     def _observer(self, name: str) -> Observer:
         if name not in self._loaded:
