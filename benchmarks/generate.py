@@ -23,7 +23,9 @@ import cv2
 import numpy as np
 import torch
 
+from tlbench.datasets.options import DataOptions
 from tlbench.generation.generate_dataset import generate_dataset
+from tlbench.generation.generator import GenerateOptions
 from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
@@ -131,8 +133,9 @@ def main() -> None:
         for repeat in range(given.repeats):
             plain, quick = folder / f"plain{repeat}", folder / f"quick{repeat}"
             before = seconds(partial(one_clip_at_a_time, network, folder, plain))
-            job = partial(generate_dataset, checkpoint, quick, "folder", folder / "videos")
-            after = seconds(partial(job, boxes=folder / "boxes", device="cpu", precision=given.precision))
+            data = DataOptions("folder", folder / "videos", boxes=folder / "boxes")
+            how = GenerateOptions(device="cpu", precision=given.precision)
+            after = seconds(partial(generate_dataset, checkpoint, quick, data, options=how))
             ratios.append([old / new for old, new in zip(before, after, strict=True)])
             print(
                 f"one clip at a time {frames / before[0]:6.1f} frames/s, tlbench {frames / after[0]:6.1f}", flush=True

@@ -26,7 +26,7 @@ from scipy.stats import binomtest
 from tlbench.checkpoints.package import view_of
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
-from tlbench.generation.write_controls import donors
+from tlbench.generation.other_clips import donors
 from tlbench.observers.syncnet.checkpoint import load_model
 from tlbench.observers.syncnet.decode import (
     SAMPLES_A_FRAME,

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from tlbench.arguments import CountCallback
 from tlbench.checkpoints.catalogue import known_cards
-from tlbench.datasets.clip import Clip
 from tlbench.datasets.grid_sample import FETCH, sample_root
+from tlbench.datasets.options import DataOptions
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
 from tlbench.document import number_text
 from tlbench.errors import TlbenchError
-from tlbench.generation.generate_dataset import generate_dataset
+from tlbench.generation.generate_dataset import WriteOptions, generate_dataset
+from tlbench.generation.generator import GenerateOptions
+from tlbench.generation.registry import generator_cards
 from tlbench.generation.write_controls import make_controls
 from tlbench.metrics.catalogue import all_metrics
 from tlbench.owner import owned
@@ -96,19 +96,30 @@ def generate_demo(
 
     Raises TlbenchError if :func:`render_demo` has not run, or a clip can't be generated.
     """
-    made = generate_dataset(
-        Path(GENERATOR),
-        out / GENERATED_NAME / GENERATOR,
-        SPOKEN,
-        out / CORPUS_NAME,
-        split="test",
-        device="cpu",
-        cache=cache,
-        take_over=take_over,
-        progress=progress,
+    data = DataOptions(SPOKEN, out / CORPUS_NAME, split="test")
+    _generate(GENERATOR, out / GENERATED_NAME / GENERATOR, data, cache, take_over, progress)
+
+
+def _generate(
+    generator: str,
+    folder: Path,
+    data: DataOptions,
+    cache: Path | None,
+    take_over: bool,
+    progress: CountCallback | None = None,
+) -> None:
+    """Write the videos of a bundled generator. Raises TlbenchError if one can't be made."""
+    writing = WriteOptions(cache=cache, take_over=take_over)
+    done = generate_dataset(
+        generator, folder, data, options=GenerateOptions(device="cpu"), writing=writing, progress=progress
     )
-    for clip, error in made.failures.items():
+    for clip, error in done.failures.items():
         raise TlbenchError(f"clip {clip} of the demo can't be generated ({error}); please report this")
+
+
+def real_generators() -> list[str]:
+    """Names of the bundled generators of real faces: those whose card names the data set."""
+    return [card.name for card in generator_cards() if card.package is not None and REAL in card.datasets]
 
 
 def score_demo(
@@ -144,7 +155,7 @@ def _score_data_set(
     videos = out / GENERATED_NAME / system
     if system == REENCODED:
         clips = load_dataset(name, out / CORPUS_NAME, split="test").clips
-        make_controls(clips, videos.parent, [REENCODED], boxes_of=_no_boxes)
+        make_controls(clips, videos.parent, [REENCODED])
     rows = score_all(
         [videos],
         name,
@@ -181,7 +192,7 @@ def what_was_seen(shown: Shown) -> str:
     if reading is None or None in values:
         return ""
     real, made, still = (f"{number_text(value, reading.digits)} {reading.unit}".rstrip() for value in values)
-    faces = "generated faces" if shown.results[0].name == GENERATOR else "the same faces, encoded again"
+    faces = "the same faces, encoded again" if shown.results[0].name == REENCODED else "generated faces"
     own = "the real faces" if shown.dataset == REAL else "the drawn faces"
     return f"{reading.label} of a lip reader: {real} on {own}, {made} on {faces}, {still} on frozen mouths"
 
@@ -193,29 +204,33 @@ def _score_real_faces(
     root = sample_root()
     if root is None:
         return None
-    videos, folder = out / GENERATED_NAME / REAL / REENCODED, out / RESULTS_NAME / REAL
-    make_controls(load_dataset(REAL, root).clips, videos.parent, [REENCODED], boxes_of=_no_boxes)
+    videos, folder, systems = out / GENERATED_NAME / REAL, out / RESULTS_NAME / REAL, real_generators()
+    if not systems:  # the real videos, written again, are the row on top
+        systems = [REENCODED]
+        make_controls(load_dataset(REAL, root).clips, videos, systems)
+    else:
+        for system in systems:
+            _generate(system, videos / system, DataOptions(REAL, root), cache, take_over)
     rows = score_all(
-        [videos],
+        [videos / system for system in systems],
         REAL,
         root,
         metrics=reading_metrics(REAL),
         controls=REAL_CONTROLS,
-        name=REENCODED,
         out=folder,
         workers=workers,
         cache=cache,
         take_over=take_over,
         progress=progress,
     )
-    controls, page = folder / CONTROLS_NAME, out / f"report-{REAL}.html"
+    page = out / f"report-{REAL}.html"
     page.unlink(missing_ok=True)  # of an earlier run
-    report(
-        controls / GROUND_TRUTH,
-        controls / SHOWN_BESIDE,
-        out=page,
-        videos=[root, controls / SHOWN_BESIDE],
-    )
+    truth, still = (folder / CONTROLS_NAME / kind for kind in (GROUND_TRUTH, SHOWN_BESIDE))
+    if systems == [REENCODED]:
+        run, other = truth, still
+    else:
+        run, other = folder / systems[0], folder / systems[1] if systems[1:] else truth
+    report(run, other, out=page, videos=[root, still, *(videos / system for system in systems)])
     return Shown(REAL, rows, page)
 
 
@@ -224,10 +239,6 @@ def what_is_missing(shown: Sequence[Shown]) -> str:
     if shown[0].dataset == REAL:
         return ""
     return f"real faces: not here; `{FETCH}`, `tlbench data set grid FOLDER`, and this command again"
-
-
-def _no_boxes(clip: Clip) -> np.ndarray:
-    raise AssertionError(f"{clip.id}: writing a clip again needs no box")
 
 
 def _shown() -> list[str]:

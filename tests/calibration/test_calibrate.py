@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.factories.boxes_finder_factory import fixed_finder
 from tests.factories.media_factory import picture
 from tests.factories.observer_weights import formula_weights
 from tlbench.calibration.calibrate import calibrate
@@ -85,10 +86,6 @@ def run(faults: Sequence[Fault | str], **options: Any) -> Calibration:
     return calibrate("folder", "refs", faults=faults, **given)
 
 
-def boxes_of(clip: Clip) -> np.ndarray:
-    return np.tile(BOX, (FRAMES, 1))
-
-
 def point_frames(fault: str, size: float, name: str) -> np.ndarray:
     """The video that a size's result was made of, found by its content."""
     from tlbench.files import file_sha256
@@ -101,7 +98,7 @@ def point_frames(fault: str, size: float, name: str) -> np.ndarray:
 def test_no_fault_is_the_control_reencoded_byte_for_byte_and_made_once(desk: Path) -> None:
     found = run([BLUR, SHIFT])
     clips = [Clip(name, reference=desk / "refs" / f"{name}.mp4") for name in CLIPS]
-    folder = make_controls(clips, desk / "controls", ["reencoded"], boxes_of=boxes_of)["reencoded"]
+    folder = make_controls(clips, desk / "controls", ["reencoded"])["reencoded"]
     plain = {(folder / f"{name}.mp4").read_bytes() for name in CLIPS}
     assert plain <= {path.read_bytes() for path in Path("out/work").rglob("*.mp4")}
     assert len(list(Path("out/work").rglob("*.mp4"))) == 3 * (1 + 2 + 2)
@@ -139,7 +136,7 @@ PSNR = ("psnr/paper", "psnr/sound")
 def test_a_mouth_frozen_throughout_is_the_control_of_that_name(desk: Path) -> None:
     run([FROZEN])
     clips = [Clip(name, reference=desk / "refs" / f"{name}.mp4") for name in CLIPS]
-    folder = make_controls(clips, desk / "controls", ["frozen-mouth"], boxes_of=boxes_of)["frozen-mouth"]
+    folder = make_controls(clips, desk / "controls", ["frozen-mouth"], fixed_finder(BOX))["frozen-mouth"]
     for name in CLIPS:
         np.testing.assert_array_equal(read_video(folder / f"{name}.mp4"), point_frames("frozen-mouth", 1, name))
 

@@ -141,7 +141,14 @@ def test_the_option_of_before_is_answered_with_the_new_one(generate: Run) -> Non
     [
         (("--recipe", "wav2lip"), "--generator command needs --repo"),
         (("--repo", "."), "--generator command needs --recipe"),
-        (("--recipe", "wav2lip", "--repo", "."), "--generator command needs --dataset"),
+        (("--recipe", "wav2lip", "--repo", "."), "--generator command needs --dataset, or --drive"),
+        (("--recipe", "wav2lip", "--repo", ".", "--workers", "2"), "scripts keep files of fixed names"),
+        (("--recipe", "wav2lip", "--repo", ".", "--video", "me.mp4"), "run the script itself for a single video"),
+        (
+            ("--recipe", "wav2lip", "--repo", ".", "--drive", "d", "--limit", "3"),
+            "--limit does not go with --drive",
+        ),
+        (("--recipe", "wav2lip", "--repo", ".", "--drive", "nowhere"), "nowhere: there is no such file"),
         (("--recipe", "wav2lip", "--repo", ".", "--identity", "same"), "--identity does not go with"),
         (("--recipe", "wav2lip", "--repo", ".", "--dataset", "lrs2", "--set", "gpu"), "--set takes NAME=VALUE"),
         (

@@ -143,6 +143,10 @@ def test_the_recipes_of_the_compared_generators_are_what_they_say() -> None:
     }
     assert (published["batch_clips"], published["steps"], published["patience"]) == (16, None, 5)
     assert published["optim"]["learning_rate"] == published["optim"]["discriminator_lr"] == 1e-4
+    ours = settings_of("--recipe", "faceformer")
+    assert ours["loss"] == {"window_frames": 50, "mouth_weight": 1.0}
+    assert (ours["batch_clips"], ours["steps"], ours["patience"], ours["validate_every"]) == (2, None, 5, 3000)
+    assert (ours["optim"]["learning_rate"], ours["optim"]["adam_beta1"]) == (1e-4, 0.9)
     small, other = settings_of("--recipe", "wav2lip-miniature"), settings_of("--recipe", "faceformer-miniature")
     assert small["steps"] == other["steps"] == 4800 + 1500 + 500  # of a miniature TalkLip on another data set
     assert small["loss"]["sync_norm"] == "running"

@@ -12,8 +12,8 @@ from tests.factories.generator_factory import generator_weights
 from tests.factories.media_factory import tone
 from tlbench.datasets.clip import Clip
 from tlbench.generation.controls import CONTROLS
-from tlbench.generation.faults import fault_control
-from tlbench.generation.generator import FaceGenerator, GenerateOptions, Generator, SourceClip
+from tlbench.generation.faults import FAULTS, fault_control
+from tlbench.generation.generator import FaceGenerator, GenerateOptions, Generator, SourceClip, StandIn
 from tlbench.generation.registry import generator_class, generator_names
 from tlbench.generation.sound_features import sound_features
 
@@ -21,7 +21,10 @@ FRAMES, HEIGHT, WIDTH = 9, 120, 128
 BOX = np.array([20, 10, 116, 110])
 
 
-WRITTEN = [known.name for known in CONTROLS if known.written]
+WRITTEN = [
+    *(known.name for known in CONTROLS if known.written),
+    *(fault.of_size(fault.grown[0]).name for fault in FAULTS if fault.of_size(fault.grown[0]).needs_stand_in),
+]
 FACES = [name for name in generator_names() if generator_class(name).returns == "faces"]
 
 
@@ -55,6 +58,7 @@ def source(generator: Generator, frames: np.ndarray, *, without_face: tuple[int,
         samples,
         sound_features(generator.needs, samples, FRAMES),
         donor=tone(1, hertz=900)[:, 0] if generator.needs.donor else None,
+        stand_in=StandIn(pictures(9), np.tile(BOX, (FRAMES, 1))) if generator.needs.stand_in else None,
         mouths=tuple(np.full((9, 20, 3), 100, np.uint8) for _ in range(FRAMES)) if generator.needs.mouths else None,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.factories.boxes_finder_factory import fixed_finder
 from tests.factories.media_factory import number_of, picture, tone
 from tlbench.datasets.clip import Clip
-from tlbench.datasets.selection import load_dataset
+from tlbench.datasets.options import DataOptions
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation import controls, write_controls
+from tlbench.generation import controls, read_clip
+from tlbench.generation.clip_writer import ClipWriter
 from tlbench.generation.controls import (
     CONTROLS,
     Blurred,
@@ -26,14 +29,19 @@ from tlbench.generation.controls import (
     SwappedAudio,
     control,
 )
+from tlbench.generation.faults import fault_control
 from tlbench.generation.generate_dataset import generate_dataset
+from tlbench.generation.generator import GenerateOptions
 from tlbench.generation.other_clips import donors
-from tlbench.generation.write_controls import control_clips, make_controls
+from tlbench.generation.write_controls import control_clips, make_controls, write_controls
 from tlbench.media.audio import read_audio
-from tlbench.media.video_reader import read_video
+from tlbench.media.video_reader import VideoReader, read_video
 from tlbench.media.video_writer import write_video
+from tlbench.observing.face_options import FaceOptions
 
 FRAMES, HEIGHT, WIDTH = 8, 48, 64
+BOX = (10, 12, 50, 40)
+FINDER = fixed_finder(BOX)
 WRITTEN = [kind.name for kind in CONTROLS if kind.written]
 
 
@@ -43,10 +51,6 @@ def scene(**changes: object) -> ControlScene:
     mouths = tuple(np.full((9, 20, 3), number, np.uint8) for number in range(FRAMES))
     parts: dict[str, object] = {"frames": frames, "samples": tone(FRAMES / 25)[:, 0], "boxes": boxes, "mouths": mouths}
     return ControlScene(**{**parts, **changes})  # type: ignore[arg-type]
-
-
-def boxes_of(clip: Clip) -> np.ndarray:
-    return np.tile([10, 12, 50, 40], (FRAMES, 1))
 
 
 @pytest.fixture
@@ -187,10 +191,11 @@ def test_every_kind_is_written_beside_the_others_under_the_clips_id(clips: list[
         clips,
         tmp_path / "out",
         ["ground-truth", *WRITTEN],
-        boxes_of=boxes_of,
+        FINDER,
         progress=lambda done, total: steps.append((done, total)),
     )
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert steps[-1] == (3 * len(WRITTEN), 3 * len(WRITTEN))
+    assert steps == sorted(steps)
     assert made == {kind: tmp_path / "out" / kind for kind in WRITTEN}
     for folder in made.values():
         assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.mp4")) == [
@@ -203,7 +208,7 @@ def test_every_kind_is_written_beside_the_others_under_the_clips_id(clips: list[
 
 
 def test_what_is_written_shows_the_fault_and_keeps_the_sound(clips: list[Clip], tmp_path: Path) -> None:
-    made = make_controls(clips, tmp_path, ["reencoded", "static", "shifted+2"], boxes_of=boxes_of)
+    made = make_controls(clips, tmp_path, ["reencoded", "static", "shifted+2"], FINDER)
     shown = {kind: [number_of(frame) for frame in read_video(folder / "b.mp4")] for kind, folder in made.items()}
     assert shown == {
         "reencoded": list(range(10, 18)),
@@ -217,8 +222,8 @@ def test_what_is_written_shows_the_fault_and_keeps_the_sound(clips: list[Clip], 
 
 
 def test_swapped_audio_is_the_donors_and_the_note_says_whose(clips: list[Clip], tmp_path: Path) -> None:
-    folder = make_controls(clips, tmp_path, ["swapped-audio"], boxes_of=boxes_of, seed=3)["swapped-audio"]
-    note = json.loads((folder / "control.json").read_text())
+    folder = make_controls(clips, tmp_path, ["swapped-audio"], FINDER, seed=3)["swapped-audio"]
+    note = json.loads((folder / "generation.json").read_text())
     assert note["seed"] == 3
     assert note["donors"] == donors(["a", "b", "deep er/c"], 3)
     hertz = {}
@@ -233,58 +238,83 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(
     clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = ["reencoded", "static"]
-    make_controls(clips, tmp_path, kinds, boxes_of=boxes_of)
+    make_controls(clips, tmp_path, kinds, FINDER)
     whole = {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")}
     (tmp_path / "static" / "b.mp4").unlink()
     decoded: list[Path] = []
 
-    def counted(path: Path) -> np.ndarray:
+    def counted(path: Path, kept_bytes: int) -> VideoReader:
         decoded.append(path)
-        return read_video(path)
+        return VideoReader(path, kept_bytes)
 
-    monkeypatch.setattr(write_controls, "read_video", counted)
-    make_controls(clips, tmp_path, kinds, boxes_of=boxes_of)
-    assert decoded == [clips[1].reference]
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")} == whole
+    monkeypatch.setattr(read_clip, "VideoReader", counted)
+    make_controls(clips, tmp_path, kinds)
+    make_controls(clips[:1], tmp_path / "others", WRITTEN[:5], FINDER)
+    assert decoded == [clips[1].reference, clips[0].reference]
+    assert {path: path.read_bytes() for path in whole} == whole
 
 
 def test_a_folder_made_in_another_way_is_not_continued(clips: list[Clip], tmp_path: Path) -> None:
-    make_controls(clips, tmp_path, ["swapped-audio"], boxes_of=boxes_of, seed=0)
-    with pytest.raises(TlbenchError, match="made in another way"):
-        make_controls(clips, tmp_path, ["swapped-audio"], boxes_of=boxes_of, seed=1)
+    make_controls(clips, tmp_path, ["swapped-audio"], seed=0)
+    with pytest.raises(TlbenchError, match="seed, donors differ"):
+        make_controls(clips, tmp_path, ["swapped-audio"], seed=1)
 
 
 def test_controls_of_other_boxes_are_not_continued_where_boxes_decide(clips: list[Clip], tmp_path: Path) -> None:
-    kinds = ["greyed-mouth", "static"]
-    make_controls(clips, tmp_path, kinds, boxes_of=boxes_of, boxes_by="haar")
-    make_controls(clips, tmp_path, ["static"], boxes_of=boxes_of, boxes_by="blazeface")
-    with pytest.raises(TlbenchError, match="made in another way"):
-        make_controls(clips, tmp_path, kinds, boxes_of=boxes_of, boxes_by="blazeface")
+    kinds, other = ["greyed-mouth", "static"], fixed_finder((0, 0, 30, 30))
+    make_controls(clips, tmp_path, kinds, FINDER)
+    make_controls(clips, tmp_path, ["static"], other)  # boxes decide nothing in it
+    with pytest.raises(TlbenchError, match="videos with face boxes by fixed:10,12,50,40, now"):
+        make_controls(clips, tmp_path, kinds, other)
 
 
 def test_given_boxes_of_a_clip_must_be_the_same_and_other_clips_may_be_added(clips: list[Clip], tmp_path: Path) -> None:
-    def make(count: int, given: dict[str, str]) -> None:
-        make_controls(
-            clips[:count], tmp_path, ["static", "greyed-mouth"], boxes_of=boxes_of, boxes_by="given", given_boxes=given
-        )
+    def given(number: int, level: int) -> Clip:
+        path = tmp_path / f"{number} {level}.npy"
+        np.save(path, np.tile([10, 12, 50, level], (FRAMES, 1)))
+        return replace(clips[number], boxes=path)
 
-    notes = [tmp_path / kind / "control.json" for kind in ("greyed-mouth", "static")]
-    make(1, {"a": "1" * 64})
-    make(2, {"a": "1" * 64, "b": "2" * 64})
-    make(1, {"a": "1" * 64})
-    told = [json.loads(note.read_text()).get("given_boxes") for note in notes]
-    assert told == [{"a": "1" * 64, "b": "2" * 64}, None]  # boxes decide nothing in `static`
-    for other in ({"a": "3" * 64}, {}):
-        with pytest.raises(TlbenchError, match="made in another way"):
-            make(1, other)
-    notes[0].write_text("{")
-    with pytest.raises(TlbenchError, match="made in another way"):
-        make(1, {"a": "1" * 64})
+    def make(*some: Clip) -> None:
+        make_controls(some, tmp_path / "out", ["greyed-mouth"], FINDER)
+
+    make(given(0, 40))
+    make(given(0, 40), given(1, 30))
+    make(given(0, 40))
+    log = json.loads((tmp_path / "out" / "greyed-mouth" / "generation.json").read_text())
+    assert [of_clip["boxes"][:6] for of_clip in log["clips"].values()] == ["given:", "given:"]
+    for other in (given(0, 30), clips[0]):
+        with pytest.raises(TlbenchError, match="clip a was generated with other face boxes"):
+            make(other)
+
+
+def test_controls_that_do_not_say_which_files_they_are_of_are_written_again(clips: list[Clip], tmp_path: Path) -> None:
+    """Folders of before had a note of their own in place of the log of all generators."""
+    make_controls(clips, tmp_path / "now", ["static"])
+    folder = tmp_path / "before" / "static"
+    (folder / "deep er").mkdir(parents=True)
+    for name in ("control.json", "a.mp4", "deep er/c.mp4"):
+        (folder / name).write_text("of before")
+    make_controls(clips, tmp_path / "before", ["static"])
+    assert sorted(path.name for path in folder.iterdir()) == ["a.mp4", "b.mp4", "deep er", "generation.json"]
+    for clip in clips:
+        assert (folder / f"{clip.id}.mp4").read_bytes() == (tmp_path / "now" / "static" / f"{clip.id}.mp4").read_bytes()
+
+
+def test_runs_side_by_side_have_logs_of_their_own_and_know_each_others(clips: list[Clip], tmp_path: Path) -> None:
+    made = tmp_path / "swapped-audio"
+    for part, only in (("1-of-2", {"a"}), ("2-of-2", {"b", "deep er/c"})):
+        make_controls(clips, tmp_path, ["swapped-audio"], only=only, part=part)
+    logs = {path.name: set(json.loads(path.read_text())["clips"]) for path in made.glob("*.json")}
+    assert logs == {"generation-1-of-2.json": {"a"}, "generation-2-of-2.json": {"b", "deep er/c"}}
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*.mp4")}
+    assert len(before) == 3
+    make_controls(clips, tmp_path, ["swapped-audio"])
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*.mp4")} == before
 
 
 def test_video_only_controls_work_on_a_clip_without_sound(tmp_path: Path) -> None:
     write_video(tmp_path / "mute.mp4", scene().frames)
-    make_controls([Clip("mute", tmp_path / "mute.mp4")], tmp_path / "out", ["static"], boxes_of=boxes_of)
+    make_controls([Clip("mute", tmp_path / "mute.mp4")], tmp_path / "out", ["static"], FINDER)
     assert len(read_video(tmp_path / "out/static/mute.mp4")) == FRAMES
     with pytest.raises(ClipError) as error:
         read_audio(tmp_path / "out/static/mute.mp4")
@@ -299,8 +329,8 @@ def test_a_clip_that_fails_is_told_and_the_others_are_made(clips: list[Clip], tm
         [*broken, *clips],
         tmp_path / "out",
         ["static"],
-        boxes_of=boxes_of,
-        on_failure=lambda clip, kind, error: failed.append((clip.id, kind, error.code)),
+        FINDER,
+        on_failure=lambda clip_id, kind, error: failed.append((clip_id, kind, error.code)),
     )["static"]
     assert failed == [("broken", "static", "unreadable"), ("no reference", "static", "missing")]
     assert [clip.generated is not None for clip in control_clips([*broken, *clips], "static", folder)] == [
@@ -309,60 +339,83 @@ def test_a_clip_that_fails_is_told_and_the_others_are_made(clips: list[Clip], tm
 
 
 def test_without_anyone_to_tell_the_first_failure_is_raised(tmp_path: Path) -> None:
-    with pytest.raises(ClipError, match="there is none"):
-        make_controls([Clip("a")], tmp_path, ["static"], boxes_of=boxes_of)
+    with pytest.raises(ClipError, match="there is no reference video"):
+        make_controls([Clip("a")], tmp_path, ["static"], FINDER)
 
 
-def test_boxes_of_another_length_are_a_failure_of_the_kinds_that_need_them(clips: list[Clip], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rows", "code"), [(FRAMES - 1, "boxes-too-short"), (FRAMES + 1, "bad-boxes")])
+def test_boxes_of_another_length_are_a_failure_of_the_kinds_that_need_them(
+    clips: list[Clip], tmp_path: Path, rows: int, code: str
+) -> None:
+    np.save(tmp_path / "a.npy", np.tile(BOX, (rows, 1)))
     failed: list[tuple[str, str]] = []
     make_controls(
-        clips[:1],
+        [replace(clips[0], boxes=tmp_path / "a.npy")],
         tmp_path,
         ["static", "greyed-mouth"],
-        boxes_of=lambda clip: boxes_of(clip)[:-1],
-        on_failure=lambda clip, kind, error: failed.append((kind, error.code)),
+        FINDER,
+        on_failure=lambda clip_id, kind, error: failed.append((kind, error.code)),
     )
-    assert failed == [("greyed-mouth", "bad-boxes")]
+    assert failed == [("greyed-mouth", code)]
 
 
 def test_boxes_are_asked_for_only_where_a_kind_needs_them(clips: list[Clip], tmp_path: Path) -> None:
-    def refuse(clip: Clip) -> np.ndarray:
-        raise AssertionError(clip)
-
-    make_controls(clips, tmp_path, ["static"], boxes_of=refuse)
+    make_controls(clips, tmp_path, ["static"], None)
+    log = json.loads((tmp_path / "static" / "generation.json").read_text())
+    assert log["boxes"] == "none"
 
 
 def test_ground_truth_is_the_reference_file_itself(clips: list[Clip], tmp_path: Path) -> None:
-    assert make_controls(clips, tmp_path / "out", ["ground-truth"], boxes_of=boxes_of) == {}
+    assert make_controls(clips, tmp_path / "out", ["ground-truth"], FINDER) == {}
     assert not (tmp_path / "out").exists()
     assert [clip.generated for clip in control_clips(clips, "ground-truth", None)] == [clip.reference for clip in clips]
 
 
 def test_a_folder_that_can_not_be_made_is_one_line(clips: list[Clip], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(TlbenchError, match="controls can't be written to"):
-        make_controls(clips, tmp_path / "taken", ["static"], boxes_of=boxes_of)
+    with pytest.raises(TlbenchError, match="can't be written to"):
+        make_controls(clips, tmp_path / "taken", ["static"], FINDER)
 
 
 @pytest.mark.parametrize("kind", ["frozen-mouth", "swapped-audio", "nearest-mouth", "shifted+2"])
-def test_a_control_is_generated_like_any_generator_with_the_frames_of_controls(
-    clips: list[Clip], tmp_path: Path, kind: str
-) -> None:
-    """By the writer of all generators: the same frames and sound, one log, and nothing is written again."""
-    boxes = tmp_path / "boxes"
-    for clip in clips:
-        (boxes / clip.id).parent.mkdir(parents=True, exist_ok=True)
-        np.save(boxes / f"{clip.id}.npy", boxes_of(clip))
-    out = tmp_path / "generated"
-    done = generate_dataset(kind, out, "folder", tmp_path / "real", boxes=boxes)
-    assert (done.written, done.frames, done.failures) == (3, 3 * FRAMES, {})
-    selection = load_dataset("folder", tmp_path / "real").clips
-    written = make_controls(selection, tmp_path / "controls", [kind], boxes_of=boxes_of)[kind]
-    for clip in clips:
-        one, other = (folder / f"{clip.id}.mp4" for folder in (out, written))
-        np.testing.assert_array_equal(read_video(one), read_video(other))
-        np.testing.assert_array_equal(read_audio(one), read_audio(other))
-    log = json.loads((out / "generation.json").read_text())
+def test_a_control_is_written_and_continued_by_generate_too(clips: list[Clip], tmp_path: Path, kind: str) -> None:
+    data = DataOptions("folder", tmp_path / "real")
+    written, failures = write_controls(tmp_path / "controls", data, FaceOptions("haar"), kinds=[kind], seed=2)
+    assert (list(written), failures) == ([kind], [])
+    options = GenerateOptions(seed=2)
+    made = [
+        generate_dataset(kind, out, data, FaceOptions("haar"), options)
+        for out in (written[kind], tmp_path / "generated")
+    ]
+    assert [(done.written, done.kept, done.frames) for done in made] == [(0, 3, 0), (3, 0, 3 * FRAMES)]
+    assert made[1].failures == {}
+    for name in ("generation.json", *(f"{clip.id}.mp4" for clip in clips)):
+        assert (tmp_path / "generated" / name).read_bytes() == (written[kind] / name).read_bytes(), name
+    log = json.loads((written[kind] / "generation.json").read_text())
     assert log["generator"] == {"name": kind, "version": 1}
     assert ("donors" in log, "gallery" in log) == (kind == "swapped-audio", kind == "nearest-mouth")
-    assert generate_dataset(kind, out, "folder", tmp_path / "real", boxes=boxes).kept == 3
+
+
+@pytest.mark.parametrize("kind", ["other-words-1", "other-speaker-0.5", "identity-swap-1"])
+def test_a_face_that_takes_a_clips_place_is_found_as_in_calibration(
+    clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    told = [
+        replace(clip, speaker="b" if clip.id == "b" else "a", transcript=f"word {clip.id}")
+        for clip in (*clips, replace(clips[0], id="again"))
+    ]
+    monkeypatch.setattr("tlbench.generation.other_clips.envelope", lambda samples: np.arange(FRAMES) * 0.1)
+    found = fault_control(kind)
+    assert found is not None
+    done = ClipWriter(found, GenerateOptions(), FINDER).write_folder(told, tmp_path / "out", {})
+    stand_ins = json.loads((tmp_path / "out" / "generation.json").read_text())["stand_ins"]
+    speakers = {clip.id: clip.speaker for clip in told}
+    assert {speakers[name] == speakers[other] for name, other in stand_ins.items()} == {kind == "other-words-1"}
+    assert (set(done.failures), done.written) == (({"b"}, 3) if kind == "other-words-1" else (set(), 4))
+
+
+def test_without_speakers_there_is_no_face_to_take_a_clips_place(clips: list[Clip], tmp_path: Path) -> None:
+    found = fault_control("other-words-1")
+    assert found is not None
+    with pytest.raises(TlbenchError, match="no clip has another one of same speaker with another text"):
+        ClipWriter(found, GenerateOptions(), FINDER).write_folder(clips, tmp_path / "out", {})

@@ -17,7 +17,6 @@ from tlbench.generation.controls import (
     ControlScene,
     FrozenMouth,
     Reencoded,
-    StandIn,
     SwappedAudio,
     middle,
 )
@@ -33,6 +32,7 @@ from tlbench.generation.fault_kinds import (
     ScaledMotion,
 )
 from tlbench.generation.faults import FAULTS, Fault, find_faults
+from tlbench.generation.generator import StandIn
 
 FRAMES, HEIGHT, WIDTH = 16, 96, 128
 BOX = (24, 8, 104, 88)

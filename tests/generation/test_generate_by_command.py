@@ -7,6 +7,7 @@ for a list and writes videos of other names, other lengths and crops.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,9 +21,11 @@ import pytest
 from tests.factories.media_factory import picture, tone
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import TlbenchError
+from tlbench.generation.drive import KINDS, DriveOptions
 from tlbench.generation.generate_by_command import CommandOptions, generate_by_command
 from tlbench.generation.generation_log import origin_of
 from tlbench.generation.generator import Stopped
+from tlbench.generation.make_drive import make_drive
 from tlbench.generation.run_command import run_command
 from tlbench.generation.write_generated import GeneratedDataset
 from tlbench.media.audio import read_audio
@@ -143,9 +146,9 @@ Generate = Callable[..., GeneratedDataset]
 def generate(repository: Path, real: Path, tmp_path: Path) -> Generate:
     def run(given: str, out: str = "made", **changes: object) -> GeneratedDataset:
         command = CommandOptions(given, repository, sys.executable, **changes)  # type: ignore[arg-type]
-        return generate_by_command(
-            command, tmp_path / out, DataOptions("folder", real / "videos", boxes=real / "boxes")
-        )
+        data = DataOptions("folder", real / "videos", boxes=real / "boxes")
+        (done,) = generate_by_command(command, tmp_path / out, data).values()
+        return done
 
     return run
 
@@ -265,6 +268,28 @@ def test_what_can_not_be_run_is_one_line(
     with pytest.raises(TlbenchError, match=message) as error:
         generate_by_command(CommandOptions(**words), tmp_path / "made", DataOptions("folder", real / "videos"))  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+def test_each_item_of_a_drive_is_made_by_the_script_and_continued(repository: Path, real: Path, tmp_path: Path) -> None:
+    root = tmp_path / "told"
+    shutil.copytree(real / "videos", root)
+    for clip_id in IDS:
+        (root / f"{clip_id}.txt").write_text(f"WORD {clip_id}\n")
+    make_drive(tmp_path / "drive", DataOptions("folder", root))
+    command = CommandOptions(copying(tmp_path, "calls"), repository, sys.executable)
+    for written in (3, 0):
+        done = generate_by_command(command, tmp_path / "made", DriveOptions(tmp_path / "drive", root))
+        assert {folder: of_kind.written for folder, of_kind in done.items()} == {
+            tmp_path / "made" / kind: written for kind in KINDS
+        }
+    assert not (tmp_path / "made-work").exists()
+    heard = {kind: read_audio(tmp_path / "made" / kind / "a.mp4").astype(float) for kind in KINDS}
+    assert not heard["silent"].any()
+    hertz = {kind: int(np.abs(np.fft.rfft(heard[kind])).argmax() * 16000 / len(heard[kind])) for kind in KINDS[1:]}
+    assert hertz["matched"] == pytest.approx(300, abs=5)
+    assert hertz["mismatched"] in (pytest.approx(600, abs=5), pytest.approx(900, abs=5))
+    log = json.loads((tmp_path / "made" / "silent" / "generation.json").read_text())
+    assert (log["kind"], log["dataset"], log["generator"]["name"]) == ("silent", "folder", "command")
 
 
 def test_a_path_that_the_script_can_not_read_is_refused(repository: Path, real: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.factories.boxes_finder_factory import fixed_finder
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.nearest_mouth import MouthIndex, in_context
@@ -75,14 +76,14 @@ def test_the_same_speaker_goes_before_a_better_match(clips: list[Clip]) -> None:
 
 def test_the_control_shows_the_chosen_mouths_and_leaves_the_rest(tmp_path: Path, clips: list[Clip]) -> None:
     pair = [clips[2], clips[3]]
-    folder = make_controls(pair, tmp_path, ["nearest-mouth"], boxes_of=boxes_of)["nearest-mouth"]
+    folder = make_controls(pair, tmp_path, ["nearest-mouth"], fixed_finder(BOX))["nearest-mouth"]
     made = read_video(folder / "low.mp4").astype(int)
     assert made.shape == (FRAMES, SIDE, SIDE, 3)
     np.testing.assert_allclose(made[:, 40:48, 24:40], COLOURS["high"], atol=6)
     np.testing.assert_allclose(made[:, 0:26], COLOURS["low"], atol=6)
-    assert json.loads((folder / "control.json").read_text("utf-8"))["gallery"] == ["high", "low"]
-    with pytest.raises(TlbenchError, match="another way"):
-        make_controls([clips[2], clips[0]], tmp_path, ["nearest-mouth"], boxes_of=boxes_of)
+    assert json.loads((folder / "generation.json").read_text("utf-8"))["gallery"] == ["high", "low"]
+    with pytest.raises(TlbenchError, match="gallery differ"):
+        make_controls([clips[2], clips[0]], tmp_path, ["nearest-mouth"], fixed_finder(BOX))
 
 
 def test_a_clip_without_sound_is_a_failure_and_gives_no_mouths(tmp_path: Path, clips: list[Clip]) -> None:
@@ -92,8 +93,8 @@ def test_a_clip_without_sound_is_a_failure_and_gives_no_mouths(tmp_path: Path, c
         [clips[2], mute],
         tmp_path / "out",
         ["nearest-mouth"],
-        boxes_of=boxes_of,
-        on_failure=lambda clip, kind, error: failed.append((clip.id, error.code)),
+        fixed_finder(BOX),
+        on_failure=lambda clip_id, kind, error: failed.append((clip_id, error.code)),
     )
     assert failed == [("low", "no-neighbour"), ("mute", "no-audio")]
 

@@ -101,7 +101,6 @@ def test_controls_and_faults_are_generators(name: str) -> None:
     ("name", "message"),
     [
         ("ground-truth", "is the reference itself; score it with --controls ground-truth"),
-        ("other-words-0.5", "takes the face of another clip"),
         ("blurred-0", "no control 'blurred-0'"),
     ],
 )

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import ClipError
+from tlbench.generation.other_clips import read_speech
 from tlbench.generation.stand_ins import BAND_FRAMES, envelope, match_stand_ins, warp
-from tlbench.generation.write_controls import read_speech
 
 FRAMES = 60
 

@@ -35,18 +35,25 @@ from tlbench.talklip.wav2lip_step import Wav2LipStep
 FOLDER = Path(__file__).with_name("wav2lip")
 LOSSES = {"l1": "L1", "sync": "Sync", "perceptual": "Percep", "real": "Real", "fake": "Fake"}
 LOSS_TOLERANCE = 2e-6  # relative: they reach from 0.32 to 0.72
-# The sync expert's batch norms divide by the spread of four windows, which enlarges what rounding leaves: 3.2e-6 and
-# less by one thread and by two, whose sums torch takes in another order.
-SYNC_TOLERANCE = 2e-5  # relative
+# The sync expert's batch norms divide by the spread of four windows, which enlarges what rounding leaves. Its recorded
+# loss is 3.0e-6 above that of float64, in which nothing is left to rounding. By float32 it is 2.9e-6 below to 7.8e-6
+# above, by what kernels are chosen and not by load: with and without oneDNN, both memory formats, SSE4.1 to AVX-512,
+# 1, 2 and 4 threads.
+SYNC_TOLERANCE = 1e-5  # relative; 5.9e-6 at most in those 36 ways
+EXACT_TOLERANCE = 4e-6  # relative, of float64; 3.02e-6 is the recording's own rounding
 # Float32 sums in another order: the five frames of a window are one after the other here, and time-major there. As in
 # TalkLip's step, norms after many batch norms differ most.
 NORM_TOLERANCE = 2e-2  # relative
 MEDIAN_TOLERANCE = 1e-3  # of all norms
-NOISE = 1e-4  # a bias before a batch norm changes nothing: its gradient is what float32 leaves of 0, up to 3e-5
+# A bias before a batch norm changes nothing: its gradient is what float32 leaves of 0, in proportion to the gradient of
+# the weights beside it, and by the kernels that are chosen, as above. Recorded: 1.2e-6 of that at most, 8.9e-6 where it
+# is 8.1; ours: up to 3e-5.
+NOISE = 1e-4
+RECORDED_NOISE = 2e-6  # of the gradient of the weights beside it
 WEIGHT_TOLERANCE = 1e-6  # a hundredth of the learning rate
 # Adam's first step is the learning rate in the direction of the gradient's sign, however small the gradient: where it
 # is rounding noise, the sign is too, and the weights may be two steps apart. Measured: 1 of 96, and 0.2 % of 4,704.
-FLIPPED_MOST = 0.02  # of the weights of a tensor
+FLIPPED_MOST = 0.005  # of the weights of a tensor, or one of them
 LARGEST_FLIP = 2.1e-4  # twice the learning rate
 
 
@@ -127,7 +134,9 @@ def test_the_gradients_are(case: tuple[str, Step], recorded: dict[str, Any], net
     off = []
     for key, norm in expected.items():
         ours = float(found[key].norm())
-        if norm < NOISE:
+        if network == "generator" and key.endswith(".conv_block.0.bias"):
+            beside = expected[key.replace(".bias", ".weight")]
+            assert norm < RECORDED_NOISE * beside, key
             assert ours < NOISE, key
         else:
             assert ours == pytest.approx(norm, rel=NORM_TOLERANCE), key
@@ -145,7 +154,7 @@ def test_the_new_weights_are(case: tuple[str, Step]) -> None:
             network, tensor = key.removeprefix(f"{name}.after.").split(".", 1)
             found = step.after[network][tensor].numpy()
             off = np.abs(found - arrays[key])
-            assert (off > WEIGHT_TOLERANCE).mean() <= FLIPPED_MOST, key
+            assert (off > WEIGHT_TOLERANCE).sum() <= max(FLIPPED_MOST * off.size, 1), key
             assert off.max() <= LARGEST_FLIP, key
 
 
@@ -161,9 +170,13 @@ def test_the_validation_losses_are(recorded: dict[str, Any]) -> None:
         assert float(value) == pytest.approx(recorded["eval"][LOSSES[ours]], rel=tolerance(ours)), ours
 
 
-def test_the_sync_experts_loss_is(recorded: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, SYNC_TOLERANCE), (torch.float64, EXACT_TOLERANCE)], ids=str
+)
+def test_the_sync_experts_loss_is(recorded: dict[str, Any], dtype: torch.dtype, tolerance: float) -> None:
     network = ColourSyncNet().train()
     fill(network.state_dict())
-    speech, faces = network(mel((4, 1, 80, 16)), face((4, 15, 48, 96), 0.0091, 0))
-    loss = sync_losses(speech.detach(), faces.detach(), torch.tensor([1.0, 0, 0, 1])).mean()
-    assert float(loss) == pytest.approx(recorded["syncnet"]["loss"], rel=SYNC_TOLERANCE)
+    with torch.no_grad():
+        speech, faces = network.to(dtype)(mel((4, 1, 80, 16)).to(dtype), face((4, 15, 48, 96), 0.0091, 0).to(dtype))
+    loss = sync_losses(speech, faces, torch.tensor([1.0, 0, 0, 1])).mean()
+    assert float(loss) == pytest.approx(recorded["syncnet"]["loss"], rel=tolerance)

@@ -18,7 +18,8 @@ from tlbench.cli.main import group
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import TlbenchError
 from tlbench.generation.drive import DriveOptions
-from tlbench.generation.generate_dataset import generate_drive
+from tlbench.generation.generate_dataset import WriteOptions, generate_drive
+from tlbench.generation.generator import GenerateOptions
 from tlbench.generation.make_drive import make_drive
 from tlbench.media.audio import read_audio
 from tlbench.media.video_writer import write_video
@@ -113,7 +114,13 @@ def test_a_generator_is_driven_by_each_kind_and_its_videos_are_scored(desk: Path
     drive = DriveOptions(desk / "D" / "drive.json", desk / "real")
     made = tmp_path / "made"
     for written, kept in ((2, 0), (0, 2)):  # the second run goes on where the first ended
-        done = generate_drive(Path("talklip-gc-synthetic"), made, drive, device="cpu", cache=desk / "cache")
+        done = generate_drive(
+            "talklip-gc-synthetic",
+            made,
+            drive,
+            options=GenerateOptions(device="cpu"),
+            writing=WriteOptions(cache=desk / "cache"),
+        )
         assert list(done) == ["silent", "mismatched", "matched"]
         assert all((one.written, one.kept, one.failures) == (written, kept, {}) for one in done.values())
     videos = {kind: (made / kind / "a.mp4").read_bytes() for kind in done}

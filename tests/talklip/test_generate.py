@@ -8,8 +8,9 @@ import shutil
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,12 +19,12 @@ import torch
 
 from tests.factories.media_factory import picture, tone, write_clip
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.options import DataOptions
 from tlbench.datasets.selection import Selection, load_dataset
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import file_sha256
-from tlbench.generation import generate_dataset as dataset_module
 from tlbench.generation import generate_video as video_module
-from tlbench.generation.generate_dataset import generate_dataset
+from tlbench.generation.generate_dataset import WriteOptions, generate_dataset
 from tlbench.generation.generate_video import generate_video, track_face
 from tlbench.generation.generator import FaceClip, FaceGenerator, GenerateOptions, SourceClip
 from tlbench.generation.write_generated import GeneratedDataset
@@ -32,6 +33,7 @@ from tlbench.media.audio import read_audio, sound_form
 from tlbench.media.video_reader import FrameChunk, read_video
 from tlbench.media.video_writer import write_video
 from tlbench.observing import face_boxes as boxing
+from tlbench.observing.face_options import FaceOptions
 from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.discriminator import Discriminator
 from tlbench.talklip.generator import TalkLip, dims_for
@@ -84,11 +86,31 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def generate_folder(
+    generator: Path,
+    out: Path,
+    root: Path | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> GeneratedDataset:
+    """By the names of all options, each given to the value that has it; on the CPU."""
+
+    def those_of(kind: Any) -> dict[str, Any]:
+        names = [field.name for field in fields(kind)]
+        return {name: options.pop(name) for name in names if name in options}
+
+    data, faces = DataOptions("folder", root, **those_of(DataOptions)), FaceOptions(**those_of(FaceOptions))
+    how, written = GenerateOptions(device="cpu", **those_of(GenerateOptions)), WriteOptions(**those_of(WriteOptions))
+    assert not options
+    return generate_dataset(generator, out, data, faces, how, written, progress)
+
+
 @pytest.fixture
 def generate(checkpoint: Path, real: Path, tmp_path: Path) -> Generate:
     def run(out: Path, **changes: object) -> GeneratedDataset:
-        words: dict[str, object] = {"boxes": real / "boxes", "device": "cpu", "cache": tmp_path / "cache"}
-        return generate_dataset(checkpoint, out, "folder", real / "videos", **{**words, **changes})  # type: ignore[arg-type]
+        words: dict[str, object] = {"boxes": real / "boxes", "cache": tmp_path / "cache"}
+        return generate_folder(checkpoint, out, real / "videos", **{**words, **changes})  # type: ignore[arg-type]
 
     return run
 
@@ -228,8 +250,9 @@ def test_the_log_says_which_boxes_each_clip_had_wherever_they_come_from(
         f"id,reference,boxes\na,{real}/videos/a.mp4,{real}/boxes/a.npy\nb,{real}/videos/b.mp4,\n"
     )
     monkeypatch.setattr(boxing, "load_detector", lambda rule: OneFace(without=(2, 3)))
-    words = {"device": "cpu", "cache": tmp_path / "cache", "detector": "haar"}
-    done = generate_dataset(checkpoint, tmp_path / "out", "folder", manifest=tmp_path / "list.csv", **words)  # type: ignore[arg-type]
+    done = generate_folder(
+        checkpoint, tmp_path / "out", manifest=tmp_path / "list.csv", detector="haar", cache=tmp_path / "cache"
+    )
     log = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
     assert log["boxes"] == "given+haar"
     assert log["clips"]["a"]["boxes"] == f"given:{file_sha256(real / 'boxes' / 'a.npy')}"
@@ -252,7 +275,7 @@ def test_two_sets_of_boxes_are_not_mixed(generate: Generate, real: Path, tmp_pat
     before = contents(out), (out / "generation.json").read_bytes()
     with pytest.raises(TlbenchError, match=r"clip b was generated with other face boxes .*give the same boxes.*--out"):
         generate(out, boxes=others)
-    with pytest.raises(TlbenchError, match="boxes_folder differ"):
+    with pytest.raises(TlbenchError, match="clip a was generated with other face boxes"):
         generate(out, boxes=None, detector="haar")
     assert (contents(out), (out / "generation.json").read_bytes()) == before
 
@@ -272,8 +295,7 @@ def test_a_renamed_checkpoint_is_the_same_one(generate: Generate, checkpoint: Pa
     generate(tmp_path / "out", limit=1)
     renamed = tmp_path / "renamed.pth"
     shutil.copy(checkpoint, renamed)
-    words = {"boxes": real / "boxes", "device": "cpu"}
-    done = generate_dataset(renamed, tmp_path / "out", "folder", real / "videos", **words)  # type: ignore[arg-type]
+    done = generate_folder(renamed, tmp_path / "out", real / "videos", boxes=real / "boxes")
     assert (done.written, done.kept) == (2, 1)
     log = json.loads((tmp_path / "out" / "generation.json").read_text("utf-8"))
     assert log["checkpoint_file"] == "renamed.pth"
@@ -287,14 +309,14 @@ def test_a_video_of_a_changed_file_is_generated_again(
     shutil.copytree(real / "videos", videos)
     shutil.copy(videos / "b.mp4", sound)
 
-    def of_another_sound(*words: object, **options: object) -> Selection:
-        selection = load_dataset(*words, **options)  # type: ignore[arg-type]
+    def of_another_sound(self: DataOptions) -> Selection:
+        selection = load_dataset(self.dataset, self.data_root, boxes=self.boxes)
         return replace(selection, clips=[replace(selection.clips[0], audio=sound), selection.clips[1]])
 
-    monkeypatch.setattr(dataset_module, "load_dataset", of_another_sound)
+    monkeypatch.setattr(DataOptions, "load", of_another_sound)
 
     def run() -> GeneratedDataset:
-        return generate_dataset(checkpoint, out, "folder", videos, boxes=real / "boxes", device="cpu")
+        return generate_folder(checkpoint, out, videos, boxes=real / "boxes")
 
     assert (run().written, run().written) == (2, 0)
     before = contents(out)
@@ -329,14 +351,14 @@ def test_a_folder_of_another_checkpoint_is_refused(generate: Generate, real: Pat
     other = tmp_path / "tiny.pth"
     write_official(TalkLip(dims_for("tiny", "local", 0, 0)), other, 2, 1, {"variant": "l"})
     with pytest.raises(TlbenchError, match="checkpoint differ"):
-        generate_dataset(other, tmp_path / "out", "folder", real / "videos", boxes=real / "boxes", device="cpu")
+        generate_folder(other, tmp_path / "out", real / "videos", boxes=real / "boxes")
 
 
 def test_a_checkpoint_that_is_no_generator_is_refused_before_anything_is_written(real: Path, tmp_path: Path) -> None:
     path = tmp_path / "disc.pth"
     write_official(Discriminator(1 / 16, 8), path, 1, 1, {})
     with pytest.raises(TlbenchError, match="is a discriminator"):
-        generate_dataset(path, tmp_path / "out", "folder", real / "videos", device="cpu")
+        generate_folder(path, tmp_path / "out", real / "videos")
     assert not (tmp_path / "out").exists()
 
 
@@ -352,7 +374,7 @@ def test_a_failed_clip_is_reported_and_the_others_are_generated(
         write_clip(root / f"{name}.mp4", frames=6, width=96, height=96, samples=tone(0.24), audio_codec="aac")
     for name, rows in [("broken", 6), ("mute", 6), ("fine", 6), ("few", 4)]:
         np.save(boxes / f"{name}.npy", np.tile([10, 10, 80, 90], (rows, 1)))
-    done = generate_dataset(checkpoint, tmp_path / "out", "folder", root, boxes=boxes, device="cpu", workers=2)
+    done = generate_folder(checkpoint, tmp_path / "out", root, boxes=boxes, workers=2)
     assert {clip_id: error.code for clip_id, error in done.failures.items()} == {
         "broken": "unreadable",
         "few": "boxes-too-short",
@@ -364,9 +386,7 @@ def test_a_failed_clip_is_reported_and_the_others_are_generated(
 
 def test_a_clip_without_a_face_is_reported(checkpoint: Path, tmp_path: Path) -> None:
     write_clip(tmp_path / "real.mp4", frames=5, width=96, height=96, samples=tone(0.2), audio_codec="aac")
-    done = generate_dataset(
-        checkpoint, tmp_path / "out", "folder", tmp_path, detector="haar", device="cpu", cache=tmp_path / "cache"
-    )
+    done = generate_folder(checkpoint, tmp_path / "out", tmp_path, detector="haar", cache=tmp_path / "cache")
     assert done.failures["real"].code == "no-face"
 
 
@@ -378,7 +398,7 @@ def test_a_silent_clip_is_generated(checkpoint: Path, tmp_path: Path) -> None:
     boxes.mkdir()
     write_video(root / "a.mp4", frames, samples=np.zeros(6 * 640, np.int16))
     np.save(boxes / "a.npy", np.tile(BOX, (6, 1)))
-    done = generate_dataset(checkpoint, tmp_path / "out", "folder", root, boxes=boxes, device="cpu")
+    done = generate_folder(checkpoint, tmp_path / "out", root, boxes=boxes)
     assert (done.written, done.frames, done.failures) == (1, 6, {})
     assert not read_audio(tmp_path / "out" / "a.mp4").any()
 
@@ -400,7 +420,7 @@ def test_conversions_are_reported(checkpoint: Path, tmp_path: Path) -> None:
         height=96,
     )
     np.save(boxes / "a.npy", np.tile([10, 10, 80, 90], (10, 1)))
-    done = generate_dataset(checkpoint, tmp_path / "out", "folder", root, boxes=boxes, device="cpu")
+    done = generate_folder(checkpoint, tmp_path / "out", root, boxes=boxes)
     assert done.converted == {"a": "30 to 25 frames/s; sound of 44100 Hz in 2 channels to 16000 Hz in one channel"}
     assert len(read_video(tmp_path / "out" / "a.mp4")) == done.frames == 10
 
@@ -408,7 +428,7 @@ def test_conversions_are_reported(checkpoint: Path, tmp_path: Path) -> None:
 def test_a_set_without_references_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("id,transcript\na,hello\n")
     with pytest.raises(TlbenchError, match="no reference videos"):
-        generate_dataset(checkpoint, tmp_path / "out", "folder", manifest=tmp_path / "list.csv")
+        generate_folder(checkpoint, tmp_path / "out", manifest=tmp_path / "list.csv")
 
 
 def own_face(tmp_path: Path, frames: int, seconds: float) -> tuple[Path, Path]:
@@ -526,7 +546,7 @@ def test_single_videos_that_can_not_be_generated(
     video, speech = own_face(tmp_path, 4, 0.2)
     out = tmp_path / "out.mp4"
     with pytest.raises(ClipError, match="no face was found"):
-        generate_video(checkpoint, video, speech, out, detector="haar", device="cpu")
+        generate_video(checkpoint, video, speech, out, FaceOptions("haar"), device="cpu")
     monkeypatch.setattr(video_module, "load_detector", lambda rule: OneFace())
     with pytest.raises(ClipError, match="no sound"):
         generate_video(checkpoint, video, video, out, device="cpu")

@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,14 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, shortened
-from tlbench.generation.controls import Control, StandIn
+from tlbench.generation.controls import Control
 from tlbench.generation.encoding import CODEC
 from tlbench.generation.faults import VERSION, Fault
-from tlbench.generation.other_clips import donors, read_speech
+from tlbench.generation.generator import SourceClip, StandIn
+from tlbench.generation.other_clips import donors, no_stand_in, read_speech
+from tlbench.generation.read_clip import ReadClip
 from tlbench.generation.stand_ins import StandInMatch, envelope, match_stand_ins
-from tlbench.generation.write_controls import checked_boxes, read_scene, write_scene
+from tlbench.generation.write_generated import write_made
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.video_reader import read_video
 from tlbench.observing.cache import Cache, content_key, content_sha256
@@ -139,10 +141,7 @@ class SwapSources:
         """The clip whose face a clip gets, and how they match. Raises ClipError if there is none."""
         match = self.stand_ins[control.needs_stand_in].get(clip.id)
         if match is None:
-            raise ClipError(
-                "no-double",
-                f"clip {shortened(clip.id)}: no clip of {control.needs_stand_in} with another text can stand in for it",
-            )
+            raise no_stand_in(clip, control.needs_stand_in)
         return self._clips[match.id], match
 
 
@@ -256,8 +255,9 @@ class FaultyVideos:
         self, clip: Clip, videos: Sequence[PlannedVideo], boxes: Mapping[str, np.ndarray]
     ) -> list[ClipError]:
         """Write the videos of one clip. Returns the errors of those that could not be made."""
+        assert clip.reference is not None  # its hash is in the plan
         try:
-            scene = read_scene(clip)
+            frames, samples = read_video(clip.reference), ReadClip(clip).samples(needed=False)
         except ClipError as error:
             return [error]
         failures = []
@@ -269,10 +269,12 @@ class FaultyVideos:
                 if control.needs_donor and donor is None:
                     donor = read_speech(self._sources.donor(clip))
                 if control.needs_stand_in and control.needs_stand_in not in stand_ins:
-                    stand_ins[control.needs_stand_in] = self._stand_in(clip, control, len(scene.frames), boxes)
-                own = _boxes_of(clip, boxes, len(scene.frames)) if control.needs_boxes else None
-                given = replace(scene, boxes=own, donor=donor, stand_in=stand_ins.get(control.needs_stand_in))
-                write_scene(video.path, control.apply(given), control.crf)
+                    stand_ins[control.needs_stand_in] = self._stand_in(clip, control, len(frames), boxes)
+                own = list(_boxes_of(clip, boxes)) if control.needs_boxes else None
+                stand_in = stand_ins.get(control.needs_stand_in)
+                shown = iter(enumerate(frames))
+                source = SourceClip(clip, shown, len(frames), own, samples, donor=donor, stand_in=stand_in)
+                write_made(video.path, control.generate(source), control.crf)
             except ClipError as error:
                 failures.append(error)
         return failures
@@ -281,12 +283,12 @@ class FaultyVideos:
         """The ``count`` frames of another clip, warped in time to fit the clip, with their boxes."""
         other, match = self._sources.stand_in(clip, control)
         assert other.reference is not None  # it has speech
-        frames = read_video(other.reference)
-        place = repeat_last(match.place, 0, count)
-        return StandIn(frames, _boxes_of(other, boxes, len(frames))).shown_at(place)
+        return StandIn(read_video(other.reference), _boxes_of(other, boxes)).shown_at(
+            repeat_last(match.place, 0, count)
+        )
 
 
-def _boxes_of(clip: Clip, boxes: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+def _boxes_of(clip: Clip, boxes: Mapping[str, np.ndarray]) -> np.ndarray:
     if clip.id not in boxes:
         raise ClipError("no-boxes", f"clip {shortened(clip.id)}: its face boxes can't be found; give them with --boxes")
-    return checked_boxes(clip, boxes[clip.id], count)
+    return boxes[clip.id]

@@ -65,6 +65,7 @@ def command(
     Exit code: 0 all were written, 1 some could not be, 2 nothing could be done.
     """
     from tlbench.cli.progress import CountProgress
+    from tlbench.generation.generate_dataset import WriteOptions
     from tlbench.generation.write_controls import write_controls
 
     with CountProgress("writing controls", "videos", transient=True) as progress:
@@ -72,11 +73,9 @@ def command(
             out,
             data,
             faces,
+            WriteOptions(given_weights(weights), cache=cache, take_over=take_over),
             kinds=as_names(kinds) or (),
             seed=seed,
-            weights=given_weights(weights),
-            cache=cache,
-            take_over=take_over,
             progress=progress,
         )
     for kind, clip_id, error in failures:

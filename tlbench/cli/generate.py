@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ from tlbench.cli.lines import say
 from tlbench.cli.options import (
     WholeNumber,
     cache_option,
-    detector_options,
-    face_option,
+    face_options,
     given_weights,
     json_option,
     optional_dataset_options,
+    seed_option,
     take_over_option,
     weights_option,
 )
@@ -26,12 +27,26 @@ from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 
 if TYPE_CHECKING:
+    from tlbench.datasets.options import DataOptions
+    from tlbench.generation.drive import DriveOptions
+    from tlbench.generation.generate_dataset import WriteOptions
     from tlbench.generation.write_generated import GeneratedDataset
 
 COMMAND = "command"  # in place of a generator's name
-DATASET_ONLY = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache")
+OF_COMMAND = ("recipe", "repo", "python", "settings")
+DATASET_ONLY = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache", "seed")
 DRIVE_SAYS = ("dataset", "split", "subset", "limit", "video", "audio")
-NOT_FOR_COMMAND = ("drive", "video", "audio", "identity", "trim", "device", "precision", "workers")
+_BY_THE_SCRIPT = "the script decides that; a recipe may have a setting for it (--set)"
+NOT_FOR_COMMAND = {
+    "video": "run the script itself for a single video, or give a data set of one clip (--dataset folder)",
+    "audio": "run the script itself for a single video, or give a data set of one clip (--dataset folder)",
+    "identity": _BY_THE_SCRIPT,
+    "trim": _BY_THE_SCRIPT,
+    "device": _BY_THE_SCRIPT,
+    "precision": _BY_THE_SCRIPT,
+    "workers": "scripts keep files of fixed names in their repository, so one runs at a time",
+    "seed": "it draws nothing",
+}
 GROUPS = {
     "Generator": ("--generator", "--identity", "--trim"),
     "Another repository's script, with --generator command": ("--recipe", "--repo", "--python", "--set"),
@@ -48,7 +63,7 @@ GROUPS = {
     "A drive": ("--drive",),
     "A single video": ("--video", "--audio"),
     "Faces": ("--detector", "--smooth", "--face", "--weights"),
-    "Running": ("--device", "--precision", "--workers", "--cache"),
+    "Running": ("--device", "--precision", "--workers", "--cache", "--seed"),
     "Output": ("--out", "--take-over", "--json"),
 }
 
@@ -113,8 +128,7 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
     "published.",
 )
 @weights_option
-@detector_options
-@face_option
+@face_options
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
 @click.option(
     "--precision",
@@ -130,6 +144,7 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
     help="Clips generated at the same time.  [default: 1 on a CPU, 4 on a GPU]",
 )
 @cache_option
+@seed_option
 @take_over_option
 @json_option
 @click.pass_context
@@ -142,106 +157,99 @@ def command(context: click.Context, /, **options: Any) -> None:
     that a stopped run is continued by the same command. With --video and --audio, the face of a video is generated for
     other speech. A JSON file next to the videos says how they were generated.
 
-    With --generator command, the script of another repository makes the videos, in its own environment, as a recipe
-    says: from files that are prepared for it, its videos are collected by clip.
+    With --generator command, the script of another repository makes the videos of --dataset or --drive, in its own
+    environment, as a recipe says: from files that are prepared for it, its videos are collected by clip.
 
     Exit codes: 0 all written, 1 some could not be generated, 2 nothing done.
     """
-    dataset, video, audio = options["dataset"], options["video"], options["audio"]
-    if options["generator"] == COMMAND:
-        done = _generate_by_command(context, options)
-        _print(done, options["out"], as_json=options["as_json"])
-        if options["as_json"]:
-            print_json(_facts(done, options["out"]))
-        context.exit(1 if done.failures else 0)
-    for name in ("recipe", "repo", "python", "settings"):
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            option = "set" if name == "settings" else name
-            raise TlbenchError(f"--{option} is for another repository's script; pass --generator {COMMAND} too")
-    if options["drive"] is not None:
-        for name in DRIVE_SAYS:
+    _check_options(context, options)
+    if options["drive"] is None and options["dataset"] is None:
+        _generate_video(options)
+        return
+    folders = _generate_clips(options)
+    for folder, done in folders.items():
+        _print(done, folder, as_json=options["as_json"])
+    if options["as_json"]:
+        facts = {folder.name: _facts(done, folder) for folder, done in folders.items()}
+        print_json(facts if options["drive"] is not None else next(iter(facts.values())))
+    context.exit(1 if any(done.failures for done in folders.values()) else 0)
+
+
+def _check_options(context: click.Context, options: dict[str, Any]) -> None:
+    """Refuse options that do not go together, each in a line that says which to leave out."""
+
+    def given(*names: str) -> Iterator[tuple[str, str]]:
+        for name in names:
             if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-                raise TlbenchError(f"--{name} does not go with --drive, which says what is generated; leave it out")
-        kinds = _generate_drive(options)
-        for kind, done in kinds.items():
-            _print(done, options["out"] / kind, as_json=options["as_json"])
-        if options["as_json"]:
-            print_json({kind: _facts(done, options["out"] / kind) for kind, done in kinds.items()})
-        context.exit(1 if any(done.failures for done in kinds.values()) else 0)
-    if dataset is not None:
-        if video is not None or audio is not None:
+                yield name, "--" + ("set" if name == "settings" else name.replace("_", "-"))
+
+    if options["generator"] == COMMAND:
+        for name, option in given(*NOT_FOR_COMMAND):
+            raise TlbenchError(
+                f"{option} does not go with --generator {COMMAND}: {NOT_FOR_COMMAND[name]}; leave it out"
+            )
+        for name in ("recipe", "repo"):
+            if options[name] is None:
+                raise TlbenchError(f"--generator {COMMAND} needs --{name}")
+        if options["dataset"] is None and options["drive"] is None:
+            raise TlbenchError(f"--generator {COMMAND} needs --dataset, or --drive")
+    else:
+        for _, option in given(*OF_COMMAND):
+            raise TlbenchError(f"{option} is for another repository's script; pass --generator {COMMAND} too")
+    if options["drive"] is not None:
+        for _, option in given(*DRIVE_SAYS):
+            raise TlbenchError(f"{option} does not go with --drive, which says what is generated; leave it out")
+    elif options["dataset"] is not None:
+        for _ in given("video", "audio"):
             raise TlbenchError("--video and --audio are for a single video; leave them out, or leave out --dataset")
-        done = _generate_dataset(options)
-        _print(done, options["out"], as_json=options["as_json"])
-        if options["as_json"]:
-            print_json(_facts(done, options["out"]))
-        context.exit(1 if done.failures else 0)
-    if video is None or audio is None:
+    elif options["video"] is None or options["audio"] is None:
         raise TlbenchError("nothing to generate from: give --dataset, --drive, or --video and --audio")
-    for name in DATASET_ONLY:
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            raise TlbenchError(f"--{name.replace('_', '-')} is for data sets; leave it out with --video")
-    _generate_video(options)
+    else:
+        for _, option in given(*DATASET_ONLY):
+            raise TlbenchError(f"{option} is for data sets; leave it out with --video")
 
 
-def _generate_dataset(options: dict[str, Any]) -> GeneratedDataset:
+def _generate_clips(options: dict[str, Any]) -> dict[Path, GeneratedDataset]:
+    """What was done to each folder: OUT, or OUT/<kind> of a drive."""
     from tlbench.cli.progress import CountProgress
-    from tlbench.generation.generate_dataset import generate_dataset
-
-    with CountProgress("generating", "clips") as progress:
-        return generate_dataset(
-            options["generator"],
-            options["out"],
-            options["dataset"],
-            options["data_root"],
-            split=options["split"],
-            subset=options["subset"],
-            limit=options["limit"],
-            manifest=options["manifest"],
-            boxes=options["boxes"],
-            weights=given_weights(options["weights"]),
-            detector=options["detector"],
-            smooth=options["smooth"],
-            face=options["face"],
-            identity=options["identity"] or "first",
-            trim=options["trim"],
-            device=options["device"],
-            precision=options["precision"],
-            workers=options["workers"],
-            cache=options["cache"],
-            take_over=options["take_over"],
-            progress=progress,
-        )
-
-
-def _generate_by_command(context: click.Context, options: dict[str, Any]) -> GeneratedDataset:
-    from tlbench.cli.progress import CountProgress
-    from tlbench.datasets.options import DataOptions
+    from tlbench.generation.drive import DriveOptions
     from tlbench.generation.generate_by_command import CommandOptions, generate_by_command
-    from tlbench.observing.face_options import FaceOptions
+    from tlbench.generation.generate_dataset import generate_dataset, generate_drive
+    from tlbench.generation.generator import GenerateOptions
 
-    for name in NOT_FOR_COMMAND:
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            raise TlbenchError(f"--{name} does not go with --generator {COMMAND}; leave it out")
-    for name in ("recipe", "repo", "dataset"):
-        if options[name] is None:
-            raise TlbenchError(f"--generator {COMMAND} needs --{name}")
-    data = DataOptions(
-        options["dataset"],
-        options["data_root"],
-        *(options[name] for name in ("split", "subset", "limit", "manifest", "boxes")),
-    )
-    with CountProgress("generating", "clips") as progress:
-        return generate_by_command(
-            CommandOptions(options["recipe"], options["repo"], options["python"], _settings(options["settings"])),
-            options["out"],
-            data,
-            FaceOptions(options["detector"], options["smooth"], options["face"]),
-            weights=given_weights(options["weights"]),
-            cache=options["cache"],
-            take_over=options["take_over"],
-            progress=progress,
+    out, faces, data, writing = options["out"], options["faces"], _data(options), _writing(options)
+    with CountProgress("generating", "videos" if isinstance(data, DriveOptions) else "clips") as progress:
+        if options["generator"] == COMMAND:
+            settings = _settings(options["settings"])
+            script = CommandOptions(options["recipe"], options["repo"], options["python"], settings)
+            return generate_by_command(script, out, data, faces, writing, progress)
+        how = GenerateOptions(
+            options["identity"] or "first",
+            options["trim"],
+            options["device"],
+            options["precision"],
+            seed=options["seed"],
         )
+        if isinstance(data, DriveOptions):
+            done = generate_drive(options["generator"], out, data, faces, how, writing, progress)
+            return {out / kind: of_kind for kind, of_kind in done.items()}
+        return {out: generate_dataset(options["generator"], out, data, faces, how, writing, progress)}
+
+
+def _data(options: dict[str, Any]) -> DataOptions | DriveOptions:
+    from tlbench.datasets.options import DataOptions
+    from tlbench.generation.drive import DriveOptions
+
+    if options["drive"] is not None:
+        return DriveOptions(options["drive"], options["data_root"], options["manifest"], options["boxes"])
+    clips = (options[name] for name in ("split", "subset", "limit", "manifest", "boxes"))
+    return DataOptions(options["dataset"], options["data_root"], *clips)
+
+
+def _writing(options: dict[str, Any]) -> WriteOptions:
+    from tlbench.generation.generate_dataset import WriteOptions
+
+    return WriteOptions(given_weights(options["weights"]), options["workers"], options["cache"], options["take_over"])
 
 
 def _settings(given: tuple[str, ...]) -> dict[str, str]:
@@ -253,31 +261,6 @@ def _settings(given: tuple[str, ...]) -> dict[str, str]:
             raise TlbenchError(f"--set takes NAME=VALUE, such as checkpoint=wav2lip.pth; got {quoted(pair)}")
         settings[name] = value
     return settings
-
-
-def _generate_drive(options: dict[str, Any]) -> dict[str, GeneratedDataset]:
-    from tlbench.cli.progress import CountProgress
-    from tlbench.generation.drive import DriveOptions
-    from tlbench.generation.generate_dataset import generate_drive
-
-    with CountProgress("generating", "videos") as progress:
-        return generate_drive(
-            options["generator"],
-            options["out"],
-            DriveOptions(options["drive"], options["data_root"], options["manifest"], options["boxes"]),
-            weights=given_weights(options["weights"]),
-            detector=options["detector"],
-            smooth=options["smooth"],
-            face=options["face"],
-            identity=options["identity"] or "first",
-            trim=options["trim"],
-            device=options["device"],
-            precision=options["precision"],
-            workers=options["workers"],
-            cache=options["cache"],
-            take_over=options["take_over"],
-            progress=progress,
-        )
 
 
 def _facts(done: GeneratedDataset, out: Path) -> dict[str, Any]:
@@ -319,10 +302,8 @@ def _generate_video(options: dict[str, Any]) -> None:
         options["video"],
         options["audio"],
         options["out"],
+        options["faces"],
         weights=given_weights(options["weights"]),
-        detector=options["detector"],
-        smooth=options["smooth"],
-        face=options["face"],
         identity=options["identity"] or "same",
         device=options["device"],
         precision=options["precision"],

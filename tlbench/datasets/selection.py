@@ -93,6 +93,7 @@ def load_dataset(
     boxes: Path | None = None,
     landmarks: Path | None = None,
     manifest: Path | None = None,
+    split_option: str = "--split",
 ) -> Selection:
     """The clips of a data set, with the generated videos that belong to them.
 
@@ -116,6 +117,8 @@ def load_dataset(
         Folder of face landmarks, ``<id>.npy``, one for every clip kept.
     manifest : Path or None
         The data set's own kind of list, if it takes one.
+    split_option : str
+        The option that chose ``split``, for messages.
 
     Raises
     ------
@@ -131,7 +134,7 @@ def load_dataset(
     files = None if generated is None else _generated_files(generated)
     source = Source(root, manifest, None if files is None else tuple(files))
 
-    split = _choose_split(dataset, source, split)
+    split = _choose_split(dataset, source, split, split_option)
     clips = [_legible(clip) for clip in dataset.clips(source, split)]
     if not clips:
         raise TlbenchError(
@@ -192,14 +195,14 @@ def _generated_files(generated: Path) -> list[FoundFile]:
     return files
 
 
-def _choose_split(dataset: Dataset, source: Source, split: str | None) -> str:
+def _choose_split(dataset: Dataset, source: Source, split: str | None, option: str) -> str:
     if split is not None and split in dataset.refused_splits:
         raise TlbenchError(f"{dataset.name}: split {quoted(split)} {dataset.refused_splits[split]}")
     there = dataset.splits(source)
     if split is None and (len(there) == 1 or "test" in there):
         return there[0] if len(there) == 1 else "test"
     if split not in there:
-        raise TlbenchError(f"{dataset.name}: no split {quoted(split)}{listed(split or '', there)} (--split)")
+        raise TlbenchError(f"{dataset.name}: no split {quoted(split)}{listed(split or '', there)} ({option})")
     return split
 
 

@@ -10,39 +10,27 @@ import re
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
 from tlbench.errors import ClipError, TlbenchError, did_you_mean, quoted
 from tlbench.generation.encoding import CRF
-from tlbench.generation.generator import GenerateOptions, Generator, GeneratorNeeds, MadeClip, SourceClip
+from tlbench.generation.generator import (
+    GenerateOptions,
+    Generator,
+    GeneratorNeeds,
+    MadeClip,
+    SourceClip,
+    StandIn,
+    StandInOf,
+)
 from tlbench.generation.nearest_mouth import mouth_halves
 from tlbench.media.blending import softness
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
-
-
-@dataclass(frozen=True)
-class StandIn:
-    """The frames of another clip, in the order in which they replace the frames of a scene.
-
-    Attributes
-    ----------
-    frames : (T, height, width, 3) uint8 RGB
-        May have another size than the scene's.
-    boxes : (T, 4) int64 x1 y1 x2 y2
-    """
-
-    frames: np.ndarray
-    boxes: np.ndarray
-
-    def shown_at(self, place: np.ndarray) -> StandIn:
-        """Its frames in the order of ``place``, (T,) frame indices; an index beyond its end gives its last frame."""
-        shown = np.clip(place, 0, len(self.frames) - 1)
-        return StandIn(self.frames[shown], self.boxes[np.clip(place, 0, len(self.boxes) - 1)])
 
 
 @dataclass(frozen=True)
@@ -92,7 +80,7 @@ class Control(Generator):
     needs_boxes: ClassVar[bool] = False
     needs_donor: ClassVar[bool] = False
     needs_mouths: ClassVar[bool] = False
-    needs_stand_in: ClassVar[Literal["", "same speaker", "another speaker"]] = ""
+    needs_stand_in: ClassVar[StandInOf] = ""
     written: ClassVar[bool] = True  # False: the real file itself is the control
     excused: ClassVar[frozenset[str]] = SPOILT_FACE  # codes of findings caused by the fault, which are not reported
 
@@ -109,7 +97,12 @@ class Control(Generator):
     def needs(self) -> GeneratorNeeds:
         """No features of the sound, which is passed through."""
         return GeneratorNeeds(
-            "none", boxes=self.needs_boxes, identity=False, donor=self.needs_donor, mouths=self.needs_mouths
+            "none",
+            boxes=self.needs_boxes,
+            identity=False,
+            donor=self.needs_donor,
+            mouths=self.needs_mouths,
+            stand_in=self.needs_stand_in,
         )
 
     @classmethod
@@ -121,7 +114,8 @@ class Control(Generator):
         """The clip with the fault; all of it is in memory meanwhile."""
         frames = np.stack([frame for _, frame in source.frames])
         boxes = None if source.boxes is None else _boxes(source, len(frames))
-        made = self.apply(ControlScene(frames, source.samples, boxes, source.donor, mouths=source.mouths))
+        scene = ControlScene(frames, source.samples, boxes, source.donor, source.stand_in, source.mouths)
+        made = self.apply(scene)
         return MadeClip(iter(made.frames), made.samples)
 
     @abstractmethod

@@ -95,6 +95,10 @@ class Drive:
         """The items of one kind by source clip."""
         return {item.clip: item for item in self.items if item.kind == kind}
 
+    def log_entry(self, kind: str) -> dict[str, str]:
+        """Which items the videos of a folder are, as JSON for its generation log."""
+        return {"dataset": self.dataset, "drive": self.sha256, "kind": kind}
+
     def sound_path(self, item: DriveItem) -> Path:
         """Where the item's sound file is."""
         return self.folder / item.sound

@@ -23,15 +23,18 @@ from tlbench.datasets.options import DataOptions
 from tlbench.document import counted
 from tlbench.errors import ClipError, TlbenchError, listed, quoted
 from tlbench.files import atomic_path
+from tlbench.generation.drive import KINDS, DriveOptions, driven_clips
 from tlbench.generation.encoding import CODEC, CRF
+from tlbench.generation.generate_dataset import DEFAULT_WRITING, WriteOptions, part_of
 from tlbench.generation.generation_log import GenerationLog, made_with, make_folder
+from tlbench.generation.read_clip import ReadClip, provenance_of
 from tlbench.generation.recipe import PYTHON, Recipe, fill, find_recipe
 from tlbench.generation.recipe_inputs import Square, aligned, face_square, key_of, prepare_inputs, put_back
 from tlbench.generation.run_command import Repository, last_line, open_repository, python_words, run_command
 from tlbench.generation.write_generated import (
     GeneratedDataset,
+    GeneratedFolder,
     WrittenClip,
-    provenance_of,
     unfinished,
     write_generated,
 )
@@ -77,20 +80,23 @@ class CommandOptions:
 def generate_by_command(
     command: CommandOptions,
     out: Path,
-    data: DataOptions,
+    data: DataOptions | DriveOptions,
     faces: FaceOptions = DEFAULT_FACES,
-    *,
-    weights: Mapping[str, Path] | None = None,
-    cache: Path | None = None,
-    take_over: bool = False,
+    writing: WriteOptions = DEFAULT_WRITING,
     progress: CountCallback | None = None,
-) -> GeneratedDataset:
+) -> dict[Path, GeneratedDataset]:
     """Write ``<out>/<id>.mp4`` for each reference video of a data set, by the script of another repository.
+
+    Of a drive ``<out>/<kind>/<id>.mp4``, for each of its items.
 
     What the script reads is written to ``<out>-work``, and removed clip by clip once its video is there. A video with
     sound is kept as the script wrote it. One without sound, one that begins at a later frame and one of a crop is
     written again: with the clip's speech, and in the place of the clip's frames. ``<out>/generation.json`` has the
     recipe, the command, the settings and the repository's commit; a folder that was made by others is refused.
+
+    Returns
+    -------
+    dict of folder to GeneratedDataset
 
     Raises
     ------
@@ -100,26 +106,51 @@ def generate_by_command(
     recipe = with_settings(find_recipe(command.recipe), command.settings)
     repository = open_repository(command.repository)
     python = python_words(command.python)
-    selection = select_references(data)
-    finder = box_finder(selection, faces, weights, cache) if recipe.needs_boxes else None
-    entry = log_entry(recipe, repository) | {"dataset": data.dataset}
-    if finder is not None:
-        entry["boxes_folder"] = data.boxes is not None
+    common = log_entry(recipe, repository)
+    if isinstance(data, DriveOptions):
+        drive, selection = data.load()
+        folders = [
+            _Folder(out / kind, driven_clips(drive, selection.clips, kind), common | drive.log_entry(kind))
+            for kind in KINDS
+        ]
+    else:
+        selection = select_references(data)
+        folders = [_Folder(out, selection.clips, common | {"dataset": data.dataset})]
+    finder = box_finder(selection, faces, writing.weights, writing.cache) if recipe.needs_boxes else None
     work = out.with_name(out.name + WORK_SUFFIX).absolute()
     _check_paths(recipe, repository.path, work)
-    with owned(out, take_over=take_over):
-        remove_litter(out, deep=True)
-        extra = {"python": " ".join(python), **made_with({})}
-        log = GenerationLog(out, entry, extra)
-        run = _CommandRun(recipe, repository, python, finder, work)
-        make_folder(work)
-        if recipe.list is None:
-            done = write_generated(selection.clips, out, log, run.rule, run.generate, stop=run.stop, progress=progress)
-        else:
-            done = _generate_lists(run, recipe.list.clips, selection.clips, out, log, progress)
-        if not done.failures:
-            shutil.rmtree(work, ignore_errors=True)
-        return done
+    extra, clips = {"python": " ".join(python), **made_with({})}, len(selection.clips)
+    done: dict[Path, GeneratedDataset] = {}
+    with owned(*(folder.path for folder in folders), take_over=writing.take_over):
+        for number, folder in enumerate(folders):
+            remove_litter(folder.path, deep=True)
+            log = GenerationLog(folder.path, folder.entry, extra)
+            run = _CommandRun(recipe, repository, python, finder, work)
+            make_folder(work)
+            tell = part_of(progress, number * clips, len(folders) * clips)
+            done[folder.path] = _generate(run, folder.clips, folder.path, log, tell)
+    if not any(of_folder.failures for of_folder in done.values()):
+        shutil.rmtree(work, ignore_errors=True)
+    return done
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of videos, its clips and its entry in the log."""
+
+    path: Path
+    clips: list[Clip]
+    entry: Mapping[str, Any]
+
+
+def _generate(
+    run: _CommandRun, clips: list[Clip], out: Path, log: GenerationLog, progress: CountCallback
+) -> GeneratedDataset:
+    if run.recipe.list is not None:
+        return _generate_lists(run, run.recipe.list.clips, clips, out, log, progress)
+    return write_generated(
+        clips, [GeneratedFolder(out, log, run.rule, run.generate)], stop=run.stop, progress=progress
+    )[0]
 
 
 def with_settings(recipe: Recipe, given: Mapping[str, str]) -> Recipe:
@@ -149,20 +180,17 @@ def log_entry(recipe: Recipe, repository: Repository) -> dict[str, Any]:
 
 
 def _generate_lists(
-    run: _CommandRun, most: int, clips: list[Clip], out: Path, log: GenerationLog, progress: CountCallback | None
+    run: _CommandRun, most: int, clips: list[Clip], out: Path, log: GenerationLog, progress: CountCallback
 ) -> GeneratedDataset:
     """Run a script for one list of clips after another. Raises TlbenchError if the first one makes no video at all."""
     todo = unfinished(clips, out, log, run.rule)
     done = GeneratedDataset(kept=len(clips) - len(todo))
     for begin in range(0, len(todo), most):
         some = todo[begin : begin + most]
-
-        def tell(count: int, _: int, before: int = done.kept + begin) -> None:
-            if progress is not None:
-                progress(before + count, len(clips))
-
         run.run_list(some)
-        made = write_generated(some, out, log, run.rule, run.collect_of_list, progress=tell)
+        tell = part_of(progress, done.kept + begin, len(clips))
+        folder = GeneratedFolder(out, log, run.rule, run.collect_of_list)
+        (made,) = write_generated(some, [folder], progress=tell)
         done.merge(made)
         if not begin and run.exit_status and not made.written:
             raise TlbenchError(
@@ -197,8 +225,9 @@ class _CommandRun:
         self._refused: dict[str, ClipError] = {}
         self._started_ns = 0
 
-    def generate(self, clip: Clip, path: Path) -> WrittenClip:
+    def generate(self, read: ReadClip, path: Path) -> WrittenClip:
         """Prepare a clip, run the script for it, and collect its video."""
+        clip = read.clip
         provenance_of(clip, self.rule)  # refuses a clip whose files are missing
         folder = self._work / key_of(clip.id)
         values = {**self._common, "work": str(folder), **prepare_inputs(self.recipe, clip, self._boxes(clip), folder)}
@@ -230,8 +259,9 @@ class _CommandRun:
             raise TlbenchError(f"{path}: can't be written ({error.strerror})") from error
         self._run({**self._common, "list": str(path)})
 
-    def collect_of_list(self, clip: Clip, path: Path) -> WrittenClip:
+    def collect_of_list(self, read: ReadClip, path: Path) -> WrittenClip:
         """Collect the video of a clip of the list that was run."""
+        clip = read.clip
         if clip.id in self._refused:
             raise self._refused[clip.id]
         return self._collect(clip, path, self._prepared[clip.id])

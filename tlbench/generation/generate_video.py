@@ -13,11 +13,12 @@ from tlbench.datasets.clip import Clip
 from tlbench.document import counted
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.files import write_text_atomically
+from tlbench.generation.clip_writer import log_extra, writing_entry
 from tlbench.generation.controls import SAMPLES_PER_FRAME
 from tlbench.generation.encoding import CODEC
-from tlbench.generation.generate_dataset import VIDEO_BYTES, audio_form, log_extra, writing_entry
 from tlbench.generation.generation_log import FORMAT, log_text, make_folder
 from tlbench.generation.generator import GenerateOptions, Generator, Identity, Precision, SourceClip
+from tlbench.generation.read_clip import VIDEO_BYTES, audio_form
 from tlbench.generation.registry import load_generator_of
 from tlbench.generation.sound_features import sound_features
 from tlbench.media.audio import read_audio, read_whole_audio, sound_form
@@ -29,7 +30,8 @@ from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.observing.cache import content_sha256
-from tlbench.observing.face_boxes import choose_rule, load_detector
+from tlbench.observing.face_boxes import load_detector
+from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
 from tlbench.owner import owned
 
 Notify = Callable[[str], None]
@@ -65,11 +67,9 @@ def generate_video(
     video: Path,
     audio: Path,
     out: Path,
+    faces: FaceOptions = DEFAULT_FACES,
     *,
     weights: Mapping[str, Path] | None = None,
-    detector: str = "auto",
-    smooth: int = 0,
-    face: str = "largest",
     identity: Identity = "same",
     device: str = "auto",
     precision: Precision = "fp32",
@@ -86,11 +86,13 @@ def generate_video(
     ----------
     generator : Path or str
         As in :func:`tlbench.generation.generate_dataset.generate_dataset`.
-    identity : "first" or "same"
-        As there. ``same`` is what TalkLip's ``inf_demo.py`` and
+    faces : FaceOptions
+        How the face is found.
+    weights : mapping of str to Path, optional
+        Checkpoints by name, as for :func:`tlbench.score`.
+    identity, device, precision
+        See :class:`tlbench.generation.generator.GenerateOptions`. ``same`` is what TalkLip's ``inf_demo.py`` and
         Wav2Lip's ``inference.py`` do.
-    precision : "fp32" or "bf16"
-        As there.
     take_over : bool
         Take ``out`` at once from another run that writes it; see :func:`tlbench.owner.owned`.
     notify : text -> None, optional
@@ -103,14 +105,14 @@ def generate_video(
     """
     notify = notify or (lambda _: None)
     _refuse_existing(out)
-    rule, _ = choose_rule(None, detector, smooth, dict(weights or {}), face=face)
+    rule, _ = faces.rule(None, weights or {})
     options = GenerateOptions(identity, "end", device, precision, CRF)
     maker = load_generator_of(generator, options)
     _check_alone(maker, generator)
     samples = read_whole_audio(audio)
     rate = _written_rate(audio, notify)
     reader = VideoReader(video, VIDEO_BYTES)
-    track = track_face(reader, load_detector(rule), smooth, rule.face)
+    track = track_face(reader, load_detector(rule), rule.smooth, rule.face)
     count = -(-len(samples) // SAMPLES_PER_FRAME)
     _report(video, reader, track, count, notify)
     entry = {"form": FORMAT} | writing_entry(maker, CRF) | _files_entry(video, audio, rule.identity, track)
@@ -128,10 +130,10 @@ def generate_video(
 
 
 def _check_alone(maker: Generator, given: Path | str) -> None:
-    """Raises TlbenchError for a generator that needs other clips, or that changes the sound."""
-    if maker.needs.donor or maker.needs.mouths:
+    """Raises TlbenchError for a generator that needs other clips."""
+    if maker.needs.donor or maker.needs.mouths or maker.needs.stand_in:
         raise TlbenchError(
-            f"--generator {given}: takes speech or mouths from other clips; give it a data set (--dataset)"
+            f"--generator {given}: takes speech, mouths or faces from other clips; give it a data set (--dataset)"
         )
 
 

@@ -19,6 +19,7 @@ from tlbench.json_input import parse_json
 from tlbench.version import VERSION
 
 LOG_NAME = "generation.json"
+PART_NAME = "generation-{}.json"  # of some clips of the folder
 FORMAT = 2  # raised when the same entries give other frames, or change their meaning
 WRITE_SECONDS = 2.0  # between two writes: the file for LRW's 25,000 clips has 8 MB
 MADE_WITH = "made_with"  # versions, for people; a run may be continued by others
@@ -64,6 +65,14 @@ class GenerationLog:
         JSON: what decides the frames of all clips.
     extra : mapping
         JSON: further fields, which may differ from those in the file, such as the name of the checkpoint's file.
+    part : str
+        Name of a part of the clips, such as that of a shard, whose log is a file of its own: ``generation-PART.json``.
+        So runs side by side write no common file. All read each other's.
+
+    Attributes
+    ----------
+    clips : dict of clip id to ClipProvenance
+        What each video was generated from, by all logs of the folder.
 
     Raises
     ------
@@ -71,41 +80,40 @@ class GenerationLog:
         If the folder can't be written, has videos but no log, or has a log with another entry.
     """
 
-    def __init__(self, folder: Path, entry: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-        self.path = folder / LOG_NAME
+    def __init__(self, folder: Path, entry: Mapping[str, Any], extra: Mapping[str, Any], part: str = "") -> None:
+        self.path = folder / (PART_NAME.format(part) if part else LOG_NAME)
         self._entry, self._extra = {"form": FORMAT, **entry}, dict(extra)
         self._written = 0.0
         make_folder(folder)
-        self.clips = self._read_clips(folder)
+        paths = [path for form in (LOG_NAME, PART_NAME.format("*")) for path in sorted(folder.glob(form))]
+        if not paths and any(folder.rglob("*.mp4")):
+            raise TlbenchError(f"{folder} has videos but no {LOG_NAME} that says how; choose another folder (--out)")
+        read = {path: self._read_clips(path) for path in paths}
+        self._own = read.pop(self.path, {})
+        self.clips = {name: one for clips in [*read.values(), self._own] for name, one in clips.items()}
 
     def add(self, clip_id: str, provenance: ClipProvenance) -> None:
         """Add a video. It is in the file after the next :meth:`write`, or within seconds."""
-        self.clips[clip_id] = provenance
+        self.clips[clip_id] = self._own[clip_id] = provenance
         if time.monotonic() - self._written > WRITE_SECONDS:
             self.write()
 
     def write(self) -> None:
         """Write the file."""
-        kinds = sorted({provenance.boxes_kind for provenance in self.clips.values()})
+        kinds = sorted({provenance.boxes_kind for provenance in self._own.values()})
         content = {**self._entry, **self._extra, "boxes": "+".join(kinds)}
-        clips = {name: asdict(provenance) for name, provenance in self.clips.items()}
+        clips = {name: asdict(provenance) for name, provenance in self._own.items()}
         write_text_atomically(self.path, log_text({**content, "clips": clips}))
         self._written = time.monotonic()
 
-    def _read_clips(self, folder: Path) -> dict[str, ClipProvenance]:
-        if not self.path.is_file():
-            if any(folder.rglob("*.mp4")):
-                raise TlbenchError(
-                    f"{folder} has videos but no {LOG_NAME} that says how; choose another folder (--out)"
-                )
-            return {}
-        kept = read_log(self.path)
+    def _read_clips(self, path: Path) -> dict[str, ClipProvenance]:
+        kept = read_log(path)
         wanted = json.loads(json.dumps(self._entry))
         different = [key for key in wanted if kept.get(key) != wanted[key]]
         if different:
             raise TlbenchError(
-                f"{folder} has videos that were generated otherwise ({', '.join(different)} differ, see {LOG_NAME}); "
-                "choose another folder (--out)"
+                f"{path.parent} has videos that were generated otherwise ({', '.join(different)} differ, see "
+                f"{path.name}); choose another folder (--out)"
             )
         clips = kept.get("clips")
         entries = clips.items() if isinstance(clips, dict) else ()

@@ -32,6 +32,7 @@ Precision: TypeAlias = Literal["fp32", "bf16"]
 Trim: TypeAlias = Literal["both-ends", "end"]
 SoundForm: TypeAlias = Literal["none", "samples", "mel", "mel-windows", "filterbank"]
 Returned: TypeAlias = Literal["faces", "frames"]
+StandInOf: TypeAlias = Literal["", "same speaker", "another speaker"]
 
 RUN_FRAMES = 8  # frames that a face generator is given at once, unless it says otherwise
 
@@ -62,6 +63,8 @@ class GeneratorNeeds:
         see the lips that it is to make.
     donor, mouths : bool
         For controls: the speech of another clip; mouths of other clips at moments with similar sound.
+    stand_in : "same speaker", "another speaker" or ""
+        For faults: the face of another clip of that speaker with another text, warped in time to the clip's sound.
     """
 
     sound: SoundForm = "samples"
@@ -71,6 +74,7 @@ class GeneratorNeeds:
     lower_half: bool = False
     donor: bool = False
     mouths: bool = False
+    stand_in: StandInOf = ""
 
     def __post_init__(self) -> None:
         if self.ahead_frames and self.sound != "mel-windows":
@@ -94,6 +98,8 @@ class GenerateOptions:
     precision : "fp32" or "bf16"
     crf : int
         Quality of the H.264 encoder; lower is better.
+    seed : int
+        Decides which clip's speech each clip is given by a generator that needs a donor.
     """
 
     identity: Identity = "first"
@@ -101,6 +107,30 @@ class GenerateOptions:
     device: str = "auto"
     precision: Precision = "fp32"
     crf: int = CRF
+    seed: int = 0
+
+
+DEFAULT_OPTIONS = GenerateOptions()
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """The frames of another clip, in the order in which they replace the frames of a clip.
+
+    Attributes
+    ----------
+    frames : (T, height, width, 3) uint8 RGB
+        May have another size than the clip's.
+    boxes : (T, 4) int64 x1 y1 x2 y2
+    """
+
+    frames: np.ndarray
+    boxes: np.ndarray
+
+    def shown_at(self, place: np.ndarray) -> StandIn:
+        """Its frames in the order of ``place``, (T,) frame indices; an index beyond its end gives its last frame."""
+        shown = np.clip(place, 0, len(self.frames) - 1)
+        return StandIn(self.frames[shown], self.boxes[np.clip(place, 0, len(self.boxes) - 1)])
 
 
 @dataclass(frozen=True)
@@ -126,6 +156,8 @@ class SourceClip:
     donor : (M,) int16, or None unless needed
         The speech of another clip.
     mouths : T pictures (h, w, 3) uint8 RGB of any size, or None unless needed
+    stand_in : StandIn, or None unless needed
+        Another clip's face, as many frames.
     stop : Event
         Is set when the run is to stop; checked between runs of frames.
     """
@@ -139,6 +171,7 @@ class SourceClip:
     identity: Identity = "first"
     donor: np.ndarray | None = None
     mouths: tuple[np.ndarray, ...] | None = None
+    stand_in: StandIn | None = None
     stop: Event = field(default_factory=Event)
 
 

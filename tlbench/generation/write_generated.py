@@ -1,4 +1,4 @@
-"""Writing one folder of generated videos: which clips are left, several at a time, one file each, and the log.
+"""Writing folders of generated videos: which clips are left, several at a time, one file each, and the logs.
 
 All generators are written by this module, so that their folders are continued, checked and described in one way.
 """
@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import itertools
 from collections import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import TypeVar
 
 from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.generation.generation_log import ClipProvenance, GenerationLog
-from tlbench.observing.cache import content_sha256
+from tlbench.generation.encoding import CODEC
+from tlbench.generation.generation_log import ClipProvenance, GenerationLog, make_folder
+from tlbench.generation.generator import MadeClip
+from tlbench.generation.read_clip import ReadClip, provenance_of
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video_writer import write_video
 from tlbench.observing.face_boxes import BoxRule
 
-NO_BOXES = "none"  # in place of a rule, for a generator that needs none
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -85,32 +90,48 @@ class WrittenClip:
     converted: str = ""
 
 
+@dataclass(frozen=True)
+class GeneratedFolder:
+    """A folder of generated videos.
+
+    Attributes
+    ----------
+    path : Path
+        Is owned by the caller.
+    log : GenerationLog
+    rule : BoxRule or None
+        How face boxes are found; None if the generator needs none.
+    write : (clip, path) -> WrittenClip
+        Writes a video, whole or not at all. Called from several threads if there are several workers.
+    """
+
+    path: Path
+    log: GenerationLog
+    rule: BoxRule | None
+    write: Callable[[ReadClip, Path], WrittenClip]
+
+
 def write_generated(
-    clips: list[Clip],
-    out: Path,
-    log: GenerationLog,
-    rule: BoxRule | None,
-    generate: Callable[[Clip, Path], WrittenClip],
+    clips: Sequence[Clip],
+    folders: Sequence[GeneratedFolder],
     *,
     workers: int = 1,
     stop: Event | None = None,
     progress: CountCallback | None = None,
-) -> GeneratedDataset:
-    """Generate the clips of a folder that are not there yet, or whose files have changed.
+) -> list[GeneratedDataset]:
+    """Generate the clips of folders that are not there yet, or whose files have changed. A clip is read once for all.
 
     Parameters
     ----------
-    out : Path
-        Is owned by the caller.
-    log : GenerationLog
-        Of the folder.
-    rule : BoxRule or None
-        How face boxes are found; None if the generator needs none.
-    generate : (clip, path) -> WrittenClip
-        Writes a video, whole or not at all. Called from several threads if ``workers`` is more than 1.
     stop : Event, optional
-        Is set when the run ends early, so that ``generate`` can stop.
+        Is set when the run ends early, so that ``write`` can stop.
     progress : (done, total) -> None, optional
+        Counts the videos of all folders.
+
+    Returns
+    -------
+    list of GeneratedDataset
+        One for each folder.
 
     Raises
     ------
@@ -118,24 +139,53 @@ def write_generated(
         If there are videos that were generated with other face boxes. A ClipError of a clip is in ``failures``.
     """
     stop, tell = stop or Event(), progress or (lambda *_: None)
-    todo = unfinished(clips, out, log, rule)
-    log.write()
-    outdated = {clip.id for clip in todo if clip.id in log.clips and (out / f"{clip.id}.mp4").is_file()}
-    done = GeneratedDataset(kept=len(clips) - len(todo))
-    tell(done.kept, len(clips))
+    left = [{clip.id for clip in unfinished(clips, each.path, each.log, each.rule)} for each in folders]
+    total = len(folders) * len(clips)
+    outdated = [
+        {name for name in ids if name in each.log.clips and (each.path / f"{name}.mp4").is_file()}
+        for each, ids in zip(folders, left, strict=True)
+    ]
+    done = [GeneratedDataset(kept=len(clips) - len(ids)) for ids in left]
+    count = sum(each.kept for each in done)
+
+    def of_clip(clip: Clip) -> list[tuple[int, WrittenClip | ClipError]]:
+        read = ReadClip(clip)
+        numbers = [number for number, ids in enumerate(left) if clip.id in ids]
+        return [(number, _written(folders[number], read)) for number in numbers]
+
+    for each in folders:
+        each.log.write()
+    tell(count, total)
+    todo = [clip for clip in clips if any(clip.id in ids for ids in left)]
     try:
-        with closing(_in_parallel(lambda clip: generate(clip, out / f"{clip.id}.mp4"), todo, workers, stop)) as results:
-            for count, (clip, result) in enumerate(results, start=done.kept + 1):
-                done.add(clip, result, outdated=clip.id in outdated)
-                if isinstance(result, WrittenClip):
-                    log.add(clip.id, result.provenance)
-                tell(count, len(clips))
+        with closing(_in_parallel(of_clip, todo, workers, stop)) as results:
+            for clip, of_folders in results:
+                for number, result in of_folders:
+                    done[number].add(clip, result, outdated=clip.id in outdated[number])
+                    if isinstance(result, WrittenClip):
+                        folders[number].log.add(clip.id, result.provenance)
+                count += len(of_folders)
+                tell(count, total)
     finally:
-        log.write()
+        for each in folders:
+            each.log.write()
     return done
 
 
-def unfinished(clips: list[Clip], out: Path, log: GenerationLog, rule: BoxRule | None) -> list[Clip]:
+def _written(folder: GeneratedFolder, read: ReadClip) -> WrittenClip | ClipError:
+    try:
+        return folder.write(read, folder.path / f"{read.clip.id}.mp4")
+    except ClipError as error:
+        return error
+
+
+def write_made(path: Path, made: MadeClip, crf: int) -> None:
+    """Write what a generator made of a clip, whole or not at all. Raises TlbenchError if it can't be written."""
+    make_folder(path.parent)
+    write_video(path, made.frames, FRAMES_PER_SECOND, made.samples, SAMPLE_RATE, CODEC, crf)
+
+
+def unfinished(clips: Sequence[Clip], out: Path, log: GenerationLog, rule: BoxRule | None) -> list[Clip]:
     """The clips that are still to be generated. Raises TlbenchError if others were generated with other boxes."""
     if rule is not None:
         rules = {provenance.boxes for provenance in log.clips.values() if provenance.boxes_kind != "given"}
@@ -166,38 +216,22 @@ def unfinished(clips: list[Clip], out: Path, log: GenerationLog, rule: BoxRule |
     return todo
 
 
-def provenance_of(clip: Clip, rule: BoxRule | None) -> ClipProvenance:
-    """Hashes of the files that a clip's video is generated from. Raises ClipError if one is missing."""
-    boxes = NO_BOXES if rule is None else rule.identity
-    if rule is not None and clip.boxes is not None:
-        boxes = "given:" + content_sha256(clip.boxes, clip.id, "box file")
-    audio = None if clip.audio is None else content_sha256(clip.audio, clip.id, "sound file")
-    return ClipProvenance(content_sha256(clip.reference, clip.id, "reference video"), audio, boxes)
-
-
 def _in_parallel(
-    generate: Callable[[Clip], WrittenClip], clips: list[Clip], workers: int, stop: Event
-) -> abc.Generator[tuple[Clip, WrittenClip | ClipError], None, None]:
+    generate: Callable[[Clip], Result], clips: list[Clip], workers: int, stop: Event
+) -> abc.Generator[tuple[Clip, Result], None, None]:
     """Each clip with its result, as it is done. Closing the generator early stops the clips in progress."""
     todo = iter(clips)
     with ThreadPoolExecutor(workers, thread_name_prefix="generate") as pool:
-        waiting: dict[Future[WrittenClip], Clip] = {
+        waiting: dict[Future[Result], Clip] = {
             pool.submit(generate, clip): clip for clip in itertools.islice(todo, workers)
         }
         try:
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     clip = waiting.pop(future)
-                    result = _result_of(future)
+                    result = future.result()
                     for following in itertools.islice(todo, 1):
                         waiting[pool.submit(generate, following)] = following
                     yield clip, result
         finally:
             stop.set()
-
-
-def _result_of(future: Future[WrittenClip]) -> WrittenClip | ClipError:
-    try:
-        return future.result()
-    except ClipError as error:
-        return error

@@ -6,8 +6,7 @@ Boxes of the real video are used for both videos, so that a badly generated face
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -226,20 +225,6 @@ class BoxFinder:
     def searches(self, clip: Clip) -> bool:
         """Whether boxes of the clip's real video have to be detected: it has no box file, and none is fixed."""
         return clip.boxes is None and self.rule.fixed is None
-
-    def decided_by(self, clips: Iterable[Clip]) -> str:
-        """Short text for what decides the boxes of the clips' real videos: ``blazeface``, ``given`` ..."""
-        without_file = self.rule.fixed_text or self.rule.search
-        return "+".join(sorted({"given" if clip.boxes is not None else without_file for clip in clips}))
-
-    def given_sha256(self, clips: Iterable[Clip]) -> dict[str, str]:
-        """By clip id, the SHA-256 of the box file given with the clip, if there is one that can be read."""
-        found = {}
-        for clip in clips:
-            if clip.boxes is not None:
-                with suppress(ClipError):  # raised again where the boxes are needed
-                    found[clip.id] = content_sha256(clip.boxes, clip.id, "box file")
-        return found
 
     def of_clip(self, clip: Clip, role: GuideSource = "reference") -> Boxes:
         """What :meth:`boxes` gives, of a video that is not opened yet. Raises ClipError also if it can't be read."""

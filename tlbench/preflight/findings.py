@@ -107,7 +107,12 @@ _KINDS = (
         "no-videos", "error", "give the folder that contains the generated videos (mp4, avi, mpg, mov, mkv, webm, gif)"
     ),
     Kind("wrong-folder", "error", "name each file after its clip, or give the right folder or --dataset"),
-    Kind("missing", "error", "generate them; a score over `n of N` clips can't enter a leaderboard"),
+    Kind(
+        "missing",
+        "error",
+        "generate them, or complete the data set if these are its real videos; a score over `n of N` clips can't enter "
+        "a leaderboard",
+    ),
     Kind("extra", "warning", "rename or remove them; they match no clip and are not scored"),
     Kind("duplicate", "error", "generate them again; the files of different clips must differ", "none"),
     Kind("duplicate-pictures", "error", "generate them again; the videos of different clips must differ", "none"),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.controls import CONTROLS, control
@@ -66,16 +65,19 @@ def control_selections(
     options: RunOptions,
     *,
     out: Path,
-    only: Container[str] | None = None,
+    only: Collection[str] | None = None,
+    part: str = "",
     progress: Progress | None = None,
 ) -> list[tuple[Selection, str]]:
     """Write the videos of controls to ``out/<kind>``: for each kind the selection with them as generated videos.
 
     Parameters
     ----------
-    only : container of str, optional
+    only : collection of str, optional
         Ids of the clips whose videos are written. Speech and mouths may be taken from any clip. The others, which
         somebody else writes, have the real video in their place.
+    part : str
+        Name of the shard whose clips these are, for the log of the videos.
 
     Raises
     ------
@@ -84,23 +86,23 @@ def control_selections(
     """
     finder = BoxFinder(setup.plan.boxes, Cache(setup.plan.cache / "boxes"))
 
-    def warn(clip: Clip, kind: str, error: ClipError) -> None:
-        warnings.warn(f"control {kind}, clip {clip.id}: {error}", stacklevel=2)
+    def warn(clip_id: str, kind: str, error: ClipError) -> None:
+        warnings.warn(f"control {kind}, clip {clip_id}: {error}", stacklevel=2)
 
     def tell(done: int, total: int) -> None:
         stop_if_asked()
-        if progress is not None:
+        if progress is not None and done:
             progress("controls", None, done, total)
 
     folders = make_controls(
         selection.clips,
         out,
         kinds,
-        boxes_of=lambda clip: finder.of_clip(clip).face.xyxy,
-        boxes_by=finder.decided_by(selection.clips),
-        given_boxes=finder.given_sha256(selection.clips),
+        finder,
+        entry={"dataset": selection.dataset.name},
         seed=options.seed,
         only=only,
+        part=part,
         progress=tell,
         on_failure=warn,
     )

@@ -77,7 +77,7 @@ def score_shard(
                 )
             own_ids = shard.ids(clip.id for clip in first.clips)
             written = control_selections(
-                job.kinds, first, job.setup, options, out=place, only=own_ids, progress=progress
+                job.kinds, first, job.setup, options, out=place, only=own_ids, part=shard.name, progress=progress
             )
             for chosen, kind in written:
                 excused = control(kind).excused

@@ -73,15 +73,15 @@ class DataConfig:
         """The clips of the training set and of the validation set. Raises TlbenchError if there are none."""
         splits = self.splits
         return (
-            self._selection(splits.train_split or "train", splits.train_list),
-            self._selection(splits.val_split or "val", splits.val_list),
+            self._selection(splits.train_split or "train", splits.train_list, "--train-split"),
+            self._selection(splits.val_split or "val", splits.val_list, "--val-split"),
         )
 
     def box_rule(self, selection: Selection) -> BoxRule:
         """How face boxes are found where none are given."""
         return choose_rule(selection.fixed_box, self.detector, self.smooth, self.weights, face=self.face)[0]
 
-    def _selection(self, split: str, clip_list: Path | None) -> Selection:
+    def _selection(self, split: str, clip_list: Path | None, option: str) -> Selection:
         if dataset_class(self.dataset).name == "folder":
             if clip_list is None:
                 raise TlbenchError(
@@ -89,7 +89,9 @@ class DataConfig:
                     "(--train-list, --val-list)"
                 )
             split = "all"
-        return load_dataset(self.dataset, self.data_root, split=split, subset=clip_list, boxes=self.boxes)
+        return load_dataset(
+            self.dataset, self.data_root, split=split, subset=clip_list, boxes=self.boxes, split_option=option
+        )
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,15 @@ def train_observer(
     kind = find_trainable(observer)
     if init_from is not None:
         init_from = locate(init_from, [card for card in known_cards() if card.observer == observer], "init-from")
-    train = load_dataset(dataset, data_root, split=train_split, boxes=boxes)
-    val = load_dataset(dataset, data_root, split=val_split, limit=schedule.val_clips or None, boxes=boxes)
+    train = load_dataset(dataset, data_root, split=train_split, boxes=boxes, split_option="--train-split")
+    val = load_dataset(
+        dataset,
+        data_root,
+        split=val_split,
+        limit=schedule.val_clips or None,
+        boxes=boxes,
+        split_option="--val-split",
+    )
     view = view or kind.view_for(size, train.dataset.frame_size)
     if view not in kind.views():
         raise TlbenchError(f"{observer} has no view {quoted(view)}{listed(view, kind.views())} (--view)")
