@@ -27,6 +27,7 @@ _BUILT_IN = {
     "lpips": "tlbench.observers.lpips.observer:LPIPS",
     "mouth": "tlbench.observers.mouth.observer:Mouth",
     "mvm": "tlbench.observers.mvm.observer:MVM",
+    "mvm-aligned": "tlbench.observers.mvm.aligned.observer:AlignedMVM",
     "pixels": "tlbench.observers.pixels.observer:Pixels",
     "sharpness": "tlbench.observers.sharpness.observer:Sharpness",
     "syncnet": "tlbench.observers.syncnet.observer:SyncNet",

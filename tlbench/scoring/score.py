@@ -29,7 +29,7 @@ from tlbench.scoring.options import MetricOptions, RunOptions, default_workers
 from tlbench.scoring.reader_check import with_readers
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import Progress, run
-from tlbench.scoring.setup import Setup, prepare
+from tlbench.scoring.setup import Setup, prepare, timed
 from tlbench.scoring.system_sheet import draw_system_sheet
 from tlbench.scoring.trained_with import with_origin
 
@@ -323,6 +323,7 @@ def begin(
     setup = prepare(selections[0], measured, faces, options)
     if contact_sheet is not None:
         draw_system_sheet(dict(zip(names, selections, strict=True)), setup.plan, contact_sheet)
+    selections = [timed(selection, setup) for selection in selections]
     setups = [with_origin(setup, folder) for folder in folders]
     _warn(setup, setups, selections)
     return Job(names, selections, kinds, setup, setups)
