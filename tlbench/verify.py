@@ -15,8 +15,9 @@ from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.catalogue import observer_names
 from tlbench.checkpoints.package import Package, words_of
 from tlbench.checkpoints.weights import Weights, find_weights
-from tlbench.datasets.clip import Clip
+from tlbench.datasets.clip import Clip, Span
 from tlbench.datasets.selection import load_dataset
+from tlbench.datasets.word_times import with_word_times
 from tlbench.errors import TlbenchError
 from tlbench.generation.controls import control
 from tlbench.generation.write_controls import control_clips
@@ -84,7 +85,7 @@ def self_test(weights: Weights) -> str:
     view = trained_view(kind, weights.view)
     plan = ObserverPlan(kind.name, (view,), weights.path, weights.sha256)
     with tempfile.TemporaryDirectory() as folder:
-        clip = replace(made_up_clip(Path(folder), _frame_size(kind, view)), word=_known_word(weights))
+        clip = saying(made_up_clip(Path(folder), _frame_size(kind, view)), _known_word(weights), kind)
         first, second = (_observe(plan, clip, Path(folder) / f"cache{turn}") for turn in (1, 2))
     if json.dumps(first.to_json()) != json.dumps(second.to_json()):
         raise TlbenchError(f"checkpoint {weights.card.name!r}: gives two answers for one clip; please report this")
@@ -160,11 +161,15 @@ def half_precision_check(
     can't be listed.
     """
     device = choose_device("auto", networks=True)
+    kind, view = _reader(weights)
     with tempfile.TemporaryDirectory() as folder:
         if dataset is None:
-            clip = made_up_clip(Path(folder), _frame_size(*_reader(weights)))
+            clip = made_up_clip(Path(folder), _frame_size(kind, view))
+            if kind.needs.word_times:
+                clip = saying(clip, _known_word(weights), kind)
             return half_effect(weights, [clip], cache=Path(folder) / "cache", device=device)
         selection = load_dataset(dataset, data_root, limit=limit)
+        selection = with_word_times(selection) if kind.needs.word_times else selection
         clips = control_clips(selection.clips, "ground-truth", None)
         return half_effect(weights, clips, cache=Path(folder), device=device)
 
@@ -177,7 +182,8 @@ def _answers(
     for seen in observe(Plan((plan,), BoxRule(), cache, device), clips):
         if kind.name in seen.evidence:
             answer = seen.evidence[kind.name].values[kind.answer]
-            found[seen.clip.id] = answer.tolist() if isinstance(answer, np.ndarray) else [answer]
+            several = answer.tolist() if isinstance(answer, np.ndarray) else answer
+            found[seen.clip.id] = list(several) if isinstance(several, list) else [several]
     return found
 
 
@@ -304,6 +310,13 @@ def made_up_clip(folder: Path, size: Size = ANY_SIZE) -> Clip:
     )
 
 
+def saying(clip: Clip, word: str, kind: type[Observer]) -> Clip:
+    """The clip with this word label, and as its only word for an observer that needs word times."""
+    if not kind.needs.word_times:
+        return replace(clip, word=word)
+    return replace(clip, transcript=word, word=word, word_times=(Span(0.2, 0.8, word),))
+
+
 def _known_word(weights: Weights) -> str:
     """A word that a classifier knows: the first of its package, else one of LRW's words."""
     words = words_of(weights.path) if weights.path.is_dir() else []
@@ -324,7 +337,8 @@ def _detects(weights: Weights) -> str:
 
 
 def _summary(evidence: Evidence) -> str:
-    shown = [f"{name} {value!r:.60}" for name, value in evidence.values.items() if isinstance(value, (str, float, int))]
+    kinds = (str, float, int, list)
+    shown = [f"{name} {value!r:.60}" for name, value in evidence.values.items() if isinstance(value, kinds)]
     return ", ".join(shown[:4])
 
 

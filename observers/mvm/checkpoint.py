@@ -28,21 +28,21 @@ def read_published(path: Path) -> Package:
     return published(package, path)
 
 
-def load_model(path: Path) -> tuple[MVMModel, Sequence[str]]:
-    """The network, ready for inference, and the words that it classifies.
+def load_model(path: Path, observer: str = OBSERVER) -> tuple[MVMModel, Sequence[str]]:
+    """The network of an observer, ready for inference, and the words that it classifies.
 
     Raises TlbenchError if the file does not fit.
     """
-    model, words = network_of(open_package(path, _read), path)
+    model, words = network_of(open_package(path, _read), path, observer)
     return model.eval().requires_grad_(False), words
 
 
-def network_of(package: Package, path: Path) -> tuple[MVMModel, Sequence[str]]:
-    """The network of a package, and its words. Raises TlbenchError, naming ``path``, if it does not fit."""
-    check_observer(package, OBSERVER, path)
+def network_of(package: Package, path: Path, observer: str = OBSERVER) -> tuple[MVMModel, Sequence[str]]:
+    """The network of an observer's package, and its words. Raises TlbenchError, naming ``path``, if it does not fit."""
+    check_observer(package, observer, path)
     dims = read_dims(Dims, package.config.get("dims", {}), path)  # a published file states none
     words = _words_of(package, path, dims.words)
-    return build_network(lambda: MVMModel(dims), package.tensors, f"{OBSERVER}, {path}"), words
+    return build_network(lambda: MVMModel(dims), package.tensors, f"{observer}, {path}"), words
 
 
 def _words_of(package: Package, path: Path, count: int) -> Sequence[str]:

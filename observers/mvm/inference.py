@@ -117,11 +117,11 @@ class MVMInference:
         """The evidence of clips with these normalised (29, side, side) float32 crops."""
         return [
             Evidence("mvm", _values(state, plain, mirrored, self._words), bool(np.isfinite(plain + mirrored).all()))
-            for state, (plain, mirrored) in zip(states, self._logits(crops), strict=True)
+            for state, (plain, mirrored) in zip(states, self.logits(crops), strict=True)
         ]
 
-    def _logits(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """(2, 500) logits of each clip: plain and mirrored."""
+    def logits(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """(2, 500) logits of each clip of normalised (29, side, side) float32 crops: plain and mirrored."""
         found: list[np.ndarray] = []
         size = CLIPS_PER_BATCH.get(self._device.type, CLIPS_PER_BATCH["cuda"])
         for start in range(0, len(clips), size):

@@ -82,6 +82,8 @@ class TrainingNetwork(nn.Module):
         """Losses per clip, and the accuracies of the words (from lips, from audio) and of the frame labels."""
         model, word = self.model, batch["word"]
         video_features = frontend_features(model.v_front, batch["pictures"])  # (B, 29, features)
+        if "windows" in batch:  # of longer clips, the frames of each word
+            video_features = video_features.flatten(0, 1)[batch["windows"]]
         audio_features = model.a_front(batch["spectrum"])
         memories = [model.mem, *(getattr(model.tcn.tcn.mb_ms_tcn, f"mem{number}") for number in (1, 2, 3))]
         addressed = [address(memory, audio_features.detach()) for memory in memories]
@@ -203,17 +205,17 @@ class TrainableMVM(Trainable):
 
     def __init__(self, model: MVMModel, words: Sequence[str], labels: int) -> None:
         self._network = TrainingNetwork(model, labels)
-        self._words = tuple(words)
+        self.words = tuple(words)
 
     @classmethod
     def view_for(cls, size: str | Mapping[str, Any], frame_size: tuple[int, int] | None) -> str:
-        if dims_of(OBSERVER, SIZES, size).side == SMALL_SIDE:
+        if dims_of(cls.observer, SIZES, size).side == SMALL_SIDE:
             return "small-mouth" if frame_size == (LRS2_SIDE, LRS2_SIDE) else "small-face-framed"
         return "lrw" if frame_size == (LRW_SIDE, LRW_SIDE) else "face-framed"
 
     @classmethod
     def from_scratch(cls, size: str | Mapping[str, Any], inventory: LabelInventory, seed: int) -> TrainableMVM:
-        dims = dims_of(OBSERVER, SIZES, size)
+        dims = dims_of(cls.observer, SIZES, size)
         _check_words(inventory.words)
         torch.manual_seed(seed)
         model = MVMModel(replace(dims, words=len(inventory.words)))
@@ -221,7 +223,7 @@ class TrainableMVM(Trainable):
 
     @classmethod
     def from_checkpoint(cls, package: Package, path: Path, inventory: LabelInventory, seed: int) -> TrainableMVM:
-        model, words = network_of(package, path)
+        model, words = network_of(package, path, cls.observer)
         _check_words(inventory.words)
         unknown = sorted(set(inventory.words) - set(words))
         if unknown:
@@ -250,7 +252,7 @@ class TrainableMVM(Trainable):
             words.append(self._word_index(sample))
             _check_length(sample)
             pictures.append(pad_crops(mask_spans(augment(sample.pictures, rng, MEAN, STD), rng)))
-            spectrograms.append(_mask_spectrogram(mel_spectrogram(sample.samples, FRAMES), rng))
+            spectrograms.append(mask_spectrogram(mel_spectrogram(sample.samples, FRAMES), rng))
             labels.append(np.zeros(0, np.int64) if sample.labels is None else sample.labels)
         batch = {
             "pictures": torch.from_numpy(np.stack(pictures)),  # (B, 29, side, side)
@@ -266,7 +268,7 @@ class TrainableMVM(Trainable):
         if not sample.clip.word:
             raise TlbenchError(f"clip {sample.clip.id}: no word label; leave it out")
         try:
-            return label_of(sample.clip.word, sample.clip.id, self._words)
+            return label_of(sample.clip.word, sample.clip.id, self.words)
         except ClipError as error:
             raise TlbenchError(str(error)) from error
 
@@ -275,7 +277,7 @@ class TrainableMVM(Trainable):
         # Inference freezes and fuses its network, so it gets a copy.
         model = copy.deepcopy(self._network.model).eval()
         view = VIEWS[self.view_for(model.dims.to_json(), None)]
-        inference = MVMInference(FastMVM(model), view, device, words=self._words)
+        inference = MVMInference(FastMVM(model), view, device, words=self.words)
         evidence: list[Evidence] = []
         for chunk in batched(samples, PREDICT_CLIPS):
             for sample in chunk:
@@ -287,7 +289,7 @@ class TrainableMVM(Trainable):
 
     def package(self) -> Package:
         model = self._network.model
-        return Package(OBSERVER, cpu_tensors(model), {"dims": model.dims.to_json(), "words": list(self._words)})
+        return Package(self.observer, cpu_tensors(model), {"dims": model.dims.to_json(), "words": list(self.words)})
 
 
 def _check_words(words: Sequence[str]) -> None:
@@ -305,7 +307,7 @@ def _check_length(sample: TrainingSample) -> None:
         )
 
 
-def _mask_spectrogram(spectrogram: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def mask_spectrogram(spectrogram: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Set a random range of bands and a random range of steps of (80, n) to 0, the mean."""
     bands, steps = (
         _random_range(size, longest, rng)

@@ -16,8 +16,8 @@ from tlbench.errors import ClipError, quoted
 WORDS: tuple[str, ...] = tuple(Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split())
 
 
-def label_of(word: str, clip_id: str, words: Sequence[str] = WORDS) -> int:
-    """The class of a word.
+def label_of(word: str, clip_id: str, words: Sequence[str] = WORDS, metric: str = "acc") -> int:
+    """The class of a word; ``metric`` is what to leave out if it has none.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def label_of(word: str, clip_id: str, words: Sequence[str] = WORDS) -> int:
     """
     if word not in words:
         near = get_close_matches(word.upper(), words, n=1)
-        way_out = f"did you mean {near[0]}?" if near else "leave acc out"
+        way_out = f"did you mean {near[0]}?" if near else f"leave {metric} out"
         known = "500 LRW words that MVM knows" if words is WORDS else f"{len(words)} words that this MVM was trained on"
         raise ClipError("unknown-word", f"clip {clip_id}: {quoted(word)} is none of the {known}; {way_out}")
     return words.index(word)

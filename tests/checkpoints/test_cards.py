@@ -33,7 +33,10 @@ def test_a_card_says_all_that_a_user_must_know(card: Card) -> None:
     assert card.name not in card.relatives
 
 
-@pytest.mark.parametrize("name", [name for name in observer_names() if observer_class(name).needs.weights])
+PUBLISHED = {card.observer for card in CARDS if card.package is None}
+
+
+@pytest.mark.parametrize("name", [name for name in observer_names() if name in PUBLISHED])
 def test_an_observers_usual_card_was_trained_behind_its_usual_view(name: str) -> None:
     kind = observer_class(name)
     (usual,) = [card for card in CARDS if card.observer == name and card.default and card.package is None]

@@ -53,6 +53,11 @@ def _word(damage: float) -> dict[str, Value]:
     return {"word": "ABOUT", "rank": rank, "rank_plain": rank}
 
 
+def _words(damage: float) -> dict[str, Value]:
+    ranks = np.array([0, int(9 * damage), int(2 * damage)])
+    return {"words": ["BIN", "BLUE", "NOW"], "ranks": ranks, "ranks_plain": ranks}
+
+
 def _pieces(damage: float) -> dict[str, Value]:
     lips = _lips(damage)
     return {
@@ -69,6 +74,7 @@ READERS: dict[str, Callable[[float], dict[str, Value]]] = {
     "avhubert": _lips,
     "conformer": _characters,
     "mvm": _word,
+    "mvm-aligned": _words,
 }
 
 

@@ -34,7 +34,7 @@ from tlbench.scoring.aggregation import aggregate
 from tlbench.scoring.record import ClipRecord, read_records
 from tlbench.scoring.result import Result
 from tlbench.statistics import IntervalSettings
-from tlbench.verify import made_up_clip
+from tlbench.verify import made_up_clip, saying
 
 BUNDLED = {card.observer: card.name for card in known_cards() if card.package is not None and card.observer}
 WITH_WEIGHTS = [name for name in observer_names() if observer_class(name).needs.weights]
@@ -83,7 +83,7 @@ def test_damaged_weights_make_the_clip_an_error_of_that_observer(name: str, numb
     recipe = kind.recipe(view)
     size = recipe.frame_sizes[0] if recipe is not None and recipe.frame_sizes else (160, 160)
     words = words_of(package) or ["ABOUT"]
-    clip = replace(made_up_clip(tmp_path, size), word=words[0])
+    clip = saying(made_up_clip(tmp_path, size), words[0], kind)
     network = ObserverPlan(name, (view,), package, source_of(package)[1], kind.modes)
     plan = Plan((network, ObserverPlan("pixels", ("frame",))), BoxRule(), tmp_path / "cache")
     for _ in range(2):  # nothing of it is taken from the cache

@@ -17,7 +17,7 @@ from tests.factories.lpips_factory import channels_by_formula
 from tests.factories.media_factory import tone, write_clip
 from tests.factories.observer_weights import formula_weights
 from tlbench.checkpoints.catalogue import observer_cards, observer_names
-from tlbench.datasets.clip import Clip
+from tlbench.datasets.clip import Clip, Span
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.alignments import whole_picture
 from tlbench.media.video_reader import FrameChunk, VideoReader
@@ -25,6 +25,8 @@ from tlbench.metrics.catalogue import all_metrics
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer, StartClip
 from tlbench.observing.registry import observer_class
+
+WORD_TIMES = (Span(0.04, 0.12, "BIN"), Span(0.12, 0.3, "BLUE"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def observe(
     for number, show in enumerate(shows):
         try:
             state = (cropper or observer.start_clip)(
-                Clip(f"s/{number}", generated=show.file, transcript="BIN BLUE", word="ABOUT"),
+                Clip(f"s/{number}", generated=show.file, transcript="BIN BLUE", word="ABOUT", word_times=WORD_TIMES),
                 show.samples if needs.audio else None,
             )
             for generated, reference, boxes in in_runs(show, run):

@@ -107,6 +107,19 @@ def _mvm(folder: Path) -> Path:
     return _save(states, folder / "mvm.ckpt")
 
 
+def _mvm_aligned(folder: Path) -> Path:
+    from tlbench.observers.mvm.dims import Dims
+    from tlbench.observers.mvm.model import MVMModel
+
+    words = ["BIN", "BLUE", *(f"WORD{number}" for number in range(49))]
+    dims = Dims(48, visual_width=8, hearing_width=4, features=16, slots=8, heads=2, branch=8, words=len(words))
+    state = _filled(MVMModel(dims).state_dict())
+    config = {"dims": dims.to_json(), "words": words}
+    package = folder / "mvm-aligned"
+    write_package(Package("mvm-aligned", state, config, {}, "tiny.ckpt", "0" * 64), package)
+    return package
+
+
 def _filled(state: dict[str, Tensor]) -> dict[str, Tensor]:
     fill(state)
     return state
@@ -125,5 +138,6 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "inception": _inception,
     "lpips": _lpips,
     "mvm": _mvm,
+    "mvm-aligned": _mvm_aligned,
     "syncnet": _syncnet,
 }

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from tests.factories.media_factory import tone, write_clip
-from tlbench.datasets.clip import Clip
+from tlbench.datasets.clip import Clip, Span
 from tlbench.training.trainable import LabelInventory, TrainingSample
 
 SENTENCES = {
     "train": {"a/00001": "BLUE BOATS", "a/00002": "RED CARS", "b/00001": "BLUE CARS", "b/00002": "RED BOATS AGAIN"},
     "val": {"c/00001": "BLUE BOATS", "c/00002": "RED CARS"},
 }
-INVENTORY = LabelInventory(("BIN BLUE", "SET RED"), ("BLUE", "GREEN", "RED"), ("a", "b", "c"))
+INVENTORY = LabelInventory(("BIN BLUE", "SET RED"), ("BIN", "BLUE", "GREEN", "RED", "SET"), ("a", "b", "c"))
+WORD_BEGINS = (0.1, 0.5)  # seconds, of the two words of a training sample
 SIDES = {"syncnet": 56}  # pixels of the tiny network's pictures; 48 for the others
 
 
@@ -40,6 +41,8 @@ def training_samples(observer: str, frames: int = 26) -> list[TrainingSample]:
         pictures = rng.integers(0, 256, (frames + number, side, side), dtype=np.uint8)
         audio = rng.integers(-9000, 9000, 640 * (frames + number), dtype=np.int16)
         labels = rng.integers(0, len(INVENTORY.labels), frames + number)
-        clip = Clip(f"s/{number}", transcript=text, word=INVENTORY.words[number])
+        said = zip(text.split(), WORD_BEGINS, strict=True)
+        times = tuple(Span(begin, begin + 0.3, word) for word, begin in said)
+        clip = Clip(f"s/{number}", transcript=text, word=INVENTORY.words[number], word_times=times)
         samples.append(TrainingSample(clip, pictures, audio, labels))
     return samples

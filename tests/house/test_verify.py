@@ -73,6 +73,11 @@ def test_a_checkpoint_that_works_passes_and_says_what_it_saw(name: str, tmp_path
     assert " " in said
 
 
+def test_a_classifier_of_timed_words_is_shown_one_that_it_knows(tmp_path: Path) -> None:
+    said = self_test(given("mvm-grid", formula_weights("mvm-aligned", tmp_path)))
+    assert said.startswith("words ['BIN'], predicted [")
+
+
 def test_every_kind_of_observer_can_be_shown_the_made_up_clip(tmp_path: Path) -> None:
     clip = made_up_clip(tmp_path)
     assert clip.transcript

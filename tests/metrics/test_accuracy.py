@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tlbench.metrics.catalogue import find_metric
@@ -28,6 +29,13 @@ def test_only_the_plain_accuracy_is_without_the_mirror_image() -> None:
     assert hit("acc/paper", 0, 7)
     assert not hit("acc_plain/sound", 0, 7)
     assert hit("acc_plain/sound", 7, 0)
+
+
+def test_words_of_sentences_count_one_by_one() -> None:
+    metric = find_metric("acc_aligned/sound")
+    tallies = [metric.tally(Evidence("mvm-aligned", {"ranks": np.array(ranks)})) for ranks in ((0, 1, 0), (7,), (0, 0))]
+    assert tallies == [HitTally(2, 3), HitTally(0, 1), HitTally(2, 2)]
+    assert metric.value(sum(tallies[1:], tallies[0])) == pytest.approx(100 * 4 / 6)
 
 
 def test_accuracy_is_the_percentage_of_clips() -> None:

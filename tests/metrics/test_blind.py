@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlbench.datasets.clip import Clip
+from tlbench.datasets.clip import Clip, Span
 from tlbench.datasets.known_texts import KnownTexts, known_transcripts, known_words
 from tlbench.datasets.selection import load_dataset
 from tlbench.metrics.blind import (
@@ -28,6 +28,7 @@ from tlbench.metrics.blind import (
     draw,
 )
 from tlbench.metrics.catalogue import all_metrics, find_metrics
+from tlbench.metrics.tally import HitTally
 
 WORDS = st.sampled_from(["a", "b", "c", "d"])
 SENTENCES = st.lists(st.lists(WORDS, min_size=1, max_size=4).map(tuple), min_size=1, max_size=8)
@@ -107,6 +108,21 @@ def test_ties_are_not_broken_by_the_alphabet() -> None:
     firsts = {guesses([(name,) for name in names[start:]]).most_frequent() for start in range(20)}
     assert len(firsts) < 20  # the alphabet would give another one each time its first is taken away
     assert guesses([(name,) for name in names]).most_frequent() != ("word00",)
+
+
+def test_words_are_guessed_each_in_its_place_where_their_times_are_known() -> None:
+    metrics = find_metrics(["acc_aligned", "wer1"])
+    times = (Span(0.1, 0.2, "BIN"), Span(0.2, 0.3, "BLUE"), Span(0.3, 0.5, "NOW"))
+    clips = [Clip("a", transcript="bin blue now", word_times=times), Clip("b", transcript="bin red again")]
+    texts = known(["bin red now", "bin red now", "lay blue soon again", "set blue"])
+    tallies = {one.name: one.tallies["acc_aligned/sound"] for one in blind_sentences(metrics, clips, texts)}
+    assert tallies[FREQUENT_SENTENCE] == {"a": HitTally(2, 3)}  # bin red now
+    assert tallies[CHANCE_SENTENCE]["a"].denominator == 3
+    assert all(set(own) == {"a"} for own in tallies.values())
+    without = blind_sentences(metrics, clips[1:], texts)
+    assert all("acc_aligned/sound" not in one.tallies for one in without)
+    short = blind_sentences(metrics, clips, known(["bin"]))
+    assert short[0].tallies["acc_aligned/sound"] == {"a": HitTally(1, 3)}
 
 
 def test_sentences_are_guessed_of_all_metrics_that_read_them_and_of_no_other() -> None:

@@ -26,7 +26,7 @@ def test_paper_avatar_wants_sets_identity_landmarks_and_lse_on_tracks() -> None:
 
 
 def test_reading_only_reads_and_never_with_the_true_text() -> None:
-    assert {metric.reads for metric in find_metrics(["reading"])} == {"sentence", "word"}
+    assert {metric.reads for metric in find_metrics(["reading"])} == {"sentence", "word", "words"}
 
 
 def test_all_is_every_metric_but_those_of_a_drive() -> None:

@@ -104,7 +104,7 @@ def test_every_observers_card_states_its_domain() -> None:
     assert without == []
 
 
-OBSERVERS = ("avhubert", "conformer", "mvm", "syncnet")
+OBSERVERS = ("avhubert", "conformer", "mvm", "mvm-aligned", "syncnet")
 
 
 @pytest.mark.parametrize("card", [c for c in known_cards() if c.observer in OBSERVERS], ids=lambda card: card.name)

@@ -127,6 +127,14 @@ def test_a_word_reader_shows_what_it_took_the_word_for(tmp_path: Path) -> None:
     assert (reading.observer, reading.way, reading.steps) == ("mvm", "then ABOUT, AMONG", [["ABOUT", "ABUSE"]])
 
 
+def test_a_reader_of_timed_words_shows_what_it_took_each_for(tmp_path: Path) -> None:
+    (record,) = make_records(1)
+    seen = Evidence("mvm-aligned", {"words": ["BIN", "BLUE"], "predicted": ["BIN", "GREEN"], "ranks": np.array([0, 3])})
+    record = replace(record, evidence={**record.evidence, "mvm-aligned": seen})
+    reading = details_of([record], make_run(tmp_path, [record]))[record.id].readings[-1]
+    assert (reading.observer, reading.steps) == ("mvm-aligned", ["BIN", ["BLUE", "GREEN"]])
+
+
 # Which clips
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,24 @@ def test_the_package_says_on_which_speakers_and_words_it_was_trained(whole: Path
     weights = find_weights([find_card("avhubert")], {"avhubert": whole / "best"}, "lrs2")
     assert weights is not None
     assert weights.domain == domain
+
+
+def test_sentences_with_word_times_are_learned_word_by_word(root: Path, cache: Path, tmp_path: Path) -> None:
+    timed = tmp_path / "timed"
+    shutil.copytree(root, timed)
+    for text in timed.rglob("main/**/*.txt"):
+        words = text.read_text().removeprefix("Text:").split()
+        rows = (f"{word} {0.1 * place:.2f} {0.1 * place + 0.08:.2f} 1.0" for place, word in enumerate(words))
+        text.write_text(f"Text:  {' '.join(words)}\n\nWORD START END ASDSCORE\n" + "\n".join(rows) + "\n")
+    (timed / "main/a/00002.txt").write_text("Text:  RED CARS\n")
+    trained = train_observer(
+        "mvm-aligned", "lrs2", tmp_path / "out", timed, size="tiny", schedule=QUICK, devices=CPU, cache=cache
+    )
+    assert {name: error.code for name, error in trained.failures.items()} == {"a/00002": "no-word-times"}
+    about = read_package(trained.best).config
+    assert about["words"] == ["AGAIN", "BLUE", "BOATS", "CARS", "RED"]
+    assert trained.metric == "acc_aligned/sound"
+    assert trained.value is not None
 
 
 def test_a_package_is_named_by_what_decides_its_numbers(whole: Path, root: Path, cache: Path, tmp_path: Path) -> None:

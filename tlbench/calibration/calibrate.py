@@ -31,7 +31,7 @@ from tlbench.owner import owned
 from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.provenance import make_provenance
 from tlbench.scoring.run import Progress
-from tlbench.scoring.setup import Setup, prepare
+from tlbench.scoring.setup import Setup, prepare, timed
 from tlbench.statistics import IntervalSettings
 
 DRAWING_NAME = "curves.png"
@@ -128,7 +128,7 @@ def calibrate(
             warnings.simplefilter("ignore")  # the first call gave the same warnings
             own = (metric for metric in all_metrics() if metric.observer in observers)
             setup = set_up([metric.key for metric in own if not metric.parts])
-    job = CalibrationRun(selection, setup, out or Path("tlbench-calibration"), workers, seed, progress)
+    job = CalibrationRun(timed(selection, setup), setup, out or Path("tlbench-calibration"), workers, seed, progress)
     clip_warnings = ClipWarnings()
     sources = SwapSources(job, clip_warnings)
     possible, impossible = sources.find(chosen)

@@ -27,6 +27,7 @@ _BUILT_IN = {
     "lpips": "tlbench.observers.lpips.observer:LPIPS",
     "mouth": "tlbench.observers.mouth.observer:Mouth",
     "mvm": "tlbench.observers.mvm.observer:MVM",
+    "mvm-aligned": "tlbench.observers.mvm.aligned.observer:AlignedMVM",
     "pixels": "tlbench.observers.pixels.observer:Pixels",
     "sharpness": "tlbench.observers.sharpness.observer:Sharpness",
     "syncnet": "tlbench.observers.syncnet.observer:SyncNet",
@@ -126,7 +127,12 @@ def find_card(name: str) -> Card:
 
 
 def way_to_get(card: Card) -> str:
-    """What to do about a checkpoint that is not here, for messages: fetch it, or download it and pass it."""
+    """What to do about a checkpoint that is not here, for messages: fetch it, or download it, or train one."""
+    if card.package is not None:  # none is published, or its card would be the first of its observer
+        return (
+            f"the bundled {card.name} is for {', '.join(card.datasets)}; train one (`tlbench train-observer "
+            f"{card.observer}`) and pass --weights {card.name}=PACKAGE"
+        )
     passed = f"--weights {card.name}={card.file}"
     return f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass {passed}"
 

@@ -28,7 +28,7 @@ GROUPS = {
 
 
 @click.command(cls=GroupedCommand, groups=GROUPS)
-@click.argument("observer", metavar="autoavsr|avhubert|conformer|mvm|syncnet|wav2lip-sync")
+@click.argument("observer", metavar="autoavsr|avhubert|conformer|mvm|mvm-aligned|syncnet|wav2lip-sync")
 @click.option("--dataset", required=True, metavar="NAME", help="synthetic, grid, lrs2, lrw, folder ...")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's folder.")
 @click.option("--train-split", default="train", show_default=True, metavar="NAME", help="The clips to train on.")

@@ -1,9 +1,18 @@
-"""A clip: one utterance, with its files and its text."""
+"""A clip: one utterance, with its files, its text and the times of its words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Span:
+    """A word or a phoneme and the time in which it is spoken."""
+
+    begin_seconds: float
+    end_seconds: float
+    label: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,9 @@ class Clip:
         File with the speech; None if it is in the generated video.
     source : Path or None
         The picture of the person that the video was generated from, for videos without a real one.
+    word_times : tuple of Span
+        The words of the transcript and when they are spoken in the real video, in order. Empty if they are not known,
+        and in every clip until :func:`tlbench.datasets.word_times.with_word_times` has read them.
     """
 
     id: str
@@ -45,3 +57,4 @@ class Clip:
     landmarks: Path | None = None
     audio: Path | None = None
     source: Path | None = None
+    word_times: tuple[Span, ...] = ()

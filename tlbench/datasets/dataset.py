@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from tlbench.datasets.clip import Clip
+from tlbench.datasets.clip import Span as Span
 from tlbench.datasets.matching import FoundFile
 from tlbench.errors import TlbenchError, did_you_mean, quoted
 from tlbench.plugins import entry_points
@@ -47,15 +48,6 @@ class Source:
     root: Path | None = None
     manifest: Path | None = None
     generated: tuple[FoundFile, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Span:
-    """A word or a phoneme and the time in which it is spoken."""
-
-    begin_seconds: float
-    end_seconds: float
-    label: str
 
 
 class Dataset(ABC):
@@ -131,7 +123,7 @@ class Dataset(ABC):
         return ()
 
     def spans(self, source: Source, clip: Clip) -> tuple[Span, ...]:
-        """Words or phonemes with times, in order, including silences; empty if not known. For training only."""
+        """Words or phonemes with times, in order, including silences; empty if not known."""
         return ()
 
     def contradictions(self, source: Source, clip: Clip) -> tuple[tuple[str, str], ...]:

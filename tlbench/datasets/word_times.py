@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import dropwhile
 from math import isfinite
 
-from tlbench.datasets.clip import Clip
-from tlbench.datasets.dataset import Span
+from tlbench.datasets.clip import Clip, Span
+from tlbench.datasets.selection import Selection
 from tlbench.files import WORD_TIMES, read_outside
 
 LRW_SECONDS = 29 / 25  # length of a clip of LRW, with the word in its middle (LRW's page: "29 frames (1.16 seconds)")
@@ -38,6 +39,12 @@ def word_times(clip: Clip, spans: Sequence[Span]) -> tuple[Span, ...]:
         return (Span(LRW_SECONDS / 2 - half, LRW_SECONDS / 2 + half, clip.word),)
     said = set((clip.transcript or "").upper().split())
     return tuple(span for span in spans if span.label.upper() in said)
+
+
+def with_word_times(selection: Selection) -> Selection:
+    """The selection with the word times of each clip, from its text file or the data set."""
+    timed = [replace(clip, word_times=word_times(clip, selection.spans(clip))) for clip in selection.clips]
+    return replace(selection, clips=timed)
 
 
 def _text_of(clip: Clip) -> str:

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.known_texts import KnownTexts
 from tlbench.errors import ClipError
@@ -143,11 +145,13 @@ def draw(seed: int, clip_id: str) -> int:
 def blind_sentences(
     metrics: Sequence[Metric], clips: Sequence[Clip], known: KnownTexts, seed: int = 0
 ) -> list[BlindReading]:
-    """The scores of guessed sentences, for the metrics with ``reads="sentence"``.
+    """The scores of guessed sentences, for the metrics with ``reads="sentence"`` or ``"words"``.
 
-    Clips without a transcript are left out. Empty if there is no such metric or no such clip.
+    Of ``words`` each is compared with the word at the same place of the guess. Clips without a transcript are left out,
+    for ``words`` those without word times too. Empty if there is no such metric or no such clip.
     """
-    asked = [metric for metric in metrics if metric.reads == "sentence" and metric.better != "none"]
+    kinds = {"sentence", "words"} if any(clip.word_times for clip in clips) else {"sentence"}
+    asked = [metric for metric in metrics if metric.reads in kinds and metric.better != "none"]
     with_text = [clip for clip in clips if (clip.transcript or "").strip()]
     guessed: dict[tuple[str, str], dict[str, str]] = {}  # by arithmetic and name, then by clip id: the guess
     for arithmetic in dict.fromkeys(metric.arithmetic for metric in asked):
@@ -161,16 +165,14 @@ def blind_sentences(
                 (CHANCE_SENTENCE, guesses.by_chance(draw(seed, clip.id), own)),
             ):
                 guessed.setdefault((arithmetic, name), {})[clip.id] = " ".join(guess)
-    transcripts = {clip.id: clip.transcript or "" for clip in with_text}
+    by_id = {clip.id: clip for clip in with_text}
     readings = []
     for name in (FREQUENT_SENTENCE, FREQUENT_WORDS, CHANCE_SENTENCE):
         tallies = {}
         for metric in asked:
             guesses_of = guessed.get((metric.arithmetic, name), {})
-            evidence = {
-                clip_id: _sentence_evidence(metric, transcripts[clip_id], guess)
-                for clip_id, guess in guesses_of.items()
-            }
+            made = _sentence_evidence if metric.reads == "sentence" else _words_evidence
+            evidence = {clip_id: made(metric, by_id[clip_id], guess) for clip_id, guess in guesses_of.items()}
             tallies[metric.key] = tally_each(metric, evidence)
         readings.append(BlindReading(name, tallies))
     return readings if asked and with_text else []
@@ -242,10 +244,19 @@ def tally_each(metric: Metric, evidence: Mapping[str, Evidence]) -> dict[str, Ta
     return tallies
 
 
-def _sentence_evidence(metric: Metric, transcript: str, guess: str) -> Evidence:
+def _sentence_evidence(metric: Metric, clip: Clip, guess: str) -> Evidence:
     """The evidence of an observer that reads this guess, under every name that a metric of sentences may use.
 
     A guess has no network whose tokens spell the transcript, so it is compared with the transcript as it is.
     """
     said = dict.fromkeys(("hypothesis", "free_hypothesis", "ctc_hypothesis"), guess)
+    transcript = clip.transcript or ""
     return Evidence(metric.observer, {"reference": transcript, "reference_spelled": transcript, **said})
+
+
+def _words_evidence(metric: Metric, clip: Clip, guess: str) -> Evidence:
+    """The evidence of an observer that names these words, each in the place of a word of the clip."""
+    said = [span.label.lower() for span in clip.word_times]
+    guessed = guess.lower().split()
+    ranks = [0 if guessed[place : place + 1] == [word] else NEVER for place, word in enumerate(said)]
+    return Evidence(metric.observer, {"words": said, "ranks": np.array(ranks, np.int64)})

@@ -14,7 +14,7 @@ from tlbench.observing.evidence import Evidence
 
 Arithmetic = Literal["paper", "sound"]
 Direction = Literal["higher", "lower", "none"]
-Reads = Literal["", "sentence", "word", "forced"]
+Reads = Literal["", "sentence", "word", "words", "forced"]
 
 
 def as_is(ratio: np.ndarray) -> np.ndarray:
@@ -86,11 +86,12 @@ class Metric:
         where nothing leaks. "" for any other.
     lowest, highest : float
         Between which every clip's value lies, in the unit shown. A file with another value is refused.
-    reads : "", "sentence", "word" or "forced"
+    reads : "", "sentence", "word", "words" or "forced"
         What the observer reads, which decides how its blind rows are made (:mod:`tlbench.metrics.blind`).
         ``sentence``: the evidence has the texts ``reference`` and ``hypothesis`` (or ``free_hypothesis``,
         ``ctc_hypothesis``), and ``reference_spelled`` if the metric reads that. ``word``: the text ``word`` and the
-        counts ``rank``, ``rank_plain``. ``forced``: a sentence read with teacher forcing. "" for a number that does not
+        counts ``rank``, ``rank_plain``. ``words``: a text in ``words`` and a count in ``ranks`` for each word of a
+        sentence. ``forced``: a sentence read with teacher forcing. "" for a number that does not
         come from reading.
     """
 

@@ -70,7 +70,7 @@ _ALL = (
         "how well lip readers read the videos: errors in words, characters and visemes, and accuracy of words",
         (
             *("wer1/sound", "cer1/sound", "ver/sound", "wer3/sound", "cer3/sound", "ver3/sound"),
-            *("acc/sound", "acc5/sound"),
+            *("acc/sound", "acc5/sound", "acc_aligned/sound"),
         ),
     ),
     Preset(EVERYTHING, "every metric but those of a drive", ()),

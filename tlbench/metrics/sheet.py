@@ -24,6 +24,7 @@ _NEEDS = {
     "audio": "sound",
     "transcript": "transcript",
     "word": "word label",
+    "word_times": "word times",
     "boxes": "face boxes",
     "placements": "mouth landmarks",
     "weights": "checkpoint",

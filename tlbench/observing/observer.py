@@ -43,6 +43,7 @@ class Needs:
     audio: bool = False  # 16 kHz mono samples
     transcript: bool = False
     word: bool = False
+    word_times: bool = False  # of the words of the transcript
     weights: bool = False  # a checkpoint
     source: bool = False  # the picture that the video was generated from
 

@@ -41,9 +41,10 @@ def observe(
     Parameters
     ----------
     clip : Clip
-        With the paths of its videos, and the transcript or word if the observer needs it.
+        With the paths of its videos, and the transcript, word or word times if the observer needs them.
     observer : str
-        ``pixels``, ``syncnet``, ``avhubert``, ``conformer``, ``mvm``, or one that another package brings.
+        ``pixels``, ``syncnet``, ``avhubert``, ``conformer``, ``mvm``, ``mvm-aligned``, or one that another package
+        brings.
     view : str, optional
         One of the observer's views; by default the one its checkpoint was trained with.
     weights : str, optional

@@ -197,6 +197,8 @@ class ObserverRunner:
             key["transcript"] = clip.transcript
         if needs.word:
             key["word"] = clip.word
+        if needs.word_times:
+            key["word_times"] = [[span.label, span.begin_seconds, span.end_seconds] for span in clip.word_times]
         if needs.source:
             key["source"] = content_sha256(clip.source, clip.id, "source picture")
         return key

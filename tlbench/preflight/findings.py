@@ -255,7 +255,13 @@ _KINDS = (
         "alignment-shared", "warning", "copy each clip's own alignment there; the word times of both clips are not used"
     ),
     Kind("bad-alignment", "warning", "copy the alignment from the data set again; its word times are not used"),
-    Kind("no-word-times", "info", "nothing; training that needs word times leaves these clips out"),
+    Kind(
+        "no-word-times",
+        "info",
+        "nothing; ACC aligned, and training that needs word times, leave these clips out",
+        "none",
+        of_dataset=True,
+    ),
     Kind(
         "texts-disagree", "warning", "correct the wrong text; what the observer reads is compared with the transcript"
     ),

@@ -69,7 +69,7 @@ def ranking_metrics(result: Result) -> list[Metric]:
 def reading_metric(result: Result) -> Metric | None:
     """The metric that the page opens with: what a lip reader reads, corrected arithmetic first; else the first one."""
     ranking = ranking_metrics(result)
-    free = [metric for metric in ranking if metric.reads in ("sentence", "word")]
+    free = [metric for metric in ranking if metric.reads in ("sentence", "word", "words")]
     reading = free or [metric for metric in ranking if metric.reads]
     return next((m for m in reading if m.arithmetic == "sound"), next(iter(reading or ranking), None))
 

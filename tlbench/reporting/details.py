@@ -200,6 +200,13 @@ def _readings(evidence: Evidence) -> Iterable[Transcript]:
             read = values.get(name)
             if isinstance(read, str):
                 yield Transcript(evidence.observer, way, steps_of(said, read))
+    words, named = values.get("words"), values.get("predicted")
+    if isinstance(words, list) and isinstance(named, list) and len(words) == len(named):
+        yield Transcript(
+            evidence.observer,
+            "",
+            [word if word == other else [word, other] for word, other in zip(words, named, strict=True)],
+        )
     word, predicted = values.get("word"), values.get("predicted")
     if isinstance(word, str) and isinstance(predicted, str):
         best = values.get("top5")

@@ -177,7 +177,7 @@ class BlindReaders:
         self._guesses: list[BlindReading] = []
         self._learned_from: list[str] = []
         kinds = {metric.reads for metric in metrics if metric.rates_reading}
-        if "sentence" in kinds:
+        if kinds & {"sentence", "words"}:
             known = known_transcripts(selection)
             self._add(blind_sentences(metrics, self._clips, known, seed), known.source)
         if "word" in kinds:

@@ -26,7 +26,7 @@ from tlbench.scoring.options import MetricOptions, RunOptions, default_workers
 from tlbench.scoring.reader_check import with_readers
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import Progress, run
-from tlbench.scoring.setup import Setup, prepare
+from tlbench.scoring.setup import Setup, prepare, timed
 from tlbench.scoring.system_names import CONTROLS_NAME, OUT_NAME, system_names
 from tlbench.scoring.trained_with import with_origin
 
@@ -334,6 +334,7 @@ def begin(
         from tlbench.scoring.system_sheet import draw_system_sheet
 
         draw_system_sheet(dict(zip(names, selections, strict=True)), setup.plan, contact_sheet)
+    selections = [timed(selection, setup) for selection in selections]
     setups = [with_origin(setup, folder) for folder in folders]
     _warn(setup, setups, selections)
     return Job(names, selections, kinds, setup, setups)

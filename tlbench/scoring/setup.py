@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.catalogue import check_declared, known_cards, observer_cards, way_to_get
 from tlbench.checkpoints.weights import Weights, check_names, find_weights
-from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
+from tlbench.datasets.word_times import with_word_times, word_times
 from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.catalogue import all_metrics, find_metrics, named_apart, plain_keys
 from tlbench.metrics.metric import Metric
@@ -108,7 +109,7 @@ def prepare(
         ``sound`` leave out what can't be measured).
     """
     check_precision(options.precision)
-    metrics, left_out = _choose_metrics(selection, measured.metrics)
+    metrics, left_out = _choose_metrics(selection, measured.metrics, measured.weights)
     sets, without_real = _choose_sets(selection, measured)
     left_out += without_real
     chosen_for_clips: tuple[str, ...] = ()
@@ -214,16 +215,22 @@ def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
         check_views(measured.views, observers)
 
 
-def _choose_metrics(selection: Selection, asked: Sequence[str] | None) -> tuple[tuple[Metric, ...], list[str]]:
-    """The metrics asked for, or those that suit the clips, and a line if nothing about reading can be measured."""
+def _choose_metrics(
+    selection: Selection, asked: Sequence[str] | None, given: Mapping[str, Path]
+) -> tuple[tuple[Metric, ...], list[str]]:
+    """The metrics asked for, or those that suit the clips, and a line if nothing about reading can be measured.
+
+    ``given`` are the checkpoints that the user names.
+    """
     if asked is not None:
         return _asked_metrics(selection, asked)
     if selection.drive is not None:
         usual = tuple(metric for metric in all_metrics() if metric.parts)
     else:
         usual = find_metrics(selection.dataset.metrics)
-    suited = tuple(metric for metric in usual if _has_subject(metric, selection.clips))
-    return suited, _without_texts(usual, selection.clips)
+    known = _with_network(usual, selection, given)
+    suited = tuple(metric for metric in known if _has_subject(metric, selection))
+    return suited, _without_texts(known, selection)
 
 
 def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Metric, ...], list[str]]:
@@ -234,7 +241,7 @@ def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Me
     words = [word for word in for_clips if word not in {preset.name for preset in presets if preset.wants}]
     by_word = set(find_metrics(words))
     paired = tuple(m for m in metrics if m in by_word or has_pair(m, selection.clips))
-    fitting = tuple(m for m in paired if m in by_word or _has_subject(m, selection.clips))
+    fitting = tuple(m for m in paired if m in by_word or _has_subject(m, selection))
     left_out = [
         f"{', '.join(absent)} of preset {preset.name} left out: this installation has no such metric"
         for preset in presets
@@ -245,7 +252,8 @@ def _asked_metrics(selection: Selection, asked: Sequence[str]) -> tuple[tuple[Me
         left_out.append(f"{', '.join(dropped)} left out: no clip has a real video")
     if len(fitting) < len(paired):
         dropped = [metric.key for metric in paired if metric not in fitting]
-        left_out.append(f"{', '.join(dropped)} left out: no clip has the transcript or the word that they need")
+        what = "the transcript or the word, or the times of the words,"
+        left_out.append(f"{', '.join(dropped)} left out: no clip has {what} that they need")
     return fitting, left_out
 
 
@@ -269,19 +277,41 @@ def _check_drive(metrics: Iterable[Metric], selection: Selection, sets: Sequence
         raise TlbenchError(f"{wrong[0]} is measured on a drive; make one with `tlbench data drive` and pass --drive")
 
 
-def _has_subject(metric: Metric, clips: Iterable[Clip]) -> bool:
-    """Whether some clip has what the metric's observer needs: a word, or a transcript."""
+def _with_network(metrics: Sequence[Metric], selection: Selection, given: Mapping[str, Path]) -> tuple[Metric, ...]:
+    """Without the metrics whose observer has no published network, and none that is bundled for this data set or given.
+
+    To measure these is nobody's usual wish, and nobody can download what they need.
+    """
+
+    def there(card: Card) -> bool:
+        return card.package is None or selection.dataset.name in card.datasets or card.name in given
+
+    cards = {metric.observer: observer_cards(metric.observer) for metric in metrics}
+    return tuple(metric for metric in metrics if not cards[metric.observer] or any(map(there, cards[metric.observer])))
+
+
+def _has_subject(metric: Metric, selection: Selection) -> bool:
+    """Whether some clip has what the metric's observer needs: a word, or a transcript, or the times of its words."""
     needs = observer_class(metric.observer).needs
+    clips = selection.clips
+    if needs.word_times:
+        return any(word_times(clip, selection.spans(clip)) for clip in clips if clip.transcript)
     if needs.transcript:
         return any(clip.transcript for clip in clips)
     return not needs.word or any(clip.word for clip in clips)
 
 
-def _without_texts(metrics: Iterable[Metric], clips: Sequence[Clip]) -> list[str]:
+def timed(selection: Selection, setup: Setup) -> Selection:
+    """The selection, with the times of the words if an observer of the run needs them."""
+    needed = any(plan.needs.word_times for plan in setup.plan.observers)
+    return with_word_times(selection) if needed else selection
+
+
+def _without_texts(metrics: Iterable[Metric], selection: Selection) -> list[str]:
     """A line that names the metrics of reading, if no clip has a transcript or a word."""
-    if any(clip.transcript or clip.word for clip in clips):
+    if any(clip.transcript or clip.word for clip in selection.clips):
         return []
-    dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, clips))
+    dropped = dict.fromkeys(metric.label for metric in metrics if not _has_subject(metric, selection))
     way_out = CATALOGUE["no-transcripts"].fix.removeprefix("for word error rates ")
     why = "no clip has a transcript, so reading is not measured; to measure it"
     return [f"{', '.join(dropped)} left out: {why} {way_out}"] if dropped else []

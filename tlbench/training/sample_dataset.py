@@ -12,6 +12,7 @@ import numpy as np
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.dataset import Span
 from tlbench.datasets.selection import Selection
+from tlbench.datasets.word_times import with_word_times
 from tlbench.errors import ClipError
 from tlbench.media.audio import read_whole_audio
 from tlbench.media.face_crop import steady
@@ -21,6 +22,7 @@ from tlbench.media.timeline import decoding_key
 from tlbench.media.video_reader import DECODING, KEPT_VIDEO_BYTES, VideoReader
 from tlbench.media.views import Normalise, View, open_view
 from tlbench.observing.face_boxes import BoxRule
+from tlbench.observing.word_window import timed_words
 from tlbench.training.preprocessed import PreprocessedDataset
 from tlbench.training.trainable import NO_LABEL, LabelInventory, TrainingSample
 
@@ -38,11 +40,14 @@ class SampleSpec:
     boxes : BoxRule
         Where face boxes come from.
     needs_audio : bool
+    needs_word_times : bool
+        Whether clips have their word times (``Clip.word_times``). Those without can't be used.
     """
 
     view: View
     boxes: BoxRule
     needs_audio: bool
+    needs_word_times: bool = False
 
     @property
     def uint8_view(self) -> View:
@@ -67,7 +72,8 @@ class SampleDataset(PreprocessedDataset):
     """
 
     def __init__(self, selection: Selection, spec: SampleSpec, cache: Path) -> None:
-        super().__init__(selection, spec.boxes, cache, "lessons")  # the folder's name in caches that exist
+        clips = with_word_times(selection) if spec.needs_word_times else selection
+        super().__init__(clips, spec.boxes, cache, "lessons")  # the folder's name in caches that exist
         self._spec = spec
         self._spans: list[tuple[Span, ...]] = []
         self._label_numbers: dict[str, int] = {}
@@ -75,9 +81,10 @@ class SampleDataset(PreprocessedDataset):
     def label_inventory(self) -> LabelInventory:
         """The texts, words and frame labels of the prepared clips."""
         labels = {span.label for spans in self._spans for span in spans}
+        timed = {span.label.upper() for clip in self.clips for span in clip.word_times}
         return LabelInventory(
             tuple(clip.transcript for clip in self.clips if clip.transcript),
-            tuple(sorted({clip.word for clip in self.clips if clip.word})),
+            tuple(sorted(timed | {clip.word for clip in self.clips if clip.word})),
             tuple(sorted(labels)),
         )
 
@@ -103,6 +110,8 @@ class SampleDataset(PreprocessedDataset):
         }
 
     def _take(self, clip: Clip, arrays: Mapping[str, np.ndarray]) -> int:
+        if self._spec.needs_word_times:
+            timed_words(clip)
         self._spans.append(self.selection.spans(clip))
         return len(arrays["pictures"])
 

@@ -111,8 +111,8 @@ def train_observer(
     Parameters
     ----------
     observer : str
-        ``autoavsr``, ``avhubert``, ``conformer``, ``mvm``, ``syncnet``, or another observer with a ``trainable``;
-        ``wav2lip-sync`` for the sync expert that Wav2Lip is trained with.
+        ``autoavsr``, ``avhubert``, ``conformer``, ``mvm``, ``mvm-aligned``, ``syncnet``, or another observer with a
+        ``trainable``; ``wav2lip-sync`` for the sync expert that Wav2Lip is trained with.
     dataset, data_root, train_split, val_split
         The clips. No other split is read.
     boxes : Path or None
@@ -229,7 +229,7 @@ def _clips(kind: type[Trainable], selection: Selection, view: str, cache: Path) 
     if recipe is None or recipe.alignment:
         raise TlbenchError(f"{kind.observer} can't be trained with the view {quoted(view)}; choose another (--view)")
     boxes, _ = choose_rule(selection.fixed_box, EMBEDDED, 0, {})
-    return SampleDataset(selection, SampleSpec(recipe, boxes, kind.needs_audio), cache)
+    return SampleDataset(selection, SampleSpec(recipe, boxes, kind.needs_audio, kind.needs_word_times), cache)
 
 
 def _prepare(

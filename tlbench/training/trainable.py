@@ -68,7 +68,7 @@ class LabelInventory:
     transcripts : tuple of str
         Of the training clips that have one.
     words : tuple of str
-        The labels of word clips, each once, sorted.
+        The labels of word clips, each once, sorted; of sentences with word times the words, in upper case.
     labels : tuple of str
         The names of the frames' labels: phonemes, or words where only words have times. Empty if nothing has times.
     """
@@ -90,6 +90,8 @@ class Trainable(ABC):
         Key of the metric that decides which checkpoint is the best.
     needs_audio : bool
         Whether training samples need audio.
+    needs_word_times : bool
+        Whether training samples need the times of their words.
     sizes : tuple of str
         Names of the sizes that :meth:`from_scratch` knows.
     """
@@ -97,6 +99,7 @@ class Trainable(ABC):
     observer: ClassVar[str]
     metric: ClassVar[str]
     needs_audio: ClassVar[bool] = False
+    needs_word_times: ClassVar[bool] = False
     sizes: ClassVar[tuple[str, ...]]
 
     @classmethod

@@ -1,0 +1,1 @@
+"""MVM on the words of sentences, each in the frames around it (ACC aligned)."""
