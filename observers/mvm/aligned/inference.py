@@ -80,7 +80,9 @@ class SentenceInference:
         return [self._evidence(state, [next(found) for _ in own]) for state, own in zip(states, windows, strict=True)]
 
     def _evidence(self, state: SentenceState, logits: Sequence[np.ndarray]) -> Evidence:
-        both = [predict_both(*one, label) for one, label in zip(logits, state.labels, strict=True)]
+        both = [
+            predict_both(plain, flipped, label) for (plain, flipped), label in zip(logits, state.labels, strict=True)
+        ]
         alone = [predict(plain, label) for (plain, _), label in zip(logits, state.labels, strict=True)]
         values: dict[str, Value] = {
             "words": state.words,
