@@ -162,7 +162,7 @@ class OriginalAutoAVSR(AutoAVSR):
         with quiet():
             encoder, decoder = original_encoder(model.dims, state), original_decoder(model.dims, state)
             search = original_search(decoder, original_ctc(model.dims, state), len(tokens), beam)
-        return cls(partial(_encoded, model.frontend, model.proj_encoder, encoder), search, tokens, view)
+        return cls(partial(encoded_by, model.frontend, model.proj_encoder, encoder), search, tokens, view)
 
     def start_clip(self, clip: Clip, samples: Any) -> ClipState:
         """The crops of a clip."""
@@ -183,7 +183,7 @@ class OriginalAutoAVSR(AutoAVSR):
         return Evidence("autoavsr", {"hypothesis": self._tokens.text(tokens.tolist()), "tokens": tokens.numpy()})
 
 
-def _encoded(frontend: VisualFrontend | Any, project: nn.Module, encoder: Any, crops: Tensor) -> Tensor:
+def encoded_by(frontend: VisualFrontend | Any, project: nn.Module, encoder: Any, crops: Tensor) -> Tensor:
     """(T, side, side) crops to the (T, C) encoding, without a mask, as the original decodes."""
     encoded: Tensor = encoder(project(frontend(crops[None, :, None])), None)[0][0]
     return encoded
@@ -206,4 +206,4 @@ def _of_clone(
         whole = modules("espnet.nets.pytorch_backend.e2e_asr_conformer").E2E(dims.vocabulary, "video")
         network: Any = loaded(whole, state, "", REPOSITORY)
         search = original_search(network.decoder, network.ctc, dims.vocabulary, beam, modules=modules)
-    return partial(_encoded, network.frontend, network.proj_encoder, network.encoder), search
+    return partial(encoded_by, network.frontend, network.proj_encoder, network.encoder), search

@@ -28,7 +28,7 @@ def check(name: str, path: Path) -> list[OriginalDifference]:
     return found
 
 
-@pytest.mark.parametrize("name", ["syncnet", "conformer", "avhubert"])
+@pytest.mark.parametrize("name", ["syncnet", "conformer", "avhubert", "autoavsr"])
 def test_both_read_the_made_up_clip_alike(name: str, tmp_path: Path) -> None:
     assert check(name, formula_weights(name, tmp_path))
 
