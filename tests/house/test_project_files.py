@@ -148,7 +148,7 @@ def test_a_wheel_that_is_too_large_is_refused(tmp_path: Path) -> None:
         WHEEL_SIZE.main(tmp_path)
 
 
-def test_the_image_gets_all_that_an_installation_reads_and_the_torch_of_the_project(tmp_path: Path) -> None:
+def test_the_image_gets_all_that_an_installation_reads_and_the_torch_of_the_project() -> None:
     text = (ROOT / "Dockerfile").read_text("utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     copied = [name for line in re.findall(r"^COPY (.+) \S+$", text, re.M) for name in line.split()]
