@@ -287,17 +287,17 @@ def test_given_boxes_of_a_clip_must_be_the_same_and_other_clips_may_be_added(cli
             make(other)
 
 
-def test_controls_that_do_not_say_which_files_they_are_of_are_written_again(clips: list[Clip], tmp_path: Path) -> None:
+def test_controls_that_do_not_say_which_files_they_are_of_are_refused_and_kept(
+    clips: list[Clip], tmp_path: Path
+) -> None:
     """Folders of before had a note of their own in place of the log of all generators."""
-    make_controls(clips, tmp_path / "now", ["static"])
-    folder = tmp_path / "before" / "static"
-    (folder / "deep er").mkdir(parents=True)
-    for name in ("control.json", "a.mp4", "deep er/c.mp4"):
+    folder = tmp_path / "static"
+    folder.mkdir()
+    for name in ("control.json", "a.mp4"):
         (folder / name).write_text("of before")
-    make_controls(clips, tmp_path / "before", ["static"])
-    assert sorted(path.name for path in folder.iterdir()) == ["a.mp4", "b.mp4", "deep er", "generation.json"]
-    for clip in clips:
-        assert (folder / f"{clip.id}.mp4").read_bytes() == (tmp_path / "now" / "static" / f"{clip.id}.mp4").read_bytes()
+    with pytest.raises(TlbenchError, match="says that an older tlbench wrote these controls"):
+        make_controls(clips, tmp_path, ["static"])
+    assert sorted(path.name for path in folder.iterdir()) == ["a.mp4", "control.json"]
 
 
 def test_runs_side_by_side_have_logs_of_their_own_and_know_each_others(clips: list[Clip], tmp_path: Path) -> None:

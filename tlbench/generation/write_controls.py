@@ -12,7 +12,7 @@ from typing import Any
 from tlbench.arguments import CountCallback
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.options import DataOptions
-from tlbench.errors import ClipError
+from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.clip_writer import ClipWriter
 from tlbench.generation.controls import CONTROLS, control
 from tlbench.generation.generate_dataset import DEFAULT_WRITING, WriteOptions
@@ -132,7 +132,7 @@ def make_controls(
     stop = Event()
     folders = []
     for kind in chosen:
-        _clear_those_of_before(out / kind.name)
+        _refuse_those_of_before(out / kind.name)
         writer = ClipWriter(kind, options, finder if kind.needs.boxes else None)
         folders.append(writer.folder(out / kind.name, entry, clips, stop=stop, part=part))
     done = write_generated(own, folders, stop=stop, progress=progress)
@@ -145,11 +145,10 @@ def make_controls(
     return {kind.name: out / kind.name for kind in chosen}
 
 
-def _clear_those_of_before(folder: Path) -> None:
-    """Remove the controls of a folder that has no log but a note of before, so that they are written again."""
-    try:
-        (folder / NOTE_OF_BEFORE).unlink()
-    except OSError:
-        return  # there is none, or the folder can't be written, which is told where it is written to
-    for path in folder.rglob("*.mp4"):
-        path.unlink()
+def _refuse_those_of_before(folder: Path) -> None:
+    """Raises TlbenchError for a folder that has no log but a note of before: it is not known which files are ours."""
+    if (folder / NOTE_OF_BEFORE).is_file():
+        raise TlbenchError(
+            f"{folder}: {NOTE_OF_BEFORE} says that an older tlbench wrote these controls; remove the folder, or choose "
+            "another"
+        )
