@@ -283,9 +283,9 @@ def test_each_item_of_a_drive_is_made_by_the_script_and_continued(repository: Pa
             tmp_path / "made" / kind: written for kind in KINDS
         }
     assert not (tmp_path / "made-work").exists()
-    heard = {kind: read_audio(tmp_path / "made" / kind / "a.mp4").astype(float) for kind in KINDS}
-    assert not heard["silent"].any()
-    hertz = {kind: int(np.abs(np.fft.rfft(heard[kind])).argmax() * 16000 / len(heard[kind])) for kind in KINDS[1:]}
+    sounds = {kind: read_audio(tmp_path / "made" / kind / "a.mp4").astype(float) for kind in KINDS}
+    assert not sounds["silent"].any()
+    hertz = {kind: int(np.abs(np.fft.rfft(sounds[kind])).argmax() * 16000 / len(sounds[kind])) for kind in KINDS[1:]}
     assert hertz["matched"] == pytest.approx(300, abs=5)
     assert hertz["mismatched"] in (pytest.approx(600, abs=5), pytest.approx(900, abs=5))
     log = json.loads((tmp_path / "made" / "silent" / "generation.json").read_text())
