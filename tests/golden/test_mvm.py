@@ -131,7 +131,7 @@ def test_clips_are_taken_for_the_originals_words(clip: str, fast: FastMVM, formu
     item = ITEMS[clip]
     recorder = Recorder(fast)
     reader = MVMInference(cast(FastMVM, recorder), LRW, torch.device("cpu"))
-    state = reader.start_clip(Clip(clip), WORDS[item["target"]])
+    state = reader.start(Clip(clip, word=WORDS[item["target"]]), None)
     for frames in VideoReader(CLIPS / f"{clip}.mp4").frames():
         state.update(ClipChunk(frames))
     (evidence,) = reader.compute([state])

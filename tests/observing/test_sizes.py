@@ -349,7 +349,7 @@ def test_every_view_that_cuts_the_frame_by_pixels_says_for_which_size() -> None:
         and next((isinstance(s, CropWindow | CenterCrop) for s in recipe.steps if type(s).__name__ != "Grey"), False)
     }
     assert cutting == {(kind.name, view) for kind, view in WINDOWED}
-    assert len(WINDOWED) == 8
+    assert len(WINDOWED) == 10
 
 
 @pytest.mark.parametrize(("kind", "view"), WINDOWED)

@@ -238,7 +238,7 @@ def test_training_goes_on_from_a_package_with_its_size_and_vocabulary(
     [
         (
             {"observer": "pixels"},
-            "observer 'pixels' can't be trained; choose one of autoavsr, avhubert, conformer, mvm, syncnet",
+            "observer 'pixels' can't be trained; choose one of autoavsr, avhubert, conformer, mvm, mvm-aligned",
         ),
         ({"size": "huge"}, "avhubert has no size 'huge'; there are tiny, small"),
         ({"size": {"encoder_layers": 2, "colour": 3}}, "avhubert can't be built with these dimensions"),

@@ -31,7 +31,8 @@ def test_a_hostile_server_is_one_line(tmp_path: Path, address: str, name: str) -
 def test_an_archive_writes_nothing_elsewhere(tmp_path: Path, name: str) -> None:
     verdict = judge_archive(tmp_path, name, ARCHIVES[name])
     assert verdict.end != "fell short", verdict.why
-    assert (verdict.end == "right") == (name == "good") or name.isdigit()
+    harmless = ("good", "locator of a large end")  # the locator stands behind the archive, where nothing reads it
+    assert (verdict.end == "right") == (name in harmless) or name.isdigit()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "x", ""])
