@@ -77,6 +77,7 @@ def check_demo(folder: Path, printed: str, said: str) -> None:
         assert (folder / "tlbench-demo" / f"report-{name}.html").is_file()
 
 
+@pytest.mark.slow  # more than a minute; CI runs the whole demo after the tests
 def test_what_make_demo_runs_works_on_two_clips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
