@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,10 @@ def test_statistics_give_fid_and_no_kid(clips: dict[str, tuple[np.ndarray, np.nd
 
 def test_a_damaged_or_doubled_file_of_features_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(b"PK no")
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "pipe.zip")
+        with pytest.raises(TlbenchError, match="not a regular file"), FeatureReader([tmp_path / "pipe.zip"]):
+            pass
     good = written(tmp_path / "good.zip", dict(made_features(2, 3)))
     shutil.copy(good, tmp_path / "again.zip")
     for paths, said in (

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.draw_house import ROOT, sources
+from tests.trouble.option_cases import cases_of, path_options, wrong_files
+from tests.trouble.surroundings_cases import CALLS
 from tlbench.cli.main import group
 from tlbench.errors import TlbenchError
 from tlbench.files import JSON, FileKind, file_sha256, open_outside, read_outside
@@ -128,3 +130,16 @@ def test_no_command_waits_for_a_named_pipe(command: list[str], tmp_path: Path, m
     result = CliRunner().invoke(group, [*command, "pipe.json"])
     assert isinstance(result.exception, TlbenchError)
     assert "pipe" in str(result.exception)
+
+
+def test_every_option_that_takes_a_path_is_tried_with_wrong_files() -> None:
+    assert {"--real", "--boxes", "--drive", "--weights", "--subset"} <= set(path_options("score"))
+    tried = {(name, place) for name, place, _ in cases_of(CALLS)}
+    assert {(name, option) for name in CALLS for option in path_options(name)} <= tried
+
+
+@pytest.mark.slow  # minutes: each case is a command
+def test_wrong_files_are_one_line_wherever_a_path_is_taken(tmp_path: Path) -> None:
+    verdicts = list(wrong_files(tmp_path, cases=30, seed=7))
+    assert len(verdicts) == 30
+    assert [verdict for verdict in verdicts if verdict.end == "fell short"] == []

@@ -111,14 +111,18 @@ def test_a_taken_port_and_a_missing_folder_are_one_line(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no Ctrl-C for one process")
-def test_the_command_serves_until_ctrl_c(folder: Path) -> None:
+def test_the_command_serves_until_ctrl_c_and_idle_connections_keep_nobody_out(folder: Path) -> None:
     words = [sys.executable, "-c", "from tlbench.cli.main import main; main()", "view", str(folder), "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:
         assert served.stdout is not None
         line = served.stdout.readline()
         address = next(word for word in line.split() if word.startswith("http")).rstrip(";")
-        with urllib.request.urlopen(address) as answer:
+        port = int(address.rstrip("/").rpartition(":")[2])
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(130)]  # waitress alone takes 100
+        with urllib.request.urlopen(address, timeout=10) as answer:
             assert b"Runs" in answer.read()
+        for connection in idle:
+            connection.close()
         served.send_signal(signal.SIGINT)
         _, err = served.communicate(timeout=60)
     assert "Traceback" not in err

@@ -14,6 +14,7 @@ from tlbench.cli.lines import say
 from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
+from tlbench.serving.addresses import CONNECTIONS_OF_ONE
 
 if TYPE_CHECKING:
     from tlbench.scoring.result import Result
@@ -133,7 +134,7 @@ def new(
 @click.option(
     "--connections",
     type=WholeNumber(1, 1000),
-    default=200,
+    default=CONNECTIONS_OF_ONE,
     show_default=True,
     metavar="N",
     help="Connections of one address at the same time; the one that has waited longest is closed for a new one.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+CONNECTIONS_OF_ONE = 200  # of one address at the same time: a room of fifty people with four connections each
+
 
 def network(address: str) -> str:
     """Whom an address belongs to: itself in IPv4, its 64 bits of network in IPv6, of which one machine has all."""

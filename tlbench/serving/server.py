@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from waitress.adjustments import Adjustments
 
-from tlbench.serving.addresses import is_loopback
+from tlbench.serving.addresses import CONNECTIONS_OF_ONE, is_loopback
 from tlbench.serving.connections import LimitedServer
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 MAX_HEADERS = 16 * 1024  # bytes
 MAX_REQUEST = 64 * 1024  # bytes after the headers
 CONNECTIONS = 1000  # at the same time; with MAX_HEADERS and MAX_REQUEST 80 MB at worst
-CONNECTIONS_OF_ONE = 200  # of one address: a room of fifty people with four connections each
 NEVER = 1 << 62  # for limits of waitress that others replace
 
 

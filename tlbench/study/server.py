@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlbench.errors import TlbenchError
 from tlbench.owner import owned
-from tlbench.serving.addresses import is_loopback
+from tlbench.serving.addresses import CONNECTIONS_OF_ONE, is_loopback
 from tlbench.serving.listening import listening
 from tlbench.study.store import Store
 
@@ -20,7 +20,7 @@ def serve_study(
     port: int = 8000,
     name: str | None = None,
     *,
-    connections_of_one: int = 200,
+    connections_of_one: int = CONNECTIONS_OF_ONE,
     take_over: bool = False,
     ready: Callable[[str], None],
 ) -> None:
