@@ -13,9 +13,11 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A loaded machine is slow now and then; that is no property of the code under test.
-settings.register_profile("tlbench", deadline=None)
-settings.load_profile("tlbench")
+# A loaded machine is slow now and then; that is no property of the code under test. The same examples in every run, so
+# that a change is never blamed for what was there before it; HYPOTHESIS_PROFILE=search looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 ROOT = Path(__file__).parents[1]
 

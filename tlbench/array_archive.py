@@ -5,15 +5,13 @@ NumPy allocates what an array's header says before it reads, and unpacks a membe
 
 from __future__ import annotations
 
-import lzma
 import math
-import zlib
 from typing import IO
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
-from tlbench.zip_directory import check_directory
+from tlbench.zip_files import damage_as_bad_zip, open_zip
 
 MOST_HEADER_BYTES = 10_000  # NumPy's own limit for the text before the numbers
 MOST_DIRECTORY_BYTES = 2**20  # of a few arrays
@@ -53,8 +51,7 @@ def check_array(member: IO[bytes], info: ZipInfo) -> tuple[tuple[int, ...], bool
 
 def open_archive(file: IO[bytes], most_bytes: int = MOST_DIRECTORY_BYTES) -> ZipFile:
     """The zip file; ``most_bytes`` is of its list of files. Raises BadZipFile or OSError."""
-    check_directory(file, most_bytes)
-    return ZipFile(file)
+    return open_zip(file, most_bytes)
 
 
 def read_array(archive: ZipFile, name: str, most_bytes: int) -> np.ndarray:
@@ -70,16 +67,13 @@ def read_array(archive: ZipFile, name: str, most_bytes: int) -> np.ndarray:
 
     Raises
     ------
-    KeyError, ValueError, OSError, EOFError, BadZipFile
+    KeyError, ValueError, OSError, BadZipFile
         If it is not there, is too large, or is damaged.
     """
     info = archive.getinfo(name)
     if info.file_size > most_bytes:
         raise ValueError(f"{name:.60} has {info.file_size:,} bytes, at most {most_bytes:,} are read")
-    try:
-        with archive.open(info) as member:
-            shape, by_columns, dtype = check_array(member, info)
-            content = member.read()
-    except (NotImplementedError, RuntimeError, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(f"{name:.60} is encrypted, packed in another way, or damaged") from error
+    with damage_as_bad_zip(), archive.open(info) as member:
+        shape, by_columns, dtype = check_array(member, info)
+        content = member.read()
     return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")

@@ -20,7 +20,7 @@ else:
 ROOT = Path(__file__).parents[2]
 FOUNDATION = {
     *("tlbench.arguments", "tlbench.document", "tlbench.downloads", "tlbench.errors", "tlbench.files"),
-    *("tlbench.array_archive", "tlbench.html_pages", "tlbench.zip_directory"),
+    *("tlbench.array_archive", "tlbench.html_pages", "tlbench.zip_files"),
     *("tlbench.files_of_before", "tlbench.json_fields", "tlbench.json_input", "tlbench.litter", "tlbench.names"),
     *("tlbench.owner", "tlbench.owner_card", "tlbench.plugins"),
     "tlbench.statistics",

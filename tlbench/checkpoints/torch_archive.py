@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from tlbench.files import WEIGHTS, open_outside
-from tlbench.zip_directory import check_directory
+from tlbench.zip_files import damage_as_bad_zip, open_zip
 
 from .pickle_limits import MOST_PICKLE_BYTES
 from .pickle_records import BrokenPickleError, Storage, TensorSlice
@@ -127,8 +127,7 @@ def open_archive(path: Path, inert: Collection[str] = (), mentioned: Collection[
 
 def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
     try:
-        check_directory(file, MOST_DIRECTORY_BYTES)
-        with zipfile.ZipFile(file) as archive:
+        with damage_as_bad_zip(), open_zip(file, MOST_DIRECTORY_BYTES) as archive:
             entries = {info.filename: info for info in archive.infolist()}
             if len(entries) > MOST_ENTRIES:
                 raise BrokenPickleError(f"a zip file of {len(entries):,} entries")
@@ -147,7 +146,7 @@ def _open_zip(path: Path, file: IO[bytes], reader: Unpickler) -> Archive:
             if byte_order is not None and (byte_order.file_size > 6 or archive.read(byte_order) != b"little"):
                 raise BrokenPickleError("big-endian numbers")
             tree = reader.read(io.BytesIO(archive.read(f"{folder}data.pkl")))
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError, struct.error) as error:
+    except (zipfile.BadZipFile, ValueError) as error:
         raise BrokenPickleError(str(error)) from error
     used = {key: entries[name] for key in reader.storages if (name := f"{folder}data/{key}") in entries}
     spans = {key: _zip_span(file, info) for key, info in used.items()}

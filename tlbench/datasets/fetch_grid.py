@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import re
 import shutil
 import stat
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +16,7 @@ from tlbench.downloads import Progress, Wanted, download, end_part
 from tlbench.errors import TlbenchError, did_you_mean, one_line
 from tlbench.litter import remove_litter, temporary_name
 from tlbench.owner import owned
-from tlbench.zip_directory import check_directory
+from tlbench.zip_files import damage_as_bad_zip, open_zip
 
 # Zenodo record 3625687, CC BY 4.0: alignments.zip and one archive per speaker. There is no video of speaker 21.
 ADDRESS = "https://zenodo.org/records/3625687/files/{name}.zip?download=1"
@@ -107,7 +105,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     """Unpack into a temporary folder and rename it, so that a folder with this name is always complete."""
     unfinished = folder.with_name(temporary_name(".new", folder.name))
     try:
-        with archive.open("rb") as file, ZipFile(checked_archive(file)) as packed:
+        with archive.open("rb") as file, damage_as_bad_zip(), open_archive(file) as packed:
             wanted = _wanted(packed, folder.name)
             if not wanted:
                 raise TlbenchError(
@@ -128,15 +126,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         if folder.is_dir():  # single clips of it were fetched before
             shutil.rmtree(folder)
         os.replace(unfinished, folder)
-    except (
-        BadZipFile,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        UnicodeDecodeError,
-        zlib.error,
-        lzma.LZMAError,
-    ) as error:  # NotImplementedError and RuntimeError: an unknown compression, or encrypted
+    except BadZipFile as error:
         archive.unlink()
         why = f"{one_line(str(error)):.120}"
         raise TlbenchError(
@@ -146,10 +136,9 @@ def _unpack(archive: Path, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def checked_archive(file: BinaryIO) -> BinaryIO:
-    """The file, for ZipFile. Raises BadZipFile if it can't be an archive of GRID."""
-    check_directory(file, MOST_DIRECTORY_BYTES)
-    return file
+def open_archive(file: BinaryIO) -> ZipFile:
+    """The zip file of a speaker. Raises BadZipFile if it can't be one of GRID's."""
+    return open_zip(file, MOST_DIRECTORY_BYTES)
 
 
 def videos_in(packed: ZipFile, name: str) -> dict[str, ZipInfo]:

@@ -153,7 +153,7 @@ class FeatureReader:
         archive, path = self._places[name]
         try:
             array = read_array(archive, name, MOST_BYTES)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from error
         if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
             raise _damaged(path, ValueError(f"{array.dtype} of shape {array.shape}"))

@@ -98,7 +98,7 @@ def _statistics(path: Path) -> Statistics:
         with open_outside(path, ARRAY) as file, open_archive(file) as archive:
             mean, covariance = (_numbers(archive, name) for name in ("mu", "sigma"))
             count = int(_numbers(archive, "n")) if "n.npy" in archive.namelist() else None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise TlbenchError(
             f"--real {path}: no statistics with mu and sigma, as pytorch-fid writes them ({shortened(str(error))}); "
             "pass such an .npz file, or a folder of videos"

@@ -24,6 +24,7 @@ from tlbench.files import PREPROCESSED, atomic_path, open_outside
 from tlbench.litter import remove_litter
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder, BoxRule
+from tlbench.zip_files import damage_as_bad_zip
 
 
 class PreprocessedDataset(ABC):
@@ -146,7 +147,7 @@ def _check_members(file: BinaryIO) -> None:
         for info in archive.infolist():
             if info.compress_type != ZIP_STORED:
                 raise ValueError(f"{info.filename:.60} is packed")
-            with archive.open(info) as member:
+            with damage_as_bad_zip(), archive.open(info) as member:
                 check_array(member, info)
     file.seek(0)
 
