@@ -92,7 +92,7 @@ def truth(value: Any, name: str) -> bool:
     return value
 
 
-def listed(value: Any, name: str, length: int | None = None, most: int | None = None) -> list[Any]:
+def entries_of(value: Any, name: str, length: int | None = None, most: int | None = None) -> list[Any]:
     """A list, of exactly ``length`` or at most ``most`` entries if given."""
     if not isinstance(value, list):
         raise TypeError(f"{name} must be a list, got {quoted(value)}")

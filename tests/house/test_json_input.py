@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.draw_house import ROOT, sources
-from tlbench.json_fields import clip_id, count, finite, listed, name_text, text, truth
+from tlbench.json_fields import clip_id, count, entries_of, finite, name_text, text, truth
 from tlbench.json_input import parse_json
 
 numbers = st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False)
@@ -83,13 +83,13 @@ def test_a_field_beyond_its_limits_names_itself_and_what_it_has(reading: object,
 
 
 def test_lists_have_their_length_and_a_limit() -> None:
-    assert listed([1, 2], "x", length=2, most=2) == [1, 2]
+    assert entries_of([1, 2], "x", length=2, most=2) == [1, 2]
     for value, length, most in (([1], 2, None), ([1, 2, 3], None, 2)):
         with pytest.raises(ValueError, match=r"x has . entries"):
-            listed(value, "x", length, most)
+            entries_of(value, "x", length, most)
     for value in ("ab", {"a": 1}, None):
         with pytest.raises(TypeError, match="x must be a list"):
-            listed(value, "x")
+            entries_of(value, "x")
 
 
 def test_names_are_composed_as_unicode_recommends() -> None:

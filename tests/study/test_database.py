@@ -13,7 +13,7 @@ import pytest
 from tests.factories.study_factory import make_study, make_videos
 from tlbench.errors import TlbenchError
 from tlbench.study import database, store
-from tlbench.study.database import FILE_NAME
+from tlbench.study.database import FILE_NAME, PLAN_HASH
 from tlbench.study.new_study import NewStudy
 from tlbench.study.served_videos import HASHES, ServedVideos
 from tlbench.study.store import Store, StudyStep
@@ -99,6 +99,30 @@ def test_what_is_no_study_any_more_is_refused(folder: Path, statement: str) -> N
         connection.execute(statement)
     with pytest.raises(TlbenchError, match=r"damaged \(.*\); restore it from a copy"):
         Store(folder)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE study SET seed = seed + 1",
+        "UPDATE videos SET wanted = wanted % 5 + 1 WHERE task = 'check'",
+        "UPDATE trials SET video = (SELECT max(id) FROM videos) WHERE participant = 1 AND position = 1",
+        "UPDATE participants SET code = 'AAAAAAAA' WHERE number = 3",
+    ],
+)
+def test_a_plan_that_could_be_one_and_is_not_that_of_new_is_refused(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(TlbenchError, match=r"damaged \(not the plan that `study new` made.*restore it from a copy"):
+        Store(folder)
+
+
+def test_a_study_made_before_plans_had_a_hash_is_served(folder: Path) -> None:
+    (folder / PLAN_HASH).unlink()
+    with closing(sqlite3.connect(folder / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE study SET seed = seed + 1")
+    with Store(folder) as opened:
+        assert opened.step(0) is not None
 
 
 def test_every_answer_is_forced_to_disk_before_it_is_confirmed(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tlbench.errors import TlbenchError
-from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_not_finite
+from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_tensor_not_finite
 
 RULE = DivergenceGuardConfig(limit=30.0, window=3, patience=2)
 
@@ -73,8 +73,8 @@ def test_a_saved_state_resets_the_count_and_a_rollback_forgets_recent_losses() -
 
 def test_the_first_tensor_that_is_not_finite_is_named() -> None:
     tensors = {"steps": torch.tensor([1]), "a": torch.zeros(2), "b": torch.tensor([1.0, math.nan])}
-    assert first_not_finite(tensors) == "b"
-    assert first_not_finite({"a": torch.ones(3)}) is None
+    assert first_tensor_not_finite(tensors) == "b"
+    assert first_tensor_not_finite({"a": torch.ones(3)}) is None
 
 
 @pytest.mark.parametrize("seed", range(10))

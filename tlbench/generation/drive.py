@@ -20,7 +20,7 @@ from tlbench.datasets.options import DataOptions
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError, quoted, shortened
 from tlbench.files import FileKind, file_sha256, read_outside
-from tlbench.json_fields import clip_id, count, fields_of, finite, listed, name_text
+from tlbench.json_fields import clip_id, count, entries_of, fields_of, finite, name_text
 from tlbench.json_input import parse_json
 from tlbench.observing.cache import content_sha256
 
@@ -171,7 +171,8 @@ def _parsed(raw: bytes, file: Path) -> Drive:
         raise ValueError(f"schema {quoted(data['schema'])}, this tlbench reads {SCHEMA!r}")
     videos, sounds = (_hashes(data[name], name) for name in ("videos", "sounds"))
     items = tuple(
-        _item(fields_of(item, "an item"), videos, sounds) for item in listed(data["items"], "items", most=MOST_ITEMS)
+        _item(fields_of(item, "an item"), videos, sounds)
+        for item in entries_of(data["items"], "items", most=MOST_ITEMS)
     )
     drive = Drive(
         file.parent,

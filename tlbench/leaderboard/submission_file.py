@@ -15,7 +15,7 @@ from tlbench.checkpoints.catalogue import check_declared
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import BOARD_RECORD, read_outside
-from tlbench.json_fields import listed, name_text, optional_name
+from tlbench.json_fields import entries_of, name_text, optional_name
 from tlbench.json_input import parse_json
 from tlbench.leaderboard.submission import Computed, Figure, Published, Submission, weights_of
 from tlbench.leaderboard.submission_checks import check_computed, check_published
@@ -233,7 +233,7 @@ def _read_published(data: Mapping[str, Any]) -> Published:
     if not data["figures"]:
         raise TlbenchError("a published record needs a list of figures")
     figures = []
-    for item in listed(data["figures"], "figures", most=MOST_FIGURES):
+    for item in entries_of(data["figures"], "figures", most=MOST_FIGURES):
         if not isinstance(item, dict):
             raise TlbenchError(f"figure {quoted(item)} is not an object")
         _check_fields(item, {"metric", "value", "table"}, "figure")

@@ -12,7 +12,7 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, quoted
-from tlbench.json_fields import count, fields_of, listed, name_text, text
+from tlbench.json_fields import count, entries_of, fields_of, name_text, text
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding
 
@@ -156,11 +156,11 @@ def _decode(name: str, value: Any) -> Value:
         dtype = np.dtype("<" + value["dtype"])
         if dtype.kind not in "fiub":
             raise ValueError(f"evidence of dtype {dtype} is not read")
-        shape = tuple(count(size, "shape") for size in listed(value["shape"], "shape", most=MOST_DIMENSIONS))
+        shape = tuple(count(size, "shape") for size in entries_of(value["shape"], "shape", most=MOST_DIMENSIONS))
         array: np.ndarray = np.frombuffer(base64.b64decode(value["base64"], validate=True), dtype=dtype)
         return np.array(array.reshape(shape))
     if isinstance(value, list):
-        return [_decode_text(name, item) for item in listed(value, name, most=MOST_TEXTS)]
+        return [_decode_text(name, item) for item in entries_of(value, name, most=MOST_TEXTS)]
     return value if value is None or isinstance(value, (bool, int, float)) else _decode_text(name, value)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from tlbench.errors import ClipError, one_line, quoted
-from tlbench.json_fields import fields_of, listed, optional_text, text
+from tlbench.json_fields import entries_of, fields_of, optional_text, text
 
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
@@ -70,7 +70,7 @@ class Finding:
         if level not in LEVELS:
             raise ValueError(f"not a finding: its level is {quoted(level)}")
         code, message, fix = (one_line(_said(about[field], field)) for field in ("code", "message", "fix"))
-        observers = listed(about.get("observers", []), "observers of a finding", most=MOST_OBSERVERS)
+        observers = entries_of(about.get("observers", []), "observers of a finding", most=MOST_OBSERVERS)
         return cls(cast(Level, level), clip, code, message, fix, tuple(text(who, "observer") for who in observers))
 
 

@@ -13,7 +13,7 @@ from tlbench.comparison.compare import compare
 from tlbench.document import counted
 from tlbench.errors import ClipError, TlbenchError, quoted
 from tlbench.files import JSON, read_outside, write_text_atomically
-from tlbench.json_fields import listed
+from tlbench.json_fields import entries_of
 from tlbench.json_input import parse_json
 from tlbench.preflight.check import SCHEMA as CHECK_SCHEMA
 from tlbench.preflight.findings import Finding
@@ -256,6 +256,6 @@ def read_findings(path: Path) -> list[Finding]:
             "run `tlbench check --json`"
         )
     try:
-        return [Finding.from_json(item) for item in listed(data["findings"], "findings", most=MOST_FINDINGS)]
+        return [Finding.from_json(item) for item in entries_of(data["findings"], "findings", most=MOST_FINDINGS)]
     except (KeyError, TypeError, ValueError) as error:
         raise TlbenchError(f"{path}: a damaged check ({error}); run `tlbench check --json` again") from error

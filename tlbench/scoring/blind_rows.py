@@ -13,7 +13,7 @@ from math import isclose
 from typing import Any, Literal, cast, get_args
 
 from tlbench.errors import quoted
-from tlbench.json_fields import count, fields_of, finite, listed, name_text, optional_finite, text, truth
+from tlbench.json_fields import count, entries_of, fields_of, finite, name_text, optional_finite, text, truth
 from tlbench.metrics.blind import BlindReading
 from tlbench.metrics.metric import Metric
 from tlbench.observing.clip_info import ClipInfo
@@ -228,7 +228,7 @@ def read_blind(data: Mapping[str, Any], result: Result, rows: Sequence[Result]) 
         if values is None or not (_same(values.system, verdict.value) and _same(values.blind, verdict.blind_value)):
             raise ValueError(f"the blind verdict on {key} states other values than its tallies give")
     probe = data["probe"]
-    sources = listed(data["learned_from"], "learned_from", most=MOST_SOURCES)
+    sources = entries_of(data["learned_from"], "learned_from", most=MOST_SOURCES)
     return Blind(
         tuple(text(source, "learned_from") for source in sources),
         tuple(rows),
@@ -246,7 +246,7 @@ def _read_probe(data: Mapping[str, Any]) -> Probe:
     }
     unreadable = {
         name_text(name, "observer"): tuple(
-            name_text(key, "metric") for key in listed(keys, "unreadable", most=MOST_SOURCES)
+            name_text(key, "metric") for key in entries_of(keys, "unreadable", most=MOST_SOURCES)
         )
         for name, keys in fields_of(data["unreadable"], "unreadable").items()
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlbench.errors import TlbenchError, quoted, shortened
-from tlbench.json_fields import count, fields_of, listed
+from tlbench.json_fields import count, entries_of, fields_of
 from tlbench.metrics.tally import ErrorTally
 from tlbench.metrics.text import align, spoken
 from tlbench.metrics.visemes import VISEMES, phonemes, visemes
@@ -196,5 +196,5 @@ def _viseme(name: str) -> str:
 
 
 def _share(item: Any) -> Share:
-    said, substituted, deleted = (count(value, "a count") for value in listed(item, "a breakdown", length=3))
+    said, substituted, deleted = (count(value, "a count") for value in entries_of(item, "a breakdown", length=3))
     return Share(said, substituted, deleted)

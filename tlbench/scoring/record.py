@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import RECORD_LINE_BYTES, RECORDS, open_outside, unwritable
-from tlbench.json_fields import clip_id, fields_of, listed, name_text, optional_count, optional_name, text
+from tlbench.json_fields import clip_id, entries_of, fields_of, name_text, optional_count, optional_name, text
 from tlbench.json_input import parse_json
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence
@@ -91,12 +91,12 @@ class ClipRecord:
                 "(with the same cache, only what changed is observed again)"
             )
         try:
-            findings = listed(data.get("findings", []), "findings", most=MOST_FINDINGS)
+            findings = entries_of(data.get("findings", []), "findings", most=MOST_FINDINGS)
             return cls(
                 info=_read_info(data),
                 evidence=_read_evidence(data["evidence"]),
                 failures=read_failures(data["failures"]),
-                notes=tuple(text(note, "note") for note in listed(data["notes"], "notes", most=MOST_FINDINGS)),
+                notes=tuple(text(note, "note") for note in entries_of(data["notes"], "notes", most=MOST_FINDINGS)),
                 findings=tuple(map(Finding.from_json, findings)),
             )
         except KeyError as error:
@@ -132,7 +132,7 @@ def read_failures(data: Any) -> dict[str, Failure]:
     """Failures of a clip from their JSON, ``{observer: [code, message]}``. Raises ValueError if it is malformed."""
     found = {}
     for who, why in fields_of(data, "failures").items():
-        code, message = listed(why, "failure", length=2)
+        code, message = entries_of(why, "failure", length=2)
         found[name_text(who, "observer")] = Failure(name_text(code, "failure code"), text(message, "failure message"))
     return found
 

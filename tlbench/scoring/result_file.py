@@ -17,9 +17,9 @@ from tlbench.json_fields import (
     LARGEST,
     clip_id,
     count,
+    entries_of,
     fields_of,
     finite,
-    listed,
     name_text,
     optional_count,
     optional_name,
@@ -135,7 +135,7 @@ def _from_json(
     data: Mapping[str, Any], known: Mapping[str, Metric], roles: tuple[Role, ...] = ("system", "control")
 ) -> Result:
     clips = fields_of(data["clips"], "clips")
-    clip_count = len(listed(clips["id"], "clips.id", most=MOST_CLIPS))
+    clip_count = len(entries_of(clips["id"], "clips.id", most=MOST_CLIPS))
     metrics, protocols, intervals = [], {}, {}
     tallies: list[dict[str, Tally]] = [{} for _ in range(clip_count)]
     for key, item in fields_of(data["metrics"], "metrics").items():
@@ -175,8 +175,10 @@ def _from_json(
         role=cast(Role, data["role"]),
         provenance=data["provenance"],
         trained_with=_names(data, "trained_with"),
-        remarks=tuple(text(remark, "remark") for remark in listed(data.get("remarks", []), "remarks", most=MOST_TEXTS)),
-        findings=tuple(map(Finding.from_json, listed(data.get("findings", []), "findings", most=MOST_CLIPS))),
+        remarks=tuple(
+            text(remark, "remark") for remark in entries_of(data.get("remarks", []), "remarks", most=MOST_TEXTS)
+        ),
+        findings=tuple(map(Finding.from_json, entries_of(data.get("findings", []), "findings", most=MOST_CLIPS))),
         not_checked=_names(data, "not_checked"),
         strict=truth(data.get("strict", False), "strict"),
         sets=read_sets(data.get("sets", {}), count(data["expected"], "expected")),
@@ -186,13 +188,13 @@ def _from_json(
     if data.get("blind") is None:
         return result
     blind = fields_of(data["blind"], "blind")
-    rows = [_blind_row(row, data, known) for row in listed(blind["rows"], "blind.rows", most=MOST_BLIND_ROWS)]
+    rows = [_blind_row(row, data, known) for row in entries_of(blind["rows"], "blind.rows", most=MOST_BLIND_ROWS)]
     return replace(result, blind=read_blind(blind, result, rows))
 
 
 def _names(data: Mapping[str, Any], field: str) -> tuple[str, ...]:
     """A list of names, which files of before may lack."""
-    return tuple(name_text(name, field) for name in listed(data.get(field, []), field, most=MOST_TEXTS))
+    return tuple(name_text(name, field) for name in entries_of(data.get(field, []), field, most=MOST_TEXTS))
 
 
 def _read_clips(clips: Mapping[str, Any], tallies: Sequence[Mapping[str, Tally]]) -> tuple[ClipScore, ...]:
@@ -200,7 +202,7 @@ def _read_clips(clips: Mapping[str, Any], tallies: Sequence[Mapping[str, Tally]]
     total = len(tallies)
 
     def column(name: str) -> list[Any]:
-        return listed(clips[name], f"clips.{name}", length=total)
+        return entries_of(clips[name], f"clips.{name}", length=total)
 
     absent = [None] * total
     columns = [column(name) for name in ("id", "speaker", "generated_sha256", "reference_sha256", "frames")]
@@ -219,10 +221,10 @@ def _read_clips(clips: Mapping[str, Any], tallies: Sequence[Mapping[str, Tally]]
             ),
             tallies=tallies[i],
             failures=read_failures(failures.get(str(i), {})),
-            notes=tuple(text(note, "note") for note in listed(notes.get(str(i), []), "notes", most=MOST_TEXTS)),
+            notes=tuple(text(note, "note") for note in entries_of(notes.get(str(i), []), "notes", most=MOST_TEXTS)),
             findings=tuple(
                 replace(Finding.from_json(item), clip=own)
-                for item in listed(findings.get(str(i), []), "findings", most=MOST_TEXTS)
+                for item in entries_of(findings.get(str(i), []), "findings", most=MOST_TEXTS)
             ),
         )
         for i, (identity, speaker, generated, reference, frames, word, frames_expected) in enumerate(
@@ -338,7 +340,7 @@ def _read_tallies(key: str, item: Mapping[str, Any], clip_count: int) -> list[tu
     kind = kinds[item["tally"]]
     columns = []
     for f in fields(kind):
-        column = listed(item["fields"][f.name], f"{key}: {f.name}")
+        column = entries_of(item["fields"][f.name], f"{key}: {f.name}")
         kinds_of_number = {int} if f.type in (int, "int") else {int, float}
         if len(column) != clip_count:
             raise ValueError(f"{key}: {len(column)} values of {f.name} for {clip_count} clips")

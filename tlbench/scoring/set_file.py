@@ -9,9 +9,9 @@ from typing import Any
 from tlbench.errors import TlbenchError, quoted
 from tlbench.json_fields import (
     count,
+    entries_of,
     fields_of,
     finite,
-    listed,
     optional_count,
     optional_finite,
     optional_name,
@@ -65,11 +65,11 @@ def _numbers(key: str, own: Mapping[str, Any]) -> dict[str, Any]:
         "unit": optional_name(own["unit"], f"{key}: unit"),
         "without_each": tuple(
             finite(value, f"{key}: without_each")
-            for value in listed(own["without_each"], f"{key}: without_each", most=MOST_GROUPS)
+            for value in entries_of(own["without_each"], f"{key}: without_each", most=MOST_GROUPS)
         ),
         "group_sizes": tuple(
             count(value, f"{key}: group_sizes")
-            for value in listed(own["group_sizes"], f"{key}: group_sizes", most=MOST_GROUPS)
+            for value in entries_of(own["group_sizes"], f"{key}: group_sizes", most=MOST_GROUPS)
         ),
         "groups_sha256": _hash(own["groups_sha256"], f"{key}: groups_sha256"),
         "features_sha256": _hash(own["features_sha256"], f"{key}: features_sha256"),

@@ -22,7 +22,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, shortened
 from tlbench.files import JSON, file_size, read_outside, unwritable, write_bytes_atomically
-from tlbench.json_fields import clip_id, count, fields_of, listed, name_text, text
+from tlbench.json_fields import clip_id, count, entries_of, fields_of, name_text, text
 from tlbench.json_input import parse_json
 from tlbench.litter import temporary_name
 from tlbench.metrics.blind import BlindReading
@@ -247,7 +247,7 @@ def read_plan(run: Path) -> ShardPlan:
             "that made the shards, or score them again"
         )
     try:
-        ids = tuple(text(one, "id") for one in listed(data["ids"], "ids", most=MOST_CLIPS))
+        ids = tuple(text(one, "id") for one in entries_of(data["ids"], "ids", most=MOST_CLIPS))
         for one in ids:
             clip_id(one, "id")
         return ShardPlan(
@@ -303,7 +303,8 @@ def read_summary(run: Path, shard: Shard, plan: ShardPlan) -> ShardSummary | Non
             if data["readings"] is None
             else Readings(
                 tuple(
-                    text(one, "learned_from") for one in listed(data["learned_from"], "learned_from", most=MOST_TEXTS)
+                    text(one, "learned_from")
+                    for one in entries_of(data["learned_from"], "learned_from", most=MOST_TEXTS)
                 ),
                 tuple(_read_readings(data["readings"])),
             ),
@@ -339,7 +340,7 @@ def _without_intervals(result: Result) -> Result:
 
 
 def _read_readings(data: Any) -> Iterator[BlindReading]:
-    for item in listed(data, "readings", most=MOST_TEXTS):
+    for item in entries_of(data, "readings", most=MOST_TEXTS):
         row = parse_result(fields_of(item, "reading"))
         tallies = {
             metric.key: {clip.id: clip.tallies[metric.key] for clip in row.clips if metric.key in clip.tallies}

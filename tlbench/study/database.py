@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from tlbench.errors import TlbenchError
+from tlbench.files import TEXT, read_outside
 
 FILE_NAME = "study.sqlite"
+PLAN_HASH = "plan.sha256"  # next to it: SQLite has no checksums, and a changed trial is a valid one
 APPLICATION_ID = 0x746C6273  # "tlbs": the field of SQLite files that names their application
 VERSION = 1
 BUSY_SECONDS = 2.0  # that a request waits for another process, such as a second server
@@ -55,6 +58,14 @@ CREATE TABLE replies (
 );
 """
 
+
+# What `study new` writes and nothing changes
+_PLAN = (
+    "SELECT * FROM study",
+    "SELECT * FROM videos ORDER BY id",
+    "SELECT * FROM participants ORDER BY number",
+    "SELECT participant, position, video, offered FROM trials ORDER BY participant, position",
+)
 
 # Rows that no study has, and what they mean
 _WRONG = {
@@ -113,6 +124,15 @@ def open_database(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def plan_sha256(connection: sqlite3.Connection) -> str:
+    """Hex SHA-256 of a study but for its answers. Raises sqlite3.Error if it can't be read."""
+    digest = hashlib.sha256()
+    for query in _PLAN:
+        for row in connection.execute(query):
+            digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
 def _close(connection: sqlite3.Connection | None) -> None:
     if connection is not None:
         connection.close()
@@ -129,8 +149,18 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise TlbenchError(f"{path}: a study of version {version}, this tlbench has version {VERSION}; {remedy}")
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     damage = "its last page is cut" if path.stat().st_size % page_bytes else _damage(connection)
+    plan = path.with_name(PLAN_HASH)
+    if not damage and plan.exists() and _first_line(plan) != plan_sha256(connection):
+        damage = f"not the plan that `study new` made, says {PLAN_HASH}"
     if damage:
         raise TlbenchError(f"{path}: damaged ({damage:.120}); restore it from a copy")
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return (read_outside(path, TEXT).decode("ascii", "replace").splitlines() or [""])[0]
+    except OSError as error:
+        raise TlbenchError(f"{path}: can't be read ({error.strerror or error}); restore it from a copy") from error
 
 
 def _damage(connection: sqlite3.Connection) -> str:

@@ -18,7 +18,17 @@ from threading import Lock
 from tlbench.errors import TlbenchError, quoted
 from tlbench.metrics.opinion import SCALES
 from tlbench.study.answers import Answers, Check, Score, TranscriptionAnswer
-from tlbench.study.database import APPLICATION_ID, BUSY_SECONDS, FILE_NAME, MAX_REPLY, SCHEMA, VERSION, open_database
+from tlbench.study.database import (
+    APPLICATION_ID,
+    BUSY_SECONDS,
+    FILE_NAME,
+    MAX_REPLY,
+    PLAN_HASH,
+    SCHEMA,
+    VERSION,
+    open_database,
+    plan_sha256,
+)
 from tlbench.study.plan import Task, Trial
 
 CLOSING_SECONDS = 0.5  # that the end of the server waits for an answer that is being written
@@ -100,7 +110,10 @@ def create(
     codes: Sequence[str],
     plans: Sequence[Sequence[Trial]],
 ) -> None:
-    """Write the database of a new study: ``plans`` has the trials of each participant, ``codes`` the codes."""
+    """Write the database of a new study: ``plans`` has the trials of each participant, ``codes`` the codes.
+
+    The hash of all that is written lies next to it, in ``PLAN_HASH``.
+    """
     ids = {(video.task, video.condition, video.clip): video.id for video in videos}
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -126,6 +139,7 @@ def create(
             ],
         )
         connection.execute("COMMIT")
+        path.with_name(PLAN_HASH).write_text(plan_sha256(connection) + "\n", encoding="ascii")
     finally:
         connection.close()
 

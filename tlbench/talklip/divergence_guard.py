@@ -110,7 +110,7 @@ class DivergenceGuard:
         self._rollbacks = 0
 
 
-def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+def first_tensor_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     """Name of the first floating-point tensor with an infinity or a NaN; None if there is none."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):

@@ -24,7 +24,7 @@ from tlbench.talklip.checkpoint import write_official
 from tlbench.talklip.copy_init import init_as_copy
 from tlbench.talklip.dataset import TalkLipDataset
 from tlbench.talklip.discriminator import Discriminator
-from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_not_finite
+from tlbench.talklip.divergence_guard import DivergenceGuard, DivergenceGuardConfig, first_tensor_not_finite
 from tlbench.talklip.generator import FacePainter, TalkLip
 from tlbench.talklip.generator_step import BatchT, GeneratorStep
 from tlbench.talklip.loader import BatchLoader
@@ -354,7 +354,7 @@ class ReferenceTraining(Generic[BatchT]):
     def _save(self) -> None:
         """Write the state, unless this step's is written already or the training is diverging."""
         state = self._train_step.state()
-        finite = all(first_not_finite(state[name]) is None for name in self._train_step.networks)
+        finite = all(first_tensor_not_finite(state[name]) is None for name in self._train_step.networks)
         if self._position.step == self._saved_step or not self._guard.is_calm or not finite:
             return
         if self._position.step > self._saved_step >= 0:
@@ -382,7 +382,7 @@ class ReferenceTraining(Generic[BatchT]):
             return False
         try:
             for network in self._train_step.networks:
-                if strange := first_not_finite(state[network]):
+                if strange := first_tensor_not_finite(state[network]):
                     raise ValueError(f"not all values of {network}.{strange} are finite")  # no state is saved so
             self._train_step.restore(state)
             self._position = Position(**state["at"])
