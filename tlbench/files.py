@@ -46,6 +46,7 @@ RESULT = FileKind("result file", 2**28)  # LRW's 25,000 clips in fourteen metric
 BOARD_RECORD = FileKind("leaderboard record", 32 * 2**20)
 BOARD_PAGE = FileKind("page of a leaderboard", 32 * 2**20)
 REPORT = FileKind("page of a run", 2**30)  # with previews of 25,000 clips
+PICTURE = FileKind("picture", 100 * 10**6)  # 4096x4096 RGB without compression has 50 MB
 MEDIA = FileKind("media file", 10**12)  # read in pieces
 
 _NAMES = (

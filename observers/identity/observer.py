@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import cv2
 import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
 from tlbench.media.crops import FACE_256, WHOLE_FRAME
 from tlbench.media.dlib_models import lacking_dlib
+from tlbench.media.picture import read_picture
 from tlbench.media.views import View
 from tlbench.observing.cropping import CropStream, crop_needs, faces_shown, first_frames
 from tlbench.observing.evidence import Evidence
@@ -164,9 +164,7 @@ class Identity(Observer):
         """The embedding of a clip's source picture. Raises ClipError if there is none, or no face in it."""
         if clip.source is None:
             raise ClipError("missing", f"clip {clip.id}: there is no source picture; name it in the manifest")
-        picture = cv2.imread(str(clip.source), cv2.IMREAD_COLOR_RGB)
-        if picture is None:
-            raise ClipError("unreadable", f"clip {clip.id}: the source picture {clip.source.name} can't be read")
+        picture = read_picture(clip.source, clip.id, "source picture")
         found, embeddings = self._embed_source(picture[None])
         if not found[0]:
             raise ClipError("no-face", f"clip {clip.id}: no face is found in the source picture {clip.source.name}")
