@@ -18,6 +18,7 @@ from tlbench.checkpoints.package import (
     Package,
     is_package,
     open_package,
+    own_package,
     read_package,
     source_of,
     write_package,
@@ -64,6 +65,20 @@ def test_a_package_comes_back_as_it_was(tmp_path: Path, package: Package) -> Non
     assert [path.name for path in folder.parent.iterdir()] == ["demo"]  # nothing unfinished lies about
     modes = {path.stat().st_mode for path in folder.iterdir()}
     assert len(modes) == 1  # whoever may read one of its files may read all
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_package_of_our_own_network_proves_its_configuration_too(
+    tmp_path: Path, package: Package, half: bool
+) -> None:
+    folder = tmp_path / "demo"
+    write_package(own_package(package, "mouth@1", {"seed": 1}, half=half), folder)
+    assert read_package(folder).config["view"] == "mouth@1"
+    about = json.loads((folder / ABOUT_NAME).read_text("utf-8"))
+    about["config"]["dims"]["width"] = 4.5
+    (folder / ABOUT_NAME).write_text(json.dumps(about), "utf-8")
+    with pytest.raises(TlbenchError, match="is not the one that was written with the weights"):
+        read_package(folder)
 
 
 def test_a_package_is_never_written_over_and_never_half_written(

@@ -28,6 +28,7 @@ OneDims = TypeVar("OneDims", bound=NetworkDims)
 
 WEIGHTS_NAME = "weights.safetensors"
 ABOUT_NAME = "package.json"
+OWN_SOURCE = "trained by tlbench"  # in place of the name of a published file
 FORM = 1  # version of package.json; raised when a field changes its meaning
 LONGEST_TEXT = 255  # characters of a file's name, a hash or an observer's name
 MOST_FILES = 16  # further files of a package; the observers here have one at most
@@ -134,21 +135,22 @@ def own_package(package: Package, view: str, trained: Mapping[str, Any], *, half
         name: tensor.half() if half and tensor.dtype == torch.float32 else tensor
         for name, tensor in package.tensors.items()
     }
-    config = {**package.config, "view": view}
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for name in sorted(tensors):
-        dense = tensors[name].detach().cpu().contiguous()
+    made = replace(package, tensors=tensors, config={**package.config, "view": view}, source_file=OWN_SOURCE)
+    return replace(made, source_sha256=_own_sha256(made), config={**made.config, "trained": dict(trained)})
+
+
+def _own_sha256(package: Package) -> str:
+    """The hash of everything that decides the numbers of a network that tlbench trained."""
+    import torch
+
+    digest = hashlib.sha256(json.dumps(package.config, sort_keys=True).encode())
+    for name in sorted(package.tensors):
+        dense = package.tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {dense.dtype} {tuple(dense.shape)}".encode())
         digest.update(dense.reshape(-1).view(torch.uint8).numpy().tobytes())
     for name in sorted(package.files):
         digest.update(name.encode() + package.files[name])
-    return replace(
-        package,
-        tensors=tensors,
-        config={**config, "trained": dict(trained)},
-        source_file="trained by tlbench",
-        source_sha256=digest.hexdigest(),
-    )
+    return digest.hexdigest()
 
 
 def replace_package(package: Package, folder: Path) -> None:
@@ -183,6 +185,8 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def read_package(folder: Path) -> Package:
     """Read a package and check the SHA-256 of every file against ``package.json``.
 
+    That of a network that tlbench trained is compared as a whole with the hash that its protocol ids have.
+
     Raises
     ------
     TlbenchError
@@ -202,7 +206,17 @@ def read_package(folder: Path) -> Package:
     if sum(map(len, files.values())) > PACKAGED.most_bytes:
         raise _damaged(folder, f"its files are larger than {PACKAGED.most_bytes / 1e6:,.0f} MB together")
     source = about["source"]
-    return Package(about["observer"], tensors, about["config"], files, source["file"], source["sha256"])
+    package = Package(about["observer"], tensors, about["config"], files, source["file"], source["sha256"])
+    if package.source_file == OWN_SOURCE:  # nothing else proves its configuration, which decides numbers too
+        _check_own(folder, package)
+    return package
+
+
+def _check_own(folder: Path, package: Package) -> None:
+    """The hash of an observer's package leaves out how it was trained, that of a generator's has it."""
+    bare = {name: value for name, value in package.config.items() if name != "trained"}
+    if package.source_sha256 not in (_own_sha256(package), _own_sha256(replace(package, config=bare))):
+        raise _damaged(folder, f"{ABOUT_NAME} is not the one that was written with the weights")
 
 
 def _read_file(folder: Path, name: str, sha256: str) -> bytes:

@@ -12,7 +12,7 @@ from tlbench.media.rates import SAMPLE_RATE
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write (N,) int16 samples at 16 kHz as a mono wav file. Raises OSError if it can't be written."""
-    with wave.open(str(path), "wb") as file:
+    with path.open("wb") as opened, wave.open(opened, "wb") as file:  # wave, if it opens it, fails twice if it can't
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
