@@ -174,13 +174,15 @@ def _run(
     decode_workers: int | None,
     **rest: Any,
 ) -> RunOptions:
-    from tlbench.observing.ray_options import RayOptions
+    from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
     from tlbench.scoring.options import RunOptions, default_workers
 
     if ray_address is not None and engine != "ray":
         raise TlbenchError(f"--ray-address {quoted(ray_address)} is for a Ray cluster; pass --engine ray too")
     if decode_workers is not None and engine != "ray":
         raise TlbenchError(f"--decode-workers {decode_workers} are workers of a Ray cluster; pass --engine ray too")
+    if gpus_per_worker != DEFAULT_RAY.gpus_per_worker and engine != "ray":
+        raise TlbenchError(f"--gpus-per-worker {gpus_per_worker:g} is for a Ray cluster; pass --engine ray too")
     ray = RayOptions(ray_address, gpus_per_worker, decode_workers)
     return RunOptions(default_workers() if workers is None else workers, engine, ray=ray, **rest)
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
+import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,15 +107,48 @@ def connect(options: RayOptions) -> Any:
     if ray.is_initialized():
         return ray
     address = options.address or os.environ.get(ADDRESS)
-    said = "--ray-address" if options.address else f"${ADDRESS}"
     if address:
-        _check_reachable(address, said)
+        _check_reachable(address, "--ray-address" if options.address else f"${ADDRESS}")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do; without it, it warns
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-        raise TlbenchError(_unreachable(address or "local", said, str(error).split("\n")[0])) from error
+        with _own_signals(), _without_lines_on_stderr():
+            ray.init(address=address or "local", log_to_driver=False, logging_level="error")
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        why = " ".join(str(error).split())
+        if address is None:
+            raise TlbenchError(f"Ray can't start on this machine ({why:.300}); {WAY_OUT}") from error
+        raise TlbenchError(
+            f"the Ray cluster at {address} answers, and Ray can't connect to it ({why:.300}); all machines need the "
+            "same version of Ray and of Python, and a cluster with a token needs RAY_AUTH_MODE=token and the same "
+            f"~/.ray/auth_token; {WAY_OUT}"
+        ) from error
     return ray
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """After the block SIGTERM does what it did before: Ray's handler would end the process with 15, half cleaned up."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _without_lines_on_stderr() -> Iterator[None]:
+    """Ray's libraries repeat each second that they can't connect, and write it to the process's stderr themselves."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check_reachable(address: str, said: str) -> None:
