@@ -415,13 +415,13 @@ def test_a_run_whose_nodes_are_all_gone_says_so_and_ends(
     plan: Plan, clips: list[Clip], connected: RayOptions, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cluster's own nodes have no GPU left for it, and the one that had some goes."""
-    monkeypatch.setattr(ray_engine, "SAY_SECONDS", 1.0)
-    monkeypatch.setattr(ray_engine, "MOST_SECONDS", 4.0)
     node = cluster.add_node(num_cpus=1, num_gpus=2, object_store_memory=100 * 2**20)
     seen = observe(
         replace(plan, device="cuda"), clips, workers=1, engine="ray", ray=replace(connected, gpus_per_worker=2)
     )
     first = [next(seen)]
+    monkeypatch.setattr(ray_engine, "SAY_SECONDS", 1.0)
+    monkeypatch.setattr(ray_engine, "MOST_SECONDS", 4.0)
     cluster.remove_node(node, allow_graceful=False)
     with (
         pytest.warns(UserWarning, match=r"no worker runs; waiting up to 4 s .* \(2 GPUs\)"),
@@ -471,3 +471,18 @@ def test_after_a_driver_that_was_ended_the_next_run_takes_up(
     lines = [line.split() for line in again.stdout.splitlines() if line.startswith("c")]
     assert [one for one, _ in lines] == [f"c{number}" for number in range(10)]
     assert [cached for _, cached in lines[:4]] == ["1"] * 4
+
+
+@pytest.mark.slow
+def test_what_ray_says_of_a_dead_node_does_not_come_among_results(
+    plan: Plan, connected: RayOptions, cluster: Any, desk: Path, tmp_path: Path
+) -> None:
+    node = cluster.add_node(num_cpus=0, object_store_memory=100 * 2**20)
+    words = [sys.executable, "-c", DRIVER, cluster.address, str(desk / "video.mp4"), str(tmp_path / "cache"), "60"]
+    driver = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    lines = [driver.stdout.readline() for _ in range(4)]
+    cluster.remove_node(node, allow_graceful=False)
+    rest, errors = driver.communicate(timeout=120)
+    assert [line.split()[0] for line in [*lines, *rest.splitlines()]] == [f"c{number}" for number in range(60)]
+    assert errors == ""

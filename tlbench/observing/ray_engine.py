@@ -190,8 +190,8 @@ class _Run:
             answered, _ = self.ray.wait(list(self._asked), num_returns=1, timeout=LOOK_SECONDS)
             for ready in answered:
                 self._take_answer(ready, self._asked.pop(ready))
+                self._tell()
             self._look_for_workers()
-            self._tell()
             while self._following in self._done:
                 yield from self._done.pop(self._following)
                 self._following += 1

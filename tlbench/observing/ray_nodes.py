@@ -88,6 +88,8 @@ class CheckedNodes:
 
 def import_ray() -> Any:
     """Ray's package. Raises TlbenchError if it is not installed."""
+    # Read when Ray is imported. Else it prints to stdout, among results, what its nodes say of one that died.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
     try:
         import ray
     except ImportError as error:
