@@ -8,6 +8,7 @@ Options that travel together arrive as one value: ``data_options`` gives the com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -51,6 +52,13 @@ class Number(click.FloatRange):
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """What ``--help`` shows after the option's name."""
         return "NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Not a number (``nan``), which is in every range for click, is refused."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 def data_options(command: _Command) -> _Command:
