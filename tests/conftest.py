@@ -13,6 +13,10 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Ray's library ends a process that can't reach its cluster's head for a minute, such as a worker of xdist on a busy
+# machine. Read when Ray is imported.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
+
 # A loaded machine is slow now and then; that is no property of the code under test. The same examples in every run, so
 # that a change is never blamed for what was there before it; HYPOTHESIS_PROFILE=search looks for new ones.
 settings.register_profile("same", deadline=None, derandomize=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from tlbench.media.face_tracks import Track, crop_track, find_tracks
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.shots import ShotCutter
 from tlbench.media.timeline import timeline
-from tlbench.media.video_reader import FrameChunk, VideoReader
+from tlbench.media.video_reader import KEPT_VIDEO_BYTES, FrameChunk, VideoReader
 from tlbench.media.views import ViewStream, open_view
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.observer import ClipChunk, ClipState
@@ -160,8 +162,67 @@ def dump_of(clip: Clip, samples: np.ndarray) -> Dump:
     return Dump(filled, samples)
 
 
+class TrackLips:
+    """The lips of each tracked face of one clip, which are known only once all frames have passed.
+
+    Frames are kept as long as all of them fit into :data:`KEPT_VIDEO_BYTES`, or if they come from no file; a longer
+    video is read a second time.
+
+    Parameters
+    ----------
+    start : callable
+        Gives Lips without pictures.
+    detector : BlazeFaceDetector
+    generated : Path or None
+        The video.
+
+    Attributes
+    ----------
+    shots : int
+        Number of shots.
+    lips : list of (Track, Lips)
+    """
+
+    def __init__(self, start: Callable[[], Lips], detector: BlazeFaceDetector, generated: Path | None) -> None:
+        self.shots = 0
+        self.lips: list[tuple[Track, Lips]] = []
+        self._start = start
+        self._generated = generated
+        self._detector = detector
+        self._cutter = ShotCutter()
+        self._faces: list[np.ndarray] = []  # (k, 5) per frame
+        self._kept: list[FrameChunk] | None = []
+        self._bytes_left = KEPT_VIDEO_BYTES
+
+    def take(self, frames: FrameChunk) -> None:
+        """Look for faces and cuts in the next frames."""
+        self._faces += self._detector.detect_all(frames.rgb, self._detector.sure_score)
+        self._cutter.take(frames.rgb)
+        self._bytes_left -= frames.rgb.nbytes * 3 // 2  # the decoder's layout too
+        if self._kept is not None:
+            self._kept.append(frames)
+            if self._bytes_left < 0 and self._generated is not None:
+                self._kept = None
+
+    def crop(self) -> None:
+        """After the last frame: find the tracks and crop their faces. Raises ClipError if the video can't be read."""
+        shots = self._cutter.shots()
+        self.shots = len(shots)
+        tracks = find_tracks(self._faces, FACE_TRACK.rule, shots)
+        if tracks:
+            chunks: Iterable[FrameChunk] = self._kept or ()
+            if self._kept is None and self._generated is not None:
+                chunks = VideoReader(self._generated, 0).frames()
+            self.lips = track_lips(tracks, chunks, self._start)
+        self._kept = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What :meth:`crop` has found."""
+        return {"shots": self.shots, "lips": self.lips}
+
+
 class SyncNetClipState(ClipState):
-    """The lips of one clip through each view of the whole frame, and each frame's faces if tracks are needed."""
+    """The lips of one clip through each view of the whole frame, and of each tracked face if tracks are needed."""
 
     def __init__(
         self,
@@ -169,21 +230,18 @@ class SyncNetClipState(ClipState):
         samples: np.ndarray,
         dump: Dump,
         lips: dict[str, tuple[ViewStream | None, Lips]],
-        detector: BlazeFaceDetector | None,
+        tracks: TrackLips | None,
     ) -> None:
         self.clip = clip
         self.samples = samples
         self.dump = dump
         self.lips = lips
         self.frames = 0
-        self.faces: list[np.ndarray] = []  # (k, 5) per frame
-        self.cutter = ShotCutter() if detector is not None else None
-        self._detector = detector
+        self.tracks = tracks
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without views and detector: a clip that goes to another process has shown all its frames."""
-        kept = {prefix: (None, lips) for prefix, (_, lips) in self.lips.items()}
-        return {**self.__dict__, "lips": kept, "_detector": None}
+        """Without views: a clip that goes to another process has shown all its frames."""
+        return {**self.__dict__, "lips": {prefix: (None, lips) for prefix, (_, lips) in self.lips.items()}}
 
     def update(self, chunk: ClipChunk) -> None:
         generated = chunk.generated
@@ -202,10 +260,13 @@ class SyncNetClipState(ClipState):
             if before and not self.frames:
                 shown_frames = replace(generated, native=(generated.native[0],) * before + generated.native)
             lips.take(stream.apply(shown_frames, boxes))
-        if self._detector is not None and self.cutter is not None:
-            self.faces += self._detector.detect_all(generated.rgb, self._detector.sure_score)
-            self.cutter.take(generated.rgb)
+        if self.tracks is not None:
+            self.tracks.take(generated)
         self.frames += len(generated)
+
+    def end(self) -> None:
+        if self.tracks is not None:
+            self.tracks.crop()
 
 
 class SyncNetStart:
@@ -240,11 +301,13 @@ class SyncNetStart:
         if samples is None:
             raise ClipError("no-audio", f"clip {clip.id}: no audio stream (LSE needs one); leave lse out, or add audio")
         window_count(FRAMES_LOST + 1, len(samples))
+        start = partial(Lips, self._passes, self._dims)
         lips: dict[str, tuple[ViewStream | None, Lips]] = {
-            prefix: (open_view(view), Lips(self._passes, self._dims)) for prefix, view in self._views.items()
+            prefix: (open_view(view), start()) for prefix, view in self._views.items()
         }
         dump = dump_of(clip, samples) if PAPER_PREFIX in lips else Dump(0, samples)
-        state = SyncNetClipState(clip, samples, dump, lips, self._detector)
+        tracks = None if self._detector is None else TrackLips(start, self._detector, clip.generated)
+        state = SyncNetClipState(clip, samples, dump, lips, tracks)
         audible_seconds = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
         if audible_seconds < LEAST_SOUND_SECONDS:
             raise ClipError(
@@ -283,44 +346,54 @@ class SyncNetInference:
                 values |= sync_values(self._passes, published, state.frames + dump.filled, dump.samples)
             if lips_by_prefix or not values:
                 values |= sync_values(self._passes, lips_by_prefix, state.frames, state.samples)
-            if state.cutter is not None:
-                values |= self._of_tracks(state, state.cutter.shots())
+            if state.tracks is not None:
+                values |= {
+                    "track_shots": state.tracks.shots,
+                    **track_values(self._passes, state.tracks.lips, state.samples),
+                }
         except ClipError as error:
             return error
         return Evidence("syncnet", values)
 
-    def _of_tracks(self, state: SyncNetClipState, shots: Sequence[tuple[int, int]]) -> dict[str, Value]:
-        """The values of each track. The video is read a second time, because tracks are known only at its end."""
-        tracks = find_tracks(state.faces, FACE_TRACK.rule, shots)
-        assert state.clip.generated is not None  # its frames have been read before
-        chunks = VideoReader(state.clip.generated, 0).frames() if tracks else ()
-        return {"track_shots": len(shots), **track_values(self._passes, self._dims, tracks, chunks, state.samples)}
+
+def track_lips(
+    tracks: Sequence[Track], chunks: Iterable[FrameChunk], start: Callable[[], Lips]
+) -> list[tuple[Track, Lips]]:
+    """Each track with the lips of its face.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+    chunks : iterable of FrameChunk
+        The frames of the video.
+    start : callable
+        Gives Lips without pictures.
+    """
+    found = [(track, start()) for track in tracks]
+    for chunk in chunks:
+        for track, lips in found:
+            crops = _crops(chunk, track)
+            if len(crops):
+                lips.take(crops)
+    return found
 
 
-def track_values(
-    passes: Passes, dims: Dims, tracks: Sequence[Track], chunks: Iterable[FrameChunk], samples: np.ndarray
-) -> dict[str, Value]:
+def track_values(passes: Passes, lips_of_tracks: Sequence[tuple[Track, Lips]], samples: np.ndarray) -> dict[str, Value]:
     """The values of each track that has sound.
 
     Parameters
     ----------
     passes : Passes
-    dims : Dims
-    tracks : sequence of Track
-    chunks : iterable of FrameChunk
-        The frames of the video.
+    lips_of_tracks : sequence of (Track, Lips)
+        See :func:`track_lips`.
     samples : (N,) int16
         The sound of the video.
     """
-    all_lips = [Lips(passes, dims) for _ in tracks]
-    for chunk in chunks:
-        for track, lips in zip(tracks, all_lips, strict=True):
-            crops = _crops(chunk, track)
-            if len(crops):
-                lips.take(crops)
+    for _, lips in lips_of_tracks:
+        lips.embed_with(passes)
     found: list[tuple[Track, Sync]] = []
     common: list[tuple[Track, Sync]] = []
-    for track, lips in zip(tracks, all_lips, strict=True):
+    for track, lips in lips_of_tracks:
         own = samples[SAMPLES_A_FRAME * track.start : SAMPLES_A_FRAME * track.stop]
         if len(own) // SAMPLES_A_FRAME <= FRAMES_LOST:
             continue  # the audio ends before this track starts

@@ -129,6 +129,7 @@ def test_blind_rows_and_the_reading_of_real_clips_are_those_of_one_run(
     [
         ("--ray-address", "head:6379", "--ray-address 'head:6379' is for a Ray cluster"),
         ("--decode-workers", "3", "--decode-workers 3 are workers of a Ray cluster"),
+        ("--gpus-per-worker", "0.25", "--gpus-per-worker 0.25 is for a Ray cluster"),
     ],
 )
 def test_what_is_said_of_a_cluster_needs_its_engine(desk: Path, option: str, value: str, said: str) -> None:

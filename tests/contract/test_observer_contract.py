@@ -120,6 +120,7 @@ def observe(
                         placements_of(needs, generated, reference),
                     )
                 )
+            state.end()
             states[number] = sent(state) if cropper else state
         except ClipError as error:
             found[number] = error

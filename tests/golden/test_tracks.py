@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tlbench.media.video_reader import FrameChunk
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.syncnet.dims import PUBLISHED
 from tlbench.observers.syncnet.fast_model import FastSyncNet
-from tlbench.observers.syncnet.inference import Passes, track_values
+from tlbench.observers.syncnet.inference import Lips, Passes, track_lips, track_values
 from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.observers.syncnet.view import FACE_TRACK
 from tlbench.observing.evidence import Evidence
@@ -66,7 +67,8 @@ def test_scores_are_those_of_the_original(tracks: list[Track], video: np.ndarray
     model = SyncNetModel()
     fill(model.state_dict())
     passes = Passes(FastSyncNet(model.eval().requires_grad_(False)), torch.device("cpu"))
-    values = track_values(passes, PUBLISHED, tracks, _chunks(video), samples())
+    lips = track_lips(tracks, _chunks(video), partial(Lips, passes, PUBLISHED))
+    values = track_values(passes, lips, samples())
     evidence = Evidence("syncnet", values)
     assert evidence.array("track_faces").tolist() == [105, 60]
     for name in ("lse_d", "lse_c"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +16,18 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
 from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import VideoReader, read_video
 from tlbench.media.video_writer import write_video
 from tlbench.metrics.catalogue import find_metric
+from tlbench.observers.syncnet import inference
 from tlbench.observers.syncnet.dims import PUBLISHED
 from tlbench.observers.syncnet.fast_model import FastSyncNet
 from tlbench.observers.syncnet.observer import SyncNet
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk
+from tlbench.observing.one_clip import observe_frames
 
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 TRACK_KEYS = {"track_start", "track_frames", "track_faces", "track_lse_d", "track_lse_c", "track_offset_frames"} | {
@@ -49,6 +54,7 @@ def observe(path: Path, samples: np.ndarray, run: int = 32, views: tuple[str, ..
     state = observer.start_clip(Clip("c", generated=path), samples)
     for frames in VideoReader(path).frames(run):
         state.update(ClipChunk(frames))
+    state.end()
     (evidence,) = observer.compute([state])
     assert isinstance(evidence, Evidence), evidence
     return evidence
@@ -65,8 +71,14 @@ def unframed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_one_face_is_one_track_over_the_whole_video(unframed: Path) -> None:
-    evidence = observe(unframed, read_audio(unframed))
+@pytest.fixture(scope="module")
+def usual(unframed: Path) -> Evidence:
+    """What is seen of it."""
+    return observe(unframed, read_audio(unframed))
+
+
+def test_one_face_is_one_track_over_the_whole_video(usual: Evidence) -> None:
+    evidence = usual
     assert set(evidence.values) == TRACK_KEYS | {"windows", "track_shots"}
     assert evidence.number("track_shots") == 1
     assert evidence.array("track_frames").tolist() == evidence.array("track_faces").tolist() == [80]
@@ -75,10 +87,50 @@ def test_one_face_is_one_track_over_the_whole_video(unframed: Path) -> None:
     assert find_metric("lse_d_track50/paper").tally(evidence).value == evidence.array("track_lse_d")[0]
 
 
-def test_a_track_of_80_faces_is_none_of_more_than_100(unframed: Path) -> None:
-    evidence = observe(unframed, read_audio(unframed))
+@pytest.mark.parametrize("budget_bytes", [2**30, 2**20], ids=["kept", "read-again"])
+def test_once_the_frames_have_passed_neither_the_video_nor_its_frames_are_needed(
+    unframed: Path, usual: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget_bytes: int
+) -> None:
+    """Processors crop the tracked faces too, and who computes gets them alone."""
+    monkeypatch.setattr(inference, "KEPT_VIDEO_BYTES", budget_bytes)
+    path = Path(shutil.copy(unframed, tmp_path))
+    state = inference.SyncNetStart(PUBLISHED, ("face-track",))(Clip("c", generated=path), read_audio(path))
+    for frames in VideoReader(path).frames():
+        state.update(ClipChunk(frames))
+    if budget_bytes == 2**30:
+        path.unlink()
+    state.end()
+    path.unlink(missing_ok=True)
+    sent: inference.SyncNetClipState = pickle.loads(pickle.dumps(state))
+    observer = SyncNet(cast(FastSyncNet, Pocket()), ("face-track",), "cpu")
+    (evidence,) = observer.compute([sent])
+    assert isinstance(evidence, Evidence)
+    assert evidence.to_json() == usual.to_json()
+
+
+def test_frames_in_memory_have_tracks_too(unframed: Path, usual: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "KEPT_VIDEO_BYTES", 2**20)  # there is no file to read again
+    monkeypatch.setattr(SyncNet, "load", lambda *_: SyncNet(cast(FastSyncNet, Pocket()), ("face-track",), "cpu"))
+    seen = observe_frames("syncnet", "face-track", read_video(unframed), samples=read_audio(unframed))
+    assert seen.to_json() == usual.to_json()
+
+
+def test_a_video_that_is_gone_before_it_is_read_again_is_the_clips_error(
+    unframed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "KEPT_VIDEO_BYTES", 0)
+    path = Path(shutil.copy(unframed, tmp_path))
+    state = inference.SyncNetStart(PUBLISHED, ("face-track",))(Clip("c", generated=path), read_audio(path))
+    for frames in VideoReader(path).frames():
+        state.update(ClipChunk(frames))
+    path.unlink()
+    with pytest.raises(ClipError, match=r"wide\.mp4"):
+        state.end()
+
+
+def test_a_track_of_80_faces_is_none_of_more_than_100(usual: Evidence) -> None:
     for key in ("lse_c_track/paper", "lse_c_track/sound", "lse_d_track/paper", "lse_d_track/sound"):
-        assert find_metric(key).tally(evidence).value is None
+        assert find_metric(key).tally(usual).value is None
 
 
 def test_long_and_short_tracks_are_told_apart_by_their_faces() -> None:
@@ -98,18 +150,17 @@ def test_a_cut_ends_a_track_although_the_next_face_is_in_the_same_place(unframed
     assert len(evidence.array("track_start")) == 0
 
 
-def test_the_crop_follows_the_face_wherever_it_is(unframed: Path, tmp_path: Path) -> None:
+def test_the_crop_follows_the_face_wherever_it_is(unframed: Path, usual: Evidence, tmp_path: Path) -> None:
     """The same head elsewhere in the picture gives the same crops, but for what the codec did to them."""
     wide = np.roll(read_video(unframed), -160, axis=2)
     write_video(tmp_path / "moved.mp4", wide, 25, samples=read_audio(unframed))
-    here, there = observe(unframed, read_audio(unframed)), observe(tmp_path / "moved.mp4", read_audio(unframed))
-    assert there.array("track_lse_d")[0] == pytest.approx(here.array("track_lse_d")[0], rel=0.05)
+    there = observe(tmp_path / "moved.mp4", read_audio(unframed))
+    assert there.array("track_lse_d")[0] == pytest.approx(usual.array("track_lse_d")[0], rel=0.05)
 
 
 @pytest.mark.parametrize("run", [7, 80])
-def test_how_the_video_is_cut_into_runs_changes_nothing(unframed: Path, run: int) -> None:
-    samples = read_audio(unframed)
-    assert observe(unframed, samples, run).to_json() == observe(unframed, samples).to_json()
+def test_how_the_video_is_cut_into_runs_changes_nothing(unframed: Path, usual: Evidence, run: int) -> None:
+    assert observe(unframed, read_audio(unframed), run).to_json() == usual.to_json()
 
 
 def test_without_a_face_there_is_no_track_and_the_whole_frame_is_scored_all_the_same(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import Observer
+from tlbench.observing.packages import package_versions
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.ray_nodes import CheckedNodes, check_nodes, connect, count_decoders, files_of, look_at_node
 from tlbench.observing.ray_options import ClusterState, RayOptions
@@ -49,6 +51,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("SLOW_LOG", str(folder / "log"))
         patch.setenv("SLOW_SECONDS", SECONDS)
         patch.setenv("RAY_health_check_period_ms", "500")
+        patch.setenv("RAY_worker_niceness", "0")  # Ray's 15 would starve them where other processes are busy
         patch.delenv("RAY_ADDRESS", raising=False)
         yield folder
 
@@ -172,6 +175,9 @@ def test_an_observer_that_decodes_where_it_computes_is_said(plan: Plan, tmp_path
         assert count_decoders(40, whole, 2, RayOptions()) == 0
         with pytest.warns(UserWarning, match="--decode-workers 3: slow decodes where it computes"):
             assert count_decoders(40, whole, 2, RayOptions(decode_workers=3)) == 0
+        pixels = replace(plan, observers=(ObserverPlan("slow", ("all",)),))
+        with pytest.warns(UserWarning, match="--decode-workers 3: no network computes in this run"):
+            assert count_decoders(40, pixels, 2, RayOptions(decode_workers=3)) == 0
 
 
 @pytest.mark.slow
@@ -226,6 +232,12 @@ def test_nodes_with_other_files_or_another_version_are_refused_before_a_clip_is_
     monkeypatch.setattr(ray_nodes, "files_of", lambda *_: [(files[0][0], 7, None), *files[1:]])
     size = Path(files[0][0]).stat().st_size
     with pytest.raises(TlbenchError, match=f"video.mp4 has {size:,} bytes there, has 7 bytes on this machine"):
+        check_nodes(ray, plan, clips, 2, connected)
+    monkeypatch.undo()
+    there = package_versions()
+    monkeypatch.setattr(ray_nodes, "package_versions", lambda: {**there, "torch": "9.9.9"})
+    told = rf"^2 nodes \(\S+, \S+\) have torch {re.escape(str(there['torch']))}, this machine 9\.9\.9; floats may"
+    with pytest.warns(UserWarning, match=told):
         check_nodes(ray, plan, clips, 2, connected)
     monkeypatch.undo()
     monkeypatch.setattr(ray_nodes, "VERSION", "9.9")
@@ -341,6 +353,38 @@ def test_a_cluster_that_can_not_be_reached_is_one_line_and_soon(
         connect(RayOptions())
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:6379", "127.0.0.1:6379 answers, .* cluster was started with: Ray: 2.1.*RAY_AUTH_MODE=token"),
+        (None, "Ray can't start on this machine .* was started with: Ray: 2.1"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["RayError", "RuntimeError"])
+def test_a_cluster_that_ray_can_not_use_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], address: str | None, said: str, kind: str
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+
+    def refuse(**_: object) -> None:
+        os.write(2, b"gcs_client.cc:210: Failed to get cluster ID\n")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        kinds = {"RayError": ray.exceptions.RayError, "RuntimeError": RuntimeError}
+        raise kinds[kind]("Version mismatch: The\ncluster was started with:\n    Ray: 2.1\n")
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_nodes, "_check_reachable", lambda *_: None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(TlbenchError, match=said) as caught:
+        connect(RayOptions(address))
+    assert "\n" not in str(caught.value)
+    os.write(2, b"and this\n")
+    assert capfd.readouterr().err == "and this\n"
+    assert signal.getsignal(signal.SIGTERM) == before  # Ray sets its own, which ends a command with another code
+
+
 @pytest.mark.slow
 def test_a_removed_node_costs_no_clip(
     plan: Plan, clips: list[Clip], connected: RayOptions, cluster: Any, tmp_path: Path
@@ -359,24 +403,53 @@ def test_a_removed_node_costs_no_clip(
 
 @pytest.mark.slow
 def test_a_node_that_is_added_takes_part(
-    plan: Plan, clips: list[Clip], connected: RayOptions, cluster: Any, desk: Path, tmp_path: Path
+    plan: Plan, clips: list[Clip], connected: RayOptions, cluster: Any, tmp_path: Path
 ) -> None:
-    seen = observe(plan, clips, workers=4, engine="ray", ray=connected)  # two of them have to wait for room
+    states: list[ClusterState] = []
+    many = [*clips, *(Clip(f"d{number}", generated=clips[0].generated, transcript="D") for number in range(60))]
+    watched = replace(connected, watch=states.append)
+    seen = observe(plan, many, workers=4, engine="ray", ray=watched)  # two of them have to wait for room
     first = [next(seen), next(seen)]
-    before = {path.name for path in (desk / "log").iterdir()}
     node = cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
     try:
-        rest = list(seen)
+        rest = []
+        for one in seen:
+            rest.append(one)
+            if states[-1].workers < 4:
+                time.sleep(1)  # its processes take their time to start on a busy machine
     finally:
         cluster.remove_node(node)
-    assert as_text([*first, *rest]) == expected(plan, clips, tmp_path / "other")
-    assert len(before) <= 2
+    assert as_text([*first, *rest]) == expected(plan, many, tmp_path / "other")
+    assert states[0].workers == 1
+    assert (max(state.nodes for state in states), max(state.workers for state in states)) == (3, 4)
+
+
+@pytest.mark.slow
+def test_a_run_whose_nodes_are_all_gone_says_so_and_ends(
+    plan: Plan, clips: list[Clip], connected: RayOptions, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster's own nodes have no GPU left for it, and the one that had some goes."""
+    node = cluster.add_node(num_cpus=1, num_gpus=2, object_store_memory=100 * 2**20)
+    seen = observe(
+        replace(plan, device="cuda"), clips, workers=1, engine="ray", ray=replace(connected, gpus_per_worker=2)
+    )
+    first = [next(seen)]
+    monkeypatch.setattr(ray_engine, "SAY_SECONDS", 1.0)
+    monkeypatch.setattr(ray_engine, "MOST_SECONDS", 4.0)
+    cluster.remove_node(node, allow_graceful=False)
+    with (
+        pytest.warns(UserWarning, match=r"no worker runs; waiting up to 4 s .* \(2 GPUs\)"),
+        pytest.raises(TlbenchError, match=r"no worker ran for 4 s: no node .* had room for one \(2 GPUs\)"),
+    ):
+        first.extend(seen)
+    assert [one.clip.id for one in first] == [clip.id for clip in clips[: len(first)]]
 
 
 DRIVER = """
 import sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
+from tlbench.cli import signals
 from tlbench.datasets.clip import Clip
 from tlbench.observing.engines import observe
 from tlbench.observing.face_boxes import BoxRule
@@ -386,22 +459,46 @@ from tlbench.version import VERSION
 address, video, cache, count = sys.argv[1:]
 clips = [Clip(f"c{n}", generated=Path(video), transcript=f"T{n}") for n in range(int(count))]
 plan = Plan((ObserverPlan("slow", ("all",)),), BoxRule(), Path(cache))
-for one in observe(plan, clips, workers=2, engine="ray", ray=RayOptions(address)):
-    print(one.clip.id, one.cached, flush=True)
+signals.install()
+try:
+    for one in observe(plan, clips, workers=2, engine="ray", ray=RayOptions(address)):
+        print(one.clip.id, one.cached, flush=True)
+except KeyboardInterrupt:
+    sys.exit(signals.exit_code(1))
 """
 
 
 @pytest.mark.slow
-def test_after_a_killed_driver_the_next_run_takes_up(
-    plan: Plan, connected: RayOptions, cluster: Any, desk: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
+def test_after_a_driver_that_was_ended_the_next_run_takes_up(
+    plan: Plan, connected: RayOptions, cluster: Any, desk: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
+    """Ray's own handler of SIGTERM would end it with 15."""
     words = [sys.executable, "-c", DRIVER, cluster.address, str(desk / "video.mp4"), str(tmp_path / "cache"), "10"]
     driver = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     assert [driver.stdout.readline().split()[1] for _ in range(4)] == ["0"] * 4
-    driver.kill()
-    driver.communicate()
+    driver.send_signal(number)
+    driver.communicate(timeout=60)
+    assert driver.returncode == (128 + number if number == signal.SIGTERM else -number)
     again = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
     lines = [line.split() for line in again.stdout.splitlines() if line.startswith("c")]
     assert [one for one, _ in lines] == [f"c{number}" for number in range(10)]
     assert [cached for _, cached in lines[:4]] == ["1"] * 4
+
+
+@pytest.mark.slow
+def test_what_ray_says_of_a_dead_node_does_not_come_among_results(
+    plan: Plan, connected: RayOptions, cluster: Any, desk: Path, tmp_path: Path
+) -> None:
+    node = cluster.add_node(num_cpus=0, object_store_memory=100 * 2**20)
+    words = [sys.executable, "-c", DRIVER, cluster.address, str(desk / "video.mp4"), str(tmp_path / "cache"), "60"]
+    with (tmp_path / "errors").open("w") as errors:
+        driver = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert driver.stdout is not None
+        lines = [driver.stdout.readline() for _ in range(4)]
+        cluster.remove_node(node, allow_graceful=False)
+        lines += driver.stdout.readlines()
+        assert driver.wait(timeout=60) == 0
+    assert [line.split()[0] for line in lines] == [f"c{number}" for number in range(60)]
+    assert (tmp_path / "errors").read_text() == ""

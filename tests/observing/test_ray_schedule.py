@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.ray_nodes import CheckedNodes
 from tlbench.observing.ray_options import DEFAULT_RAY, ClusterState, RayOptions
+from tlbench.observing.stopping import STOP
 
 errors = pytest.importorskip("ray.exceptions", reason="Ray has no wheel for this Python")
 PLAN = Plan((ObserverPlan("pixels", ("face",)),), BoxRule(), Path("cache"))
@@ -47,6 +49,8 @@ class Actor:
             ray = self._actor.ray
             answer = next(ray.numbers)
             ray.asked.append(self._name)
+            if self._name == "ready":
+                ray.ready[answer] = self._actor.node
             ray.answers[answer] = lambda: self._done(given)
             return (answer, ("crops", given)) if self._name == "decode" else answer
 
@@ -54,6 +58,8 @@ class Actor:
             ray = self._actor.ray
             trouble = ray.trouble(self._name, sum(name == self._name for name in ray.got))
             ray.got.append(self._name)
+            if trouble is None and self._actor.node in ray.away:
+                trouble = errors.RayActorError()
             if trouble is not None:
                 raise trouble
             if self._name == "ready":
@@ -71,6 +77,10 @@ class InOneProcess:
         self.trouble = trouble
         self.numbers = count()
         self.answers: dict[int, Callable[[], Any]] = {}
+        self.ready: dict[int, str] = {}  # who is asked whether it runs, and its node
+        self.away: set[str] = set()  # nodes that are gone: their actors do not run, and what they were doing fails
+        self.back_at = float("inf")  # when they are there again
+        self.seconds = 0.0
         self.asked: list[str] = []
         self.got: list[str] = []
         self.waiting: list[int] = []  # crops that nobody has taken yet, at each look
@@ -95,9 +105,16 @@ class InOneProcess:
     def put(self, what: Any) -> Any:
         return what
 
-    def wait(self, references: Sequence[int], num_returns: int) -> tuple[list[int], list[int]]:
+    def wait(self, references: Sequence[int], num_returns: int, timeout: float) -> tuple[list[int], list[int]]:
         self.waiting.append(self.got.count("decode") - self.asked.count("compute"))
-        return [references[-1 if self._backwards else 0]], []
+        self.seconds += timeout
+        if self.seconds >= self.back_at:
+            self.away.clear()
+        there = [one for one in references if self.ready.get(one) not in self.away]
+        return (there[-1:] if self._backwards else there[:1]), []
+
+    def clock(self) -> float:
+        return self.seconds
 
     def get(self, reference: int) -> Any:
         return self.answers.pop(reference)()
@@ -196,6 +213,77 @@ def test_clips_whose_workers_always_die_are_named() -> None:
     with pytest.raises(TlbenchError, match=r"clips? c00.*: 4 workers that observed them died"):
         ids(observed(ray, 1, 1))
     assert ray.killed == 2
+
+
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> InOneProcess:
+    """A cluster whose first two nodes go at the second call of each method but ``ready``. Its waits pass at once."""
+    ray = InOneProcess()
+
+    def trouble(name: str, number: int) -> Exception | None:
+        if name == "ready" or number != 1:
+            return None
+        ray.away |= {"n1", "n2"}
+        return errors.RayActorError()  # type: ignore[no-any-return]
+
+    ray.trouble = trouble
+    monkeypatch.setattr(ray_engine, "time", SimpleNamespace(monotonic=ray.clock))
+    return ray
+
+
+@pytest.mark.parametrize(("decoders", "room"), [(0, "1 core and 0.25 GPUs"), (3, "0.25 GPUs")])
+def test_a_run_without_a_worker_says_so_and_ends_after_ten_minutes(
+    gone: InOneProcess, decoders: int, room: str
+) -> None:
+    seen: list[Observation] = []
+    options = RayOptions(gpus_per_worker=0.25)
+    with (
+        pytest.warns(UserWarning, match=rf"^no worker runs; waiting up to 10 minutes .* \({room}\); `ray status`"),
+        pytest.raises(TlbenchError, match=rf"^no worker ran for 10 minutes: .* \({room}\); .* is kept$"),
+    ):
+        seen.extend(observed(gone, 2, decoders, options, gpu=True))
+    assert 600 < gone.seconds < 660
+    assert ids(iter(seen)) == EXPECTED[: len(seen)]
+    assert gone.killed == 2 + decoders
+
+
+def test_a_run_without_a_worker_goes_on_when_there_is_one_again(gone: InOneProcess) -> None:
+    gone.back_at = 300
+    with pytest.warns(UserWarning, match="no worker runs; waiting") as said:
+        assert ids(observed(gone, 2, 0)) == EXPECTED
+    assert sum("no worker runs" in str(one.message) for one in said) == 1
+    assert gone.seconds < 400
+
+
+def test_a_run_without_a_worker_that_is_asked_to_stop_does_not_wait(gone: InOneProcess) -> None:
+    seen = observed(gone, 1, 0)
+    first = next(seen)
+    STOP.set()
+    try:
+        rest = ids(seen)
+    finally:
+        STOP.clear()
+    assert [first.clip.id, *rest] == EXPECTED[: 1 + len(rest)]
+    assert len(rest) < 10
+    assert gone.seconds < 30
+
+
+def test_nobody_who_computes_is_waited_for_if_nothing_is_to_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = InOneProcess()
+    ray.away = {"n1"}
+    ray.in_cache = set(EXPECTED)
+    monkeypatch.setattr(ray_engine, "time", SimpleNamespace(monotonic=ray.clock))
+    monkeypatch.setattr(ray_engine, "MOST_SECONDS", 2)
+    assert ids(observed(ray, 1, 2, gpu=True)) == EXPECTED
+
+
+def test_a_worker_that_can_not_start_ends_the_run() -> None:
+    told = "died in its creation task, ray::Worker()\n  File\nModuleNotFoundError: No module named 'cv2'\n"
+    ray = InOneProcess(once("ready", errors.RayActorError(error_msg=told, actor_init_failed=True)))
+    with pytest.raises(
+        TlbenchError, match=r"^a worker can't start \(ModuleNotFoundError: No module named 'cv2'\); see"
+    ):
+        ids(observed(ray, 2, 0))
 
 
 def test_an_error_of_tlbench_is_its_one_line() -> None:

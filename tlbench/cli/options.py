@@ -8,6 +8,7 @@ Options that travel together arrive as one value: ``data_options`` gives the com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -51,6 +52,13 @@ class Number(click.FloatRange):
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """What ``--help`` shows after the option's name."""
         return "NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Not a number (``nan``), which is in every range for click, is refused."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 def data_options(command: _Command) -> _Command:
@@ -174,13 +182,15 @@ def _run(
     decode_workers: int | None,
     **rest: Any,
 ) -> RunOptions:
-    from tlbench.observing.ray_options import RayOptions
+    from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
     from tlbench.scoring.options import RunOptions, default_workers
 
     if ray_address is not None and engine != "ray":
         raise TlbenchError(f"--ray-address {quoted(ray_address)} is for a Ray cluster; pass --engine ray too")
     if decode_workers is not None and engine != "ray":
         raise TlbenchError(f"--decode-workers {decode_workers} are workers of a Ray cluster; pass --engine ray too")
+    if gpus_per_worker != DEFAULT_RAY.gpus_per_worker and engine != "ray":
+        raise TlbenchError(f"--gpus-per-worker {gpus_per_worker:g} is for a Ray cluster; pass --engine ray too")
     ray = RayOptions(ray_address, gpus_per_worker, decode_workers)
     return RunOptions(default_workers() if workers is None else workers, engine, ray=ray, **rest)
 

@@ -121,6 +121,15 @@ class ClipState(ABC):
             If the observer can't go on with this clip. The runner gives it no more frames.
         """
 
+    def end(self) -> None:  # noqa: B027 most observers have nothing left to do
+        """Called once after the last update, in the process that decodes: the place to read a file again.
+
+        Raises
+        ------
+        ClipError
+            If the observer can't go on with this clip.
+        """
+
 
 StartClip: TypeAlias = "Callable[[Clip, np.ndarray | None], ClipState]"  # as Observer.start_clip
 
@@ -241,7 +250,7 @@ class Observer(ABC):
     def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip | None:
         """Starts clips in a process that does not keep the network; None if the states of this observer need it.
 
-        Once the frames have passed, its states can be pickled, and :meth:`compute` in another process gives the same
+        After :meth:`ClipState.end` its states can be pickled, and :meth:`compute` in another process gives the same
         evidence for them as for states of :meth:`start_clip`: processors decode and crop, and a GPU computes. Raises
         TlbenchError if the weights, which may say what to crop, do not fit.
         """

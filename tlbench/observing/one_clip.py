@@ -124,6 +124,7 @@ def observe_frames(
     network = kind.load(path, (view,), device)
     state = network.start_clip(Clip("frames"), samples)
     state.update(ClipChunk(as_chunk(generated), None if reference is None else as_chunk(reference), boxes))
+    state.end()
     (outcome,) = network.compute([state])
     if isinstance(outcome, ClipError):
         raise outcome

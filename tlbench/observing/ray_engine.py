@@ -2,11 +2,13 @@
 
 Work goes to whoever is free. If a worker or its node dies, Ray starts the worker again where there is room, and the
 clips that it held are given to the next one that is free. Where networks compute on GPUs, further workers decode for
-them. Actors, not Ray Data or plain tasks: see docs/scale.md.
+them. A run that no worker does anything for does not wait for ever. Actors, not Ray Data or plain tasks: see
+docs/scale.md.
 """
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -30,6 +32,9 @@ MOST_IN_CALL = 8  # clips that a worker is given at once, though it observes the
 CALLS = 8  # at least so many for each worker, so that all end at about the same time
 AHEAD = 4  # batches for each worker that may be done before an earlier one is, so that memory is bounded
 DECODED_AHEAD = 2  # decoded batches for each worker that computes, which wait in Ray's object store
+LOOK_SECONDS = 1.0  # between looks at whether there is a worker at all
+SAY_SECONDS = 30.0  # without a worker, then it is said what the run waits for
+MOST_SECONDS = 600.0  # without a worker, then the run ends; a machine that is asked for starts in less
 
 
 def observe_on_ray(plan: Plan, clips: Sequence[Clip], workers: int, options: RayOptions) -> Iterator[Observation]:
@@ -39,13 +44,15 @@ def observe_on_ray(plan: Plan, clips: Sequence[Clip], workers: int, options: Ray
     ------
     TlbenchError
         At once: no Ray, no cluster, or a node that can't do its part (:func:`tlbench.observing.ray_nodes.check_nodes`).
-        While observations are read: an observer can't be loaded, or some clips' workers died time and again.
+        While observations are read: an observer can't be loaded, some clips' workers died time and again, or for ten
+        minutes there was no worker for what is left.
 
     Warns
     -----
     UserWarning
         If a worker died: which clips are observed again. If a node that joins later can't take part, and why. If
-        workers that only decode are asked for, and an observer decodes where it computes.
+        there is no worker for half a minute. If workers that only decode are asked for, and an observer decodes where
+        it computes.
     """
     ray = connect(options)
     if not clips:
@@ -106,16 +113,30 @@ class _Pool:
     ----------
     workers : list of Ray's actors
     idle : deque of Ray's actors
+    nodes : dict of actor to str
+        Of each worker that runs, Ray's id of its node.
     refused : int
         How many are on nodes that can't take part.
+    room : str
+        What each takes of a node, in words.
+    empty_since : float
+        The time from which on none ran, by the monotonic clock; it means nothing while one runs.
+    said : bool
+        Whether it has been said that none runs.
     """
 
     workers: list[Any] = field(default_factory=list)
     idle: deque[Any] = field(default_factory=deque)
+    nodes: dict[Any, str] = field(default_factory=dict)
     refused: int = 0
+    room: str = ""
+    empty_since: float = 0.0
+    said: bool = False
 
     def start(self, run: _Run, kind: type[OnNode], plan: Plan, count: int, cpus: float, gpus: float) -> None:
         """Start so many. Those for whom there is no room start when there is."""
+        self.room = " and ".join(["1 core"] * (cpus > 0) + [f"{gpus:g} GPU{'s' * (gpus != 1)}"] * (gpus > 0))
+        self.empty_since = time.monotonic()
         actor = run.ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=-1)(kind)
         for _ in range(count):
             worker = actor.remote(plan)
@@ -155,7 +176,7 @@ class _Run:
         self._decoded: deque[_Batch] = deque()
         self._done: dict[int, list[Observation]] = {}  # by the batch's number, waiting for an earlier batch
         self._following = 0  # the number of the batch whose observations are next
-        self._nodes: dict[Any, str] = {}  # of each worker that runs
+        self._all_taken = False  # nothing of ``todo`` is left
         self._said: ClusterState | None = None
 
     def observations(self) -> Iterator[Observation]:
@@ -163,19 +184,22 @@ class _Run:
         while self._asked or self.takers.idle:
             self._hand_out()
             busy = any(asked.batch is not None for asked in self._asked.values())
-            left = self._again or self._decoded or not self.takers.idle
+            left = self._again or self._decoded or not self._all_taken
             if not busy and (STOP.is_set() or not left):
                 break  # all is done, though some workers may not run yet
-            (ready,), _ = self.ray.wait(list(self._asked), num_returns=1)
-            self._take_answer(ready, self._asked.pop(ready))
-            self._tell()
+            answered, _ = self.ray.wait(list(self._asked), num_returns=1, timeout=LOOK_SECONDS)
+            for ready in answered:
+                self._take_answer(ready, self._asked.pop(ready))
+                self._tell()
+            self._look_for_workers()
             while self._following in self._done:
                 yield from self._done.pop(self._following)
                 self._following += 1
 
     def ask_if_ready(self, pool: _Pool, worker: Any) -> None:
         """Wait for a worker to run, also if it is started again before it answers."""
-        self._nodes.pop(worker, None)
+        if pool.nodes.pop(worker, None) is not None and not pool.nodes:
+            pool.empty_since = time.monotonic()
         self._asked[worker.ready.options(max_task_retries=-1).remote(self._checked)] = _Asked(pool, worker)
 
     def _hand_out(self) -> None:
@@ -200,7 +224,29 @@ class _Run:
         asked = sum(asked.batch is not None for asked in self._asked.values())
         if len(self._done) + asked + len(self._decoded) >= AHEAD * workers:
             return None
-        return next(self._todo, None)
+        batch = next(self._todo, None)
+        self._all_taken = batch is None
+        return batch
+
+    def _look_for_workers(self) -> None:
+        """Say if no worker runs for what is left. Raises TlbenchError if that has lasted too long."""
+        wanted = [self.takers] if self._again or not self._all_taken else []
+        wanted += [self.computers] if self._decoded else []
+        for pool in wanted:
+            seconds = 0.0 if pool.nodes else time.monotonic() - pool.empty_since
+            if seconds >= MOST_SECONDS:
+                raise TlbenchError(
+                    f"no worker ran for {_in_words(MOST_SECONDS)}: no node of the Ray cluster had room for one "
+                    f"({pool.room}); `ray status` shows what there is and who has it; run the same command again, "
+                    "what is done is kept"
+                )
+            if seconds >= SAY_SECONDS and not pool.said:
+                warnings.warn(
+                    f"no worker runs; waiting up to {_in_words(MOST_SECONDS)} for a node of the Ray cluster with room "
+                    f"for one ({pool.room}); `ray status` shows what there is and who has it",
+                    stacklevel=2,
+                )
+            pool.said = seconds >= SAY_SECONDS
 
     def _take_answer(self, ready: Any, asked: _Asked) -> None:
         from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
@@ -209,6 +255,9 @@ class _Run:
         try:
             answer = self.ray.get(ready)
         except RayActorError as error:
+            if error.actor_init_failed:  # it would fail on each start
+                why = str(error).strip().split("\n")[-1]
+                raise TlbenchError(f"a worker can't start ({why:.300}); {WAY_OUT}") from error
             self.ask_if_ready(pool, worker)
             if batch is not None:
                 self._try_again(batch, error)
@@ -239,7 +288,7 @@ class _Run:
     def _take_part(self, pool: _Pool, worker: Any, node: str, problem: str | None) -> None:
         """A worker runs. Raises TlbenchError if its node can't take part, and no other worker is left."""
         if problem is None:
-            self._nodes[worker] = node
+            pool.nodes[worker] = node
             pool.idle.append(worker)
             return
         warnings.warn(f"{problem}; it takes no part", stacklevel=2)
@@ -268,7 +317,12 @@ class _Run:
             return
         asked = [asked.batch for asked in self._asked.values() if asked.batch is not None]
         again = sorted((batch.number, batch.named) for batch in (*self._again, *self._decoded, *asked) if batch.deaths)
-        state = ClusterState(len(set(self._nodes.values())), len(self._nodes), tuple(named for _, named in again))
+        nodes = [*self.takers.nodes.values(), *self.computers.nodes.values()]
+        state = ClusterState(len(set(nodes)), len(nodes), tuple(named for _, named in again))
         if state != self._said:
             self._said = state
             self._options.watch(state)
+
+
+def _in_words(seconds: float) -> str:
+    return counted(round(seconds / 60), "minute") if seconds >= 60 else f"{seconds:g} s"

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
+import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,7 @@ from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import file_sha256, file_size
 from tlbench.litter import temporary_name
+from tlbench.observing.packages import LAST_DIGITS, package_versions
 from tlbench.observing.plan import Plan
 from tlbench.observing.ray_options import RayOptions
 from tlbench.version import VERSION
@@ -29,6 +35,14 @@ CONNECT_SECONDS = 5.0
 DECODERS_A_WORKER = 6  # cores that feed a GPU where faces are searched, docs/scale.md
 LOOK_SECONDS = 300.0  # for each node to look at 25,000 clips on a slow file server
 WAY_OUT = "see docs/clusters.md"
+# Read when Ray is imported.
+RAY_VARIABLES = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do; without it, it warns
+    # Else it prints to stdout, among results, that a node died or a task is tried again.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
+    # Else its library ends this process, with code 1 and no word of ours, a minute after the cluster's head died.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "3600",
+}
 
 
 @dataclass(frozen=True)
@@ -43,11 +57,14 @@ class NodeReport:
         Why the cache can't be written.
     shared : bool
         Whether the cache is that of the head node.
+    packages : mapping of str to str or None
+        Versions, see :func:`tlbench.observing.packages.package_versions`.
     """
 
     different: str | None
     unwritable: str | None
     shared: bool
+    packages: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,8 @@ class CheckedNodes:
 
 def import_ray() -> Any:
     """Ray's package. Raises TlbenchError if it is not installed."""
+    for variable, value in RAY_VARIABLES.items():
+        os.environ.setdefault(variable, value)
     try:
         import ray
     except ImportError as error:
@@ -103,15 +122,47 @@ def connect(options: RayOptions) -> Any:
     if ray.is_initialized():
         return ray
     address = options.address or os.environ.get(ADDRESS)
-    said = "--ray-address" if options.address else f"${ADDRESS}"
     if address:
-        _check_reachable(address, said)
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do; without it, it warns
+        _check_reachable(address, "--ray-address" if options.address else f"${ADDRESS}")
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-        raise TlbenchError(_unreachable(address or "local", said, str(error).split("\n")[0])) from error
+        with _own_signals(), _without_lines_on_stderr():
+            ray.init(address=address or "local", log_to_driver=False, logging_level="error")
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        why = " ".join(str(error).split())
+        if address is None:
+            raise TlbenchError(f"Ray can't start on this machine ({why:.300}); {WAY_OUT}") from error
+        raise TlbenchError(
+            f"the Ray cluster at {address} answers, and Ray can't connect to it ({why:.300}); all machines need the "
+            "same version of Ray and of Python, and a cluster with a token needs RAY_AUTH_MODE=token and the same "
+            f"~/.ray/auth_token; {WAY_OUT}"
+        ) from error
     return ray
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """After the block SIGTERM does what it did before: Ray's handler would end the process with 15, half cleaned up."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _without_lines_on_stderr() -> Iterator[None]:
+    """Ray's libraries repeat each second that they can't connect, and write it to the process's stderr themselves."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check_reachable(address: str, said: str) -> None:
@@ -147,7 +198,7 @@ def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, optio
     Warns
     -----
     UserWarning
-        If a node has a cache of its own, or there are GPUs that no network uses.
+        If a node has a cache of its own or other versions of packages, or there are GPUs that no network uses.
     """
     gpus = ray.cluster_resources().get("GPU", 0.0)
     if plan.device != "cpu":
@@ -184,14 +235,26 @@ def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, optio
             raise TlbenchError(
                 f"node {_name(node)}: can't write the cache {plan.cache} ({report.unwritable}); pass --cache"
             )
+    here, others = package_versions(), defaultdict(list)
+    for node, report in reports:
+        for name, version in report.packages.items():
+            if version != here.get(name):
+                others[f"{name} {version}, this machine {here.get(name)}"].append(_name(node))
+    for what, names in others.items():
+        warnings.warn(f"{_listed(names)} {what}; {LAST_DIGITS}", stacklevel=4)
     own = [_name(node) for node, report in reports if not report.shared]
     if own:
         warnings.warn(
-            f"cache {plan.cache}: {counted(len(own), 'node has', 'nodes have')} one of their own ({', '.join(own[:3])}"
-            f"{', ...' if len(own) > 3 else ''}); what they observe is found by them alone",
+            f"cache {plan.cache}: {_listed(own)} another one there; what is observed there is found there alone",
             stacklevel=4,
         )
     return CheckedNodes(frozenset(node["NodeID"] for node in nodes), VERSION, files, plan.cache)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Nodes that have something: ``2 nodes (a, b) have``."""
+    some = f"{', '.join(names[:3])}{', ...' if names[3:] else ''}"
+    return f"node {some} has" if len(names) == 1 else f"{len(names)} nodes ({some}) have"
 
 
 def _check_gpus(there: float, workers: int, each: float) -> None:
@@ -218,17 +281,15 @@ def count_decoders(cores: float, plan: Plan, workers: int, options: RayOptions) 
     Warns
     -----
     UserWarning
-        If such workers are asked for, and an observer decodes where it computes.
+        If such workers are asked for, and an observer decodes where it computes, or none has a network.
     """
     asked = options.decode_workers
     networks = [observer for observer in plan.observers if observer.weights is not None]
     whole = [observer.name for observer in networks if not observer.has_cropper]
     if asked == 0 or whole or not any(observer.has_cropper for observer in plan.observers):
-        if asked and whole:
-            warnings.warn(
-                f"--decode-workers {asked}: {', '.join(whole)} decodes where it computes, so each worker does both",
-                stacklevel=4,
-            )
+        if asked:
+            why = f"{', '.join(whole)} decodes where it computes" if whole else "no network computes in this run"
+            warnings.warn(f"--decode-workers {asked}: {why}, so each worker does both", stacklevel=4)
         return 0
     if asked is not None:
         if plan.device == "cpu" and workers + asked > cores:
@@ -272,7 +333,7 @@ def look_at_node(files: Sequence[tuple[str, int | None, str | None]], cache: Pat
         written.unlink()
     except OSError as error:
         unwritable = error.strerror or str(error)
-    return NodeReport(different, unwritable, mark.exists())
+    return NodeReport(different, unwritable, mark.exists(), package_versions())
 
 
 def _sized(size: int | None) -> str:

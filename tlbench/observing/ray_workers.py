@@ -10,9 +10,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TypeAlias
 
 from tlbench.datasets.clip import Clip
+from tlbench.errors import TlbenchError
 from tlbench.observing.clip_job import ClipJob
 from tlbench.observing.device import processor_type
 from tlbench.observing.engines import batches, limit_threads, with_messages
@@ -36,22 +38,28 @@ class OnNode:
         """Returns once the process runs: Ray's id of its node, and why the node can't take part, or None."""
         node = import_ray().get_runtime_context().get_node_id()
         problem = checked.problem_here(node)
+        if problem is None:
+            try:
+                self.runner  # noqa: B018 an observer of another package may not be installed here
+            except TlbenchError as error:
+                problem = str(error)
         return node, None if problem is None else f"node {socket.gethostname()}: {problem}"
+
+    @cached_property
+    def runner(self) -> ObserverRunner:
+        """Observes in this process."""
+        return ObserverRunner(self._plan)
 
 
 class Worker(OnNode):
     """Decodes and computes."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan)
-        self._runner = ObserverRunner(plan)
-
     def observe(self, clips: list[Clip]) -> Answer:
         """Observations of some clips."""
         seen: list[Observation] = []
         messages: list[str] = []
-        for part in batches(clips, self._runner.clips_per_batch):
-            observed, said = with_messages(self._runner.observe, part)
+        for part in batches(clips, self.runner.clips_per_batch):
+            observed, said = with_messages(self.runner.observe, part)
             seen += observed
             messages += said
         return _marked(seen, self._plan), messages
@@ -62,7 +70,14 @@ class DecodeWorker(OnNode):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(replace(plan, device="cpu"))
-        self._runner: ObserverRunner | None = None
+
+    @cached_property
+    def cropping(self) -> ObserverRunner:
+        """Crops for the observers that compute elsewhere. Raises TlbenchError if weights do not fit."""
+        croppers = {observer.name: observer.cropper() for observer in self._plan.observers}
+        return ObserverRunner(
+            self._plan, croppers={name: start for name, start in croppers.items() if start is not None}
+        )
 
     def decode(self, clips: list[Clip]) -> tuple[Answer, list[ClipJob]]:
         """Observations if nothing is left to compute, else the clips for :meth:`ComputeWorker.compute`.
@@ -70,28 +85,19 @@ class DecodeWorker(OnNode):
         They are two objects of Ray, so that the second does not come to the head. Raises TlbenchError if weights, which
         may say what to crop, do not fit.
         """
-        if self._runner is None:
-            croppers = {observer.name: observer.cropper() for observer in self._plan.observers}
-            self._runner = ObserverRunner(
-                self._plan, croppers={name: start for name, start in croppers.items() if start is not None}
-            )
-        jobs, messages = with_messages(self._runner.look, clips)
+        jobs, messages = with_messages(self.cropping.look, clips)
         if any(job.states for job in jobs):
             return (None, messages), jobs
-        seen, more = with_messages(self._runner.finish, jobs)
+        seen, more = with_messages(self.cropping.finish, jobs)
         return (seen, [*messages, *more]), []
 
 
 class ComputeWorker(OnNode):
     """Computes for clips that a :class:`DecodeWorker` has decoded."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan)
-        self._runner = ObserverRunner(plan)
-
     def compute(self, jobs: list[ClipJob]) -> Answer:
         """Observations of decoded clips."""
-        seen, messages = with_messages(self._runner.finish, jobs)
+        seen, messages = with_messages(self.runner.finish, jobs)
         return _marked(seen, self._plan), messages
 
 

@@ -308,6 +308,11 @@ class ObserverRunner:
         if job.states:  # else decoding stopped early, and the number from the cache is right
             job.frames = frames
         job.note_findings()
+        for name, state in list(job.states.items()):
+            try:
+                state.end()
+            except ClipError as error:
+                job.fail(name, error)
 
     def _update(
         self, job: ClipJob, seen: FrameChunk | None, real: FrameChunk | None, guides: Guides, real_guides: Guides

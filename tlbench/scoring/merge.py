@@ -14,11 +14,12 @@ from tlbench.arguments import AnyPath
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, shortened
 from tlbench.metrics.blind import BlindReading
+from tlbench.observing.packages import LAST_DIGITS
 from tlbench.owner import owned
 from tlbench.scoring.aggregation import aggregate_like
 from tlbench.scoring.blind_rows import Probe, ProbeSource, probe_of, with_blind
 from tlbench.scoring.probe import with_readings
-from tlbench.scoring.provenance import LAST_DIGITS, mixed_processors
+from tlbench.scoring.provenance import mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, RecordWriter, read_records
 from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import with_damaged_checkpoints

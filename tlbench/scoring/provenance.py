@@ -7,16 +7,11 @@ import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tlbench.checkpoints.weights import Weights
+from tlbench.observing.packages import LAST_DIGITS, package_versions
 from tlbench.version import VERSION
-
-PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")  # that decode and compute
-
-LAST_DIGITS = "floats may differ in their last digits from a run on one machine (docs/precision.md)"
 
 # Options that take names. These may contain a slash (``wer1/sound``, ``other:lab/reader``), but are not paths.
 NAMES_FOLLOW = frozenset({"--metrics", "--controls", "--trained-with", "--name", "--view", "--split", "--dataset"})
@@ -58,7 +53,7 @@ def make_provenance(
     return {
         "tlbench": VERSION,
         "python": platform.python_version(),
-        "packages": {name: _installed(name) for name in PACKAGES},
+        "packages": package_versions(),
         "platform": f"{platform.system()} {platform.machine()}",
         "command": command_without_folders(command),
         "weights": {
@@ -87,14 +82,6 @@ def mixed_processors(where: object, types: Iterable[str]) -> Iterator[str]:
     found = sorted(set(types))
     if len(found) > 1:
         yield f"{where}: computed on {len(found)} types of processor ({', '.join(found)}); {LAST_DIGITS}"
-
-
-@cache
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # another build of the same package, such as opencv-python
-        return None
 
 
 def _utc(moment: datetime) -> str:
