@@ -138,7 +138,8 @@ def _column(
         if ranks.get(place) in _MARKS:
             text = rf"\{_MARKS[ranks[place]]}{{{text}}}"
         few = "*" if row.scored < result.expected else ""
-        raised = letters.get(row.protocol.id, "") + few + latex_text(unread_mark(result, key) + _relative_mark(result, row))
+        marks = unread_mark(result, key) + _relative_mark(result, row)
+        raised = letters.get(row.protocol.id, "") + few + latex_text(marks)
         cells.append(text + (rf"\textsuperscript{{{raised}}}" if raised else ""))
     return cells
 
