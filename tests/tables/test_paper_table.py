@@ -137,6 +137,20 @@ def test_presets_are_columns_of_the_other_formats_too() -> None:
     assert "turn" not in drawn
 
 
+def test_a_number_by_a_network_that_the_system_was_trained_with_is_marked() -> None:
+    def with_lpips(of: Result, *names: str) -> Result:
+        protocol = replace(of.protocols["lmd/paper"], weights="7be5be791159")
+        weights = {"alexnet": {"sha256": "7be5be791159472b"}, "syncnet": {"sha256": "961e8696f888fce4"}}
+        protocols = {**of.protocols, "lmd/paper": protocol}
+        return replace(of, protocols=protocols, provenance={"weights": weights}, trained_with=names)
+
+    drawn = paper_table([with_lpips(A, "alexnet"), with_lpips(B, "syncnet"), with_lpips(C, "none")], PRESET)
+    assert cells(drawn, "alpha")[0].endswith(r"\textsuperscript{\ddag{}}")
+    assert drawn.count(r"\textsuperscript{\ddag{}}") == 1
+    assert r"\ddag{}: the network is, or is a relative of, what the system was trained with" in drawn
+    assert r"\ddag" not in paper_table([with_lpips(B, "syncnet"), C], PRESET)
+
+
 def test_numbers_of_a_whole_set_are_ranked_by_their_paired_jackknife() -> None:
     fid = set_metric("fid")
     protocol = Protocol.of(fid, dataset="toy", split="test", view="frames@1", decoding="pyav-25fps@1")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted
@@ -23,6 +23,7 @@ from tlbench.metrics.protocol import Protocol
 from tlbench.preflight.findings import count_clips
 from tlbench.scoring.breakdown import Breakdown
 from tlbench.scoring.result import Result, Role
+from tlbench.scoring.trained_with import judged_by_relative
 
 
 @dataclass(frozen=True)
@@ -145,13 +146,6 @@ def figure_columns() -> dict[str, Column]:
     return columns | {f"study/{scale.key}": Column(scale.label, scale.unit, scale.better, 2) for scale in SCALES}
 
 
-def weights_of(result: Result) -> Mapping[str, Mapping[str, Any]]:
-    weights = result.provenance.get("weights", {})
-    if not isinstance(weights, dict) or not all(isinstance(item, dict) for item in weights.values()):
-        raise TlbenchError("the weights in the provenance are not objects; score again")
-    return weights
-
-
 def finding_facts(result: Result) -> list[str]:
     """Facts that a leaderboard shows with the numbers of a result: missing frames, and findings by code."""
     facts = []
@@ -166,10 +160,5 @@ def finding_facts(result: Result) -> list[str]:
 
 
 def comes_from_relative(computed: Computed, protocol: Protocol) -> bool:
-    """Whether the checkpoint of a number's protocol is related to a model that the system was trained with."""
-    weights = protocol.weights
-    return weights is not None and any(
-        str(item.get("sha256")).startswith(weights)
-        for name, item in weights_of(computed.result).items()
-        if name in (computed.overlaps or {})
-    )
+    """As :func:`tlbench.scoring.trained_with.judged_by_relative`, by the record's own overlaps."""
+    return judged_by_relative(computed.result, protocol, computed.overlaps or {})

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tlbench.datasets.dataset import dataset_class, dataset_names
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted, shortened
-from tlbench.leaderboard.submission import Computed, Published, figure_columns, slug, weights_of
+from tlbench.leaderboard.submission import Computed, Published, figure_columns, slug
 from tlbench.media.completeness import is_short
 from tlbench.metrics.protocol import SHORT, Protocol
 from tlbench.metrics.sets import AnyMetric
@@ -20,6 +20,7 @@ from tlbench.preflight.findings import count_clips
 from tlbench.scoring.aggregation import make_intervals
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_json import dumps
+from tlbench.scoring.trained_with import weights_of
 
 NAME_CHARACTERS = 80
 MOST_BOARD_RESAMPLES = 20_000  # a board computes all intervals again

@@ -10,20 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from tlbench.checkpoints.card import Card, overlap
+from tlbench.checkpoints.card import Card
 from tlbench.checkpoints.catalogue import check_declared
 from tlbench.document import clean
 from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import BOARD_RECORD, read_outside
 from tlbench.json_fields import entries_of, name_text, optional_name
 from tlbench.json_input import parse_json
-from tlbench.leaderboard.submission import Computed, Figure, Published, Submission, weights_of
+from tlbench.leaderboard.submission import Computed, Figure, Published, Submission
 from tlbench.leaderboard.submission_checks import check_computed, check_published
 from tlbench.preflight.findings import Finding
 from tlbench.scoring.breakdown import Breakdown, parse_breakdown
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import AGREEMENT, parse_result
 from tlbench.scoring.result_json import dumps, result_text
+from tlbench.scoring.trained_with import overlaps_of
 
 SCHEMA = "tlbench.leaderboard/1"
 MOST_FIGURES = 100  # of a paper
@@ -71,7 +72,7 @@ def submit(
     cards = list(cards)
     check_declared(declared, cards)
     filed = _without_texts(replace(result, name=result.name if name is None else name, trained_with=declared))
-    made = Computed(filed, paper, code, _overlaps(filed, cards), breakdown)
+    made = Computed(filed, paper, code, overlaps_of(filed, cards), breakdown)
     check_computed(made)
     return made
 
@@ -84,16 +85,6 @@ def _without_texts(result: Result) -> Result:
 
     clips = tuple(replace(clip, findings=bare(clip.findings)) for clip in result.clips)
     return replace(result, clips=clips, findings=bare(result.findings))
-
-
-def _overlaps(result: Result, cards: Iterable[Card]) -> dict[str, str]:
-    by_name = {card.name: card for card in cards}
-    found = {}
-    for name in weights_of(result):
-        said = overlap(by_name[name], result.trained_with) if name in by_name else None
-        if said is not None:
-            found[name] = said
-    return found
 
 
 def to_text(submission: Submission) -> str:
@@ -207,7 +198,7 @@ def _parse(data: Any, cards: Iterable[Card]) -> Submission:
         result=result,
         paper=optional_name(data["paper"], "paper"),
         code=optional_name(data["code"], "code"),
-        overlaps=_overlaps(result, cards),
+        overlaps=overlaps_of(result, cards),
         breakdown=None if data["breakdown"] is None else parse_breakdown(data["breakdown"], result),
     )
     if data["overlaps"] != computed.overlaps:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlbench.media.crops import MARGIN
 from tlbench.media.faces import Boxes
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import View, open_view
@@ -50,6 +51,28 @@ class CropStream:
         if rows is None or not count:
             return np.empty((0, 0, 0, 3), np.uint8)
         return self._stream.apply(first_frames(frames, count), rows[:count])
+
+
+def boxes_in(pictures: np.ndarray, frames: FrameChunk, rows: np.ndarray | None, crop: View) -> np.ndarray:
+    """(k, 4) float64: where the face boxes of frames are in their pictures, x1 y1 x2 y2 in pixels of these.
+
+    Parameters
+    ----------
+    pictures : (n, H, W, 3) uint8
+        Of the frames, by a crop that is ``face-256`` or shows the whole frame.
+    rows : (k, 4) or None
+        The boxes, in pixels of the frames; None if they are not known, which stands for the whole picture.
+    """
+    height, width = pictures.shape[1:3]
+    if rows is None:
+        return np.tile(np.array([0.0, 0.0, width, height]), (len(pictures), 1))
+    if crop.frames_face:
+        inner = MARGIN / (1 + 2 * MARGIN)  # where the face's square begins
+        edges = np.array([inner, inner, 1 - inner, 1 - inner]) * np.array([width, height, width, height])
+        return np.tile(edges, (len(rows), 1))
+    frame_height, frame_width = frames.rgb.shape[1:3]
+    scale = np.array([width, height]) / np.array([frame_width, frame_height])
+    return np.asarray(rows * np.tile(scale, 2))
 
 
 def first_frames(frames: FrameChunk, count: int) -> FrameChunk:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal
 
+from tlbench.checkpoints.catalogue import known_cards
 from tlbench.comparison.ranking import Entrant, PairedTest, paired_tests, rank
 from tlbench.comparison.set_differences import set_difference, why_not_compared
 from tlbench.document import clean, label_with_arrow, letter, number_text
@@ -18,10 +19,12 @@ from tlbench.metrics.metric import Metric
 from tlbench.metrics.presets import Preset
 from tlbench.scoring.blind_rows import unread_mark
 from tlbench.scoring.result import AnyRow, Result
+from tlbench.scoring.trained_with import judged_by_relative, overlaps_of
 from tlbench.tables.markup import latex_text
 
 LEVEL = 0.95  # a difference is shown if its corrected p is below 0.05
 _MARKS: dict[int, Literal["textbf", "underline"]] = {1: "textbf", 2: "underline"}
+_RELATIVE = "‡"  # the column's network, or a relative of it, is what the system was trained with
 _BREAKS = "/,:[]"  # a protocol id may be broken after these
 
 
@@ -135,9 +138,16 @@ def _column(
         if ranks.get(place) in _MARKS:
             text = rf"\{_MARKS[ranks[place]]}{{{text}}}"
         few = "*" if row.scored < result.expected else ""
-        raised = letters.get(row.protocol.id, "") + few + latex_text(unread_mark(result, key))
+        marks = unread_mark(result, key) + _relative_mark(result, row)
+        raised = letters.get(row.protocol.id, "") + few + latex_text(marks)
         cells.append(text + (rf"\textsuperscript{{{raised}}}" if raised else ""))
     return cells
+
+
+def _relative_mark(result: Result, row: AnyRow) -> str:
+    """``‡`` if the number is by a network that the system was trained with, or by a relative of it; else ""."""
+    related = overlaps_of(result, known_cards()) if result.trained_with else {}
+    return _RELATIVE if judged_by_relative(result, row.protocol, related) else ""
 
 
 def _ranks(key: str, systems: Sequence[Result], rows: _Rows) -> dict[int, int]:
@@ -192,6 +202,8 @@ def _caption(
         said.append("*: fewer clips were scored.")
     if any(unread_mark(result, row.metric.key) for result, row in shown):
         said.append(r"\dag{}: not shown to be better than guessing without pictures.")
+    if any(row.value is not None and _relative_mark(result, row) for result, row in shown):
+        said.append(r"\ddag{}: the network is, or is a relative of, what the system was trained with: no fair judge.")
     if any(letters.values()):
         said.append("Numbers of different letters have different protocols and are not ranked.")
     ids = (_listed_ids(_first(rows, key), own) for key, own in letters.items())
