@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import click
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -27,6 +30,14 @@ def completed(*words: str) -> list[str]:
         (("score", "gen", "--metrics", "psnr,lse_c/"), ["psnr,lse_c/paper", "psnr,lse_c/sound"]),
         (("table", "out", "--columns", "ssim,psnr"), ["ssim,psnr/paper", "ssim,psnr/sound"]),
         (("score", "gen", "--controls", "static,fro"), ["static,frozen-mouth"]),
+        (("check", "gen", "--weights", "s3"), ["s3fd"]),
+        (("compare", "a", "b", "--metrics", "psnr,lse_c/"), ["psnr,lse_c/paper", "psnr,lse_c/sound"]),
+        (("aggregate", "run", "--metrics", "ssi"), ["ssim"]),
+        (("table", "out", "--preset", "paper-a"), ["paper-avatar"]),
+        (("train-observer", "mvm", "--dataset", "gr"), ["grid", "grid-sample"]),
+        (("generate", "--generator", "talklip-gc-"), ["talklip-gc-synthetic"]),
+        (("generate", "--generator", "froz"), ["frozen-mouth"]),
+        (("generate", "--generator", "comm"), ["command"]),
         (("score", "gen", "--metrics", "nothing"), []),
     ],
 )
@@ -34,6 +45,26 @@ def test_names_are_completed(words: tuple[str, ...], found: list[str]) -> None:
     values = completed(*words)
     assert [value for value in values if value in found] == found
     assert found or not values
+
+
+def options_of(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Parameter]]:
+    """Every option of every command, with the command's words."""
+    context = click.Context(command)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from options_of(inner, (*path, name))
+    else:
+        yield from ((" ".join(path), parameter) for parameter in command.params)
+
+
+@pytest.mark.parametrize("option", ["--dataset", "--metrics", "--weights", "--preset", "--controls", "--generator"])
+def test_an_option_completes_on_every_command_that_has_it(option: str) -> None:
+    commands = [words for words, parameter in options_of(group) if option in parameter.opts]
+    assert commands
+    silent = [words for words in commands if not completed(*words.split(), option, "")]
+    assert not silent
 
 
 def test_a_name_that_is_in_the_list_is_not_offered_again() -> None:

@@ -50,6 +50,7 @@ def test_cards_of_generators_are_those_with_a_generator_s_name() -> None:
         ("talklip", r"--generator talklip: needs a checkpoint; give its file as talklip=FILE"),
         ("nothing.pth", r"no such file, checkpoint or generator; there are talklip"),
         ("talklipp", r"did you mean 'talklip'\?"),
+        ("Frozen Mouth", r"did you mean 'frozen-mouth'\?"),
         ("wav2lipp=x.pth", r"--generator x.pth: is of 'wav2lipp', which is no generator; did you mean 'wav2lip'\?"),
         ("talklip=nothing.pth", r"nothing\.pth"),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_metrics
 from tlbench.cli.options import take_over_option
 from tlbench.cli.table_options import table_options
 from tlbench.errors import TlbenchError
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
-@click.option("--metrics", metavar="NAMES", help="With commas, as for score.  [default: those of the run]")
+@click.option(
+    "--metrics",
+    metavar="NAMES",
+    shell_complete=complete_metrics,
+    help="With commas, as for score.  [default: those of the run]",
+)
 @click.option("--seeds", is_flag=True, help="The mean of several runs, one for each seed; nothing is written.")
 @take_over_option
 @table_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from tlbench.cli.completion import complete_checkpoints
 from tlbench.cli.options import (
     boxes_from_option,
     cache_option,
@@ -41,7 +42,13 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
     help="With --faces, which of several faces is followed: largest, central, or its number from the left.  "
     "[default: largest]",
 )
-@click.option("--weights", multiple=True, metavar="NAME=FILE", help="With --faces, a checkpoint: s3fd=FILE.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="NAME=FILE",
+    shell_complete=complete_checkpoints,
+    help="With --faces, a checkpoint: s3fd=FILE.",
+)
 @cache_option
 @workers_option
 @json_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_metrics
 from tlbench.cli.options import Number
 from tlbench.cli.table_options import comparison_table_options
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option("--level", type=Number(0.5, 0.999), default=0.95, show_default=True, help="Confidence level.")
-@click.option("--metrics", metavar="KEYS", help="With commas: psnr/sound, lse_c/paper ...  [default: headline metrics]")
+@click.option(
+    "--metrics",
+    metavar="KEYS",
+    shell_complete=complete_metrics,
+    help="With commas: psnr/sound, lse_c/paper ...  [default: headline metrics]",
+)
 @comparison_table_options
 def command(
     a: Path,

@@ -1,4 +1,4 @@
-"""What a shell completes: names of data sets, checkpoints, metrics, controls and faults.
+"""What a shell completes: names of data sets, checkpoints, metrics, presets, generators, controls and faults.
 
 click asks these functions with the word that is typed; see docs/commands.md for how a shell is told of them. A mistake
 on the way, such as two packages that bring one metric, completes to nothing.
@@ -51,6 +51,20 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, word: s
             for metric in all_metrics()
         ),
     )
+
+
+def complete_presets(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of presets, each with what it is for."""
+    from tlbench.metrics.presets import PRESETS
+
+    return _beginning(word, lambda: ((preset.name, preset.description) for preset in PRESETS.values()))
+
+
+def complete_generators(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of generators and their checkpoints, of controls, and ``command`` for a script of another repository."""
+    from tlbench.generation.registry import generator_choices
+
+    return _beginning(word, lambda: ((name, "") for name in (*generator_choices(), "command")))
 
 
 def complete_controls(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from tlbench.cli.completion import complete_generators
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -78,6 +79,7 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
     "--generator",
     required=True,
     metavar="NAME|CHECKPOINT",
+    shell_complete=complete_generators,
     help="A checkpoint: TalkLip's or Wav2Lip's published file, OUT/last of train-reference, the name of a bundled one "
     "(talklip-gc-synthetic), or NAME=FILE. Or the name of a generator that needs none. Or command.",
 )

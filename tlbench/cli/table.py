@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_presets
 from tlbench.cli.lines import say
 from tlbench.cli.table_options import table_options
 from tlbench.errors import TlbenchError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--preset",
     metavar="NAME",
+    shell_complete=complete_presets,
     help="Columns of a kind of table: paper-avatar, paper-talklip, reading, all. With --format latex, the table of a "
     "paper, with a caption.",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli import signals
+from tlbench.cli.completion import complete_datasets
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -29,7 +30,13 @@ GROUPS = {
 
 @click.command(cls=GroupedCommand, groups=GROUPS)
 @click.argument("observer", metavar="autoavsr|avhubert|conformer|mvm|mvm-aligned|syncnet|wav2lip-sync")
-@click.option("--dataset", required=True, metavar="NAME", help="synthetic, grid, lrs2, lrw, folder ...")
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_datasets,
+    help="synthetic, grid, lrs2, lrw, folder ...",
+)
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's folder.")
 @click.option("--train-split", default="train", show_default=True, metavar="NAME", help="The clips to train on.")
 @click.option("--val-split", default="val", show_default=True, metavar="NAME", help="Chooses the best checkpoint.")

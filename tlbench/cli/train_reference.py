@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tlbench.cli import signals
+from tlbench.cli.completion import complete_datasets
 from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -93,7 +94,13 @@ def read_stage_steps(
 @click.command(cls=GroupedCommand, groups=GROUPS)
 @recipe_option("tlbench.talklip")
 @config_option
-@click.option("--dataset", required=True, metavar="NAME", help="synthetic, grid, lrs2, folder ...")
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_datasets,
+    help="synthetic, grid, lrs2, folder ...",
+)
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set is.")
 @click.option("--train-split", metavar="NAME", help="The training set.  [default: train]")
 @click.option("--val-split", metavar="NAME", help="The validation set.  [default: val]")

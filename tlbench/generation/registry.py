@@ -15,6 +15,7 @@ from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import is_package, observer_of
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError, listed, quoted
+from tlbench.generation.controls import CONTROLS
 from tlbench.generation.faults import fault_control
 from tlbench.generation.generator import GenerateOptions, Generator
 from tlbench.plugins import entry_points
@@ -62,6 +63,12 @@ def generator_cards() -> list[Card]:
     return [card for card in known_cards() if _of_card(card) and not card.name.endswith("-discriminator")]
 
 
+def generator_choices() -> list[str]:
+    """What ``--generator`` takes by name: generators' checkpoints, generators, and the controls that are written."""
+    cards = [card.name for card in generator_cards()]
+    return list(dict.fromkeys([*cards, *generator_names(), *(known.name for known in CONTROLS if known.written)]))
+
+
 def load_generator_of(given: Path | str, options: GenerateOptions) -> Generator:
     """The generator that ``--generator`` names, loaded.
 
@@ -92,8 +99,8 @@ def load_generator_of(given: Path | str, options: GenerateOptions) -> Generator:
     if (fault := fault_control(text)) is not None:
         return fault
     if text not in generator_names():
-        known = list(dict.fromkeys([*cards, *generator_names()]))
-        raise TlbenchError(f"--generator {text}: there is no such file, checkpoint or generator{listed(text, known)}")
+        known = listed(text, generator_choices())
+        raise TlbenchError(f"--generator {text}: there is no such file, checkpoint or generator{known}")
     kind = generator_class(text)
     if kind.has_weights:
         raise TlbenchError(
