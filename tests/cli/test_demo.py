@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import webbrowser
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -49,32 +50,39 @@ def test_the_first_page_is_opened_if_asked(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 class Scored:
-    """A result as far as the closing sentence looks at it."""
+    """A result as far as the closing sentence looks at it: read by AV-HuBERT (WER1) and by a Conformer (WER2)."""
 
-    metrics = (find_metric("psnr/sound"), find_metric("wer1/sound"))
+    metrics = tuple(map(find_metric, ("psnr/sound", "wer1/sound", "wer2/sound")))
+    weights: ClassVar = {"avhubert-synthetic": {"sha256": "a" * 64}, "conformer-synthetic": {"sha256": "c" * 64}}
 
-    def __init__(self, name: str, value: float | None) -> None:
-        self.name, self.value = name, value
+    def __init__(self, name: str, value: float | None, role: str, trained_with: str = "none") -> None:
+        self.name, self.value, self.role, self.trained_with = name, value, role, [trained_with]
+        self.provenance = {"weights": self.weights}
 
-    def row(self, key: str) -> Scored:
-        assert key == "wer1/sound"
-        return self
+    def row(self, key: str) -> Any:
+        weights = {"wer1/sound": "a" * 12, "wer2/sound": "c" * 12}[key]
+        return SimpleNamespace(value=self.value, protocol=SimpleNamespace(weights=weights))
 
 
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        (
-            (46.384, 9.93, 99.858),
-            "WER1 of a lip reader: 9.93 % on the drawn faces, 46.38 % on generated faces, 99.86 % on frozen mouths",
-        ),
-        ((46.384, None, 99.858), ""),
-    ],
-)
-def test_it_ends_with_what_was_seen(values: tuple[float | None, ...], said: str) -> None:
-    names = (demo.GENERATOR, demo.GROUND_TRUTH, demo.SHOWN_BESIDE)
-    rows: Any = [Scored(name, value) for name, value in zip(names, values, strict=True)]
-    assert demo.what_was_seen(demo.Shown("synthetic", rows, Path("page.html"))) == said
+def seen(*made: Scored, truth: float | None = 9.93, dataset: str = "synthetic") -> str:
+    ends = (Scored(demo.GROUND_TRUTH, truth, "control"), Scored(demo.SHOWN_BESIDE, 99.858, "control"))
+    rows: Any = [*made, *ends]
+    return demo.what_was_seen(demo.Shown(dataset, rows, Path("page.html")))
+
+
+def test_it_ends_with_what_was_seen() -> None:
+    assert seen(Scored("wav2lip", 46.384, "system")) == (
+        "WER1 of a lip reader: 9.93 % on the drawn faces, 46.38 % on those of wav2lip, 99.86 % on frozen mouths"
+    )
+    assert seen(Scored("wav2lip", 46.384, "system"), truth=None) == ""
+
+
+def test_the_sentence_names_all_generators_and_a_reader_that_none_was_trained_with() -> None:
+    made = Scored("talklip", 20.0, "system", "avhubert-synthetic-expert"), Scored("wav2lip", 46.384, "system")
+    assert seen(*made, dataset=demo.REAL) == (
+        "WER2 of a lip reader: 9.93 % on the real faces, 20.00 % on those of talklip, 46.38 % on those of wav2lip, "
+        "99.86 % on frozen mouths"
+    )
 
 
 def test_the_pages_to_open_are_named_at_the_end() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path), default=Path("tlbench-demo"))
-@click.option("--sentences", type=WholeNumber(min=2), default=40, show_default=True, help="Clips of sentences.")
+@click.option("--sentences", type=WholeNumber(min=2), default=20, show_default=True, help="Clips of sentences.")
 @click.option("--words", type=WholeNumber(min=0), default=1, show_default=True, help="Clips of each word.")
 @seed_option
 @workers_option
@@ -47,8 +47,9 @@ def command(
     """Render talking faces into OUT, generate them again, add known faults, and score it all with bundled observers.
 
     Needs the extra 'demo' and takes a few minutes. It begins with twelve bundled clips of a real face, of GRID: read as
-    they are, and with lips that stand still or are of other words. The next table has a small TalkLip on top, ground
-    truth below it, and then clips with known faults, from one that is hardly visible to one that nobody can read.
+    they are, as small generators, TalkLip and Wav2Lip, make them, and with lips that stand still or are of other words.
+    The next table has drawn faces that a small TalkLip made on top, ground truth below it, and then clips with known
+    faults, from one that is hardly visible to one that nobody can read.
     """
     from tlbench.cli.progress import CountProgress, ScoreProgress
     from tlbench.demo import (
