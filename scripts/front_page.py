@@ -34,10 +34,11 @@ NUMBERS = "numbers"  # the key of the text in the picture
 ROWS = (
     ("ground-truth", "real videos (ceiling)"),
     ("talklip-g-c-miniature", "TalkLip (g+c), miniature"),
-    ("base-without-lip-loss-miniature", "the same without a lip reader's loss"),
+    ("talklip-before-the-lip-reader-s-loss-miniature", "the same before the lip reader's loss"),
+    ("wav2lip-miniature", "Wav2Lip, miniature"),
     ("frozen-mouth", "a mouth that does not move (floor)"),
 )
-COLUMNS = ("wer1/sound", "psnr/sound", "ssim/sound", "psnr/paper")
+COLUMNS = ("wer2/sound", "wer3/sound", "lse_c/sound", "psnr/sound")
 
 
 def points() -> list[tuple[str, float, float, bool]]:

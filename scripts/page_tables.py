@@ -56,7 +56,19 @@ def ceilings_and_floors() -> str:
     """What real videos and known faults get from the bundled observers."""
     rows = []
     for dataset, keys in (
-        ("grid", ("wer1/sound", "lse_c/sound", "lse_d/sound", "psnr/sound", "ssim/sound")),
+        (
+            "grid",
+            (
+                "wer1/sound",
+                "wer2/sound",
+                "wer3/sound",
+                "acc_aligned/sound",
+                "lse_c/sound",
+                "lse_d/sound",
+                "psnr/sound",
+                "ssim/sound",
+            ),
+        ),
         ("synthetic", ("wer1/sound", "wer2/sound", "lse_c/sound", "lse_d/sound", "psnr/sound", "ssim/sound")),
         ("synthetic-words", ("acc/sound",)),
     ):
@@ -76,7 +88,16 @@ def ceilings_and_floors() -> str:
 
 def faults_of_grid() -> str:
     """Reading and sync of each known fault on GRID."""
-    keys = ("wer1/sound", "lse_c/sound", "lse_d/sound", "lse_d_zero/sound", "in_sync/sound", "offset_size/sound")
+    keys = (
+        "wer1/sound",
+        "wer2/sound",
+        "wer3/sound",
+        "lse_c/sound",
+        "lse_d/sound",
+        "lse_d_zero/sound",
+        "in_sync/sound",
+        "offset_size/sound",
+    )
     found = _computed("grid")
     rows = [
         (name, *(_with_interval(found[name], key) for key in keys), f"{found[name].row(keys[0]).scored} of 98")

@@ -90,10 +90,12 @@ def read_outside(path: Path, kind: FileKind) -> bytes:
     Raises OSError as :func:`open_outside`, also if the file has grown beyond the limit while it was read.
     """
     with open_outside(path, kind) as file:
-        content = file.read(kind.most_bytes + 1)
+        content = bytearray()  # in pieces: a buffer for the most that may come is more memory than some runs have
+        while block := file.read(min(2**22, kind.most_bytes + 1 - len(content))):
+            content += block
     if len(content) > kind.most_bytes:
         raise OSError(errno.EFBIG, f"a {kind.name} of at most {kind.most_bytes / 1e6:,.0f} MB is read", str(path))
-    return content
+    return bytes(content)
 
 
 def file_size(path: Path) -> int | None:

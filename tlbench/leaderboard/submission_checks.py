@@ -18,6 +18,7 @@ from tlbench.metrics.protocol import SHORT, Protocol
 from tlbench.metrics.sets import AnyMetric
 from tlbench.preflight.findings import count_clips
 from tlbench.scoring.aggregation import make_intervals
+from tlbench.scoring.provenance import PROVENANCE_FIELDS
 from tlbench.scoring.result import Result
 from tlbench.scoring.result_json import dumps
 from tlbench.scoring.trained_with import weights_of
@@ -26,8 +27,6 @@ NAME_CHARACTERS = 80
 MOST_BOARD_RESAMPLES = 20_000  # a board computes all intervals again
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FOLDER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_PROVENANCE = {"tlbench", "python", "packages", "platform", "command", "weights", "numbers", "started", "finished"}
-_PROVENANCE |= {"generation"}
 
 
 def _check_name(name: str) -> None:
@@ -165,7 +164,7 @@ def _check_protocols(result: Result) -> None:
 
 
 def _check_provenance(result: Result) -> None:
-    unknown = sorted(set(result.provenance) - _PROVENANCE)
+    unknown = sorted(set(result.provenance) - PROVENANCE_FIELDS)
     if unknown:
         raise TlbenchError(f"unknown field {quoted(clean(unknown[0]))} in the provenance; score again")
     if not isinstance(result.provenance.get("tlbench"), str):

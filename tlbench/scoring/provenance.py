@@ -15,6 +15,13 @@ from tlbench.version import VERSION
 
 # Options that take names. These may contain a slash (``wer1/sound``, ``other:lab/reader``), but are not paths.
 NAMES_FOLLOW = frozenset({"--metrics", "--controls", "--trained-with", "--name", "--view", "--split", "--dataset"})
+# What a provenance may have; a record of a leaderboard with anything else is refused.
+PROVENANCE_FIELDS = frozenset(
+    (
+        *("tlbench", "python", "packages", "platform", "command", "weights", "device", "processors", "numbers"),
+        *("products", "started", "finished", "generation"),
+    )
+)
 
 
 def make_provenance(
