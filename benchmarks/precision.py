@@ -100,7 +100,7 @@ def mvm(device: torch.device, half: bool) -> MVMInference:
 def watched(reader: AVHubertInference | ConformerInference | MVMInference, clip: Clip, frames: int) -> ClipState:
     state: ClipState
     if isinstance(reader, MVMInference):
-        state = reader.start_clip(clip, "ABOUT")
+        state = reader.start(replace(clip, word="ABOUT"), None)
     elif isinstance(reader, ConformerInference):
         state = reader.start_clip(clip)
     else:

@@ -167,7 +167,7 @@ def handing_over(repeats: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name:
         samples = tone(29 / 25)
         path = write_clip(Path(name) / "clip.mp4", frames=29, width=160, height=160, audio_codec="aac", samples=samples)
-        clip = Clip("one/00001", path, path, transcript="BIN BLUE", word="BIN")
+        clip = Clip("one/00001", path, path, transcript="BIN BLUE", word="ALWAYS")
         for observer, bundled in BUNDLED.items():
             weights = weights_for(observer, bundled)
             assert weights is not None
@@ -176,8 +176,10 @@ def handing_over(repeats: int) -> Iterator[str]:
             cropper = plan.cropper()
             assert cropper is not None
             runner = ObserverRunner(Plan((plan,), BoxRule(), Path(name) / "cache"), croppers={observer: cropper})
-            runner.look([clip])  # decoders and tables are made
-            before = ray.get(receiver.take.remote([]))
+            jobs = runner.look([clip])  # decoders and tables are made
+            if not jobs[0].states:
+                raise RuntimeError(f"{observer} has nothing to hand over: {jobs[0].failures}")
+            before = ray.get(receiver.take.remote(ray.put(jobs)))  # what it has to import, it imports once
             crop = put = 0.0
             for _ in range(repeats):
                 began = time.process_time()

@@ -48,6 +48,18 @@ def test_a_machine_without_a_gpu_is_told_the_way_out(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+def test_every_reader_is_compared_in_bfloat16_and_measured_on_a_processor() -> None:
+    device = torch.device("cpu")
+    changed = list(gpu.changed_by_half("small", 4, device))
+    assert [(name, clips) for name, clips, _ in changed] == [
+        (name, len(gpu.golden_clips())) for name in ("avhubert", "conformer", "mvm")
+    ]
+    rates = {name: (clips, frames, fed) for name, _, clips, frames, fed in gpu.throughput("small", 4, 0.01, device)}
+    assert list(rates) == list(PARITY)
+    assert all(rate > 0 for measured in rates.values() for rate in measured)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARITY)
 def test_the_goldens_are_equal_on_this_machines_processor(name: str) -> None:
     with torch.inference_mode():

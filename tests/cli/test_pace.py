@@ -13,6 +13,7 @@ from tlbench.cli.progress import CountProgress, ScoreProgress, TrainingProgress
 from tlbench.datasets.clip import Clip
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.observing.evidence import Evidence, Observation
+from tlbench.observing.ray_options import ClusterState
 from tlbench.training.loop import TrainingReport
 
 
@@ -116,3 +117,21 @@ def test_a_bar_shows_both_within_80_columns(clock: Clock, monkeypatch: pytest.Mo
         progress("talklip-gc", observed("c", cached=False), 5, 100)
     (shown,) = {line.rstrip() for line in screen.getvalue().splitlines() if "5/100" in line}
     assert "0.1 clips/s, 15:50 left" in shown
+
+
+def test_the_start_of_a_clusters_workers_is_no_part_of_the_pace(clock: Clock) -> None:
+    progress = ScoreProgress()
+    for system in ("a", "b"):  # each with workers of its own
+        clock.seconds += 40
+        progress.watch(ClusterState(1, 1))
+        clock.seconds += 1
+        progress.watch(ClusterState(1, 2))
+        clock.seconds += 1
+        observation = Observation(Clip("c"), ClipInfo("c"))
+        progress(system, observation, 1, 10)
+        assert progress._all_figures == "0.5 clips/s, 0:18 left, 1 node"
+        progress.watch(ClusterState(1, 1))  # one of them died: work goes on
+        clock.seconds += 2
+        progress(system, observation, 2, 10)
+        assert progress._all_figures == "0.5 clips/s, 0:16 left, 1 node"
+        progress(system, observation, 10, 10)

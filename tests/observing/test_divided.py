@@ -51,7 +51,7 @@ def plan(desk: Path, cache: str) -> Plan:
 
 
 def divided(desk: Path, cache: str) -> list[Observation]:
-    decoding, computing = DecodeWorker(plan(desk, cache)), ComputeWorker(plan(desk, cache))
+    decoding, computing = DecodeWorker(plan(desk, cache), "nowhere"), ComputeWorker(plan(desk, cache), "nowhere")
     (seen, messages), jobs = decoding.decode(clips(desk))
     assert messages == []
     if seen is None:
@@ -71,7 +71,7 @@ def as_text(seen: list[Observation]) -> list[str]:
 def test_two_processes_give_what_one_gives_and_fill_the_same_cache(desk: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        whole, _ = Worker(plan(desk, "one")).observe(clips(desk))
+        whole, _ = Worker(plan(desk, "one"), "nowhere").observe(clips(desk))
         parts = divided(desk, "two")
     assert whole is not None
     assert as_text(parts) == as_text(whole)
@@ -85,7 +85,7 @@ def test_two_processes_give_what_one_gives_and_fill_the_same_cache(desk: Path) -
 
 
 def test_an_observer_without_a_network_computes_where_it_is_decoded(desk: Path) -> None:
-    decoding = DecodeWorker(plan(desk, "cache"))
+    decoding = DecodeWorker(plan(desk, "cache"), "nowhere")
     (seen, _), jobs = decoding.decode(clips(desk)[:1])
     assert seen is None
     assert [sorted(job.evidence) for job in jobs] == [["pixels"]]

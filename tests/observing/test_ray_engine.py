@@ -91,9 +91,11 @@ def plan(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 
 @pytest.fixture
-def clips(desk: Path) -> list[Clip]:
-    made = [Clip(f"c{number}", generated=desk / "video.mp4", transcript=f"T{number}") for number in range(CLIPS)]
-    made[5] = Clip("c5", generated=desk / "none.mp4", transcript="T5")
+def clips(desk: Path, monkeypatch: pytest.MonkeyPatch) -> list[Clip]:
+    """Their paths are relative to the folder where the command runs, which is not the one where nodes were started."""
+    monkeypatch.chdir(desk)
+    made = [Clip(f"c{number}", generated=Path("video.mp4"), transcript=f"T{number}") for number in range(CLIPS)]
+    made[5] = Clip("c5", generated=Path("none.mp4"), transcript="T5")
     return made
 
 

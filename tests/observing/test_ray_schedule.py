@@ -94,7 +94,7 @@ class InOneProcess:
         def made(kind: type) -> Any:
             class Made:
                 @staticmethod
-                def remote(plan: Plan) -> Actor:
+                def remote(plan: Plan, folder: str) -> Actor:
                     self.wanted.append({"kind": kind.__name__, **wanted})  # type: ignore[dict-item]
                     return Actor(self, f"n{len(self.wanted)}")
 

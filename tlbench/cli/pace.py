@@ -25,6 +25,10 @@ class Pace:
         self._clock = clock
         self._began = self._latest = clock()
 
+    def begin(self) -> None:
+        """Begin anew, now."""
+        self._began = self._latest = self._clock()
+
     def begin_after_latest(self) -> None:
         """Begin anew, at the time of the latest figures: what is done next has been worked on since then."""
         self._began = self._latest

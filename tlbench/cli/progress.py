@@ -79,6 +79,7 @@ class ScoreProgress(_Drawn):
         self._cached = 0
         self._figures = ""
         self._cluster = ""
+        self._nothing_yet = True  # of these clips
 
     def __call__(self, name: str, observation: Observation | None, done: int, total: int) -> None:
         doing = f"scoring {name}" if observation is not None else f"writing {name}"
@@ -88,6 +89,7 @@ class ScoreProgress(_Drawn):
             self._pace.begin_after_latest()
             self._cached = 0
             self._bar.reset(self._task, description=doing, total=total, figures="")
+        self._nothing_yet = done == total
         if observation is not None:
             self._tell(observation)
         self._figures = self._pace.figures(done, total, self._cached)
@@ -103,6 +105,8 @@ class ScoreProgress(_Drawn):
         more = f" and {len(cluster.again) - 1} more" if cluster.again[1:] else ""
         again = f"again: {cluster.again[0]}{more}" if cluster.again else ""
         self._cluster = ", ".join(filter(None, (counted(cluster.nodes, "node"), again)))
+        if self._nothing_yet and cluster.workers == 1:
+            self._pace.begin()  # the first worker: until now there was nobody to work
         self._bar.update(self._task, figures=self._all_figures)
 
     @property

@@ -8,6 +8,7 @@ docs/scale.md.
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections import deque
@@ -139,7 +140,7 @@ class _Pool:
         self.empty_since = time.monotonic()
         actor = run.ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=-1)(kind)
         for _ in range(count):
-            worker = actor.remote(plan)
+            worker = actor.remote(plan, os.getcwd())
             self.workers.append(worker)
             run.ask_if_ready(self, worker)
 

@@ -215,12 +215,13 @@ def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, optio
         if version != VERSION:
             has = "has no tlbench" if version is None else f"has tlbench {version}"
             raise TlbenchError(f"node {_name(node)}: {has}, this machine {VERSION}; install the same on all; {WAY_OUT}")
-    mark = plan.cache / f".{secrets.token_hex(8)}.mark"
+    cache = plan.cache.absolute()
+    mark = cache / f".{secrets.token_hex(8)}.mark"
     try:
         plan.cache.mkdir(parents=True, exist_ok=True)
         mark.touch()
         files = files_of(plan, clips)
-        reports = _on_each(ray, nodes, look_at_node, (ray.put(files), plan.cache, mark))
+        reports = _on_each(ray, nodes, look_at_node, (ray.put(files), cache, mark))
     except OSError as error:
         raise TlbenchError(f"cache {plan.cache}: can't be written ({error.strerror}); pass --cache") from error
     finally:
@@ -248,7 +249,7 @@ def check_nodes(ray: Any, plan: Plan, clips: Sequence[Clip], workers: int, optio
             f"cache {plan.cache}: {_listed(own)} another one there; what is observed there is found there alone",
             stacklevel=4,
         )
-    return CheckedNodes(frozenset(node["NodeID"] for node in nodes), VERSION, files, plan.cache)
+    return CheckedNodes(frozenset(node["NodeID"] for node in nodes), VERSION, files, cache)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -302,15 +303,15 @@ def count_decoders(cores: float, plan: Plan, workers: int, options: RayOptions) 
 
 
 def files_of(plan: Plan, clips: Sequence[Clip]) -> list[tuple[str, int | None, str | None]]:
-    """Every file of a run: its path, its size (None if it is not there), and of weights the SHA-256."""
+    """Every file of a run: its absolute path, its size (None if it is not there), and of weights the SHA-256."""
     found: list[tuple[str, int | None, str | None]] = []
     for weights in dict.fromkeys(observer.weights for observer in plan.observers):
         if weights is not None:  # a file, or a package, which is a folder
             inside = sorted(weights.iterdir()) if weights.is_dir() else [weights]
-            found += [(str(path), file_size(path), file_sha256(path)) for path in inside if path.is_file()]
+            found += [(str(path.absolute()), file_size(path), file_sha256(path)) for path in inside if path.is_file()]
     for clip in clips:
         paths = (clip.generated, clip.reference, clip.boxes, clip.landmarks, clip.audio)
-        found += [(str(path), file_size(path), None) for path in paths if path is not None]
+        found += [(str(path.absolute()), file_size(path), None) for path in paths if path is not None]
     return found
 
 

@@ -7,6 +7,7 @@ store.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,9 +29,18 @@ Answer: TypeAlias = "tuple[list[Observation] | None, list[str]]"
 
 
 class OnNode:
-    """An actor: one process on a node."""
+    """An actor: one process on a node.
 
-    def __init__(self, plan: Plan) -> None:
+    Parameters
+    ----------
+    plan : Plan
+    folder : str
+        Where the command runs: paths may be relative to it. Ray's processes are where the node was started.
+    """
+
+    def __init__(self, plan: Plan, folder: str) -> None:
+        if os.path.isdir(folder):  # else all paths are absolute, or were not found when the node was looked at
+            os.chdir(folder)
         limit_threads(plan)
         self._plan = plan
 
@@ -68,8 +78,8 @@ class Worker(OnNode):
 class DecodeWorker(OnNode):
     """Decodes for a :class:`ComputeWorker`; what needs no network it computes itself."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(replace(plan, device="cpu"))
+    def __init__(self, plan: Plan, folder: str) -> None:
+        super().__init__(replace(plan, device="cpu"), folder)
 
     @cached_property
     def cropping(self) -> ObserverRunner:
