@@ -35,6 +35,7 @@ OWNER = FileKind("owner file", 2**16)  # ours have less than 5 kB
 ARRAY = FileKind("array file", 10**9)  # face boxes and landmarks: an hour at 25 frames a second has 3 MB of boxes
 FEATURES = FileKind("file of features", 10**12)  # LRW's 25,000 clips of 29 x 2,048 float32 have 6 GB; read in pieces
 WEIGHTS = FileKind("file of weights", 50 * 10**9)
+ONNX = FileKind("ONNX file", 2**31)  # Protocol Buffers' own limit
 PACKAGED = FileKind("file of a package", 100 * 10**6)  # vocabularies and texts
 PACKAGE_ABOUT = FileKind("description of a package", 10 * 10**6)  # Python's objects of JSON take 25 times its bytes
 PREPROCESSED = FileKind("preprocessed clip", 10 * 10**9)

@@ -98,7 +98,7 @@ def evidence_of(observer: str, damage: float, frames: int = 4) -> Evidence:
         return Evidence(observer, {"frames": frames, "distance": np.full(frames, 0.05 + 0.3 * damage)})
     if observer == "sharpness":
         return Evidence(observer, {"frames": frames, "laplacian_variance": np.full(frames, 300 - 200 * damage)})
-    if observer == "identity":
+    if observer in ("identity", "arcface"):
         likeness = np.full(frames, 0.97 - 0.2 * damage)
         return Evidence(observer, {"frames": frames, "reference_seen": frames, "cosine": likeness})
     if observer == "landmarks":

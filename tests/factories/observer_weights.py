@@ -30,6 +30,17 @@ def formula_weights(name: str, folder: Path) -> Path:
     return _WRITERS[name](folder)
 
 
+def _arcface(folder: Path) -> Path:
+    from tlbench.observers.identity.arcface.dims import Dims
+    from tlbench.observers.identity.arcface.model import ArcFaceNetwork
+
+    dims = Dims(blocks=(1, 2, 1, 1), channels=(8, 8, 12, 16), features=32)
+    state = _filled(ArcFaceNetwork(dims).state_dict())
+    package = folder / "arcface"
+    write_package(Package("arcface", state, {"dims": dims.to_json()}, {}, "tiny.onnx", "0" * 64), package)
+    return package
+
+
 def _syncnet(folder: Path) -> Path:
     from tlbench.observers.syncnet.model import SyncNetModel
 
@@ -131,6 +142,7 @@ def _save(state: Mapping[str, object], path: Path) -> Path:
 
 
 _WRITERS: dict[str, Callable[[Path], Path]] = {
+    "arcface": _arcface,
     "autoavsr": _autoavsr,
     "avhubert": _avhubert,
     "conformer": _conformer,

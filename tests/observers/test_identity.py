@@ -57,6 +57,8 @@ def test_the_cosine_is_that_of_plain_numpy_and_stays_within_one() -> None:
     assert cosine(one, 3 * one) == pytest.approx(1.0)
     assert cosine(one, 3 * one) <= 1.0
     assert cosine(one, -one) == pytest.approx(-1.0)
+    for damaged in (np.full(128, np.nan), np.full(128, np.inf), np.zeros(128)):
+        assert np.isnan(cosine(one, damaged))
 
 
 @needs_dlib

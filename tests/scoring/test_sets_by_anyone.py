@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from tests.factories.observer_weights import formula_weights
 from tlbench.datasets.options import DataOptions
 from tlbench.media.video_writer import write_video
+from tlbench.metrics import sets
 from tlbench.observing.face_options import DEFAULT_FACES
+from tlbench.scoring import set_file
 from tlbench.scoring.merge import merge
 from tlbench.scoring.options import MetricOptions, RunOptions
 from tlbench.scoring.result import Result
@@ -20,7 +23,8 @@ from tlbench.scoring.score import score_folders
 from tlbench.scoring.score_shard import score_shard
 from tlbench.scoring.shard import Shard
 
-CLIPS, FRAMES = 16, 208  # 3,328 frames, so FID has a number, and 416 windows of 8, so FVD has one
+CLIPS, FRAMES = 8, 40  # 320 frames, and 40 windows of 8
+ENOUGH = 40  # rows of features, in place of the 2,048 and 400 that these numbers need
 DATA = DataOptions("folder", Path("refs"))
 NAMES = ("fid", "kid", "fvd")
 
@@ -34,8 +38,18 @@ class Made:
     alone: Result
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_are_enough() -> Iterator[None]:
+    """So that minutes of video are not needed: how many rows there have to be is not what is tested here."""
+    lowered = tuple(replace(metric, fewest=min(metric.fewest, ENOUGH)) for metric in sets.SET_METRICS)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sets, set_file):
+            patch.setattr(module, "SET_METRICS", lowered)
+        yield
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(tmp_path_factory: pytest.TempPathFactory, few_are_enough: None) -> Made:
     folder = tmp_path_factory.mktemp("made")
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:32, 0:48]

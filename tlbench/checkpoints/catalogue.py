@@ -22,6 +22,7 @@ _BUILT_IN = {
     "conformer": "tlbench.observers.conformer.observer:Conformer",
     "i3d": "tlbench.observers.i3d.observer:I3D",
     "identity": "tlbench.observers.identity.observer:Identity",
+    "arcface": "tlbench.observers.identity.arcface.observer:ArcFace",
     "inception": "tlbench.observers.inception.observer:Inception",
     "landmarks": "tlbench.observers.landmarks.observer:Landmarks",
     "lpips": "tlbench.observers.lpips.observer:LPIPS",

@@ -27,10 +27,11 @@ FLAG_MIN = 0.5
 # the upper lip to the left one and back along the lower.
 OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-# Middles of the inner lips, eye corners (outer, inner) and cheeks: mediapipe/modules/face_geometry/data/
+# Middles of the inner lips, nose tip, eye corners (outer, inner) and cheeks: mediapipe/modules/face_geometry/data/
 # canonical_face_model_uv_visualization.png. Right and left are the person's own.
 UPPER_LIP, LOWER_LIP = 13, 14
 RIGHT_CORNER, LEFT_CORNER = 61, 291  # of the outer lips
+NOSE_TIP = 1
 RIGHT_EYE, LEFT_EYE = (33, 133), (263, 362)
 RIGHT_CHEEK, LEFT_CHEEK = 234, 454
 

@@ -75,7 +75,7 @@ def placements(landmarks: np.ndarray, stable_xy: np.ndarray = STABLE_XY) -> np.n
     window = min(frames, WINDOW_FRAMES)
     stable = whole[:, list(STABLE)]  # (T, 5, 2)
     smooth = np.lib.stride_tricks.sliding_window_view(stable, window, axis=0).mean(axis=-1)  # (T - window + 1, 5, 2)
-    maps = np.stack([_similarity(points, stable_xy) for points in smooth])
+    maps = np.stack([similarity(points, stable_xy) for points in smooth])
     maps = repeat_last(maps, 0, frames)
     mouth = np.einsum("tij,tnj->tni", maps[:, :, :2], whole[:, MOUTH]).mean(axis=1) + maps[:, :, 2]  # (T, 2)
     half_px = PATCH_PX // 2
@@ -132,7 +132,7 @@ def filled(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(every, known, values[known]) for values in flat.T], axis=1).reshape(landmarks.shape)
 
 
-def _similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(2, 3) rotation, scale and shift from ``source`` to ``target`` with the least squared error.
 
     Equal to ``skimage.transform.estimate_transform("similarity", ...)`` (Umeyama 1991). In two dimensions, with points

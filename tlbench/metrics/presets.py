@@ -60,8 +60,8 @@ _ALL = (
         "the tables of papers on avatars and portraits: distances of sets, pixels, identity, landmarks, LSE on tracked "
         "faces",
         (
-            *("fid", "kid", "fvd", "psnr/sound", "ssim/sound", "lpips", "csim", "lmd/paper", "lmd_mouth/paper"),
-            "sharpness",
+            *("fid", "kid", "fvd", "psnr/sound", "ssim/sound", "lpips", "csim", "csim_arcface"),
+            *("lmd/paper", "lmd_mouth/paper", "sharpness"),
             *("lse_c_track/paper", "lse_d_track/paper", "lse_c_track50/paper", "lse_d_track50/paper"),
         ),
     ),

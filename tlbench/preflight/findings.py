@@ -204,7 +204,7 @@ _KINDS = (
         "none",
         of_dataset=True,
     ),
-    Kind("too-short", "error", "generate the whole clip; LSE and offset need 21 frames with speech", "sound"),
+    Kind("too-short", "error", "generate the whole clip; LSE and offset need 21 frames with speech, FVD 16", "sound"),
     Kind("audio-format", "info", "nothing; it is converted to 16 kHz mono"),
     Kind("audio-start", "warning", "start sound and frames at the same time; the gap is filled with silence"),
     Kind(

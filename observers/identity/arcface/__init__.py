@@ -1,0 +1,1 @@
+"""Likeness of the person by ArcFace: cosine similarity of the embeddings that most papers print as CSIM."""
