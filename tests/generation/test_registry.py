@@ -125,7 +125,7 @@ def test_a_checkpoint_that_states_another_audio_front_end_is_refused(
     assert bundled is not None
     package = open_generator(tiny if of == "local" else bundled)
     config = {**package.config, "generator": {**package.config["generator"], **changes}}
-    write_package(replace(package, config=config), tmp_path / "wrong")
+    write_package(replace(package, config=config, source_file="theirs.pth"), tmp_path / "wrong")
     with pytest.raises(TlbenchError, match=message) as error:
         load_generator_of(tmp_path / "wrong", OPTIONS)
     assert "\n" not in str(error.value)

@@ -135,8 +135,9 @@ def own_package(package: Package, view: str, trained: Mapping[str, Any], *, half
         name: tensor.half() if half and tensor.dtype == torch.float32 else tensor
         for name, tensor in package.tensors.items()
     }
-    made = replace(package, tensors=tensors, config={**package.config, "view": view}, source_file=OWN_SOURCE)
-    return replace(made, source_sha256=_own_sha256(made), config={**made.config, "trained": dict(trained)})
+    config = {**package.config, "view": view, **({"trained": dict(trained)} if "trained" in package.config else {})}
+    made = replace(package, tensors=tensors, config=config, source_file=OWN_SOURCE)
+    return replace(made, source_sha256=_own_sha256(made), config={**config, "trained": dict(trained)})
 
 
 def _own_sha256(package: Package) -> str:
