@@ -67,7 +67,7 @@ def spoilt(package: Package, number: float, path: Path) -> Path:
         else tensor
         for key, tensor in package.tensors.items()
     }
-    write_package(replace(package, tensors=tensors), path)
+    write_package(replace(package, tensors=tensors, source_file="theirs"), path)
     return path
 
 
