@@ -20,6 +20,7 @@ from tests.golden.formula import fill
 from tlbench import demo
 from tlbench.cli.main import main
 from tlbench.datasets.grid_sample import SAMPLE, sample_root
+from tlbench.leaderboard import build as leaderboard
 from tlbench.observers.syncnet.model import SyncNetModel
 
 CLIPS = ROOT / "tests" / "golden" / "clips"
@@ -142,6 +143,12 @@ def test_the_readmes_commands_work_one_after_another(desk: Path) -> None:
 
     assert report.returncode == 0, report.stderr
     assert (desk / "tlbench-results" / "ours" / "report.html").is_file()
+
+    board = desk / "leaderboards"  # whatever a run writes of where its numbers come from may enter one
+    record = leaderboard.add(desk / "tlbench-results" / "ours", board, trained_with=["none"])
+    leaderboard.build(board)
+    assert leaderboard.check(board) == []
+    assert record == board / "grid" / "ours.json"
 
     assert verify.returncode == 2  # the file is its authors': the line says where to get it
     assert "avhubert" in verify.stderr
