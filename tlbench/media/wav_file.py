@@ -12,10 +12,8 @@ from tlbench.media.rates import SAMPLE_RATE
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write (N,) int16 samples at 16 kHz as a mono wav file. Raises OSError if it can't be written."""
-    with (
-        path.open("wb") as opened,
-        wave.open(opened, "wb") as file,
-    ):  # given a path that can't be opened, wave's destructor fails too
+    # Opened here: given a path that can't be opened, wave raises a second error in its destructor.
+    with path.open("wb") as opened, wave.open(opened, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
