@@ -25,11 +25,11 @@ from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.files import file_sha256
 from tlbench.observing import ray_engine, ray_nodes
+from tlbench.observing.device import package_versions
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import Observer
-from tlbench.observing.packages import package_versions
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.ray_nodes import CheckedNodes, check_nodes, connect, count_decoders, files_of, look_at_node
 from tlbench.observing.ray_options import ClusterState, RayOptions

@@ -78,6 +78,7 @@ MAY_DIFFER = (
     Differing(r".*/shards/\d+-of-\d+\.json", "it says when the shard started and ended", _without_times),
     Differing(r"study/videos/.*\.mp4", "names are random, so that participants can't guess", Path.read_bytes, True),
     Differing(r"study/videos\.sha256", "it has these names", _hashes),
+    Differing(r"study/plan\.sha256", "it is of these names and of the codes", _length),
     Differing(r"study/codes\.txt", "codes are random", _length),
     Differing(r"study/study\.sqlite", "it has these names and codes", _study),
 )

@@ -1,10 +1,11 @@
-"""Where networks compute, and in which precision."""
+"""Where networks compute, in which precision, and with which packages."""
 
 from __future__ import annotations
 
 import platform
 import re
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +16,9 @@ from tlbench.observing.matrix_product import INSTRUCTIONS, processor
 Precision = Literal["fp32", "bf16"]
 # Where Linux shows a GPU that torch could use: NVIDIA's driver, the same on Jetson boards, WSL, and AMD's driver.
 GPU_FILES = tuple(Path("/dev") / name for name in ("nvidiactl", "nvhost-ctrl", "nvmap", "dxg", "kfd"))
+# Whose versions decide the last digits of what is observed: they decode and compute.
+PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy")
+LAST_DIGITS = "floats may differ in their last digits from a run on one machine (docs/precision.md)"
 
 
 def choose_device(device: str, networks: bool, *, elsewhere: bool = False) -> str:
@@ -98,3 +102,16 @@ def processor_type(device: str) -> str:
     vendor, flags = processor()
     widest = [name for name, needed in INSTRUCTIONS.items() if flags >= needed]
     return " ".join([vendor or platform.machine(), *widest[-1:]])
+
+
+def package_versions() -> dict[str, str | None]:
+    """The versions that are installed here, by package; None for one that is not, or that has another build's name."""
+    return {name: _installed(name) for name in PACKAGES}
+
+
+@cache
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # another build of the same package, such as opencv-python
+        return None

@@ -25,7 +25,7 @@ from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import file_sha256, file_size
 from tlbench.litter import temporary_name
-from tlbench.observing.packages import LAST_DIGITS, package_versions
+from tlbench.observing.device import LAST_DIGITS, package_versions
 from tlbench.observing.plan import Plan
 from tlbench.observing.ray_options import RayOptions
 from tlbench.version import VERSION
@@ -58,7 +58,7 @@ class NodeReport:
     shared : bool
         Whether the cache is that of the head node.
     packages : mapping of str to str or None
-        Versions, see :func:`tlbench.observing.packages.package_versions`.
+        Versions, see :func:`tlbench.observing.device.package_versions`.
     """
 
     different: str | None
@@ -156,8 +156,9 @@ def _without_lines_on_stderr() -> Iterator[None]:
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
         yield
     finally:
         sys.stderr.flush()

@@ -14,7 +14,7 @@ from tlbench.arguments import AnyPath
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, shortened
 from tlbench.metrics.blind import BlindReading
-from tlbench.observing.packages import LAST_DIGITS
+from tlbench.observing.device import LAST_DIGITS
 from tlbench.owner import owned
 from tlbench.scoring.aggregation import aggregate_like
 from tlbench.scoring.blind_rows import Probe, ProbeSource, probe_of, with_blind

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tlbench.checkpoints.weights import Weights
-from tlbench.observing.packages import LAST_DIGITS, package_versions
+from tlbench.observing.device import LAST_DIGITS, package_versions
 from tlbench.version import VERSION
 
 # Options that take names. These may contain a slash (``wer1/sound``, ``other:lab/reader``), but are not paths.
