@@ -37,9 +37,10 @@ def test_every_page_is_in_the_contents_once() -> None:
     assert sorted(nav_pages()) == sorted(there)
 
 
-def test_the_workflow_builds_with_what_the_extra_names() -> None:
+@pytest.mark.parametrize("name", ["docs", "site"])
+def test_the_workflows_build_with_what_the_extra_names(name: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    workflow = (ROOT / ".github" / "workflows" / "docs.yml").read_text("utf-8")
+    workflow = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text("utf-8")
     for requirement in extras.get("docs", []):
         assert f'"{requirement}"' in workflow
     assert "zensical build --strict" in workflow

@@ -313,7 +313,7 @@
       if (one.video) {
         const names = element("div", { class: "columns" }, ...one.columns.map(([name]) => element("span", {}, element("bdi", { text: name }))));
         one.columns.forEach(([, share], place) => { names.children[place].style.flexGrow = share; });
-        const film = element("video", { controls: true, loop: true, preload: "auto", src: one.video, playsinline: true, "aria-label": `Clip ${one.id}: ${one.columns.map(([name]) => name).join(" and ")}, side by side` });
+        const film = element("video", { controls: true, loop: true, preload: "auto", src: one.video, playsinline: true, onloadedmetadata: () => film.style.setProperty("--ratio", film.videoHeight / film.videoWidth), "aria-label": `Clip ${one.id}: ${one.columns.map(([name]) => name).join(" and ")}, side by side` });
         made.append(names, film);
         if (one.note) made.append(element("small", { text: `Shows ${one.note}.` }));
       } else {
