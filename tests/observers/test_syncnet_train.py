@@ -28,6 +28,7 @@ from tlbench.training.trainable import TOTAL, LabelInventory, TrainingSample
 INVENTORY = LabelInventory((), (), ())
 CPU = torch.device("cpu")
 FRAMES = 30
+STEPS = 80
 
 
 def sample(seed: int, lag_frames: int = 0) -> TrainingSample:
@@ -46,18 +47,24 @@ def sample(seed: int, lag_frames: int = 0) -> TrainingSample:
 
 @pytest.fixture(scope="module")
 def learned() -> TrainableSyncNet:
-    """A tiny network that is overfitted to six clips."""
+    """A tiny network that has learned twelve clips.
+
+    With six clips and a constant learning rate it took up to two of twelve other clips for out of sync, and which ones
+    depended on the processor's rounding.
+    """
     torch.set_num_threads(1)
     trainable = TrainableSyncNet.from_scratch("tiny", INVENTORY, 0)
-    samples = [sample(seed) for seed in range(6)]
+    samples = [sample(seed) for seed in range(12)]
     rng = np.random.default_rng(0)
-    optimiser = torch.optim.Adam(trainable.network.parameters(), 1e-2)
+    optimiser = torch.optim.Adam(trainable.network.parameters(), 6e-3)
+    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.02, STEPS)
     trainable.network.train()
-    for _ in range(60):
+    for _ in range(STEPS):
         losses = trainable.network(trainable.batch(samples, rng))
         losses[TOTAL].backward()
         optimiser.step()
         optimiser.zero_grad()
+        falling.step()
     return trainable
 
 
@@ -70,15 +77,15 @@ def value(key: str, said: list[Evidence]) -> float:
 
 
 def test_it_finds_the_offset_of_clips_it_has_learned_and_of_others(learned: TrainableSyncNet) -> None:
-    for seeds in (range(6), range(20, 26)):
+    for seeds in (range(12), range(20, 26)):
         said = learned.predict([sample(seed) for seed in seeds], CPU)
         assert value("in_sync/sound", said) == 100.0
 
 
 @pytest.mark.parametrize("lag_frames", [-5, -2, 3, 5])
 def test_lips_that_lag_are_seen_to_lag_by_as_much(learned: TrainableSyncNet, lag_frames: int) -> None:
-    (said,) = learned.predict([sample(30, lag_frames)], CPU)
-    assert said.number("common_offset_frames") == pytest.approx(lag_frames, abs=1)
+    for one in learned.predict([sample(seed, lag_frames) for seed in range(30, 33)], CPU):
+        assert one.number("common_offset_frames") == pytest.approx(lag_frames, abs=1)
 
 
 def test_the_voice_of_another_clip_is_less_in_sync(learned: TrainableSyncNet) -> None:
