@@ -2,7 +2,8 @@
 
 python -m benchmarks [--grid FOLDER] [--before CHECKOUT] [--only NAME ...] [--rebuild] [--list]
 
-A benchmark that fails, or that needs GRID when none is given, leaves its section as it was.
+A benchmark that fails, or that needs GRID when none is given, leaves its section as it was; so do the results of other
+processors.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.catalogue import BENCHMARKS, Benchmark, chosen
-from benchmarks.speed_page import PAGE, ROOT, Kept, page, read_kept, write_kept
+from benchmarks.speed_page import PAGE, ROOT, Kept, page, read_kept, with_result, write_kept
 
 INSTRUCTION_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "none": "no AVX2"}
 PROCESSOR_TIMES = Path("/proc/stat")  # its first line: ticks of all cores as user, nice, system, idle, iowait, ...
@@ -87,7 +88,7 @@ def main() -> None:
             continue
         for figure in benchmark.figures:
             figure.of(result.text)  # raises, before anything is kept, if the output has changed its form
-        write_kept(read_kept() | {benchmark.name: result})  # at once: the next ones may take an hour
+        write_kept(with_result(read_kept(), benchmark.name, result))  # at once: the next ones may take an hour
     PAGE.write_text(page(read_kept()), "utf-8")
     if failed:
         sys.exit(f"failed, left as they were: {', '.join(failed)}")

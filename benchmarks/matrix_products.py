@@ -34,6 +34,8 @@ SHAPES = [
     for rows in (8, 50, 100, 200, 800)
     for inputs, outputs in ((width, width), (width, hidden), (hidden, width))
 ]
+# Values of oneDNN's variable ONEDNN_MAX_CPU_ISA and the widest instructions of the table that they leave.
+LIMITS = {"AVX2": "avx2", "AVX512_CORE": "avx512", "AVX512_CORE_BF16": "avx512_bf16"}
 ENOUGH = 1.1  # a product that is less than a tenth faster is not worth other roundings
 
 
@@ -56,12 +58,13 @@ def speeds(
 
 def instructions(numbers: str) -> str:
     """The widest instruction set that this process may use, as the table names it."""
-    if "AVX2" in os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper():
-        return "avx2"
     _, flags = processor()
     known = [name for name, needed in INSTRUCTIONS.items() if flags >= needed]
+    limit = LIMITS.get(os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper())
+    if limit is not None:
+        known = [name for name in known if list(INSTRUCTIONS).index(name) <= list(INSTRUCTIONS).index(limit)]
     if numbers == "float32":  # it does not use instructions for bfloat16
-        known = [name for name in known if name != "avx512_bf16"]
+        known = [name for name in known if not name.endswith("bf16")]
     return known[-1] if known else "none"
 
 

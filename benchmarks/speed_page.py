@@ -1,14 +1,14 @@
 """The page of docs/speed.md: what benchmarks gave, kept in a JSON file, as Markdown.
 
 A result is kept with its command, processor and output as they were, and every figure of the page is taken from an
-output: none is written by hand.
+output: none is written by hand. The last result of each processor is kept.
 """
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,35 +76,46 @@ class Kept:
         return self.processor + (", under load" if self.under_load else "")
 
 
-def read_kept(path: Path = KEPT) -> dict[str, Kept]:
+KeptByName = Mapping[str, Sequence[Kept]]  # the results of each benchmark, one a processor
+
+
+def read_kept(path: Path = KEPT) -> dict[str, list[Kept]]:
     """Kept results by the benchmark's name; none if there is no file."""
     if not path.is_file():
         return {}
     kept = json.loads(path.read_text("utf-8"))
-    return {name: Kept(**(entry | {"output": tuple(entry["output"])})) for name, entry in kept.items()}
+    return {
+        name: [Kept(**(entry | {"output": tuple(entry["output"])})) for entry in entries]
+        for name, entries in kept.items()
+    }
 
 
-def write_kept(kept: Mapping[str, Kept], path: Path = KEPT) -> None:
+def with_result(kept: KeptByName, name: str, result: Kept) -> dict[str, list[Kept]]:
+    """The same with one more result, in place of the one of the same processor."""
+    others = [each for each in kept.get(name, ()) if each.processor != result.processor]
+    return {**{one: list(each) for one, each in kept.items()}, name: [*others, result]}
+
+
+def write_kept(kept: KeptByName, path: Path = KEPT) -> None:
     """Replace the file of kept results."""
-    entries = {name: asdict(kept[name]) for name in sorted(kept)}
+    entries = {name: [asdict(each) for each in kept[name]] for name in sorted(kept)}
     path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def page(kept: Mapping[str, Kept], benchmarks: Iterable[Benchmark] = BENCHMARKS) -> str:
+def page(kept: KeptByName, benchmarks: Iterable[Benchmark] = BENCHMARKS) -> str:
     """The whole page. Raises ValueError if a kept output lacks one of its benchmark's figures."""
     benchmarks = list(benchmarks)
     run = [benchmark for benchmark in benchmarks if benchmark.name in kept]
     parts = [HEAD, _table(run, kept), _not_run([b for b in benchmarks if b.name not in kept])]
-    parts += [_section(benchmark, kept.get(benchmark.name)) for benchmark in benchmarks]
+    parts += [_section(benchmark, kept.get(benchmark.name, ())) for benchmark in benchmarks]
     return "\n".join(part for part in parts if part)
 
 
-def _table(benchmarks: Iterable[Benchmark], kept: Mapping[str, Kept]) -> str:
+def _table(benchmarks: Iterable[Benchmark], kept: KeptByName) -> str:
     rows = ["| task | measured | processor |", "| --- | --- | --- |"]
     for benchmark in benchmarks:
-        result = kept[benchmark.name]
         for figure in benchmark.figures:
-            rows.append(f"| {figure.label} | {figure.of(result.text)} | {result.where} |")
+            rows += [f"| {figure.label} | {figure.of(each.text)} | {each.where} |" for each in kept[benchmark.name]]
     return "\n".join(rows) + '\n\n"Times" is the speed over the baseline of the section.\n'
 
 
@@ -114,12 +125,13 @@ def _not_run(benchmarks: Iterable[Benchmark]) -> str:
     return _filled(f"Not run, so without figures here: {', '.join(names)}.") + "\n" if names else ""
 
 
-def _section(benchmark: Benchmark, result: Kept | None) -> str:
-    text = f"## {benchmark.title}\n\n{_filled(benchmark.about)}\n\n"
-    if result is None:
-        return f"{text}`{' '.join(['python', *benchmark.command()])}`: not run.\n"
-    where = f"`{result.command}`, {result.where}; {result.software}:"
-    return f"{text}{where}\n\n```text\n{result.text}\n```\n"
+def _section(benchmark: Benchmark, results: Sequence[Kept]) -> str:
+    text = f"## {benchmark.title}\n\n{_filled(benchmark.about)}\n"
+    if not results:
+        return f"{text}\n`{' '.join(['python', *benchmark.command()])}`: not run.\n"
+    return text + "".join(
+        f"\n`{each.command}`, {each.where}; {each.software}:\n\n```text\n{each.text}\n```\n" for each in results
+    )
 
 
 def _filled(text: str) -> str:

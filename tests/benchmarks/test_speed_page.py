@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.catalogue import BENCHMARKS, Benchmark, Figure, chosen
-from benchmarks.speed_page import KEPT, PAGE, ROOT, Kept, page, read_kept, write_kept
+from benchmarks.speed_page import KEPT, PAGE, ROOT, Kept, page, read_kept, with_result, write_kept
 
 ONE = Benchmark(
     "one", "One thing", "What it is.", "one_thing", ("--grid", "{grid}"), (Figure("a thing", r"([\d.]+) x"),)
@@ -26,11 +26,12 @@ def test_the_page_is_what_the_kept_results_give() -> None:
 
 def test_every_kept_result_is_of_a_benchmark_and_says_its_processor() -> None:
     known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
-    for name, result in read_kept().items():
+    for name, results in read_kept().items():
         commands = [known[name].command(before=before) for before in ("", "CHECKOUT")]
-        assert result.command in [" ".join(["python", *command]) for command in commands]
-        assert "cores" in result.processor
-        assert "torch" in result.software
+        for result in results:
+            assert result.command in [" ".join(["python", *command]) for command in commands]
+            assert "cores" in result.processor
+            assert "torch" in result.software
 
 
 def test_every_benchmark_is_a_module_and_named_once() -> None:
@@ -42,7 +43,7 @@ def test_every_benchmark_is_a_module_and_named_once() -> None:
 
 
 def test_a_figure_is_taken_from_the_output_with_its_processor() -> None:
-    made = page({"one": RESULT}, [ONE, TWO])
+    made = page({"one": [RESULT]}, [ONE, TWO])
     assert "| a thing | 2.5 times | A processor, 4 cores |" in made
     assert "Not run, so without figures here: Another (`--only two`)." in made
     assert made.endswith("## Another\n\nWhat that is.\n\n`python -m benchmarks.another`: not run.\n")
@@ -52,20 +53,31 @@ def test_a_figure_is_taken_from_the_output_with_its_processor() -> None:
 
 
 def test_a_busy_machine_is_told() -> None:
-    assert "under load" not in page({"one": RESULT}, [ONE]).partition("| task")[2]
-    assert "A processor, 4 cores, under load |" in page({"one": replace(RESULT, load=2.1)}, [ONE])
+    assert "under load" not in page({"one": [RESULT]}, [ONE]).partition("| task")[2]
+    assert "A processor, 4 cores, under load |" in page({"one": [replace(RESULT, load=2.1)]}, [ONE])
 
 
 def test_an_output_without_its_figure_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="no 'a thing' in the output"):
-        page({"one": replace(RESULT, output=("ours is fast",))}, [ONE])
+        page({"one": [replace(RESULT, output=("ours is fast",))]}, [ONE])
 
 
 def test_results_are_kept_as_they_were(tmp_path: Path) -> None:
-    kept = {"one": RESULT}
+    kept = {"one": [RESULT]}
     write_kept(kept, tmp_path / "kept.json")
     assert read_kept(tmp_path / "kept.json") == kept
     assert read_kept(tmp_path / "none.json") == {}
+
+
+def test_each_processor_keeps_its_last_result() -> None:
+    again = replace(RESULT, output=("ours 2.6 x",))
+    other = replace(RESULT, processor="B processor, 2 cores", output=("ours 1.9 x",))
+    kept = with_result(with_result({"one": [RESULT]}, "one", other), "one", again)
+    assert kept == {"one": [other, again]}
+    made = page(kept, [ONE])
+    assert made.index("| a thing | 1.9 times | B processor, 2 cores |") < made.index("| a thing | 2.6 times | A ")
+    assert made.count("\n## One thing\n") == 1
+    assert made.count("```text") == 2
 
 
 def test_the_folder_of_grid_is_in_no_kept_command() -> None:

@@ -58,6 +58,14 @@ def test_the_table_can_be_read_and_names_known_instruction_sets() -> None:
         assert row.torch >= (2, 6)
 
 
+def test_of_intels_processors_those_that_were_measured_gain() -> None:
+    release = (2, 13)
+    assert product_of("GenuineIntel", WIDE, "float32", release, measured()) == "onednn"
+    assert product_of("GenuineIntel", WIDE, "bfloat16", release, measured()) == "onednn"
+    assert product_of("GenuineIntel", NARROW, "float32", release, measured()) == "torch"
+    assert product_of("GenuineIntel", WIDE, "float32", (2, 12), measured()) == "torch"
+
+
 def test_the_processor_is_what_the_system_says_of_the_first(tmp_path: Path) -> None:
     said = tmp_path / "cpuinfo"
     said.write_text(CPUINFO)

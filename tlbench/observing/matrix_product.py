@@ -25,7 +25,12 @@ Product = Literal["torch", "onednn"]
 ProductChoice = Literal["auto", "torch", "onednn"]
 CPUINFO = Path("/proc/cpuinfo")
 # Instruction sets that decide the speed of a product, and the flags of /proc/cpuinfo that a processor with them has.
-INSTRUCTIONS = {"avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512bw"}, "avx512_bf16": {"avx512_bf16"}}
+INSTRUCTIONS = {
+    "avx2": {"avx2", "fma"},
+    "avx512": {"avx512f", "avx512bw"},
+    "avx512_bf16": {"avx512_bf16"},
+    "amx_bf16": {"amx_bf16", "amx_tile"},
+}
 
 
 @dataclass(frozen=True)
