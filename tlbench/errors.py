@@ -5,6 +5,7 @@ The command line prints their text without a traceback.
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterable
 
@@ -12,6 +13,9 @@ LONGEST_NAME = 200  # characters that are compared; a longer name is nobody's sl
 QUOTED_CHARACTERS = 120  # of a value in a message
 MESSAGE_CHARACTERS = 1_500  # of a whole message; the longest of ours list all metrics, with about 1,000
 
+# No name of a file (255 bytes) with signs around it is longer, so such a run is a value, which a library put into the
+# error that is passed on.
+_LONG_RUN = re.compile(r"[^\s/]{265,}")
 _short_repr = reprlib.Repr()
 _short_repr.maxstring = _short_repr.maxother = _short_repr.maxlong = 2 * QUOTED_CHARACTERS
 
@@ -60,14 +64,20 @@ def quoted(value: object) -> str:
     return shortened(_short_repr.repr(value))
 
 
-class TlbenchError(Exception):
-    """An error that the user can fix. The message is one line: what is wrong and what to do.
+def bounded(message: str) -> str:
+    """A message of at most 1,500 characters, without its middle if it was longer.
 
-    A message of more than 1,500 characters loses its middle.
+    Of a run of 265 characters or more without a space or a slash its ends are left, as of a quoted value.
     """
+    short = shortened(message, MESSAGE_CHARACTERS)
+    return _LONG_RUN.sub(lambda run: shortened(run[0]), short)
+
+
+class TlbenchError(Exception):
+    """An error that the user can fix. The message is one line: what is wrong and what to do, :func:`bounded`."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(shortened(message, MESSAGE_CHARACTERS))
+        super().__init__(bounded(message))
 
 
 class ClipError(TlbenchError):
@@ -84,7 +94,7 @@ class ClipError(TlbenchError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = shortened(message, MESSAGE_CHARACTERS)
+        self.message = bounded(message)
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:  # errors are sent between processes
         return type(self), (self.code, self.message)

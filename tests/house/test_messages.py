@@ -6,6 +6,7 @@ import ast
 import pickle
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +69,15 @@ def test_no_error_is_longer_than_a_screen() -> None:
         assert str(error).startswith("begins")
         assert str(error).endswith("ends; do this")
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_value_that_a_library_put_into_its_error_is_shortened_and_a_path_is_not() -> None:
+    with pytest.raises(TypeError) as theirs:
+        np.dtype("<" + "Zq" * 300)
+    assert len(str(TlbenchError(f"a field is not of its kind ({theirs.value})"))) < 2 * QUOTED_CHARACTERS
+    path = "/".join(["d" * 255] * 4)
+    for error in (TlbenchError(f"{path}: not there"), ClipError("code", f"{path}: not there")):
+        assert str(error) == f"{path}: not there"
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -73,11 +73,14 @@ def test_what_would_not_come_back_as_it_was_is_refused(value: Any) -> None:
     "array",
     [
         {"dtype": "O", "shape": [1], "base64": "AAAAAAAAAAA="},
+        {"dtype": "f4,f4", "shape": [1], "base64": "AAAAAAAAAAA="},
+        {"dtype": ["f4"], "shape": [1], "base64": "AAAAAA=="},
+        {"dtype": "Zq" * 300, "shape": [1], "base64": "AAAAAA=="},
         {"dtype": "f4", "shape": [3], "base64": "AAAA"},
         {"dtype": "f4", "shape": [1], "base64": "?"},
         {"shape": [1], "base64": "AAAA"},
     ],
-    ids=["objects", "too-short", "no-base64", "no-dtype"],
+    ids=["objects", "fields", "a-list", "a-long-name", "too-short", "no-base64", "no-dtype"],
 )
 def test_a_malformed_array_is_refused_and_never_an_object(array: dict[str, Any]) -> None:
     with pytest.raises((ValueError, KeyError)):

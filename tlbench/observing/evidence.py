@@ -17,6 +17,8 @@ from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import Finding
 
 MOST_DIMENSIONS = 8
+# Numbers of arrays: floats, whole numbers with and without a sign, truth values, by their bytes.
+DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 MOST_TEXTS = 1_000_000  # of a list of texts
 
 NOT_FINITE = "not-finite"  # code of the error of a clip for which an observer gives NaN or infinities
@@ -132,10 +134,11 @@ def _is_finite(value: object) -> bool:
 def _encode(name: str, value: Value | np.generic) -> Any:
     if isinstance(value, np.ndarray):
         array = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
-        if array.dtype.kind not in "fiub":
+        dtype = array.dtype.str.lstrip("<|=")
+        if dtype not in DTYPES:
             raise ValueError(f"evidence {name!r}: arrays of {array.dtype} can't be stored")
         return {
-            "dtype": array.dtype.str.lstrip("<|="),
+            "dtype": dtype,
             "shape": list(array.shape),
             "base64": base64.b64encode(array.tobytes()).decode("ascii"),
         }
@@ -153,9 +156,9 @@ def _decode(name: str, value: Any) -> Value:
     if isinstance(value, dict) and "float" in value:
         return float(value["float"])
     if isinstance(value, dict):
+        if value["dtype"] not in DTYPES:
+            raise ValueError(f"evidence of dtype {quoted(value['dtype'])} is not read")
         dtype = np.dtype("<" + value["dtype"])
-        if dtype.kind not in "fiub":
-            raise ValueError(f"evidence of dtype {dtype} is not read")
         shape = tuple(count(size, "shape") for size in entries_of(value["shape"], "shape", most=MOST_DIMENSIONS))
         array: np.ndarray = np.frombuffer(base64.b64decode(value["base64"], validate=True), dtype=dtype)
         return np.array(array.reshape(shape))

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tlbench.errors import TlbenchError, quoted
+from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import RECORD_LINE_BYTES, RECORDS, open_outside, unwritable
 from tlbench.json_fields import clip_id, entries_of, fields_of, name_text, optional_count, optional_name, text
 from tlbench.json_input import parse_json
@@ -102,7 +102,7 @@ class ClipRecord:
         except KeyError as error:
             raise ValueError(f"field {error} is missing") from error
         except (TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"a field is not of its kind ({error})") from error
+            raise ValueError(f"a field is not of its kind ({shortened(str(error))})") from error
 
 
 def _read_info(data: Mapping[str, Any]) -> ClipInfo:
