@@ -216,7 +216,7 @@ BENCHMARKS = (
         "above. Networks have the published sizes and random weights. AV-HuBERT's searches take the greatest length in "
         "both, so stopping early saves nothing.",
         "four_scripts",
-        ("--sizes", "base", "large", "--clips", "6"),
+        ("--sizes", "base", "large", "--clips", "3"),
         (
             Figure("the four scripts, AV-HuBERT base", r"(?s)^AV-HuBERT base.*?torch's product .*?([\d.]+) times"),
             Figure("the same with packed weights", r"(?s)^AV-HuBERT base.*?onednn's product .*?([\d.]+) times"),
