@@ -24,7 +24,7 @@ from tlbench.leaderboard.site.charts import Axis, ChartPoint, place_labels, scat
 from tlbench.leaderboard.site.dataset import cell, date_of, groups, pictures
 from tlbench.leaderboard.site.front import front_card
 from tlbench.leaderboard.site.page import site_pages
-from tlbench.leaderboard.site.submit import repository, submit_context
+from tlbench.leaderboard.site.submit import EXAMPLE, repository, submit_context
 from tlbench.leaderboard.site.system import breakdowns
 from tlbench.leaderboard.standings import Board, kind_of, make_board
 from tlbench.leaderboard.submission import Computed, Published
@@ -238,6 +238,13 @@ def test_bold_is_rank_1_where_another_is_worse(own_boards: dict[str, Board]) -> 
                 assert shown["best"] is (number.rank == 1 and len(ranks) > 1)
                 kinds.add((number.rank == 1, shown["best"]))
     assert kinds == {(True, True), (True, False), (False, False)}  # ties of all, too
+
+
+def test_the_other_data_sets_of_the_page_submit_are_others_that_all_have() -> None:
+    page = submit_context()
+    assert f"--dataset {EXAMPLE} " in page["score"]
+    assert {"lrw", "grid", "synthetic"} <= set(page["others"])
+    assert not {EXAMPLE, "folder"} & set(page["others"])
 
 
 def test_records_and_all_numbers_lie_next_to_the_pages(site: Path, boards: Path, board: Board) -> None:
