@@ -96,7 +96,7 @@ def times(cores_a_gpu: float) -> Iterator[str]:
     for gpus in (1, 8, 64):
         named = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
         rows.append([named, *(in_words(one.seconds_on_gpus(gpus, cores_a_gpu)) for one in sets)])
-    return table(["", *(f"{one.name}: {', '.join(one.networks)}, PSNR, SSIM" for one in sets)], rows)
+    return table(["time", *(f"{one.name}: {', '.join(one.networks)}, PSNR, SSIM" for one in sets)], rows)
 
 
 def costs(cores_a_gpu: float, dollars_gpu: float, dollars_core: float) -> Iterator[str]:
@@ -106,7 +106,7 @@ def costs(cores_a_gpu: float, dollars_gpu: float, dollars_core: float) -> Iterat
         on_cores = one.seconds_on_cores(1) / 3600 * dollars_core
         on_gpu = one.seconds_on_gpus(1, cores_a_gpu) / 3600 * dollars_gpu
         rows.append([one.name, f"{on_cores:.2f}", f"{on_gpu:.2f}"])
-    return table(["", "dollars on cores", "dollars on GPUs"], rows)
+    return table(["data set", "dollars on cores", "dollars on GPUs"], rows)
 
 
 def main() -> None:

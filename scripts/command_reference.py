@@ -43,8 +43,8 @@ holds it to the commands.
 
 ## Completion
 
-The shell completes commands, options, and the names of data sets, checkpoints, metrics, presets, generators, controls
-and faults, also within lists with commas. Put the line for your shell into its start file:
+The shell completes commands, options, and the names of data sets, checkpoints, metrics, presets, generators, controls,
+faults, recipes and what can be trained, also within lists with commas. Put the line for your shell into its start file:
 
 | shell | file | line |
 | --- | --- | --- |

@@ -9,6 +9,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from tlbench.cli.main import group
+from tlbench.training.registry import trainable_names
 
 
 def completed(*words: str) -> list[str]:
@@ -38,6 +39,11 @@ def completed(*words: str) -> list[str]:
         (("generate", "--generator", "talklip-gc-"), ["talklip-gc-synthetic"]),
         (("generate", "--generator", "froz"), ["frozen-mouth"]),
         (("generate", "--generator", "comm"), ["command"]),
+        (("train-observer", "mvm"), ["mvm", "mvm-aligned"]),
+        (("train-observer", "wav"), ["wav2lip-sync"]),
+        (("train-reference", "--recipe", "face"), ["faceformer"]),
+        (("generate", "--recipe", "lat"), ["latentsync"]),
+        (("data", "fetch", ""), ["grid"]),
         (("score", "gen", "--metrics", "nothing"), []),
     ],
 )
@@ -65,6 +71,18 @@ def test_an_option_completes_on_every_command_that_has_it(option: str) -> None:
     assert commands
     silent = [words for words in commands if not completed(*words.split(), option, "")]
     assert not silent
+
+
+def test_an_argument_that_is_a_name_completes() -> None:
+    arguments = [(words, each) for words, each in options_of(group) if isinstance(each, click.Argument)]
+    names = [words for words, each in arguments if isinstance(each.type, click.types.StringParamType)]
+    assert {"train-observer", "data fetch", "checkpoints verify"} <= set(names)
+    assert not [words for words in names if not completed(*words.split(), "")]
+
+
+def test_what_can_be_trained_is_in_the_usage() -> None:
+    (shown,) = (each for words, each in options_of(group) if words == "train-observer" and each.name == "observer")
+    assert shown.metavar == "|".join(sorted(trainable_names()))
 
 
 def test_a_name_that_is_in_the_list_is_not_offered_again() -> None:

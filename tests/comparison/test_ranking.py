@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories.results_factory import LEVEL, PSNR, QUICK, WER, levels, record, result
-from tlbench.comparison.ranking import Entrant, PairedTest, paired_tests, rank
+from tlbench.comparison.ranking import Entrant, PairedTest, best_of, paired_tests, rank
 from tlbench.errors import TlbenchError
 from tlbench.metrics.metric import Metric
 from tlbench.scoring.differences import paired_difference
@@ -60,6 +60,13 @@ def test_the_best_value_has_rank_1_and_no_rank_exceeds_the_number_of_entrants(
     ranks = rank(entrants, "higher", pairs)
     assert ranks[max(entrants, key=lambda entrant: entrant.value).key] == 1
     assert set(ranks.values()) <= set(range(1, len(entrants) + 1))
+
+
+@given(cases())
+def test_the_best_are_those_of_rank_1_unless_all_are(case: tuple[list[Entrant], list[PairedTest]]) -> None:
+    ranks = rank(case[0], "higher", case[1])
+    first = {key for key, own in ranks.items() if own == 1}
+    assert best_of(ranks) == (first if first < set(ranks) else set())
 
 
 @given(cases())

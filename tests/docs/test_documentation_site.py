@@ -1,4 +1,7 @@
-"""The documentation site: built without a warning, no link in it leads nowhere, and nothing of it lies elsewhere."""
+"""The documentation site: built without a warning, no link in it leads nowhere, and nothing of it lies elsewhere.
+
+Its pages are looked at in a browser, too, if there is one.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,15 @@ import sys
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import FindFaults
 from tests.docs.commands import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -121,6 +129,37 @@ def test_docstrings_stand_on_the_page_without_sphinx_roles(site: Path) -> None:
     for name in ("tlbench.scoring.score.score_all", "tlbench.scoring.result.Result.to_dataframe"):
         assert f'id="{name}"' in text
     assert not re.search(r":(func|class|meth|mod|data|attr):", text)
+
+
+def faults(browser: Browser, axe: FindFaults, site: Path, names: list[str], width: int, dark: bool) -> list[str]:
+    """What axe finds wrong on pages, and pages that scroll sideways, one line each."""
+    page: Page = browser.new_page(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+    )
+    found = []
+    for name in names:
+        page.goto((site / name).as_uri())
+        # The theme adds to code blocks and tables after the page is loaded; keyboard.js mends what it adds at once.
+        page.wait_for_function("!document.querySelector('.highlight') || document.querySelector('.md-code__nav')")
+        found += [f"{name}: {fault}" for fault in axe(page)]
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(f"{name}: is wider than {width} pixels")
+    page.close()
+    return found
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["desktop-light", "phone-dark"])
+def test_axe_finds_no_fault_on_pages_of_each_kind(
+    browser: Browser, axe: FindFaults, site: Path, width: int, dark: bool
+) -> None:
+    names = ["index.html", "faq.html", "calibration/grid.html"]
+    assert faults(browser, axe, site, names, width, dark) == []
+
+
+@pytest.mark.slow  # a second a page
+def test_axe_finds_no_fault_on_any_page(browser: Browser, axe: FindFaults, site: Path) -> None:
+    names = [page.replace(".md", ".html") for page in nav_pages()]
+    assert faults(browser, axe, site, names, 820, dark=False) == []
 
 
 @pytest.mark.parametrize("line", ["[gone](gone.md)", "[gone](metrics.md#gone)", "::: tlbench.scoring.score.gone"])

@@ -55,7 +55,7 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 
 def test_the_page_of_questions_answers_all_twelve() -> None:
-    questions = (ROOT / "docs" / "faq.md").read_text("utf-8").split("\n### ")[1:]
+    questions = (ROOT / "docs" / "faq.md").read_text("utf-8").split("\n## ")[1:]
     assert len(questions) == 12
     assert all(len(question.partition("\n")[2].split()) > 20 for question in questions)
 
@@ -95,7 +95,7 @@ def test_ci_runs_what_the_readme_says() -> None:
 def test_links_of_the_readme_work_on_a_package_index_too() -> None:
     """They are absolute, and those into the repository lead to files."""
     text = (ROOT / "README.md").read_text("utf-8")
-    links = re.findall(r"\]\(([^)]+)\)", text)
+    links = [*re.findall(r"\]\(([^)]+)\)", text), *re.findall(r'<img src="([^"]+)"', text)]
     assert len(links) > 10
     repository = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
     assert repository is not None

@@ -13,7 +13,7 @@ pytest.importorskip("playwright", reason="driving a browser needs playwright (pi
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.e2e.conftest import FindFaults
+from tests.conftest import FindFaults
 from tests.factories.report_factory import NASTY, NASTY_TEXTS, add_blind_rows, make_records, make_run
 from tlbench.files import file_sha256
 from tlbench.media.video_writer import write_video

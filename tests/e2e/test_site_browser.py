@@ -23,7 +23,7 @@ from playwright.sync_api import (
     expect,
 )
 
-from tests.e2e.conftest import FindFaults
+from tests.conftest import FindFaults
 from tests.factories.site_factory import NASTY, make_leaderboards
 from tlbench.leaderboard import build as leaderboard
 

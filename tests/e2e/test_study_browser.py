@@ -15,7 +15,7 @@ pytest.importorskip("playwright", reason="driving a browser needs playwright (pi
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from tests.e2e.conftest import FindFaults
+from tests.conftest import FindFaults
 from tests.factories.study_factory import METHODS, make_study, make_videos
 from tlbench.study.answers import Answers
 from tlbench.study.new_study import NewStudy

@@ -16,7 +16,7 @@ pytest.importorskip("playwright", reason="driving a browser needs playwright (pi
 from playwright.sync_api import Browser, ViewportSize, expect
 from werkzeug.serving import make_server
 
-from tests.e2e.conftest import FindFaults
+from tests.conftest import FindFaults
 from tests.factories.results_factory import LEVEL, levels, result
 from tlbench.owner import owned
 from tlbench.scoring.announcement import Announcement, announced

@@ -24,7 +24,7 @@ from tlbench.leaderboard.site.charts import Axis, ChartPoint, place_labels, scat
 from tlbench.leaderboard.site.dataset import cell, date_of, groups, pictures
 from tlbench.leaderboard.site.front import front_card
 from tlbench.leaderboard.site.page import site_pages
-from tlbench.leaderboard.site.submit import repository, submit_context
+from tlbench.leaderboard.site.submit import EXAMPLE, repository, submit_context
 from tlbench.leaderboard.site.system import breakdowns
 from tlbench.leaderboard.standings import Board, kind_of, make_board
 from tlbench.leaderboard.submission import Computed, Published
@@ -226,13 +226,25 @@ def test_every_row_of_this_repository_has_a_date(own_boards: dict[str, Board]) -
         assert all(date_of(entry.submission) for entry in board.entries)
 
 
-def test_only_numbers_of_rank_1_are_bold(board: Board) -> None:
-    for table in board.tables:
+def test_bold_is_rank_1_where_another_is_worse(own_boards: dict[str, Board]) -> None:
+    kinds = set()
+    for table in (table for board in own_boards.values() for table in board.tables):
         for own in table.standings.values():
             for key, number in own.items():
+                rivals = (rival[key] for rival in table.standings.values() if key in rival)
+                ranks = {rival.rank for rival in rivals if rival.rank and rival.protocol == number.protocol}
                 shown = cell(table, key, number)
                 assert shown is not None
-                assert shown["best"] is (number.rank == 1)
+                assert shown["best"] is (number.rank == 1 and len(ranks) > 1)
+                kinds.add((number.rank == 1, shown["best"]))
+    assert kinds == {(True, True), (True, False), (False, False)}  # ties of all, too
+
+
+def test_the_other_data_sets_of_the_page_submit_are_others_that_all_have() -> None:
+    page = submit_context()
+    assert f"--dataset {EXAMPLE} " in page["score"]
+    assert {"lrw", "grid", "synthetic"} <= set(page["others"])
+    assert not {EXAMPLE, "folder"} & set(page["others"])
 
 
 def test_records_and_all_numbers_lie_next_to_the_pages(site: Path, boards: Path, board: Board) -> None:

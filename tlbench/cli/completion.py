@@ -1,4 +1,4 @@
-"""What a shell completes: names of data sets, checkpoints, metrics, presets, generators, controls and faults.
+"""What a shell completes: names of data sets, checkpoints, metrics, presets, generators, controls, faults and others.
 
 click asks these functions with the word that is typed; see docs/commands.md for how a shell is told of them. A mistake
 on the way, such as two packages that bring one metric, completes to nothing.
@@ -79,6 +79,26 @@ def complete_faults(context: click.Context, parameter: click.Parameter, word: st
     from tlbench.generation.faults import FAULTS
 
     return _last_of_list(word, lambda: ((fault.name, "") for fault in FAULTS))
+
+
+def complete_trainables(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of what ``train-observer`` trains."""
+    from tlbench.training.registry import trainable_names
+
+    return _beginning(word, lambda: ((name, "") for name in trainable_names()))
+
+
+def complete_recipes(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Names of recipes for scripts of other repositories."""
+    from tlbench.generation.recipe import recipe_names
+
+    return _beginning(word, lambda: ((name, "") for name in recipe_names()))
+
+
+def complete_one_of(names: Iterable[str]) -> _Complete:
+    """A function as those above, for names that are known without looking anything up."""
+    known = tuple(names)
+    return lambda context, parameter, word: _beginning(word, lambda: ((name, "") for name in known))
 
 
 def _last_of_list(word: str, known: Callable[[], Iterable[tuple[str, str]]]) -> list[CompletionItem]:

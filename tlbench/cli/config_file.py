@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 import click
 import tomli_w
 
+from tlbench.cli.completion import complete_one_of
 from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.files import TEXT, read_outside
 
@@ -91,13 +92,15 @@ def recipe_option(package: str) -> Callable[[_Command], _Command]:
         if name is not None:
             _set_layer(context, "recipe", read_recipe(package, name, context.command))
 
+    names = recipe_names(package)
     return click.option(
         "--recipe",
         metavar="NAME",
         is_eager=True,
         expose_value=False,
         callback=use_recipe,
-        help=f"Options that tlbench brings: {', '.join(recipe_names(package))}; those given otherwise win.",
+        shell_complete=complete_one_of(names),
+        help=f"Options that tlbench brings: {', '.join(names)}; those given otherwise win.",
     )
 
 

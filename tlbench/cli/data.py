@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.completion import complete_datasets
+from tlbench.cli.completion import complete_datasets, complete_one_of
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
@@ -213,7 +213,7 @@ def info(context: click.Context, root: Path, as_json: bool) -> None:
 
 
 @command.command("fetch")
-@click.argument("dataset", metavar="grid")
+@click.argument("dataset", metavar="grid", shell_complete=complete_one_of((FETCHED,)))
 @click.argument("root", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--speakers",

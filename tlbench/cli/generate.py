@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from tlbench.cli.completion import complete_generators
+from tlbench.cli.completion import complete_generators, complete_recipes
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -86,6 +86,7 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
 @click.option(
     "--recipe",
     metavar="NAME|FILE",
+    shell_complete=complete_recipes,
     help="How the script is called: atvgnet, latentsync, musetalk, pc-avs, sadtalker, wav2lip, or a TOML file of your "
     "own.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli import signals
-from tlbench.cli.completion import complete_datasets
+from tlbench.cli.completion import complete_datasets, complete_trainables
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -29,7 +29,11 @@ GROUPS = {
 
 
 @click.command(cls=GroupedCommand, groups=GROUPS)
-@click.argument("observer", metavar="autoavsr|avhubert|conformer|mvm|mvm-aligned|syncnet|wav2lip-sync")
+@click.argument(
+    "observer",
+    metavar="autoavsr|avhubert|conformer|mvm|mvm-aligned|syncnet|wav2lip-sync",
+    shell_complete=complete_trainables,
+)
 @click.option(
     "--dataset",
     required=True,

@@ -18,7 +18,7 @@ Only entrants with the same protocol are ranked together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
@@ -106,6 +106,19 @@ def rank(
         if p_value < 1 - level if p_value is not None else _clearly_better(winner, loser, better):
             beaten[loser.key] += 1
     return {key: 1 + count for key, count in beaten.items()}
+
+
+def best_of(ranks: Mapping[str, int]) -> frozenset[str]:
+    """The keys that a table prints bold, of ranks by :func:`rank`: those of rank 1, if any system is ranked below them.
+
+    Where no system is shown to be worse than another, bold would be on every number and point at none.
+
+    >>> sorted(best_of({"a": 1, "b": 1, "c": 3})), sorted(best_of({"a": 1, "b": 1}))
+    (['a', 'b'], [])
+    """
+    return (
+        frozenset(key for key, own in ranks.items() if own == 1) if max(ranks.values(), default=1) > 1 else frozenset()
+    )
 
 
 def _clearly_better(winner: Entrant, loser: Entrant, better: Direction) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tlbench.comparison.ranking import Entrant, paired_tests, rank
+from tlbench.comparison.ranking import Entrant, best_of, paired_tests, rank
 from tlbench.document import Cell, Document, Table, clean, label_with_arrow, letter, number_text
 from tlbench.leaderboard.submission import (
     Column,
@@ -63,6 +63,8 @@ class RankedNumber:
         Index of ``protocol`` in ``BoardTable.protocols``.
     rank : int or None
         Rank among the systems with the same protocol; None for ceilings and floors, and for a system without others.
+    best : bool
+        Whether it has rank 1 and any of the others has not.
     """
 
     value: float
@@ -73,6 +75,7 @@ class RankedNumber:
     outdated: bool = False
     protocol_index: int = 0
     rank: int | None = None
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,10 +209,10 @@ def _table(
     columns = {key: figure_columns()[key] for key in keys}
     shown = [entry for entry in entries if any(key in numbers[entry.file] for key in keys)]
     protocols = {key: _by_frequency(own[key].protocol for own in numbers.values() if key in own) for key in keys}
-    ranks = {key: _ranks(key, columns[key], shown, numbers) for key in keys}
+    ranked = {key: _ranked(key, columns[key], shown, numbers) for key in keys}
     standings = {
         entry.file: {
-            key: replace(found, protocol_index=protocols[key].index(found.protocol), rank=ranks[key].get(entry.file))
+            key: replace(ranked[key].get(entry.file, found), protocol_index=protocols[key].index(found.protocol))
             for key, found in numbers[entry.file].items()
             if key in columns
         }
@@ -240,10 +243,13 @@ def _by_frequency(protocols: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda protocol: (-counts[protocol], protocol)))
 
 
-def _ranks(
+def _ranked(
     key: str, column: Column, entries: Iterable[Entry], numbers: Mapping[str, Mapping[str, RankedNumber]]
-) -> dict[str, int]:
-    """Ranks by file among the systems with the same protocol. A system without others of its protocol has no rank."""
+) -> dict[str, RankedNumber]:
+    """By file, the numbers of systems with their ranks among those with the same protocol.
+
+    A system without others of its protocol has no rank and is left out.
+    """
     comparable_groups: dict[str, list[Entrant]] = {}
     for entry in entries:
         number = numbers[entry.file].get(key)
@@ -253,11 +259,13 @@ def _ranks(
         result = entry.submission.result if isinstance(entry.submission, Computed) and has_tallies else None
         entrant = Entrant(entry.file, number.value, number.protocol, number.low, number.high, result)
         comparable_groups.setdefault(number.protocol, []).append(entrant)
-    found: dict[str, int] = {}
+    found: dict[str, RankedNumber] = {}
     for group in comparable_groups.values():
         if len(group) > 1:
             with_clips = any(entrant.result is not None for entrant in group)
-            found |= rank(group, column.better, paired_tests(group, find_metric(key)) if with_clips else ())
+            ranks = rank(group, column.better, paired_tests(group, find_metric(key)) if with_clips else ())
+            best = best_of(ranks)
+            found |= {file: replace(numbers[file][key], rank=own, best=file in best) for file, own in ranks.items()}
     return found
 
 

@@ -39,9 +39,15 @@ def capability(name: str, which: Capability) -> Any:
     """
     target = getattr(observer_class(name), which)
     if not target:
-        having = [other for other in observer_names() if getattr(observer_class(other), which)]
-        raise TlbenchError(f"observer {quoted(name)} {_WITHOUT[which]}; choose one of {', '.join(having)}")
+        raise TlbenchError(
+            f"observer {quoted(name)} {_WITHOUT[which]}; choose one of {', '.join(observers_with(which))}"
+        )
     return _imported(name, target)
+
+
+def observers_with(which: Capability) -> list[str]:
+    """Names of the observers that have a capability. Raises TlbenchError if two packages use one name."""
+    return [name for name in observer_names() if getattr(observer_class(name), which)]
 
 
 def _imported(observer: str, target: str) -> Any:

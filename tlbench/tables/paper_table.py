@@ -1,7 +1,8 @@
 """A table of results as papers print it, in LaTeX: best bold, second underlined, protocol ids in the caption.
 
 A column is marked only where differences are shown (:mod:`tlbench.comparison.ranking`): bold is every system that no
-other is shown to beat, underlined every one that a single other is shown to beat. Controls are no competitors.
+other is shown to beat, underlined every one that a single other is shown to beat. A column in which no system is shown
+to beat another has no marks. Controls are no competitors.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from itertools import combinations
 from typing import Literal
 
 from tlbench.checkpoints.catalogue import known_cards
-from tlbench.comparison.ranking import Entrant, PairedTest, paired_tests, rank
+from tlbench.comparison.ranking import Entrant, PairedTest, best_of, paired_tests, rank
 from tlbench.comparison.set_differences import set_difference, why_not_compared
 from tlbench.document import clean, label_with_arrow, letter, number_text
 from tlbench.errors import TlbenchError
@@ -23,7 +24,6 @@ from tlbench.scoring.trained_with import judged_by_relative, overlaps_of
 from tlbench.tables.markup import latex_text
 
 LEVEL = 0.95  # a difference is shown if its corrected p is below 0.05
-_MARKS: dict[int, Literal["textbf", "underline"]] = {1: "textbf", 2: "underline"}
 _RELATIVE = "‡"  # the column's network, or a relative of it, is what the system was trained with
 _BREAKS = "/,:[]"  # a protocol id may be broken after these
 
@@ -127,7 +127,7 @@ def _column(
     key: str, systems: Sequence[Result], controls: Sequence[Result], rows: _Rows, letters: Mapping[str, str]
 ) -> list[str]:
     """The cells of a column, one for each result."""
-    ranks = _ranks(key, systems, rows)
+    marks = _marks(_ranks(key, systems, rows))
     cells = []
     for place, result in enumerate((*systems, *controls)):
         row = rows[place].get(key)
@@ -135,11 +135,11 @@ def _column(
             cells.append("--")
             continue
         text = latex_text(number_text(row.value, row.metric.digits))
-        if ranks.get(place) in _MARKS:
-            text = rf"\{_MARKS[ranks[place]]}{{{text}}}"
+        if str(place) in marks:
+            text = rf"\{marks[str(place)]}{{{text}}}"
         few = "*" if row.scored < result.expected else ""
-        marks = unread_mark(result, key) + _relative_mark(result, row)
-        raised = letters.get(row.protocol.id, "") + few + latex_text(marks)
+        doubts = unread_mark(result, key) + _relative_mark(result, row)
+        raised = letters.get(row.protocol.id, "") + few + latex_text(doubts)
         cells.append(text + (rf"\textsuperscript{{{raised}}}" if raised else ""))
     return cells
 
@@ -150,7 +150,13 @@ def _relative_mark(result: Result, row: AnyRow) -> str:
     return _RELATIVE if judged_by_relative(result, row.protocol, related) else ""
 
 
-def _ranks(key: str, systems: Sequence[Result], rows: _Rows) -> dict[int, int]:
+def _marks(ranks: Mapping[str, int]) -> dict[str, Literal["textbf", "underline"]]:
+    """The command that marks the best systems and those that a single one beats."""
+    second = (key for key, own in ranks.items() if own == 2)
+    return {**dict.fromkeys(best_of(ranks), "textbf"), **dict.fromkeys(second, "underline")}
+
+
+def _ranks(key: str, systems: Sequence[Result], rows: _Rows) -> dict[str, int]:
     """The rank of each system by its place; empty if there is one system, or their protocols differ."""
     entrants = [
         Entrant(str(place), row.value, row.protocol.id, row.low, row.high, result)
@@ -161,8 +167,7 @@ def _ranks(key: str, systems: Sequence[Result], rows: _Rows) -> dict[int, int]:
         return {}
     metric = _first(rows, key).metric
     pairs = paired_tests(entrants, metric) if isinstance(metric, Metric) else _tests_of_sets(entrants, key)
-    ranks = rank(entrants, metric.better, pairs, LEVEL)
-    return {int(place): own for place, own in ranks.items()}
+    return rank(entrants, metric.better, pairs, LEVEL)
 
 
 def _tests_of_sets(entrants: Sequence[Entrant], key: str) -> list[PairedTest]:
@@ -195,7 +200,8 @@ def _caption(
     if len(systems) > 1:
         said.append(
             r"\textbf{Bold}: no system is shown to be better; \underline{underlined}: a single one is (paired "
-            r"permutation tests, for numbers of a whole set paired jackknives, Holm, 5\,\%)."
+            r"permutation tests, for numbers of a whole set paired jackknives, Holm, 5\,\%). Without either, a column "
+            "shows no difference."
         )
     shown = [(result, own[key]) for result, own in zip(results, rows, strict=True) for key in letters if key in own]
     if any(row.value is not None and row.scored < result.expected for result, row in shown):

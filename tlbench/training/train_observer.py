@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,10 @@ from tlbench.errors import ClipError, TlbenchError, listed, quoted
 from tlbench.observing.cache import default_cache
 from tlbench.observing.domain import domain_of
 from tlbench.observing.face_boxes import EMBEDDED, choose_rule
-from tlbench.observing.registry import capability, observer_class
+from tlbench.observing.registry import observer_class
 from tlbench.training.devices import FABRIC_PRECISION, Precision, make_fabric
 from tlbench.training.preprocessed import PreprocessedDataset
+from tlbench.training.registry import find_trainable
 from tlbench.training.run_folder import claim, owned_run
 from tlbench.training.sample_dataset import SampleDataset, SampleSpec
 from tlbench.training.schedule import Schedule
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tlbench.training.loop import TrainingReport
     from tlbench.training.trainable import Trainable
 
-# Networks that are trained like an observer's and score nothing: name to the Trainable, imported when it is used.
-OTHER_NETWORKS = {"wav2lip-sync": "tlbench.talklip.train_sync_expert:TrainableSyncExpert"}
 MAY_CHANGE = frozenset({"steps", "validate_every", "version"})  # settings that may differ when a run is resumed
 
 
@@ -207,17 +205,6 @@ def train_observer(
         progress = loop.run(on_report or _ignore, stops)
     failures = {**train_set.failures, **val_set.failures}
     return TrainedObserver(out / BEST_NAME, trainable.metric, progress.best, progress.step, schedule.steps, failures)
-
-
-def find_trainable(name: str) -> type[Trainable]:
-    """What trains a network, by the name of its observer or its own. Raises TlbenchError if there is none."""
-    target = OTHER_NETWORKS.get(name)
-    if target is None:
-        found: type[Trainable] = capability(name, "trainable")
-        return found
-    module, _, attribute = target.partition(":")
-    other: type[Trainable] = getattr(import_module(module), attribute)
-    return other
 
 
 def _clips(kind: type[Trainable], selection: Selection, view: str, cache: Path) -> PreprocessedDataset:

@@ -211,7 +211,7 @@ def cell(table: BoardTable, key: str, standing: RankedNumber | None) -> dict[str
         "protocol_index": standing.protocol_index,
         "letter": table.letter(key, standing.protocol_index),
         "rank": standing.rank,
-        "best": standing.rank == 1,
+        "best": standing.best,
         "tied": ties if standing.rank is not None and ties > 1 else 0,
         "overlap": standing.overlap,
         "outdated": standing.outdated,

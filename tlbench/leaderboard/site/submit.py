@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
-from tlbench.datasets.dataset import dataset_names
+from tlbench.datasets.dataset import dataset_class, dataset_names
 
-SCORE = """\
-tlbench check out/mine --dataset lrs2 --data-root /data/mvlrs_v1
-tlbench score out/mine --dataset lrs2 --data-root /data/mvlrs_v1 --controls all --out runs"""
+EXAMPLE = "lrs2"  # the data set of the commands
+SCORE = f"""\
+tlbench check out/mine --dataset {EXAMPLE} --data-root /data/mvlrs_v1
+tlbench score out/mine --dataset {EXAMPLE} --data-root /data/mvlrs_v1 --controls all --out runs"""
 ADD = """\
 tlbench leaderboard add runs/mine --name "My system" --paper https://arxiv.org/abs/... --code https://... \\
     --trained-with none
@@ -17,10 +18,10 @@ tlbench leaderboard add runs/controls/ground-truth"""
 CHECK = """\
 tlbench leaderboard build
 tlbench leaderboard check"""
-PULL = """\
+PULL = f"""\
 git switch --create mine
 git add leaderboards
-git commit --message "Leaderboard: My system on lrs2"
+git commit --message "Leaderboard: My system on {EXAMPLE}"
 git push --set-upstream origin mine"""
 
 
@@ -28,7 +29,7 @@ def submit_context() -> dict[str, Any]:
     """The page for the template."""
     return {
         "repository": repository(),
-        "scored": dataset_names(),
+        "others": [name for name in dataset_names() if name != EXAMPLE and not dataset_class(name).anonymous],
         "score": SCORE,
         "add": ADD,
         "check": CHECK,
