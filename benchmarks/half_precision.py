@@ -32,6 +32,9 @@ from tlbench.observing.registry import observer_class, trained_view
 
 READERS = {  # checkpoint: data set, metric
     "avhubert-grid": ("grid", "wer1/sound"),
+    "conformer-grid": ("grid", "wer2/sound"),
+    "autoavsr-grid": ("grid", "wer3/sound"),
+    "mvm-grid": ("grid", "acc_aligned/sound"),
     "avhubert-synthetic": ("synthetic", "wer1/sound"),
     "conformer-synthetic": ("synthetic", "wer2/sound"),
     "mvm-synthetic": ("synthetic-words", "acc/sound"),
