@@ -21,6 +21,7 @@ from tlbench.checkpoints.weights import find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
+from tlbench.datasets.word_times import with_word_times
 from tlbench.generation.write_controls import control_clips
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.text import distance
@@ -96,7 +97,7 @@ def main() -> None:
         for checkpoint, (dataset, _) in READERS.items():
             if roots[dataset] is None:
                 continue
-            selection = load_dataset(dataset, roots[dataset], limit=given.clips)
+            selection = with_word_times(load_dataset(dataset, roots[dataset], limit=given.clips))
             clips = control_clips(selection.clips, "ground-truth", None)
             for line in lines(checkpoint, clips, folder / "cache", given.product):
                 print(line, flush=True)

@@ -81,7 +81,7 @@ def test_a_copy_of_the_sources_mouth_leaks_wholly(desk: Path, tmp_path: Path) ->
     assert row.protocol.selection == result.selection
     assert result.selection.startswith("drive=")
     assert row.protocol.id.startswith("leak_open[folder:")
-    assert "r:gap=0.0695" in row.protocol.id
+    assert "r:gap=0.0696" in row.protocol.id
     (record, _) = read_records(tmp_path / "out" / "copy" / "records.jsonl")
     assert list(record.evidence) == ["mouth@silent"]
     assert aggregate(tmp_path / "out" / "copy").row("leak_open/sound") == row
