@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from tlbench.checkpoints.catalogue import find_card
 from tlbench.checkpoints.weights import find_weights
 from tlbench.datasets.clip import Clip
@@ -30,6 +28,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class, trained_view
+from tlbench.verify import symbols
 
 READERS = {  # checkpoint: data set, metric
     "avhubert-grid": ("grid", "wer1/sound"),
@@ -45,11 +44,6 @@ READERS = {  # checkpoint: data set, metric
 def read(plan: ObserverPlan, clips: Sequence[Clip], cache: Path) -> dict[str, Evidence]:
     seen = observe(Plan((plan,), BoxRule(), cache), clips)
     return {one.clip.id: one.evidence[plan.name] for one in seen if plan.name in one.evidence}
-
-
-def symbols(evidence: Evidence, name: str) -> list[object]:
-    value = evidence.values[name]
-    return value.tolist() if isinstance(value, np.ndarray) else [value]
 
 
 def percent(metric_key: str, found: dict[str, Evidence]) -> float:
@@ -73,7 +67,7 @@ def lines(checkpoint: str, clips: Sequence[Clip], cache: Path, products: Sequenc
     full = read(plan, clips, cache)
     for product in products:
         half = read(replace(plan, half=True, packed=product == "onednn"), clips, cache)
-        pairs = [(symbols(full[name], answer), symbols(half[name], answer)) for name in full]
+        pairs = [(symbols(full[name].values[answer]), symbols(half[name].values[answer])) for name in full]
         differing = sum(one != other for one, other in pairs)
         edits = sum(distance(one, other) for one, other in pairs)
         before, after = percent(metric, full), percent(metric, half)
