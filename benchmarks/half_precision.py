@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from tlbench.checkpoints.catalogue import find_card
 from tlbench.checkpoints.weights import find_weights
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import load_dataset
 from tlbench.datasets.synthetic.corpus import Sizes, render_corpus
+from tlbench.datasets.word_times import with_word_times
 from tlbench.generation.write_controls import control_clips
 from tlbench.metrics.catalogue import find_metrics
 from tlbench.metrics.text import distance
@@ -29,9 +28,13 @@ from tlbench.observing.evidence import Evidence
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class, trained_view
+from tlbench.verify import symbols
 
 READERS = {  # checkpoint: data set, metric
     "avhubert-grid": ("grid", "wer1/sound"),
+    "conformer-grid": ("grid", "wer2/sound"),
+    "autoavsr-grid": ("grid", "wer3/sound"),
+    "mvm-grid": ("grid", "acc_aligned/sound"),
     "avhubert-synthetic": ("synthetic", "wer1/sound"),
     "conformer-synthetic": ("synthetic", "wer2/sound"),
     "mvm-synthetic": ("synthetic-words", "acc/sound"),
@@ -41,11 +44,6 @@ READERS = {  # checkpoint: data set, metric
 def read(plan: ObserverPlan, clips: Sequence[Clip], cache: Path) -> dict[str, Evidence]:
     seen = observe(Plan((plan,), BoxRule(), cache), clips)
     return {one.clip.id: one.evidence[plan.name] for one in seen if plan.name in one.evidence}
-
-
-def symbols(evidence: Evidence, name: str) -> list[object]:
-    value = evidence.values[name]
-    return value.tolist() if isinstance(value, np.ndarray) else [value]
 
 
 def percent(metric_key: str, found: dict[str, Evidence]) -> float:
@@ -69,7 +67,7 @@ def lines(checkpoint: str, clips: Sequence[Clip], cache: Path, products: Sequenc
     full = read(plan, clips, cache)
     for product in products:
         half = read(replace(plan, half=True, packed=product == "onednn"), clips, cache)
-        pairs = [(symbols(full[name], answer), symbols(half[name], answer)) for name in full]
+        pairs = [(symbols(full[name].values[answer]), symbols(half[name].values[answer])) for name in full]
         differing = sum(one != other for one, other in pairs)
         edits = sum(distance(one, other) for one, other in pairs)
         before, after = percent(metric, full), percent(metric, half)
@@ -93,7 +91,7 @@ def main() -> None:
         for checkpoint, (dataset, _) in READERS.items():
             if roots[dataset] is None:
                 continue
-            selection = load_dataset(dataset, roots[dataset], limit=given.clips)
+            selection = with_word_times(load_dataset(dataset, roots[dataset], limit=given.clips))
             clips = control_clips(selection.clips, "ground-truth", None)
             for line in lines(checkpoint, clips, folder / "cache", given.product):
                 print(line, flush=True)

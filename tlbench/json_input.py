@@ -28,7 +28,10 @@ def json_text(raw: bytes) -> str:
 
     Raises ValueError for bytes that are no text.
     """
-    return raw.decode(json.detect_encoding(raw))
+    try:
+        return raw.decode(json.detect_encoding(raw))
+    except UnicodeDecodeError as error:
+        raise ValueError("it is no text") from error
 
 
 def parse_json(raw: bytes | str) -> Any:

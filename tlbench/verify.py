@@ -182,9 +182,14 @@ def _answers(
     for seen in observe(Plan((plan,), BoxRule(), cache, device), clips):
         if kind.name in seen.evidence:
             answer = seen.evidence[kind.name].values[kind.answer]
-            several = answer.tolist() if isinstance(answer, np.ndarray) else answer
-            found[seen.clip.id] = list(several) if isinstance(several, list) else [several]
+            found[seen.clip.id] = symbols(answer)
     return found
+
+
+def symbols(answer: object) -> list[object]:
+    """An answer as a list of symbols: characters, tokens or words."""
+    several = answer.tolist() if isinstance(answer, np.ndarray) else answer
+    return list(several) if isinstance(several, list) else [several]
 
 
 @dataclass(frozen=True)

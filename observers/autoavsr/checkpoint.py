@@ -11,7 +11,7 @@ from torch import Tensor
 from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
 from tlbench.checkpoints.pickle_records import printable
-from tlbench.checkpoints.state_dict import published, read_checkpoint
+from tlbench.checkpoints.state_dict import published, read_checkpoint, renamed
 from tlbench.errors import TlbenchError
 
 from .dims import Dims
@@ -76,7 +76,8 @@ def _read(path: Path) -> Package:
 
 def with_todays_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The tensors by today's names. Raises TlbenchError for a file of another modality or unit list, or a wrapper's."""
-    found = {_today(name): tensor for name, tensor in tensors.items() if name not in _DROPPED}
+    kept = {name: tensor for name, tensor in tensors.items() if name not in _DROPPED}
+    found = renamed(kept, _today, path)
     whole = next((name for name in found if name.endswith("." + _OUTPUT)), None)
     if _OUTPUT not in found and whole is not None:
         raise TlbenchError(

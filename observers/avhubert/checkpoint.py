@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
 from tlbench.checkpoints.pickle_records import Thing, printable
-from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
+from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state, renamed
 from tlbench.checkpoints.torch_archive import Archive
 from tlbench.errors import TlbenchError
 
@@ -143,13 +143,7 @@ def _read_model(archive: Archive, path: Path) -> dict[str, Tensor]:
 
 def _named_as_fine_tuned(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Rename tensors as in hubert_asr.py's AVHubertSeq2Seq; its ``encoder.w2v_model`` is the pre-trained network."""
-    named = {}
-    for name, tensor in state.items():
-        for new, old in _NEW_WEIGHT_NORM.items():
-            name = name.replace(new, old)
-        if name.startswith("w2v_encoder."):  # AVHubertCtc
-            name = name.removeprefix("w2v_")
-        named[name] = tensor
+    named = renamed(state, _older, path)
     if any(name.startswith("encoder.w2v_model.") for name in named):
         return named
     if any(name.startswith("feature_extractor_video.") for name in named):
@@ -158,6 +152,12 @@ def _named_as_fine_tuned(state: Mapping[str, Tensor], path: Path) -> dict[str, T
         f"weights {path}: a fairseq checkpoint, but not of AV-HuBERT (no tensor of its video front end; "
         f"the first is {printable(next(iter(named)))})"
     )
+
+
+def _older(name: str) -> str:
+    for new, old in _NEW_WEIGHT_NORM.items():
+        name = name.replace(new, old)
+    return name.removeprefix("w2v_") if name.startswith("w2v_encoder.") else name  # AVHubertCtc
 
 
 def _section(node: Any) -> dict[Any, Any] | None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from tlbench.checkpoints.state_dict import load_into, read_checkpoint
+from tlbench.checkpoints.state_dict import load_into, read_checkpoint, renamed
 from tlbench.errors import TlbenchError
 
 
@@ -98,9 +98,23 @@ def test_a_bare_pickle_is_not_run(tmp_path: Path) -> None:
 
 def test_what_is_no_state_dict_is_refused(tmp_path: Path, network: nn.Module) -> None:
     file = tmp_path / "net.model"
-    torch.save({"epoch": 3, "model": network.state_dict()}, file)
+    torch.save({"epoch": 3, "model": [network.state_dict()]}, file)
     with pytest.raises(TlbenchError, match="no plain state dict"):
         read_checkpoint(file)
+
+
+def test_a_state_dict_inside_another_is_named(tmp_path: Path, network: nn.Module) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"epoch": 3, "state_dict": network.state_dict()}, path)
+    with pytest.raises(TlbenchError, match=r"its tensors are in its entry 'state_dict'.*save that entry alone"):
+        read_checkpoint(path)
+
+
+def test_two_names_of_one_tensor_are_refused() -> None:
+    state = {"module.a": torch.zeros(1), "b": torch.ones(1)}
+    assert set(renamed(state, lambda name: name.removeprefix("module."), Path("w.pt"))) == {"a", "b"}
+    with pytest.raises(TlbenchError, match=r"weights w\.pt: module\.a and a are one tensor by two names; keep the one"):
+        renamed({**state, "a": torch.ones(1)}, lambda name: name.removeprefix("module."), Path("w.pt"))
 
 
 def test_tensors_that_do_not_fit_are_named(network: nn.Module) -> None:

@@ -203,6 +203,7 @@ def test_an_import_says_what_it_is_and_puts_it_where_it_is_found(desk: Desk, fai
         (None, "avhubert", "x.pt: can't be read"),
         (b"x", "syncnet", "not a checkpoint"),
         (b"x", "talklip-g", "no observer uses it"),
+        (b"x", "autoavsr-grid", "'autoavsr-grid' is bundled with tlbench, so no file is imported as it (--as)"),
         (b"x", "avhubrt", "did you mean 'avhubert'?"),
     ],
 )

@@ -153,6 +153,8 @@ def _set(name: str, value: object) -> Callable[[list[dict[str, Any]]], None]:
         (_set("donor", "b"), "the silent item of clip a has the donor 'b'"),
         (_set("sound", "../x.wav"), "sound '../x.wav' must be a relative name"),
         (_set("sound", "other.wav"), "sound 'other.wav' has no SHA-256"),
+        (_set("sound", "sound/matched/a.wav"), "the silent item of clip a has the sound 'sound/matched/a.wav'"),
+        (_set("video", "b.mp4"), "clip a has two videos, 'b.mp4' and 'a.mp4'"),
         (_set("clip", 3), "clip must be a text, got 3"),
         (_set("cut_seconds", -1), "cut_seconds -1 is negative"),
         (lambda items: items[0].pop("video"), "it lacks 'video'"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,8 +18,11 @@ from tlbench.media.jpeg_levels import planar_levels
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "jpeg" / "levels.npz"
 WIDTH, HEIGHT = 48, 20
-LAYOUTS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p9le", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le"]
-LAYOUTS += ["yuv444p14le", "yuv420p16le", "rgb24", "bgr0", "gbrp"]
+PLANAR = ["yuv420p", "yuv422p", "yuv444p", "yuv420p9le", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le"]
+PLANAR += ["yuv444p14le", "yuv420p16le"]
+UNPACKED = ["nv12", "yuyv422", "uyvy422", "yuva420p", "yuva444p10le", "p010le", "yuv420p10be", "gray", "gray10le"]
+UNPACKED += ["rgb24", "bgr0", "gbrp", "rgb565le", "rgb48le", "gbrp10le"]
+OF_SCALED_CHROMA = {"yuv411p": 0.01, "yuv410p": 0.1, "yuv440p": 0.1}  # share of the chroma that may be a level off
 
 
 @pytest.fixture(scope="module")
@@ -27,34 +32,71 @@ def golden() -> Mapping[str, np.ndarray]:
 
 def of_samples(layout: str, samples: np.ndarray) -> av.VideoFrame:
     """A frame of raw samples, as ffmpeg reads them: plane after plane, without padding."""
-    frame, start = av.VideoFrame(WIDTH, HEIGHT, layout), 0
-    data = samples.view(np.uint8)
-    for plane in frame.planes:
-        row_bytes = plane.width * (len(data) // (WIDTH * HEIGHT) if len(frame.planes) == 1 else samples.itemsize)
-        rows = data[start : start + plane.height * row_bytes].reshape(plane.height, row_bytes)
-        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, :row_bytes] = rows
-        start += rows.size
-    assert start == len(data)
+    decoder = av.CodecContext.create("rawvideo", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.width, decoder.height, decoder.pix_fmt = WIDTH, HEIGHT, layout
+    (frame,) = decoder.decode(av.Packet(samples.tobytes()))
     return frame
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_sample_is_that_of_ffmpeg(golden: Mapping[str, np.ndarray], layout: str) -> None:
-    frame = of_samples(layout, golden[layout])
+def levels(frame: av.VideoFrame) -> np.ndarray:
+    """What the encoder gets: all samples of Y, then of U and V."""
     dump = JpegRoundTrip()
-    encoder = dump._open(WIDTH, HEIGHT, jpeg_layout(frame.format), None)
-    picture = dump._picture(frame, encoder)
-    found = np.concatenate(
-        [np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width].ravel() for p in picture.planes]
+    encoder = dump._open(frame.width, frame.height, jpeg_layout(frame.format), None)
+    return np.concatenate(
+        [
+            np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width].ravel()
+            for plane in dump._picture(frame, encoder).planes
+        ]
     )
-    np.testing.assert_array_equal(found, golden[f"{layout}/jpeg"])
+
+
+@pytest.mark.parametrize("layout", PLANAR + UNPACKED)
+def test_every_sample_is_that_of_ffmpeg(golden: Mapping[str, np.ndarray], layout: str) -> None:
+    np.testing.assert_array_equal(levels(of_samples(layout, golden[layout])), golden[f"{layout}/jpeg"])
+
+
+@pytest.mark.parametrize("layout", ["yuv420p10le", "nv12", "gbrp10le"])
+def test_every_sample_of_a_frame_that_says_it_has_the_full_range_too(
+    golden: Mapping[str, np.ndarray], layout: str
+) -> None:
+    frame = of_samples(layout, golden[layout])
+    frame.color_range = ColorRange.JPEG
+    np.testing.assert_array_equal(levels(frame), golden[f"{layout}/jpeg_of_full"])
+
+
+@pytest.mark.parametrize("layout", OF_SCALED_CHROMA)
+def test_scaled_chroma_is_at_most_a_level_off_and_rarely(golden: Mapping[str, np.ndarray], layout: str) -> None:
+    off = np.abs(levels(of_samples(layout, golden[layout])).astype(int) - golden[f"{layout}/jpeg"])
+    assert off[: WIDTH * HEIGHT].max() == 0
+    assert off.max() <= 1
+    assert np.mean(off[WIDTH * HEIGHT :] > 0) < OF_SCALED_CHROMA[layout]
+
+
+def test_field_order_and_the_place_of_the_chroma_change_nothing() -> None:
+    """DV video has both; FFmpeg 5.1's scaler knows neither."""
+    encoder = av.CodecContext.create("dvvideo", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = 720, 480, "yuv411p"
+    encoder.framerate, encoder.time_base = Fraction(30000, 1001), Fraction(1001, 30000)
+    noise = np.random.RandomState(0).randint(70, 180, (480, 720, 3)).astype(np.uint8)
+    sent = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv411p")
+    sent.pts = 0
+    packets = [*encoder.encode(sent), *encoder.encode(None)]
+    (decoded,) = av.CodecContext.create("dvvideo", "r").decode(packets[0])
+    assert isinstance(decoded, av.VideoFrame)
+    assert decoded.interlaced_frame
+    bare = av.VideoFrame(720, 480, "yuv411p")
+    for there, here in zip(decoded.planes, bare.planes, strict=True):
+        rows = np.frombuffer(memoryview(there), np.uint8).reshape(there.height, -1)[:, : there.width]
+        np.frombuffer(memoryview(here), np.uint8).reshape(here.height, -1)[:, : here.width] = rows
+    np.testing.assert_array_equal(levels(decoded), levels(bare))
 
 
 @given(level=st.integers(0, 255), plane=st.integers(0, 2), bits=st.sampled_from([8, 10, 12, 16]))
-def test_a_full_range_stays_as_it_is_and_a_limited_one_is_stretched(level: int, plane: int, bits: int) -> None:
+def test_a_limited_range_is_stretched(level: int, plane: int, bits: int) -> None:
     samples = np.full((8, 8), level << (bits - 8), np.uint8 if bits == 8 else np.uint16)
-    assert set(planar_levels(samples, plane, bits, full=True).ravel()) == {level}
-    stretched = planar_levels(samples, plane, bits, full=False).astype(float).mean()
+    stretched = planar_levels(samples, plane, bits, dithered=bits > 8).astype(float).mean()
     low, high, middle = (16, 235, 0) if plane == 0 else (16, 240, 128)
     wanted = (level - (low if plane == 0 else 128)) * 255 / (high - low) + middle
     assert stretched == pytest.approx(np.clip(wanted, 0, 255), abs=1)

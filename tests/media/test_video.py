@@ -500,6 +500,17 @@ def test_pictures_that_cannot_be_decoded_are_no_frames(tmp_path):
     assert refusal.value.code == "no-frames"
 
 
+@pytest.mark.parametrize("turn", [0, 90])
+@pytest.mark.parametrize("colorspace", [8, 10, 14])  # YCgCo, BT.2020 with constant luminance, ICtCp
+def test_colours_that_ffmpeg_can_not_convert_are_named(tmp_path, colorspace, turn):
+    path = write_clip(tmp_path / "odd.mp4", colorspace=colorspace, rotation_degrees=turn, width=62, height=46)
+    with pytest.raises(
+        MediaError, match=r"odd\.mp4: FFmpeg can't convert its colours to RGB .*; re-encode the file"
+    ) as refused:
+        list(VideoReader(path).frames())
+    assert refused.value.code == "unreadable"
+
+
 def test_pictures_that_change_size_are_refused(tmp_path):
     small = write_clip(tmp_path / "small.ts", codec="mpeg2video", frames=5)
     large = write_clip(tmp_path / "large.ts", codec="mpeg2video", frames=5, width=96)

@@ -745,6 +745,14 @@ def test_another_alphabet_may_be_given(world: World) -> None:
     assert "'9' (DIGIT NINE)" in first.message
 
 
+@pytest.mark.parametrize(("text", "left_out"), [("привет", True), ("été", False), ("hi мир", False), ("é", True)])
+def test_a_text_without_a_unit_of_auto_avsr_is_left_out_by_wer3_too(world: World, text: str, left_out: bool) -> None:
+    (world.real / "a.txt").write_text(f"Text:  {text}\n")
+    (first, *_) = world.check().findings
+    assert first.code == "characters"
+    assert ("as does WER3 in `paper`" in first.message) == left_out
+
+
 def test_lower_case_transcripts_are_fine(world: World) -> None:
     (world.real / "a.txt").write_text("Text:  what's said at nine\n")
     assert world.check().findings == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tests.factories.media_factory import tone
 from tlbench.cli.main import group
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import TlbenchError
-from tlbench.generation.drive import DriveOptions
+from tlbench.generation.drive import DriveOptions, read_drive
 from tlbench.generation.generate_dataset import WriteOptions, generate_drive
 from tlbench.generation.generator import GenerateOptions
 from tlbench.generation.make_drive import make_drive
@@ -80,7 +81,7 @@ def test_a_copy_of_the_sources_mouth_leaks_wholly(desk: Path, tmp_path: Path) ->
     assert row.protocol.selection == result.selection
     assert result.selection.startswith("drive=")
     assert row.protocol.id.startswith("leak_open[folder:")
-    assert "r:gap=0.0695" in row.protocol.id
+    assert "r:gap=0.0696" in row.protocol.id
     (record, _) = read_records(tmp_path / "out" / "copy" / "records.jsonl")
     assert list(record.evidence) == ["mouth@silent"]
     assert aggregate(tmp_path / "out" / "copy").row("leak_open/sound") == row
@@ -127,6 +128,28 @@ def test_a_generator_is_driven_by_each_kind_and_its_videos_are_scored(desk: Path
     assert len(set(videos.values())) == 3
     assert np.abs(read_audio(made / "silent" / "a.mp4")).max() == 0
     assert scored(desk, made, tmp_path).row("leak_open/sound").scored == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({"drive": "00" * 32, "kind": "silent"}, "were generated for another drive, says generation.json; score them"),
+        ({"kind": "matched"}, "were generated for the sounds of kind 'matched', says generation.json"),
+        ({"kind": "silent"}, None),
+    ],
+)
+def test_videos_of_another_drive_or_kind_are_refused(
+    desk: Path, tmp_path: Path, said: dict[str, str], refused: str | None
+) -> None:
+    made = tmp_path / "made"
+    shutil.copytree(desk / "copy", made)
+    own = read_drive(desk / "D").sha256
+    (made / "silent" / "generation.json").write_text(json.dumps({"drive": own, **said}))
+    if refused is None:
+        assert scored(desk, made, tmp_path).row("leak_open/sound").scored == 2
+        return
+    with pytest.raises(TlbenchError, match=rf"made/silent: its videos {refused}"):
+        scored(desk, made, tmp_path)
 
 
 def test_metrics_of_a_drive_and_others_do_not_mix(desk: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ files of torch.save, whose classes the caller lists. A file with anything else i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -92,12 +92,39 @@ def read_state(archive: Archive, part: Mapping[Any, Any], path: Path) -> dict[st
     TlbenchError
         If ``part`` is not a state dict, or its numbers are missing or damaged.
     """
-    if not part or not all(isinstance(name, str) and isinstance(one, TensorSlice) for name, one in part.items()):
+    inner = next((name for name, one in part.items() if _is_state(one)), None)
+    if inner is not None:
+        raise TlbenchError(
+            f"weights {path}: its tensors are in its entry {printable(inner, 40)!r}, so it is the state of a program "
+            "around the network; save that entry alone, with the names of the published file"
+        )
+    if not _is_state(part):
         raise TlbenchError(
             f"weights {path}: holds no plain state dict (names to tensors); this is another model's file"
         )
     with _one_line(path):
         return {name: archive.tensor(described) for name, described in part.items()}
+
+
+def _is_state(node: Any) -> bool:
+    return (
+        isinstance(node, Mapping)
+        and bool(node)
+        and all(isinstance(name, str) and isinstance(one, TensorSlice) for name, one in node.items())
+    )
+
+
+def renamed(state: Mapping[str, Tensor], rule: Callable[[str], str], path: Path) -> dict[str, Tensor]:
+    """A state dict by the names that a rule gives. Raises TlbenchError if two of its tensors get the same name."""
+    found: dict[str, str] = {}
+    for name in state:
+        other = found.setdefault(rule(name), name)
+        if other != name:
+            raise TlbenchError(
+                f"weights {path}: {printable(other, 120)} and {printable(name, 120)} are one tensor by two names; keep "
+                "the one that the network was saved with"
+            )
+    return {new: state[old] for new, old in found.items()}
 
 
 def read_tree(archive: Archive, path: Path) -> Any:

@@ -182,9 +182,12 @@ def import_command(file: Path, name: str, out: Path | None, as_json: bool) -> No
     from tlbench.checkpoints.catalogue import find_card
     from tlbench.checkpoints.package import write_package
     from tlbench.checkpoints.weights import checkpoint_folder
+    from tlbench.errors import TlbenchError
     from tlbench.verify import reader_of, weights_of
 
     card = find_card(name)
+    if card.package is not None:
+        raise TlbenchError(f"checkpoint {card.name!r} is bundled with tlbench, so no file is imported as it (--as)")
     package = reader_of(card)(file)
     folder = out or checkpoint_folder() / card.name
     write_package(package, folder)

@@ -217,7 +217,14 @@ def _item(data: Mapping[str, Any], videos: Mapping[str, str], sounds: Mapping[st
     for what, path, known in (("video", item.video, videos), ("sound", item.sound, sounds)):
         if path not in known:
             raise ValueError(f"{what} {quoted(path)} has no SHA-256")
+    if item.sound != sound_name(item.kind, item.clip):
+        raise ValueError(f"the {item.kind} item of clip {shortened(item.clip)} has the sound {quoted(item.sound)}")
     return item
+
+
+def sound_name(kind: str, clip: str) -> str:
+    """Where an item's sound is below the drive's folder."""
+    return f"sound/{kind}/{clip}.wav"
 
 
 def _check_kinds(drive: Drive) -> None:
@@ -231,6 +238,12 @@ def _check_kinds(drive: Drive) -> None:
         missing = [clip for clip in drive.clips if clip not in set(of_kind)]
         if missing:
             raise ValueError(f"clip {shortened(missing[0])} has no {kind} item")
+    videos = {item.clip: item.video for item in drive.items}
+    for item in drive.items:
+        if item.video != videos[item.clip]:
+            raise ValueError(
+                f"clip {shortened(item.clip)} has two videos, {quoted(item.video)} and {quoted(videos[item.clip])}"
+            )
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,17 @@ def origin_of(folder: Path) -> dict[str, Any] | None:
     return {name: value for name, value in found.items() if value}
 
 
+def driven_by(folder: Path) -> tuple[str, str] | None:
+    """SHA-256 of the drive and the kind that a folder's videos were generated for; None if its log says none.
+
+    Raises TlbenchError if there is a log that can't be read.
+    """
+    path = folder / LOG_NAME
+    log = read_log(path) if path.is_file() else {}
+    sha256, kind = log.get("drive"), log.get("kind")
+    return (sha256, kind) if isinstance(sha256, str) and isinstance(kind, str) else None
+
+
 def _provenance(data: object) -> ClipProvenance | None:
     fields = _object(data)
     reference, audio, boxes = (fields.get(name) for name in ("reference", "audio", "boxes"))

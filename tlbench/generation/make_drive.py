@@ -16,7 +16,17 @@ from tlbench.datasets.options import DataOptions
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError, shortened
 from tlbench.files import atomic_path, file_sha256, unwritable, write_text_atomically
-from tlbench.generation.drive import DRIVE_NAME, KINDS, MATCHED, MISMATCHED, SILENT, Drive, DriveItem, drive_text
+from tlbench.generation.drive import (
+    DRIVE_NAME,
+    KINDS,
+    MATCHED,
+    MISMATCHED,
+    SILENT,
+    Drive,
+    DriveItem,
+    drive_text,
+    sound_name,
+)
 from tlbench.generation.drive import read_drive as read_back
 from tlbench.media.audio import LEAST_SOUND_SECONDS, read_whole_audio, sounding_seconds
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
@@ -28,7 +38,6 @@ from tlbench.owner import owned
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND
 FULL_SCALE = 32768.0
-SOUND_FOLDER = "sound"
 
 
 def make_drive(
@@ -62,7 +71,7 @@ def make_drive(
                 donor = {SILENT: None, MISMATCHED: donors[clip.id], MATCHED: clip.id}[kind]
                 samples = np.zeros(0, dtype=np.int16) if donor is None else _speech(by_id[donor])
                 wanted = rooms[clip.id]
-                name = f"{SOUND_FOLDER}/{kind}/{clip.id}.wav"
+                name = sound_name(kind, clip.id)
                 hashes[name] = _write_sound(out / name, samples[:wanted], wanted)
                 cut_seconds = round(max(0, len(samples) - wanted) / SAMPLE_RATE, 3)
                 items.append(DriveItem(kind, clip.id, _below(selection, clip), name, donor, cut_seconds))

@@ -5,8 +5,10 @@ SyncNetInstance_calc_scores.py of Rudrabha/Wav2Lip and Sxjdwang/TalkLip). ffmpeg
 control at 200 kbit/s for 25 frames/s: the first frames are good, the later ones are coarse, and earlier so for larger
 pictures. The published scores depend on it.
 
-Planar YUV and RGB become full-range levels as in FFmpeg 5.1 (:mod:`tlbench.media.jpeg_levels`); other layouts go
-through the scaler that is here.
+The levels are stretched to the full range as in FFmpeg 5.1 (:mod:`tlbench.media.jpeg_levels`). The scaler that is here
+only unpacks the samples of other layouts than planar YUV, converts RGB to YUV and scales the chroma of 4:1:1, 4:1:0 and
+4:4:0, all in 16 bits and without a change of the range. Grey and what has the full range already need no stretching,
+and go through the scaler as they are.
 
 The chroma keeps the video's resolution: ffmpeg takes the encoder's format that loses least
 (``avcodec_find_best_pix_fmt_of_list`` in libavcodec/avcodec.c), which is 4:4:4 also for RGB, grey and 4:4:0.
@@ -24,10 +26,9 @@ import numpy as np
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from tlbench.media.jpeg_levels import planar_levels, rgb_levels
+from tlbench.media.jpeg_levels import planar_levels
 
 _PLANAR = re.compile(r"yuv(420|422|444)p(9|10|12|14|16)?(le)?")  # 8 bits where none are named
-_RGB = frozenset({"rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr", "rgba", "bgra", "argb", "abgr", "gbrp", "gbrap"})
 DEFAULT_BIT_RATE = 200_000  # bits a second; ffmpeg's AVCodecContext default, libavcodec/options_table.h
 
 
@@ -59,26 +60,41 @@ class JpegRoundTrip:
         if self._encoder is None:
             self._encoder = self._open(frame.width, frame.height, jpeg_layout(frame.format), sample_aspect)
         picture = self._picture(frame, self._encoder)
-        decoders = (picture.pts, picture.time_base)
         picture.pts, picture.time_base = self._count, Fraction(1, self._frames_per_second)
-        packets = self._encoder.encode(picture)
-        if picture is frame:  # no conversion was needed, so the decoder's timestamps have to be restored
-            picture.pts, picture.time_base = decoders
         self._count += 1
-        return b"".join(bytes(packet) for packet in packets)
+        return b"".join(bytes(packet) for packet in self._encoder.encode(picture))
 
     def _picture(self, frame: av.VideoFrame, encoder: av.VideoCodecContext) -> av.VideoFrame:
-        """The frame in the encoder's size, layout and range; itself if it has these."""
+        """A new frame in the encoder's size, layout and range."""
         width, height, layout = encoder.width, encoder.height, str(encoder.pix_fmt)
-        planes = _planes(frame) if (frame.width, frame.height) == (width, height) else None
-        if planes is None or jpeg_layout(frame.format) != layout:
+        if not _is_stretched(frame):
             return self._reformatter.reformat(
-                frame, width, height, layout, interpolation=Interpolation.BICUBIC, threads=1
+                _bare(frame), width, height, layout, interpolation=Interpolation.BICUBIC, threads=1
             )
+        same = (frame.width, frame.height) == (width, height) and jpeg_layout(frame.format) == layout
+        planes = _planes(frame) if same else None
         picture = av.VideoFrame(width, height, layout)
-        for plane, levels in zip(picture.planes, planes, strict=True):
+        for plane, levels in zip(picture.planes, planes or self._unpacked(frame, width, height, layout), strict=True):
             _samples(plane, np.uint8)[:] = levels
         return picture
+
+    def _unpacked(self, frame: av.VideoFrame, width: int, height: int, layout: str) -> list[np.ndarray]:
+        """Y, U and V of a frame of any limited layout in the full range, uint8."""
+        deep = self._reformatter.reformat(
+            _bare(frame),
+            width,
+            height,
+            layout.replace("yuvj", "yuv") + "16le",
+            src_color_range=ColorRange.MPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.BICUBIC,
+            threads=1,
+        )
+        dithered = 8 < max(component.bits for component in frame.format.components) <= 16  # floats have 32
+        return [
+            planar_levels(_samples(plane, np.uint16), index, 16, dithered=dithered)
+            for index, plane in enumerate(deep.planes)
+        ]
 
     def bgr(self, frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> np.ndarray:
         """The next frame after the round trip: (height, width, 3) uint8 BGR, as cv2.imread gives it."""
@@ -104,14 +120,44 @@ class JpegRoundTrip:
 
 
 def _planes(frame: av.VideoFrame) -> list[np.ndarray] | None:
-    """Y, U and V of a frame in the full range, uint8; None for layouts that are left to the scaler."""
-    name = frame.format.name
-    planar = _PLANAR.fullmatch(name)
-    if planar is not None:
-        bits, full = int(planar[2] or 8), frame.color_range == ColorRange.JPEG
-        kind = np.uint8 if bits == 8 else np.uint16
-        return [planar_levels(_samples(p, kind), index, bits, full=full) for index, p in enumerate(frame.planes)]
-    return list(rgb_levels(frame.to_ndarray(format="rgb24"))) if name in _RGB else None
+    """Y, U and V of a frame of limited planar YUV in the full range, uint8; None for other layouts."""
+    planar = _PLANAR.fullmatch(frame.format.name)
+    if planar is None:
+        return None
+    bits = int(planar[2] or 8)
+    kind = np.uint8 if bits == 8 else np.uint16
+    return [
+        planar_levels(_samples(plane, kind), index, bits, dithered=bits > 8) for index, plane in enumerate(frame.planes)
+    ]
+
+
+def _is_stretched(frame: av.VideoFrame) -> bool:
+    """Whether FFmpeg changes the range of a frame's levels: all RGB, and limited YUV, but no grey."""
+    if frame.format.is_rgb or frame.format.has_palette:
+        return True
+    limited = frame.color_range != ColorRange.JPEG and not frame.format.name.startswith("yuvj")
+    return limited and len(frame.format.components) > 2  # grey has one, with alpha two
+
+
+def _bare(frame: av.VideoFrame) -> av.VideoFrame:
+    """The same samples and range, and nothing else.
+
+    From FFmpeg 8 on the scaler heeds field order and the place of the chroma, in 5.1 it did not. Layouts with a palette
+    have neither.
+    """
+    if frame.format.has_palette:
+        return frame
+    bare = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    for there, here in zip(frame.planes, bare.planes, strict=True):
+        length = min(there.line_size, here.line_size)
+        _rows(here)[:, :length] = _rows(there)[:, :length]
+    bare.color_range = frame.color_range
+    return bare
+
+
+def _rows(plane: VideoPlane) -> np.ndarray:
+    """(height, line_size) uint8: a view of a plane's rows with their padding."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
 
 
 def _samples(plane: VideoPlane, kind: type[np.uint8 | np.uint16]) -> np.ndarray:

@@ -28,12 +28,9 @@ _DITHER = np.array(
     ]
 )
 _DITHER_COLUMN = (0, 0, 3)  # of Y, U and V: where a row begins in the matrix, vscale.c
-# Rows Y, U and V of BT.601 in 15 bits, and their offsets: rgb24ToY_c and rgb24ToUV_c, libswscale/input.c
-_OF_RGB = np.array([[8414, 16519, 3208], [-4865, -9528, 14392], [14392, -12061, -2332]])
-_OF_RGB_OFFSETS = np.array([32 << 14, 256 << 14, 256 << 14]) + (1 << 8)
 
 
-def planar_levels(samples: np.ndarray, plane: int, bits: int, *, full: bool) -> np.ndarray:
+def planar_levels(samples: np.ndarray, plane: int, bits: int, *, dithered: bool) -> np.ndarray:
     """(height, width) uint8: one plane of planar YUV.
 
     Parameters
@@ -43,11 +40,11 @@ def planar_levels(samples: np.ndarray, plane: int, bits: int, *, full: bool) -> 
         0, 1 or 2 for Y, U and V.
     bits : int
         Of a sample, 8 to 16.
-    full : bool
-        Whether the samples are in the full range already.
+    dithered : bool
+        Whether they are rounded by the matrix, as samples are that had 9 to 16 bits in the video.
     """
-    table = _table(plane > 0, bits, full)
-    if bits == 8:
+    table = _table(plane > 0, bits)
+    if not dithered:
         of_level = _levels(table + _HALF)
         return np.take(of_level, samples)
     rows, columns = np.arange(samples.shape[0]) & 7, (np.arange(samples.shape[1]) + _DITHER_COLUMN[plane]) & 7
@@ -55,19 +52,12 @@ def planar_levels(samples: np.ndarray, plane: int, bits: int, *, full: bool) -> 
     return _levels(table[inside] + _DITHER[np.ix_(rows, columns)])
 
 
-def rgb_levels(rgb: np.ndarray) -> np.ndarray:
-    """(3, height, width) uint8: Y, U and V in full resolution of (height, width, 3) uint8 RGB."""
-    samples = ((rgb.reshape(-1, 3) @ _OF_RGB.T + _OF_RGB_OFFSETS) >> 9) << 1
-    planes = np.stack([_in_full_range(samples[:, plane], chroma=plane > 0) for plane in range(3)])
-    return _levels(planes + _HALF).reshape(3, *rgb.shape[:2])
-
-
 @cache
-def _table(chroma: bool, bits: int, full: bool) -> np.ndarray:
+def _table(chroma: bool, bits: int) -> np.ndarray:
     """(2**bits,): the 15-bit sample in the full range of each sample."""
     samples = np.arange(2**bits)
     samples = samples << (15 - bits) if bits < 16 else samples >> 1
-    return samples if full else _in_full_range(samples, chroma=chroma)
+    return _in_full_range(samples, chroma=chroma)
 
 
 def _in_full_range(samples: np.ndarray, *, chroma: bool) -> np.ndarray:

@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -158,12 +159,13 @@ class VideoReader:
         Raises
         ------
         MediaError
-            The errors of ``probe``; ``no-frames`` if nothing can be decoded, ``size-changes`` if the picture size
+            The errors of ``probe``; ``unreadable`` if FFmpeg can't convert the colours to RGB (YCgCo and the like);
+            ``no-frames`` if nothing can be decoded, ``size-changes`` if the picture size
             changes within the video, ``timestamps`` if there is a gap of more than a minute between two pictures,
             or gaps of more than ten minutes in all.
         """
         if self._kept is None:
-            return self._keeping(_read_ahead(self._chunks(chunk_frames)), chunk_frames)
+            return self._keeping(_read_ahead(self._chunks(chunk_frames), self.path), chunk_frames)
         count = self._frames_of_chunk(chunk_frames)
         if count != self._kept_chunk_frames:
             natives = [native for frames in self._kept for native in frames.native]
@@ -249,7 +251,10 @@ class VideoReader:
                         "re-encode the file to one size",
                     )
                 count += 1
-                yield turned(frame, degrees, mirrored=mirrored) if degrees or mirrored else frame
+                if degrees or mirrored:
+                    with _in_rgb(self.path):
+                        frame = turned(frame, degrees, mirrored=mirrored)
+                yield frame
         self._decoded_count = count
         if not count:
             raise MediaError("no-frames", f"{self.path}: none of its pictures can be decoded; write the file again")
@@ -300,30 +305,45 @@ def _size_bytes(native: av.VideoFrame) -> int:
     return sum(plane.buffer_size for plane in native.planes) + 3 * native.width * native.height
 
 
-def _read_ahead(chunks: Generator[FrameChunk, None, None]) -> Iterator[FrameChunk]:
+def _read_ahead(chunks: Generator[FrameChunk, None, None], path: Path) -> Iterator[FrameChunk]:
     """The same chunks, each decoded and converted to RGB by a thread while the caller works on the one before.
 
     Decoding of the first chunk starts at once, so that two videos can be decoded in parallel.
     """
     reader = ThreadPoolExecutor(1, thread_name_prefix="decode")
-    return _handed_over(reader, reader.submit(_next_in_rgb, chunks), chunks)
+    return _handed_over(reader, reader.submit(_next_in_rgb, chunks, path), chunks, path)
 
 
 def _handed_over(
-    reader: ThreadPoolExecutor, upcoming: Future[FrameChunk | None], chunks: Generator[FrameChunk, None, None]
+    reader: ThreadPoolExecutor,
+    upcoming: Future[FrameChunk | None],
+    chunks: Generator[FrameChunk, None, None],
+    path: Path,
 ) -> Iterator[FrameChunk]:
     with reader:
         try:
             while (frames := upcoming.result()) is not None:
-                upcoming = reader.submit(_next_in_rgb, chunks)
+                upcoming = reader.submit(_next_in_rgb, chunks, path)
                 yield frames
         finally:  # a caller that stops early leaves a chunk being decoded; the file is closed after it
             wait([upcoming])
             chunks.close()
 
 
-def _next_in_rgb(chunks: Iterator[FrameChunk]) -> FrameChunk | None:
+def _next_in_rgb(chunks: Iterator[FrameChunk], path: Path) -> FrameChunk | None:
     frames = next(chunks, None)
     if frames is not None:
-        frames.rgb  # noqa: B018 computed here, kept by the property
+        with _in_rgb(path):
+            frames.rgb  # noqa: B018 computed here, kept by the property
     return frames
+
+
+@contextmanager
+def _in_rgb(path: Path) -> Iterator[None]:
+    """A conversion to RGB. Raises MediaError ``unreadable`` if FFmpeg has none for the colours of the file."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise MediaError(
+            "unreadable", f"{path}: FFmpeg can't convert its colours to RGB ({error.strerror}); re-encode the file"
+        ) from error

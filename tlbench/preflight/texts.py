@@ -93,8 +93,12 @@ def _check_transcript(clip: Clip, alphabet: frozenset[str]) -> Iterator[Finding]
 
 
 def _respelled(text: str, alphabet: frozenset[str]) -> str:
-    """How the text is spelled in this alphabet, and which metrics leave the clip out; for the message."""
+    """How the text is spelled in this alphabet, and which metrics leave the clip out; for the message.
+
+    auto_avsr's units have the same characters. It leaves out only a text of which it has no unit at all.
+    """
     changed = spelled(text)
+    also = "" if set(text.upper()) & alphabet - {" "} else ", as does WER3 in `paper`"
     if strange_characters(changed, alphabet):
-        return "there is no other spelling, so WER2 leaves the clip out"
-    return f"WER2 in `sound` is told {quoted(changed)}, in `paper` it leaves the clip out"
+        return f"there is no other spelling, so WER2 leaves the clip out{also}"
+    return f"WER2 in `sound` is told {quoted(changed)}, in `paper` it leaves the clip out{also}"

@@ -11,7 +11,8 @@ from pathlib import Path
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, quoted
 from tlbench.generation.controls import control
-from tlbench.generation.drive import KINDS, Drive, DriveOptions
+from tlbench.generation.drive import DRIVE_NAME, KINDS, Drive, DriveOptions
+from tlbench.generation.generation_log import LOG_NAME, driven_by
 from tlbench.litter import remove_litter
 from tlbench.observing.engines import observe
 from tlbench.observing.face_options import DEFAULT_FACES, FaceOptions
@@ -61,6 +62,8 @@ def score_drive(
     out = out or Path(OUT_NAME)
     kinds = [found_kinds(folder) for folder in folders]
     read, selection = drive.load()
+    for folder, there in zip(folders, kinds, strict=True):
+        _check_drive(read, folder, there)
     controls = _controls(measured.controls, selection)
     setup = prepare(selection, measured, faces, options)
     setups = [_of_folder(setup, folder, there) for folder, there in zip(folders, kinds, strict=True)]
@@ -96,6 +99,21 @@ class _Job:
     out: Path
     role: Role = "system"
     excused: frozenset[str] = frozenset()  # codes of findings that a control's own fault causes
+
+
+def _check_drive(drive: Drive, folder: Path, kinds: Sequence[str]) -> None:
+    """Raises TlbenchError if a log says that videos were generated for another drive, or for another of its kinds."""
+    for kind in kinds:
+        try:
+            said = driven_by(folder / kind)
+        except TlbenchError:  # the setup of the folder warns of a log that can't be read
+            continue
+        if said is not None and said != (drive.sha256, kind):
+            which = "another drive" if said[0] != drive.sha256 else f"the sounds of kind {quoted(said[1])}"
+            raise TlbenchError(
+                f"{folder / kind}: its videos were generated for {which}, says {LOG_NAME}; score them with the "
+                f"{DRIVE_NAME} that they were generated for, or generate again"
+            )
 
 
 def _controls(asked: Sequence[str], selection: Selection) -> list[str]:

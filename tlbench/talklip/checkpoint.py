@@ -21,7 +21,7 @@ from torch import Tensor
 from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import Package, open_package
-from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
+from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state, renamed
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import atomic_path
@@ -245,7 +245,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     wrapped = tree.get("state_dict", tree) if isinstance(tree, dict) else None
     if not isinstance(wrapped, dict):
         raise TlbenchError(f"weights {path}: has no state dict; this is another model's file")
-    tensors = {name.removeprefix(PARALLEL): tensor for name, tensor in read_state(archive, wrapped, path).items()}
+    tensors = renamed(read_state(archive, wrapped, path), lambda name: name.removeprefix(PARALLEL), path)
     return tensors, _stated(tree.get(ENTRY), path)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tlbench.checkpoints.build_network import build_network
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
-from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state
+from tlbench.checkpoints.state_dict import open_checkpoint, published, read_state, renamed
 from tlbench.checkpoints.weights import locate
 from tlbench.errors import TlbenchError, quoted
 from tlbench.talklip.wav2lip import ColourSyncNet, SyncDims
@@ -88,4 +88,4 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     wrapped = tree.get("state_dict", tree) if isinstance(tree, dict) else None
     if not isinstance(wrapped, dict):
         raise TlbenchError(f"weights {path}: has no state dict; this is another model's file")
-    return {name.removeprefix(PARALLEL): tensor for name, tensor in read_state(archive, wrapped, path).items()}
+    return renamed(read_state(archive, wrapped, path), lambda name: name.removeprefix(PARALLEL), path)
