@@ -84,7 +84,7 @@ class I3D(CropObserver):
     needs: ClassVar[Needs] = Needs(weights=True)
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True
-    read_published: ClassVar[str] = "tlbench.observers.i3d.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.i3d.checkpoint:FORMAT.read_published"
 
     def __init__(self, inference: I3DInference, crop: View) -> None:
         self._inference = inference
@@ -106,10 +106,10 @@ class I3D(CropObserver):
         One view at a time: the features of a set are of one crop.
         """
         path = given_checkpoint(cls.name, weights)
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .inference import I3DInference
 
-        return cls(I3DInference(load_model(path), device), CROPS[views[0]])
+        return cls(I3DInference(FORMAT.load(path), device), CROPS[views[0]])
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _I3DClipState(clip, self._crop, self._inference)

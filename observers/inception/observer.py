@@ -78,7 +78,7 @@ class Inception(CropObserver):
     needs: ClassVar[Needs] = Needs(weights=True)
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True
-    read_published: ClassVar[str] = "tlbench.observers.inception.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.inception.checkpoint:FORMAT.read_published"
 
     def __init__(self, inference: InceptionInference, crop: View) -> None:
         self._inference = inference
@@ -100,10 +100,10 @@ class Inception(CropObserver):
         One view at a time: the features of a set are of one crop.
         """
         path = given_checkpoint(cls.name, weights)
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .inference import InceptionInference
 
-        return cls(InceptionInference(load_model(path), device), CROPS[views[0]])
+        return cls(InceptionInference(FORMAT.load(path), device), CROPS[views[0]])
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _InceptionClipState(self._crop, self._inference)

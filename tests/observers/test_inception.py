@@ -11,7 +11,7 @@ import torch
 from tests.factories.lively_weights import fill_lively
 from tests.factories.torch_fidelity_modules import torch_fidelity_module
 from tlbench.errors import TlbenchError
-from tlbench.observers.inception.checkpoint import load_model, read_published
+from tlbench.observers.inception.checkpoint import FORMAT
 from tlbench.observers.inception.dims import Dims
 from tlbench.observers.inception.inference import FRAMES_A_PASS, InceptionInference
 from tlbench.observers.inception.model import InceptionModel, as_network_input
@@ -48,7 +48,7 @@ def test_features_are_those_of_torch_fidelity(published: Path) -> None:
     own[2, :, :100, 0] = 255
     with torch.inference_mode():
         (expected,) = theirs(torch.from_numpy(own).movedim(-1, 1).contiguous())
-    inference = InceptionInference(load_model(published), "cpu")
+    inference = InceptionInference(FORMAT.load(published), "cpu")
     found = inference.features(inference.prepared(own))
     assert found.shape == (3, 2048)
     scale = float(expected.abs().max())
@@ -78,7 +78,7 @@ def test_another_models_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.zeros(3, 2)}, path)
     with pytest.raises(TlbenchError, match="inception"):
-        read_published(path)
+        FORMAT.read_published(path)
 
 
 @pytest.mark.parametrize("wrong", [{"side": 20}, {"divisor": 3}])
