@@ -24,7 +24,7 @@ def test_the_copy_is_what_the_pages_say() -> None:
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     pages = script.blind_spots()
-    assert set(pages) == {"grid", "grid-columns", "grid-speakers", "synthetic"}
+    assert set(pages) == {"grid", "grid-columns", "grid-csim", "grid-speakers", "synthetic"}
     assert json.loads(script.COPY.read_text("utf-8")) == pages
     assert blind_spots(find_metric("psnr/paper"))["grid"] == {"blind": ["other sound"], "in_part": []}
     assert set(pages["grid"]) <= {metric.key for metric in all_metrics()}
