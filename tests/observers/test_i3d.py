@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from tests.factories.lively_weights import fill_lively
@@ -19,7 +20,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.observers.i3d.checkpoint import FORMAT
 from tlbench.observers.i3d.dims import PUBLISHED, Dims
 from tlbench.observers.i3d.inference import I3DInference
-from tlbench.observers.i3d.model import I3DModel
+from tlbench.observers.i3d.model import I3DModel, SamePool, Shape, same_padding
 from tlbench.observers.i3d.observer import I3D
 from tlbench.observing.evidence import Evidence
 
@@ -91,6 +92,14 @@ def test_a_torchscript_file_gives_the_logits_of_its_network(tmp_path: Path) -> N
         expected = model(window[None]).numpy()
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
     assert own.read_published(path).tensors.keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (1, 1, 1)), ((2, 2, 2), (2, 2, 2))])
+def test_pooling_axis_by_axis_is_torchs_pooling_bit_for_bit(kernel: Shape, stride: Shape) -> None:
+    x = torch.rand(1, 4, 6, 10, 12).contiguous(memory_format=torch.channels_last_3d)
+    found = SamePool(kernel, stride)(x)
+    assert torch.equal(found, F.max_pool3d(F.pad(x, same_padding(kernel, stride)), kernel, stride))
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_windows_follow_each_other_whatever_the_threads() -> None:
