@@ -267,8 +267,8 @@ BENCHMARKS = (
         "column_networks",
         "The networks of the columns",
         "Inception, I3D, both networks of CSIM and AlexNet at their published sizes on one thread, as a run calls "
-        "them, against oneDNN's product of two square matrices. dlib's network has layers of 32 and 64 channels on small "
-        "pictures, which do not fill the processor.",
+        "them, against oneDNN's product of two square matrices. dlib's network has layers of 32 and 64 channels on "
+        "small pictures, which do not fill the processor.",
         "column_networks",
         (),
         (
