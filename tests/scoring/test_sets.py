@@ -222,7 +222,7 @@ def test_statistics_are_read_and_strange_ones_refused(tmp_path: Path) -> None:
     for name, arrays, said in (
         ("other", {"mean": np.zeros(3)}, "no statistics with mu and sigma"),
         ("shape", {"mu": np.zeros(3), "sigma": np.eye(2)}, "do not fit"),
-        ("nan", {"mu": np.array([0, np.nan]), "sigma": np.eye(2)}, "NaN or infinite"),
+        ("nan", {"mu": np.array([0, np.nan]), "sigma": np.eye(2)}, "NaN, infinite"),
         ("skew", {"mu": np.zeros(2), "sigma": np.array([[1.0, 2.0], [0.0, 1.0]])}, "not symmetric"),
         ("text", {"mu": np.array(["a", "b"]), "sigma": np.eye(2)}, "no statistics with mu and sigma"),
         ("huge", {"mu": np.array([0, 1e200]), "sigma": np.eye(2)}, r"beyond 1e\+100"),
