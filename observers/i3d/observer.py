@@ -18,7 +18,7 @@ from tlbench.errors import ClipError
 from tlbench.media.crops import CROPS
 from tlbench.media.views import View
 from tlbench.observing.crop_observer import CropObserver
-from tlbench.observing.cropping import CropStream
+from tlbench.observing.cropping import CropStream, check_face
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs
 
@@ -44,6 +44,7 @@ class _I3DClipState(ClipState):
             return
         import torch
 
+        check_face(self._clip, self._crop, self.clip_boxes)
         pictures = self._crop.pictures(chunk.generated, chunk.boxes)
         if not len(pictures):  # the boxes of the crop have ended
             return
