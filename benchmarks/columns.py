@@ -4,9 +4,10 @@
 
 The clips are the first of GRID's test split, cut to the middle 288x288 and made 256x256 (75 frames); the generated ones
 are blurred (sigma 1 pixel). Each run has an empty cache and one worker; the two kinds of runs take turns, and the
-medians count. `--metrics psnr/sound,ssim/sound` is the named baseline. What this installation lacks a checkpoint or a
-package for is left out, as in any run; the columns that were scored are printed. Decodes are counted in a run of two
-clips in this process: how often frames of a video file are decoded from its start.
+medians count. `--metrics psnr/sound,ssim/sound` is the named baseline. A network whose checkpoint is not given has
+weights at random, which do not change its time. What this installation lacks a package for is left out, as in any run;
+the columns that were scored are printed. Decodes are counted in a run of one clip in this process: how often frames of
+a video file are decoded from its start.
 """
 
 from __future__ import annotations
@@ -24,11 +25,19 @@ from unittest.mock import patch
 
 import cv2
 import numpy as np
+import torch
 
 from benchmarks.memory import MIB, Peak, peak_of
+from tlbench.checkpoints.package import Package, write_package
 from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import FrameChunk, VideoReader, read_video
 from tlbench.media.video_writer import write_video
+from tlbench.observers.i3d.model import I3DModel
+from tlbench.observers.identity.arcface.dims import Dims
+from tlbench.observers.identity.arcface.model import ArcFaceNetwork
+from tlbench.observers.inception.model import InceptionModel
+from tlbench.observers.lpips.model import AlexNetFeatures
+from tlbench.observers.syncnet.model import SyncNetModel
 from tlbench.scoring.result_file import result_files
 from tlbench.scoring.score import score
 
@@ -48,23 +57,44 @@ def make_clips(grid: Path, count: int, folder: Path) -> None:
             write_video(folder / place / f"{source.stem}.mp4", np.stack(pictures), 25, samples=samples)
 
 
-def run(folder: Path, metrics: str, weights: list[str], turn: str) -> Peak:
+def with_random_weights(given: list[str], folder: Path) -> dict[str, Path]:
+    """The file or package of each network by its name: a given one, or one of the published size in ``folder``."""
+    found = {name: Path(file).resolve() for name, _, file in (weight.partition("=") for weight in given)}
+    torch.manual_seed(0)
+    for name, network in (
+        ("inception", InceptionModel),
+        ("i3d", I3DModel),
+        ("alexnet", AlexNetFeatures),
+        ("syncnet", SyncNetModel),
+    ):
+        if name not in found:
+            found[name] = folder / f"{name}.pth"
+            torch.save(network().state_dict(), found[name])
+    if "arcface" not in found:
+        found["arcface"], dims = folder / "arcface", Dims()
+        package = Package("arcface", ArcFaceNetwork(dims).state_dict(), {"dims": dims.to_json()}, {}, "r50", "0" * 64)
+        write_package(package, found["arcface"])
+    return found
+
+
+def run(folder: Path, metrics: str, weights: dict[str, Path], turn: str) -> Peak:
     """One run with a cache and a folder of results of its own."""
     words = [str(Path(sys.executable).with_name("tlbench")), "score", "gen", "--dataset", "folder"]
     words += ["--data-root", "refs", "--metrics", metrics, "--workers", "1", "--out", turn, "--cache", f"cache-{turn}"]
-    return peak_of([*words, *(part for weight in weights for part in ("--weights", weight))], folder)
+    return peak_of(
+        [*words, *(part for name, file in weights.items() for part in ("--weights", f"{name}={file}"))], folder
+    )
 
 
-def decodes(folder: Path, metrics: str, weights: list[str]) -> float:
-    """How often a video file is decoded from its start, on average over the files of two clips."""
-    counts: Counter[Path] = Counter()
+def decodes(folder: Path, metrics: str, weights: dict[str, Path]) -> dict[str, int]:
+    """How often the generated and the real file of one clip are decoded from their start, by their folders' names."""
+    counts: Counter[str] = Counter()
     plain = VideoReader._chunks
 
     def counted(self: VideoReader, chunk_frames: int | None) -> Iterator[FrameChunk]:
-        counts[Path(self.path)] += 1
+        counts[Path(self.path).parent.name] += 1
         return plain(self, chunk_frames)
 
-    given = {name: Path(file) for name, _, file in (weight.partition("=") for weight in weights)}
     with patch.object(VideoReader, "_chunks", counted), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         score(
@@ -72,12 +102,12 @@ def decodes(folder: Path, metrics: str, weights: list[str]) -> float:
             "folder",
             folder / "refs",
             metrics=metrics.split(","),
-            weights=given,
-            limit=2,
+            weights=weights,
+            limit=1,
             out=folder / "counted",
             cache=folder / "cache-counted",
         )
-    return sum(counts.values()) / len(counts)
+    return dict(counts)
 
 
 def main() -> None:
@@ -90,22 +120,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_clips(options.grid, options.clips, folder)
+        weights = with_random_weights(options.weights, folder)
         peaks: dict[str, list[Peak]] = {kind: [] for kind in KINDS}
         for turn in range(options.repeats):
             for kind, metrics in KINDS.items():
-                peaks[kind].append(run(folder, metrics, options.weights, f"{metrics.partition('/')[0]}-{turn}"))
+                peaks[kind].append(run(folder, metrics, weights, f"{metrics.partition('/')[0]}-{turn}"))
         (file,) = result_files(folder / "paper-avatar-0")
-        print(f"columns: {', '.join(json.loads(file.read_text('utf-8'))['metrics'])}")
+        result = json.loads(file.read_text("utf-8"))
+        print(f"columns: {', '.join([*result['metrics'], *result['sets']])}")
         for kind, metrics in KINDS.items():
-            seconds = statistics.median(peak.seconds for peak in peaks[kind])
+            counts = decodes(folder, metrics, weights)
+            seconds, processor = (
+                statistics.median(getattr(peak, name) for peak in peaks[kind])
+                for name in ("seconds", "processor_seconds")
+            )
             print(
-                f"{kind}: {options.clips} clips in {seconds:.1f} s, peak "
-                f"{max(peak.resident for peak in peaks[kind]) / MIB:.0f} MiB resident, a file is decoded "
-                f"{decodes(folder, metrics, options.weights):.2f} times",
+                f"{kind}: {options.clips} clips in {seconds:.1f} s ({processor:.1f} of processors), peak "
+                f"{max(peak.resident for peak in peaks[kind]) / MIB:.0f} MiB resident, a generated file is "
+                f"decoded {counts['gen']} times, a real one {counts['refs']}",
                 flush=True,
             )
-        base, full = (statistics.median(peak.seconds for peak in peaks[kind]) for kind in KINDS)
-        print(f"all columns take {full / base:.1f} times as long as PSNR and SSIM alone")
+        base, full = (statistics.median(peak.processor_seconds for peak in peaks[kind]) for kind in KINDS)
+        print(f"all columns take {full / base:.1f} times the processor time of PSNR and SSIM alone")
 
 
 if __name__ == "__main__":

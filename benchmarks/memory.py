@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -41,11 +42,12 @@ def make_folders(folder: Path, count: int) -> None:
 
 @dataclass
 class Peak:
-    """The most memory that a run had at one time, in bytes, and its time in seconds."""
+    """The most memory that a run had at one time, in bytes, and its time and that of processors, in seconds."""
 
     resident: int = 0
     unshared: int = 0
     seconds: float = 0.0
+    processor_seconds: float = 0.0
 
     def update(self, root: int) -> None:
         """Look at a process and all below it. Pages that they share are counted for each as resident."""
@@ -67,12 +69,14 @@ class Peak:
 
 def peak_of(words: list[str], folder: Path) -> Peak:
     """Run a command, which must not fail, and sample its memory."""
-    found, began = Peak(), time.monotonic()
+    found, began, before = Peak(), time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while run.poll() is None:
         found.update(run.pid)
         time.sleep(0.1)
     found.seconds = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found.processor_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert run.returncode in (0, 1), f"tlbench ended with {run.returncode}"
     return found
 

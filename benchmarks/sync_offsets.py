@@ -27,7 +27,7 @@ from tlbench.checkpoints.package import view_of
 from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError
 from tlbench.generation.other_clips import donors
-from tlbench.observers.syncnet.checkpoint import load_model
+from tlbench.observers.syncnet.checkpoint import FORMAT
 from tlbench.observers.syncnet.decode import (
     SAMPLES_A_FRAME,
     Sync,
@@ -67,7 +67,7 @@ class Listener:
     """A network at work on samples."""
 
     def __init__(self, package: Path) -> None:
-        self._net = FastSyncNet(load_model(package))
+        self._net = FastSyncNet(FORMAT.load(package))
         self._passes = Passes(self._net, torch.device("cpu"))
 
     def lips(self, sample: TrainingSample) -> torch.Tensor:

@@ -1,12 +1,12 @@
-"""Load the Conformer from the published file (a state dict) or from a package."""
+"""The checkpoint of the Conformer: the published file, a state dict, or a package."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tlbench.checkpoints.build_network import build_network
-from tlbench.checkpoints.package import Package, check_observer, open_package, read_dims
-from tlbench.checkpoints.state_dict import published, read_checkpoint
+from tlbench.checkpoints.checkpoint_format import CheckpointFormat
+from tlbench.checkpoints.package import Package
+from tlbench.checkpoints.state_dict import read_checkpoint
 
 from .dims import Dims
 from .model import ConformerModel
@@ -14,24 +14,8 @@ from .model import ConformerModel
 OBSERVER = "conformer"
 
 
-def read_published(path: Path) -> Package:
-    """Read the published file as a package. Raises TlbenchError if it is damaged, holds code, or is another model's."""
-    package = _read(path)
-    network_of(package, path)
-    return published(package, path)
-
-
-def load_model(path: Path) -> ConformerModel:
-    """The network, ready for inference. Raises TlbenchError if the file does not fit."""
-    return network_of(open_package(path, _read), path).eval().requires_grad_(False)
-
-
-def network_of(package: Package, path: Path) -> ConformerModel:
-    """The network of a package. Raises TlbenchError, naming ``path``, if it does not fit."""
-    check_observer(package, OBSERVER, path)
-    dims = read_dims(Dims, package.config.get("dims", {}), path)  # a published file states none
-    return build_network(lambda: ConformerModel(dims), package.tensors, f"{OBSERVER}, {path}")
-
-
 def _read(path: Path) -> Package:
     return Package(OBSERVER, read_checkpoint(path))
+
+
+FORMAT = CheckpointFormat(OBSERVER, Dims, ConformerModel, _read)

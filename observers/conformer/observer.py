@@ -55,7 +55,7 @@ class Conformer(LipReader):
     has_packed: ClassVar[bool] = True
     has_cropper: ClassVar[bool] = True
     clips_per_batch: ClassVar[int] = 8
-    read_published: ClassVar[str] = "tlbench.observers.conformer.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.conformer.checkpoint:FORMAT.read_published"
     trainable: ClassVar[str] = "tlbench.observers.conformer.train:TrainableConformer"
     original: ClassVar[str] = "tlbench.observers.conformer.original:OriginalConformer.load_original"
 
@@ -83,10 +83,10 @@ class Conformer(LipReader):
         path, view = cls.weights_and_view(weights, views)
         import torch
 
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .inference import ConformerInference
 
-        model = load_model(path)
+        model = FORMAT.load(path)
         cls.check_side(view, model.dims.side)
         place = torch.device(device)
         return cls(ConformerInference(model, view, place, free=FREE in modes, half=half, packed=packed))

@@ -20,7 +20,7 @@ from tlbench.observing.lip_reader import read_together
 from tlbench.observing.observer import ClipState
 from tlbench.observing.originals import loaded, original, quiet
 
-from .checkpoint import load_model
+from .checkpoint import FORMAT
 from .dims import Dims
 from .fast_model import normalise
 from .inference import ConformerClipState
@@ -91,7 +91,7 @@ class OriginalConformer(Conformer):
             raise TlbenchError(
                 f"--original-code {code}: for avhubert and autoavsr only; the Conformer is compared with {PACKAGE}"
             )
-        model: ConformerModel = load_model(weights)
+        model: ConformerModel = FORMAT.load(weights)
         state = model.state_dict() if weights.is_dir() else torch.load(weights, map_location="cpu", weights_only=True)
         with quiet():
             encoder, decoder = original_encoder(model.dims, state), original_decoder(model.dims, state)

@@ -41,7 +41,7 @@ from tlbench.training.trainable import (
     pad_rows,
 )
 
-from .checkpoint import OBSERVER, network_of
+from .checkpoint import FORMAT, OBSERVER
 from .dims import PUBLISHED, Dims
 from .fast_model import AROUND, FRAMES_SEEN
 from .inference import ConformerInference
@@ -130,7 +130,7 @@ class TrainableConformer(Trainable):
 
     @classmethod
     def from_checkpoint(cls, package: Package, path: Path, inventory: LabelInventory, seed: int) -> TrainableConformer:
-        model = network_of(package, path)
+        model = FORMAT.network_of(package, path)
         _check_transcripts(inventory.transcripts)
         torch.manual_seed(seed)
         return cls(model, len(inventory.labels))

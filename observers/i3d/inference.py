@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tlbench.observing.fixed_passes import FixedPasses
@@ -15,14 +16,33 @@ from tlbench.observing.fused_layers import fuse
 from .model import I3DModel, VideoUnit, as_network_input
 
 
+class OneDNNConvolution(nn.Module):
+    """A convolution by oneDNN on a CPU, whatever its size.
+
+    On one thread torch itself takes oneDNN for large inputs only, and for the others products of matrices that it
+    first copies together (``use_mkldnn`` in its ``aten/src/ATen/native/Convolution.cpp``).
+    """
+
+    def __init__(self, conv: nn.Conv3d, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+        self._stride = conv.stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            return F.conv3d(x, self.weight, self.bias, self._stride)
+        found: Tensor = torch.mkldnn_convolution(x, self.weight, self.bias, (0, 0, 0), self._stride, (1, 1, 1), 1)
+        return found
+
+
 def fused(model: I3DModel) -> I3DModel:
     """The network with each batch normalisation fused into the convolution before it, in place."""
     for unit in [module for module in model.modules() if isinstance(module, VideoUnit)]:
         conv = unit.conv3d
         assert isinstance(conv, nn.Conv3d)
         weight, bias = fuse(conv.weight, None, unit.batch3d)
-        conv.weight = nn.Parameter(weight.float(), requires_grad=False)
-        conv.bias = nn.Parameter(bias.float(), requires_grad=False)
+        unit.conv3d = OneDNNConvolution(conv, weight.float(), bias.float())
         unit.batch3d = nn.Identity()
     return model
 

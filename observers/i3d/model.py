@@ -8,6 +8,8 @@ stride halves them, so the padding is the same for every window.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -57,7 +59,11 @@ class VideoLogits(nn.Module):
 
 
 class SamePool(nn.Module):
-    """Maximum with SAME padding by zeros, which change nothing behind a rectifier."""
+    """Maximum with SAME padding by zeros, which change nothing behind a rectifier.
+
+    The largest of a box is that of the largest along one axis after the other: the same number, and several times as
+    fast as torch's pooling of three axes on a CPU.
+    """
 
     def __init__(self, kernel: Shape, stride: Shape) -> None:
         super().__init__()
@@ -65,7 +71,10 @@ class SamePool(nn.Module):
         self._padding = same_padding(kernel, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool3d(F.pad(x, self._padding), self._kernel, self._stride)
+        x = F.pad(x, self._padding)
+        for axis, (size, step) in enumerate(zip(self._kernel, self._stride, strict=True), start=2):
+            x = reduce(torch.maximum, x.unfold(axis, size, step).unbind(-1))
+        return x
 
 
 class Mixed(nn.Module):

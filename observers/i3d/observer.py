@@ -18,7 +18,7 @@ from tlbench.errors import ClipError
 from tlbench.media.crops import CROPS
 from tlbench.media.views import View
 from tlbench.observing.crop_observer import CropObserver
-from tlbench.observing.cropping import CropStream
+from tlbench.observing.cropping import CropStream, check_face
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs
 
@@ -44,6 +44,7 @@ class _I3DClipState(ClipState):
             return
         import torch
 
+        check_face(self._clip, self._crop, self.clip_boxes)
         pictures = self._crop.pictures(chunk.generated, chunk.boxes)
         if not len(pictures):  # the boxes of the crop have ended
             return
@@ -80,11 +81,11 @@ class I3D(CropObserver):
     """
 
     name: ClassVar[str] = "i3d"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: convolutions by oneDNN whatever their size, which moves the last digits
     needs: ClassVar[Needs] = Needs(weights=True)
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True
-    read_published: ClassVar[str] = "tlbench.observers.i3d.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.i3d.checkpoint:FORMAT.read_published"
 
     def __init__(self, inference: I3DInference, crop: View) -> None:
         self._inference = inference
@@ -106,10 +107,10 @@ class I3D(CropObserver):
         One view at a time: the features of a set are of one crop.
         """
         path = given_checkpoint(cls.name, weights)
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .inference import I3DInference
 
-        return cls(I3DInference(load_model(path), device), CROPS[views[0]])
+        return cls(I3DInference(FORMAT.load(path), device), CROPS[views[0]])
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         return _I3DClipState(clip, self._crop, self._inference)

@@ -18,7 +18,7 @@ from tlbench.errors import ClipError
 from tlbench.media.crops import CROPS
 from tlbench.media.views import View
 from tlbench.observing.crop_observer import CropObserver
-from tlbench.observing.cropping import CropStream
+from tlbench.observing.cropping import CropStream, check_face
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState, Needs
 
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 class _InceptionClipState(ClipState):
     """The features of one clip so far, and the frames that wait for a whole pass of the network."""
 
-    def __init__(self, crop: View, inference: InceptionInference) -> None:
+    def __init__(self, clip: Clip, crop: View, inference: InceptionInference) -> None:
         from .inference import FRAMES_A_PASS
 
+        self._clip = clip
         self._crop = CropStream(crop)
         self._inference = inference
         self._waiting: Tensor | None = None
@@ -45,6 +46,7 @@ class _InceptionClipState(ClipState):
             return
         import torch
 
+        check_face(self._clip, self._crop, self.clip_boxes)
         pictures = self._crop.pictures(chunk.generated, chunk.boxes)
         if not len(pictures):  # the boxes of the crop have ended
             return
@@ -78,7 +80,7 @@ class Inception(CropObserver):
     needs: ClassVar[Needs] = Needs(weights=True)
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True
-    read_published: ClassVar[str] = "tlbench.observers.inception.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.inception.checkpoint:FORMAT.read_published"
 
     def __init__(self, inference: InceptionInference, crop: View) -> None:
         self._inference = inference
@@ -100,13 +102,13 @@ class Inception(CropObserver):
         One view at a time: the features of a set are of one crop.
         """
         path = given_checkpoint(cls.name, weights)
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .inference import InceptionInference
 
-        return cls(InceptionInference(load_model(path), device), CROPS[views[0]])
+        return cls(InceptionInference(FORMAT.load(path), device), CROPS[views[0]])
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
-        return _InceptionClipState(self._crop, self._inference)
+        return _InceptionClipState(clip, self._crop, self._inference)
 
     def compute(self, states: Sequence[ClipState]) -> list[Evidence | ClipError]:
         return [self._compute(state) for state in states if isinstance(state, _InceptionClipState)]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tlbench.checkpoints.build_network import build_network
-from tlbench.checkpoints.package import Package, check_observer, open_package
-from tlbench.checkpoints.state_dict import published, read_checkpoint
+from tlbench.checkpoints.checkpoint_format import CheckpointFormat
+from tlbench.checkpoints.dims import NetworkDims
+from tlbench.checkpoints.package import Package
+from tlbench.checkpoints.state_dict import read_checkpoint
 
 from .channel_file import published_channels
 from .model import CHANNELS, AlexNetFeatures, LPIPSDistance
@@ -16,11 +17,13 @@ from .model import CHANNELS, AlexNetFeatures, LPIPSDistance
 OBSERVER = "lpips"
 
 
-def read_published(path: Path) -> Package:
-    """Read the published file as a package. Raises TlbenchError if it is damaged, holds code, or is another model's."""
-    package = _read(path)
-    features_of(package, path)
-    return published(package, path)
+def _read(path: Path) -> Package:
+    """Without the classifier, which LPIPS does not use."""
+    tensors = read_checkpoint(path)
+    return Package(OBSERVER, {name: value for name, value in tensors.items() if not name.startswith("classifier.")})
+
+
+FORMAT = CheckpointFormat(OBSERVER, NetworkDims, lambda _: AlexNetFeatures(), _read)  # AlexNet has one size
 
 
 def load_model(path: Path) -> LPIPSDistance:
@@ -28,14 +31,7 @@ def load_model(path: Path) -> LPIPSDistance:
 
     Raises TlbenchError if the file does not fit, or as :func:`linear_weights`.
     """
-    features = features_of(open_package(path, _read), path)
-    return LPIPSDistance(features, linear_weights()).eval().requires_grad_(False)
-
-
-def features_of(package: Package, path: Path) -> AlexNetFeatures:
-    """The network of a package. Raises TlbenchError, naming ``path``, if it does not fit."""
-    check_observer(package, OBSERVER, path)
-    return build_network(AlexNetFeatures, package.tensors, f"{OBSERVER}, {path}")
+    return LPIPSDistance(FORMAT.load(path), linear_weights()).eval().requires_grad_(False)
 
 
 def linear_weights() -> dict[str, Tensor]:
@@ -45,9 +41,3 @@ def linear_weights() -> dict[str, Tensor]:
     """
     tensors = read_checkpoint(published_channels())
     return {f"lin{number}": tensors[f"lin{number}.model.1.weight"].flatten() for number in range(len(CHANNELS))}
-
-
-def _read(path: Path) -> Package:
-    """Without the classifier, which LPIPS does not use."""
-    tensors = read_checkpoint(path)
-    return Package(OBSERVER, {name: value for name, value in tensors.items() if not name.startswith("classifier.")})

@@ -87,7 +87,7 @@ class LPIPS(CropObserver):
     version: ClassVar[int] = 1
     needs: ClassVar[Needs] = Needs(reference=True, weights=True)
     default_view: ClassVar[str] = "whole-frame"
-    read_published: ClassVar[str] = "tlbench.observers.lpips.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.lpips.checkpoint:FORMAT.read_published"
 
     def __init__(self, crop: View, distance: PairDistance) -> None:
         self._crop = crop

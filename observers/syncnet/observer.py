@@ -64,7 +64,7 @@ class SyncNet(Observer):
     }
     default_view: ClassVar[str] = "sound"
     has_cropper: ClassVar[bool] = True
-    read_published: ClassVar[str] = "tlbench.observers.syncnet.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.syncnet.checkpoint:FORMAT.read_published"
     trainable: ClassVar[str] = "tlbench.observers.syncnet.train:TrainableSyncNet"
     original: ClassVar[str] = "tlbench.observers.syncnet.original:OriginalSyncNet.load_original"
 
@@ -108,17 +108,17 @@ class SyncNet(Observer):
         TlbenchError
             If there are no weights, they do not fit, or a view shows other pictures than the network needs.
         """
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .fast_model import FastSyncNet
 
-        return cls(FastSyncNet(load_model(given_checkpoint(cls.name, weights))), views, device)
+        return cls(FastSyncNet(FORMAT.load(given_checkpoint(cls.name, weights))), views, device)
 
     @classmethod
     def cropper(cls, weights: Path | None, views: Sequence[str], modes: Sequence[str]) -> StartClip:
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .inference import SyncNetStart
 
-        return SyncNetStart(load_model(given_checkpoint(cls.name, weights)).dims, views)
+        return SyncNetStart(FORMAT.load(given_checkpoint(cls.name, weights)).dims, views)
 
     def start_clip(self, clip: Clip, samples: np.ndarray | None) -> ClipState:
         """The state of a new clip. Raises ClipError as :class:`.inference.SyncNetStart`."""

@@ -32,7 +32,7 @@ from tlbench.observing.evidence import Evidence
 from tlbench.training.augment import augment, normalise, random_levels, random_shift
 from tlbench.training.trainable import TOTAL, LabelInventory, Trainable, TrainingSample, cpu_tensors, dims_of
 
-from .checkpoint import OBSERVER, network_of
+from .checkpoint import FORMAT, OBSERVER
 from .decode import window_count
 from .dims import PUBLISHED, Dims
 from .fast_model import FRAMES_A_WINDOW, FastSyncNet
@@ -122,7 +122,7 @@ class TrainableSyncNet(Trainable):
     @classmethod
     def from_checkpoint(cls, package: Package, path: Path, inventory: LabelInventory, seed: int) -> TrainableSyncNet:
         torch.manual_seed(seed)
-        return cls(network_of(package, path))
+        return cls(FORMAT.network_of(package, path))
 
     @property
     def network(self) -> TrainingNetwork:

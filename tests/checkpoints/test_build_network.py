@@ -21,9 +21,9 @@ from tlbench.checkpoints.dims import LARGEST_SIZE, NetworkDims
 from tlbench.checkpoints.package import read_package
 from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.checkpoint import network_of as avhubert_of
-from tlbench.observers.conformer.checkpoint import network_of as conformer_of
+from tlbench.observers.conformer.checkpoint import FORMAT as CONFORMER
 from tlbench.observers.mvm.checkpoint import network_of as mvm_of
-from tlbench.observers.syncnet.checkpoint import network_of as syncnet_of
+from tlbench.observers.syncnet.checkpoint import FORMAT as SYNCNET
 from tlbench.talklip.checkpoint import generator_of
 
 
@@ -148,9 +148,9 @@ def test_what_a_constructor_raises_is_one_line(raised: Exception) -> None:
 
 NETWORKS = {
     "avhubert": avhubert_of,
-    "conformer": conformer_of,
+    "conformer": CONFORMER.network_of,
     "mvm": mvm_of,
-    "syncnet": syncnet_of,
+    "syncnet": SYNCNET.network_of,
     "talklip": generator_of,
 }
 PACKAGES = {(card.observer or "talklip"): card.package for card in known_cards() if card.package is not None}

@@ -13,7 +13,7 @@ from tlbench.media.blazeface import BlazeFaceDetector
 from tlbench.media.face_mesh import FaceMesh
 from tlbench.media.mesh_in_box import mesh_in_box
 from tlbench.observers.identity.arcface.aligned_face import PLACES, aligned_face, five_points
-from tlbench.observers.identity.arcface.checkpoint import load_model
+from tlbench.observers.identity.arcface.checkpoint import FORMAT
 from tlbench.observers.identity.arcface.embedding import ArcFaceEmbedding
 
 FORMULA = Path(__file__).parents[1] / "golden" / "arcface" / "formula.onnx"
@@ -57,5 +57,5 @@ def test_embeddings_are_insightfaces(astronaut: np.ndarray) -> None:
     network = recognition.ArcFaceONNX(str(FORMULA), session)
     faces = [aligned_face(astronaut, points) for points in all_points(astronaut)]
     expected = network.get_feat([np.ascontiguousarray(face[..., ::-1]) for face in faces])
-    found = ArcFaceEmbedding(load_model(FORMULA), "cpu").of_aligned(faces)
+    found = ArcFaceEmbedding(FORMAT.load(FORMULA), "cpu").of_aligned(faces)
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()

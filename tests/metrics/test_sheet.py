@@ -25,7 +25,7 @@ def test_the_copy_is_what_the_pages_say() -> None:
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     pages = script.blind_spots()
-    assert set(pages) == {"grid", "grid-columns", "grid-readers", "grid-speakers", "synthetic"}
+    assert set(pages) == {"grid", "grid-columns", "grid-csim", "grid-readers", "grid-speakers", "synthetic"}
     copy = files("tlbench.metrics") / script.COPY.name  # of the installed package, from which the sources may be away
     assert json.loads(copy.read_text("utf-8")) == pages
     assert blind_spots(find_metric("psnr/paper"))["grid"] == {"blind": ["other sound"], "in_part": []}

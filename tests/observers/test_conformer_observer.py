@@ -19,7 +19,7 @@ from tlbench.errors import ClipError, TlbenchError
 from tlbench.media.video_reader import FrameChunk
 from tlbench.media.views import open_view
 from tlbench.observers.conformer import inference, model
-from tlbench.observers.conformer.checkpoint import load_model, read_published
+from tlbench.observers.conformer.checkpoint import FORMAT
 from tlbench.observers.conformer.fast_model import normalise
 from tlbench.observers.conformer.inference import ConformerInference
 from tlbench.observers.conformer.model import ConformerModel
@@ -205,16 +205,16 @@ def assert_is_the_formulas(loaded: ConformerModel) -> None:
 def test_a_file_in_the_published_form_loads(tmp_path: Path) -> None:
     """A bare state dict, as ``torch.save(model.state_dict())`` writes it."""
     torch.save(formula_model().state_dict(), tmp_path / "conformer.pt")
-    assert_is_the_formulas(load_model(tmp_path / "conformer.pt"))
+    assert_is_the_formulas(FORMAT.load(tmp_path / "conformer.pt"))
 
 
 @pytest.mark.slow  # writes and hashes 400 MB
 def test_the_package_made_of_a_published_file_is_the_same_network(tmp_path: Path) -> None:
     torch.save(formula_model().state_dict(), tmp_path / "conformer.pt")
-    package = read_published(tmp_path / "conformer.pt")
+    package = FORMAT.read_published(tmp_path / "conformer.pt")
     assert (package.observer, package.source_file) == ("conformer", "conformer.pt")
     write_package(package, tmp_path / "conformer")
-    assert_is_the_formulas(load_model(tmp_path / "conformer"))
+    assert_is_the_formulas(FORMAT.load(tmp_path / "conformer"))
 
 
 def test_another_models_file_is_told_by_its_tensors(tmp_path: Path) -> None:

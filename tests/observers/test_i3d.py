@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -9,16 +10,17 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from tests.factories.lively_weights import fill_lively
 from tests.factories.script_files import save_script
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
-from tlbench.observers.i3d.checkpoint import load_model, read_published
+from tlbench.observers.i3d.checkpoint import FORMAT
 from tlbench.observers.i3d.dims import PUBLISHED, Dims
 from tlbench.observers.i3d.inference import I3DInference
-from tlbench.observers.i3d.model import I3DModel
+from tlbench.observers.i3d.model import I3DModel, SamePool, Shape, same_padding
 from tlbench.observers.i3d.observer import I3D
 from tlbench.observing.evidence import Evidence
 
@@ -80,16 +82,24 @@ def test_logits_are_those_of_another_implementation() -> None:
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-def test_a_torchscript_file_gives_the_logits_of_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torchscript_file_gives_the_logits_of_its_network(tmp_path: Path) -> None:
     model = small()
     window = I3DInference(small(), "cpu").prepared(frames(16))
     path = save_script(model, window[None], tmp_path / "i3d_torchscript.pt")
-    monkeypatch.setattr("tlbench.observers.i3d.checkpoint.read_dims", lambda *_: SMALL)
-    found = I3DInference(load_model(path), "cpu").logits(window)
+    own = replace(FORMAT, build=lambda _: I3DModel(SMALL))  # a published file states no sizes
+    found = I3DInference(own.load(path), "cpu").logits(window)
     with torch.inference_mode():
         expected = model(window[None]).numpy()
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
-    assert read_published(path).tensors.keys() == model.state_dict().keys()
+    assert own.read_published(path).tensors.keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (1, 1, 1)), ((2, 2, 2), (2, 2, 2))])
+def test_pooling_axis_by_axis_is_torchs_pooling_bit_for_bit(kernel: Shape, stride: Shape) -> None:
+    x = torch.rand(1, 4, 6, 10, 12).contiguous(memory_format=torch.channels_last_3d)
+    found = SamePool(kernel, stride)(x)
+    assert torch.equal(found, F.max_pool3d(F.pad(x, same_padding(kernel, stride)), kernel, stride))
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_windows_follow_each_other_whatever_the_threads() -> None:
@@ -131,7 +141,7 @@ def test_a_clip_shorter_than_a_window_is_refused_with_its_length(tmp_path: Path)
 def test_another_models_file_is_refused(tmp_path: Path) -> None:
     torch.save({"conv3d_1a_7x7.conv3d.weight": torch.zeros(3, 2)}, tmp_path / "other.pt")
     with pytest.raises(TlbenchError, match="i3d"):
-        read_published(tmp_path / "other.pt")
+        FORMAT.read_published(tmp_path / "other.pt")
 
 
 @pytest.mark.parametrize("wrong", [{"frames": 12}, {"side": 100}, {"divisor": 3}])

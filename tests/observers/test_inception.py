@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,22 @@ import torch
 
 from tests.factories.lively_weights import fill_lively
 from tests.factories.torch_fidelity_modules import torch_fidelity_module
-from tlbench.errors import TlbenchError
-from tlbench.observers.inception.checkpoint import load_model, read_published
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError, TlbenchError
+from tlbench.media.crops import CROPS
+from tlbench.media.faces import Boxes
+from tlbench.media.followed import fill_gaps
+from tlbench.observers.i3d.dims import Dims as I3DDims
+from tlbench.observers.i3d.inference import I3DInference
+from tlbench.observers.i3d.model import I3DModel
+from tlbench.observers.i3d.observer import I3D
+from tlbench.observers.inception.checkpoint import FORMAT
 from tlbench.observers.inception.dims import Dims
 from tlbench.observers.inception.inference import FRAMES_A_PASS, InceptionInference
 from tlbench.observers.inception.model import InceptionModel, as_network_input
+from tlbench.observers.inception.observer import Inception
+from tlbench.observing.observer import ClipChunk
+from tlbench.observing.one_clip import as_chunk
 
 
 def frames(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -48,7 +60,7 @@ def test_features_are_those_of_torch_fidelity(published: Path) -> None:
     own[2, :, :100, 0] = 255
     with torch.inference_mode():
         (expected,) = theirs(torch.from_numpy(own).movedim(-1, 1).contiguous())
-    inference = InceptionInference(load_model(published), "cpu")
+    inference = InceptionInference(FORMAT.load(published), "cpu")
     found = inference.features(inference.prepared(own))
     assert found.shape == (3, 2048)
     scale = float(expected.abs().max())
@@ -78,10 +90,26 @@ def test_another_models_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.zeros(3, 2)}, path)
     with pytest.raises(TlbenchError, match="inception"):
-        read_published(path)
+        FORMAT.read_published(path)
 
 
 @pytest.mark.parametrize("wrong", [{"side": 20}, {"divisor": 3}])
 def test_sizes_that_make_no_network_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"side|divisor"):
         Dims(**wrong)
+
+
+@pytest.mark.parametrize("kind", [Inception, I3D])
+def test_a_clip_without_a_face_has_no_features_of_a_crop_of_the_face(kind: type[Inception] | type[I3D]) -> None:
+    pictures = frames(4, 64, 64)
+    nothing = fill_gaps(np.full((4, 4), np.nan), np.array([0.0, 0.0, 64.0, 64.0]))
+    for view, refused in (("face-256", True), ("whole-frame", False)):
+        network = InceptionInference(InceptionModel(Dims(side=75, divisor=16)).eval(), "cpu")
+        if kind is I3D:
+            dims = I3DDims(frames=8, side=32, divisor=16, classes=12)
+            state = I3D(I3DInference(I3DModel(dims).eval(), "cpu"), CROPS[view]).start_clip(Clip("a"), None)
+        else:
+            state = Inception(network, CROPS[view]).start_clip(Clip("a"), None)
+        state.clip_boxes = Boxes(nothing.xyxy, 0, "blazeface", nothing)
+        with pytest.raises(ClipError, match="clip a: most frames show no face") if refused else nullcontext():
+            state.update(ClipChunk(as_chunk(pictures), None, nothing.xyxy))

@@ -140,7 +140,7 @@ def test_the_published_file_has_a_classifier_that_is_not_read(tmp_path: Path) ->
     state = AlexNetFeatures().state_dict()
     fill(state)
     torch.save({**state, "classifier.1.weight": torch.zeros(2, 2)}, tmp_path / "alexnet.pth")
-    package = checkpoint.read_published(tmp_path / "alexnet.pth")
+    package = checkpoint.FORMAT.read_published(tmp_path / "alexnet.pth")
     assert package.tensors.keys() == state.keys()
     assert package.source_file == "alexnet.pth"
     picture = pairs()[0]

@@ -170,6 +170,29 @@ def test_statistics_give_fid_and_no_kid(clips: dict[str, tuple[np.ndarray, np.nd
     assert "no features" in kid.reason
 
 
+def test_statistics_of_another_network_are_a_reason_and_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with FeatureWriter(path) as writer:
+        for one, (generated, _) in made_features(24, 90).items():
+            writer.write("generated", "inception", one, generated)
+        writer.write_statistics(Statistics(np.zeros(5), np.eye(5), 3000))
+    fid, kid = scores_of(path, wanted=(outline("fid", "0" * 12),))
+    assert fid.value is None
+    assert fid.reason == "the statistics (--real) have 5 features, inception has 6"
+    assert "no features" in kid.reason
+
+
+def test_features_that_are_not_finite_or_of_two_networks_are_one_line(tmp_path: Path) -> None:
+    clips = made_features(3, 4)
+    spoilt, wide = (dict(clips) for _ in range(2))
+    name = next(iter(clips))
+    spoilt[name] = (np.full_like(clips[name][0], np.nan), clips[name][1])
+    wide[name] = (clips[name][0][:, :4], clips[name][1])
+    for number, (given, said) in enumerate(((spoilt, "NaN or infinite"), (wide, r"of two networks: \[4, 6\]"))):
+        with pytest.raises(TlbenchError, match=said):
+            scores_of(written(tmp_path / f"{number}.zip", dict(given)))
+
+
 def test_a_damaged_or_doubled_file_of_features_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(b"PK no")
     if sys.platform != "win32":
@@ -199,9 +222,24 @@ def test_statistics_are_read_and_strange_ones_refused(tmp_path: Path) -> None:
     for name, arrays, said in (
         ("other", {"mean": np.zeros(3)}, "no statistics with mu and sigma"),
         ("shape", {"mu": np.zeros(3), "sigma": np.eye(2)}, "do not fit"),
-        ("nan", {"mu": np.array([0, np.nan]), "sigma": np.eye(2)}, "NaN or infinite"),
+        ("nan", {"mu": np.array([0, np.nan]), "sigma": np.eye(2)}, "NaN, infinite"),
         ("skew", {"mu": np.zeros(2), "sigma": np.array([[1.0, 2.0], [0.0, 1.0]])}, "not symmetric"),
         ("text", {"mu": np.array(["a", "b"]), "sigma": np.eye(2)}, "no statistics with mu and sigma"),
+        ("huge", {"mu": np.array([0, 1e200]), "sigma": np.eye(2)}, r"beyond 1e\+100"),
+        ("negative", {"mu": np.zeros(2), "sigma": np.array([[1.0, 2.0], [2.0, 1.0]])}, "an eigenvalue of -1,"),
+        (
+            "infinitely many",
+            {"mu": np.zeros(2), "sigma": np.eye(2), "n": np.array(np.inf)},
+            "the number of frames, is inf",
+        ),
+        ("too many", {"mu": np.zeros(2), "sigma": np.eye(2), "n": np.array(1e30)}, r"the number of frames, is 1e\+30"),
+        ("half", {"mu": np.zeros(2), "sigma": np.eye(2), "n": np.array(2.5)}, "the number of frames, is 2.5"),
+        ("one", {"mu": np.zeros(2), "sigma": np.eye(2), "n": np.array(1)}, "the number of frames, is 1"),
+        (
+            "list",
+            {"mu": np.zeros(2), "sigma": np.eye(2), "n": np.array([30, 40])},
+            "the number of frames, is 2 numbers",
+        ),
     ):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         with pytest.raises(TlbenchError, match=said):
@@ -300,6 +338,16 @@ def test_another_real_set_is_another_id(desk: Path) -> None:
     assert paired.protocol != folder.protocol
     assert folder.real == paired.real
     assert folder.ceiling is not None
+
+
+def test_statistics_that_fit_no_number_are_refused_before_a_video_is_read(desk: Path) -> None:
+    np.savez("fvd.npz", mu=np.zeros(400), sigma=np.eye(400))
+    with pytest.raises(
+        TlbenchError, match=r"fvd\.npz: its mean has 400 numbers and FID is of 2,048, so it is of another"
+    ):
+        scored(replace(MEASURED, real=Path("fvd.npz")), "two")
+    with pytest.raises(TlbenchError, match=r"fvd\.npz: KID needs features"):
+        scored(replace(MEASURED, metrics=("kid",), real=Path("fvd.npz")), "two")
 
 
 def test_the_table_shows_the_number_with_its_notes(desk: Path) -> None:

@@ -21,7 +21,7 @@ from tlbench.checkpoints.pickle_limits import PROCESSOR_SECONDS
 from tlbench.checkpoints.state_dict import open_checkpoint, read_state, read_tree
 from tlbench.errors import TlbenchError
 from tlbench.observers.avhubert.checkpoint import read_published
-from tlbench.observers.syncnet.checkpoint import network_of
+from tlbench.observers.syncnet.checkpoint import FORMAT
 
 WHOLE = {"layer.weight": torch.ones(40, 30), "layer.bias": torch.zeros(40)}
 SEEDS = 3
@@ -72,7 +72,7 @@ def test_a_hostile_package_is_read_or_refused(kind: str, seed: int, tmp_path: Pa
     shutil.copytree(bundled, package)
     PACKAGES[kind](package, random.Random(f"{kind}/{seed}"))
     size = sum(path.stat().st_size for path in package.iterdir())
-    one_line_at_most(lambda: network_of(read_package(package), package), size)
+    one_line_at_most(lambda: FORMAT.network_of(read_package(package), package), size)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -10,8 +10,8 @@ computed twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +19,14 @@ from tlbench.statistics import BATCH_CELLS, bca_interval
 
 MOST_CLIPS = 2_000  # of a side; a seeded choice of more, or a run over LRW would take days
 _FRAMES_AT_ONCE = 4096  # of one side in a product: 67 MB of features in float64
+
+
+class ClipFeatures(Protocol):
+    """The features of each clip, (frames, d) float32: a list of arrays, or what reads one when it is asked for it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, clip: int, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +120,14 @@ class KernelSums:
             return np.asarray(within - 2 * sums / pairs)
 
 
-def kernel_sums(generated: Sequence[np.ndarray], real: Sequence[np.ndarray], *, paired: bool) -> KernelSums:
+def kernel_sums(generated: ClipFeatures, real: ClipFeatures, *, paired: bool) -> KernelSums:
     """Sum the kernel between clips.
 
     Parameters
     ----------
-    generated, real : sequence of (frames, d) float32
-        The features of each clip, of at most :data:`MOST_CLIPS` clips a side.
+    generated, real : ClipFeatures
+        Of at most :data:`MOST_CLIPS` clips a side. No more than :data:`_FRAMES_AT_ONCE` frames and a clip are taken at
+        once, and every clip several times.
     paired : bool
         Whether clip i of both is one clip.
 
@@ -129,12 +138,13 @@ def kernel_sums(generated: Sequence[np.ndarray], real: Sequence[np.ndarray], *, 
     """
     if paired and len(generated) != len(real):
         raise ValueError(f"kernel_sums: {len(generated)} clips can't be paired with {len(real)}")
+    frames = [np.array([len(side[clip]) for clip in range(len(side))], np.int64) for side in (generated, real)]
     return KernelSums(
-        _within(generated),
-        _within(real),
-        _between(generated, real),
-        np.array([len(clip) for clip in generated], np.float64),
-        np.array([len(clip) for clip in real], np.float64),
+        _within(generated, frames[0]),
+        _within(real, frames[1]),
+        _between(generated, real, frames[1]),
+        frames[0].astype(np.float64),
+        frames[1].astype(np.float64),
         paired,
     )
 
@@ -160,30 +170,32 @@ def _mean_within(times: np.ndarray, sums: np.ndarray, frames: np.ndarray) -> np.
     return np.asarray(total / pairs)
 
 
-def _within(clips: Sequence[np.ndarray]) -> np.ndarray:
+def _within(clips: ClipFeatures, frames: np.ndarray) -> np.ndarray:
     """The sums between the clips of one set; on the diagonal without the pairs of a frame with itself."""
-    sums = _between(clips, clips, only_above=True)
+    sums = _between(clips, clips, frames, only_above=True)
     sums += np.triu(sums, 1).T
-    own = [float(_kernel((clip.astype(np.float64) ** 2).sum(axis=1), clip.shape[1]).sum()) for clip in clips]
-    sums[np.diag_indices(len(clips))] -= own
+    for clip in range(len(clips)):
+        own = clips[clip].astype(np.float64)
+        sums[clip, clip] -= float(_kernel((own**2).sum(axis=1), own.shape[1]).sum())
     return sums
 
 
-def _between(left: Sequence[np.ndarray], right: Sequence[np.ndarray], *, only_above: bool = False) -> np.ndarray:
+def _between(
+    left: ClipFeatures, right: ClipFeatures, right_frames: np.ndarray, *, only_above: bool = False
+) -> np.ndarray:
     """(left clips, right clips) float64: the kernel's sum over the pairs of frames of two clips.
 
-    ``only_above``: below the diagonal there is 0.
+    ``right_frames`` is the number of frames of each right clip. ``only_above``: below the diagonal there is 0.
     """
     sums = np.zeros((len(left), len(right)))
-    longest = max((len(clip) for clip in right), default=1)
-    step = max(1, _FRAMES_AT_ONCE // max(1, longest))
+    step = max(1, _FRAMES_AT_ONCE // max(1, int(right_frames.max(initial=1))))
     for start in range(0, len(right), step):
-        columns = slice(start, start + step)
-        frames = np.concatenate(right[columns]).astype(np.float64)
-        starts = np.cumsum([0, *(len(clip) for clip in right[columns])])[:-1]
-        for i, clip in enumerate(left[: start + step] if only_above else left):
-            values = _kernel(clip.astype(np.float64) @ frames.T, frames.shape[1]).sum(axis=0)
-            sums[i, columns] = np.add.reduceat(values, starts)
+        end = min(start + step, len(right))
+        frames = np.concatenate([right[clip] for clip in range(start, end)]).astype(np.float64)
+        starts = np.cumsum([0, *right_frames[start : end - 1]])
+        for clip in range(min(end, len(left)) if only_above else len(left)):
+            values = _kernel(left[clip].astype(np.float64) @ frames.T, frames.shape[1]).sum(axis=0)
+            sums[clip, start:end] = np.add.reduceat(values, starts)
     return np.triu(sums) if only_above else sums
 
 

@@ -28,6 +28,8 @@ class SetMetric:
         The observer whose evidence has the ``features``.
     distance : "frechet" or "kernel"
         :mod:`tlbench.metrics.frechet` or :mod:`tlbench.metrics.kernel_distance`.
+    features : int
+        Of a row, by the published network.
     samples : str
         What a row of features is of: ``frames``, ``windows``.
     fewest : int
@@ -48,6 +50,7 @@ class SetMetric:
     label: str
     observer: str
     distance: Literal["frechet", "kernel"]
+    features: int
     samples: str
     fewest: int
     version: int
@@ -78,6 +81,7 @@ SET_METRICS: tuple[SetMetric, ...] = (
         label="FID",
         observer="inception",
         distance="frechet",
+        features=2048,
         samples="frames",
         fewest=2048,
         version=1,
@@ -93,6 +97,7 @@ SET_METRICS: tuple[SetMetric, ...] = (
         label="KID",
         observer="inception",
         distance="kernel",
+        features=2048,
         samples="frames",
         fewest=2,
         version=1,
@@ -109,6 +114,7 @@ SET_METRICS: tuple[SetMetric, ...] = (
         label="FVD",
         observer="i3d",
         distance="frechet",
+        features=400,
         samples="windows",
         fewest=400,
         version=1,

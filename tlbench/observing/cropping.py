@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlbench.datasets.clip import Clip
+from tlbench.errors import ClipError
 from tlbench.media.crops import MARGIN
 from tlbench.media.faces import Boxes
 from tlbench.media.video_reader import FrameChunk
@@ -78,6 +80,18 @@ def boxes_in(pictures: np.ndarray, frames: FrameChunk, rows: np.ndarray | None, 
 def first_frames(frames: FrameChunk, count: int) -> FrameChunk:
     """The first ``count`` frames of a chunk."""
     return frames if len(frames) == count else FrameChunk(frames.start, frames.native[:count])
+
+
+def check_face(clip: Clip, crop: CropStream, boxes: Boxes | None) -> None:
+    """Raises ClipError if a crop by face boxes is of a clip that shows no face in most of its frames.
+
+    Its pictures would be of something else, and a set of them has a number all the same.
+    """
+    if crop.by_box and boxes is not None and boxes.face.faceless:
+        raise ClipError(
+            "no-face",
+            f"clip {clip.id}: most frames show no face to crop; leave the clip out, or take the whole frame (--view)",
+        )
 
 
 def faces_shown(frames: FrameChunk, *videos: Boxes | None) -> np.ndarray:

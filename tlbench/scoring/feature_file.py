@@ -157,6 +157,8 @@ class FeatureReader:
             raise _damaged(path, error) from error
         if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
             raise _damaged(path, ValueError(f"{array.dtype} of shape {array.shape}"))
+        if not np.isfinite(array).all():
+            raise _damaged(path, ValueError(f"{shortened(name)} has a number that is NaN or infinite"))
         return array
 
 

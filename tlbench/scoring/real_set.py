@@ -22,6 +22,10 @@ HASH_DIGITS = 12  # as many as of weights in protocol ids
 PAIRED = "paired"
 _RULE = "real="
 MOST_FEATURES = 4096  # of statistics
+LARGEST = 1e100  # of a mean or covariance: products of two of them are finite, and no feature comes near
+LARGEST_COUNT = 2**53  # of frames: whole numbers up to it are the same in all of NumPy's types
+# Of a covariance's eigenvalues, over its largest: what rounding to float32 makes of 0 is 1e-6 or so.
+MOST_NEGATIVE = -1e-4
 MOST_BYTES = MOST_FEATURES**2 * 16 + 2**16  # of one array: the covariance in the longest of NumPy's real numbers
 
 
@@ -97,7 +101,7 @@ def _statistics(path: Path) -> Statistics:
     try:
         with open_outside(path, ARRAY) as file, open_archive(file) as archive:
             mean, covariance = (_numbers(archive, name) for name in ("mu", "sigma"))
-            count = int(_numbers(archive, "n")) if "n.npy" in archive.namelist() else None
+            count = _numbers(archive, "n") if "n.npy" in archive.namelist() else None
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise TlbenchError(
             f"--real {path}: no statistics with mu and sigma, as pytorch-fid writes them ({shortened(str(error))}); "
@@ -106,15 +110,31 @@ def _statistics(path: Path) -> Statistics:
     dims = mean.size
     if mean.ndim != 1 or covariance.shape != (dims, dims) or not 1 < dims <= MOST_FEATURES:
         raise TlbenchError(f"--real {path}: mu of shape {mean.shape} and sigma of {covariance.shape} do not fit")
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise TlbenchError(f"--real {path}: has a number that is NaN or infinite; make it again")
-    if count is not None and count < 2:
-        raise TlbenchError(f"--real {path}: says that it is of {count} frames; make it again of 2 or more")
+    for array in (mean, covariance):
+        if not (np.abs(array) <= LARGEST).all():
+            raise TlbenchError(
+                f"--real {path}: has a number that is NaN, infinite or beyond {LARGEST:g}; make it again"
+            )
     if (covariance.diagonal() < 0).any():
         raise TlbenchError(f"--real {path}: sigma has a variance below 0, so it is no covariance; make it again")
     if not np.allclose(covariance, covariance.T, rtol=1e-5, atol=1e-8):
         raise TlbenchError(f"--real {path}: sigma is not symmetric, so it is no covariance; make it again")
-    return Statistics(mean, covariance, count)
+    values = np.linalg.eigvalsh(covariance)
+    if values[0] < MOST_NEGATIVE * values[-1]:
+        raise TlbenchError(
+            f"--real {path}: sigma has an eigenvalue of {values[0]:g}, so it is no covariance; make it again"
+        )
+    return Statistics(mean, covariance, None if count is None else _frames(count, path))
+
+
+def _frames(count: np.ndarray, path: Path) -> int:
+    """The number of frames that a file says. Raises TlbenchError if it is none."""
+    if count.ndim or not 2 <= count <= LARGEST_COUNT or count != np.floor(count):
+        shown = count if count.size == 1 else f"{count.size} numbers"
+        raise TlbenchError(
+            f"--real {path}: n, the number of frames, is {shown}, not a whole number from 2 on; make it again"
+        )
+    return int(count)
 
 
 def _numbers(archive: ZipFile, name: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tlbench.errors import TlbenchError
 from tlbench.metrics.frechet import distance_of_moments, frechet_distance
 from tlbench.metrics.jackknife import Groups, groups_of, jackknife_interval
 from tlbench.metrics.kernel_distance import KernelSums, chosen_clips, kernel_sums
@@ -84,8 +85,26 @@ class SetScore:
 
 
 @dataclass(frozen=True, eq=False)
+class _ChosenClips:
+    """The features of some clips of a side, each read when it is asked for: those of 2,000 clips are gigabytes."""
+
+    sides: _Sides
+    side: Side
+    clips: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, clip: int, /) -> np.ndarray:
+        return self.sides.features(self.side, int(self.clips[clip]))
+
+
+@dataclass(frozen=True, eq=False)
 class _Sides:
-    """The features of one observer on both sides, by clips sorted by id, and their groups."""
+    """The features of one observer on both sides, by clips sorted by id, and their groups.
+
+    ``lengths`` are the rows of each clip, ``widths`` the numbers of features in a row: one, or none without clips.
+    """
 
     reader: FeatureReader
     observer: str
@@ -94,6 +113,7 @@ class _Sides:
     paired: bool
     statistics: Statistics | None
     lengths: dict[Side, list[int]] = field(default_factory=dict)
+    widths: set[int] = field(default_factory=set)
 
     def features(self, side: Side, clip: int) -> np.ndarray:
         return self.reader.read(side, self.observer, self.ids[side][clip])
@@ -126,6 +146,11 @@ def set_scores(
     -------
     tuple of SetScore
         In the order of ``wanted``. A metric that takes the place of another is added behind it.
+
+    Raises
+    ------
+    TlbenchError
+        If features are damaged, or those of one observer are of two networks.
     """
     found: list[SetScore] = []
     sums: dict[str, KernelSums] = {}
@@ -157,7 +182,11 @@ def _sides(
     ids: dict[Side, Sequence[str]] = {"generated": generated, "real": others}
     sides = _Sides(reader, observer, ids, groups, paired, reader.statistics())
     for side, own in ids.items():
-        sides.lengths[side] = [len(reader.read(side, observer, one)) for one in own]
+        shapes = [reader.read(side, observer, one).shape for one in own]
+        sides.lengths[side] = [rows for rows, _ in shapes]
+        sides.widths.update(width for _, width in shapes)
+    if len(sides.widths) > 1:
+        raise TlbenchError(f"features of {observer} are of two networks: {sorted(sides.widths)} in a row; score again")
     return sides
 
 
@@ -194,6 +223,9 @@ def _why_none(metric: SetMetric, sides: _Sides) -> str:
         return NO_FEATURES
     if sides.statistics is not None and metric.distance == "kernel":
         return "statistics (--real) have no features; pass a folder of real videos"
+    if sides.statistics is not None and {len(sides.statistics.mean)} != sides.widths:
+        own = len(sides.statistics.mean)
+        return f"the statistics (--real) have {own:,} features, {metric.observer} has {max(sides.widths):,}"
     for side in sides.ids:
         rows = sides.rows(side)
         if rows is not None and rows < metric.fewest:
@@ -283,8 +315,8 @@ def _sums(sides: _Sides, settings: IntervalSettings, made: dict[str, KernelSums]
     if sides.observer in made:
         return made[sides.observer]
     chosen = {side: chosen_clips(len(ids), settings.seed) for side, ids in sides.ids.items()}
-    features = {side: [sides.features(side, clip) for clip in clips] for side, clips in chosen.items()}
-    made[sides.observer] = kernel_sums(features["generated"], features["real"], paired=sides.paired)
+    features = [_ChosenClips(sides, side, chosen[side]) for side in ("generated", "real")]
+    made[sides.observer] = kernel_sums(*features, paired=sides.paired)
     return made[sides.observer]
 
 

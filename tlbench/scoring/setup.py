@@ -176,7 +176,7 @@ def _choose_sets(selection: Selection, measured: MetricOptions) -> tuple[tuple[S
 
 
 def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: Selection) -> RealSet | None:
-    """The real set of a run, if it has one. Raises TlbenchError if nothing is measured on it, or there is none."""
+    """The real set of a run, if it has one. Raises TlbenchError if nothing can be measured on it, or there is none."""
     if not sets:
         if measured.real is not None:
             names = ", ".join(metric.name for metric in SET_METRICS)
@@ -187,7 +187,23 @@ def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: S
         raise TlbenchError(
             f"{labels}: {selection.dataset.name} has no real video of its clips; pass a folder of real videos (--real)"
         )
-    return real_set(measured.real)
+    real = real_set(measured.real)
+    if real.statistics is not None:
+        _check_statistics(len(real.statistics.mean), sets, measured.real)
+    return real
+
+
+def _check_statistics(features: int, sets: Sequence[SetMetric], path: Path | None) -> None:
+    """Raises TlbenchError if none of these numbers can be made of statistics of so many features."""
+    of_statistics = {metric.label: metric.features for metric in sets if metric.distance == "frechet"}
+    if not of_statistics:
+        raise TlbenchError(f"--real {path}: KID needs features, which statistics are not; pass a folder of real videos")
+    if features not in of_statistics.values():
+        wanted = ", ".join(f"{label} is of {count:,}" for label, count in of_statistics.items())
+        raise TlbenchError(
+            f"--real {path}: its mean has {features:,} numbers and {wanted}, so it is of another network; pass "
+            "statistics of the same network, or a folder of real videos"
+        )
 
 
 def _choose_set_observer(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tlbench.checkpoints.onnx_file import OnnxGraph, OnnxNode
+from tlbench.errors import quoted, shortened
 
 from .dims import Dims
 
@@ -118,7 +119,7 @@ def _layers(graph: OnnxGraph) -> list[_Layer]:
                 continue
             layer = _Layer("BatchNormalization", [scale.float(), shift.float()])
         else:
-            raise ValueError(f"an operation {node.kind or 'without a name'} that no ArcFace ResNet has")
+            raise ValueError(f"an operation {quoted(node.kind)} that no ArcFace ResNet has")
         layers.append(layer)
         if layer.kind in ("Conv", "Gemm"):
             giving |= dict.fromkeys(node.outputs, layer)
@@ -128,7 +129,9 @@ def _layers(graph: OnnxGraph) -> list[_Layer]:
 def _strides(node: OnnxNode) -> bool:
     strides = node.numbers.get("strides", (1, 1))
     if strides not in ((1, 1), (2, 2)) or node.numbers.get("group", 1) != 1:
-        raise ValueError(f"a convolution of strides {strides} or in groups, which no ArcFace ResNet has")
+        raise ValueError(
+            f"a convolution of strides {shortened(str(strides))} or in groups, which no ArcFace ResNet has"
+        )
     return strides == (2, 2)
 
 

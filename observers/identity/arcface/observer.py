@@ -32,7 +32,7 @@ class ArcFace(LikenessObserver):
     ways: ClassVar[dict[str, LikenessView]] = VIEWS
     views: ClassVar[dict[str, str]] = {name: view.picture.id for name, view in VIEWS.items()}
     default_view: ClassVar[str] = "whole-frame"
-    read_published: ClassVar[str] = "tlbench.observers.identity.arcface.checkpoint:read_published"
+    read_published: ClassVar[str] = "tlbench.observers.identity.arcface.checkpoint:FORMAT.read_published"
 
     @classmethod
     def load(
@@ -50,7 +50,7 @@ class ArcFace(LikenessObserver):
         One view at a time, as for the other embedding.
         """
         path = given_checkpoint(cls.name, weights)
-        from .checkpoint import load_model
+        from .checkpoint import FORMAT
         from .embedding import ArcFaceEmbedding
 
-        return cls(VIEWS[views[0]], ArcFaceEmbedding(load_model(path), device))
+        return cls(VIEWS[views[0]], ArcFaceEmbedding(FORMAT.load(path), device))
