@@ -35,7 +35,11 @@ SHAPES = [
     for inputs, outputs in ((width, width), (width, hidden), (hidden, width))
 ]
 # Values of oneDNN's variable ONEDNN_MAX_CPU_ISA and the widest instructions of the table that they leave.
-LIMITS = {"AVX2": "avx2", "AVX512_CORE": "avx512", "AVX512_CORE_BF16": "avx512_bf16"}
+LIMITS = {
+    **{"AVX2": "avx2", "AVX2_VNNI": "avx2", "AVX2_VNNI_2": "avx2"},
+    **{"AVX512_CORE": "avx512", "AVX512_CORE_VNNI": "avx512"},
+    **{"AVX512_CORE_BF16": "avx512_bf16", "AVX512_CORE_FP16": "avx512_bf16"},
+}
 ENOUGH = 1.1  # a product that is less than a tenth faster is not worth other roundings
 
 

@@ -81,7 +81,7 @@ class I3D(CropObserver):
     """
 
     name: ClassVar[str] = "i3d"
-    version: ClassVar[int] = 2  # 2: convolutions by oneDNN whatever their size, which moves the last digits
+    version: ClassVar[int] = 2  # 2: all convolutions by oneDNN (last digits); no face is an error
     needs: ClassVar[Needs] = Needs(weights=True)
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True

@@ -76,7 +76,7 @@ class Inception(CropObserver):
     """
 
     name: ClassVar[str] = "inception"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: in a crop of the face, a clip that shows none is an error
     needs: ClassVar[Needs] = Needs(weights=True)
     default_view: ClassVar[str] = "whole-frame"
     of_sets: ClassVar[bool] = True

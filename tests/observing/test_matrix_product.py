@@ -12,6 +12,7 @@ from tlbench.observing.matrix_product import (
     Measured,
     choose_product,
     measured,
+    mkl_branch,
     processor,
     product_of,
 )
@@ -62,8 +63,16 @@ def test_of_intels_processors_those_that_were_measured_gain() -> None:
     release = (2, 13)
     assert product_of("GenuineIntel", WIDE, "float32", release, measured()) == "onednn"
     assert product_of("GenuineIntel", WIDE, "bfloat16", release, measured()) == "onednn"
+    assert product_of("GenuineIntel", WIDE - INSTRUCTIONS["amx_bf16"], "bfloat16", release, measured()) == "onednn"
     assert product_of("GenuineIntel", NARROW, "float32", release, measured()) == "torch"
     assert product_of("GenuineIntel", WIDE, "float32", (2, 12), measured()) == "torch"
+
+
+def test_mkl_keeps_the_order_of_sums_on_intels_processors() -> None:
+    assert mkl_branch("GenuineIntel", WIDE) == "AVX512,STRICT"
+    assert mkl_branch("GenuineIntel", NARROW) == "AVX2,STRICT"
+    assert mkl_branch("GenuineIntel", frozenset()) is None
+    assert mkl_branch("AuthenticAMD", WIDE) is None
 
 
 def test_the_processor_is_what_the_system_says_of_the_first(tmp_path: Path) -> None:

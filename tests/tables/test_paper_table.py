@@ -70,7 +70,7 @@ def test_what_no_test_shows_is_a_tie_and_both_are_bold() -> None:
 def test_a_column_in_which_no_test_shows_a_difference_has_no_marks() -> None:
     drawn = paper_table([A, system("delta", 30.02, apart=1.0)], PRESET)
     assert not re.search("textbf|underline", "".join((*cells(drawn, "alpha"), *cells(drawn, "delta"))))
-    assert "Without either, a column shows no difference." in drawn
+    assert "A ranked column with neither shows no difference." in drawn
 
 
 def test_one_system_alone_is_not_the_best_of_anything() -> None:

@@ -18,7 +18,7 @@ from tlbench.checkpoints.download import refuse_page
 from tlbench.checkpoints.package import Package
 from tlbench.checkpoints.pickle_records import BrokenPickleError, NotPlainDataError, TensorSlice, printable
 from tlbench.checkpoints.torch_archive import Archive, open_archive
-from tlbench.errors import TlbenchError
+from tlbench.errors import TlbenchError, quoted
 from tlbench.files import file_sha256
 
 _NAMES_SHOWN = 3
@@ -95,7 +95,7 @@ def read_state(archive: Archive, part: Mapping[Any, Any], path: Path) -> dict[st
     inner = next((name for name, one in part.items() if _is_state(one)), None)
     if inner is not None:
         raise TlbenchError(
-            f"weights {path}: its tensors are in its entry {printable(inner, 40)!r}, so it is the state of a program "
+            f"weights {path}: its tensors are in its entry {quoted(inner)}, so it is the state of a program "
             "around the network; save that entry alone, with the names of the published file"
         )
     if not _is_state(part):

@@ -143,9 +143,9 @@ def _bare(frame: av.VideoFrame) -> av.VideoFrame:
     """The same samples and range, and nothing else.
 
     From FFmpeg 8 on the scaler heeds field order and the place of the chroma, in 5.1 it did not. Layouts with a palette
-    have neither.
+    have neither, nor have pictures whose last row comes first, which are RGB or grey.
     """
-    if frame.format.has_palette:
+    if frame.format.has_palette or any(plane.line_size < 0 for plane in frame.planes):
         return frame
     bare = av.VideoFrame(frame.width, frame.height, frame.format.name)
     for there, here in zip(frame.planes, bare.planes, strict=True):

@@ -343,6 +343,8 @@ def _in_rgb(path: Path) -> Iterator[None]:
     """A conversion to RGB. Raises MediaError ``unreadable`` if FFmpeg has none for the colours of the file."""
     try:
         yield
+    except av.error.MemoryError:
+        raise  # the machine's fault, not the file's
     except av.error.FFmpegError as error:
         raise MediaError(
             "unreadable", f"{path}: FFmpeg can't convert its colours to RGB ({error.strerror}); re-encode the file"

@@ -84,7 +84,7 @@ SET_METRICS: tuple[SetMetric, ...] = (
         features=2048,
         samples="frames",
         fewest=2048,
-        version=1,
+        version=2,  # 2: in a crop of the face, clips that show none are left out; FVD's last digits
         description=(
             "Frechet distance of the Inception features of all generated and all real frames (Heusel et al. 2017), by "
             "torch-fidelity's network and resizing"
@@ -100,7 +100,7 @@ SET_METRICS: tuple[SetMetric, ...] = (
         features=2048,
         samples="frames",
         fewest=2,
-        version=1,
+        version=2,  # 2: in a crop of the face, clips that show none are left out; FVD's last digits
         description=(
             "squared maximum mean discrepancy of the same features with a cubic kernel (Binkowski et al. 2018), "
             "without bias, over all pairs of frames; times 1,000"
@@ -117,7 +117,7 @@ SET_METRICS: tuple[SetMetric, ...] = (
         features=400,
         samples="windows",
         fewest=400,
-        version=1,
+        version=2,  # 2: in a crop of the face, clips that show none are left out; FVD's last digits
         description=(
             "Frechet distance of the I3D logits of all windows of 16 generated and real frames, one after the other "
             "(Unterthiner et al. 2018)"

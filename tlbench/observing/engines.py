@@ -22,6 +22,7 @@ from typing import TypeVar
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
+from tlbench.observing.matrix_product import mkl_branch, processor
 from tlbench.observing.plan import Plan
 from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
 from tlbench.observing.runner import ObserverRunner
@@ -174,7 +175,13 @@ def with_messages(call: Callable[[Given], Made], given: Given) -> tuple[Made, li
 
 
 def limit_threads(plan: Plan) -> None:
-    """Set how many threads OpenCV and torch take in this process; torch only if it is not imported yet."""
+    """Set how many threads OpenCV and torch take in this process; torch only if it is not imported yet.
+
+    MKL, if it has not computed yet, is told to give the same numbers on any number of threads.
+    """
+    branch = mkl_branch(*processor())
+    if branch is not None:
+        os.environ.setdefault("MKL_CBWR", branch)
     if plan.threads is None:
         return
     import cv2

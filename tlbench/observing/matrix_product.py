@@ -92,6 +92,18 @@ def processor(cpuinfo: Path = CPUINFO) -> tuple[str, frozenset[str]]:
     return said.get("vendor_id", ""), frozenset(said.get("flags", "").split())
 
 
+def mkl_branch(vendor: str, flags: frozenset[str]) -> str | None:
+    """The value of ``MKL_CBWR`` with which torch's product does not depend on the number of threads; None for none.
+
+    On Intel's processors MKL adds in another order on two threads than on one, so that a run with two workers differed
+    in the last digits from a run with one. Its strict mode ("Conditional Numerical Reproducibility", in the developer
+    guide of oneMKL) keeps the order. On AMD's no difference was seen.
+    """
+    if vendor != "GenuineIntel":
+        return None
+    return next((f"{name.upper()},STRICT" for name in ("avx512", "avx2") if flags >= INSTRUCTIONS[name]), None)
+
+
 def choose_product(choice: str, device: str, numbers: str) -> Product:
     """The product of a run.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from unicodedata import name as unicode_name
+from unicodedata import normalize
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
@@ -98,7 +99,8 @@ def _respelled(text: str, alphabet: frozenset[str]) -> str:
     auto_avsr's units have the same characters. It leaves out only a text of which it has no unit at all.
     """
     changed = spelled(text)
-    also = "" if set(text.upper()) & alphabet - {" "} else ", as does WER3 in `paper`"
+    folded = set(normalize("NFKC", text).upper())  # as sentencepiece does before it looks for units
+    also = "" if folded & ALPHABET - {" "} else ", as does WER3 in `paper`"
     if strange_characters(changed, alphabet):
         return f"there is no other spelling, so WER2 leaves the clip out{also}"
     return f"WER2 in `sound` is told {quoted(changed)}, in `paper` it leaves the clip out{also}"

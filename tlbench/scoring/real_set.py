@@ -129,8 +129,10 @@ def _statistics(path: Path) -> Statistics:
 
 def _frames(count: np.ndarray, path: Path) -> int:
     """The number of frames that a file says. Raises TlbenchError if it is none."""
+    if count.size == 1:
+        count = count.reshape(())
     if count.ndim or not 2 <= count <= LARGEST_COUNT or count != np.floor(count):
-        shown = count if count.size == 1 else f"{count.size} numbers"
+        shown = f"{count.size} numbers" if count.ndim else count
         raise TlbenchError(
             f"--real {path}: n, the number of frames, is {shown}, not a whole number from 2 on; make it again"
         )

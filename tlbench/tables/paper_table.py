@@ -200,8 +200,8 @@ def _caption(
     if len(systems) > 1:
         said.append(
             r"\textbf{Bold}: no system is shown to be better; \underline{underlined}: a single one is (paired "
-            r"permutation tests, for numbers of a whole set paired jackknives, Holm, 5\,\%). Without either, a column "
-            "shows no difference."
+            r"permutation tests, for numbers of a whole set paired jackknives, Holm, 5\,\%). A ranked column with "
+            "neither shows no difference."
         )
     shown = [(result, own[key]) for result, own in zip(results, rows, strict=True) for key in letters if key in own]
     if any(row.value is not None and row.scored < result.expected for result, row in shown):
