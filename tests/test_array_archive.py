@@ -108,9 +108,12 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "complex numbers": (lambda path: statistics(path, mu=ZEROS.astype(complex), sigma=EYE), "holds complex128"),
     "texts": (lambda path: statistics(path, mu=np.array(["a"] * 4), sigma=EYE), "holds <U1"),
     "other sizes": (lambda path: statistics(path, mu=ZEROS, sigma=np.eye(5)), "do not fit"),
-    "numbers that are none": (lambda path: statistics(path, mu=ZEROS * np.nan, sigma=EYE), "NaN or infinite"),
-    "too few frames": (lambda path: statistics(path, mu=ZEROS, sigma=EYE, n=np.array(-5)), "of -5 frames"),
-    "several counts": (lambda path: statistics(path, mu=ZEROS, sigma=EYE, n=np.arange(3)), "no statistics"),
+    "numbers that are none": (
+        lambda path: statistics(path, mu=ZEROS * np.nan, sigma=EYE),
+        "that is NaN, infinite or beyond",
+    ),
+    "too few frames": (lambda path: statistics(path, mu=ZEROS, sigma=EYE, n=np.array(-5)), "is -5.0, not a whole"),
+    "several counts": (lambda path: statistics(path, mu=ZEROS, sigma=EYE, n=np.arange(3)), "is 3 numbers, not a whole"),
     "a variance below 0": (lambda path: statistics(path, mu=ZEROS, sigma=-EYE), "variance below 0"),
     "no symmetry": (lambda path: statistics(path, mu=ZEROS, sigma=np.triu(np.ones((4, 4)))), "not symmetric"),
 }

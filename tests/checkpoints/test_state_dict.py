@@ -108,6 +108,9 @@ def test_a_state_dict_inside_another_is_named(tmp_path: Path, network: nn.Module
     torch.save({"epoch": 3, "state_dict": network.state_dict()}, path)
     with pytest.raises(TlbenchError, match=r"its tensors are in its entry 'state_dict'.*save that entry alone"):
         read_checkpoint(path)
+    torch.save({0: network.state_dict()}, path)
+    with pytest.raises(TlbenchError, match=r"its tensors are in its entry 0, so"):
+        read_checkpoint(path)
 
 
 def test_two_names_of_one_tensor_are_refused() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tlbench.media.jpeg import JpegRoundTrip, jpeg_layout
 from tlbench.media.jpeg_levels import planar_levels
+from tlbench.media.video_reader import VideoReader
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "jpeg" / "levels.npz"
 WIDTH, HEIGHT = 48, 20
@@ -71,6 +72,27 @@ def test_scaled_chroma_is_at_most_a_level_off_and_rarely(golden: Mapping[str, np
     assert off[: WIDTH * HEIGHT].max() == 0
     assert off.max() <= 1
     assert np.mean(off[WIDTH * HEIGHT :] > 0) < OF_SCALED_CHROMA[layout]
+
+
+def test_a_picture_whose_last_row_comes_first_is_that_picture(tmp_path: Path) -> None:
+    """Uncompressed AVI files of Windows are so: FFmpeg gives their planes a negative length of a row."""
+    picture = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    path = tmp_path / "raw.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "bgr24"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+        container.mux(stream.encode(None))
+    written = path.read_bytes()
+    top_down, bottom_up = (np.array([WIDTH, height], "<i4").tobytes() for height in (-HEIGHT, HEIGHT))
+    assert written.count(top_down) == 1  # the header's width and height
+    path.write_bytes(written.replace(top_down, bottom_up))
+    (run,) = VideoReader(path).frames()
+    (frame,) = run.native
+    stored = frame.to_ndarray(format="bgr24")  # the rows in the order in which a viewer sees them
+    assert frame.planes[0].line_size < 0
+    np.testing.assert_array_equal(levels(frame), levels(av.VideoFrame.from_ndarray(stored, "bgr24")))
 
 
 def test_field_order_and_the_place_of_the_chroma_change_nothing() -> None:

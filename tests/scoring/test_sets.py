@@ -45,7 +45,7 @@ SETTINGS = IntervalSettings(resamples=200)
 
 def outline(name: str, real: str = "paired") -> SetScore:
     metric = set_metric(name)
-    protocol = Protocol(name, 1, "d", "s", "v@1", "pyav-25fps@1", "set", "sound", rule=f"real={real}")
+    protocol = Protocol(name, metric.version, "d", "s", "v@1", "pyav-25fps@1", "set", "sound", rule=f"real={real}")
     return SetScore(metric, protocol)
 
 
