@@ -27,10 +27,7 @@ PICTURE = ROOT / "docs" / "in-sync-is-not-readable.png"
 PAGES = ("README.md", "docs/index.md")
 MARKED = re.compile(r"(<!-- table: front-page -->\n).*?(<!-- end -->)", re.S)
 ACROSS, UP = "lse_c/paper", "wer1/paper"
-PIXELS = (
-    480,
-    360,
-)  # of the picture as it is shown: its letters can still be read on a phone; drawn with three times as many
+PIXELS = (480, 360)  # of the picture as it is shown: its letters can still be read on a phone
 SCALE = 3  # it is drawn with three times as many
 NUMBERS = "numbers"  # the key of the text in the picture
 # Rows of the table: the record of GRID, and what it is.

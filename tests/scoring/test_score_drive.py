@@ -152,6 +152,20 @@ def test_videos_of_another_drive_or_kind_are_refused(
         scored(desk, made, tmp_path)
 
 
+def test_the_log_of_every_kind_is_read(desk: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    shutil.copytree(desk / "copy", made)
+    log = made / "mismatched" / "generation.json"
+    log.write_text(json.dumps({"drive": read_drive(desk / "D").sha256, "kind": "silent"}))
+    with pytest.raises(
+        TlbenchError, match=r"made/mismatched: its videos were generated for the sounds of kind 'silent'"
+    ):
+        scored(desk, made, tmp_path)
+    log.write_text("{")
+    with pytest.warns(UserWarning, match=r"mismatched/generation\.json.*: not checked for which sounds its videos"):
+        scored(desk, made, tmp_path)
+
+
 def test_metrics_of_a_drive_and_others_do_not_mix(desk: Path, tmp_path: Path) -> None:
     with pytest.raises(
         TlbenchError, match="leak_open/sound is measured on a drive; make one with `tlbench data drive`"
