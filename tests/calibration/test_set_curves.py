@@ -20,7 +20,9 @@ from tlbench.scoring.set_scores import SetScore
 from tlbench.statistics import IntervalSettings
 
 FAULT = Fault("blur", "blur", "px", 0, (0, 1, 4), Blurred, "a Gaussian")
-PROTOCOL = Protocol("fid", 1, "d", "s", "v@1", "pyav-25fps@1", "set", "sound", rule="real=paired")
+PROTOCOL = Protocol(
+    "fid", set_metric("fid").version, "d", "s", "v@1", "pyav-25fps@1", "set", "sound", rule="real=paired"
+)
 SHARED = np.random.default_rng(0).normal(size=8)
 
 

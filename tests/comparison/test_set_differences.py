@@ -19,7 +19,9 @@ from tlbench.scoring.set_scores import SetScore
 from tlbench.statistics import IntervalSettings
 from tlbench.tables.comparison_table import render_comparison
 
-PROTOCOL = Protocol("fid", 1, "d", "s", "v@1", "pyav-25fps@1", "set", "sound", rule="real=paired")
+PROTOCOL = Protocol(
+    "fid", set_metric("fid").version, "d", "s", "v@1", "pyav-25fps@1", "set", "sound", rule="real=paired"
+)
 SIZES = (200,) * 12
 
 

@@ -20,7 +20,7 @@ from tlbench.scoring.set_scores import SetScore
 
 INCEPTION = "6726825d" + "0" * 56
 PROTOCOL = Protocol(
-    *("fid", 1, "grid", "test", "whole-frame@1", "pyav-25fps@1", "set", "sound"),
+    *("fid", set_metric("fid").version, "grid", "test", "whole-frame@1", "pyav-25fps@1", "set", "sound"),
     weights=INCEPTION[:12],
     rule="real=paired",
 )
