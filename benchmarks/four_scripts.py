@@ -35,7 +35,6 @@ ROOT = Path(__file__).parents[1]
 CLIPS = ROOT / "tests" / "golden" / "clips"
 SOURCES = ("clip_a", "clip_b", "clip_c")
 BATCH_FRAMES = 1000  # dataset.max_tokens of AV-HuBERT's configuration for reading, av_hubert conf/s2s_decode.yaml
-SCRIPTS = ("visual", "syncnet", "avhubert", "conformer")
 WEIGHTS = {"syncnet": "syncnet_v2.model", "conformer": "conformer.pth"}
 
 
@@ -209,18 +208,18 @@ def compare(size: str, options: argparse.Namespace) -> None:
         (folder / "weights").mkdir()
         make_weights(folder / "weights", size)
         script = ["-m", "benchmarks.four_scripts", "--folder", str(folder), "--script"]
-        taken: dict[str, list[Took]] = {f"script {one}": [] for one in SCRIPTS}
+        taken: dict[str, list[Took]] = {f"script {one}": [] for one in SCRIPT}
         ours = {f"tlbench score, {product}'s product": product for product in ("torch", "onednn")}
         taken |= {said: [] for said in ours}
         number = 0
         for _ in range(options.repeats):
-            for one in SCRIPTS:
+            for one in SCRIPT:
                 taken[f"script {one}"].append(run([*script, one], folder, options.threads))
             for said, product in ours.items():
                 number += 1
                 taken[said].append(run(score_words(product, number), folder, options.threads))
     whole = [
-        sum(parts, start=0.0) for parts in zip(*(seconds_of(taken[f"script {one}"]) for one in SCRIPTS), strict=True)
+        sum(parts, start=0.0) for parts in zip(*(seconds_of(taken[f"script {one}"]) for one in SCRIPT), strict=True)
     ]
     print(f"AV-HuBERT {size}, {options.clips} clips, {options.threads} threads, medians of {options.repeats}")
     for said, each in taken.items():
@@ -246,7 +245,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--repeats", type=int, default=1, help="the medians count")
-    parser.add_argument("--script", choices=SCRIPTS, help=argparse.SUPPRESS)
+    parser.add_argument("--script", choices=list(SCRIPT), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.script:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,8 @@ def observe_real(
     """Add the features of the real videos: the references of ``clips``, or the shard's part of the ``given`` folder.
 
     Another system that is compared with the same videos finds them in the cache. A real video that can't be read is
-    left out, with the generated video of its clip.
+    left out, with the generated video of its clip, and so is one that shows no face where a crop needs it; a warning
+    says how many, and why the first.
     """
     if given.statistics is not None and (shard is None or shard.number == 1):
         writer.write_statistics(given.statistics)
@@ -51,10 +53,14 @@ def observe_real(
         return  # all is in the statistics, or this shard has none of the folder's few videos
     observers = tuple(plan for plan in setup.plan.observers if observer_class(plan.name).of_sets)
     plan = replace(setup.plan, observers=observers)
+    left_out: list[str] = []
     for done, observation in enumerate(observe(plan, real, options.workers, options.engine, options.ray), start=1):
         keep_features(writer, "real", observation)
         if progress is not None:
             progress(REAL_NAME, observation, done, len(real))
+        left_out += [why.message for why in list(observation.failures.values())[:1]]
+    if left_out:
+        warnings.warn(f"{len(left_out)} of {len(real)} real videos are not in the set: {left_out[0]}", stacklevel=2)
 
 
 def with_set_scores(result: Result, features: Sequence[Path]) -> Result:
