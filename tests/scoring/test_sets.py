@@ -332,6 +332,14 @@ def test_shards_give_the_same_bytes(desk: Path) -> None:
         merge("parts")
 
 
+def test_a_real_video_that_is_left_out_is_said(desk: Path) -> None:
+    shutil.copytree("refs", "others")
+    Path("others/b.mp4").write_bytes(b"no video")
+    with pytest.warns(UserWarning, match=r"1 of 6 real videos are not in the set: .*b\.mp4"):
+        kid = scored(replace(MEASURED, real=Path("others")), "two").sets[1]
+    assert kid.real == sum(range(3, 9)) - 4  # frames of all but the second
+
+
 def test_another_real_set_is_another_id(desk: Path) -> None:
     folder = scored(replace(MEASURED, real=Path("refs")), "two").sets[1]
     paired = load_result(Path("one/gen")).sets[1]
