@@ -181,7 +181,7 @@ def test_both_views_score_as_the_original_on_all_recorded_clips(
     expected = recorded_sources(shared, file, weights)
     evidence = observe(networks(weights), shared / "golden" / "clips" / file)
     assert_scores(evidence, "sound", expected["ffraw"])
-    # Set B was fitted to the JPEG pictures of the recorded clips. Its distances there are small beside the embeddings, and
-    # what float32 rounds away counts for more: 1.04e-5 was measured, of the same pictures.
+    # Set B was fitted to the JPEG pictures of the recorded clips. Its distances there are small beside the embeddings,
+    # so what float32 rounds away counts for more: 1.04e-5 was measured, of the same pictures.
     fitted = weights == "setB" and file in RECORDED
     assert_scores(evidence, "paper", expected["jpeg"], tolerance=5e-5 if fitted else 1e-5)
