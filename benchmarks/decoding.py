@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.jpeg_files import jpeg_files
 from benchmarks.visual import CLIPS, read_all, took
 from tlbench.media.box_files import read_boxes
-from tlbench.media.jpeg import JpegRoundTrip
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.views import View, open_view
 from tlbench.observers.pixels.observer import FACE
@@ -40,11 +40,9 @@ def original_faces(path: Path) -> int:
 
 def original_lips(path: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        dump, number = JpegRoundTrip(), 0
-        for run in VideoReader(path.with_name(f"{path.stem}_pert.mp4")).frames():
-            for frame in run.native:
-                number += 1
-                (Path(folder) / f"{number:06d}.jpg").write_bytes(dump.encode(frame))
+        runs = VideoReader(path.with_name(f"{path.stem}_pert.mp4")).frames()
+        for number, file in enumerate(jpeg_files(frame for run in runs for frame in run.native), 1):
+            (Path(folder) / f"{number:06d}.jpg").write_bytes(file)
         files = sorted(Path(folder).glob("*.jpg"))
         images = [cv2.resize(np.asarray(cv2.imread(str(file))), (224, 224)) for file in files]
     video = np.stack(images, axis=3)[None].transpose(0, 3, 4, 1, 2).astype(np.float64).astype(np.float32)

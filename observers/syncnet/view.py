@@ -14,7 +14,7 @@ from tlbench.media.views import CropWindow, FrameFace, Grey, JpegDump, Normalise
 
 LRS2_SIDE = 160  # pixels
 
-PAPER = View("syncnet-whole-jpeg", 3, (JpegDump(), Resize(224, 224), ToBgr()))
+PAPER = View("syncnet-whole-jpeg", 4, (JpegDump(), Resize(224, 224), ToBgr()))
 SOUND = View("syncnet-whole", 1, (Resize(224, 224), ToBgr()))
 # Mouth and chin of an LRS2-framed face, with room for the mouths of GRID's speakers (centre at y = 90 after framing)
 # and of the synthetic talkers (y = 101).

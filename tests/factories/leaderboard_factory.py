@@ -52,7 +52,7 @@ def filed_result(
         metrics=METRICS,
         protocols={
             "ssim/sound": Protocol.of(METRICS[0], view="face-box-96@1", boxes=boxes, **place),
-            "lse_c/sound": Protocol.of(METRICS[1], view="syncnet-whole-jpeg@3", weights_sha256=SYNCNET, **place),
+            "lse_c/sound": Protocol.of(METRICS[1], view="syncnet-whole-jpeg@4", weights_sha256=SYNCNET, **place),
         },
         clips=clips,
         expected=len(clips),

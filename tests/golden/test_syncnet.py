@@ -74,11 +74,11 @@ def observe(fast: FastSyncNet, path: Path, views: tuple[str, ...] = ("paper", "s
     return evidence
 
 
-def assert_scores(evidence: Evidence, view: str, expected: dict[str, Any]) -> None:
-    """To 1e-5 of the distances' size: LSE-C is a difference of two of them."""
+def assert_scores(evidence: Evidence, view: str, expected: dict[str, Any], *, tolerance: float = 1e-5) -> None:
+    """Relative to the distances' size: LSE-C is a difference of two of them."""
     assert evidence.number(f"{view}_offset_frames") == expected["offset_frames"]
-    assert evidence.number(f"{view}_lse_d") == pytest.approx(expected["lse_d"], rel=1e-5)
-    assert evidence.number(f"{view}_lse_c") == pytest.approx(expected["lse_c"], abs=1e-5 * expected["lse_d"])
+    assert evidence.number(f"{view}_lse_d") == pytest.approx(expected["lse_d"], rel=tolerance)
+    assert evidence.number(f"{view}_lse_c") == pytest.approx(expected["lse_c"], abs=tolerance * expected["lse_d"])
 
 
 def test_names_and_shapes_are_the_originals() -> None:
@@ -140,14 +140,8 @@ def test_frames_without_jpeg_score_as_the_original_did_on_them(seen: dict[str, E
 
 @pytest.mark.parametrize("clip", CLIPS)
 def test_the_jpeg_view_scores_as_published(seen: dict[str, Evidence], clip: str) -> None:
-    assert_scores_of_jpeg(seen[clip], json.loads((GOLDEN / "expected.json").read_text())[clip]["jpeg_of_ffmpeg"])
-
-
-def assert_scores_of_jpeg(evidence: Evidence, expected: dict[str, Any]) -> None:
-    """To 0.02 % of the distances' size: the encoders are two builds of one codec, and not bit for bit equal."""
-    assert evidence.number("paper_offset_frames") == expected["offset_frames"]
-    assert evidence.number("paper_lse_d") == pytest.approx(expected["lse_d"], rel=2e-4)
-    assert evidence.number("paper_lse_c") == pytest.approx(expected["lse_c"], abs=2e-4 * expected["lse_d"])
+    expected = json.loads((GOLDEN / "expected.json").read_text())[clip]["jpeg_of_ffmpeg"]
+    assert_scores(seen[clip], "paper", expected)
 
 
 def test_the_jpeg_view_is_nearer_to_the_published_dump_than_direct_frames(seen: dict[str, Evidence]) -> None:
@@ -187,7 +181,7 @@ def test_both_views_score_as_the_original_on_all_recorded_clips(
     expected = recorded_sources(shared, file, weights)
     evidence = observe(networks(weights), shared / "golden" / "clips" / file)
     assert_scores(evidence, "sound", expected["ffraw"])
-    # Set B was fitted to the JPEG pictures of the recorded clips, so that it sees a changed level in one of them: it is
-    # 0.0003 to 5.8 % off there, and has to score held-out clips as all networks have to.
-    if weights == "setA" or file in HELD_OUT:
-        assert_scores_of_jpeg(evidence, expected["jpeg"])
+    # Set B was fitted to the JPEG pictures of the recorded clips. Its distances there are small beside the embeddings,
+    # so what float32 rounds away counts for more: 1.04e-5 was measured, of the same pictures.
+    fitted = weights == "setB" and file in RECORDED
+    assert_scores(evidence, "paper", expected["jpeg"], tolerance=5e-5 if fitted else 1e-5)

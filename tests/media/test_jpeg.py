@@ -9,8 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tlbench.media.jpeg import JpegRoundTrip
+from tlbench.media.jpeg_length import in_ffmpegs_order, length_in_ffmpeg_5
+from tlbench.media.jpeg_rate import JpegRate, variance
 from tlbench.media.video_reader import VideoReader
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "syncnet"
@@ -27,10 +31,45 @@ def files(pictures: list[av.VideoFrame]) -> list[bytes]:
     return [dump.encode(picture) for picture in pictures]
 
 
-def test_the_first_files_have_the_sizes_of_the_ffmpeg_programs(files: list[bytes]) -> None:
-    """But for a few bytes of Huffman codes."""
-    recorded = json.loads((GOLDEN / "expected.json").read_text())["clip_a"]["jpeg_bytes"]
-    assert [len(file) for file in files[:4]] == pytest.approx(recorded, abs=3)
+def test_the_files_have_the_quantisers_and_lengths_of_the_ffmpeg_programs(files: list[bytes]) -> None:
+    assert_as_recorded(files, "clip_a")
+
+
+def test_those_of_a_shorter_clip_too() -> None:
+    dump = JpegRoundTrip()
+    assert_as_recorded(
+        [dump.encode(frame) for run in VideoReader(GOLDEN / "clip_c.mp4").frames() for frame in run.native], "clip_c"
+    )
+
+
+def test_those_of_noise_grey_and_noise_too_with_an_odd_size_and_an_aspect_ratio() -> None:
+    noise, dump, files = np.random.RandomState(0), JpegRoundTrip(), []
+    for index in range(36):
+        levels = noise.randint(16, 236, 2 * 53 * 37) if index % 24 < 12 else np.full(2 * 53 * 37, 100)
+        files.append(dump.encode(frame_of(levels.astype(np.uint8)), Fraction(16, 15)))
+    assert_as_recorded(files, "noise_and_grey")
+
+
+def assert_as_recorded(files: list[bytes], clip: str) -> None:
+    recorded = json.loads((GOLDEN.parent / "jpeg" / "files.json").read_text())[clip]
+    assert [quantiser(file) for file in files] == recorded["quantisers"]
+    assert [length_in_ffmpeg_5(file) for file in files] == recorded["lengths"]
+
+
+def quantiser(file: bytes) -> int:
+    """The scale of MPEG's matrix, of which the second entry is 16 (libavcodec/mpegvideodata.c)."""
+    return file[file.index(b"\xff\xdb") + 6] * 8 // 16
+
+
+def frame_of(levels: np.ndarray) -> av.VideoFrame:
+    """53x37 in 4:2:0 of the first levels: the rows of Y, U and V."""
+    frame = av.VideoFrame(53, 37, "yuv420p")
+    at = 0
+    for plane in frame.planes:
+        here = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        here[:] = levels[at : at + here.size].reshape(here.shape)
+        at += here.size
+    return frame
 
 
 def test_each_frame_gives_one_jpeg_file(files: list[bytes]) -> None:
@@ -102,3 +141,27 @@ def test_fine_colour_survives_the_round_trip() -> None:
     stripes[:, 1::2] = (40, 40, 200)
     back = JpegRoundTrip(10_000_000).bgr(av.VideoFrame.from_ndarray(stripes, format="rgb24"))
     assert np.abs(back[..., ::-1].astype(int) - stripes).mean() < 6
+
+
+@given(st.dictionaries(st.integers(0, 255), st.integers(1, 16)))
+def test_symbols_are_sorted_by_the_length_of_their_code(lengths: dict[int, int]) -> None:
+    ordered = in_ffmpegs_order(lengths)
+    assert sorted(ordered) == sorted(lengths)
+    assert [lengths[symbol] for symbol in ordered] == sorted(lengths.values())
+
+
+def test_the_variance_of_a_picture_is_that_of_its_blocks() -> None:
+    luma = np.random.RandomState(0).randint(0, 256, (32, 48)).astype(np.uint8)
+    of_blocks = luma.reshape(2, 16, 3, 16).astype(float).var((1, 3)).sum()
+    assert variance(luma) == pytest.approx(of_blocks, abs=6 * (1 + 628 / 256))
+    assert variance(luma[:20, :40]) == variance(np.pad(luma[:20, :40], ((0, 12), (0, 8)), mode="edge"))
+
+
+def test_longer_files_give_a_coarser_quantiser() -> None:
+    luma = np.random.RandomState(0).randint(0, 256, (64, 64)).astype(np.uint8)
+    short, long = JpegRate(200_000, 25), JpegRate(200_000, 25)
+    for _ in range(20):
+        short.quantiser(luma), long.quantiser(luma)
+        short.wrote(1000)
+        long.wrote(4000)
+    assert 2 <= short.quantiser(luma) < long.quantiser(luma) <= 31

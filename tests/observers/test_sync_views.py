@@ -69,7 +69,7 @@ def test_a_small_network_looks_through_the_view_its_package_names_and_the_publis
 def test_the_published_network_looks_through_both_of_its_views(root: Path, tmp_path: Path) -> None:
     setup = prepared(root, formula_weights("syncnet", tmp_path), "syncnet")
     assert {key for key, view in seen(setup).items() if view == "syncnet-whole@1"} == OWN
-    assert seen(setup)["lse_c/paper"] == "syncnet-whole-jpeg@3"
+    assert seen(setup)["lse_c/paper"] == "syncnet-whole-jpeg@4"
     assert seen(setup)["lse_c_track/sound"] == "syncnet-track-blazeface@2"
     assert not setup.left_out
     assert not setup.remarks

@@ -271,7 +271,7 @@ def test_cook_toom_is_the_convolution() -> None:
 
 def test_views_are_named_with_their_ids() -> None:
     assert SyncNet.views == {
-        "paper": "syncnet-whole-jpeg@3",
+        "paper": "syncnet-whole-jpeg@4",
         "sound": "syncnet-whole@1",
         "small-whole": "syncnet-small-whole@1",
         "small-face-framed": "syncnet-small-face-framed@1",

@@ -199,4 +199,4 @@ def test_what_the_observer_is_can_be_read_without_torch() -> None:
         "print(observer.identity(('paper', 'face-track'), 'ab'), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["syncnet@2[syncnet-track-blazeface@2,syncnet-whole-jpeg@3]ab", "False"]
+    assert done.stdout.split() == ["syncnet@2[syncnet-track-blazeface@2,syncnet-whole-jpeg@4]ab", "False"]

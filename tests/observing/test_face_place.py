@@ -163,7 +163,7 @@ def test_a_clip_is_told_once_for_all_that_scale_it() -> None:
     found = check_face_place("c", [(SYNCNET, ["paper", "sound"]), (CONFORMER, ["lrs2-112"])], SCENE, ())
     assert found is not None
     assert (
-        "by syncnet-whole-jpeg@3, syncnet-whole@1, conformer-lrs2-112@1; --view conformer=face-framed" in found.message
+        "by syncnet-whole-jpeg@4, syncnet-whole@1, conformer-lrs2-112@1; --view conformer=face-framed" in found.message
     )
 
 

@@ -5,10 +5,13 @@ SyncNetInstance_calc_scores.py of Rudrabha/Wav2Lip and Sxjdwang/TalkLip). ffmpeg
 control at 200 kbit/s for 25 frames/s: the first frames are good, the later ones are coarse, and earlier so for larger
 pictures. The published scores depend on it.
 
-The levels are stretched to the full range as in FFmpeg 5.1 (:mod:`tlbench.media.jpeg_levels`). The scaler that is here
-only unpacks the samples of other layouts than planar YUV, converts RGB to YUV and scales the chroma of 4:1:1, 4:1:0 and
-4:4:0, all in 16 bits and without a change of the range. Grey and what has the full range already need no stretching,
-and go through the scaler as they are.
+The levels are stretched to the full range as in FFmpeg 5.1 (:mod:`tlbench.media.jpeg_levels`), and the chroma of 4:1:1,
+4:1:0 and 4:4:0 is scaled as there (:mod:`tlbench.media.jpeg_chroma`). The scaler that is here only unpacks the samples
+of other layouts than planar YUV and converts RGB to YUV, in 16 bits and without a change of the range. Grey and what
+has the full range already need no stretching, and go through the scaler as they are.
+
+The encoder that is here only gets told the quantiser: which one FFmpeg 5.1 takes depends on the lengths of its files
+(:mod:`tlbench.media.jpeg_rate`, :mod:`tlbench.media.jpeg_length`). At the same quantiser its pictures are the same.
 
 The chroma keeps the video's resolution: ffmpeg takes the encoder's format that loses least
 (``avcodec_find_best_pix_fmt_of_list`` in libavcodec/avcodec.c), which is 4:4:4 also for RGB, grey and 4:4:0.
@@ -26,9 +29,11 @@ import numpy as np
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from tlbench.media.jpeg_length import length_in_ffmpeg_5
 from tlbench.media.jpeg_levels import planar_levels
+from tlbench.media.jpeg_rate import JpegRate
 
-_PLANAR = re.compile(r"yuv(420|422|444)p(9|10|12|14|16)?(le)?")  # 8 bits where none are named
+_PLANAR = re.compile(r"yuvj?4\d\dp(9|10|12|14|16)?(le)?")  # 8 bits where none are named
 DEFAULT_BIT_RATE = 200_000  # bits a second; ffmpeg's AVCodecContext default, libavcodec/options_table.h
 
 
@@ -46,7 +51,7 @@ class JpegRoundTrip:
     """
 
     def __init__(self, bit_rate: int = DEFAULT_BIT_RATE, frames_per_second: int = 25) -> None:
-        self._bit_rate = bit_rate
+        self._rate = JpegRate(bit_rate, frames_per_second)
         self._frames_per_second = frames_per_second
         self._encoder: av.VideoCodecContext | None = None
         self._reformatter = VideoReformatter()  # one for all frames, because it keeps tables
@@ -62,18 +67,21 @@ class JpegRoundTrip:
         picture = self._picture(frame, self._encoder)
         picture.pts, picture.time_base = self._count, Fraction(1, self._frames_per_second)
         self._count += 1
-        return b"".join(bytes(packet) for packet in self._encoder.encode(picture))
+        self._encoder.qmin = self._encoder.qmax = self._rate.quantiser(_samples(picture.planes[0], np.uint8))
+        file = b"".join(bytes(packet) for packet in self._encoder.encode(picture))
+        self._rate.wrote(length_in_ffmpeg_5(file))
+        return file
 
     def _picture(self, frame: av.VideoFrame, encoder: av.VideoCodecContext) -> av.VideoFrame:
         """A new frame in the encoder's size, layout and range."""
         width, height, layout = encoder.width, encoder.height, str(encoder.pix_fmt)
-        if not _is_stretched(frame):
+        picture = av.VideoFrame(width, height, layout)
+        same = (frame.width, frame.height) == (width, height) and jpeg_layout(frame.format) == layout
+        planes = _planes(frame, picture) if same else None
+        if planes is None and not _is_stretched(frame):
             return self._reformatter.reformat(
                 _bare(frame), width, height, layout, interpolation=Interpolation.BICUBIC, threads=1
             )
-        same = (frame.width, frame.height) == (width, height) and jpeg_layout(frame.format) == layout
-        planes = _planes(frame) if same else None
-        picture = av.VideoFrame(width, height, layout)
         for plane, levels in zip(picture.planes, planes or self._unpacked(frame, width, height, layout), strict=True):
             _samples(plane, np.uint8)[:] = levels
         return picture
@@ -92,7 +100,7 @@ class JpegRoundTrip:
         )
         dithered = 8 < max(component.bits for component in frame.format.components) <= 16  # floats have 32
         return [
-            planar_levels(_samples(plane, np.uint16), index, 16, dithered=dithered)
+            planar_levels(_samples(plane, np.uint16), index, 16, _shape(plane), limited=True, dithered=dithered)
             for index, plane in enumerate(deep.planes)
         ]
 
@@ -110,7 +118,6 @@ class JpegRoundTrip:
         encoder = av.CodecContext.create("mjpeg", "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height, encoder.pix_fmt = width, height, layout
-        encoder.bit_rate = self._bit_rate
         if sample_aspect is not None:
             encoder.sample_aspect_ratio = sample_aspect
         encoder.framerate = Fraction(self._frames_per_second)
@@ -119,16 +126,32 @@ class JpegRoundTrip:
         return encoder
 
 
-def _planes(frame: av.VideoFrame) -> list[np.ndarray] | None:
-    """Y, U and V of a frame of limited planar YUV in the full range, uint8; None for other layouts."""
+def _planes(frame: av.VideoFrame, picture: av.VideoFrame) -> list[np.ndarray] | None:
+    """Y, U and V in the full range, uint8, in the sizes of ``picture``, of a frame of planar YUV.
+
+    None for other layouts, and if neither the range nor the size of a plane changes.
+    """
     planar = _PLANAR.fullmatch(frame.format.name)
     if planar is None:
         return None
-    bits = int(planar[2] or 8)
+    limited = _is_stretched(frame)
+    if not limited and all(_shape(plane) == _shape(wanted) for plane, wanted in _pairs(frame, picture)):
+        return None
+    bits = int(planar[1] or 8)
     kind = np.uint8 if bits == 8 else np.uint16
     return [
-        planar_levels(_samples(plane, kind), index, bits, dithered=bits > 8) for index, plane in enumerate(frame.planes)
+        planar_levels(_samples(plane, kind), index, bits, _shape(wanted), limited=limited, dithered=bits > 8)
+        for index, (plane, wanted) in enumerate(_pairs(frame, picture))
     ]
+
+
+def _pairs(frame: av.VideoFrame, picture: av.VideoFrame) -> Iterator[tuple[VideoPlane, VideoPlane]]:
+    return zip(frame.planes, picture.planes, strict=True)
+
+
+def _shape(plane: VideoPlane) -> tuple[int, int]:
+    """Height and width."""
+    return plane.height, plane.width
 
 
 def _is_stretched(frame: av.VideoFrame) -> bool:

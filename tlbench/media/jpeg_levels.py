@@ -2,7 +2,8 @@
 
 Video has luma from 16 to 235 and chroma from 16 to 240, JPEG the full range. The scalers of later FFmpeg releases give
 half of the chroma samples the next level, so this does not depend on the FFmpeg that is here. Every rule was compared
-with ``ffmpeg -pix_fmt yuvj444p`` and the like of 5.1.9: all samples are equal.
+with ``ffmpeg -pix_fmt yuvj444p`` and the like of 5.1.9: all samples are equal. Chroma is made wider before its range
+changes, and taller after that (:mod:`tlbench.media.jpeg_chroma`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+
+from tlbench.media.jpeg_chroma import taller, wider
 
 # lumRangeToJpeg_c and chrRangeToJpeg_c, libswscale/swscale.c: highest 15-bit sample, factor, offset, shift
 _LUMA, _CHROMA = (30189, 19077, 39057361, 14), (30775, 4663, 9289992, 12)
@@ -30,40 +33,56 @@ _DITHER = np.array(
 _DITHER_COLUMN = (0, 0, 3)  # of Y, U and V: where a row begins in the matrix, vscale.c
 
 
-def planar_levels(samples: np.ndarray, plane: int, bits: int, *, dithered: bool) -> np.ndarray:
+def planar_levels(
+    samples: np.ndarray, plane: int, bits: int, shape: tuple[int, int], *, limited: bool, dithered: bool
+) -> np.ndarray:
     """(height, width) uint8: one plane of planar YUV.
 
     Parameters
     ----------
-    samples : (height, width) uint8 or uint16
+    samples : (h, w) uint8 or uint16
     plane : int
         0, 1 or 2 for Y, U and V.
     bits : int
         Of a sample, 8 to 16.
+    shape : (int, int)
+        Height and width of the result. The chroma of 4:1:1, 4:1:0 and 4:4:0 has fewer samples, 8 to 12 bits each.
+    limited : bool
+        Whether the samples have the limited range.
     dithered : bool
         Whether they are rounded by the matrix, as samples are that had 9 to 16 bits in the video.
     """
-    table = _table(plane > 0, bits)
-    if not dithered:
-        of_level = _levels(table + _HALF)
-        return np.take(of_level, samples)
-    rows, columns = np.arange(samples.shape[0]) & 7, (np.arange(samples.shape[1]) + _DITHER_COLUMN[plane]) & 7
     inside = np.minimum(samples, 2**bits - 1)  # the two bytes of a sample can say more
-    return _levels(table[inside] + _DITHER[np.ix_(rows, columns)])
+    if samples.shape == shape:
+        table = _table(plane > 0, bits, limited)
+        return _levels(table[inside] + _rounding(shape, plane)) if dithered else np.take(_levels(table + _HALF), inside)
+    wide = wider(inside, shape[1], bits)
+    if limited:
+        wide = _in_full_range(wide, chroma=True)
+    rounding = _rounding(shape, plane) if dithered else np.full(shape, _HALF)
+    if wide.shape == shape:
+        return _levels(wide + rounding)
+    return taller(wide, rounding, exact_rows=1 if samples.shape[1] < shape[1] else 2)  # 4:1:0 becomes 4:2:0
 
 
 @cache
-def _table(chroma: bool, bits: int) -> np.ndarray:
+def _table(chroma: bool, bits: int, limited: bool) -> np.ndarray:
     """(2**bits,): the 15-bit sample in the full range of each sample."""
     samples = np.arange(2**bits)
     samples = samples << (15 - bits) if bits < 16 else samples >> 1
-    return _in_full_range(samples, chroma=chroma)
+    return _in_full_range(samples, chroma=chroma) if limited else samples
 
 
 def _in_full_range(samples: np.ndarray, *, chroma: bool) -> np.ndarray:
     highest, factor, offset, shift = _CHROMA if chroma else _LUMA
     shifted: np.ndarray = (np.minimum(samples, highest) * factor - offset) >> shift
     return shifted
+
+
+def _rounding(shape: tuple[int, int], plane: int) -> np.ndarray:
+    """(height, width): what the matrix adds to each sample."""
+    rows, columns = np.arange(shape[0]) & 7, (np.arange(shape[1]) + _DITHER_COLUMN[plane]) & 7
+    return np.asarray(_DITHER[np.ix_(rows, columns)])
 
 
 def _levels(rounded: np.ndarray) -> np.ndarray:
