@@ -52,11 +52,21 @@ class RealSet:
         """Whether it is the references of the scored clips."""
         return self.mark == PAIRED
 
-    def to_observe(self, clips: Sequence[Clip], part: slice) -> list[Clip]:
-        """The real videos as clips whose generated video they are; ``part`` is which of a folder's."""
+    def to_observe(self, clips: Sequence[Clip], part: slice) -> tuple[dict[str, Clip], list[Clip]]:
+        """The real videos as clips whose generated video they are; ``part`` is which of a folder's.
+
+        Those that are references of ``clips`` come by the id of the first such clip, with which they are decoded; the
+        others follow.
+        """
         if self.paired:
-            return [replace(clip, generated=clip.reference) for clip in clips if clip.reference is not None]
-        return list(self.clips[part])
+            return {one.id: replace(one, generated=one.reference) for one in clips if one.reference is not None}, []
+        others = {clip.generated.resolve(): clip for clip in self.clips[part] if clip.generated is not None}
+        of_clips = {}
+        for one in clips:
+            real = None if one.reference is None else others.pop(one.reference.resolve(), None)
+            if real is not None:
+                of_clips[one.id] = Clip(real.id, one.reference, one.reference)
+        return of_clips, list(others.values())
 
 
 def real_rule(real: RealSet) -> str:
