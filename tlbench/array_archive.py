@@ -70,10 +70,23 @@ def read_array(archive: ZipFile, name: str, most_bytes: int) -> np.ndarray:
     KeyError, ValueError, OSError, BadZipFile
         If it is not there, is too large, or is damaged.
     """
-    info = archive.getinfo(name)
-    if info.file_size > most_bytes:
-        raise ValueError(f"{name:.60} has {info.file_size:,} bytes, at most {most_bytes:,} are read")
+    info = _of_size(archive, name, most_bytes)
     with damage_as_bad_zip(), archive.open(info) as member:
         shape, by_columns, dtype = check_array(member, info)
         content = member.read()
     return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")
+
+
+def read_shape(archive: ZipFile, name: str, most_bytes: int) -> tuple[int, ...]:
+    """The shape of an array of an archive, from its header. Parameters and errors as of :func:`read_array`."""
+    info = _of_size(archive, name, most_bytes)
+    with damage_as_bad_zip(), archive.open(info) as member:
+        return check_array(member, info)[0]
+
+
+def _of_size(archive: ZipFile, name: str, most_bytes: int) -> ZipInfo:
+    """A member that may be read. Raises KeyError or ValueError."""
+    info = archive.getinfo(name)
+    if info.file_size > most_bytes:
+        raise ValueError(f"{name:.60} has {info.file_size:,} bytes, at most {most_bytes:,} are read")
+    return info

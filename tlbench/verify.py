@@ -31,6 +31,7 @@ from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence, first_not_finite
 from tlbench.observing.face_boxes import BoxRule, load_detector
 from tlbench.observing.lip_reader import LipReader
+from tlbench.observing.loaded_observers import LoadedObservers
 from tlbench.observing.observer import Observer
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import capability, observer_class, trained_view
@@ -248,8 +249,8 @@ def original_check(
         else:
             clips = control_clips(load_dataset(dataset, data_root, limit=limit).clips, "ground-truth", None)
         runners = [
-            ObserverRunner(Plan((plan,), BoxRule(), folder / side), loaded)
-            for side, loaded in (("original", {kind.name: other}), ("ours", {}))
+            ObserverRunner(Plan((plan,), BoxRule(), folder / side), LoadedObservers(given))
+            for side, given in (("original", {kind.name: other}), ("ours", {}))
         ]
         found: list[OriginalDifference] = []
         reason = "there is no clip"

@@ -88,7 +88,11 @@ def test_compare_shows_the_difference_and_how_it_was_made() -> None:
         (replace(score(22, 2), without_each=(), group_sizes=()), 24, "too few clips for groups"),
         (replace(score(22, 2), value=None, low=None, high=None, reason="nothing"), 24, r"b has none \(nothing\)"),
         (score(22, 2), 20, "has clips or real videos that the other has not"),
-        (replace(score(22, 2), protocol=replace(PROTOCOL, rule="real=abc")), 24, "no metric with the same protocol"),
+        (
+            replace(score(22, 2), protocol=replace(PROTOCOL, rule="real=abc")),
+            24,
+            r"fid/sound differs in rule \(real=paired, real=abc\)",
+        ),
     ],
 )
 def test_numbers_of_other_sets_are_not_compared(other: SetScore, clips: int, said: str) -> None:

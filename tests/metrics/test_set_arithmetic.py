@@ -17,7 +17,7 @@ from tlbench.metrics.jackknife import (
     jackknife_interval,
     jackknife_p_value,
 )
-from tlbench.metrics.kernel_distance import MOST_CLIPS, KernelSums, chosen_clips, kernel_sums
+from tlbench.metrics.kernel_distance import MOST_CLIPS, GivenFeatures, KernelSums, chosen_clips, kernel_sums
 from tlbench.metrics.moments import MomentTally
 
 DIMS = 12
@@ -116,6 +116,10 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
 # KID
 
 
+def sums_of(generated: list[np.ndarray], real: list[np.ndarray], *, paired: bool) -> KernelSums:
+    return kernel_sums(GivenFeatures(generated), GivenFeatures(real), paired=paired)
+
+
 def plain_kid(x: np.ndarray, y: np.ndarray) -> float:
     """The unbiased estimator over all pairs, as its definition says."""
 
@@ -129,7 +133,7 @@ def plain_kid(x: np.ndarray, y: np.ndarray) -> float:
 @pytest.mark.parametrize("paired", [True, False])
 def test_kid_is_the_unbiased_estimator_over_all_frames(paired: bool) -> None:
     generated, real = clips(1, [4, 1, 7], 0.2), clips(2, [5, 3, 2])
-    sums = kernel_sums(generated, real, paired=paired)
+    sums = sums_of(generated, real, paired=paired)
     assert sums.value() == pytest.approx(plain_kid(np.concatenate(generated), np.concatenate(real)), rel=1e-12)
 
 
@@ -148,13 +152,13 @@ def test_kid_equals_that_of_torch_fidelity_over_one_subset_of_all_frames() -> No
         kid_kernel_poly_coef0=1,
         verbose=False,
     )[original.KEY_METRIC_KID_MEAN]
-    assert kernel_sums(generated, real, paired=False).value() == pytest.approx(theirs, rel=1e-9)
+    assert sums_of(generated, real, paired=False).value() == pytest.approx(theirs, rel=1e-9)
 
 
 def test_a_resample_makes_no_pairs_of_two_copies_of_one_clip() -> None:
     """Clip 0 twice, clip 1 never, clip 2 once: held against the pairs one by one."""
     generated, real = clips(5, [3, 2, 4], 0.2), clips(6, [2, 3, 3])
-    sums = kernel_sums(generated, real, paired=True)
+    sums = sums_of(generated, real, paired=True)
     copies = [0, 0, 2]
 
     def pairs(left: list[np.ndarray], right: list[np.ndarray], across: bool) -> list[float]:
@@ -176,7 +180,7 @@ def test_a_resample_makes_no_pairs_of_two_copies_of_one_clip() -> None:
 
 
 def test_the_interval_of_kid_is_seeded_and_holds_the_value() -> None:
-    sums = kernel_sums(clips(7, [5] * 12, 0.4), clips(8, [5] * 12), paired=True)
+    sums = sums_of(clips(7, [5] * 12, 0.4), clips(8, [5] * 12), paired=True)
     ends = sums.interval(0.95, 999, 0)
     assert ends is not None
     value = sums.value()
@@ -187,12 +191,12 @@ def test_the_interval_of_kid_is_seeded_and_holds_the_value() -> None:
 
 
 def test_kid_of_too_little_has_no_value_or_no_interval() -> None:
-    one = kernel_sums(clips(1, [1]), clips(2, [1]), paired=True)
+    one = sums_of(clips(1, [1]), clips(2, [1]), paired=True)
     assert one.value() is None
     assert one.interval(0.95, 100, 0) is None
-    assert kernel_sums(clips(1, [4]), clips(2, [4]), paired=True).interval(0.95, 100, 0) is None
+    assert sums_of(clips(1, [4]), clips(2, [4]), paired=True).interval(0.95, 100, 0) is None
     with pytest.raises(ValueError, match="1 clips can't be paired with 2"):
-        kernel_sums(clips(1, [2]), clips(2, [2, 2]), paired=True)
+        sums_of(clips(1, [2]), clips(2, [2, 2]), paired=True)
 
 
 def test_more_clips_than_kid_takes_are_chosen_by_seed() -> None:
@@ -204,8 +208,8 @@ def test_more_clips_than_kid_takes_are_chosen_by_seed() -> None:
 
 
 def test_kernel_sums_do_not_mind_how_frames_are_cut_into_clips() -> None:
-    whole = kernel_sums([np.concatenate(clips(1, [4, 6]))], [np.concatenate(clips(2, [3, 5]))], paired=False)
-    cut = kernel_sums(clips(1, [4, 6]), clips(2, [3, 5]), paired=False)
+    whole = sums_of([np.concatenate(clips(1, [4, 6]))], [np.concatenate(clips(2, [3, 5]))], paired=False)
+    cut = sums_of(clips(1, [4, 6]), clips(2, [3, 5]), paired=False)
     assert isinstance(cut, KernelSums)
     assert cut.value() == pytest.approx(whole.value(), rel=1e-12)
 

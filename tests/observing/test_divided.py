@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,24 @@ def test_an_observer_without_a_network_computes_where_it_is_decoded(desk: Path) 
     assert [sorted(job.evidence) for job in jobs] == [["pixels"]]
     assert [sorted(job.states) for job in jobs] == [["slow"]]
     assert list(desk.glob("cropped-*"))
+
+
+def test_real_videos_of_a_set_are_divided_like_their_clips(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = importlib.import_module("slow_plugin.observer").Slow
+    monkeypatch.setattr(slow, "of_sets", True)
+    (clip, *_) = clips(desk)
+    own = replace(clip, generated=desk / "third.mp4")
+    write_clip(desk / "third.mp4", frames=4)
+    real = {clip.id: replace(clip, generated=clip.reference)}
+    whole, _ = Worker(replace(plan(desk, "one"), real=real), "nowhere").observe([own])
+    assert whole is not None
+    both = replace(plan(desk, "two"), real=real)
+    (seen, _), jobs = DecodeWorker(both, "nowhere").decode([own])
+    assert seen is None
+    parts, _ = ComputeWorker(both, "nowhere").compute(pickle.loads(pickle.dumps(jobs)))
+    assert parts is not None
+    assert as_text(parts) == as_text(whole)
+    of_set = [one.real for one in (*whole, *parts) if one.real is not None]
+    assert [sorted(one.evidence) for one in of_set] == [["slow"], ["slow"]]
+    assert as_text(of_set[1:]) == as_text(of_set[:1])
+    assert of_set[0].info.generated_sha256 == of_set[0].info.reference_sha256

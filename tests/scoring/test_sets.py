@@ -33,6 +33,7 @@ from tlbench.scoring.result_file import load_result
 from tlbench.scoring.score import score, score_folders
 from tlbench.scoring.score_shard import score_shard
 from tlbench.scoring.set_scores import SetScore, set_scores
+from tlbench.scoring.setup import prepare
 from tlbench.scoring.shard import Shard
 from tlbench.statistics import IntervalSettings
 from tlbench.tables.result_table import render
@@ -412,3 +413,77 @@ def test_ground_truth_has_the_number_between_two_halves_of_itself(tmp_path: Path
     (fid, _) = scores_of(written(tmp_path / "b.zip", dict(few)))
     assert fid.value is None
     assert fid.reason == "these are the real videos, and it needs 2,048 frames in each half of them"
+
+
+def test_the_real_videos_from_a_folder_are_ground_truth_under_any_name(tmp_path: Path) -> None:
+    """The distance of a set to itself is 0, which would be printed as the ceiling of a perfect system."""
+    path = tmp_path / "a.zip"
+    own = [real for _, real in made_features(10, 420).values()]
+    with FeatureWriter(path) as writer:
+        for number, features in enumerate(own):
+            writer.write("generated", "inception", f"clip {number}", features)
+            writer.write("real", "inception", f"other {9 - number}", features)
+    wanted = (outline("fid", "0" * 12), outline("kid", "0" * 12))
+    for found in scores_of(path, wanted=wanted):
+        assert found.of_halves
+        assert found.value == found.ceiling
+        assert found.value is not None
+        assert found.value > 0
+
+
+def test_the_features_of_a_clip_are_read_once_and_again_only_for_pairs_of_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: dict[str, int] = {}
+    read = FeatureReader.read
+
+    def counted(reader: FeatureReader, side: Any, observer: str, clip_id: str) -> np.ndarray:
+        reads[f"{side} {clip_id}"] = reads.get(f"{side} {clip_id}", 0) + 1
+        return read(reader, side, observer, clip_id)
+
+    monkeypatch.setattr(FeatureReader, "read", counted)
+    path = written(tmp_path / "a.zip", dict(made_features(10, 420)))
+    scores_of(path, wanted=(outline("fid"),))
+    assert len(reads) == 20
+    assert set(reads.values()) == {1}
+    reads.clear()
+    scores_of(path, wanted=(outline("kid"), outline("fid")))
+    # KID: 4,209 frames are two blocks of a side. Each clip is in one of them and is held against the blocks from its
+    # own on; a generated clip also against the two of the real side, in which a real clip is once more.
+    assert max(count for name, count in reads.items() if name.startswith("generated")) == 1 + 1 + 2 + 2
+    assert max(count for name, count in reads.items() if name.startswith("real")) == 1 + 1 + 2 + 1
+
+
+def test_statistics_leave_out_what_they_can_not_give_and_few_frames_are_refused(desk: Path) -> None:
+    mean, covariance = np.zeros(2048), np.eye(2048)
+    np.savez("many.npz", mu=mean, sigma=covariance, n=np.array(5000))
+    np.savez("few.npz", mu=mean, sigma=covariance, n=np.array(100))
+    with pytest.raises(TlbenchError, match=r"few\.npz: it is of 100 frames and FID needs 2,048; pass a folder"):
+        scored(replace(MEASURED, real=Path("few.npz")), "two")
+    measured = replace(MEASURED, metrics=("fid", "kid", "fvd"), real=Path("many.npz"))
+    setup = prepare(DATA.load(Path("gen")), measured, options=RunOptions(device="cpu"))
+    assert list(setup.left_out) == [
+        "KID left out: --real many.npz: KID needs features, which statistics are not",
+        "FVD left out: --real many.npz: its mean has 2,048 numbers and FVD is of 400, so it is of another network",
+    ]
+    assert [metric.name for metric in setup.sets] == ["fid"]
+    assert [plan.name for plan in setup.plan.observers] == ["inception"]
+
+
+def test_a_folder_with_a_broken_link_or_two_videos_of_one_name_is_refused_at_once(desk: Path) -> None:
+    shutil.copytree("refs", "doubled")
+    shutil.copy("refs/b.mp4", "doubled/b.avi")
+    with pytest.raises(TlbenchError, match=r"--real doubled: b\.avi and b\.mp4 are both b; keep one of them"):
+        real_set(Path("doubled"))
+    if sys.platform != "win32":
+        shutil.copytree("refs", "linked")
+        Path("linked/z.mp4").symlink_to("nowhere.mp4")
+        with pytest.raises(TlbenchError, match=r"--real linked: z\.mp4 can't be read \(No such file or directory\)"):
+            real_set(Path("linked"))
+
+
+def test_the_view_of_a_column_can_be_chosen_by_the_frames(desk: Path) -> None:
+    measured = replace(MEASURED, views={"inception": "auto"})
+    setup = prepare(DATA.load(Path("gen")), measured, options=RunOptions(device="cpu"))
+    assert [plan.views for plan in setup.plan.observers if plan.name == "inception"] == [("whole-frame",)]
+    assert any(line.startswith("--view inception=auto: whole-frame") for line in setup.remarks)

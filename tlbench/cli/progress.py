@@ -118,6 +118,9 @@ class ScoreProgress(_Drawn):
         clip = observation.clip.id
         for line in dict.fromkeys(str(error) for error in observation.failures.values()):
             self.say(f"not scored: {line}" if line.startswith(f"clip {clip}:") else f"not scored: clip {clip}: {line}")
+        real = None if observation.real is None else observation.real.failures
+        for line in dict.fromkeys(str(error) for error in (real or {}).values()):
+            self.say(f"not in the real set: {line}")
         self._cached += observation.from_cache
 
 

@@ -324,12 +324,18 @@ def _comparable_sets(
     return compared, left_out
 
 
+def _protocol(result: Result, key: str) -> Protocol | None:
+    """Of a metric or of a number of the set; None if the result has none."""
+    of_sets = {score.metric.key: score.protocol for score in result.sets}
+    return result.protocols.get(key) or of_sets.get(key)
+
+
 def _first_reason(a: Result, b: Result, left_out: Sequence[NotComparable]) -> str:
     for item in left_out:
         if item.reason:
             return f": {item.key}: {item.reason}"
-        if item.key in a.protocols and item.key in b.protocols:
-            x, y = a.protocols[item.key], b.protocols[item.key]
+        x, y = (_protocol(result, item.key) for result in (a, b))
+        if x is not None and y is not None:
             fields = (f"{f} ({getattr(x, f) or 'none'}, {getattr(y, f) or 'none'})" for f in differing_fields([x, y]))
             return f": {item.key} differs in {', '.join(fields)}; score both with the same settings"
     return "; score both with the same metrics"

@@ -10,6 +10,7 @@ computed twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,11 +23,34 @@ _FRAMES_AT_ONCE = 4096  # of one side in a product: 67 MB of features in float64
 
 
 class ClipFeatures(Protocol):
-    """The features of each clip, (frames, d) float32: a list of arrays, or what reads one when it is asked for it."""
+    """The features of each clip, (frames, d) float32: :class:`GivenFeatures`, or what reads one when it is asked for.
+
+    ``frames`` is the number of frames of each.
+    """
+
+    @property
+    def frames(self) -> Sequence[int]: ...
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, clip: int, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class GivenFeatures:
+    """Features that are in memory."""
+
+    clips: Sequence[np.ndarray]
+
+    @property
+    def frames(self) -> Sequence[int]:
+        return [len(clip) for clip in self.clips]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, clip: int, /) -> np.ndarray:
+        return self.clips[clip]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +151,7 @@ def kernel_sums(generated: ClipFeatures, real: ClipFeatures, *, paired: bool) ->
     ----------
     generated, real : ClipFeatures
         Of at most :data:`MOST_CLIPS` clips a side. No more than :data:`_FRAMES_AT_ONCE` frames and a clip are taken at
-        once, and every clip several times.
+        once, so a clip is taken again for every so many frames of the other clips.
     paired : bool
         Whether clip i of both is one clip.
 
@@ -138,7 +162,7 @@ def kernel_sums(generated: ClipFeatures, real: ClipFeatures, *, paired: bool) ->
     """
     if paired and len(generated) != len(real):
         raise ValueError(f"kernel_sums: {len(generated)} clips can't be paired with {len(real)}")
-    frames = [np.array([len(side[clip]) for clip in range(len(side))], np.int64) for side in (generated, real)]
+    frames = [np.array(side.frames, np.int64) for side in (generated, real)]
     return KernelSums(
         _within(generated, frames[0]),
         _within(real, frames[1]),
@@ -172,20 +196,18 @@ def _mean_within(times: np.ndarray, sums: np.ndarray, frames: np.ndarray) -> np.
 
 def _within(clips: ClipFeatures, frames: np.ndarray) -> np.ndarray:
     """The sums between the clips of one set; on the diagonal without the pairs of a frame with itself."""
-    sums = _between(clips, clips, frames, only_above=True)
+    sums = _between(clips, clips, frames, of_one_set=True)
     sums += np.triu(sums, 1).T
-    for clip in range(len(clips)):
-        own = clips[clip].astype(np.float64)
-        sums[clip, clip] -= float(_kernel((own**2).sum(axis=1), own.shape[1]).sum())
     return sums
 
 
 def _between(
-    left: ClipFeatures, right: ClipFeatures, right_frames: np.ndarray, *, only_above: bool = False
+    left: ClipFeatures, right: ClipFeatures, right_frames: np.ndarray, *, of_one_set: bool = False
 ) -> np.ndarray:
     """(left clips, right clips) float64: the kernel's sum over the pairs of frames of two clips.
 
-    ``right_frames`` is the number of frames of each right clip. ``only_above``: below the diagonal there is 0.
+    ``right_frames`` is the number of frames of each right clip. ``of_one_set``: both are the same clips, so there is 0
+    below the diagonal, and no pair of a frame with itself on it.
     """
     sums = np.zeros((len(left), len(right)))
     step = max(1, _FRAMES_AT_ONCE // max(1, int(right_frames.max(initial=1))))
@@ -193,10 +215,13 @@ def _between(
         end = min(start + step, len(right))
         frames = np.concatenate([right[clip] for clip in range(start, end)]).astype(np.float64)
         starts = np.cumsum([0, *right_frames[start : end - 1]])
-        for clip in range(min(end, len(left)) if only_above else len(left)):
-            values = _kernel(left[clip].astype(np.float64) @ frames.T, frames.shape[1]).sum(axis=0)
+        for clip in range(min(end, len(left)) if of_one_set else len(left)):
+            own = left[clip].astype(np.float64)
+            values = _kernel(own @ frames.T, frames.shape[1]).sum(axis=0)
             sums[clip, start:end] = np.add.reduceat(values, starts)
-    return np.triu(sums) if only_above else sums
+            if of_one_set and clip >= start:
+                sums[clip, clip] -= float(_kernel((own**2).sum(axis=1), own.shape[1]).sum())
+    return np.triu(sums) if of_one_set else sums
 
 
 def _kernel(products: np.ndarray, dims: int) -> np.ndarray:

@@ -60,6 +60,12 @@ class MomentTally:
             return NotImplemented
         return self
 
+    def less(self, part: MomentTally) -> MomentTally:
+        """The moments without those of a part of the vectors."""
+        if not part.count:
+            return self
+        return MomentTally(self.count - part.count, self.total - part.total, self.outer - part.outer)
+
     @property
     def mean(self) -> np.ndarray | None:
         """(d,) float64; None for an empty tally."""
@@ -71,3 +77,29 @@ class MomentTally:
         if self.count < 2:
             return None
         return (self.outer - np.outer(self.total, self.total / self.count)) / (self.count - 1)
+
+
+class MomentSum:
+    """Adds tallies up in place, with the numbers of :class:`MomentTally`'s addition and without its copies."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._total: np.ndarray | None = None
+        self._outer: np.ndarray | None = None
+
+    def add(self, own: MomentTally) -> None:
+        """Raises ValueError if the number of features is another."""
+        self._count += own.count
+        if self._total is None or self._outer is None:
+            self._total, self._outer = own.total.copy(), own.outer.copy()
+            return
+        if len(own.total) != len(self._total):
+            raise ValueError(f"MomentSum: {len(own.total)} features can't be added to {len(self._total)}")
+        self._total += own.total
+        self._outer += own.outer
+
+    def tally(self) -> MomentTally:
+        """The sum, which must not be added to any more; that of nothing has one feature."""
+        if self._total is None or self._outer is None:
+            return MomentTally.empty(1)
+        return MomentTally(self._count, self._total, self._outer)

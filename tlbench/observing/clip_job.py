@@ -27,6 +27,10 @@ class ClipJob:
     plan : Plan
     needs : dict of str to Needs
         Of each observer of the plan.
+    generated, reference : VideoReader or None
+        Of the two videos, once they are opened.
+    real : ClipJob or None
+        The real video as a clip of its own, for numbers of a set.
     keys : dict of str to dict
         Cache keys of the observers that still have to see the clip.
     states : dict of str to ClipState
@@ -49,6 +53,7 @@ class ClipJob:
     needs: Mapping[str, Needs]
     generated: VideoReader | None = None
     reference: VideoReader | None = None
+    real: ClipJob | None = None
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     states: dict[str, ClipState] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
@@ -59,6 +64,11 @@ class ClipJob:
     view_findings: list[Finding] = field(default_factory=list)
     frames: int | None = None
     cached: int = 0
+
+    @property
+    def to_compute(self) -> bool:
+        """Whether an observer still has to compute, for the clip or for its real video."""
+        return bool(self.states) or (self.real is not None and self.real.to_compute)
 
     def fail(self, name: str, error: ClipError) -> None:
         self.failures.setdefault(name, error)

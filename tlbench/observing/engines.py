@@ -22,6 +22,7 @@ from typing import TypeVar
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
+from tlbench.observing.loaded_observers import LoadedObservers
 from tlbench.observing.matrix_product import mkl_branch, processor
 from tlbench.observing.plan import Plan
 from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
@@ -47,7 +48,12 @@ def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
 
 
 def observe(
-    plan: Plan, clips: Sequence[Clip], workers: int = 1, engine: str = "local", ray: RayOptions = DEFAULT_RAY
+    plan: Plan,
+    clips: Sequence[Clip],
+    workers: int = 1,
+    engine: str = "local",
+    ray: RayOptions = DEFAULT_RAY,
+    loaded: LoadedObservers | None = None,
 ) -> Iterator[Observation]:
     """Observe clips on an engine, and yield what the observers say of each, in the order of ``clips``.
 
@@ -61,6 +67,8 @@ def observe(
         ``local`` or ``ray``.
     ray : RayOptions
         Of the engine ``ray``.
+    loaded : LoadedObservers, optional
+        Keeps the observers that this process loads for the next call; by default they are kept as long as this one.
 
     Raises
     ------
@@ -77,8 +85,8 @@ def observe(
     if engine != "local":
         raise TlbenchError(f"no engine {engine!r}; there are local and ray")
     if workers == 1:
-        return _to_the_end(_in_this_process(plan, clips), len(clips))
-    return _to_the_end(_recalled_first(plan, clips, workers), len(clips))
+        return _to_the_end(_in_this_process(plan, clips, loaded), len(clips))
+    return _to_the_end(_recalled_first(plan, clips, workers, loaded), len(clips))
 
 
 def _to_the_end(observations: Iterator[Observation], clips: int) -> Iterator[Observation]:
@@ -109,7 +117,9 @@ def _long_lived_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _recalled_first(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator[Observation]:
+def _recalled_first(
+    plan: Plan, clips: Sequence[Clip], workers: int, loaded: LoadedObservers | None
+) -> Iterator[Observation]:
     """Look the clips up in the cache, and start processes at the first one for which something must be computed."""
     runner = ObserverRunner(plan)
     waiting = iter(clips)
@@ -122,14 +132,14 @@ def _recalled_first(plan: Plan, clips: Sequence[Clip], workers: int) -> Iterator
             continue
         rest = chain([clip], waiting)
         if len(clips) - done == 1:
-            yield from _in_this_process(plan, rest)
+            yield from _in_this_process(plan, rest, loaded)
         else:
             yield from _in_processes(plan, rest, workers)
 
 
-def _in_this_process(plan: Plan, clips: Iterable[Clip]) -> Iterator[Observation]:
+def _in_this_process(plan: Plan, clips: Iterable[Clip], loaded: LoadedObservers | None) -> Iterator[Observation]:
     limit_threads(plan)
-    runner = ObserverRunner(plan)
+    runner = ObserverRunner(plan, loaded)
     for batch in batches(clips, runner.clips_per_batch):
         yield from runner.observe(batch)
 

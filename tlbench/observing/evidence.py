@@ -88,6 +88,8 @@ class Observation:
     processor : str
         The type of the processor, if another machine may have computed for the clip; empty if it was this one, or if
         nothing was computed.
+    real : Observation or None
+        Of the clip's real video as a clip of its own, by the observers of sets, if the plan names it.
     """
 
     clip: Clip
@@ -97,6 +99,7 @@ class Observation:
     findings: tuple[Finding, ...] = ()
     cached: int = 0
     processor: str = ""
+    real: Observation | None = None
 
     @property
     def from_cache(self) -> bool:

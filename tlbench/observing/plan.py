@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tlbench.datasets.clip import Clip
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import Needs, Observer, StartClip
 from tlbench.observing.registry import observer_class
@@ -53,7 +55,11 @@ class ObserverPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The observers of a run and how they are run. Can be sent to another process."""
+    """The observers of a run and how they are run. Can be sent to another process.
+
+    ``real`` are real videos that observers of sets see as well, by the id of the clip that is generated from them: each
+    a clip whose generated video is the other's reference, so that it is decoded once for both.
+    """
 
     observers: tuple[ObserverPlan, ...]
     boxes: BoxRule
@@ -62,3 +68,10 @@ class Plan:
     threads: int | None = None  # of the matrix library in each process; None for its default
     expected: Expected = field(default_factory=Expected)  # of every clip, for the checks
     excused: frozenset[str] = frozenset()  # codes of errors that are intended, as in a control: the clip is scored
+    real: Mapping[str, Clip] = field(default_factory=dict)
+
+    @property
+    def of_set(self) -> Plan:
+        """The plan by which real videos are observed: by observers of sets alone, and none of their errors excused."""
+        own = tuple(plan for plan in self.observers if observer_class(plan.name).of_sets)
+        return replace(self, observers=own, excused=frozenset(), real={})

@@ -96,7 +96,7 @@ class DecodeWorker(OnNode):
         may say what to crop, do not fit.
         """
         jobs, messages = with_messages(self.cropping.look, clips)
-        if any(job.states for job in jobs):
+        if any(job.to_compute for job in jobs):
             return (None, messages), jobs
         seen, more = with_messages(self.cropping.finish, jobs)
         return (seen, [*messages, *more]), []

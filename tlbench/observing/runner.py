@@ -8,33 +8,37 @@ that is killed continues where it stopped.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError
-from tlbench.media.video_reader import DECODING, KEPT_VIDEO_BYTES, FrameChunk, VideoReader
+from tlbench.media.video_reader import DECODING, KEPT_VIDEO_BYTES, VideoReader
 from tlbench.observing.cache import Cache, content_sha256
 from tlbench.observing.clip_checker import ClipChecker
 from tlbench.observing.clip_checks import ClipChecks
 from tlbench.observing.clip_job import ClipJob, needs_guides, needs_search
 from tlbench.observing.evidence import Evidence, Observation, check_finite, first_not_finite
-from tlbench.observing.guides import GuideFinder, Guides
-from tlbench.observing.observer import ClipChunk, Observer, StartClip
+from tlbench.observing.guides import GuideFinder
+from tlbench.observing.loaded_observers import LoadedObservers
+from tlbench.observing.observer import StartClip
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class
+from tlbench.observing.showing import Showing, show
 
 
 class ObserverRunner:
     """The observers of a plan in one process. Each observer is loaded once, when a clip first needs it.
 
-    Its two halves, :meth:`look` and :meth:`finish`, can be in two processes.
+    Its two halves, :meth:`look` and :meth:`finish`, can be in two processes. The real videos that the plan names are
+    observed with their clips, by the observers of sets alone.
 
     Parameters
     ----------
     plan : Plan
-    loaded : mapping of str to Observer, optional
-        Observers, by name, that take the place of those that would be loaded.
+    loaded : LoadedObservers, optional
+        Where observers are kept; by default as long as this runner is.
     croppers : mapping of str to callable, optional
         What starts clips for the observers, by name, that compute in another process: see :meth:`Observer.cropper`.
     """
@@ -42,7 +46,7 @@ class ObserverRunner:
     def __init__(
         self,
         plan: Plan,
-        loaded: Mapping[str, Observer] | None = None,
+        loaded: LoadedObservers | None = None,
         croppers: Mapping[str, StartClip] | None = None,
     ) -> None:
         self.plan = plan
@@ -51,7 +55,8 @@ class ObserverRunner:
         self._needs = {o.name: o.needs for o in plan.observers}
         self._guides = GuideFinder(plan, self._needs)
         self._checker = ClipChecker(plan, self._needs, self._guides)
-        self._loaded: dict[str, Observer] = dict(loaded or {})
+        self._loaded = loaded or LoadedObservers()
+        self._of_set = ObserverRunner(plan.of_set, self._loaded, croppers) if plan.real else None
 
     @property
     def clips_per_batch(self) -> int:
@@ -68,15 +73,40 @@ class ObserverRunner:
         """
         jobs = [self._open(clip) for clip in clips]
         for job in jobs:
+            job.real = self._open_real(job)
+            self._look_at(job)
+        if self._croppers:
+            self._leave(jobs)
+        return jobs
+
+    def _look_at(self, job: ClipJob) -> None:
+        """Decode a clip, and its real video for a set, in one pass if an observer compares both videos."""
+        real = job.real
+        if real is not None and real.keys and any(self._needs[name].reference for name in job.keys):
+            self._observe(job, real)
+        else:
             if job.keys:
                 self._observe(job)
-            if job.evidence and not job.checks.whole:  # the cache has evidence of a run that checked less
-                self._checker.check_cached(job)
-        if self._croppers:
-            self._compute_all([o for o in self.plan.observers if o.name not in self._croppers], jobs)
-            for job in jobs:
-                job.generated = job.reference = None  # all is decoded, and an open file goes to no other process
-        return jobs
+            if real is not None and real.keys:
+                self._in_set._observe(real)
+        for runner, one in ((self, job), (self._of_set, real)):
+            if runner is not None and one is not None and one.evidence and not one.checks.whole:
+                runner._checker.check_cached(one)  # the cache has evidence of a run that checked less
+
+    def _leave(self, jobs: Sequence[ClipJob]) -> None:
+        """Compute what no other process does, and leave the rest to it."""
+        self._compute_all([o for o in self.plan.observers if o.name not in self._croppers], jobs)
+        if self._of_set is not None:
+            self._of_set._leave([job.real for job in jobs if job.real is not None])
+        for job in jobs:
+            job.generated = job.reference = None  # all is decoded, and an open file goes to no other process
+
+    @property
+    def _in_set(self) -> ObserverRunner:
+        """Observes real videos, for numbers of a set. Raises ValueError if the plan names none."""
+        if self._of_set is None:
+            raise ValueError("the plan has no real videos")
+        return self._of_set
 
     def finish(self, jobs: Sequence[ClipJob]) -> list[Observation]:
         """The second half: let the observers compute what they say of the clips they have seen."""
@@ -84,7 +114,20 @@ class ObserverRunner:
         for job in jobs:
             self._checker.check_place(job)
         names = [observer_plan.name for observer_plan in self.plan.observers]
-        return [job.observation(names) for job in jobs]
+        seen = [job.observation(names) for job in jobs]
+        return seen if self._of_set is None else self._with_real(jobs, seen, self._of_set)
+
+    def _with_real(
+        self, jobs: Sequence[ClipJob], seen: Sequence[Observation], of_set: ObserverRunner
+    ) -> list[Observation]:
+        """The observations with those of the real videos."""
+        opened = {job.clip.id: job.real for job in jobs if job.real is not None}
+        real = dict(zip(opened, of_set.finish(list(opened.values())), strict=True))
+        for one in seen:
+            clip = self.plan.real.get(one.clip.id)
+            if clip is not None and one.clip.id not in real:  # it is the generated video too, which is in the cache now
+                (real[one.clip.id],) = of_set.observe([clip])
+        return [replace(one, real=real.get(one.clip.id)) for one in seen]
 
     def _compute_all(self, observers: Sequence[ObserverPlan], jobs: Sequence[ClipJob]) -> None:
         for observer_plan in observers:
@@ -102,15 +145,31 @@ class ObserverRunner:
             job = self._open(clip, compute=False)
         if job.keys or (job.evidence and not job.checks.whole):
             return None
+        real = None
+        if self._of_set is not None and clip.id in self.plan.real:
+            real = self._of_set.recall(self.plan.real[clip.id])
+            if real is None:
+                return None
         self._checker.check_place(job)
-        return job.observation([observer_plan.name for observer_plan in self.plan.observers])
+        return replace(job.observation([observer_plan.name for observer_plan in self.plan.observers]), real=real)
 
-    def _open(self, clip: Clip, *, compute: bool = True) -> ClipJob:
+    def _open_real(self, job: ClipJob) -> ClipJob | None:
+        """The clip's real video as a clip of a set, read by the same reader; None if it is not in the set.
+
+        Also None if it is the generated video as well: when that is observed, the cache has what is to know.
+        """
+        real = self.plan.real.get(job.clip.id)
+        if real is None or (job.generated_sha256 is not None and job.generated_sha256 == job.reference_sha256):
+            return None
+        return self._in_set._open(real, reader=job.reference)
+
+    def _open(self, clip: Clip, *, compute: bool = True, reader: VideoReader | None = None) -> ClipJob:
         """Hash the files, check their headers, take evidence from the cache, and list what is left to observe.
 
         Without ``compute``, evidence that might be outdated is left to observe, instead of searching for faces.
+        ``reader`` reads the generated video; a new one does if it is None.
         """
-        job = ClipJob(clip, ClipChecks(clip, self.plan.expected, self._checker.parts), self.plan, self._needs)
+        job = ClipJob(clip, ClipChecks(clip, self.plan.expected, self._checker.parts), self.plan, self._needs, reader)
         try:
             job.generated_sha256 = content_sha256(clip.generated, clip.id, "generated video")
         except ClipError as error:
@@ -203,8 +262,22 @@ class ObserverRunner:
             key["source"] = content_sha256(clip.source, clip.id, "source picture")
         return key
 
-    def _observe(self, job: ClipJob) -> None:
-        """Decode the clip once for every observer that still has to see it."""
+    def _observe(self, job: ClipJob, real: ClipJob | None = None) -> None:
+        """Decode the clip once for every observer that still has to see it, and for those of its ``real`` video."""
+        shown = self._prepare(job)
+        of_set = None if real is None else self._in_set._prepare(real)
+        if shown.reference is not None:
+            show(shown, of_set)
+        else:
+            show(shown)
+            if of_set is not None:
+                show(of_set)
+        self._checker.keep(job)
+        if real is not None:
+            self._in_set._checker.keep(real)
+
+    def _prepare(self, job: ClipJob) -> Showing:
+        """Read the sound, find the guides and start a state for every observer that still has to see the clip."""
         clip = job.clip
         names = list(job.keys)
         needs = {name: self._needs[name] for name in names}
@@ -213,10 +286,11 @@ class ObserverRunner:
         searched = any(needs_search(n, clip) and (n.reference or not each) for n in needs.values())
         generated = job.generated
         assert generated is not None
-        generated.budget_bytes = KEPT_VIDEO_BYTES if each and any(map(needs_guides, needs.values())) else 0
+        if each and any(map(needs_guides, needs.values())):
+            generated.budget_bytes = KEPT_VIDEO_BYTES
         reference = job.reference if any(n.reference or needs_guides(n) for n in needs.values()) else None
-        if reference is not None:
-            reference.budget_bytes = KEPT_VIDEO_BYTES if searched else 0
+        if reference is not None and searched:
+            reference.budget_bytes = KEPT_VIDEO_BYTES
 
         samples = self._checker.read_sound(job, generated, [name for name in names if needs[name].audio])
         guides = self._guides.find(job, generated, reference)
@@ -231,11 +305,9 @@ class ObserverRunner:
                 job.states[name].of_reference = self._known_of_reference(job, name)
             except ClipError as error:
                 job.fail(name, error)
-        try:
-            self._decode(job, generated, reference, *guides)
-        except ClipError as error:  # the generated video can't be decoded
-            job.fail_all(error)
-        self._checker.keep(job)
+        if not any(self._needs[name].reference for name in job.states):
+            reference = None
+        return Showing(job, self._needs, self._checker, generated, reference, *guides)
 
     def _reference_key(self, job: ClipJob, name: str) -> dict[str, Any]:
         """The cache key of what an observer sees in the real video alone, whatever it is compared with."""
@@ -257,82 +329,10 @@ class ObserverRunner:
         if known is not None and known is not before and first_not_finite(known) is None:
             self.cache.write(self._reference_key(job, name), {"evidence": known.to_json()})
 
-    def _decode(
-        self,
-        job: ClipJob,
-        generated: VideoReader,
-        reference: VideoReader | None,
-        guides: Guides,
-        real_guides: Guides,
-    ) -> None:
-        """Decode both videos in parallel, chunk by chunk, and update the states until both videos have ended.
-
-        Frames of the generated video beyond the clip's end are decoded for the checks only. If the real video can't be
-        decoded, the observers that need it fail. Raises ClipError if the generated video can't be decoded.
-        """
-        wanted = reference if any(self._needs[name].reference for name in job.states) else None
-        real_chunks: Iterator[FrameChunk] = iter(())
-        chunk_frames = generated.chunk_frames
-        try:
-            if wanted is not None:
-                chunk_frames = min(chunk_frames, wanted.chunk_frames)
-                real_chunks = wanted.frames(chunk_frames)
-        except ClipError as error:
-            job.fail_reference(error)
-            wanted = None
-        seen_chunks = generated.frames(chunk_frames)
-        limit = job.checks.frames_expected if job.checks.surplus else None
-        looks = self._checker.face_looks(job, guides)
-        frames = 0
-        while job.states:
-            seen = next(seen_chunks, None)
-            try:
-                real = next(real_chunks, None)
-            except ClipError as error:
-                job.fail_reference(error)
-                real = wanted = None
-            if seen is None and real is None:
-                job.checks.check_generated(generated)
-                if wanted is not None:
-                    job.checks.check_real(wanted)
-                self._checker.check_framing(job, looks)
-                break
-            if wanted is not None:
-                job.checks.update_motion(seen, real)
-            seen = None if seen is None else seen.before(limit)
-            if seen is not None and looks is not None:
-                looks.take(seen)
-            frames += len(seen) if seen is not None else 0
-            if seen is not None or real is not None:
-                self._update(job, seen, real, guides, real_guides)
-        if job.states:  # else decoding stopped early, and the number from the cache is right
-            job.frames = frames
-        job.note_findings()
-        for name, state in list(job.states.items()):
-            try:
-                state.end()
-            except ClipError as error:
-                job.fail(name, error)
-
-    def _update(
-        self, job: ClipJob, seen: FrameChunk | None, real: FrameChunk | None, guides: Guides, real_guides: Guides
-    ) -> None:
-        """Give the next frames of both videos to every state, each with guides in its own pixels."""
-        chunks = [chunk for chunk in (seen, real) if chunk is not None]
-        start, end = chunks[0].start, max(chunk.start + len(chunk) for chunk in chunks)
-        for name, state in list(job.states.items()):
-            needs = self._needs[name]
-            boxes, placements = guides.for_frames(needs, start, end)
-            own = real_guides.for_frames(needs, start, end) if needs.reference else (None, None)
-            try:
-                state.update(ClipChunk(seen, real if needs.reference else None, boxes, placements, *own))
-            except ClipError as error:
-                job.fail(name, error)
-
     def _compute(self, plan: ObserverPlan, jobs: list[ClipJob]) -> None:
         states = [job.states[plan.name] for job in jobs]
         known = [state.of_reference for state in states]
-        outcomes = self._observer(plan.name).compute(states)
+        outcomes = self._loaded.observer(plan, self.plan.device).compute(states)
         for job, outcome, before in zip(jobs, outcomes, known, strict=True):
             self._keep_reference(job, plan.name, before)
             if isinstance(outcome, ClipError):
@@ -348,10 +348,7 @@ class ObserverRunner:
             self.cache.write(key, payload)
 
     def _start(self, name: str) -> StartClip:
-        return self._croppers[name] if name in self._croppers else self._observer(name).start_clip
-
-    def _observer(self, name: str) -> Observer:
-        if name not in self._loaded:
-            plan = next(o for o in self.plan.observers if o.name == name)
-            self._loaded[name] = plan.load(self.plan.device)
-        return self._loaded[name]
+        if name in self._croppers:
+            return self._croppers[name]
+        plan = next(o for o in self.plan.observers if o.name == name)
+        return self._loaded.observer(plan, self.plan.device).start_clip

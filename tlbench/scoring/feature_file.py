@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from tlbench.array_archive import open_archive, read_array
+from tlbench.array_archive import open_archive, read_array, read_shape
 from tlbench.errors import TlbenchError, shortened
 from tlbench.files import FEATURES, open_outside, unwritable
 from tlbench.scoring.record import PARTIAL
@@ -140,6 +140,16 @@ class FeatureReader:
     def read(self, side: Side, observer: str, clip_id: str) -> np.ndarray:
         """(n, d) float32. Raises TlbenchError if they are damaged, KeyError if there are none."""
         return self._read(_member(side, observer, clip_id), "<f4", 2)
+
+    def shape(self, side: Side, observer: str, clip_id: str) -> tuple[int, int]:
+        """(n, d) of the features of a clip, which are not read. Raises as :meth:`read`."""
+        name = _member(side, observer, clip_id)
+        archive, path = self._places[name]
+        try:
+            rows, width = read_shape(archive, name, MOST_BYTES)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise _damaged(path, error) from error
+        return rows, width
 
     def statistics(self) -> Statistics | None:
         """Those of the real set; None if its videos were observed. Raises TlbenchError if they are damaged."""

@@ -120,7 +120,9 @@ def _blind_readers(
 def _observed(
     plan: Plan, clips: Sequence[Clip], options: RunOptions, progress: Progress | None
 ) -> Iterator[Observation]:
-    for done, observation in enumerate(observe(plan, clips, options.workers, options.engine, options.ray), start=1):
+    for done, observation in enumerate(
+        observe(plan, clips, options.workers, options.engine, options.ray, options.loaded), start=1
+    ):
         if progress is not None:
             progress(PROBE, observation, done, len(clips))
         yield observation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -16,6 +17,7 @@ from tlbench.datasets.matching import find_files
 from tlbench.errors import TlbenchError, shortened
 from tlbench.files import ARRAY, file_sha256, open_outside
 from tlbench.metrics.protocol import Protocol
+from tlbench.metrics.sets import SetMetric
 from tlbench.scoring.feature_file import Statistics
 
 HASH_DIGITS = 12  # as many as of weights in protocol ids
@@ -52,11 +54,21 @@ class RealSet:
         """Whether it is the references of the scored clips."""
         return self.mark == PAIRED
 
-    def to_observe(self, clips: Sequence[Clip], part: slice) -> list[Clip]:
-        """The real videos as clips whose generated video they are; ``part`` is which of a folder's."""
+    def to_observe(self, clips: Sequence[Clip], part: slice) -> tuple[dict[str, Clip], list[Clip]]:
+        """The real videos as clips whose generated video they are; ``part`` is which of a folder's.
+
+        Those that are references of ``clips`` come by the id of the first such clip, with which they are decoded; the
+        others follow.
+        """
         if self.paired:
-            return [replace(clip, generated=clip.reference) for clip in clips if clip.reference is not None]
-        return list(self.clips[part])
+            return {one.id: replace(one, generated=one.reference) for one in clips if one.reference is not None}, []
+        others = {clip.generated.resolve(): clip for clip in self.clips[part] if clip.generated is not None}
+        of_clips = {}
+        for one in clips:
+            real = None if one.reference is None else others.pop(one.reference.resolve(), None)
+            if real is not None:
+                of_clips[one.id] = Clip(real.id, one.reference, one.reference)
+        return of_clips, list(others.values())
 
 
 def real_rule(real: RealSet) -> str:
@@ -75,7 +87,8 @@ def real_set(given: Path | None) -> RealSet:
     Raises
     ------
     TlbenchError
-        No such file or folder, a folder without videos, or a file that is not one of statistics.
+        No such file or folder, a folder without videos, with one that can't be read or with two of one name, or a file
+        that is not one of statistics.
     """
     if given is None:
         return RealSet()
@@ -83,10 +96,49 @@ def real_set(given: Path | None) -> RealSet:
         found = find_files(given)
         if not found:
             raise TlbenchError(f"--real {given}: there is no video in this folder")
+        for one, other in pairwise(found):  # sorted by name
+            if one.name == other.name:
+                names = f"{one.path.name} and {other.path.name}"
+                raise TlbenchError(f"--real {given}: {names} are both {shortened(one.name)}; keep one of them")
         clips = tuple(Clip(one.name, one.path, one.path) for one in found)
-        digest = hashlib.sha256("\n".join(sorted(file_sha256(one.path) for one in found)).encode()).hexdigest()
+        digest = hashlib.sha256("\n".join(sorted(_video_sha256(given, one.path) for one in found)).encode()).hexdigest()
         return RealSet(digest[:HASH_DIGITS], clips)
     return RealSet(_sha256(given)[:HASH_DIGITS], statistics=_statistics(given))
+
+
+def of_statistics(
+    sets: Sequence[SetMetric], statistics: Statistics, path: Path | None
+) -> tuple[tuple[SetMetric, ...], list[str]]:
+    """The numbers that can be made of the statistics of a file, and a line for each of the others.
+
+    Raises TlbenchError if none can.
+    """
+    why_not = {metric: why for metric in sets if (why := _why_not_of_statistics(metric, statistics))}
+    if len(why_not) == len(sets):
+        reasons = ", ".join(dict.fromkeys(why_not.values()))
+        raise TlbenchError(f"--real {path}: {reasons}; pass a folder of real videos, or other statistics")
+    lines = [f"{metric.label} left out: --real {path}: {why}" for metric, why in why_not.items()]
+    return tuple(metric for metric in sets if metric not in why_not), lines
+
+
+def _why_not_of_statistics(metric: SetMetric, statistics: Statistics) -> str:
+    """Why a number can't be made of statistics; "" if it can."""
+    if metric.distance == "kernel":
+        return f"{metric.label} needs features, which statistics are not"
+    own = len(statistics.mean)
+    if own != metric.features:
+        return f"its mean has {own:,} numbers and {metric.label} is of {metric.features:,}, so it is of another network"
+    if statistics.count is not None and statistics.count < metric.fewest:
+        return f"it is of {statistics.count:,} {metric.samples} and {metric.label} needs {metric.fewest:,}"
+    return ""
+
+
+def _video_sha256(folder: Path, path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        name = path.relative_to(folder)
+        raise TlbenchError(f"--real {folder}: {name} can't be read ({error.strerror}); mend or remove it") from error
 
 
 def _sha256(path: Path) -> str:

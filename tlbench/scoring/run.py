@@ -37,7 +37,7 @@ from tlbench.scoring.protocols import make_protocols, make_set_outlines, mark_of
 from tlbench.scoring.provenance import make_provenance, mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result, Role
-from tlbench.scoring.set_run import keep_features, observe_real, with_set_scores
+from tlbench.scoring.set_run import RealVideos, with_set_scores
 from tlbench.scoring.setup import Setup
 from tlbench.scoring.shard import Shard
 from tlbench.statistics import IntervalSettings
@@ -86,10 +86,11 @@ def run(
     with announced(out, about) if shard is None else nullcontext() as say:
         told = progress if say is None else _announcing(say, progress)
         with FeatureWriter(features) if setup.sets else nullcontext() as writer:
-            of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, writer, told)
+            real = None if writer is None or setup.real is None else RealVideos(writer, setup.real, clips, shard)
+            of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, real, told)
             result = aggregate_like(result, of_run)
-            if writer is not None and setup.real is not None:
-                observe_real(writer, clips, setup, setup.real, options, shard, progress)
+            if real is not None:
+                real.observe_others(setup.plan, options, progress)
         result = with_provenance(result, setup, started, processors)
         if shard is not None:
             return result
@@ -181,16 +182,16 @@ def _records(
     of_clip: Mapping[str, Sequence[Finding]],
     excused: frozenset[str],
     processors: set[str],
-    features: FeatureWriter | None,
+    real: RealVideos | None,
     progress: Progress | None,
 ) -> Iterator[ClipRecord]:
     """The record of each clip, as it is observed and written. ``processors`` gets the types that computed.
 
-    Features of sets go to ``features``, and to no record.
+    Features of sets go to the file that ``real`` has for them, and to no record.
     """
-    plan = replace(setup.plan, excused=excused)
+    plan = replace(setup.plan, excused=excused, real={} if real is None else real.of_clips)
     with RecordWriter(path) as writer:
-        seen = observe(plan, clips, options.workers, options.engine, options.ray)
+        seen = observe(plan, clips, options.workers, options.engine, options.ray, options.loaded)
         for done, observation in enumerate(seen, start=1):
             if observation.processor:
                 processors.add(observation.processor)
@@ -198,8 +199,8 @@ def _records(
             of_run = (*_too_short_for_sync(observation, setup.metrics), *_unended_reading(observation))
             record = make_record(observation, [*before, *of_run], excused)
             writer.write(record)
-            if features is not None:
-                keep_features(features, "generated", observation)
+            if real is not None:
+                real.keep(observation)
             if progress is not None:
                 progress(name, observation, done, len(clips))
             yield record

@@ -195,7 +195,7 @@ def _records(
         plan = replace(setup.plan, observers=observing, excused=job.excused)
         by_part[part] = []
         clips = part_clips(drive, selection, job.videos, part)
-        for observation in observe(plan, clips, options.workers, options.engine, options.ray):
+        for observation in observe(plan, clips, options.workers, options.engine, options.ray, options.loaded):
             if observation.processor:
                 processors.add(observation.processor)
             by_part[part].append(make_record(observation, (), job.excused))

@@ -6,61 +6,78 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from tlbench.datasets.clip import Clip
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Observation
+from tlbench.observing.plan import Plan
 from tlbench.observing.registry import observer_class
 from tlbench.scoring.feature_file import FeatureReader, FeatureWriter, Side
 from tlbench.scoring.options import RunOptions
 from tlbench.scoring.real_set import RealSet
 from tlbench.scoring.result import Result
 from tlbench.scoring.set_scores import set_scores
-from tlbench.scoring.setup import Setup
 from tlbench.scoring.shard import Shard
 
 FEATURES = "features"  # the value of the evidence
 REAL_NAME = "real videos"  # in progress, in place of the system's name
 
-
-def keep_features(writer: FeatureWriter, side: Side, observation: Observation) -> None:
-    """Add the features of one clip to a file."""
-    for name, evidence in observation.evidence.items():
-        if observer_class(name).of_sets:
-            writer.write(side, name, observation.clip.id, evidence.array(FEATURES))
+Progress: TypeAlias = "Callable[[str, Observation, int, int], None]"
 
 
-def observe_real(
-    writer: FeatureWriter,
-    clips: Sequence[Clip],
-    setup: Setup,
-    given: RealSet,
-    options: RunOptions,
-    shard: Shard | None,
-    progress: Callable[[str, Observation, int, int], None] | None,
-) -> None:
-    """Add the features of the real videos: the references of ``clips``, or the shard's part of the ``given`` folder.
+class RealVideos:
+    """The real videos of a run's set, and the file of its features.
 
-    Another system that is compared with the same videos finds them in the cache. A real video that can't be read is
-    left out, with the generated video of its clip, and so is one that shows no face where a crop needs it; a warning
-    says how many, and why the first.
+    Videos that are references of the run's clips are observed with these (``of_clips``), the others afterwards. Another
+    system that is compared with the same videos finds them in the cache. A real video that can't be read is left out,
+    with the generated video of its clip, and so is one that shows no face where a crop needs it; a warning says how
+    many, and why the first.
+
+    Parameters
+    ----------
+    writer : FeatureWriter
+    given : RealSet
+        The references of ``clips``, or a folder's videos, of which a shard has its part.
+    clips : sequence of Clip
+        Of the run, or of this shard of it.
     """
-    if given.statistics is not None and (shard is None or shard.number == 1):
-        writer.write_statistics(given.statistics)
-    part = slice(None) if shard is None else slice(shard.number - 1, None, shard.count)
-    real = given.to_observe(clips, part)
-    if not real:
-        return  # all is in the statistics, or this shard has none of the folder's few videos
-    observers = tuple(plan for plan in setup.plan.observers if observer_class(plan.name).of_sets)
-    plan = replace(setup.plan, observers=observers)
-    left_out: list[str] = []
-    for done, observation in enumerate(observe(plan, real, options.workers, options.engine, options.ray), start=1):
-        keep_features(writer, "real", observation)
-        if progress is not None:
-            progress(REAL_NAME, observation, done, len(real))
-        left_out += [why.message for why in list(observation.failures.values())[:1]]
-    if left_out:
-        warnings.warn(f"{len(left_out)} of {len(real)} real videos are not in the set: {left_out[0]}", stacklevel=2)
+
+    def __init__(self, writer: FeatureWriter, given: RealSet, clips: Sequence[Clip], shard: Shard | None) -> None:
+        self._writer = writer
+        part = slice(None) if shard is None else slice(shard.number - 1, None, shard.count)
+        self.of_clips, self._others = given.to_observe(clips, part)
+        self._left_out: list[str] = []
+        if given.statistics is not None and (shard is None or shard.number == 1):
+            writer.write_statistics(given.statistics)
+
+    def keep(self, observation: Observation) -> None:
+        """Add the features of a clip, and of the real video that was observed with it."""
+        self._write("generated", observation)
+        if observation.real is not None:
+            self._keep_real(observation.real)
+
+    def observe_others(self, plan: Plan, options: RunOptions, progress: Progress | None) -> None:
+        """Add the features of the real videos that are of no clip of the run, and warn of those that have none."""
+        count = len(self._others)
+        if count:  # else the run had them all, or all is in the statistics
+            seen = observe(plan.of_set, self._others, options.workers, options.engine, options.ray, options.loaded)
+            for done, observation in enumerate(seen, start=1):
+                self._keep_real(observation)
+                if progress is not None:
+                    progress(REAL_NAME, observation, done, count)
+        if self._left_out:
+            said = f"{len(self._left_out)} of {len(self.of_clips) + count} real videos are not in the set"
+            warnings.warn(f"{said}: {self._left_out[0]}", stacklevel=2)
+
+    def _keep_real(self, observation: Observation) -> None:
+        self._write("real", observation)
+        self._left_out += [why.message for why in list(observation.failures.values())[:1]]
+
+    def _write(self, side: Side, observation: Observation) -> None:
+        for name, evidence in observation.evidence.items():
+            if observer_class(name).of_sets:
+                self._writer.write(side, name, observation.clip.id, evidence.array(FEATURES))
 
 
 def with_set_scores(result: Result, features: Sequence[Path]) -> Result:

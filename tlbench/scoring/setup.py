@@ -31,7 +31,7 @@ from tlbench.preflight.findings import CATALOGUE
 from tlbench.preflight.headers import Expected
 from tlbench.scoring.options import DEFAULT_METRICS, DEFAULT_RUN, MetricOptions, RunOptions
 from tlbench.scoring.probe import unpublished
-from tlbench.scoring.real_set import RealSet, real_set
+from tlbench.scoring.real_set import RealSet, of_statistics, real_set
 from tlbench.scoring.small_faces import with_tracked_lse
 from tlbench.scoring.trained_with import overlaps
 from tlbench.scoring.view_choice import check_views, chosen_view, has_pair, view_remarks
@@ -118,6 +118,9 @@ def prepare(
         chosen_for_clips = (added,) if added else ()
     _check_drive(metrics, selection, sets)
     real = _check_real(measured, sets, selection)
+    if real is not None and real.statistics is not None:
+        sets, without_rows = of_statistics(sets, real.statistics, measured.real)
+        left_out += without_rows
     names = list(dict.fromkeys(metric.observer for metric in metrics))
     set_names = list(dict.fromkeys(metric.observer for metric in sets))
     _check_names(measured, [*names, *set_names])
@@ -176,7 +179,7 @@ def _choose_sets(selection: Selection, measured: MetricOptions) -> tuple[tuple[S
 
 
 def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: Selection) -> RealSet | None:
-    """The real set of a run, if it has one. Raises TlbenchError if nothing can be measured on it, or there is none."""
+    """The real set of a run, if it has one. Raises TlbenchError if no number needs it, or there is none."""
     if not sets:
         if measured.real is not None:
             names = ", ".join(metric.name for metric in SET_METRICS)
@@ -187,23 +190,7 @@ def _check_real(measured: MetricOptions, sets: Sequence[SetMetric], selection: S
         raise TlbenchError(
             f"{labels}: {selection.dataset.name} has no real video of its clips; pass a folder of real videos (--real)"
         )
-    real = real_set(measured.real)
-    if real.statistics is not None:
-        _check_statistics(len(real.statistics.mean), sets, measured.real)
-    return real
-
-
-def _check_statistics(features: int, sets: Sequence[SetMetric], path: Path | None) -> None:
-    """Raises TlbenchError if none of these numbers can be made of statistics of so many features."""
-    of_statistics = {metric.label: metric.features for metric in sets if metric.distance == "frechet"}
-    if not of_statistics:
-        raise TlbenchError(f"--real {path}: KID needs features, which statistics are not; pass a folder of real videos")
-    if features not in of_statistics.values():
-        wanted = ", ".join(f"{label} is of {count:,}" for label, count in of_statistics.items())
-        raise TlbenchError(
-            f"--real {path}: its mean has {features:,} numbers and {wanted}, so it is of another network; pass "
-            "statistics of the same network, or a folder of real videos"
-        )
+    return real_set(measured.real)
 
 
 def _choose_set_observer(
@@ -217,8 +204,9 @@ def _choose_set_observer(
         named = any(word not in PRESETS for word in measured.metrics or () if any(m in own for m in find_sets([word])))
         return _Choice(left_out=(_absent_checkpoint(name, [m.label for m in own], cards[0], named=named),))
     kind = observer_class(name)
-    view = measured.views.get(name) or kind.default_view
-    return _Choice((), ObserverPlan(name, (view,), weights.path, weights.sha256), weights)
+    view, remarks = chosen_view(name, measured.views.get(name), weights, selection.clips)
+    plan = ObserverPlan(name, (view or kind.default_view,), weights.path, weights.sha256)
+    return _Choice((), plan, weights, (), remarks)
 
 
 def _check_names(measured: MetricOptions, observers: Sequence[str]) -> None:
