@@ -43,8 +43,10 @@ holds it to the commands.
 
 ## Completion
 
-The shell completes commands, options, and the names of data sets, checkpoints, metrics, presets, generators, controls,
-faults, recipes and what can be trained, also within lists with commas. Put the line for your shell into its start file:
+The shell completes commands, options, and every value that tlbench can list: data sets and their splits, clips,
+checkpoints, metrics and presets, observers with their views, detectors, devices, generators, controls, faults, recipes,
+the systems of a board and the methods of a study, also within lists with commas. Where a name or a file may be given it
+completes both. Put the line for your shell into its start file:
 
 | shell | file | line |
 | --- | --- | --- |

@@ -21,7 +21,7 @@ from tlbench.metrics.catalogue import find_metric
 from tlbench.scoring.result import Result
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/good-number.md", "docs/proof.md")
+PAGES = ("docs/good-number.md", "docs/miniature.md", "docs/proof.md")
 FAULTS = ("ground-truth", "reencoded", "blurred", "shifted", "swapped-audio", "nearest-mouth", "frozen-mouth")
 UNREADABLE = ("greyed-mouth", "static")
 # Faults of the calibration of two readers, with the size that both pages have.
@@ -31,6 +31,25 @@ BOTH_READ = (
     ("mouth frozen (of the clip)", "1"),
     ("other words (of the clip)", "1"),
 )
+STRONGER_BLURS = ("4", "8")  # pixels; the records have `blurred`, of 2
+OF_PIXELS = ("psnr/sound", "ssim/sound")
+# Names in the records to those of docs/miniature.md, in its order.
+VARIANTS = {
+    "ground-truth": "ground truth",
+    "TalkLip (g+c), miniature": "g+c",
+    "TalkLip (g), miniature": "g",
+    "TalkLip (l), miniature": "l",
+    "Base without lip loss, miniature": "base-no-lip",
+    "Base without lip and GAN loss, miniature": "base-no-lip-gan",
+    "TalkLip (l+c), miniature": "l+c",
+}
+ON_GRID = {
+    "ground-truth": "real videos",
+    "TalkLip (g+c), miniature": "TalkLip (g+c)",
+    "TalkLip before the lip reader's loss, miniature": "the same before the lip reader's loss",
+    "Wav2Lip, miniature": "Wav2Lip",
+}
+READ_BY_THEIR_EXPERT = ("TalkLip (g+c), miniature", "TalkLip before the lip reader's loss, miniature")  # of ON_GRID
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -106,6 +125,22 @@ def faults_of_grid() -> str:
     return _table(("system", *map(_label, keys), "scored"), rows)
 
 
+def pixels_of_grid() -> str:
+    """PSNR and SSIM of each known fault on GRID, and of stronger blurs, which only the calibration has."""
+    keys = ("psnr/paper", "psnr/sound", "ssim/paper", "ssim/sound")
+    found = _computed("grid")
+    rows = [
+        (name, *(_with_interval(found[name], key) for key in keys), f"{found[name].row(keys[0]).scored} of 98")
+        for name in (*FAULTS, *UNREADABLE)
+    ]
+    page, blur = (ROOT / "docs" / "calibration" / "grid.md").read_text("utf-8"), "blur (px)"
+    for size in STRONGER_BLURS:
+        cells = (_calibrated(page, blur, size, key).removesuffix(" worse") for key in keys)
+        rows.append((f"blur of {size} pixels", *cells, f"{_clips_of(page)} of {_clips_of(page)}"))
+    heads = (f"{_label(key)}, `{key.partition('/')[2]}`" for key in keys)
+    return _table(("system", *heads, "scored"), rows)
+
+
 def second_reader() -> str:
     """What two readers of different families and an embedding of one say of the same faults, from the calibration."""
     one, other = (
@@ -118,9 +153,41 @@ def second_reader() -> str:
         (f"{fault}: {size}", *(_calibrated(page, fault, size, key) for page, key in columns))
         for fault, size in BOTH_READ
     ]
-    clips = [int(found[1]) for page, _ in columns if (found := re.match(r"# .*, (\d+) clips\n", page))]
-    heads = [f"{_label(key)}, {count} clips" for (_, key), count in zip(columns, clips, strict=True)]
-    return _table(("fault", *heads), rows)
+    return _table(("fault", *(f"{_label(key)}, {_clips_of(page)} clips" for page, key in columns)), rows)
+
+
+def miniature_of_synthetic() -> str:
+    """The six variants on the synthetic set, best read first."""
+    intervals, values = ("wer1/sound", "wer2/sound"), ("lse_c/sound", "lse_d/sound", "psnr/sound", "ssim/sound")
+    found = _computed("synthetic")
+    rows = [_miniature(title, found[name], intervals, values) for name, title in VARIANTS.items()]
+    return _table(("system", *map(_label, (*intervals, *values))), rows)
+
+
+def miniature_of_grid() -> str:
+    """The generators of GRID's speaker s1; a dagger where the reader is the network that it was trained with."""
+    keys = ("wer1/sound", "wer2/sound", "wer3/sound", "acc_aligned/sound")
+    pixels = ("lse_c/sound", "lse_d/sound", "psnr/sound", "ssim/sound")
+    found = _computed("grid")
+    rows = []
+    for name, title in ON_GRID.items():
+        _, wer1, *others = _miniature(title, found[name], (), (*keys, *pixels))
+        rows.append((title, f"{wer1}†" if name in READ_BY_THEIR_EXPERT else wer1, *others))
+    return _table(("system", *map(_label, (*keys, *pixels))), rows)
+
+
+def _miniature(title: str, result: Result, intervals: Sequence[str], values: Sequence[str]) -> tuple[str, ...]:
+    """A row: values with intervals, then values alone; none of pixels for the real videos, which are their own."""
+    real = result.name == "ground-truth"
+    alone = ("" if real and key in OF_PIXELS else _shown(key, result.row(key).value) for key in values)
+    return (title, *(_with_interval(result, key) for key in intervals), *alone)
+
+
+def _clips_of(page: str) -> int:
+    """The number of clips in the title of a calibration page."""
+    found = re.match(r"# .*, (\d+) clips\n", page)
+    assert found is not None
+    return int(found[1])
 
 
 def _calibrated(page: str, fault: str, size: str, key: str) -> str:
@@ -135,6 +202,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "published-ranges": published_ranges,
     "ceilings-and-floors": ceilings_and_floors,
     "faults-of-grid": faults_of_grid,
+    "miniature-of-grid": miniature_of_grid,
+    "miniature-of-synthetic": miniature_of_synthetic,
+    "pixels-of-grid": pixels_of_grid,
     "second-reader": second_reader,
 }
 

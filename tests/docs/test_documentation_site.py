@@ -157,9 +157,10 @@ def test_axe_finds_no_fault_on_pages_of_each_kind(
 
 
 @pytest.mark.slow  # a second a page
-def test_axe_finds_no_fault_on_any_page(browser: Browser, axe: FindFaults, site: Path) -> None:
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_fault_on_any_page(browser: Browser, axe: FindFaults, site: Path, dark: bool) -> None:
     names = [page.replace(".md", ".html") for page in nav_pages()]
-    assert faults(browser, axe, site, names, 820, dark=False) == []
+    assert faults(browser, axe, site, names, 820, dark) == []
 
 
 @pytest.mark.parametrize("line", ["[gone](gone.md)", "[gone](metrics.md#gone)", "::: tlbench.scoring.score.gone"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -52,6 +53,19 @@ def test_links_between_pages_lead_somewhere() -> None:
         for page, target in links
         if not target.startswith("http") and not (page.parent / target).exists()
     ] == []
+
+
+def test_every_column_of_a_table_has_a_heading() -> None:
+    """A screen reader says the heading of the column before each cell."""
+    lines = [(page, page.read_text("utf-8").splitlines()) for page in PAGES]
+    headings = [
+        (page.name, above)
+        for page, found in lines
+        for above, below in pairwise(found)
+        if re.fullmatch(r"\|( *:?-+:? *\|)+", below)
+    ]
+    assert len(headings) > 100
+    assert [found for found in headings if not all(cell.strip() for cell in found[1].strip("|").split("|"))] == []
 
 
 def test_the_page_of_questions_answers_all_twelve() -> None:

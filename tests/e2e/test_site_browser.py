@@ -393,6 +393,10 @@ def test_both_schemes_and_sizes(tab: Page, site: Path, dark: bool) -> None:
             made.page.set_viewport_size(size)
             assert (made.page.evaluate(lightness) < 100) is dark
             assert made.page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+    made.open("boards/grid/reads-well.html")
+    place = made.page.locator(".numbers td.text svg circle.mark").first.bounding_box()
+    assert place is not None
+    assert place["x"] + place["width"] < PHONE["width"]  # in view before the table is scrolled
     other = f"({lightness} < 100) === {str(not dark).lower()}"
     made.page.locator("#theme").click()
     made.page.wait_for_function(other)

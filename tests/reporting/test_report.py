@@ -366,6 +366,17 @@ def test_a_control_that_was_scored_in_another_way_has_no_number_there(tmp_path: 
     assert "* scored in another way" in text
 
 
+def test_the_first_sentence_of_a_comparison_has_both_numbers(tmp_path: Path) -> None:
+    one = make_run(tmp_path / "a", make_records(6), name="mine")
+    other = make_run(tmp_path / "b", make_records(6, seed=50), name="theirs")
+    leads = re.findall('<p class="lead">(.*?)</p>', report(tmp_path / "a", tmp_path / "b").read_text("utf-8"))
+    values = [f"{result.row('wer1/sound').value:.2f} %" for result in (one, other)]
+    assert len(leads) == 1
+    assert f"<bdi>mine</bdi>: WER1 is {values[0]}" in leads[0]
+    assert f"<bdi>theirs</bdi> gets {values[1]} [" in leads[0]
+    assert "</bdi> gets" not in report(tmp_path / "a").read_text("utf-8")
+
+
 def test_a_damaged_control_is_left_out_and_said(tmp_path: Path) -> None:
     make_run(tmp_path / "mine", make_records(3))
     make_run(tmp_path / "controls" / "static", make_records(3), name="static", role="control")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.completion import complete_metrics
+from tlbench.cli.completion import complete_metric_choice
 from tlbench.cli.options import take_over_option
 from tlbench.cli.table_options import table_options
 from tlbench.errors import TlbenchError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--metrics",
     metavar="NAMES",
-    shell_complete=complete_metrics,
+    shell_complete=complete_metric_choice,
     help="With commas, as for score.  [default: those of the run]",
 )
 @click.option("--seeds", is_flag=True, help="The mean of several runs, one for each seed; nothing is written.")

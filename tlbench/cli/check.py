@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from tlbench.cli.completion import complete_checkpoints
+from tlbench.cli.completion import complete_faces, complete_weights
 from tlbench.cli.options import (
+    DETECTOR,
     boxes_from_option,
     cache_option,
     data_options,
@@ -35,10 +36,11 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 @data_options
 @boxes_from_option
 @click.option("--faces", is_flag=True, help="Also find the face in every frame, as score does: minutes, not seconds.")
-@click.option("--detector", metavar="NAME", help="With --faces: auto, s3fd, blazeface or haar.  [default: auto]")
+@click.option("--detector", type=DETECTOR, help="With --faces, what finds them.  [default: auto]")
 @click.option(
     "--face",
     metavar="WHICH",
+    shell_complete=complete_faces,
     help="With --faces, which of several faces is followed: largest, central, or its number from the left.  "
     "[default: largest]",
 )
@@ -46,7 +48,7 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
     "--weights",
     multiple=True,
     metavar="NAME=FILE",
-    shell_complete=complete_checkpoints,
+    shell_complete=complete_weights,
     help="With --faces, a checkpoint: s3fd=FILE.",
 )
 @cache_option

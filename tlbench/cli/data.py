@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlbench.cli.completion import complete_datasets, complete_one_of
+from tlbench.cli.completion import complete_datasets, complete_one_of, complete_speakers
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
@@ -220,12 +220,14 @@ def info(context: click.Context, root: Path, as_json: bool) -> None:
     default="s1",
     show_default=True,
     metavar="NAMES",
+    shell_complete=complete_speakers,
     help="With commas: s1,s4; s1 to s34 without s21; or all.",
 )
 @click.option("--per-speaker", type=WholeNumber(min=1), metavar="N", help="Only N clips of each speaker, 400 kB each.")
 @click.option(
     "--clips",
     metavar="IDS",
+    shell_complete=complete_one_of(("sample",)),
     help="Only these clips, with commas: s1/bbaf2n,s4/lbax4n; or sample, those of grid-sample.",
 )
 @click.option("--split", is_flag=True, help="Write split_*.txt by speaker: those tested on are never trained on.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from tlbench.cli.completion import complete_generators, complete_recipes
+from tlbench.cli.completion import complete_devices, complete_generators, complete_recipes, complete_settings
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -103,6 +103,7 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
+    shell_complete=complete_settings,
     help="A setting of the recipe; may be given several times.",
 )
 @click.option("--checkpoint", hidden=True, is_eager=True, expose_value=False, callback=_renamed)
@@ -132,7 +133,14 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
 )
 @weights_option
 @face_options
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 ...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete_devices,
+    help="cpu, cuda, cuda:1 ...",
+)
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tlbench.cli.completion import complete_checkpoint_list
+from tlbench.cli.completion import complete_systems, complete_training_checkpoints
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
@@ -32,13 +32,18 @@ def command() -> None:
 
 @command.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="Name of the system.  [default: the result's name]")
+@click.option(
+    "--name",
+    metavar="NAME",
+    shell_complete=complete_systems,
+    help="Name of the system.  [default: the result's name]",
+)
 @click.option("--paper", metavar="URL", help="Address of the paper.")
 @click.option("--code", metavar="URL", help="Address of the code.")
 @click.option(
     "--trained-with",
     metavar="NAMES",
-    shell_complete=complete_checkpoint_list,
+    shell_complete=complete_training_checkpoints,
     help="Checkpoints of observers that the system was trained with, with commas, or 'none'.",
 )
 @click.option("--replace", is_flag=True, help="Replace a record of the same name.")

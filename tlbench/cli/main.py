@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from tlbench.errors import MESSAGE_CHARACTERS, TlbenchError, shortened
 from tlbench.observing.stopping import EXIT_CODE, StoppedError
 from tlbench.version import VERSION
 
+COMPLETION = "_TLBENCH_COMPLETE"  # the variable by which a shell asks click what may follow
 COMMANDS = {
     "demo": "tlbench.cli.demo",
     "check": "tlbench.cli.check",
@@ -105,6 +107,8 @@ def _show(error: click.ClickException) -> None:
 
 def main() -> None:
     """Entry point: run a command. An error that the user can fix is one line, without a traceback."""
+    if COMPLETION in os.environ:
+        import_module("tlbench.cli.bash_completion")
     streams.prepare()
     warnings.showwarning = _show_warning
     threading.excepthook = _thread_failed

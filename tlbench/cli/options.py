@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from tlbench.cli.completion import complete_checkpoints, complete_datasets, complete_metrics
+from tlbench.cli.completion import (
+    complete_datasets,
+    complete_devices,
+    complete_faces,
+    complete_metric_choice,
+    complete_splits,
+    complete_views,
+    complete_weights,
+)
 from tlbench.cli.config_file import CommandLineOption
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside
@@ -32,6 +40,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 DEVICE_HELP = "auto, cpu, cuda, cuda:1 ..."
+DETECTOR = click.Choice(["auto", "s3fd", "blazeface", "haar"])
 
 
 class WholeNumber(click.IntRange):
@@ -214,7 +223,9 @@ data_root_option = click.option(
     metavar="FOLDER",
     help="The data set's folder.  [default: what `tlbench data set` or its variable says, such as $TLBENCH_LRS2]",
 )
-split_option = click.option("--split", metavar="NAME", help="Which part of it.  [default: test]")
+split_option = click.option(
+    "--split", metavar="NAME", shell_complete=complete_splits, help="Which part of it.  [default: test]"
+)
 limit_option = click.option("--limit", type=WholeNumber(min=1), metavar="N", help="Only the first N clips.")
 manifest_option = click.option(
     "--manifest",
@@ -250,7 +261,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 metrics_option = click.option(
     "--metrics",
     metavar="NAMES",
-    shell_complete=complete_metrics,
+    shell_complete=complete_metric_choice,
     help="With commas: psnr, lse_c/sound, paper, pixels, or a preset: paper-avatar, all ...",
 )
 workers_option = click.option(
@@ -259,7 +270,14 @@ workers_option = click.option(
     metavar="N",
     help="Number of processes.  [default: one for each core; two at most for score]",
 )
-device_option = click.option("--device", default="auto", show_default=True, metavar="NAME", help=DEVICE_HELP)
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete_devices,
+    help=DEVICE_HELP,
+)
 SEED = WholeNumber(min=0, max=2**32 - 1)  # what numpy's and torch's generators all take
 seed_option = click.option(
     "--seed", type=SEED, default=0, show_default=True, help="Seed of everything that is drawn at random."
@@ -269,6 +287,7 @@ view_option = click.option(
     "views",
     multiple=True,
     metavar="OBSERVER=VIEW",
+    shell_complete=complete_views,
     help="View of an observer: avhubert=face-framed, or avhubert=auto, which decides by the size of the frames.  "
     "[default: the one its checkpoint was trained with]",
 )
@@ -284,13 +303,14 @@ face_option = click.option(
     default="largest",
     show_default=True,
     metavar="WHICH",
+    shell_complete=complete_faces,
     help="Which of several faces is followed: largest, central, or its number from the left (1 is the first).",
 )
 weights_option = click.option(
     "--weights",
     multiple=True,
     metavar="NAME[=FILE]",
-    shell_complete=complete_checkpoints,
+    shell_complete=complete_weights,
     help="A checkpoint, such as syncnet=syncnet_v2.model, or the name of one that is here; may be given several times.",
 )
 cache_option = click.option(
@@ -317,7 +337,7 @@ format_option = click.option(
 _DETECTOR_OPTIONS = (
     click.option(
         "--detector",
-        type=click.Choice(["auto", "s3fd", "blazeface", "haar"]),
+        type=DETECTOR,
         default="auto",
         show_default=True,
         help="Finds faces; auto is s3fd if its checkpoint is here, else blazeface.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tlbench.arguments import as_names
+from tlbench.cli.completion import complete_clips
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
@@ -47,7 +48,7 @@ def command() -> None:
 @data_root_option
 @split_option
 @manifest_option
-@click.option("--clip", required=True, metavar="ID", help="The clip to draw.")
+@click.option("--clip", required=True, metavar="ID", shell_complete=complete_clips, help="The clip to draw.")
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .png, .pdf or .svg file."
 )

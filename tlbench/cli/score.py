@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.arguments import as_names
-from tlbench.cli.completion import complete_checkpoint_list, complete_controls
+from tlbench.cli.completion import complete_controls, complete_one_of, complete_training_checkpoints
 from tlbench.cli.config_file import CONFIG_NAME, CommandLineOption, config_option, config_text
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import GroupedCommand
@@ -102,7 +102,7 @@ GROUPS = {
 @click.option(
     "--trained-with",
     metavar="NAMES",
-    shell_complete=complete_checkpoint_list,
+    shell_complete=complete_training_checkpoints,
     help="Checkpoints the system was trained with, with commas; warns about observers related to them.",
 )
 @click.option(
@@ -129,6 +129,7 @@ GROUPS = {
     "shard_text",
     cls=CommandLineOption,
     metavar="I/N",
+    shell_complete=complete_one_of(("auto",)),
     help="Only the I-th of N parts (from 1), into a file of its own; auto: what Slurm, torchrun or MPI says. Then "
     "`tlbench merge`.",
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlbench.cli.completion import complete_methods, complete_named_files
 from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
@@ -37,6 +38,7 @@ def command() -> None:
     multiple=True,
     required=True,
     metavar="NAME=DIR",
+    shell_complete=complete_named_files,
     help="Folder of generated videos, for each method.",
 )
 @clip_options
@@ -181,6 +183,7 @@ def progress(study: Path, as_json: bool) -> None:
     "given",
     multiple=True,
     metavar="[NAME=]FILE",
+    shell_complete=complete_methods,
     help="Result file of a method, to correlate with; for each method.",
 )
 @click.option(

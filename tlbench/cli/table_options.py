@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from tlbench.cli.completion import complete_metrics
+from tlbench.cli.completion import complete_comparison_columns, complete_metric_choice
 from tlbench.cli.config_file import CommandLineOption
 from tlbench.cli.options import format_option
 from tlbench.errors import TlbenchError
@@ -29,7 +29,7 @@ def table_options(command: _Command) -> _Command:
     columns = click.option(
         "--columns",
         metavar="NAMES",
-        shell_complete=complete_metrics,
+        shell_complete=complete_metric_choice,
         help="Only these metrics, in this order, with commas: wer1,psnr/sound.",
     )
     return _format_options(columns(_no_intervals(command)))
@@ -38,7 +38,10 @@ def table_options(command: _Command) -> _Command:
 def comparison_table_options(command: _Command) -> _Command:
     """As :func:`table_options`, with the columns of a comparison."""
     columns = click.option(
-        "--columns", metavar="NAMES", help="Only these columns, with commas: a,b,difference,wins,p,verdict."
+        "--columns",
+        metavar="NAMES",
+        shell_complete=complete_comparison_columns,
+        help="Only these columns, with commas: a,b,difference,wins,p,verdict.",
     )
     return _format_options(columns(_no_intervals(command)))
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from tlbench.cli import signals
-from tlbench.cli.completion import complete_datasets, complete_trainables
+from tlbench.cli.completion import (
+    complete_datasets,
+    complete_devices,
+    complete_own_checkpoints,
+    complete_sizes,
+    complete_splits,
+    complete_trainables,
+    complete_trained_views,
+)
 from tlbench.cli.config_file import CONFIG_NAME, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -42,8 +50,22 @@ GROUPS = {
     help="synthetic, grid, lrs2, lrw, folder ...",
 )
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's folder.")
-@click.option("--train-split", default="train", show_default=True, metavar="NAME", help="The clips to train on.")
-@click.option("--val-split", default="val", show_default=True, metavar="NAME", help="Chooses the best checkpoint.")
+@click.option(
+    "--train-split",
+    default="train",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete_splits,
+    help="The clips to train on.",
+)
+@click.option(
+    "--val-split",
+    default="val",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete_splits,
+    help="Chooses the best checkpoint.",
+)
 @click.option(
     "--boxes",
     type=click.Path(path_type=Path),
@@ -58,13 +80,24 @@ GROUPS = {
     help="The run folder; a run with these settings in it is resumed.",
 )
 @click.option(
-    "--size", default="small", show_default=True, metavar="NAME|FILE.json", help="A size by name, or its dimensions."
+    "--size",
+    default="small",
+    show_default=True,
+    metavar="NAME|FILE.json",
+    shell_complete=complete_sizes,
+    help="A size by name, or its dimensions.",
 )
-@click.option("--view", metavar="VIEW", help="The crop that it sees.  [default: by the size and the frames]")
+@click.option(
+    "--view",
+    metavar="VIEW",
+    shell_complete=complete_trained_views,
+    help="The crop that it sees.  [default: by the size and the frames]",
+)
 @click.option(
     "--init-from",
     type=click.Path(path_type=Path),
     metavar="NAME|FILE",
+    shell_complete=complete_own_checkpoints,
     help="Fine-tune this checkpoint or package; its size and vocabulary are kept.",
 )
 @click.option("--steps", type=WholeNumber(min=1), default=20000, show_default=True, help="Optimiser steps.")
@@ -106,7 +139,14 @@ GROUPS = {
     help="Stop after this time, with everything saved.",
 )
 @click.option("--save-fp16", is_flag=True, help="Store the package in float16: half as large.")
-@click.option("--accelerator", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda.")
+@click.option(
+    "--accelerator",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete_devices,
+    help="auto, cpu, cuda.",
+)
 @click.option("--devices", type=WholeNumber(min=1), default=1, show_default=True, help="How many of them.")
 @click.option(
     "--precision",

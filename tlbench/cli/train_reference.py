@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tlbench.cli import signals
-from tlbench.cli.completion import complete_datasets
+from tlbench.cli.completion import (
+    complete_datasets,
+    complete_devices,
+    complete_experts,
+    complete_generator_checkpoints,
+    complete_one_of,
+    complete_splits,
+)
 from tlbench.cli.config_file import CONFIG_NAME, ConfigOnlyOption, config_option, config_text, recipe_option
 from tlbench.cli.grouped_help import GroupedCommand
 from tlbench.cli.lines import say
@@ -102,8 +109,10 @@ def read_stage_steps(
     help="synthetic, grid, lrs2, folder ...",
 )
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the data set is.")
-@click.option("--train-split", metavar="NAME", help="The training set.  [default: train]")
-@click.option("--val-split", metavar="NAME", help="The validation set.  [default: val]")
+@click.option(
+    "--train-split", metavar="NAME", shell_complete=complete_splits, help="The training set.  [default: train]"
+)
+@click.option("--val-split", metavar="NAME", shell_complete=complete_splits, help="The validation set.  [default: val]")
 @click.option("--train-list", type=click.Path(path_type=Path), metavar="FILE", help="Only these clips of it.")
 @click.option("--val-list", type=click.Path(path_type=Path), metavar="FILE", help="Only these clips of it.")
 @click.option("--boxes", type=click.Path(path_type=Path), metavar="FOLDER", help="Face boxes, one .npy a clip (T, 4).")
@@ -120,16 +129,22 @@ def read_stage_steps(
     help="TalkLip's audio encoder, local or global, with or without contrastive loss; the bases are trained without "
     "an expert.  [default: g+c]",
 )
-@click.option("--size", metavar="published|miniature|tiny|FILE.json", help="Of the networks.  [default: published]")
+@click.option(
+    "--size",
+    metavar="published|miniature|tiny|FILE.json",
+    shell_complete=complete_one_of(("published", "miniature", "tiny"), or_file=True),
+    help="Of the networks.  [default: published]",
+)
 @click.option(
     "--expert",
     metavar="NAME|FILE",
+    shell_complete=complete_experts,
     help="The lip reader that TalkLip's losses are computed with (not for bases), or Faceformer's audio encoder is of.",
 )
 @click.option(
     "--sync-expert",
     type=click.Path(path_type=Path),
-    metavar="NAME|FILE|FOLDER",
+    metavar="FILE|FOLDER",
     help="Wav2Lip's: OUT/best of `tlbench train-observer wav2lip-sync`, or a published file.",
 )
 @click.option(
@@ -143,6 +158,7 @@ def read_stage_steps(
     "--init-from",
     type=click.Path(path_type=Path),
     metavar="NAME|FILE|FOLDER",
+    shell_complete=complete_generator_checkpoints,
     help="Train this generator further, such as OUT/last of another training or a published file.",
 )
 @click.option(
@@ -239,7 +255,14 @@ def read_stage_steps(
     metavar="MINUTES",
     help="Stop after this time, with everything saved.",
 )
-@click.option("--accelerator", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda.")
+@click.option(
+    "--accelerator",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete_devices,
+    help="auto, cpu, cuda.",
+)
 @click.option("--devices", type=WholeNumber(min=1), default=1, show_default=True, help="The number of devices.")
 @click.option(
     "--precision",

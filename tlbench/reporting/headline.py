@@ -115,6 +115,16 @@ def _row(result: Result, metrics: Sequence[Metric], protocols: Mapping[str, set[
     return {"name": result.name, "cells": cells}
 
 
+def other_in_words(other: Result, result: Result, metric: Metric) -> str:
+    """The same number of the run that is compared with; "" without one, or if it was made in another way."""
+    theirs = other.protocols.get(metric.key)
+    if theirs is None or theirs.id != result.protocols[metric.key].id or other.row(metric.key).value is None:
+        return ""
+    row = other.row(metric.key)
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{shown_number(row.value, metric.digits)}{unit} {ends(row.low, row.high, metric.digits)}".rstrip()
+
+
 def in_words(result: Result, metric: Metric, controls: Sequence[Result]) -> str:
     """The run's first number in one sentence, with what real videos and a blind reader get; "" without a number."""
     row = result.row(metric.key)

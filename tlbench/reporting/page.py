@@ -25,7 +25,7 @@ from tlbench.preflight.findings import Finding, worst_first
 from tlbench.reporting.blind import blind_table
 from tlbench.reporting.contents import Opening, ReportRun, reading_metric, side_json
 from tlbench.reporting.details import CHARTS
-from tlbench.reporting.headline import headline_table, in_words
+from tlbench.reporting.headline import CEILING, headline_table, in_words, other_in_words
 from tlbench.reporting.numbers import ends, head, shown_number
 from tlbench.scoring.blind_rows import cannot_read, unread_mark
 from tlbench.scoring.result import Result
@@ -127,11 +127,13 @@ def _opening(opening: Opening) -> list[dict[str, Any]]:
 
 def _opening_words(opening: Opening, results: Sequence[Result], controls: Sequence[Result]) -> dict[str, Any]:
     metric = opening.metric
+    other = next((result for result in results[1:] if result.name != CEILING), None)
     return {
         "title": f"{_listed([kind for kind in opening.clips if kind != 'only']).capitalize() or 'The'} clip",
         "metric": f"{metric.label} ({metric.arithmetic})",
         "name": results[0].name,
         "said": in_words(results[0], metric, [*results[1:], *controls]),
+        "other": None if other is None else {"name": other.name, "said": other_in_words(other, results[0], metric)},
         "missing": clean(opening.missing),
     }
 
