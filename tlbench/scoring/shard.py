@@ -104,11 +104,8 @@ class _Task:
 
 
 def _from(variables: Mapping[str, str]) -> Shard:
-    if "SLURM_ARRAY_TASK_ID" in variables:
-        task = _array_task(variables)
-    else:
-        found = (_process(variables, *names) for names in _PROCESSES if names[0] in variables)
-        task = next(found, None)
+    found = (_process(variables, *names) for names in _PROCESSES if names[0] in variables)
+    task = _array_task(variables) if "SLURM_ARRAY_TASK_ID" in variables else next(found, None)
     if task is None:
         raise TlbenchError(
             "--shard auto: neither SLURM_ARRAY_TASK_ID, SLURM_PROCID nor RANK is set, so this is no job of Slurm, "
