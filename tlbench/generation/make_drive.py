@@ -30,7 +30,7 @@ from tlbench.generation.drive import (
     read_manifest,
     sound_name,
 )
-from tlbench.media.audio import LEAST_SOUND_SECONDS, read_whole_audio, sounding_seconds
+from tlbench.media.audio import read_whole_audio, why_silent
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.wav_file import write_wav
@@ -39,7 +39,6 @@ from tlbench.observing.make_boxes import select_references
 from tlbench.owner import owned
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND
-FULL_SCALE = 32768.0
 
 
 def make_drive(
@@ -170,12 +169,9 @@ def _lengths(clip: Clip) -> tuple[int, int]:
             f"clip {shortened(clip.id)} can't drive a generator: {error.message.partition('; ')[0]}; leave it out "
             "(--subset)"
         ) from error
-    audible = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
-    if audible < LEAST_SOUND_SECONDS:
-        raise TlbenchError(
-            f"clip {shortened(clip.id)} can't drive a generator: {audible:.2f} s of its sound are audible, at least "
-            f"{LEAST_SOUND_SECONDS:g} s are needed; leave it out (--subset)"
-        )
+    why = why_silent(samples)
+    if why is not None:
+        raise TlbenchError(f"clip {shortened(clip.id)} can't drive a generator: {why}; leave it out (--subset)")
     return len(samples), frames * SAMPLES_PER_FRAME
 
 
